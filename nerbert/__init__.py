@@ -1,0 +1,61 @@
+"""nerbert: a Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.
+
+The names below are loaded when first used, so that `import nerbert` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nerbert.corpus.build import CorpusPlan, build_corpus
+    from nerbert.corpus.settings import CorpusSettings
+    from nerbert.encoder.pretrain import pretrain
+    from nerbert.encoder.settings import PretrainSettings
+    from nerbert.errors import NerbertError
+    from nerbert.evaluation.evaluate import evaluate
+    from nerbert.finetune.finetune import finetune
+    from nerbert.finetune.settings import FinetuneSettings
+    from nerbert.metrics import score_tags
+    from nerbert.records import Example, Span
+    from nerbert.tagger.tagger import Tagger
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CorpusPlan": "corpus.build",
+    "CorpusSettings": "corpus.settings",
+    "Example": "records",
+    "FinetuneSettings": "finetune.settings",
+    "NerbertError": "errors",
+    "PretrainSettings": "encoder.settings",
+    "Span": "records",
+    "Tagger": "tagger.tagger",
+    "build_corpus": "corpus.build",
+    "evaluate": "evaluation.evaluate",
+    "finetune": "finetune.finetune",
+    "pretrain": "encoder.pretrain",
+    "score_tags": "metrics",
+}
+
+__all__ = [
+    "CorpusPlan",
+    "CorpusSettings",
+    "Example",
+    "FinetuneSettings",
+    "NerbertError",
+    "PretrainSettings",
+    "Span",
+    "Tagger",
+    "__version__",
+    "build_corpus",
+    "evaluate",
+    "finetune",
+    "pretrain",
+    "score_tags",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nerbert' has no attribute {name!r}")
+    return getattr(import_module(f"nerbert.{_HOMES[name]}"), name)

@@ -1,0 +1,209 @@
+"""The commands: parse, call one function, print. No logic; heavy libraries are loaded by what is called."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from nerbert import __version__
+from nerbert.errors import NerbertError
+
+app = App(
+    name="nerbert",
+    version=__version__,
+    help="A Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.",
+    help_format="plaintext",
+)
+corpus_app = App(name="corpus", help="Make and look at silver corpora.")
+app.command(corpus_app)
+
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+Set = Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)]
+Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
+Config = Annotated[Path | None, Parameter(name="--config")]
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+@corpus_app.command(name="build")
+def corpus_build(
+    *dumps: Path, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=False)], output: Output,
+    exclude: Many = None, workers: int = 1, config: Config = None, set_: Set = None, overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Dump → corpus: sentences with typed links, filtered and sampled as in the paper.
+
+    Parameters
+    ----------
+    dumps
+        MediaWiki pages-articles files: .xml, .xml.bz2 or .xml.gz.
+    knowledge
+        File or folder that types titles: DBpedia's ontology and mapping exports, instance types, tables
+        `title<TAB>class`. May be given several times; of two that type a title, the first wins.
+    output
+        Folder to make.
+    exclude
+        CoNLL or text files; sentences that share eight words in a row with them are left out.
+    workers
+        Processes; the result is the same for any number.
+    config
+        Settings file (TOML).
+    set_
+        One setting, as key=value; see docs/settings.md.
+    overwrite
+        Replace a folder that nerbert made.
+    """
+    from nerbert.config import load_settings
+    from nerbert.corpus.build import CorpusPlan, build_corpus
+    from nerbert.corpus.report import print_summary
+    from nerbert.corpus.settings import CorpusSettings
+
+    settings = load_settings(CorpusSettings, config, set_ or [])
+    plan = CorpusPlan(dumps, tuple(knowledge), output, tuple(exclude or ()), workers, overwrite)
+    print_summary(build_corpus(plan, settings), output)
+
+
+@corpus_app.command(name="show")
+def corpus_show(corpus: Path, *, sentences: int = 8, json: Flag = False) -> None:
+    """Statistics of a corpus, and some of its sentences with coloured mentions.
+
+    Parameters
+    ----------
+    corpus
+        Folder that `corpus build` made.
+    sentences
+        How many sentences to show.
+    json
+        Print the manifest as JSON instead.
+    """
+    from nerbert.corpus.report import show_corpus
+
+    show_corpus(corpus, sentences, as_json=json)
+
+
+@app.command
+def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag = False) -> None:
+    """Corpus → encoder: pre-train an encoder as a tagger over the corpus's categories.
+
+    Parameters
+    ----------
+    config
+        Settings file (TOML): at least `corpus`; see docs/settings.md.
+    output
+        Folder to make: a Hugging Face token-classification model.
+    set_
+        One setting, as key=value.
+    overwrite
+        Replace a folder that nerbert made.
+    """
+    from nerbert.config import load_settings
+    from nerbert.encoder.pretrain import pretrain as run
+    from nerbert.encoder.settings import PretrainSettings
+    from nerbert.training.report import print_log
+
+    print_log(run(load_settings(PretrainSettings, config, set_ or []), output, overwrite=overwrite), output)
+
+
+@app.command
+def finetune(
+    encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", config: Config = None,
+    set_: Set = None, overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Encoder + annotated sentences → tagger.
+
+    Parameters
+    ----------
+    encoder
+        Model folder or hub name.
+    data
+        Folder with train.conll (and dev.conll), or one CoNLL file.
+    output
+        Folder to make; with several seeds, a folder for each below it.
+    source
+        Data of a source domain to train on first (source & target).
+    seeds
+        Comma-separated seeds, say 1,2,3.
+    config
+        Settings file (TOML).
+    set_
+        One setting, as key=value; see docs/settings.md.
+    overwrite
+        Replace a folder that nerbert made.
+    """
+    from nerbert.config import load_settings, whole_numbers
+    from nerbert.finetune.finetune import finetune as run
+    from nerbert.finetune.settings import FinetuneSettings
+
+    settings = load_settings(FinetuneSettings, config, set_ or [])
+    for folder in run(
+        encoder, data, output, settings, source=source, seeds=whole_numbers("--seeds", seeds), overwrite=overwrite
+    ):
+        print(folder)
+
+
+@app.command
+def evaluate(tagger: str, file: Path, *, json: Flag = False) -> None:
+    """Precision, recall and F1 of a tagger on a CoNLL file, over all types and by type.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder, or a folder of several seeds.
+    file
+        Gold CoNLL file.
+    json
+        Print JSON.
+    """
+    from nerbert.evaluation.evaluate import evaluate as run
+    from nerbert.evaluation.report import print_evaluation
+
+    print_evaluation(run(tagger, file), as_json=json)
+
+
+@app.command
+def tag(tagger: str, file: str = "-", *, json: Flag = False) -> None:
+    """Tag a text, line by line; `-` reads standard input.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder or hub name.
+    file
+        Text file in UTF-8.
+    json
+        Print one JSON object a line, with character offsets into that line.
+    """
+    from nerbert.tagger.stream import tag_stream
+
+    tag_stream(tagger, file, as_json=json)
+
+
+@app.command
+def quickstart(*, text: str = "", keep: Path | None = None) -> None:
+    """The whole road in three minutes, on a small sample wiki and a sample domain.
+
+    Parameters
+    ----------
+    text
+        A sentence of yours to tag at the end.
+    keep
+        Folder in which to leave all files.
+    """
+    from nerbert.quickstart import run_quickstart
+
+    run_quickstart(text, keep)
+
+
+def main() -> None:
+    """Run a command; an error of nerbert's own is one line and its exit code."""
+    try:
+        app()
+    except NerbertError as error:
+        print(f"nerbert: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except KeyboardInterrupt:
+        print("nerbert: stopped", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,125 @@
+"""What DBpedia's wiki exports have in common: the pages of a MediaWiki export, and the templates in a page's text.
+
+The choice: a parser of our own that knows only `{{…}}`, `[[…]]`, `|` and comments, in one pass over the text; these
+exports hold nothing else that matters. It forgives as MediaWiki does: what is never closed ends with the text, what was
+never opened is text. The price: `<nowiki>` and tables aren't seen (no mapping uses them).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from lxml import etree
+
+from nerbert.corpus.titles import normalise_title
+from nerbert.errors import InputError, at
+
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_MARK = re.compile(r"\{\{|\}\}|\[\[|\]\]|\|")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A template's argument: its own text, and the templates nested in it."""
+
+    text: str
+    templates: tuple["Template", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template call: its normalised name and its named arguments (of twins, the first)."""
+
+    name: str
+    fields: Mapping[str, Field]
+
+    def text(self, name: str) -> str:
+        """The text of the argument `name`, "" where it is absent."""
+        found = self.fields.get(name)
+        return found.text if found else ""
+
+    def nested(self, name: str) -> tuple["Template", ...]:
+        """The templates nested in the argument `name`."""
+        found = self.fields.get(name)
+        return found.templates if found else ()
+
+
+def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, str]]:
+    """Yield title and newest text of each page; XML that is not well-formed is an InputError with its line."""
+    events = etree.iterparse(
+        stream, tag="{*}page", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+    )
+    try:
+        for _, page in events:
+            texts = page.findall("{*}revision/{*}text")
+            yield (page.findtext("{*}title") or "").strip(), (texts[-1].text or "") if texts else ""
+            _forget(page)
+    except etree.XMLSyntaxError as error:
+        with at(place, error.lineno):
+            raise InputError(f"XML is not well-formed: {error.msg}; fetch the export again") from error
+
+
+def templates(text: str) -> tuple[Template, ...]:
+    """Return the templates at the top level of `text`, comments removed first."""
+    text = _COMMENT.sub("", text)
+    stack, position = [_Frame()], 0
+    for mark in _MARK.finditer(text):
+        stack[-1].parts[-1].pieces.append(text[position : mark.start()])
+        _take(stack, mark.group())
+        position = mark.end()
+    stack[-1].parts[-1].pieces.append(text[position:])
+    while len(stack) > 1:
+        _close(stack)
+    return tuple(stack[0].parts[-1].templates)
+
+
+@dataclass(slots=True)
+class _Part:
+    pieces: list[str] = field(default_factory=list)
+    templates: list[Template] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An open template: its parts between `|`, and how many `[[` are open in it."""
+
+    parts: list[_Part] = field(default_factory=lambda: [_Part()])
+    links: int = 0
+
+
+def _take(stack: list[_Frame], mark: str) -> None:
+    frame, is_template = stack[-1], len(stack) > 1
+    if mark == "{{":
+        stack.append(_Frame())
+    elif mark == "}}" and is_template:
+        _close(stack)
+    elif mark == "|" and is_template and not frame.links:
+        frame.parts.append(_Part())
+    else:
+        frame.links = max(0, frame.links + {"[[": 1, "]]": -1}.get(mark, 0))
+        frame.parts[-1].pieces.append(mark)
+
+
+def _close(stack: list[_Frame]) -> None:
+    frame = stack.pop()
+    fields: dict[str, Field] = {}
+    for number, part in enumerate(frame.parts[1:], 1):
+        name, equals, text = part.text.partition("=")
+        if not equals:
+            name, text = str(number), part.text
+        fields.setdefault(name.strip(), Field(text.strip(), tuple(part.templates)))
+    stack[-1].parts[-1].templates.append(Template(normalise_title(frame.parts[0].text), fields))
+
+
+def _forget(element: etree._Element) -> None:
+    """Free a page that was read, and what stands before it, so that memory stays bounded by one page."""
+    element.clear()
+    parent = element.getparent()
+    while parent is not None and element.getprevious() is not None:
+        del parent[0]

@@ -1,0 +1,67 @@
+"""The paper's three filters (NER-BERT §2.2) and the exclusion of test texts, each a pure function of one sentence.
+
+Counts and rankings that they need are made by `build` on the train part alone, so that validation decides nothing.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.records import ENTITY, Reason
+
+_WORD = re.compile(r"\w+")
+
+
+def frequent_categories(counts: Mapping[str, int], at_least: int) -> frozenset[str]:
+    """Filter 1: the categories that have enough typed mentions; ENTITY is none."""
+    return frozenset(name for name, count in counts.items() if count >= at_least and name != ENTITY)
+
+
+def fold_rare(categories: Iterable[str], kept: Collection[str]) -> list[str]:
+    """Filter 1: categories outside `kept` become ENTITY."""
+    return [category if category in kept else ENTITY for category in categories]
+
+
+def no_typed_entity(categories: Collection[str], *, keep_untyped: bool) -> Reason | None:
+    """Filter 2: a sentence with no entity, or with ENTITY alone, is dropped."""
+    if not categories:
+        return Reason.NO_ENTITY
+    return Reason.ONLY_UNTYPED if not keep_untyped and set(categories) == {ENTITY} else None
+
+
+def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
+    """Filter 3: the `number` most frequent categories, ENTITY among them; ties go by name."""
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    return frozenset(ranked[:number])
+
+
+def common_and_untyped(
+    categories: Sequence[str], common: Collection[str], chance: float, settings: CorpusSettings
+) -> Reason | None:
+    """Filter 3: where all categories are common ones, many ENTITY mentions drop the sentence; `chance` is its coin."""
+    if not settings.common_categories or not set(categories) <= set(common):
+        return None
+    untyped = categories.count(ENTITY)
+    bound = {0: 0.0, 1: 0.0, 2: 0.0, 3: settings.drop_at_3, 4: settings.drop_at_4}.get(untyped, settings.drop_above_4)
+    return Reason.COMMON_AND_UNTYPED if chance < bound else None
+
+
+def ngrams(text: str, length: int) -> set[str]:
+    """All runs of `length` normalised words (lower-case `\\w+`) of a text."""
+    words = _WORD.findall(text.lower())
+    return {" ".join(words[place : place + length]) for place in range(len(words) - length + 1)}
+
+
+def excluded(text: str, forbidden: Collection[str], length: int) -> Reason | None:
+    """Drop a sentence that shares a run of words with the texts to exclude."""
+    return Reason.EXCLUDED_TEXT if forbidden and not ngrams(text, length).isdisjoint(forbidden) else None
+
+
+def count_categories(sentences: Iterable[Sequence[str]]) -> tuple[Counter[str], Counter[str]]:
+    """Mentions by category, and sentences that hold it."""
+    mentions, holding = Counter[str](), Counter[str]()
+    for categories in sentences:
+        mentions.update(categories)
+        holding.update(set(categories))
+    return mentions, holding

@@ -1,0 +1,146 @@
+"""The manifest: what went in, what came out, and why the rest did not.
+
+Each step says in = out + dropped, and a sum that is off stops the build. Neither workers nor times nor absolute paths
+stand in it, so that the same input gives the same manifest.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from nerbert import __version__
+from nerbert.chance import coin
+from nerbert.corpus.dump import Dump
+from nerbert.corpus.sentences import SENTENCES
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.shards import FORMAT, shard_paths
+from nerbert.corpus.wikitext import SCANNER
+from nerbert.errors import NerbertError
+from nerbert.files import publish, sha256_of, write_json
+from nerbert.records import ENTITY, Sentence
+from nerbert.words import SPLITTER
+
+_LICENCE = (
+    "Text and links: Wikipedia, CC BY-SA 4.0 (revisions before June 2023: CC BY-SA 3.0 and GFDL); every sentence "
+    "carries its page id and revision as attribution. Types: see the knowledge sources (DBpedia: CC BY-SA 3.0)."
+)
+
+
+@dataclass(slots=True)
+class Funnel:
+    """Steps with what came in, went out and was dropped, and the final counts; adds up over shards."""
+
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    notes: dict[str, dict[str, int]] = field(default_factory=dict)
+    splits: dict[str, Counter[str]] = field(default_factory=dict)
+    mentions: Counter[str] = field(default_factory=Counter)
+    sampled: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+
+    def step(self, name: str, came: int, went: int, dropped: Mapping[Any, int]) -> None:
+        """Add a step; raise NerbertError unless in = out + dropped."""
+        reasons = {str(reason): count for reason, count in sorted(dropped.items()) if count}
+        if came != went + sum(reasons.values()):
+            raise NerbertError(f"step {name!r}: {came} in, {went} out, {sum(reasons.values())} dropped: a bug, report it")
+        self.steps.append({"step": name, "in": came, "out": went, "dropped": reasons})
+
+    def note(self, step: str, **figures: int) -> None:
+        """Figures of a step that drop nothing."""
+        self.notes.setdefault(step, {}).update(figures)
+
+    def count_sentence(self, sentence: Sentence) -> None:
+        """Count a sentence of the final corpus."""
+        split = self.splits.setdefault(sentence.split, Counter())
+        split.update(
+            sentences=1, copies=sentence.copies, words=len(sentence.words), mentions=len(sentence.mentions),
+            words_with_copies=sentence.copies * len(sentence.words),
+        )  # fmt: skip
+        for mention in sentence.mentions:
+            self.sources[mention.source or "untyped"] += 1
+            if sentence.split == "train":
+                self.mentions[mention.category] += 1
+                self.sampled[mention.category] += sentence.copies
+
+    def merge(self, other: "Funnel") -> None:
+        """Add the counts of another shard."""
+        for name, counts in other.splits.items():
+            self.splits.setdefault(name, Counter()).update(counts)
+        self.mentions.update(other.mentions)
+        self.sampled.update(other.sampled)
+        self.sources.update(other.sources)
+
+
+@dataclass(slots=True)
+class Samples:
+    """A few dropped sentences by step and reason, drawn by coin, to be read."""
+
+    seed: int
+    each: int = 20
+    rows: dict[tuple[str, str], list[tuple[float, str, str]]] = field(default_factory=dict)
+
+    def add(self, step: str, reason: str, identity: str, text: str) -> None:
+        """Offer a dropped sentence."""
+        self._offer((step, str(reason)), (coin(self.seed, "dropped sample", identity), identity, text))
+
+    def merge(self, other: "Samples") -> None:
+        """Take the samples of another shard into account."""
+        for key, rows in other.rows.items():
+            for row in rows:
+                self._offer(key, row)
+
+    def write(self, path: Path) -> None:
+        """Write the samples as JSON lines."""
+        with publish(path) as partial, partial.open("w", encoding="utf-8") as stream:
+            for (step, reason), rows in sorted(self.rows.items()):
+                for _, identity, text in sorted(rows):
+                    line = {"step": step, "reason": reason, "id": identity, "text": text}
+                    stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _offer(self, key: tuple[str, str], row: tuple[float, str, str]) -> None:
+        rows = self.rows.setdefault(key, [])
+        if len(rows) < self.each:
+            rows.append(row)
+            rows.sort()
+        elif row < rows[-1]:
+            rows[-1] = row
+            rows.sort()
+
+
+def write_manifest(
+    folder: Path, dumps: Sequence[Dump], exclude: Sequence[Path], settings: CorpusSettings,
+    knowledge: Mapping[str, Any], funnel: Funnel,
+) -> dict[str, Any]:  # fmt: skip
+    """Write `manifest.json`, the last file of a corpus, and return what is in it."""
+    categories = sorted(funnel.mentions, key=lambda name: (-funnel.mentions[name], name))
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "made_by": f"nerbert {__version__}",
+        "scanner": SCANNER,
+        "sentence_splitter": SENTENCES,
+        "word_splitter": SPLITTER,
+        "licence": _LICENCE,
+        "wiki": dumps[0].site.wiki,
+        "language": dumps[0].site.language,
+        "inputs": [{"file": d.path.name, "bytes": d.size, "sha256": d.digest, "wiki": d.site.wiki} for d in dumps],
+        "knowledge": dict(knowledge),
+        "excluded": [{"file": path.name, "sha256": sha256_of(path)} for path in exclude if path.is_file()],
+        "settings": asdict(settings),
+        "steps": funnel.steps,
+        "notes": funnel.notes,
+        "splits": {name: dict(counts) for name, counts in sorted(funnel.splits.items())},
+        "mention_sources": dict(sorted(funnel.sources.items())),
+        "categories": {
+            name: {"mentions": funnel.mentions[name], "with_copies": funnel.sampled[name]} for name in categories
+        },
+        "shards": {
+            f"sentences/{path.name}": pq.read_metadata(path).num_rows for path in shard_paths(folder / "sentences")
+        },
+    }
+    manifest["categories"].setdefault(ENTITY, {"mentions": 0, "with_copies": 0})
+    write_json(folder / "manifest.json", manifest)
+    return manifest

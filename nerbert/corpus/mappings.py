@@ -1,0 +1,121 @@
+"""Which DBpedia class an infobox stands for, from the MediaWiki export of the mappings' wiki (`Mapping xx:` pages).
+
+The choice: the wiki's own rules are kept as they are, conditions in their order, and asked per infobox, as DBpedia's
+extraction does. The price: a condition is compared with the infobox's value as the dump writes it, only without link
+brackets and bold, since rendering templates inside a value is what we don't do.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeAlias
+
+from nerbert.corpus.exports import Template, export_pages, templates
+from nerbert.corpus.titles import fold_redirects, normalise_title
+from nerbert.errors import InputError, at
+from nerbert.records import Infobox
+
+PAGE_TITLE = re.compile(r"Mapping ([A-Za-z][A-Za-z-]*):(.+)", re.DOTALL)
+_REDIRECT = re.compile(r"\s*#REDIRECT\s*:?\s*\[\[\s*([^\]\[|]+)", re.IGNORECASE)
+_LINK = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
+_DEEPEST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A branch of a conditional mapping: when `property` meets `operator` with `value`, the infobox is `outcome`."""
+
+    property: str
+    operator: str
+    value: str
+    outcome: "Outcome"
+
+    def holds(self, parameters: Mapping[str, str]) -> bool:
+        """Whether an infobox with these parameters meets the condition; an operator the wiki lacks never holds."""
+        found = _plain(parameters.get(self.property, ""))
+        match self.operator:
+            case "otherwise":
+                return True
+            case "isset":
+                return bool(found)
+            case "equals":
+                return found == self.value
+            case "contains":
+                return self.value in found
+        return False
+
+
+Outcome: TypeAlias = str | tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """Template names with the class or the cases they map to; `unread` are pages that map to nothing, and why."""
+
+    language: str
+    rules: Mapping[str, Outcome]
+    unread: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def knows(self, template: str) -> bool:
+        """Whether there is a mapping for this template."""
+        return normalise_title(template) in self.rules
+
+    def class_of(self, infobox: Infobox) -> str | None:
+        """Return the class as the mapping writes it; None where no rule or case applies, or it is owl:Thing."""
+        outcome = self.rules.get(normalise_title(infobox.template), "")
+        parameters = dict(infobox.parameters)
+        while not isinstance(outcome, str):
+            outcome = next((case.outcome for case in outcome if case.holds(parameters)), "")
+        return None if outcome.lower() in ("", "thing", "owl:thing") else outcome
+
+
+def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
+    """Read the mappings of one language; the first mapping page tells which, pages of others are left `unread`."""
+    language, rules, redirects, unread = "", dict[str, Outcome](), dict[str, str](), list[tuple[str, str]]()
+    for title, text in export_pages(stream, place):
+        match = PAGE_TITLE.fullmatch(title)
+        language = language or (match.group(1).lower() if match else "")
+        if not match or match.group(1).lower() != language:
+            unread.append((title, "not a mapping of this language"))
+        elif target := _REDIRECT.match(text):
+            redirects[normalise_title(match.group(2))] = _template_name(target.group(1))
+        elif outcome := _outcome(templates(text)):
+            rules[normalise_title(match.group(2))] = outcome
+        else:
+            unread.append((title, "no mapToClass in a TemplateMapping or ConditionalMapping"))
+    if not language:
+        with at(place):
+            raise InputError("no page is called `Mapping xx:…`; give the export of one language's infobox mappings")
+    ends = fold_redirects(redirects)
+    lost = ((f"Mapping {language}:{name}", f"redirects to {end}") for name, end in ends.items() if end not in rules)
+    targets = {name: rules[end] for name, end in ends.items() if end in rules}
+    return Mappings(language, targets | rules, (*unread, *lost))
+
+
+def _template_name(title: str) -> str:
+    match = PAGE_TITLE.fullmatch(title.strip())
+    return normalise_title(match.group(2) if match else title)
+
+
+def _outcome(found: tuple[Template, ...], depth: int = 0) -> Outcome:
+    """What the first mapping among `found` says; "" for nothing, which nesting deeper than any real page also is."""
+    for template in found:
+        if template.name == "TemplateMapping":
+            return template.text("mapToClass")
+        if template.name == "ConditionalMapping" and depth < _DEEPEST:
+            return tuple(_case(case, depth) for case in template.nested("cases") if case.name == "Condition")
+    return ""
+
+
+def _case(condition: Template, depth: int) -> Case:
+    outcome = _outcome(condition.nested("mapping"), depth + 1)
+    operator, value = condition.text("operator").lower(), _plain(condition.text("value"))
+    return Case(condition.text("templateProperty"), operator, value, outcome)
+
+
+def _plain(value: str) -> str:
+    return _LINK.sub(r"\1", value).replace("'''", "").replace("''", "").strip().lower()

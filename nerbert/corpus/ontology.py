@@ -1,0 +1,89 @@
+"""DBpedia's classes and their parents, from the MediaWiki export of the ontology's wiki (`OntologyClass:` pages).
+
+The choice: a tree. Of several parents the first that is a class of the export counts, an unknown parent makes the class
+a root, and a cycle is cut where it closes. The price: a class that sits under two branches is seen under one only.
+Names match whatever their case and with the prefixes in use (`dbo:`, `owl:`, the full IRI), since no two classes
+differ by case alone.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from nerbert.corpus.exports import export_pages, templates
+from nerbert.errors import InputError, at
+
+PAGE_PREFIX = "OntologyClass:"
+_THING = "thing"
+_KNOWN_PREFIX = re.compile(
+    r"<?(?:https?://dbpedia\.org/ontology/|https?://www\.w3\.org/2002/07/owl#|owl:|dbo:|dbpedia-owl:)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ontology:
+    """Classes with their parent ("" for roots), and their names by case-folded name."""
+
+    parents: Mapping[str, str]
+    folded: Mapping[str, str]
+
+    @classmethod
+    def of(cls, parents: Mapping[str, str]) -> "Ontology":
+        """Return the ontology of `parents`: class to parent, "" for roots."""
+        return cls(parents, {name.casefold(): name for name in reversed(list(parents))})
+
+    def path(self, name: str) -> tuple[str, ...]:
+        """Return the classes from the root down to `name`; an unknown name stands alone, owl:Thing is ()."""
+        name = _local(name)
+        if not name or name.casefold() == _THING:
+            return ()
+        found = self._find(name)
+        path: dict[str, None] = {}
+        while found and found not in path:
+            path[found] = None
+            found = self.parents.get(found, "")
+        return tuple(reversed(path)) or (name,)
+
+    def knows(self, name: str) -> bool:
+        """Whether `name` is a class of this ontology."""
+        return bool(self._find(_local(name)))
+
+    def __len__(self) -> int:
+        return len(self.parents)
+
+    def _find(self, name: str) -> str:
+        return name if name in self.parents else self.folded.get(name.casefold(), "")
+
+
+def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
+    """Read the classes of a MediaWiki export; other pages (properties, datatypes) are no part of the answer."""
+    declared = {
+        name: _declared_parents(text)
+        for title, text in export_pages(stream, place)
+        if title.startswith(PAGE_PREFIX) and (name := _local(title.removeprefix(PAGE_PREFIX))).casefold() != _THING
+    }
+    if not declared:
+        with at(place):
+            raise InputError(f"no page is called {PAGE_PREFIX}…; give the export of DBpedia's ontology classes")
+    flat = Ontology.of(dict.fromkeys(declared, ""))
+    return Ontology.of({name: _first_known(flat, parents) for name, parents in declared.items()})
+
+
+def _local(name: str) -> str:
+    name = name.strip()
+    match = _KNOWN_PREFIX.match(name)
+    name = name[match.end() :].rstrip(">").strip() if match else name
+    return "_".join(name.split())
+
+
+def _declared_parents(text: str) -> list[str]:
+    for template in templates(text):
+        if template.name == "Class":
+            return template.text("rdfs:subClassOf").split(",")
+    return []
+
+
+def _first_known(flat: Ontology, parents: list[str]) -> str:
+    return next((flat.path(parent)[-1] for parent in parents if flat.knows(parent)), "")

@@ -1,0 +1,75 @@
+"""A corpus on the terminal: its funnel, its categories, sentences with coloured mentions."""
+
+import heapq
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from nerbert.chance import coin
+from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.show import coloured, visible
+
+_CATEGORIES = 20
+
+
+def show_corpus(corpus: Path, sentences: int, *, as_json: bool) -> None:
+    """Print the statistics of a corpus and some of its sentences, drawn by coin."""
+    manifest = read_manifest(corpus)
+    if as_json:
+        print(json.dumps(manifest, ensure_ascii=False, indent=2))
+        return
+    console = Console(soft_wrap=True)
+    print_summary(manifest, corpus, console)
+    drawn = heapq.nsmallest(sentences, read_sentences(corpus), key=lambda each: coin(0, "show", each.id))
+    for sentence in drawn:
+        spans = [(m.start, m.end, m.category) for m in sentence.mentions]
+        console.print()
+        console.print(coloured(sentence.text, spans))
+        console.print(f"  {visible(sentence.title)} · {sentence.id} · {sentence.split} · copies {sentence.copies}",
+                      style="dim", markup=False, highlight=False)  # fmt: skip
+
+
+def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | None = None) -> None:
+    """Print the funnel, the splits and the most frequent categories."""
+    console = console or Console()
+    console.print(_funnel(manifest))
+    console.print(_splits(manifest))
+    console.print(_categories(manifest))
+    sources = ", ".join(f"{name} {count:,}" for name, count in manifest["mention_sources"].items())
+    console.print(f"types by source: {sources}", markup=False, highlight=False)
+    for each in manifest["knowledge"]["passed_over"]:
+        console.print(f"passed over: {each['path']}: {each['why']}", style="dim", markup=False, highlight=False)
+    console.print(f"corpus: {corpus}", markup=False, highlight=False)
+
+
+def _funnel(manifest: Mapping[str, Any]) -> Table:
+    table = Table("step", title=f"{manifest['wiki']}: what came in, went out, was dropped", title_justify="left")
+    for heading in ("in", "out"):
+        table.add_column(heading, justify="right")
+    table.add_column("dropped")
+    for step in manifest["steps"]:
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in step["dropped"].items()) or "–"
+        table.add_row(step["step"], f"{step['in']:,}", f"{step['out']:,}", dropped)
+    return table
+
+
+def _splits(manifest: Mapping[str, Any]) -> Table:
+    columns = ("sentences", "words", "mentions", "copies", "words_with_copies")
+    table = Table("split", *(name.replace("_", " ") for name in columns))
+    for name, counts in manifest["splits"].items():
+        table.add_row(name, *(f"{counts[column]:,}" for column in columns))
+    return table
+
+
+def _categories(manifest: Mapping[str, Any]) -> Table:
+    categories = manifest["categories"]
+    table = Table("category", "mentions (train)", "with copies", title=f"{len(categories)} categories, the first "
+                  f"{min(_CATEGORIES, len(categories))}", title_justify="left")  # fmt: skip
+    for name in list(categories)[:_CATEGORIES]:
+        counts = categories[name]
+        table.add_row(visible(name), f"{counts['mentions']:,}", f"{counts['with_copies']:,}")
+    return table

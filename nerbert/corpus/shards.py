@@ -1,0 +1,173 @@
+"""The corpus's files: Parquet shards with a fixed schema, zstd, one row a sentence.
+
+`datasets`, DuckDB, pandas and polars open them as they are (docs/formats.md). The price of one writer process is that
+workers hand their rows over; in return shards are the same bytes for any number of workers.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nerbert.errors import InputError
+from nerbert.files import publish, read_json
+from nerbert.records import Mention, Sentence
+
+FORMAT = 1
+"""Version of the corpus's files, in the manifest; a reader refuses others."""
+
+_SPAN = [("start", pa.int32()), ("end", pa.int32())]
+_ROW = [
+    ("id", pa.string()), ("wiki", pa.string()), ("page_id", pa.int64()), ("revision", pa.int64()),
+    ("title", pa.string()), ("start", pa.int32()), ("text", pa.string()), ("words", pa.list_(pa.struct(_SPAN))),
+]  # fmt: skip
+_LINKS = ("links", pa.list_(pa.struct([*_SPAN, ("target", pa.string())])))
+_MENTION = [
+    *_SPAN, ("target", pa.string()), ("resolved_target", pa.string()), ("class_path", pa.list_(pa.string())),
+    ("source", pa.string()), ("category", pa.string()),
+]  # fmt: skip
+
+UNTYPED = pa.schema([*_ROW, _LINKS, ("page_number", pa.int64())])
+"""`pages/`: pass 1's sentences with their links; `page_number` is the page's place in the input."""
+TYPED = pa.schema([*_ROW, ("mentions", pa.list_(pa.struct(_MENTION))), ("split", pa.string()), ("copies", pa.int32())])
+"""`sentences/`: the corpus."""
+TITLES = pa.schema(
+    [
+        ("page_number", pa.int64()), ("page_id", pa.int64()), ("revision", pa.int64()), ("title", pa.string()),
+        ("ns", pa.int32()), ("redirect", pa.string()), ("fate", pa.string()),
+        ("infoboxes", pa.list_(pa.struct([("template", pa.string()), ("parameters", pa.list_(
+            pa.struct([("name", pa.string()), ("value", pa.string())])))]))),
+    ]
+)  # fmt: skip
+"""`titles/`: every page of the dump; `fate` is "article" or the reason for its drop."""
+TARGETS = pa.schema(
+    [
+        ("target", pa.string()), ("resolved_target", pa.string()), ("links", pa.int64()),
+        ("class_path", pa.list_(pa.string())), ("source", pa.string()),
+    ]
+)  # fmt: skip
+"""`targets.parquet`: every link target with its type, most linked first."""
+
+
+class ShardWriter:
+    """Writes rows as `FOLDER/part-00000.parquet` …, a new file whenever `rows` are full."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, rows: int) -> None:
+        self.folder, self.schema, self.rows = folder, schema, rows
+        self._tables: list[pa.Table] = []
+        self._count = 0
+        self._number = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, table: pa.Table) -> None:
+        """Append rows; a shard is closed after the table that fills it."""
+        self._tables.append(table)
+        self._count += table.num_rows
+        if self._count >= self.rows:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left; a folder has one shard at least, so that readers find the schema."""
+        if self._count or not self._number:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables([self.schema.empty_table(), *self._tables])
+        write_table(table, self.folder / f"part-{self._number:05d}.parquet")
+        self._tables, self._count = [], 0
+        self._number += 1
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write one Parquet file, whole or not at all."""
+    with publish(path) as partial:
+        pq.write_table(table, partial, compression="zstd", row_group_size=10_000)
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read one Parquet file; raise InputError if it is damaged."""
+    try:
+        return pq.read_table(path, columns=list(columns) if columns else None)
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        raise InputError(f"{path}: not a readable shard ({error}); build the corpus again") from error
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """The shards of a folder, in order."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def read_manifest(corpus: Path) -> dict[str, Any]:
+    """The manifest of a whole corpus; raise InputError for a folder that is none, or is half written."""
+    path = corpus / "manifest.json"
+    if not corpus.is_dir():
+        raise InputError(f"{corpus}: no such corpus folder; make one with `nerbert corpus build`")
+    if not path.is_file():
+        raise InputError(f"{corpus}: has no manifest.json, so it is no corpus or is half written; build it again")
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise InputError(f"{path}: corpus format {found!r}; this version reads {FORMAT}; build the corpus again")
+    for name, rows in manifest.get("shards", {}).items():
+        _check_shard(corpus, name, rows)
+    return manifest
+
+
+def _check_shard(corpus: Path, name: str, rows: int) -> None:
+    path = corpus / name
+    if not path.resolve().is_relative_to(corpus.resolve()):
+        raise InputError(f"{corpus / 'manifest.json'}: shard {name!r} lies outside the corpus; refused")
+    try:
+        found = pq.read_metadata(path).num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: shard is missing or damaged ({error}); build the corpus again") from error
+    if found != rows:
+        raise InputError(f"{path}: has {found} sentences, the manifest says {rows}; build the corpus again")
+
+
+def read_sentences(corpus: Path, split: str | None = None) -> Iterator[Sentence]:
+    """Sentences of a corpus in order, of one split or all; those with 0 copies too."""
+    for name in read_manifest(corpus)["shards"]:
+        yield from (each for each in typed_sentences(corpus / name) if split in (None, each.split))
+
+
+def typed_sentences(path: Path) -> Iterator[Sentence]:
+    """The sentences of one typed shard."""
+    for batch in read_table(path).to_batches(max_chunksize=2000):
+        yield from map(_sentence, batch.to_pylist())
+
+
+def typed_rows(sentences: Iterable[Sentence]) -> pa.Table:
+    """Sentences as rows of `sentences/`."""
+    return pa.Table.from_pylist([_row(each) for each in sentences], schema=TYPED)
+
+
+def spans(pairs: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
+    """Character spans as Parquet structs."""
+    return [{"start": start, "end": end} for start, end in pairs]
+
+
+def _row(sentence: Sentence) -> dict[str, Any]:
+    return {
+        "id": sentence.id, "wiki": sentence.wiki, "page_id": sentence.page_id, "revision": sentence.revision,
+        "title": sentence.title, "start": sentence.start, "text": sentence.text, "words": spans(sentence.words),
+        "mentions": [
+            {
+                "start": m.start, "end": m.end, "target": m.target, "resolved_target": m.resolved_target,
+                "class_path": list(m.class_path), "source": m.source, "category": m.category,
+            }
+            for m in sentence.mentions
+        ],
+        "split": sentence.split, "copies": sentence.copies,
+    }  # fmt: skip
+
+
+def _sentence(row: Mapping[str, Any]) -> Sentence:
+    mentions = tuple(Mention(**(each | {"class_path": tuple(each["class_path"])})) for each in row["mentions"])
+    words = tuple((word["start"], word["end"]) for word in row["words"])
+    return Sentence(
+        wiki=row["wiki"], page_id=row["page_id"], revision=row["revision"], title=row["title"], start=row["start"],
+        text=row["text"], words=words, mentions=mentions, split=row["split"], copies=row["copies"],
+    )  # fmt: skip

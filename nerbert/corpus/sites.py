@@ -1,0 +1,68 @@
+"""What the scanner must know of a wiki: its name, language, namespaces, link trails.
+
+Taken from the dump's `<siteinfo>` where present; a few names that every wiki understands are built in. Interlanguage
+prefixes are a fixed list, since dumps don't name them: a language founded later is taken for a title, not lost.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+FILE, TEMPLATE, CATEGORY = 6, 10, 14
+
+_ALIASES = {
+    "en": {"image": FILE, "file": FILE, "media": -2, "special": -1, "template": TEMPLATE, "category": CATEGORY,
+           "talk": 1, "user": 2, "wikipedia": 4, "project": 4, "wp": 4, "mediawiki": 8, "help": 12, "portal": 100,
+           "module": 828, "draft": 118},
+    "de": {"datei": FILE, "bild": FILE, "kategorie": CATEGORY, "vorlage": TEMPLATE, "benutzer": 2, "hilfe": 12},
+    "it": {"immagine": FILE, "categoria": CATEGORY, "utente": 2, "portale": 100, "aiuto": 12, "progetto": 102},
+    "fr": {"fichier": FILE, "catégorie": CATEGORY, "modèle": TEMPLATE, "utilisateur": 2, "aide": 12, "portail": 100},
+}  # fmt: skip
+_TRAILS = {"en": "[a-z]+", "de": "[äöüßa-z]+", "it": "[a-zàéèíîìóòúù]+", "fr": "[a-zàâçéèêîôûäëïöüùA-ZÀÂÇÉÈÊÎÔÛÄËÏÖÜÙ]+"}
+_SISTERS = """b c commons d m meta metawikipedia mw n q s v w wikibooks wikidata wikinews wikipedia wikiquote wikisource
+    wikispecies wikiversity wikivoyage wikt wiktionary voy foundation doi imdbname imdbtitle species""".split()
+_LANGUAGES = frozenset("""
+    aa ab ace ady af ak als am an ang ar arc ary arz as ast atj av avk awa ay az azb ba ban bar bat-smg bcl be be-tarask
+    be-x-old bg bh bi bjn bm bn bo bpy br bs bug bxr ca cbk-zam cdo ce ceb ch cho chr chy ckb co cr crh cs csb cu cv cy
+    da de dga din diq dsb dty dv dz ee el eml en eo es et eu ext fa ff fi fiu-vro fj fo fr frp frr fur fy ga gag gan gcr
+    gd gl glk gn gom gor got gu gv ha hak haw he hi hif ho hr hsb ht hu hy hyw hz ia id ie ig ii ik ilo inh io is it iu
+    ja jam jbo jv ka kaa kab kbd kbp kcg kg ki kj kk kl km kn ko koi kr krc ks ksh ku kv kw ky la lad lb lbe lez lfn lg
+    li lij lld lmo ln lo lrc lt ltg lv mai map-bms mdf mg mh mhr mi min mk ml mn mni mnw mo mr mrj ms mt mus mwl my myv
+    mzn na nah nap nds nds-nl ne new ng nl nn no nov nqo nrm nso nv ny oc olo om or os pa pag pam pap pcd pcm pdc pfl pi
+    pih pl pms pnb pnt ps pt qu rm rmy rn ro roa-rup roa-tara ru rue rw sa sah sat sc scn sco sd se sg sh shi shn si
+    simple sk sl sm smn sn so sq sr srn ss st stq su sv sw szl szy ta tay tcy te tet tg th ti tk tl tn to tpi tr trv ts
+    tt tum tw ty tyv udm ug uk ur uz ve vec vep vi vls vo wa war wo wuu xal xh xmf yi yo za zea zh zh-classical
+    zh-min-nan zh-yue zu""".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A wiki: `namespaces` maps lower-case names and aliases to their numbers."""
+
+    wiki: str = "enwiki"
+    language: str = "en"
+    namespaces: dict[str, int] = field(default_factory=dict)
+
+    def namespace(self, title: str) -> int:
+        """Number of the namespace that a title stands in; 0 for articles."""
+        prefix, colon, _ = title.partition(":")
+        return self.namespaces.get(prefix.strip().replace("_", " ").lower(), 0) if colon else 0
+
+    def other_wiki(self, title: str) -> str:
+        """`"language"`, `"sister"` or `""`: whether the title's prefix leads to another wiki."""
+        prefix, colon, _ = title.partition(":")
+        name = prefix.strip().lower() if colon else ""
+        if name in self.namespaces:
+            return ""
+        return "language" if name in _LANGUAGES else "sister" if name in _SISTERS else ""
+
+    def trail(self) -> re.Pattern[str]:
+        """What letters after `]]` belong to the link, in this language."""
+        return re.compile(_TRAILS.get(self.language, "[a-z]+"))
+
+
+def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
+    """A Site from what `<siteinfo>` says, with the built-in names added; missing parts fall back to English."""
+    language = (language or "en").lower()
+    base = language.partition("-")[0]
+    known = _ALIASES["en"] | _ALIASES.get(base, {}) | {name.lower(): number for name, number in names.items() if name}
+    return Site(wiki or f"{language}wiki", base, known)

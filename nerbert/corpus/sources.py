@@ -1,0 +1,144 @@
+"""Files of knowledge and their rows: found below a path, unpacked, cut into lines, read as pairs of title and class.
+
+The choice: compression is told by magic bytes, lines are split from large blocks of bytes and decoded one by one, so a
+bad byte costs one row, not the file. The price: of a line longer than a block only the beginning is sure to be right;
+no title or class is that long.
+"""
+
+import bz2
+import gzip
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeAlias, cast
+from urllib.parse import unquote
+
+from nerbert.corpus.titles import normalise_title
+from nerbert.errors import InputError
+
+_BLOCK = 1 << 20
+_LONGEST = 1000
+_MAGIC: tuple[tuple[re.Pattern[bytes], Callable[[IO[bytes]], object]], ...] = (
+    (re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), bz2.BZ2File),
+    (re.compile(rb"\x1f\x8b\x08"), lambda raw: gzip.GzipFile(fileobj=raw)),
+    (re.compile(rb"\xfd7zXZ\x00"), lzma.LZMAFile),
+)
+BOM = b"\xef\xbb\xbf"
+TYPE_TRIPLE = re.compile(
+    r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://www\.w3\.org/1999/02/22-rdf-syntax-ns#type>"
+    r"\s*<http://dbpedia\.org/ontology/([^<>\s]+)>\s*(?:<[^<>\s]*>\s*)?\.\s*"
+)
+_TRIPLE = re.compile(r"(?:<[^<>\s]*>|_:\S+)\s*<[^<>\s]*>\s*[<\"_].*\.\s*")
+_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
+
+Pair: TypeAlias = tuple[str, str]
+"""Title and class of a row; NO_TYPE for a row that is whole but types nothing."""
+NO_TYPE: Pair = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file: where it is, its name within the path that was given, and whether it was named itself."""
+
+    path: Path
+    name: str
+    direct: bool
+
+
+def find_files(path: Path) -> Iterator[Found]:
+    """Yield `path`, or the files below it sorted by name, without hidden ones; a link to a folder isn't followed."""
+    if path.is_dir():
+        yield from (Found(file, file.relative_to(path).as_posix(), direct=False) for file in _below(path))
+    elif path.is_file():
+        yield Found(path, path.name, direct=True)
+    else:
+        raise InputError(f"{path}: {'not a file or a folder' if path.exists() else 'no such file or folder'}")
+
+
+@contextmanager
+def open_plain(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file's bytes, unpacked where it is packed; damage is an InputError that says where."""
+    try:
+        with path.open("rb") as raw:
+            start = raw.read(16)
+            raw.seek(0)
+            unpack = next((unpack for magic, unpack in _MAGIC if magic.match(start)), None)
+            try:
+                yield cast("IO[bytes]", unpack(raw)) if unpack else raw
+            except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+                place = f"{path}: cut off or damaged near byte {raw.tell()}"
+                raise InputError(f"{place}: {error}; fetch it again") from error
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Yield a file's lines without their ends; of a line longer than a block only its beginning is sure to be right."""
+    with open_plain(path) as stream:
+        rest = stream.read(3).removeprefix(BOM)
+        while block := stream.read(_BLOCK):
+            lines = (rest + block).split(b"\n")
+            rest = lines.pop()[:_BLOCK]
+            yield from lines
+        if rest:
+            yield rest
+
+
+def decode(line: bytes) -> str | None:
+    """Return a line's text without a carriage return; None if it is not UTF-8."""
+    try:
+        return line.decode("utf-8").rstrip("\r")
+    except UnicodeDecodeError:
+        return None
+
+
+def parse_row(line: bytes) -> Pair | None:
+    """Title and class of a table's row; None if one is missing."""
+    cells = (decode(line) or "").split("\t", 2)
+    if len(cells) < 2 or len(cells[0]) > _LONGEST or len(cells[1]) > _LONGEST:
+        return None
+    title, name = normalise_title(cells[0]), cells[1].strip()
+    return (title, name) if title and name else None
+
+
+def parse_triple(line: bytes, language: str) -> Pair | None:
+    """Title and class of a type triple; NO_TYPE for other triples and editions, and comments; None if broken."""
+    text = decode(line) or ""
+    match = TYPE_TRIPLE.fullmatch(text)
+    if not match:
+        return NO_TYPE if is_other_triple(text) else None
+    if match.group(1) not in (None, language):
+        return NO_TYPE
+    try:
+        title = normalise_title(unquote(_unescaped(match.group(2)), errors="strict"))
+        name = _unescaped(match.group(3))
+    except ValueError:
+        return None
+    return (title, name) if title else None
+
+
+def is_other_triple(text: str) -> bool:
+    """Whether a line belongs into a file of triples without typing a title: another triple, a comment, a prefix."""
+    return text.startswith(("#", "@")) or bool(_TRIPLE.fullmatch(text))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"{folder}: can't be listed: {error.strerror}") from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _below(entry)
+        else:
+            yield entry
+
+
+def _unescaped(iri: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match.group(1) or match.group(2), 16)), iri) if "\\" in iri else iri

@@ -1,0 +1,139 @@
+"""What a file of knowledge holds, told by its content and never by its name.
+
+The choice: an export is told by its first page titles, triples and tables by their first thousand lines. The price: a
+file that begins unlike the rest of it is told wrongly. Without an ontology, any two columns whose second holds single
+words pass for a title table; with one, its classes decide.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+
+from nerbert.corpus.exports import export_pages
+from nerbert.corpus.mappings import PAGE_TITLE
+from nerbert.corpus.ontology import PAGE_PREFIX, Ontology
+from nerbert.corpus.sources import BOM, TYPE_TRIPLE, decode, is_other_triple, open_plain
+from nerbert.errors import InputError, at
+
+UNDERSTOOD = (
+    "understood are the MediaWiki exports of DBpedia's ontology and of its infobox mappings, its instance types as "
+    "triples, and tables of title<TAB>class; each plain, .bz2, .gz or .xz"
+)
+_HEAD = 1 << 18
+_FIRST_LINES = 1000
+_FIRST_PAGES = 200
+_FEWEST = 10
+"""A table has two cells in one of so many rows at least; text with a stray tab is none."""
+_CLASS_LIKE = re.compile(r"(?![BIESLU]-)(?:[a-z-]+:|<?https?://\S+[/#])?[^\W\d_]\w+(?:[-.]\w+)*>?")
+_DERIVED = {"class": ("parent", "parents", "superclass"), "template": ("class",), "infobox": ("class",)}
+
+
+class Kind(StrEnum):
+    """What a file of knowledge holds."""
+
+    ONTOLOGY = "ontology"
+    MAPPING = "infobox mapping"
+    TRIPLES = "instance types"
+    TABLE = "title table"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A file's kind and, for mappings and triples, the language of its titles ("" for any).
+
+    Without a kind, `why` says why the file is of no use, and `unknown` that its content isn't understood at all.
+    """
+
+    kind: Kind | None
+    language: str = ""
+    why: str = ""
+    unknown: bool = False
+
+
+def tell_export(path: Path) -> Told | None:
+    """Say which MediaWiki export a file is; None if it doesn't look like XML."""
+    if not path.is_file():
+        return Told(None, why="not a file (a link to a folder or to nothing)", unknown=True)
+    with open_plain(path) as stream:
+        head = stream.read(_HEAD).removeprefix(BOM).lstrip()
+    if not re.match(rb"<(?:[?!]|mediawiki)", head):
+        return None
+    if not re.search(rb"<mediawiki[\s>]", head):
+        return Told(None, why="XML or HTML, but not a MediaWiki export", unknown=True)
+    with open_plain(path) as stream:
+        for title, _ in islice(export_pages(stream, path), _FIRST_PAGES):
+            if title.startswith(PAGE_PREFIX):
+                return Told(Kind.ONTOLOGY)
+            if match := PAGE_TITLE.fullmatch(title):
+                return Told(Kind.MAPPING, match.group(1).lower())
+    return Told(None, why="a MediaWiki export without classes or infobox mappings", unknown=True)
+
+
+def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) -> Told:
+    """Say what a file of lines holds; `mapped` says whether an infobox mapping knows a template."""
+    with open_plain(path) as stream:
+        head = stream.read(_HEAD)
+    lines = head.removeprefix(BOM).split(b"\n")[: None if len(head) < _HEAD else -1]
+    texts = [text for line in lines[:_FIRST_LINES] if (text := decode(line)) and text.strip()]
+    if not texts:
+        return Told(None, why="not lines of text in UTF-8" if head.strip() else "empty", unknown=True)
+    if triple := next(filter(None, map(TYPE_TRIPLE.fullmatch, texts)), None):
+        return Told(Kind.TRIPLES, triple.group(1) or "")
+    if re.match(r"#{1,6} [^\t]+$", texts[0]):
+        return Told(None, why="Markdown")
+    with at(path):
+        return _tell_table([text.split("\t") for text in texts], ontology, mapped) or _tell_other(texts)
+
+
+def is_header(line: bytes) -> bool:
+    """Whether a table's first line names its columns: its first cell is `title`."""
+    return b"\t" in line and line.split(b"\t", 1)[0].strip().lower() == b"title"
+
+
+def looks_like_class(name: str) -> bool:
+    """Whether `name` could be a class's name where no ontology tells: one word, not a BIO tag."""
+    return len(name) < 200 and bool(_CLASS_LIKE.fullmatch(name))
+
+
+def _tell_table(rows: list[list[str]], ontology: Ontology, mapped: Callable[[str], bool]) -> Told | None:
+    """Say whether rows are a table of titles, or one derived from an export; None for neither."""
+    names = [cell.strip().lower() for cell in rows[0][:2]]
+    headed = len(names) == 2 and names[0] == "title"
+    if len(names) == 2 and names[1] in _DERIVED.get(names[0], ()):
+        return Told(None, why=f"a table derived from an export ({names[0]}, {names[1]}); give the export itself")
+    pairs = list(_pairs(rows[1:] if headed else rows))
+    if headed and names[1] in ("class", "type"):
+        if not pairs:
+            raise InputError("no row has both a title and a class; write title<TAB>class on each line")
+        return Told(Kind.TABLE)
+    if len(pairs) * _FEWEST < len(rows) or not _most(lambda pair: _is_class(pair[1], ontology), pairs):
+        return None
+    if not headed and _most(lambda pair: _is_derived(pair[0], ontology, mapped), pairs):
+        return Told(None, why="a table of templates or classes, derived from an export; give the export itself")
+    return Told(Kind.TABLE)
+
+
+def _pairs(rows: Iterable[list[str]]) -> Iterable[tuple[str, str]]:
+    cells = ((row[0].strip(), row[1].strip()) for row in rows if len(row) > 1)
+    return ((title, name) for title, name in cells if title and name)
+
+
+def _is_class(name: str, ontology: Ontology) -> bool:
+    return (ontology.knows(name) or not ontology.path(name)) if len(ontology) else looks_like_class(name)
+
+
+def _is_derived(title: str, ontology: Ontology, mapped: Callable[[str], bool]) -> bool:
+    return ontology.knows(title) or mapped(title) or title.startswith(("Infobox ", "Infobox_"))
+
+
+def _tell_other(texts: list[str]) -> Told:
+    if all(map(is_other_triple, texts)):
+        return Told(None, why="triples that give no title a class of DBpedia's ontology")
+    return Told(None, why="text of unknown content", unknown=True)
+
+
+def _most(holds: Callable[[tuple[str, str]], bool], pairs: Sequence[tuple[str, str]]) -> bool:
+    return 2 * sum(map(holds, pairs)) > len(pairs)

@@ -1,0 +1,39 @@
+"""Titles the way MediaWiki stores them, and redirects folded to the end of their chain.
+
+The choice: one form for all sources (dump, tables, triples, template names), so that a lookup is one dict access. The
+price: titles that differ only in the case of their first letter are one title, also on the few wikis that tell them
+apart (Wiktionary), and Unicode's title case of that letter differs from MediaWiki's for a handful of digraphs.
+"""
+
+import re
+from collections.abc import Mapping
+
+_INVISIBLE = re.compile("[\u200e\u200f\u202a-\u202e]")
+
+
+def normalise_title(title: str) -> str:
+    """Return `title` without outer blanks, with single spaces for underscores and blanks, its first letter upper."""
+    if not title.isascii():
+        title = _INVISIBLE.sub("", title)
+    title = " ".join(title.replace("_", " ").split())
+    first = title[:1].title()
+    return first + title[1:] if len(first) == 1 else title
+
+
+def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
+    """Return each redirecting title with the end of its chain.
+
+    A title in a cycle ends at itself, one that leads into a cycle ends where it enters. Linear in the redirects.
+    """
+    ends: dict[str, str] = {}
+    for start in redirects:
+        chain: dict[str, None] = {}
+        title = start
+        while title in redirects and title not in ends and title not in chain:
+            chain[title] = None
+            title = redirects[title]
+        end, in_cycle = ends.get(title, title), False
+        for link in chain:
+            in_cycle = in_cycle or link == title
+            ends[link] = link if in_cycle else end
+    return ends

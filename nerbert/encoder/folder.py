@@ -1,0 +1,138 @@
+"""Model folders: plain Hugging Face folders with a `nerbert.json` beside; read as hostile, written whole.
+
+Weights are safetensors only, no code of a model is run, and what is not a folder is taken for a hub's name. The price:
+models that ship pickled weights alone can't be used until their owner converts them.
+"""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nerbert.errors import InputError
+from nerbert.files import read_json, write_json
+from nerbert.words import SPLITTER, check_splitter
+
+CARD = "nerbert.json"
+FORMAT = 1
+
+
+def load_tokenizer(source: str) -> Any:
+    """A fast tokenizer from a folder or a hub name."""
+    from transformers import AutoTokenizer
+
+    with _quiet(), _refused(source, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise InputError(f"{source}: its tokenizer isn't a fast one, so pieces have no offsets; convert it first")
+    return tokenizer
+
+
+def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
+    """A token-classification model from a folder or a hub name.
+
+    With `tags` it gets a head for them; its weights are random, or those of a head of the same shape that was there:
+    call `heads.renew_head` after. Without, the folder must be a tagger already.
+    """
+    from transformers import AutoModelForTokenClassification
+
+    check_model_folder(source)
+    names: dict[str, Any] = {}
+    if tags is not None:
+        names = {"id2label": dict(enumerate(tags)), "label2id": {tag: number for number, tag in enumerate(tags)}}
+        names |= {"num_labels": len(tags), "ignore_mismatched_sizes": True}
+    with _quiet(), _refused(source, "model"):
+        return AutoModelForTokenClassification.from_pretrained(
+            source, trust_remote_code=False, use_safetensors=True, dtype="float32", **names
+        )
+
+
+def check_model_folder(source: str) -> None:
+    """Raise InputError if `source` looks like a path but is no folder of a safetensors model."""
+    path = Path(source)
+    if not path.exists():
+        if source.startswith((".", "/", "~")) or source.count("/") > 1:
+            raise InputError(f"{source}: no such folder; give a model's folder or its name on the hub")
+        return
+    if path.is_file():
+        raise InputError(f"{source}: is a file; give the model's folder")
+    config = read_json(path / "config.json") if (path / "config.json").is_file() else None
+    if not isinstance(config, dict):
+        raise InputError(f"{source}: holds no config.json, so it is no model folder")
+    if not any(path.glob("*.safetensors")):
+        other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
+        raise InputError(f"{source}: holds {other}, not model.safetensors; pickled weights are refused, convert them")
+
+
+def write_card(folder: Path, kind: str, **facts: Any) -> None:
+    """Write `nerbert.json`, last of all files: what made the folder, and what its user must know."""
+    from nerbert import __version__
+
+    write_json(folder / CARD, {"format": FORMAT, "kind": kind, "made_by": f"nerbert {__version__}", **facts})
+
+
+def read_card(source: str) -> dict[str, Any]:
+    """The folder's `nerbert.json`, checked; a model without one gets the defaults."""
+    path = Path(source) / CARD
+    if not path.is_file():
+        return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}
+    card = read_json(path, limit=16 << 20)
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise InputError(f"{path}: not a card that this version reads (format {FORMAT})")
+    check_splitter(card.get("word_splitter"))
+    return card
+
+
+def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Write weights (safetensors), config and tokenizer into an existing folder."""
+    with _quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def tags_of(model: Any, source: str) -> list[str]:
+    """The head's label names in order; raise InputError unless they are O, B-x, I-x."""
+    from nerbert.labels import OUTSIDE, split_tag
+
+    names: Mapping[int, str] = {int(key): str(value) for key, value in model.config.id2label.items()}
+    tags = [names.get(number, "") for number in range(model.config.num_labels)]
+    try:
+        for tag in tags:
+            split_tag(tag)
+    except InputError as error:
+        raise InputError(f"{source}: not a BIO tagger: {error}; fine-tune it first (`nerbert finetune`)") from error
+    if OUTSIDE not in tags:
+        raise InputError(f"{source}: not a BIO tagger: its labels lack O; fine-tune it first (`nerbert finetune`)")
+    return tags
+
+
+@contextlib.contextmanager
+def _refused(source: str, what: str) -> Iterator[None]:
+    """What a library raises on a bad folder or an unreachable hub, as one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
+        raise InputError(f"{source}: can't be loaded as a {what}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the loader's notes on new heads and progress bars: what matters is said by us."""
+    from transformers.utils import logging as hf_logging
+
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity(logging.CRITICAL)
+    hf_logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            hf_logging.set_verbosity(level)
+            if bars:
+                hf_logging.enable_progress_bar()

@@ -1,0 +1,135 @@
+"""Corpus → encoder: pre-training as a tagger over the corpus's categories (NER-BERT §3).
+
+The language-model head gives way to a linear one over BIO tags of all categories, each word is predicted from its first
+piece, and the checkpoint with the best validation F1 on typed entities is kept. ENTITY is an ordinary class in training;
+it is left out of the score that chooses, since most links are untyped and it would drown the rest.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nerbert.chance import coin
+from nerbert.corpus.build import TRAIN, VALIDATION
+from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_tokenizer, save_model, write_card
+from nerbert.encoder.fresh import fresh_model, train_tokenizer
+from nerbert.encoder.heads import renew_head, tagging_loss
+from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.predict import predict
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import InputError, need
+from nerbert.files import check_free, publish_folder, sha256_of
+from nerbert.labels import WordSpan, spans_from_bio, tag_names, word_spans
+from nerbert.metrics import collapse_types, score_spans
+from nerbert.records import ENTITY, Example, Sentence, Span
+from nerbert.show import progress
+from nerbert.training.batches import Window
+from nerbert.training.loop import TrainLog, best_precision, total_steps, train
+
+FRESH = "fresh"
+
+
+def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> TrainLog:
+    """Pre-train an encoder and write it to `output` as a Hugging Face token-classification folder; the log."""
+    need("train", "torch", "transformers", "accelerate")
+    check_free(output, overwrite=overwrite)
+    manifest = read_manifest(settings.corpus)
+    if settings.backbone != FRESH:
+        check_model_folder(settings.backbone)
+    tags = tag_names(manifest["categories"])
+    sentences = [each for each in read_sentences(settings.corpus, TRAIN) if each.copies]
+    model, tokenizer = _backbone(settings, sentences, tags)
+    pieces = Pieces(tokenizer, model.config, settings.max_length)
+    windows = _training_windows(pieces, sentences, tags)
+    held_out = [example_of(each) for each in _validation(settings)]
+    with publish_folder(output, overwrite=overwrite) as folder:
+        keeper = _Keeper(folder, pieces, held_out, tags, settings)
+        with progress("pre-training", total_steps(len(windows), settings)) as bar:
+            log = train(model, windows, tagging_loss, settings, pieces.pad_id, bar, keeper)
+        facts = {
+            "word_splitter": manifest["word_splitter"], "language": manifest["language"],
+            "corpus": {"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
+            "settings": _plain(settings), "precision": _precision(settings), "log": log.entries,
+            "best_step": keeper.best_step, "validation": keeper.best,
+        }  # fmt: skip
+        write_card(folder, "encoder", **facts)
+    return log
+
+
+def example_of(sentence: Sentence) -> Example:
+    """A sentence of the corpus as an annotated example, its categories as types."""
+    spans = tuple(Span(m.start, m.end, m.category, sentence.text[m.start : m.end]) for m in sentence.mentions)
+    return Example(sentence.text, sentence.words, spans)
+
+
+def _backbone(settings: PretrainSettings, sentences: Sequence[Sentence], tags: list[str]) -> tuple[Any, Any]:
+    if settings.backbone == FRESH:
+        tokenizer = train_tokenizer((each.text for each in sentences), settings.fresh_vocabulary)
+        return fresh_model(len(tokenizer), settings.fresh_layers, settings.fresh_width, tags, settings.seed), tokenizer
+    tokenizer = load_tokenizer(settings.backbone)
+    model = load_tagging_model(settings.backbone, tags)
+    renew_head(model, settings.seed)
+    return model, tokenizer
+
+
+def _training_windows(pieces: Pieces, sentences: Sequence[Sentence], tags: list[str]) -> list[Window]:
+    """All windows of the train split, each as often as its sentence has copies."""
+    from nerbert.labels import example_tags
+
+    examples = [example_of(each) for each in sentences]
+    windows = pieces.windows(examples, [example_tags(each) for each in examples], tags)
+    return [window for window in windows for _ in range(sentences[window.sentence].copies)]
+
+
+def _validation(settings: PretrainSettings) -> list[Sentence]:
+    """The validation split, or a part of it drawn by seed."""
+    found = sorted(
+        read_sentences(settings.corpus, VALIDATION), key=lambda each: coin(settings.seed, "validation part", each.id)
+    )
+    if not found:
+        raise InputError(f"{settings.corpus}: its validation split is empty; build it with a larger validation_share")
+    return found[: settings.evaluate_at_most or None]
+
+
+class _Keeper:
+    """Scores the model on the validation split and keeps the best checkpoint in the output folder."""
+
+    def __init__(
+        self, folder: Path, pieces: Pieces, examples: Sequence[Example], tags: list[str], settings: PretrainSettings
+    ) -> None:
+        self.folder, self.pieces, self.examples, self.tags, self.settings = folder, pieces, examples, tags, settings
+        self.gold = [word_spans(example) for example in examples]
+        self.best: dict[str, float] = {}
+        self.best_step = 0
+
+    def __call__(self, model: Any, step: int) -> dict[str, float]:
+        """Figures of this checkpoint: `typed_f1` chooses, `span_f1` has all types collapsed."""
+        found = predict(model, self.pieces, self.examples, self.tags, max_tokens=self.settings.micro_batch_tokens,
+                        precision=self.settings.precision)  # fmt: skip
+        spans = [spans_from_bio(each.tags) for each in found]
+        figures = {
+            "typed_f1": score_spans(map(_typed, self.gold), map(_typed, spans)).f1,
+            "span_f1": score_spans(map(collapse_types, self.gold), map(collapse_types, spans)).f1,
+        }
+        if not self.best or figures["typed_f1"] > self.best["typed_f1"]:
+            self.best, self.best_step = figures, step
+            save_model(self.folder, model, self.pieces.tokenizer)
+        return figures
+
+
+def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:
+    return [span for span in spans if span[2] != ENTITY]
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """Settings as JSON; of paths only the last part, so that no folder of this machine is told."""
+    from dataclasses import asdict
+
+    return {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+
+
+def _precision(settings: PretrainSettings) -> str:
+    return settings.precision if settings.precision != "auto" else best_precision()
+
+

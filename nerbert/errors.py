@@ -1,0 +1,58 @@
+"""The one tree of errors that nerbert raises on purpose.
+
+    NerbertError            exit code 1: one line for people, never a traceback
+    ├── InputError          a file or a text that came from outside is not what it should be
+    ├── SettingsError       a setting is unknown, of the wrong kind or out of bounds
+    ├── OutputExists        the output's place is taken
+    └── MissingExtra        an optional library is not installed
+
+The choice: messages say what was wrong *and what to do*; `at` adds the place. The price is longer raises.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class NerbertError(Exception):
+    """Base of all errors meant for people; `str(error)` is one line."""
+
+    exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class InputError(NerbertError):
+    """What came from outside (dump, table, CoNLL, model folder) can't be used."""
+
+
+class SettingsError(NerbertError):
+    """A setting is refused."""
+
+
+class OutputExists(NerbertError):  # noqa: N818  (reads as the fact that it reports)
+    """The place where output should go is taken."""
+
+
+class MissingExtra(NerbertError):  # noqa: N818
+    """An optional library is needed; the message names the extra that brings it."""
+
+
+@contextmanager
+def at(path: Path | str, line: int | None = None) -> Iterator[None]:
+    """Put `path:line:` before the message of any NerbertError raised inside."""
+    try:
+        yield
+    except NerbertError as error:
+        place = f"{path}:{line}" if line is not None else f"{path}"
+        raise type(error)(f"{place}: {error}") from error
+
+
+def need(extra: str, *modules: str) -> None:
+    """Raise MissingExtra unless all `modules` can be imported; call it where an optional library is first used."""
+    from importlib.util import find_spec
+
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise MissingExtra(f"{', '.join(missing)} not installed: pip install 'nerbert[{extra}]'")

@@ -1,0 +1,77 @@
+"""Tagger + gold CoNLL → scores; several seeds give their mean and standard deviation.
+
+Gold words are kept as they are; gold types that the tagger doesn't know count as missed.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from nerbert.errors import InputError
+from nerbert.formats.conll import read_conll_file
+from nerbert.labels import example_tags
+from nerbert.metrics import Score, score_tags
+from nerbert.records import Example
+from nerbert.tagger.tagger import Tagger
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Scores of one or more taggers (seeds) on one file."""
+
+    file: str
+    sentences: int
+    scores: dict[str, Score]
+    unknown_types: tuple[str, ...]
+
+    @property
+    def f1_mean(self) -> float:
+        """Mean F1 over seeds."""
+        return mean(score.f1 for score in self.scores.values())
+
+    @property
+    def f1_sd(self) -> float:
+        """Sample standard deviation of F1 over seeds; 0 for one seed."""
+        return stdev(score.f1 for score in self.scores.values()) if len(self.scores) > 1 else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, figures as 0–1."""
+        return {
+            "file": self.file, "sentences": self.sentences, "unknown_types": list(self.unknown_types),
+            "f1_mean": self.f1_mean, "f1_sd": self.f1_sd,
+            "taggers": {
+                name: asdict(score) | {"precision": score.precision, "recall": score.recall, "f1": score.f1}
+                | {"by_type": {t: asdict(c) | {"precision": c.precision, "recall": c.recall, "f1": c.f1}
+                               for t, c in score.by_type.items()}}
+                for name, score in self.scores.items()
+            },
+        }  # fmt: skip
+
+
+def evaluate(tagger: str | Path, file: Path) -> Evaluation:
+    """Score a tagger's folder (or a folder of several seeds) on a CoNLL file."""
+    examples = read_conll_file(file)
+    folders = tagger_folders(str(tagger))
+    loaded = {name: Tagger.load(folder) for name, folder in folders.items()}
+    known = {type_ for each in loaded.values() for type_ in each.types}
+    gold_types = {span.type for example in examples for span in example.spans}
+    scores = {name: score_examples(each, examples) for name, each in loaded.items()}
+    return Evaluation(str(file), len(examples), scores, tuple(sorted(gold_types - known)))
+
+
+def score_examples(tagger: Tagger, examples: list[Example]) -> Score:
+    """Score a loaded tagger on examples, on its raw greedy tags."""
+    return score_tags([example_tags(each) for each in examples], [each.tags for each in tagger.tag_examples(examples)])
+
+
+def tagger_folders(source: str) -> dict[str, str]:
+    """Name → folder: one entry, or one for each `seed-*` below."""
+    path = Path(source)
+    seeds = sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name)) if path.is_dir() else []
+    if not seeds or (path / "config.json").exists():
+        return {path.name or source: source}
+    broken = [each for each in seeds if not (each / "nerbert.json").is_file()]
+    if broken:
+        raise InputError(f"{broken[0]}: no whole tagger (nerbert.json is missing); fine-tune again")
+    return {each.name: str(each) for each in seeds}

@@ -1,0 +1,105 @@
+"""Everything written goes through `publish`: a temporary name beside the target, then one rename.
+
+So a name that exists is whole. A folder is filled as `.NAME.partial` and renamed when the block ends without an error;
+a killed run leaves only that, and the next run removes it. The price: a folder is replaced by two renames, not one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nerbert.errors import InputError, OutputExists
+
+MARKERS = ("manifest.json", "nerbert.json", "scores.json")
+"""A folder that holds one of these was made by nerbert and may be overwritten on demand."""
+
+
+def check_free(target: Path, *, overwrite: bool) -> None:
+    """Raise OutputExists if `target` is taken and may not be replaced; call it before long work."""
+    if not target.exists() or _is_empty_folder(target):
+        return
+    if not overwrite:
+        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
+    if target.is_dir() and not any((target / name).is_file() for name in MARKERS):
+        raise OutputExists(f"{target}: not a folder that nerbert made, so --overwrite leaves it alone; delete it by hand")
+
+
+@contextmanager
+def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty folder that becomes `target` when the block ends well, and is removed when it doesn't."""
+    check_free(target, overwrite=overwrite)
+    partial = target.with_name(f".{target.name}.partial")
+    _remove(partial)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{target}: can't be made: {error.strerror}") from error
+    try:
+        yield partial
+        _replace_folder(partial, target)
+    except BaseException:
+        _remove(partial)
+        raise
+
+
+@contextmanager
+def publish(target: Path) -> Iterator[Path]:
+    """Yield a temporary path whose file becomes `target` when the block ends well."""
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        yield partial
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` as readable JSON, whole or not at all."""
+    with publish(target) as partial:
+        partial.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, limit: int = 64 << 20) -> Any:
+    """Read JSON of at most `limit` bytes; raise InputError that names the file and the place of the fault."""
+    try:
+        if path.stat().st_size > limit:
+            raise InputError(f"{path}: {path.stat().st_size} bytes of JSON are more than the {limit} allowed")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}; the file is cut off or damaged") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON in UTF-8") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and next(path.iterdir(), None) is None
+
+
+def _replace_folder(partial: Path, target: Path) -> None:
+    old = target.with_name(f".{target.name}.old")
+    _remove(old)
+    if target.exists():
+        target.replace(old)
+    os.replace(partial, target)  # noqa: PTH105
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,133 @@
+"""Encoder + annotated sentences → tagger (NER-BERT §4): a fresh linear head, the whole model trained.
+
+*Target only* trains on the target's train split; *source & target* first on a source domain, made once and shared by
+all seeds, then the head is renewed for the target. Several seeds give a folder each below the output. The test split is
+never looked at here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nerbert.encoder.folder import load_tagging_model, load_tokenizer, read_card, save_model, write_card
+from nerbert.encoder.heads import renew_head, tagging_loss
+from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.predict import predict
+from nerbert.errors import InputError, SettingsError, need
+from nerbert.files import check_free, publish_folder, sha256_of, write_json
+from nerbert.finetune.settings import FinetuneSettings
+from nerbert.formats.conll import read_conll_file
+from nerbert.labels import example_tags, spans_from_bio, tag_names, word_spans
+from nerbert.metrics import score_spans
+from nerbert.records import Example
+from nerbert.show import progress
+from nerbert.training.loop import total_steps, train
+from nerbert.words import nearest_splitter
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A folder of CoNLL files: train.conll, and dev.conll where there is one."""
+
+    folder: Path
+    train: list[Example]
+    dev: list[Example]
+    sha256: dict[str, str]
+
+
+def read_data(folder: Path) -> DataSet:
+    """Read a data folder (or one CoNLL file, as train); raise InputError that says what is missing."""
+    if folder.is_file():
+        return DataSet(folder, read_conll_file(folder), [], {folder.name: sha256_of(folder)})
+    train_file, dev_file = folder / "train.conll", folder / "dev.conll"
+    if not train_file.is_file():
+        raise InputError(f"{folder}: holds no train.conll; give a folder with train.conll (and dev.conll, test.conll)")
+    dev = read_conll_file(dev_file) if dev_file.is_file() else []
+    files = [train_file, dev_file] if dev else [train_file]
+    return DataSet(folder, read_conll_file(train_file), dev, {path.name: sha256_of(path) for path in files})
+
+
+def finetune(
+    encoder: str, data: Path, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
+    seeds: Sequence[int] = (), overwrite: bool = False,
+) -> list[Path]:  # fmt: skip
+    """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; the taggers' folders."""
+    need("train", "torch", "transformers", "accelerate")
+    check_free(output, overwrite=overwrite)
+    target = read_data(data)
+    origin = read_data(source) if source else None
+    if settings.select == "dev" and not target.dev:
+        raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
+    seeds = tuple(seeds) or (settings.seed,)
+    if len(set(seeds)) != len(seeds):
+        raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
+    with TemporaryDirectory() as scratch, publish_folder(output, overwrite=overwrite) as folder:
+        if origin:
+            from_source = replace(settings, seed=seeds[0], epochs=settings.source_epochs, select="last")
+            _train_tagger(encoder, origin, Path(scratch), from_source, "source domain")
+        start = scratch if origin else encoder
+        names = [f"seed-{seed}" for seed in seeds] if len(seeds) > 1 else [""]
+        for seed, name in zip(seeds, names, strict=True):
+            (folder / name).mkdir(exist_ok=True)
+            _train_tagger(start, target, folder / name, replace(settings, seed=seed), f"fine-tuning, seed {seed}")
+        if len(seeds) > 1:
+            write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
+    return [output / name for name in names]
+
+
+def _train_tagger(encoder: str, data: DataSet, folder: Path, settings: FinetuneSettings, what: str) -> None:
+    """Train one tagger on `data` and write it to `folder`."""
+    import torch
+
+    torch.manual_seed(settings.seed)
+    tags = tag_names(span.type for example in data.train for span in example.spans)
+    tokenizer = load_tokenizer(encoder)
+    model = load_tagging_model(encoder, tags)
+    renew_head(model, settings.seed)
+    pieces = Pieces(tokenizer, model.config, settings.max_length)
+    windows = list(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
+    keeper = _Dev(folder, pieces, data.dev, tags, settings)
+    with progress(what, total_steps(len(windows), settings)) as bar:
+        log = train(model, windows, tagging_loss, settings, pieces.pad_id, bar, keeper if data.dev else None)
+    if settings.select == "last":
+        save_model(folder, model, tokenizer)
+    card = read_card(encoder)
+    write_card(
+        folder, "tagger", word_splitter=nearest_splitter(data.train), language=card.get("language", "en"),
+        max_length=settings.max_length, types=sorted({tag[2:] for tag in tags if tag != "O"}),
+        data={"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256},
+        encoder={"kind": card["kind"], "corpus": card.get("corpus")},
+        settings=_settings(settings), log=log.entries, best_step=keeper.best_step if settings.select == "dev" else None,
+    )  # fmt: skip
+
+
+def _settings(settings: FinetuneSettings) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(settings)
+
+
+class _Dev:
+    """Scores the model on the dev split after each epoch; keeps the best one where `select` is `dev`."""
+
+    def __init__(
+        self, folder: Path, pieces: Pieces, examples: Sequence[Example], tags: list[str], settings: FinetuneSettings
+    ) -> None:
+        self.folder, self.pieces, self.examples, self.tags, self.settings = folder, pieces, examples, tags, settings
+        self.gold = [word_spans(example) for example in examples]
+        self.best, self.best_step = -1.0, 0
+
+    def __call__(self, model: Any, step: int) -> dict[str, float]:
+        """F1 on dev."""
+        found = predict(model, self.pieces, self.examples, self.tags, max_tokens=self.settings.micro_batch_tokens,
+                        precision=self.settings.precision)  # fmt: skip
+        f1 = score_spans(self.gold, [spans_from_bio(each.tags) for each in found]).f1
+        if f1 > self.best:
+            self.best, self.best_step = f1, step
+            if self.settings.select == "dev":
+                save_model(self.folder, model, self.pieces.tokenizer)
+        return {"dev_f1": f1}
+
+

@@ -1,0 +1,88 @@
+"""CoNLL: one `token … tag` a line, a blank line between sentences, BIO tags in the last column.
+
+Columns are cut at tabs if the line has one, else at spaces, so tokens keep no-break spaces. The text of an example is
+its tokens joined by single spaces: CoNLL files don't say what stood between them, and that is the price.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from nerbert.errors import InputError, at
+from nerbert.files import publish
+from nerbert.labels import example_tags, spans_from_bio, split_tag
+from nerbert.records import Example, Span
+
+_DOCUMENT_START = "-DOCSTART-"
+
+
+def read_conll(path: Path) -> Iterator[Example]:
+    """Yield the sentences of a CoNLL file; raise InputError that names file and line."""
+    tokens: list[str] = []
+    tags: list[str] = []
+    try:
+        with path.open("rb") as stream:
+            for number, raw in enumerate(stream, 1):
+                with at(path, number):
+                    line = _decode(raw, first=number == 1)
+                    if line.strip(" \t") and not line.startswith(_DOCUMENT_START):
+                        token, tag = _columns(line)
+                        tokens.append(token)
+                        tags.append(tag)
+                    elif tokens:
+                        yield example_of(tokens, tags)
+                        tokens, tags = [], []
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from error
+    if tokens:
+        yield example_of(tokens, tags)
+
+
+def read_conll_file(path: Path) -> list[Example]:
+    """All sentences of a CoNLL file; an empty file is an error."""
+    examples = list(read_conll(path))
+    if not examples:
+        raise InputError(f"{path}: holds no sentence; expected lines of `token<TAB>tag`")
+    return examples
+
+
+def write_conll(path: Path, examples: Iterable[Example]) -> None:
+    """Write sentences as `token<TAB>tag`, whole or not at all."""
+    with publish(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+        for example in examples:
+            tokens = (example.text[start:end] for start, end in example.words)
+            rows = zip(tokens, example_tags(example), strict=True)
+            stream.write("".join(f"{token}\t{tag}\n" for token, tag in rows) + "\n")
+
+
+def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
+    """Tokens and BIO tags as an Example; its text is the tokens joined by spaces."""
+    tokens = list(tokens)
+    words, place = [], 0
+    for token in tokens:
+        words.append((place, place + len(token)))
+        place += len(token) + 1
+    text = " ".join(tokens)
+    spans = tuple(
+        Span(words[first][0], words[last - 1][1], type_, text[words[first][0] : words[last - 1][1]])
+        for first, last, type_ in spans_from_bio(list(tags))
+    )
+    return Example(text, tuple(words), spans)
+
+
+def _decode(raw: bytes, *, first: bool) -> str:
+    try:
+        line = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the file to UTF-8") from None
+    return (line.removeprefix("\ufeff") if first else line).rstrip("\r\n")
+
+
+def _columns(line: str) -> tuple[str, str]:
+    """Token and tag of a line."""
+    columns = line.split("\t") if "\t" in line else line.split(" ")
+    columns = [column for column in columns if column] if "\t" not in line else columns
+    if len(columns) < 2 or not columns[0] or not columns[-1].strip():
+        raise InputError(f"broken line {line!r}: expected a token, a tab (or space) and a tag")
+    tag = columns[-1].strip()
+    split_tag(tag)
+    return columns[0], tag

@@ -1,0 +1,69 @@
+"""The only BIO coder and decoder.
+
+Decoding follows the CoNLL script (= seqeval's default): an `I-x` that continues nothing begins an entity, and a type
+that changes ends one. Entities here are `(first word, word after the last, type)`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from nerbert.errors import InputError
+from nerbert.records import Example
+
+OUTSIDE = "O"
+WordSpan = tuple[int, int, str]
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """`"B-person"` → `("B", "person")`, `"O"` → `("O", "")`; raise InputError for anything else."""
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
+    prefix, dash, type_ = tag.partition("-")
+    if prefix not in ("B", "I") or not dash or not type_:
+        raise InputError(f"tag {tag!r}: must be O, B-TYPE or I-TYPE")
+    return prefix, type_
+
+
+def spans_from_bio(tags: Sequence[str]) -> list[WordSpan]:
+    """Entities of one tagged sentence, by the CoNLL script's rules."""
+    spans: list[WordSpan] = []
+    start, current = 0, ""
+    for place, tag in enumerate(tags):
+        prefix, type_ = split_tag(tag)
+        if current and (prefix != "I" or type_ != current):
+            spans.append((start, place, current))
+            current = ""
+        if prefix != OUTSIDE and not current:
+            start, current = place, type_
+    if current:
+        spans.append((start, len(tags), current))
+    return spans
+
+
+def bio_from_spans(length: int, spans: Iterable[WordSpan]) -> list[str]:
+    """BIO tags of a sentence of `length` words; raise InputError if spans overlap or leave the sentence."""
+    tags = [OUTSIDE] * length
+    for start, end, type_ in spans:
+        if not 0 <= start < end <= length or any(tag != OUTSIDE for tag in tags[start:end]):
+            raise InputError(f"entity {(start, end, type_)} overlaps another or leaves the sentence of {length} words")
+        tags[start:end] = [f"B-{type_}"] + [f"I-{type_}"] * (end - start - 1)
+    return tags
+
+
+def tag_names(types: Iterable[str]) -> list[str]:
+    """The label list of a tagging head: O first, then B and I of each type, types sorted."""
+    return [OUTSIDE, *(f"{prefix}-{type_}" for type_ in sorted(set(types)) for prefix in "BI")]
+
+
+def word_spans(example: Example) -> list[WordSpan]:
+    """The entities of an example in words; raise InputError for one whose ends are no words' ends."""
+    first = {start: place for place, (start, _) in enumerate(example.words)}
+    last = {end: place + 1 for place, (_, end) in enumerate(example.words)}
+    try:
+        return [(first[span.start], last[span.end], span.type) for span in example.spans]
+    except KeyError as error:
+        raise InputError(f"an entity of {example.text!r} cuts a word at character {error}") from None
+
+
+def example_tags(example: Example) -> list[str]:
+    """BIO tags of an example, one a word."""
+    return bio_from_spans(len(example.words), word_spans(example))

@@ -1,0 +1,146 @@
+"""Everything that travels along the road, named once.
+
+Offsets are Python string indices (code points), half-open, and checked at birth. Records are frozen; a step takes
+records and gives records. The price of plain tuples inside is that a changed sentence is a new object.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nerbert.errors import InputError
+
+ENTITY = "ENTITY"
+"""The category of a mention whose class is not known (NER-BERT §2.1)."""
+
+
+class Reason(StrEnum):
+    """Why something was dropped; each step of the manifest counts these."""
+
+    NOT_AN_ARTICLE = "not_an_article"
+    REDIRECT = "redirect"
+    NO_TITLE = "no_title"
+    NOT_WIKITEXT = "not_wikitext"
+    DUPLICATE_PAGE = "duplicate_page"
+    PAGE_TOO_LONG = "page_too_long"
+    EMPTY_TEXT = "empty_text"
+    LINK_OUTSIDE_ARTICLES = "link_outside_articles"
+    LINK_TO_SELF = "link_to_self"
+    LINK_OUTSIDE_PROSE = "link_outside_prose"
+    EMPTY_ANCHOR = "empty_anchor"
+    CUTS_A_WORD = "cuts_a_word"
+    CROSSES_SENTENCES = "crosses_sentences"
+    EXCLUDED_TEXT = "excluded_text"
+    DUPLICATE_SENTENCE = "duplicate_sentence"
+    RARE_CATEGORY = "rare_category"
+    NO_ENTITY = "no_entity"
+    ONLY_UNTYPED = "only_untyped"
+    COMMON_AND_UNTYPED = "common_and_untyped"
+    UNKNOWN_CLASS = "unknown_class"
+    BAD_ROW = "bad_row"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An entity in a text: `text[start:end]`, its type and how sure the tagger is (0–1; gold spans have 1)."""
+
+    start: int
+    end: int
+    type: str
+    text: str = ""
+    confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise InputError(f"span [{self.start}, {self.end}) of type {self.type!r} is empty or negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An annotated sentence: its text, the character span of each word, and its entities as character spans."""
+
+    text: str
+    words: tuple[tuple[int, int], ...]
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link in a page's clean text: `text[start:end]` is the anchor, `target` the title as the link names it."""
+
+    start: int
+    end: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Infobox:
+    """A template at the top level of a page, with its named and numbered parameters (values shortened)."""
+
+    template: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """A page as the dump has it. `redirect` is the target's title, "" for none; `ns` is None in old exports."""
+
+    page_id: int
+    revision: int
+    title: str
+    ns: int | None
+    redirect: str
+    model: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CleanPage:
+    """A page without its markup: paragraphs are lines of `text`, links point into it."""
+
+    text: str
+    links: tuple[Link, ...]
+    infoboxes: tuple[Infobox, ...]
+    dropped_links: Counter[Reason]
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A link inside one sentence, typed: the last of `class_path` is the deepest class; () is untyped.
+
+    `category` is the class as the corpus's label set sees it, or ENTITY. `source` names the knowledge that typed it.
+    """
+
+    start: int
+    end: int
+    target: str
+    resolved_target: str
+    class_path: tuple[str, ...] = ()
+    source: str = ""
+    category: str = ENTITY
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of the corpus; `start` is its first character's place in the page's clean text."""
+
+    wiki: str
+    page_id: int
+    revision: int
+    title: str
+    start: int
+    text: str
+    words: tuple[tuple[int, int], ...]
+    mentions: tuple[Mention, ...]
+    split: str = ""
+    copies: int = 1
+
+    @property
+    def id(self) -> str:
+        """The sentence's identity over all runs: `wiki:page:revision:start`."""
+        return sentence_id(self.wiki, self.page_id, self.revision, self.start)
+
+
+def sentence_id(wiki: str, page_id: int, revision: int, start: int) -> str:
+    """`wiki:page:revision:start`; the only place that writes a sentence's id."""
+    return f"{wiki}:{page_id}:{revision}:{start}"

@@ -1,0 +1,62 @@
+"""Tag a file or standard input line by line: JSON lines for programs, coloured text for people."""
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import tee
+from pathlib import Path
+from typing import BinaryIO
+
+from rich.console import Console
+
+from nerbert.errors import InputError, at
+from nerbert.records import Span
+from nerbert.show import coloured, visible
+from nerbert.tagger.tagger import Tagger
+
+
+def tag_stream(source: str, file: str, *, as_json: bool) -> None:
+    """Tag each line of `file` (`-`: standard input) and print what is found; offsets are into the line."""
+    if file != "-" and not Path(file).is_file():
+        raise InputError(f"{file}: no such file; give a text file, or - for standard input")
+    tagger = Tagger.load(source)
+    console = Console(soft_wrap=True)
+    lines, again = tee(_lines(file))
+    for line, spans in zip(lines, tagger.tag_many(again), strict=True):
+        if as_json:
+            print(json.dumps({"text": line, "spans": [span_json(each) for each in spans]}, ensure_ascii=False))
+        elif line:
+            print_tagged(console, line, spans)
+
+
+def span_json(span: Span) -> dict[str, str | int | float]:
+    """A span as JSON: text, type, character start and end, confidence."""
+    return {
+        "text": span.text, "type": span.type, "start": span.start, "end": span.end,
+        "confidence": round(span.confidence, 4),
+    }  # fmt: skip
+
+
+def print_tagged(console: Console, line: str, spans: list[Span]) -> None:
+    """Print a line with its entities in colour, then an entity a row."""
+    console.print(coloured(line, [(each.start, each.end, each.type) for each in spans]))
+    for each in spans:
+        row = f"  {each.start}–{each.end}  {visible(each.type)}  {each.confidence:.2f}  {visible(each.text)}"
+        console.print(row, style="dim", markup=False, highlight=False)
+
+
+def _lines(file: str) -> Iterator[str]:
+    if file == "-":
+        yield from _decoded("standard input", sys.stdin.buffer)
+        return
+    with Path(file).open("rb") as stream:
+        yield from _decoded(file, stream)
+
+
+def _decoded(name: str, stream: BinaryIO) -> Iterator[str]:
+    for number, raw in enumerate(stream, 1):
+        with at(name, number):
+            try:
+                yield raw.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8") from None

@@ -1,0 +1,98 @@
+"""A tagger: text in, entities with exact character offsets and confidences out.
+
+Raw text is cut into lines and sentences first, as in training, then into words by the splitter that the tagger's folder
+names; a sentence of any length goes through windows, so nothing is cut in silence. Tags are chosen greedily and decoded
+by the CoNLL script's rules. An entity's confidence is the mean probability of its words' tags.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from nerbert.corpus.sentences import sentence_spans
+from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_tokenizer, read_card, tags_of
+from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.predict import WordTags, predict
+from nerbert.errors import InputError, need
+from nerbert.labels import spans_from_bio
+from nerbert.records import Example, Span
+from nerbert.words import check_splitter, split_words
+
+_LONGEST = 256
+_CHUNK = 256
+
+
+class Tagger:
+    """A fine-tuned model with its tokenizer and word splitter; make one with `Tagger.load`."""
+
+    def __init__(self, model: Any, pieces: Pieces, tags: list[str], splitter: str, language: str) -> None:
+        self._model, self._pieces, self._tags = model, pieces, tags
+        self.splitter, self.language = splitter, language
+
+    @classmethod
+    def load(cls, source: str | Path, *, device: str = "") -> "Tagger":
+        """Load a tagger from a folder or a hub name, on `device` (default: the GPU if there is one)."""
+        need("train", "torch", "transformers")
+        import torch
+
+        name = str(source)
+        _check_single(name)
+        check_model_folder(name)
+        card = read_card(name)
+        model = load_tagging_model(name)
+        tags = tags_of(model, name)
+        pieces = Pieces(load_tokenizer(name), model.config, int(card.get("max_length") or _LONGEST))
+        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return cls(model, pieces, tags, check_splitter(card["word_splitter"]), str(card.get("language") or "en"))
+
+    @property
+    def types(self) -> list[str]:
+        """The entity types that this tagger knows, sorted."""
+        return sorted({tag[2:] for tag in self._tags if tag != "O"})
+
+    def tag(self, text: str) -> list[Span]:
+        """The entities of `text`, in order: `text[span.start:span.end] == span.text`."""
+        return next(self.tag_many([text]))
+
+    def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
+        """The entities of each text, in order; reads and holds a few hundred texts at a time."""
+        source = iter(texts)
+        while some := list(islice(source, _CHUNK)):
+            parts = [(number, offset, part) for number, text in enumerate(some) for offset, part in self._parts(text)]
+            found: list[list[Span]] = [[] for _ in some]
+            tagged = self.tag_examples([part for _, _, part in parts])
+            for (number, offset, part), tags in zip(parts, tagged, strict=True):
+                found[number] += _spans(some[number], offset, part, tags)
+            yield from found
+
+    def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
+        """A tag and its probability for each word of each example; the examples keep their own words."""
+        return predict(self._model, self._pieces, examples, self._tags)
+
+    def _parts(self, text: str) -> Iterator[tuple[int, Example]]:
+        """(offset, sentence) for each sentence of a text."""
+        if not isinstance(text, str):
+            raise InputError(f"can't tag {type(text).__name__}: give a str")
+        offset = 0
+        for line in text.splitlines(keepends=True):
+            for start, end in sentence_spans(line, (), self.language):
+                words = split_words(line[start:end], self.splitter)
+                if words:
+                    yield offset + start, Example(line[start:end], words)
+            offset += len(line)
+
+
+def _check_single(source: str) -> None:
+    """A folder of several seeds' taggers is an error that names them."""
+    path = Path(source)
+    seeds = sorted(each.name for each in path.glob("seed-*")) if path.is_dir() else []
+    if seeds and not (path / "config.json").exists():
+        raise InputError(f"{source}: holds {len(seeds)} taggers; name one of them, say {path / seeds[0]}")
+
+
+def _spans(text: str, offset: int, part: Example, tags: WordTags) -> Iterator[Span]:
+    for first, last, type_ in spans_from_bio(tags.tags):
+        start, end = offset + part.words[first][0], offset + part.words[last - 1][1]
+        confidence = sum(tags.confidences[first:last]) / (last - first)
+        yield Span(start, end, type_, text[start:end], confidence)

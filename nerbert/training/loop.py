@@ -1,0 +1,157 @@
+"""The one training loop: short, visible, on Accelerate.
+
+A step's loss is the sum of the objective's terms over all its micro-batches divided by their number, so how a step is
+cut into micro-batches never changes the gradient. A loss that is no number stops before the update. The loop knows no
+task: an objective turns a batch into (sum of losses, number of terms).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from nerbert.errors import InputError, NerbertError
+from nerbert.show import Progress
+from nerbert.training.batches import Batch, Window, collate, micro_batches, steps_of_epoch
+from nerbert.training.settings import TrainSettings
+
+Objective = Callable[[Any, Batch], tuple[torch.Tensor, int]]
+
+
+class Evaluate(Protocol):
+    """Called with the model at the end of each epoch (and of training); what it returns is kept in the log."""
+
+    def __call__(self, model: Any, step: int) -> dict[str, float]: ...  # noqa: D102
+
+
+@dataclass(slots=True)
+class TrainLog:
+    """What happened: the mean loss since the last entry, evaluations, and the speed."""
+
+    entries: list[dict[str, float]] = field(default_factory=list)
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+def train(
+    model: Any,
+    windows: Sequence[Window],
+    objective: Objective,
+    settings: TrainSettings,
+    pad_id: int,
+    bar: Progress,
+    evaluate: Evaluate | None = None,
+) -> TrainLog:
+    """Train `model` in place on `windows`; the log."""
+    if not windows:
+        raise InputError("nothing to train on: no sentence has a word that the tokenizer knows")
+    accelerator = make_accelerator(settings)
+    optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    per_epoch = math.ceil(len(windows) / settings.batch_size)
+    total = max(1, round(settings.epochs * per_epoch))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, total, settings.warmup_share))
+    log, losses, begin = TrainLog(), [], time.monotonic()
+    model.train()
+    for step, chosen in enumerate(_steps(windows, settings, total), 1):
+        losses.append(_train_step(model, chosen, objective, optimizer, accelerator, settings, pad_id))
+        schedule.step()
+        log.steps, log.tokens = step, log.tokens + sum(len(window.ids) for window in chosen)
+        log.seconds = time.monotonic() - begin
+        bar.advance(note=f"loss {losses[-1]:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
+        if step % per_epoch == 0 or step == total:
+            entry = {"step": step, "epoch": step / per_epoch, "loss": sum(losses) / len(losses)}
+            log.entries.append(entry | (_evaluate(evaluate, accelerator, model, step) if evaluate else {}))
+            losses = []
+    return log
+
+
+def total_steps(windows: int, settings: TrainSettings) -> int:
+    """How many steps `train` will take."""
+    return max(1, round(settings.epochs * math.ceil(windows / settings.batch_size)))
+
+
+def rate_at(step: int, total: int, warmup_share: float) -> float:
+    """The learning rate's share of its highest: up in a straight line, then down to 0."""
+    warmup = round(total * warmup_share)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return max(0.0, (total - step) / max(1, total - warmup))
+
+
+def make_accelerator(settings: TrainSettings) -> Accelerator:
+    """The device and precision to train with; a fresh state, since one process may train several models."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    AcceleratorState._reset_state()
+    precision = settings.precision if settings.precision != "auto" else best_precision()
+    return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
+
+
+def best_precision() -> str:
+    """`bf16` where the device computes in it, else `fp32`."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16" if has else "fp32"
+
+
+def _train_step(
+    model: Any, windows: Sequence[Window], objective: Objective, optimizer: Any, accelerator: Accelerator,
+    settings: TrainSettings, pad_id: int,
+) -> float:  # fmt: skip
+    """One update; the step's mean loss. Raise NerbertError before the update if it is no number."""
+    terms = sum(len(window.labels) for window in windows) or 1
+    loss = 0.0
+    for group in micro_batches(windows, settings.micro_batch_tokens):
+        batch = to_device(collate([windows[place] for place in group], pad_id), accelerator.device)
+        with accelerator.autocast():
+            part, _ = objective(model, batch)
+        accelerator.backward(part / terms)
+        loss += float(part.detach()) / terms
+    if not math.isfinite(loss):
+        raise NerbertError(f"the loss became {loss}: nothing was updated; try a smaller learning_rate or precision=fp32")
+    accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return loss
+
+
+def to_device(batch: Batch, device: Any) -> Batch:
+    """The batch with its tensors on `device`."""
+    tensors = (batch.ids, batch.mask, batch.rows, batch.columns, batch.labels)
+    return Batch(*(tensor.to(device) for tensor in tensors), batch.tokens)
+
+
+def _steps(windows: Sequence[Window], settings: TrainSettings, total: int) -> Iterator[list[Window]]:
+    lengths = [len(window.ids) for window in windows]
+    epoch = done = 0
+    while True:
+        for step in steps_of_epoch(lengths, settings.batch_size, settings.seed, epoch):
+            if done == total:
+                return
+            done += 1
+            yield [windows[index] for index in step]
+        epoch += 1
+
+
+def _evaluate(evaluate: Evaluate, accelerator: Accelerator, model: Any, step: int) -> dict[str, float]:
+    model.eval()
+    figures = evaluate(accelerator.unwrap_model(model), step)
+    model.train()
+    return figures
+
+
+def _groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters with and without decay: vectors (biases, norms) have none."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]

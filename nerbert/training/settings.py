@@ -1,0 +1,48 @@
+"""The settings that every training shares."""
+
+from dataclasses import dataclass
+
+from nerbert.config import refuse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """How a model is trained."""
+
+    seed: int = 1
+    """Seed of the head's weights, of dropout and of the order of sentences. Unit: none. Source: ours."""
+    epochs: float = 3.0
+    """Passes over the training data, copies included. Unit: epochs. Source: ours; the paper doesn't say."""
+    batch_size: int = 32
+    """Sentences (windows, where one is longer than the model) per step. Unit: windows. Source: ours."""
+    micro_batch_tokens: int = 8192
+    """A step's sentences go through the model in parts of at most this size. Changes memory and speed, never the sums.
+    Unit: pieces, padding included. Source: ours."""
+    learning_rate: float = 1e-4
+    """Highest learning rate of AdamW. Unit: per step. Source: ours, for small encoders."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay; biases and norms have none. Unit: none. Source: ours; the paper doesn't say."""
+    warmup_share: float = 0.1
+    """Share of steps in which the rate rises from 0; then it falls to 0 in a straight line. Unit: 0–1. Source: ours;
+    the paper doesn't say."""
+    clip_norm: float = 1.0
+    """Largest norm of a gradient. Unit: none. Source: ours; the paper doesn't say."""
+    max_length: int = 256
+    """Longest window; longer sentences are cut into overlapping windows at words, and nothing is lost. Unit: pieces.
+    Source: ours; the paper doesn't say."""
+    precision: str = "auto"
+    """`bf16` (weights stay fp32), `fp32`, or `auto`: bf16 where the processor has it. Unit: none. Source: ours."""
+    threads: int = 0
+    """Threads of torch on a CPU; 0 leaves torch's own choice. Two processes on one machine: 1 each. Unit: threads.
+    Source: ours."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "micro_batch_tokens"):
+            refuse(getattr(self, name) < 1, name, getattr(self, name), "at least 1")
+        for name in ("learning_rate", "epochs", "clip_norm"):
+            refuse(not 0 < getattr(self, name) < 1e6, name, getattr(self, name), "above 0")
+        refuse(self.max_length < 8, "max_length", self.max_length, "at least 8")
+        refuse(not 0 <= self.warmup_share <= 1, "warmup_share", self.warmup_share, "between 0 and 1")
+        refuse(self.weight_decay < 0, "weight_decay", self.weight_decay, "at least 0")
+        refuse(self.threads < 0, "threads", self.threads, "at least 0")
+        refuse(self.precision not in ("auto", "bf16", "fp32"), "precision", self.precision, "auto, bf16 or fp32")

@@ -1,0 +1,52 @@
+"""Word splitters: regular expressions with exact offsets, the same for corpus and raw text.
+
+The corpus is split by `unicode-words-1`: a run of letters, marks and digits is a word, any other visible character
+stands alone, each Han or kana character is a word. That cuts finer than CoNLL's tokens do ("Berlin-based" is three
+words), which keeps link anchors on word boundaries in every script. Annotated data brings its own tokens; a tagger keeps
+the name of the splitter that comes closest to them, so that raw text is cut the way it was trained on.
+"""
+
+from collections.abc import Iterable
+
+import regex
+
+from nerbert.errors import InputError
+from nerbert.records import Example
+
+_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
+_CJK = rf"[{_ALONE}]\p{{M}}*"
+_RUN = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[{_ALONE}]]*+"
+_OTHER = r"[^\s\p{C}]\p{M}*"
+_CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
+
+_SPLITTERS = {
+    "unicode-words-1": regex.compile(rf"{_CJK}|{_RUN}|{_OTHER}", regex.VERSION1),
+    "joined-words-1": regex.compile(
+        rf"{_CJK}|(?i:{_CLITIC})|(?:\p{{Lu}}\.){{2,}}|{_RUN}(?:(?!(?i:{_CLITIC}))[-.,'’/&]{_RUN})*|{_OTHER}",
+        regex.VERSION1,
+    ),
+}
+SPLITTER = "unicode-words-1"
+"""The corpus's splitter, and what a tagger has if nothing is known of its tokens. A changed rule is a new name."""
+
+
+def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
+    """Character span of each word of `text`, in order, disjoint; control and format characters are in none."""
+    return tuple(match.span() for match in _SPLITTERS[splitter].finditer(text))
+
+
+def check_splitter(name: object) -> str:
+    """`name` if this version has such a splitter; else raise InputError."""
+    if name not in _SPLITTERS:
+        raise InputError(f"word splitter {name!r}; this version of nerbert has {', '.join(_SPLITTERS)}")
+    return str(name)
+
+
+def nearest_splitter(examples: Iterable[Example]) -> str:
+    """The splitter that leaves most of the examples' own words whole, the corpus's if they tie."""
+    whole = dict.fromkeys(_SPLITTERS, 0)
+    for example in examples:
+        for start, end in example.words:
+            for name in whole:
+                whole[name] += split_words(example.text[start:end], name) == ((0, end - start),)
+    return max(whole, key=lambda name: (whole[name], name == SPLITTER))

@@ -1,0 +1,53 @@
+import io
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.exports import export_pages, templates
+from nerbert.errors import InputError
+
+
+def test_templates_nest_and_links_hide_bars() -> None:
+    (outer,) = templates("text {{ outer_name | a = [[x|y]] | b = {{in|1}} tail <!-- | c = d --> | plain }} }} | z")
+    assert outer.name == "Outer name"
+    assert outer.text("a") == "[[x|y]]"
+    assert outer.text("b") == "tail"
+    assert outer.nested("b")[0].name == "In"
+    assert outer.text("3") == "plain"
+    assert outer.text("c") == ""
+    assert outer.nested("c") == ()
+
+
+def test_what_is_never_closed_ends_with_the_text() -> None:
+    (found,) = templates("{{TemplateMapping | mapToClass = Film <!-- open")
+    assert found.text("mapToClass") == "Film"
+
+
+@given(st.text(alphabet="{}[]|=a \n<!->"))
+def test_any_text_is_parsed(text: str) -> None:
+    templates(text)
+
+
+@pytest.mark.parametrize("piece", ["{{", "[[", "}}", "|", "[[}}", "<!--", "{{|[["])
+def test_time_is_linear(piece: str) -> None:
+    start = time.perf_counter()
+    templates(piece * 100_000)
+    assert time.perf_counter() - start < 10
+
+
+def test_pages_have_their_newest_text() -> None:
+    xml = b"<mediawiki><page><title>A</title><revision><text>1</text></revision>"
+    xml += b"<revision><text>2</text></revision></page><page><title>B</title></page></mediawiki>"
+    assert list(export_pages(io.BytesIO(xml), "x.xml")) == [("A", "2"), ("B", "")]
+
+
+def test_broken_xml_names_file_and_line() -> None:
+    with pytest.raises(InputError, match=r"^x\.xml:2: XML is not well-formed"):
+        list(export_pages(io.BytesIO(b"<mediawiki>\n<page><title>A</title>"), "x.xml"))
+
+
+def test_entities_are_not_resolved() -> None:
+    xml = b'<!DOCTYPE m [<!ENTITY e SYSTEM "file:///etc/passwd">]><m><page><title>A</title><revision><text>&e;</text></revision></page></m>'
+    assert list(export_pages(io.BytesIO(xml), "x.xml")) == [("A", "")]

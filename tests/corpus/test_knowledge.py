@@ -1,0 +1,327 @@
+import bz2
+import gzip
+import hashlib
+import json
+import lzma
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.corpus.knowledge import Knowledge, TypedTitle, open_knowledge
+from nerbert.errors import InputError
+from nerbert.records import Infobox
+
+RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
+ONTOLOGY = "".join(
+    f"<page><title>OntologyClass:{name}</title><revision><text>{{{{Class | rdfs:subClassOf = {parent} }}}}</text>"
+    "</revision></page>"
+    for name, parent in {"Place": "owl:Thing", "City": "Place", "Work": "owl:Thing", "Film": "Work"}.items()
+)
+
+
+def wiki(pages: str) -> str:
+    return f'<?xml version="1.0"?><mediawiki xmlns="http://www.mediawiki.org/xml/export-0.8/">{pages}</mediawiki>'
+
+
+def mapping(language: str, **templates: str) -> str:
+    return wiki(
+        "".join(
+            f"<page><title>Mapping {language}:{name}</title><revision><text>{{{{TemplateMapping | mapToClass = {to}}}}}"
+            "</text></revision></page>"
+            for name, to in templates.items()
+        )
+    )
+
+
+def triple(title: str, name: str, host: str = "dbpedia.org") -> str:
+    return f"<http://{host}/resource/{title}> <{RDF_TYPE}> <http://dbpedia.org/ontology/{name}> .\n"
+
+
+def write(folder: Path, **files: str) -> list[Path]:
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in files]
+
+
+def typed(
+    knowledge: Knowledge,
+    *wanted: str,
+    pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
+    redirects: dict[str, str] | None = None,
+) -> dict[str, tuple[str, str]]:
+    found = knowledge.type_titles(set(wanted), pages, redirects or {})
+    return {title: ("/".join(answer.class_path), answer.source) for title, answer in found.items()}
+
+
+def used(knowledge: Knowledge) -> list[dict[str, Any]]:
+    report: Any = json.loads(json.dumps(knowledge.report()))
+    return list(report["used"])
+
+
+def passed_over(knowledge: Knowledge) -> dict[str, str]:
+    report: Any = knowledge.report()
+    return {entry["path"]: entry["why"] for entry in report["passed_over"]}
+
+
+def test_the_source_named_first_wins(tmp_path: Path) -> None:
+    ontology, table, infoboxes, triples = write(
+        tmp_path,
+        o=wiki(ONTOLOGY),
+        table="berlin\tCity\nAlien_(film)\tfilm\n",
+        m=mapping("en", Box="Work"),
+        nt=triple("Berlin", "Place") + triple("Oz", "Place"),
+    )
+    pages = [("Berlin", [Infobox("Box")]), ("Alien (film)", [Infobox("Box")]), ("Kane", [Infobox("Box")])]
+    wanted = ("Berlin", "Alien (film)", "Kane", "Oz", "Nowhere")
+    first = open_knowledge([ontology, table, infoboxes, triples], "en")
+    assert typed(first, *wanted, pages=iter(pages)) == {
+        "Berlin": ("Place/City", "table"),
+        "Alien (film)": ("Work/Film", "table"),
+        "Kane": ("Work", "infobox"),
+        "Oz": ("Place", "nt"),
+    }
+    second = open_knowledge([infoboxes, triples, table, ontology], "en")
+    assert typed(second, *wanted, pages=iter(pages))["Berlin"] == ("Work", "infobox")
+    assert [entry["typed"] for entry in used(second)] == [3, 1, 0, 0]
+
+
+def test_answers_are_typed_titles_and_a_list_may_be_asked(tmp_path: Path) -> None:
+    knowledge = open_knowledge(write(tmp_path, t="A\tFilm\n"), "en")
+    assert knowledge.type_titles(["A", "B"], [], {}) == {"A": TypedTitle(("Film",), "t")}
+    assert knowledge.type_titles(["A", "B"], [], {}) == {"A": TypedTitle(("Film",), "t")}
+    assert used(knowledge)[0]["rows"] == 1
+
+
+@pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress, lzma.compress])
+def test_compression_and_content_are_told_whatever_the_name(tmp_path: Path, pack: Any) -> None:
+    files = {
+        "a.jpg": wiki(ONTOLOGY),
+        "b.md": mapping("en", Box="Film"),
+        "c.xml": triple("C", "City"),
+        "d.gz": "D\tCity\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(pack(b"\xef\xbb\xbf" * (name == "d.gz") + text.encode()))
+    knowledge = open_knowledge([tmp_path], "en")
+    assert typed(knowledge, "B", "C", "D", pages=[("B", [Infobox("Box")])]) == {
+        "B": ("Work/Film", "infobox"),
+        "C": ("Place/City", "c.xml"),
+        "D": ("Place/City", "d.gz"),
+    }
+    assert [entry["kind"] for entry in used(knowledge)] == [
+        "ontology", "infobox mapping", "instance types", "title table",
+    ]  # fmt: skip
+    assert used(knowledge)[3]["sha256"] == hashlib.sha256((tmp_path / "d.gz").read_bytes()).hexdigest()
+
+
+def test_folders_are_walked_by_name_without_hidden_files(tmp_path: Path) -> None:
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    write(tmp_path, z="A\tFilm\n", **{".hidden": "A\tHidden\n"})
+    write(tmp_path / ".git", t="A\tHidden\n")
+    write(tmp_path / "b" / "c", t="A\tCity\n")
+    write(tmp_path, a="")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    knowledge = open_knowledge([tmp_path], "en")
+    assert [entry["path"] for entry in used(knowledge)] == ["b/c/t", "z"]
+    assert typed(knowledge, "A") == {"A": ("City", "t")}
+    assert passed_over(knowledge) == {"a": "empty", "loop": "not a file (a link to a folder or to nothing)"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("class\tparent\nCity\tPlace\n", "derived"),
+        ("City\tPlace\nFilm\tWork\nWork\towl:Thing\n", "derived"),
+        ("template\tclass\tkind\nInfobox film\tFilm\tplain\n", "derived"),
+        ("Infobox film\tFilm\nBox\tFilm\nX\tCity\n", "derived"),
+        ("# Read me\n\nA\tCity\n", "Markdown"),
+        (mapping("de", Box="Film"), "another language (de)"),
+        (triple("A", "City", "de.dbpedia.org"), "another language (de)"),
+        ('<http://dbpedia.org/resource/A> <http://www.w3.org/2000/01/rdf-schema#label> "A"@en .\n', "no title a class"),
+        (wiki(ONTOLOGY), "second ontology"),
+    ],
+)
+def test_what_is_understood_but_of_no_use_is_passed_over(tmp_path: Path, text: str, why: str) -> None:
+    paths = write(tmp_path, o=wiki(ONTOLOGY), m=mapping("en", Box="Film"), t="A\tCity\n", x=text)
+    knowledge = open_knowledge(paths, "en")
+    assert why in passed_over(knowledge)["x"]
+    assert len(used(knowledge)) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "some words\nand more\n",
+        "a\tstray\n" + "line\n" * 30,
+        "a\t1\nb\t2\n",
+        "EU\tB-ORG\nrejects\tO\n",
+        "<html></html>",
+        "\x00\x01\t\x02",
+        wiki(""),
+    ],
+)
+def test_unknown_content_is_refused_by_name_and_passed_over_in_a_folder(tmp_path: Path, text: str) -> None:
+    table, unknown = write(tmp_path, t="A\tCity\n", x=text)
+    assert list(passed_over(open_knowledge([tmp_path], "en"))) == ["x"]
+    with pytest.raises(InputError, match=r"x: .*understood are .*title<TAB>class"):
+        open_knowledge([table, unknown], "en")
+
+
+def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, o=wiki(ONTOLOGY), x="text")
+    with pytest.raises(InputError, match="nothing there gives titles a class"):
+        open_knowledge([tmp_path], "en")
+    with pytest.raises(InputError, match="nothing there gives titles a class"):
+        open_knowledge([], "en")
+
+
+def test_a_file_named_twice_is_used_once(tmp_path: Path) -> None:
+    paths = write(tmp_path, t="A\tCity\n")
+    assert passed_over(open_knowledge([*paths, tmp_path], "en")) == {"t": "named before"}
+
+
+def test_tables_have_headers_more_columns_and_broken_rows(tmp_path: Path) -> None:
+    rows = [
+        "Title\tclass\tseen",
+        "A\tCity\t3",
+        "lonely",
+        "\tCity",
+        "C\t",
+        "",
+        "d d\tdbo:Film\r",
+        "E\towl:Thing",
+        "A\tFilm",
+    ]
+    knowledge = open_knowledge(write(tmp_path, t="\n".join(rows)), "en")
+    assert typed(knowledge, "A", "C", "D d", "E") == {"A": ("City", "t"), "D d": ("Film", "t")}
+    (entry,) = used(knowledge)
+    assert (entry["rows"], entry["typed"], entry["other_rows"]) == (7, 2, 1)
+    assert entry["dropped"] == {"bad_row": 3}
+    assert entry["bad_rows"] == ["t:3: lonely", "t:4: \tCity", "t:5: C\t"]
+
+
+def test_a_table_without_a_usable_row_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"t: no row has both a title and a class"):
+        open_knowledge(write(tmp_path, t="title\tclass\nlonely\n"), "en")
+
+
+def test_bytes_that_are_not_utf8_cost_a_row(tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(b"A\tCity\nB\tCity\n\xff\tCity\n" + b"C\tCity\t" + b"x" * (3 << 20) + b"\nD\tCity\n")
+    knowledge = open_knowledge([tmp_path / "t"], "en")
+    assert set(typed(knowledge, "A", "B", "C", "D")) == {"A", "B", "C", "D"}
+    assert used(knowledge)[0]["dropped"] == {"bad_row": 1}
+
+
+def test_classes_that_the_ontology_lacks_are_counted_and_used(tmp_path: Path) -> None:
+    table = "A\tCity\nB\tSpam\nC\tCity\nD\tFilm\nE\tSpam\nF\tHam\nG\tCity\nH\tCity"
+    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), t=table), "en")
+    assert typed(knowledge, "A", "B") == {"A": ("Place/City", "t"), "B": ("Spam", "t")}
+    assert used(knowledge)[1]["dropped"] == {"unknown_class": 3}
+    assert knowledge.report()["unknown_classes"] == {"Spam": 2, "Ham": 1}
+    assert knowledge.report()["classes"] == 4
+
+
+def test_the_deepest_triple_wins_and_names_are_decoded(tmp_path: Path) -> None:
+    triples = [
+        "# started\n",
+        triple("Caf%C3%A9_Royal", "Place"),
+        triple("Caf%C3%A9_Royal", "City"),
+        triple("Caf%C3%A9_Royal", "Work"),
+        triple("Caf\\u00E9", "Unknown"),
+        triple("Caf\\u00E9", "Work"),
+        triple("Bad%FF", "Work"),
+        triple("K%C3%B6ln", "City", "de.dbpedia.org"),
+        triple("Roma", "City", "it.dbpedia.org"),
+        f"<http://dbpedia.org/resource/A> <{RDF_TYPE}> <http://www.w3.org/2002/07/owl#Thing> .\n",
+        f"<http://dbpedia.org/resource/A> <{RDF_TYPE}> <http://dbpedia.org/ont",
+    ]
+    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), nt="".join(triples)), "de")
+    assert typed(knowledge, "Café Royal", "Café", "Köln", "Roma", "A") == {
+        "Café Royal": ("Place/City", "nt"),
+        "Café": ("Work", "nt"),
+        "Köln": ("Place/City", "nt"),
+    }
+    entry = used(knowledge)[1]
+    assert (entry["rows"], entry["other_rows"], entry["dropped"]) == (11, 3, {"bad_row": 2, "unknown_class": 1})
+
+
+def test_the_first_infobox_that_maps_wins_also_through_redirects(tmp_path: Path) -> None:
+    text = mapping("en", Box="Film", Town="City", Authority="owl:Thing", Odd="Spam")
+    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), m=text), "en")
+    redirects = {"Movie": "Film box", "Film box": "Box", "Ring": "Gnir", "Gnir": "Ring"}
+    pages = [
+        ("A", [Infobox("Cite"), Infobox("Authority"), Infobox("movie"), Infobox("Town")]),
+        ("B", [Infobox("Ring"), Infobox("Town")]),
+        ("C", [Infobox("Ring")]),
+        ("D", [Infobox("Odd")]),
+        ("Unwanted", [Infobox("Box")]),
+    ]
+    assert typed(knowledge, "A", "B", "C", "D", pages=pages, redirects=redirects) == {
+        "A": ("Work/Film", "infobox"),
+        "B": ("Place/City", "infobox"),
+        "D": ("Spam", "infobox"),
+    }
+    assert used(knowledge)[1]["dropped"] == {"unknown_class": 1}
+
+
+def test_missing_paths_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="absent: no such file or folder"):
+        open_knowledge([tmp_path / "absent"], "en")
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress, lzma.compress])
+def test_packed_files_that_are_cut_off_are_named(tmp_path: Path, pack: Any) -> None:
+    rows = "".join(f"{hashlib.sha256(str(number).encode()).hexdigest()}\tCity\n" for number in range(30_000))
+    data = pack(rows.encode())
+    (tmp_path / "t").write_bytes(data[: len(data) * 9 // 10])
+    with pytest.raises(InputError, match=r"t: cut off or damaged near byte \d+"):
+        open_knowledge([tmp_path], "en").type_titles({"A"}, [], {})
+    data = pack(wiki(ONTOLOGY).encode())
+    (tmp_path / "t").write_bytes(data[: len(data) - 12])
+    with pytest.raises(InputError, match=r"t: cut off or damaged near byte \d+"):
+        open_knowledge([tmp_path], "en")
+
+
+def test_xml_that_is_not_well_formed_is_named_with_its_line(tmp_path: Path) -> None:
+    write(tmp_path, o=wiki("\n" + ONTOLOGY)[:-20])
+    with pytest.raises(InputError, match=r"o:2: XML is not well-formed"):
+        open_knowledge([tmp_path], "en")
+
+
+KINDS = {
+    "dbpedia/Mapping_en.xml.xz": "infobox mapping",
+    "dbpedia/ontology.xml.xz": "ontology",
+    "types/combined.tsv.xz": "title table",
+    "types/joie_db111k.tsv.xz": "title table",
+    "types/kelpie_db100k.tsv.xz": "title table",
+    "types/semaida_lookup.tsv.xz": "title table",
+    "types/semaida_pos.tsv.xz": "title table",
+}
+
+
+def test_all_shared_files_are_told_rightly(shared: Path) -> None:
+    knowledge = open_knowledge([shared / "data"], "en")
+    assert {entry["path"]: entry["kind"] for entry in used(knowledge)} == KINDS
+    why = passed_over(knowledge)
+    assert all(
+        "derived" in why[f"dbpedia/{name}.tsv"] for name in ["classes", "infobox_to_class.en", "infobox_to_class.it"]
+    )
+    assert all(f"({language})" in why[f"dbpedia/Mapping_{language}.xml.xz"] for language in ["de", "fr", "it"])
+    assert why["types/README.md"] == "Markdown"
+
+
+@pytest.mark.parametrize("name", ["joie_db111k", "kelpie_db100k", "semaida_lookup", "semaida_pos", "combined"])
+def test_shared_tables_are_told_without_an_ontology(shared: Path, name: str) -> None:
+    knowledge = open_knowledge([shared / f"data/types/{name}.tsv.xz"], "en")
+    assert [entry["kind"] for entry in used(knowledge)] == ["title table"]
+
+
+def test_shared_tables_type_titles(shared: Path) -> None:
+    paths = [shared / "data/dbpedia/ontology.xml.xz", shared / "data/types/joie_db111k.tsv.xz"]
+    knowledge = open_knowledge(paths, "en")
+    assert typed(knowledge, "Berlin")["Berlin"][0].startswith("Place/PopulatedPlace/")
+    assert used(knowledge)[1]["rows"] == 98_734

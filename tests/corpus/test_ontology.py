@@ -1,0 +1,89 @@
+import csv
+import io
+import lzma
+from pathlib import Path
+
+import pytest
+
+from nerbert.corpus.ontology import Ontology, read_ontology
+from nerbert.errors import InputError
+
+
+def export(**classes: str) -> io.BytesIO:
+    pages = "".join(
+        f"<page><title>OntologyClass:{name}</title><revision><text>{{{{Class | labels = {{{{label|en|x}}}} {fields}}}}}"
+        "</text></revision></page>"
+        for name, fields in classes.items()
+    )
+    other = "<page><title>OntologyProperty:Name</title><revision><text>{{DatatypeProperty}}</text></revision></page>"
+    return io.BytesIO(f"<mediawiki>{other}{pages}</mediawiki>".encode())
+
+
+def parent(name: str) -> str:
+    return f"| rdfs:subClassOf = {name}\n"
+
+
+@pytest.fixture
+def ontology() -> Ontology:
+    return read_ontology(
+        export(
+            Work=parent("owl:Thing"),
+            Film=parent("work"),
+            Song=parent("dul:InformationObject, MusicalWork"),
+            MusicalWork=parent("Work, dul:InformationObject"),
+            Holiday=parent("TimeInterval"),
+            Chicken=parent("Egg"),
+            Egg=parent("Chicken"),
+            Self=parent("Self"),
+        ),
+        "o.xml",
+    )
+
+
+def test_paths_go_from_the_root_to_the_class(ontology: Ontology) -> None:
+    assert ontology.path("Song") == ("Work", "MusicalWork", "Song")
+    assert ontology.path("Film") == ("Work", "Film")
+    assert ontology.path("Holiday") == ("Holiday",)
+    assert len(ontology) == 8
+
+
+@pytest.mark.parametrize("name", ["Film", "film", "dbo:Film", "http://dbpedia.org/ontology/Film", " film "])
+def test_names_match_with_prefix_and_in_lower_case(ontology: Ontology, name: str) -> None:
+    assert ontology.knows(name)
+    assert ontology.path(name) == ("Work", "Film")
+
+
+def test_unknown_classes_stand_alone_and_thing_is_nothing(ontology: Ontology) -> None:
+    assert ontology.path("dbo:Spam") == ("Spam",)
+    assert not ontology.knows("Spam")
+    assert not ontology.knows("http://schema.org/Film")
+    assert ontology.path("owl:Thing") == ontology.path("Thing") == ontology.path("") == ()
+    assert not ontology.knows("")
+
+
+def test_cycles_are_cut_where_they_close(ontology: Ontology) -> None:
+    assert ontology.path("Egg") == ("Chicken", "Egg")
+    assert ontology.path("Chicken") == ("Egg", "Chicken")
+    assert ontology.path("Self") == ("Self",)
+
+
+def test_thing_is_no_class_of_the_export() -> None:
+    assert len(read_ontology(export(**{"Owl:Thing": "", "Film": parent("owl:Thing")}), "o.xml")) == 1
+
+
+def test_an_export_without_classes_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^o\.xml: no page is called OntologyClass:"):
+        read_ontology(export(), "o.xml")
+
+
+def test_dbpedias_own_export_agrees_with_the_table_derived_from_it(shared: Path) -> None:
+    with lzma.open(shared / "data/dbpedia/ontology.xml.xz") as stream:
+        ontology = read_ontology(stream, "ontology.xml.xz")
+    with (shared / "data/dbpedia/classes.tsv").open(encoding="utf-8") as table:
+        rows = [
+            row for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE) if row["class"] != "Owl:Thing"
+        ]
+    assert len(ontology) == len(rows) == 799
+    for row in rows:
+        expected = ontology.path(row["parent"]) if ontology.knows(row["parent"]) else ()
+        assert ontology.path(row["class"]) == (*expected, row["class"])
