@@ -13,6 +13,7 @@ import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -76,7 +77,7 @@ def field_docs(cls: type) -> dict[str, str]:
     for base in reversed(cls.__mro__[:-1]):
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         statements = body.body if isinstance(body, ast.ClassDef) else []
-        for first, second in zip(statements, statements[1:], strict=False):
+        for first, second in pairwise(statements):
             if isinstance(first, ast.AnnAssign) and isinstance(first.target, ast.Name):
                 text = _string(second)
                 if text:

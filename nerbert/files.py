@@ -26,7 +26,9 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
     if target.is_dir() and not any((target / name).is_file() for name in MARKERS):
-        raise OutputExists(f"{target}: not a folder that nerbert made, so --overwrite leaves it alone; delete it by hand")
+        raise OutputExists(
+            f"{target}: not a folder that nerbert made, so --overwrite leaves it alone; delete it by hand"
+        )
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 The corpus is split by `unicode-words-1`: a run of letters, marks and digits is a word, any other visible character
 stands alone, each Han or kana character is a word. That cuts finer than CoNLL's tokens do ("Berlin-based" is three
-words), which keeps link anchors on word boundaries in every script. Annotated data brings its own tokens; a tagger keeps
-the name of the splitter that comes closest to them, so that raw text is cut the way it was trained on.
+words), which keeps link anchors on word boundaries in every script. Annotated data brings its own tokens; a tagger
+keeps the name of the splitter that comes closest to them, so that raw text is cut the way it was trained on.
 """
 
 from collections.abc import Iterable

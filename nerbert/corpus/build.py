@@ -80,7 +80,9 @@ def build_corpus(plan: CorpusPlan, settings: CorpusSettings) -> dict[str, Any]:
         targets, typed = write_targets(folder, titles, knowledge)
         funnel.note("targets", found=targets, typed=typed)
         mentions = _type_sentences(folder, settings, titles, forbidden, plan.workers, funnel, samples)
-        rules = _count_rules(folder, Rules(settings, frequent_categories(mentions, settings.min_mentions)), plan.workers)
+        rules = _count_rules(
+            folder, Rules(settings, frequent_categories(mentions, settings.min_mentions)), plan.workers
+        )
         _write_sentences(folder, rules, plan.workers, funnel, samples)
         rmtree(folder / "typed")
         samples.write(folder / "dropped.jsonl")
@@ -250,4 +252,3 @@ def _final(sentence: Sentence, categories: Sequence[str], rules: Rules) -> Sente
         expected = expected_copies(categories, rules.rates or {})
         copies = draw_copies(expected, coin(rules.settings.seed, "copies", sentence.id))
     return replace(sentence, mentions=mentions, copies=copies)
-

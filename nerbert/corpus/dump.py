@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
 
 _REDIRECT = re.compile(
-    r"\s*#(?:redirect|redirection|weiterleitung|rinvia|redirecció|redirección)\s*:?\s*\[\[:?([^\[\]|#\n]+)", re.IGNORECASE
+    r"\s*#(?:redirect|redirection|weiterleitung|rinvia|redirecció|redirección)\s*:?\s*\[\[:?([^\[\]|#\n]+)",
+    re.IGNORECASE,
 )
 
 
@@ -97,7 +98,7 @@ class Dump:
                 yield page
 
     def _check_root(self, root: etree._Element) -> None:
-        if root.getroottree().docinfo.doctype:
+        if root.getroottree().docinfo.internalDTD is not None:
             raise InputError(f"{self.path}: has a document type, which no MediaWiki export has; refused")
         if _name(root) != "mediawiki":
             raise InputError(
@@ -123,7 +124,10 @@ def _decompressed(counted: HashingFile) -> BinaryIO:
 
 def _fault(error: etree.XMLSyntaxError) -> str:
     message = (error.msg or "").partition(", line ")[0]
-    if any(word in message for word in ("Premature end", "Extra content", "not found", "Couldn't find end", "Document is empty")):
+    if any(
+        word in message
+        for word in ("Premature end", "Extra content", "not found", "Couldn't find end", "Document is empty")
+    ):
         return f"not a whole MediaWiki export ({message}); is it cut off, or no XML at all? Fetch it again"
     return f"not well-formed XML: {message}"
 

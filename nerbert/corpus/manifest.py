@@ -46,7 +46,9 @@ class Funnel:
         """Add a step; raise NerbertError unless in = out + dropped."""
         reasons = {str(reason): count for reason, count in sorted(dropped.items()) if count}
         if came != went + sum(reasons.values()):
-            raise NerbertError(f"step {name!r}: {came} in, {went} out, {sum(reasons.values())} dropped: a bug, report it")
+            raise NerbertError(
+                f"step {name!r}: {came} in, {went} out, {sum(reasons.values())} dropped: a bug, report it"
+            )
         self.steps.append({"step": name, "in": came, "out": went, "dropped": reasons})
 
     def note(self, step: str, **figures: int) -> None:

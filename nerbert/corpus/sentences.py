@@ -22,11 +22,11 @@ _ABBREVIATIONS = {
         dept dist dr e.g ed eds esp est etc ext feb fig fl fr ft gen gov hon i.e inc incl intl jan jr jul jun lieut lt
         ltd maj mar messrs mfg mr mrs ms mss mt mtn nov no nos n.b oct op opp p p.m a.m ph.d pl pp pres prof pt pvt r
         rd ref rep rev sen sep sept sgt sr ss st ste surg tr trans univ u.k u.n u.s u.s.a v vol vols vs d.c b.c a.d""",
-    "de": """abb abs allg art aufl bd bde bearb bes betr bez bspw bzgl bzw ca d.h dipl dr ebd ehem eigtl einschl etc evtl
-        f ff geb gem gest ggf ggü hl hrsg ing insb jh jhd jhdt jr kath lat lt max min mio mrd nr o.ä o.g orig phil prof
-        rd s s.o s.u sog st std str tel u.a u.ä u.u usw v v.a vgl z.b z.t z.zt zit zw""",
-    "it": """a.c d.c art ca cap cfr dott dr ecc es fig geom ing n num on p pag pagg prof rev s sec seg sig sigg sig.ra ss
-        st vol voll v""",
+    "de": """abb abs allg art aufl bd bde bearb bes betr bez bspw bzgl bzw ca d.h dipl dr ebd ehem eigtl einschl etc
+        evtl f ff geb gem gest ggf ggü hl hrsg ing insb jh jhd jhdt jr kath lat lt max min mio mrd nr o.ä o.g orig phil
+        prof rd s s.o s.u sog st std str tel u.a u.ä u.u usw v v.a vgl z.b z.t z.zt zit zw""",
+    "it": """a.c d.c art ca cap cfr dott dr ecc es fig geom ing n num on p pag pagg prof rev s sec seg sig sigg sig.ra
+        ss st vol voll v""",
     "fr": """art av apr bd ca cf chap dr ed env etc ex fig m mm mme mlle mgr n no p pp prof st ste t vol""",
 }
 _ORDINALS = {"de": [str(n) for n in range(1, 32)]}

@@ -19,7 +19,8 @@ class CorpusSettings:
     lists: bool = False
     """Keep list items as paragraphs of their own. Unit: none. Source: ours; the paper doesn't say."""
     max_page_characters: int = 5_000_000
-    """Pages with more wikitext are dropped and counted. Unit: characters. Source: ours; MediaWiki's own limit is 2 MiB."""
+    """Pages with more wikitext are dropped and counted. Unit: characters. Source: ours; MediaWiki's own
+    limit is 2 MiB."""
     shard_sentences: int = 50_000
     """Size of a Parquet shard. Unit: sentences, rounded up to whole pages. Source: ours."""
     validation_share: float = 0.1

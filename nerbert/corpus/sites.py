@@ -17,10 +17,16 @@ _ALIASES = {
     "it": {"immagine": FILE, "categoria": CATEGORY, "utente": 2, "portale": 100, "aiuto": 12, "progetto": 102},
     "fr": {"fichier": FILE, "catégorie": CATEGORY, "modèle": TEMPLATE, "utilisateur": 2, "aide": 12, "portail": 100},
 }  # fmt: skip
-_TRAILS = {"en": "[a-z]+", "de": "[äöüßa-z]+", "it": "[a-zàéèíîìóòúù]+", "fr": "[a-zàâçéèêîôûäëïöüùA-ZÀÂÇÉÈÊÎÔÛÄËÏÖÜÙ]+"}
+_TRAILS = {
+    "en": "[a-z]+",
+    "de": "[äöüßa-z]+",
+    "it": "[a-zàéèíîìóòúù]+",
+    "fr": "[a-zàâçéèêîôûäëïöüùA-ZÀÂÇÉÈÊÎÔÛÄËÏÖÜÙ]+",
+}
 _SISTERS = """b c commons d m meta metawikipedia mw n q s v w wikibooks wikidata wikinews wikipedia wikiquote wikisource
     wikispecies wikiversity wikivoyage wikt wiktionary voy foundation doi imdbname imdbtitle species""".split()
-_LANGUAGES = frozenset("""
+_LANGUAGES = frozenset(
+    """
     aa ab ace ady af ak als am an ang ar arc ary arz as ast atj av avk awa ay az azb ba ban bar bat-smg bcl be be-tarask
     be-x-old bg bh bi bjn bm bn bo bpy br bs bug bxr ca cbk-zam cdo ce ceb ch cho chr chy ckb co cr crh cs csb cu cv cy
     da de dga din diq dsb dty dv dz ee el eml en eo es et eu ext fa ff fi fiu-vro fj fo fr frp frr fur fy ga gag gan gcr
@@ -31,7 +37,8 @@ _LANGUAGES = frozenset("""
     pih pl pms pnb pnt ps pt qu rm rmy rn ro roa-rup roa-tara ru rue rw sa sah sat sc scn sco sd se sg sh shi shn si
     simple sk sl sm smn sn so sq sr srn ss st stq su sv sw szl szy ta tay tcy te tet tg th ti tk tl tn to tpi tr trv ts
     tt tum tw ty tyv udm ug uk ur uz ve vec vep vi vls vo wa war wo wuu xal xh xmf yi yo za zea zh zh-classical
-    zh-min-nan zh-yue zu""".split())
+    zh-min-nan zh-yue zu""".split()
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from nerbert.corpus.knowledge import Knowledge
 from nerbert.corpus.pages import ARTICLE
-from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TARGETS, read_table, shard_paths, write_table
 from nerbert.corpus.sites import TEMPLATE
 from nerbert.corpus.titles import fold_redirects, normalise_title

@@ -1,8 +1,9 @@
 """Words → pieces, by the tokenizer's own offsets; long sentences → overlapping windows.
 
 The sentence's text is tokenised as it stands, and each piece is given to the word it begins in; so byte-level and
-sentence-piece tokenizers see the text they were trained on. A word that gets no piece (a lone control character, say) is
-in no window and shifts nothing. Of two windows that hold a word, the one with more context on both sides reads it off.
+sentence-piece tokenizers see the text they were trained on. A word that gets no piece (a lone control character, say)
+is in no window and shifts nothing. Of two windows that hold a word, the one with more context on both sides reads it
+off.
 """
 
 from collections.abc import Iterator, Sequence

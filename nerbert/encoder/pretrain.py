@@ -1,8 +1,8 @@
 """Corpus → encoder: pre-training as a tagger over the corpus's categories (NER-BERT §3).
 
 The language-model head gives way to a linear one over BIO tags of all categories, each word is predicted from its first
-piece, and the checkpoint with the best validation F1 on typed entities is kept. ENTITY is an ordinary class in training;
-it is left out of the score that chooses, since most links are untyped and it would drown the rest.
+piece, and the checkpoint with the best validation F1 on typed entities is kept. ENTITY is an ordinary class in
+training; it is left out of the score that chooses, since most links are untyped and it would drown the rest.
 """
 
 from collections.abc import Sequence
@@ -65,12 +65,25 @@ def example_of(sentence: Sentence) -> Example:
 
 def _backbone(settings: PretrainSettings, sentences: Sequence[Sentence], tags: list[str]) -> tuple[Any, Any]:
     if settings.backbone == FRESH:
-        tokenizer = train_tokenizer((each.text for each in sentences), settings.fresh_vocabulary)
-        return fresh_model(len(tokenizer), settings.fresh_layers, settings.fresh_width, tags, settings.seed), tokenizer
+        return _fresh(settings, sentences, tags)
     tokenizer = load_tokenizer(settings.backbone)
     model = load_tagging_model(settings.backbone, tags)
     renew_head(model, settings.seed)
     return model, tokenizer
+
+
+def _fresh(settings: PretrainSettings, sentences: Sequence[Sentence], tags: list[str]) -> tuple[Any, Any]:
+    tokenizer = train_tokenizer((each.text for each in sentences), settings.fresh_vocabulary)
+    return fresh_model(len(tokenizer), settings.fresh_layers, settings.fresh_width, tags, settings.seed), tokenizer
+
+
+def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> None:
+    """Write the fresh encoder that `pretrain` would start from, untrained: the other side of a comparison."""
+    manifest = read_manifest(settings.corpus)
+    sentences = [each for each in read_sentences(settings.corpus, TRAIN) if each.copies]
+    with publish_folder(output, overwrite=overwrite) as folder:
+        save_model(folder, *_fresh(settings, sentences, tag_names(manifest["categories"])))
+        write_card(folder, "untrained", word_splitter=manifest["word_splitter"], language=manifest["language"])
 
 
 def _training_windows(pieces: Pieces, sentences: Sequence[Sentence], tags: list[str]) -> list[Window]:
@@ -131,5 +144,3 @@ def _plain(settings: Any) -> dict[str, Any]:
 
 def _precision(settings: PretrainSettings) -> str:
     return settings.precision if settings.precision != "auto" else best_precision()
-
-

@@ -14,8 +14,8 @@ class PretrainSettings(TrainSettings):
     corpus: Path
     """Folder that `nerbert corpus build` made. Unit: path. Source: ours."""
     backbone: str = "fresh"
-    """Encoder to start from: a folder, a name on the hub, or `fresh` for a small BERT with random weights and a tokenizer
-    trained on the corpus. Unit: none. Source: NER-BERT §3 takes BERT-base-cased."""
+    """Encoder to start from: a folder, a name on the hub, or `fresh` for a small BERT with random weights and a
+    tokenizer trained on the corpus. Unit: none. Source: NER-BERT §3 takes BERT-base-cased."""
     evaluate_at_most: int = 5000
     """Validation sentences scored after each epoch, drawn by seed; 0 takes all. Unit: sentences. Source: ours."""
     fresh_layers: int = 4

@@ -1,0 +1,1 @@
+"""Tagger → scores, tables and pictures."""

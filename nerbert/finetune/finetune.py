@@ -88,8 +88,9 @@ def _train_tagger(encoder: str, data: DataSet, folder: Path, settings: FinetuneS
     renew_head(model, settings.seed)
     pieces = Pieces(tokenizer, model.config, settings.max_length)
     windows = list(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
-    keeper = _Dev(folder, pieces, data.dev, tags, settings)
-    with progress(what, total_steps(len(windows), settings)) as bar:
+    steps = total_steps(len(windows), settings)
+    keeper = _Dev(folder, pieces, data.dev, tags, settings, steps)
+    with progress(what, steps) as bar:
         log = train(model, windows, tagging_loss, settings, pieces.pad_id, bar, keeper if data.dev else None)
     if settings.select == "last":
         save_model(folder, model, tokenizer)
@@ -110,17 +111,21 @@ def _settings(settings: FinetuneSettings) -> dict[str, Any]:
 
 
 class _Dev:
-    """Scores the model on the dev split after each epoch; keeps the best one where `select` is `dev`."""
+    """Scores the model on dev: after each epoch, keeping the best, where `select` is `dev`; else at the end."""
 
     def __init__(
-        self, folder: Path, pieces: Pieces, examples: Sequence[Example], tags: list[str], settings: FinetuneSettings
-    ) -> None:
+        self, folder: Path, pieces: Pieces, examples: Sequence[Example], tags: list[str], settings: FinetuneSettings,
+        steps: int,
+    ) -> None:  # fmt: skip
         self.folder, self.pieces, self.examples, self.tags, self.settings = folder, pieces, examples, tags, settings
+        self.steps = steps
         self.gold = [word_spans(example) for example in examples]
         self.best, self.best_step = -1.0, 0
 
     def __call__(self, model: Any, step: int) -> dict[str, float]:
         """F1 on dev."""
+        if self.settings.select == "last" and step < self.steps:
+            return {}
         found = predict(model, self.pieces, self.examples, self.tags, max_tokens=self.settings.micro_batch_tokens,
                         precision=self.settings.precision)  # fmt: skip
         f1 = score_spans(self.gold, [spans_from_bio(each.tags) for each in found]).f1
@@ -129,5 +134,3 @@ class _Dev:
             if self.settings.select == "dev":
                 save_model(self.folder, model, self.pieces.tokenizer)
         return {"dev_f1": f1}
-
-

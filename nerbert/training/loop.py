@@ -116,7 +116,9 @@ def _train_step(
         accelerator.backward(part / terms)
         loss += float(part.detach()) / terms
     if not math.isfinite(loss):
-        raise NerbertError(f"the loss became {loss}: nothing was updated; try a smaller learning_rate or precision=fp32")
+        raise NerbertError(
+            f"the loss became {loss}: nothing was updated; try a smaller learning_rate or precision=fp32"
+        )
     accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -125,8 +127,10 @@ def _train_step(
 
 def to_device(batch: Batch, device: Any) -> Batch:
     """The batch with its tensors on `device`."""
-    tensors = (batch.ids, batch.mask, batch.rows, batch.columns, batch.labels)
-    return Batch(*(tensor.to(device) for tensor in tensors), batch.tokens)
+    ids, mask, rows, columns, labels = (
+        tensor.to(device) for tensor in (batch.ids, batch.mask, batch.rows, batch.columns, batch.labels)
+    )
+    return Batch(ids, mask, rows, columns, labels, batch.tokens)
 
 
 def _steps(windows: Sequence[Window], settings: TrainSettings, total: int) -> Iterator[list[Window]]:
