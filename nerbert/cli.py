@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -194,10 +195,10 @@ def quickstart(*, text: str = "", keep: Path | None = None) -> None:
     run_quickstart(text, keep)
 
 
-def main() -> None:
-    """Run a command; an error of nerbert's own is one line and its exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command (the process's own arguments by default); an error of nerbert's is one line and its exit code."""
     try:
-        app()
+        app(sys.argv[1:] if arguments is None else arguments)
     except NerbertError as error:
         print(f"nerbert: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -139,6 +139,8 @@ def _fits(value: Any, hint: Any) -> bool:
 def _shape(value: Any, hint: Any) -> Any:
     if get_origin(hint) is tuple:
         return tuple(_shape(one, get_args(hint)[0]) for one in value)
+    if get_origin(hint) in (Union, types.UnionType):
+        return next(_shape(value, one) for one in get_args(hint) if _fits(value, one))
     if hint in (float, Path):
         return hint(value)
     return value

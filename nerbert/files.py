@@ -36,8 +36,8 @@ def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty folder that becomes `target` when the block ends well, and is removed when it doesn't."""
     check_free(target, overwrite=overwrite)
     partial = target.with_name(f".{target.name}.partial")
-    _remove(partial)
     try:
+        _remove(partial)
         partial.mkdir(parents=True)
     except OSError as error:
         raise InputError(f"{target}: can't be made: {error.strerror}") from error

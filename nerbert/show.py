@@ -48,7 +48,14 @@ def visible(text: str) -> str:
     """`text` with control characters escaped, so that no input drives the terminal."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or unicodedata.category(c) != "Cc" else repr(c)[1:-1] for c in text)
+    return "".join(ascii(char)[1:-1] if _acts(char) else char for char in text)
+
+
+def _acts(char: str) -> bool:
+    """Whether a character drives the terminal instead of being seen: controls, turns of direction, lone surrogates."""
+    return (
+        unicodedata.category(char) in ("Cc", "Cs") or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    )
 
 
 def coloured(text: str, spans: Iterable[tuple[int, int, str]]) -> Text:

@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("nerbert", deadline=None)
+settings.load_profile("nerbert")
 
 SAMPLE = Path(__file__).parent.parent / "nerbert" / "sample"
 
@@ -22,3 +26,42 @@ def shared() -> Path:
 def sample() -> Path:
     """The sample that ships with the package."""
     return SAMPLE
+
+
+@pytest.fixture(scope="session")
+def sample_corpus(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample wiki's corpus; read only."""
+    from nerbert.corpus.build import CorpusPlan, build_corpus
+    from nerbert.corpus.settings import CorpusSettings
+
+    output = tmp_path_factory.mktemp("corpus") / "corpus"
+    plan = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), output)
+    build_corpus(plan, CorpusSettings(min_mentions=5))
+    return output
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of one layer with random weights, its tokenizer made from the sample corpus; read only."""
+    import torch
+
+    from nerbert.encoder.pretrain import write_fresh
+    from nerbert.encoder.settings import PretrainSettings
+
+    torch.set_num_threads(1)
+    output = tmp_path_factory.mktemp("models") / "encoder"
+    settings = PretrainSettings(corpus=sample_corpus, fresh_layers=1, fresh_width=64, fresh_vocabulary=1500)
+    write_fresh(settings, output)
+    return output
+
+
+@pytest.fixture(scope="session")
+def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tagger of the sample domain, small and bad, that does find entities; read only."""
+    from nerbert.finetune.finetune import finetune
+    from nerbert.finetune.settings import FinetuneSettings
+
+    output = tmp_path_factory.mktemp("models") / "tagger"
+    settings = FinetuneSettings(epochs=12, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)
+    finetune(str(tiny_encoder), sample / "domain", output, settings)
+    return output

@@ -29,5 +29,5 @@ class PretrainSettings(TrainSettings):
         TrainSettings.__post_init__(self)
         refuse(self.fresh_layers < 1, "fresh_layers", self.fresh_layers, "at least 1")
         refuse(self.fresh_width < 64 or self.fresh_width % 64 != 0, "fresh_width", self.fresh_width, "a multiple of 64")
-        refuse(self.fresh_vocabulary < 300, "fresh_vocabulary", self.fresh_vocabulary, "at least 300")
+        refuse(self.fresh_vocabulary < 100, "fresh_vocabulary", self.fresh_vocabulary, "at least 100")
         refuse(self.evaluate_at_most < 0, "evaluate_at_most", self.evaluate_at_most, "at least 0")

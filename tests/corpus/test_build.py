@@ -1,0 +1,276 @@
+import hashlib
+import json
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from nerbert.corpus.build import TRAIN, VALIDATION, CorpusPlan, build_corpus, judge
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, shard_paths
+from nerbert.errors import InputError, NerbertError, OutputExists
+from nerbert.records import ENTITY
+from nerbert.words import split_words
+
+SETTINGS = CorpusSettings(min_mentions=5)
+
+
+def plan(sample: Path, output: Path, **more: Any) -> CorpusPlan:
+    return CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), output, **more)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_layout_and_schema(sample_corpus: Path) -> None:
+    assert {path.name for path in sample_corpus.iterdir()} == {
+        "manifest.json", "dropped.jsonl", "pages", "titles", "targets.parquet", "sentences",
+    }  # fmt: skip
+    assert pq.read_schema(shard_paths(sample_corpus / "sentences")[0]).equals(TYPED)
+    assert pq.read_schema(shard_paths(sample_corpus / "pages")[0]).equals(UNTYPED)
+    assert TYPED.names == [
+        "id", "wiki", "page_id", "revision", "title", "start", "text", "words", "mentions", "split", "copies",
+    ]  # fmt: skip
+    metadata = pq.ParquetFile(shard_paths(sample_corpus / "sentences")[0]).metadata
+    assert metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_every_step_adds_up_and_hands_on(sample_corpus: Path) -> None:
+    manifest = read_manifest(sample_corpus)
+    steps = {step["step"]: step for step in manifest["steps"]}
+    for step in steps.values():
+        assert step["in"] == step["out"] + sum(step["dropped"].values())
+    order = ["exclude and link", "filter 1", "filter 2", "filter 3"]
+    for one, other in pairwise(order):
+        assert steps[one]["out"] == steps[other]["in"]
+    assert steps["newest revisions"]["in"] == steps["pages"]["out"]
+    assert steps["filter 3"]["out"] == sum(split["sentences"] for split in manifest["splits"].values())
+    assert steps["pages"]["dropped"]["redirect"] == 16
+
+
+def test_sentences_hold_what_they_say(sample_corpus: Path) -> None:
+    manifest = read_manifest(sample_corpus)
+    ids = set()
+    for sentence in read_sentences(sample_corpus):
+        ids.add(sentence.id)
+        assert sentence.words == split_words(sentence.text)
+        starts, ends = {start for start, _ in sentence.words}, {end for _, end in sentence.words}
+        assert any(mention.category != ENTITY for mention in sentence.mentions)
+        for mention in sentence.mentions:
+            assert mention.start in starts
+            assert mention.end in ends
+            assert mention.category in manifest["categories"]
+            assert mention.category == ENTITY or mention.category == mention.class_path[-1]
+            assert bool(mention.class_path) == bool(mention.source)
+        assert sentence.split in (TRAIN, VALIDATION)
+        assert sentence.split == TRAIN or sentence.copies == 1
+    assert len(ids) == sum(manifest["shards"].values())
+
+
+def test_sentence_ids_point_into_the_clean_page(sample_corpus: Path) -> None:
+    for sentence in list(read_sentences(sample_corpus))[:50]:
+        assert sentence.id == f"samplewiki:{sentence.page_id}:{sentence.revision}:{sentence.start}"
+
+
+def test_train_and_validation_share_no_page(sample_corpus: Path) -> None:
+    pages: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
+    for sentence in read_sentences(sample_corpus):
+        pages[sentence.split].add(sentence.page_id)
+    assert pages[TRAIN]
+    assert pages[VALIDATION]
+    assert not pages[TRAIN] & pages[VALIDATION]
+
+
+def test_redirects_infoboxes_and_tables_type_links(sample_corpus: Path) -> None:
+    mentions = [mention for sentence in read_sentences(sample_corpus) for mention in sentence.mentions]
+    assert any(m.resolved_target != m.target for m in mentions)
+    sources = Counter(m.source for m in mentions)
+    assert sources["infobox"] > 50
+    assert sources["titles.tsv"] > 50
+    assert all(m.resolved_target == "Oslo" for m in mentions if m.target in ("Christiania", "Kristiania"))
+
+
+def test_categories_below_the_bound_became_entity(sample_corpus: Path) -> None:
+    manifest = read_manifest(sample_corpus)
+    assert manifest["notes"]["filter 1"]["mentions_made_entity"] > 0
+    assert all(c["mentions"] > 0 for name, c in manifest["categories"].items() if name != ENTITY)
+    folded = [m for s in read_sentences(sample_corpus) for m in s.mentions if m.class_path and m.category == ENTITY]
+    assert folded
+
+
+def test_manifest_names_inputs_without_this_machines_paths(sample_corpus: Path, sample: Path) -> None:
+    manifest = read_manifest(sample_corpus)
+    (dump,) = manifest["inputs"]
+    assert dump["sha256"] == hashlib.sha256((sample / "wiki.xml").read_bytes()).hexdigest()
+    assert dump["bytes"] == (sample / "wiki.xml").stat().st_size
+    assert str(sample) not in (sample_corpus / "manifest.json").read_text()
+    assert manifest["wiki"] == "samplewiki"
+    assert manifest["scanner"]
+    assert "CC BY-SA" in manifest["licence"]
+
+
+def test_dropped_sentences_are_kept_to_be_read(sample_corpus: Path) -> None:
+    rows = [json.loads(line) for line in (sample_corpus / "dropped.jsonl").read_text().splitlines()]
+    assert {"no_entity", "only_untyped"} <= {row["reason"] for row in rows}
+    assert all(row["text"] for row in rows)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_same_bytes_for_any_number_of_workers(
+    sample_corpus: Path, sample: Path, tmp_path: Path, workers: int
+) -> None:
+    build_corpus(plan(sample, tmp_path / "out", workers=workers), SETTINGS)
+    assert digests(tmp_path / "out") == digests(sample_corpus)
+
+
+def test_another_seed_splits_and_draws_otherwise(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
+    build_corpus(plan(sample, tmp_path / "out"), CorpusSettings(min_mentions=5, seed=2))
+    one = {s.id: (s.split, s.copies) for s in read_sentences(sample_corpus)}
+    other = {s.id: (s.split, s.copies) for s in read_sentences(tmp_path / "out")}
+    assert any(one[key] != other[key] for key in one.keys() & other.keys())
+
+
+def test_small_shards_hold_the_same_sentences(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
+    build_corpus(plan(sample, tmp_path / "out"), CorpusSettings(min_mentions=5, shard_sentences=1))
+    assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]
+
+
+def test_excluded_texts_are_left_out_and_counted(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
+    victim = next(s for s in read_sentences(sample_corpus) if len(s.words) > 15)
+    (tmp_path / "test.txt").write_text(victim.text.upper() + "\n")
+    manifest = build_corpus(plan(sample, tmp_path / "out", exclude=(tmp_path / "test.txt",)), SETTINGS)
+    assert victim.id not in {s.id for s in read_sentences(tmp_path / "out")}
+    assert manifest["steps"][3]["dropped"]["excluded_text"] >= 1
+    assert manifest["excluded"][0]["file"] == "test.txt"
+
+
+def test_of_pages_with_one_id_the_newest_wins(sample: Path, tmp_path: Path) -> None:
+    xml = (sample / "wiki.xml").read_text()
+    page = xml[xml.index("<page>") : xml.index("</page>") + len("</page>")]
+    revision = page[page.index("<revision>") :].partition("<id>")[2].partition("</id>")[0]
+    older = page.replace(f"<id>{revision}</id>", f"<id>{int(revision) - 1}</id>", 1)
+    twice = xml.replace(page, older + page + page, 1)
+    (tmp_path / "wiki.xml").write_text(twice)
+    twin = CorpusPlan((tmp_path / "wiki.xml",), (sample / "knowledge",), tmp_path / "out")
+    manifest = build_corpus(twin, SETTINGS)
+    assert manifest["steps"][1] == {
+        "step": "newest revisions", "in": manifest["steps"][0]["out"], "out": manifest["steps"][0]["out"] - 2,
+        "dropped": {"duplicate_page": 2},
+    }  # fmt: skip
+    ids = [s.id for s in read_sentences(tmp_path / "out")]
+    assert len(ids) == len(set(ids))
+    assert not any(f":{int(revision) - 1}:" in each for each in ids)
+
+
+def test_opens_in_duckdb(sample_corpus: Path) -> None:
+    import duckdb
+
+    query = f"""select m.category, count(*) from (select unnest(mentions) as m from
+        '{sample_corpus}/sentences/*.parquet' where split = 'train') group by 1"""
+    counts = dict(duckdb.sql(query).fetchall())
+    categories = read_manifest(sample_corpus)["categories"]
+    assert counts == {name: figures["mentions"] for name, figures in categories.items() if figures["mentions"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not a dump at all", "not a whole MediaWiki export"),
+        (b"", "not a whole MediaWiki export"),
+        (b"<html><body>404</body></html>", "its root is <html>"),
+    ],
+)
+def test_bad_dumps_leave_nothing(sample: Path, tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "dump.xml").write_bytes(content)
+    bad = CorpusPlan((tmp_path / "dump.xml",), (sample / "knowledge",), tmp_path / "out")
+    with pytest.raises(InputError, match=message):
+        build_corpus(bad, SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["dump.xml"]
+
+
+def test_cut_off_dump_leaves_nothing(sample: Path, tmp_path: Path) -> None:
+    whole = (sample / "wiki.xml").read_bytes()
+    (tmp_path / "dump.xml").write_bytes(whole[: len(whole) // 2])
+    bad = CorpusPlan((tmp_path / "dump.xml",), (sample / "knowledge",), tmp_path / "out")
+    with pytest.raises(InputError, match=r"dump\.xml:\d+: not a whole MediaWiki export"):
+        build_corpus(bad, SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["dump.xml"]
+
+
+def test_missing_inputs_and_taken_output(sample: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such dump"):
+        build_corpus(CorpusPlan((tmp_path / "none.xml",), (sample / "knowledge",), tmp_path / "out"), SETTINGS)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "x").write_text("")
+    with pytest.raises(OutputExists, match="exists already"):
+        build_corpus(plan(sample, tmp_path / "taken"), SETTINGS)
+    with pytest.raises(InputError, match="no such file to exclude"):
+        build_corpus(plan(sample, tmp_path / "out", exclude=(tmp_path / "none.conll",)), SETTINGS)
+
+
+def test_an_empty_corpus_says_what_to_give(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "titles.tsv").write_text("title\tclass\nNo such page\tCity\n")
+    poor = CorpusPlan((sample / "wiki.xml",), (tmp_path / "titles.tsv",), tmp_path / "out")
+    with pytest.raises(NerbertError, match="corpus would be empty: no link leads to a title that the knowledge types"):
+        build_corpus(poor, SETTINGS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_judge_drops_rare_categories_if_told() -> None:
+    from nerbert.corpus.build import Rules
+
+    rules = Rules(CorpusSettings(rare_category="drop"), frozenset({"City"}))
+    assert judge("x", ["City", "Moss"], rules)[1:] == ("filter 1", "rare_category")
+    assert judge("x", ["City", ENTITY], rules)[2] is None
+
+
+def test_half_written_corpora_are_refused(sample_corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such corpus folder"):
+        read_manifest(tmp_path / "none")
+    (tmp_path / "half").mkdir()
+    with pytest.raises(InputError, match=r"has no manifest\.json, so it is no corpus or is half written"):
+        read_manifest(tmp_path / "half")
+    manifest = json.loads((sample_corpus / "manifest.json").read_text())
+    for change, message in (
+        ({"format": 99}, "corpus format 99; this version reads 1"),
+        ({"shards": {"sentences/part-00000.parquet": 5}}, "shard is missing or damaged"),
+        ({"shards": {"../../etc/passwd": 5}}, "lies outside the corpus; refused"),
+    ):
+        (tmp_path / "half" / "manifest.json").write_text(json.dumps(manifest | change))
+        with pytest.raises(InputError, match=message):
+            read_manifest(tmp_path / "half")
+
+
+def test_shards_that_shrank_are_refused(sample_corpus: Path, tmp_path: Path) -> None:
+    from shutil import copytree
+
+    copytree(sample_corpus, tmp_path / "copy")
+    (shard,) = shard_paths(tmp_path / "copy" / "sentences")
+    pq.write_table(pq.read_table(shard).slice(0, 3), shard)
+    with pytest.raises(InputError, match="has 3 sentences, the manifest says"):
+        read_manifest(tmp_path / "copy")
+    shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(InputError, match="shard is missing or damaged"):
+        read_manifest(tmp_path / "copy")
+
+
+def test_real_english_sample(shared: Path, tmp_path: Path) -> None:
+    data = shared / "data"
+    real = CorpusPlan(
+        (data / "wiki/enwiki-sample-pages-articles-multistream.xml.bz2",),
+        (data / "dbpedia", data / "types/combined.tsv.xz"),
+        tmp_path / "out",
+        workers=2,
+    )
+    manifest = build_corpus(real, CorpusSettings())
+    assert manifest["steps"][0]["in"] == 775
+    assert manifest["steps"][1]["dropped"] == {"duplicate_page": 3}
+    assert len(manifest["categories"]) > 90
+    assert manifest["mention_sources"]["infobox"] > 500
+    passed_over = {each["path"] for each in manifest["knowledge"]["passed_over"]}
+    assert {"classes.tsv", "infobox_to_class.en.tsv", "README.md", "Mapping_de.xml.xz"} <= passed_over

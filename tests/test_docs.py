@@ -1,0 +1,89 @@
+"""The documentation is true: its commands run, its generated pages are fresh, its links lead somewhere."""
+
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for name, body in FENCE.findall(page.read_text(encoding="utf-8")) if name == language]
+
+
+@pytest.fixture(scope="module")
+def desk(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as README assumes it: a dump, knowledge, data, and the project's configs."""
+    folder = tmp_path_factory.mktemp("desk")
+    shutil.copy(sample / "wiki.xml", folder / "dump.xml")
+    shutil.copytree(sample / "knowledge", folder / "knowledge")
+    shutil.copytree(sample / "domain", folder / "data")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    return folder
+
+
+def run_in(desk: Path, *command: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=desk, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_readmes_commands_and_python_run(desk: Path) -> None:
+    (commands,) = blocks(ROOT / "README.md", "sh")
+    shown = run_in(desk, "bash", "-euo", "pipefail", "-c", commands)
+    assert "what came in, went out, was dropped" in shown
+    assert "F1 over 2 seeds" in shown
+    assert '{"text": "The whaler Ingeborg left Bergen in May.", "spans": [' in shown
+    for code in [*blocks(ROOT / "README.md", "python"), *blocks(ROOT / "docs" / "formats.md", "python")]:
+        run_in(desk, sys.executable, "-W", "error", "-c", code)
+
+
+def test_only_known_pages_hold_commands() -> None:
+    """A page that gains `sh` blocks must be run by a test too; results' commands need data that isn't ours."""
+    assert [page.name for page in PAGES if blocks(page, "sh")] == ["README.md"]
+
+
+def test_readmes_two_commands_are_those_of_ci() -> None:
+    two = [line.partition("#")[0].strip() for line in blocks(ROOT / "README.md", "bash")[0].splitlines()]
+    assert two == ["./run quickstart", "./run test"]
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert all(command in ci for command in two)
+
+
+def test_settings_page_is_fresh() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["settings_page"]()
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == page, "run: python docs/generate.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_configs_are_valid() -> None:
+    from nerbert.config import load_settings
+    from nerbert.encoder.settings import PretrainSettings
+
+    for path in (ROOT / "configs").glob("*.toml"):
+        assert load_settings(PretrainSettings, path)
+
+
+def test_nothing_names_this_machine() -> None:
+    """No tracked text holds an absolute path of a developer's machine."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    for name in filter(None, tracked.split("\0")):
+        text = (ROOT / name).read_bytes()
+        assert b"/wo" + b"rk/" not in text, name
+        assert b"/ro" + b"ot/" not in text, name

@@ -1,0 +1,52 @@
+"""What `import nerbert` shows, and what it must not load."""
+
+import json
+import subprocess
+import sys
+
+import nerbert
+
+HEAVY = ["torch", "transformers", "accelerate", "tokenizers", "numpy", "pyarrow", "lxml", "nltk", "rich", "cyclopts"]
+TORCH_FREE = [
+    "nerbert.corpus.build",
+    "nerbert.corpus.report",
+    "nerbert.corpus.knowledge",
+    "nerbert.formats.conll",
+    "nerbert.metrics",
+    "nerbert.config",
+    "nerbert.cli",
+]
+
+
+def _loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_names_are_sorted_and_there() -> None:
+    assert sorted(nerbert.__all__) == nerbert.__all__
+    for name in nerbert.__all__:
+        assert getattr(nerbert, name) is not None
+
+
+def test_import_loads_nothing_heavy() -> None:
+    assert not set(HEAVY) & _loaded_by("import nerbert")
+
+
+def test_the_core_runs_without_torch() -> None:
+    blocked = "torch", "transformers", "accelerate", "tokenizers", "safetensors"
+    block = "".join(f"sys.modules[{name!r}] = None; " for name in blocked)
+    loaded = _loaded_by(f"import sys; {block}import {', '.join(TORCH_FREE)}")
+    assert set(TORCH_FREE) <= loaded
+
+
+def test_help_loads_no_torch() -> None:
+    code = "from nerbert.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    assert not {"torch", "transformers", "pyarrow", "nltk"} & _loaded_by_output(code)
+
+
+def _loaded_by_output(code: str) -> set[str]:
+    code += "\nimport sys, json; print('\\nMODULES' + json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.rpartition("MODULES")[2]))
