@@ -162,7 +162,7 @@ def evaluate(tagger: str, file: Path, *, json: Flag = False) -> None:
 
 
 @app.command
-def tag(tagger: str, file: str = "-", *, json: Flag = False) -> None:
+def tag(tagger: str, file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-", *, json: Flag = False) -> None:
     """Tag a text, line by line; `-` reads standard input.
 
     Parameters

@@ -21,11 +21,13 @@ MARKERS = ("manifest.json", "nerbert.json", "scores.json")
 
 def check_free(target: Path, *, overwrite: bool) -> None:
     """Raise OutputExists if `target` is taken and may not be replaced; call it before long work."""
+    if not target.name:
+        raise InputError(f"{target}: can't be the output itself; name a folder in it")
     if not target.exists() or _is_empty_folder(target):
         return
     if not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
-    if target.is_dir() and not any((target / name).is_file() for name in MARKERS):
+    if not any((target / name).is_file() for name in MARKERS):
         raise OutputExists(
             f"{target}: not a folder that nerbert made, so --overwrite leaves it alone; delete it by hand"
         )

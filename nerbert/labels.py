@@ -23,6 +23,12 @@ def split_tag(tag: str) -> tuple[str, str]:
     return prefix, type_
 
 
+def continued(tag: str) -> str:
+    """The tag of a word that goes on with the entity of the word before it, which has `tag`."""
+    type_ = split_tag(tag)[1]
+    return f"I-{type_}" if type_ else OUTSIDE
+
+
 def spans_from_bio(tags: Sequence[str]) -> list[WordSpan]:
     """Entities of one tagged sentence, by the CoNLL script's rules."""
     spans: list[WordSpan] = []

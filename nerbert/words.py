@@ -37,9 +37,9 @@ def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], .
 
 def check_splitter(name: object) -> str:
     """`name` if this version has such a splitter; else raise InputError."""
-    if name not in _SPLITTERS:
+    if not isinstance(name, str) or name not in _SPLITTERS:
         raise InputError(f"word splitter {name!r}; this version of nerbert has {', '.join(_SPLITTERS)}")
-    return str(name)
+    return name
 
 
 def nearest_splitter(examples: Iterable[Example]) -> str:

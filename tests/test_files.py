@@ -98,3 +98,11 @@ def test_json_too_large_or_missing(tmp_path: Path) -> None:
 def test_digest(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"nerbert")
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"nerbert").hexdigest()
+
+
+def test_overwrite_spares_files_and_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(OutputExists, match="not a folder that nerbert made"):
+        check_free(tmp_path / "thesis.txt", overwrite=True)
+    with pytest.raises(InputError, match="can't be the output itself"):
+        check_free(Path(), overwrite=True)

@@ -1,7 +1,8 @@
 """MediaWiki dump in, pages out: read once, front to back, in constant memory.
 
-Plain, bz2 (multistream too) and gzip are told by their first bytes. The XML comes from outside: no entity is expanded,
-a document type is refused, no address is followed. A dump that is cut off is an error that names the place, since
+Plain, bz2 (multistream too) and gzip are told by their first bytes. The XML comes from outside: before the parser sees
+a byte the file must begin as an export does, so there is no document type and no entity to expand; no address is
+followed. A dump that is cut off is an error that names the place, since
 half a corpus under a whole one's name helps nobody; the price is that the last pages of a damaged dump are refused too.
 """
 
@@ -12,6 +13,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -28,6 +30,12 @@ _REDIRECT = re.compile(
     r"\s*#(?:redirect|redirection|weiterleitung|rinvia|redirecció|redirección)\s*:?\s*\[\[:?([^\[\]|#\n]+)",
     re.IGNORECASE,
 )
+
+
+_HEAD, _CHUNK = 1 << 16, 1 << 15
+_PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
+_ROOT = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
+_LARGEST = 2**63 - 1
 
 
 class HashingFile(io.RawIOBase):
@@ -82,34 +90,84 @@ class Dump:
             raise InputError(f"{self.path}: can't be read: {what}; check the path and fetch it again") from error
 
     def _parse(self, stream: BinaryIO) -> Iterator[RawPage]:
-        context = etree.iterparse(
-            stream, events=("start", "end"), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True
+        parser = etree.XMLPullParser(
+            ("start", "end"),
+            tag=("{*}mediawiki", "{*}siteinfo", "{*}page"),
+            resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
+            no_network=True,
+            load_dtd=False,
+            huge_tree=True,
         )
-        root: etree._Element | None = None
-        for event, element in context:
-            if root is None:
-                root = element
-                self._check_root(root)
-            elif event == "end" and _name(element) == "siteinfo":
-                self._read_site(root, element)
-            elif event == "end" and _name(element) == "page":
-                page = _page(element, self.path)
-                _forget(element)
-                yield page
+        head = stream.read(_HEAD)
+        self._check_head(head)
+        number = 0
+        for chunk in chain([head], iter(lambda: stream.read(_CHUNK), b"")):
+            parser.feed(chunk)
+            for event, element in cast("Iterator[tuple[str, etree._Element]]", parser.read_events()):
+                name = _name(element)
+                if name == "page" and event == "end":
+                    number += 1
+                    page = self._page(element, number)
+                    _forget(element)
+                    yield page
+                elif (name == "siteinfo" and event == "end") or (name == "mediawiki" and event == "start"):
+                    self._read_site(element)
+        parser.close()
 
-    def _check_root(self, root: etree._Element) -> None:
-        if root.getroottree().docinfo.internalDTD is not None:
-            raise InputError(f"{self.path}: has a document type, which no MediaWiki export has; refused")
-        if _name(root) != "mediawiki":
+    def _check_head(self, head: bytes) -> None:
+        """Refuse what doesn't begin as an export, a document type first of all."""
+        rest = _PROLOG.sub(b"", head.removeprefix(b"\xef\xbb\xbf"), count=1)
+        root = _ROOT.match(rest)
+        if root is None and rest[:9].upper() == b"<!DOCTYPE":
             raise InputError(
-                f"{self.path}: not a MediaWiki export: its root is <{_name(root)}>; give a pages-articles dump"
+                f"{self.path}:1: has a document type, which no MediaWiki export has; give a pages-articles dump"
             )
-        self.site = make_site(self._wiki, self._language or _language(root), {})
+        if root is None:
+            raise InputError(
+                f"{self.path}:1: not a whole MediaWiki export: it begins with {rest[:20]!r}; is it cut off, "
+                "or no XML at all? Fetch it again"
+            )
+        if root.group(1) != b"mediawiki":
+            raise InputError(
+                f"{self.path}:1: not a MediaWiki export: its root is <{root.group(1).decode()}>; "
+                "give a pages-articles dump"
+            )
 
-    def _read_site(self, root: etree._Element, info: etree._Element) -> None:
-        names = {e.text or "": int(e.get("key", "0")) for e in info.iterfind(".//{*}namespace")}
-        wiki = self._wiki or info.findtext("{*}dbname") or ""
+    def _read_site(self, element: etree._Element) -> None:
+        """Take the site from the root, and again from `<siteinfo>` with its names."""
+        tree = element.getroottree()
+        if cast("object | None", tree.docinfo.internalDTD) is not None:
+            raise InputError(f"{self.path}:1: has a document type, which no MediaWiki export has; refused")
+        root = tree.getroot()
+        names = {each.text or "": self._key(each) for each in element.iterfind("{*}namespaces/{*}namespace")}
+        wiki = self._wiki or element.findtext("{*}dbname") or ""
         self.site = make_site(wiki, self._language or _language(root), names)
+
+    def _key(self, namespace: etree._Element) -> int:
+        key = _number(namespace.get("key"), lowest=-2, highest=2**31 - 1)
+        if key is None:
+            raise InputError(
+                f"{self.path}:{namespace.sourceline}: namespace {namespace.text!r} has key {namespace.get('key')!r}, "
+                f"not a number; fetch the dump again"
+            )
+        return key
+
+    def _page(self, element: etree._Element, number: int) -> RawPage:
+        """A page with its last revision; ids that aren't there are an error, since sentence ids rest on them."""
+        revisions = element.findall("{*}revision")
+        revision = revisions[-1] if revisions else element
+        title = element.findtext("{*}title") or ""
+        page_id, revision_id = (_number(each.findtext("{*}id"), lowest=0) for each in (element, revision))
+        if page_id is None or revision_id is None or not revisions:
+            what = "page id" if page_id is None else "revision id"
+            raise InputError(f"{self.path}: page {number}, {title!r}, has no usable {what}; fetch the dump again")
+        ns = element.findtext("{*}ns")
+        namespace = _number(ns, lowest=-2, highest=2**31 - 1)
+        if ns is not None and namespace is None:
+            raise InputError(f"{self.path}: page {number}, {title!r}, has namespace {ns!r}; fetch the dump again")
+        text = revision.findtext("{*}text") or ""
+        model = revision.findtext("{*}model") or "wikitext"
+        return RawPage(page_id, revision_id, title, namespace, _redirect(element, text), model, text)
 
 
 def _decompressed(counted: HashingFile) -> BinaryIO:
@@ -129,7 +187,7 @@ def _fault(error: etree.XMLSyntaxError) -> str:
         for word in ("Premature end", "Extra content", "not found", "Couldn't find end", "Document is empty")
     ):
         return f"not a whole MediaWiki export ({message}); is it cut off, or no XML at all? Fetch it again"
-    return f"not well-formed XML: {message}"
+    return f"not well-formed XML: {message}; fetch it again"
 
 
 def _language(root: etree._Element) -> str:
@@ -141,28 +199,19 @@ def _name(element: etree._Element) -> str:
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
-def _page(element: etree._Element, path: Path) -> RawPage:
-    """A page with its last revision; numbers that aren't there are an error, since ids rest on them."""
-    revisions = element.findall("{*}revision")
-    revision = revisions[-1] if revisions else element
+def _number(text: str | None, *, lowest: int, highest: int = _LARGEST) -> int | None:
+    """The number that `text` writes, if it is within bounds; else None."""
+    match = re.fullmatch(r"\s*(-?[0-9]{1,19})\s*", text or "")
+    number = int(match.group(1)) if match else None
+    return number if number is not None and lowest <= number <= highest else None
+
+
+def _redirect(element: etree._Element, text: str) -> str:
+    """Where a page redirects to; "" for none. Old exports say it in the text only."""
     redirect = element.find("{*}redirect")
-    text = revision.findtext("{*}text") or ""
     named = redirect.get("title") if redirect is not None else None
     match = _REDIRECT.match(text) if not named else None
-    ns = element.findtext("{*}ns")
-    try:
-        return RawPage(
-            page_id=int(element.findtext("{*}id") or ""),
-            revision=int(revision.findtext("{*}id") or ""),
-            title=element.findtext("{*}title") or "",
-            ns=int(ns) if ns is not None else None,
-            redirect=named or (match.group(1).strip() if match else ""),
-            model=revision.findtext("{*}model") or "wikitext",
-            text=text,
-        )
-    except ValueError:
-        title = element.findtext("{*}title") or "?"
-        raise InputError(f"{path}:{element.sourceline}: page {title!r} has no page or revision id") from None
+    return named or (match.group(1).strip() if match else "")
 
 
 def _forget(element: etree._Element) -> None:

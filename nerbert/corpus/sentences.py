@@ -1,8 +1,8 @@
-"""Sentences from clean text, by NLTK's Punkt, never cutting inside a link.
+"""Sentences from clean text, by NLTK's Punkt, never cutting inside a link or before a small letter.
 
 The paper splits with Punkt (NER-BERT §2.1). Its trained parameters are a download, so this Punkt has an abbreviation
 list of ours instead; initials and numbers are handled by Punkt's own rules. The price: abbreviations that the list
-lacks end a sentence.
+lacks end a sentence before a capital, and a sentence that begins with "iPhone" is joined to the one before it.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,8 @@ def sentence_spans(block: str, links: Sequence[Link], language: str) -> list[tup
     for start, end in _punkt(language).span_tokenize(block):
         while link is not None and link.end <= start:
             link = next(inside, None)
-        if link is not None and link.start < start and spans:
+        in_link = link is not None and link.start < start
+        if spans and (in_link or block[start].islower()):
             spans[-1] = (spans[-1][0], end)
         else:
             spans.append((start, end))

@@ -21,7 +21,7 @@ _TRAILS = {
     "en": "[a-z]+",
     "de": "[äöüßa-z]+",
     "it": "[a-zàéèíîìóòúù]+",
-    "fr": "[a-zàâçéèêîôûäëïöüùA-ZÀÂÇÉÈÊÎÔÛÄËÏÖÜÙ]+",
+    "fr": "[a-zàâçéèêîôûäëïöüùÇÉÂÊÎÔÛÄËÏÖÜÀÈÙ]+",
 }
 _SISTERS = """b c commons d m meta metawikipedia mw n q s v w wikibooks wikidata wikinews wikipedia wikiquote wikisource
     wikispecies wikiversity wikivoyage wikt wiktionary voy foundation doi imdbname imdbtitle species""".split()
@@ -64,7 +64,7 @@ class Site:
 
     def trail(self) -> re.Pattern[str]:
         """What letters after `]]` belong to the link, in this language."""
-        return re.compile(_TRAILS.get(self.language, "[a-z]+"))
+        return re.compile(_TRAILS.get(self.language.partition("-")[0], "[a-z]+"))
 
 
 def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:

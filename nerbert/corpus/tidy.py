@@ -1,5 +1,7 @@
 """Paragraphs out of scanned text: headings, lists and leftovers of tables go, white space and empty brackets shrink.
 
+Invisible characters (soft hyphens, zero-width spaces, marks of direction) go too, since they would cut words.
+
 Links move with the text, so that `text[start:end]` stays the anchor. Every paragraph is one line of the result. The
 price of dropping headings and lists is some links; `lists` keeps the items as paragraphs of their own.
 """
@@ -11,9 +13,14 @@ from itertools import pairwise
 
 from nerbert.records import Link, Reason
 
-_EDIT = re.compile(r"(?<=\()\s*+(?:[;,]\s*+)++|\s*+[;,]?\s*+(?=\))|(?P<space>[\s\u200b\u2060\ufeff]++)")
-_EMPTY = re.compile(r"\s*+\(\s*+(?:[;,:–]\s*+)*+\)")
-_SPACE_BEFORE = re.compile(r"\s++(?=[,;](?:\s|$))")
+_EDITS = (
+    re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]++"),
+    re.compile(r"(?P<space>\s++)"),
+    re.compile(r" ?\( ?(?:[;,:–] ?)*+\)|(?<=[ (])\[ ?\]"),
+    re.compile(r"(?<=\() ?(?:[;,] ?)*+| ?[;,]? ?(?=\))"),
+    re.compile(r" (?=[,;](?: |$))"),
+)
+"""What goes from a paragraph, in order; each is linear, since white space is single from the second on."""
 _LIST = ("*", "#", ";", ":")
 _TABLE = ("|", "!", "{|")
 
@@ -40,7 +47,7 @@ def tidy(raw: str, links: Sequence[Link], *, lists: bool) -> tuple[str, list[Lin
             blocks.append(text)
             length += len(text) + 1
     dropped[Reason.LINK_OUTSIDE_PROSE] += len(links) - place
-    return "\n".join(blocks), kept, dropped
+    return "\n".join(blocks), kept, +dropped
 
 
 def _paragraphs(raw: str, *, lists: bool) -> Iterator[tuple[int, int]]:
@@ -56,14 +63,14 @@ def _paragraphs(raw: str, *, lists: bool) -> Iterator[tuple[int, int]]:
         if not breaks and begin < 0:
             begin = place
         if is_list and lists:
-            yield place + len(line) - len(line.lstrip(" *#;:\t")), place + len(line)
+            yield place + len(line) - len(line.lstrip().lstrip(" *#;:\t")), place + len(line)
         place += len(line) + 1
     if begin >= 0:
         yield begin, place - 1
 
 
 def _tidy_block(block: str, links: Sequence[Link]) -> tuple[str, list[Link]]:
-    for pattern in (_EMPTY, _EDIT, _SPACE_BEFORE):
+    for pattern in _EDITS:
         block, links = _edit(pattern, block, links)
     lead = len(block) - len(block.lstrip())
     text = block.strip()

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, at
 from nerbert.files import read_json, write_json
 from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
 FORMAT = 1
+_SHORTEST = 8
 
 
 def load_tokenizer(source: str) -> Any:
@@ -27,6 +28,8 @@ def load_tokenizer(source: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise InputError(f"{source}: its tokenizer isn't a fast one, so pieces have no offsets; convert it first")
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise InputError(f"{source}: holds no tokenizer (its vocabulary is empty); put tokenizer.json beside the model")
     return tokenizer
 
 
@@ -44,9 +47,26 @@ def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
         names = {"id2label": dict(enumerate(tags)), "label2id": {tag: number for number, tag in enumerate(tags)}}
         names |= {"num_labels": len(tags), "ignore_mismatched_sizes": True}
     with _quiet(), _refused(source, "model"):
-        return AutoModelForTokenClassification.from_pretrained(
-            source, trust_remote_code=False, use_safetensors=True, dtype="float32", **names
+        model, report = AutoModelForTokenClassification.from_pretrained(
+            source, trust_remote_code=False, use_safetensors=True, dtype="float32", output_loading_info=True, **names
         )
+    _check_weights(source, model, report, with_head=tags is None)
+    return model
+
+
+def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_head: bool) -> None:
+    """Raise InputError if weights that the model needs were not in the file: the loader makes them up."""
+    mismatched = (each if isinstance(each, str) else each[0] for each in report["mismatched_keys"])
+    made_up = {*report["missing_keys"], *mismatched}
+    inside = {id(parameter) for parameter in model.base_model.parameters()}
+    body = sorted(name for name, each in model.named_parameters() if name in made_up and id(each) in inside)
+    if body:
+        raise InputError(
+            f"{source}: config.json and weights don't belong together: {len(body)} are missing or of another shape, "
+            f"say {body[0]}"
+        )
+    if with_head and any(name in made_up for name, _ in model.named_parameters()):
+        raise InputError(f"{source}: not a tagger: its weights hold no head; fine-tune it first (`nerbert finetune`)")
 
 
 def check_model_folder(source: str) -> None:
@@ -74,15 +94,39 @@ def write_card(folder: Path, kind: str, **facts: Any) -> None:
 
 
 def read_card(source: str) -> dict[str, Any]:
-    """The folder's `nerbert.json`, checked; a model without one gets the defaults."""
-    path = Path(source) / CARD
-    if not path.is_file():
+    """The `nerbert.json` of a folder or a hub name, checked; a model without one gets the defaults."""
+    path = Path(source) / CARD if Path(source).exists() else _card_on_hub(source)
+    if path is None or not path.is_file():
         return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}
     card = read_json(path, limit=16 << 20)
+    with at(path):
+        _check_card(card)
+    return dict(card)
+
+
+def _check_card(card: Any) -> None:
     if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise InputError(f"{path}: not a card that this version reads (format {FORMAT})")
+        raise InputError(f"not a card that this version reads (format {FORMAT})")
     check_splitter(card.get("word_splitter"))
-    return card
+    longest = card.get("max_length", _SHORTEST)
+    if type(longest) is not int or longest < _SHORTEST:
+        raise InputError(f"max_length = {longest!r}: must be a whole number of at least {_SHORTEST}")
+    if not isinstance(card.get("language", ""), str):
+        raise InputError(f"language = {card['language']!r}: must be a code such as 'en'")
+
+
+def _card_on_hub(name: str) -> Path | None:
+    """The card of a model on the hub, in the local cache; None if it has none."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        with _quiet(), _refused(name, "model"):
+            return Path(hf_hub_download(name, CARD))
+    except InputError as error:
+        if isinstance(error.__cause__, EntryNotFoundError):
+            return None
+        raise
 
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
@@ -117,16 +161,20 @@ def _refused(source: str, what: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
-        raise InputError(f"{source}: can't be loaded as a {what}: {reason}") from error
+        folder = "" if Path(source).exists() else " (there is no folder of that name)"
+        raise InputError(f"{source}: can't be loaded as a {what}{folder}: {reason}") from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the loader's notes on new heads and progress bars: what matters is said by us."""
+    """Without the loader's notes on new heads, retries and progress bars: what matters is said by us."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging as hf_logging
 
     level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hub_level = hub_logging.get_verbosity()
     hf_logging.set_verbosity(logging.CRITICAL)
+    hub_logging.set_verbosity(logging.CRITICAL)
     hf_logging.disable_progress_bar()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -134,5 +182,6 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             hf_logging.set_verbosity(level)
+            hub_logging.set_verbosity(hub_level)
             if bars:
                 hf_logging.enable_progress_bar()

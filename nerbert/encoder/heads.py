@@ -14,7 +14,7 @@ def tagging_loss(model: Any, batch: Batch) -> tuple[torch.Tensor, int]:
     """Sum of cross-entropies over first pieces, and how many there are; `IGNORED` labels give nothing."""
     logits = word_logits(model, batch)
     loss = torch.nn.functional.cross_entropy(logits.float(), batch.labels, ignore_index=IGNORED, reduction="sum")
-    return loss, int(batch.labels.numel())
+    return loss, int((batch.labels != IGNORED).sum())
 
 
 def word_logits(model: Any, batch: Batch) -> torch.Tensor:
@@ -24,16 +24,16 @@ def word_logits(model: Any, batch: Batch) -> torch.Tensor:
 
 
 def renew_head(model: Any, seed: int) -> None:
-    """Give the head fresh weights: normal with the model's own range, biases 0; the encoder stays."""
+    """Give the head fresh weights: normal with the model's own range, biases 0, norms 1; the encoder stays."""
     generator = torch.Generator().manual_seed(seed)
     spread = float(getattr(model.config, "initializer_range", 0.02))
     body = model.base_model
     inside = {id(parameter) for parameter in body.parameters()}
     with torch.no_grad():
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
             if id(parameter) in inside:
                 continue
             if parameter.ndim > 1:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
             else:
-                parameter.zero_()
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)

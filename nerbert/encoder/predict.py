@@ -1,6 +1,6 @@
 """Windows in, a label and its probability for every word out: what validation, evaluation and the tagger share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,15 +8,18 @@ import torch
 
 from nerbert.encoder.heads import word_logits
 from nerbert.encoder.pieces import Pieces
-from nerbert.labels import OUTSIDE
+from nerbert.labels import OUTSIDE, continued
 from nerbert.records import Example
-from nerbert.training.batches import collate, micro_batches
-from nerbert.training.loop import best_precision, to_device
+from nerbert.training.batches import Window, collate, micro_batches
+from nerbert.training.loop import autocast, to_device
 
 
 @dataclass(frozen=True, slots=True)
 class WordTags:
-    """Tags of one sentence's words with their probabilities (0–1); a word without a piece is O with 1."""
+    """Tags of one sentence's words with their probabilities (0–1).
+
+    A word without a piece is O with 1; one that shares the piece of the word before it continues that one's entity.
+    """
 
     tags: list[str]
     confidences: list[float]
@@ -30,16 +33,21 @@ def predict(
     windows = list(pieces.windows(examples))
     found = [WordTags([OUTSIDE] * len(e.words), [1.0] * len(e.words)) for e in examples]
     device = next(model.parameters()).device
-    bf16 = (precision if precision != "auto" else best_precision()) == "bf16"
     model.eval()
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with torch.inference_mode(), autocast(device.type, precision):
         for group in micro_batches(windows, max_tokens):
             batch = to_device(collate([windows[place] for place in group], pieces.pad_id), device)
             confidences, labels = word_logits(model, batch).float().softmax(-1).max(-1)
             reader = zip(labels.tolist(), confidences.tolist(), strict=True)
             for place in group:
-                sentence = found[windows[place].sentence]
-                for word in windows[place].words:
-                    label, confidence = next(reader)
-                    sentence.tags[word], sentence.confidences[word] = names[label], confidence
+                _read_off(windows[place], found[windows[place].sentence], reader, names)
     return found
+
+
+def _read_off(window: Window, found: WordTags, reader: Iterator[tuple[int, float]], names: Sequence[str]) -> None:
+    """Put the labels of one window's words into the tags of its sentence."""
+    tag, before = OUTSIDE, -1
+    for word, position in zip(window.words, window.positions, strict=True):
+        label, confidence = next(reader)
+        tag = names[label] if position != before else continued(tag)
+        found.tags[word], found.confidences[word], before = tag, confidence, position

@@ -139,7 +139,8 @@ def _plain(settings: Any) -> dict[str, Any]:
     """Settings as JSON; of paths only the last part, so that no folder of this machine is told."""
     from dataclasses import asdict
 
-    return {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+    plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+    return plain | {"backbone": Path(settings.backbone).name if Path(settings.backbone).is_dir() else settings.backbone}
 
 
 def _precision(settings: PretrainSettings) -> str:

@@ -53,11 +53,13 @@ def evaluate(tagger: str | Path, file: Path) -> Evaluation:
     """Score a tagger's folder (or a folder of several seeds) on a CoNLL file."""
     examples = read_conll_file(file)
     folders = tagger_folders(str(tagger))
-    loaded = {name: Tagger.load(folder) for name, folder in folders.items()}
-    known = {type_ for each in loaded.values() for type_ in each.types}
-    gold_types = {span.type for example in examples for span in example.spans}
-    scores = {name: score_examples(each, examples) for name, each in loaded.items()}
-    return Evaluation(str(file), len(examples), scores, tuple(sorted(gold_types - known)))
+    unknown = {span.type for example in examples for span in example.spans}
+    scores: dict[str, Score] = {}
+    for name, folder in folders.items():
+        loaded = Tagger.load(folder)
+        scores[name] = score_examples(loaded, examples)
+        unknown -= set(loaded.types)
+    return Evaluation(str(file), len(examples), scores, tuple(sorted(unknown)))
 
 
 def score_examples(tagger: Tagger, examples: list[Example]) -> Score:

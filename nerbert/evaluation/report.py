@@ -4,6 +4,7 @@ import json
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nerbert.evaluation.evaluate import Evaluation
 from nerbert.metrics import Counts, Score
@@ -29,9 +30,10 @@ def print_evaluation(evaluation: Evaluation, *, as_json: bool) -> None:
 
 
 def _by_type(title: str, score: Score) -> Table:
-    table = Table("type", "precision", "recall", "F1", "right", "predicted", "gold", title=title, title_justify="left")
+    names = ("type", "precision", "recall", "F1", "right", "predicted", "gold")
+    table = Table(*names, title=Text(title), title_justify="left")
     for name, counts in score.by_type.items():
-        table.add_row(visible(name), *_figures(counts))
+        table.add_row(Text(visible(name)), *_figures(counts))
     table.add_section()
     table.add_row("all (micro)", *_figures(score), style="bold")
     return table

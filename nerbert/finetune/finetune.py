@@ -60,29 +60,45 @@ def finetune(
     origin = read_data(source) if source else None
     if settings.select == "dev" and not target.dev:
         raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
+    card = read_card(encoder)
     seeds = tuple(seeds) or (settings.seed,)
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
     with TemporaryDirectory() as scratch, publish_folder(output, overwrite=overwrite) as folder:
         if origin:
             from_source = replace(settings, seed=seeds[0], epochs=settings.source_epochs, select="last")
-            _train_tagger(encoder, origin, Path(scratch), from_source, "source domain")
+            _train_tagger(encoder, origin, Path(scratch), from_source, "source domain", _origin(card, None))
         start = scratch if origin else encoder
         names = [f"seed-{seed}" for seed in seeds] if len(seeds) > 1 else [""]
         for seed, name in zip(seeds, names, strict=True):
             (folder / name).mkdir(exist_ok=True)
-            _train_tagger(start, target, folder / name, replace(settings, seed=seed), f"fine-tuning, seed {seed}")
+            of_seed = replace(settings, seed=seed)
+            _train_tagger(start, target, folder / name, of_seed, f"fine-tuning, seed {seed}", _origin(card, origin))
         if len(seeds) > 1:
             write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
     return [output / name for name in names]
 
 
-def _train_tagger(encoder: str, data: DataSet, folder: Path, settings: FinetuneSettings, what: str) -> None:
-    """Train one tagger on `data` and write it to `folder`."""
-    import torch
+def _origin(card: dict[str, Any], source: DataSet | None) -> dict[str, Any]:
+    """What a tagger's card says of where it came from."""
+    facts: dict[str, Any] = {
+        "language": card.get("language", "en"),
+        "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus")},
+    }
+    return facts | ({"source_data": _facts(source)} if source else {})
 
-    torch.manual_seed(settings.seed)
+
+def _facts(data: DataSet) -> dict[str, Any]:
+    return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256}
+
+
+def _train_tagger(
+    encoder: str, data: DataSet, folder: Path, settings: FinetuneSettings, what: str, origin: dict[str, Any]
+) -> None:
+    """Train one tagger on `data` and write it to `folder`."""
     tags = tag_names(span.type for example in data.train for span in example.spans)
+    if len(tags) == 1:
+        raise InputError(f"{data.folder}: no training sentence has an entity, so there is nothing to learn")
     tokenizer = load_tokenizer(encoder)
     model = load_tagging_model(encoder, tags)
     renew_head(model, settings.seed)
@@ -94,12 +110,9 @@ def _train_tagger(encoder: str, data: DataSet, folder: Path, settings: FinetuneS
         log = train(model, windows, tagging_loss, settings, pieces.pad_id, bar, keeper if data.dev else None)
     if settings.select == "last":
         save_model(folder, model, tokenizer)
-    card = read_card(encoder)
     write_card(
-        folder, "tagger", word_splitter=nearest_splitter(data.train), language=card.get("language", "en"),
-        max_length=settings.max_length, types=sorted({tag[2:] for tag in tags if tag != "O"}),
-        data={"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256},
-        encoder={"kind": card["kind"], "corpus": card.get("corpus")},
+        folder, "tagger", word_splitter=nearest_splitter(data.train), max_length=settings.max_length,
+        types=sorted({tag[2:] for tag in tags if tag != "O"}), data=_facts(data), **origin,
         settings=_settings(settings), log=log.entries, best_step=keeper.best_step if settings.select == "dev" else None,
     )  # fmt: skip
 

@@ -1,11 +1,12 @@
 """Tag a file or standard input line by line: JSON lines for programs, coloured text for people."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from itertools import tee
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rich.console import Console
 
@@ -14,17 +15,19 @@ from nerbert.records import Span
 from nerbert.show import coloured, visible
 from nerbert.tagger.tagger import Tagger
 
+_RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029]")
+
 
 def tag_stream(source: str, file: str, *, as_json: bool) -> None:
     """Tag each line of `file` (`-`: standard input) and print what is found; offsets are into the line."""
-    if file != "-" and not Path(file).is_file():
+    if file != "-" and (not Path(file).exists() or Path(file).is_dir()):
         raise InputError(f"{file}: no such file; give a text file, or - for standard input")
     tagger = Tagger.load(source)
     console = Console(soft_wrap=True)
     lines, again = tee(_lines(file))
     for line, spans in zip(lines, tagger.tag_many(again), strict=True):
         if as_json:
-            print(json.dumps({"text": line, "spans": [span_json(each) for each in spans]}, ensure_ascii=False))
+            print(_json_line({"text": line, "spans": [span_json(each) for each in spans]}))
         elif line:
             print_tagged(console, line, spans)
 
@@ -35,6 +38,11 @@ def span_json(span: Span) -> dict[str, str | int | float]:
         "text": span.text, "type": span.type, "start": span.start, "end": span.end,
         "confidence": round(span.confidence, 4),
     }  # fmt: skip
+
+
+def _json_line(value: Any) -> str:
+    """JSON on one line, readable, with all control characters escaped (JSON itself leaves DEL and C1 as they are)."""
+    return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def print_tagged(console: Console, line: str, spans: list[Span]) -> None:
@@ -49,8 +57,11 @@ def _lines(file: str) -> Iterator[str]:
     if file == "-":
         yield from _decoded("standard input", sys.stdin.buffer)
         return
-    with Path(file).open("rb") as stream:
-        yield from _decoded(file, stream)
+    try:
+        with Path(file).open("rb") as stream:
+            yield from _decoded(file, stream)
+    except OSError as error:
+        raise InputError(f"{file}: can't be read: {error.strerror}") from error
 
 
 def _decoded(name: str, stream: BinaryIO) -> Iterator[str]:

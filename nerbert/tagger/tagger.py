@@ -5,6 +5,7 @@ names; a sentence of any length goes through windows, so nothing is cut in silen
 by the CoNLL script's rules. An entity's confidence is the mean probability of its words' tags.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ from nerbert.words import check_splitter, split_words
 
 _LONGEST = 256
 _CHUNK = 256
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which broken JSON brings and no tokenizer takes."""
 
 
 class Tagger:
@@ -76,10 +79,11 @@ class Tagger:
             raise InputError(f"can't tag {type(text).__name__}: give a str")
         offset = 0
         for line in text.splitlines(keepends=True):
-            for start, end in sentence_spans(line, (), self.language):
-                words = split_words(line[start:end], self.splitter)
+            whole = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", line)
+            for start, end in sentence_spans(whole, (), self.language):
+                words = split_words(whole[start:end], self.splitter)
                 if words:
-                    yield offset + start, Example(line[start:end], words)
+                    yield offset + start, Example(whole[start:end], words)
             offset += len(line)
 
 

@@ -20,7 +20,8 @@ class Window:
     """Pieces that go through the model together, specials included.
 
     `words` are the sentence's words that are read off here, `positions` the places of their first pieces, `labels`
-    their classes (empty at prediction). `sentence` is the number of the sentence that it was cut from.
+    their classes (empty at prediction). A word with the position of the word before it shares that one's piece.
+    `sentence` is the number of the sentence that it was cut from.
     """
 
     sentence: int

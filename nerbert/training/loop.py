@@ -2,7 +2,8 @@
 
 A step's loss is the sum of the objective's terms over all its micro-batches divided by their number, so how a step is
 cut into micro-batches never changes the gradient. A loss that is no number stops before the update. The loop knows no
-task: an objective turns a batch into (sum of losses, number of terms).
+task: an objective turns a batch into (sum of losses, number of terms). Mixed precision is torch's own autocast, so
+Accelerate's process-wide state is left as it is.
 """
 
 import math
@@ -13,9 +14,8 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 
-from nerbert.errors import InputError, NerbertError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.show import Progress
 from nerbert.training.batches import Batch, Window, collate, micro_batches, steps_of_epoch
 from nerbert.training.settings import TrainSettings
@@ -52,10 +52,11 @@ def train(
     if not windows:
         raise InputError("nothing to train on: no sentence has a word that the tokenizer knows")
     accelerator = make_accelerator(settings)
-    optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate)
+    torch.manual_seed(settings.seed)
+    fused = accelerator.device.type in ("cpu", "cuda")
+    optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=fused)
     model, optimizer = accelerator.prepare(model, optimizer)
-    per_epoch = math.ceil(len(windows) / settings.batch_size)
-    total = max(1, round(settings.epochs * per_epoch))
+    per_epoch, total = math.ceil(len(windows) / settings.batch_size), total_steps(len(windows), settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, total, settings.warmup_share))
     log, losses, begin = TrainLog(), [], time.monotonic()
     model.train()
@@ -63,7 +64,7 @@ def train(
         losses.append(_train_step(model, chosen, objective, optimizer, accelerator, settings, pad_id))
         schedule.step()
         log.steps, log.tokens = step, log.tokens + sum(len(window.ids) for window in chosen)
-        log.seconds = time.monotonic() - begin
+        log.seconds = max(time.monotonic() - begin, 1e-9)
         bar.advance(note=f"loss {losses[-1]:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
         if step % per_epoch == 0 or step == total:
             entry = {"step": step, "epoch": step / per_epoch, "loss": sum(losses) / len(losses)}
@@ -86,18 +87,30 @@ def rate_at(step: int, total: int, warmup_share: float) -> float:
 
 
 def make_accelerator(settings: TrainSettings) -> Accelerator:
-    """The device and precision to train with; a fresh state, since one process may train several models."""
+    """The devices to train on; its own mixed precision stays off, `autocast` does that."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    AcceleratorState._reset_state()
-    precision = settings.precision if settings.precision != "auto" else best_precision()
-    return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
+    try:
+        accelerator = Accelerator(mixed_precision="no")
+    except ValueError as error:
+        raise SettingsError(f"this process has an Accelerator that nerbert can't train with: {error}") from error
+    if accelerator.num_processes > 1:
+        raise SettingsError(f"{accelerator.num_processes} processes: this version trains in one, without torchrun")
+    return accelerator
 
 
-def best_precision() -> str:
-    """`bf16` where the device computes in it, else `fp32`."""
-    if torch.cuda.is_available():
+def autocast(device: str, precision: str) -> torch.autocast:
+    """A context that computes in bf16 if `precision` (`auto`: the device's best) says so; weights stay as they are."""
+    chosen = precision if precision != "auto" else best_precision(device)
+    return torch.autocast(device, torch.bfloat16, enabled=chosen == "bf16")
+
+
+def best_precision(device: str = "") -> str:
+    """`bf16` where the device (`cuda`, `cpu` …; default: the GPU if there is one) computes in it, else `fp32`."""
+    if (device or "cuda") == "cuda" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    if device not in ("", "cpu"):
+        return "fp32"
     has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return "bf16" if has else "fp32"
 
@@ -106,23 +119,30 @@ def _train_step(
     model: Any, windows: Sequence[Window], objective: Objective, optimizer: Any, accelerator: Accelerator,
     settings: TrainSettings, pad_id: int,
 ) -> float:  # fmt: skip
-    """One update; the step's mean loss. Raise NerbertError before the update if it is no number."""
-    terms = sum(len(window.labels) for window in windows) or 1
-    loss = 0.0
+    """One update; the step's mean loss. Raise NerbertError before the update if it or a gradient is no number."""
+    loss, terms = 0.0, 0
     for group in micro_batches(windows, settings.micro_batch_tokens):
         batch = to_device(collate([windows[place] for place in group], pad_id), accelerator.device)
-        with accelerator.autocast():
-            part, _ = objective(model, batch)
-        accelerator.backward(part / terms)
-        loss += float(part.detach()) / terms
-    if not math.isfinite(loss):
-        raise NerbertError(
-            f"the loss became {loss}: nothing was updated; try a smaller learning_rate or precision=fp32"
-        )
-    accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        with autocast(accelerator.device.type, settings.precision):
+            part, count = objective(model, batch)
+        accelerator.backward(part)
+        loss, terms = loss + float(part.detach()), terms + count
+    loss /= max(1, terms)
+    _check_number("loss", loss)
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad.div_(max(1, terms))
+    _check_number("gradient's norm", float(accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)))
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return loss
+
+
+def _check_number(what: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise NerbertError(
+            f"the {what} became {value}: nothing was updated; try a smaller learning_rate or precision=fp32"
+        )
 
 
 def to_device(batch: Batch, device: Any) -> Batch:

@@ -172,7 +172,7 @@ def test_opens_in_duckdb(sample_corpus: Path) -> None:
 
     query = f"""select m.category, count(*) from (select unnest(mentions) as m from
         '{sample_corpus}/sentences/*.parquet' where split = 'train') group by 1"""
-    counts = dict(duckdb.sql(query).fetchall())
+    counts = dict(duckdb.connect().execute(query).fetchall())
     categories = read_manifest(sample_corpus)["categories"]
     assert counts == {name: figures["mentions"] for name, figures in categories.items() if figures["mentions"]}
 

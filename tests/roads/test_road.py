@@ -57,7 +57,7 @@ def test_evaluate_and_tag(
     assert 0 <= figures["f1_mean"] <= 1
     assert figures["sentences"] > 70
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Ada was in Paris.\n\nx\n")))
-    assert nerbert("tag", road / "tagger", "--json") == 0
+    assert nerbert("tag", road / "tagger", "-", "--json") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["text"] for line in lines] == ["Ada was in Paris.", "", "x"]
     for line in lines:

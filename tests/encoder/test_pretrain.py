@@ -1,0 +1,118 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nerbert.encoder.pretrain as stage
+from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.encoder.folder import load_tagging_model, load_tokenizer, tags_of
+from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.predict import predict
+from nerbert.encoder.pretrain import example_of, pretrain
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import InputError, NerbertError, OutputExists
+from nerbert.labels import spans_from_bio, tag_names, word_spans
+from nerbert.metrics import score_spans
+
+SMALL: dict[str, Any] = {
+    "epochs": 8, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
+    "fresh_layers": 1, "fresh_width": 64, "fresh_vocabulary": 1500, "max_length": 128,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder from a fresh backbone."""
+    output = tmp_path_factory.mktemp("out") / "encoder"
+    pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), output)
+    return output
+
+
+def card(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "nerbert.json").read_text()))
+
+
+def typed_f1(folder: Path, corpus: Path) -> float:
+    """The F1 on typed entities of what was saved, on the whole validation split."""
+    model = load_tagging_model(str(folder))
+    pieces = Pieces(load_tokenizer(str(folder)), model.config, SMALL["max_length"])
+    examples = [example_of(each) for each in read_sentences(corpus, "validation")]
+    found = predict(model, pieces, examples, tags_of(model, ""), precision="fp32")
+    typed = [[s for s in spans_from_bio(each.tags) if s[2] != "ENTITY"] for each in found]
+    return score_spans([[s for s in word_spans(e) if s[2] != "ENTITY"] for e in examples], typed).f1
+
+
+def test_the_best_checkpoint_is_kept(encoder: Path, sample_corpus: Path) -> None:
+    facts = card(encoder)
+    best = max(entry["typed_f1"] for entry in facts["log"])
+    assert best > 0
+    assert facts["validation"]["typed_f1"] == best
+    assert [entry["typed_f1"] for entry in facts["log"] if entry["step"] == facts["best_step"]] == [best]
+    assert typed_f1(encoder, sample_corpus) == pytest.approx(best, abs=1e-9)
+    assert tags_of(load_tagging_model(str(encoder)), "") == tag_names(read_manifest(sample_corpus)["categories"])
+
+
+def test_a_worse_later_checkpoint_does_not_replace_the_best(
+    sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiling(self: Any, model: Any, step: int) -> dict[str, float]:
+        if self.best_step:
+            for each in model.parameters():
+                each.data.zero_()
+        return real(self, model, step)
+
+    real = stage._Keeper.__call__
+    monkeypatch.setattr(stage._Keeper, "__call__", spoiling)
+    pretrain(PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 6})), tmp_path / "e")
+    facts = card(tmp_path / "e")
+    assert facts["best_step"] == facts["log"][0]["step"]
+    assert typed_f1(tmp_path / "e", sample_corpus) == pytest.approx(facts["log"][0]["typed_f1"])
+
+
+def test_a_folder_is_a_backbone_and_two_runs_are_equal(sample_corpus: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    backbone = Path(shutil.copytree(tiny_encoder, tmp_path / "secret-place" / "backbone"))
+    settings = PretrainSettings(corpus=sample_corpus, backbone=str(backbone), **(SMALL | {"epochs": 0.5}))
+    for name in ("a", "b"):
+        pretrain(settings, tmp_path / name)
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("a", "b"))
+    assert all(first[key].equal(second[key]) for key in first)
+    assert card(tmp_path / "a")["settings"]["backbone"] == "backbone"
+    for file in (tmp_path / "a").glob("*.json"):
+        text = file.read_text()
+        assert "secret-place" not in text, file
+        assert str(sample_corpus.parent) not in text, file
+
+
+def test_windows_come_as_often_as_their_copies(sample_corpus: Path, tiny_encoder: Path) -> None:
+    sentences = [each for each in read_sentences(sample_corpus, "train") if each.copies]
+    model = load_tagging_model(str(tiny_encoder))
+    pieces = Pieces(load_tokenizer(str(tiny_encoder)), model.config, 512)
+    windows = stage._training_windows(pieces, sentences, tags_of(model, ""))
+    counts = [0] * len(sentences)
+    for window in windows:
+        counts[window.sentence] += 1
+    assert counts == [each.copies for each in sentences]
+    assert max(counts) > 1
+
+
+def test_a_failing_run_leaves_nothing(sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: Any) -> Any:
+        raise NerbertError("the loss became nan")
+
+    monkeypatch.setattr(stage, "train", fail)
+    with pytest.raises(NerbertError, match="nan"):
+        pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), tmp_path / "e")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_wrong_is_said_before_training(sample_corpus: Path, encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputExists, match="exists already"):
+        pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), encoder)
+    with pytest.raises(InputError, match="no such corpus"):
+        pretrain(PretrainSettings(corpus=tmp_path / "none", **SMALL), tmp_path / "e")
+    with pytest.raises(InputError, match="no such folder"):
+        pretrain(PretrainSettings(corpus=sample_corpus, backbone="./none", **SMALL), tmp_path / "e")

@@ -1,0 +1,158 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nerbert.finetune.finetune as stage
+from nerbert.encoder.folder import load_tagging_model, tags_of
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
+from nerbert.finetune.finetune import finetune, read_data
+from nerbert.finetune.settings import FinetuneSettings
+from nerbert.training.loop import train
+
+FAST = FinetuneSettings(epochs=1, precision="fp32", threads=1, max_length=64, source_epochs=1)
+DEV = FinetuneSettings(epochs=4, precision="fp32", threads=1, learning_rate=3e-3, batch_size=8, select="dev")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A few sentences of ships, with a dev part."""
+    folder = tmp_path / "secret-place" / "ships"
+    folder.mkdir(parents=True)
+    rows = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\nLarsen\tB-person\n&\tI-person\nHolm\tI-person\n\n"
+    (folder / "train.conll").write_text(rows * 6)
+    (folder / "dev.conll").write_text(rows)
+    return folder
+
+
+@pytest.fixture
+def card() -> Callable[[Path], dict[str, Any]]:
+    """Read a folder's card."""
+    return lambda folder: dict(json.loads((folder / "nerbert.json").read_text()))
+
+
+def test_one_seed_is_the_folder_itself(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    output = tmp_path / "tagger"
+    assert finetune(str(tiny_encoder), data, output, FAST) == [output]
+    facts = card(output)
+    assert facts["kind"] == "tagger"
+    assert facts["types"] == ["person", "ship"]
+    assert facts["data"]["name"] == "ships"
+    assert set(facts["data"]["sha256"]) == {"train.conll", "dev.conll"}
+    assert facts["max_length"] == 64
+    assert facts["encoder"]["kind"] == "untrained"
+    assert facts["best_step"] is None
+    assert "dev_f1" in facts["log"][-1]
+    assert tags_of(load_tagging_model(str(output)), "") == ["O", "B-person", "I-person", "B-ship", "I-ship"]
+    for file in output.glob("*.json"):
+        assert "secret-place" not in file.read_text()
+        assert str(tiny_encoder) not in file.read_text()
+
+
+def test_several_seeds_have_a_folder_each(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "taggers"
+    folders = finetune(str(tiny_encoder), data, output, FAST, seeds=(3, 1))
+    assert folders == [output / "seed-3", output / "seed-1"]
+    heads = [load_tagging_model(str(folder)).classifier.weight for folder in folders]
+    assert not heads[0].equal(heads[1])
+    again = finetune(str(tiny_encoder), data, tmp_path / "one", FinetuneSettings(**as_dict(FAST) | {"seed": 3}))
+    assert load_tagging_model(str(again[0])).classifier.weight.equal(heads[0])
+    with pytest.raises(SettingsError, match="one stands twice"):
+        finetune(str(tiny_encoder), data, tmp_path / "x", FAST, seeds=(1, 1))
+
+
+def as_dict(settings: FinetuneSettings) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(settings)
+
+
+def test_source_comes_before_target(
+    tiny_encoder: Path, data: Path, sample: Path, tmp_path: Path, card: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    real, seen = stage._train_tagger, list[tuple[str, str]]()
+
+    def spy(encoder: str, data: Any, folder: Path, settings: FinetuneSettings, *rest: Any) -> None:
+        seen.append((data.folder.name, settings.select))
+        real(encoder, data, folder, settings, *rest)
+
+    source = tmp_path / "source.conll"
+    source.write_text("Oslo\tB-place\nharbour\tO\n\n" * 5)
+    monkeypatch.setattr(stage, "_train_tagger", spy)
+    output = tmp_path / "tagger"
+    finetune(str(tiny_encoder), data, output, DEV, source=source, seeds=(1, 2))
+    assert seen == [("source.conll", "last"), ("ships", "dev"), ("ships", "dev")]
+    facts = card(output / "seed-1")
+    assert facts["types"] == ["person", "ship"]
+    assert facts["source_data"]["name"] == "source.conll"
+    assert facts["encoder"]["kind"] == "untrained"
+
+
+def test_dev_chooses_the_kept_epoch(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    from nerbert.evaluation.evaluate import score_examples
+    from nerbert.tagger.tagger import Tagger
+
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", DEV)
+    facts = card(tmp_path / "tagger")
+    best = max(facts["log"], key=lambda entry: entry["dev_f1"])
+    assert best["dev_f1"] > 0
+    assert facts["best_step"] == best["step"]
+    score = score_examples(Tagger.load(tmp_path / "tagger"), read_data(data).dev)
+    assert score.f1 == pytest.approx(best["dev_f1"])
+
+
+def test_a_data_folder_must_have_what_is_asked(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:
+    (data / "dev.conll").unlink()
+    with pytest.raises(SettingsError, match=r"has no dev\.conll"):
+        finetune(str(tiny_encoder), data, tmp_path / "t", DEV)
+    (data / "train.conll").write_text("only\tO\nwords\tO\n")
+    with pytest.raises(InputError, match="no training sentence has an entity"):
+        finetune(str(tiny_encoder), data, tmp_path / "t", FAST)
+    (data / "train.conll").unlink()
+    with pytest.raises(InputError, match=r"holds no train\.conll"):
+        finetune(str(tiny_encoder), data, tmp_path / "t", FAST)
+    assert not (tmp_path / "t").exists()
+
+
+def test_one_file_is_training_data(data: Path) -> None:
+    found = read_data(data / "train.conll")
+    assert (len(found.train), found.dev, list(found.sha256)) == (12, [], ["train.conll"])
+
+
+def test_a_failing_run_leaves_nothing(
+    tiny_encoder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = train
+
+    def fail_at_second(model: Any, windows: Any, objective: Any, settings: FinetuneSettings, *rest: Any) -> Any:
+        if settings.seed == 2:
+            raise NerbertError("the loss became nan")
+        return real(model, windows, objective, settings, *rest)
+
+    monkeypatch.setattr(stage, "train", fail_at_second)
+    with pytest.raises(NerbertError, match="nan"):
+        finetune(str(tiny_encoder), data, tmp_path / "out" / "tagger", FAST, seeds=(1, 2))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_output_is_not_overwritten_by_accident(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(tiny_encoder, tmp_path / "tagger"))
+    with pytest.raises(OutputExists, match="exists already"):
+        finetune(str(tiny_encoder), data, output, FAST)
+    (output / "notes.txt").write_text("old")
+    finetune(str(tiny_encoder), data, output, FAST, overwrite=True)
+    assert not (output / "notes.txt").exists()
+    foreign = tmp_path / "thesis"
+    foreign.mkdir()
+    (foreign / "chapter.txt").write_text("years of work")
+    with pytest.raises(OutputExists, match="not a folder that nerbert made"):
+        finetune(str(tiny_encoder), data, foreign, FAST, overwrite=True)
+    assert (foreign / "chapter.txt").read_text() == "years of work"

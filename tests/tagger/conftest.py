@@ -1,0 +1,13 @@
+"""A tagger that is loaded once."""
+
+from pathlib import Path
+
+import pytest
+
+from nerbert.tagger.tagger import Tagger
+
+
+@pytest.fixture(scope="session")
+def tagger(tiny_tagger: Path) -> Tagger:
+    """The tiny tagger, loaded."""
+    return Tagger.load(tiny_tagger, device="cpu")

@@ -1,0 +1,39 @@
+"""A model of a few numbers, and windows for it."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+
+from nerbert.training.batches import IGNORED, Window
+
+
+@pytest.fixture
+def make_model() -> Callable[..., Any]:
+    """Make a one-layer BERT tagger with seeded weights; the same arguments give the same weights."""
+    from transformers import BertConfig, BertForTokenClassification
+
+    def make(dropout: float = 0.0) -> Any:
+        torch.set_num_threads(1)
+        torch.manual_seed(7)
+        config = BertConfig(
+            vocab_size=50, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=64,
+            max_position_embeddings=32, num_labels=3, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+        )  # fmt: skip
+        return BertForTokenClassification(config)
+
+    return make
+
+
+@pytest.fixture
+def windows() -> Sequence[Window]:
+    """Eight windows of several lengths; some words are ignored."""
+    random, found = Random(3), []
+    for number in range(8):
+        length = 4 + number
+        ids = tuple(random.randrange(5, 50) for _ in range(length))
+        labels = tuple(IGNORED if place == 1 else random.randrange(3) for place in range(length - 2))
+        found.append(Window(number, ids, tuple(range(length - 2)), tuple(range(1, length - 1)), labels))
+    return found

@@ -1,0 +1,37 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.training.batches import Window, collate, micro_batches, steps_of_epoch
+
+LENGTHS = st.lists(st.integers(1, 60), max_size=300)
+
+
+@given(LENGTHS, st.integers(1, 9), st.integers(0, 3), st.integers(0, 3))
+def test_an_epoch_covers_each_window_once(lengths: list[int], size: int, seed: int, epoch: int) -> None:
+    steps = steps_of_epoch(lengths, size, seed, epoch)
+    assert sorted(index for step in steps for index in step) == list(range(len(lengths)))
+    assert all(1 <= len(step) <= size for step in steps)
+    assert steps == steps_of_epoch(lengths, size, seed, epoch)
+
+
+def test_order_depends_on_seed_and_epoch() -> None:
+    lengths = list(range(200))
+    orders = [str(steps_of_epoch(lengths, 4, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)]
+    assert len(set(orders)) == 4
+
+
+@given(LENGTHS, st.integers(1, 200))
+def test_micro_batches_cover_a_step_and_stay_small(lengths: list[int], most: int) -> None:
+    windows = [Window(0, (1,) * length, (), ()) for length in lengths]
+    groups = list(micro_batches(windows, most))
+    assert sorted(place for group in groups for place in group) == list(range(len(windows)))
+    assert all(len(group) * max(lengths[place] for place in group) <= most or len(group) == 1 for group in groups)
+
+
+def test_collate_pads_and_points_at_first_pieces() -> None:
+    batch = collate([Window(0, (2, 7, 3), (0,), (1,), (5,)), Window(1, (2, 8, 9, 9, 3), (0, 2), (1, 3), (6, 0))], 99)
+    assert batch.ids.tolist() == [[2, 7, 3, 99, 99], [2, 8, 9, 9, 3]]
+    assert batch.mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    assert torch.stack([batch.rows, batch.columns, batch.labels]).tolist() == [[0, 1, 1], [1, 1, 3], [5, 6, 0]]
+    assert batch.tokens == 8

@@ -1,0 +1,163 @@
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from nerbert.encoder.heads import tagging_loss
+from nerbert.errors import InputError, NerbertError
+from nerbert.show import Progress
+from nerbert.training.batches import IGNORED, Batch, Window
+from nerbert.training.loop import TrainLog, _groups, best_precision, make_accelerator, rate_at, total_steps, train
+from nerbert.training.settings import TrainSettings
+
+Make = Callable[..., Any]
+FP32 = TrainSettings(precision="fp32", threads=1, batch_size=8, epochs=1, clip_norm=1e5)
+
+
+def weights(model: Any) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def run(model: Any, windows: Sequence[Window], settings: TrainSettings) -> TrainLog:
+    return train(model, windows, tagging_loss, settings, 0, Progress())
+
+
+def gradients(make_model: Make, windows: Sequence[Window], settings: TrainSettings) -> list[torch.Tensor]:
+    """The gradients of the one step that training makes."""
+    model, seen = make_model(), list[torch.Tensor]()
+    step = torch.optim.AdamW.step
+
+    def spy(self: torch.optim.AdamW, *given: Any, **named: Any) -> Any:
+        seen.extend(p.grad.clone() for p in model.parameters() if p.grad is not None)
+        return step(self, *given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", spy)
+        run(model, windows, settings)
+    return seen
+
+
+@pytest.mark.parametrize("most", [1, 25, 60])
+def test_the_cut_into_micro_batches_does_not_change_gradients(
+    make_model: Make, windows: Sequence[Window], most: int
+) -> None:
+    whole = gradients(make_model, windows, FP32)
+    parts = gradients(make_model, windows, TrainSettings(**{**as_dict(FP32), "micro_batch_tokens": most}))
+    assert len(whole) == len(parts) > 10
+    for one, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
+def as_dict(settings: TrainSettings) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(settings)
+
+
+def test_gradient_is_that_of_the_mean_over_labelled_words(make_model: Make, windows: Sequence[Window]) -> None:
+    model = make_model()
+    losses = []
+    for window in windows:
+        logits = model(input_ids=torch.tensor([window.ids])).logits[0, list(window.positions)]
+        labels = torch.tensor(window.labels)
+        losses.append(torch.nn.functional.cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED],
+                                                        reduction="none"))  # fmt: skip
+    torch.cat(losses).mean().backward()  # type: ignore[no-untyped-call]
+    for mine, other in zip(gradients(make_model, windows, FP32), model.parameters(), strict=True):
+        torch.testing.assert_close(mine, other.grad, rtol=1e-4, atol=1e-7)
+
+
+def test_ignored_words_give_nothing(make_model: Make, windows: Sequence[Window]) -> None:
+    model = make_model()
+    ignored = [Window(w.sentence, w.ids, w.words, w.positions, (IGNORED,) * len(w.labels)) for w in windows]
+    before = weights(model)
+    log = run(model, ignored, TrainSettings(**{**as_dict(FP32), "weight_decay": 0.0}))
+    assert log.entries[0]["loss"] == 0
+    assert all(torch.equal(one, other) for one, other in zip(before, weights(model), strict=True))
+
+
+def test_two_runs_are_equal_bit_by_bit(make_model: Make, windows: Sequence[Window]) -> None:
+    settings = TrainSettings(precision="fp32", threads=1, batch_size=2, epochs=2, seed=5)
+    runs = []
+    for state in (1, 2):
+        model = make_model(dropout=0.3)
+        torch.manual_seed(state)
+        log = run(model, windows, settings)
+        runs.append((weights(model), log.entries))
+    assert runs[0][1] == runs[1][1]
+    assert all(torch.equal(one, other) for one, other in zip(runs[0][0], runs[1][0], strict=True))
+    other = make_model(dropout=0.3)
+    run(other, windows, TrainSettings(precision="fp32", threads=1, batch_size=2, epochs=2, seed=6))
+    assert not torch.equal(weights(other)[0], runs[0][0][0])
+
+
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+def test_what_is_no_number_stops_before_the_update(make_model: Make, windows: Sequence[Window], broken: str) -> None:
+    model = make_model()
+    before = weights(model)
+
+    def objective(model: Any, batch: Batch) -> tuple[torch.Tensor, int]:
+        loss, count = tagging_loss(model, batch)
+        if broken == "loss":
+            return loss * math.nan, count
+        zero = model.classifier.weight.flatten()[0] * 0
+        return loss + torch.sqrt(zero.abs()), count
+
+    with pytest.raises(NerbertError, match=f"the {broken}.* became .*nothing was updated"):
+        train(model, windows, objective, FP32, 0, Progress())
+    assert all(torch.equal(one, other) for one, other in zip(before, weights(model), strict=True))
+
+
+def test_the_rate_rises_then_falls() -> None:
+    rates = [rate_at(step, 100, 0.1) for step in range(101)]
+    assert rates[0] > 0
+    assert max(rates) == rates[10] == 1
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[100] == 0
+    assert rates[55] == pytest.approx(0.5)
+    assert rate_at(0, 1, 0.0) == 1
+    assert rate_at(0, 1, 1.0) > 0
+
+
+def test_biases_and_norms_do_not_decay(make_model: Make) -> None:
+    model = make_model()
+    decayed, rest = _groups(model, 0.25)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert (decayed["weight_decay"], rest["weight_decay"]) == (0.25, 0)
+    assert all("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in rest["params"])
+    assert not any("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in decayed["params"])
+    assert len(decayed["params"]) + len(rest["params"]) == len(names)
+
+
+def test_the_log_has_an_entry_an_epoch(make_model: Make, windows: Sequence[Window]) -> None:
+    settings = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=2.5)
+    steps: list[int] = []
+
+    def evaluate(model: Any, step: int) -> dict[str, float]:
+        assert not model.training
+        steps.append(step)
+        return {"f1": 0.5}
+
+    log = train(make_model(), windows, tagging_loss, settings, 0, Progress(), evaluate)
+    assert steps == [3, 6, 8] == [entry["step"] for entry in log.entries]
+    assert log.steps == total_steps(len(windows), settings) == 8
+    assert log.seconds > 0
+    assert all(entry["f1"] == 0.5 for entry in log.entries)
+
+
+def test_nothing_to_train_on_is_an_error(make_model: Make) -> None:
+    with pytest.raises(InputError, match="nothing to train on"):
+        run(make_model(), [], FP32)
+
+
+def test_precisions_follow_each_other_in_one_process(make_model: Make, windows: Sequence[Window]) -> None:
+    for precision in ("bf16", "fp32"):
+        run(make_model(), windows, TrainSettings(precision=precision, threads=1, epochs=1))
+    mine = Accelerator()
+    make_accelerator(FP32)
+    assert mine.mixed_precision == "no"
+    assert best_precision("mps") == "fp32"
