@@ -7,6 +7,7 @@ right. Figures are 0–1; a figure with a zero denominator is 0.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan, spans_from_bio
@@ -38,6 +39,11 @@ class Counts:
         """Harmonic mean of precision and recall."""
         return 2 * self.right / (self.predicted + self.gold) if self.right else 0.0
 
+    def as_json(self) -> dict[str, Any]:
+        """Counts and figures (0–1)."""
+        counts = {"right": self.right, "predicted": self.predicted, "gold": self.gold}
+        return counts | {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+
 
 @dataclass(frozen=True, slots=True)
 class Score(Counts):
@@ -45,6 +51,11 @@ class Score(Counts):
 
     by_type: dict[str, Counts] = field(default_factory=dict)
     rules: str = RULES
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts and figures (0–1), over all types and by type, with the rules of scoring."""
+        by_type = {name: counts.as_json() for name, counts in self.by_type.items()}
+        return Counts.as_json(self) | {"by_type": by_type, "rules": self.rules}
 
 
 def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable[WordSpan]]) -> Score:

@@ -3,7 +3,7 @@
 Gold words are kept as they are; gold types that the tagger doesn't know count as missed.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -36,16 +36,12 @@ class Evaluation:
         return stdev(score.f1 for score in self.scores.values()) if len(self.scores) > 1 else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, figures as 0–1."""
+        """Everything, figures as 0–1; `precision`, `recall` and `f1` at the top are means over the taggers."""
+        taggers = {name: score.as_json() for name, score in self.scores.items()}
+        means = {key: mean(each[key] for each in taggers.values()) for key in ("precision", "recall", "f1")}
         return {
-            "file": self.file, "sentences": self.sentences, "unknown_types": list(self.unknown_types),
-            "f1_mean": self.f1_mean, "f1_sd": self.f1_sd,
-            "taggers": {
-                name: asdict(score) | {"precision": score.precision, "recall": score.recall, "f1": score.f1}
-                | {"by_type": {t: asdict(c) | {"precision": c.precision, "recall": c.recall, "f1": c.f1}
-                               for t, c in score.by_type.items()}}
-                for name, score in self.scores.items()
-            },
+            "file": self.file, "sentences": self.sentences, **means, "f1_sd": self.f1_sd,
+            "unknown_types": list(self.unknown_types), "taggers": taggers,
         }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
         "right": 1, "predicted": 2, "gold": 4, "precision": 0.5, "recall": 0.25, "f1": pytest.approx(1 / 3),
     }  # fmt: skip
     assert found["taggers"]["two"]["f1"] == 0
-    assert found["f1_mean"] == pytest.approx(1 / 6)
+    assert found["f1"] == pytest.approx(1 / 6)
     assert (found["unknown_types"], found["sentences"]) == (["z"], 3)
 
 
