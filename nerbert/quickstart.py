@@ -17,7 +17,7 @@ from nerbert.corpus.report import print_summary
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.encoder.pretrain import pretrain, write_fresh
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import OutputExists, need
+from nerbert.errors import OutputExists
 from nerbert.evaluation.evaluate import Evaluation, evaluate
 from nerbert.finetune.finetune import finetune
 from nerbert.finetune.settings import FinetuneSettings
@@ -43,7 +43,6 @@ class Tour:
 
 def run_quickstart(text: str, keep: Path | None) -> None:
     """Run the tour in `keep`, or in a folder that is removed, and print what came out."""
-    need("train", "torch", "transformers", "accelerate")
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
     console = Console(soft_wrap=True)

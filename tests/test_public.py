@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import nerbert
 
 HEAVY = ["torch", "transformers", "accelerate", "tokenizers", "numpy", "pyarrow", "lxml", "nltk", "rich", "cyclopts"]
@@ -50,3 +52,12 @@ def _loaded_by_output(code: str) -> set[str]:
     code += "\nimport sys, json; print('\\nMODULES' + json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.rpartition("MODULES")[2]))
+
+
+@pytest.mark.parametrize("command", [["pretrain", "x.toml", "-o", "x"], ["finetune", "x", "--data", "x", "-o", "x"],
+                                     ["evaluate", "x", "x"], ["tag", "x"], ["quickstart"]])  # fmt: skip
+def test_without_torch_the_extra_is_named(command: list[str]) -> None:
+    code = f"import sys; sys.modules['torch'] = None; from nerbert.cli import main; main({command})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "nerbert: torch not installed: pip install 'nerbert[train]'\n"

@@ -18,7 +18,7 @@ from nerbert.encoder.heads import renew_head, tagging_loss
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.predict import predict
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, need
+from nerbert.errors import InputError
 from nerbert.files import check_free, publish_folder, sha256_of
 from nerbert.labels import WordSpan, spans_from_bio, tag_names, word_spans
 from nerbert.metrics import collapse_types, score_spans
@@ -32,7 +32,6 @@ FRESH = "fresh"
 
 def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> TrainLog:
     """Pre-train an encoder and write it to `output` as a Hugging Face token-classification folder; the log."""
-    need("train", "torch", "transformers", "accelerate")
     check_free(output, overwrite=overwrite)
     manifest = read_manifest(settings.corpus)
     if settings.backbone != FRESH:

@@ -15,7 +15,7 @@ from nerbert.encoder.folder import load_tagging_model, load_tokenizer, read_card
 from nerbert.encoder.heads import renew_head, tagging_loss
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.predict import predict
-from nerbert.errors import InputError, SettingsError, need
+from nerbert.errors import InputError, SettingsError
 from nerbert.files import check_free, publish_folder, sha256_of, write_json
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.formats.conll import read_conll_file
@@ -54,7 +54,6 @@ def finetune(
     seeds: Sequence[int] = (), overwrite: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; the taggers' folders."""
-    need("train", "torch", "transformers", "accelerate")
     check_free(output, overwrite=overwrite)
     target = read_data(data)
     origin = read_data(source) if source else None

@@ -15,7 +15,7 @@ from nerbert.corpus.sentences import sentence_spans
 from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_tokenizer, read_card, tags_of
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.predict import WordTags, predict
-from nerbert.errors import InputError, need
+from nerbert.errors import InputError
 from nerbert.labels import spans_from_bio
 from nerbert.records import Example, Span
 from nerbert.words import check_splitter, split_words
@@ -36,7 +36,6 @@ class Tagger:
     @classmethod
     def load(cls, source: str | Path, *, device: str = "") -> "Tagger":
         """Load a tagger from a folder or a hub name, on `device` (default: the GPU if there is one)."""
-        need("train", "torch", "transformers")
         import torch
 
         name = str(source)
