@@ -41,8 +41,8 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
     console.print(_categories(manifest))
     sources = ", ".join(f"{name} {count:,}" for name, count in manifest["mention_sources"].items())
     console.print(f"types by source: {sources}", markup=False, highlight=False)
-    for each in manifest["knowledge"]["passed_over"]:
-        console.print(f"passed over: {each['path']}: {each['why']}", style="dim", markup=False, highlight=False)
+    if passed_over := ", ".join(visible(each["path"]) for each in manifest["knowledge"]["passed_over"]):
+        console.print(f"passed over (reasons in manifest.json): {passed_over}", markup=False, highlight=False)
     console.print(f"corpus: {corpus}", markup=False, highlight=False)
 
 
