@@ -15,7 +15,7 @@ from typing import Any
 from nerbert.chance import coin
 from nerbert.corpus.balance import draw_copies, draw_rates, expected_copies
 from nerbert.corpus.dump import Dump
-from nerbert.corpus.exclude import forbidden_ngrams
+from nerbert.corpus.exclude import read_excluded
 from nerbert.corpus.filters import (
     common_and_untyped,
     count_categories,
@@ -30,10 +30,10 @@ from nerbert.corpus.manifest import Funnel, Samples, write_manifest
 from nerbert.corpus.pages import ARTICLE, PageReport, write_pages
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths, typed_rows, typed_sentences, write_table
-from nerbert.corpus.types import Titles, read_titles, type_link, write_targets
+from nerbert.corpus.types import Targets, Titles, drop_superseded, read_targets, read_titles, type_link, write_targets
 from nerbert.errors import InputError, NerbertError
 from nerbert.files import check_free, publish_folder
-from nerbert.records import Reason, Sentence
+from nerbert.records import ENTITY, Reason, Sentence
 from nerbert.show import progress
 from nerbert.work import run_ordered
 
@@ -65,28 +65,40 @@ class CorpusPlan:
 def build_corpus(plan: CorpusPlan, settings: CorpusSettings) -> dict[str, Any]:
     """Build a corpus in `plan.output` and return its manifest (NER-BERT §2)."""
     check_free(plan.output, overwrite=plan.overwrite)
-    dumps = [Dump(path, wiki=settings.wiki, language=settings.language) for path in plan.dumps]
-    missing = [dump.path for dump in dumps if not dump.path.is_file()]
-    if missing:
-        raise InputError(f"{missing[0]}: no such dump; give a pages-articles file (.xml, .xml.bz2, .xml.gz)")
-    forbidden = forbidden_ngrams(plan.exclude, settings.exclude_ngram)
+    dumps = _open_dumps(plan.dumps, settings)
+    knowledge = open_knowledge(plan.knowledge, dumps[0].site.language)
+    forbidden = read_excluded(plan.exclude, settings.exclude_ngram)
     with publish_folder(plan.output, overwrite=plan.overwrite) as folder:
         funnel, samples = Funnel(), Samples(settings.seed)
         with progress("pages") as bar:
             report = write_pages(dumps, folder, settings, plan.workers, bar)
         titles = read_titles(folder)
+        drop_superseded(folder, titles)
         _count_pages(funnel, report, titles)
-        knowledge = open_knowledge(plan.knowledge, dumps[0].site.language)
         targets, typed = write_targets(folder, titles, knowledge)
         funnel.note("targets", found=targets, typed=typed)
-        mentions = _type_sentences(folder, settings, titles, forbidden, plan.workers, funnel, samples)
-        rules = _count_rules(
-            folder, Rules(settings, frequent_categories(mentions, settings.min_mentions)), plan.workers
-        )
+        mentions = _type_sentences(folder, settings, forbidden.ngrams, plan.workers, funnel, samples)
+        rules = _count_rules(folder, settings, mentions, plan.workers)
         _write_sentences(folder, rules, plan.workers, funnel, samples)
         rmtree(folder / "typed")
         samples.write(folder / "dropped.jsonl")
-        return write_manifest(folder, dumps, plan.exclude, settings, knowledge.report(), funnel)
+        return write_manifest(folder, dumps, forbidden, settings, knowledge.report(), funnel)
+
+
+def _open_dumps(paths: Sequence[Path], settings: CorpusSettings) -> list[Dump]:
+    """The dumps, looked into as far as their sites; they must be of one wiki."""
+    if not paths:
+        raise InputError("no dump given: put it before --exclude, which takes every file that follows it")
+    dumps = [Dump(path, wiki=settings.wiki, language=settings.language) for path in paths]
+    for dump in dumps:
+        if not dump.path.is_file():
+            raise InputError(f"{dump.path}: no such dump; give a pages-articles file (.xml, .xml.bz2, .xml.gz)")
+        if dump.look().wiki != dumps[0].site.wiki:
+            raise InputError(
+                f"{dump.path}: of {dump.site.wiki}, {dumps[0].path.name} of {dumps[0].site.wiki}: "
+                "page ids and titles of two wikis mean different things; build a corpus for each"
+            )
+    return dumps
 
 
 def _count_pages(funnel: Funnel, report: PageReport, titles: Titles) -> None:
@@ -101,50 +113,51 @@ def _count_pages(funnel: Funnel, report: PageReport, titles: Titles) -> None:
 
 
 def _type_sentences(
-    folder: Path, settings: CorpusSettings, titles: Titles, forbidden: frozenset[str], workers: int, funnel: Funnel,
-    samples: Samples,
-) -> Counter[str]:  # fmt: skip
+    folder: Path, settings: CorpusSettings, forbidden: frozenset[str], workers: int, funnel: Funnel, samples: Samples
+) -> Counter[str]:
     """Write `typed/` from `pages/`; the mentions by category in the train part."""
-    task = partial(_type_shard, folder=folder, settings=settings, superseded=titles.superseded, forbidden=forbidden)
+    task = partial(_type_shard, folder=folder, settings=settings, forbidden=forbidden)
     mentions: Counter[str] = Counter()
     dropped: Counter[Reason] = Counter()
-    came = went = 0
+    came = 0
     paths = shard_paths(folder / "pages")
     (folder / "typed").mkdir()
     with progress("typing shards", len(paths)) as bar:
-        for seen, kept, counts, losses, drops in run_ordered(task, paths, workers):
-            came, went = came + seen, went + kept
+        for seen, counts, losses, drops in run_ordered(task, paths, workers):
+            came += seen
             mentions.update(counts)
             dropped.update(losses)
             samples.merge(drops)
             bar.advance()
-    funnel.step("exclude and link", came, went, dropped)
+    left = came - dropped[Reason.EXCLUDED_TEXT]
+    funnel.step("exclude", came, left, {Reason.EXCLUDED_TEXT: dropped[Reason.EXCLUDED_TEXT]})
+    funnel.step("no link", left, left - dropped[Reason.NO_ENTITY], {Reason.NO_ENTITY: dropped[Reason.NO_ENTITY]})
     return mentions
 
 
 def _type_shard(
-    path: Path, folder: Path, settings: CorpusSettings, superseded: frozenset[int], forbidden: frozenset[str]
-) -> tuple[int, int, Counter[str], Counter[Reason], Samples]:
+    path: Path, folder: Path, settings: CorpusSettings, forbidden: frozenset[str]
+) -> tuple[int, Counter[str], Counter[Reason], Samples]:
     kept: list[Sentence] = []
     mentions, dropped, samples = Counter[str](), Counter[Reason](), Samples(settings.seed)
+    targets = read_targets(folder / "targets.parquet")
     rows = read_table(path).to_pylist()
     for row in rows:
-        reason = Reason.DUPLICATE_PAGE if row["page_number"] in superseded else None
+        reason = excluded(row["text"], forbidden, settings.exclude_ngram)
         reason = reason or (None if row["links"] else Reason.NO_ENTITY)
-        reason = reason or excluded(row["text"], forbidden, settings.exclude_ngram)
         if reason:
             dropped[reason] += 1
-            samples.add("exclude and link", reason, row["id"], row["text"])
+            samples.add("exclude" if reason is Reason.EXCLUDED_TEXT else "no link", reason, row["id"], row["text"])
             continue
-        sentence = _typed(row, folder / "targets.parquet", settings)
+        sentence = _typed(row, targets, settings)
         kept.append(sentence)
         if sentence.split == TRAIN:
             mentions.update(mention.category for mention in sentence.mentions)
     write_table(typed_rows(kept), folder / "typed" / path.name)
-    return len(rows), len(kept), mentions, dropped, samples
+    return len(rows), mentions, dropped, samples
 
 
-def _typed(row: dict[str, Any], targets: Path, settings: CorpusSettings) -> Sentence:
+def _typed(row: dict[str, Any], targets: Targets, settings: CorpusSettings) -> Sentence:
     mentions = tuple(type_link(link, targets) for link in row["links"])
     validation = coin(settings.seed, "split", f"{row['wiki']}:{row['page_id']}") < settings.validation_share
     return Sentence(
@@ -154,19 +167,29 @@ def _typed(row: dict[str, Any], targets: Path, settings: CorpusSettings) -> Sent
     )  # fmt: skip
 
 
-def _count_rules(folder: Path, rules: Rules, workers: int) -> Rules:
-    """Filter 3's ranking after filters 1 and 2, then the sampling's rates after filter 3; train part only."""
-    mentions, _, _ = _count(folder, rules, workers)
-    rules = replace(rules, common=most_common(mentions, rules.settings.common_categories))
-    mentions, holding, sentences = _count(folder, rules, workers)
+def _count_rules(folder: Path, settings: CorpusSettings, mentions: Counter[str], workers: int) -> Rules:
+    """Filter 1's categories, filter 3's ranking after 1 and 2, the sampling's rates after 3; train part only."""
+    rules = Rules(settings, frequent_categories(mentions, settings.min_mentions))
+    counts, _, _ = _count(folder, rules, workers)
+    rules = replace(rules, common=most_common(counts, settings.common_categories))
+    counts, holding, sentences = _count(folder, rules, workers)
     if not sentences:
-        untyped = "no link leads to a title that the knowledge types" if set(rules.kept) == set() else "none is left"
-        raise NerbertError(
-            f"the corpus would be empty: {untyped}; give title tables or infobox mappings for this wiki's titles "
-            f"(--knowledge), a larger dump, or a smaller --set min_mentions={rules.settings.min_mentions}"
-        )
-    total = rules.settings.sample_size or sentences
-    return replace(rules, rates=draw_rates(mentions, holding, rules.settings.alpha, total))
+        raise NerbertError(f"the corpus would be empty: {_why_empty(mentions, settings)}")
+    total = settings.sample_size or sentences
+    return replace(rules, rates=draw_rates(counts, holding, settings.alpha, total))
+
+
+def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
+    """What is missing, and what to give."""
+    typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
+    if not mentions:
+        return "no sentence of the train part holds a link; give a larger dump, or a smaller --set validation_share"
+    if not typed:
+        return ("no link leads to a title that the knowledge types; give title tables or infobox mappings for this "
+                "wiki's titles (--knowledge)")  # fmt: skip
+    name, count = typed.most_common(1)[0]
+    return (f"the most frequent category, {name}, has {count} mentions; take a smaller --set "
+            f"min_mentions={settings.min_mentions}, or give more knowledge or a larger dump")  # fmt: skip
 
 
 def _count(folder: Path, rules: Rules, workers: int) -> tuple[Counter[str], Counter[str], int]:

@@ -1,7 +1,7 @@
 """MediaWiki dump in, pages out: read once, front to back, in constant memory.
 
-Plain, bz2 (multistream too) and gzip are told by their first bytes. The XML comes from outside: before the parser sees
-a byte the file must begin as an export does, so there is no document type and no entity to expand; no address is
+Plain, bz2 (multistream too), gzip and xz are told by their first bytes. The XML comes from outside: before the parser
+sees a byte the file must begin as an export does, so there is no document type and no entity to expand; no address is
 followed. A dump that is cut off is an error that names the place, since
 half a corpus under a whole one's name helps nobody; the price is that the last pages of a damaged dump are refused too.
 """
@@ -10,9 +10,11 @@ import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -76,14 +78,25 @@ class Dump:
 
     def pages(self) -> Iterator[RawPage]:
         """Yield every page in the order of the dump; raise InputError that names file and place."""
+        with self._faults(), self.path.open("rb") as raw:
+            counted = HashingFile(raw)
+            yield from self._parse(_decompressed(counted))
+            self.digest, self.size = counted.digest(), counted.size
+
+    def look(self) -> Site:
+        """Read as far as the first page, and return the site: what is wrong at the beginning is known before work."""
+        with self._faults(), self.path.open("rb") as raw:
+            next(self._parse(_decompressed(HashingFile(raw))), None)
+        return self.site
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """What parsers and files raise, as one line."""
         try:
-            with self.path.open("rb") as raw:
-                counted = HashingFile(raw)
-                yield from self._parse(_decompressed(counted))
-                self.digest, self.size = counted.digest(), counted.size
+            yield
         except etree.XMLSyntaxError as error:
             raise InputError(f"{self.path}:{error.lineno}: {_fault(error)}") from error
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise InputError(f"{self.path}: compressed data is cut off or damaged: {error}; fetch it again") from error
         except OSError as error:
             what = error.strerror or str(error)
@@ -177,6 +190,8 @@ def _decompressed(counted: HashingFile) -> BinaryIO:
         return cast("BinaryIO", bz2.open(buffered))
     if start.startswith(b"\x1f\x8b"):
         return cast("BinaryIO", gzip.open(buffered))
+    if start.startswith(b"\xfd7zX"):
+        return cast("BinaryIO", lzma.open(buffered))
     return cast("BinaryIO", buffered)
 
 

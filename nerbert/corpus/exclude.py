@@ -1,31 +1,65 @@
-"""Texts that the corpus must not share runs of words with: test sets, in CoNLL or plain text."""
+"""Texts that the corpus must not share runs of words with: test sets, in CoNLL or plain text, told by content.
+
+A file that yields no run of words at all is an error: to exclude nothing in silence would be the worst outcome.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from nerbert.corpus.filters import ngrams
 from nerbert.errors import InputError
-from nerbert.formats.conll import read_conll
+from nerbert.files import sha256_of
+from nerbert.formats.conll import looks_like_conll, read_conll
+
+_FIRST_LINES = 200
 
 
-def forbidden_ngrams(paths: Sequence[Path], length: int) -> frozenset[str]:
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """Runs of words that no sentence may hold, and the files that they come from, fit for the manifest."""
+
+    ngrams: frozenset[str] = frozenset()
+    files: tuple[dict[str, str | int], ...] = ()
+
+
+def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
     """All runs of `length` words of the sentences in these files; a folder stands for the files in it."""
-    return frozenset(gram for path in _files(paths) for text in _texts(path) for gram in ngrams(text, length))
+    found: set[str] = set()
+    files: list[dict[str, str | int]] = []
+    for path, name in _files(paths):
+        some = {gram for text in _texts(path) for gram in ngrams(text, length)}
+        if not some:
+            raise InputError(
+                f"{path}: no sentence of {length} words to exclude; give CoNLL, or text with a sentence a line"
+            )
+        files.append({"file": name, "sha256": sha256_of(path), "ngrams": len(some)})
+        found |= some
+    return Excluded(frozenset(found), tuple(files))
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Each file with its name from the last part of the path that was given on."""
     for path in paths:
-        if not path.exists():
+        if path.is_dir():
+            below = (each for each in sorted(path.rglob("*")) if each.suffix in (".conll", ".txt", ".bio", ".iob2"))
+            yield from ((each, f"{path.resolve().name}/{each.relative_to(path).as_posix()}") for each in below)
+        elif path.is_file():
+            yield path, path.name
+        else:
             raise InputError(f"{path}: no such file to exclude")
-        yield from sorted(p for p in path.rglob("*") if p.suffix in (".conll", ".txt")) if path.is_dir() else [path]
 
 
 def _texts(path: Path) -> Iterator[str]:
     """Sentences of a CoNLL file, or the lines of a text."""
-    if path.suffix in (".conll", ".bio", ".iob2"):
-        yield from (example.text for example in read_conll(path))
-        return
     try:
-        yield from path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8-sig") as stream:
+            conll = looks_like_conll(islice(stream, _FIRST_LINES))
+            stream.seek(0)
+            if not conll:
+                yield from stream
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: can't be read as text: {error}") from error
+        raise InputError(f"{path}: can't be read as text in UTF-8: {error}") from error
+    if conll:
+        yield from (example.text for example in read_conll(path))

@@ -16,7 +16,7 @@ from typing import IO, TypeVar
 from nerbert.corpus.answers import RowFormat, Tally, TypedTitle, ask_infoboxes, ask_mappings, ask_rows
 from nerbert.corpus.mappings import Mappings, read_mappings
 from nerbert.corpus.ontology import Ontology, read_ontology
-from nerbert.corpus.sources import Found, find_files, open_plain, parse_row, parse_triple
+from nerbert.corpus.sources import Found, find_all, open_plain, parse_row, parse_triple
 from nerbert.corpus.telling import UNDERSTOOD, Kind, Told, is_header, tell_export, tell_lines
 from nerbert.errors import InputError
 from nerbert.files import sha256_of
@@ -41,7 +41,7 @@ class Source:
     @property
     def name(self) -> str:
         """What a title typed by this source names as its source."""
-        return INFOBOX if self.mappings else self.found.path.name
+        return INFOBOX if self.mappings else self.found.name
 
     def report(self, tally: Tally) -> dict[str, object]:
         """The source and its counts, fit for JSON."""
@@ -106,8 +106,7 @@ class Knowledge:
 
 def open_knowledge(paths: Sequence[Path], language: str) -> Knowledge:
     """Tell what the files at `paths` hold, read classes and the mappings of `language`; rows are read when typing."""
-    files = [found for path in paths for found in find_files(Path(path))]
-    exports = [(found, tell_export(found.path)) for found in files]
+    exports = [(found, tell_export(found.path)) for found in find_all([Path(path) for path in paths])]
     ontology = _first_ontology(exports)
     mappings = {
         found: _read(found, read_mappings)
@@ -125,7 +124,8 @@ def open_knowledge(paths: Sequence[Path], language: str) -> Knowledge:
             sources.append(Source(found, told.kind, mappings.get(found)))
     if all(source.kind == Kind.ONTOLOGY for source in sources):
         seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
-        raise InputError(f"--knowledge: nothing there gives titles a class ({seen or 'only classes'}); {UNDERSTOOD}")
+        seen = seen or ("only classes" if sources else "no file")
+        raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
     return Knowledge(language.lower(), ontology, tuple(sources), tuple(passed_over))
 
 

@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 from nerbert import __version__
 from nerbert.chance import coin
 from nerbert.corpus.dump import Dump
+from nerbert.corpus.exclude import Excluded
 from nerbert.corpus.sentences import SENTENCES
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
 from nerbert.corpus.wikitext import SCANNER
 from nerbert.errors import NerbertError
-from nerbert.files import publish, sha256_of, write_json
+from nerbert.files import publish, write_json
 from nerbert.records import ENTITY, Sentence
 from nerbert.words import SPLITTER
 
@@ -114,7 +115,7 @@ class Samples:
 
 
 def write_manifest(
-    folder: Path, dumps: Sequence[Dump], exclude: Sequence[Path], settings: CorpusSettings,
+    folder: Path, dumps: Sequence[Dump], forbidden: Excluded, settings: CorpusSettings,
     knowledge: Mapping[str, Any], funnel: Funnel,
 ) -> dict[str, Any]:  # fmt: skip
     """Write `manifest.json`, the last file of a corpus, and return what is in it."""
@@ -130,7 +131,7 @@ def write_manifest(
         "language": dumps[0].site.language,
         "inputs": [{"file": d.path.name, "bytes": d.size, "sha256": d.digest, "wiki": d.site.wiki} for d in dumps],
         "knowledge": dict(knowledge),
-        "excluded": [{"file": path.name, "sha256": sha256_of(path)} for path in exclude if path.is_file()],
+        "excluded": list(forbidden.files),
         "settings": asdict(settings),
         "steps": funnel.steps,
         "notes": funnel.notes,

@@ -10,9 +10,10 @@ import gzip
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TypeAlias, cast
 from urllib.parse import unquote
@@ -57,6 +58,16 @@ def find_files(path: Path) -> Iterator[Found]:
         yield Found(path, path.name, direct=True)
     else:
         raise InputError(f"{path}: {'not a file or a folder' if path.exists() else 'no such file or folder'}")
+
+
+def find_all(paths: Sequence[Path]) -> list[Found]:
+    """The files at all `paths`, in order; names that are shared begin with the folder that was given."""
+    files = [(path, found) for path in paths for found in find_files(path)]
+    names = Counter(found.name for _, found in files)
+    return [
+        replace(found, name=f"{path.resolve().name}/{found.name}") if names[found.name] > 1 and path.is_dir() else found
+        for path, found in files
+    ]
 
 
 @contextmanager

@@ -7,23 +7,27 @@ that each worker opens: who wants to know why a link is typed so reads it there.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nerbert.corpus.knowledge import Knowledge
 from nerbert.corpus.pages import ARTICLE
 from nerbert.corpus.shards import TARGETS, read_table, shard_paths, write_table
 from nerbert.corpus.sites import TEMPLATE
 from nerbert.corpus.titles import fold_redirects, normalise_title
-from nerbert.records import ENTITY, Infobox, Mention
+from nerbert.records import ENTITY, Infobox, Mention, Reason
+
+Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
+"""Link target → (resolved target, class path, source)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Titles:
-    """What the page rows say: redirects, and which pages are older revisions of another row."""
+    """What the page rows say: redirects, and the places of pages that another row with the same id supersedes."""
 
     redirects: dict[str, str]
     template_redirects: dict[str, str]
@@ -52,16 +56,35 @@ def read_titles(folder: Path) -> Titles:
     return Titles(redirects, template_redirects, frozenset(superseded), articles)
 
 
+def drop_superseded(folder: Path, titles: Titles) -> None:
+    """Take superseded pages' sentences out of `pages/`, and note their fate in `titles/`."""
+    if not titles.superseded:
+        return
+    for path in shard_paths(folder / "pages"):
+        old = _superseded(read_table(path, ["page_number"]), titles)
+        if pc.any(old).as_py():
+            write_table(read_table(path).filter(pc.invert(old)), path)
+    for path in shard_paths(folder / "titles"):
+        table = read_table(path)
+        old = _superseded(table, titles)
+        if pc.any(old).as_py():
+            fate = pc.if_else(old, str(Reason.DUPLICATE_PAGE), table["fate"])
+            write_table(table.set_column(table.column_names.index("fate"), "fate", fate), path)
+
+
+def _superseded(table: pa.Table, titles: Titles) -> pa.Array:
+    return pc.is_in(table["page_number"], pa.array(sorted(titles.superseded), pa.int64()))
+
+
 def write_targets(folder: Path, titles: Titles, knowledge: Knowledge) -> tuple[int, int]:
     """Write `targets.parquet`; the number of targets, and how many are typed."""
     links: Counter[str] = Counter()
     for path in shard_paths(folder / "pages"):
-        for row in read_table(path, ["links", "page_number"]).to_pylist():
-            if row["page_number"] not in titles.superseded:
-                links.update(link["target"] for link in row["links"])
+        for row in read_table(path, ["links"]).to_pylist():
+            links.update(link["target"] for link in row["links"])
     ends = fold_redirects(titles.redirects)
     resolved = {target: ends.get(target, target) for target in links}
-    types = knowledge.type_titles(set(resolved.values()), _infobox_pages(folder, titles), titles.template_redirects)
+    types = knowledge.type_titles(set(resolved.values()), _infobox_pages(folder), titles.template_redirects)
     rows = [
         {
             "target": target, "resolved_target": resolved[target], "links": links[target],
@@ -74,25 +97,30 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge) -> tuple[i
     return len(rows), sum(bool(row["class_path"]) for row in rows)
 
 
-@cache
-def _targets(path: Path) -> dict[str, tuple[str, tuple[str, ...], str]]:
-    """Target → (resolved target, class path, source); read once in each worker."""
+def read_targets(path: Path) -> Targets:
+    """Target → (resolved target, class path, source); a worker reads the same file once, and keeps one at a time."""
+    state = path.stat()
+    return _read_targets(path, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=1)
+def _read_targets(path: Path, changed: int, inode: int) -> Targets:
     return {
         row["target"]: (row["resolved_target"], tuple(row["class_path"]), row["source"])
         for row in read_table(path).to_pylist()
     }
 
 
-def type_link(link: Mapping[str, Any], targets: Path) -> Mention:
+def type_link(link: Mapping[str, Any], targets: Targets) -> Mention:
     """A link of `pages/` as a mention; its category is its deepest class, or ENTITY."""
-    resolved, path, source = _targets(targets)[link["target"]]
+    resolved, path, source = targets[link["target"]]
     category = path[-1] if path else ENTITY
     return Mention(link["start"], link["end"], link["target"], resolved, path, source, category)
 
 
-def _infobox_pages(folder: Path, titles: Titles) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
-    for row in _rows(folder, ["page_number", "title", "infoboxes", "fate"]):
-        if row["infoboxes"] and row["fate"] == ARTICLE and row["page_number"] not in titles.superseded:
+def _infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
+    for row in _rows(folder, ["title", "infoboxes", "fate"]):
+        if row["infoboxes"] and row["fate"] == ARTICLE:
             yield normalise_title(row["title"]), tuple(_infobox(box) for box in row["infoboxes"])
 
 

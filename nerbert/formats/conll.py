@@ -45,6 +45,20 @@ def read_conll_file(path: Path) -> list[Example]:
     return examples
 
 
+def looks_like_conll(lines: Iterable[str]) -> bool:
+    """Whether lines are CoNLL rather than prose: most of those with words end in a BIO tag behind a token."""
+    kept = [line for line in lines if line.strip() and not line.startswith(_DOCUMENT_START)]
+    return sum(map(_ends_in_tag, kept)) > len(kept) / 2
+
+
+def _ends_in_tag(line: str) -> bool:
+    try:
+        _columns(line.rstrip("\r\n"))
+    except InputError:
+        return False
+    return True
+
+
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
     """Write sentences as `token<TAB>tag`, whole or not at all."""
     with publish(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from nerbert.corpus.build import TRAIN, VALIDATION, CorpusPlan, build_corpus, judge
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, shard_paths
+from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
 from nerbert.errors import InputError, NerbertError, OutputExists
 from nerbert.records import ENTITY
 from nerbert.words import split_words
@@ -45,7 +46,7 @@ def test_every_step_adds_up_and_hands_on(sample_corpus: Path) -> None:
     steps = {step["step"]: step for step in manifest["steps"]}
     for step in steps.values():
         assert step["in"] == step["out"] + sum(step["dropped"].values())
-    order = ["exclude and link", "filter 1", "filter 2", "filter 3"]
+    order = ["exclude", "no link", "filter 1", "filter 2", "filter 3"]
     for one, other in pairwise(order):
         assert steps[one]["out"] == steps[other]["in"]
     assert steps["newest revisions"]["in"] == steps["pages"]["out"]
@@ -146,7 +147,9 @@ def test_excluded_texts_are_left_out_and_counted(sample_corpus: Path, sample: Pa
     manifest = build_corpus(plan(sample, tmp_path / "out", exclude=(tmp_path / "test.txt",)), SETTINGS)
     assert victim.id not in {s.id for s in read_sentences(tmp_path / "out")}
     assert manifest["steps"][3]["dropped"]["excluded_text"] >= 1
-    assert manifest["excluded"][0]["file"] == "test.txt"
+    (named,) = manifest["excluded"]
+    assert named["file"] == "test.txt"
+    assert named["ngrams"] > 0
 
 
 def test_of_pages_with_one_id_the_newest_wins(sample: Path, tmp_path: Path) -> None:
@@ -165,6 +168,13 @@ def test_of_pages_with_one_id_the_newest_wins(sample: Path, tmp_path: Path) -> N
     ids = [s.id for s in read_sentences(tmp_path / "out")]
     assert len(ids) == len(set(ids))
     assert not any(f":{int(revision) - 1}:" in each for each in ids)
+    untyped = [row["id"] for path in shard_paths(tmp_path / "out" / "pages") for row in read_table(path).to_pylist()]
+    assert len(untyped) == len(set(untyped))
+    fates = Counter(
+        f for path in shard_paths(tmp_path / "out" / "titles") for f in read_table(path)["fate"].to_pylist()
+    )
+    assert fates["duplicate_page"] == 2
+    assert fates["article"] == manifest["steps"][1]["out"]
 
 
 def test_opens_in_duckdb(sample_corpus: Path) -> None:
@@ -274,3 +284,46 @@ def test_real_english_sample(shared: Path, tmp_path: Path) -> None:
     assert manifest["mention_sources"]["infobox"] > 500
     passed_over = {each["path"] for each in manifest["knowledge"]["passed_over"]}
     assert {"classes.tsv", "infobox_to_class.en.tsv", "README.md", "Mapping_de.xml.xz"} <= passed_over
+
+
+def test_two_builds_to_one_place_share_nothing(sample: Path, tmp_path: Path) -> None:
+    build_corpus(plan(sample, tmp_path / "out"), SETTINGS)
+    rows = {m.resolved_target for s in read_sentences(tmp_path / "out") for m in s.mentions}
+    (tmp_path / "all.tsv").write_text("title\tclass\n" + "".join(f"{title}\tPerson\n" for title in sorted(rows)))
+    other = CorpusPlan((sample / "wiki.xml",), (tmp_path / "all.tsv",), tmp_path / "out", overwrite=True)
+    assert set(build_corpus(other, SETTINGS)["categories"]) == {"Person", ENTITY}
+
+
+def test_dumps_of_two_wikis_are_refused(sample: Path, tmp_path: Path) -> None:
+    xml = (sample / "wiki.xml").read_text()
+    (tmp_path / "other.xml").write_text(xml.replace("samplewiki", "otherwiki"))
+    two = CorpusPlan((sample / "wiki.xml", tmp_path / "other.xml"), (sample / "knowledge",), tmp_path / "out")
+    with pytest.raises(InputError, match=r"other\.xml: of otherwiki, wiki\.xml of samplewiki"):
+        build_corpus(two, SETTINGS)
+
+
+def test_two_dumps_of_one_wiki_are_one_corpus(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
+    """A dump cut in two after its tenth page gives the same sentences."""
+    xml = (sample / "wiki.xml").read_text()
+    head, pages = xml[: xml.index("<page>")], xml[xml.index("<page>") : xml.rindex("</mediawiki>")]
+    cut = [match.end() for match in re.finditer("</page>", pages)][9]
+    for name, part in (("a.xml", pages[:cut]), ("b.xml", pages[cut:])):
+        (tmp_path / name).write_text(f"{head}{part}</mediawiki>")
+    two = CorpusPlan((tmp_path / "a.xml", tmp_path / "b.xml"), (sample / "knowledge",), tmp_path / "out")
+    manifest = build_corpus(two, SETTINGS)
+    assert [each["file"] for each in manifest["inputs"]] == ["a.xml", "b.xml"]
+    assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]
+
+
+def test_no_dump_and_bad_knowledge_are_told_at_once(sample: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no dump given"):
+        build_corpus(CorpusPlan((), (sample / "knowledge",), tmp_path / "out"), SETTINGS)
+    cut = (sample / "wiki.xml").read_text()[:20_000]
+    (tmp_path / "cut.xml").write_text(cut)
+    with pytest.raises(InputError, match="no such file or folder"):
+        build_corpus(CorpusPlan((tmp_path / "cut.xml",), (tmp_path / "none",), tmp_path / "out"), SETTINGS)
+
+
+def test_too_high_a_bound_names_the_largest_category(sample: Path, tmp_path: Path) -> None:
+    with pytest.raises(NerbertError, match=r"the most frequent category, City, has \d+ mentions; take a smaller"):
+        build_corpus(plan(sample, tmp_path / "out"), CorpusSettings(min_mentions=5000))

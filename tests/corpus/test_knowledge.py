@@ -126,7 +126,7 @@ def test_folders_are_walked_by_name_without_hidden_files(tmp_path: Path) -> None
     (tmp_path / "loop").symlink_to(tmp_path)
     knowledge = open_knowledge([tmp_path], "en")
     assert [entry["path"] for entry in used(knowledge)] == ["b/c/t", "z"]
-    assert typed(knowledge, "A") == {"A": ("City", "t")}
+    assert typed(knowledge, "A") == {"A": ("City", "b/c/t")}
     assert passed_over(knowledge) == {"a": "empty", "loop": "not a file (a link to a folder or to nothing)"}
 
 
@@ -181,7 +181,7 @@ def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_named_twice_is_used_once(tmp_path: Path) -> None:
     paths = write(tmp_path, t="A\tCity\n")
-    assert passed_over(open_knowledge([*paths, tmp_path], "en")) == {"t": "named before"}
+    assert passed_over(open_knowledge([*paths, tmp_path], "en")) == {f"{tmp_path.name}/t": "named before"}
 
 
 def test_tables_have_headers_more_columns_and_broken_rows(tmp_path: Path) -> None:
@@ -325,3 +325,12 @@ def test_shared_tables_type_titles(shared: Path) -> None:
     knowledge = open_knowledge(paths, "en")
     assert typed(knowledge, "Berlin")["Berlin"][0].startswith("Place/PopulatedPlace/")
     assert used(knowledge)[1]["rows"] == 98_734
+
+
+def test_files_that_share_a_name_are_told_apart(tmp_path: Path) -> None:
+    for folder, title in (("one", "Ada"), ("two", "Bob")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "t.tsv").write_text(f"title\tclass\n{title}\tPerson\n")
+    knowledge = open_knowledge([tmp_path / "one", tmp_path / "two"], "en")
+    typed = knowledge.type_titles({"Ada", "Bob"}, [], {})
+    assert {title: each.source for title, each in typed.items()} == {"Ada": "one/t.tsv", "Bob": "two/t.tsv"}

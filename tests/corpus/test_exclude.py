@@ -1,0 +1,42 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from nerbert.corpus.exclude import read_excluded
+from nerbert.errors import InputError
+
+WORDS = "the old whaler came home to the quiet harbour in may".split()
+CONLL = "".join(f"{word}\tO\n" for word in WORDS)
+
+
+@pytest.mark.parametrize("name", ["test.conll", "test.txt", "test"])
+def test_conll_is_told_by_content(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("-DOCSTART-\tO\n\n" + CONLL)
+    found = read_excluded([tmp_path / name], 8)
+    assert "the old whaler came home to the quiet" in found.ngrams
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    assert found.files == ({"file": name, "sha256": digest, "ngrams": 4},)
+
+
+def test_text_is_read_line_by_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(" ".join(WORDS) + "\n" + "short\n")
+    assert len(read_excluded([tmp_path / "a.txt"], 8).ngrams) == 4
+
+
+def test_folders_are_named_in_the_report(tmp_path: Path) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets" / "a.conll").write_text(CONLL)
+    (tmp_path / "sets" / "README.md").write_text("no data")
+    assert [each["file"] for each in read_excluded([tmp_path / "sets"], 8).files] == ["sets/a.conll"]
+
+
+def test_a_file_that_excludes_nothing_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    with pytest.raises(InputError, match="no sentence of 8 words to exclude"):
+        read_excluded([tmp_path / "a.txt"], 8)
+    (tmp_path / "b.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="can't be read as text in UTF-8"):
+        read_excluded([tmp_path / "b.txt"], 8)
+    with pytest.raises(InputError, match="no such file to exclude"):
+        read_excluded([tmp_path / "none"], 8)
