@@ -16,7 +16,8 @@ from nerbert.records import Link, Reason
 _EDITS = (
     re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]++"),
     re.compile(r"(?P<space>\s++)"),
-    re.compile(r" ?\( ?(?:[;,:–] ?)*+\)|(?<=[ (])\[ ?\]"),
+    re.compile(r" \[ ?\]|(?<=\()\[ ?\]"),
+    re.compile(r" ?\( ?(?:[;,:–] ?)*+\)"),
     re.compile(r"(?<=\() ?(?:[;,] ?)*+| ?[;,]? ?(?=\))"),
     re.compile(r" (?=[,;](?: |$))"),
 )

@@ -89,3 +89,7 @@ def test_links_are_kept_sorted_or_counted(raw: str, places: list[int], lists: bo
 )
 def test_hostile_input_is_finished(piece: str) -> None:
     assert "\t" not in clean(piece * 100_000 + "x")
+
+
+def test_emptied_square_brackets_leave_one_space() -> None:
+    assert tidy("Arsen [] ist ([]) giftig [ ], sehr.", [], lists=False)[0] == "Arsen ist giftig, sehr."
