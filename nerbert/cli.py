@@ -197,10 +197,14 @@ def quickstart(*, text: str = "", keep: Path | None = None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command (the process's own arguments by default); an error of nerbert's is one line and its exit code."""
+    from nerbert.show import visible
+    from nerbert.work import stop_on_sigterm
+
+    stop_on_sigterm()
     try:
         app(sys.argv[1:] if arguments is None else arguments)
     except NerbertError as error:
-        print(f"nerbert: {error}", file=sys.stderr)
+        print(f"nerbert: {visible(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

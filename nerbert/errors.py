@@ -4,6 +4,7 @@
     ├── InputError          a file or a text that came from outside is not what it should be
     ├── SettingsError       a setting is unknown, of the wrong kind or out of bounds
     ├── OutputExists        the output's place is taken
+    ├── WriteError          the output can't be written: full disk, read-only, name too long
     └── MissingExtra        an optional library is not installed
 
 The choice: messages say what was wrong *and what to do*; `at` adds the place. The price is longer raises.
@@ -33,6 +34,10 @@ class SettingsError(NerbertError):
 
 class OutputExists(NerbertError):  # noqa: N818  (reads as the fact that it reports)
     """The place where output should go is taken."""
+
+
+class WriteError(NerbertError):
+    """The output can't be written."""
 
 
 class MissingExtra(NerbertError):  # noqa: N818

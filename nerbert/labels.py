@@ -17,6 +17,8 @@ def split_tag(tag: str) -> tuple[str, str]:
     """`"B-person"` → `("B", "person")`, `"O"` → `("O", "")`; raise InputError for anything else."""
     if tag == OUTSIDE:
         return OUTSIDE, ""
+    if not isinstance(tag, str):
+        raise InputError(f"tag {tag!r}: must be O, B-TYPE or I-TYPE, as a str")
     prefix, dash, type_ = tag.partition("-")
     if prefix not in ("B", "I") or not dash or not type_:
         raise InputError(f"tag {tag!r}: must be O, B-TYPE or I-TYPE")

@@ -5,7 +5,7 @@ right. Figures are 0–1; a figure with a zero denominator is 0.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,14 +73,22 @@ def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable
     return Score(right.total(), found.total(), wanted.total(), by_type)
 
 
-def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Score:
+def score_tags(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]) -> Score:
     """Score BIO tags, one list a sentence. Equal to seqeval's default; raise InputError if lengths differ."""
+    gold, predicted = _lists("gold", gold), _lists("predicted", predicted)
     if len(gold) != len(predicted):
         raise InputError(f"{len(gold)} gold sentences, {len(predicted)} predicted: score the same sentences")
     for place, (one, other) in enumerate(zip(gold, predicted, strict=True)):
         if len(one) != len(other):
             raise InputError(f"sentence {place}: {len(one)} gold tags, {len(other)} predicted: score the same words")
     return score_spans(map(spans_from_bio, gold), map(spans_from_bio, predicted))
+
+
+def _lists(name: str, sentences: Iterable[Iterable[str]]) -> list[list[str]]:
+    try:
+        return [list(each) for each in sentences]
+    except TypeError as error:
+        raise InputError(f"{name}: must be one list of tags a sentence: {error}") from error
 
 
 def collapse_types(spans: Iterable[WordSpan]) -> list[WordSpan]:

@@ -21,7 +21,7 @@ from nerbert.errors import OutputExists
 from nerbert.evaluation.evaluate import Evaluation, evaluate
 from nerbert.finetune.finetune import finetune
 from nerbert.finetune.settings import FinetuneSettings
-from nerbert.show import percent
+from nerbert.show import percent, plain
 from nerbert.tagger.stream import print_tagged
 from nerbert.tagger.tagger import Tagger
 
@@ -49,7 +49,7 @@ def run_quickstart(text: str, keep: Path | None) -> None:
     with nullcontext(str(keep)) if keep else TemporaryDirectory() as folder:
         take_tour(Path(folder), text or DEFAULT_TEXT, console, Tour())
     if keep:
-        console.print(f"everything is in {keep}", markup=False, highlight=False)
+        console.print(plain(f"everything is in {keep}"))
 
 
 def take_tour(folder: Path, text: str, console: Console, tour: Tour) -> None:

@@ -25,7 +25,7 @@ class Progress:
     def advance(self, items: int = 1, note: str = "") -> None:
         """Say that `items` more are done; `note` is shown beside the bar."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[self._task], advance=items, note=note)
+            self._bar.update(self._bar.task_ids[self._task], advance=items, note=visible(note))
 
 
 @contextmanager
@@ -36,8 +36,8 @@ def progress(what: str, total: int | None = None) -> Iterator[Progress]:
         yield Progress()
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False),
     )  # fmt: skip
     with RichProgress(*columns, console=console, transient=True) as bar:
         bar.add_task(what, total=total, note="")
@@ -51,6 +51,11 @@ def visible(text: str) -> str:
     return "".join(ascii(char)[1:-1] if _acts(char) else char for char in text)
 
 
+def plain(value: object) -> Text:
+    """`value` as it is, for rich: no markup is read in it, and its control characters are escaped."""
+    return Text(visible(str(value)))
+
+
 def _acts(char: str) -> bool:
     """Whether a character drives the terminal instead of being seen: controls, turns of direction, lone surrogates."""
     return (
@@ -62,7 +67,7 @@ def coloured(text: str, spans: Iterable[tuple[int, int, str]]) -> Text:
     """`text` with each `(start, end, type)` in its type's colour and the type behind it; spans sorted, disjoint."""
     shown, place = Text(), 0
     for start, end, type_ in spans:
-        colour = _COLOURS[crc32(type_.encode()) % len(_COLOURS)]
+        colour = _COLOURS[crc32(type_.encode("utf-8", "surrogatepass")) % len(_COLOURS)]
         shown.append(visible(text[place:start]))
         shown.append(visible(text[start:end]), style=f"bold {colour} underline")
         shown.append(f" {visible(type_)}", style=f"dim {colour}")

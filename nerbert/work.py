@@ -2,16 +2,21 @@
 
 The choice: results come back in the order of the items whatever the number of workers, and at most a few items a
 worker are under way, so memory stays flat. The price is that one slow item can hold the others back for a moment.
+However the main process ends, its workers end too: each has a thread that waits for that.
 """
 
+import os
+import signal
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
-from nerbert.errors import NerbertError
+from nerbert.errors import NerbertError, SettingsError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,10 +27,21 @@ def run_ordered(task: Callable[[Item], Result], items: Iterable[Item], workers: 
 
     With one worker everything runs here. A worker that dies (out of memory, killed) raises NerbertError.
     """
-    if workers <= 1:
-        yield from map(task, items)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+    if workers < 1:
+        raise SettingsError(f"workers = {workers}: must be at least 1")
+    return map(task, items) if workers == 1 else _run_in_processes(task, items, workers)
+
+
+def stop_on_sigterm() -> None:
+    """From now on SIGTERM ends the process as Ctrl-C does, with all clean-up, and exit code 143."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def _run_in_processes(task: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    context = get_context("forkserver")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         under_way: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -39,3 +55,15 @@ def run_ordered(task: Callable[[Item], Result], items: Iterable[Item], workers: 
         finally:
             for future in under_way:
                 future.cancel()
+
+
+def _end_with_parent() -> None:
+    """In a worker: end it as soon as the main process is gone, even one that was killed."""
+    threading.Thread(target=_await_parents_end, daemon=True).start()
+
+
+def _await_parents_end() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,9 +1,12 @@
+import errno
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from nerbert.errors import InputError, OutputExists
+from nerbert.errors import InputError, OutputExists, WriteError
 from nerbert.files import check_free, publish, publish_folder, read_json, sha256_of, write_json
 
 
@@ -106,3 +109,79 @@ def test_overwrite_spares_files_and_the_working_folder(tmp_path: Path) -> None:
         check_free(tmp_path / "thesis.txt", overwrite=True)
     with pytest.raises(InputError, match="can't be the output itself"):
         check_free(Path(), overwrite=True)
+
+
+FULL = """
+import pathlib, resource, sys
+import pyarrow as pa, pyarrow.parquet as pq
+from nerbert.errors import WriteError
+from nerbert.files import publish, publish_folder, write_json
+
+target = pathlib.Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+def json(): write_json(target, "x" * 5000)
+
+def folder():
+    with publish_folder(target) as folder:
+        (folder / "a").write_text("x" * 5000)
+
+def parquet():
+    with publish(target) as partial:
+        pq.write_table(pa.table({"a": [str(n) for n in range(5000)]}), partial)
+
+def weights():
+    import numpy
+    from safetensors.numpy import save_file
+    with publish_folder(target) as folder:
+        save_file({"a": numpy.zeros(5000)}, folder / "a")
+
+try:
+    globals()[sys.argv[2]]()
+except WriteError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("what", ["json", "folder", "parquet", "weights"])
+def test_no_room_is_one_line(tmp_path: Path, what: str) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path / "out"), what]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path / 'out'}: can't be written: File too large; free space or choose another place\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_too_long_is_one_line(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 300)
+    with pytest.raises(WriteError, match="x: can't be written: File name too long"):
+        check_free(long, overwrite=False)
+    with pytest.raises(WriteError, match="File name too long"), publish_folder(long):
+        pass
+    with pytest.raises(WriteError, match="File name too long"):
+        write_json(tmp_path / ("x" * 250), {})
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "", "/scratch/a"), "^/scratch/a: can't be written: No space left on device; free space"),
+        (OSError(errno.EIO, ""), "out: can't be written: Input/output error"),
+        (PermissionError(errno.EACCES, "", ".out.partial/a"), "^out: can't be written: Permission denied"),
+        (OSError("[Errno 28] Error writing bytes"), "out: can't be written: No space left"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "out: can't be written: No space left"),
+    ],
+)
+def test_what_writing_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WriteError, match=message), publish_folder(Path("out")):
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(errno.EACCES, "", "dump.xml"), FileNotFoundError(errno.ENOENT, ""), OSError("odd")]
+)
+def test_what_reading_raises_keeps_its_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(type(error)) as caught, publish_folder(Path("out")):
+        raise error
+    assert caught.value is error

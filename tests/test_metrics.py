@@ -61,3 +61,18 @@ def test_collapsed_types_leave_boundaries() -> None:
     gold, predicted = [[(0, 1, "x"), (2, 3, "y")]], [[(0, 1, "y"), (2, 4, "y")]]
     assert score_spans(gold, predicted).right == 0
     assert score_spans(map(collapse_types, gold), map(collapse_types, predicted)).right == 1
+
+
+def test_any_iterables_are_scored() -> None:
+    tags = [["B-x", "O"], ["O"]]
+    assert score_tags((iter(each) for each in tags), (tuple(each) for each in tags)).f1 == 1
+    assert score_tags(iter(tags), tags) == score_tags(tags, tags)
+
+
+def test_what_is_no_tag_is_refused() -> None:
+    with pytest.raises(InputError, match="tag None: must be O"):
+        score_tags([[None]], [["O"]])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="predicted: must be one list of tags a sentence"):
+        score_tags([["O"]], [None])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="gold: must be one list of tags a sentence"):
+        score_tags(3, [["O"]])  # type: ignore[arg-type]

@@ -2,7 +2,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from nerbert.show import coloured, percent, progress, visible
+from nerbert.show import coloured, percent, plain, progress, visible
 
 
 def test_control_characters_are_escaped() -> None:
@@ -29,3 +29,12 @@ def test_percent() -> None:
 def test_progress_is_silent_without_a_terminal(capsys: object) -> None:
     with progress("work", 3) as bar:
         bar.advance(2, note="x")
+
+
+def test_plain_reads_no_markup() -> None:
+    assert plain("[/red]\x1b").plain == r"[/red]\x1b"
+    assert plain(3).plain == "3"
+
+
+def test_a_type_that_is_half_a_character_has_a_colour() -> None:
+    assert coloured("ab", [(0, 1, "\ud800")]).plain == r"a \ud800b"

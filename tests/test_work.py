@@ -1,10 +1,16 @@
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from itertools import count, islice
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
-from nerbert.errors import NerbertError
+from nerbert.errors import NerbertError, SettingsError
 from nerbert.work import run_ordered
 
 
@@ -39,3 +45,74 @@ def test_a_tasks_error_comes_through(workers: int) -> None:
 def test_a_dead_worker_is_an_error() -> None:
     with pytest.raises(NerbertError, match="worker process died"):
         list(run_ordered(die, range(3), 2))
+
+
+def test_workers_below_one_are_refused_at_once() -> None:
+    with pytest.raises(SettingsError, match="workers = 0: must be at least 1"):
+        run_ordered(square, [1], 0)
+
+
+def linger(file: str) -> None:
+    """Write this process's id into `file`, then stay."""
+    Path(file).with_suffix(".part").write_text(str(os.getpid()))
+    Path(file).with_suffix(".part").rename(file)
+    time.sleep(600)
+
+
+def run_lingering(folder: str) -> None:
+    """The main process of a run whose two tasks don't end."""
+    list(run_ordered(linger, [f"{folder}/{number}.pid" for number in range(2)], 2))
+
+
+def wait_for(what: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 120
+    while not what() and time.monotonic() < end:
+        time.sleep(0.05)
+    return what()
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(") ")[2][0] != "Z"
+
+
+def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
+    main = get_context("spawn").Process(target=run_lingering, args=(str(tmp_path),))
+    main.start()
+    try:
+        assert wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    finally:
+        main.kill()
+        main.join()
+    workers = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    gone = wait_for(lambda: not any(map(runs, workers)))
+    for pid in filter(runs, workers):
+        os.kill(pid, signal.SIGKILL)
+    assert gone
+
+
+STOPPED = """
+import pathlib, sys, time
+from nerbert.files import publish_folder
+from nerbert.work import stop_on_sigterm
+
+stop_on_sigterm()
+with publish_folder(pathlib.Path(sys.argv[1])):
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_sigterm_cleans_up(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STOPPED, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert (tmp_path / ".out.partial").exists()
+        process.terminate()
+        assert process.wait(120) == 143
+    assert list(tmp_path.iterdir()) == []

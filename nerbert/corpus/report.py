@@ -11,7 +11,7 @@ from rich.table import Table
 
 from nerbert.chance import coin
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.show import coloured, visible
+from nerbert.show import coloured, plain
 
 _CATEGORIES = 20
 
@@ -29,8 +29,8 @@ def show_corpus(corpus: Path, sentences: int, *, as_json: bool) -> None:
         spans = [(m.start, m.end, m.category) for m in sentence.mentions]
         console.print()
         console.print(coloured(sentence.text, spans))
-        console.print(f"  {visible(sentence.title)} · {sentence.id} · {sentence.split} · copies {sentence.copies}",
-                      style="dim", markup=False, highlight=False)  # fmt: skip
+        place = f"  {sentence.title} · {sentence.id} · {sentence.split} · copies {sentence.copies}"
+        console.print(plain(place), style="dim")
 
 
 def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | None = None) -> None:
@@ -40,20 +40,21 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
     console.print(_splits(manifest))
     console.print(_categories(manifest))
     sources = ", ".join(f"{name} {count:,}" for name, count in manifest["mention_sources"].items())
-    console.print(f"types by source: {sources}", markup=False, highlight=False)
-    if passed_over := ", ".join(visible(each["path"]) for each in manifest["knowledge"]["passed_over"]):
-        console.print(f"passed over (reasons in manifest.json): {passed_over}", markup=False, highlight=False)
-    console.print(f"corpus: {corpus}", markup=False, highlight=False)
+    console.print(plain(f"types by source: {sources}"))
+    if passed_over := ", ".join(each["path"] for each in manifest["knowledge"]["passed_over"]):
+        console.print(plain(f"passed over (reasons in manifest.json): {passed_over}"))
+    console.print(plain(f"corpus: {corpus}"))
 
 
 def _funnel(manifest: Mapping[str, Any]) -> Table:
-    table = Table("step", title=f"{manifest['wiki']}: what came in, went out, was dropped", title_justify="left")
+    title = plain(f"{manifest['wiki']}: what came in, went out, was dropped")
+    table = Table("step", title=title, title_justify="left")
     for heading in ("in", "out"):
         table.add_column(heading, justify="right")
     table.add_column("dropped")
     for step in manifest["steps"]:
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in step["dropped"].items()) or "–"
-        table.add_row(step["step"], f"{step['in']:,}", f"{step['out']:,}", dropped)
+        table.add_row(plain(step["step"]), f"{step['in']:,}", f"{step['out']:,}", plain(dropped))
     return table
 
 
@@ -61,7 +62,7 @@ def _splits(manifest: Mapping[str, Any]) -> Table:
     columns = ("sentences", "words", "mentions", "copies", "words_with_copies")
     table = Table("split", *(name.replace("_", " ") for name in columns))
     for name, counts in manifest["splits"].items():
-        table.add_row(name, *(f"{counts[column]:,}" for column in columns))
+        table.add_row(plain(name), *(f"{counts[column]:,}" for column in columns))
     return table
 
 
@@ -71,5 +72,5 @@ def _categories(manifest: Mapping[str, Any]) -> Table:
                   f"{min(_CATEGORIES, len(categories))}", title_justify="left")  # fmt: skip
     for name in list(categories)[:_CATEGORIES]:
         counts = categories[name]
-        table.add_row(visible(name), f"{counts['mentions']:,}", f"{counts['with_copies']:,}")
+        table.add_row(plain(name), f"{counts['mentions']:,}", f"{counts['with_copies']:,}")
     return table

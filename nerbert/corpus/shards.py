@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nerbert.errors import InputError
+from nerbert.corpus.shape import check_manifest
+from nerbert.errors import InputError, at
 from nerbert.files import publish, read_json
 from nerbert.records import Mention, Sentence
 
@@ -110,21 +111,26 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise InputError(f"{path}: corpus format {found!r}; this version reads {FORMAT}; build the corpus again")
-    for name, rows in manifest.get("shards", {}).items():
+    with at(path):
+        check_manifest(manifest)
+    for name, rows in manifest["shards"].items():
         _check_shard(corpus, name, rows)
     return manifest
 
 
 def _check_shard(corpus: Path, name: str, rows: int) -> None:
     path = corpus / name
-    if not path.resolve().is_relative_to(corpus.resolve()):
+    if "\0" in name or not path.resolve().is_relative_to(corpus.resolve()):
         raise InputError(f"{corpus / 'manifest.json'}: shard {name!r} lies outside the corpus; refused")
     try:
-        found = pq.read_metadata(path).num_rows
+        found = pq.read_metadata(path)
+        schema = found.schema.to_arrow_schema()
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: shard is missing or damaged ({error}); build the corpus again") from error
-    if found != rows:
-        raise InputError(f"{path}: has {found} sentences, the manifest says {rows}; build the corpus again")
+    if not schema.equals(TYPED):
+        raise InputError(f"{path}: its columns aren't those of a corpus (docs/formats.md); build the corpus again")
+    if found.num_rows != rows:
+        raise InputError(f"{path}: has {found.num_rows} sentences, the manifest says {rows}; build the corpus again")
 
 
 def read_sentences(corpus: Path, split: str | None = None) -> Iterator[Sentence]:

@@ -17,6 +17,8 @@ from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
 FORMAT = 1
+PRETRAINED = ("encoder", "untrained")
+"""Kinds of folder whose head knows a corpus's categories, not a domain's types."""
 _SHORTEST = 8
 
 

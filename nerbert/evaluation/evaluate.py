@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from nerbert.encoder.folder import PRETRAINED, read_card
 from nerbert.errors import InputError
 from nerbert.formats.conll import read_conll_file
 from nerbert.labels import example_tags
@@ -24,6 +25,8 @@ class Evaluation:
     sentences: int
     scores: dict[str, Score]
     unknown_types: tuple[str, ...]
+    not_finetuned: tuple[str, ...] = ()
+    """Taggers that are pre-trained only and know none of the gold types."""
 
     @property
     def f1_mean(self) -> float:
@@ -41,7 +44,8 @@ class Evaluation:
         means = {key: mean(each[key] for each in taggers.values()) for key in ("precision", "recall", "f1")}
         return {
             "file": self.file, "sentences": self.sentences, **means, "f1_sd": self.f1_sd,
-            "unknown_types": list(self.unknown_types), "taggers": taggers,
+            "unknown_types": list(self.unknown_types), "not_finetuned": list(self.not_finetuned),
+            "taggers": taggers,
         }  # fmt: skip
 
 
@@ -49,13 +53,16 @@ def evaluate(tagger: str | Path, file: Path) -> Evaluation:
     """Score a tagger's folder (or a folder of several seeds) on a CoNLL file."""
     examples = read_conll_file(file)
     folders = tagger_folders(str(tagger))
-    unknown = {span.type for example in examples for span in example.spans}
+    gold = {span.type for example in examples for span in example.spans}
+    unknown, untuned = set(gold), []
     scores: dict[str, Score] = {}
     for name, folder in folders.items():
         loaded = Tagger.load(folder)
         scores[name] = score_examples(loaded, examples)
         unknown -= set(loaded.types)
-    return Evaluation(str(file), len(examples), scores, tuple(sorted(unknown)))
+        if gold and gold.isdisjoint(loaded.types) and read_card(folder).get("kind") in PRETRAINED:
+            untuned.append(name)
+    return Evaluation(str(file), len(examples), scores, tuple(sorted(unknown)), tuple(untuned))
 
 
 def score_examples(tagger: Tagger, examples: list[Example]) -> Score:

@@ -1,12 +1,16 @@
-"""Tag a file or standard input line by line: JSON lines for programs, coloured text for people."""
+"""Tag a file or standard input line by line: JSON lines for programs, coloured text for people.
+
+Whatever lines are at hand are tagged together and printed at once, so a slow pipe is answered line by line and a file
+goes in batches. The price: how lines are grouped, and so speed, depends on the writer of a pipe.
+"""
 
 import json
 import re
 import sys
 from collections.abc import Iterator
-from itertools import tee
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, cast
 
 from rich.console import Console
 
@@ -15,6 +19,7 @@ from nerbert.records import Span
 from nerbert.show import coloured, visible
 from nerbert.tagger.tagger import Tagger
 
+_BLOCK = 1 << 16
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 
 
@@ -24,12 +29,13 @@ def tag_stream(source: str, file: str, *, as_json: bool) -> None:
         raise InputError(f"{file}: no such file; give a text file, or - for standard input")
     tagger = Tagger.load(source)
     console = Console(soft_wrap=True)
-    lines, again = tee(_lines(file))
-    for line, spans in zip(lines, tagger.tag_many(again), strict=True):
-        if as_json:
-            print(_json_line({"text": line, "spans": [span_json(each) for each in spans]}))
-        elif line:
-            print_tagged(console, line, spans)
+    for lines in _lines(file):
+        for line, spans in zip(lines, tagger.tag_many(lines), strict=True):
+            if as_json:
+                print(_json_line({"text": line, "spans": [span_json(each) for each in spans]}))
+            elif line:
+                print_tagged(console, line, spans)
+        sys.stdout.flush()
 
 
 def span_json(span: Span) -> dict[str, str | int | float]:
@@ -53,9 +59,9 @@ def print_tagged(console: Console, line: str, spans: list[Span]) -> None:
         console.print(row, style="dim", markup=False, highlight=False)
 
 
-def _lines(file: str) -> Iterator[str]:
+def _lines(file: str) -> Iterator[list[str]]:
     if file == "-":
-        yield from _decoded("standard input", sys.stdin.buffer)
+        yield from _decoded("standard input", cast("BufferedIOBase", sys.stdin.buffer))
         return
     try:
         with Path(file).open("rb") as stream:
@@ -64,10 +70,33 @@ def _lines(file: str) -> Iterator[str]:
         raise InputError(f"{file}: can't be read: {error.strerror}") from error
 
 
-def _decoded(name: str, stream: BinaryIO) -> Iterator[str]:
-    for number, raw in enumerate(stream, 1):
-        with at(name, number):
-            try:
-                yield raw.decode("utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8") from None
+def _decoded(name: str, stream: BufferedIOBase) -> Iterator[list[str]]:
+    number = 0
+    for some in _at_hand(stream):
+        lines: list[str] = []
+        for raw in some:
+            number += 1
+            with at(name, number):
+                lines.append(_text(raw))
+        yield lines
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8").rstrip("\r")
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8") from None
+
+
+def _at_hand(stream: BufferedIOBase) -> Iterator[list[bytes]]:
+    """The whole lines that each read brings; a read waits only while there is nothing."""
+    rest: list[bytes] = []
+    while block := stream.read1(_BLOCK):
+        lines, newline, tail = block.rpartition(b"\n")
+        if newline:
+            yield b"".join([*rest, lines]).split(b"\n")
+            rest.clear()
+        if tail:
+            rest.append(tail)
+    if rest:
+        yield [b"".join(rest)]

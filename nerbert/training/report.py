@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from nerbert.show import plain
 from nerbert.training.loop import TrainLog
 
 
@@ -12,11 +13,11 @@ def print_log(log: TrainLog, output: Path) -> None:
     """Print the loss and the figures of each evaluation, then the speed and the folder."""
     console = Console()
     names = sorted({name for entry in log.entries for name in entry} - {"step", "epoch", "loss"})
-    table = Table("step", "epoch", "loss", *names)
+    table = Table("step", "epoch", "loss", *(Column(plain(name)) for name in names))
     for entry in log.entries:
         figures = [f"{100 * entry[name]:.2f}" if name in entry else "–" for name in names]
         table.add_row(f"{entry['step']:.0f}", f"{entry['epoch']:.2f}", f"{entry['loss']:.4f}", *figures)
     console.print(table)
     speed = log.tokens / max(log.seconds, 1e-9)
     console.print(f"{log.tokens:,} pieces in {log.seconds:,.0f} s ({speed:,.0f} a second)", highlight=False)
-    console.print(f"encoder: {output}", markup=False, highlight=False)
+    console.print(plain(f"encoder: {output}"))

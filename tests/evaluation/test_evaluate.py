@@ -73,3 +73,16 @@ def test_seeds_are_shown_with_their_spread(capsys: pytest.CaptureFixture[str]) -
     scores = {"seed-1": Score(1, 1, 1, {}), "seed-2": Score(0, 1, 1, {})}
     print_evaluation(Evaluation("f", 3, scores, ()), as_json=False)
     assert "50.00 ± 70.71" in capsys.readouterr().out
+
+
+def test_an_encoder_that_is_not_fine_tuned_is_named(
+    tiny_encoder: Path, tiny_tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gold.conll").write_text("The\tO\nMargarethe\tB-no-such\n")
+    result = evaluate(tiny_encoder, tmp_path / "gold.conll")
+    assert result.as_json()["not_finetuned"] == [tiny_encoder.name]
+    print_evaluation(result, as_json=False)
+    assert "made by pretrain, not fine-tuned: its types are the corpus's categories" in capsys.readouterr().out
+    assert evaluate(tiny_tagger, tmp_path / "gold.conll").not_finetuned == ()
+    (tmp_path / "gold.conll").write_text("The\tO\n")
+    assert evaluate(tiny_encoder, tmp_path / "gold.conll").not_finetuned == ()

@@ -1,7 +1,9 @@
 import io
 import json
 import os
+import sys
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from rich.console import Console
 from nerbert.errors import InputError
 from nerbert.records import Span
 from nerbert.tagger.stream import print_tagged, tag_stream
+from nerbert.tagger.tagger import Tagger
 
 LINE = "The brig Margarethe was built by Larsen & Holm."
 
@@ -35,7 +38,7 @@ def test_text_for_people(tiny_tagger: Path, tmp_path: Path, capsys: pytest.Captu
     tag_stream(str(tiny_tagger), str(tmp_path / "text"), as_json=False)
     out = capsys.readouterr().out
     assert "Margarethe" in out
-    assert r"\x1b[31m" in out
+    assert r"\x1b" in out
     assert not set(out) & set("\x1b\x9b\x07")
 
 
@@ -73,3 +76,63 @@ def test_no_such_file_is_said_before_loading(tmp_path: Path) -> None:
     for name in ("none", "."):
         with pytest.raises(InputError, match="no such file"):
             tag_stream("./no-model", str(tmp_path / name), as_json=True)
+
+
+class Instant(Tagger):
+    """Finds nothing, at once."""
+
+    def __init__(self) -> None: ...
+
+    def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
+        """As many empty lists as texts, when all texts are there."""
+        yield from [[] for _ in list(texts)]
+
+
+class Screen(io.StringIO):
+    """Says when something was flushed to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = threading.Event()
+
+    def flush(self) -> None:
+        """Say whether there is something to see."""
+        if self.getvalue():
+            self.shown.set()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_slow_pipe_is_answered_line_by_line(monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    reader, writer = os.pipe()
+    screen, answered = Screen(), []
+
+    def ask() -> None:
+        with os.fdopen(writer, "wb", buffering=0) as pipe:
+            pipe.write(b"first\nsec")
+            answered.append(screen.shown.wait(20))
+            pipe.write(b"ond\nlast")
+
+    monkeypatch.setattr(Tagger, "load", lambda source: Instant())
+    monkeypatch.setattr("sys.stdin", os.fdopen(reader, encoding="utf-8"))
+    monkeypatch.setattr("sys.stdout", screen)
+    asker = threading.Thread(target=ask)
+    asker.start()
+    tag_stream("any", "-", as_json=as_json)
+    asker.join()
+    sys.stdin.close()
+    assert answered == [True]
+    found = screen.getvalue().splitlines()
+    assert [json.loads(line)["text"] if as_json else line for line in found] == ["first", "second", "last"]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\n", b"a", b"a\n", b"a\r\n\r\nb", b"x" * 200_000 + b"\n" + b"y" * 70_000 + b"\n"]
+)
+def test_lines_are_those_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: bytes
+) -> None:
+    (tmp_path / "text").write_bytes(text)
+    monkeypatch.setattr(Tagger, "load", lambda source: Instant())
+    tag_stream("any", str(tmp_path / "text"), as_json=True)
+    found = [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()]
+    assert found == [line.decode().rstrip("\r\n") for line in io.BytesIO(text)]
