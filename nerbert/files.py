@@ -24,7 +24,7 @@ _FULL = frozenset({ENOSPC, EDQUOT, EFBIG, EROFS})
 """Only writing fails with these."""
 _DENIED = frozenset({EACCES, EPERM, ENAMETOOLONG, EIO})
 """Reading fails with these too, so the file must be the output's, or unnamed."""
-_TOLD_NUMBER = re.compile(r"(?:errno|os error) (\d+)", re.IGNORECASE)
+_TOLD_NUMBER = re.compile(r"(?:errno |os error |Os \{ code: )(\d+)", re.IGNORECASE)
 """How pyarrow, safetensors and tokenizers tell the number where they raise no OSError with it."""
 
 
