@@ -17,7 +17,7 @@ from typing import Any
 
 from nerbert.errors import InputError, NerbertError, OutputExists, WriteError
 
-MARKERS = ("manifest.json", "nerbert.json", "scores.json")
+MARKERS = ("manifest.json", "nerbert.json")
 """A folder that holds one of these was made by nerbert and may be overwritten on demand."""
 
 _FULL = frozenset({ENOSPC, EDQUOT, EFBIG, EROFS})
