@@ -62,6 +62,11 @@ def tag_names(types: Iterable[str]) -> list[str]:
     return [OUTSIDE, *(f"{prefix}-{type_}" for type_ in sorted(set(types)) for prefix in "BI")]
 
 
+def types_of(tags: Iterable[str]) -> list[str]:
+    """The entity types of a label list, sorted: what `tag_names` was made from."""
+    return sorted({split_tag(tag)[1] for tag in tags if tag != OUTSIDE})
+
+
 def word_spans(example: Example) -> list[WordSpan]:
     """The entities of an example in words; raise InputError for one whose ends are no words' ends."""
     first = {start: place for place, (start, _) in enumerate(example.words)}

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.labels import bio_from_spans, example_tags, spans_from_bio, split_tag, tag_names
+from nerbert.labels import bio_from_spans, example_tags, spans_from_bio, split_tag, tag_names, types_of
 from nerbert.records import Example, Span
 
 
@@ -56,3 +56,7 @@ def test_entity_that_cuts_a_word_is_an_error() -> None:
 
 def test_example_tags_mend_a_lone_inside_tag() -> None:
     assert example_tags(example_of(["a", "b"], ["O", "I-x"])) == ["O", "B-x"]
+
+
+def test_types_of_undoes_tag_names() -> None:
+    assert types_of(tag_names(["work-of-art", "x", "x"])) == ["work-of-art", "x"]

@@ -2,25 +2,22 @@
 
 Plain, bz2 (multistream too), gzip and xz are told by their first bytes. The XML comes from outside: before the parser
 sees a byte the file must begin as an export does, so there is no document type and no entity to expand; no address is
-followed. A dump that is cut off is an error that names the place, since
-half a corpus under a whole one's name helps nobody; the price is that the last pages of a damaged dump are refused too.
+followed. A dump that is cut off is an error that names the place, since half a corpus under a whole one's name helps
+nobody; the price is that the last pages of a damaged dump are refused too.
 """
 
-import bz2
-import gzip
 import hashlib
-import io
-import lzma
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, RawIOBase
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from lxml import etree
 
+from nerbert.corpus.packed import DAMAGED, unpacked
 from nerbert.corpus.sites import Site, make_site
 from nerbert.errors import InputError
 from nerbert.records import RawPage
@@ -40,7 +37,7 @@ _ROOT = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
 _LARGEST = 2**63 - 1
 
 
-class HashingFile(io.RawIOBase):
+class HashingFile(RawIOBase):
     """A binary file that is hashed as it is read, so that an input's digest costs no second reading."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -80,13 +77,13 @@ class Dump:
         """Yield every page in the order of the dump; raise InputError that names file and place."""
         with self._faults(), self.path.open("rb") as raw:
             counted = HashingFile(raw)
-            yield from self._parse(_decompressed(counted))
+            yield from self._parse(unpacked(BufferedReader(counted, 1 << 18), or_text=False))
             self.digest, self.size = counted.digest(), counted.size
 
     def look(self) -> Site:
         """Read as far as the first page, and return the site: what is wrong at the beginning is known before work."""
         with self._faults(), self.path.open("rb") as raw:
-            next(self._parse(_decompressed(HashingFile(raw))), None)
+            next(self._parse(unpacked(raw, or_text=False)), None)
         return self.site
 
     @contextmanager
@@ -96,13 +93,13 @@ class Dump:
             yield
         except etree.XMLSyntaxError as error:
             raise InputError(f"{self.path}:{error.lineno}: {_fault(error)}") from error
-        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        except DAMAGED as error:
             raise InputError(f"{self.path}: compressed data is cut off or damaged: {error}; fetch it again") from error
         except OSError as error:
             what = error.strerror or str(error)
             raise InputError(f"{self.path}: can't be read: {what}; check the path and fetch it again") from error
 
-    def _parse(self, stream: BinaryIO) -> Iterator[RawPage]:
+    def _parse(self, stream: IO[bytes]) -> Iterator[RawPage]:
         parser = etree.XMLPullParser(
             ("start", "end"),
             tag=("{*}mediawiki", "{*}siteinfo", "{*}page"),
@@ -181,18 +178,6 @@ class Dump:
         text = revision.findtext("{*}text") or ""
         model = revision.findtext("{*}model") or "wikitext"
         return RawPage(page_id, revision_id, title, namespace, _redirect(element, text), model, text)
-
-
-def _decompressed(counted: HashingFile) -> BinaryIO:
-    buffered = io.BufferedReader(counted, 1 << 18)
-    start = buffered.peek(4)[:4]
-    if start.startswith(b"BZh"):
-        return cast("BinaryIO", bz2.open(buffered))
-    if start.startswith(b"\x1f\x8b"):
-        return cast("BinaryIO", gzip.open(buffered))
-    if start.startswith(b"\xfd7zX"):
-        return cast("BinaryIO", lzma.open(buffered))
-    return cast("BinaryIO", buffered)
 
 
 def _fault(error: etree.XMLSyntaxError) -> str:

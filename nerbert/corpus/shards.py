@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbert.corpus.shape import check_manifest
@@ -136,12 +137,14 @@ def _check_shard(corpus: Path, name: str, rows: int) -> None:
 def read_sentences(corpus: Path, split: str | None = None) -> Iterator[Sentence]:
     """Sentences of a corpus in order, of one split or all; those with 0 copies too."""
     for name in read_manifest(corpus)["shards"]:
-        yield from (each for each in typed_sentences(corpus / name) if split in (None, each.split))
+        yield from typed_sentences(corpus / name, split)
 
 
-def typed_sentences(path: Path) -> Iterator[Sentence]:
-    """The sentences of one typed shard."""
-    for batch in read_table(path).to_batches(max_chunksize=2000):
+def typed_sentences(path: Path, split: str | None = None) -> Iterator[Sentence]:
+    """The sentences of one typed shard, of one split or all."""
+    table = read_table(path)
+    table = table if split is None else table.filter(pc.equal(table["split"], split))
+    for batch in table.to_batches(max_chunksize=2000):
         yield from map(_sentence, batch.to_pylist())
 
 

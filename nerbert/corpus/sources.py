@@ -5,29 +5,21 @@ bad byte costs one row, not the file. The price: of a line longer than a block o
 no title or class is that long.
 """
 
-import bz2
-import gzip
-import lzma
 import re
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TypeAlias, cast
+from typing import IO, TypeAlias
 from urllib.parse import unquote
 
+from nerbert.corpus.packed import DAMAGED, unpacked
 from nerbert.corpus.titles import normalise_title
 from nerbert.errors import InputError
 
 _BLOCK = 1 << 20
 _LONGEST = 1000
-_MAGIC: tuple[tuple[re.Pattern[bytes], Callable[[IO[bytes]], object]], ...] = (
-    (re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), bz2.BZ2File),
-    (re.compile(rb"\x1f\x8b\x08"), lambda raw: gzip.GzipFile(fileobj=raw)),
-    (re.compile(rb"\xfd7zXZ\x00"), lzma.LZMAFile),
-)
 BOM = b"\xef\xbb\xbf"
 TYPE_TRIPLE = re.compile(
     r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://www\.w3\.org/1999/02/22-rdf-syntax-ns#type>"
@@ -75,12 +67,9 @@ def open_plain(path: Path) -> Iterator[IO[bytes]]:
     """Open a file's bytes, unpacked where it is packed; damage is an InputError that says where."""
     try:
         with path.open("rb") as raw:
-            start = raw.read(16)
-            raw.seek(0)
-            unpack = next((unpack for magic, unpack in _MAGIC if magic.match(start)), None)
             try:
-                yield cast("IO[bytes]", unpack(raw)) if unpack else raw
-            except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+                yield unpacked(raw)
+            except (*DAMAGED, OSError) as error:
                 place = f"{path}: cut off or damaged near byte {raw.tell()}"
                 raise InputError(f"{place}: {error}; fetch it again") from error
     except OSError as error:

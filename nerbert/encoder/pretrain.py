@@ -6,6 +6,7 @@ training; it is left out of the score that chooses, since most links are untyped
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_tokenizer, save_model, write_card
 from nerbert.encoder.fresh import fresh_model, train_tokenizer
 from nerbert.encoder.heads import renew_head, tagging_loss
+from nerbert.encoder.keeper import Keeper
 from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.predict import predict
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.files import check_free, publish_folder, sha256_of
-from nerbert.labels import WordSpan, spans_from_bio, tag_names, word_spans
+from nerbert.labels import WordSpan, tag_names
 from nerbert.metrics import collapse_types, score_spans
 from nerbert.records import ENTITY, Example, Sentence, Span
 from nerbert.show import progress
@@ -37,13 +38,13 @@ def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = Fals
     if settings.backbone != FRESH:
         check_model_folder(settings.backbone)
     tags = tag_names(manifest["categories"])
-    sentences = [each for each in read_sentences(settings.corpus, TRAIN) if each.copies]
+    sentences = _training_sentences(settings)
     model, tokenizer = _backbone(settings, sentences, tags)
     pieces = Pieces(tokenizer, model.config, settings.max_length)
     windows = _training_windows(pieces, sentences, tags)
     held_out = [example_of(each) for each in _validation(settings)]
     with publish_folder(output, overwrite=overwrite) as folder:
-        keeper = _Keeper(folder, pieces, held_out, tags, settings)
+        keeper = Keeper(folder, pieces, held_out, tags, settings, _figures)
         with progress("pre-training", total_steps(len(windows), settings)) as bar:
             log = train(model, windows, tagging_loss, settings, pieces.pad_id, bar, keeper)
         facts = {
@@ -79,10 +80,14 @@ def _fresh(settings: PretrainSettings, sentences: Sequence[Sentence], tags: list
 def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> None:
     """Write the fresh encoder that `pretrain` would start from, untrained: the other side of a comparison."""
     manifest = read_manifest(settings.corpus)
-    sentences = [each for each in read_sentences(settings.corpus, TRAIN) if each.copies]
+    sentences = _training_sentences(settings)
     with publish_folder(output, overwrite=overwrite) as folder:
         save_model(folder, *_fresh(settings, sentences, tag_names(manifest["categories"])))
         write_card(folder, "untrained", word_splitter=manifest["word_splitter"], language=manifest["language"])
+
+
+def _training_sentences(settings: PretrainSettings) -> list[Sentence]:
+    return [each for each in read_sentences(settings.corpus, TRAIN) if each.copies]
 
 
 def _training_windows(pieces: Pieces, sentences: Sequence[Sentence], tags: list[str]) -> list[Window]:
@@ -104,30 +109,12 @@ def _validation(settings: PretrainSettings) -> list[Sentence]:
     return found[: settings.evaluate_at_most or None]
 
 
-class _Keeper:
-    """Scores the model on the validation split and keeps the best checkpoint in the output folder."""
-
-    def __init__(
-        self, folder: Path, pieces: Pieces, examples: Sequence[Example], tags: list[str], settings: PretrainSettings
-    ) -> None:
-        self.folder, self.pieces, self.examples, self.tags, self.settings = folder, pieces, examples, tags, settings
-        self.gold = [word_spans(example) for example in examples]
-        self.best: dict[str, float] = {}
-        self.best_step = 0
-
-    def __call__(self, model: Any, step: int) -> dict[str, float]:
-        """Figures of this checkpoint: `typed_f1` chooses, `span_f1` has all types collapsed."""
-        found = predict(model, self.pieces, self.examples, self.tags, max_tokens=self.settings.micro_batch_tokens,
-                        precision=self.settings.precision)  # fmt: skip
-        spans = [spans_from_bio(each.tags) for each in found]
-        figures = {
-            "typed_f1": score_spans(map(_typed, self.gold), map(_typed, spans)).f1,
-            "span_f1": score_spans(map(collapse_types, self.gold), map(collapse_types, spans)).f1,
-        }
-        if not self.best or figures["typed_f1"] > self.best["typed_f1"]:
-            self.best, self.best_step = figures, step
-            save_model(self.folder, model, self.pieces.tokenizer)
-        return figures
+def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:
+    """`typed_f1` chooses the checkpoint, `span_f1` has all types collapsed."""
+    return {
+        "typed_f1": score_spans(map(_typed, gold), map(_typed, found)).f1,
+        "span_f1": score_spans(map(collapse_types, gold), map(collapse_types, found)).f1,
+    }
 
 
 def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:
@@ -136,8 +123,6 @@ def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:
 
 def _plain(settings: Any) -> dict[str, Any]:
     """Settings as JSON; of paths only the last part, so that no folder of this machine is told."""
-    from dataclasses import asdict
-
     plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
     return plain | {"backbone": Path(settings.backbone).name if Path(settings.backbone).is_dir() else settings.backbone}
 

@@ -14,7 +14,7 @@ from nerbert.formats.conll import read_conll_file
 from nerbert.labels import example_tags
 from nerbert.metrics import Score, score_tags
 from nerbert.records import Example
-from nerbert.tagger.tagger import Tagger
+from nerbert.tagger.tagger import Tagger, seed_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,9 @@ def score_examples(tagger: Tagger, examples: list[Example]) -> Score:
 
 def tagger_folders(source: str) -> dict[str, str]:
     """Name → folder: one entry, or one for each `seed-*` below."""
-    path = Path(source)
-    seeds = sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name)) if path.is_dir() else []
-    if not seeds or (path / "config.json").exists():
-        return {path.name or source: source}
+    seeds = seed_folders(source)
+    if not seeds:
+        return {Path(source).name or source: source}
     broken = [each for each in seeds if not (each / "nerbert.json").is_file()]
     if broken:
         raise InputError(f"{broken[0]}: no whole tagger (nerbert.json is missing); fine-tune again")

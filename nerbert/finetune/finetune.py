@@ -6,20 +6,20 @@ never looked at here.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.encoder.folder import load_tagging_model, load_tokenizer, read_card, save_model, write_card
 from nerbert.encoder.heads import renew_head, tagging_loss
+from nerbert.encoder.keeper import Keeper
 from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.predict import predict
 from nerbert.errors import InputError, SettingsError
 from nerbert.files import check_free, publish_folder, sha256_of, write_json
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.formats.conll import read_conll_file
-from nerbert.labels import example_tags, spans_from_bio, tag_names, word_spans
+from nerbert.labels import WordSpan, example_tags, tag_names, types_of
 from nerbert.metrics import score_spans
 from nerbert.records import Example
 from nerbert.show import progress
@@ -104,45 +104,18 @@ def _train_tagger(
     pieces = Pieces(tokenizer, model.config, settings.max_length)
     windows = list(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
     steps = total_steps(len(windows), settings)
-    keeper = _Dev(folder, pieces, data.dev, tags, settings, steps)
+    only_at = steps if settings.select == "last" else 0
+    keeper = Keeper(folder, pieces, data.dev, tags, settings, _figures, only_at)
     with progress(what, steps) as bar:
         log = train(model, windows, tagging_loss, settings, pieces.pad_id, bar, keeper if data.dev else None)
     if settings.select == "last":
         save_model(folder, model, tokenizer)
     write_card(
         folder, "tagger", word_splitter=nearest_splitter(data.train), max_length=settings.max_length,
-        types=sorted({tag[2:] for tag in tags if tag != "O"}), data=_facts(data), **origin,
-        settings=_settings(settings), log=log.entries, best_step=keeper.best_step if settings.select == "dev" else None,
+        types=types_of(tags), data=_facts(data), **origin,
+        settings=asdict(settings), log=log.entries, best_step=keeper.best_step if settings.select == "dev" else None,
     )  # fmt: skip
 
 
-def _settings(settings: FinetuneSettings) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(settings)
-
-
-class _Dev:
-    """Scores the model on dev: after each epoch, keeping the best, where `select` is `dev`; else at the end."""
-
-    def __init__(
-        self, folder: Path, pieces: Pieces, examples: Sequence[Example], tags: list[str], settings: FinetuneSettings,
-        steps: int,
-    ) -> None:  # fmt: skip
-        self.folder, self.pieces, self.examples, self.tags, self.settings = folder, pieces, examples, tags, settings
-        self.steps = steps
-        self.gold = [word_spans(example) for example in examples]
-        self.best, self.best_step = -1.0, 0
-
-    def __call__(self, model: Any, step: int) -> dict[str, float]:
-        """F1 on dev."""
-        if self.settings.select == "last" and step < self.steps:
-            return {}
-        found = predict(model, self.pieces, self.examples, self.tags, max_tokens=self.settings.micro_batch_tokens,
-                        precision=self.settings.precision)  # fmt: skip
-        f1 = score_spans(self.gold, [spans_from_bio(each.tags) for each in found]).f1
-        if f1 > self.best:
-            self.best, self.best_step = f1, step
-            if self.settings.select == "dev":
-                save_model(self.folder, model, self.pieces.tokenizer)
-        return {"dev_f1": f1}
+def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:
+    return {"dev_f1": score_spans(gold, found).f1}

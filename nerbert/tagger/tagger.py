@@ -16,7 +16,7 @@ from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.predict import WordTags, predict
 from nerbert.errors import InputError
-from nerbert.labels import spans_from_bio
+from nerbert.labels import spans_from_bio, types_of
 from nerbert.records import Example, Span
 from nerbert.words import check_splitter, split_words
 
@@ -51,7 +51,7 @@ class Tagger:
     @property
     def types(self) -> list[str]:
         """The entity types that this tagger knows, sorted."""
-        return sorted({tag[2:] for tag in self._tags if tag != "O"})
+        return types_of(self._tags)
 
     def tag(self, text: str) -> list[Span]:
         """The entities of `text`, in order: `text[span.start:span.end] == span.text`."""
@@ -86,12 +86,18 @@ class Tagger:
             offset += len(line)
 
 
+def seed_folders(source: str) -> list[Path]:
+    """The taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
+    path = Path(source)
+    if not path.is_dir() or (path / "config.json").exists():
+        return []
+    return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
+
+
 def _check_single(source: str) -> None:
     """A folder of several seeds' taggers is an error that names them."""
-    path = Path(source)
-    seeds = sorted(each.name for each in path.glob("seed-*")) if path.is_dir() else []
-    if seeds and not (path / "config.json").exists():
-        raise InputError(f"{source}: holds {len(seeds)} taggers; name one of them, say {path / seeds[0]}")
+    if seeds := seed_folders(source):
+        raise InputError(f"{source}: holds {len(seeds)} taggers; name one of them, say {seeds[0]}")
 
 
 def _spans(text: str, offset: int, part: Example, tags: WordTags) -> Iterator[Span]:

@@ -8,6 +8,7 @@ import pytest
 import nerbert.encoder.pretrain as stage
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.folder import load_tagging_model, load_tokenizer, tags_of
+from nerbert.encoder.keeper import Keeper
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.predict import predict
 from nerbert.encoder.pretrain import example_of, pretrain
@@ -63,8 +64,8 @@ def test_a_worse_later_checkpoint_does_not_replace_the_best(
                 each.data.zero_()
         return real(self, model, step)
 
-    real = stage._Keeper.__call__
-    monkeypatch.setattr(stage._Keeper, "__call__", spoiling)
+    real = Keeper.__call__
+    monkeypatch.setattr(Keeper, "__call__", spoiling)
     pretrain(PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 6})), tmp_path / "e")
     facts = card(tmp_path / "e")
     assert facts["best_step"] == facts["log"][0]["step"]
