@@ -27,7 +27,8 @@ from nerbert.corpus.filters import (
 )
 from nerbert.corpus.knowledge import open_knowledge
 from nerbert.corpus.manifest import Funnel, Samples, write_manifest
-from nerbert.corpus.pages import ARTICLE, PageReport, write_pages
+from nerbert.corpus.pages import write_pages
+from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths, typed_rows, typed_sentences, write_table
 from nerbert.corpus.types import Targets, Titles, drop_superseded, read_targets, read_titles, type_link, write_targets

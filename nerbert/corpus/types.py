@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.corpus.knowledge import Knowledge
-from nerbert.corpus.pages import ARTICLE
+from nerbert.corpus.rows import ARTICLE
 from nerbert.corpus.shards import TARGETS, read_table, shard_paths, write_table
 from nerbert.corpus.sites import TEMPLATE
 from nerbert.corpus.titles import fold_redirects, normalise_title

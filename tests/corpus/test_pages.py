@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from nerbert.corpus.dump import Dump
-from nerbert.corpus.pages import ARTICLE, PageReport, write_pages
+from nerbert.corpus.pages import write_pages
+from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths
 from nerbert.corpus.wikitext import clean_page
