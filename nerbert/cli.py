@@ -21,23 +21,28 @@ corpus_app = App(name="corpus", help="Make and look at silver corpora.")
 app.command(corpus_app)
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
 Set = Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)]
 Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
 Config = Annotated[Path | None, Parameter(name="--config")]
+FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Flag = Annotated[bool, Parameter(negative="")]
 
 
 @corpus_app.command(name="build")
 def corpus_build(
-    *dumps: Path, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=False)], output: Output,
-    exclude: Many = None, workers: int = 1, config: Config = None, set_: Set = None, overwrite: Flag = False,
+    *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=False)],
+    output: Output, exclude: Many = None, workers: int = 1, config: Config = None, set_: Set = None,
+    overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Dump → corpus: sentences with typed links, filtered and sampled as in the paper.
 
     Parameters
     ----------
     dumps
-        MediaWiki pages-articles files: .xml, .xml.bz2 or .xml.gz.
+        MediaWiki pages-articles files: .xml, .xml.bz2 (multistream or not), .xml.gz, .xml.xz; addresses (https://…,
+        s3://…: needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may
+        stand beside it. A build that was stopped goes on when the same command is run again.
     knowledge
         File or folder that types titles: DBpedia's ontology and mapping exports, instance types, tables
         `title<TAB>class`. May be given several times; of two that type a title, the first wins.
@@ -52,7 +57,7 @@ def corpus_build(
     set_
         One setting, as key=value; see docs/settings.md.
     overwrite
-        Replace a folder that nerbert made.
+        Replace a folder that nerbert made, and what a build from something else left half made.
     """
     from nerbert.config import load_settings
     from nerbert.corpus.build import CorpusPlan, build_corpus
@@ -80,6 +85,53 @@ def corpus_show(corpus: Path, *, sentences: int = 8, json: Flag = False) -> None
     from nerbert.corpus.report import show_corpus
 
     show_corpus(corpus, sentences, as_json=json)
+
+
+@corpus_app.command(name="export")
+def corpus_export(
+    corpus: Path, *, output: FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
+    split: str = "", copies: Flag = False, overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Corpus → CoNLL or JSON lines, for programs that read no Parquet.
+
+    Parameters
+    ----------
+    corpus
+        Folder that `corpus build` made.
+    output
+        File to make; `-` for standard output.
+    format_
+        conll (words and tags) or jsonl (all columns, with attribution).
+    split
+        train or validation; both if not given.
+    copies
+        Write each sentence as often as the sampling draws it; those with 0 copies are left out.
+    overwrite
+        Replace a file.
+    """
+    from nerbert.corpus.export import export_corpus
+
+    written = export_corpus(corpus, output, format_, split, copies, overwrite=overwrite)
+    print(f"{written:,} sentences written", file=sys.stderr)
+
+
+@corpus_app.command(name="punkt")
+def corpus_punkt(corpus: Path, *, output: Output, overwrite: Flag = False) -> None:
+    """Train Punkt, a sentence splitter, on a corpus's own text, for `--set sentence_splitter=punkt-trained`.
+
+    Parameters
+    ----------
+    corpus
+        Folder that `corpus build` made.
+    output
+        JSON file to make.
+    overwrite
+        Replace a file.
+    """
+    from nerbert.corpus.punkt_training import train_on_corpus
+
+    model = train_on_corpus(corpus, output, overwrite=overwrite)
+    print(f"{output}: {len(model.abbreviations):,} abbreviations, {len(model.starters):,} sentence starters")
 
 
 @app.command

@@ -4,6 +4,7 @@
     ├── InputError          a file or a text that came from outside is not what it should be
     ├── SettingsError       a setting is unknown, of the wrong kind or out of bounds
     ├── OutputExists        the output's place is taken
+    ├── StaleOutput         half of an output is there, made from something else
     ├── WriteError          the output can't be written: full disk, read-only, name too long
     └── MissingExtra        an optional library is not installed
 
@@ -34,6 +35,10 @@ class SettingsError(NerbertError):
 
 class OutputExists(NerbertError):  # noqa: N818  (reads as the fact that it reports)
     """The place where output should go is taken."""
+
+
+class StaleOutput(NerbertError):  # noqa: N818
+    """What an earlier run left half made was made from other settings or other input."""
 
 
 class WriteError(NerbertError):

@@ -1,29 +1,35 @@
 """Everything written goes through `publish`: a temporary name beside the target, then one rename.
 
 So a name that exists is whole. A folder is filled as `.NAME.partial` and renamed when the block ends without an error;
-a killed run leaves only that, and the next run removes it. The price: a folder is replaced by two renames, not one.
+a killed run leaves only that. The next run removes it, or, where the maker asks for that, goes on from what stands in
+its `.resume`. The price: a folder is replaced by two renames, not one.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENAMETOOLONG, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any
 
-from nerbert.errors import InputError, NerbertError, OutputExists, WriteError
+from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
 
 MARKERS = ("manifest.json", "nerbert.json")
 """A folder that holds one of these was made by nerbert and may be overwritten on demand."""
+
+RESUME = ".resume"
+"""The part of a half-made folder that outlives a failure."""
 
 _FULL = frozenset({ENOSPC, EDQUOT, EFBIG, EROFS})
 """Only writing fails with these."""
 _DENIED = frozenset({EACCES, EPERM, ENAMETOOLONG, EIO})
 """Reading fails with these too, so the file must be the output's, or unnamed."""
+_RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _TOLD_NUMBER = re.compile(r"(?:errno |os error |Os \{ code: )(\d+)", re.IGNORECASE)
 """How pyarrow, safetensors and tokenizers tell the number where they raise no OSError with it."""
 
@@ -44,42 +50,65 @@ def check_free(target: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield an empty folder that becomes `target` when the block ends well, and is removed when it doesn't."""
+def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None) -> Iterator[Path]:
+    """Yield an empty folder that becomes `target` when the block ends well, and is removed when it doesn't.
+
+    With `resume`, a JSON value that says all that the work depends on, what the block writes below `RESUME` in the
+    folder stays after a failure for the next run with an equal value; it is no part of `target`.
+    """
     check_free(target, overwrite=overwrite)
     partial = _partial(target)
     try:
         with _writing(target):
-            _remove(partial)
-            partial.mkdir(parents=True)
+            if resume is None:
+                _remove(partial)
+            partial.mkdir(parents=True, exist_ok=resume is not None)
     except OSError as error:
         raise InputError(f"{target}: can't be made: {error.strerror}") from error
-    with _writing(target):
+    with _writing(target), ExitStack() as stack:
+        if resume is not None:
+            stack.enter_context(_alone(partial, target))
+            _take_up(partial, target, resume, overwrite=overwrite)
         try:
             yield partial
             _replace_folder(partial, target)
         except BaseException:
-            _remove(partial)
+            if resume is None or not _has_work(partial):
+                _remove(partial)
             raise
 
 
 @contextmanager
 def publish(target: Path) -> Iterator[Path]:
     """Yield a temporary path whose file becomes `target` when the block ends well."""
-    partial = _partial(target)
+    draft = _draft(target)
     with _writing(target):
         try:
-            yield partial
-            partial.replace(target)
+            yield draft
+            draft.replace(target)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             raise
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`; a copy where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        with publish(target) as draft:
+            shutil.copyfile(source, draft)
 
 
 def write_json(target: Path, value: Any) -> None:
     """Write `value` as readable JSON, whole or not at all."""
     with publish(target) as partial:
         partial.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def json_line(value: Any) -> str:
+    """JSON on one line, readable, with all control characters escaped (JSON itself leaves DEL and C1 as they are)."""
+    return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def read_json(path: Path, limit: int = 64 << 20) -> Any:
@@ -129,11 +158,65 @@ def _number_of(error: Exception) -> int:
 def _belongs(path: Path, target: Path) -> bool:
     """Whether `path` is the target, a folder above it, or inside what is to become it."""
     path, target = path.absolute(), target.absolute()
-    return path in (target, *target.parents) or _partial(target) in (path, *path.parents)
+    ours = (path, *path.parents)
+    return path in (target, *target.parents) or _partial(target) in ours or _draft(target) in ours
 
 
 def _partial(target: Path) -> Path:
     return target.with_name(f".{target.name}.partial")
+
+
+def _draft(target: Path) -> Path:
+    """Where a file is written first: a name of this process, since a killed run's worker may write on for a moment."""
+    return target.with_name(f".{target.name}.{os.getpid()}.partial")
+
+
+@contextmanager
+def _alone(folder: Path, target: Path) -> Iterator[None]:
+    """Raise OutputExists if another process holds the folder; a dead one holds nothing."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise OutputExists(f"{target}: another run is making it; wait for its end or choose another place") from error
+    finally:
+        os.close(handle)
+
+
+def _take_up(partial: Path, target: Path, resume: Any, *, overwrite: bool) -> None:
+    """Keep of a half-made folder what a run made from the same left to go on from, and nothing else."""
+    kept, plan = partial / RESUME, partial / RESUME / "plan.json"
+    wanted = json.loads(json.dumps(resume))
+    found = read_json(plan) if plan.exists() else None
+    if found != wanted and _has_work(partial):
+        if found is not None and not overwrite:
+            raise StaleOutput(
+                f"{target}: half made already, but from something else ({_difference(found, wanted)}); run as before, "
+                "or pass --overwrite to begin anew"
+            )
+        _remove(kept)
+    for path in [*partial.iterdir(), *kept.rglob(".*.partial")]:
+        if path.name != RESUME:
+            _remove(path)
+    kept.mkdir(exist_ok=True)
+    write_json(plan, wanted)
+
+
+def _has_work(partial: Path) -> bool:
+    """Whether more than its plan is kept in a half-made folder."""
+    return any(path.is_file() and path.name != "plan.json" for path in (partial / RESUME).rglob("*"))
+
+
+def _difference(old: Any, new: Any, name: str = "") -> str:
+    """The first place where two JSON values differ, with both."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        pairs = [(f"{name}.{key}".strip("."), old.get(key), new.get(key)) for key in {**old, **new}]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(f"{name}[{place}]", *pair) for place, pair in enumerate(zip(old, new, strict=True))]
+    else:
+        return f"{name}: {old!r:.80} then, {new!r:.80} now"
+    return next(_difference(one, other, key) for key, one, other in pairs if one != other)
 
 
 def _is_empty_folder(path: Path) -> bool:
@@ -141,12 +224,16 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _replace_folder(partial: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.old")
+    old, used = target.with_name(f".{target.name}.old"), target.with_name(f".{target.name}.used")
     _remove(old)
+    _remove(used)
+    if (partial / RESUME).exists():
+        (partial / RESUME).replace(used)
     if target.exists():
         target.replace(old)
     os.replace(partial, target)  # noqa: PTH105
     _remove(old)
+    _remove(used)
 
 
 def _remove(path: Path) -> None:

@@ -7,7 +7,7 @@ that changes ends one. Entities here are `(first word, word after the last, type
 from collections.abc import Iterable, Sequence
 
 from nerbert.errors import InputError
-from nerbert.records import Example
+from nerbert.records import Example, Sentence, Span
 
 OUTSIDE = "O"
 WordSpan = tuple[int, int, str]
@@ -65,6 +65,12 @@ def tag_names(types: Iterable[str]) -> list[str]:
 def types_of(tags: Iterable[str]) -> list[str]:
     """The entity types of a label list, sorted: what `tag_names` was made from."""
     return sorted({split_tag(tag)[1] for tag in tags if tag != OUTSIDE})
+
+
+def sentence_example(sentence: Sentence) -> Example:
+    """A sentence of the corpus as an annotated example, its categories as types."""
+    spans = tuple(Span(m.start, m.end, m.category, sentence.text[m.start : m.end]) for m in sentence.mentions)
+    return Example(sentence.text, sentence.words, spans)
 
 
 def word_spans(example: Example) -> list[WordSpan]:

@@ -1,12 +1,15 @@
 """Everything that travels along the road, named once.
 
 Offsets are Python string indices (code points), half-open, and checked at birth. Records are frozen; a step takes
-records and gives records. The price of plain tuples inside is that a changed sentence is a new object.
+records and gives records. The price of plain tuples inside is that a changed sentence is a new object. Links and
+infoboxes, which come by the hundred million, are named tuples: as frozen as the rest, and made several times faster.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from nerbert.errors import InputError
 
@@ -62,8 +65,7 @@ class Example:
     spans: tuple[Span, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A link in a page's clean text: `text[start:end]` is the anchor, `target` the title as the link names it."""
 
     start: int
@@ -71,16 +73,14 @@ class Link:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Infobox:
+class Infobox(NamedTuple):
     """A template at the top level of a page, with its named and numbered parameters (values shortened)."""
 
     template: str
     parameters: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RawPage:
+class RawPage(NamedTuple):
     """A page as the dump has it. `redirect` is the target's title, "" for none; `ns` is None in old exports."""
 
     page_id: int
@@ -94,12 +94,22 @@ class RawPage:
 
 @dataclass(frozen=True, slots=True)
 class CleanPage:
-    """A page without its markup: paragraphs are lines of `text`, links point into it."""
+    """A page without its markup: paragraphs are lines of `text`; links, as columns, point into it, in order.
 
-    text: str
-    links: tuple[Link, ...]
-    infoboxes: tuple[Infobox, ...]
-    dropped_links: Counter[Reason]
+    `text[starts[n]:ends[n]]` is the anchor of link n, `targets[n]` the title as it names it.
+    """
+
+    text: str = ""
+    starts: Sequence[int] = ()
+    ends: Sequence[int] = ()
+    targets: Sequence[str] = ()
+    infoboxes: tuple[Infobox, ...] = ()
+    dropped_links: Counter[Reason] = field(default_factory=Counter)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links as records."""
+        return tuple(map(Link, self.starts, self.ends, self.targets))
 
 
 @dataclass(frozen=True, slots=True)

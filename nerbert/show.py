@@ -6,42 +6,107 @@ Progress shows on terminals only, so logs and pipes stay clean.
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from zlib import crc32
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_green", "bright_magenta")
 
 
+@dataclass(slots=True)
+class Flow:
+    """What has gone through: items, and bytes out of `total` (None where that isn't known).
+
+    What an earlier run had done counts as done, but not towards the speed, nor the time that is left.
+    """
+
+    total: int | None = None
+    items: int = 0
+    size: int = 0
+    items_before: int = 0
+    size_before: int = 0
+
+    def add(self, items: int, size: int, *, before: bool) -> None:
+        """Count items and their bytes; `before` if an earlier run did them."""
+        self.items, self.size = self.items + items, self.size + size
+        if before:
+            self.items_before, self.size_before = self.items_before + items, self.size_before + size
+
+    def told(self, what: str, seconds: float) -> str:
+        """Items, items a second, megabytes of input a second, and the time left, after so many seconds."""
+        seconds = max(seconds, 1e-6)
+        items, size = (self.items - self.items_before) / seconds, (self.size - self.size_before) / seconds
+        told = f"{self.items:,} {what}, {items:,.0f} {what}/s, {size / 1e6:.1f} MB/s of input"
+        if self.total is None or not size:
+            return f"{told}, time left unknown"
+        left = round(max(0, self.total - self.size) / size)
+        return f"{told}, {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+
+
 class Progress:
     """A running count of done items; `advance` is all that work needs to know of it."""
 
-    def __init__(self, bar: RichProgress | None = None, task: int = 0) -> None:
-        self._bar, self._task = bar, task
+    def __init__(self, bar: RichProgress | None = None, flow: Flow | None = None) -> None:
+        self._bar, self._flow = bar, flow
 
-    def advance(self, items: int = 1, note: str = "") -> None:
-        """Say that `items` more are done; `note` is shown beside the bar."""
+    def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
+        """Say that `items` more are done, from `size` bytes of input; `note` is shown beside the bar."""
+        if self._flow is not None:
+            self._flow.add(items, size, before=before)
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[self._task], advance=items, note=visible(note))
+            step = items if self._flow is None else size
+            self._bar.update(self._bar.task_ids[0], advance=step, note=visible(note))
 
 
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Progress]:
     """A progress bar on standard error; silent where that is no terminal."""
+    with _bar(what, total, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()) as bar:
+        yield Progress(bar)
+
+
+@contextmanager
+def throughput(what: str, size: int | None) -> Iterator[Progress]:
+    """A progress bar over `size` bytes of input, with speed and time left; silent where there is no terminal."""
+    flow = Flow(size)
+    with _bar(what, size, _FlowColumn(what, flow), TimeElapsedColumn()) as bar:
+        yield Progress(bar, flow)
+
+
+@contextmanager
+def _bar(what: str, total: int | None, *columns: ProgressColumn) -> Iterator[RichProgress | None]:
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Progress()
+        yield None
         return
-    columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False),
-    )  # fmt: skip
-    with RichProgress(*columns, console=console, transient=True) as bar:
+    name, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
+    with RichProgress(name, BarColumn(), *columns, note, console=console, transient=True) as bar:
         bar.add_task(what, total=total, note="")
-        yield Progress(bar)
+        yield bar
+
+
+class _FlowColumn(ProgressColumn):
+    """What a flow tells."""
+
+    def __init__(self, what: str, flow: Flow) -> None:
+        super().__init__()
+        self._what, self._flow = what, flow
+
+    def render(self, task: Task) -> Text:
+        """The flow after the task's time."""
+        return Text(self._flow.told(self._what, task.elapsed or 0.0))
 
 
 def visible(text: str) -> str:

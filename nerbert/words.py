@@ -13,9 +13,12 @@ import regex
 from nerbert.errors import InputError
 from nerbert.records import Example
 
-_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
-_CJK = rf"[{_ALONE}]\p{{M}}*"
-_RUN = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[{_ALONE}]]*+"
+ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
+"""Characters that are a word each."""
+RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{ALONE}]]"
+"""What begins a run and goes on in it."""
+_CJK = rf"[{ALONE}]\p{{M}}*"
+_RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[{ALONE}]]*+"
 _OTHER = r"[^\s\p{C}]\p{M}*"
 _CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
 

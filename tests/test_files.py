@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.errors import InputError, OutputExists, WriteError
-from nerbert.files import check_free, publish, publish_folder, read_json, sha256_of, write_json
+from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError
+from nerbert.files import RESUME, check_free, link_file, publish, publish_folder, read_json, sha256_of, write_json
 
 
 def test_folder_appears_whole(tmp_path: Path) -> None:
@@ -185,3 +185,82 @@ def test_what_reading_raises_keeps_its_meaning(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(type(error)) as caught, publish_folder(Path("out")):
         raise error
     assert caught.value is error
+
+
+def leave(target: Path, plan: object, *, overwrite: bool = False) -> None:
+    """A run that fails after some of its work."""
+
+    def fail() -> None:
+        with publish_folder(target, overwrite=overwrite, resume=plan) as folder:
+            (folder / "other").write_text("1")
+            (folder / RESUME / "part").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+
+def test_a_folder_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    leave(tmp_path / "out", {"a": 1})
+    (tmp_path / ".out.partial" / RESUME / ".part.77.partial").write_text("torn")
+    with publish_folder(tmp_path / "out", resume={"a": 1}) as folder:
+        assert (folder / RESUME / "part").read_text() == "half"
+        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "part", "plan.json"]
+        (folder / "a").write_text("1")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ({"a": 1}, {"a": 2}, "a: 1 then, 2 now"),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, r"a\.b\[1\]: 2 then, 3 now"),
+        ({"a": [1]}, {"a": [1, 2]}, r"a: \[1\] then, \[1, 2\] now"),
+        ({"a": 1}, {"a": 1, "b": "x"}, "b: None then, 'x' now"),
+    ],
+)
+def test_work_for_something_else_is_told_and_overwritten(tmp_path: Path, old: object, new: object, told: str) -> None:
+    leave(tmp_path / "out", old)
+    message = f"out: half made already, but from something else .{told}.; run as before, or pass --overwrite"
+    with pytest.raises(StaleOutput, match=message), publish_folder(tmp_path / "out", resume=new):
+        pass
+    with publish_folder(tmp_path / "out", resume=new, overwrite=True) as folder:
+        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "plan.json"]
+
+
+def test_a_failure_before_any_work_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), publish_folder(tmp_path / "out", resume={}):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_being_made_is_not_touched(tmp_path: Path) -> None:
+    with publish_folder(tmp_path / "out", resume={}) as folder:
+        (folder / "a").write_text("1")
+        with pytest.raises(OutputExists, match="another run is making it"), publish_folder(tmp_path / "out", resume={}):
+            pass
+        assert (folder / "a").exists()
+
+
+def test_overwriting_goes_on_too(tmp_path: Path) -> None:
+    with publish_folder(tmp_path / "out", resume={}) as folder:
+        (folder / "manifest.json").write_text("{}")
+    leave(tmp_path / "out", {"a": 1}, overwrite=True)
+    assert (tmp_path / "out" / "manifest.json").exists()
+    with publish_folder(tmp_path / "out", resume={"a": 1}, overwrite=True) as folder:
+        assert (folder / RESUME / "part").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_link_is_a_copy_where_links_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    (tmp_path / "a").write_text("1")
+    link_file(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").stat().st_ino == (tmp_path / "a").stat().st_ino
+    monkeypatch.setattr("os.link", refuse)
+    link_file(tmp_path / "a", tmp_path / "c")
+    assert (tmp_path / "c").read_text() == "1"
+    assert (tmp_path / "c").stat().st_ino != (tmp_path / "a").stat().st_ino

@@ -1,4 +1,4 @@
-"""Bold and italic marks told from apostrophes, line by line, as MediaWiki's `doQuotes` does.
+"""Bold and italic marks go, apostrophes stay, line by line, as MediaWiki's `doQuotes` does.
 
 Two, three and five apostrophes are marks, of four one is text, of more all but five. In a line with an odd number both
 of bold and of italic marks one bold mark is read as an apostrophe and an italic mark, so that `''Hamlet'''s` keeps its
@@ -8,21 +8,27 @@ apostrophe. The price is one more pass over lines with a bold mark.
 import re
 from collections.abc import Sequence
 
-from nerbert.corpus.opaque import protect
-
-_RUN = re.compile("'{2,}")
-_APOSTROPHE = protect("'")
+_RUN = re.compile("''+")
 
 
-def protect_apostrophes(source: str) -> str:
-    """Protect the apostrophes that are text in runs of several; what is left of the runs are marks."""
+def remove_marks(source: str) -> str:
+    """The text without marks of bold and italic."""
     if "'''" not in source:
-        return source
-    return "\n".join(_settle(line) if "'''" in line else line for line in source.split("\n"))
+        return source.replace("''", "")
+    return "\n".join(_settled(line) if "'''" in line else line.replace("''", "") for line in source.split("\n"))
 
 
-def _settle(line: str) -> str:
-    """The line, of the same length, with the text part of each run protected."""
+def _settled(line: str) -> str:
+    """The line without its marks."""
+    widths = [len(run) for run in _RUN.findall(line)]
+    bold, italic = (sum(width in (kind, 5) for width in widths) for kind in (3, 2))
+    if set(widths) <= {2, 3, 5} and not (bold % 2 and italic % 2):
+        return _RUN.sub("", line)
+    return _resolved(line)
+
+
+def _resolved(line: str) -> str:
+    """The line without its marks, where apostrophes must be told from them."""
     runs = [match.span() for match in _RUN.finditer(line)]
     marks = [end - (3 if end - start == 4 else min(end - start, 5)) for start, end in runs]
     widths = [end - mark for mark, (_, end) in zip(marks, runs, strict=True)]
@@ -30,9 +36,9 @@ def _settle(line: str) -> str:
     if bold % 2 and italic % 2 and 3 in widths:
         marks[_lone(line, marks, widths)] += 1
     pieces, place = [], 0
-    for mark, (start, _) in zip(marks, runs, strict=True):
-        pieces += [line[place:start], _APOSTROPHE * (mark - start)]
-        place = mark
+    for mark, (_, end) in zip(marks, runs, strict=True):
+        pieces.append(line[place:mark])
+        place = end
     return "".join([*pieces, line[place:]])
 
 

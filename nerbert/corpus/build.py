@@ -1,61 +1,44 @@
 """The whole story of a corpus: dump → sentences with links → types → exclude → split → filters → balance → shards.
 
-Every step after the first is a map over shards with a small sum in between, so it runs on any number of workers and
-gives the same bytes. The price is that typed sentences are read three more times, for the counts.
+Every step is a map over parts with a small sum in between, so it runs on any number of workers and gives the same
+bytes. Pass 1, the long one, can be killed and run again: its finished parts stay. The later steps are made again.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from nerbert.chance import coin
-from nerbert.corpus.balance import draw_copies, draw_rates, expected_copies
+from nerbert.corpus.balance import draw_rates
 from nerbert.corpus.dump import Dump
 from nerbert.corpus.exclude import read_excluded
-from nerbert.corpus.filters import (
-    common_and_untyped,
-    count_categories,
-    excluded,
-    fold_rare,
-    frequent_categories,
-    most_common,
-    no_typed_entity,
-)
+from nerbert.corpus.filters import frequent_categories, most_common
+from nerbert.corpus.index import pair_indexes, read_index
+from nerbert.corpus.inputs import Source
 from nerbert.corpus.knowledge import open_knowledge
 from nerbert.corpus.manifest import Funnel, Samples, write_manifest
-from nerbert.corpus.pages import write_pages
+from nerbert.corpus.pages import made_from, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import read_table, shard_paths, typed_rows, typed_sentences, write_table
-from nerbert.corpus.types import Targets, Titles, drop_superseded, read_targets, read_titles, type_link, write_targets
+from nerbert.corpus.shards import shard_paths
+from nerbert.corpus.steps import Rules, count_part, type_part, write_part
+from nerbert.corpus.types import Titles, read_titles, write_newest, write_targets
 from nerbert.errors import InputError, NerbertError
-from nerbert.files import check_free, publish_folder
-from nerbert.records import ENTITY, Reason, Sentence
-from nerbert.show import progress
+from nerbert.files import RESUME, check_free, publish_folder
+from nerbert.records import ENTITY, Reason
+from nerbert.show import progress, throughput
 from nerbert.work import run_ordered
-
-TRAIN, VALIDATION = "train", "validation"
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the filters need to know of the whole train part; None for what is not counted yet."""
-
-    settings: CorpusSettings
-    kept: frozenset[str]
-    common: frozenset[str] | None = None
-    rates: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusPlan:
     """The inputs and the place of one corpus."""
 
-    dumps: tuple[Path, ...]
+    dumps: tuple[Path | str, ...]
     knowledge: tuple[Path, ...]
     output: Path
     exclude: tuple[Path, ...] = ()
@@ -66,40 +49,66 @@ class CorpusPlan:
 def build_corpus(plan: CorpusPlan, settings: CorpusSettings) -> dict[str, Any]:
     """Build a corpus in `plan.output` and return its manifest (NER-BERT §2)."""
     check_free(plan.output, overwrite=plan.overwrite)
-    dumps = _open_dumps(plan.dumps, settings)
-    knowledge = open_knowledge(plan.knowledge, dumps[0].site.language)
-    forbidden = read_excluded(plan.exclude, settings.exclude_ngram)
-    with publish_folder(plan.output, overwrite=plan.overwrite) as folder:
-        funnel, samples = Funnel(), Samples(settings.seed)
-        with progress("pages") as bar:
-            report = write_pages(dumps, folder, settings, plan.workers, bar)
-        titles = read_titles(folder)
-        drop_superseded(folder, titles)
-        _count_pages(funnel, report, titles)
-        targets, typed = write_targets(folder, titles, knowledge)
-        funnel.note("targets", found=targets, typed=typed)
-        mentions = _type_sentences(folder, settings, forbidden.ngrams, plan.workers, funnel, samples)
-        rules = _count_rules(folder, settings, mentions, plan.workers)
-        _write_sentences(folder, rules, plan.workers, funnel, samples)
-        rmtree(folder / "typed")
-        samples.write(folder / "dropped.jsonl")
-        return write_manifest(folder, dumps, forbidden, settings, knowledge.report(), funnel)
+    with _open_dumps(plan.dumps, settings) as dumps:
+        knowledge = open_knowledge(plan.knowledge, dumps[0].site.language)
+        forbidden = read_excluded(plan.exclude, settings.exclude_ngram)
+        made = made_from(dumps, settings)
+        with publish_folder(plan.output, overwrite=plan.overwrite, resume=made) as folder:
+            funnel, samples = Funnel(), Samples(settings.seed)
+            with throughput("pages", _size(dumps)) as bar:
+                report = write_pages(dumps, folder / RESUME, settings, plan.workers, bar, overwrite=plan.overwrite)
+            titles = read_titles(folder / RESUME)
+            write_newest(folder / RESUME, folder, titles)
+            _count_pages(funnel, report, titles)
+            targets, typed = write_targets(folder, titles, knowledge)
+            funnel.note("targets", found=targets, typed=typed)
+            mentions = _type_sentences(folder, settings, forbidden.ngrams, plan.workers, funnel, samples)
+            rules = _count_rules(folder, settings, mentions, plan.workers)
+            _write_sentences(folder, rules, plan.workers, funnel, samples)
+            rmtree(folder / "typed")
+            samples.write(folder / "dropped.jsonl")
+            return write_manifest(folder, dumps, forbidden, settings, knowledge.report(), funnel)
 
 
-def _open_dumps(paths: Sequence[Path], settings: CorpusSettings) -> list[Dump]:
-    """The dumps, looked into as far as their sites; they must be of one wiki."""
-    if not paths:
+@contextmanager
+def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Iterator[list[Dump]]:
+    """The dumps with their indexes, looked into as far as their sites; they must be of one wiki."""
+    sources = [Source(str(place)) for place in places]
+    _check_places(sources)
+    dumps: list[Dump] = []
+    with ExitStack() as stack:
+        for source, index in pair_indexes(sources):
+            read = read_index(index) if index else None
+            dumps.append(Dump(source, wiki=settings.wiki, language=settings.language, index=read))
+            stack.callback(dumps[-1].close)
+            if dumps[-1].look().wiki != dumps[0].site.wiki:
+                raise InputError(
+                    f"{source}: of {dumps[-1].site.wiki}, {dumps[0].source.name} of {dumps[0].site.wiki}: "
+                    "page ids and titles of two wikis mean different things; build a corpus for each"
+                )
+        yield dumps
+
+
+def _check_places(sources: Sequence[Source]) -> None:
+    """Raise InputError unless there are dumps, each there and each named once."""
+    if not sources:
         raise InputError("no dump given: put it before --exclude, which takes every file that follows it")
-    dumps = [Dump(path, wiki=settings.wiki, language=settings.language) for path in paths]
-    for dump in dumps:
-        if not dump.path.is_file():
-            raise InputError(f"{dump.path}: no such dump; give a pages-articles file (.xml, .xml.bz2, .xml.gz)")
-        if dump.look().wiki != dumps[0].site.wiki:
-            raise InputError(
-                f"{dump.path}: of {dump.site.wiki}, {dumps[0].path.name} of {dumps[0].site.wiki}: "
-                "page ids and titles of two wikis mean different things; build a corpus for each"
-            )
-    return dumps
+    seen: set[str] = set()
+    for source in sources:
+        local = Path(source.place)
+        if not source.pipe and not source.remote and (not local.exists() or local.is_dir()):
+            what = "option or dump" if source.place.startswith("-") else "dump"
+            raise InputError(f"{source}: no such {what}; give a pages-articles file (.xml, .xml.bz2, .xml.gz, .xml.xz)")
+        place = source.place if source.pipe or source.remote else str(local.resolve())
+        if place in seen:
+            raise InputError(f"{source}: given twice; give each file once")
+        seen.add(place)
+
+
+def _size(dumps: Sequence[Dump]) -> int | None:
+    """Bytes of all inputs, None if one comes through a pipe."""
+    sizes = [dump.size for dump in dumps]
+    return None if None in sizes else sum(size or 0 for size in sizes)
 
 
 def _count_pages(funnel: Funnel, report: PageReport, titles: Titles) -> None:
@@ -117,55 +126,21 @@ def _type_sentences(
     folder: Path, settings: CorpusSettings, forbidden: frozenset[str], workers: int, funnel: Funnel, samples: Samples
 ) -> Counter[str]:
     """Write `typed/` from `pages/`; the mentions by category in the train part."""
-    task = partial(_type_shard, folder=folder, settings=settings, forbidden=forbidden)
-    mentions: Counter[str] = Counter()
-    dropped: Counter[Reason] = Counter()
-    came = 0
+    task = partial(type_part, folder=folder, settings=settings, forbidden=forbidden)
+    mentions, dropped, came = Counter[str](), Counter[Reason](), 0
     paths = shard_paths(folder / "pages")
     (folder / "typed").mkdir()
     with progress("typing shards", len(paths)) as bar:
-        for seen, counts, losses, drops in run_ordered(task, paths, workers):
-            came += seen
-            mentions.update(counts)
-            dropped.update(losses)
-            samples.merge(drops)
+        for done in run_ordered(task, paths, workers):
+            came += done.came
+            mentions.update(done.mentions)
+            dropped.update(done.dropped)
+            samples.merge(done.samples)
             bar.advance()
     left = came - dropped[Reason.EXCLUDED_TEXT]
     funnel.step("exclude", came, left, {Reason.EXCLUDED_TEXT: dropped[Reason.EXCLUDED_TEXT]})
     funnel.step("no link", left, left - dropped[Reason.NO_ENTITY], {Reason.NO_ENTITY: dropped[Reason.NO_ENTITY]})
     return mentions
-
-
-def _type_shard(
-    path: Path, folder: Path, settings: CorpusSettings, forbidden: frozenset[str]
-) -> tuple[int, Counter[str], Counter[Reason], Samples]:
-    kept: list[Sentence] = []
-    mentions, dropped, samples = Counter[str](), Counter[Reason](), Samples(settings.seed)
-    targets = read_targets(folder / "targets.parquet")
-    rows = read_table(path).to_pylist()
-    for row in rows:
-        reason = excluded(row["text"], forbidden, settings.exclude_ngram)
-        reason = reason or (None if row["links"] else Reason.NO_ENTITY)
-        if reason:
-            dropped[reason] += 1
-            samples.add("exclude" if reason is Reason.EXCLUDED_TEXT else "no link", reason, row["id"], row["text"])
-            continue
-        sentence = _typed(row, targets, settings)
-        kept.append(sentence)
-        if sentence.split == TRAIN:
-            mentions.update(mention.category for mention in sentence.mentions)
-    write_table(typed_rows(kept), folder / "typed" / path.name)
-    return len(rows), mentions, dropped, samples
-
-
-def _typed(row: dict[str, Any], targets: Targets, settings: CorpusSettings) -> Sentence:
-    mentions = tuple(type_link(link, targets) for link in row["links"])
-    validation = coin(settings.seed, "split", f"{row['wiki']}:{row['page_id']}") < settings.validation_share
-    return Sentence(
-        wiki=row["wiki"], page_id=row["page_id"], revision=row["revision"], title=row["title"], start=row["start"],
-        text=row["text"], words=tuple((word["start"], word["end"]) for word in row["words"]), mentions=mentions,
-        split=VALIDATION if validation else TRAIN,
-    )  # fmt: skip
 
 
 def _count_rules(folder: Path, settings: CorpusSettings, mentions: Counter[str], workers: int) -> Rules:
@@ -195,32 +170,11 @@ def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
 
 def _count(folder: Path, rules: Rules, workers: int) -> tuple[Counter[str], Counter[str], int]:
     mentions, holding, sentences = Counter[str](), Counter[str](), 0
-    for some, others, number in run_ordered(partial(_count_shard, rules=rules), shard_paths(folder / "typed"), workers):
+    for some, others, number in run_ordered(partial(count_part, rules=rules), shard_paths(folder / "typed"), workers):
         mentions.update(some)
         holding.update(others)
         sentences += number
     return mentions, holding, sentences
-
-
-def _count_shard(path: Path, rules: Rules) -> tuple[Counter[str], Counter[str], int]:
-    rows = read_table(path, ["id", "split", "mentions"]).to_pylist()
-    train = [(row["id"], [m["category"] for m in row["mentions"]]) for row in rows if row["split"] == TRAIN]
-    judged = [judge(identity, categories, rules) for identity, categories in train]
-    passed = [categories for categories, _, reason in judged if reason is None]
-    return *count_categories(passed), len(passed)
-
-
-def judge(identity: str, categories: Sequence[str], rules: Rules) -> tuple[list[str], str, Reason | None]:
-    """A sentence's categories after filter 1, and the filter and reason that drop it, if any does."""
-    settings = rules.settings
-    folded = fold_rare(categories, rules.kept)
-    if settings.rare_category == "drop" and folded != list(categories):
-        return folded, "filter 1", Reason.RARE_CATEGORY
-    reason = no_typed_entity(folded, keep_untyped=settings.keep_untyped)
-    if reason or rules.common is None:
-        return folded, "filter 2", reason
-    chance = coin(settings.seed, "filter 3", identity)
-    return folded, "filter 3", common_and_untyped(folded, rules.common, chance, settings)
 
 
 def _write_sentences(folder: Path, rules: Rules, workers: int, funnel: Funnel, samples: Samples) -> None:
@@ -229,50 +183,15 @@ def _write_sentences(folder: Path, rules: Rules, workers: int, funnel: Funnel, s
     steps: dict[str, Counter[Reason]] = {"filter 1": Counter(), "filter 2": Counter(), "filter 3": Counter()}
     came, folded = 0, 0
     paths = shard_paths(folder / "typed")
-    task: Callable[[Path], tuple[int, int, Counter[tuple[str, Reason]], Samples, Funnel]] = partial(
-        _write_shard, rules=rules, output=folder / "sentences"
-    )
     with progress("writing shards", len(paths)) as bar:
-        for seen, rare, drops, dropped, counts in run_ordered(task, paths, workers):
-            came, folded = came + seen, folded + rare
-            for (step, reason), number in drops.items():
+        for done in run_ordered(partial(write_part, rules=rules, output=folder / "sentences"), paths, workers):
+            came, folded = came + done.came, folded + done.folded
+            for (step, reason), number in done.dropped.items():
                 steps[step][reason] += number
-            samples.merge(dropped)
-            funnel.merge(counts)
+            samples.merge(done.samples)
+            funnel.merge(done.counts)
             bar.advance()
     for name, reasons in steps.items():
         funnel.step(name, came, came - reasons.total(), reasons)
         came -= reasons.total()
     funnel.note("filter 1", mentions_made_entity=folded, categories_kept=len(rules.kept))
-
-
-def _write_shard(
-    path: Path, rules: Rules, output: Path
-) -> tuple[int, int, Counter[tuple[str, Reason]], Samples, Funnel]:
-    kept: list[Sentence] = []
-    drops, samples, counts = Counter[tuple[str, Reason]](), Samples(rules.settings.seed), Funnel()
-    came = rare = 0
-    for sentence in typed_sentences(path):
-        came += 1
-        categories, step, reason = judge(sentence.id, [m.category for m in sentence.mentions], rules)
-        rare += sum(m.category != c for m, c in zip(sentence.mentions, categories, strict=True))
-        if reason:
-            drops[step, reason] += 1
-            samples.add(step, reason, sentence.id, sentence.text)
-        else:
-            final = _final(sentence, categories, rules)
-            kept.append(final)
-            counts.count_sentence(final)
-    write_table(typed_rows(kept), output / path.name)
-    return came, rare, drops, samples, counts
-
-
-def _final(sentence: Sentence, categories: Sequence[str], rules: Rules) -> Sentence:
-    """The sentence with the corpus's categories and its number of copies; validation is not sampled."""
-    pairs = zip(sentence.mentions, categories, strict=True)
-    mentions = tuple(replace(mention, category=category) for mention, category in pairs)
-    copies = 1
-    if sentence.split == TRAIN:
-        expected = expected_copies(categories, rules.rates or {})
-        copies = draw_copies(expected, coin(rules.settings.seed, "copies", sentence.id))
-    return replace(sentence, mentions=mentions, copies=copies)

@@ -1,6 +1,6 @@
-"""MediaWiki dump in, pages out: read once, front to back, in constant memory.
+"""A MediaWiki dump: looked into first, then cut into parts that are read apart.
 
-Plain, bz2 (multistream too), gzip and xz are told by their first bytes. The XML comes from outside: before the parser
+Plain, bz2 (multistream too), gzip and xz are told by their first bytes. The XML comes from outside: before a parser
 sees a byte the file must begin as an export does, so there is no document type and no entity to expand; no address is
 followed. A dump that is cut off is an error that names the place, since half a corpus under a whole one's name helps
 nobody; the price is that the last pages of a damaged dump are refused too.
@@ -8,214 +8,217 @@ nobody; the price is that the last pages of a damaged dump are refused too.
 
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedReader, RawIOBase
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, Any
 
 from lxml import etree
 
-from nerbert.corpus.packed import DAMAGED, unpacked
+from nerbert.corpus.hashing import Beside, HashingFile
+from nerbert.corpus.index import Index
+from nerbert.corpus.inputs import Source
+from nerbert.corpus.packed import STREAM, packing, unpacked
+from nerbert.corpus.parse import Cutter, Part, fault_of, kept_xml, number_in, read_pages
 from nerbert.corpus.sites import Site, make_site
+from nerbert.corpus.splits import Chunk, Range, Seen, check_parts, chunks, ranges, step_of
 from nerbert.errors import InputError
 from nerbert.records import RawPage
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer as Buffer
-
-_REDIRECT = re.compile(
-    r"\s*#(?:redirect|redirection|weiterleitung|rinvia|redirecció|redirección)\s*:?\s*\[\[:?([^\[\]|#\n]+)",
-    re.IGNORECASE,
-)
-
-
-_HEAD, _CHUNK = 1 << 16, 1 << 15
+_BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
-_ROOT = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
-_LARGEST = 2**63 - 1
-
-
-class HashingFile(RawIOBase):
-    """A binary file that is hashed as it is read, so that an input's digest costs no second reading."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: "Buffer", /) -> int:
-        """Fill `buffer`; the number of bytes read."""
-        view = memoryview(buffer)
-        data = self._stream.read(len(view))
-        view[: len(data)] = data
-        self._hash.update(data)
-        self.size += len(data)
-        return len(data)
-
-    def digest(self) -> str:
-        """SHA-256 of the whole file: what is left unread is read first."""
-        while self.read(1 << 20):
-            pass
-        return self._hash.hexdigest()
+_ENCODING = re.compile(rb"<\?xml[^>]*\bencoding\s*=\s*[\"']([^\"'>]*)")
+_ROOT_NAME = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
+_ROOT = re.compile(rb"<mediawiki(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
+_FIRST = re.compile(rb"<(?:page[\s/>]|/mediawiki[\s>])")
+_BOM = b"\xef\xbb\xbf"
 
 
 class Dump:
-    """A pages-articles dump. `site` is known once the first page has come; `digest` and `size` once all have."""
+    """A pages-articles dump. `look` learns what it is; `parts` are read wherever, then `check`ed together."""
 
-    def __init__(self, path: Path, *, wiki: str = "", language: str = "") -> None:
-        self.path, self._wiki, self._language = path, wiki, language
+    def __init__(
+        self, place: Path | str | Source, *, wiki: str = "", language: str = "", index: Index | None = None
+    ) -> None:
+        self.source = place if isinstance(place, Source) else Source(str(place))
+        self.index, self._wiki, self._language = index, wiki, language
         self.site: Site = make_site(wiki, language, {})
-        self.digest, self.size = "", 0
-
-    def pages(self) -> Iterator[RawPage]:
-        """Yield every page in the order of the dump; raise InputError that names file and place."""
-        with self._faults(), self.path.open("rb") as raw:
-            counted = HashingFile(raw)
-            yield from self._parse(unpacked(BufferedReader(counted, 1 << 18), or_text=False))
-            self.digest, self.size = counted.digest(), counted.size
+        self.size: int | None = None
+        """Bytes of the input; for what comes through a pipe None, until all have come."""
+        self.splits = False
+        """Whether workers can read parts of it on their own."""
+        self._packed, self._step = False, 0
+        self._root, self._head, self._digest = b"", b"", ""
+        self._raw: HashingFile | None = None
+        self._stream: IO[bytes] | None = None
+        self._beside: Beside | None = None
+        self._seen: Sequence[Seen] = ()
 
     def look(self) -> Site:
-        """Read as far as the first page, and return the site: what is wrong at the beginning is known before work."""
-        with self._faults(), self.path.open("rb") as raw:
-            next(self._parse(unpacked(raw, or_text=False)), None)
+        """Read as far as the first page, and return the site: what is wrong at the beginning is known before work.
+
+        What can't be entered anywhere stays open, and `parts` reads on.
+        """
+        try:
+            with self.source.faults():
+                self._open()
+            if self.splits:
+                self.close()
+                self._check_end()
+        except BaseException:
+            self.close()
+            raise
+        if self.index is not None and not (self.splits and self._packed):
+            raise InputError(f"{self.source}: is no bz2 of many streams, so {self.index.name} can't be its index")
         return self.site
 
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        """What parsers and files raise, as one line."""
+    def parts(self, split_bytes: int = 0) -> Iterator[Part]:
+        """The parts, in order; those of a dump that splits are named only, and its digest is begun."""
+        if not self._root or not (self.splits or self._stream):
+            self.look()
+        found: Iterator[Range | Chunk] = self._ranges(split_bytes) if self.splits else self._chunks(split_bytes)
+        for number, data in enumerate(found):
+            yield Part(data, number, self._root)
+
+    def pages(self) -> Iterator[RawPage]:
+        """Every page in the order of the dump, read here; raise InputError that names file and place."""
+        seen: list[Seen] = []
+        for part in self.parts(_END):
+            seen.append(Seen())
+            yield from read_pages(part, seen[-1])
+        self.check(seen)
+
+    def check(self, parts: Sequence[Seen]) -> None:
+        """Raise InputError unless these parts, all of them, make a whole dump."""
+        check_parts(str(self.source), self.size if self.splits else None, parts)
+        self._seen = parts
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the input once all parts are read; empty where nobody reads it as a whole."""
+        return self._beside.result() if self._beside is not None else self._digest
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of this input."""
+        digests = "".join(each.sha256 for each in self._seen)
+        parts = {"sha256_of_parts": _sha256(digests), "parts": len(self._seen), "part_bytes": self._step}
+        whole = {"sha256": self.digest} if self.digest else parts
+        index = {"index": self.index.facts()} if self.index is not None else {}
+        return {"file": self.source.name, "bytes": self.size, **whole, "wiki": self.site.wiki, **index}
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        if self._beside is not None:
+            self._beside.stop()
+        if self._raw is not None:
+            self._raw.close()
+        self._raw = self._stream = None
+
+    def _open(self) -> None:
+        self.size = self.source.size
+        self._raw = HashingFile(self.source.open())
+        raw = BufferedReader(self._raw, 1 << 18)
+        kind = packing(raw.peek(16))
+        self._stream = unpacked(raw, or_text=False)
+        self._read_head(self._stream)
+        self._packed = kind == "bz2"
+        self.splits = self.source.seeks and (not kind or (self._packed and self._has_streams()))
+
+    def _ranges(self, split_bytes: int) -> Iterator[Range]:
+        size = self.size or 0
+        self._beside = None if self.source.remote else Beside(self.source)
+        self._step = step_of(size, packed=self._packed, wanted=split_bytes)
+        cuts = self.index.cuts(self._step, size) if self.index is not None else []
+        return ranges(self.source, size, packed=self._packed, step=self._step, cuts=cuts)
+
+    def _chunks(self, split_bytes: int) -> Iterator[Chunk]:
+        stream, raw = self._stream, self._raw
+        if stream is None or raw is None:
+            return
+        with self.source.faults():
+            yield from chunks(stream, self._head, str(self.source), split_bytes, lambda: raw.size)
+            self._digest, self.size = raw.digest(), raw.size
+        self.close()
+
+    def _has_streams(self) -> bool:
+        """Whether a second stream begins so early that entering them is worth it."""
+        with self.source.open_at(0) as stream:
+            start = stream.read(1)
+            while len(start) < _PROBE and (more := stream.read(_END)):
+                looked = max(1, len(start) - 10)
+                start += more
+                if STREAM.search(start, looked):
+                    return True
+        return False
+
+    def _check_end(self) -> None:
+        """Look for the end tag, so that a download that was cut off is told before days of work."""
+        size, seen = self.size or 0, Seen()
+        end = Range(self.source, max(0, size - _END), size, size, self._packed)
+        with closing(end.pieces(seen)) as pieces:
+            for _ in kept_xml(str(end), pieces, Cutter(seen, first=False)):
+                pass
+        if seen.heads and not seen.closed:
+            raise InputError(f"{self.source}: not a whole MediaWiki export: it has no end; fetch it again")
+
+    def _read_head(self, stream: IO[bytes]) -> None:
+        """Read up to the first page or the end: root tag and site."""
+        head = stream.read(_BLOCK)
+        root = self._check_beginning(head)
+        while not (found := _FIRST.search(head, root)) and len(head) < _LARGEST_HEAD and (more := stream.read(_BLOCK)):
+            head += more
+        tag = _ROOT.match(head, root)
+        self._root, self._head = b" ".join(tag.group().split()) if tag else b"", head
         try:
-            yield
+            whole = head[: found.start()] + b"</mediawiki>" if found else head
+            self._read_site(etree.fromstring(whole, etree.XMLParser(resolve_entities=False, no_network=True)))
         except etree.XMLSyntaxError as error:
-            raise InputError(f"{self.path}:{error.lineno}: {_fault(error)}") from error
-        except DAMAGED as error:
-            raise InputError(f"{self.path}: compressed data is cut off or damaged: {error}; fetch it again") from error
-        except OSError as error:
-            what = error.strerror or str(error)
-            raise InputError(f"{self.path}: can't be read: {what}; check the path and fetch it again") from error
+            raise InputError(f"{self.source}:{error.lineno}: {fault_of(error)}") from error
 
-    def _parse(self, stream: IO[bytes]) -> Iterator[RawPage]:
-        parser = etree.XMLPullParser(
-            ("start", "end"),
-            tag=("{*}mediawiki", "{*}siteinfo", "{*}page"),
-            resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
-            no_network=True,
-            load_dtd=False,
-            huge_tree=True,
-        )
-        head = stream.read(_HEAD)
-        self._check_head(head)
-        number = 0
-        for chunk in chain([head], iter(lambda: stream.read(_CHUNK), b"")):
-            parser.feed(chunk)
-            for event, element in cast("Iterator[tuple[str, etree._Element]]", parser.read_events()):
-                name = _name(element)
-                if name == "page" and event == "end":
-                    number += 1
-                    page = self._page(element, number)
-                    _forget(element)
-                    yield page
-                elif (name == "siteinfo" and event == "end") or (name == "mediawiki" and event == "start"):
-                    self._read_site(element)
-        parser.close()
+    def _check_beginning(self, head: bytes) -> int:
+        """Where the root's tag is; refuse what doesn't begin as an export, a document type first of all."""
+        prolog = _PROLOG.match(head, len(_BOM) if head.startswith(_BOM) else 0)
+        place = prolog.end() if prolog else 0
+        root, begin = _ROOT_NAME.match(head, place), head[place : place + 20]
+        coding = _ENCODING.match(head, len(_BOM) if head.startswith(_BOM) else 0)
+        if root is None and begin[:9].upper() == b"<!DOCTYPE":
+            what = "has a document type, which no MediaWiki export has; give a pages-articles dump"
+        elif root is None:
+            what = f"not a whole MediaWiki export: it begins with {begin!r}; is it cut off, or no XML? Fetch it again"
+        elif root.group(1) != b"mediawiki":
+            what = f"not a MediaWiki export: its root is <{root.group(1).decode()}>; give a pages-articles dump"
+        elif coding and coding.group(1).lower() not in (b"utf-8", b"utf8"):
+            what = f"says that it is in {coding.group(1).decode()!r}, exports are in UTF-8; give a pages-articles dump"
+        else:
+            return place
+        raise InputError(f"{self.source}:1: {what}")
 
-    def _check_head(self, head: bytes) -> None:
-        """Refuse what doesn't begin as an export, a document type first of all."""
-        rest = _PROLOG.sub(b"", head.removeprefix(b"\xef\xbb\xbf"), count=1)
-        root = _ROOT.match(rest)
-        if root is None and rest[:9].upper() == b"<!DOCTYPE":
+    def _read_site(self, root: "etree._Element") -> None:
+        """Take the site from the root and `<siteinfo>`; the caller's language may only say more of the same."""
+        names = {each.text or "": self._key(each) for each in root.iterfind("{*}siteinfo/{*}namespaces/{*}namespace")}
+        wiki = self._wiki or root.findtext("{*}siteinfo/{*}dbname") or ""
+        told = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
+        if self._language and told and _base(self._language) != _base(told):
             raise InputError(
-                f"{self.path}:1: has a document type, which no MediaWiki export has; give a pages-articles dump"
+                f"{self.source}: is in {told!r}, the settings say language = {self._language!r}; leave the setting out "
+                "or give a pages-articles dump of that wiki"
             )
-        if root is None:
-            raise InputError(
-                f"{self.path}:1: not a whole MediaWiki export: it begins with {rest[:20]!r}; is it cut off, "
-                "or no XML at all? Fetch it again"
-            )
-        if root.group(1) != b"mediawiki":
-            raise InputError(
-                f"{self.path}:1: not a MediaWiki export: its root is <{root.group(1).decode()}>; "
-                "give a pages-articles dump"
-            )
+        self.site = make_site(wiki, self._language or told, names)
 
-    def _read_site(self, element: etree._Element) -> None:
-        """Take the site from the root, and again from `<siteinfo>` with its names."""
-        tree = element.getroottree()
-        if cast("object | None", tree.docinfo.internalDTD) is not None:
-            raise InputError(f"{self.path}:1: has a document type, which no MediaWiki export has; refused")
-        root = tree.getroot()
-        names = {each.text or "": self._key(each) for each in element.iterfind("{*}namespaces/{*}namespace")}
-        wiki = self._wiki or element.findtext("{*}dbname") or ""
-        self.site = make_site(wiki, self._language or _language(root), names)
-
-    def _key(self, namespace: etree._Element) -> int:
-        key = _number(namespace.get("key"), lowest=-2, highest=2**31 - 1)
+    def _key(self, namespace: "etree._Element") -> int:
+        key = number_in(namespace.get("key"), lowest=-2, highest=2**31 - 1)
         if key is None:
             raise InputError(
-                f"{self.path}:{namespace.sourceline}: namespace {namespace.text!r} has key {namespace.get('key')!r}, "
+                f"{self.source}:{namespace.sourceline}: namespace {namespace.text!r} has key {namespace.get('key')!r}, "
                 f"not a number; fetch the dump again"
             )
         return key
 
-    def _page(self, element: etree._Element, number: int) -> RawPage:
-        """A page with its last revision; ids that aren't there are an error, since sentence ids rest on them."""
-        revisions = element.findall("{*}revision")
-        revision = revisions[-1] if revisions else element
-        title = element.findtext("{*}title") or ""
-        page_id, revision_id = (_number(each.findtext("{*}id"), lowest=0) for each in (element, revision))
-        if page_id is None or revision_id is None or not revisions:
-            what = "page id" if page_id is None else "revision id"
-            raise InputError(f"{self.path}: page {number}, {title!r}, has no usable {what}; fetch the dump again")
-        ns = element.findtext("{*}ns")
-        namespace = _number(ns, lowest=-2, highest=2**31 - 1)
-        if ns is not None and namespace is None:
-            raise InputError(f"{self.path}: page {number}, {title!r}, has namespace {ns!r}; fetch the dump again")
-        text = revision.findtext("{*}text") or ""
-        model = revision.findtext("{*}model") or "wikitext"
-        return RawPage(page_id, revision_id, title, namespace, _redirect(element, text), model, text)
+
+def _base(language: str) -> str:
+    return language.lower().partition("-")[0]
 
 
-def _fault(error: etree.XMLSyntaxError) -> str:
-    message = (error.msg or "").partition(", line ")[0]
-    if any(
-        word in message
-        for word in ("Premature end", "Extra content", "not found", "Couldn't find end", "Document is empty")
-    ):
-        return f"not a whole MediaWiki export ({message}); is it cut off, or no XML at all? Fetch it again"
-    return f"not well-formed XML: {message}; fetch it again"
-
-
-def _language(root: etree._Element) -> str:
-    return root.get("{http://www.w3.org/XML/1998/namespace}lang") or ""
-
-
-def _name(element: etree._Element) -> str:
-    tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
-
-
-def _number(text: str | None, *, lowest: int, highest: int = _LARGEST) -> int | None:
-    """The number that `text` writes, if it is within bounds; else None."""
-    match = re.fullmatch(r"\s*(-?[0-9]{1,19})\s*", text or "")
-    number = int(match.group(1)) if match else None
-    return number if number is not None and lowest <= number <= highest else None
-
-
-def _redirect(element: etree._Element, text: str) -> str:
-    """Where a page redirects to; "" for none. Old exports say it in the text only."""
-    redirect = element.find("{*}redirect")
-    named = redirect.get("title") if redirect is not None else None
-    match = _REDIRECT.match(text) if not named else None
-    return named or (match.group(1).strip() if match else "")
-
-
-def _forget(element: etree._Element) -> None:
-    """Free a page that has been read, and what stood before it."""
-    element.clear()
-    while element.getprevious() is not None:
-        del element.getparent()[0]  # type: ignore[union-attr]
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

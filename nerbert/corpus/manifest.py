@@ -17,7 +17,7 @@ from nerbert import __version__
 from nerbert.chance import coin
 from nerbert.corpus.dump import Dump
 from nerbert.corpus.exclude import Excluded
-from nerbert.corpus.sentences import SENTENCES
+from nerbert.corpus.sentences import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
 from nerbert.corpus.wikitext import SCANNER
@@ -124,12 +124,12 @@ def write_manifest(
         "format": FORMAT,
         "made_by": f"nerbert {__version__}",
         "scanner": SCANNER,
-        "sentence_splitter": SENTENCES,
+        "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
         "word_splitter": SPLITTER,
         "licence": _LICENCE,
         "wiki": dumps[0].site.wiki,
         "language": dumps[0].site.language,
-        "inputs": [{"file": d.path.name, "bytes": d.size, "sha256": d.digest, "wiki": d.site.wiki} for d in dumps],
+        "inputs": [dump.facts() for dump in dumps],
         "knowledge": dict(knowledge),
         "excluded": list(forbidden.files),
         "settings": asdict(settings),

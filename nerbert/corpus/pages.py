@@ -1,71 +1,171 @@
-"""Pass 1: pages in, untyped sentences with their links out, and a row for every page of the dump.
+"""Pass 1: dumps in, untyped sentences with their links out, and a row for every page.
 
-All later steps read these columns only: the dump is read once. Work travels in batches of pages whose borders depend
-on the input alone, so any number of workers writes the same shards.
+All later steps read these columns only: the dump is read once. A part of a dump becomes one part of the files, written
+by the worker that read it: `pages/part-N`, `titles/part-N`, and last a mark, `done/part-N.json`. So what was finished
+before a kill stays, and workers change nothing. The price is that the sizes of the files follow the dump's text.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-
-import pyarrow as pa
+from typing import Any
 
 from nerbert.corpus.dump import Dump
+from nerbert.corpus.parse import Part, read_pages
 from nerbert.corpus.rows import PageReport, PageRows
-from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TITLES, UNTYPED, ShardWriter
+from nerbert.corpus.sentences import open_splitter
+from nerbert.corpus.settings import LATER, CorpusSettings
+from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED
 from nerbert.corpus.sites import Site
-from nerbert.records import RawPage
+from nerbert.corpus.splits import MOST_PARTS, Seen
+from nerbert.corpus.tables import writing
+from nerbert.corpus.wikitext import SCANNER
+from nerbert.errors import InputError, StaleOutput
+from nerbert.files import read_json, write_json
 from nerbert.show import Progress
+from nerbert.words import SPLITTER
 from nerbert.work import run_ordered
 
-_BATCH_PAGES, _BATCH_CHARACTERS = 200, 2_000_000
+_PLACES = 24
+"""Bits of a page's number that count within its part; the part's number stands above."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """Pages to clean, with their places in the input."""
+class _Task:
+    """One part to read and write; `digest` tells what it is made from."""
 
+    number: int
+    dump: int
+    part: Part
     site: Site
     settings: CorpusSettings
-    first: int
-    pages: list[RawPage]
+    made_from: str
+
+    def digest(self) -> str:
+        return _digest([self.made_from, self.part.number, self.part.data.key()])
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a finished part says of itself."""
+
+    dump: int
+    length: int
+    seen: Seen
+    report: PageReport
+    before: bool
+    """Whether an earlier run finished it."""
+
+
+def made_from(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]:
+    """All that pass 1's files depend on; the content of what comes through a pipe is told by each part."""
+    return {
+        "format": FORMAT,
+        "scanner": SCANNER,
+        "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
+        "word_splitter": SPLITTER,
+        "settings": {name: value for name, value in asdict(settings).items() if name not in LATER},
+        "inputs": [dump.source.identity() | {"index": dump.index and dump.index.sha256} for dump in dumps],
+    }
 
 
 def write_pages(
-    dumps: Sequence[Dump], folder: Path, settings: CorpusSettings, workers: int, progress: Progress
+    dumps: Sequence[Dump],
+    folder: Path,
+    settings: CorpusSettings,
+    workers: int,
+    progress: Progress,
+    *,
+    overwrite: bool = False,
 ) -> PageReport:
-    """Read all dumps once, and write `pages/` and `titles/` below `folder`."""
-    sentences = ShardWriter(folder / "pages", UNTYPED, settings.shard_sentences)
-    titles = ShardWriter(folder / "titles", TITLES, 10 * settings.shard_sentences)
-    report = PageReport()
-    for rows, page_rows, batch_report in run_ordered(_clean_batch, _batches(dumps, settings), workers):
-        sentences.add(rows)
-        titles.add(page_rows)
-        report.add(batch_report)
-        progress.advance(page_rows.num_rows)
-    sentences.close()
-    titles.close()
+    """Read all dumps once, and write `pages/`, `titles/` and `done/` below `folder`; what is done there stays.
+
+    Parts that were made from other input are made again with `overwrite`, else they are an error.
+    """
+    for name in ("pages", "titles", "done"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    report, seen = PageReport(), [list[Seen]() for _ in dumps]
+    skipped = 0
+    task = partial(write_part, folder=folder, overwrite=overwrite)
+    for done in run_ordered(task, _tasks(dumps, settings), workers):
+        report.add(done.report)
+        seen[done.dump].append(done.seen)
+        skipped += done.before
+        note = f"{skipped} parts were done already" if skipped else ""
+        progress.advance(done.seen.pages, note, size=done.length, before=done.before)
+    for dump, parts in zip(dumps, seen, strict=True):
+        dump.check(parts)
+    _remove_from(folder, sum(map(len, seen)))
     return report
 
 
-def _batches(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_Batch]:
-    number = 0
-    for dump in dumps:
-        pages: list[RawPage] = []
-        size = 0
-        for page in dump.pages():
-            pages.append(page)
-            size += len(page.text)
-            if len(pages) == _BATCH_PAGES or size > _BATCH_CHARACTERS:
-                yield _Batch(dump.site, settings, number, pages)
-                number, pages, size = number + len(pages), [], 0
-        yield _Batch(dump.site, settings, number, pages)
-        number += len(pages)
+def _remove_from(folder: Path, number: int) -> None:
+    """Remove parts from a number on, which a longer input left."""
+    for path in folder.glob("*/part-*"):
+        if int(path.stem.removeprefix("part-")) >= number:
+            path.unlink()
 
 
-def _clean_batch(batch: _Batch) -> tuple[pa.Table, pa.Table, PageReport]:
-    rows = PageRows(batch.site, batch.settings)
-    for number, page in enumerate(batch.pages, batch.first):
-        rows.add(page, number)
-    return *rows.take(), rows.report
+def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_Task]:
+    basis, number = _digest(made_from(dumps, settings)), 0
+    for place, dump in enumerate(dumps):
+        for part in dump.parts(settings.split_bytes):
+            if number == MOST_PARTS:
+                raise InputError(f"{part}: would be part {number}, the last has to be {MOST_PARTS - 1}; take a larger "
+                                 "--set split_bytes")  # fmt: skip
+            yield _Task(number, place, part, dump.site, settings, basis)
+            number += 1
+
+
+def write_part(task: _Task, folder: Path, *, overwrite: bool = False) -> _Done:
+    """Write one part's files and its mark, unless they are there."""
+    name, digest = f"part-{task.number:05d}", task.digest()
+    mark = folder / "done" / f"{name}.json"
+    files = [folder / kind / f"{name}.parquet" for kind in ("pages", "titles")]
+    found = _read_mark(mark, digest, files, overwrite=overwrite)
+    if found is not None:
+        seen = Seen(**found["seen"])
+        return _Done(task.dump, task.part.data.length, seen, PageReport(**found["report"]), before=True)
+    seen = Seen()
+    report = _write(task, files, seen)
+    del seen.heads[1:]
+    sizes = [path.stat().st_size for path in files]
+    counts = {"fates": report.fates, "links": report.links}
+    write_json(mark, {"digest": digest, "sizes": sizes, "seen": asdict(seen), "report": counts})
+    return _Done(task.dump, task.part.data.length, seen, report, before=False)
+
+
+def _read_mark(mark: Path, digest: str, files: Sequence[Path], *, overwrite: bool) -> dict[str, Any] | None:
+    """The mark of a finished part; None if it must be made. Raise StaleOutput if it was made from something else."""
+    if not mark.exists() or not all(path.exists() for path in files):
+        return None
+    found: dict[str, Any] = read_json(mark)
+    if found["digest"] != digest and not overwrite:
+        raise StaleOutput(f"{mark.stem} was made from other input; give the same again, or --overwrite to begin anew")
+    same = found["digest"] == digest and found["sizes"] == [path.stat().st_size for path in files]
+    return found if same else None
+
+
+def _write(task: _Task, files: Sequence[Path], seen: Seen) -> PageReport:
+    rows = PageRows(task.site, task.settings)
+    with writing(files[0], UNTYPED) as pages, writing(files[1], TITLES) as titles:
+        for place, page in enumerate(read_pages(task.part, seen)):
+            if place >> _PLACES:
+                raise InputError(f"{task.part}: more than {place} pages in a part; take a smaller --set split_bytes")
+            rows.add(page, task.number << _PLACES | place)
+            if rows.full:
+                _hand_over(rows, pages, titles)
+        _hand_over(rows, pages, titles)
+    return rows.report
+
+
+def _hand_over(rows: PageRows, *writers: Any) -> None:
+    for table, writer in zip(rows.take(), writers, strict=True):
+        writer.add(table)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,25 +1,31 @@
 """Pages → rows: the sentences of an article with their links, and one row for the page itself.
 
-Rows gather in memory until they are taken as Arrow tables, so that a worker's memory does not follow the dump's size.
+Pages gather until there are some hundred sentences, whose words and links are then found together, as columns; packs of
+rows gather until they are taken. So a worker's memory does not follow the dump's size, and no row is ever a dictionary,
+which would cost more than the scanner.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate, chain
 
+import numpy as np
 import pyarrow as pa
 
-from nerbert.corpus.sentences import sentence_spans
+from nerbert.corpus.columns import Links, Places, Words, links_on_words, words_of
+from nerbert.corpus.sentences import join_in_links, open_splitter
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TITLES, UNTYPED, spans
+from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.sites import Site
 from nerbert.corpus.wikitext import clean_page
-from nerbert.records import CleanPage, Link, RawPage, Reason, sentence_id
-from nerbert.words import split_words
+from nerbert.records import CleanPage, Infobox, RawPage, Reason, sentence_id
 
 ARTICLE = "article"
+_PACK = 500
+"""Sentences whose words are found together: few enough to stay in a processor's cache."""
 _FULL = 10_000
+_NOTHING = CleanPage()
 
 
 @dataclass(slots=True)
@@ -35,39 +41,100 @@ class PageReport:
         self.links.update(other.links)
 
 
+@dataclass(slots=True)
+class _Pack:
+    """Sentences of some pages, column by column; places are in the pages' texts laid end to end."""
+
+    texts: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    pages: list[int] = field(default_factory=list)
+    """For each sentence the page's number within the pack."""
+    link_starts: list[int] = field(default_factory=list)
+    link_ends: list[int] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+    page_rows: list[tuple[int, RawPage]] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=lambda: [0])
+    """Where each page begins, and where the next one will."""
+
+    def add(self, number: int, page: RawPage, clean: CleanPage, spans: Sequence[tuple[int, int]]) -> None:
+        """Add an article's sentences and links."""
+        offset, text = self.offsets[-1], clean.text
+        self.texts += [text[start:end] for start, end in spans]
+        self.starts += [offset + start for start, _ in spans]
+        self.pages += [len(self.page_rows)] * len(spans)
+        self.link_starts += [offset + start for start in clean.starts]
+        self.link_ends += [offset + end for end in clean.ends]
+        self.targets += clean.targets
+        self.page_rows.append((number, page))
+        self.offsets.append(offset + len(text) + 1)
+
+    def keep(self, sentences: Sequence[int]) -> None:
+        """Leave out all other sentences."""
+        self.texts = [self.texts[place] for place in sentences]
+        self.starts = [self.starts[place] for place in sentences]
+        self.pages = [self.pages[place] for place in sentences]
+
+
 class PageRows:
-    """Gathers the rows of pages, in order; `report` counts all pages that were ever added."""
+    """Gathers the rows of pages, in order; after `take`, `report` counts all pages that were ever added."""
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
-        self._sentences: list[dict[str, Any]] = []
-        self._titles: list[dict[str, Any]] = []
+        self._splitter = open_splitter(settings, site.language)
+        self._pack = _Pack()
+        self._packed: list[pa.RecordBatch] = []
+        self._sentences = 0
+        self._titles: list[tuple[int, RawPage, int, str, Sequence[Infobox]]] = []
 
     @property
     def full(self) -> bool:
         """Whether it is time to `take`."""
-        return len(self._sentences) >= _FULL or len(self._titles) >= _FULL
+        return self._sentences >= _FULL or len(self._titles) >= _FULL
 
     def add(self, page: RawPage, number: int) -> None:
         """Clean a page; `number` is its place in the input."""
         ns = page.ns if page.ns is not None else self.site.namespace(page.title)
-        fate = _fate(page, ns, self.settings)
-        clean = CleanPage("", (), (), Counter())
+        fate, clean = _fate(page, ns, self.settings), _NOTHING
         if fate is None:
-            clean = clean_page(page.title, page.text, self.site, lists=self.settings.lists)
+            settings = self.settings
+            clean = clean_page(page.title, page.text, self.site, lists=settings.lists, captions=settings.captions)
             fate = None if clean.text else Reason.EMPTY_TEXT
-        self._sentences += _sentence_rows(page, number, clean, self.site, self.report)
-        self._titles.append(_title_row(page, number, ns, fate, clean))
+        self.report.links["found"] += len(clean.starts) + clean.dropped_links.total()
+        self.report.links.update(clean.dropped_links)
+        if clean.text:
+            self._add_sentences(page, number, clean)
+        self._titles.append((number, page._replace(text=""), ns, fate or ARTICLE, clean.infoboxes))
         self.report.fates[fate or ARTICLE] += 1
+
+    def _add_sentences(self, page: RawPage, number: int, clean: CleanPage) -> None:
+        spans = join_in_links(self._splitter.spans(clean.text), clean.starts, clean.ends)
+        self._pack.add(number, page, clean, spans)
+        self._sentences += len(spans)
+        if len(self._pack.texts) >= _PACK:
+            self._close_pack()
+
+    def _close_pack(self) -> None:
+        pack, self._pack = self._pack, _Pack()
+        if not pack.texts:
+            return
+        words = words_of(pack.texts)
+        counts = np.diff(words.first)
+        if not counts.all():  # a sentence of control characters alone has no words, and is no sentence
+            keep = np.flatnonzero(counts).tolist()
+            pack.keep(keep)
+            words = words_of(pack.texts)
+        links = links_on_words(pack.starts, pack.texts, words, pack.link_starts, pack.link_ends)
+        self.report.links["kept"] += len(links.numbers)
+        self.report.links[Reason.CUTS_A_WORD] += links.cutting
+        self.report.links[Reason.EMPTY_ANCHOR] += links.outside
+        self._packed.append(_sentence_batch(pack, words, links, self.site))
 
     def take(self) -> tuple[pa.Table, pa.Table]:
         """The rows since the last call, as tables with the schemas UNTYPED and TITLES."""
-        tables = (
-            pa.Table.from_pylist(self._sentences, schema=UNTYPED),
-            pa.Table.from_pylist(self._titles, schema=TITLES),
-        )
-        self._sentences, self._titles = [], []
-        return tables
+        self._close_pack()
+        sentences, titles = pa.Table.from_batches(self._packed, UNTYPED), _title_table(self._titles)
+        self._packed, self._titles, self._sentences = [], [], 0
+        return sentences, titles
 
 
 def _fate(page: RawPage, ns: int, settings: CorpusSettings) -> Reason | None:
@@ -83,60 +150,71 @@ def _fate(page: RawPage, ns: int, settings: CorpusSettings) -> Reason | None:
     return Reason.PAGE_TOO_LONG if len(page.text) > settings.max_page_characters else None
 
 
-def _sentence_rows(
-    page: RawPage, number: int, clean: CleanPage, site: Site, report: PageReport
-) -> Iterator[dict[str, Any]]:
-    report.links["found"] += len(clean.links) + clean.dropped_links.total()
-    report.links.update(clean.dropped_links)
-    for start, end, links in _split(clean, site.language):
-        text = clean.text[start:end]
-        words = split_words(text)
-        if words:
-            kept = list(_on_words(links, words, start))
-            report.links["kept"] += len(kept)
-            report.links[Reason.CUTS_A_WORD] += len(links) - len(kept)
-            yield {
-                "id": sentence_id(site.wiki, page.page_id, page.revision, start), "wiki": site.wiki,
-                "page_id": page.page_id, "revision": page.revision, "title": page.title, "start": start,
-                "text": text, "words": spans(words), "links": kept, "page_number": number,
-            }  # fmt: skip
-        else:
-            report.links[Reason.EMPTY_ANCHOR] += len(links)
+def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.RecordBatch:
+    """Rows of `pages/`."""
+    pages = np.array(pack.pages)
+    starts = np.array(pack.starts, np.int64) - np.array(pack.offsets, np.int64)[pages]
+    begin = np.repeat(words.sentences[:-1], np.diff(words.first))
+    numbers, raw = [number for number, _ in pack.page_rows], [page for _, page in pack.page_rows]
+    ids = [sentence_id(site.wiki, raw[page].page_id, raw[page].revision, start)
+           for page, start in zip(pack.pages, starts.tolist(), strict=True)]  # fmt: skip
+    targets = pa.array([pack.targets[number] for number in links.numbers.tolist()], pa.string())
+    columns = {
+        "id": pa.array(ids, pa.string()),
+        "wiki": pa.array([site.wiki] * len(ids), pa.string()),
+        "page_id": _of_pages([page.page_id for page in raw], pages),
+        "revision": _of_pages([page.revision for page in raw], pages),
+        "title": pa.array([raw[page].title for page in pack.pages], pa.string()),
+        "start": pa.array(starts.astype(np.int32)),
+        "text": pa.array(pack.texts, pa.string()),
+        "words": _lists(words.first, words.starts - begin, words.ends - begin),
+        "links": _lists(links.first, links.starts, links.ends, targets),
+        "page_number": _of_pages(numbers, pages),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in UNTYPED.names], schema=UNTYPED)
 
 
-def _split(clean: CleanPage, language: str) -> Iterator[tuple[int, int, list[Link]]]:
-    """Sentences of a page as `(start, end, links inside)`, offsets in the page's text."""
-    place = offset = 0
-    links = clean.links
-    for block in clean.text.split("\n"):
-        stop = place
-        while stop < len(links) and links[stop].start < offset + len(block):
-            stop += 1
-        inside = [Link(link.start - offset, link.end - offset, link.target) for link in links[place:stop]]
-        for start, end in sentence_spans(block, inside, language):
-            first = place
-            while place < stop and links[place].start < offset + end:
-                place += 1
-            yield offset + start, offset + end, list(links[first:place])
-        place = stop
-        offset += len(block) + 1
+def _of_pages(values: Sequence[int], pages: Places) -> pa.Array:
+    return pa.array(np.array(values, np.int64)[pages])
 
 
-def _on_words(links: Iterable[Link], words: Sequence[tuple[int, int]], offset: int) -> Iterator[dict[str, Any]]:
-    """Links whose anchors begin and end where words do, relative to the sentence."""
-    starts, ends = {start for start, _ in words}, {end for _, end in words}
-    for link in links:
-        start, end = link.start - offset, link.end - offset
-        if start in starts and end in ends:
-            yield {"start": start, "end": end, "target": link.target}
+def _lists(first: Places, starts: Places,
+           ends: Places, targets: pa.Array | None = None) -> pa.ListArray:  # fmt: skip
+    """Lists of (start, end) or (start, end, target); list n runs from `first[n]` to `first[n + 1]`."""
+    fields = [pa.field("start", pa.int32()), pa.field("end", pa.int32())]
+    arrays = [pa.array(starts.astype(np.int32)), pa.array(ends.astype(np.int32))]
+    if targets is not None:
+        fields, arrays = [*fields, pa.field("target", pa.string())], [*arrays, targets]
+    return pa.ListArray.from_arrays(pa.array(first.astype(np.int32)), pa.StructArray.from_arrays(arrays, fields=fields))
 
 
-def _title_row(page: RawPage, number: int, ns: int, fate: Reason | None, clean: CleanPage) -> dict[str, Any]:
-    return {
-        "page_number": number, "page_id": page.page_id, "revision": page.revision, "title": page.title, "ns": ns,
-        "redirect": page.redirect, "fate": fate or ARTICLE,
-        "infoboxes": [
-            {"template": box.template, "parameters": [{"name": n, "value": v} for n, v in box.parameters]}
-            for box in clean.infoboxes
+def _title_table(rows: Sequence[tuple[int, RawPage, int, str, Sequence[Infobox]]]) -> pa.Table:
+    """Rows of `titles/`."""
+    pages, boxes = [row[1] for row in rows], list(chain.from_iterable(row[4] for row in rows))
+    parameters = list(chain.from_iterable(box.parameters for box in boxes))
+    pairs = pa.StructArray.from_arrays(
+        [
+            pa.array([name for name, _ in parameters], pa.string()),
+            pa.array([value for _, value in parameters], pa.string()),
         ],
+        names=["name", "value"],
+    )
+    structs = pa.StructArray.from_arrays(
+        [
+            pa.array([box.template for box in boxes], pa.string()),
+            pa.ListArray.from_arrays(_sums(len(box.parameters) for box in boxes), pairs),
+        ],
+        names=["template", "parameters"],
+    )
+    columns = {
+        "page_number": [row[0] for row in rows], "page_id": [page.page_id for page in pages],
+        "revision": [page.revision for page in pages], "title": [page.title for page in pages],
+        "ns": [row[2] for row in rows], "redirect": [page.redirect for page in pages], "fate": [row[3] for row in rows],
     }  # fmt: skip
+    arrays = [pa.array(column, TITLES.field(name).type) for name, column in columns.items()]
+    arrays.append(pa.ListArray.from_arrays(_sums(len(row[4]) for row in rows), structs))
+    return pa.Table.from_arrays(arrays, schema=TITLES)
+
+
+def _sums(lengths: Iterable[int]) -> pa.Array:
+    return pa.array([0, *accumulate(lengths)], pa.int32())

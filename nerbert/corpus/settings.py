@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from nerbert.config import refuse
 
+_SPLITTERS = {"rules": False, "punkt": True, "punkt-trained": True, "punkt-abbreviations": False}
+"""Sentence splitter → whether it needs `punkt_model`."""
+_SPLITTER_NAMES = "one of " + ", ".join(map(repr, _SPLITTERS))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSettings:
@@ -14,15 +18,27 @@ class CorpusSettings:
     wiki: str = ""
     """Name of the wiki in sentence ids; empty takes the dump's own. Unit: database name. Source: ours."""
     language: str = ""
-    """Language of the wiki; empty takes the dump's own. Decides link trails, sentence ends and which mappings are
-    read. Unit: code such as `en`. Source: ours."""
+    """Language of the wiki, which the dump must not contradict; empty takes the dump's own. Decides link trails,
+    sentence ends and which mappings are read. Unit: code such as `en`. Source: ours."""
+    sentence_splitter: str = "rules"
+    """How text is cut into sentences: `rules` are ours; `punkt` is the paper's, with NLTK's parameters; `punkt-trained`
+    is Punkt with parameters of `nerbert corpus punkt`; `punkt-abbreviations` is Punkt with our abbreviations only.
+    Unit: none. Source: ours; NER-BERT §2.1 takes `punkt`."""
+    punkt_model: str = ""
+    """Parameters of Punkt: for `punkt` the folder `punkt_tab` of NLTK's data or a language's folder in it, for
+    `punkt-trained` the JSON file that `nerbert corpus punkt` made. Unit: path. Source: ours."""
     lists: bool = False
     """Keep list items as paragraphs of their own. Unit: none. Source: ours; the paper doesn't say."""
+    captions: bool = False
+    """Keep the captions of pictures as paragraphs of their own, after the page's text. Unit: none. Source: ours; the
+    paper doesn't say."""
     max_page_characters: int = 5_000_000
     """Pages with more wikitext are dropped and counted. Unit: characters. Source: ours; MediaWiki's own
     limit is 2 MiB."""
-    shard_sentences: int = 50_000
-    """Size of a Parquet shard. Unit: sentences, rounded up to whole pages. Source: ours."""
+    split_bytes: int = 0
+    """How much of the input becomes one part of the files, read and written by one worker; 0 = by size: a 64th of the
+    input, for packed input 1 to 8 MiB, for plain XML 4 to 32 MiB; 16 MiB of XML where the main process must unpack.
+    Unit: bytes. Source: ours."""
     validation_share: float = 0.1
     """Share of pages in the validation split. Unit: 0–1. Source: NER-BERT §3 (90:10, of sentences; by page is ours, so
     that no page stands on both sides)."""
@@ -58,9 +74,23 @@ class CorpusSettings:
         for name in ("validation_share", "drop_at_3", "drop_at_4", "drop_above_4"):
             value = getattr(self, name)
             refuse(not 0 <= value <= 1, name, value, "between 0 and 1")
-        for name in ("max_page_characters", "shard_sentences", "exclude_ngram"):
+        for name in ("max_page_characters", "exclude_ngram"):
             refuse(getattr(self, name) < 1, name, getattr(self, name), "at least 1")
-        for name in ("min_mentions", "common_categories", "sample_size"):
+        for name in ("min_mentions", "common_categories", "sample_size", "split_bytes"):
             refuse(getattr(self, name) < 0, name, getattr(self, name), "at least 0")
+        refuse(self.sentence_splitter not in _SPLITTERS, "sentence_splitter", self.sentence_splitter, _SPLITTER_NAMES)
+        needed, given = _SPLITTERS.get(self.sentence_splitter, False), bool(self.punkt_model)
+        because = f"with sentence_splitter {self.sentence_splitter!r}"
+        refuse(needed and not given, "punkt_model", "", f"a path {because}")
+        refuse(given and not needed, "punkt_model", self.punkt_model, f"empty {because}")
         refuse(not 0 <= self.alpha <= 5, "alpha", self.alpha, "between 0 and 5")
         refuse(self.rare_category not in ("entity", "drop"), "rare_category", self.rare_category, "'entity' or 'drop'")
+
+
+LATER = frozenset(
+    {
+        "seed", "validation_share", "min_mentions", "rare_category", "keep_untyped", "common_categories", "drop_at_3",
+        "drop_at_4", "drop_above_4", "alpha", "sample_size", "exclude_ngram",
+    }
+)  # fmt: skip
+"""Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must begin anew."""

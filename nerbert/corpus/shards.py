@@ -1,7 +1,7 @@
 """The corpus's files: Parquet shards with a fixed schema, zstd, one row a sentence.
 
-`datasets`, DuckDB, pandas and polars open them as they are (docs/formats.md). The price of one writer process is that
-workers hand their rows over; in return shards are the same bytes for any number of workers.
+`datasets`, DuckDB, pandas and polars open them as they are (docs/formats.md). A shard follows a part of the dump, so
+shards are the same bytes for any number of workers; the price is that they differ in size.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,35 +51,6 @@ TARGETS = pa.schema(
     ]
 )  # fmt: skip
 """`targets.parquet`: every link target with its type, most linked first."""
-
-
-class ShardWriter:
-    """Writes rows as `FOLDER/part-00000.parquet` …, a new file whenever `rows` are full."""
-
-    def __init__(self, folder: Path, schema: pa.Schema, rows: int) -> None:
-        self.folder, self.schema, self.rows = folder, schema, rows
-        self._tables: list[pa.Table] = []
-        self._count = 0
-        self._number = 0
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def add(self, table: pa.Table) -> None:
-        """Append rows; a shard is closed after the table that fills it."""
-        self._tables.append(table)
-        self._count += table.num_rows
-        if self._count >= self.rows:
-            self._flush()
-
-    def close(self) -> None:
-        """Write what is left; a folder has one shard at least, so that readers find the schema."""
-        if self._count or not self._number:
-            self._flush()
-
-    def _flush(self) -> None:
-        table = pa.concat_tables([self.schema.empty_table(), *self._tables])
-        write_table(table, self.folder / f"part-{self._number:05d}.parquet")
-        self._tables, self._count = [], 0
-        self._number += 1
 
 
 def write_table(table: pa.Table, path: Path) -> None:

@@ -47,7 +47,7 @@ class Site:
 
     wiki: str = "enwiki"
     language: str = "en"
-    namespaces: dict[str, int] = field(default_factory=dict)
+    namespaces: dict[str, int] = field(default_factory=dict, hash=False)
 
     def namespace(self, title: str) -> int:
         """Number of the namespace that a title stands in; 0 for articles."""

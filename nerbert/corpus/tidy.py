@@ -1,114 +1,80 @@
 """Paragraphs out of scanned text: headings, lists and leftovers of tables go, white space and empty brackets shrink.
 
-Invisible characters (soft hyphens, zero-width spaces, marks of direction) go too, since they would cut words.
-
-Links move with the text, so that `text[start:end]` stays the anchor. Every paragraph is one line of the result. The
-price of dropping headings and lists is some links; `lists` keeps the items as paragraphs of their own.
+Invisible characters (soft hyphens, zero-width spaces, marks of direction) go too, since they would cut words. Every
+paragraph is one line of the result. The price of dropping headings and lists is some links; `lists` keeps the items as
+paragraphs of their own. Each edit runs over the whole page, and only where the page has what it looks for.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
-from nerbert.records import Link, Reason
+from nerbert.corpus.opaque import protect
 
-_EDITS = (
-    re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]++"),
-    re.compile(r"(?P<space>\s++)"),
-    re.compile(r" \[ ?\]|(?<=\()\[ ?\]"),
-    re.compile(r" ?\( ?(?:[;,:–] ?)*+\)"),
-    re.compile(r"(?<=\() ?(?:[;,] ?)*+| ?[;,]? ?(?=\))"),
-    re.compile(r" (?=[,;](?: |$))"),
+_BLOCK = re.compile(
+    r"<(/?(?:li|p|div|tr|td|hr|blockquote|center|h[1-6]|ul|ol|dl|dt|dd|poem))\b[^<>]*+>([ \t]*[*#:;|!=])?",
+    re.IGNORECASE,
 )
-"""What goes from a paragraph, in order; each is linear, since white space is single from the second on."""
-_LIST = ("*", "#", ";", ":")
-_TABLE = ("|", "!", "{|")
+_RULE = re.compile(r"\n-{4,}+")
+_ITEM = re.compile(r"\n[^\S\n]*+[*#:;][*#:;\s]*+(?:(?<!\n)([^\n]*+))?")
+_NO_PROSE = re.compile(r"\n[^\S\n]*+(?:(?:[*#:;|!]|\{\|)[^\n]*+|=(?:[^\n]*=)?[^\S\n]*+(?=\n|\Z))")
+_BREAK = re.compile(r"\n(?:[^\S\n]*+\n)++")
+_INVISIBLE = "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+_INVISIBLES = re.compile(f"[{_INVISIBLE}]++")
+_EMPTY_PARENTHESES = (re.compile(r" \( ?(?:[;,:–] ?)*+\)"), re.compile(r"\( ?(?:[;,:–] ?)*+\)"))
+_AFTER_PARENTHESIS = re.compile(r"\((?=[ ;,]) ?(?:[;,] ?)*+")
+_OPENED = re.compile(r"\([ ;,:–)]")
+_BEFORE_CLOSE = frozenset(" ;,")
 
 
-def tidy(raw: str, links: Sequence[Link], *, lists: bool) -> tuple[str, list[Link], Counter[Reason]]:
-    """Clean text (a paragraph a line), the links in it, and how many links were dropped, by reason."""
-    blocks: list[str] = []
-    kept: list[Link] = []
-    dropped: Counter[Reason] = Counter()
-    length = place = 0
-    for start, end in _paragraphs(raw, lists=lists):
-        inside: list[Link] = []
-        while place < len(links) and links[place].start < end:
-            link = links[place]
-            place += 1
-            if link.start >= start and link.end <= end:
-                inside.append(Link(link.start - start, link.end - start, link.target))
-            else:
-                dropped[Reason.LINK_OUTSIDE_PROSE] += 1
-        text, moved = _tidy_block(raw[start:end], inside)
-        dropped[Reason.EMPTY_ANCHOR] += len(inside) - len(moved)
-        if text:
-            kept += [Link(link.start + length, link.end + length, link.target) for link in moved]
-            blocks.append(text)
-            length += len(text) + 1
-    dropped[Reason.LINK_OUTSIDE_PROSE] += len(links) - place
-    return "\n".join(blocks), kept, +dropped
+def keep_prose(source: str, *, lists: bool) -> str:
+    """The lines that are prose, with an empty line wherever a paragraph ends."""
+    text = "\n" + source
+    if "\n----" in text:
+        text = _RULE.sub("\n\n", text)
+    if "<" in text:
+        text = _BLOCK.sub(_broken, text)
+    if lists:
+        text = _ITEM.sub(r"\n\n\1\n", text)
+    return _NO_PROSE.sub("\n", text)
 
 
-def _paragraphs(raw: str, *, lists: bool) -> Iterator[tuple[int, int]]:
-    """Spans of paragraphs: runs of plain lines, and list items if wanted."""
-    place, begin = 0, -1
-    for line in raw.split("\n"):
-        mark = line.strip()
-        is_list = mark.startswith(_LIST)
-        breaks = not mark or is_list or mark.startswith(_TABLE) or mark[0] == "=" == mark[-1] or mark.startswith("----")
-        if breaks and begin >= 0:
-            yield begin, place
-            begin = -1
-        if not breaks and begin < 0:
-            begin = place
-        if is_list and lists:
-            yield place + len(line) - len(line.lstrip().lstrip(" *#;:\t")), place + len(line)
-        place += len(line) + 1
-    if begin >= 0:
-        yield begin, place - 1
+def join_paragraphs(text: str) -> str:
+    """Each paragraph on a line of its own, single spaces, no empty brackets."""
+    if not text.isascii() and any(char in text for char in _INVISIBLE):
+        text = _INVISIBLES.sub("", text)
+    return tidy_lines("\n".join(filter(None, (" ".join(each.split()) for each in _BREAK.split(text)))))
 
 
-def _tidy_block(block: str, links: Sequence[Link]) -> tuple[str, list[Link]]:
-    for pattern in _EDITS:
-        block, links = _edit(pattern, block, links)
-    lead = len(block) - len(block.lstrip())
-    text = block.strip()
-    return text, [link for link in (_inside(text, each, lead) for each in links) if link is not None]
+def tidy_lines(text: str) -> str:
+    """Nothing of what removed templates leave in brackets and before commas; single spaces, no empty lines."""
+    edited = text
+    if "[" in edited:
+        edited = _replaced(edited, (" []", ""), (" [ ]", ""), ("([]", "("), ("([ ]", "("))
+    if any(piece[-1:] in _BEFORE_CLOSE for piece in edited.split(")")):
+        edited = _replaced(edited, (" )", ")"), (";)", ")"), (",)", ")"), (" )", ")"))
+    if _OPENED.search(edited):
+        for pattern in _EMPTY_PARENTHESES:
+            edited = pattern.sub("", edited)
+        edited = _AFTER_PARENTHESIS.sub("(", edited)
+    for mark in (" ,", " ;"):
+        if mark in edited:
+            edited = _replaced(edited, (f"{mark} ", f"{mark[1]} "), (f"{mark}\n", f"{mark[1]}\n"))
+    return text if edited == text else squeeze(edited)
 
 
-def _edit(pattern: "re.Pattern[str]", text: str, links: Sequence[Link]) -> tuple[str, list[Link]]:
-    """Replace each match of the group `space` by one space, any other by nothing; links move along."""
-    edits = [(m.start(), m.end(), " " if m.lastgroup == "space" else "") for m in pattern.finditer(text)]
-    edits = [(start, end, new) for start, end, new in edits if text[start:end] != new]
-    if not edits:
-        return text, list(links)
-    bounds = [0, *(place for start, end, _ in edits for place in (start, end)), len(text)]
-    pieces = [text[a:b] for a, b in list(pairwise(bounds))[::2]]
-    joined = "".join(piece + new for piece, new in zip(pieces, [*(new for *_, new in edits), ""], strict=True))
-    places = _moved(sorted({p for link in links for p in (link.start, link.end)}), edits)
-    return joined, [Link(places[link.start], places[link.end], link.target) for link in links]
+def _replaced(text: str, *edits: tuple[str, str]) -> str:
+    for old, new in edits:
+        text = text.replace(old, new)
+    return text
 
 
-def _moved(places: Sequence[int], edits: Sequence[tuple[int, int, str]]) -> dict[int, int]:
-    """Where each of the sorted `places` stands after the edits."""
-    moved: dict[int, int] = {}
-    shift, number = 0, 0
-    for place in places:
-        while number < len(edits) and edits[number][1] <= place:
-            start, end, new = edits[number]
-            shift += len(new) - (end - start)
-            number += 1
-        cut = place - edits[number][0] if number < len(edits) and edits[number][0] < place else 0
-        moved[place] = place + shift - cut
-    return moved
+def squeeze(text: str) -> str:
+    """Single spaces within lines, none at their edges, no empty lines; white space must be spaces and newlines."""
+    for old, new in (("  ", " "), (" \n", "\n"), ("\n ", "\n"), ("\n\n", "\n")):
+        while old in text:
+            text = text.replace(old, new)
+    return text.strip()
 
 
-def _inside(text: str, link: Link, lead: int) -> Link | None:
-    """The link with its anchor stripped of white space; None if nothing is left."""
-    start, end = max(link.start - lead, 0), min(link.end - lead, len(text))
-    anchor = text[start:end]
-    start += len(anchor) - len(anchor.lstrip())
-    end -= len(anchor) - len(anchor.rstrip())
-    return Link(start, end, link.target) if start < end else None
+def _broken(tag: "re.Match[str]") -> str:
+    """A paragraph's end, or a list item; what follows begins no line of the source, so that it is no list by itself."""
+    return ("\n* " if tag[1].lower() == "li" else "\n\n") + protect(tag[2] or "")

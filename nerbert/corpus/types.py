@@ -18,7 +18,9 @@ from nerbert.corpus.knowledge import Knowledge
 from nerbert.corpus.rows import ARTICLE
 from nerbert.corpus.shards import TARGETS, read_table, shard_paths, write_table
 from nerbert.corpus.sites import TEMPLATE
+from nerbert.corpus.tables import read_batches
 from nerbert.corpus.titles import fold_redirects, normalise_title
+from nerbert.files import link_file
 from nerbert.records import ENTITY, Infobox, Mention, Reason
 
 Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
@@ -37,39 +39,61 @@ class Titles:
 
 def read_titles(folder: Path) -> Titles:
     """Read `titles/`: of pages with the same id the newest revision wins, a tie goes to the first."""
-    newest: dict[int, tuple[int, int]] = {}
-    superseded: set[int] = set()
-    articles, redirects, template_redirects = 0, {}, {}
-    rows = list(_rows(folder, ["page_number", "page_id", "revision", "title", "ns", "redirect", "fate"]))
-    for row in rows:
-        best = newest.get(row["page_id"])
-        if best is None or row["revision"] > best[0]:
-            newest[row["page_id"]] = (row["revision"], row["page_number"])
-    for row in rows:
-        if newest[row["page_id"]][1] != row["page_number"]:
-            superseded.add(row["page_number"])
+    superseded = _find_superseded(folder)
+    articles = 0
+    redirects: dict[str, str] = {}
+    template_redirects: dict[str, str] = {}
+    for row in _rows(folder, ["page_number", "title", "ns", "redirect", "fate"]):
+        if row["page_number"] in superseded:
             articles += row["fate"] == ARTICLE
         elif row["redirect"] and row["ns"] == 0:
             redirects[normalise_title(row["title"])] = normalise_title(row["redirect"].partition("#")[0])
         elif row["redirect"] and row["ns"] == TEMPLATE:
             template_redirects[_template_name(row["title"])] = _template_name(row["redirect"])
-    return Titles(redirects, template_redirects, frozenset(superseded), articles)
+    return Titles(redirects, template_redirects, superseded, articles)
 
 
-def drop_superseded(folder: Path, titles: Titles) -> None:
-    """Take superseded pages' sentences out of `pages/`, and note their fate in `titles/`."""
-    if not titles.superseded:
-        return
-    for path in shard_paths(folder / "pages"):
-        old = _superseded(read_table(path, ["page_number"]), titles)
-        if pc.any(old).as_py():
-            write_table(read_table(path).filter(pc.invert(old)), path)
-    for path in shard_paths(folder / "titles"):
-        table = read_table(path)
-        old = _superseded(table, titles)
-        if pc.any(old).as_py():
-            fate = pc.if_else(old, str(Reason.DUPLICATE_PAGE), table["fate"])
-            write_table(table.set_column(table.column_names.index("fate"), "fate", fate), path)
+def _find_superseded(folder: Path) -> frozenset[int]:
+    """Numbers of the pages that another with the same id supersedes; only ids that come twice leave Arrow."""
+    columns = ["page_id", "revision", "page_number"]
+    table = pa.concat_tables([read_table(path, columns) for path in shard_paths(folder / "titles")])
+    counts = pc.value_counts(table["page_id"])
+    twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    best: dict[int, tuple[int, int]] = {}
+    superseded = []
+    for row in table.filter(pc.is_in(table["page_id"], twice)).to_pylist():
+        new = (row["revision"], row["page_number"])
+        old = best.setdefault(row["page_id"], new)
+        if new[0] > old[0]:
+            best[row["page_id"]] = new
+            superseded.append(old[1])
+        elif new != old:
+            superseded.append(new[1])
+    return frozenset(superseded)
+
+
+def write_newest(source: Path, folder: Path, titles: Titles) -> None:
+    """Make `pages/` and `titles/` in `folder` from pass 1's: without superseded pages' sentences, their fate noted.
+
+    Pass 1's files stay as they are, so this can be done again; what doesn't change is linked, not copied.
+    """
+    for kind, change in (("pages", _without), ("titles", _noted)):
+        (folder / kind).mkdir()
+        for path in shard_paths(source / kind):
+            old = _superseded(read_table(path, ["page_number"]), titles)
+            if pc.any(old).as_py():
+                write_table(change(read_table(path), old), folder / kind / path.name)
+            else:
+                link_file(path, folder / kind / path.name)
+
+
+def _without(table: pa.Table, old: pa.Array) -> pa.Table:
+    return table.filter(pc.invert(old))
+
+
+def _noted(table: pa.Table, old: pa.Array) -> pa.Table:
+    fate = pc.if_else(old, str(Reason.DUPLICATE_PAGE), table["fate"])
+    return table.set_column(table.column_names.index("fate"), "fate", fate)
 
 
 def _superseded(table: pa.Table, titles: Titles) -> pa.Array:
@@ -80,8 +104,8 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge) -> tuple[i
     """Write `targets.parquet`; the number of targets, and how many are typed."""
     links: Counter[str] = Counter()
     for path in shard_paths(folder / "pages"):
-        for row in read_table(path, ["links"]).to_pylist():
-            links.update(link["target"] for link in row["links"])
+        for batch in read_batches(path, ["links"]):
+            links.update(pc.struct_field(pc.list_flatten(batch["links"]), "target").to_pylist())
     ends = fold_redirects(titles.redirects)
     resolved = {target: ends.get(target, target) for target in links}
     types = knowledge.type_titles(set(resolved.values()), _infobox_pages(folder), titles.template_redirects)
@@ -130,7 +154,7 @@ def _infobox(box: Mapping[str, Any]) -> Infobox:
 
 def _rows(folder: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
     for path in shard_paths(folder / "titles"):
-        for batch in read_table(path, columns).to_batches(max_chunksize=5000):
+        for batch in read_batches(path, columns):
             yield from batch.to_pylist()
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.chance import coin
-from nerbert.corpus.build import TRAIN, VALIDATION
 from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.corpus.steps import TRAIN, VALIDATION
 from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_tokenizer, save_model, write_card
 from nerbert.encoder.fresh import fresh_model, train_tokenizer
 from nerbert.encoder.heads import renew_head, tagging_loss
@@ -21,9 +21,9 @@ from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.files import check_free, publish_folder, sha256_of
-from nerbert.labels import WordSpan, tag_names
+from nerbert.labels import WordSpan, sentence_example, tag_names
 from nerbert.metrics import collapse_types, score_spans
-from nerbert.records import ENTITY, Example, Sentence, Span
+from nerbert.records import ENTITY, Sentence
 from nerbert.show import progress
 from nerbert.training.batches import Window
 from nerbert.training.loop import TrainLog, best_precision, total_steps, train
@@ -42,7 +42,7 @@ def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = Fals
     model, tokenizer = _backbone(settings, sentences, tags)
     pieces = Pieces(tokenizer, model.config, settings.max_length)
     windows = _training_windows(pieces, sentences, tags)
-    held_out = [example_of(each) for each in _validation(settings)]
+    held_out = [sentence_example(each) for each in _validation(settings)]
     with publish_folder(output, overwrite=overwrite) as folder:
         keeper = Keeper(folder, pieces, held_out, tags, settings, _figures)
         with progress("pre-training", total_steps(len(windows), settings)) as bar:
@@ -55,12 +55,6 @@ def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = Fals
         }  # fmt: skip
         write_card(folder, "encoder", **facts)
     return log
-
-
-def example_of(sentence: Sentence) -> Example:
-    """A sentence of the corpus as an annotated example, its categories as types."""
-    spans = tuple(Span(m.start, m.end, m.category, sentence.text[m.start : m.end]) for m in sentence.mentions)
-    return Example(sentence.text, sentence.words, spans)
 
 
 def _backbone(settings: PretrainSettings, sentences: Sequence[Sentence], tags: list[str]) -> tuple[Any, Any]:
@@ -94,7 +88,7 @@ def _training_windows(pieces: Pieces, sentences: Sequence[Sentence], tags: list[
     """All windows of the train split, each as often as its sentence has copies."""
     from nerbert.labels import example_tags
 
-    examples = [example_of(each) for each in sentences]
+    examples = [sentence_example(each) for each in sentences]
     windows = pieces.windows(examples, [example_tags(each) for each in examples], tags)
     return [window for window in windows for _ in range(sentences[window.sentence].copies)]
 

@@ -62,10 +62,13 @@ def _ends_in_tag(line: str) -> bool:
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
     """Write sentences as `token<TAB>tag`, whole or not at all."""
     with publish(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        for example in examples:
-            tokens = (example.text[start:end] for start, end in example.words)
-            rows = zip(tokens, example_tags(example), strict=True)
-            stream.write("".join(f"{token}\t{tag}\n" for token, tag in rows) + "\n")
+        stream.writelines(map(conll_block, examples))
+
+
+def conll_block(example: Example) -> str:
+    """One sentence as lines of `token<TAB>tag`, and the blank line after it."""
+    tokens = (example.text[start:end] for start, end in example.words)
+    return "".join(f"{token}\t{tag}\n" for token, tag in zip(tokens, example_tags(example), strict=True)) + "\n"
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:

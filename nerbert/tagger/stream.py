@@ -4,23 +4,21 @@ Whatever lines are at hand are tagged together and printed at once, so a slow pi
 goes in batches. The price: how lines are grouped, and so speed, depends on the writer of a pipe.
 """
 
-import json
-import re
 import sys
 from collections.abc import Iterator
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from rich.console import Console
 
 from nerbert.errors import InputError, at
+from nerbert.files import json_line
 from nerbert.records import Span
 from nerbert.show import coloured, visible
 from nerbert.tagger.tagger import Tagger
 
 _BLOCK = 1 << 16
-_RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 
 
 def tag_stream(source: str, file: str, *, as_json: bool) -> None:
@@ -32,7 +30,7 @@ def tag_stream(source: str, file: str, *, as_json: bool) -> None:
     for lines in _lines(file):
         for line, spans in zip(lines, tagger.tag_many(lines), strict=True):
             if as_json:
-                print(_json_line({"text": line, "spans": [span_json(each) for each in spans]}))
+                print(json_line({"text": line, "spans": [span_json(each) for each in spans]}))
             elif line:
                 print_tagged(console, line, spans)
         sys.stdout.flush()
@@ -44,11 +42,6 @@ def span_json(span: Span) -> dict[str, str | int | float]:
         "text": span.text, "type": span.type, "start": span.start, "end": span.end,
         "confidence": round(span.confidence, 4),
     }  # fmt: skip
-
-
-def _json_line(value: Any) -> str:
-    """JSON on one line, readable, with all control characters escaped (JSON itself leaves DEL and C1 as they are)."""
-    return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def print_tagged(console: Console, line: str, spans: list[Span]) -> None:

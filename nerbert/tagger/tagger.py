@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nerbert.corpus.sentences import sentence_spans
+from nerbert.corpus.rules import RuleSplitter
 from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_tokenizer, read_card, tags_of
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.predict import WordTags, predict
@@ -76,10 +76,10 @@ class Tagger:
         """(offset, sentence) for each sentence of a text."""
         if not isinstance(text, str):
             raise InputError(f"can't tag {type(text).__name__}: give a str")
-        offset = 0
+        offset, sentences = 0, RuleSplitter(self.language)
         for line in text.splitlines(keepends=True):
             whole = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", line)
-            for start, end in sentence_spans(whole, (), self.language):
+            for start, end in sentences.spans(whole):
                 words = split_words(whole[start:end], self.splitter)
                 if words:
                     yield offset + start, Example(whole[start:end], words)

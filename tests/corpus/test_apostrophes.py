@@ -2,13 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.apostrophes import protect_apostrophes
-from nerbert.corpus.opaque import show_protected
-
-
-def shown(source: str) -> str:
-    """The text without its marks of bold and italic."""
-    return show_protected(protect_apostrophes(source).replace("'", ""))
+from nerbert.corpus.apostrophes import remove_marks
 
 
 @pytest.mark.parametrize(
@@ -30,21 +24,18 @@ def shown(source: str) -> str:
     ],
 )
 def test_marks_and_apostrophes(source: str, text: str) -> None:
-    assert shown(source) == text
+    assert remove_marks(source) == text
 
 
 @given(st.text("'a \n", max_size=60))
-def test_lengths_stay_and_only_runs_change(source: str) -> None:
-    settled = protect_apostrophes(source)
-    assert len(settled) == len(source)
-    assert show_protected(settled) == source
-    assert [line.count("'") for line in settled.split("\n") if "''" not in line] == [
-        line.count("'")
-        for line, other in zip(source.split("\n"), settled.split("\n"), strict=True)
-        if "''" not in other
-    ]
+def test_only_apostrophes_in_runs_go(source: str) -> None:
+    left = remove_marks(source)
+    assert left.replace("'", "") == source.replace("'", "")
+    for line, other in zip(source.split("\n"), left.split("\n"), strict=True):
+        assert other.count("'") <= line.count("'")
+        assert "''" in line or other == line
 
 
 @pytest.mark.parametrize("piece", ["'", "'' '", "''' ", "'' ''' ", "a'''", "'\n"])
 def test_hostile_input_is_finished(piece: str) -> None:
-    assert len(protect_apostrophes(piece * 100_000)) == len(piece) * 100_000
+    assert len(remove_marks(piece * 100_000)) <= len(piece) * 100_000

@@ -1,7 +1,12 @@
+import bz2
+import gzip
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,9 +14,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert.corpus.build import TRAIN, VALIDATION, CorpusPlan, build_corpus, judge
+from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
+from nerbert.corpus.steps import TRAIN, VALIDATION, judge
 from nerbert.errors import InputError, NerbertError, OutputExists
 from nerbert.records import ENTITY
 from nerbert.words import split_words
@@ -137,7 +143,7 @@ def test_another_seed_splits_and_draws_otherwise(sample_corpus: Path, sample: Pa
 
 
 def test_small_shards_hold_the_same_sentences(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
-    build_corpus(plan(sample, tmp_path / "out"), CorpusSettings(min_mentions=5, shard_sentences=1))
+    build_corpus(plan(sample, tmp_path / "out"), CorpusSettings(min_mentions=5, split_bytes=9_000))
     assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]
 
 
@@ -207,7 +213,7 @@ def test_cut_off_dump_leaves_nothing(sample: Path, tmp_path: Path) -> None:
     whole = (sample / "wiki.xml").read_bytes()
     (tmp_path / "dump.xml").write_bytes(whole[: len(whole) // 2])
     bad = CorpusPlan((tmp_path / "dump.xml",), (sample / "knowledge",), tmp_path / "out")
-    with pytest.raises(InputError, match=r"dump\.xml:\d+: not a whole MediaWiki export"):
+    with pytest.raises(InputError, match=r"dump\.xml: not a whole MediaWiki export"):
         build_corpus(bad, SETTINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["dump.xml"]
 
@@ -232,7 +238,7 @@ def test_an_empty_corpus_says_what_to_give(sample: Path, tmp_path: Path) -> None
 
 
 def test_judge_drops_rare_categories_if_told() -> None:
-    from nerbert.corpus.build import Rules
+    from nerbert.corpus.steps import Rules
 
     rules = Rules(CorpusSettings(rare_category="drop"), frozenset({"City"}))
     assert judge("x", ["City", "Moss"], rules)[1:] == ("filter 1", "rare_category")
@@ -318,7 +324,7 @@ def test_two_dumps_of_one_wiki_are_one_corpus(sample_corpus: Path, sample: Path,
 def test_no_dump_and_bad_knowledge_are_told_at_once(sample: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no dump given"):
         build_corpus(CorpusPlan((), (sample / "knowledge",), tmp_path / "out"), SETTINGS)
-    cut = (sample / "wiki.xml").read_text()[:20_000]
+    cut = (sample / "wiki.xml").read_text().replace("<ns>0</ns>", "<ns>zero</ns>", 1)
     (tmp_path / "cut.xml").write_text(cut)
     with pytest.raises(InputError, match="no such file or folder"):
         build_corpus(CorpusPlan((tmp_path / "cut.xml",), (tmp_path / "none",), tmp_path / "out"), SETTINGS)
@@ -327,3 +333,80 @@ def test_no_dump_and_bad_knowledge_are_told_at_once(sample: Path, tmp_path: Path
 def test_too_high_a_bound_names_the_largest_category(sample: Path, tmp_path: Path) -> None:
     with pytest.raises(NerbertError, match=r"the most frequent category, City, has \d+ mentions; take a smaller"):
         build_corpus(plan(sample, tmp_path / "out"), CorpusSettings(min_mentions=5000))
+
+
+def test_a_file_given_twice_is_refused(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.xml").symlink_to(sample / "wiki.xml")
+    twice = CorpusPlan((sample / "wiki.xml", tmp_path / "link.xml"), (sample / "knowledge",), tmp_path / "out")
+    with pytest.raises(InputError, match=r"link\.xml: given twice; give each file once"):
+        build_corpus(twice, SETTINGS)
+    with pytest.raises(InputError, match="standard input: given twice"):
+        build_corpus(CorpusPlan(("-", "-"), (sample / "knowledge",), tmp_path / "out"), SETTINGS)
+
+
+def test_another_language_than_the_dumps_is_refused(sample: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"wiki\.xml: is in 'en', the settings say language = 'de'; leave the setting"):
+        build_corpus(plan(sample, tmp_path / "out"), CorpusSettings(language="de"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_dump_is_an_empty_corpus(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "dump.xml").write_text("<mediawiki></mediawiki>\n")
+    empty = CorpusPlan((tmp_path / "dump.xml",), (sample / "knowledge",), tmp_path / "out")
+    with pytest.raises(NerbertError, match="the corpus would be empty: no sentence of the train part holds a link"):
+        build_corpus(empty, SETTINGS)
+
+
+def test_an_index_is_no_dump_and_changes_no_sentence(shared: Path, sample: Path, tmp_path: Path) -> None:
+    wiki = shared / "data/wiki"
+    dump, index = (wiki / f"dewiki-sample-pages-articles-multistream{end}.bz2" for end in (".xml", "-index.txt"))
+    types = (shared / "data/types/combined.tsv.xz",)
+    settings = CorpusSettings(split_bytes=300_000, keep_untyped=True, min_mentions=0)
+    with_index = build_corpus(CorpusPlan((index, dump), types, tmp_path / "one"), settings)
+    build_corpus(CorpusPlan((dump,), types, tmp_path / "other"), settings)
+    assert [each["index"]["file"] for each in with_index["inputs"]] == [index.name]
+    assert [s.id for s in read_sentences(tmp_path / "one")] == [s.id for s in read_sentences(tmp_path / "other")]
+    with pytest.raises(InputError, match=r"an index without its dump, dewiki-sample.*give that too"):
+        build_corpus(CorpusPlan((index, sample / "wiki.xml"), types, tmp_path / "out"), settings)
+
+
+def run_nerbert(*words: object, data: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, "-m", "nerbert", *map(str, words)], input=data, capture_output=True, check=False
+    )
+
+
+@pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress])
+def test_standard_input_on_the_command_line(
+    sample_corpus: Path, sample: Path, tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    data = pack((sample / "wiki.xml").read_bytes())
+    rest = ("--knowledge", sample / "knowledge", "-o", tmp_path / "out", "--set", "min_mentions=5", "--workers", 2)
+    done = run_nerbert("corpus", "build", "-", *rest, data=data)
+    assert done.returncode == 0, done.stderr
+    assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]
+    (given,) = read_manifest(tmp_path / "out")["inputs"]
+    assert given["file"] == "-"
+    assert given["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+def test_an_option_that_is_none_is_told(sample: Path, tmp_path: Path) -> None:
+    done = run_nerbert(
+        "corpus", "build", "--knwledge", "k", "--knowledge", sample / "knowledge", "-o", tmp_path / "out"
+    )
+    assert (done.returncode, b"--knwledge: no such option or dump" in done.stderr) == (1, True)
+
+
+def test_the_help_says_what_is_read() -> None:
+    told = run_nerbert("corpus", "build", "--help").stdout.decode()
+    for word in (".xml.bz2", ".xml.gz", ".xml.xz", "nerbert[remote]", "standard input", "-index.txt.bz2"):
+        assert word in told
+
+
+def test_addresses_are_read_on_the_command_line(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    plan_ = CorpusPlan((f"file://{sample}/wiki.xml",), (sample / "knowledge",), tmp_path / "out", workers=2)
+    manifest = build_corpus(plan_, CorpusSettings(min_mentions=5, split_bytes=20_000))
+    assert "sha256" not in manifest["inputs"][0]
+    assert manifest["inputs"][0]["parts"] > 5
+    assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]

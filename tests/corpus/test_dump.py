@@ -62,9 +62,18 @@ def test_pages_and_site(tmp_path: Path) -> None:
 def test_the_callers_wiki_and_language_win(tmp_path: Path) -> None:
     path = tmp_path / "dump.xml"
     path.write_bytes(XML)
-    dump = Dump(path, wiki="mine", language="it")
+    dump = Dump(path, wiki="mine", language="DE")
     list(dump.pages())
-    assert (dump.site.wiki, dump.site.language) == ("mine", "it")
+    assert (dump.site.wiki, dump.site.language) == ("mine", "de")
+
+
+def test_another_language_than_the_dumps_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "dump.xml"
+    path.write_bytes(XML)
+    with pytest.raises(InputError, match=r"dump\.xml: is in 'de', the settings say language = 'it'"):
+        Dump(path, language="it").look()
+    path.write_bytes(XML.replace(b' xml:lang="de"', b""))
+    assert Dump(path, language="it").look().language == "it"
 
 
 def test_site_is_known_with_the_first_page(tmp_path: Path) -> None:
@@ -73,7 +82,6 @@ def test_site_is_known_with_the_first_page(tmp_path: Path) -> None:
     dump = Dump(path)
     assert next(dump.pages()).title == "P1"
     assert dump.site.wiki == "dewiki"
-    assert dump.digest == ""
 
 
 def multistream(xml: bytes) -> bytes:
@@ -189,23 +197,32 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 def test_pages_come_before_the_fault(tmp_path: Path) -> None:
     text = "y" * 100_000
     path = tmp_path / "dump.xml"
-    path.write_bytes((HEAD + page(1, text) + page(2, text) + page(3, text)).encode())
+    path.write_bytes((HEAD + page(1, text) + page(2, text) + page(3, text + "&") + TAIL).encode())
     assert [each.page_id for each in islice(Dump(path).pages(), 2)] == [1, 2]
     with pytest.raises(InputError):
         list(Dump(path).pages())
 
 
-def test_pages_that_were_read_are_freed(tmp_path: Path) -> None:
+def test_a_cut_off_dump_is_told_before_its_pages(tmp_path: Path) -> None:
+    for name, data in (("a.xml", XML[: -len(TAIL)]), ("b.xml.bz2", multistream(XML)[:-100])):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match=f"{name}: .*(not a whole MediaWiki export|cut off)"):
+            Dump(tmp_path / name).look()
+
+
+@pytest.mark.parametrize("pack", [bytes, multistream, gzip.compress])
+def test_pages_that_were_read_are_freed(tmp_path: Path, pack: "type[bytes]") -> None:
     import tracemalloc
 
     path = tmp_path / "dump.xml.bz2"
-    path.write_bytes(bz2.compress((HEAD + "".join(page(n, "z" * 50_000) for n in range(1, 201)) + TAIL).encode()))
+    path.write_bytes(pack((HEAD + "".join(page(n, "z" * 50_000) for n in range(1, 201)) + TAIL).encode()))
+    Dump(path).look()
     tracemalloc.start()
     before = _resident()
     assert sum(len(each.text) for each in Dump(path).pages()) == 200 * 50_000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 3_000_000
+    assert peak < 6_000_000
     assert _resident() - before < 8_000_000
 
 

@@ -11,10 +11,10 @@ from nerbert.encoder.folder import load_tagging_model, load_tokenizer, tags_of
 from nerbert.encoder.keeper import Keeper
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.predict import predict
-from nerbert.encoder.pretrain import example_of, pretrain
+from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists
-from nerbert.labels import spans_from_bio, tag_names, word_spans
+from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
 from nerbert.metrics import score_spans
 
 SMALL: dict[str, Any] = {
@@ -39,7 +39,7 @@ def typed_f1(folder: Path, corpus: Path) -> float:
     """The F1 on typed entities of what was saved, on the whole validation split."""
     model = load_tagging_model(str(folder))
     pieces = Pieces(load_tokenizer(str(folder)), model.config, SMALL["max_length"])
-    examples = [example_of(each) for each in read_sentences(corpus, "validation")]
+    examples = [sentence_example(each) for each in read_sentences(corpus, "validation")]
     found = predict(model, pieces, examples, tags_of(model, ""), precision="fp32")
     typed = [[s for s in spans_from_bio(each.tags) if s[2] != "ENTITY"] for each in found]
     return score_spans([[s for s in word_spans(e) if s[2] != "ENTITY"] for e in examples], typed).f1

@@ -1,0 +1,95 @@
+"""Sentence splitters against each other: words per CPU second over the clean text of a dump, in one process.
+
+`python benchmarks/sentences.py SAMPLE.xml.bz2 [--repeats 5] [--punkt-tab FOLDER]`
+
+Every side gets whole pages of clean text, whose paragraphs are lines, and gives spans; making the text, training and
+the first use are not counted. Sides run alternately. blingfire and sentencex run where they are installed, to compare:
+they are no part of nerbert. Words are those of `str.split`.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from time import process_time
+
+from report import ratio, surroundings
+
+from nerbert.corpus.dump import Dump
+from nerbert.corpus.punkt import save_punkt
+from nerbert.corpus.punkt_training import train_punkt
+from nerbert.corpus.sentences import open_splitter
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.wikitext import clean_page
+
+Split = Callable[[str], object]
+
+
+def main() -> None:
+    """Measure all sides alternately; print a table, then one line of JSON."""
+    options = _options()
+    dump = Dump(options.sample)
+    articles = (page for page in dump.pages() if not page.redirect and not page.ns)
+    pages = [clean for page in articles if (clean := clean_page(page.title, page.text, dump.site).text)]
+    words = sum(len(page.split()) for page in pages)
+    with tempfile.TemporaryDirectory() as folder:
+        begun = process_time()
+        save_punkt(train_punkt(pages, dump.site.language), Path(folder) / "punkt.json")
+        training = process_time() - begun
+        sides = _sides(dump.site.language, Path(folder) / "punkt.json", options.punkt_tab)
+    speeds: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(options.repeats):
+        for name, split in sides.items():
+            speeds[name].append(words / _cost(split, pages) / 1e6)
+            print(f"run {number + 1}: {name}: {speeds[name][-1]:.2f} M words per CPU s", file=sys.stderr)
+    characters = sum(map(len, pages))
+    print(f"{len(pages):,} pages, {characters:,} characters, {words:,} words; Punkt trained in {training:.1f} CPU s\n")
+    print("| splitter | M words per CPU s | against punkt-abbreviations |\n|---|---|---|")
+    for name, own in speeds.items():
+        spread = f"{median(own):.2f} ({min(own):.2f}–{max(own):.2f})"
+        print(f"| {name} | {spread} | {ratio(own, speeds['punkt-abbreviations'])} |")
+    around = surroundings([options.sample], ("nerbert", "nltk", "blingfire", "sentencex"))
+    print(json.dumps({**around, "words": words, "training_seconds": training, "speeds": speeds}))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sample", type=Path)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--punkt-tab", type=Path, help="NLTK's punkt_tab folder, for the paper's Punkt")
+    return parser.parse_args()
+
+
+def _sides(language: str, trained: Path, punkt_tab: Path | None) -> dict[str, Split]:
+    settings = {
+        "rules": CorpusSettings(),
+        "punkt-abbreviations": CorpusSettings(sentence_splitter="punkt-abbreviations"),
+        "punkt-trained": CorpusSettings(sentence_splitter="punkt-trained", punkt_model=str(trained)),
+    }
+    if punkt_tab:
+        settings["punkt"] = CorpusSettings(sentence_splitter="punkt", punkt_model=str(punkt_tab))
+    sides: dict[str, Split] = {name: open_splitter(each, language).spans for name, each in settings.items()}
+    if find_spec("blingfire"):
+        from blingfire import text_to_sentences_and_offsets
+
+        sides["blingfire"] = lambda page: [text_to_sentences_and_offsets(line) for line in page.split("\n")]
+    if find_spec("sentencex"):
+        from sentencex import get_sentence_boundaries
+
+        sides["sentencex"] = lambda page: get_sentence_boundaries(language, page)
+    return sides
+
+
+def _cost(split: Split, pages: list[str]) -> float:
+    begun = process_time()
+    for page in pages:
+        split(page)
+    return process_time() - begun
+
+
+if __name__ == "__main__":
+    main()

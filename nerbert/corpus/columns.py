@@ -1,0 +1,128 @@
+"""Words and links of many sentences at once, as columns: what `words.split_words` gives sentence by sentence.
+
+Characters are looked up in a table of their classes, made from the splitter's own expression, and a word's edges are
+where the class changes; sentences with combining marks or joiners, which need more than two neighbours, go through the
+expression itself. The price is one more way to the same words, held equal by a test on any text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import regex
+
+from nerbert.words import ALONE, RUN_CHARACTER, split_words
+
+Places = npt.NDArray[np.int64]
+
+_GAP, _RUN, _SINGLE, _TRICKY = 0, 1, 2, 3
+_CODES = 0x110000
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words of sentences joined by newlines: places there, and where each sentence begins (one place more at the end).
+
+    `first[n]` is the number of the first word of sentence n; `first[-1]` that of all words.
+    """
+
+    starts: Places
+    ends: Places
+    sentences: Places
+    first: Places
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The links that stand in a sentence and begin and end where words do: their numbers, and places in the sentence.
+
+    `first[n]` is the place, among these, of the first link of sentence n. `cutting` of the others cut a word, `outside`
+    stand in no sentence.
+    """
+
+    numbers: Places
+    starts: Places
+    ends: Places
+    first: Places
+    cutting: int
+    outside: int
+
+
+def words_of(texts: Sequence[str]) -> Words:
+    """The words of sentences that hold no newline."""
+    joined = "\n".join(texts) + "\n"
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
+    sentences = np.concatenate(([0], np.cumsum(lengths)))
+    classes = _classes()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)]
+    starts, ends = _edges(classes)
+    tricky = np.flatnonzero(classes == _TRICKY)
+    if tricky.size:
+        numbers = np.unique(np.searchsorted(sentences, tricky, "right") - 1)
+        starts, ends = _resplit(texts, numbers, sentences, starts, ends)
+    return Words(starts, ends, sentences, np.searchsorted(starts, sentences))
+
+
+def links_on_words(
+    sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int]
+) -> Links:
+    """Links by sentence; all starts and ends are places in the pages' texts laid end to end, in order."""
+    begins = np.array(sentence_starts, np.int64)
+    first, last = np.array(starts, np.int64), np.array(ends, np.int64)
+    owner = np.searchsorted(begins, first, "right") - 1
+    lengths = np.diff(words.sentences) - 1
+    inside = (owner >= 0) & (last <= (begins + lengths)[owner])
+    shift = (words.sentences[:-1] - begins)[owner]
+    whole = inside & _holds(words.starts, first + shift) & _holds(words.ends, last + shift)
+    numbers, owner = np.flatnonzero(whole), owner[whole]
+    counts = np.bincount(owner, minlength=len(texts))
+    return Links(
+        numbers=numbers, starts=first[whole] - begins[owner], ends=last[whole] - begins[owner],
+        first=np.concatenate(([0], np.cumsum(counts))), cutting=int((inside & ~whole).sum()),
+        outside=int((~inside).sum()),
+    )  # fmt: skip
+
+
+def _holds(places: Places, wanted: Places) -> npt.NDArray[np.bool_]:
+    """Which of the wanted places are among the sorted ones."""
+    found = np.searchsorted(places, wanted)
+    held: npt.NDArray[np.bool_] = places[np.minimum(found, len(places) - 1)] == wanted
+    return held
+
+
+def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
+    """Where words begin and end: runs as a whole, single characters each."""
+    run = classes == _RUN
+    single = classes == _SINGLE
+    before = np.concatenate(([False], run[:-1]))
+    after = np.concatenate((run[1:], [False]))
+    return np.flatnonzero(run & ~before | single), np.flatnonzero(run & ~after | single) + 1
+
+
+def _resplit(
+    texts: Sequence[str], numbers: Places, sentences: Places, starts: Places, ends: Places
+) -> tuple[Places, Places]:
+    """Put in the words of some sentences as the expression splits them."""
+    kept = ~np.isin(np.searchsorted(sentences, starts, "right") - 1, numbers)
+    spans = [
+        (sentences[number] + start, sentences[number] + end)
+        for number in numbers
+        for start, end in split_words(texts[number])
+    ]
+    added = np.array(spans, np.int64).reshape(-1, 2)
+    starts = np.concatenate((starts[kept], added[:, 0]))
+    order = np.argsort(starts, kind="stable")
+    return starts[order], np.concatenate((ends[kept], added[:, 1]))[order]
+
+
+@cache
+def _classes() -> npt.NDArray[np.uint8]:
+    """The class of each code point."""
+    table = np.full(_CODES, _SINGLE, np.uint8)
+    every = "".join(map(chr, range(_CODES)))
+    for class_, pattern in ((_GAP, r"[\s\p{C}]++"), (_RUN, rf"{RUN_CHARACTER}++"), (_SINGLE, rf"[{ALONE}]++"),
+                            (_TRICKY, r"[\p{M}\u200c\u200d]++")):  # fmt: skip
+        for match in regex.compile(pattern, regex.VERSION1).finditer(every):
+            table[match.start() : match.end()] = class_
+    return table

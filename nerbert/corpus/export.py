@@ -1,0 +1,87 @@
+"""Corpus → CoNLL or JSON lines, for programs that read no Parquet: one sentence at a time, in the corpus's order.
+
+CoNLL holds words and BIO tags only. It has no comments that readers agree on, so attribution (wiki, page, revision) is
+in the JSON lines and in the corpus itself. A file is whole or not there; a pipe gets sentences as they come.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
+from nerbert.files import json_line, publish
+from nerbert.formats.conll import conll_block
+from nerbert.labels import sentence_example
+from nerbert.records import Sentence
+
+PIPE = "-"
+
+
+def export_corpus(
+    corpus: Path, output: Path, format_: str, split: str = "", copies: bool = False, *, overwrite: bool = False
+) -> int:
+    """Write the sentences of a corpus as `format_`, of one split or all; how many were written.
+
+    `output` is a file, or `-` for standard output. `copies` writes each sentence as often as the sampling draws it.
+    """
+    text_of = _TEXT_OF.get(format_)
+    if text_of is None:
+        raise SettingsError(f"--format {format_!r}: must be one of {', '.join(_TEXT_OF)}")
+    splits = read_manifest(corpus)["splits"]
+    if split and split not in splits:
+        raise InputError(f"{corpus}: has no split {split!r}; give --split one of {', '.join(splits)}, or none for all")
+    written = 0
+    with _opened(output, overwrite=overwrite) as stream:
+        for sentence in read_sentences(corpus, split or None):
+            times = sentence.copies if copies else 1
+            stream.write(text_of(sentence).encode() * times)
+            written += times
+    return written
+
+
+def _conll(sentence: Sentence) -> str:
+    broken = next((m.category for m in sentence.mentions if m.category.split() != [m.category]), None)
+    if broken is not None:
+        raise InputError(f"{sentence.id}: category {broken!r} holds white space, which splits CoNLL's columns; "
+                         "export as jsonl")  # fmt: skip
+    return conll_block(sentence_example(sentence))
+
+
+def _jsonl(sentence: Sentence) -> str:
+    return json_line({"id": sentence.id} | asdict(sentence)) + "\n"
+
+
+_TEXT_OF: dict[str, Callable[[Sentence], str]] = {"conll": _conll, "jsonl": _jsonl}
+
+
+@contextmanager
+def _opened(output: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    """A file that appears when all is written, or standard output."""
+    if str(output) == PIPE:
+        with _standard_output() as stream:
+            yield stream
+        return
+    if output.exists() and not output.is_file():
+        raise OutputExists(f"{output}: is no file; name one")
+    if output.exists() and not overwrite:
+        raise OutputExists(f"{output}: exists already; choose another place or pass --overwrite")
+    if not output.parent.is_dir():
+        raise InputError(f"{output.parent}: no such folder; make it first")
+    with publish(output) as partial, partial.open("wb") as stream:
+        yield stream
+
+
+@contextmanager
+def _standard_output() -> Iterator[IO[bytes]]:
+    """Standard output as bytes, flushed at the end, so that a closed pipe is noticed here and not at exit."""
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise WriteError(f"standard output: can't be written: {error.strerror}; free space") from error

@@ -1,0 +1,44 @@
+"""Parquet written and read piece by piece, so that no file's size is a limit; whole or not at all.
+
+Row groups are as large as the tables that are added (10,000 rows at most).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nerbert.errors import InputError
+from nerbert.files import publish
+
+_GROUP, _BATCH = 10_000, 2_000
+
+
+class TableWriter:
+    """Takes tables of one schema, one after the other."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+
+    def add(self, table: pa.Table) -> None:
+        """Append rows."""
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=_GROUP)
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
+    """Yield a writer whose file becomes `path` when the block ends well."""
+    with publish(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        yield TableWriter(writer)
+
+
+def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A file's rows, a few thousand at a time; raise InputError if it is damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(_BATCH, columns=list(columns) if columns else None)
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        raise InputError(f"{path}: not a readable shard ({error}); build the corpus again") from error

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.columns import Words, links_on_words, words_of
+from nerbert.words import split_words
+
+ALPHABET = "ab1_-. ,'’éß中國かナ한อ\u0301\u0308\u200c\u200d\u200b\u00ad\u0000\ufeff😀👩\u0903\U0001d400\ud800"
+LINES = st.lists(
+    st.text(ALPHABET, max_size=30) | st.text(max_size=20).map(lambda text: text.replace("\n", " ")), min_size=1
+)
+
+
+def by_sentence(words: Words) -> list[tuple[tuple[int, int], ...]]:
+    begins = words.sentences.tolist()
+    spans = list(zip(words.starts.tolist(), words.ends.tolist(), strict=True))
+    return [
+        tuple((start - begin, end - begin) for start, end in spans[first:last])
+        for begin, first, last in zip(begins, words.first.tolist(), words.first.tolist()[1:], strict=False)
+    ]
+
+
+@given(LINES)
+def test_words_are_those_of_the_splitter(texts: list[str]) -> None:
+    assert by_sentence(words_of(texts)) == [split_words(text) for text in texts]
+
+
+def test_every_character_is_of_the_class_that_the_splitter_gives_it() -> None:
+    characters = [chr(code) for code in range(0x110000) if code != 10]
+    for place in range(0, len(characters), 100_000):
+        some = [f"a{char}b" for char in characters[place : place + 100_000]]
+        assert by_sentence(words_of(some)) == [split_words(text) for text in some]
+
+
+@given(st.data())
+def test_links_are_kept_on_word_edges_and_counted_elsewhere(data: st.DataObject) -> None:
+    texts = data.draw(st.lists(st.text("ab -c", min_size=1, max_size=12), min_size=1, max_size=5))
+    gaps = data.draw(st.lists(st.integers(1, 3), min_size=len(texts), max_size=len(texts)))
+    begins, place = [], 0
+    for text, gap in zip(texts, gaps, strict=True):
+        begins.append(place + gap)
+        place += gap + len(text)
+    places = sorted(data.draw(st.sets(st.integers(0, begins[-1] + len(texts[-1]) + 2))))
+    pairs = list(zip(places[::2], places[1::2], strict=False))
+    words = words_of(texts)
+    links = links_on_words(begins, texts, words, [a for a, _ in pairs], [b for _, b in pairs])
+    kept, cutting, outside = [], 0, 0
+    for number, (start, end) in enumerate(pairs):
+        owner = next((n for n, b in enumerate(begins) if b <= start and end <= b + len(texts[n])), None)
+        if owner is None:
+            outside += 1
+            continue
+        spans = split_words(texts[owner])
+        whole = start - begins[owner] in {a for a, _ in spans} and end - begins[owner] in {b for _, b in spans}
+        cutting += not whole
+        kept += [(number, start - begins[owner], end - begins[owner], owner)] if whole else []
+    owners = np.repeat(np.arange(len(texts)), np.diff(links.first)).tolist()
+    found = zip(links.numbers.tolist(), links.starts.tolist(), links.ends.tolist(), owners, strict=True)
+    assert (list(found), links.cutting, links.outside) == (kept, cutting, outside)
+
+
+@pytest.mark.parametrize("texts", [["..."], ["\u200b", "a"], [" "]])
+def test_sentences_without_words_are_empty_rows(texts: list[str]) -> None:
+    assert by_sentence(words_of(texts)) == [split_words(text) for text in texts]
