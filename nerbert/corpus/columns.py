@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import regex
 
 from nerbert.words import ALONE, RUN_CHARACTER, split_words
@@ -114,6 +115,20 @@ def _resplit(
     starts = np.concatenate((starts[kept], added[:, 0]))
     order = np.argsort(starts, kind="stable")
     return starts[order], np.concatenate((ends[kept], added[:, 1]))[order]
+
+
+def numbers_column(values: Places | Sequence[int], kind: pa.DataType) -> pa.Array:
+    """Whole numbers as an Arrow array. `pa.array` would import pandas where it is installed, half a second a worker."""
+    array = np.ascontiguousarray(values, kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(array)])
+
+
+def strings_column(values: Sequence[str]) -> pa.Array:
+    """Strings as an Arrow array, without `pa.array` for the same reason."""
+    encoded = [value.encode() for value in values]
+    places = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, encoded), np.int32, len(encoded)), out=places[1:])
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(places), pa.py_buffer(b"".join(encoded)))
 
 
 @cache

@@ -7,7 +7,7 @@ stand in it, so that the same input gives the same manifest.
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def write_manifest(
         "inputs": [dump.facts() for dump in dumps],
         "knowledge": dict(knowledge),
         "excluded": list(forbidden.files),
-        "settings": asdict(settings),
+        "settings": settings.told(),
         "steps": funnel.steps,
         "notes": funnel.notes,
         "splits": {name: dict(counts) for name, counts in sorted(funnel.splits.items())},

@@ -67,7 +67,7 @@ def made_from(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]
         "scanner": SCANNER,
         "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
         "word_splitter": SPLITTER,
-        "settings": {name: value for name, value in asdict(settings).items() if name not in LATER},
+        "settings": {name: value for name, value in settings.told().items() if name not in LATER},
         "inputs": [dump.source.identity() | {"index": dump.index and dump.index.sha256} for dump in dumps],
     }
 

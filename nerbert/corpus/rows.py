@@ -13,7 +13,7 @@ from itertools import accumulate, chain
 import numpy as np
 import pyarrow as pa
 
-from nerbert.corpus.columns import Links, Places, Words, links_on_words, words_of
+from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.sentences import join_in_links, open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
@@ -158,15 +158,15 @@ def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.R
     numbers, raw = [number for number, _ in pack.page_rows], [page for _, page in pack.page_rows]
     ids = [sentence_id(site.wiki, raw[page].page_id, raw[page].revision, start)
            for page, start in zip(pack.pages, starts.tolist(), strict=True)]  # fmt: skip
-    targets = pa.array([pack.targets[number] for number in links.numbers.tolist()], pa.string())
+    targets = strings_column([pack.targets[number] for number in links.numbers.tolist()])
     columns = {
-        "id": pa.array(ids, pa.string()),
-        "wiki": pa.array([site.wiki] * len(ids), pa.string()),
+        "id": strings_column(ids),
+        "wiki": strings_column([site.wiki] * len(ids)),
         "page_id": _of_pages([page.page_id for page in raw], pages),
         "revision": _of_pages([page.revision for page in raw], pages),
-        "title": pa.array([raw[page].title for page in pack.pages], pa.string()),
-        "start": pa.array(starts.astype(np.int32)),
-        "text": pa.array(pack.texts, pa.string()),
+        "title": strings_column([raw[page].title for page in pack.pages]),
+        "start": numbers_column(starts, pa.int32()),
+        "text": strings_column(pack.texts),
         "words": _lists(words.first, words.starts - begin, words.ends - begin),
         "links": _lists(links.first, links.starts, links.ends, targets),
         "page_number": _of_pages(numbers, pages),
@@ -175,17 +175,19 @@ def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.R
 
 
 def _of_pages(values: Sequence[int], pages: Places) -> pa.Array:
-    return pa.array(np.array(values, np.int64)[pages])
+    return numbers_column(np.array(values, np.int64)[pages], pa.int64())
 
 
 def _lists(first: Places, starts: Places,
            ends: Places, targets: pa.Array | None = None) -> pa.ListArray:  # fmt: skip
     """Lists of (start, end) or (start, end, target); list n runs from `first[n]` to `first[n + 1]`."""
     fields = [pa.field("start", pa.int32()), pa.field("end", pa.int32())]
-    arrays = [pa.array(starts.astype(np.int32)), pa.array(ends.astype(np.int32))]
+    arrays = [numbers_column(starts, pa.int32()), numbers_column(ends, pa.int32())]
     if targets is not None:
         fields, arrays = [*fields, pa.field("target", pa.string())], [*arrays, targets]
-    return pa.ListArray.from_arrays(pa.array(first.astype(np.int32)), pa.StructArray.from_arrays(arrays, fields=fields))
+    return pa.ListArray.from_arrays(
+        numbers_column(first, pa.int32()), pa.StructArray.from_arrays(arrays, fields=fields)
+    )
 
 
 def _title_table(rows: Sequence[tuple[int, RawPage, int, str, Sequence[Infobox]]]) -> pa.Table:
@@ -193,28 +195,25 @@ def _title_table(rows: Sequence[tuple[int, RawPage, int, str, Sequence[Infobox]]
     pages, boxes = [row[1] for row in rows], list(chain.from_iterable(row[4] for row in rows))
     parameters = list(chain.from_iterable(box.parameters for box in boxes))
     pairs = pa.StructArray.from_arrays(
-        [
-            pa.array([name for name, _ in parameters], pa.string()),
-            pa.array([value for _, value in parameters], pa.string()),
-        ],
+        [strings_column([name for name, _ in parameters]), strings_column([value for _, value in parameters])],
         names=["name", "value"],
     )
+    inside = pa.ListArray.from_arrays(_sums(len(box.parameters) for box in boxes), pairs)
     structs = pa.StructArray.from_arrays(
-        [
-            pa.array([box.template for box in boxes], pa.string()),
-            pa.ListArray.from_arrays(_sums(len(box.parameters) for box in boxes), pairs),
-        ],
-        names=["template", "parameters"],
+        [strings_column([box.template for box in boxes]), inside], names=["template", "parameters"]
     )
     columns = {
         "page_number": [row[0] for row in rows], "page_id": [page.page_id for page in pages],
-        "revision": [page.revision for page in pages], "title": [page.title for page in pages],
-        "ns": [row[2] for row in rows], "redirect": [page.redirect for page in pages], "fate": [row[3] for row in rows],
+        "revision": [page.revision for page in pages], "ns": [row[2] for row in rows],
     }  # fmt: skip
-    arrays = [pa.array(column, TITLES.field(name).type) for name, column in columns.items()]
-    arrays.append(pa.ListArray.from_arrays(_sums(len(row[4]) for row in rows), structs))
-    return pa.Table.from_arrays(arrays, schema=TITLES)
+    arrays = {name: numbers_column(column, TITLES.field(name).type) for name, column in columns.items()} | {
+        "title": strings_column([page.title for page in pages]),
+        "redirect": strings_column([page.redirect for page in pages]),
+        "fate": strings_column([row[3] for row in rows]),
+        "infoboxes": pa.ListArray.from_arrays(_sums(len(row[4]) for row in rows), structs),
+    }
+    return pa.Table.from_arrays([arrays[name] for name in TITLES.names], schema=TITLES)
 
 
 def _sums(lengths: Iterable[int]) -> pa.Array:
-    return pa.array([0, *accumulate(lengths)], pa.int32())
+    return numbers_column([0, *accumulate(lengths)], pa.int32())

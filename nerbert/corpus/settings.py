@@ -1,6 +1,8 @@
 """The settings of `nerbert corpus build`."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from nerbert.config import refuse
 
@@ -85,6 +87,10 @@ class CorpusSettings:
         refuse(given and not needed, "punkt_model", self.punkt_model, f"empty {because}")
         refuse(not 0 <= self.alpha <= 5, "alpha", self.alpha, "between 0 and 5")
         refuse(self.rare_category not in ("entity", "drop"), "rare_category", self.rare_category, "'entity' or 'drop'")
+
+    def told(self) -> dict[str, Any]:
+        """The settings as the manifest tells them: of a path its last part, since a corpus names no folders."""
+        return asdict(self) | {"punkt_model": Path(self.punkt_model).name}
 
 
 LATER = frozenset(

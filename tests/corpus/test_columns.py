@@ -1,9 +1,10 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.columns import Words, links_on_words, words_of
+from nerbert.corpus.columns import Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.words import split_words
 
 ALPHABET = "ab1_-. ,'’éß中國かナ한อ\u0301\u0308\u200c\u200d\u200b\u00ad\u0000\ufeff😀👩\u0903\U0001d400\ud800"
@@ -63,3 +64,17 @@ def test_links_are_kept_on_word_edges_and_counted_elsewhere(data: st.DataObject)
 @pytest.mark.parametrize("texts", [["..."], ["\u200b", "a"], [" "]])
 def test_sentences_without_words_are_empty_rows(texts: list[str]) -> None:
     assert by_sentence(words_of(texts)) == [split_words(text) for text in texts]
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"))))
+def test_strings_are_those_of_arrow(values: list[str]) -> None:
+    column = strings_column(values)
+    column.validate(full=True)
+    assert column.equals(pa.array(values, pa.string()))
+
+
+@given(st.lists(st.integers(-(2**31), 2**31 - 1)))
+def test_numbers_are_those_of_arrow(values: list[int]) -> None:
+    for kind in (pa.int32(), pa.int64()):
+        assert numbers_column(values, kind).equals(pa.array(values, kind))
+        assert numbers_column(np.array(values, np.int64), kind).equals(pa.array(values, kind))
