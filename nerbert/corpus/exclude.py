@@ -9,11 +9,13 @@ from itertools import islice
 from pathlib import Path
 
 from nerbert.corpus.filters import ngrams
+from nerbert.corpus.sources import find_files
 from nerbert.errors import InputError
 from nerbert.files import sha256_of
 from nerbert.formats.conll import looks_like_conll, read_conll
 
 _FIRST_LINES = 200
+_TEXTS = frozenset({".conll", ".txt", ".bio", ".iob2"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,13 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
 
 
 def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Each file with its name from the last part of the path that was given on."""
+    """Each file with its name from the last part of the path that was given on; in folders, texts and CoNLL only."""
     for path in paths:
-        if path.is_dir():
-            below = (each for each in sorted(path.rglob("*")) if each.suffix in (".conll", ".txt", ".bio", ".iob2"))
-            yield from ((each, f"{path.resolve().name}/{each.relative_to(path).as_posix()}") for each in below)
-        elif path.is_file():
-            yield path, path.name
-        else:
-            raise InputError(f"{path}: no such file to exclude")
+        for found in find_files(path):
+            if found.direct:
+                yield found.path, found.name
+            elif found.path.suffix in _TEXTS:
+                yield found.path, f"{path.resolve().name}/{found.name}"
 
 
 def _texts(path: Path) -> Iterator[str]:

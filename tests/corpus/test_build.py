@@ -226,7 +226,7 @@ def test_missing_inputs_and_taken_output(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "taken" / "x").write_text("")
     with pytest.raises(OutputExists, match="exists already"):
         build_corpus(plan(sample, tmp_path / "taken"), SETTINGS)
-    with pytest.raises(InputError, match="no such file to exclude"):
+    with pytest.raises(InputError, match="no such file or folder"):
         build_corpus(plan(sample, tmp_path / "out", exclude=(tmp_path / "none.conll",)), SETTINGS)
 
 

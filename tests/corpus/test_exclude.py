@@ -38,5 +38,5 @@ def test_a_file_that_excludes_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="can't be read as text in UTF-8"):
         read_excluded([tmp_path / "b.txt"], 8)
-    with pytest.raises(InputError, match="no such file to exclude"):
+    with pytest.raises(InputError, match="no such file or folder"):
         read_excluded([tmp_path / "none"], 8)
