@@ -48,7 +48,7 @@ class Flow:
         """Items, items a second, megabytes of input a second, and the time left, after so many seconds."""
         seconds = max(seconds, 1e-6)
         items, size = (self.items - self.items_before) / seconds, (self.size - self.size_before) / seconds
-        told = f"{self.items:,} {what}, {items:,.0f} {what}/s, {size / 1e6:.1f} MB/s of input"
+        told = f"{self.items:,} {what}, {items:,.0f}/s, {size / 1e6:.1f} MB/s"
         if self.total is None or not size:
             return f"{told}, time left unknown"
         left = round(max(0, self.total - self.size) / size)
@@ -81,18 +81,18 @@ def progress(what: str, total: int | None = None) -> Iterator[Progress]:
 def throughput(what: str, size: int | None) -> Iterator[Progress]:
     """A progress bar over `size` bytes of input, with speed and time left; silent where there is no terminal."""
     flow = Flow(size)
-    with _bar(what, size, _FlowColumn(what, flow), TimeElapsedColumn()) as bar:
+    with _bar("", size, _FlowColumn(what, flow), width=20) as bar:
         yield Progress(bar, flow)
 
 
 @contextmanager
-def _bar(what: str, total: int | None, *columns: ProgressColumn) -> Iterator[RichProgress | None]:
+def _bar(what: str, total: int | None, *columns: ProgressColumn, width: int = 40) -> Iterator[RichProgress | None]:
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
         return
     name, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
-    with RichProgress(name, BarColumn(), *columns, note, console=console, transient=True) as bar:
+    with RichProgress(name, BarColumn(width), *columns, note, console=console, transient=True) as bar:
         bar.add_task(what, total=total, note="")
         yield bar
 
