@@ -69,6 +69,9 @@ def links_on_words(
     sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int]
 ) -> Links:
     """Links by sentence; all starts and ends are places in the pages' texts laid end to end, in order."""
+    if not texts:
+        none = np.zeros(0, np.int64)
+        return Links(none, none, none, np.zeros(1, np.int64), 0, len(starts))
     begins = np.array(sentence_starts, np.int64)
     first, last = np.array(starts, np.int64), np.array(ends, np.int64)
     owner = np.searchsorted(begins, first, "right") - 1
@@ -87,6 +90,8 @@ def links_on_words(
 
 def _holds(places: Places, wanted: Places) -> npt.NDArray[np.bool_]:
     """Which of the wanted places are among the sorted ones."""
+    if not len(places):
+        return np.zeros(len(wanted), np.bool_)
     found = np.searchsorted(places, wanted)
     held: npt.NDArray[np.bool_] = places[np.minimum(found, len(places) - 1)] == wanted
     return held
@@ -125,7 +130,7 @@ def numbers_column(values: Places | Sequence[int], kind: pa.DataType) -> pa.Arra
 
 def strings_column(values: Sequence[str]) -> pa.Array:
     """Strings as an Arrow array, without `pa.array` for the same reason."""
-    encoded = [value.encode() for value in values]
+    encoded = [value.encode("utf-8", "replace") for value in values]
     places = np.zeros(len(encoded) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, encoded), np.int32, len(encoded)), out=places[1:])
     return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(places), pa.py_buffer(b"".join(encoded)))

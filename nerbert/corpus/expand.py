@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from nerbert.corpus.nested import TEMPLATE, arguments, remove_deep_templates
-from nerbert.corpus.opaque import DYNAMIC, as_prose, show_protected
+from nerbert.corpus.opaque import DYNAMIC, as_prose, is_protected, show_protected
 from nerbert.corpus.templates import is_text_template, template_text
 from nerbert.corpus.titles import normalise_title
 from nerbert.records import Infobox
@@ -37,7 +37,7 @@ def expand_templates(source: str, title: str, language: str) -> tuple[str, list[
         known = _known_text(name, inside, title, language)
         if known is None:
             if name and len(name) < _MAX_NAME and name[0] not in "#{:" and _begins_line(text, start):
-                boxes.append(_infobox(name, arguments(inside)[1:], str if inside.isascii() else show_protected))
+                boxes.append(_infobox(name, arguments(inside)[1:], show_protected if is_protected(inside) else str))
             known = ""
         return known if not known and not _in_target(text, start) else _placed(known, text, start)
 
@@ -48,7 +48,7 @@ def expand_templates(source: str, title: str, language: str) -> tuple[str, list[
 
 def _known_text(name: str, inside: str, title: str, language: str, depth: int = 0) -> str | None:
     """What a template of the table puts into the sentence; None for others."""
-    key = _text_key(name, language)
+    key = _text_key(name, language) if len(name) < _MAX_NAME else None
     if key is None:
         return None
     if key in _TITLES:
@@ -80,7 +80,7 @@ def _begins_line(text: str, start: int) -> bool:
 
 def _in_target(text: str, start: int) -> bool:
     """Whether a template stands in the target of a link."""
-    opening = text.rfind("[[", max(start - 100, 0), start)
+    opening = text.rfind("[[", max(start - 300, 0), start)
     return opening >= 0 and _NO_TARGET.search(text, opening, start) is None
 
 

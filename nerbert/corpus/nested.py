@@ -35,20 +35,21 @@ def arguments(inside: str) -> list[str]:
 
 def remove_deep_templates(source: str) -> str:
     """Without templates that are nested too deeply for TEMPLATE."""
-    return _without(source, _BRACES, "") if "{{" in source and "}}" in source else source
+    return _without(source, _BRACES, "")[0] if "{{" in source and "}}" in source else source
 
 
-def remove_tables(source: str) -> str:
-    """Without tables, nested ones too; a table that isn't closed stays, for its lines to be dropped one by one."""
-    return _without("\n" + source, _TABLE, "\n") if "{|" in source else source
+def remove_tables(source: str) -> tuple[str, list[str]]:
+    """Without tables, nested ones too, and these. One that isn't closed stays: its lines are dropped one by one."""
+    return _without("\n" + source, _TABLE, "\n") if "{|" in source else (source, [])
 
 
-def _without(source: str, brackets: "re.Pattern[str]", instead: str) -> str:
-    pieces, place = [], 0
+def _without(source: str, brackets: "re.Pattern[str]", instead: str) -> tuple[str, list[str]]:
+    pieces, cut, place = [], [], 0
     for start, end in _outermost(source, brackets):
         pieces += [source[place:start], instead]
+        cut.append(source[start:end])
         place = end
-    return "".join([*pieces, source[place:]])
+    return "".join([*pieces, source[place:]]), cut
 
 
 def _outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[int, int]]:

@@ -18,13 +18,14 @@ from nerbert.corpus.sentences import join_in_links, open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.sites import Site
-from nerbert.corpus.wikitext import clean_page
+from nerbert.corpus.wikitext import scan_page
 from nerbert.records import CleanPage, Infobox, RawPage, Reason, sentence_id
 
 ARTICLE = "article"
 _PACK = 500
 """Sentences whose words are found together: few enough to stay in a processor's cache."""
-_FULL = 10_000
+_FULL, _HEAVY = 10_000, 1 << 24
+"""When rows are to be taken: at so many sentences or pages, or characters of wikitext."""
 _NOTHING = CleanPage()
 
 
@@ -65,7 +66,7 @@ class _Pack:
         self.link_starts += [offset + start for start in clean.starts]
         self.link_ends += [offset + end for end in clean.ends]
         self.targets += clean.targets
-        self.page_rows.append((number, page))
+        self.page_rows.append((number, page._replace(text="")))
         self.offsets.append(offset + len(text) + 1)
 
     def keep(self, sentences: Sequence[int]) -> None:
@@ -83,21 +84,22 @@ class PageRows:
         self._splitter = open_splitter(settings, site.language)
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []
-        self._sentences = 0
+        self._sentences = self._weight = 0
         self._titles: list[tuple[int, RawPage, int, str, Sequence[Infobox]]] = []
 
     @property
     def full(self) -> bool:
         """Whether it is time to `take`."""
-        return self._sentences >= _FULL or len(self._titles) >= _FULL
+        return self._sentences >= _FULL or len(self._titles) >= _FULL or self._weight >= _HEAVY
 
     def add(self, page: RawPage, number: int) -> None:
         """Clean a page; `number` is its place in the input."""
         ns = page.ns if page.ns is not None else self.site.namespace(page.title)
+        self._weight += len(page.text)
         fate, clean = _fate(page, ns, self.settings), _NOTHING
         if fate is None:
             settings = self.settings
-            clean = clean_page(page.title, page.text, self.site, lists=settings.lists, captions=settings.captions)
+            clean = scan_page(page.title, page.text, self.site, lists=settings.lists, captions=settings.captions)
             fate = None if clean.text else Reason.EMPTY_TEXT
         self.report.links["found"] += len(clean.starts) + clean.dropped_links.total()
         self.report.links.update(clean.dropped_links)
@@ -133,7 +135,7 @@ class PageRows:
         """The rows since the last call, as tables with the schemas UNTYPED and TITLES."""
         self._close_pack()
         sentences, titles = pa.Table.from_batches(self._packed, UNTYPED), _title_table(self._titles)
-        self._packed, self._titles, self._sentences = [], [], 0
+        self._packed, self._titles, self._sentences, self._weight = [], [], 0, 0
         return sentences, titles
 
 
@@ -152,7 +154,7 @@ def _fate(page: RawPage, ns: int, settings: CorpusSettings) -> Reason | None:
 
 def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.RecordBatch:
     """Rows of `pages/`."""
-    pages = np.array(pack.pages)
+    pages = np.array(pack.pages, np.int64)
     starts = np.array(pack.starts, np.int64) - np.array(pack.offsets, np.int64)[pages]
     begin = np.repeat(words.sentences[:-1], np.diff(words.first))
     numbers, raw = [number for number, _ in pack.page_rows], [page for _, page in pack.page_rows]

@@ -22,7 +22,23 @@ _TRAILS = {
     "de": "[äöüßa-z]+",
     "it": "[a-zàéèíîìóòúù]+",
     "fr": "[a-zàâçéèêîôûäëïöüùÇÉÂÊÎÔÛÄËÏÖÜÀÈÙ]+",
+    "ca": "(?:[a-zàèéíòóúç·ïü]|'(?!'))+",
+    "cs": "[a-záčďéěíňóřšťúůýž]+",
+    "da": "[a-zæøå]+",
+    "es": "[a-záéíóúñ]+",
+    "fi": "[a-zäö]+",
+    "hu": "[a-záéíóúöüőű]+",
+    "nl": "[a-zäöüïëéèà]+",
+    "no": "[a-zæøå]+",
+    "nb": "[a-zæøå]+",
+    "pl": "[a-zęóąśłżźćńĘÓĄŚŁŻŹĆŃ]+",
+    "pt": "[a-záâãàéêçíòóôõúü]+",
+    "ru": "[a-zа-яё]+",
+    "sv": "[a-zåäöéÅÄÖÉ]+",
+    "tr": "[a-zÇĞçğİıÖöŞşÜüÂâÎîÛû]+",
+    "uk": "[a-zа-яґєії]+",
 }
+"""MediaWiki's link trails by language; any other has `[a-z]+`, as there."""
 _SISTERS = """b c commons d m meta metawikipedia mw n q s v w wikibooks wikidata wikinews wikipedia wikiquote wikisource
     wikispecies wikiversity wikivoyage wikt wiktionary voy foundation doi imdbname imdbtitle species""".split()
 _LANGUAGES = frozenset(

@@ -55,6 +55,7 @@ _TABLE: dict[str, p.Rule] = {
     "birth date|birth date and age|death date|death date and age|start date|end date|start date and age|bda|dda":
         f.full_date,
     "sic": p.sic,
+    "quote|blockquote|block quote|quotation|cquote|citazione": p.around("\n\n", "\n\n", "1", "text", "quote"),
     # links
     "w": p.linked("2"),
     "ill|interlanguage link|interlanguage link multi|link-interwiki|illm": p.linked("lt", "en_text"),

@@ -10,16 +10,17 @@ import re
 from nerbert.corpus.opaque import protect
 
 _BLOCK = re.compile(
-    r"<(/?(?:li|p|div|tr|td|hr|blockquote|center|h[1-6]|ul|ol|dl|dt|dd|poem))\b[^<>]*+>([ \t]*[*#:;|!=])?",
+    r"<(/?(?:li|p|div|tr|td|hr|blockquote|center|h[1-6]|ul|ol|dl|dt|dd|poem))(?=[\s/>])[^<>]*+>([ \t]*[*#:;|!=])?",
     re.IGNORECASE,
 )
 _RULE = re.compile(r"\n-{4,}+")
 _ITEM = re.compile(r"\n[^\S\n]*+[*#:;][*#:;\s]*+(?:(?<!\n)([^\n]*+))?")
-_NO_PROSE = re.compile(r"\n[^\S\n]*+(?:(?:[*#:;|!]|\{\|)[^\n]*+|=(?:[^\n]*=)?[^\S\n]*+(?=\n|\Z))")
+_NO_PROSE = re.compile(r"\n[^\S\n]*+(?:(?:[*#:;|]|!(?!\w)|\{\|)[^\n]*+|=(?:[^\n]*=)?[^\S\n]*+(?=\n|\Z))")
 _BREAK = re.compile(r"\n(?:[^\S\n]*+\n)++")
+_ODD_SPACE = re.compile(r"[\n\t\r\v\f\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 _INVISIBLE = "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 _INVISIBLES = re.compile(f"[{_INVISIBLE}]++")
-_EMPTY_PARENTHESES = (re.compile(r" \( ?(?:[;,:–] ?)*+\)"), re.compile(r"\( ?(?:[;,:–] ?)*+\)"))
+_EMPTY_PARENTHESES = (re.compile(r" \( ?(?:[;,:–] ?)*+\)"), re.compile(r"\((?<!\w\() ?(?:[;,:–] ?)*+\)"))
 _AFTER_PARENTHESIS = re.compile(r"\((?=[ ;,]) ?(?:[;,] ?)*+")
 _OPENED = re.compile(r"\([ ;,:–)]")
 _BEFORE_CLOSE = frozenset(" ;,")
@@ -41,7 +42,11 @@ def join_paragraphs(text: str) -> str:
     """Each paragraph on a line of its own, single spaces, no empty brackets."""
     if not text.isascii() and any(char in text for char in _INVISIBLE):
         text = _INVISIBLES.sub("", text)
-    return tidy_lines("\n".join(filter(None, (" ".join(each.split()) for each in _BREAK.split(text)))))
+    paragraphs: list[str] = []
+    for each in _BREAK.split(text):
+        odd = "  " in each or _ODD_SPACE.search(each) or each[:1] == " " or each[-1:] == " "
+        paragraphs.append(" ".join(each.split()) if odd else each)
+    return tidy_lines("\n".join(filter(None, paragraphs)))
 
 
 def tidy_lines(text: str) -> str:
@@ -55,9 +60,8 @@ def tidy_lines(text: str) -> str:
         for pattern in _EMPTY_PARENTHESES:
             edited = pattern.sub("", edited)
         edited = _AFTER_PARENTHESIS.sub("(", edited)
-    for mark in (" ,", " ;"):
-        if mark in edited:
-            edited = _replaced(edited, (f"{mark} ", f"{mark[1]} "), (f"{mark}\n", f"{mark[1]}\n"))
+    if " ," in edited:
+        edited = _replaced(edited, (" , ", ", "), (" ,\n", ",\n"))
     return text if edited == text else squeeze(edited)
 
 

@@ -60,7 +60,7 @@ def measure(numbered: Sequence[str], named: dict[str, str], *, short: bool) -> s
     adjective = named.get("adj", "") in ("on", "mid", "1")
     one = adjective or named.get("sing") == "on" or (_is_one(numbered) and amount == _number(numbered[0]))
     british = _joined(amount, code, short=short, one=one, hyphen=adjective)
-    if len(rest) > 2 and rest[2] in ("in", "oz", "lb") and _PLAIN.fullmatch(rest[1]):
+    if len(rest) > 2 and rest[2] in ("in", "inch", "inches", "oz", "lb", "lbs") and _PLAIN.fullmatch(rest[1]):
         british += " " + _joined(_number(rest[1]), rest[2], short=short, one=one or rest[1] == "1", hyphen=adjective)
     suffix = rest[-1] if named.get("adj") == "mid" and len(rest) > 1 and rest[-1][:1] in ("-", "–") else ""
     american = named.get("sp") == "us" and not short

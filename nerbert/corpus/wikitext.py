@@ -11,9 +11,9 @@ from itertools import accumulate
 
 from nerbert.corpus.apostrophes import remove_marks
 from nerbert.corpus.expand import expand_templates
-from nerbert.corpus.links import ENTITY, Found, character, do_pipe_tricks, link_reader
+from nerbert.corpus.links import ENTITY, Found, character, count_links, do_pipe_tricks, link_reader
 from nerbert.corpus.nested import remove_tables
-from nerbert.corpus.opaque import CLOSE, DYNAMIC, NUMBERED, OPEN, remove_opaque, show_protected
+from nerbert.corpus.opaque import CLOSE, DYNAMIC, NUMBERED, OPEN, remove_opaque, show_protected, without_ours
 from nerbert.corpus.sites import Site
 from nerbert.corpus.tidy import join_paragraphs, keep_prose, squeeze, tidy_lines
 from nerbert.corpus.titles import normalise_title
@@ -34,22 +34,37 @@ _TAGS = """abbr b bdi bdo big blockquote br caption center cite code col colgrou
     includeonly math chem ce gallery timeline pre source syntaxhighlight score hiero imagemap templatestyles
     graph mapframe maplink inputbox categorytree section indicator translate tvar languages""".split()
 """What MediaWiki takes for a tag; anything else between angle brackets is text."""
-_LINE_BREAK = re.compile(r"<br\b[^<>]*+>", re.IGNORECASE)
-_TAG = re.compile(rf"</?(?:{'|'.join(_TAGS)})\b[^<>]*+>", re.IGNORECASE)
-_MAGIC_WORD = re.compile(r"__[A-Z]+(?:_[A-Z]+)*__")
-_LINK = re.compile(f"{OPEN}(\\d++){NUMBERED}([^{OPEN}-{CLOSE}\n]*+){CLOSE}")
+_LINE_BREAK = re.compile(r"<br(?=[\s/>])[^<>]*+>", re.IGNORECASE)
+_TAG = re.compile(rf"</?(?:{'|'.join(_TAGS)})(?=[\s/>])[^<>]*+>", re.IGNORECASE)
+_MAGIC_WORD = re.compile(
+    "__(?:(?:KEIN_|PAS_DE_|NO)?(?:INHALTSVERZEICHNIS|TOC|INDEX|GALLERY|EDITSECTION|NEWSECTIONLINK|TITLECONVERT|"
+    "CONTENTCONVERT|CC|TC)|FORCETOC|NEWSECTIONLINK|HIDDENCAT|EXPECTUNUSEDCATEGORY|EXPECTUNUSEDTEMPLATE|STATICREDIRECT|"
+    "DISAMBIG|START|END|KEIN_INHALT|INHALTSVERZEICHNIS_ERZWINGEN|ABSCHNITTE_NICHT_BEARBEITEN|NEUER_ABSCHNITTSLINK|"
+    "WARTUNGSKATEGORIE|BEGRIFFSKLÄRUNG|INDEXIEREN|NICHT_INDEXIEREN|KEINE_GALERIE|NOINDICE|FORZAINDICE|INDICE|"
+    "NOMODIFICASEZIONE|INDICIZZA|NONINDICIZZARE|AUCUNSOMMAIRE|SOMMAIRE|FORCERSOMMAIRE|SECTIONNONEDITABLE|AUCUNINDEX|"
+    "DISAMBIGUATION)__"
+)
 _MARKS = OPEN + NUMBERED + CLOSE + DYNAMIC
+_LINK = re.compile(f"{OPEN}(\\d++){NUMBERED}([^{_MARKS}\n]*+){CLOSE}")
 _LINK_OR_MARK = re.compile(f"{_LINK.pattern}|{OPEN}\\d*+{NUMBERED}?|[{_MARKS}]")
 
 
 def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
-    """Scan one page; `lists` keeps list items, `captions` those of pictures, as paragraphs of their own."""
+    """Scan one page; `lists` keeps list items, `captions` those of pictures, as paragraphs of their own.
+
+    Control characters that the scanner uses itself are dropped first; `scan_page` is for text from XML, which has none.
+    """
+    return scan_page(without_ours(title), without_ours(wikitext), site, lists=lists, captions=captions)
+
+
+def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
+    """`clean_page` for text without control characters."""
     own, reader = normalise_title(title), link_reader(site)
-    text, boxes = expand_templates(remove_opaque(do_pipe_tricks(wikitext)), title, site.language)
-    text, shown = reader.take_files(remove_tables(text))
-    if captions:
-        text = "\n\n".join([text, *shown])
-    text, found = reader.mark(text, own)
+    text, boxes = expand_templates(do_pipe_tricks(remove_opaque(wikitext)), title, site.language)
+    text, tables = remove_tables(text)
+    text, shown, lost = reader.take_files(text, captions=captions)
+    text, found = reader.mark("\n\n".join([text, *shown]), own)
+    found.dropped[Reason.LINK_OUTSIDE_PROSE] += lost + sum(map(count_links, tables))
     text = remove_marks(keep_prose(_without_addresses(text), lists=lists))
     text, places, targets = _spans(join_paragraphs(_without_tags(text)), found)
     return CleanPage(show_protected(text), places[0::2], places[1::2], targets, tuple(boxes), +found.dropped)

@@ -5,6 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.columns import Words, links_on_words, numbers_column, strings_column, words_of
+from nerbert.corpus.rows import PageRows
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.sites import make_site
+from nerbert.records import RawPage, Reason
 from nerbert.words import split_words
 
 ALPHABET = "ab1_-. ,'’éß中國かナ한อ\u0301\u0308\u200c\u200d\u200b\u00ad\u0000\ufeff😀👩\u0903\U0001d400\ud800"
@@ -78,3 +82,25 @@ def test_numbers_are_those_of_arrow(values: list[int]) -> None:
     for kind in (pa.int32(), pa.int64()):
         assert numbers_column(values, kind).equals(pa.array(values, kind))
         assert numbers_column(np.array(values, np.int64), kind).equals(pa.array(values, kind))
+
+
+def test_rows_of_pages_without_words_are_none() -> None:
+    rows = PageRows(make_site("xwiki", "en", {}), CorpusSettings())
+    for number, text in enumerate(["\u061c", "[[Foo|\u061c]]", "\uf8ff"]):
+        rows.add(RawPage(number, number, f"T{number}", 0, "", "wikitext", text), number)
+    sentences, titles = rows.take()
+    assert (sentences.num_rows, titles.num_rows) == (0, 3)
+    assert rows.report.links == {"found": 1, "kept": 0, Reason.CUTS_A_WORD: 0, Reason.EMPTY_ANCHOR: 1}
+
+
+def test_raw_text_is_not_kept_while_rows_gather() -> None:
+    rows = PageRows(make_site("xwiki", "en", {}), CorpusSettings())
+    taken = 0
+    for number in range(40):
+        rows.add(
+            RawPage(number, number, f"T{number}", 0, "", "wikitext", "{|\n" + "| x\n" * 250_000 + "|}\na [[b]]."),
+            number,
+        )
+        if rows.full:
+            taken += rows.take()[0].num_rows
+    assert 30 <= taken < 40

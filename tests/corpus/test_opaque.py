@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.opaque import protect, remove_opaque, show_protected
+from nerbert.corpus.opaque import protect, remove_opaque, show_protected, without_ours
 
 MARKUP = "[]{}|'<>&=*#:;!_"
 
@@ -11,7 +11,7 @@ MARKUP = "[]{}|'<>&=*#:;!_"
     ("source", "left"),
     [
         ("a<!-- b -->c", "ac"),
-        ("a<!-- b <ref> -->c</ref>", "ac"),
+        ("a<!-- b <ref> -->c</ref>", "ac</ref>"),
         ("a<!-- never closed <ref>x</ref>", "a"),
         ("a\n<!-- alone -->\nb", "a\nb"),
         ("a\n<!-- two --><!-- of them -->\nb", "a\nb"),
@@ -29,8 +29,11 @@ MARKUP = "[]{}|'<>&=*#:;!_"
         ("a<ref>b<references/>c", "abc"),
         ("a<references>x</references>b", "ab"),
         ("a<math>x^{[[2]]}</math>b<chem></chem>c", "aformulabc"),
-        ("a <math> x = 1 </math>b <ce>H2O</ce>", "a x \ue009 1b H2O"),
-        ("a<refs>b</refs>", "a<refs>b</refs>"),
+        ("a <math> x = 1 </math>b <ce>H2O</ce>", "a x \x0f 1b H2O"),
+        ("a<refs>b</refs> <ref, b> <math-x>", "a<refs>b</refs> <ref, b> <math-x>"),
+        ("a<table><tr><td><table>b</table>c</table>d<table>e", "ade"),
+        ("a<source lang=c inline>int x</source>b<source>int y</source>", "aint xb"),
+        ("a<ref>b <i>c<ref>d</ref>e", "ae"),
         ("<b>a</b>", "<b>a</b>"),
         ("[[a]]<nowiki/>s", "[[a]]<nowiki/>s"),
         ("a</nowiki>", "a</nowiki>"),
@@ -48,9 +51,9 @@ def test_nowiki_keeps_its_text_from_being_read_as_markup() -> None:
     assert show_protected(left) == "a[[b]] {{c}} ''d'' <ref>e</ref>f"
 
 
-def test_private_characters_of_a_page_are_no_markup() -> None:
-    assert show_protected(remove_opaque("a\ue000\ue00fb")) == "ab"
-    assert show_protected(remove_opaque("a\ue013b\ue014")) == "ab\ue014"
+def test_control_characters_of_ours_are_taken_out_of_a_page() -> None:
+    assert without_ours("a\x01\x15\x16\x19b\tc\nd\x1f\ue000") == "ab\tc\nd\x1f\ue000"
+    assert not set(protect(MARKUP)) & set(without_ours(protect(MARKUP) + "x\t\n\r\x0b\x0c"))
 
 
 @given(st.text(MARKUP + "a \n"))

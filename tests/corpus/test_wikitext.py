@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump import Dump
+from nerbert.corpus.opaque import without_ours
 from nerbert.corpus.sites import Site, make_site
 from nerbert.corpus.titles import normalise_title
 from nerbert.corpus.wikitext import clean_page
@@ -34,7 +35,12 @@ def check(page: CleanPage) -> None:
     assert all(count > 0 for count in page.dropped_links.values())
     if page.text:
         assert all(line and line == line.strip() for line in page.text.split("\n"))
-    assert not any("\ue000" <= char <= "\ue00f" for char in page.text)
+    shown = [
+        page.text,
+        *page.targets,
+        *(each for box in page.infoboxes for each in (box.template, *sum(box.parameters, ()))),
+    ]
+    assert not any(without_ours(each) != each for each in shown)
     for box in page.infoboxes:
         assert box.template == normalise_title(box.template) != ""
         assert all(name == name.strip() != "" and value for name, value in box.parameters)
@@ -69,6 +75,7 @@ def marked(page: CleanPage) -> str:
         ("[[Foo|a\nb]] [[Foo|a<br>b]]", "<a b→Foo> <a b→Foo>"),
         ("[[Foo|{{lang|fr|le}} x{{y|[[z]]}}]]", "<le x→Foo>"),
         ("[[Foo|[[File:x.png|20px]] bar]]", "<bar→Foo>"),
+        ("[[Foo%23bar|x]] [[Foo%20bar]] [[en:Foo|y]] [[:en:Foo]]", "<x→Foo> <Foo bar→Foo bar> <y→Foo> <en:Foo→Foo>"),
         ("[[A<nowiki>&</nowiki>B]]", "<A&B→A&B>"),
         ("(; [[a]] ) and ( [[b]])", "(<a→A>) and (<b→B>)"),
         ("''[[Hamlet]]'''s [[x]]'s", "<Hamlet→Hamlet>'s <x→X>'s"),
@@ -91,9 +98,11 @@ OUTSIDE, SELF = Reason.LINK_OUTSIDE_ARTICLES, Reason.LINK_TO_SELF
         ("a [[:File:X.png]] [[Portal talk:X|p]] [[User:Y|y]]", "a File:X.png p y", {OUTSIDE: 3}),
         ("a [[de:Paris]] [[:de:Paris]] [[:de:Paris|P]]", "a de:Paris P", {OUTSIDE: 2}),
         ("a [[wikt:dog|dogs]]s", "a dogss", {OUTSIDE: 1}),
+        ("[[Talk%3AFoo|y]] [[File%3Aa.jpg|z]] b", "y b", {OUTSIDE: 1}),
+        ("a\n{|\n| [[b]] [[File:c]]\n|}\n[[File:d|[[e]]]]", "a", {Reason.LINK_OUTSIDE_PROSE: 2}),
         ("[[{{x}} films|films]] [[{{lc:A}}]]", "films", {OUTSIDE: 2}),
         ("[[Own title]] [[own title|me]] [[#History|h]] [[Own_title#x|y]]", "Own title me h y", {SELF: 4}),
-        ("a [[B| ]] [[B|{{x}}]] [[B|<ref>x</ref>]] [[B|&#8203;]]", "a", {Reason.EMPTY_ANCHOR: 4}),
+        ("a [[B| ]] [[B|{{x}}]] [[B|&#8203;]]", "a", {Reason.EMPTY_ANCHOR: 3}),
         ("a\n== b [[c]] ==\n* [[d]]\n| [[e]]", "a", {Reason.LINK_OUTSIDE_PROSE: 3}),
         ("a [[b|c\n\nd]] e", "a c\nd e", {Reason.LINK_OUTSIDE_PROSE: 1}),
     ],
@@ -151,10 +160,14 @@ def test_broken_markup_is_literal(source: str, text: str) -> None:
         ("a [http://x.y b [[c]]] d [e]", "a b <c→C> d [e]"),
         ("a [http://x\ny] [http://z", "a [http://x y] [http://z"),
         ("a http://b.c d", "a http://b.c d"),
+        ("the pair <p, q> of f() and () g( )", "the pair <p, q> of f() and g()"),
+        ("!Kung is a [[people]].\n! x", "!Kung is a <people→People>."),
+        ("a{{quote|b [[c]]}}d", "a\nb <c→C>\nd"),
+        ("mot ; autre , x", "mot ; autre, x"),
         ("<b>a</b> <span class='x'>b</span> c<br/>d 1 < 2 > 0", "a b c d 1 < 2 > 0"),
         ("<p>a</p><p>b</p><div>c</div>d<hr>e", "a\nb\nc\nd\ne"),
         ("<ul><li>a [[b]]</li><li>c</li></ul>d", "d"),
-        ("__NOTOC__ a __KEIN_INHALT__ __b__", "a __b__"),
+        ("__NOTOC__ a __KEIN_INHALTSVERZEICHNIS__ __b__ __FILE__", "a __b__ __FILE__"),
         ("a\n<!-- b -->\nc", "a c"),
         ("a\r\nb\tc\u2028d\u00a0e\u200bf\u00adg", "a b c d efg"),
         ("  a [[b]]", "a <b→B>"),
@@ -205,6 +218,7 @@ def test_only_what_begins_a_source_line_is_a_list(source: str, text: str) -> Non
     [
         ("[[File:a.jpg|thumb|left|200px|b [[c|d]] e]]f", "f\nb <d→C> e"),
         ("f[[Image:a.jpg|thumb|alt=x|{{nowrap|b}} [[c]], [[File:d.png|20px]][[e]]]]", "f\nb <c→C>, <e→E>"),
+        ("[[File:a.jpg|thumb|b [[c|d]] e|alt=x|200px]]f", "f\nb <d→C> e"),
         ("f [[File:a.jpg|thumb]] [[File:b.jpg]] [[File:c.jpg|upright=1.2]]", "f"),
         ("f\n<gallery mode=x>\nFile:a.jpg|b [[c]]\nd.jpg|''e''\ng.jpg\nFile:h|i [[j\n</gallery>", "f\nb <c→C>\ne"),
         ("f\n* [[File:a.jpg|* b]]", "f\n* b"),
@@ -246,7 +260,8 @@ TOKENS = [
     "{{", "}}", "[[", "]]", "{|", "|}", "|", "\n", "\n\n", " ", "a", "B c", "'", "''", "'''", "<ref>", "</ref>",
     "<ref/>", "<!--", "-->", "<nowiki>", "</nowiki>", "<br>", "<div>", "<li>", "*", "#", ":", ";", "=", "==", "(", ")",
     ",", "&amp;", "&#42;", "&nbsp;", "[http://x ", "]", "[", "File:", "Category:", "de:", "lang|x|", "nowrap|", "2=",
-    "__TOC__", "_", "\u200b", "\u00ad", "\u2028", "\r\n", "\t", "\ue005", "%20", "é", "中", "!", "----", "Own title",
+    "__TOC__", "_", "\u200b", "\u00ad", "\u2028", "\r\n", "\t", "\x05", "\x16", "\x160\x17x\x18", "\x19", "&#x16;", "%16",
+    "%195", "&#xE010;", "%20", "é", "中", "!", "----", "Own title",
 ]  # fmt: skip
 SOUP = st.lists(st.sampled_from(TOKENS), max_size=60).map("".join)
 
@@ -267,7 +282,7 @@ HOSTILE = [
     "{{", "[[", "}}", "]]", "<ref>", "'", "'' '", "[http://", "[http://x ", "[[a|", "{{a|", "{|\n", "|}\n", "&",
     "&#", "<", "<a ", "(;", "( ", "<!--", "<nowiki>", "{{lang|x|", "{{nowrap|[[a|", "[[File:a|", "[[File:a|[[b]]",
     "[[a|[[b]]", "[[a]]", "{{{", "__A", "__A_", "  ", "\n*", "\u2028", "[[a{{", "{{a[[", "= ", "|", "%", "[[%",
-    "<br>", "<li>", "[[a|{{x}}",
+    "<br>", "<li>", "[[a|{{x}}", "[[File:a|[[b|c|", "|c", "<ref>a</ref>", "<table>",
 ]  # fmt: skip
 
 
@@ -275,6 +290,17 @@ HOSTILE = [
 @pytest.mark.parametrize("closing", ["", "]]", "}}"])
 def test_hostile_input_is_finished(piece: str, closing: str) -> None:
     clean_page("T", piece * 50_000 + closing * 50_000, EN, lists=True)
+
+
+@pytest.mark.parametrize("inside", ["|c" * 100_000, "[[b|c|d]]" * 50_000, "[[b" + "|c" * 100_000])
+def test_hostile_captions_are_finished(inside: str) -> None:
+    clean_page("T", f"[[File:a|{inside}]]]]", EN, captions=True)
+    clean_page("T", f"<gallery>\na|{inside}]]\n</gallery>", EN, captions=True)
+
+
+@pytest.mark.parametrize("title", ["Own\x160\x17x\x18", "\x19"])
+def test_marks_in_titles_are_no_marks(title: str) -> None:
+    check(clean_page(title, "{{PAGENAME}} a [[b]] &#x16;0&#x17;foo&#x18; [[c%160%17]]", EN))
 
 
 def test_numbers_of_entities_may_be_huge() -> None:
