@@ -18,7 +18,11 @@ ENTITY = "ENTITY"
 
 
 class Reason(StrEnum):
-    """Why something was dropped; each step of the manifest counts these."""
+    """Why something was dropped; each step of the manifest counts these.
+
+    `LINK_OUTSIDE_PROSE` counts links in lists, headings, captions and tables (in the last two those whose target has no
+    colon). Links in templates and references belong to no text, and are not counted.
+    """
 
     NOT_AN_ARTICLE = "not_an_article"
     REDIRECT = "redirect"

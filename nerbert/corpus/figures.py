@@ -1,6 +1,7 @@
 """Text templates of numbers, measures, dates and money: rules for the table in `templates`, as in `phrases`.
 
-Only what the arguments say is written: ages, inflation and conversions, which MediaWiki computes, are left out.
+Only what the arguments say is written: ages, inflation and conversions, which MediaWiki computes, are left out. The
+price is a sentence that says less than the page does.
 """
 
 import re

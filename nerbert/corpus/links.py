@@ -60,7 +60,7 @@ class LinkReader:
         self._known: dict[str, tuple[str, str]] = {}
 
     def take_files(self, source: str, *, captions: bool) -> tuple[str, list[str], int]:
-        """The text without links that show files; their captions if wanted; how many links stood in captions else."""
+        """The text without links that show files, their captions if wanted, and else how many links stood in them."""
         if "[[" not in source:
             return source, [], 0
         kept: list[str] = []

@@ -1,7 +1,8 @@
 """What text templates put into a sentence: one small pure function a kind of template; the table is in `templates`.
 
 A rule takes the template's arguments and gives wikitext. The choice: an argument that holds markup is given back once
-at most, so templates nested in each other never make a text grow; a title that isn't plain text becomes no link.
+at most, so templates nested in each other never make a text grow; a title that isn't plain text becomes no
+link, which is the price.
 """
 
 import re

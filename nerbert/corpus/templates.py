@@ -109,7 +109,14 @@ _OWN: dict[str, dict[str, p.Rule]] = {
 }  # fmt: skip
 
 _ROMAN = ("I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI").split()
-_ENGLISH = dict(each.split("=") for each in (
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """`a=b c=d` as a table."""
+    return dict(each.split("=") for each in text.split())
+
+
+_ENGLISH = _pairs(
     "ar=Arabic az=Azerbaijani be=Belarusian bg=Bulgarian bn=Bengali ca=Catalan cs=Czech cy=Welsh da=Danish de=German "
     "el=Greek en=English es=Spanish et=Estonian eu=Basque fa=Persian fi=Finnish fr=French ga=Irish gd=Scottish_Gaelic "
     "gl=Galician grc=Ancient_Greek he=Hebrew hi=Hindi hr=Croatian hu=Hungarian hy=Armenian id=Indonesian is=Icelandic "
@@ -117,23 +124,23 @@ _ENGLISH = dict(each.split("=") for each in (
     "nl=Dutch no=Norwegian pl=Polish ps=Pashto pt=Portuguese ro=Romanian ru=Russian rus=Russian sa=Sanskrit "
     "sk=Slovak sl=Slovene sq=Albanian sr=Serbian sv=Swedish ta=Tamil te=Telugu th=Thai tr=Turkish uk=Ukrainian "
     "ur=Urdu uz=Uzbek vi=Vietnamese yi=Yiddish zh=Chinese"
-).split())  # fmt: skip
-_GERMAN = dict(each.split("=") for each in (
+)
+_GERMAN = _pairs(
     "ar=arabisch bg=bulgarisch bar=bairisch cs=tschechisch da=dänisch el=griechisch en=englisch es=spanisch "
     "fa=persisch fi=finnisch fr=französisch gr=griechisch grc=altgriechisch elsalt=altgriechisch elsneu=neugriechisch "
     "he=hebräisch hr=kroatisch hu=ungarisch it=italienisch ja=japanisch ko=koreanisch la=lateinisch nl=niederländisch "
     "no=norwegisch pl=polnisch pt=portugiesisch ro=rumänisch ru=russisch sk=slowakisch sl=slowenisch sr=serbisch "
     "sv=schwedisch tr=türkisch uk=ukrainisch ur=urdu"
-).split())  # fmt: skip
-_FRENCH = dict(each.split("=") for each in (
+)
+_FRENCH = _pairs(
     "ar=arabe de=allemand el=grec en=anglais es=espagnol fa=persan grc=grec_ancien he=hébreu it=italien ja=japonais "
     "la=latin nl=néerlandais pl=polonais pt=portugais ru=russe sv=suédois tr=turc zh=chinois"
-).split())  # fmt: skip
-_ITALIAN = dict(each.split("=") for each in (
+)
+_ITALIAN = _pairs(
     "arabo=araba cinese=cinese ebraico=ebraica francese=francese giapponese=giapponese greco=greca inglese=inglese "
     "latino=latina olandese=olandese polacco=polacca portoghese=portoghese russo=russa spagnolo=spagnola "
     "svedese=svedese tedesco=tedesca turco=turca ungherese=ungherese"
-).split())  # fmt: skip
+)
 
 _TOLD = {"en": ("romanized: ", ", lit. ‘", "’"), "de": ("", " ‚", "‘"), "fr": ("", ", litt. «\xa0", "\xa0»"),
          "it": ("", ", lett. \"", "\"")}  # fmt: skip
