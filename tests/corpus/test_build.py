@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert.cli import main
+from nerbert.cli import corpus_punkt
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
@@ -415,8 +415,7 @@ def test_addresses_are_read_on_the_command_line(sample_corpus: Path, sample: Pat
 
 def test_a_corpus_trains_punkt_for_the_next_one(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
     model = tmp_path / "punkt.json"
-    with pytest.raises(SystemExit, match="0"):
-        main(["corpus", "punkt", str(sample_corpus), "-o", str(model)])
+    corpus_punkt(sample_corpus, output=model)
     settings = CorpusSettings(min_mentions=5, sentence_splitter="punkt-trained", punkt_model=str(model))
     manifest = build_corpus(plan(sample, tmp_path / "out"), settings)
     assert manifest["sentence_splitter"].startswith("punkt-trained-1 ")
