@@ -16,6 +16,7 @@ app = App(
     version=__version__,
     help="A Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.",
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 corpus_app = App(name="corpus", help="Make and look at silver corpora.")
 app.command(corpus_app)
@@ -261,6 +262,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except KeyboardInterrupt:
-        print("nerbert: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print("; ".join(["nerbert: stopped", *getattr(stop, "__notes__", [])]), file=sys.stderr)
         sys.exit(130)

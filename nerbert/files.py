@@ -1,10 +1,12 @@
 """Everything written goes through `publish`: a temporary name beside the target, then one rename.
 
-So a name that exists is whole. A folder is filled as `.NAME.partial` and renamed when the block ends without an error;
+So a name that exists is whole, after a loss of power too: what is written reaches the disk before its name does, and
+the price is to wait for that. A folder is filled as `.NAME.partial` and renamed when the block ends without an error;
 a killed run leaves only that. The next run removes it, or, where the maker asks for that, goes on from what stands in
 its `.resume`. The price: a folder is replaced by two renames, not one.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -13,8 +15,8 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from errno import EACCES, EDQUOT, EFBIG, EIO, ENAMETOOLONG, ENOSPC, EPERM, EROFS
 from pathlib import Path
+from stat import S_ISLNK
 from typing import Any
 
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
@@ -24,11 +26,16 @@ MARKERS = ("manifest.json", "nerbert.json")
 
 RESUME = ".resume"
 """The part of a half-made folder that outlives a failure."""
+_PLAN, _LOCK = "plan.json", "lock"
 
-_FULL = frozenset({ENOSPC, EDQUOT, EFBIG, EROFS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """Only writing fails with these."""
-_DENIED = frozenset({EACCES, EPERM, ENAMETOOLONG, EIO})
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO})
 """Reading fails with these too, so the file must be the output's, or unnamed."""
+_LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What a file system that has no locks says to those who ask for one."""
+_SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What one says that can't be told to write at once."""
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _TOLD_NUMBER = re.compile(r"(?:errno |os error |Os \{ code: )(\d+)", re.IGNORECASE)
 """How pyarrow, safetensors and tokenizers tell the number where they raise no OSError with it."""
@@ -54,12 +61,15 @@ def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None)
     """Yield an empty folder that becomes `target` when the block ends well, and is removed when it doesn't.
 
     With `resume`, a JSON value that says all that the work depends on, what the block writes below `RESUME` in the
-    folder stays after a failure for the next run with an equal value; it is no part of `target`.
+    folder stays after a failure for the next run with an equal value; it is no part of `target`. A target that is a
+    link is followed.
     """
+    target = Path(os.path.realpath(target)) if os.path.islink(target) else target  # noqa: PTH114
     check_free(target, overwrite=overwrite)
     partial = _partial(target)
     try:
         with _writing(target):
+            _check_own(partial, partial / RESUME)
             if resume is None:
                 _remove(partial)
             partial.mkdir(parents=True, exist_ok=resume is not None)
@@ -72,9 +82,11 @@ def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None)
         try:
             yield partial
             _replace_folder(partial, target)
-        except BaseException:
+        except BaseException as error:
             if resume is None or not _has_work(partial):
                 _remove(partial)
+            else:
+                error.add_note("run the same command again to go on")
             raise
 
 
@@ -85,6 +97,7 @@ def publish(target: Path) -> Iterator[Path]:
     with _writing(target):
         try:
             yield draft
+            _to_disk(draft)
             draft.replace(target)
         except BaseException:
             draft.unlink(missing_ok=True)
@@ -171,41 +184,89 @@ def _draft(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}.partial")
 
 
-@contextmanager
-def _alone(folder: Path, target: Path) -> Iterator[None]:
-    """Raise OutputExists if another process holds the folder; a dead one holds nothing."""
-    handle = os.open(folder, os.O_RDONLY)
+def _to_disk(path: Path) -> None:
+    """Wait until a file's content is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise OutputExists(f"{target}: another run is making it; wait for its end or choose another place") from error
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _SYNCLESS:
+            raise
     finally:
         os.close(handle)
 
 
+def _check_own(*places: Path) -> None:
+    """Raise OutputExists for what would lead the work, and its cleaning up, into a folder of someone else."""
+    for place in places:
+        if os.path.lexists(place):
+            state = place.lstat()
+            if S_ISLNK(state.st_mode) or state.st_uid != os.geteuid():
+                raise OutputExists(f"{place}: is a link or another user's, so it is left alone; delete it by hand, "
+                                   "or choose another output")  # fmt: skip
+
+
+@contextmanager
+def _alone(partial: Path, target: Path) -> Iterator[None]:
+    """Raise OutputExists if another process makes the folder; a dead one holds nothing.
+
+    Where the file system has no locks (some network ones) the work goes on without, and nobody guards it.
+    """
+    kept = partial / RESUME
+    if kept.exists() and not kept.is_dir():
+        _remove(kept)
+    kept.mkdir(exist_ok=True)
+    with (kept / _LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = _is_still(kept / _LOCK, file.fileno())
+        except BlockingIOError:
+            free = False
+        except OSError as error:
+            if error.errno not in _LOCKLESS:
+                raise
+            free = True
+        if not free:
+            raise OutputExists(f"{target}: another run is making it; wait for its end or choose another place")
+        yield
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Whether a path still leads to an open file: another run may have renamed or removed it in between."""
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
+
+
 def _take_up(partial: Path, target: Path, resume: Any, *, overwrite: bool) -> None:
     """Keep of a half-made folder what a run made from the same left to go on from, and nothing else."""
-    kept, plan = partial / RESUME, partial / RESUME / "plan.json"
+    kept, plan = partial / RESUME, partial / RESUME / _PLAN
     wanted = json.loads(json.dumps(resume))
-    found = read_json(plan) if plan.exists() else None
-    if found != wanted and _has_work(partial):
-        if found is not None and not overwrite:
-            raise StaleOutput(
-                f"{target}: half made already, but from something else ({_difference(found, wanted)}); run as before, "
-                "or pass --overwrite to begin anew"
-            )
-        _remove(kept)
-    for path in [*partial.iterdir(), *kept.rglob(".*.partial")]:
-        if path.name != RESUME:
+    difference = _difference_from(plan, wanted)
+    stale = bool(difference) and _has_work(partial)
+    if stale and plan.exists() and not overwrite:
+        raise StaleOutput(
+            f"{target}: half made already, but from something else ({difference}); run as before, or pass --overwrite "
+            "to begin anew"
+        )
+    drafts = kept.iterdir() if stale else kept.rglob(".*.partial")
+    for path in [*partial.iterdir(), *drafts]:
+        if path.name not in (RESUME, _LOCK):
             _remove(path)
-    kept.mkdir(exist_ok=True)
     write_json(plan, wanted)
 
 
+def _difference_from(plan: Path, wanted: Any) -> str:
+    """What a run's plan has otherwise than is wanted; empty if nothing."""
+    try:
+        found = read_json(plan)
+    except InputError:
+        return f"{plan.name} can't be read"
+    return _difference(found, wanted) if found != wanted else ""
+
+
 def _has_work(partial: Path) -> bool:
-    """Whether more than its plan is kept in a half-made folder."""
-    return any(path.is_file() and path.name != "plan.json" for path in (partial / RESUME).rglob("*"))
+    """Whether more than its plan is kept in a half-made folder; what has no name yet is none."""
+    files = (path.name for path in (partial / RESUME).rglob("*") if path.is_file())
+    return any(name not in (_PLAN, _LOCK) and not name.endswith(".partial") for name in files)
 
 
 def _difference(old: Any, new: Any, name: str = "") -> str:

@@ -2,7 +2,8 @@
 
 The choice: results come back in the order of the items whatever the number of workers, and at most a few items a
 worker are under way, so memory stays flat. The price is that one slow item can hold the others back for a moment.
-However the main process ends, its workers end too: each has a thread that waits for that.
+However the main process ends, its workers end too: each has a thread that waits for that, at the other end of a pipe.
+Ctrl-C is the main process's alone; its workers, which never hear of it, end with it in the middle of their items.
 """
 
 import os
@@ -13,7 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from nerbert.errors import NerbertError, SettingsError
@@ -41,29 +44,47 @@ def stop_on_sigterm() -> None:
 
 def _run_in_processes(task: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     context = get_context("forkserver")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    end, ours = context.Pipe(duplex=False)
+    with (
+        end,
+        ours,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent, initargs=(end,)) as pool,
+    ):
         under_way: deque[Future[Result]] = deque()
         try:
             for item in items:
-                under_way.append(pool.submit(task, item))
+                with _without_ctrl_c():
+                    under_way.append(pool.submit(task, item))
                 if len(under_way) > 2 * workers:
                     yield under_way.popleft().result()
             while under_way:
                 yield under_way.popleft().result()
         except BrokenProcessPool as error:
             raise NerbertError("a worker process died (out of memory?): try fewer --workers") from error
-        finally:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            ours.close()
+            raise
+        except BaseException:
             for future in under_way:
                 future.cancel()
+            raise
 
 
-def _end_with_parent() -> None:
-    """In a worker: end it as soon as the main process is gone, even one that was killed."""
-    threading.Thread(target=_await_parents_end, daemon=True).start()
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Keep Ctrl-C waiting; processes that are started meanwhile never get it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _await_parents_end() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _end_with_parent(end: Connection) -> None:
+    """In a worker: end it as soon as the main process closes its end of the pipe, or is gone, even if killed."""
+    threading.Thread(target=_await_parents_end, args=(end,), daemon=True).start()
+
+
+def _await_parents_end(end: Connection) -> None:
+    end.poll(None)
+    os._exit(1)

@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -205,7 +206,7 @@ def test_a_folder_goes_on_where_it_was_left(tmp_path: Path) -> None:
     (tmp_path / ".out.partial" / RESUME / ".part.77.partial").write_text("torn")
     with publish_folder(tmp_path / "out", resume={"a": 1}) as folder:
         assert (folder / RESUME / "part").read_text() == "half"
-        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "part", "plan.json"]
+        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "lock", "part", "plan.json"]
         (folder / "a").write_text("1")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
@@ -226,7 +227,7 @@ def test_work_for_something_else_is_told_and_overwritten(tmp_path: Path, old: ob
     with pytest.raises(StaleOutput, match=message), publish_folder(tmp_path / "out", resume=new):
         pass
     with publish_folder(tmp_path / "out", resume=new, overwrite=True) as folder:
-        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "plan.json"]
+        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "lock", "plan.json"]
 
 
 def test_a_failure_before_any_work_leaves_nothing(tmp_path: Path) -> None:
@@ -241,6 +242,110 @@ def test_a_folder_that_is_being_made_is_not_touched(tmp_path: Path) -> None:
         with pytest.raises(OutputExists, match="another run is making it"), publish_folder(tmp_path / "out", resume={}):
             pass
         assert (folder / "a").exists()
+
+
+@pytest.mark.parametrize("name", [".out.partial", f".out.partial/{RESUME}"])
+@pytest.mark.parametrize("resume", [None, {}])
+def test_a_planted_link_leads_nowhere(tmp_path: Path, name: str, resume: object) -> None:
+    victim = tmp_path / "victim"
+    (victim / "sub").mkdir(parents=True)
+    (victim / "letter").write_text("dear")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to(victim)
+    message = "partial(/.resume)?: is a link or another user's, so it is left alone; delete"
+    with pytest.raises(OutputExists, match=message), publish_folder(tmp_path / "out", resume=resume, overwrite=True):
+        pass
+    assert sorted(path.name for path in victim.iterdir()) == ["letter", "sub"]
+
+
+def test_another_users_half_made_folder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(tmp_path / "out", {})
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    with pytest.raises(OutputExists, match="another user's"), publish_folder(tmp_path / "out", resume={}):
+        pass
+    assert (tmp_path / ".out.partial" / RESUME / "part").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with publish_folder(tmp_path / "out", resume={}) as folder:
+        (folder / "a").write_text("1")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
+def test_a_run_that_ended_while_this_one_took_the_lock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other run has renamed its folder between this one's opening of the lock and its locking."""
+
+    def late(*_: object) -> None:
+        (tmp_path / ".out.partial").rename(tmp_path / "out")
+
+    monkeypatch.setattr("fcntl.flock", late)
+    with pytest.raises(OutputExists, match="another run is making it"), publish_folder(tmp_path / "out", resume={}):
+        pass
+    assert (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("plan", ["", "[", "[]", '"x"'])
+def test_a_torn_plan_is_other_work(tmp_path: Path, plan: str) -> None:
+    leave(tmp_path / "out", {"a": 1})
+    (tmp_path / ".out.partial" / RESUME / "plan.json").write_text(plan)
+    with pytest.raises(StaleOutput, match="out: half made already, but"), publish_folder(tmp_path / "out", resume={}):
+        pass
+    with publish_folder(tmp_path / "out", resume={}, overwrite=True) as folder:
+        assert not (folder / RESUME / "part").exists()
+
+
+def test_a_file_where_a_folder_should_be_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / RESUME).write_text("a file")
+    with publish_folder(tmp_path / "out", resume={}):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_is_written_is_on_the_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("os.fsync", lambda handle: seen.append((os.fstat(handle).st_ino, (tmp_path / "a").exists())))
+    write_json(tmp_path / "a", {})
+    assert seen == [((tmp_path / "a").stat().st_ino, False)]
+
+
+def test_a_file_system_that_cannot_be_waited_for_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(number: int) -> None:
+        def refuse(_: int) -> None:
+            raise OSError(number, "no")
+
+        monkeypatch.setattr("os.fsync", refuse)
+
+    fail(errno.EINVAL)
+    write_json(tmp_path / "a", {})
+    fail(errno.ENOSPC)
+    with pytest.raises(WriteError, match="No space left"):
+        write_json(tmp_path / "b", {})
+
+
+def test_an_output_that_is_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    with publish_folder(tmp_path / "out", resume={}) as folder:
+        (folder / "a").write_text("1")
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "disk" / "a").exists()
+
+
+def test_a_failure_says_how_to_go_on_where_work_is_kept(tmp_path: Path) -> None:
+    def stop() -> None:
+        with publish_folder(tmp_path / "out", resume={}) as folder:
+            (folder / RESUME / "part").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stop()
+    assert caught.value.__notes__ == ["run the same command again to go on"]
 
 
 def test_overwriting_goes_on_too(tmp_path: Path) -> None:

@@ -95,6 +95,31 @@ def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
     assert gone
 
 
+def hears_ctrl_c(_: int) -> bool:
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_ctrl_c_is_the_main_processs_alone() -> None:
+    assert list(run_ordered(hears_ctrl_c, range(3), 2)) == [False] * 3
+    assert hears_ctrl_c(0)
+
+
+def test_workers_end_with_a_run_that_is_given_up(tmp_path: Path) -> None:
+    """Who stops in the middle doesn't wait for what is under way."""
+    results = run_ordered(linger_after_the_first, [f"{tmp_path}/{number}.pid" for number in range(4)], 2)
+    assert next(results) == ""
+    assert wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    del results
+    workers = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    assert wait_for(lambda: not any(map(runs, workers)))
+
+
+def linger_after_the_first(file: str) -> str:
+    if not file.endswith("/0.pid"):
+        linger(file)
+    return ""
+
+
 STOPPED = """
 import pathlib, sys, time
 from nerbert.files import publish_folder

@@ -54,6 +54,9 @@ class Dump:
         self._stream: IO[bytes] | None = None
         self._beside: Beside | None = None
         self._seen: Sequence[Seen] = ()
+        self._parts: Sequence[Range] = ()
+        self._identity: dict[str, Any] = {}
+        self._stamp: object = None
 
     def look(self) -> Site:
         """Read as far as the first page, and return the site: what is wrong at the beginning is known before work.
@@ -90,9 +93,31 @@ class Dump:
         self.check(seen)
 
     def check(self, parts: Sequence[Seen]) -> None:
-        """Raise InputError unless these parts, all of them, make a whole dump."""
+        """Raise InputError unless these parts, all of them, make a whole dump, and are what the input holds now."""
         check_parts(str(self.source), self.size if self.splits else None, parts)
+        self._check_unchanged(parts)
         self._seen = parts
+
+    def _check_unchanged(self, parts: Sequence[Seen]) -> None:
+        """Hold each part's digest against a second reading, or, from an address, what the server says against then."""
+        digests = self._beside.parts() if self._beside is not None else []
+        for part, seen, digest in zip(self._parts, parts, digests, strict=False):
+            if seen.sha256 != digest:
+                raise InputError(f"{self.source}: bytes {part.start} to {part.stop} changed since they were read; "
+                                 "run again with --overwrite")  # fmt: skip
+        if self.splits and self.source.stamp() != self._stamp:
+            raise InputError(f"{self.source}: changed while it was read; run again with --overwrite")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What told the input's content from others when it was first looked into."""
+        self._identity = self._identity or self.source.identity()
+        return self._identity
+
+    @property
+    def tells_change(self) -> bool:
+        """Whether a change of the input would be told: its file is read twice, or its server gives it a mark."""
+        return not (self.splits and self.source.remote) or len(self.identity) > len(("address", "size"))
 
     @property
     def digest(self) -> str:
@@ -116,6 +141,7 @@ class Dump:
         self._raw = self._stream = None
 
     def _open(self) -> None:
+        self._stamp, self._identity = self.source.stamp(), self.source.identity()
         self.size = self.source.size
         self._raw = HashingFile(self.source.open())
         raw = BufferedReader(self._raw, 1 << 18)
@@ -127,10 +153,11 @@ class Dump:
 
     def _ranges(self, split_bytes: int) -> Iterator[Range]:
         size = self.size or 0
-        self._beside = None if self.source.remote else Beside(self.source)
         self._step = step_of(size, packed=self._packed, wanted=split_bytes)
         cuts = self.index.cuts(self._step, size) if self.index is not None else []
-        return ranges(self.source, size, packed=self._packed, step=self._step, cuts=cuts)
+        self._parts = list(ranges(self.source, size, packed=self._packed, step=self._step, cuts=cuts))
+        self._beside = None if self.source.remote else Beside(self.source, [part.stop for part in self._parts])
+        return iter(self._parts)
 
     def _chunks(self, split_bytes: int) -> Iterator[Chunk]:
         stream, raw = self._stream, self._raw

@@ -1,8 +1,9 @@
 """SHA-256 of an input without reading it twice: as it is read, or in a thread beside those who read parts of it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from io import RawIOBase
+from itertools import pairwise
 from threading import Event, Thread
 from typing import IO, TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
 
 _BLOCK = 1 << 20
+_NOTHING = hashlib.sha256().hexdigest()
 
 
 class HashingFile(RawIOBase):
@@ -49,18 +51,29 @@ class HashingFile(RawIOBase):
 
 
 class Beside:
-    """A local file's SHA-256, taken in a thread while others work (hashlib lets them)."""
+    """SHA-256 of a local file and of its parts, which end at `stops`, in a thread while others work.
 
-    def __init__(self, source: Source) -> None:
-        self._source, self._stop = source, Event()
-        self._result: Callable[[], str] = str
+    So what the others have read can be held against a second reading; the price is that each byte is hashed twice here.
+    """
+
+    def __init__(self, source: Source, stops: Sequence[int] = ()) -> None:
+        self._source, self._stop, self._stops = source, Event(), stops
+        self._whole, self._parts = hashlib.sha256(), list[str]()
+        self._problem: InputError | None = None
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def result(self) -> str:
         """Wait for the digest; raise what reading raised."""
         self._thread.join()
-        return self._result()
+        if self._problem is not None:
+            raise self._problem
+        return self._whole.hexdigest()
+
+    def parts(self) -> list[str]:
+        """Wait for the digests of the parts."""
+        self.result()
+        return self._parts
 
     def stop(self) -> None:
         """Give up."""
@@ -69,13 +82,18 @@ class Beside:
     def _run(self) -> None:
         try:
             with self._source.faults(), self._source.open_at(0) as stream:
-                found = hashlib.sha256()
-                while not self._stop.is_set() and (data := stream.read(_BLOCK)):
-                    found.update(data)
-            self._result = found.hexdigest
+                for start, stop in pairwise((0, *self._stops)):
+                    self._parts.append(self._hash(stream, stop - start))
+                while self._hash(stream, _BLOCK) != _NOTHING:
+                    pass
         except InputError as error:
-            self._result = lambda problem=error: _raise(problem)  # type: ignore[misc]
+            self._problem = error
 
-
-def _raise(error: InputError) -> str:
-    raise error
+    def _hash(self, stream: IO[bytes], length: int) -> str:
+        """SHA-256 of the next bytes, which count for the whole too."""
+        found = hashlib.sha256()
+        while length and not self._stop.is_set() and (data := stream.read(min(length, _BLOCK))):
+            length -= len(data)
+            found.update(data)
+            self._whole.update(data)
+        return found.hexdigest()

@@ -2,17 +2,23 @@
 
 All later steps read these columns only: the dump is read once. A part of a dump becomes one part of the files, written
 by the worker that read it: `pages/part-N`, `titles/part-N`, and last a mark, `done/part-N.json`. So what was finished
-before a kill stays, and workers change nothing. The price is that the sizes of the files follow the dump's text.
+before a kill stays, and workers change nothing. The price is that the sizes of the files follow the dump's text, and
+that what can't be told from other content without reading it (behind some addresses) is read again for each mark.
 """
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from nerbert import __version__
 from nerbert.corpus.dump import Dump
 from nerbert.corpus.parse import Part, read_pages
 from nerbert.corpus.rows import PageReport, PageRows
@@ -29,6 +35,8 @@ from nerbert.show import Progress
 from nerbert.words import SPLITTER
 from nerbert.work import run_ordered
 
+_NAME = re.compile(r"part-([0-9]{5})\.\w+")
+_COUNTED = ("fates", "links")
 _PLACES = 24
 """Bits of a page's number that count within its part; the part's number stands above."""
 
@@ -43,9 +51,12 @@ class _Task:
     site: Site
     settings: CorpusSettings
     made_from: str
+    told: bool
+    """Whether a change of the input's bytes would be told at the end."""
 
     def digest(self) -> str:
-        return _digest([self.made_from, self.part.number, self.part.data.key()])
+        made_from = [self.made_from, str(self.site), self.part.root.hex()]
+        return _digest([*made_from, self.part.number, self.part.data.key()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +74,14 @@ class _Done:
 def made_from(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]:
     """All that pass 1's files depend on; the content of what comes through a pipe is told by each part."""
     return {
+        "nerbert": __version__,
+        "pyarrow": pa.__version__,
         "format": FORMAT,
         "scanner": SCANNER,
         "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
         "word_splitter": SPLITTER,
         "settings": {name: value for name, value in settings.told().items() if name not in LATER},
-        "inputs": [dump.source.identity() | {"index": dump.index and dump.index.sha256} for dump in dumps],
+        "inputs": [dump.identity | {"index": dump.index and dump.index.sha256} for dump in dumps],
     }
 
 
@@ -105,7 +118,8 @@ def write_pages(
 def _remove_from(folder: Path, number: int) -> None:
     """Remove parts from a number on, which a longer input left."""
     for path in folder.glob("*/part-*"):
-        if int(path.stem.removeprefix("part-")) >= number:
+        match = _NAME.fullmatch(path.name)
+        if match and int(match[1]) >= number:
             path.unlink()
 
 
@@ -116,7 +130,7 @@ def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_Task]:
             if number == MOST_PARTS:
                 raise InputError(f"{part}: would be part {number}, the last has to be {MOST_PARTS - 1}; take a larger "
                                  "--set split_bytes")  # fmt: skip
-            yield _Task(number, place, part, dump.site, settings, basis)
+            yield _Task(number, place, part, dump.site, settings, basis, dump.tells_change)
             number += 1
 
 
@@ -125,28 +139,52 @@ def write_part(task: _Task, folder: Path, *, overwrite: bool = False) -> _Done:
     name, digest = f"part-{task.number:05d}", task.digest()
     mark = folder / "done" / f"{name}.json"
     files = [folder / kind / f"{name}.parquet" for kind in ("pages", "titles")]
-    found = _read_mark(mark, digest, files, overwrite=overwrite)
-    if found is not None:
-        seen = Seen(**found["seen"])
-        return _Done(task.dump, task.part.data.length, seen, PageReport(**found["report"]), before=True)
+    found = _read_mark(mark)
+    if found is not None and all(path.exists() for path in files):
+        same = found.digest == digest and _same_bytes(task, found.seen, overwrite=overwrite)
+        if not same and not overwrite:
+            raise StaleOutput(f"{mark}: made from other input than {task.part}; give the same again, or --overwrite "
+                              "to begin anew")  # fmt: skip
+        if same and found.sizes == [path.stat().st_size for path in files]:
+            return _Done(task.dump, task.part.data.length, found.seen, found.report, before=True)
+    mark.unlink(missing_ok=True)
     seen = Seen()
     report = _write(task, files, seen)
     del seen.heads[1:]
+    counts = {kind: dict(getattr(report, kind)) for kind in _COUNTED}
     sizes = [path.stat().st_size for path in files]
-    counts = {"fates": report.fates, "links": report.links}
     write_json(mark, {"digest": digest, "sizes": sizes, "seen": asdict(seen), "report": counts})
     return _Done(task.dump, task.part.data.length, seen, report, before=False)
 
 
-def _read_mark(mark: Path, digest: str, files: Sequence[Path], *, overwrite: bool) -> dict[str, Any] | None:
-    """The mark of a finished part; None if it must be made. Raise StaleOutput if it was made from something else."""
-    if not mark.exists() or not all(path.exists() for path in files):
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What is written last of a finished part: what it was made from, the sizes of its files, what was seen."""
+
+    digest: str
+    sizes: list[int]
+    seen: Seen
+    report: PageReport
+
+
+def _read_mark(path: Path) -> _Mark | None:
+    """The mark of a finished part; None if there is none, or what is there is no mark (torn by a loss of power)."""
+    try:
+        found = read_json(path)
+        seen, report = Seen(**found.pop("seen")), found.pop("report")
+        counts = [Counter({str(name): int(count) for name, count in report[kind].items()}) for kind in _COUNTED]
+        whole = isinstance(seen.pages, int) and isinstance(seen.heads, list) and isinstance(seen.sha256, str)
+        return _Mark(seen=seen, report=PageReport(*counts), **found) if whole else None
+    except (InputError, TypeError, ValueError, KeyError, AttributeError):
         return None
-    found: dict[str, Any] = read_json(mark)
-    if found["digest"] != digest and not overwrite:
-        raise StaleOutput(f"{mark.stem} was made from other input; give the same again, or --overwrite to begin anew")
-    same = found["digest"] == digest and found["sizes"] == [path.stat().st_size for path in files]
-    return found if same else None
+
+
+def _same_bytes(task: _Task, seen: Seen, *, overwrite: bool) -> bool:
+    """Whether the part's bytes are those that were seen: believed where a change is told later, else read again.
+
+    After such a telling comes `--overwrite`, which therefore believes nothing.
+    """
+    return (task.told and not overwrite) or task.part.data.digest() == seen.sha256
 
 
 def _write(task: _Task, files: Sequence[Path], seen: Seen) -> PageReport:

@@ -7,10 +7,10 @@ middle of a word; the price is that a part may read a little of the next one.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 from lxml import etree
 
@@ -29,6 +29,8 @@ _HIDING = {
 }
 """What begins a comment, CDATA, an instruction, and what ends it or must not stand in it."""
 _TAG_LENGTH, _TAIL = 12, 64
+_BETWEEN = 1 << 22
+"""Bytes that may stand between two pages, or before the first; an honest dump has there the site's facts."""
 _NEVER = 1 << 63
 _LARGEST = 2**63 - 1
 
@@ -61,7 +63,7 @@ class Cutter:
         """The next XML to parse; `over` once there is no more."""
         if not own and self._limit == _NEVER:
             self._limit = self._place + len(self._text)
-            if self._met and (self._tail + self._text).rstrip().endswith(b"</page>"):
+            if self._met and self._wanted is _TAG and (self._tail + self._text).rstrip().endswith(b"</page>"):
                 self.over = True
                 return self._text
         self._text += data
@@ -111,31 +113,29 @@ class Cutter:
 def read_pages(part: Part, seen: Seen) -> Iterator[RawPage]:
     """Yield the pages that begin in a part; `seen` is whole at the end. InputErrors name file and place."""
     cutter = Cutter(seen, first=part.number == 0)
-    parser = page_parser("{*}page")
-    with _faults(part), closing(part.data.pieces(seen)) as pieces:
+    parser = page_parser("{*}page", events=("start", "end"))
+    reader = _Reader(part, seen)
+    with _faults(part, reader), closing(part.data.pieces(seen)) as pieces:
         if part.number:
             parser.feed(part.root)
-        size = 0
         for xml in kept_xml(str(part), pieces, cutter):
-            parser.feed(xml)
-            size += len(xml)
-            for page in _read_events(parser, part, seen):
-                size = 0
-                yield page
-            if size > LARGEST_PAGE:
-                raise InputError(f"{part}: page {seen.pages + 1} has more than {LARGEST_PAGE} bytes; refused")
+            try:
+                parser.feed(xml)
+            finally:
+                yield from reader.pages(parser, len(xml))
         if cutter.over:
             parser.feed(b"</mediawiki>")
         if cutter.over or cutter.begun:
             parser.close()
+        seen.whole = True
     if part.data.borders is not None:
         part.data.borders.check(seen)
 
 
-def page_parser(*tags: str) -> etree.XMLPullParser:
+def page_parser(*tags: str, events: "Sequence[Literal['start', 'end']]" = ("end",)) -> etree.XMLPullParser:
     """A parser that expands nothing, fetches nothing and tells of the end of these elements."""
     return etree.XMLPullParser(
-        ("end",),
+        events,
         tag=tags,
         resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
         no_network=True,
@@ -165,13 +165,13 @@ def number_in(text: str | None, *, lowest: int, highest: int = _LARGEST) -> int 
 
 
 @contextmanager
-def _faults(part: Part) -> Iterator[None]:
-    """What the parser raises, with its line in the file where that is known."""
+def _faults(part: Part, reader: "_Reader") -> Iterator[None]:
+    """What the parser raises, with its line in the file, or with the page before it where that isn't known."""
     try:
         yield
     except etree.XMLSyntaxError as error:
         line, first = error.lineno or 1, part.data.first_line
-        place = f"{part}: line {line} of {part.data.place}" if first is None else f"{part}:{first + line - 1}"
+        place = f"{part}: {part.data.place}, {reader.last}" if first is None else f"{part}:{first + line - 1}"
         raise InputError(f"{place}: {fault_of(error)}") from error
 
 
@@ -187,12 +187,39 @@ def kept_xml(name: str, pieces: Iterator[tuple[bytes, bool]], cutter: Cutter) ->
     yield cutter.rest()
 
 
-def _read_events(parser: etree.XMLPullParser, part: Part, seen: Seen) -> Iterator[RawPage]:
-    for _, element in cast("Iterator[tuple[str, etree._Element]]", parser.read_events()):
-        seen.pages += 1
-        page = _page(element, f"{part}: page {seen.pages}{f' of {part.data.place}' if part.number else ''}")
-        _forget(element)
-        yield page
+class _Reader:
+    """Takes pages from a parser, and bounds what the parser holds."""
+
+    def __init__(self, part: Part, seen: Seen) -> None:
+        self._part, self._seen = part, seen
+        self._inside, self._size = False, 0
+        self.last = "before its first page"
+
+    def pages(self, parser: etree.XMLPullParser, more: int) -> Iterator[RawPage]:
+        """The pages that have ended with `more` bytes of XML."""
+        self._size += more
+        for event, element in cast("Iterator[tuple[str, etree._Element]]", parser.read_events()):
+            self._inside, self._size = event == "start", 0
+            if self._inside:
+                continue
+            self._seen.pages += 1
+            page = _page(element, f"{self._part}: {self._place}")
+            _forget(element)
+            self.last = f"after page {page.title!r} (id {page.page_id})"
+            yield page
+        self._check()
+
+    def _check(self) -> None:
+        """Raise InputError for a page without end, and for other things without end around pages."""
+        if self._inside and self._size > LARGEST_PAGE:
+            raise InputError(f"{self._part}: page {self._seen.pages + 1} has more than {LARGEST_PAGE} bytes; refused")
+        if not self._inside and self._size > _BETWEEN:
+            raise InputError(f"{self._part}: {self._part.data.place}, {self.last}: more than {_BETWEEN} bytes that are "
+                             "no page; give a pages-articles dump")  # fmt: skip
+
+    @property
+    def _place(self) -> str:
+        return f"page {self._seen.pages}{f' of {self._part.data.place}' if self._part.number else ''}"
 
 
 def _page(element: etree._Element, place: str) -> RawPage:

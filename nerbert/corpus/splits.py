@@ -8,6 +8,7 @@ pages, which is slower: one process unpacks for all.
 import hashlib
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from re import compile as pattern
 from typing import IO
@@ -40,6 +41,8 @@ class Seen:
     """Where the last of them ends."""
     sha256: str = ""
     """Digest of its bytes of the input."""
+    whole: bool = False
+    """Whether all pages that begin in it were read; without that its bytes have no digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +102,25 @@ class Range:
 
     def pieces(self, seen: Seen) -> Pieces:
         """The part's XML, and what follows it as far as anyone asks."""
-        with self.source.faults(), self.source.open_at(self.start) as stream:
-            reader = BlockReader(stream, str(self.source), self.start, self.stop, self.size)
+        with self._reading() as reader:
             streams = Streams(reader)
             try:
                 yield from streams.pieces() if self.packed else _plain(reader)
+                seen.whole = True
             finally:
                 seen.heads, seen.end = (streams.heads, streams.end) if self.packed else ([self.start], self.stop)
-                seen.sha256 = reader.digest()
+                if seen.whole:
+                    seen.sha256 = reader.digest()
+
+    def digest(self) -> str:
+        """SHA-256 of its bytes as they are now."""
+        with self._reading() as reader:
+            return reader.digest()
+
+    @contextmanager
+    def _reading(self) -> Iterator[BlockReader]:
+        with self.source.faults(), self.source.open_at(self.start, self.stop) as stream:
+            yield BlockReader(stream, str(self.source), self.start, self.stop, self.size)
 
 
 def _plain(reader: BlockReader) -> Pieces:
@@ -141,11 +155,15 @@ class Chunk:
 
     def key(self) -> list[object]:
         """What tells it from other parts: its content."""
-        return [hashlib.sha256(self.data).hexdigest(), self.last]
+        return [self.digest(), self.last]
+
+    def digest(self) -> str:
+        """SHA-256 of its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
 
     def pieces(self, seen: Seen) -> Pieces:
         """The part's XML; `<page>` stands for what follows."""
-        seen.sha256 = hashlib.sha256(self.data).hexdigest()
+        seen.sha256 = self.digest()
         for place in range(0, len(self.data), _PIECE):
             yield self.data[place : place + _PIECE], True
         if not self.last:
@@ -176,6 +194,9 @@ def ranges(
 
 def chunks(stream: IO[bytes], head: bytes, name: str, step: int, taken: Callable[[], int]) -> Iterator[Chunk]:
     """The parts of an unpacked stream whose first bytes are `head`; `taken` says how much of the input it has taken."""
+    if step > LARGEST_PAGE:
+        raise SettingsError(f"split_bytes = {step}: {name} is unpacked here in pieces of that size; "
+                            f"take at most {LARGEST_PAGE}")  # fmt: skip
     step = step or _CHUNK
     text, line, before, looked = bytearray(head), 1, 0, step
     while True:

@@ -59,7 +59,7 @@ class Judged:
 def type_part(path: Path, folder: Path, settings: CorpusSettings, forbidden: frozenset[str]) -> Typed:
     """Write a part of `typed/` from one of `pages/`."""
     done = Typed(Samples(settings.seed))
-    targets = read_targets(folder / "targets.parquet")
+    targets = read_targets(folder / "targets.parquet", path)
     _write(_typed(path, targets, settings, forbidden, done), folder / "typed" / path.name)
     return done
 

@@ -35,10 +35,10 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
         yield TableWriter(writer)
 
 
-def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """A file's rows, a few thousand at a time; raise InputError if it is damaged."""
+def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
+    """A file's rows, a few thousand (at most `rows`) at a time; raise InputError if it is damaged."""
     try:
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(_BATCH, columns=list(columns) if columns else None)
+            yield from file.iter_batches(rows, columns=list(columns) if columns else None)
     except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise InputError(f"{path}: not a readable shard ({error}); build the corpus again") from error

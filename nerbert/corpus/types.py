@@ -1,13 +1,13 @@
 """Link targets → classes: redirects resolved, then the knowledge asked once for each title that is linked at all.
 
-Only linked titles are kept, so memory follows the corpus, not the knowledge. The result is a file, `targets.parquet`,
-that each worker opens: who wants to know why a link is typed so reads it there.
+Only linked titles are kept, so memory follows the corpus, not the knowledge. The result is a file, `targets.parquet`:
+who wants to know why a link is typed so reads it there. A worker takes from it what one part links to, so its memory
+follows the part; the price is that the file is looked through once for each part.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from nerbert.corpus.tables import read_batches
 from nerbert.corpus.titles import fold_redirects, normalise_title
 from nerbert.files import link_file
 from nerbert.records import ENTITY, Infobox, Mention, Reason
+
+_TARGETS_AT_ONCE = 1 << 17
+"""Rows; for each such batch Arrow hashes the part's targets anew, so that few batches are fast."""
 
 Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
 """Link target → (resolved target, class path, source)."""
@@ -121,18 +124,22 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge) -> tuple[i
     return len(rows), sum(bool(row["class_path"]) for row in rows)
 
 
-def read_targets(path: Path) -> Targets:
-    """Target → (resolved target, class path, source); a worker reads the same file once, and keeps one at a time."""
-    state = path.stat()
-    return _read_targets(path, state.st_mtime_ns, state.st_ino)
+def read_targets(path: Path, part: Path) -> Targets:
+    """Target → (resolved target, class path, source) for the links of one part of `pages/`."""
+    wanted = _linked(part)
+    found: dict[str, tuple[str, tuple[str, ...], str]] = {}
+    for batch in read_batches(path, ["target", "resolved_target", "class_path", "source"], _TARGETS_AT_ONCE):
+        for row in batch.filter(pc.is_in(batch["target"], wanted)).to_pylist():
+            found[row["target"]] = (row["resolved_target"], tuple(row["class_path"]), row["source"])
+    return found
 
 
-@lru_cache(maxsize=1)
-def _read_targets(path: Path, changed: int, inode: int) -> Targets:
-    return {
-        row["target"]: (row["resolved_target"], tuple(row["class_path"]), row["source"])
-        for row in read_table(path).to_pylist()
-    }
+def _linked(part: Path) -> pa.Array:
+    """What a part of `pages/` links to, each once."""
+    targets = [
+        pc.unique(pc.struct_field(pc.list_flatten(batch["links"]), "target")) for batch in read_batches(part, ["links"])
+    ]
+    return pc.unique(pa.chunked_array(targets, pa.string()))
 
 
 def type_link(link: Mapping[str, Any], targets: Targets) -> Mention:

@@ -16,8 +16,10 @@ from nerbert.corpus.dump import Dump
 from nerbert.corpus.hashing import Beside
 from nerbert.corpus.inputs import Source
 from nerbert.corpus.pages import write_pages
+from nerbert.corpus.parse import read_pages
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.errors import InputError, MissingExtra
+from nerbert.corpus.splits import Seen
+from nerbert.errors import InputError, MissingExtra, StaleOutput
 from nerbert.show import Progress
 
 HEAD, TAIL = b'<mediawiki xml:lang="en">\n', b"</mediawiki>\n"
@@ -31,13 +33,28 @@ MULTI = bz2.compress(HEAD) + b"".join(map(bz2.compress, PAGES)) + bz2.compress(T
 IDS = list(range(1, 41))
 
 
+def altered(data: bytes, start: int) -> bytes:
+    """The same number of bytes, some other text in it from `start` on."""
+    return data[:start] + data[start:].replace(b"0", b"1", 50)
+
+
 class Server(BaseHTTPRequestHandler):
-    """Serves `files`; with `ranges` parts of them too. Counts what it sent."""
+    """Serves `files`; with `ranges` parts of them too. Counts what it sent.
+
+    Of the requests for ranges so many as `bad` says, from number `bad_from` on, are cut off or answered with `status`
+    (from 0 on: all requests); from number `other_from` on `others` are served.
+    """
 
     files: dict[str, bytes]
     ranges = True
     cut = False
     sent = 0
+    etag = True
+    status = 0
+    gets = 0
+    bad_from, bad = 10**9, 10**9
+    others: dict[str, bytes]
+    other_from = 10**9
 
     def do_HEAD(self) -> None:
         self._answer(body=False)
@@ -49,11 +66,15 @@ class Server(BaseHTTPRequestHandler):
         pass
 
     def _answer(self, *, body: bool) -> None:
-        data = self.files.get(self.path.partition("?")[0])
-        if data is None:
-            self.send_error(404)
+        kind, wanted = type(self), self.headers.get("Range")
+        kind.gets += bool(body and wanted)
+        files = self.others if self.gets >= self.other_from else self.files
+        data = files.get(self.path.partition("?")[0])
+        counts = bool(body and wanted) or not self.bad_from
+        bad = counts and self.bad_from <= self.gets < self.bad_from + self.bad
+        if data is None or (self.status and bad):
+            self.send_error(self.status or 404)
             return
-        wanted = self.headers.get("Range")
         start, stop = 0, len(data)
         if wanted and self.ranges:
             first, _, last = wanted.removeprefix("bytes=").partition("-")
@@ -64,16 +85,30 @@ class Server(BaseHTTPRequestHandler):
             self.send_response(200)
         part = data[start:stop]
         self.send_header("Content-Length", str(len(part)))
-        self.send_header("ETag", hashlib.sha256(data).hexdigest())
+        if self.etag:
+            self.send_header("ETag", hashlib.sha256(data).hexdigest())
         self.end_headers()
         if body:
             type(self).sent += len(part)
-            self.wfile.write(part[: len(part) // 2] if self.cut else part)
+            self.wfile.write(part[: len(part) // 2] if self.cut or bad else part)
+
+
+SERVERS: list[type[Server]] = []
+"""The handlers of all servers, the last one last."""
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that would have been waited for the net."""
+    waits: list[float] = []
+    monkeypatch.setattr("nerbert.corpus.inputs.sleep", waits.append)
+    return waits
 
 
 @contextmanager
 def serve(files: dict[str, bytes], **more: object) -> Iterator[str]:
     handler = type("Handler", (Server,), {"files": files, **more})
+    SERVERS.append(handler)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -122,11 +157,76 @@ def test_what_the_net_does_wrong_is_one_line() -> None:
     with serve({"/dump": gzip.compress(XML)}, cut=True, ranges=False) as address:
         with pytest.raises(InputError, match=r"dump: (can't be read|compressed data is cut off)"):
             ids(Dump(f"{address}/dump"))
-        with pytest.raises(InputError, match=r"http://127.*/none: can't be read: FileNotFoundError|No such file|none"):
-            Dump(f"{address.replace('//', '//me:secret@')}/none?key=secret").look()
-    with pytest.raises(InputError, match="can't be read") as caught:
+        told = r"^http://127[^ ]*/gone: can't be read: the server answers with status 404; check address and net"
+        with pytest.raises(InputError, match=told):
+            Dump(f"{address.replace('//', '//me:s@cret@')}/gone?key=s@cret").look()
+    told = r"/dump: can't be read: Client\w+ .*(refused|[Cc]onnect)[^;]*; check address and net, and run again$"
+    with pytest.raises(InputError, match=told) as caught:
         Dump(f"{address}/dump?key=secret").look()
     assert "secret" not in str(caught.value)
+    with (
+        serve({"/dump": XML}, status=503, bad_from=0) as address,
+        pytest.raises(InputError, match="/dump: can't be read: the server answers with status 503; check"),
+    ):
+        Dump(f"{address}/dump").look()
+
+
+@pytest.mark.parametrize("status", [0, 503, 429])
+def test_a_place_is_asked_for_again(slept: list[float], status: int) -> None:
+    pytest.importorskip("aiohttp")
+    with serve({"/dump": MULTI}, bad_from=4, bad=3, status=status) as address:
+        assert ids(Dump(f"{address}/dump")) == IDS
+    assert slept == [1, 2, 4]
+
+
+def test_the_net_gets_five_attempts(slept: list[float]) -> None:
+    pytest.importorskip("aiohttp")
+    with serve({"/dump": MULTI}, bad_from=4) as address, pytest.raises(InputError, match="dump: can't be read: Client"):
+        ids(Dump(f"{address}/dump"))
+    assert slept == [1, 2, 4, 8]
+
+
+def test_what_is_gone_is_not_asked_for_again(slept: list[float]) -> None:
+    pytest.importorskip("aiohttp")
+    with serve({"/dump": MULTI}, bad_from=4, status=404) as address, pytest.raises(InputError, match="status 404"):
+        ids(Dump(f"{address}/dump"))
+    assert slept == []
+
+
+def test_a_transfer_may_last_as_long_as_it_gives_bytes() -> None:
+    pytest.importorskip("aiohttp")
+    from fsspec.asyn import sync
+
+    files, _ = Source("https://example.org/dump.xml.gz")._remote()
+    timeout = sync(files.loop, files.set_session).timeout
+    assert (timeout.total, timeout.sock_connect, timeout.sock_read) == (None, 30, 120)
+
+
+def test_little_is_read_in_vain() -> None:
+    pytest.importorskip("aiohttp")
+    with serve({"/dump": XML}) as address:
+        dump = Dump(f"{address}/dump")
+        dump.look()
+        before = SERVERS[-1].sent
+        assert len([page for part in dump.parts(1 << 19) for page in read_pages(part, Seen())]) == len(IDS)
+    assert SERVERS[-1].sent - before < 1.7 * len(XML)
+
+
+@pytest.mark.parametrize("etag", [True, False])
+def test_a_dump_that_is_replaced_between_two_reads_is_told(tmp_path: Path, etag: bool) -> None:
+    """With a server's mark at the end; without one only a resume can tell, by reading finished parts again."""
+    pytest.importorskip("aiohttp")
+    settings, other = CorpusSettings(split_bytes=500_000), altered(XML, 10_000)
+    with serve({"/dump": XML}, others={"/dump": other}, other_from=5, etag=etag) as address:
+        dump = Dump(f"{address}/dump")
+        if etag:
+            with pytest.raises(InputError, match="dump: changed while it was read; run again with --overwrite"):
+                write_pages([dump], tmp_path, settings, 1, Progress())
+        else:
+            write_pages([dump], tmp_path, settings, 1, Progress())
+            with pytest.raises(StaleOutput, match="made from other input than http"):
+                write_pages([Dump(f"{address}/dump")], tmp_path, settings, 1, Progress())
+            write_pages([Dump(f"{address}/dump")], tmp_path, settings, 1, Progress(), overwrite=True)
 
 
 def test_workers_read_an_address_on_their_own(tmp_path: Path) -> None:
@@ -228,11 +328,17 @@ def test_a_files_identity_follows_its_content(tmp_path: Path) -> None:
     path = tmp_path / "dump"
     path.write_bytes(XML)
     one = Source(str(path)).identity()
-    os.utime(path, ns=(1, one["changed"]))
+    os.utime(path, ns=(1, 1))
     assert Source(str(path)).identity() == one
     path.write_bytes(XML.replace(b"P1<", b"Q1<"))
-    os.utime(path, ns=(1, one["changed"]))
     assert Source(str(path)).identity() != one
+
+
+def test_an_addresss_identity_holds_no_signature() -> None:
+    pytest.importorskip("aiohttp")
+    with serve({"/dump": XML}) as address:
+        one, other = (Source(f"{address}/dump?signature={key}").identity() for key in "ab")
+    assert one == other
 
 
 def test_a_digest_is_taken_beside_the_work(tmp_path: Path) -> None:
@@ -245,8 +351,18 @@ def test_a_digest_is_taken_beside_the_work(tmp_path: Path) -> None:
         beside.result()
 
 
+def test_parts_are_hashed_beside_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(XML)
+    beside = Beside(Source(str(path)), [10, 2_000_000, len(XML) - 3])
+    cuts = [XML[:10], XML[10:2_000_000], XML[2_000_000:-3]]
+    assert beside.parts() == [hashlib.sha256(cut).hexdigest() for cut in cuts]
+    assert beside.result() == hashlib.sha256(XML).hexdigest()
+
+
 def test_names_hold_no_secrets() -> None:
     source = Source("https://me:word@host.org/a/b.xml.bz2?key=1")
     assert (str(source), source.name) == ("https://host.org/a/b.xml.bz2", "b.xml.bz2")
+    assert str(Source("https://me:w@rd@host.org/a?b=c@d")) == "https://host.org/a"
     assert (str(Source("-")), Source("-").name) == ("standard input", "-")
     assert (str(Source("a@b/c?.xml")), Source("a@b/c?.xml").name) == ("a@b/c?.xml", "c?.xml")

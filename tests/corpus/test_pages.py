@@ -10,14 +10,18 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pyarrow
 import pytest
 from pyarrow.parquet import ParquetFile
 
+import nerbert
 from nerbert.corpus.dump import Dump
 from nerbert.corpus.pages import made_from, write_pages
+from nerbert.corpus.parse import read_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import LATER, CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths
+from nerbert.corpus.splits import Seen
 from nerbert.corpus.wikitext import clean_page
 from nerbert.errors import InputError, StaleOutput
 from nerbert.records import CleanPage, Reason, sentence_id
@@ -229,7 +233,7 @@ def test_a_part_of_other_input_is_told(tmp_path: Path) -> None:
         if text == "A.":
             build([source], tmp_path / "out")
         else:
-            with pytest.raises(StaleOutput, match="part-00000 was made from other input; give the same again, or"):
+            with pytest.raises(StaleOutput, match=r"part-00000\.json: made from other input than .*pipe; give"):
                 build([source], tmp_path / "out")
         thread.join()
         source.close()
@@ -240,6 +244,109 @@ def test_a_part_of_other_input_is_told(tmp_path: Path) -> None:
     thread.join()
     (made,) = shard_paths(tmp_path / "out" / "pages")
     assert read_table(made)["text"].to_pylist() == ["B."]
+
+
+def long_dump(path: Path, text: str = "old") -> bytes:
+    """A dump of 4 MB, larger than what its identity looks at."""
+    data = ("<mediawiki>" + "".join(page(n, f"{text} {n}. " * 4000) for n in range(100, 200)) + "</mediawiki>").encode()
+    path.write_bytes(data)
+    os.utime(path, ns=(10**18, 10**18))
+    return data
+
+
+LONG = CorpusSettings(split_bytes=1_000_000)
+
+
+def test_a_file_that_changed_in_its_middle_since_a_run_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "dump.xml"
+    old = long_dump(path)
+    build([Dump(path)], tmp_path / "out", LONG)
+    (tmp_path / "out" / "done" / "part-00003.json").unlink()
+    new, edge = long_dump(path, "new"), 1 << 20
+    assert len(new) == len(old)
+    path.write_bytes(old[:edge] + new[edge:-edge] + old[-edge:])
+    os.utime(path, ns=(10**18, 10**18))
+    with pytest.raises(InputError, match=r"dump\.xml: bytes 1000000 to 2000000 changed since they were read; run"):
+        build([Dump(path)], tmp_path / "out", LONG)
+    write_pages([Dump(path)], tmp_path / "out", LONG, 1, Progress(), overwrite=True)
+    build([Dump(path)], tmp_path / "anew", LONG)
+    assert files(tmp_path / "out") == files(tmp_path / "anew")
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "dump.xml"
+    long_dump(path)
+    source, other = Dump(path), path.stat()
+    parts = list(source.parts(1_000_000))
+    seen = [Seen() for _ in parts]
+    for part, each in zip(parts, seen, strict=True):
+        list(read_pages(part, each))
+    seen[1].sha256 = "of other bytes"
+    with pytest.raises(InputError, match="bytes 1000000 to 2000000 changed since they were read; run again"):
+        source.check(seen)
+    source = Dump(path)
+    pages = source.pages()
+    next(pages)
+    os.utime(path, ns=(other.st_atime_ns, other.st_mtime_ns + 1))
+    with pytest.raises(InputError, match="changed while it was read; run again with --overwrite"):
+        list(pages)
+
+
+def test_a_file_that_was_copied_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "dump.xml"
+    long_dump(path)
+    build([Dump(path)], tmp_path / "out", LONG)
+    before = files(tmp_path / "out")
+    os.utime(path)
+    one, other = Dump(path), made_from([Dump(path)], LONG)
+    assert made_from([one], LONG) == other
+    flow = Flow()
+    write_pages([one], tmp_path / "out", LONG, 1, Progress(flow=flow))
+    assert (flow.items, flow.items_before) == (100, 100)
+    assert files(tmp_path / "out") == before
+
+
+def test_a_part_depends_on_its_site(tmp_path: Path) -> None:
+    """A pipe's parts, whose plan says nothing of what is in them."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    names = '<siteinfo><namespaces><namespace key="6">Foo</namespace></namespaces></siteinfo>'
+    other = names.replace('"6"', '"0"')
+    pages = "".join(page(n, "A [[Foo:b|c]] d. " * 50) for n in range(1, 9))
+    settings = CorpusSettings(split_bytes=2000)
+    for head, folder in ((other, "out"), (other, "plain"), (names, "out"), (names, "anew")):
+        data = gzip.compress(f"<mediawiki>{head}{pages}</mediawiki>".encode())
+        thread = Thread(target=path.write_bytes, args=(data,))
+        thread.start()
+        write_pages([Dump(path)], tmp_path / folder, settings, 1, Progress(), overwrite=True)
+        thread.join()
+    plain, anew = (read_table(tmp_path / name / "pages" / "part-00001.parquet") for name in ("plain", "anew"))
+    assert plain != anew, "the site matters here"
+    assert files(tmp_path / "out") == files(tmp_path / "anew")
+
+
+def test_a_part_that_is_made_again_has_no_mark_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build([dump(tmp_path, page(1, "A."))], tmp_path / "out")
+    other = dump(tmp_path, page(1, "B."))
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nerbert.corpus.pages._write", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_pages([other], tmp_path / "out", SETTINGS, 1, Progress(), overwrite=True)
+    assert list((tmp_path / "out" / "done").iterdir()) == []
+
+
+@pytest.mark.parametrize("mark", ["", "{}", "[]", '{"seen": 1}', '{"seen": {"pages": "x"}, "report": {}}', "\0\0"])
+def test_a_torn_mark_is_none(tmp_path: Path, mark: str) -> None:
+    source = dump(tmp_path, page(1, "A."))
+    build([source], tmp_path / "out")
+    before = files(tmp_path / "out")
+    (tmp_path / "out" / "done" / "part-00000.json").write_text(mark)
+    (tmp_path / "out" / "pages" / "part-x.txt").write_text("someone's")
+    build([Dump(source.source, wiki="testwiki")], tmp_path / "out")
+    assert files(tmp_path / "out") == before | {"pages/part-x.txt": b"someone's"}
 
 
 def test_a_giant_page_is_dropped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +360,7 @@ def test_a_giant_page_is_dropped_and_counted(tmp_path: Path, monkeypatch: pytest
         cleaned.append(len(text))
         return clean_page(title, text, *more, **named)
 
-    monkeypatch.setattr("nerbert.corpus.rows.clean_page", counted)
+    monkeypatch.setattr("nerbert.corpus.rows.scan_page", counted)
     rows, titles, report = build([Dump(path)], tmp_path / "out")
     assert report.fates == {ARTICLE: 2, Reason.PAGE_TOO_LONG: 1}
     assert [row["text"] for row in rows] == ["A.", "B."]
@@ -279,6 +386,7 @@ def test_the_same_is_made_from_the_same(tmp_path: Path) -> None:
     one = dump(tmp_path, page(1, "A."))
     one.look()
     told = made_from([one], SETTINGS)
+    assert (told["nerbert"], told["pyarrow"]) == (nerbert.__version__, pyarrow.__version__)
     assert told == made_from([one], CorpusSettings(seed=7, alpha=0.1))
     assert told != made_from([one], CorpusSettings(lists=True))
     assert {field.name for field in fields(CorpusSettings)} > LATER

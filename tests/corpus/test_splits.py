@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import hashlib
 import lzma
 from array import array
 from collections.abc import Callable
@@ -100,6 +101,21 @@ def test_no_cut_loses_a_page(borders: list[int], split_bytes: int, packed: bool)
         assert ids(read_parts(path, split_bytes)) == IDS
 
 
+HIDDEN = ["<!-- </page> -->", "<![CDATA[</page>]]>", "<?x </page>?>", "<!--</page>\n-->", "<!-- <b></page>", "x"]
+
+
+@given(st.lists(st.sampled_from(HIDDEN), min_size=1, max_size=8), st.integers(1, 400), st.booleans())
+def test_an_end_tag_in_a_comment_ends_no_page(hidden: list[str], split_bytes: int, packed: bool) -> None:
+    from tempfile import TemporaryDirectory
+
+    texts = [each + ("-->" if each.endswith("<b></page>") else "") for each in hidden]
+    xml = HEAD + b"".join(page(number, text) for number, text in enumerate(texts, 1)) + TAIL
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "dump"
+        path.write_bytes(streams(xml, *range(0, len(xml), split_bytes)) if packed else xml)
+        assert ids(read_parts(path, split_bytes)) == list(range(1, len(texts) + 1))
+
+
 def test_parts_know_whether_they_are_all(tmp_path: Path) -> None:
     path = tmp_path / "dump"
     path.write_bytes(XML)
@@ -188,8 +204,11 @@ def test_lines_are_counted_over_chunks(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"^{path}:{line}: not well-formed"):
         read_parts(path, 700)
     path.write_bytes(bad)
-    with pytest.raises(InputError, match=rf"^{path}: line 2 of the part from byte \d+ on: not well-formed"):
+    after = r"the part from byte \d+ on, (after page 'P19' \(id 19\)|before its first page)"
+    with pytest.raises(InputError, match=rf"^{path}: {after}: not well-formed"):
         read_parts(path, 700)
+    with pytest.raises(InputError, match=r"after page 'P19' \(id 19\): not well-formed"):
+        read_parts(path, len(bad) // 2)
 
 
 @pytest.mark.parametrize("size", [1, 100, 5000])
@@ -208,6 +227,14 @@ def test_a_cutter_needs_no_more_than_it_must() -> None:
     assert cutter.feed(b"end</page>\n" + PAGES[0] + b"\n", own=True) + cutter.feed(b"", own=False) == PAGES[0] + b"\n"
     assert cutter.over
     assert not seen.closed
+
+
+@pytest.mark.parametrize("begin", [b"<!-- ", b"<![CDATA[", b"<?x "])
+def test_a_border_in_a_comment_is_none_between_pages(begin: bytes) -> None:
+    cutter = Cutter(Seen(), first=False)
+    cutter.feed(b"<page>" + begin + b"</page>", own=True)
+    cutter.feed(b"", own=False)
+    assert not cutter.over
 
 
 def test_the_end_tag_has_one_owner() -> None:
@@ -247,6 +274,45 @@ def test_borders_are_held_against_the_dump() -> None:
         InputError, match=r"dump-index\.txt:1: the index names 3 pages here where the dump has 2; fetch"
     ):
         borders.check(Seen(pages=2, heads=[10, 50]))
+
+
+def test_what_is_no_page_fills_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    for before, after, place in ((b"", b"<a/>" * 1_200_000, "after page 'P1'"), (b"<a/>" * 1_200_000, b"", "before")):
+        path.write_bytes(HEAD + before + page(1) + after + page(2) + TAIL)
+        with pytest.raises(InputError, match=rf"{place}.*: more than 4194304 bytes that are no page; give a pages"):
+            read_parts(path, 1 << 24)
+
+
+def test_the_first_error_is_told(tmp_path: Path) -> None:
+    """What is wrong with the XML, though the bytes behind it are gone too."""
+    path = tmp_path / "dump"
+    path.write_bytes(XML.replace(b"<title>P2<", b"<titel>P2<") + b" " * 1_000_000)
+    (part,) = Dump(path).parts(10_000_000)
+    path.write_bytes(path.read_bytes()[:500_000])
+    with pytest.raises(InputError, match="not well-formed"):
+        list(read_pages(part, Seen()))
+
+
+def test_a_part_that_was_not_read_whole_has_no_digest(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(XML)
+    seen, other = Seen(), Seen()
+    (part,) = Dump(path).parts(10_000_000)
+    pages = read_pages(part, seen)
+    next(pages)
+    del pages
+    assert (seen.whole, seen.sha256) == (False, "")
+    list(read_pages(part, other))
+    assert (other.whole, other.sha256) == (True, hashlib.sha256(XML).hexdigest())
+    assert part.data.digest() == other.sha256
+
+
+def test_pieces_of_an_unpacked_dump_have_a_bound(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(gzip.compress(XML))
+    with pytest.raises(SettingsError, match=r"split_bytes = 268435457: .* take at most 268435456"):
+        read_parts(path, (1 << 28) + 1)
 
 
 def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
-from nerbert.corpus.shards import TITLES, UNTYPED, read_table, shard_paths, write_table
-from nerbert.corpus.types import read_titles, write_newest
+from nerbert.corpus.shards import TARGETS, TITLES, UNTYPED, read_table, shard_paths, write_table
+from nerbert.corpus.types import read_targets, read_titles, write_newest
 
 Page = tuple[int, int, int]
 """Number, id, revision."""
@@ -51,3 +52,23 @@ def test_superseded_sentences_go_and_pass_1_stays(tmp_path: Path) -> None:
         if path.stat().st_ino == (tmp_path / "in" / "pages" / path.name).stat().st_ino
     ]
     assert linked == ["part-00001.parquet", "part-00002.parquet"]
+
+
+def test_a_part_takes_only_its_own_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbert.corpus.types._TARGETS_AT_ONCE", 7)
+    targets = [
+        {"target": f"T{n}", "resolved_target": f"R{n}", "links": 1, "class_path": ["A", "B"][: n % 3], "source": "s"}
+        for n in range(100)
+    ]
+    write_table(pa.Table.from_pylist(targets, schema=TARGETS), tmp_path / "targets.parquet")
+    links = [[3, 50], [], [50, 98], None]
+    rows = [
+        {"links": [{"start": 0, "end": 1, "target": f"T{n}"} for n in each] if each is not None else None}
+        for each in links
+    ]
+    write_table(pa.Table.from_pylist(rows, schema=UNTYPED), tmp_path / "part-00000.parquet")
+    write_table(pa.Table.from_pylist([], schema=UNTYPED), tmp_path / "part-00001.parquet")
+    assert read_targets(tmp_path / "targets.parquet", tmp_path / "part-00000.parquet") == {
+        "T3": ("R3", (), "s"), "T50": ("R50", ("A", "B"), "s"), "T98": ("R98", ("A", "B"), "s"),
+    }  # fmt: skip
+    assert read_targets(tmp_path / "targets.parquet", tmp_path / "part-00001.parquet") == {}

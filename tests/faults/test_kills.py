@@ -2,22 +2,24 @@
 
 import bz2
 import hashlib
+import itertools
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nerbert.cli import main
 from nerbert.corpus.build import CorpusPlan, build_corpus
+from nerbert.corpus.rows import PageRows
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, OutputExists, StaleOutput
 from nerbert.files import RESUME, publish_folder
 
 CHILD = """
-import os, signal, sys
+import multiprocessing, os, signal, sys, time
 from contextlib import contextmanager
 from pathlib import Path
 import nerbert.files
@@ -29,6 +31,7 @@ count, publish = 0, nerbert.files.publish
 def counted(target):
     global count
     count += 1
+    main = multiprocessing.parent_process()
     if count == when and place == "before":
         os.kill(os.getpid(), signal.SIGKILL)
     with publish(target) as draft:
@@ -39,6 +42,11 @@ def counted(target):
             raise KeyboardInterrupt
     if count == when and place == "after":
         os.kill(os.getpid(), signal.SIGKILL)
+    if count == when and place == "main" and main:
+        os.kill(main.pid, signal.SIGKILL)
+    if count == when and place == "ctrl-c" and main:
+        os.killpg(main.pid, signal.SIGINT)
+        time.sleep(600)
 
 nerbert.files.publish = counted
 rename = os.replace
@@ -102,8 +110,9 @@ def start(
     script.write_text(CHILD)
     words = (dump, sample / "knowledge", output, place, when, limit, workers)
     return subprocess.Popen(
-        [sys.executable, script, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, script, *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
 
 
 def marks(output: Path) -> dict[str, int]:
@@ -163,19 +172,50 @@ def test_killed_twice_and_with_workers(dump: Path, sample: Path, whole: Path, tm
 def test_a_killed_main_process_leaves_what_its_workers_finished(
     dump: Path, sample: Path, whole: Path, tmp_path: Path
 ) -> None:
-    with start(dump, sample, tmp_path / "out", workers=2) as child:
-        end = time.monotonic() + 60
-        while child.poll() is None and not marks_there(tmp_path / "out") and time.monotonic() < end:
-            time.sleep(0.005)
-        child.send_signal(signal.SIGKILL)
+    """A worker that has published three files, the last of them a mark, kills the main process."""
+    with start(dump, sample, tmp_path / "out", "main", 3, workers=2) as child:
         child.communicate()
+    assert child.returncode == -signal.SIGKILL
     (tmp_path / "child.py").unlink()
-    if child.returncode == -signal.SIGKILL:
-        check_resumed(dump, sample, tmp_path / "out", whole, workers=2)
+    assert marks(tmp_path / "out")
+    check_resumed(dump, sample, tmp_path / "out", whole, workers=2)
 
 
-def marks_there(output: Path) -> bool:
-    return any((output.with_name(f".{output.name}.partial") / RESUME / "done").glob("*.json"))
+def test_ctrl_c_on_a_terminal_stops_main_process_and_workers_at_once(
+    dump: Path, sample: Path, whole: Path, tmp_path: Path
+) -> None:
+    """A terminal sends it to all of them; a worker in the middle of its part does not hold the end back."""
+    with start(dump, sample, tmp_path / "out", "ctrl-c", 3, workers=2) as child:
+        _, told = child.communicate(timeout=60)
+    assert (child.returncode, told) == (130, "")
+    (tmp_path / "child.py").unlink()
+    assert marks(tmp_path / "out")
+    check_resumed(dump, sample, tmp_path / "out", whole, workers=2)
+
+
+@pytest.mark.parametrize(("when", "told"), [(9, "nerbert: stopped; run the same command again to go on\n"),
+                                            (1, "nerbert: stopped\n")])  # fmt: skip
+def test_ctrl_c_on_the_command_line_says_how_to_go_on(
+    sample: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    when: int,
+    told: str,
+) -> None:
+    count = itertools.count(1)
+
+    def stopped(self: PageRows, *more: object) -> None:
+        if next(count) == when:
+            raise KeyboardInterrupt
+        add(self, *more)  # type: ignore[arg-type]
+
+    add = PageRows.add
+    monkeypatch.setattr(PageRows, "add", stopped)
+    words = ["corpus", "build", str(sample / "wiki.xml"), "--knowledge", str(sample / "knowledge")]
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "-o", str(tmp_path / "out"), "--set", "split_bytes=2000"])
+    assert (caught.value.code, capsys.readouterr().err[-len(told) :]) == (130, told)
 
 
 def test_ctrl_c_keeps_what_is_finished(dump: Path, sample: Path, whole: Path, tmp_path: Path) -> None:
