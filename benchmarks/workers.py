@@ -1,7 +1,8 @@
 """One worker against several: wall-clock seconds of pass 1 on the same dump, alternately.
 
 `python benchmarks/workers.py DUMP [--workers 2] [--repeats 3]`; give it a dump of 100 MB or more, and free cores: what
-runs beside it takes from the side with more workers. The processes' start is counted.
+runs beside it takes from the side with more workers. The processes' start is counted. Memory is the main process's: the
+workers are children of a fork server, which nobody waits for.
 """
 
 import argparse
@@ -22,12 +23,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        counts = {f"{number} workers": number for number in (1, options.workers)}
+        counts = {f"{number}": number for number in (1, options.workers)}
         sides = {name: partial(_run, name, options.dump, Path(work), number) for name, number in counts.items()}
         runs = alternate(sides, options.repeats)
     walls = {name: [run.parts[0].wall_seconds for run in runs if run.side == name] for name in sides}
     one, more = walls.values()
-    print("| workers | wall seconds | largest process, MB |\n|---|---|---|")
+    print("| workers | wall seconds | main process, MB |\n|---|---|---|")
     for name, taken in walls.items():
         peak = max(run.peak_bytes for run in runs if run.side == name) / MB
         print(f"| {name} | {', '.join(f'{each:.1f}' for each in taken)} | {peak:.0f} |")
