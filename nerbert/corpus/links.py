@@ -159,7 +159,7 @@ def _shown(target: str) -> str:
 
 
 def do_pipe_tricks(wikitext: str) -> str:
-    """`[[Mercury (planet)|]]` → `[[Mercury (planet)|Mercury]]`; to be done before anything is taken out of anchors."""
+    """`[[Mercury (planet)|]]` → `[[Mercury (planet)|Mercury]]`; before templates leave anchors empty."""
     return _PIPE_TRICK.sub(_tricked, wikitext) if "|]]" in wikitext else wikitext
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nerbert.corpus.punkt import PunktModel, listed_abbreviations, save_punkt
-from nerbert.corpus.shards import read_manifest, read_table, shard_paths
+from nerbert.corpus.shards import read_manifest, shard_paths
+from nerbert.corpus.tables import read_batches
 from nerbert.errors import InputError
 from nerbert.files import check_free
 
@@ -62,7 +63,7 @@ def _pages(corpus: Path, characters: int) -> Iterator[str]:
     if not paths:
         raise InputError(f"{corpus}: has no pages/part-*.parquet to learn from; build the corpus again")
     for path in paths:
-        for batch in read_table(path, ["text"]).to_batches(max_chunksize=2000):
+        for batch in read_batches(path, ["text"]):
             sentences = batch.column("text").to_pylist()
             yield "".join(text + (" " if text[-1:] in ".!?" else "\n") for text in sentences)
             characters -= sum(map(len, sentences))

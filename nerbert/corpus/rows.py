@@ -58,7 +58,7 @@ class _Pack:
     """Where each page begins, and where the next one will."""
 
     def add(self, number: int, page: RawPage, clean: CleanPage, spans: Sequence[tuple[int, int]]) -> None:
-        """Add an article's sentences and links."""
+        """Add an article's sentences and links; the page comes without its wikitext, which would stay in memory."""
         offset, text = self.offsets[-1], clean.text
         self.texts += [text[start:end] for start, end in spans]
         self.starts += [offset + start for start, _ in spans]
@@ -66,7 +66,7 @@ class _Pack:
         self.link_starts += [offset + start for start in clean.starts]
         self.link_ends += [offset + end for end in clean.ends]
         self.targets += clean.targets
-        self.page_rows.append((number, page._replace(text="")))
+        self.page_rows.append((number, page))
         self.offsets.append(offset + len(text) + 1)
 
     def keep(self, sentences: Sequence[int]) -> None:
@@ -103,9 +103,10 @@ class PageRows:
             fate = None if clean.text else Reason.EMPTY_TEXT
         self.report.links["found"] += len(clean.starts) + clean.dropped_links.total()
         self.report.links.update(clean.dropped_links)
+        bare = page._replace(text="")
         if clean.text:
-            self._add_sentences(page, number, clean)
-        self._titles.append((number, page._replace(text=""), ns, fate or ARTICLE, clean.infoboxes))
+            self._add_sentences(bare, number, clean)
+        self._titles.append((number, bare, ns, fate or ARTICLE, clean.infoboxes))
         self.report.fates[fate or ARTICLE] += 1
 
     def _add_sentences(self, page: RawPage, number: int, clean: CleanPage) -> None:

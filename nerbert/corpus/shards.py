@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbert.corpus.shape import check_manifest
+from nerbert.corpus.tables import read_batches
 from nerbert.errors import InputError, at
 from nerbert.files import publish, read_json
 from nerbert.records import Mention, Sentence
@@ -113,10 +114,9 @@ def read_sentences(corpus: Path, split: str | None = None) -> Iterator[Sentence]
 
 def typed_sentences(path: Path, split: str | None = None) -> Iterator[Sentence]:
     """The sentences of one typed shard, of one split or all."""
-    table = read_table(path)
-    table = table if split is None else table.filter(pc.equal(table["split"], split))
-    for batch in table.to_batches(max_chunksize=2000):
-        yield from map(_sentence, batch.to_pylist())
+    for batch in read_batches(path):
+        wanted = batch if split is None else batch.filter(pc.equal(batch["split"], split))
+        yield from map(_sentence, wanted.to_pylist())
 
 
 def typed_rows(sentences: Iterable[Sentence]) -> pa.Table:
