@@ -12,7 +12,7 @@ HEAVY = ["torch", "transformers", "accelerate", "tokenizers", "numpy", "pyarrow"
 TORCH_FREE = [
     "nerbert.corpus.build",
     "nerbert.corpus.report",
-    "nerbert.corpus.knowledge",
+    "nerbert.corpus.knowledge.knowledge",
     "nerbert.formats.conll",
     "nerbert.metrics",
     "nerbert.config",

@@ -19,7 +19,7 @@ from nerbert.corpus.exclude import read_excluded
 from nerbert.corpus.filters import frequent_categories, most_common
 from nerbert.corpus.index import pair_indexes, read_index
 from nerbert.corpus.inputs import Source
-from nerbert.corpus.knowledge import open_knowledge
+from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.manifest import Funnel, Samples, write_manifest
 from nerbert.corpus.pages import made_from, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport

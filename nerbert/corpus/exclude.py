@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from nerbert.corpus.filters import ngrams
-from nerbert.corpus.sources import find_files
+from nerbert.corpus.knowledge.sources import find_files
 from nerbert.errors import InputError
 from nerbert.files import sha256_of
 from nerbert.formats.conll import looks_like_conll, read_conll

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.knowledge import Knowledge
+from nerbert.corpus.knowledge.knowledge import Knowledge
 from nerbert.corpus.rows import ARTICLE
 from nerbert.corpus.shards import TARGETS, read_table, shard_paths, write_table
 from nerbert.corpus.sites import TEMPLATE

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.ontology import Ontology, read_ontology
+from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.errors import InputError
 
 

@@ -12,10 +12,10 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from nerbert.corpus.exports import export_pages
-from nerbert.corpus.mappings import PAGE_TITLE
-from nerbert.corpus.ontology import PAGE_PREFIX, Ontology
-from nerbert.corpus.sources import BOM, TYPE_TRIPLE, decode, is_other_triple, open_plain
+from nerbert.corpus.knowledge.exports import export_pages
+from nerbert.corpus.knowledge.mappings import PAGE_TITLE
+from nerbert.corpus.knowledge.ontology import PAGE_PREFIX, Ontology
+from nerbert.corpus.knowledge.sources import BOM, TYPE_TRIPLE, decode, is_other_triple, open_plain
 from nerbert.errors import InputError, at
 
 UNDERSTOOD = (

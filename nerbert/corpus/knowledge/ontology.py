@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from nerbert.corpus.exports import export_pages, templates
+from nerbert.corpus.knowledge.exports import export_pages, templates
 from nerbert.errors import InputError, at
 
 PAGE_PREFIX = "OntologyClass:"

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
-from nerbert.corpus.mappings import Mappings
-from nerbert.corpus.ontology import Ontology
-from nerbert.corpus.sources import Found, Pair, read_lines
+from nerbert.corpus.knowledge.mappings import Mappings
+from nerbert.corpus.knowledge.ontology import Ontology
+from nerbert.corpus.knowledge.sources import Found, Pair, read_lines
 from nerbert.corpus.titles import normalise_title
 from nerbert.records import Infobox, Reason
 

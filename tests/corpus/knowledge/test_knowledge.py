@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nerbert.corpus.knowledge import Knowledge, TypedTitle, open_knowledge
+from nerbert.corpus.knowledge.knowledge import Knowledge, TypedTitle, open_knowledge
 from nerbert.errors import InputError
 from nerbert.records import Infobox
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.exports import export_pages, templates
+from nerbert.corpus.knowledge.exports import export_pages, templates
 from nerbert.errors import InputError
 
 

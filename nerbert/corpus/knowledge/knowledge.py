@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
-from nerbert.corpus.answers import RowFormat, Tally, TypedTitle, ask_infoboxes, ask_mappings, ask_rows
-from nerbert.corpus.mappings import Mappings, read_mappings
-from nerbert.corpus.ontology import Ontology, read_ontology
-from nerbert.corpus.sources import Found, find_all, open_plain, parse_row, parse_triple
-from nerbert.corpus.telling import UNDERSTOOD, Kind, Told, is_header, tell_export, tell_lines
+from nerbert.corpus.knowledge.answers import RowFormat, Tally, TypedTitle, ask_infoboxes, ask_mappings, ask_rows
+from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
+from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
+from nerbert.corpus.knowledge.sources import Found, find_all, open_plain, parse_row, parse_triple
+from nerbert.corpus.knowledge.telling import UNDERSTOOD, Kind, Told, is_header, tell_export, tell_lines
 from nerbert.errors import InputError
 from nerbert.files import sha256_of
 from nerbert.records import Infobox

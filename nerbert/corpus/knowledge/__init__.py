@@ -1,0 +1,1 @@
+"""Titles → classes: every kind of source, read into one table."""
