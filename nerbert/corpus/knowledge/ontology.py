@@ -1,38 +1,43 @@
 """DBpedia's classes and their parents, from the MediaWiki export of the ontology's wiki (`OntologyClass:` pages).
 
 The choice: a tree. Of several parents the first that is a class of the export counts, an unknown parent makes the class
-a root, and a cycle is cut where it closes. The price: a class that sits under two branches is seen under one only.
+a root, and a cycle is cut where it closes. The wiki's tree changes with its editors (a person is an animal there, a
+bridge no place), so a few parents are fixed by a table of ours, `nerbert/tables/parents.tsv`. The price: a class that
+sits under two branches is seen under one only, and a fixed parent hides what the wiki says.
 Names match whatever their case and with the prefixes in use (`dbo:`, `owl:`, the full IRI), since no two classes
 differ by case alone.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from nerbert.corpus.knowledge.exports import export_pages, templates
+from nerbert.corpus.knowledge.exports import Template, export_pages, templates
 from nerbert.errors import InputError, at
+from nerbert.tables import read_columns
 
 PAGE_PREFIX = "OntologyClass:"
 _THING = "thing"
 _KNOWN_PREFIX = re.compile(
     r"<?(?:https?://dbpedia\.org/ontology/|https?://www\.w3\.org/2002/07/owl#|owl:|dbo:|dbpedia-owl:)", re.IGNORECASE
 )
+_EQUIVALENT = re.compile(r"wikidata:\s*(Q[1-9]\d*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Ontology:
-    """Classes with their parent ("" for roots), and their names by case-folded name."""
+    """Classes with their parent ("" for roots), their names by case-folded name, and Wikidata items that equal one."""
 
     parents: Mapping[str, str]
     folded: Mapping[str, str]
+    equivalents: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, parents: Mapping[str, str]) -> "Ontology":
-        """Return the ontology of `parents`: class to parent, "" for roots."""
-        return cls(parents, {name.casefold(): name for name in reversed(list(parents))})
+    def of(cls, parents: Mapping[str, str], equivalents: Mapping[str, str] | None = None) -> "Ontology":
+        """Return the ontology of `parents`: class to parent, "" for roots; `equivalents`: Wikidata id to class."""
+        return cls(parents, {name.casefold(): name for name in reversed(list(parents))}, equivalents or {})
 
     def path(self, name: str) -> tuple[str, ...]:
         """Return the classes from the root down to `name`; an unknown name stands alone, owl:Thing is ()."""
@@ -59,16 +64,27 @@ class Ontology:
 
 def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
     """Read the classes of a MediaWiki export; other pages (properties, datatypes) are no part of the answer."""
-    declared = {
-        name: _declared_parents(text)
-        for title, text in export_pages(stream, place)
-        if title.startswith(PAGE_PREFIX) and (name := _local(title.removeprefix(PAGE_PREFIX))).casefold() != _THING
-    }
+    declared: dict[str, list[str]] = {}
+    equivalents: dict[str, str] = {}
+    for title, text in export_pages(stream, place):
+        name = _local(title.removeprefix(PAGE_PREFIX))
+        if title.startswith(PAGE_PREFIX) and name.casefold() != _THING:
+            template = _class_template(text)
+            declared[name] = template.text("rdfs:subClassOf").split(",") if template else []
+            for item in _EQUIVALENT.findall(template.text("owl:equivalentClass") if template else ""):
+                equivalents.setdefault(item, name)
     if not declared:
         with at(place):
             raise InputError(f"no page is called {PAGE_PREFIX}…; give the export of DBpedia's ontology classes")
     flat = Ontology.of(dict.fromkeys(declared, ""))
-    return Ontology.of({name: _first_known(flat, parents) for name, parents in declared.items()})
+    parents = {name: _first_known(flat, parents) for name, parents in declared.items()}
+    return Ontology.of(parents | _fixed_parents(parents), equivalents)
+
+
+def _fixed_parents(parents: Mapping[str, str]) -> dict[str, str]:
+    """What `parents.tsv` says of the classes that are there; a fixed parent that is not makes a root."""
+    rows = read_columns("parents.tsv", "class", "parent")
+    return {name: parent if parent in parents else "" for name, parent in rows if name in parents}
 
 
 def _local(name: str) -> str:
@@ -78,11 +94,8 @@ def _local(name: str) -> str:
     return "_".join(name.split())
 
 
-def _declared_parents(text: str) -> list[str]:
-    for template in templates(text):
-        if template.name == "Class":
-            return template.text("rdfs:subClassOf").split(",")
-    return []
+def _class_template(text: str) -> Template | None:
+    return next((template for template in templates(text) if template.name == "Class"), None)
 
 
 def _first_known(flat: Ontology, parents: list[str]) -> str:

@@ -1,0 +1,131 @@
+"""Label sets: which category a mention gets, read off the whole class path that the corpus keeps for it.
+
+The choice: a set is a table from classes to labels, and a path's label is that of its deepest class that the table
+holds, so one corpus serves every set. A class without a listed ancestor is ENTITY. The price: the paper's 315 names are
+tied to today's classes by a table of ours (`nerbert/tables/paper315.tsv`), and its 212 merged ones are not published.
+"""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from nerbert.errors import InputError, SettingsError, at
+from nerbert.records import ENTITY
+from nerbert.tables import read_columns
+
+_COARSE = {"Person": "person", "Place": "location", "Organisation": "organisation"}
+_BUILT_IN = ("paper315", "dbpedia", "4types", "212types", "1type")
+_LARGEST, _LONGEST = 1 << 22, 200
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """A set of labels. `of_class` has case-folded class names; None makes each class a label of its own."""
+
+    name: str
+    of_class: Mapping[str, str] | None
+
+    @property
+    def typed(self) -> bool:
+        """Whether the set tells types apart at all; `1type` doesn't."""
+        return self.of_class is None or bool(self.of_class)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the set's classes and labels, to tell two maps of one name apart."""
+        rows = sorted((self.of_class or {}).items())
+        return sha256("".join(f"{name}\t{label}\n" for name, label in rows).encode()).hexdigest()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, sorted, ENTITY among them; of an open set only that."""
+        return tuple(sorted({ENTITY, *(self.of_class or {}).values()}))
+
+    def lists(self, name: str) -> bool:
+        """Whether the class stands in the set itself."""
+        return self.of_class is None or name.casefold() in self.of_class
+
+    def label(self, path: Sequence[str]) -> str:
+        """The label of the deepest listed class of a path from the root down; ENTITY if none is listed."""
+        return next((self._label(name) for name in reversed(path) if self.lists(name)), ENTITY)
+
+    def _label(self, name: str) -> str:
+        return name if self.of_class is None else self.of_class[name.casefold()]
+
+
+def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:
+    """A built-in set, or the user's map at the path `name`; `classes` are the ontology's, as far as one is known.
+
+    `paper315`: the 315 categories of NER-BERT; `4types` and `212types`: the coarser sets of its §3; `1type`: any
+    entity; `dbpedia`: all `classes`, or whatever class a path ends with where there are none.
+    """
+    match name:
+        case "paper315":
+            return LabelSet(name, _table("label"))
+        case "212types":
+            joined = {folded.casefold(): label for label, folded in read_columns("parents212.tsv", "label212", "class")}
+            return LabelSet(name, _table("label212") | joined)
+        case "4types":
+            coarse = {cls: _COARSE.get(root, ENTITY) for cls, root in _table("root").items()}
+            return LabelSet(name, coarse | {cls.casefold(): label for cls, label in _COARSE.items()})
+        case "1type":
+            return LabelSet(name, {})
+        case "dbpedia":
+            return LabelSet(name, {cls.casefold(): cls for cls in classes} if classes else None)
+    return _users_map(Path(name), classes)
+
+
+def _table(column: str) -> dict[str, str]:
+    """Case-folded class → a column of the table of the paper's labels."""
+    rows = read_columns("paper315.tsv", "classes", column)
+    return {name.casefold(): value for names, value in rows for name in names.split()}
+
+
+def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
+    """Read `class<TAB>label` lines; raise InputError for a broken line or a class that the ontology lacks."""
+    if not path.is_file():
+        built_in = ", ".join(_BUILT_IN)
+        raise SettingsError(f"label_set = {str(path)!r}: no such file, and none of {built_in}{_nearest(str(path))}")
+    known = {name.casefold() for name in classes}
+    found: dict[str, str] = {}
+    for number, (name, label) in _rows(path):
+        with at(path, number):
+            folded = name.removeprefix("dbo:").casefold()
+            if known and folded not in known:
+                raise InputError(f"class {name!r} is not in the ontology{_nearest(name, classes)}")
+            if found.setdefault(folded, label) != label:
+                raise InputError(f"class {name!r} has two labels, {found[folded]!r} and {label!r}")
+    if not set(found.values()) - {ENTITY}:
+        raise InputError(f"{path}: gives no class a label; write class<TAB>label on each line")
+    return LabelSet(path.name, found)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Line numbers and cells of a map's lines; blank ones, comments (`#`) and a header (`class`) are none."""
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        cells = [cell.strip() for cell in line.split("\t")]
+        if not line.strip() or line.startswith("#") or (number == 1 and cells[0].lower() == "class"):
+            continue
+        with at(path, number):
+            if len(cells) != 2 or not all(cells):
+                raise InputError(f"{line[:80]!r}: must be class<TAB>label")
+            if len(cells[1]) > _LONGEST or not cells[1].isprintable() or " " in cells[1]:
+                raise InputError(f"label {cells[1][:80]!r}: must be one word")
+        yield number, (cells[0], cells[1])
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise InputError(f"{path}: larger than {_LARGEST:,} bytes; a label map has a line a class")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: can't be read as text in UTF-8: {error}") from error
+
+
+def _nearest(name: str, names: Collection[str] = _BUILT_IN) -> str:
+    by_folded = {each.casefold(): each for each in names}
+    near = difflib.get_close_matches(name.casefold(), by_folded, 1)
+    return f"; did you mean {by_folded[near[0]]!r}?" if near else ""
