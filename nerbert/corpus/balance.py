@@ -1,25 +1,138 @@
 """The paper's sampling (NER-BERT §2.2): categories drawn with p ∝ |E|^0.7, made a map-only step.
 
-Drawing a category c by p and then a sentence that holds it gives sentence s the expectation
-r = T · Σ p_c / D_c over its distinct categories, so that the r of all sentences sum to T (D_c: sentences that hold c).
-Copies are ⌊r⌋ and one more with the probability of the rest: no state is shared, so shards can be made in any order.
-The price: mention counts then follow an exponent somewhat above alpha, since categories share sentences.
+Each sentence gets an expected number of copies r from its categories alone, and the r of all sentences sum to the total
+asked for. Copies are ⌊r⌋ and one more with the probability of the rest: no state is shared, so shards can be made in
+any order. Two methods:
+
+- `literal`, what the paper writes: draw a category c by p, then a sentence that holds it. Then r = T · Σ p_c / D_c over
+  its distinct categories (D_c: sentences that hold c). Mention counts follow an exponent above alpha (0.85 on real text
+  for 0.7), since rare categories bring frequent ones with them.
+- `fit`, what the paper's Figure 1 shows: r such that *mentions* are ∝ |E|^alpha (see `fit`). Its price: more repeats.
+
+With a cap k no sentence is expected to get more than k copies, and all others get more to make up for it.
 """
 
-from collections.abc import Iterable, Mapping
-from math import floor
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import exp, floor, fsum, isfinite
+
+import numpy as np
+
+from nerbert.corpus.fit import cut, fit, level
+from nerbert.corpus.histogram import Floats, Histogram, Table
+from nerbert.errors import SettingsError
 
 
-def draw_rates(mentions: Mapping[str, int], holding: Mapping[str, int], alpha: float, total: float) -> dict[str, float]:
-    """Category → T · p_c / D_c: what holding it adds to a sentence's expected copies."""
-    weights = {name: count**alpha for name, count in mentions.items() if count}
-    whole = sum(weights.values())
-    return {name: total * weight / whole / holding[name] for name, weight in weights.items()}
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Expected copies of any sentence, and what they come to."""
+
+    method: str
+    alpha: float
+    total: float
+    """Σ r over all sentences."""
+    cap: int
+    scale: float
+    """`literal`: λ, by which all are multiplied to make up for what the cap cuts; `fit`: 1, the weights know of it."""
+    weights: dict[str, float]
+    """`literal`: T · p_c / D_c; `fit`: logarithm of the category's weight."""
+    exponent: float | None
+    """Slope of expected mentions over mentions before (see `exponent`)."""
+    residual: float
+    """The largest relative deviation of a category's share of expected mentions from |E|^alpha / Σ |E|^alpha."""
+    worst: str
+    """The category of the residual."""
+    largest: float
+    """The most copies that a sentence is expected to get."""
+    iterations: int
+    """Rounds that `fit` took."""
+
+    def expected(self, categories: Iterable[str]) -> float:
+        """r of a sentence with these categories (repeats included, in any order); unseen ones count as not there."""
+        known = [category for category in categories if category in self.weights]
+        if not known:
+            return 0.0
+        if self.method == "fit":
+            copies = exp(fsum(self.weights[category] for category in known) / len(known))
+        else:
+            copies = fsum(self.weights[category] for category in set(known))
+        return min(self.scale * copies, self.cap) if self.cap else self.scale * copies
 
 
-def expected_copies(categories: Iterable[str], rates: Mapping[str, float]) -> float:
-    """r of a sentence with these categories."""
-    return sum(rates.get(name, 0.0) for name in sorted(set(categories)))
+def draw(histogram: Histogram, *, method: str, alpha: float, total: float = 0, cap: int = 0) -> Rates:
+    """Expected copies that sum to `total` (0: as many as there are sentences), none above `cap` (0: none)."""
+    table = histogram.table()
+    total = total or float(histogram.sentences)
+    _check(method, alpha, total, cap, drawable=int(table.sentences.sum()))
+    weights, scale, iterations = _METHODS[method](table, alpha, total, cap)
+    rough = np.exp(table.means(weights)) if method == "fit" else scale * table.sums(weights)
+    copies = cut(rough, cap)
+    before, after = table.by_category(table.sentences), table.by_category(table.sentences * copies)
+    off = np.abs(after / after.sum() / _shares(before, alpha) - 1)
+    return Rates(
+        method=method, alpha=alpha, total=total, cap=cap, scale=scale, iterations=iterations,
+        weights=dict(zip(table.names, weights.tolist(), strict=True)), exponent=_slope(before, after),
+        residual=float(off.max()), worst=table.names[int(off.argmax())], largest=float(copies.max()),
+    )  # fmt: skip
+
+
+def _check(method: str, alpha: float, total: float, cap: int, drawable: int) -> None:
+    """Raise SettingsError for what can't be drawn."""
+    if method not in _METHODS:
+        raise SettingsError(f"balance = {method!r}: must be one of {', '.join(map(repr, _METHODS))}")
+    if not 0 <= alpha <= 5:
+        raise SettingsError(f"alpha = {alpha}: must be between 0 and 5")
+    if not (isfinite(total) and total >= 0):
+        raise SettingsError(f"sample_size = {total}: must be a number of at least 0")
+    if cap < 0:
+        raise SettingsError(f"max_copies = {cap}: must be at least 0")
+    if not drawable:
+        raise SettingsError("no sentence holds a category: there is nothing to draw from")
+    if cap and total > cap * drawable:
+        raise SettingsError(
+            f"sample_size = {total:.15g}: with max_copies = {cap}, {drawable} sentences that hold a category give "
+            f"{cap * drawable} at most; take a smaller sample_size, or a larger max_copies (0 for no limit)"
+        )
+
+
+def _literal(table: Table, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
+    """T · p_c / D_c of each category (NER-BERT §2.2), and λ."""
+    shares = _shares(table.by_category(table.sentences), alpha)
+    rates = total * shares / table.by_category(table.sentences, distinct=True)
+    return rates, level(table.sums(rates), table.sentences, total, cap) if cap else 1.0, 0
+
+
+def _fit(table: Table, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
+    """Logarithms of the categories' weights; λ is in them."""
+    logs, rounds = fit(table, _shares(table.by_category(table.sentences), alpha), total, cap)
+    return logs, 1.0, rounds
+
+
+_Method = Callable[[Table, float, float, int], tuple[Floats, float, int]]
+_METHODS: Mapping[str, _Method] = {"literal": _literal, "fit": _fit}
+
+
+def _shares(mentions: Floats, alpha: float) -> Floats:
+    """|E|^alpha / Σ |E|^alpha."""
+    powers = (mentions / mentions.max()) ** alpha
+    return np.asarray(powers / powers.sum())
+
+
+def exponent(before: Mapping[str, float], after: Mapping[str, float]) -> float | None:
+    """Slope of log `after` over log `before` by least squares, every category alike that both have some of.
+
+    None where fewer than two different counts are there to lay a line through.
+    """
+    both = [name for name, count in before.items() if count > 0 and after.get(name, 0) > 0]
+    return _slope(np.array([before[name] for name in both]), np.array([after[name] for name in both]))
+
+
+def _slope(before: Floats, after: Floats) -> float | None:
+    if len(before) < 2 or before.min() == before.max():
+        return None
+    x, y = np.log(before), np.log(after)
+    x -= x.mean()
+    return float(x @ (y - y.mean()) / (x @ x))
 
 
 def draw_copies(expected: float, chance: float) -> int:

@@ -1,61 +1,180 @@
+import pickle
 from collections import Counter
+from math import isfinite, sqrt
 from random import Random
-from statistics import mean
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nerbert.chance import coin
-from nerbert.corpus.balance import draw_copies, draw_rates, expected_copies
-from nerbert.corpus.filters import count_categories
+from nerbert.corpus.balance import draw, draw_copies, exponent
+from nerbert.corpus.histogram import Histogram
+from nerbert.errors import SettingsError
+
+METHODS = ("literal", "fit")
 
 
-def sentences() -> list[list[str]]:
+def sentences(number: int = 6000, categories: int = 12) -> list[list[str]]:
     random = Random(1)
-    names = [f"c{n}" for n in range(12)]
-    weights = [2.0**-n for n in range(12)]
-    return [random.choices(names, weights, k=random.randint(1, 4)) for _ in range(6000)]
+    names = [f"c{n}" for n in range(categories)]
+    weights = [1 / (n + 1) ** 1.5 for n in range(categories)]
+    return [random.choices(names, weights, k=random.randint(1, 4)) for _ in range(number)]
 
 
-def test_expectations_sum_to_the_total() -> None:
-    some = sentences()
-    rates = draw_rates(*count_categories(some), alpha=0.7, total=5000)
-    assert sum(expected_copies(each, rates) for each in some) == pytest.approx(5000)
+def counted(some: list[list[str]]) -> Histogram:
+    histogram = Histogram({name for each in some for name in each})
+    for each in some:
+        histogram.add(each)
+    return histogram
 
 
-def test_copies_follow_the_expectation_in_every_bin() -> None:
-    some = sentences()
-    rates = draw_rates(*count_categories(some), alpha=0.7, total=len(some))
+@given(
+    st.lists(st.lists(st.sampled_from("ABCDEF"), min_size=1, max_size=7), min_size=1, max_size=25),
+    st.sampled_from(METHODS),
+    st.sampled_from([0.0, 0.3, 0.7, 1.0, 5.0]),
+    st.floats(1e-3, 1),
+    st.integers(0, 5),
+)
+def test_expectations_sum_to_the_total_within_the_cap(
+    some: list[list[str]], method: str, alpha: float, share: float, cap: int
+) -> None:
+    total = share * len(some) * (cap or 20)
+    rates = draw(counted(some), method=method, alpha=alpha, total=total, cap=cap)
+    each = [rates.expected(categories) for categories in some]
+    assert sum(each) == pytest.approx(total, rel=1e-9)
+    assert 0 <= min(each) <= max(each) <= (cap or np.inf)
+    assert max(each) == pytest.approx(rates.largest)
+    assert isfinite(rates.residual)
+    assert rates.exponent is None or isfinite(rates.exponent)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_a_total_there_are_as_many_copies_as_sentences(method: str) -> None:
+    some = sentences(500)
+    rates = draw(counted(some), method=method, alpha=0.7)
+    assert rates.total == 500
+    assert sum(map(rates.expected, some)) == pytest.approx(500, rel=1e-12)
+
+
+def test_literal_is_the_papers_draw_simulated() -> None:
+    """T times a category by p ∝ |E|^0.7, then one of the sentences that hold it, each alike."""
+    some, total = sentences(400), 400_000
+    rates = draw(counted(some), method="literal", alpha=0.7, total=total)
+    mentions = Counter(name for each in some for name in each)
+    names = sorted(mentions)
+    p = np.array([mentions[name] ** 0.7 for name in names])
+    random, drawn = np.random.default_rng(7), np.zeros(len(some))
+    for name, times in zip(names, random.multinomial(total, p / p.sum()), strict=True):
+        holders = [number for number, each in enumerate(some) if name in each]
+        drawn += np.bincount(random.choice(holders, times), minlength=len(some))
+    expected = np.array([rates.expected(each) for each in some])
+    errors = (drawn - expected) / np.sqrt(expected)
+    assert np.abs(errors).max() < 4.5
+    assert 0.8 < np.mean(errors**2) < 1.2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_copies_follow_the_expectation_in_every_bin(method: str) -> None:
+    some = sentences(20_000)
+    rates = draw(counted(some), method=method, alpha=0.5, cap=4)
     bins: dict[int, list[tuple[float, int]]] = {}
     for number, each in enumerate(some):
-        expected = expected_copies(each, rates)
-        bins.setdefault(min(int(2 * expected), 4), []).append(
+        expected = rates.expected(each)
+        bins.setdefault(int(4 * expected), []).append(
             (expected, draw_copies(expected, coin(1, "copies", str(number))))
-        )
+        )  # fmt: skip
+    assert len(bins) > 5
     for rows in bins.values():
-        if len(rows) > 200:
-            assert mean(copies for _, copies in rows) == pytest.approx(mean(r for r, _ in rows), abs=0.08)
+        wanted, spread = sum(r for r, _ in rows), sqrt(sum((r % 1) * (1 - r % 1) for r, _ in rows))
+        assert abs(sum(copies for _, copies in rows) - wanted) <= 4 * spread + 1e-6
+        assert max(copies for _, copies in rows) <= 4
 
 
-def test_rare_categories_gain_and_frequent_ones_lose() -> None:
-    some = sentences()
-    mentions, holding = count_categories(some)
-    rates = draw_rates(mentions, holding, 0.7, len(some))
-    drawn: Counter[str] = Counter()
-    for number, each in enumerate(some):
-        for name in each:
-            drawn[name] += draw_copies(expected_copies(each, rates), coin(1, "copies", str(number)))
-    before = {name: count / mentions.total() for name, count in mentions.items()}
-    after = {name: count / drawn.total() for name, count in drawn.items()}
-    assert after["c0"] < before["c0"]
-    assert all(after[f"c{n}"] > before[f"c{n}"] for n in range(5, 12) if mentions[f"c{n}"] > 20)
+@pytest.mark.parametrize("total", [100.0, 400.0, 800.0, 999.5, 1000.0])
+def test_literal_with_a_cap_is_what_bisection_finds(total: float) -> None:
+    some = sentences(500)
+    free = draw(counted(some), method="literal", alpha=0.3, total=total)
+    capped = draw(counted(some), method="literal", alpha=0.3, total=total, cap=2)
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        reached = sum(min(2, middle * free.expected(each)) for each in some)
+        low, high = (middle, high) if reached < total else (low, middle)
+    if total < 1000:
+        assert capped.scale == pytest.approx(high, rel=1e-12)
+    for each in some:
+        assert capped.expected(each) == pytest.approx(min(2, high * free.expected(each)), rel=1e-11)
 
 
-def test_alpha_one_draws_a_sentence_of_one_category_once() -> None:
-    some = [["A"]] * 30 + [["B"]] * 10
-    rates = draw_rates(*count_categories(some), alpha=1.0, total=40)
-    assert expected_copies(["A"], rates) == pytest.approx(1)
-    assert expected_copies(["A", "A"], rates) == pytest.approx(1)
-    assert expected_copies(["unseen"], rates) == 0
+@pytest.mark.parametrize("method", METHODS)
+def test_rates_depend_on_no_order_and_travel(method: str) -> None:
+    some = sentences(1000)
+    rates = draw(counted(some), method=method, alpha=0.7)
+    assert rates == draw(counted(some[::-1]), method=method, alpha=0.7)
+    assert pickle.loads(pickle.dumps(rates)) == rates
+    one = ["c3", "c0", "c0", "c7", "c1"]
+    assert {rates.expected(Random(n).sample(one, 5)) for n in range(50)} == {rates.expected(one)}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_unseen_categories_count_as_not_there(method: str) -> None:
+    rates = draw(counted([["A"], ["A", "B"]]), method=method, alpha=0.7)
+    assert rates.expected(["A", "unseen"]) == rates.expected(["A"]) > 0
+    assert rates.expected(["unseen"]) == rates.expected([]) == 0
+
+
+def test_literal_draws_a_sentence_of_one_category_once_at_alpha_one() -> None:
+    rates = draw(counted([["A"]] * 30 + [["B"]] * 10), method="literal", alpha=1)
+    assert rates.expected(["A"]) == pytest.approx(1)
+    assert rates.expected(["A", "A"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_categories_that_are_equally_frequent_have_no_exponent(method: str) -> None:
+    rates = draw(counted([["A"], ["B"]]), method=method, alpha=0.7)
+    assert rates.exponent is None
+    assert rates.residual == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "paper"}, r"balance = 'paper': must be one of 'literal', 'fit'"),
+        ({"alpha": -0.1}, r"alpha = -0.1: must be between 0 and 5"),
+        ({"alpha": float("nan")}, r"alpha = nan"),
+        ({"total": -1}, r"sample_size = -1: must be"),
+        ({"total": float("inf")}, r"sample_size = inf: must be"),
+        ({"cap": -1}, r"max_copies = -1: must be"),
+        ({"total": 7, "cap": 3}, r"sample_size = 7: with max_copies = 3, 2 sentences that hold a category give 6 at"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_drawn_is_refused(changes: dict[str, object], message: str) -> None:
+    given: dict[str, object] = {"method": "fit", "alpha": 0.7, **changes}
+    with pytest.raises(SettingsError, match=message):
+        draw(counted([["A"], ["A", "B"], []]), **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("some", [[], [[], []]])
+def test_sentences_without_categories_cannot_be_drawn(some: list[list[str]]) -> None:
+    with pytest.raises(SettingsError, match="nothing to draw from"):
+        draw(counted(some), method="literal", alpha=0.7)
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), st.integers(1, 10**7), min_size=2), st.floats(0, 3), st.floats(0.1, 100)
+)  # fmt: skip
+def test_exponent_of_a_power_law(before: dict[str, int], alpha: float, factor: float) -> None:
+    found = exponent(before, {name: factor * count**alpha for name, count in before.items()} | {"not before": 1.0})
+    assert found is None if len(set(before.values())) == 1 else found == pytest.approx(alpha, abs=1e-6)
+
+
+def test_exponent_weighs_categories_alike_and_leaves_out_what_one_side_lacks() -> None:
+    before = {"A": 1, "B": 10, "C": 100, "gone": 50, "none": 0}
+    after = {"A": 1.0, "B": 10.0, "C": 10.0, "gone": 0.0, "none": 3.0}
+    assert exponent(before, after) == pytest.approx(0.5)
+    assert exponent({"A": 5}, {"A": 5}) is None
 
 
 @pytest.mark.parametrize(
