@@ -1,0 +1,191 @@
+"""Where the public knowledge files lie: a table of addresses, and nothing that asks the net.
+
+The choice: addresses and checksum lists are data here, written by hand from public text (stored copies, read in
+November 2026; no server was asked): scripts that fetch from downloads.dbpedia.org, the tree of
+dbpedia/extraction-framework, Wikimedia's own dump scripts and programs that use the dumps. Found there:
+
+- DBpedia's exports: `ontology.xml` and `mappings/Mapping_LANGUAGE.xml`, for 44 languages, no checksums.
+- DBpedia's releases: `repo/dbpedia/GROUP/ARTIFACT/DATE/…_lang=LANGUAGE….ttl.bz2`, seen for 2020.12.01 to 2022.12.01,
+  the last of this kind, all for English. No folder `latest` was seen, and no checksum list (a SPARQL service has sums).
+- Wikimedia dumps: `WIKI/DATE/WIKI-DATE-sha1sums.txt` and `…-md5sums.txt` with lines of `sum  name`; below `latest` the
+  lists have the names with their dates, which is how `latest` is turned into a date here. Old dumps are removed.
+- Wikidata: `wikidatawiki/entities/DATE/wikidata-DATE-truthy-BETA.nt.gz` with the same lists, weekly;
+  `latest-truthy.nt.gz` without any. It names no pages: the SQL dump of Wikidata's table `wb_items_per_site` does, made
+  with Wikidata's text and listed like it, from the first day of each month on.
+
+Of what types a wiki's titles the smallest is taken, truthy triples (66 GiB in September 2026, 982 GB unpacked) and the
+table (2 GB), not `latest-all.json.gz` (145 GiB). As .bz2 the triples are 40 GB, but unpack several times slower, which
+a build does each time. Triples and links are up to a month apart; items that were merged in between lose their type.
+
+The price: when a publisher moves its files, this table must follow; `--mirror` helps until then.
+"""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date as Date  # noqa: N812
+from urllib.parse import urlsplit
+
+from nerbert.errors import SettingsError
+
+LATEST = "latest"
+LAST_RELEASE = "2022.12.01"
+"""DBpedia's newest release known to have instance types in this form."""
+EXTRAS = ("dump", "wikidata")
+"""What `--also` understands."""
+
+_EXPORTS = "https://raw.githubusercontent.com/dbpedia/extraction-framework/master"
+_DBPEDIA = "https://downloads.dbpedia.org/repo/dbpedia"
+_WIKIMEDIA = "https://dumps.wikimedia.org"
+_LANGUAGE = re.compile(r"[a-z]{2,12}(?:-[a-z]{1,12}){0,2}")
+_DATE = re.compile(r"([0-9]{4})([.-]?)([0-9]{2})\2([0-9]{2})")
+_WIKIS = {"be-tarask": "be_x_old", "gsw": "als", "lzh": "zh_classical", "nan": "zh_min_nan", "yue": "zh_yue",
+          "sgs": "bat_smg", "rup": "roa_rup", "vro": "fiu_vro", "cbk": "cbk_zam", "bho": "bh"}  # fmt: skip
+"""Wikis that are named after an older code of their language."""
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|mediawiki)\b")
+_BZ2 = re.compile(rb"BZh[1-9]")
+_GZIP = re.compile(rb"\x1f\x8b\x08")
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A public file: our name for it, what it holds, where it lies, and how its content is known for what it is.
+
+    `sums` are pairs of algorithm and the address of a list; `limit` is the most bytes that are taken; `advice` is what
+    to try where the file isn't there.
+    """
+
+    name: str
+    kind: str
+    address: str
+    limit: int
+    begins: re.Pattern[bytes]
+    advice: str
+    sums: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def undated(self) -> bool:
+        """Whether it is the newest of several dates, and its checksum list says of which."""
+        return bool(self.sums) and LATEST in self.name
+
+    def dated(self, date: str) -> "Address":
+        """The same file of a date."""
+        sums = tuple((algorithm, place.replace(LATEST, date)) for algorithm, place in self.sums)
+        return replace(
+            self, name=self.name.replace(LATEST, date), address=self.address.replace(LATEST, date), sums=sums
+        )
+
+    def at(self, mirror: str) -> "Address":
+        """The same file on a mirror, "" for the public servers."""
+        sums = tuple((algorithm, mirrored(place, mirror)) for algorithm, place in self.sums)
+        return replace(self, address=mirrored(self.address, mirror), sums=sums)
+
+
+def mirrored(address: str, mirror: str) -> str:
+    """The address with `mirror` for scheme and host."""
+    return mirror.rstrip("/") + urlsplit(address).path if mirror else address
+
+
+def check_mirror(mirror: str) -> None:
+    """Raise SettingsError for what can't stand in for scheme and host."""
+    try:
+        parts = urlsplit(mirror)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if mirror and not (good and mirror.isascii() and mirror.isprintable() and not re.search(r"[\s?#@]", mirror)):
+        raise SettingsError(
+            f"--mirror = {mirror!r}: must be http(s)://host, with a port and a folder if need be, but without a "
+            "password or a query"
+        )
+
+
+def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...] = ()) -> list[Address]:
+    """The files for a Wikipedia's language and date, in the order in which they are fetched.
+
+    `date` may be written 2022.12.01, 20221201 or 2022-12-01. `also` holds `dump` and `wikidata`, each with a date of
+    its own behind a colon where it has one, which may be `latest`; without, the newest Wikidata is meant.
+    """
+    if not _LANGUAGE.fullmatch(language):
+        raise SettingsError(f"--language = {language!r}: must be a Wikipedia's code, as en, de or zh-yue")
+    found = [*_exports(language), *_release(language, _read_date("--date", date))]
+    for each in dict.fromkeys(also):
+        extra, _, own = each.partition(":")
+        if extra not in EXTRAS:
+            raise SettingsError(f"--also = {each!r}: must be {' or '.join(EXTRAS)}, or one of them and :DATE")
+        day = _read_date("--also", own or (date if extra == "dump" else LATEST))
+        found += _dump(language, day) if extra == "dump" else _wikidata(day)
+    names = [each.name for each in found]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"--also = {', '.join(also)}: names a file twice")
+    return found
+
+
+def _read_date(option: str, text: str) -> str:
+    """A date as eight digits, or `latest`."""
+    if text == LATEST:
+        return text
+    with suppress(ValueError):
+        if match := _DATE.fullmatch(text):
+            year, month, day = map(int, match.group(1, 3, 4))
+            return f"{Date(year, month, day):%Y%m%d}"
+    raise SettingsError(f"{option} = {text!r}: must be a date as 2022.12.01 or 20221201, or latest")
+
+
+def _exports(language: str) -> list[Address]:
+    """DBpedia's ontology and infobox mappings: the newest state; they have no date."""
+    advice = "DBpedia maps the infoboxes of some forty languages; has it this one? Else name a --mirror"
+    files = (("ontology.xml", "ontology"), (f"Mapping_{language}.xml", "infobox mapping"))
+    places = (f"{_EXPORTS}/ontology.xml", f"{_EXPORTS}/mappings/Mapping_{language}.xml")
+    return [Address(name, kind, place, _GIB, _XML, advice) for (name, kind), place in zip(files, places, strict=True)]
+
+
+def _release(language: str, day: str) -> list[Address]:
+    """What DBpedia releases at a date."""
+    if day == LATEST:
+        raise SettingsError(
+            f"--date = {LATEST!r}: DBpedia has no such folder; name a release's date, say {LAST_RELEASE}"
+        )
+    dotted = f"{day[:4]}.{day[4:6]}.{day[6:]}"
+    advice = f"DBpedia has releases of few dates and languages, the last known is {LAST_RELEASE}: try another --date"
+    files = (
+        (f"instance-types_lang={language}_specific.ttl.bz2", "instance types", "mappings/instance-types"),
+        (f"disambiguations_lang={language}.ttl.bz2", "disambiguations", "generic/disambiguations"),
+    )
+    return [
+        Address(name, kind, f"{_DBPEDIA}/{place}/{dotted}/{name}", 64 * _GIB, _BZ2, advice)
+        for name, kind, place in files
+    ]
+
+
+def _dump(language: str, day: str) -> list[Address]:
+    """Wikipedia's multistream dump and its index."""
+    wiki = f"{_WIKIS.get(language, language).replace('-', '_')}wiki"
+    advice = "Wikimedia keeps the dumps of a few months: try --also dump:latest, or an archive as --mirror"
+    folder, stem = f"{_WIKIMEDIA}/{wiki}/{day}", f"{wiki}-{day}"
+    sums = _sums(f"{folder}/{stem}")
+    files = {"dump": f"{stem}-pages-articles-multistream.xml.bz2",
+             "dump's index": f"{stem}-pages-articles-multistream-index.txt.bz2"}  # fmt: skip
+    return [Address(name, kind, f"{folder}/{name}", 256 * _GIB, _BZ2, advice, sums) for kind, name in files.items()]
+
+
+def _wikidata(day: str) -> list[Address]:
+    """Wikidata's best statements as N-Triples, and the links to pages that these lack, of the same month."""
+    folder, links_day = f"{_WIKIMEDIA}/wikidatawiki", day if day == LATEST else f"{day[:6]}01"
+    name, place = f"wikidata-{day}-truthy-BETA.nt.gz", f"{folder}/entities/{day}"
+    triples, sums = f"{place}/{name}", _sums(f"{place}/wikidata-{day}")
+    if day == LATEST:
+        name, triples, sums = "wikidata-latest-truthy.nt.gz", f"{folder}/entities/latest-truthy.nt.gz", ()
+    stem = f"{folder}/{links_day}/wikidatawiki-{links_day}"
+    links = f"{stem}-wb_items_per_site.sql.gz"
+    advice = "Wikimedia keeps some weeks of these: try --also wikidata:latest, or an archive as --mirror"
+    return [
+        Address(name, "Wikidata", triples, 512 * _GIB, _GZIP, advice, sums),
+        Address(links.rpartition("/")[2], "Wikidata's links", links, 64 * _GIB, _GZIP, advice, _sums(stem)),
+    ]
+
+
+def _sums(stem: str) -> tuple[tuple[str, str], ...]:
+    """The checksum lists whose addresses begin with `stem`."""
+    return tuple((algorithm, f"{stem}-{algorithm}sums.txt") for algorithm in ("sha1", "md5"))

@@ -1,0 +1,72 @@
+"""The table of addresses, and the options that choose from it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.corpus.knowledge.addresses import list_addresses
+from nerbert.corpus.knowledge.fetch import fetch
+from nerbert.errors import SettingsError
+from tests.corpus.knowledge.web_server import (
+    ONTOLOGY,
+)
+
+
+def test_addresses_of_a_date() -> None:
+    for date in ("2022.12.01", "20221201", "2022-12-01"):
+        found = list_addresses("de", date, ("dump", "wikidata:2022.12.07"))
+        assert found == list_addresses("de", "2022.12.01", ("dump:20221201", "wikidata:20221207"))
+    assert [each.address.split("/", 3)[3] for each in found] == [
+        "dbpedia/extraction-framework/master/ontology.xml",
+        "dbpedia/extraction-framework/master/mappings/Mapping_de.xml",
+        "repo/dbpedia/mappings/instance-types/2022.12.01/instance-types_lang=de_specific.ttl.bz2",
+        "repo/dbpedia/generic/disambiguations/2022.12.01/disambiguations_lang=de.ttl.bz2",
+        "dewiki/20221201/dewiki-20221201-pages-articles-multistream.xml.bz2",
+        "dewiki/20221201/dewiki-20221201-pages-articles-multistream-index.txt.bz2",
+        "wikidatawiki/entities/20221207/wikidata-20221207-truthy-BETA.nt.gz",
+        "wikidatawiki/20221201/wikidatawiki-20221201-wb_items_per_site.sql.gz",
+    ]
+    assert list_addresses("be-tarask", also=("dump",))[4].name.startswith("be_x_oldwiki-")
+
+
+def test_the_newest_wikidata_is_meant_where_no_date_is_given() -> None:
+    triples, links = list_addresses("en", also=("wikidata",))[4:]
+    assert [triples, links] == list_addresses("en", "2021.09.01", also=("wikidata:latest",))[4:]
+    assert triples.address.endswith("/wikidatawiki/entities/latest-truthy.nt.gz")
+    assert (triples.undated, triples.sums, links.undated) == (False, (), True)
+    dated = links.dated("20261001")
+    assert dated == list_addresses("en", also=("wikidata:20261021",))[-1]
+    assert dated.name == dated.address.rpartition("/")[2] == "wikidatawiki-20261001-wb_items_per_site.sql.gz"
+    folder = "https://dumps.wikimedia.org/wikidatawiki/20261001"
+    assert dated.sums[0] == ("sha1", f"{folder}/wikidatawiki-20261001-sha1sums.txt")
+
+
+def test_the_lists_of_wikidata_lie_beside_its_triples() -> None:
+    triples = list_addresses("en", also=("wikidata:20261021",))[-2]
+    folder = triples.address.rpartition("/")[0]
+    assert triples.sums == tuple((each, f"{folder}/wikidata-20261021-{each}sums.txt") for each in ("sha1", "md5"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("../../etc",), ("",), ("EN",), ("en", "2022.13.01"), ("en", "2022.1201"), ("en", "latest"), ("en", "../x"),
+        ("en", "2022.12.01", ("else",)), ("en", "2022.12.01", ("dump:soon",)), ("en", "٢٠٢٢١٢٠١"),
+        ("en", "2022.12.01", ("dump", "dump:20221201")),
+    ],
+)  # fmt: skip
+def test_bad_options_are_refused(arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(SettingsError, match="--"):
+        list_addresses(*arguments)
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    ["file:///x", "ftp://x", "//x", "x", "http://", "http://a:b@c", "http://x?y", "http://x#y", "http://x y", "http://[",
+     "http://x:y", "http://ü"],
+)  # fmt: skip
+def test_bad_mirrors_are_refused(tmp_path: Path, mirror: str) -> None:
+    with pytest.raises(SettingsError, match="--mirror"):
+        list(fetch([ONTOLOGY], tmp_path / "out", mirror))
+    assert not (tmp_path / "out").exists()

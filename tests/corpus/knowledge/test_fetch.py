@@ -1,0 +1,248 @@
+"""A folder of public files: what is fetched, checked, kept, refused, and read by a build; no test needs the net."""
+
+import bz2
+import fcntl
+import gzip
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from nerbert.cli import main
+from nerbert.corpus.knowledge.addresses import Address, list_addresses
+from nerbert.corpus.knowledge.fetch import FETCHED
+from nerbert.corpus.knowledge.knowledge import open_knowledge
+from nerbert.corpus.knowledge.telling import Kind
+from nerbert.errors import InputError, OutputExists, WriteError
+from tests.corpus.knowledge.web_server import (
+    BODY,
+    OLD,
+    ONTOLOGY,
+    PLACE,
+    Mood,
+    Web,
+    fails,
+    get,
+    names,
+    place,
+    whole,
+)
+
+
+def test_a_file_is_fetched_once_and_checked_after(web: Web, tmp_path: Path) -> None:
+    out = tmp_path / "a" / "out"
+    assert get(web, out) == [f"ontology.xml: {len(BODY):,} bytes fetched, no checksum is published"]
+    assert whole(out)
+    told = json.loads((out / FETCHED).read_text())["files"]["ontology.xml"]
+    assert (told["address"], told["modified"]) == (ONTOLOGY.address, OLD)
+    assert told["etag"] == f'"{hashlib.md5(BODY).hexdigest()}"'
+    assert get(web, out) == [f"ontology.xml: {len(BODY):,} bytes, there already"]
+    assert len(web.asked) == 1
+    (out / "ontology.xml").write_bytes(BODY[:-1] + b"?")
+    assert get(web, out)[0].endswith("in place of a damaged one")
+    assert whole(out)
+    (out / "ontology.xml").unlink()
+    get(web, out)
+    assert whole(out)
+    assert len(web.asked) == 3
+
+
+def test_what_is_missing_keeps_no_other_file_away(web: Web, tmp_path: Path) -> None:
+    """All files but one are there; the error comes last and says what to try."""
+    addresses = list_addresses("en", "2021.09.01")
+    for each in addresses:
+        web.files[place(each)] = BODY if each.name.endswith(".xml") else bz2.compress(each.name.encode())
+    del web.files[place(addresses[2])]
+    fails(InputError, web, tmp_path, addresses[2].address.partition("org")[2], "404", "--date", addresses=addresses)
+    assert names(tmp_path) == sorted([FETCHED, *(each.name for each in addresses if each != addresses[2])])
+
+
+def dump(web: Web, language: str = "simple", date: str = "20250601") -> tuple[list[Address], dict[str, bytes]]:
+    """Put a dump, its index and their SHA-1 sums on the server."""
+    found = list_addresses(language, also=(f"dump:{date}",))[-2:]
+    files = {each.name: bz2.compress(each.kind.encode() * 500) for each in found}
+    lines = [f"{hashlib.sha1(data).hexdigest()}  {name}\n" for name, data in files.items()]
+    web.files |= {place(each): files[each.name] for each in found}
+    web.files[f"/{language}wiki/{date}/{language}wiki-{date}-sha1sums.txt"] = "".join(lines).encode()
+    return found, files
+
+
+def test_published_checksums_are_checked(web: Web, tmp_path: Path) -> None:
+    found, files = dump(web)
+    lines = get(web, tmp_path, found)
+    assert all(line.endswith("sha1 as published") for line in lines)
+    assert all((tmp_path / name).read_bytes() == data for name, data in files.items())
+    assert len(web.asked) == 3, "the list is read once"
+    get(web, tmp_path, found)
+    assert len(web.asked) == 3
+
+
+def test_a_wrong_checksum_keeps_nothing(web: Web, tmp_path: Path) -> None:
+    found, files = dump(web)
+    web.files[place(found[0])] = bz2.compress(b"other")
+    fails(InputError, web, tmp_path, hashlib.sha1(files[found[0].name]).hexdigest(), "published", addresses=found)
+    assert names(tmp_path) == []
+    dump(web)
+    get(web, tmp_path, found)
+    assert (tmp_path / found[0].name).read_bytes() == files[found[0].name]
+
+
+def test_md5_where_there_is_no_sha1_and_none_where_neither(web: Web, tmp_path: Path) -> None:
+    found, files = dump(web)
+    lists = [list_ for list_ in web.files if "sums" in list_]
+    lines = [f"{hashlib.md5(data).hexdigest()}  {name}\n".encode() for name, data in files.items()]
+    web.files[lists[0].replace("sha1", "md5")] = b"".join(lines)
+    del web.files[lists[0]]
+    assert get(web, tmp_path / "md5", found[:1])[0].endswith("md5 as published")
+    web.files[lists[0].replace("sha1", "md5")] = lines[1]
+    fails(InputError, web, tmp_path / "unfinished", "not be finished", addresses=found[:1])
+    del web.files[lists[0].replace("sha1", "md5")]
+    assert get(web, tmp_path / "none", found[:1])[0].endswith("no checksum is published")
+
+
+def test_latest_means_one_date_a_folder(web: Web, tmp_path: Path) -> None:
+    """A newer dump appears between the fetch of the dump and that of its index."""
+    _, files = dump(web)
+    newest = list_addresses("simple", also=("dump:latest",))[-2:]
+    list_ = "/simplewiki/latest/simplewiki-latest-sha1sums.txt"
+    web.files[list_] = next(data for path, data in web.files.items() if "sha1sums" in path)
+    get(web, tmp_path, newest[:1])
+    dump(web, date="20250701")
+    web.files[list_] = web.files["/simplewiki/20250701/simplewiki-20250701-sha1sums.txt"]
+    get(web, tmp_path, newest)
+    assert names(tmp_path) == sorted([FETCHED, *files])
+    assert all((tmp_path / name).read_bytes() == data for name, data in files.items())
+    del web.files[list_]
+    fails(InputError, web, tmp_path / "else", "latest", "--also", addresses=newest)
+
+
+def test_lists_may_hold_anything(web: Web, tmp_path: Path) -> None:
+    found, files = dump(web)
+    list_ = next(path for path in web.files if "sums" in path)
+    name = found[0].name
+    sha = hashlib.sha1(files[name]).hexdigest().upper()
+    web.files[list_] = f"\xff\x00\n{'0' * 32}  {name}\n../../x  y\n{sha} *{name}\r\n".encode("latin-1")
+    web.moods[list_] = [Mood(cut=5)]
+    assert get(web, tmp_path, found[:1])[0].endswith("sha1 as published")
+
+
+def test_a_folder_that_cant_be_made_is_told(web: Web, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    fails(WriteError, web, tmp_path / "file", "can't be made")
+    fails(WriteError, web, tmp_path / "file" / "below", "can't be made")
+    assert web.asked == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_rights_is_told(web: Web, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    fails(WriteError, web, tmp_path, "ermission")
+    tmp_path.chmod(0o700)
+
+
+def test_two_runs_dont_share_a_folder(web: Web, tmp_path: Path) -> None:
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    fails(OutputExists, web, tmp_path, "another run")
+    os.close(handle)
+    get(web, tmp_path)
+    assert whole(tmp_path)
+
+
+def test_nothing_foreign_is_replaced(web: Web, tmp_path: Path) -> None:
+    (tmp_path / "ontology.xml").write_bytes(b"mine")
+    fails(OutputExists, web, tmp_path, "was not fetched")
+    (tmp_path / "ontology.xml").unlink()
+    (tmp_path / ".ontology.xml.partial").symlink_to(tmp_path / "else")
+    fails(OutputExists, web, tmp_path, "link")
+    (tmp_path / ".ontology.xml.partial").unlink()
+    addresses = [list_addresses("en", date)[2] for date in ("2022.12.01", "2021.09.01")]
+    web.files[place(addresses[0])] = web.files[place(addresses[1])] = bz2.compress(b"")
+    get(web, tmp_path, addresses[:1])
+    fails(OutputExists, web, tmp_path, "2022.12.01", "2021.09.01", "folder", addresses=addresses[1:])
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"files": [], "latest": {}}', '{"files": {"a": 1}, "latest": {}}', "{"])
+def test_a_strange_record_is_told(web: Web, tmp_path: Path, text: str) -> None:
+    (tmp_path / FETCHED).write_text(text)
+    fails(InputError, web, tmp_path, FETCHED)
+
+
+def test_the_list_asks_nobody(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
+    line = [
+        "knowledge",
+        "fetch",
+        "--language",
+        "en",
+        "--list",
+        "--mirror",
+        f"{web.address}/m/",
+        "--also",
+        "dump:latest",
+    ]
+    run(line)
+    rows = [each.split("\t") for each in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["ontology.xml", "ontology", "no checksum", f"{web.address}/m{PLACE}"]
+    assert (len(rows), rows[4][2], web.asked) == (6, "sha1/md5", [])
+    with pytest.raises(SystemExit):
+        run(line[:4])
+    assert "--output" in capsys.readouterr().err
+
+
+def run(arguments: list[str]) -> None:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
+def triple(*names: str) -> str:
+    return " ".join(f"<http://{name}>" for name in names) + " .\n"
+
+
+def type_triple(title: str, name: str) -> str:
+    kind = "www.w3.org/1999/02/22-rdf-syntax-ns#type"
+    return triple(f"dbpedia.org/resource/{title}", kind, f"dbpedia.org/ontology/{name}")
+
+
+def test_the_folder_is_knowledge_as_it_is(
+    web: Web, tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All kinds of files from one server, and a corpus built with the folder and the dump in it."""
+    addresses = list_addresses("en", also=("dump", "wikidata:20221207"))
+    titles = (sample / "knowledge" / "titles.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    types = "".join(type_triple(row.split("\t")[0].replace(" ", "_"), row.split("\t")[1]) for row in titles)
+    same = triple("dbpedia.org/resource/A", "dbpedia.org/ontology/wikiPageDisambiguates", "dbpedia.org/resource/A_(b)")
+    truthy = triple("www.wikidata.org/entity/Q1", "www.wikidata.org/prop/direct/P31", "www.wikidata.org/entity/Q5")
+    links = "CREATE TABLE `wb_items_per_site` (\n);\nINSERT INTO `wb_items_per_site` VALUES (1,1,'enwiki','A');\n"
+    stream = bz2.compress((sample / "wiki.xml").read_bytes())
+    ontology = (sample / "knowledge" / "ontology.xml").read_bytes()
+    contents = [
+        ontology.replace(b"= Agent\n", b"= Agent\n| owl:equivalentClass = wikidata:Q5\n", 1),
+        (sample / "knowledge" / "mapping_en.xml").read_bytes(),
+        *(bz2.compress(each.encode()) for each in (types, same)), stream, bz2.compress(b"0:1:A\n"),
+        *(gzip.compress(each.encode()) for each in (truthy, links)),
+    ]  # fmt: skip
+    web.files = {place(each): data for each, data in zip(addresses, contents, strict=True)}
+    out = tmp_path / "out"
+    also = ["--also", "dump", "--also", "wikidata:20221207"]
+    run(["knowledge", "fetch", "--language", "en", "-o", str(out), "--mirror", web.address, *also])
+    assert len(capsys.readouterr().out.splitlines()) == len(addresses)
+    assert {path.name for path in out.iterdir()} == {FETCHED, *(each.name for each in addresses)}
+    assert [(out / each.name).read_bytes() for each in addresses] == contents
+    knowledge = open_knowledge([out], "en")
+    used = {source.kind for source in knowledge.sources}
+    assert used >= {Kind.ONTOLOGY, Kind.MAPPING, Kind.TRIPLES, Kind.WIKIDATA_TRUTHY, Kind.WIKIDATA_SITELINKS}
+    assert FETCHED not in {name for name, _ in knowledge.passed_over}
+    corpus = tmp_path / "corpus"
+    dump_file = out / addresses[4].name
+    run(["corpus", "build", str(dump_file), "--knowledge", str(out), "-o", str(corpus), "--set", "min_mentions=5"])
+    shown = capsys.readouterr()
+    assert FETCHED not in shown.out + shown.err
+    manifest = json.loads((corpus / "manifest.json").read_text(encoding="utf-8"))
+    rows = {each["path"]: each["rows"] for each in manifest["knowledge"]["used"]}
+    assert [rows[each.name] for each in addresses[-2:]] == [1, 1]
+    assert manifest["mention_sources"][addresses[2].name] > 100

@@ -1,0 +1,312 @@
+"""One file through dropped connections, lies, busy servers, kills; what is there in the end is of one version."""
+
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerbert.corpus.knowledge import transfer
+from nerbert.corpus.knowledge.addresses import Address
+from nerbert.corpus.knowledge.fetch import FETCHED
+from nerbert.errors import InputError, WriteError
+from tests.corpus.knowledge.web_server import (
+    BODY,
+    DATE,
+    OLD,
+    ONTOLOGY,
+    OTHER,
+    PLACE,
+    STEP,
+    Mood,
+    Web,
+    fails,
+    get,
+    names,
+    serving,
+    whole,
+)
+
+
+def test_dropped_connections_are_taken_up(web: Web, tmp_path: Path) -> None:
+    web.moods[PLACE] = [Mood(cut=n) for n in (3000, 1, 0, 2999)]
+    slept: list[float] = []
+    get(web, tmp_path, slept=slept)
+    assert whole(tmp_path)
+    assert web.ranges() == ["", "bytes=3000-", "bytes=3001-", "bytes=3001-", "bytes=6000-"]
+    assert slept == [1, 2, 4, 1], "a row of failures ends with progress"
+    assert web.sent == len(BODY)
+    assert {condition for *_, condition in web.asked[1:]} == {f'"{hashlib.md5(BODY).hexdigest()}"'}
+
+
+def test_patience_ends(web: Web, tmp_path: Path) -> None:
+    web.moods[PLACE] = [Mood(cut=100)] + [Mood(cut=1)] * 20
+    slept: list[float] = []
+    fails(InputError, web, tmp_path, PLACE, "tried 8 times", "again", slept=slept)
+    assert slept == [1, 2, 4, 8, 16, 32, 60]
+    assert names(tmp_path) == [".ontology.xml.partial", ".ontology.xml.partial.json"]
+    web.moods.clear()
+    get(web, tmp_path)
+    assert whole(tmp_path)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("cut", [0, 500, 1500, None])
+def test_any_cut_is_noticed(web: Web, tmp_path: Path, cut: int | None, chunked: bool) -> None:
+    web.moods[PLACE] = [Mood(cut=cut, chunked=chunked)]
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert len(web.asked) == (1 if cut is None else 2)
+
+
+LIES = {
+    "another start": Mood(status=206, headers={"Content-Range": f"bytes 5-{len(BODY) - 1}/{len(BODY)}"}),
+    "another size": Mood(headers={"Content-Range": f"bytes 3000-{len(BODY) - 1}/{len(BODY) + 1}"}),
+    "no range told": Mood(headers={"Content-Range": None}),
+    "nonsense": Mood(headers={"Content-Range": "bytes x-y/z"}),
+    "backwards": Mood(headers={"Content-Range": f"bytes 3000-2999/{len(BODY)}"}),
+    "another length": Mood(body=BODY[:7]),
+    "another version's range": Mood(headers={"ETag": '"else"'}),
+    "no such range": Mood(status=416, body=b""),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_server_that_lies_about_ranges_is_asked_for_the_whole(web: Web, tmp_path: Path, lie: str) -> None:
+    web.moods[PLACE] = [Mood(cut=3000), LIES[lie]]
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.ranges() == ["", "bytes=3000-", ""]
+
+
+def test_less_than_asked_for_is_completed(web: Web, tmp_path: Path) -> None:
+    part = Mood(headers={"Content-Range": f"bytes 3000-4999/{len(BODY)}"}, body=BODY[3000:5000])
+    web.moods[PLACE] = [Mood(cut=3000), part]
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.ranges() == ["", "bytes=3000-", "bytes=5000-"]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_two_versions_are_never_mixed(web: Web, tmp_path: Path, kept: bool) -> None:
+    """The file changes while the connection is down, within a run and between two."""
+    web.moods[PLACE] = [Mood(cut=3000), Mood(put=OTHER, cut=2000)]
+    if kept:
+        get(web, tmp_path)
+    else:
+        fails(InputError, web, tmp_path, pauses=())
+        fails(InputError, web, tmp_path, pauses=())
+        get(web, tmp_path)
+    assert whole(tmp_path, OTHER)
+    assert web.ranges() == ["", "bytes=3000-" if kept else "bytes=2048-", "bytes=2000-" if kept else "bytes=1024-"]
+
+
+def test_a_server_without_ranges_sends_the_whole_again(web: Web, tmp_path: Path) -> None:
+    web.moods[PLACE] = [Mood(cut=3000), Mood(ranges=False, cut=4000), Mood(ranges=False)]
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.ranges() == ["", "bytes=3000-", "bytes=4000-"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "condition"),
+    [
+        ({"ETag": None}, OLD),
+        ({"ETag": None, "Last-Modified": DATE}, ""),
+        ({"ETag": 'W/"weak"'}, ""),
+        ({"ETag": None, "Last-Modified": None}, ""),
+        ({"ETag": None, "Last-Modified": "nonsense"}, ""),
+    ],
+)
+def test_only_a_sure_version_is_taken_up(
+    web: Web, tmp_path: Path, headers: dict[str, str | None], condition: str
+) -> None:
+    """RFC 9110, 13.1.5: no weak ETag in If-Range, and no date that the file may have had twice."""
+    web.moods[PLACE] = [Mood(cut=3000, headers=headers), Mood(headers=headers)]
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.asked[1][1:] == (("bytes=3000-", condition) if condition else ("", ""))
+
+
+BUSY: list[tuple[int, dict[str, str | None], float]] = [
+    (503, {"Retry-After": "17"}, 17),
+    (503, {"Retry-After": "99999999999999999999"}, 300),
+    (429, {"Retry-After": "Tue, 01 Jul 2025 10:00:40 GMT"}, 40),
+    (429, {"Retry-After": "Tue, 01 Jul 2025 09:00:40 GMT"}, 1),
+    (500, {"Retry-After": "-5"}, 1),
+    (502, {"Retry-After": "soon"}, 1),
+    (504, {}, 1),
+    (408, {}, 1),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "pause"), BUSY)
+def test_a_busy_server_is_given_time(
+    web: Web, tmp_path: Path, status: int, headers: dict[str, str | None], pause: float
+) -> None:
+    web.moods[PLACE] = [Mood(status=status, headers=headers, body=b"busy")]
+    slept: list[float] = []
+    get(web, tmp_path, slept=slept)
+    assert whole(tmp_path)
+    assert slept == [pause]
+    assert len(web.asked) == 2
+
+
+@pytest.mark.parametrize("status", [404, 403, 410, 401, 400, 204, 206])
+def test_a_clear_no_is_not_asked_twice(web: Web, tmp_path: Path, status: int) -> None:
+    web.moods[PLACE] = [Mood(status=status, body=b"")]
+    fails(InputError, web, tmp_path, f"{web.address}{PLACE}", str(status))
+    assert len(web.asked) == 1
+    assert not (tmp_path / "ontology.xml").exists()
+
+
+@pytest.mark.parametrize("where", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "gopher://x/", PLACE])
+def test_redirects_lead_nowhere_but_to_the_web(web: Web, tmp_path: Path, where: str) -> None:
+    web.moods[PLACE] = [Mood(status=302, headers={"Location": where}, body=b"") for _ in range(20)]
+    fails(InputError, web, tmp_path, "not followed")
+    assert names(tmp_path) == []
+
+
+def test_a_redirect_is_followed_and_taken_up(web: Web, tmp_path: Path) -> None:
+    web.files["/else"] = BODY
+    there = Mood(status=301, headers={"Location": f"{web.address}/else"}, body=b"")
+    web.moods = {PLACE: [there, there], "/else": [Mood(cut=3000)]}
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.ranges("/else") == ["", "bytes=3000-"]
+
+
+REFUSED: dict[str, tuple[Mood, str]] = {
+    "packed": (Mood(headers={"Content-Encoding": "gzip"}), "gzip"),
+    "no length": (Mood(headers={"Content-Length": None}), "how long"),
+    "a web page": (Mood(body=b"<!DOCTYPE html><html>log in</html>"), "begins with"),
+    "nothing": (Mood(body=b""), "begins with"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_no_such_file_is_refused(web: Web, tmp_path: Path, what: str) -> None:
+    mood, word = REFUSED[what]
+    web.moods[PLACE] = [mood]
+    fails(InputError, web, tmp_path, PLACE, word)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_huge_body_is_refused(web: Web, tmp_path: Path, told: bool) -> None:
+    """One that tells its length is not read at all; another no further than the limit."""
+    small = Address("ontology.xml", "ontology", ONTOLOGY.address, 3000, ONTOLOGY.begins, "")
+    web.moods[PLACE] = [Mood(chunked=not told)]
+    fails(InputError, web, tmp_path, "3000", "not fetched" if told else "not kept", addresses=[small])
+    assert names(tmp_path) == []
+
+
+def test_silence_ends_and_is_tried_again(web: Web, tmp_path: Path) -> None:
+    spoken = threading.Event()
+    web.moods[PLACE] = [Mood(silent=spoken)]
+    get(web, tmp_path, silence=0.2)
+    spoken.set()
+    assert whole(tmp_path)
+    assert len(web.asked) > 1
+
+
+def test_a_server_that_is_gone_is_told(web: Web, tmp_path: Path) -> None:
+    with serving() as gone:
+        web.address = gone.address
+    slept: list[float] = []
+    fails(InputError, web, tmp_path, web.address, "no answer", pauses=(1, 2), slept=slept)
+    assert slept == [1, 2]
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from nerbert.corpus.knowledge.addresses import list_addresses
+from nerbert.corpus.knowledge.fetch import fetch
+from nerbert.corpus.knowledge.web import Patience
+die = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+list(fetch(list_addresses("en")[:1], Path(sys.argv[1]), sys.argv[2], Patience(step=1024, sleep=die)))
+"""
+
+
+@pytest.mark.parametrize("cut", [1, 1024, 1025, 5000, len(BODY) - 1])
+def test_a_killed_run_is_taken_up(web: Web, tmp_path: Path, cut: int) -> None:
+    """SIGKILL in the middle: the next run asks for the rest only, from the last step that is on the disk for sure."""
+    web.moods[PLACE] = [Mood(cut=cut)]
+    done = subprocess.run([sys.executable, "-c", CHILD, tmp_path, web.address], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / ".ontology.xml.partial").stat().st_size == cut
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    kept = (cut - 1) // STEP * STEP
+    assert web.ranges() == ["", f"bytes={kept}-" if kept else ""]
+    assert web.sent == cut + len(BODY) - kept
+
+
+def test_ctrl_c_leaves_what_has_come(web: Web, tmp_path: Path) -> None:
+    def stop(_: float) -> None:
+        raise KeyboardInterrupt
+
+    web.moods[PLACE] = [Mood(cut=3000)]
+    with pytest.raises(KeyboardInterrupt) as raised:
+        get(web, tmp_path, sleep=stop)
+    assert raised.value.__notes__ == ["run the same command again to go on"]
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.ranges() == ["", "bytes=2048-"]
+
+
+@pytest.mark.parametrize("side", [b"", b"[]", b'{"address": 1}', b"\xff", b'{"address": "x", "etag": "\\"y\\""}', None])
+def test_a_partial_of_unknown_origin_is_not_taken_up(web: Web, tmp_path: Path, side: bytes | None) -> None:
+    (tmp_path / ".ontology.xml.partial").write_bytes(b"else" * STEP)
+    if side is not None:
+        (tmp_path / ".ontology.xml.partial.json").write_bytes(side)
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.ranges() == [""]
+
+
+@settings(max_examples=40)
+@given(cuts=st.lists(st.integers(0, len(BODY)), max_size=7), kinds=st.data())
+def test_whatever_the_server_does_the_bytes_are_one_versions(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], kinds: st.DataObject
+) -> None:
+    moods = st.builds(
+        Mood,
+        cut=st.sampled_from(cuts) if cuts else st.none(),
+        ranges=st.booleans(),
+        put=st.sampled_from([None, None, BODY, OTHER]),
+        status=st.sampled_from([0, 0, 0, 503, 416]),
+        chunked=st.booleans(),
+    )
+    output = tmp_path_factory.mktemp("out")
+    with serving() as web, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("no_proxy", "*")
+        web.moods[PLACE] = kinds.draw(st.lists(moods, max_size=6))
+        get(web, output)
+    assert (output / "ontology.xml").read_bytes() in (BODY, OTHER)
+    assert names(output) == [FETCHED, "ontology.xml"]
+
+
+def test_a_full_disk_is_told_and_gone_on_from(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy: Callable[..., None] = transfer._copy
+
+    def full(answer: Any, file: Any, have: int, end: int, *rest: Any) -> None:
+        copy(answer, file, have, 3000, *rest)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(transfer, "_copy", full)
+        fails(WriteError, web, tmp_path, "ontology.xml", "No space left")
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.ranges() == ["", "bytes=2048-"]

@@ -1,0 +1,150 @@
+"""A web server for tests that drops, lies, changes its mind or is busy, as it is told."""
+
+import hashlib
+import json
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.corpus.knowledge.addresses import Address, list_addresses
+from nerbert.corpus.knowledge.fetch import FETCHED, fetch
+from nerbert.corpus.knowledge.web import Patience
+from nerbert.errors import NerbertError
+
+DATE = "Tue, 01 Jul 2025 10:00:00 GMT"
+OLD = "Sun, 01 Jun 2025 10:00:00 GMT"
+STEP = 1 << 10
+BODY = b"<?xml version='1.0'?>" + random.Random(1).randbytes(10 * STEP + 123)
+OTHER = b"<mediawiki>" + random.Random(2).randbytes(11 * STEP)
+PLACE = "/dbpedia/extraction-framework/master/ontology.xml"
+ONTOLOGY = list_addresses("en")[0]
+
+
+@dataclass
+class Mood:
+    """How one answer is given; each field but `cut` replaces a part of an honest one."""
+
+    cut: int | None = None  # bytes of the body after which the connection is closed
+    status: int = 0
+    headers: dict[str, str | None] = field(default_factory=dict)
+    ranges: bool = True
+    body: bytes | None = None
+    chunked: bool = False
+    put: bytes | None = None  # what the file is from now on
+    silent: threading.Event | None = None  # nothing is said before this
+
+
+@dataclass
+class Web:
+    """A server's files, the moods of its next answers by path, and what it was asked."""
+
+    files: dict[str, bytes]
+    moods: dict[str, list[Mood]] = field(default_factory=dict)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    sent: int = 0
+    address: str = ""
+
+    def ranges(self, place: str = PLACE) -> list[str]:
+        return [wanted for path, wanted, _ in self.asked if path == place]
+
+
+class Handler(BaseHTTPRequestHandler):
+    web: Web
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return DATE
+
+    def do_GET(self) -> None:
+        web, wanted = self.web, self.headers.get("Range", "")
+        condition = self.headers.get("If-Range", "")
+        web.asked.append((self.path, wanted, condition))
+        moods = web.moods.get(self.path, [])
+        mood = moods.pop(0) if moods else Mood()
+        if mood.silent:
+            mood.silent.wait()
+        if mood.put is not None:
+            web.files[self.path] = mood.put
+        data = web.files.get(self.path)
+        status, headers, part = self._honest(data, wanted if mood.ranges else "", condition)
+        part = part if mood.body is None else mood.body
+        if mood.status in (206, 200):
+            headers.setdefault("Content-Range", "")
+        headers |= {"Content-Length": str(len(part))} | mood.headers
+        self.send_response(mood.status or status)
+        for name, value in headers.items():
+            if value and not (mood.chunked and name == "Content-Length"):
+                self.send_header(name, value)
+        self.send_header("Transfer-Encoding", "chunked") if mood.chunked else None
+        self.end_headers()
+        cut = part if mood.cut is None else part[: mood.cut]
+        web.sent += len(cut)
+        if mood.chunked:
+            cut = b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in (cut[:999], cut[999:]) if each)
+            cut += b"0\r\n\r\n" if mood.cut is None else b""
+        self.wfile.write(cut)
+        self.close_connection = True
+
+    def _honest(self, data: bytes | None, wanted: str, condition: str) -> tuple[int, dict[str, str | None], bytes]:
+        if data is None:
+            return 404, {}, b"not here"
+        tag = f'"{hashlib.md5(data).hexdigest()}"'
+        headers: dict[str, str | None] = {"ETag": tag, "Last-Modified": OLD}
+        if not wanted or condition not in (tag, OLD, ""):
+            return 200, headers, data
+        start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        if start >= len(data):
+            return 416, {"Content-Range": f"bytes */{len(data)}"}, b""
+        return 206, headers | {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}, data[start:]
+
+
+@contextmanager
+def serving() -> Iterator[Web]:
+    """A server with the ontology and nothing else."""
+    web = Web({PLACE: BODY})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"web": web}))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    web.address = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield web
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def place(address: Address) -> str:
+    return address.at("").address.partition("//")[2].partition("/")[1] + address.address.split("/", 3)[3]
+
+
+def get(web: Web, output: Path, addresses: list[Address] | None = None, **more: Any) -> list[str]:
+    """Fetch with small steps; the pauses that were made are in `more["slept"]` if given."""
+    slept = more.pop("slept", [])
+    patience = Patience(**{"silence": 20.0, "step": STEP, "progress": 2 * STEP, "sleep": slept.append} | more)
+    return list(fetch(addresses or [ONTOLOGY], output, web.address, patience))
+
+
+def names(output: Path) -> list[str]:
+    return sorted(path.name for path in output.iterdir())
+
+
+def whole(output: Path, data: bytes = BODY) -> bool:
+    """Whether the ontology is there, with its record, and nothing else."""
+    told = json.loads((output / FETCHED).read_text())["files"]["ontology.xml"]
+    good = told["size"] == len(data) and told["sha256"] == hashlib.sha256(data).hexdigest()
+    return (output / "ontology.xml").read_bytes() == data and good and names(output) == [FETCHED, "ontology.xml"]
+
+
+def fails(kind: type[NerbertError], web: Web, output: Path, *words: str, **more: Any) -> None:
+    with pytest.raises(kind) as raised:
+        get(web, output, **more)
+    assert all(word in str(raised.value) for word in words), str(raised.value)
