@@ -1,7 +1,12 @@
-"""A corpus on the terminal: its funnel, its categories, sentences with coloured mentions."""
+"""A corpus on the terminal: its funnel, its categories, sentences with coloured mentions; or all of it as JSON.
+
+The JSON is what the page shows (`nerbert.corpus.page`); characters that drive a terminal are escaped in it.
+"""
 
 import heapq
 import json
+import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,18 +15,32 @@ from rich.console import Console
 from rich.table import Table
 
 from nerbert.chance import coin
+from nerbert.corpus.page import facts, make_overview, write_page
+from nerbert.corpus.page.reading import size_on_disk
+from nerbert.corpus.page.words import size
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.show import coloured, plain
+from nerbert.show import coloured, plain, visible
 
 _CATEGORIES = 20
+_ACTS = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def show_corpus(corpus: Path, sentences: int, *, as_json: bool) -> None:
-    """Print the statistics of a corpus and some of its sentences, drawn by coin."""
-    manifest = read_manifest(corpus)
+def show_corpus(
+    corpus: Path, sentences: int = 8, *, as_json: bool = False, html: Path | None = None, overwrite: bool = False
+) -> None:
+    """Print the statistics of a corpus and some of its sentences, drawn by coin; or JSON, or write a page to `html`."""
+    if html is not None:
+        write_page(corpus, html, overwrite=overwrite)
+        print(f"page: {visible(str(html))}", file=sys.stderr)
     if as_json:
-        print(json.dumps(manifest, ensure_ascii=False, indent=2))
-        return
+        text = json.dumps(make_overview(corpus), ensure_ascii=False, indent=2)
+        print(_ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    if html is None and not as_json:
+        _print_corpus(corpus, sentences)
+
+
+def _print_corpus(corpus: Path, sentences: int) -> None:
+    manifest = read_manifest(corpus)
     console = Console(soft_wrap=True)
     print_summary(manifest, corpus, console)
     drawn = heapq.nsmallest(sentences, read_sentences(corpus), key=lambda each: coin(0, "show", each.id))
@@ -38,7 +57,12 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
     console = console or Console()
     console.print(_funnel(manifest))
     console.print(_splits(manifest))
+    console.print(_table1(manifest, corpus))
     console.print(_categories(manifest))
+    if label_set := facts.table(manifest, "label_set").get("name"):
+        console.print(plain(f"label set: {label_set}"))
+    if ways := ", ".join(f"{name} {found:.2f}" for name, found in facts.exponents(manifest).items()):
+        console.print(plain(f"mentions after sampling follow mentions before with the exponent: {ways}"))
     sources = ", ".join(f"{name} {count:,}" for name, count in manifest["mention_sources"].items())
     console.print(plain(f"types by source: {sources}"))
     if passed_over := ", ".join(each["path"] for each in manifest["knowledge"]["passed_over"]):
@@ -56,6 +80,15 @@ def _funnel(manifest: Mapping[str, Any]) -> Table:
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in step["dropped"].items()) or "–"
         table.add_row(plain(step["step"]), f"{step['in']:,}", f"{step['out']:,}", plain(dropped))
     return table
+
+
+def _table1(manifest: Mapping[str, Any], corpus: Path) -> Table:
+    columns = {"examples": "examples", "tokens": "tokens", "categories": "categories", "bytes": "size on disk"}
+    shown = Table("the paper's Table 1", *columns.values())
+    for name, figures in facts.table1(manifest, size_on_disk(corpus, manifest)).items():
+        row = [size(count) if key == "bytes" else f"{count:,}" for key, count in figures.items()]
+        shown.add_row({"paper": "NER-BERT", "ours": "this corpus"}[name], *row)
+    return shown
 
 
 def _splits(manifest: Mapping[str, Any]) -> Table:

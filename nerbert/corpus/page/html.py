@@ -1,0 +1,77 @@
+"""HTML that is safe by construction: a text becomes markup only through `tag`, which escapes it.
+
+Texts come from the corpus, so control characters and turns of direction are made visible too (`nerbert.show.visible`).
+No template library; the price is that the page's shape is read in Python.
+"""
+
+import html
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from nerbert.show import visible
+
+_VOID = frozenset({"meta", "link", "input", "wbr"})
+_DRAWN = frozenset({"rect", "line", "circle", "path", "use"})
+
+
+class Markup(str):
+    """A text that is HTML already; only this module and `page.py` make one from a text."""
+
+    __slots__ = ()
+
+
+Child: TypeAlias = "str | int | float | Iterable[Child] | None"
+
+
+def tag(name: str, /, *children: Child, **attributes: str | float | None) -> Markup:
+    """`<name attributes>children</name>`; `class_` is `class`, other `_` are `-`, None is left out."""
+    told = "".join(f' {_key(key)}="{escape(value)}"' for key, value in attributes.items() if value is not None)
+    inner = join(children)
+    if name in _VOID:
+        return Markup(f"<{name}{told}>")
+    if name in _DRAWN and not inner:
+        return Markup(f"<{name}{told}/>")
+    return Markup(f"<{name}{told}>{inner}</{name}>")
+
+
+def join(children: Iterable[Child]) -> Markup:
+    """Children one after the other; what is no markup is escaped, numbers have thousands marked."""
+    return Markup("".join(map(_child, children)))
+
+
+def escape(value: object) -> str:
+    """`value` as text of an element or a quoted attribute."""
+    return html.escape(visible(str(value)), quote=True)
+
+
+def rows(heads: Iterable[str], lines: Iterable[Iterable[Child]], numbers: Iterable[int] = ()) -> Markup:
+    """A table that scrolls sideways where it is too wide; columns in `numbers` stand at the right."""
+    right = set(numbers)
+    names = [tag("th", head, scope="col", class_=_side(place, right)) for place, head in enumerate(heads)]
+    body = [tag("tr", [tag("td", cell, class_=_side(n, right)) for n, cell in enumerate(line)]) for line in lines]
+    return tag("div", tag("table", tag("thead", tag("tr", names)), tag("tbody", body)), class_="wide")
+
+
+def pairs(facts: Mapping[str, Child]) -> Markup:
+    """A list of names and what they are."""
+    return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()])
+
+
+def _side(place: int, right: set[int]) -> str | None:
+    return "n" if place in right else None
+
+
+def _key(name: str) -> str:
+    return name.rstrip("_").replace("_", "-")
+
+
+def _child(child: Child) -> str:
+    if isinstance(child, Markup):
+        return child
+    if child is None:
+        return ""
+    if isinstance(child, str):
+        return escape(child)
+    if isinstance(child, int | float):
+        return escape(f"{child:,}")
+    return join(child)

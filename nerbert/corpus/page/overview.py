@@ -1,0 +1,22 @@
+"""Everything that the page shows, as one JSON value: the manifest, and what follows from it and from the files."""
+
+from pathlib import Path
+from typing import Any
+
+from nerbert.corpus.page.facts import concentration, slope, table1, topics
+from nerbert.corpus.page.reading import class_paths, draw_sentences, read_dropped, size_on_disk
+from nerbert.corpus.shards import read_manifest
+
+
+def make_overview(corpus: Path) -> dict[str, Any]:
+    """The manifest's keys as they are, and beside them those of the page."""
+    manifest = read_manifest(corpus)
+    made = {
+        "table1": table1(manifest, size_on_disk(corpus, manifest)),
+        "topics": topics(manifest, class_paths(corpus, manifest)),
+        "concentration": concentration(manifest),
+        "slope": slope(manifest),
+        "sentences_by_category": draw_sentences(corpus, manifest),
+        "dropped_sentences": read_dropped(corpus, [step["step"] for step in manifest["steps"]]),
+    }
+    return manifest | made
