@@ -5,23 +5,22 @@ piece, and the checkpoint with the best validation F1 on typed entities is kept.
 training; it is left out of the score that chooses, since most links are untyped and it would drown the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nerbert.chance import coin
-from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.corpus.steps import TRAIN, VALIDATION
+from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_tokenizer, save_model, write_card
 from nerbert.encoder.fresh import fresh_model, train_tokenizer
 from nerbert.encoder.heads import renew_head, tagging_loss
 from nerbert.encoder.keeper import Keeper
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError
+from nerbert.encoder.silver import copies_of, read_silver
 from nerbert.files import check_free, publish_folder, sha256_of
-from nerbert.labels import WordSpan, sentence_example, tag_names
+from nerbert.labels import WordSpan, example_tags, sentence_example, tag_names
 from nerbert.metrics import collapse_types, score_spans
 from nerbert.records import ENTITY, Sentence
 from nerbert.show import progress
@@ -37,18 +36,19 @@ def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = Fals
     manifest = read_manifest(settings.corpus)
     if settings.backbone != FRESH:
         check_model_folder(settings.backbone)
-    tags = tag_names(manifest["categories"])
-    sentences = _training_sentences(settings)
-    model, tokenizer = _backbone(settings, sentences, tags)
+    silver = read_silver(manifest, settings)
+    tags = tag_names(silver.categories)
+    model, tokenizer = _backbone(settings, silver.training, tags)
     pieces = Pieces(tokenizer, model.config, settings.max_length)
-    windows = _training_windows(pieces, sentences, tags)
-    held_out = [sentence_example(each) for each in _validation(settings)]
+    windows_of = _training_windows(pieces, silver.training, tags, settings)
+    held_out = [sentence_example(each) for each in silver.validation]
     with publish_folder(output, overwrite=overwrite) as folder:
-        keeper = Keeper(folder, pieces, held_out, tags, settings, _figures)
-        with progress("pre-training", total_steps(len(windows), settings)) as bar:
-            log = train(model, windows, tagging_loss, settings, pieces.pad_id, bar, keeper)
+        keeper = Keeper(folder, pieces, held_out, tags, settings, _figures if len(tags) > 3 else _span_figures)
+        with progress("pre-training", total_steps(len(windows_of(0)), settings)) as bar:
+            log = train(model, windows_of, tagging_loss, settings, pieces.pad_id, bar, keeper)
         facts = {
             "word_splitter": manifest["word_splitter"], "language": manifest["language"],
+            "label_set": silver.label_set,
             "corpus": {"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
             "settings": _plain(settings), "precision": _precision(settings), "log": log.entries,
             "best_step": keeper.best_step, "validation": keeper.best,
@@ -74,33 +74,25 @@ def _fresh(settings: PretrainSettings, sentences: Sequence[Sentence], tags: list
 def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> None:
     """Write the fresh encoder that `pretrain` would start from, untrained: the other side of a comparison."""
     manifest = read_manifest(settings.corpus)
-    sentences = _training_sentences(settings)
+    silver = read_silver(manifest, settings)
     with publish_folder(output, overwrite=overwrite) as folder:
-        save_model(folder, *_fresh(settings, sentences, tag_names(manifest["categories"])))
+        save_model(folder, *_fresh(settings, silver.training, tag_names(silver.categories)))
         write_card(folder, "untrained", word_splitter=manifest["word_splitter"], language=manifest["language"])
 
 
-def _training_sentences(settings: PretrainSettings) -> list[Sentence]:
-    return [each for each in read_sentences(settings.corpus, TRAIN) if each.copies]
-
-
-def _training_windows(pieces: Pieces, sentences: Sequence[Sentence], tags: list[str]) -> list[Window]:
-    """All windows of the train split, each as often as its sentence has copies."""
-    from nerbert.labels import example_tags
-
+def _training_windows(
+    pieces: Pieces, sentences: Sequence[Sentence], tags: list[str], settings: PretrainSettings
+) -> Callable[[int], list[Window]]:
+    """Epoch → all windows of the training sentences, each as often as its sentence has copies then."""
     examples = [sentence_example(each) for each in sentences]
-    windows = pieces.windows(examples, [example_tags(each) for each in examples], tags)
-    return [window for window in windows for _ in range(sentences[window.sentence].copies)]
+    windows = list(pieces.windows(examples, [example_tags(each) for each in examples], tags))
 
+    @lru_cache(maxsize=1)
+    def of_epoch(epoch: int) -> list[Window]:
+        copies = [copies_of(each, settings, epoch) for each in sentences]
+        return [window for window in windows for _ in range(copies[window.sentence])]
 
-def _validation(settings: PretrainSettings) -> list[Sentence]:
-    """The validation split, or a part of it drawn by seed."""
-    found = sorted(
-        read_sentences(settings.corpus, VALIDATION), key=lambda each: coin(settings.seed, "validation part", each.id)
-    )
-    if not found:
-        raise InputError(f"{settings.corpus}: its validation split is empty; build it with a larger validation_share")
-    return found[: settings.evaluate_at_most or None]
+    return of_epoch
 
 
 def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:
@@ -109,6 +101,11 @@ def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSp
         "typed_f1": score_spans(map(_typed, gold), map(_typed, found)).f1,
         "span_f1": score_spans(map(collapse_types, gold), map(collapse_types, found)).f1,
     }
+
+
+def _span_figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:
+    """The figures where ENTITY is the only category: spans alone choose."""
+    return dict(reversed(_figures(gold, found).items()))
 
 
 def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:

@@ -107,7 +107,7 @@ def _train_tagger(
     only_at = steps if settings.select == "last" else 0
     keeper = Keeper(folder, pieces, data.dev, tags, settings, _figures, only_at)
     with progress(what, steps) as bar:
-        log = train(model, windows, tagging_loss, settings, pieces.pad_id, bar, keeper if data.dev else None)
+        log = train(model, lambda _: windows, tagging_loss, settings, pieces.pad_id, bar, keeper if data.dev else None)
     if settings.select == "last":
         save_model(folder, model, tokenizer)
     write_card(

@@ -41,26 +41,28 @@ class TrainLog:
 
 def train(
     model: Any,
-    windows: Sequence[Window],
+    windows_of: Callable[[int], Sequence[Window]],
     objective: Objective,
     settings: TrainSettings,
     pad_id: int,
     bar: Progress,
     evaluate: Evaluate | None = None,
 ) -> TrainLog:
-    """Train `model` in place on `windows`; the log."""
-    if not windows:
-        raise InputError("nothing to train on: no sentence has a word that the tokenizer knows")
+    """Train `model` in place on the windows that `windows_of` gives for each epoch; the log.
+
+    The number of steps follows the first epoch's windows.
+    """
+    first = len(windows_of(0))
     accelerator = make_accelerator(settings)
     torch.manual_seed(settings.seed)
     fused = accelerator.device.type in ("cpu", "cuda")
     optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=fused)
     model, optimizer = accelerator.prepare(model, optimizer)
-    per_epoch, total = math.ceil(len(windows) / settings.batch_size), total_steps(len(windows), settings)
+    per_epoch, total = math.ceil(first / settings.batch_size), total_steps(first, settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, total, settings.warmup_share))
     log, losses, begin = TrainLog(), [], time.monotonic()
     model.train()
-    for step, chosen in enumerate(_steps(windows, settings, total), 1):
+    for step, chosen in enumerate(_steps(windows_of, settings, total), 1):
         losses.append(_train_step(model, chosen, objective, optimizer, accelerator, settings, pad_id))
         schedule.step()
         log.steps, log.tokens = step, log.tokens + sum(len(window.ids) for window in chosen)
@@ -153,13 +155,16 @@ def to_device(batch: Batch, device: Any) -> Batch:
     return Batch(ids, mask, rows, columns, labels, batch.tokens)
 
 
-def _steps(windows: Sequence[Window], settings: TrainSettings, total: int) -> Iterator[list[Window]]:
-    lengths = [len(window.ids) for window in windows]
+def _steps(
+    windows_of: Callable[[int], Sequence[Window]], settings: TrainSettings, total: int
+) -> Iterator[list[Window]]:
     epoch = done = 0
-    while True:
-        for step in steps_of_epoch(lengths, settings.batch_size, settings.seed, epoch):
-            if done == total:
-                return
+    while done < total:
+        windows = windows_of(epoch)
+        if not windows:
+            raise InputError("nothing to train on: no sentence has a word that the tokenizer knows")
+        lengths = [len(window.ids) for window in windows]
+        for step in steps_of_epoch(lengths, settings.batch_size, settings.seed, epoch)[: total - done]:
             done += 1
             yield [windows[index] for index in step]
         epoch += 1

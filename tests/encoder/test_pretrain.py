@@ -92,7 +92,8 @@ def test_windows_come_as_often_as_their_copies(sample_corpus: Path, tiny_encoder
     sentences = [each for each in read_sentences(sample_corpus, "train") if each.copies]
     model = load_tagging_model(str(tiny_encoder))
     pieces = Pieces(load_tokenizer(str(tiny_encoder)), model.config, 512)
-    windows = stage._training_windows(pieces, sentences, tags_of(model, ""))
+    settings = PretrainSettings(corpus=sample_corpus)
+    windows = stage._training_windows(pieces, sentences, tags_of(model, ""), settings)(0)
     counts = [0] * len(sentences)
     for window in windows:
         counts[window.sentence] += 1
@@ -117,3 +118,17 @@ def test_what_is_wrong_is_said_before_training(sample_corpus: Path, encoder: Pat
         pretrain(PretrainSettings(corpus=tmp_path / "none", **SMALL), tmp_path / "e")
     with pytest.raises(InputError, match="no such folder"):
         pretrain(PretrainSettings(corpus=sample_corpus, backbone="./none", **SMALL), tmp_path / "e")
+
+
+@pytest.mark.parametrize(
+    ("name", "types"), [("4types", {"ENTITY", "location", "organisation", "person"}), ("1type", {"ENTITY"})]
+)
+def test_another_label_set_on_the_same_sentences(
+    sample_corpus: Path, tmp_path: Path, name: str, types: set[str]
+) -> None:
+    settings = PretrainSettings(corpus=sample_corpus, label_set=name, **(SMALL | {"epochs": 2}))
+    pretrain(settings, tmp_path / "e")
+    facts = card(tmp_path / "e")
+    assert facts["label_set"] == name
+    assert tags_of(load_tagging_model(str(tmp_path / "e")), "") == tag_names(types)
+    assert facts["validation"]["span_f1"] == max(entry["span_f1"] for entry in facts["log"]) or name != "1type"

@@ -22,7 +22,7 @@ def weights(model: Any) -> list[torch.Tensor]:
 
 
 def run(model: Any, windows: Sequence[Window], settings: TrainSettings) -> TrainLog:
-    return train(model, windows, tagging_loss, settings, 0, Progress())
+    return train(model, lambda _: windows, tagging_loss, settings, 0, Progress())
 
 
 def gradients(make_model: Make, windows: Sequence[Window], settings: TrainSettings) -> list[torch.Tensor]:
@@ -107,7 +107,7 @@ def test_what_is_no_number_stops_before_the_update(make_model: Make, windows: Se
         return loss + torch.sqrt(zero.abs()), count
 
     with pytest.raises(NerbertError, match=f"the {broken}.* became .*nothing was updated"):
-        train(model, windows, objective, FP32, 0, Progress())
+        train(model, lambda _: windows, objective, FP32, 0, Progress())
     assert all(torch.equal(one, other) for one, other in zip(before, weights(model), strict=True))
 
 
@@ -142,7 +142,7 @@ def test_the_log_has_an_entry_an_epoch(make_model: Make, windows: Sequence[Windo
         steps.append(step)
         return {"f1": 0.5}
 
-    log = train(make_model(), windows, tagging_loss, settings, 0, Progress(), evaluate)
+    log = train(make_model(), lambda _: windows, tagging_loss, settings, 0, Progress(), evaluate)
     assert steps == [3, 6, 8] == [entry["step"] for entry in log.entries]
     assert log.steps == total_steps(len(windows), settings) == 8
     assert log.seconds > 0
@@ -161,3 +161,23 @@ def test_precisions_follow_each_other_in_one_process(make_model: Make, windows: 
     make_accelerator(FP32)
     assert mine.mixed_precision == "no"
     assert best_precision("mps") == "fp32"
+
+
+def test_each_epoch_has_its_own_windows(make_model: Make, windows: Sequence[Window]) -> None:
+    asked: list[int] = []
+
+    def windows_of(epoch: int) -> Sequence[Window]:
+        asked.append(epoch)
+        return windows[: 4 - epoch]
+
+    settings = TrainSettings(**{**as_dict(FP32), "epochs": 2, "batch_size": 2})
+    log = train(make_model(), windows_of, tagging_loss, settings, 0, Progress())
+    assert log.steps == 4
+    assert log.tokens == sum(len(each.ids) for epoch in (0, 1) for each in windows[: 4 - epoch])
+    assert sorted(set(asked)) == [0, 1]
+
+
+def test_an_epoch_without_windows_is_an_error(make_model: Make, windows: Sequence[Window]) -> None:
+    with pytest.raises(InputError, match="nothing to train on"):
+        train(make_model(), lambda epoch: [] if epoch else windows, tagging_loss,
+              TrainSettings(**{**as_dict(FP32), "epochs": 2}), 0, Progress())  # fmt: skip
