@@ -20,6 +20,8 @@ app = App(
 )
 corpus_app = App(name="corpus", help="Make and look at silver corpora.")
 app.command(corpus_app)
+knowledge_app = App(name="knowledge", help="Get what gives titles their types.")
+app.command(knowledge_app)
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
@@ -71,7 +73,9 @@ def corpus_build(
 
 
 @corpus_app.command(name="show")
-def corpus_show(corpus: Path, *, sentences: int = 8, json: Flag = False) -> None:
+def corpus_show(
+    corpus: Path, *, sentences: int = 8, json: Flag = False, html: Path | None = None, overwrite: Flag = False
+) -> None:
     """Statistics of a corpus, and some of its sentences with coloured mentions.
 
     Parameters
@@ -81,11 +85,15 @@ def corpus_show(corpus: Path, *, sentences: int = 8, json: Flag = False) -> None
     sentences
         How many sentences to show.
     json
-        Print the manifest as JSON instead.
+        Print all that the page shows as JSON instead: the manifest, and what follows from it.
+    html
+        Write one HTML page with figures and sentences of every category instead.
+    overwrite
+        Replace a page.
     """
     from nerbert.corpus.report import show_corpus
 
-    show_corpus(corpus, sentences, as_json=json)
+    show_corpus(corpus, sentences, as_json=json, html=html, overwrite=overwrite)
 
 
 @corpus_app.command(name="export")
@@ -133,6 +141,41 @@ def corpus_punkt(corpus: Path, *, output: Output, overwrite: Flag = False) -> No
 
     model = train_on_corpus(corpus, output, overwrite=overwrite)
     print(f"{output}: {len(model.abbreviations):,} abbreviations, {len(model.starters):,} sentence starters")
+
+
+@knowledge_app.command(name="fetch")
+def knowledge_fetch(
+    *, language: str, date: str = "2022.12.01",
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    also: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None, mirror: str = "",
+    list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
+) -> None:  # fmt: skip
+    """Public files → folder for `corpus build --knowledge`: DBpedia's ontology, mappings, instance types, and more.
+
+    What was stopped goes on when the same command is run again; what is there is checked, and not fetched twice.
+
+    Parameters
+    ----------
+    language
+        Wikipedia's code: en, de, zh-yue.
+    date
+        DBpedia's release: 2022.12.01 or 20221201 (its last one). The ontology and the mappings have no date.
+    output
+        Folder to make or to go on with.
+    also
+        wikidata (about 45 GB) or dump (Wikipedia's text and its index), with a date of its own behind a colon:
+        dump:latest, wikidata:20250625. May be given several times.
+    mirror
+        http(s)://host/folder to be asked in place of every public server, with the same paths below it.
+    list_
+        Print what would be fetched (name, kind, published checksum, address), and fetch nothing.
+    """
+    from nerbert.corpus.knowledge.addresses import list_addresses
+    from nerbert.corpus.knowledge.fetch import fetch, list_lines
+
+    addresses = list_addresses(language, date, tuple(also or ()))
+    for line in list_lines(addresses, mirror) if list_ else fetch(addresses, output, mirror):
+        print(line, flush=True)
 
 
 @app.command

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NO_TITLE = "no_title"
     NOT_WIKITEXT = "not_wikitext"
     DUPLICATE_PAGE = "duplicate_page"
+    DISAMBIGUATION_PAGE = "disambiguation_page"
     PAGE_TOO_LONG = "page_too_long"
     EMPTY_TEXT = "empty_text"
     LINK_OUTSIDE_ARTICLES = "link_outside_articles"
@@ -37,6 +38,7 @@ class Reason(StrEnum):
     EMPTY_ANCHOR = "empty_anchor"
     CUTS_A_WORD = "cuts_a_word"
     EXCLUDED_TEXT = "excluded_text"
+    EQUAL_IN_TRAIN = "equal_in_train"
     RARE_CATEGORY = "rare_category"
     NO_ENTITY = "no_entity"
     ONLY_UNTYPED = "only_untyped"
@@ -134,7 +136,10 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of the corpus; `start` is its first character's place in the page's clean text."""
+    """A sentence of the corpus; `start` is its first character's place in the page's clean text.
+
+    `copies` is how often the sampling drew it, `expected_copies` what that is drawn from, to be drawn anew.
+    """
 
     wiki: str
     page_id: int
@@ -146,6 +151,7 @@ class Sentence:
     mentions: tuple[Mention, ...]
     split: str = ""
     copies: int = 1
+    expected_copies: float = 1.0
 
     @property
     def id(self) -> str:

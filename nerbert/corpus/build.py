@@ -7,28 +7,33 @@ bytes. Pass 1, the long one, can be killed and run again: its finished parts sta
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from nerbert.corpus.balance import draw_rates
+from nerbert.corpus.balance import Rates, draw
 from nerbert.corpus.dump import Dump
 from nerbert.corpus.exclude import read_excluded
 from nerbert.corpus.filters import frequent_categories, most_common
+from nerbert.corpus.histogram import Histogram
 from nerbert.corpus.index import pair_indexes, read_index
 from nerbert.corpus.inputs import Source
 from nerbert.corpus.knowledge.knowledge import open_knowledge
-from nerbert.corpus.manifest import Funnel, Samples, write_manifest
+from nerbert.corpus.manifest import Funnel, Samples, make_manifest
+from nerbert.corpus.newest import Titles, read_titles, write_newest
+from nerbert.corpus.page import write_card
 from nerbert.corpus.pages import made_from, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import shard_paths
-from nerbert.corpus.steps import Rules, count_part, type_part, write_part
-from nerbert.corpus.types import Titles, read_titles, write_newest, write_targets
+from nerbert.corpus.sides import TRAIN, VALIDATION, keys_on_both_sides
+from nerbert.corpus.steps import Rules, Typing, count_part, type_part, write_part
+from nerbert.corpus.types import SCRATCH, write_targets
 from nerbert.errors import InputError, NerbertError
-from nerbert.files import RESUME, check_free, publish_folder
+from nerbert.files import RESUME, check_free, publish_folder, write_json
+from nerbert.label_sets import open_label_set
 from nerbert.records import ENTITY, Reason
 from nerbert.show import progress, throughput
 from nerbert.work import run_ordered
@@ -50,7 +55,8 @@ def build_corpus(plan: CorpusPlan, settings: CorpusSettings) -> dict[str, Any]:
     """Build a corpus in `plan.output` and return its manifest (NER-BERT §2)."""
     check_free(plan.output, overwrite=plan.overwrite)
     with _open_dumps(plan.dumps, settings) as dumps:
-        knowledge = open_knowledge(plan.knowledge, dumps[0].site.language)
+        knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
+        label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram)
         made = made_from(dumps, settings)
         with publish_folder(plan.output, overwrite=plan.overwrite, resume=made) as folder:
@@ -58,16 +64,24 @@ def build_corpus(plan: CorpusPlan, settings: CorpusSettings) -> dict[str, Any]:
             with throughput("pages", _size(dumps)) as bar:
                 report = write_pages(dumps, folder / RESUME, settings, plan.workers, bar, overwrite=plan.overwrite)
             titles = read_titles(folder / RESUME)
-            write_newest(folder / RESUME, folder, titles)
-            _count_pages(funnel, report, titles)
-            targets, typed = write_targets(folder, titles, knowledge)
-            funnel.note("targets", found=targets, typed=typed)
-            mentions = _type_sentences(folder, settings, forbidden.ngrams, plan.workers, funnel, samples)
-            rules = _count_rules(folder, settings, mentions, plan.workers)
+            ambiguous = write_newest(folder / RESUME, folder, titles, dumps[0].site.language, plan.workers)
+            _count_pages(funnel, report, titles, ambiguous)
+            targets = write_targets(folder, titles, knowledge, plan.workers)
+            funnel.note("targets", found=targets.targets, typed=targets.typed)
+            typing = Typing(settings, label_set, forbidden.ngrams)
+            mentions = _type_sentences(folder, typing, plan.workers, funnel, samples)
+            rules = _make_rules(folder, typing, mentions, plan.workers, funnel)
             _write_sentences(folder, rules, plan.workers, funnel, samples)
-            rmtree(folder / "typed")
+            for scratch in ("typed", "keys", SCRATCH):
+                rmtree(folder / scratch)
             samples.write(folder / "dropped.jsonl")
-            return write_manifest(folder, dumps, forbidden, settings, knowledge.report(), funnel)
+            manifest = make_manifest(
+                folder, dumps, forbidden, settings, label_set, knowledge=knowledge.report(),
+                unresolved=targets.unresolved, funnel=funnel,
+            )  # fmt: skip
+            write_card(folder, manifest)
+            write_json(folder / "manifest.json", manifest)
+            return manifest
 
 
 @contextmanager
@@ -111,30 +125,32 @@ def _size(dumps: Sequence[Dump]) -> int | None:
     return None if None in sizes else sum(size or 0 for size in sizes)
 
 
-def _count_pages(funnel: Funnel, report: PageReport, titles: Titles) -> None:
+def _count_pages(funnel: Funnel, report: PageReport, titles: Titles, ambiguous: int) -> None:
     fates = Counter(report.fates)
     articles = fates.pop(ARTICLE, 0)
     funnel.step("pages", articles + fates.total(), articles, fates)
     funnel.step("newest revisions", articles, articles - titles.superseded_articles,
                 {Reason.DUPLICATE_PAGE: titles.superseded_articles})  # fmt: skip
+    newest = articles - titles.superseded_articles
+    funnel.step("disambiguation pages", newest, newest - ambiguous, {Reason.DISAMBIGUATION_PAGE: ambiguous})
     links = Counter(report.links)
     found, kept = links.pop("found", 0), links.pop("kept", 0)
     funnel.step("links", found, kept, links)
 
 
-def _type_sentences(
-    folder: Path, settings: CorpusSettings, forbidden: frozenset[str], workers: int, funnel: Funnel, samples: Samples
-) -> Counter[str]:
+def _type_sentences(folder: Path, typing: Typing, workers: int, funnel: Funnel, samples: Samples) -> Counter[str]:
     """Write `typed/` from `pages/`; the mentions by category in the train part."""
-    task = partial(type_part, folder=folder, settings=settings, forbidden=forbidden)
     mentions, dropped, came = Counter[str](), Counter[Reason](), 0
     paths = shard_paths(folder / "pages")
-    (folder / "typed").mkdir()
+    for scratch in ("typed", f"keys/{TRAIN}", f"keys/{VALIDATION}"):
+        (folder / scratch).mkdir(parents=True)
     with progress("typing shards", len(paths)) as bar:
-        for done in run_ordered(task, paths, workers):
+        for done in run_ordered(partial(type_part, folder=folder, typing=typing), paths, workers):
             came += done.came
             mentions.update(done.mentions)
             dropped.update(done.dropped)
+            funnel.outside["to_ancestor"].update(done.to_ancestor)
+            funnel.outside["to_entity"].update(done.to_entity)
             samples.merge(done.samples)
             bar.advance()
     left = came - dropped[Reason.EXCLUDED_TEXT]
@@ -143,16 +159,30 @@ def _type_sentences(
     return mentions
 
 
-def _count_rules(folder: Path, settings: CorpusSettings, mentions: Counter[str], workers: int) -> Rules:
-    """Filter 1's categories, filter 3's ranking after 1 and 2, the sampling's rates after 3; train part only."""
-    rules = Rules(settings, frequent_categories(mentions, settings.min_mentions))
-    counts, _, _ = _count(folder, rules, workers)
-    rules = replace(rules, common=most_common(counts, settings.common_categories))
-    counts, holding, sentences = _count(folder, rules, workers)
-    if not sentences:
+def _make_rules(folder: Path, typing: Typing, mentions: Counter[str], workers: int, funnel: Funnel) -> Rules:
+    """Twins of the split; filter 1's categories, filter 3's ranking after 1 and 2, the sampling after 3, of train."""
+    settings = typing.settings
+    train, validation = (sorted((folder / "keys" / side).iterdir()) for side in (TRAIN, VALIDATION))
+    twins = keys_on_both_sides(train, validation)
+    rules = Rules(settings, typing.label_set.typed, twins, frequent_categories(mentions, settings.min_mentions))
+    common = most_common(_count(folder, rules, workers).mentions(), settings.common_categories)
+    rules = replace(rules, common=common)
+    histogram = _count(folder, rules, workers)
+    if not histogram.sentences:
         raise NerbertError(f"the corpus would be empty: {_why_empty(mentions, settings)}")
-    total = settings.sample_size or sentences
-    return replace(rules, rates=draw_rates(counts, holding, settings.alpha, total))
+    draws = {
+        method: draw(
+            histogram, method=method, alpha=settings.alpha, total=settings.sample_size, cap=settings.max_copies
+        )
+        for method in ("literal", "fit")
+    }
+    funnel.balance = {name: _told(rates) for name, rates in draws.items()} | {"method": settings.balance}
+    return replace(rules, rates=draws[settings.balance])
+
+
+def _told(rates: Rates) -> dict[str, Any]:
+    """What the manifest tells of a way of drawing: all but the weights."""
+    return {name: value for name, value in asdict(rates).items() if name not in ("weights", "method")}
 
 
 def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
@@ -168,19 +198,17 @@ def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
             f"min_mentions={settings.min_mentions}, or give more knowledge or a larger dump")  # fmt: skip
 
 
-def _count(folder: Path, rules: Rules, workers: int) -> tuple[Counter[str], Counter[str], int]:
-    mentions, holding, sentences = Counter[str](), Counter[str](), 0
-    for some, others, number in run_ordered(partial(count_part, rules=rules), shard_paths(folder / "typed"), workers):
-        mentions.update(some)
-        holding.update(others)
-        sentences += number
-    return mentions, holding, sentences
+def _count(folder: Path, rules: Rules, workers: int) -> Histogram:
+    histogram = Histogram(rules.categories)
+    for part in run_ordered(partial(count_part, rules=rules), shard_paths(folder / "typed"), workers):
+        histogram.merge(part)
+    return histogram
 
 
 def _write_sentences(folder: Path, rules: Rules, workers: int, funnel: Funnel, samples: Samples) -> None:
     """Apply all rules, draw copies, write `sentences/`; counts go to the funnel."""
     (folder / "sentences").mkdir()
-    steps: dict[str, Counter[Reason]] = {"filter 1": Counter(), "filter 2": Counter(), "filter 3": Counter()}
+    steps: dict[str, Counter[Reason]] = {name: Counter() for name in ("split", "filter 1", "filter 2", "filter 3")}
     came, folded = 0, 0
     paths = shard_paths(folder / "typed")
     with progress("writing shards", len(paths)) as bar:

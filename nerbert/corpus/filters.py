@@ -47,9 +47,14 @@ def common_and_untyped(
     return Reason.COMMON_AND_UNTYPED if chance < bound else None
 
 
+def normalised_words(text: str) -> list[str]:
+    """A text's words as texts are compared: lower-case `\\w+`."""
+    return _WORD.findall(text.lower())
+
+
 def ngrams(text: str, length: int) -> set[str]:
-    """All runs of `length` normalised words (lower-case `\\w+`) of a text."""
-    words = _WORD.findall(text.lower())
+    """All runs of `length` normalised words of a text."""
+    words = normalised_words(text)
     return {" ".join(words[place : place + length]) for place in range(len(words) - length + 1)}
 
 

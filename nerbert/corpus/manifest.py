@@ -5,6 +5,7 @@ stand in it, so that the same input gives the same manifest.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
 from nerbert.corpus.wikitext import SCANNER
 from nerbert.errors import NerbertError
-from nerbert.files import publish, write_json
+from nerbert.files import publish
+from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY, Sentence
 from nerbert.words import SPLITTER
 
@@ -30,6 +32,7 @@ _LICENCE = (
     "Text and links: Wikipedia, CC BY-SA 4.0 (revisions before June 2023: CC BY-SA 3.0 and GFDL); every sentence "
     "carries its page id and revision as attribution. Types: see the knowledge sources (DBpedia: CC BY-SA 3.0)."
 )
+_YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
 
 
 @dataclass(slots=True)
@@ -42,6 +45,9 @@ class Funnel:
     mentions: Counter[str] = field(default_factory=Counter)
     sampled: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
+    years: Counter[str] = field(default_factory=Counter)
+    outside: dict[str, Counter[str]] = field(default_factory=lambda: {"to_ancestor": Counter(), "to_entity": Counter()})
+    balance: dict[str, Any] = field(default_factory=dict)
 
     def step(self, name: str, came: int, went: int, dropped: Mapping[Any, int]) -> None:
         """Add a step; raise NerbertError unless in = out + dropped."""
@@ -63,6 +69,7 @@ class Funnel:
             sentences=1, copies=sentence.copies, words=len(sentence.words), mentions=len(sentence.mentions),
             words_with_copies=sentence.copies * len(sentence.words),
         )  # fmt: skip
+        self.years.update({_period(year) for year in _YEAR.findall(sentence.text)})
         for mention in sentence.mentions:
             self.sources[mention.source or "untyped"] += 1
             if sentence.split == "train":
@@ -76,6 +83,7 @@ class Funnel:
         self.mentions.update(other.mentions)
         self.sampled.update(other.sampled)
         self.sources.update(other.sources)
+        self.years.update(other.years)
 
 
 @dataclass(slots=True)
@@ -114,12 +122,12 @@ class Samples:
             rows.sort()
 
 
-def write_manifest(
-    folder: Path, dumps: Sequence[Dump], forbidden: Excluded, settings: CorpusSettings,
-    knowledge: Mapping[str, Any], funnel: Funnel,
+def make_manifest(
+    folder: Path, dumps: Sequence[Dump], forbidden: Excluded, settings: CorpusSettings, label_set: LabelSet,
+    knowledge: Mapping[str, Any], unresolved: Sequence[Mapping[str, Any]], funnel: Funnel,
 ) -> dict[str, Any]:  # fmt: skip
-    """Write `manifest.json`, the last file of a corpus, and return what is in it."""
-    categories = sorted(funnel.mentions, key=lambda name: (-funnel.mentions[name], name))
+    """What `manifest.json`, the last file of a corpus, says of the one in `folder`."""
+    categories = _most_first(funnel.mentions)
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "made_by": f"nerbert {__version__}",
@@ -133,10 +141,15 @@ def write_manifest(
         "knowledge": dict(knowledge),
         "excluded": list(forbidden.files),
         "settings": settings.told(),
+        "label_set": {"name": label_set.name, "labels": len(label_set.labels), "sha256": label_set.digest}
+        | {kind: _most_first(classes) for kind, classes in funnel.outside.items()},
         "steps": funnel.steps,
         "notes": funnel.notes,
         "splits": {name: dict(counts) for name, counts in sorted(funnel.splits.items())},
+        "balance": funnel.balance,
+        "unresolved": list(unresolved),
         "mention_sources": dict(sorted(funnel.sources.items())),
+        "years": dict(sorted(funnel.years.items())),
         "categories": {
             name: {"mentions": funnel.mentions[name], "with_copies": funnel.sampled[name]} for name in categories
         },
@@ -145,5 +158,13 @@ def write_manifest(
         },
     }
     manifest["categories"].setdefault(ENTITY, {"mentions": 0, "with_copies": 0})
-    write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def _period(year: str) -> str:
+    """The decade of a year that a sentence names; the century, before 1900."""
+    return f"{year[:3]}0s" if year >= "1900" else f"{year[:2]}00s"
+
+
+def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: counts[name] for name in sorted(counts, key=lambda name: (-counts[name], name))}

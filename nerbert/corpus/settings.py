@@ -41,9 +41,19 @@ class CorpusSettings:
     """How much of the input becomes one part of the files, read and written by one worker; 0 = by size: a 64th of the
     input, for packed input 1 to 8 MiB, for plain XML 4 to 32 MiB; 16 MiB of XML where the main process must unpack.
     Unit: bytes. Source: ours."""
+    label_set: str = "paper315"
+    """Which categories mentions get: `paper315`, `dbpedia` (all classes), `4types`, `212types`, `1type` (any entity),
+    or the path of a map with class<TAB>label lines. A class outside the set becomes its nearest listed ancestor, else
+    ENTITY. Decides filters and copies; whole class paths stay in the corpus. Unit: none. Source: NER-BERT §2.2, §3."""
+    precedence: str = ""
+    """Which knowledge types a title that several know: kinds (`infobox`, `instance-types`, `wikidata`, `table`) or
+    names of files, first wins, with commas; what is not named follows in the order of the command line. Unit: none.
+    Source: ours."""
+    split_by: str = "page"
+    """What the validation split is drawn by: `page`, or `sentence` as the paper does, so that a page may stand on both
+    sides. Unit: none. Source: ours; NER-BERT §3 splits sentences at random."""
     validation_share: float = 0.1
-    """Share of pages in the validation split. Unit: 0–1. Source: NER-BERT §3 (90:10, of sentences; by page is ours, so
-    that no page stands on both sides)."""
+    """Share of pages (or sentences) in the validation split. Unit: 0–1. Source: NER-BERT §3 (90:10)."""
     min_mentions: int = 10
     """Filter 1: a category with fewer typed mentions in the train part becomes ENTITY. Unit: mentions. Source:
     NER-BERT §2.2."""
@@ -68,6 +78,12 @@ class CorpusSettings:
     sample_size: int = 0
     """Expected sum of all copies; 0 takes the number of training sentences after the filters. Unit: sentences. Source:
     ours; not published."""
+    balance: str = "literal"
+    """How categories become sentences: `literal` draws a category, then a sentence that holds it, so that mentions
+    follow an exponent above alpha; `fit` weighs categories until the mentions themselves follow alpha, as in the
+    paper's Figure 1. Unit: none. Source: NER-BERT §2.2."""
+    max_copies: int = 0
+    """Most copies of a sentence; what is cut off goes to the others; 0 = no limit. Unit: copies. Source: ours."""
     exclude_ngram: int = 8
     """A sentence is excluded if it shares this many words in a row with a text to exclude. Unit: normalised words.
     Source: ours."""
@@ -78,7 +94,7 @@ class CorpusSettings:
             refuse(not 0 <= value <= 1, name, value, "between 0 and 1")
         for name in ("max_page_characters", "exclude_ngram"):
             refuse(getattr(self, name) < 1, name, getattr(self, name), "at least 1")
-        for name in ("min_mentions", "common_categories", "sample_size", "split_bytes"):
+        for name in ("min_mentions", "common_categories", "sample_size", "split_bytes", "max_copies"):
             refuse(getattr(self, name) < 0, name, getattr(self, name), "at least 0")
         refuse(self.sentence_splitter not in _SPLITTERS, "sentence_splitter", self.sentence_splitter, _SPLITTER_NAMES)
         needed, given = _SPLITTERS.get(self.sentence_splitter, False), bool(self.punkt_model)
@@ -87,16 +103,20 @@ class CorpusSettings:
         refuse(given and not needed, "punkt_model", self.punkt_model, f"empty {because}")
         refuse(not 0 <= self.alpha <= 5, "alpha", self.alpha, "between 0 and 5")
         refuse(self.rare_category not in ("entity", "drop"), "rare_category", self.rare_category, "'entity' or 'drop'")
+        refuse(self.split_by not in ("page", "sentence"), "split_by", self.split_by, "'page' or 'sentence'")
+        refuse(self.balance not in ("literal", "fit"), "balance", self.balance, "'literal' or 'fit'")
 
     def told(self) -> dict[str, Any]:
         """The settings as the manifest tells them: of a path its last part, since a corpus names no folders."""
-        return asdict(self) | {"punkt_model": Path(self.punkt_model).name}
+        names = {name: Path(getattr(self, name)).name for name in ("punkt_model", "label_set")}
+        return asdict(self) | names
 
 
 LATER = frozenset(
     {
-        "seed", "validation_share", "min_mentions", "rare_category", "keep_untyped", "common_categories", "drop_at_3",
-        "drop_at_4", "drop_above_4", "alpha", "sample_size", "exclude_ngram",
+        "seed", "label_set", "precedence", "split_by", "validation_share", "min_mentions", "rare_category",
+        "keep_untyped", "common_categories", "drop_at_3", "drop_at_4", "drop_above_4", "alpha", "sample_size",
+        "balance", "max_copies", "exclude_ngram",
     }
 )  # fmt: skip
 """Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must begin anew."""

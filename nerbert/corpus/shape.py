@@ -8,7 +8,7 @@ from nerbert.errors import InputError
 _COUNTS = {str: int}
 _SHAPE: dict[Any, Any] = {
     "wiki": str, "language": str, "word_splitter": str,
-    "shards": _COUNTS, "mention_sources": _COUNTS,
+    "label_set": {"name": str}, "settings": {"min_mentions": int}, "shards": _COUNTS, "mention_sources": _COUNTS,
     "steps": [{"step": str, "in": int, "out": int, "dropped": _COUNTS}],
     "splits": {str: dict.fromkeys(("sentences", "words", "mentions", "copies", "words_with_copies"), int)},
     "categories": {str: {"mentions": int, "with_copies": int}},

@@ -18,7 +18,7 @@ from nerbert.errors import InputError, at
 from nerbert.files import publish, read_json
 from nerbert.records import Mention, Sentence
 
-FORMAT = 1
+FORMAT = 2
 """Version of the corpus's files, in the manifest; a reader refuses others."""
 
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
@@ -34,7 +34,12 @@ _MENTION = [
 
 UNTYPED = pa.schema([*_ROW, _LINKS, ("page_number", pa.int64())])
 """`pages/`: pass 1's sentences with their links; `page_number` is the page's place in the input."""
-TYPED = pa.schema([*_ROW, ("mentions", pa.list_(pa.struct(_MENTION))), ("split", pa.string()), ("copies", pa.int32())])
+TYPED = pa.schema(
+    [
+        *_ROW, ("mentions", pa.list_(pa.struct(_MENTION))), ("split", pa.string()), ("copies", pa.int32()),
+        ("expected_copies", pa.float64()),
+    ]
+)  # fmt: skip
 """`sentences/`: the corpus."""
 TITLES = pa.schema(
     [
@@ -51,7 +56,7 @@ TARGETS = pa.schema(
         ("class_path", pa.list_(pa.string())), ("source", pa.string()),
     ]
 )  # fmt: skip
-"""`targets.parquet`: every link target with its type, most linked first."""
+"""`targets/`: every link target with its type, in each part the most linked first."""
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -140,7 +145,7 @@ def _row(sentence: Sentence) -> dict[str, Any]:
             }
             for m in sentence.mentions
         ],
-        "split": sentence.split, "copies": sentence.copies,
+        "split": sentence.split, "copies": sentence.copies, "expected_copies": sentence.expected_copies,
     }  # fmt: skip
 
 
@@ -150,4 +155,5 @@ def _sentence(row: Mapping[str, Any]) -> Sentence:
     return Sentence(
         wiki=row["wiki"], page_id=row["page_id"], revision=row["revision"], title=row["title"], start=row["start"],
         text=row["text"], words=words, mentions=mentions, split=row["split"], copies=row["copies"],
+        expected_copies=row["expected_copies"],
     )  # fmt: skip

@@ -12,37 +12,62 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.chance import coin
-from nerbert.corpus.balance import draw_copies, expected_copies
-from nerbert.corpus.filters import common_and_untyped, count_categories, excluded, fold_rare, no_typed_entity
+from nerbert.corpus.balance import Rates, draw_copies
+from nerbert.corpus.filters import common_and_untyped, excluded, fold_rare, no_typed_entity
+from nerbert.corpus.histogram import Histogram
 from nerbert.corpus.manifest import Funnel, Samples
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, typed_rows, typed_sentences
+from nerbert.corpus.sides import TRAIN, VALIDATION, sentence_key, side_of, write_keys
 from nerbert.corpus.tables import read_batches, writing
 from nerbert.corpus.types import Targets, read_targets, type_link
-from nerbert.records import Reason, Sentence
+from nerbert.label_sets import LabelSet
+from nerbert.records import ENTITY, Reason, Sentence
 
-TRAIN, VALIDATION = "train", "validation"
 _ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What the filters need to know of the whole train part; None for what is not counted yet."""
+class Typing:
+    """What typing needs to know: the settings, the label set, and the runs of words that are excluded."""
 
     settings: CorpusSettings
+    label_set: LabelSet
+    forbidden: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the filters need to know of the whole train part; None for what is not counted yet.
+
+    `twins` are the keys of sentences that stand on both sides of the split; `typed` is false for a label set that tells
+    no types apart, whose sentences no filter can judge by them.
+    """
+
+    settings: CorpusSettings
+    typed: bool
+    twins: frozenset[int]
     kept: frozenset[str]
     common: frozenset[str] | None = None
-    rates: dict[str, float] | None = None
+    rates: Rates | None = None
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """The categories that are left after filter 1."""
+        return self.kept | {ENTITY}
 
 
 @dataclass(slots=True)
 class Typed:
-    """What typing one part counted."""
+    """What typing one part counted; `to_ancestor` and `to_entity` are mentions by a class outside the label set."""
 
     samples: Samples
     came: int = 0
     mentions: Counter[str] = field(default_factory=Counter)
     dropped: Counter[Reason] = field(default_factory=Counter)
+    to_ancestor: Counter[str] = field(default_factory=Counter)
+    to_entity: Counter[str] = field(default_factory=Counter)
+    keys: dict[str, set[int]] = field(default_factory=lambda: {TRAIN: set(), VALIDATION: set()})
 
 
 @dataclass(slots=True)
@@ -56,55 +81,63 @@ class Judged:
     counts: Funnel = field(default_factory=Funnel)
 
 
-def type_part(path: Path, folder: Path, settings: CorpusSettings, forbidden: frozenset[str]) -> Typed:
-    """Write a part of `typed/` from one of `pages/`."""
-    done = Typed(Samples(settings.seed))
-    targets = read_targets(folder / "targets.parquet", path)
-    _write(_typed(path, targets, settings, forbidden, done), folder / "typed" / path.name)
+def type_part(path: Path, folder: Path, typing: Typing) -> Typed:
+    """Write a part of `typed/` from one of `pages/`, and beside it the keys of its sentences, `keys/SIDE/`."""
+    done = Typed(Samples(typing.settings.seed))
+    targets = read_targets(folder, path)
+    _write(_typed(path, targets, typing, done), folder / "typed" / path.name)
+    for side, keys in done.keys.items():
+        write_keys(keys, folder / "keys" / side / f"{path.stem}.npy")
+    done.keys.clear()
     return done
 
 
-def _typed(
-    path: Path, targets: Targets, settings: CorpusSettings, forbidden: frozenset[str], done: Typed
-) -> Iterator[Sentence]:
+def _typed(path: Path, targets: Targets, typing: Typing, done: Typed) -> Iterator[Sentence]:
     for batch in read_batches(path):
         for row in batch.to_pylist():
             done.came += 1
-            reason = excluded(row["text"], forbidden, settings.exclude_ngram)
+            reason = excluded(row["text"], typing.forbidden, typing.settings.exclude_ngram)
             reason = reason or (None if row["links"] else Reason.NO_ENTITY)
             if reason:
                 done.dropped[reason] += 1
                 step = "exclude" if reason is Reason.EXCLUDED_TEXT else "no link"
                 done.samples.add(step, reason, row["id"], row["text"])
                 continue
-            sentence = _sentence(row, targets, settings)
-            if sentence.split == TRAIN:
-                done.mentions.update(mention.category for mention in sentence.mentions)
+            sentence = _sentence(row, targets, typing)
+            _count_typed(sentence, typing.label_set, done)
             yield sentence
 
 
-def _sentence(row: dict[str, Any], targets: Targets, settings: CorpusSettings) -> Sentence:
-    mentions = tuple(type_link(link, targets) for link in row["links"])
-    validation = coin(settings.seed, "split", f"{row['wiki']}:{row['page_id']}") < settings.validation_share
+def _sentence(row: dict[str, Any], targets: Targets, typing: Typing) -> Sentence:
+    mentions = tuple(type_link(link, targets, typing.label_set) for link in row["links"])
+    side = side_of(row["wiki"], row["page_id"], row["revision"], row["start"], typing.settings)
     return Sentence(
         wiki=row["wiki"], page_id=row["page_id"], revision=row["revision"], title=row["title"], start=row["start"],
         text=row["text"], words=tuple((word["start"], word["end"]) for word in row["words"]), mentions=mentions,
-        split=VALIDATION if validation else TRAIN,
+        split=side,
     )  # fmt: skip
 
 
-def count_part(path: Path, rules: Rules) -> tuple[Counter[str], Counter[str], int]:
-    """Mentions by category, sentences that hold them, and sentences, of what passes the rules in the train part."""
-    mentions, holding, sentences = Counter[str](), Counter[str](), 0
+def _count_typed(sentence: Sentence, label_set: LabelSet, done: Typed) -> None:
+    done.keys[sentence.split].add(sentence_key(sentence.text))
+    if sentence.split == TRAIN:
+        done.mentions.update(mention.category for mention in sentence.mentions)
+    for mention in sentence.mentions:
+        if mention.class_path and not label_set.lists(mention.class_path[-1]):
+            outside = done.to_entity if mention.category == ENTITY else done.to_ancestor
+            outside[mention.class_path[-1]] += 1
+
+
+def count_part(path: Path, rules: Rules) -> Histogram:
+    """How often each multiset of categories passes the rules in the train part."""
+    passed = Histogram(rules.categories)
     for batch in read_batches(path, ["id", "split", "mentions"]):
-        train = [row for row in batch.to_pylist() if row["split"] == TRAIN]
-        judged = [judge(row["id"], [m["category"] for m in row["mentions"]], rules) for row in train]
-        passed = [categories for categories, _, reason in judged if reason is None]
-        some, others = count_categories(passed)
-        mentions.update(some)
-        holding.update(others)
-        sentences += len(passed)
-    return mentions, holding, sentences
+        for row in batch.to_pylist():
+            if row["split"] == TRAIN:
+                categories, _, reason = judge(row["id"], [m["category"] for m in row["mentions"]], rules)
+                if reason is None:
+                    passed.add(categories)
+    return passed
 
 
 def judge(identity: str, categories: Sequence[str], rules: Rules) -> tuple[list[str], str, Reason | None]:
@@ -113,8 +146,8 @@ def judge(identity: str, categories: Sequence[str], rules: Rules) -> tuple[list[
     folded = fold_rare(categories, rules.kept)
     if settings.rare_category == "drop" and folded != list(categories):
         return folded, "filter 1", Reason.RARE_CATEGORY
-    reason = no_typed_entity(folded, keep_untyped=settings.keep_untyped)
-    if reason or rules.common is None:
+    reason = no_typed_entity(folded, keep_untyped=settings.keep_untyped or not rules.typed)
+    if reason or rules.common is None or not rules.typed:
         return folded, "filter 2", reason
     chance = coin(settings.seed, "filter 3", identity)
     return folded, "filter 3", common_and_untyped(folded, rules.common, chance, settings)
@@ -132,6 +165,8 @@ def _judged(path: Path, rules: Rules, done: Judged) -> Iterator[Sentence]:
         done.came += 1
         categories, step, reason = judge(sentence.id, [m.category for m in sentence.mentions], rules)
         done.folded += sum(m.category != c for m, c in zip(sentence.mentions, categories, strict=True))
+        if sentence.split == VALIDATION and rules.twins and sentence_key(sentence.text) in rules.twins:
+            step, reason = "split", Reason.EQUAL_IN_TRAIN
         if reason:
             done.dropped[step, reason] += 1
             done.samples.add(step, reason, sentence.id, sentence.text)
@@ -145,11 +180,11 @@ def _final(sentence: Sentence, categories: Sequence[str], rules: Rules) -> Sente
     """The sentence with the corpus's categories and its number of copies; validation is not sampled."""
     pairs = zip(sentence.mentions, categories, strict=True)
     mentions = tuple(replace(mention, category=category) for mention, category in pairs)
-    copies = 1
-    if sentence.split == TRAIN:
-        expected = expected_copies(categories, rules.rates or {})
+    expected, copies = 1.0, 1
+    if sentence.split == TRAIN and rules.rates:
+        expected = rules.rates.expected(categories)
         copies = draw_copies(expected, coin(rules.settings.seed, "copies", sentence.id))
-    return replace(sentence, mentions=mentions, copies=copies)
+    return replace(sentence, mentions=mentions, copies=copies, expected_copies=expected)
 
 
 def _write(sentences: Iterable[Sentence], path: Path) -> None:

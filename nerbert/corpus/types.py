@@ -1,169 +1,162 @@
-"""Link targets → classes: redirects resolved, then the knowledge asked once for each title that is linked at all.
+"""Link targets → classes: redirects resolved, then looked up in the table of what the knowledge says.
 
-Only linked titles are kept, so memory follows the corpus, not the knowledge. The result is a file, `targets.parquet`:
-who wants to know why a link is typed so reads it there. A worker takes from it what one part links to, so its memory
-follows the part; the price is that the file is looked through once for each part.
+Both tables lie on disk, mapped (`knowledge.mapped`); a worker looks up what its part links to, so its memory follows
+the part. Targets are counted part by part, and the counts joined by ranges of the hash of what a target resolves to, so
+no memory follows the wiki. The result are files, `targets/`: who wants to know why a link is typed so reads it there.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nerbert.corpus.knowledge.hashed import range_bits, read_range, starts_of, write_run
 from nerbert.corpus.knowledge.knowledge import Knowledge
-from nerbert.corpus.rows import ARTICLE
-from nerbert.corpus.shards import TARGETS, read_table, shard_paths, write_table
-from nerbert.corpus.sites import TEMPLATE
+from nerbert.corpus.knowledge.redirects import Redirects, write_redirects
+from nerbert.corpus.knowledge.table import TypeTable
+from nerbert.corpus.newest import Titles, disambiguation_pages, infobox_pages, redirect_pairs
+from nerbert.corpus.shards import TARGETS, shard_paths, write_table
 from nerbert.corpus.tables import read_batches
-from nerbert.corpus.titles import fold_redirects, normalise_title
-from nerbert.files import link_file
-from nerbert.records import ENTITY, Infobox, Mention, Reason
+from nerbert.label_sets import LabelSet
+from nerbert.records import Mention
+from nerbert.show import progress
+from nerbert.work import run_ordered
 
-_TARGETS_AT_ONCE = 1 << 17
-"""Rows; for each such batch Arrow hashes the part's targets anew, so that few batches are fast."""
+SCRATCH = "scratch"
+"""Folder of what typing needs and the corpus doesn't: the table of redirects."""
+_REDIRECTS, _KNOWLEDGE = f"{SCRATCH}/redirects.arrow", "knowledge.arrow"
+_MOST_UNTYPED = 100
 
 Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
 """Link target → (resolved target, class path, source)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Titles:
-    """What the page rows say: redirects, and the places of pages that another row with the same id supersedes."""
+class TargetReport:
+    """Distinct targets, how many are typed, and the untyped titles that most links lead to, as in the manifest."""
 
-    redirects: dict[str, str]
-    template_redirects: dict[str, str]
-    superseded: frozenset[int]
-    superseded_articles: int
-
-
-def read_titles(folder: Path) -> Titles:
-    """Read `titles/`: of pages with the same id the newest revision wins, a tie goes to the first."""
-    superseded = _find_superseded(folder)
-    articles = 0
-    redirects: dict[str, str] = {}
-    template_redirects: dict[str, str] = {}
-    for row in _rows(folder, ["page_number", "title", "ns", "redirect", "fate"]):
-        if row["page_number"] in superseded:
-            articles += row["fate"] == ARTICLE
-        elif row["redirect"] and row["ns"] == 0:
-            redirects[normalise_title(row["title"])] = normalise_title(row["redirect"].partition("#")[0])
-        elif row["redirect"] and row["ns"] == TEMPLATE:
-            template_redirects[_template_name(row["title"])] = _template_name(row["redirect"])
-    return Titles(redirects, template_redirects, superseded, articles)
+    targets: int
+    typed: int
+    unresolved: list[dict[str, Any]]
 
 
-def _find_superseded(folder: Path) -> frozenset[int]:
-    """Numbers of the pages that another with the same id supersedes; only ids that come twice leave Arrow."""
-    columns = ["page_id", "revision", "page_number"]
-    table = pa.concat_tables([read_table(path, columns) for path in shard_paths(folder / "titles")])
-    counts = pc.value_counts(table["page_id"])
-    twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-    best: dict[int, tuple[int, int]] = {}
-    superseded = []
-    for row in table.filter(pc.is_in(table["page_id"], twice)).to_pylist():
-        new = (row["revision"], row["page_number"])
-        old = best.setdefault(row["page_id"], new)
-        if new[0] > old[0]:
-            best[row["page_id"]] = new
-            superseded.append(old[1])
-        elif new != old:
-            superseded.append(new[1])
-    return frozenset(superseded)
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """A range's counts, and its most linked untyped titles with their links."""
+
+    targets: int
+    typed: int
+    untyped: list[tuple[int, str]]
 
 
-def write_newest(source: Path, folder: Path, titles: Titles) -> None:
-    """Make `pages/` and `titles/` in `folder` from pass 1's: without superseded pages' sentences, their fate noted.
-
-    Pass 1's files stay as they are, so this can be done again; what doesn't change is linked, not copied.
-    """
-    for kind, change in (("pages", _without), ("titles", _noted)):
-        (folder / kind).mkdir()
-        for path in shard_paths(source / kind):
-            old = _superseded(read_table(path, ["page_number"]), titles)
-            if pc.any(old).as_py():
-                write_table(change(read_table(path), old), folder / kind / path.name)
-            else:
-                link_file(path, folder / kind / path.name)
-
-
-def _without(table: pa.Table, old: pa.Array) -> pa.Table:
-    return table.filter(pc.invert(old))
-
-
-def _noted(table: pa.Table, old: pa.Array) -> pa.Table:
-    fate = pc.if_else(old, str(Reason.DUPLICATE_PAGE), table["fate"])
-    return table.set_column(table.column_names.index("fate"), "fate", fate)
-
-
-def _superseded(table: pa.Table, titles: Titles) -> pa.Array:
-    return pc.is_in(table["page_number"], pa.array(sorted(titles.superseded), pa.int64()))
-
-
-def write_targets(folder: Path, titles: Titles, knowledge: Knowledge) -> tuple[int, int]:
-    """Write `targets.parquet`; the number of targets, and how many are typed."""
-    links: Counter[str] = Counter()
-    for path in shard_paths(folder / "pages"):
-        for batch in read_batches(path, ["links"]):
-            links.update(pc.struct_field(pc.list_flatten(batch["links"]), "target").to_pylist())
-    ends = fold_redirects(titles.redirects)
-    resolved = {target: ends.get(target, target) for target in links}
-    types = knowledge.type_titles(set(resolved.values()), _infobox_pages(folder), titles.template_redirects)
-    rows = [
-        {
-            "target": target, "resolved_target": resolved[target], "links": links[target],
-            "class_path": list(types[resolved[target]].class_path) if resolved[target] in types else [],
-            "source": types[resolved[target]].source if resolved[target] in types else "",
-        }
-        for target in sorted(links, key=lambda name: (-links[name], name))
-    ]  # fmt: skip
-    write_table(pa.Table.from_pylist(rows, schema=TARGETS), folder / "targets.parquet")
-    return len(rows), sum(bool(row["class_path"]) for row in rows)
+def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, workers: int = 1) -> TargetReport:
+    """Write `knowledge.arrow`, the table of redirects, and `targets/`: every target with its type."""
+    scratch, runs = folder / SCRATCH, folder / SCRATCH / "links"
+    runs.mkdir(parents=True)
+    write_redirects(redirect_pairs(folder), folder / _REDIRECTS, scratch / "redirects")
+    knowledge.write_table(
+        folder / _KNOWLEDGE,
+        scratch / "knowledge",
+        infobox_pages(folder),
+        titles.template_redirects,
+        disambiguation_pages(folder),
+    )
+    parts = shard_paths(folder / "pages")
+    with progress("counting link targets", len(parts)) as bar:
+        for _ in run_ordered(partial(_count_part, folder=folder, runs=runs), parts, workers):
+            bar.advance()
+    (folder / "targets").mkdir()
+    bits = range_bits(runs.iterdir())
+    task = partial(_type_range, folder=folder, runs=runs, bits=bits)
+    with progress("typing link targets", 1 << bits) as bar:
+        ranges = []
+        for done in run_ordered(task, range(1 << bits), workers):
+            ranges.append(done)
+            bar.advance()
+    rmtree(runs)
+    untyped = sorted((-links, title) for each in ranges for links, title in each.untyped)[:_MOST_UNTYPED]
+    unresolved: list[dict[str, Any]] = [{"title": title, "links": -links} for links, title in untyped]
+    return TargetReport(sum(each.targets for each in ranges), sum(each.typed for each in ranges), unresolved)
 
 
-def read_targets(path: Path, part: Path) -> Targets:
-    """Target → (resolved target, class path, source) for the links of one part of `pages/`."""
-    wanted = _linked(part)
-    found: dict[str, tuple[str, tuple[str, ...], str]] = {}
-    for batch in read_batches(path, ["target", "resolved_target", "class_path", "source"], _TARGETS_AT_ONCE):
-        for row in batch.filter(pc.is_in(batch["target"], wanted)).to_pylist():
-            found[row["target"]] = (row["resolved_target"], tuple(row["class_path"]), row["source"])
-    return found
+def read_targets(folder: Path, part: Path) -> Targets:
+    """Target → (resolved target, class path, source) for the links of one part of `pages/`; `folder` is the corpus."""
+    targets = pc.unique(_links(part)["target"]).to_pylist()
+    resolved = Redirects(folder / _REDIRECTS).ends_of(targets)
+    types = TypeTable(folder / _KNOWLEDGE)
+    classes, sources = (places.tolist() for places in types.places_of(resolved))
+    paths, names = (*types.classes, ()), (*types.sources, "")
+    return {
+        target: (end, paths[path], names[source])
+        for target, end, path, source in zip(targets, resolved, classes, sources, strict=True)
+    }
 
 
-def _linked(part: Path) -> pa.Array:
-    """What a part of `pages/` links to, each once."""
-    targets = [
-        pc.unique(pc.struct_field(pc.list_flatten(batch["links"]), "target")) for batch in read_batches(part, ["links"])
-    ]
-    return pc.unique(pa.chunked_array(targets, pa.string()))
-
-
-def type_link(link: Mapping[str, Any], targets: Targets) -> Mention:
-    """A link of `pages/` as a mention; its category is its deepest class, or ENTITY."""
+def type_link(link: Mapping[str, Any], targets: Targets, label_set: LabelSet) -> Mention:
+    """A link of `pages/` as a mention; its category is its class's as the label set sees it, or ENTITY."""
     resolved, path, source = targets[link["target"]]
-    category = path[-1] if path else ENTITY
-    return Mention(link["start"], link["end"], link["target"], resolved, path, source, category)
+    return Mention(link["start"], link["end"], link["target"], resolved, path, source, label_set.label(path))
 
 
-def _infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
-    for row in _rows(folder, ["title", "infoboxes", "fate"]):
-        if row["infoboxes"] and row["fate"] == ARTICLE:
-            yield normalise_title(row["title"]), tuple(_infobox(box) for box in row["infoboxes"])
+def _links(part: Path) -> pa.Table:
+    """What a part of `pages/` links to and how often, by batch."""
+    pieces = [
+        pc.value_counts(pc.struct_field(pc.list_flatten(batch["links"]), "target"))
+        for batch in read_batches(part, ["links"])
+    ]
+    schema = pa.schema([("target", pa.string()), ("links", pa.int64())])
+    return pa.concat_tables(
+        [schema.empty_table(), *(pa.table([piece.field(0), piece.field(1)], schema) for piece in pieces)]
+    )
 
 
-def _infobox(box: Mapping[str, Any]) -> Infobox:
-    return Infobox(box["template"], tuple((each["name"], each["value"]) for each in box["parameters"]))
+def _count_part(part: Path, folder: Path, runs: Path) -> None:
+    """Write what a part links to as a run: what a target resolves to, the target, its links."""
+    links = _links(part).group_by("target").aggregate([("links", "sum")])
+    resolved = Redirects(folder / _REDIRECTS).ends_of(links["target"].to_pylist())
+    columns = [pa.array(resolved, pa.string()), links["target"], links["links_sum"]]
+    write_run(pa.table(columns, ["title", "target", "links"]), runs / f"{part.stem}.arrow", _summed)
 
 
-def _rows(folder: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    for path in shard_paths(folder / "titles"):
-        for batch in read_batches(path, columns):
-            yield from batch.to_pylist()
+def _summed(table: pa.Table) -> pa.Table:
+    """Sorted rows with those of the same target joined."""
+    starts = np.flatnonzero(starts_of(table["title"], table["target"]))
+    if not len(starts):
+        return table
+    links = np.add.reduceat(table["links"].to_numpy(), starts)
+    return table.take(pa.array(starts)).set_column(table.column_names.index("links"), "links", pa.array(links))
 
 
-def _template_name(title: str) -> str:
-    return normalise_title(title.partition("#")[0].partition(":")[2] or title)
+def _type_range(number: int, folder: Path, runs: Path, bits: int) -> _Range:
+    """Write the part of `targets/` that holds a range of hashes, most linked first."""
+    table = read_range(sorted(runs.iterdir()), number, bits, _summed)
+    types = TypeTable(folder / _KNOWLEDGE)
+    classes, sources = types.places_of(table["title"].to_pylist() if table.num_rows else [])
+    paths = pa.array([*map(list, types.classes), []], TARGETS.field("class_path").type)
+    names = pa.array([*types.sources, ""], pa.string())
+    typed = classes >= 0
+    if table.num_rows:
+        columns = [
+            table["target"], table["title"], table["links"],
+            paths.take(pa.array(np.where(typed, classes, len(types.classes)))),
+            names.take(pa.array(np.where(typed, sources, len(types.sources)))),
+        ]  # fmt: skip
+        rows = pa.table(columns, TARGETS).sort_by([("links", "descending"), ("target", "ascending")])
+    else:
+        rows = TARGETS.empty_table()
+    write_table(rows, folder / "targets" / f"part-{number:05d}.parquet")
+    return _Range(len(typed), int(typed.sum()), _most_linked(table.filter(pa.array(~typed))))
+
+
+def _most_linked(table: pa.Table) -> list[tuple[int, str]]:
+    if not table.num_rows:
+        return []
+    sums = table.group_by("title").aggregate([("links", "sum")])
+    most = sums.sort_by([("links_sum", "descending"), ("title", "ascending")]).slice(0, _MOST_UNTYPED)
+    return list(zip(most["links_sum"].to_pylist(), most["title"].to_pylist(), strict=True))

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,15 @@ from nerbert.cli import corpus_punkt
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
-from nerbert.corpus.steps import TRAIN, VALIDATION, judge
-from nerbert.errors import InputError, NerbertError, OutputExists
-from nerbert.records import ENTITY
+from nerbert.corpus.sides import TRAIN, VALIDATION, sentence_key
+from nerbert.corpus.steps import judge
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
+from nerbert.label_sets import open_label_set
+from nerbert.records import ENTITY, Mention
 from nerbert.words import split_words
 
 SETTINGS = CorpusSettings(min_mentions=5)
+PAPER = open_label_set("paper315")
 
 
 def plan(sample: Path, output: Path, **more: Any) -> CorpusPlan:
@@ -37,12 +42,13 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_layout_and_schema(sample_corpus: Path) -> None:
     assert {path.name for path in sample_corpus.iterdir()} == {
-        "manifest.json", "dropped.jsonl", "pages", "titles", "targets.parquet", "sentences",
+        "manifest.json", "README.md", "dropped.jsonl", "pages", "titles", "knowledge.arrow", "targets", "sentences",
     }  # fmt: skip
     assert pq.read_schema(shard_paths(sample_corpus / "sentences")[0]).equals(TYPED)
     assert pq.read_schema(shard_paths(sample_corpus / "pages")[0]).equals(UNTYPED)
     assert TYPED.names == [
         "id", "wiki", "page_id", "revision", "title", "start", "text", "words", "mentions", "split", "copies",
+        "expected_copies",
     ]  # fmt: skip
     metadata = pq.ParquetFile(shard_paths(sample_corpus / "sentences")[0]).metadata
     assert metadata.row_group(0).column(0).compression == "ZSTD"
@@ -53,7 +59,8 @@ def test_every_step_adds_up_and_hands_on(sample_corpus: Path) -> None:
     steps = {step["step"]: step for step in manifest["steps"]}
     for step in steps.values():
         assert step["in"] == step["out"] + sum(step["dropped"].values())
-    order = ["exclude", "no link", "filter 1", "filter 2", "filter 3"]
+    order = ["exclude", "no link", "split", "filter 1", "filter 2", "filter 3"]
+    assert [name for name in steps if name in order] == order
     for one, other in pairwise(order):
         assert steps[one]["out"] == steps[other]["in"]
     assert steps["newest revisions"]["in"] == steps["pages"]["out"]
@@ -73,10 +80,11 @@ def test_sentences_hold_what_they_say(sample_corpus: Path) -> None:
             assert mention.start in starts
             assert mention.end in ends
             assert mention.category in manifest["categories"]
-            assert mention.category == ENTITY or mention.category == mention.class_path[-1]
+            assert mention.category in (ENTITY, PAPER.label(mention.class_path))
             assert bool(mention.class_path) == bool(mention.source)
         assert sentence.split in (TRAIN, VALIDATION)
-        assert sentence.split == TRAIN or sentence.copies == 1
+        assert sentence.split == TRAIN or sentence.copies == 1 == sentence.expected_copies
+        assert 0 <= sentence.copies - floor(sentence.expected_copies) <= 1
     assert len(ids) == sum(manifest["shards"].values())
 
 
@@ -153,7 +161,8 @@ def test_excluded_texts_are_left_out_and_counted(sample_corpus: Path, sample: Pa
     (tmp_path / "test.txt").write_text(victim.text.upper() + "\n")
     manifest = build_corpus(plan(sample, tmp_path / "out", exclude=(tmp_path / "test.txt",)), SETTINGS)
     assert victim.id not in {s.id for s in read_sentences(tmp_path / "out")}
-    assert manifest["steps"][3]["dropped"]["excluded_text"] >= 1
+    dropped = {step["step"]: step["dropped"] for step in manifest["steps"]}
+    assert dropped["exclude"]["excluded_text"] >= 1
     (named,) = manifest["excluded"]
     assert named["file"] == "test.txt"
     assert named["ngrams"] > 0
@@ -181,7 +190,9 @@ def test_of_pages_with_one_id_the_newest_wins(sample: Path, tmp_path: Path) -> N
         f for path in shard_paths(tmp_path / "out" / "titles") for f in read_table(path)["fate"].to_pylist()
     )
     assert fates["duplicate_page"] == 2
-    assert fates["article"] == manifest["steps"][1]["out"]
+    assert manifest["steps"][2]["step"] == "disambiguation pages"
+    assert fates["disambiguation_page"] == manifest["steps"][2]["dropped"]["disambiguation_page"] == 1
+    assert fates["article"] == manifest["steps"][2]["out"]
 
 
 def test_opens_in_duckdb(sample_corpus: Path) -> None:
@@ -241,7 +252,7 @@ def test_an_empty_corpus_says_what_to_give(sample: Path, tmp_path: Path) -> None
 def test_judge_drops_rare_categories_if_told() -> None:
     from nerbert.corpus.steps import Rules
 
-    rules = Rules(CorpusSettings(rare_category="drop"), frozenset({"City"}))
+    rules = Rules(CorpusSettings(rare_category="drop"), True, frozenset(), frozenset({"City"}))
     assert judge("x", ["City", "Moss"], rules)[1:] == ("filter 1", "rare_category")
     assert judge("x", ["City", ENTITY], rules)[2] is None
 
@@ -254,7 +265,7 @@ def test_half_written_corpora_are_refused(sample_corpus: Path, tmp_path: Path) -
         read_manifest(tmp_path / "half")
     manifest = json.loads((sample_corpus / "manifest.json").read_text())
     for change, message in (
-        ({"format": 99}, "corpus format 99; this version reads 1"),
+        ({"format": 99}, "corpus format 99; this version reads 2"),
         ({"shards": {"sentences/part-00000.parquet": 5}}, "shard is missing or damaged"),
         ({"shards": {"../../etc/passwd": 5}}, "lies outside the corpus; refused"),
     ):
@@ -287,7 +298,10 @@ def test_real_english_sample(shared: Path, tmp_path: Path) -> None:
     manifest = build_corpus(real, CorpusSettings())
     assert manifest["steps"][0]["in"] == 775
     assert manifest["steps"][1]["dropped"] == {"duplicate_page": 3}
-    assert len(manifest["categories"]) > 90
+    assert len(manifest["categories"]) > 80
+    assert set(manifest["categories"]) <= set(PAPER.labels)
+    assert manifest["label_set"]["to_ancestor"]["OfficeHolder"] > 50
+    assert abs(manifest["balance"]["fit"]["exponent"] - 0.7) < 0.02 < manifest["balance"]["literal"]["exponent"] - 0.7
     assert manifest["mention_sources"]["infobox"] > 500
     passed_over = {each["path"] for each in manifest["knowledge"]["passed_over"]}
     assert {"classes.tsv", "infobox_to_class.en.tsv", "README.md", "Mapping_de.xml.xz"} <= passed_over
@@ -298,7 +312,91 @@ def test_two_builds_to_one_place_share_nothing(sample: Path, tmp_path: Path) -> 
     rows = {m.resolved_target for s in read_sentences(tmp_path / "out") for m in s.mentions}
     (tmp_path / "all.tsv").write_text("title\tclass\n" + "".join(f"{title}\tPerson\n" for title in sorted(rows)))
     other = CorpusPlan((sample / "wiki.xml",), (tmp_path / "all.tsv",), tmp_path / "out", overwrite=True)
-    assert set(build_corpus(other, SETTINGS)["categories"]) == {"Person", ENTITY}
+    assert set(build_corpus(other, SETTINGS)["categories"]) == {"person", ENTITY}
+
+
+def mentions_of(corpus: Path) -> list[Mention]:
+    return [mention for sentence in read_sentences(corpus) for mention in sentence.mentions]
+
+
+@pytest.mark.parametrize("name", ["4types", "212types", "dbpedia"])
+def test_a_label_set_decides_categories_not_paths(sample_corpus: Path, sample: Path, tmp_path: Path, name: str) -> None:
+    manifest = build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, label_set=name))
+    assert manifest["label_set"]["name"] == manifest["settings"]["label_set"] == name
+    some = open_label_set(name)
+    mentions = mentions_of(tmp_path / "out")
+    assert {mention.category for mention in mentions} == set(manifest["categories"])
+    assert all(mention.category in (ENTITY, some.label(mention.class_path)) for mention in mentions)
+    paths = {mention.resolved_target: mention.class_path for mention in mentions_of(sample_corpus)}
+    assert all(paths.get(m.resolved_target, m.class_path) == m.class_path for m in mentions)
+
+
+def test_one_type_keeps_every_linked_sentence(sample: Path, tmp_path: Path) -> None:
+    manifest = build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, label_set="1type"))
+    assert set(manifest["categories"]) == {ENTITY}
+    steps = {step["step"]: step for step in manifest["steps"]}
+    assert steps["filter 3"]["out"] == steps["split"]["out"]
+    assert sum(sentence.copies for sentence in read_sentences(tmp_path / "out")) == steps["split"]["out"]
+
+
+def test_the_users_map_and_classes_that_it_misses(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.tsv").write_text("Place\tplace\nShip\tvessel\n")
+    settings = replace(SETTINGS, label_set=str(tmp_path / "mine.tsv"))
+    manifest = build_corpus(plan(sample, tmp_path / "out"), settings)
+    assert set(manifest["categories"]) == {"place", "vessel", ENTITY}
+    assert manifest["label_set"]["name"] == manifest["settings"]["label_set"] == "mine.tsv"
+    outside = manifest["label_set"]
+    assert "Person" in outside["to_entity"]
+    assert "City" in outside["to_ancestor"]
+    assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text()
+    assert list(outside["to_entity"].values()) == sorted(outside["to_entity"].values(), reverse=True)
+
+
+def test_a_map_with_an_unknown_class_is_told_before_the_dump_is_read(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.tsv").write_text("Shp\tvessel\n")
+    with pytest.raises(InputError, match=r"mine\.tsv:1: class 'Shp' is not in the ontology; did you mean 'Ship'\?"):
+        build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, label_set=str(tmp_path / "mine.tsv")))
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_equal_sentences_never_stand_on_both_sides(sample: Path, tmp_path: Path) -> None:
+    """Every article is there twice, under two ids and titles; twins that the split parts are dropped and counted."""
+    xml = (sample / "wiki.xml").read_text()
+    head, pages = xml[: xml.index("<page>")], xml[xml.index("<page>") : xml.rindex("</mediawiki>")]
+    again = re.sub(r"<id>(\d+)</id>(\s*)<revision>", r"<id>9\g<1>00</id>\2<revision>", pages)
+    again = re.sub(r"<title>([^<:]+)</title>", r"<title>\1 again</title>", again).replace("The ", "THE ")
+    (tmp_path / "twice.xml").write_text(f"{head}{pages}{again}</mediawiki>")
+    twice = CorpusPlan((tmp_path / "twice.xml",), (sample / "knowledge",), tmp_path / "out")
+    manifest = build_corpus(twice, replace(SETTINGS, validation_share=0.3))
+    keys: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
+    for sentence in read_sentences(tmp_path / "out"):
+        keys[sentence.split].add(sentence_key(sentence.text))
+    assert keys[TRAIN]
+    assert keys[VALIDATION]
+    assert not keys[TRAIN] & keys[VALIDATION]
+    dropped = {step["step"]: step["dropped"] for step in manifest["steps"]}["split"]
+    assert dropped["equal_in_train"] > 50
+    assert "equal_in_train" in (tmp_path / "out" / "dropped.jsonl").read_text()
+
+
+def test_the_papers_split_by_sentence(sample: Path, tmp_path: Path) -> None:
+    build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, split_by="sentence", validation_share=0.5))
+    pages: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
+    for sentence in read_sentences(tmp_path / "out"):
+        pages[sentence.split].add(sentence.page_id)
+    assert len(pages[TRAIN] & pages[VALIDATION]) > 20
+
+
+def test_fitted_balance_and_a_cap(sample: Path, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, balance="fit", max_copies=2)
+    manifest = build_corpus(plan(sample, tmp_path / "out"), settings)
+    train = list(read_sentences(tmp_path / "out", TRAIN))
+    assert manifest["balance"]["method"] == "fit"
+    assert max(sentence.expected_copies for sentence in train) <= 2
+    assert sum(sentence.expected_copies for sentence in train) == pytest.approx(len(train))
+    impossible = replace(SETTINGS, max_copies=1, sample_size=100_000)
+    with pytest.raises(SettingsError, match="sample_size = 100000: with max_copies = 1"):
+        build_corpus(plan(sample, tmp_path / "more"), impossible)
 
 
 def test_dumps_of_two_wikis_are_refused(sample: Path, tmp_path: Path) -> None:
@@ -332,7 +430,7 @@ def test_no_dump_and_bad_knowledge_are_told_at_once(sample: Path, tmp_path: Path
 
 
 def test_too_high_a_bound_names_the_largest_category(sample: Path, tmp_path: Path) -> None:
-    with pytest.raises(NerbertError, match=r"the most frequent category, City, has \d+ mentions; take a smaller"):
+    with pytest.raises(NerbertError, match=r"the most frequent category, city, has \d+ mentions; take a smaller"):
         build_corpus(plan(sample, tmp_path / "out"), CorpusSettings(min_mentions=5000))
 
 

@@ -1,74 +1,119 @@
-"""Superseded pages, and steps that can be done again."""
+"""Link targets, counted, resolved and typed."""
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from nerbert.corpus import types
+from nerbert.corpus.knowledge import hashed
+from nerbert.corpus.knowledge.knowledge import open_knowledge
+from nerbert.corpus.newest import Titles, read_titles
 from nerbert.corpus.shards import TARGETS, TITLES, UNTYPED, read_table, shard_paths, write_table
-from nerbert.corpus.types import read_targets, read_titles, write_newest
+from nerbert.corpus.titles import fold_redirects
+from nerbert.corpus.types import SCRATCH, TargetReport, read_targets, write_targets
 
-Page = tuple[int, int, int]
-"""Number, id, revision."""
+LINKS = [["R1", "A", "A", "X"], [], ["R2", "B", "Loop"], None, ["A", "R3", "Y", "Y", "X", "X"], ["Zed"] * 5]
+REDIRECTS = {"R1": "A", "R2": "R1", "Loop": "Pool", "Pool": "Loop", "R3": "X"}
+TYPES = {"A": "Film", "B": "City", "Zed": "City"}
 
 
-def lay(folder: Path, *parts: list[Page]) -> None:
-    """Pass 1's files with a sentence for each page."""
+@pytest.fixture(autouse=True, params=[False, True], ids=["plain", "tiny"])
+def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All as it is, and with ranges of a few rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param:
+            patch.setattr(hashed, "_RANGE_BYTES", 1000)
+        yield
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """`pages/` of two parts and an empty one, `titles/`, and a table of titles beside them."""
     for kind in ("pages", "titles"):
-        (folder / kind).mkdir(parents=True)
-    for number, pages in enumerate(parts):
-        common = [{"page_number": place, "page_id": page, "revision": revision} for place, page, revision in pages]
-        titles = [{**row, "title": f"T{row['page_id']}", "ns": 0, "redirect": "", "fate": "article", "infoboxes": []}
-                  for row in common]  # fmt: skip
-        sentences = [{**row, "text": "x", "links": [], "words": []} for row in common]
-        name = f"part-{number:05d}.parquet"
-        write_table(pa.Table.from_pylist(sentences, schema=UNTYPED), folder / "pages" / name)
-        write_table(pa.Table.from_pylist(titles, schema=TITLES), folder / "titles" / name)
+        (tmp_path / "corpus" / kind).mkdir(parents=True)
+    for number, part in enumerate((LINKS[:4], LINKS[4:], [])):
+        rows = [{"links": None if each is None else [{"start": 0, "end": 1, "target": name} for name in each]}
+                for each in part]  # fmt: skip
+        write_table(pa.Table.from_pylist(rows, schema=UNTYPED), tmp_path / f"corpus/pages/part-{number:05d}.parquet")
+    pages = [
+        {"page_number": number, "page_id": number, "revision": 1, "title": title, "ns": 0, "redirect": target,
+         "fate": "redirect", "infoboxes": []}
+        for number, (title, target) in enumerate(REDIRECTS.items())
+    ]  # fmt: skip
+    ambiguous = {"title": "Zed", "redirect": "", "fate": "disambiguation_page"}
+    pages.append({**pages[0], "page_number": 99, "page_id": 99, **ambiguous})
+    write_table(pa.Table.from_pylist(pages, schema=TITLES), tmp_path / "corpus/titles/part-00000.parquet")
+    (tmp_path / "t.tsv").write_text("".join(f"{title}\t{name}\n" for title, name in TYPES.items()))
+    return tmp_path / "corpus"
 
 
-def rows(folder: Path, kind: str) -> list[dict[str, Any]]:
-    return [row for path in shard_paths(folder / kind) for row in read_table(path).to_pylist()]
+def write(corpus: Path, workers: int = 1) -> TargetReport:
+    return write_targets(corpus, read_titles(corpus), open_knowledge([corpus.parent / "t.tsv"], "en"), workers)
 
 
-def test_the_newest_revision_wins_and_a_tie_goes_to_the_first(tmp_path: Path) -> None:
-    lay(tmp_path / "in", [(0, 1, 5), (1, 2, 5), (2, 3, 5)], [(10, 1, 7), (11, 2, 5)], [(20, 1, 6), (21, 4, 1)], [])
-    titles = read_titles(tmp_path / "in")
-    assert (sorted(titles.superseded), titles.superseded_articles) == ([0, 11, 20], 3)
+def expected() -> dict[str, tuple[str, tuple[str, ...], str]]:
+    ends = fold_redirects(REDIRECTS)
+    resolved = {target: ends.get(target, target) for each in LINKS for target in each or ()}
+    types = {title: ((name,), "t.tsv") for title, name in TYPES.items() if title != "Zed"}
+    return {target: (end, *types.get(end, ((), ""))) for target, end in resolved.items()}
 
 
-def test_superseded_sentences_go_and_pass_1_stays(tmp_path: Path) -> None:
-    lay(tmp_path / "in", [(0, 1, 5), (1, 2, 5)], [(10, 1, 7)], [(20, 3, 1)])
-    before = {path: path.read_bytes() for path in (tmp_path / "in").rglob("*.parquet")}
-    for again in ("one", "two"):
-        (tmp_path / again).mkdir()
-        write_newest(tmp_path / "in", tmp_path / again, read_titles(tmp_path / "in"))
-        assert [row["page_number"] for row in rows(tmp_path / again, "pages")] == [1, 10, 20]
-        assert [row["fate"] for row in rows(tmp_path / again, "titles")] == ["duplicate_page", *["article"] * 3]
-    assert {path: path.read_bytes() for path in (tmp_path / "in").rglob("*.parquet")} == before
-    linked = [
-        path.name
-        for path in shard_paths(tmp_path / "one" / "pages")
-        if path.stat().st_ino == (tmp_path / "in" / "pages" / path.name).stat().st_ino
-    ]
-    assert linked == ["part-00001.parquet", "part-00002.parquet"]
+def test_targets_are_counted_resolved_and_typed(corpus: Path) -> None:
+    report = write(corpus)
+    parts = [read_table(path) for path in shard_paths(corpus / "targets")]
+    assert all(part.schema.equals(TARGETS) for part in parts)
+    assert (len(parts) > 1) == (hashed._RANGE_BYTES == 1000)
+    found: list[dict[str, Any]] = [row for part in parts for row in part.to_pylist()]
+    assert {row["target"]: row["links"] for row in found} == Counter(name for each in LINKS for name in each or ())
+    typed = {row["target"]: (row["resolved_target"], tuple(row["class_path"]), row["source"]) for row in found}
+    assert typed == expected()
+    assert len(found) == len(typed)
+    for part in parts:
+        keys = [(-row["links"], row["target"]) for row in part.to_pylist()]
+        assert keys == sorted(keys)
+    assert (report.targets, report.typed) == (9, 4)
+    assert report.unresolved == [
+        {"title": "Zed", "links": 5}, {"title": "X", "links": 4}, {"title": "Y", "links": 2},
+        {"title": "Loop", "links": 1},
+    ]  # fmt: skip
 
 
-def test_a_part_takes_only_its_own_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.corpus.types._TARGETS_AT_ONCE", 7)
-    targets = [
-        {"target": f"T{n}", "resolved_target": f"R{n}", "links": 1, "class_path": ["A", "B"][: n % 3], "source": "s"}
-        for n in range(100)
-    ]
-    write_table(pa.Table.from_pylist(targets, schema=TARGETS), tmp_path / "targets.parquet")
-    links = [[3, 50], [], [50, 98], None]
-    rows = [
-        {"links": [{"start": 0, "end": 1, "target": f"T{n}"} for n in each] if each is not None else None}
-        for each in links
-    ]
-    write_table(pa.Table.from_pylist(rows, schema=UNTYPED), tmp_path / "part-00000.parquet")
-    write_table(pa.Table.from_pylist([], schema=UNTYPED), tmp_path / "part-00001.parquet")
-    assert read_targets(tmp_path / "targets.parquet", tmp_path / "part-00000.parquet") == {
-        "T3": ("R3", (), "s"), "T50": ("R50", ("A", "B"), "s"), "T98": ("R98", ("A", "B"), "s"),
-    }  # fmt: skip
-    assert read_targets(tmp_path / "targets.parquet", tmp_path / "part-00001.parquet") == {}
+def test_the_most_linked_untyped_titles_are_named_and_no_more(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(types, "_MOST_UNTYPED", 2)
+    assert [each["title"] for each in write(corpus).unresolved] == ["Zed", "X"]
+
+
+def test_workers_change_no_byte(corpus: Path) -> None:
+    def digest() -> dict[str, bytes]:
+        paths = [corpus / "knowledge.arrow", *shard_paths(corpus / "targets"), corpus / SCRATCH / "redirects.arrow"]
+        return {path.name: path.read_bytes() for path in paths}
+
+    one = write(corpus), digest()
+    for path in (corpus / "targets").iterdir():
+        path.unlink()
+    (corpus / "targets").rmdir()
+    (corpus / SCRATCH / "redirects.arrow").unlink()
+    (corpus / SCRATCH).rmdir()
+    assert (write(corpus, workers=2), digest()) == one
+
+
+def test_a_part_takes_only_its_own_targets(corpus: Path) -> None:
+    write(corpus)
+    parts = shard_paths(corpus / "pages")
+    for path, links in zip(parts, (LINKS[:4], LINKS[4:], []), strict=True):
+        own = {target for each in links for target in each or ()}
+        assert read_targets(corpus, path) == {target: each for target, each in expected().items() if target in own}
+
+
+def test_a_corpus_without_links_has_no_targets(tmp_path: Path, corpus: Path) -> None:
+    for path in shard_paths(corpus / "pages"):
+        path.unlink()
+    report = write_targets(
+        corpus, Titles({}, read_titles(corpus).superseded, 0), open_knowledge([tmp_path / "t.tsv"], "en")
+    )
+    assert report == TargetReport(0, 0, [])
+    assert [read_table(path).num_rows for path in shard_paths(corpus / "targets")] == [0]

@@ -128,14 +128,14 @@ def check_resumed(dump: Path, sample: Path, output: Path, whole: Path, workers: 
     assert digests(output) == digests(whole)
     inodes = {path.stem: path.stat().st_ino for path in (output / "pages").glob("*.parquet")}
     kept = [name for name, inode in before.items() if inodes[name] == inode]
-    assert len(kept) >= len(before) - 1, "a finished part was made again (but for the one that a later step changes)"
+    assert len(kept) >= len(before) - 2, "a finished part was made again (but for the two that a later step changes)"
     assert [path.name for path in output.parent.glob(".*")] == []
 
 
 POINTS = [
     ("before", 1), ("after", 1), ("within", 3), ("before", 5), ("after", 7), ("within", 10), ("after", 13),
-    ("within", 16), ("before", 17), ("within", 19), ("before", 22), ("after", 24), ("within", 27), ("before", 29),
-    ("after", 30), ("within", 31),
+    ("within", 16), ("before", 17), ("within", 20), ("after", 24), ("before", 28), ("within", 32), ("after", 36),
+    ("before", 40), ("within", 44), ("after", 48), ("before", 51), ("after", 53), ("within", 54),
 ]  # fmt: skip
 """1 is the plan, then come three for each of five parts, then the steps after pass 1."""
 
@@ -262,7 +262,8 @@ def test_settings_of_later_steps_may_change(dump: Path, sample: Path, half: Path
     plan = CorpusPlan((dump,), (sample / "knowledge",), half)
     build_corpus(plan, CorpusSettings(min_mentions=3, split_bytes=40_000, seed=2))
     inodes = {path.stem: path.stat().st_ino for path in (half / "pages").glob("*.parquet")}
-    assert all(inodes[name] == inode for name, inode in before.items())
+    changed = [name for name, inode in before.items() if inodes[name] != inode]
+    assert len(changed) <= 1 < len(before), "only the part with the disambiguation page is made anew"
 
 
 def test_overwrite_begins_anew_or_goes_on(dump: Path, sample: Path, half: Path, whole: Path) -> None:

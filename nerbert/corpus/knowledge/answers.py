@@ -1,12 +1,12 @@
 """What each kind of source answers when asked for the classes of titles, and the tally of what it was asked with.
 
-The choice: an answer holds new titles only, so memory grows with the wanted titles and never with a table. A table's
-first row on a title counts; of triples the deepest class does, since DBpedia's transitive files name all of a path. The
-price: two deep classes of one title (a town that is a ship, too) leave the first.
+The choice: answers are streamed, a title as often as a source names it; which of them counts is decided when they are
+sorted (`table`). A table's first row on a title counts; of triples the deepest class does, since DBpedia's transitive
+files name all of a path. The price: two deep classes of one title (a town that is a ship, too) leave the first.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
@@ -20,10 +20,18 @@ from nerbert.records import Infobox, Reason
 _BAD_ROWS_KEPT = 5
 _UNKNOWN_KEPT = 10_000
 _HOPS = 5
+_LONGEST = 1000
+_DEEPEST = 63
 
 ClassPath: TypeAlias = tuple[str, ...]
 Answer: TypeAlias = tuple[bool, ClassPath]
 """Whether a class is known (all are without an ontology), and its path, () for owl:Thing."""
+Claim: TypeAlias = tuple[str, int, ClassPath]
+"""A title, its class path, and between them how far that path stands back behind others of the same source."""
+
+DISAMBIGUATION: ClassPath = ("disambiguation page",)
+"""Says of a title that it lists the meanings of a name, and so has no class whatever a source says. No class is called
+that: names of classes have no blanks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +44,17 @@ class TypedTitle:
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted while a source was read; `other_rows` are whole but type nothing (owl:Thing, labels)."""
+    """What was counted of a source; `other_rows` are whole but type nothing (owl:Thing, labels).
+
+    Of the titles it names, `typed` have their class from it, `lost_to_precedence` from a source before it, and
+    `disambiguation_pages` none, for what they are.
+    """
 
     sha256: str = ""
     rows: int = 0
     typed: int = 0
+    lost_to_precedence: int = 0
+    disambiguation_pages: int = 0
     other_rows: int = 0
     dropped: Counter[Reason] = field(default_factory=Counter)
     bad_rows: list[str] = field(default_factory=list)
@@ -78,75 +92,59 @@ class RowFormat:
     deepest: bool
 
 
-def ask_rows(
-    found: Found,
-    rows: RowFormat,
-    ontology: Ontology,
-    *,
-    wanted: Container[str],
-    typed: Container[str],
-    tally: Tally,
-) -> dict[str, ClassPath]:
-    """Stream a table or triples; return the classes of wanted titles that aren't `typed` yet."""
-    classify = _classifier(ontology)
-    answer: dict[str, Answer] = {}
+def ask_rows(found: Found, rows: RowFormat, ontology: Ontology, tally: Tally) -> Iterator[Claim]:
+    """Stream a table's or triples' titles with their classes."""
+    classify = classifier(ontology)
     for number, line in enumerate(read_lines(found.path), 1):
         if not line.strip() or (number == 1 and rows.is_header(line)):
             continue
         pair = rows.parse(line)
-        if pair is None:
+        if pair is None or max(map(len, pair)) > _LONGEST:
             tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
             continue
-        new = classify(pair[1])
-        tally.good(new)
-        if new[1] and (title := pair[0]) in wanted and title not in typed:
-            old = answer.setdefault(title, new)
-            if rows.deepest and (new[0], len(new[1])) > (old[0], len(old[1])):
-                answer[title] = new
-    return {title: path for title, (_, path) in answer.items()}
+        known, path = answer = classify(pair[1])
+        tally.good(answer)
+        if path:
+            yield pair[0], _behind(known, path) if rows.deepest else 0, path
 
 
 def ask_infoboxes(
     mappings: Sequence[Mappings],
-    wanted: Container[str],
+    ontology: Ontology,
     pages: Iterable[tuple[str, Sequence[Infobox]]],
     template_redirects: Mapping[str, str],
-) -> list[dict[str, str]]:
-    """Read `pages` once; return for each of the mappings the class of each wanted page's first infobox that maps."""
-    answers: list[dict[str, str]] = [{} for _ in mappings]
+    tallies: Sequence[Tally],
+) -> Iterator[tuple[int, Claim]]:
+    """Read `pages` once; of each page, the class of the first infobox that maps, with the number of its mappings."""
+    for mapping, tally in zip(mappings, tallies, strict=True):
+        for place, why in mapping.unread:
+            tally.bad(f"{place}: {why}")
+        tally.rows = len(mapping) + len(mapping.unread)
+    classify = classifier(ontology)
     for raw_title, infoboxes in pages if mappings else ():
         title = normalise_title(raw_title)
-        if title not in wanted:
-            continue
-        for mapping, answer in zip(mappings, answers, strict=True):
+        for number, (mapping, tally) in enumerate(zip(mappings, tallies, strict=True)):
             names = (_mapped_class(mapping, infobox, template_redirects) for infobox in infoboxes)
-            name = None if title in answer else next(filter(None, names), None)
-            if name:
-                answer[title] = name
-    return answers
+            known, path = classify(next(filter(None, names), ""))
+            if path and not known:
+                tally.unknown_class(path[-1])
+            if path:
+                yield number, (title, 0, path)
 
 
-def ask_mappings(
-    mappings: Mappings, ontology: Ontology, names: Mapping[str, str], typed: Container[str], tally: Tally
-) -> dict[str, ClassPath]:
-    """Turn the classes that the mappings named into paths, for titles that aren't `typed` yet; rows are mappings."""
-    for title, why in mappings.unread:
-        tally.bad(f"{title}: {why}")
-    tally.rows = len(mappings) + len(mappings.unread)
-    classify = _classifier(ontology)
-    answers = {title: classify(name) for title, name in names.items() if title not in typed}
-    for known, path in answers.values():
-        if path and not known:
-            tally.unknown_class(path[-1])
-    return {title: path for title, (_, path) in answers.items() if path}
+def classifier(ontology: Ontology) -> Callable[[str], Answer]:
+    """A function that says whether a class is known, and its path; it remembers."""
 
-
-def _classifier(ontology: Ontology) -> Callable[[str], Answer]:
     @lru_cache(maxsize=4096)
     def classify(name: str) -> Answer:
         return not len(ontology) or ontology.knows(name), ontology.path(name)
 
     return classify
+
+
+def _behind(known: bool, path: ClassPath) -> int:
+    """How far a class stands back: a deeper one comes before others, a known one before all unknown ones."""
+    return _DEEPEST - min(len(path), _DEEPEST) + (0 if known else _DEEPEST + 1)
 
 
 def _mapped_class(mappings: Mappings, infobox: Infobox, redirects: Mapping[str, str]) -> str | None:

@@ -1,23 +1,39 @@
-"""Titles and their classes: from DBpedia's exports, its type triples, and tables of titles.
+"""Titles and their classes: from DBpedia's exports and triples, Wikidata's dumps, and tables of titles.
 
-The choice: sources are asked in the order in which they were named, and the first that types a title wins; tables and
-triples are streamed, and only wanted titles kept. The price: each build reads every table whole, and damage at the end
-of one shows only then. Triples of another edition are passed over; those of http://dbpedia.org/resource/ count for
-every language, as tables do, though their titles are English.
+The choice: of the sources that type a title the one named first wins, or the one that the setting `precedence` names
+first; all are streamed into one table. The price: each build reads every source whole, and damage at the end of one
+shows only then. Triples of another edition are passed over; those of http://dbpedia.org/resource/ count for every
+language, as tables do, though their titles are English.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from shutil import rmtree
+from types import MappingProxyType
 from typing import IO, TypeVar
 
-from nerbert.corpus.knowledge.answers import RowFormat, Tally, TypedTitle, ask_infoboxes, ask_mappings, ask_rows
+from nerbert.corpus.knowledge.answers import (
+    DISAMBIGUATION,
+    Claim,
+    RowFormat,
+    Tally,
+    TypedTitle,
+    ask_infoboxes,
+    ask_rows,
+)
+from nerbert.corpus.knowledge.disambiguation import disambiguation_rows
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
+from nerbert.corpus.knowledge.precedence import ordered
 from nerbert.corpus.knowledge.sources import Found, find_all, open_plain, parse_row, parse_triple
-from nerbert.corpus.knowledge.telling import UNDERSTOOD, Kind, Told, is_header, tell_export, tell_lines
+from nerbert.corpus.knowledge.table import write_types
+from nerbert.corpus.knowledge.telling import UNDERSTOOD, Kind, Told, is_header, tell_export, tell_lines, tell_together
+from nerbert.corpus.knowledge.wikidata import wikidata_rows
+from nerbert.corpus.knowledge.wikidata_dumps import Wiki
 from nerbert.errors import InputError
 from nerbert.files import sha256_of
 from nerbert.records import Infobox
@@ -26,7 +42,12 @@ __all__ = ["INFOBOX", "Knowledge", "Source", "TypedTitle", "open_knowledge"]
 
 INFOBOX = "infobox"
 """The source of a title that an infobox mapping typed."""
+WIKIDATA = "wikidata"
+_WORDS = {Kind.MAPPING: INFOBOX, Kind.TRIPLES: "instance-types", Kind.TABLE: "table"}
+_UNTYPING = (Kind.ONTOLOGY, Kind.DISAMBIGUATIONS, Kind.WIKIDATA_SITELINKS)
+"""Kinds that give no title a class."""
 _UNKNOWN_NAMED = 20
+_NONE: Mapping[str, str] = MappingProxyType({})
 _Read = TypeVar("_Read")
 
 
@@ -39,6 +60,11 @@ class Source:
     mappings: Mappings | None = None
 
     @property
+    def word(self) -> str:
+        """The kind as the setting `precedence` calls it."""
+        return _WORDS.get(self.kind, WIKIDATA)
+
+    @property
     def name(self) -> str:
         """What a title typed by this source names as its source."""
         return INFOBOX if self.mappings else self.found.name
@@ -46,51 +72,99 @@ class Source:
     def report(self, tally: Tally) -> dict[str, object]:
         """The source and its counts, fit for JSON."""
         dropped = {reason.value: count for reason, count in sorted(tally.dropped.items())}
-        counts = {"rows": tally.rows, "typed": tally.typed, "other_rows": tally.other_rows, "dropped": dropped}
+        titles = {
+            "typed": tally.typed,
+            "lost_to_precedence": tally.lost_to_precedence,
+            "disambiguation_pages": tally.disambiguation_pages,
+        }
+        rows = {"rows": tally.rows, "other_rows": tally.other_rows, "dropped": dropped}
         where = {"path": self.found.name, "kind": self.kind.value, "sha256": tally.sha256}
-        return {**where, **counts, "bad_rows": list(tally.bad_rows)}
+        return {**where, **titles, **rows, "bad_rows": list(tally.bad_rows)}
 
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """The sources in the order in which they were named, the classes, and what was passed over and why."""
+    """The sources in the order in which they were named, the classes, and what was passed over and why.
+
+    `order` holds the places of the sources that type titles, first the one whose word counts most. `wiki` is the name
+    of the wiki's database; where that isn't known, the language says what Wikidata calls the wiki.
+    """
 
     language: str
     ontology: Ontology
     sources: tuple[Source, ...]
     passed_over: tuple[tuple[str, str], ...]
+    order: tuple[int, ...]
     tallies: list[Tally] = field(default_factory=list)
+    disambiguation_pages: list[int] = field(default_factory=lambda: [0])
+    wiki: str = ""
 
-    def type_titles(
+    def write_table(
         self,
-        wanted: Collection[str],
-        pages: Iterable[tuple[str, Sequence[Infobox]]],
-        template_redirects: Mapping[str, str],
-    ) -> dict[str, TypedTitle]:
-        """Type the `wanted` titles; they and the redirects' templates are normalised as `normalise_title` does.
+        path: Path,
+        scratch: Path,
+        pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
+        template_redirects: Mapping[str, str] = _NONE,
+        disambiguation: Iterable[str] = (),
+    ) -> None:
+        """Write the class of every title that a source names as `table.TypeTable`; `scratch` is a folder to be made.
 
-        `pages` is read once, and only if there are mappings; memory grows with `wanted` alone.
+        `pages` is read once, and only if there are mappings. The redirects' templates and the titles that are known to
+        be `disambiguation` pages are normalised as `normalise_title` does. Memory does not grow with the titles.
         """
-        wanted = wanted if isinstance(wanted, Set | Mapping) else set(wanted)
         self.tallies[:] = [Tally(sha256_of(source.found.path)) for source in self.sources]
-        mappings = [source.mappings for source in self.sources if source.mappings]
-        by_infobox = iter(ask_infoboxes(mappings, wanted, pages, template_redirects))
-        typed: dict[str, TypedTitle] = {}
-        for source, tally in zip(self.sources, self.tallies, strict=True):
-            if source.mappings:
-                new = ask_mappings(source.mappings, self.ontology, next(by_infobox), typed, tally)
-            elif source.kind == Kind.ONTOLOGY:
-                new, tally.rows = {}, len(self.ontology)
-            else:
-                rows = _row_format(source.kind, self.language)
-                new = ask_rows(source.found, rows, self.ontology, wanted=wanted, typed=typed, tally=tally)
-            shared = {path: TypedTitle(path, source.name) for path in new.values()}
-            typed.update((title, shared[path]) for title, path in new.items())
-            tally.typed = len(new)
-        return typed
+        scratch.mkdir()
+        known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
+        claims = chain(known, self._infobox_claims(pages, template_redirects), self._file_claims(scratch))
+        names = [self.sources[place].name for place in self.order]
+        decided = write_types(claims, names, path, scratch / "types")
+        for rank, place in enumerate(self.order):
+            tally = self.tallies[place]
+            tally.typed, tally.lost_to_precedence = int(decided.typed[rank]), int(decided.lost[rank])
+            tally.disambiguation_pages = int(decided.barred[rank])
+        self.disambiguation_pages[0] = decided.disambiguation_pages
+        rmtree(scratch)
+
+    def _infobox_claims(
+        self, pages: Iterable[tuple[str, Sequence[Infobox]]], template_redirects: Mapping[str, str]
+    ) -> Iterator[tuple[int, Claim]]:
+        """What infoboxes claim of the dump's pages, with the rank of their mappings."""
+        places = [place for place in self.order if self.sources[place].mappings]
+        mappings = [mapping for place in places if (mapping := self.sources[place].mappings)]
+        ranks = [self.order.index(place) for place in places]
+        tallies = [self.tallies[place] for place in places]
+        for number, claim in ask_infoboxes(mappings, self.ontology, pages, template_redirects, tallies):
+            yield ranks[number], claim
+
+    def _file_claims(self, scratch: Path) -> Iterator[tuple[int, Claim]]:
+        """What files of rows claim, with their rank; they are read in the order in which they were named."""
+        for place, (source, tally) in enumerate(zip(self.sources, self.tallies, strict=True)):
+            if source.kind == Kind.ONTOLOGY:
+                tally.rows = len(self.ontology)
+            elif not source.mappings and source.kind != Kind.WIKIDATA_SITELINKS:
+                rank = self.order.index(place) if place in self.order else 0
+                yield from ((rank, claim) for claim in self._claims(source, tally, scratch))
+
+    def _claims(self, source: Source, tally: Tally, scratch: Path) -> Iterator[Claim]:
+        """What a file of rows claims."""
+        if source.kind in (Kind.TABLE, Kind.TRIPLES):
+            yield from ask_rows(source.found, _row_format(source.kind, self.language), self.ontology, tally)
+            return
+        if source.kind == Kind.DISAMBIGUATIONS:
+            rows = disambiguation_rows(source.found, self.language, tally)
+        else:
+            wiki, scratch = Wiki.of(self.language, self.wiki), scratch / "wikidata"
+            links = self._links() if source.kind == Kind.WIKIDATA_TRUTHY else None
+            rows = wikidata_rows(source.found, source.kind, wiki, self.ontology, tally, scratch, links)
+        yield from ((title, 0, path) for title, path in rows)
+
+    def _links(self) -> tuple[Found, Tally] | None:
+        """Wikidata's table of links to pages, for dumps without any."""
+        pairs = zip(self.sources, self.tallies, strict=True)
+        return next(((source.found, tally) for source, tally in pairs if source.kind == Kind.WIKIDATA_SITELINKS), None)
 
     def report(self) -> dict[str, object]:
-        """What was used, what was passed over and why, fit for JSON; the counts are those of the last `type_titles`."""
+        """What was used, what was passed over and why, fit for JSON; the counts are those of the last table."""
         tallies = self.tallies or [Tally() for _ in self.sources]
         unknown = Counter[str]()
         for tally in tallies:
@@ -99,13 +173,19 @@ class Knowledge:
         return {
             "used": [source.report(tally) for source, tally in zip(self.sources, tallies, strict=True)],
             "passed_over": [{"path": path, "why": why} for path, why in self.passed_over],
+            "precedence": [self.sources[place].found.name for place in self.order],
+            "disambiguation_pages": self.disambiguation_pages[0],
             "classes": len(self.ontology),
             "unknown_classes": dict(most),
         }
 
 
-def open_knowledge(paths: Sequence[Path], language: str) -> Knowledge:
-    """Tell what the files at `paths` hold, read classes and the mappings of `language`; rows are read when typing."""
+def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", wiki: str = "") -> Knowledge:
+    """Tell what the files at `paths` hold, read classes and the mappings of `language`; rows are read when typing.
+
+    `precedence` names the kinds and files whose word counts most, between commas; the others follow in their order.
+    `wiki` is the database's name, if it is known.
+    """
     exports = [(found, tell_export(found.path)) for found in find_all([Path(path) for path in paths])]
     ontology = _first_ontology(exports)
     mappings = {
@@ -115,18 +195,29 @@ def open_knowledge(paths: Sequence[Path], language: str) -> Knowledge:
     }
     sources: list[Source] = []
     passed_over: list[tuple[str, str]] = []
-    for found, export in exports:
-        told = export or tell_lines(found.path, ontology, lambda name: any(m.knows(name) for m in mappings.values()))
+
+    def mapped(name: str) -> bool:
+        return any(mapping.knows(name) for mapping in mappings.values())
+
+    all_told = [(found, export or tell_lines(found.path, ontology, mapped)) for found, export in exports]
+    for found, told in tell_together(all_told, ontology):
         why = _why_not(found, told, language.lower(), sources)
         if why or not told.kind:
             passed_over.append((found.name, why))
         else:
             sources.append(Source(found, told.kind, mappings.get(found)))
-    if all(source.kind == Kind.ONTOLOGY for source in sources):
+    if all(source.kind in _UNTYPING for source in sources):
         seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
-        seen = seen or ("only classes" if sources else "no file")
+        seen = seen or (f"only {sources[0].kind}" if sources else "no file")
         raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
-    return Knowledge(language.lower(), ontology, tuple(sources), tuple(passed_over))
+    order = _in_order(sources, precedence)
+    return Knowledge(language.lower(), ontology, tuple(sources), tuple(passed_over), tuple(order), wiki=wiki)
+
+
+def _in_order(sources: Sequence[Source], precedence: str) -> list[int]:
+    typing = [place for place, source in enumerate(sources) if source.kind not in _UNTYPING]
+    named = [(sources[place].found.name, sources[place].word) for place in typing]
+    return [typing[place] for place in ordered(named, precedence)]
 
 
 def _read(found: Found, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:

@@ -2,12 +2,12 @@
 
 The choice: compression is told by magic bytes, lines are split from large blocks of bytes and decoded one by one, so a
 bad byte costs one row, not the file. The price: of a line longer than a block only the beginning is sure to be right;
-no title or class is that long.
+no title or class is that long. Where lines can be (Wikidata), `read_blocks` gives blocks of whole lines.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +19,16 @@ from nerbert.corpus.titles import normalise_title
 from nerbert.errors import InputError
 
 _BLOCK = 1 << 20
+_LARGE_BLOCK = 4 << 20
 _LONGEST = 1000
 BOM = b"\xef\xbb\xbf"
 TYPE_TRIPLE = re.compile(
     r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://www\.w3\.org/1999/02/22-rdf-syntax-ns#type>"
     r"\s*<http://dbpedia\.org/ontology/([^<>\s]+)>\s*(?:<[^<>\s]*>\s*)?\.\s*"
+)
+DISAMBIGUATION_TRIPLE = re.compile(
+    r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://dbpedia\.org/ontology/wikiPageDisambiguates>"
+    r"\s*<[^<>\s]*>\s*(?:<[^<>\s]*>\s*)?\.\s*"
 )
 _TRIPLE = re.compile(r"(?:<[^<>\s]*>|_:\S+)\s*<[^<>\s]*>\s*[<\"_].*\.\s*")
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
@@ -88,6 +93,30 @@ def read_lines(path: Path) -> Iterator[bytes]:
             yield rest
 
 
+def read_blocks(path: Path, longest: int, too_long: Callable[[int], None]) -> Iterator[tuple[int, bytes]]:
+    """Yield blocks of whole lines, each with the number of its first line.
+
+    A line that is more than a block longer than `longest` is left out, and `too_long` is told its number.
+    """
+    with open_plain(path) as stream:
+        number, kept, lost = 1, stream.read(len(BOM)).removeprefix(BOM), False
+        while block := stream.read(_LARGE_BLOCK):
+            if lost:
+                begin = block.find(b"\n") + 1
+                block, number, lost = (block[begin:], number + 1, False) if begin else (b"", number, True)
+            data = kept + block
+            end = data.rfind(b"\n") + 1
+            if end:
+                yield number, data[:end]
+                number += data.count(b"\n", 0, end)
+            kept = data[end:]
+            if len(kept) > longest:
+                too_long(number)
+                kept, lost = b"", True
+        if kept:
+            yield number, kept
+
+
 def decode(line: bytes) -> str | None:
     """Return a line's text without a carriage return; None if it is not UTF-8."""
     try:
@@ -113,12 +142,28 @@ def parse_triple(line: bytes, language: str) -> Pair | None:
         return NO_TYPE if is_other_triple(text) else None
     if match.group(1) not in (None, language):
         return NO_TYPE
+    title, name = title_of_iri(match.group(2)), _unescaped(match.group(3))
+    return (title, name) if title and name else None
+
+
+def parse_disambiguation(line: bytes, language: str) -> str | None:
+    """The disambiguation page that a triple names; "" for other triples, editions and comments; None if broken."""
+    text = decode(line) or ""
+    match = DISAMBIGUATION_TRIPLE.fullmatch(text)
+    if not match:
+        return "" if is_other_triple(text) else None
+    if match.group(1) not in (None, language):
+        return ""
+    return title_of_iri(match.group(2)) or None
+
+
+def title_of_iri(name: str) -> str:
+    """The title that the end of an IRI stands for, its escapes (`%C3%A4`, `\\u00E4`) undone; "" if they are broken."""
+    plain = _unescaped(name)
     try:
-        title = normalise_title(unquote(_unescaped(match.group(2)), errors="strict"))
-        name = _unescaped(match.group(3))
-    except ValueError:
-        return None
-    return (title, name) if title else None
+        return normalise_title(unquote(plain, errors="strict"))
+    except UnicodeDecodeError:
+        return ""
 
 
 def is_other_triple(text: str) -> bool:
@@ -141,4 +186,12 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _unescaped(iri: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match.group(1) or match.group(2), 16)), iri) if "\\" in iri else iri
+    """`iri` without its escapes; "" if one names no character."""
+    if "\\" not in iri:
+        return iri
+    try:
+        plain = _ESCAPE.sub(lambda match: chr(int(match.group(1) or match.group(2), 16)), iri)
+        plain.encode()
+    except (ValueError, OverflowError):
+        return ""
+    return plain

@@ -1,8 +1,8 @@
 """What a file of knowledge holds, told by its content and never by its name.
 
-The choice: an export is told by its first page titles, triples and tables by their first thousand lines. The price: a
-file that begins unlike the rest of it is told wrongly. Without an ontology, any two columns whose second holds single
-words pass for a title table; with one, its classes decide.
+The choice: an export is told by its first page titles, triples and tables by their first thousand lines, a dump of
+Wikidata by its first entity. The price: a file that begins unlike the rest of it is told wrongly. Without an ontology,
+any two columns whose second holds single words pass for a title table; with one, its classes decide.
 """
 
 import re
@@ -15,19 +15,45 @@ from pathlib import Path
 from nerbert.corpus.knowledge.exports import export_pages
 from nerbert.corpus.knowledge.mappings import PAGE_TITLE
 from nerbert.corpus.knowledge.ontology import PAGE_PREFIX, Ontology
-from nerbert.corpus.knowledge.sources import BOM, TYPE_TRIPLE, decode, is_other_triple, open_plain
+from nerbert.corpus.knowledge.sources import (
+    BOM,
+    DISAMBIGUATION_TRIPLE,
+    TYPE_TRIPLE,
+    Found,
+    decode,
+    is_other_triple,
+    open_plain,
+)
 from nerbert.errors import InputError, at
 
 UNDERSTOOD = (
-    "understood are the MediaWiki exports of DBpedia's ontology and of its infobox mappings, its instance types as "
-    "triples, and tables of title<TAB>class; each plain, .bz2, .gz or .xz"
+    "understood are the MediaWiki exports of DBpedia's ontology and of its infobox mappings, its instance types and "
+    "disambiguations as triples, Wikidata's dump of all entities as N-Triples or JSON, its truthy N-Triples with its "
+    "table wb_items_per_site, and tables of title<TAB>class; each plain, .bz2, .gz or .xz"
 )
+_TRUTHY = (
+    "a dump of Wikidata that begins without links to pages, as the truthy dump does; give "
+    "wikidatawiki-<date>-wb_items_per_site.sql.gz, too, which has them, or else latest-all.json.gz in place of both"
+)
+_LINKS = "links of Wikidata to pages, of use only beside its truthy dump (latest-truthy.nt.gz); others have their own"
+_SECOND = "a second table of links to pages; the one named first is used"
 _HEAD = 1 << 18
 _FIRST_LINES = 1000
 _FIRST_PAGES = 200
 _FEWEST = 10
 """A table has two cells in one of so many rows at least; text with a stray tab is none."""
 _CLASS_LIKE = re.compile(r"(?![BIESLU]-)(?:[a-z-]+:|<?https?://\S+[/#])?[^\W\d_]\w+(?:[-.]\w+)*>?")
+_WIKIDATA_JSON = re.compile(
+    rb'\[?\s*\{(?=[^{}]{0,200}"type"\s*:\s*"(?:item|property)")(?=[^{}]{0,200}"id"\s*:\s*"[QP][1-9][0-9]{0,9}")'
+)
+_WIKIDATA_TRIPLE = re.compile(
+    r"<https?://www\.wikidata\.org/(?:entity/[QP]|prop/|wiki/Special:EntityData/)\S*>\s.*|"
+    r"<\S+>\s*<https?://schema\.org/about>\s*<https?://www\.wikidata\.org/entity/\S+>\s*\.\s*"
+)
+_WIKIDATA_LINK = re.compile(
+    rb"<https?://(?!www\.wikidata\.)\S+>\s*<https?://schema\.org/about>\s*<https?://www\.wikidata\."
+)
+_LINKS_TABLE = re.compile(rb"^(?:CREATE TABLE|INSERT INTO) `?wb_items_per_site`?\s", re.MULTILINE)
 _DERIVED = {"class": ("parent", "parents", "superclass"), "template": ("class",), "infobox": ("class",)}
 
 
@@ -38,6 +64,11 @@ class Kind(StrEnum):
     MAPPING = "infobox mapping"
     TRIPLES = "instance types"
     TABLE = "title table"
+    DISAMBIGUATIONS = "disambiguations"
+    WIKIDATA_TRIPLES = "wikidata triples"
+    WIKIDATA_TRUTHY = "wikidata truthy triples"
+    WIKIDATA_JSON = "wikidata json"
+    WIKIDATA_SITELINKS = "wikidata sitelinks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +107,40 @@ def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) ->
     """Say what a file of lines holds; `mapped` says whether an infobox mapping knows a template."""
     with open_plain(path) as stream:
         head = stream.read(_HEAD)
+    if _WIKIDATA_JSON.match(head.removeprefix(BOM).lstrip()):
+        return _tell_wikidata(path, Kind.WIKIDATA_JSON, ontology)
+    if _LINKS_TABLE.search(head):
+        return Told(Kind.WIKIDATA_SITELINKS)
     lines = head.removeprefix(BOM).split(b"\n")[: None if len(head) < _HEAD else -1]
     texts = [text for line in lines[:_FIRST_LINES] if (text := decode(line)) and text.strip()]
     if not texts:
         return Told(None, why="not lines of text in UTF-8" if head.strip() else "empty", unknown=True)
-    if triple := next(filter(None, map(TYPE_TRIPLE.fullmatch, texts)), None):
-        return Told(Kind.TRIPLES, triple.group(1) or "")
+    if told := _tell_triples(texts, head):
+        return _tell_wikidata(path, told.kind, ontology) if told.kind == Kind.WIKIDATA_TRIPLES else told
     if re.match(r"#{1,6} [^\t]+$", texts[0]):
         return Told(None, why="Markdown")
     with at(path):
         return _tell_table([text.split("\t") for text in texts], ontology, mapped) or _tell_other(texts)
+
+
+def tell_together(files: Sequence[tuple[Found, Told]], ontology: Ontology) -> list[tuple[Found, Told]]:
+    """Say of Wikidata's truthy dumps and of its links to pages that one is of no use without the other, in any order.
+
+    Of several tables of links the one named first is used.
+    """
+    kinds = [told.kind for _, told in files]
+    truthy, links = Kind.WIKIDATA_TRUTHY in kinds, Kind.WIKIDATA_SITELINKS in kinds
+    together: list[tuple[Found, Told]] = []
+    for place, (found, told) in enumerate(files):
+        why = ""
+        if told.kind == Kind.WIKIDATA_TRUTHY and links:
+            _tell_wikidata(found.path, told.kind, ontology)
+        elif told.kind == Kind.WIKIDATA_TRUTHY:
+            why = _TRUTHY
+        elif told.kind == Kind.WIKIDATA_SITELINKS:
+            why = _LINKS if not truthy else _SECOND if told.kind in kinds[:place] else ""
+        together.append((found, Told(None, why=why, unknown=why == _TRUTHY) if why else told))
+    return together
 
 
 def is_header(line: bytes) -> bool:
@@ -96,6 +151,18 @@ def is_header(line: bytes) -> bool:
 def looks_like_class(name: str) -> bool:
     """Whether `name` could be a class's name where no ontology tells: one word, not a BIO tag."""
     return len(name) < 200 and bool(_CLASS_LIKE.fullmatch(name))
+
+
+def _tell_triples(texts: list[str], head: bytes) -> Told | None:
+    """Say which triples a file holds; None for none of use."""
+    for kind, pattern in ((Kind.TRIPLES, TYPE_TRIPLE), (Kind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
+        if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
+            return Told(kind, triple.group(1) or "")
+    if not any(map(_WIKIDATA_TRIPLE.fullmatch, texts)) or not all(map(is_other_triple, texts)):
+        return None
+    if b"/prop/direct/P" in head and not _WIKIDATA_LINK.search(head):
+        return Told(Kind.WIKIDATA_TRUTHY)
+    return Told(Kind.WIKIDATA_TRIPLES)
 
 
 def _tell_table(rows: list[list[str]], ontology: Ontology, mapped: Callable[[str], bool]) -> Told | None:
@@ -127,6 +194,16 @@ def _is_class(name: str, ontology: Ontology) -> bool:
 
 def _is_derived(title: str, ontology: Ontology, mapped: Callable[[str], bool]) -> bool:
     return ontology.knows(title) or mapped(title) or title.startswith(("Infobox ", "Infobox_"))
+
+
+def _tell_wikidata(path: Path, kind: Kind, ontology: Ontology) -> Told:
+    """Say that a file is a dump of Wikidata; without a class that equals one of its items it is of no use."""
+    if not ontology.equivalents:
+        raise InputError(
+            f"{path}: a dump of Wikidata is of use only beside the export of DBpedia's ontology, which says what items "
+            "equal a class (owl:equivalentClass = wikidata:Q…); give that export, too"
+        )
+    return Told(kind)
 
 
 def _tell_other(texts: list[str]) -> Told:

@@ -5,12 +5,14 @@ import json
 import lzma
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from nerbert.corpus.knowledge.knowledge import Knowledge, TypedTitle, open_knowledge
-from nerbert.errors import InputError
+from nerbert.corpus.knowledge.knowledge import Knowledge, open_knowledge
+from nerbert.corpus.knowledge.table import TypeTable
+from nerbert.errors import InputError, SettingsError
 from nerbert.records import Infobox
 
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
@@ -50,8 +52,13 @@ def typed(
     *wanted: str,
     pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
     redirects: dict[str, str] | None = None,
+    disambiguation: Iterable[str] = (),
 ) -> dict[str, tuple[str, str]]:
-    found = knowledge.type_titles(set(wanted), pages, redirects or {})
+    with TemporaryDirectory() as folder:
+        path, scratch = Path(folder) / "knowledge.arrow", Path(folder) / "scratch"
+        knowledge.write_table(path, scratch, pages, redirects or {}, disambiguation)
+        found = TypeTable(path).types_of(wanted)
+        assert not scratch.exists()
     return {title: ("/".join(answer.class_path), answer.source) for title, answer in found.items()}
 
 
@@ -85,13 +92,63 @@ def test_the_source_named_first_wins(tmp_path: Path) -> None:
     second = open_knowledge([infoboxes, triples, table, ontology], "en")
     assert typed(second, *wanted, pages=iter(pages))["Berlin"] == ("Work", "infobox")
     assert [entry["typed"] for entry in used(second)] == [3, 1, 0, 0]
+    assert [entry["lost_to_precedence"] for entry in used(second)] == [0, 1, 2, 0]
 
 
-def test_answers_are_typed_titles_and_a_list_may_be_asked(tmp_path: Path) -> None:
+def test_the_same_knowledge_may_type_again(tmp_path: Path) -> None:
     knowledge = open_knowledge(write(tmp_path, t="A\tFilm\n"), "en")
-    assert knowledge.type_titles(["A", "B"], [], {}) == {"A": TypedTitle(("Film",), "t")}
-    assert knowledge.type_titles(["A", "B"], [], {}) == {"A": TypedTitle(("Film",), "t")}
+    assert typed(knowledge, "A", "B") == typed(knowledge, "A", "B") == {"A": ("Film", "t")}
     assert used(knowledge)[0]["rows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("precedence", "source"),
+    [
+        ("", "one"),
+        (" table ", "two"),
+        ("infobox,table", "infobox"),
+        ("two, one", "two"),
+        ("three", "one"),
+        ("table,instance-types", "two"),
+    ],
+)
+def test_precedence_names_kinds_and_files(tmp_path: Path, precedence: str, source: str) -> None:
+    paths = write(tmp_path, o=wiki(ONTOLOGY), one=triple("A", "City"), two="A\tFilm\n", three="B\tFilm\n",
+                  m=mapping("en", Box="Work"))  # fmt: skip
+    knowledge = open_knowledge(paths, "en", precedence)
+    assert typed(knowledge, "A", pages=[("A", [Infobox("Box")])])["A"][1] == source
+    entries = {entry["path"]: entry for entry in used(knowledge)}
+    name = "m" if source == "infobox" else source
+    assert {path: entry["typed"] for path, entry in entries.items()} == {
+        "o": 0, "one": 0, "two": 0, "three": 1, "m": 0, name: 1,
+    }  # fmt: skip
+    assert sum(entry["lost_to_precedence"] for entry in entries.values()) == 2
+
+
+def test_precedence_that_fits_no_source_is_refused(tmp_path: Path) -> None:
+    paths = write(tmp_path, o=wiki(ONTOLOGY), t="A\tFilm\n")
+    for entry in ("wikidata", "o", "ontology"):
+        with pytest.raises(SettingsError, match=rf"precedence: '{entry}' is no source in use; there are t \(table\)"):
+            open_knowledge(paths, "en", f"table,{entry}")
+
+
+def test_disambiguation_pages_have_no_class(tmp_path: Path) -> None:
+    host = "http://dbpedia.org"
+    list_of = f"<{host}/resource/B> <{host}/ontology/wikiPageDisambiguates> <{host}/resource/A> .\n"
+    knowledge = open_knowledge(write(tmp_path, t="A\tFilm\nB\tFilm\nC\tCity\n", u="A\tCity\n", d=list_of), "en")
+    assert typed(knowledge, "A", "B", "C", disambiguation=["A", "X"]) == {"C": ("City", "t")}
+    assert [entry["disambiguation_pages"] for entry in used(knowledge)] == [2, 1, 0]
+    assert [entry["typed"] for entry in used(knowledge)] == [1, 0, 0]
+    assert [entry["lost_to_precedence"] for entry in used(knowledge)] == [0, 0, 0]
+    assert knowledge.report()["disambiguation_pages"] == 3
+    with pytest.raises(InputError, match="gives titles a class"):
+        open_knowledge([tmp_path / "d"], "en")
+
+
+def test_titles_that_no_wiki_has_are_bad_rows(tmp_path: Path) -> None:
+    knowledge = open_knowledge(write(tmp_path, nt=triple("A", "City") + triple("B" * 1001, "City")), "en")
+    assert typed(knowledge, "A", "B" * 1001) == {"A": ("City", "nt")}
+    assert used(knowledge)[0]["dropped"] == {"bad_row": 1}
 
 
 @pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress, lzma.compress])
@@ -279,7 +336,7 @@ def test_packed_files_that_are_cut_off_are_named(tmp_path: Path, pack: Any) -> N
     data = pack(rows.encode())
     (tmp_path / "t").write_bytes(data[: len(data) * 9 // 10])
     with pytest.raises(InputError, match=r"t: cut off or damaged near byte \d+"):
-        open_knowledge([tmp_path], "en").type_titles({"A"}, [], {})
+        typed(open_knowledge([tmp_path], "en"), "A")
     data = pack(wiki(ONTOLOGY).encode())
     (tmp_path / "t").write_bytes(data[: len(data) - 12])
     with pytest.raises(InputError, match=r"t: cut off or damaged near byte \d+"):
@@ -332,5 +389,4 @@ def test_files_that_share_a_name_are_told_apart(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "t.tsv").write_text(f"title\tclass\n{title}\tPerson\n")
     knowledge = open_knowledge([tmp_path / "one", tmp_path / "two"], "en")
-    typed = knowledge.type_titles({"Ada", "Bob"}, [], {})
-    assert {title: each.source for title, each in typed.items()} == {"Ada": "one/t.tsv", "Bob": "two/t.tsv"}
+    assert typed(knowledge, "Ada", "Bob") == {"Ada": ("Person", "one/t.tsv"), "Bob": ("Person", "two/t.tsv")}

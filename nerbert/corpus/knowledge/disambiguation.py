@@ -1,0 +1,136 @@
+"""Which pages only say what a name can mean: by their templates, their title's bracket, or DBpedia's list of them.
+
+The choice: a table of ours by language, of the templates that make a page one (from the wikis' own lists and those of
+pywikibot and AutoWikiBrowser) and of what stands in brackets behind titles (from DBpedia's extraction). Notes that
+lead elsewhere from the head of an article are not in it, nor surnames, given names and set indices, which describe what
+they list. The price: a wiki that isn't here is read with the names that most wikis understand, and a page marked by
+`__DISAMBIG__` alone, or by a template of another name, is missed.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from nerbert.corpus.knowledge.answers import DISAMBIGUATION, ClassPath, Tally
+from nerbert.corpus.knowledge.sources import Found, parse_disambiguation, read_lines
+
+_ANYWHERE = "disambig|disambiguation|disambiguation page"
+_TEMPLATES = {
+    "en": "dab|dis|disam|disamb|dbig|disambig[- ]?cleanup|disambiguation[- ]cleanup|disambiguation with potential|"
+    "human name disambiguation cleanup|split dab|geo-?dis|geodab|geodisambig|hndis|hndis-cleanup|hndab|hndisambig|"
+    "human name dab|bio-?dab|math ?dab|num(?:ber)?dis|numdab|school-?dis|schooldab|hospitaldis|roaddis|callsigndis|"
+    "station dab|mil-unit-(?:dis|disambig)|[234](?:cc|la|lc)|tla-?disambig|lncd|letter-numbercombdisambig|cjkvdab|"
+    "(?:species)?latinnamedisambig|airport disambig|genus disambig|music disambig|school disambig|"
+    "(?:airport|biology|call sign|case ?law|chemistry|chinese title|genus|hospital|human name|letter|"
+    "letter-number combination|mathematical|mathematics|military unit|molecular formula|music|number|opus number|"
+    "personal name|phonetics|place name|portal|road|school|species|species latin name|"
+    "species latin name abbreviation|station|synagogue|taxonomic authority|taxonomy|template|wikipedia|woo number)"
+    " disambiguation",
+    "de": "begriffsklärung|begriffsklärungsseite|bks",
+    "fr": "homonymie(?: .+)?|(?!voir |autres ).+ homonymes|paronymie|toponymie|bandeau standard pour page d'homonymie",
+    "it": "disambigua|sigla[234]",
+    "es": "desambiguaci[oó]n|desambig|des",
+    "nl": "doorverwijspagina|dp|dp2|dpintro",
+    "pt": "desambigua[cç][aã]o|desambig|dab",
+    "pl": "ujednoznacznienie|strona ujednoznaczniająca|disambc|disambrulers",
+    "ru": "(?:проверенная )?неоднозначность2?|многозначность|дизамбиг|одноим[её]нные .+|"
+    "нпы|атды|ждс|(?:church|coord|metro|military|mon|monum|mountain|movie|place|river|road|ship|station)dis",
+    "sv": "(?:.+ ?)?förgrening(?:ssida)?|(?:namn)?grensida|gren|gaffel|betydelselista|flertydig|ortnamn|3lc|4la|"
+    "trebokstavsförkortning|tladisambig|hndis|dab",
+    "uk": "неоднозначність|багатозначність|disambig[gn]",
+    "cs": "rozcestník(?: - (?!příjmení).+)?",
+    "ja": "(?:.+の)?曖昧さ回避|(?:chem)?aimai|dab",
+    "zh": "(?!需要).*消歧[义義](?:[页頁]面?)?|letter disambig|hndis|geodis|roaddis|schooldis|dab",
+    "ar": "توضيح",
+    "bg": "пояснение",
+    "ca": "desambiguació|desambigua",
+    "da": "flertydig",
+    "el": "αποσαφήνιση|αποσαφ",
+    "eo": "apartigilo",
+    "et": "täpsustuslehekülg|täpsustus",
+    "eu": "argipen",
+    "fa": "ابهام\u200c?\\s?زدایی",
+    "fi": "täsmennyssivu",
+    "gl": "homónimos",
+    "he": "פירושונים",
+    "hr": "razdvojba1?",
+    "hu": "egy[eé]rt",
+    "id": "disambiguasi|disingkat|disambig (?:nama|tempat|suku)",
+    "ko": "동음이의(?:어)?|동명이인",
+    "la": "discretiva",
+    "lv": "nozīmju atdalīšana",
+    "nn": "fleirtyding|pekerside|peikar",
+    "no": "peker|pekerside|flertydig|(?:to|tre)bokstavsforkortelse",
+    "ro": "dezambiguizare|dezamb|dez|hndis",
+    "sk": "rozlišovacia stránka",
+    "sl": "razločitev",
+    "sr": "вишезначна одредница|вишезначна|višeznačna odrednica",
+    "tr": "anlam ayrımı?|.+ \\(anlam ayrımı\\)",
+    "vi": "(?:trang )?định hướng|hndis",
+}
+_BRACKETS = {
+    "en": "disambiguation",
+    "de": "begriffsklärung",
+    "fr": "homonymie",
+    "it": "disambigua",
+    "es": "desambiguación",
+    "nl": "doorverwijspagina|disambiguatie",
+    "pt": "desambiguação",
+    "pl": "ujednoznacznienie",
+    "ru": "значения",
+    "sv": "olika betydelser",
+    "uk": "значення",
+    "cs": "rozcestník",
+    "ja": "曖昧さ回避",
+    "zh": "消歧[义義]",
+    "ar": "توضيح",
+    "bg": "пояснение",
+    "ca": "desambiguació",
+    "el": "αποσαφήνιση",
+    "eo": "apartigilo",
+    "eu": "argipena",
+    "fi": "täsmennyssivu",
+    "gl": "homónimos",
+    "he": "פירושונים",
+    "hu": "egyértelműsítő lap",
+    "id": "disambiguasi|disambig",
+    "ko": "동음이의",
+    "ro": "dezambiguizare",
+    "sr": "višeznačna odrednica|вишезначна одредница",
+    "tr": "anlam ayrımı",
+    "vi": "định hướng",
+}
+
+
+def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bool:
+    """Whether a page only lists what its title can mean; all names are as `normalise_title` returns them."""
+    bracket, names = _patterns(language)
+    name, _, end = title.rpartition(" (")
+    if name and bracket.fullmatch(end.casefold()):
+        return True
+    return any(names.fullmatch(template.casefold()) for template in templates)
+
+
+def disambiguation_rows(found: Found, language: str, tally: Tally) -> Iterator[tuple[str, ClassPath]]:
+    """Yield the titles that DBpedia's `disambiguations` triples name, once for a run of lines, with DISAMBIGUATION."""
+    last = ""
+    for number, line in enumerate(read_lines(found.path), 1):
+        if not line.strip():
+            continue
+        title = parse_disambiguation(line, language)
+        if title is None:
+            tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
+            continue
+        tally.good((True, DISAMBIGUATION if title else ()))
+        if title and title != last:
+            yield title, DISAMBIGUATION
+        last = title or last
+
+
+@lru_cache(maxsize=16)
+def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What stands in a title's bracket with the one that closes it, and the names of templates, case folded."""
+    code = {"nb": "no", "simple": "en"}.get(language, language)
+    code = code if code in _TEMPLATES else code.partition("-")[0]
+    names = "|".join(filter(None, [_ANYWHERE, _TEMPLATES.get(code)]))
+    return re.compile(f"(?:{_BRACKETS.get(code, 'disambiguation').casefold()})\\)"), re.compile(names.casefold())

@@ -1,0 +1,165 @@
+"""Reads the two forms of Wikidata's dumps in one pass each, whatever the order of their lines.
+
+The choice: only lines that count are parsed. Blocks of N-Triples are searched for the ends of three kinds of triples
+(`instance of`, `subclass of`, a page of the wiki); of JSON, an entity a line, only lines that name the wiki or
+`subclass of`. The best rank counts, as it does in the direct triples. The price: what stands in other lines is not
+checked, so that a broken one shows only where it would have counted.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from nerbert.corpus.knowledge.sources import decode, is_other_triple, read_blocks, title_of_iri
+from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Items
+from nerbert.corpus.titles import normalise_title
+
+LONGEST_LINE = 32 << 20
+"""Bytes of a line; the entities with most statements have some millions."""
+_LONGEST_TITLE = 1000
+_CODES = {
+    "be-tarask": "be-x-old", "gsw": "als", "lzh": "zh-classical", "nan": "zh-min-nan", "nb": "no", "rup": "roa-rup",
+    "sgs": "bat-smg", "vro": "fiu-vro", "yue": "zh-yue",
+}  # fmt: skip
+"""Languages whose wiki has an older name, too."""
+_SITE = re.compile(r"([a-z]{2,3}(?:_[a-z]{1,12}){0,2}|simple)wiki")
+"""What Wikipedias are called: all others have a longer first part (`commonswiki`, `testwiki`)."""
+_ENTITY = rb"<https?://www\.wikidata\.org/entity/(?:Q([1-9][0-9]{0,9})|[A-Z][0-9A-Z-]*)>[ \t]*"
+_END = rb"\.[ \t\r]*"
+_ID = re.compile(r"Q([1-9][0-9]{0,9})")
+
+Bad: TypeAlias = Callable[[int, bytes], None]
+"""Is told the number and the beginning of a line that is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiki:
+    """How dumps of Wikidata name the Wikipedia of a language."""
+
+    site: str
+    hosts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, language: str, name: str = "") -> "Wiki":
+        """Return the Wikipedia called `name` (`zh_yuewiki`), and if none is, that of a language: `de`, `zh-yue`.
+
+        A language is not enough where a dump says less than its name (`simplewiki` is in `en`).
+        """
+        named = _SITE.fullmatch(name)
+        code = named[1].replace("_", "-") if named else _CODES.get(language, language)
+        newer = (name for name, older in _CODES.items() if older == code)
+        return cls(code.replace("-", "_") + "wiki", tuple(f"{name}.wikipedia.org" for name in (code, *newer)))
+
+
+class _Sought(NamedTuple):
+    """A kind of triple: what its lines hold, how they are read, and what notes one (False if it is impossible)."""
+
+    mark: bytes
+    pattern: "re.Pattern[bytes]"
+    note: "Callable[[re.Match[bytes]], bool]"
+
+
+def read_triples(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
+    """Note the statements and links of N-Triples."""
+    statements = [("P31", items.add_class), ("P279", items.add_parent)]
+    sought = [_statement(name, add) for name, add in statements] + [_link(host, items) for host in wiki.hosts]
+    for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
+        for kind in sought:
+            for begin, line in _lines_with(block, kind.mark):
+                match = kind.pattern.fullmatch(line)
+                if not (kind.note(match) if match else is_other_triple(decode(line) or "")):
+                    bad(first + block.count(b"\n", 0, begin), line)
+
+
+def read_json(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
+    """Note the statements and links of JSON, one entity a line."""
+    marks = (f'"{wiki.site}"'.encode(), b'"P279"')
+    for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
+        for number, line in enumerate(block.split(b"\n"), first):
+            if marks[0] in line or marks[1] in line:
+                try:
+                    _note_entity(json.loads(line.strip().removesuffix(b",").decode()), wiki.site, items)
+                except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                    bad(number, line)
+
+
+def _statement(name: str, add: Callable[[int, int], None]) -> _Sought:
+    """Triples that say `name` of an item; those of properties and lexemes are passed over."""
+
+    def note(match: "re.Match[bytes]") -> bool:
+        item, value = int(match[1] or 0), int(match[2] or 0)
+        if max(item, value) > HIGHEST:
+            return False
+        if item and value:
+            add(item, value)
+        return True
+
+    predicate = rf"<https?://www\.wikidata\.org/prop/direct/{name}>[ \t]*".encode()
+    return _Sought(f"/prop/direct/{name}>".encode(), re.compile(_ENTITY + predicate + _ENTITY + _END), note)
+
+
+def _link(host: str, items: Items) -> _Sought:
+    """Triples that say which item a page at `host` is about."""
+
+    def note(match: "re.Match[bytes]") -> bool:
+        item, title = int(match[2] or 0), title_of_iri(decode(match[1]) or "")
+        if not _fits(title) or item > HIGHEST:
+            return False
+        if item:
+            items.add_title(item, title)
+        return True
+
+    page = rf"<https?://{re.escape(host)}/wiki/([^<>\s]*)>[ \t]*<https?://schema\.org/about>[ \t]*".encode()
+    return _Sought(f"://{host}/wiki/".encode(), re.compile(page + _ENTITY + _END), note)
+
+
+def _lines_with(block: bytes, mark: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that hold `mark`, with their places."""
+    place = block.find(mark)
+    while place >= 0:
+        begin, end = block.rfind(b"\n", 0, place) + 1, block.find(b"\n", place)
+        end = end if end >= 0 else len(block)
+        yield begin, block[begin:end]
+        place = block.find(mark, end)
+
+
+def _note_entity(entity: dict[str, Any], site: str, items: Items) -> None:
+    """Note an item's parents, and if it has a page of the wiki, its title and classes; PHP writes {} as []."""
+    item = _number(entity["id"])
+    link = (entity.get("sitelinks") or {}).get(site) if item else None
+    title = normalise_title(link["title"]) if link else ""
+    classes, parents = (_best(entity, name) if item else [] for name in ("P31", "P279"))
+    if link and not _fits(title):
+        raise ValueError
+    for value in parents:
+        items.add_parent(item, value)
+    if link:
+        items.add_title(item, title)
+        for value in classes:
+            items.add_class(item, value)
+
+
+def _best(entity: dict[str, Any], name: str) -> list[int]:
+    """The items that the statements of the best rank name."""
+    claims = (entity.get("claims") or {}).get(name, [])
+    rank = "preferred" if any(claim["rank"] == "preferred" for claim in claims) else "normal"
+    snaks = [claim["mainsnak"] for claim in claims if claim["rank"] == rank]
+    values = [snak["datavalue"]["value"] for snak in snaks if snak["snaktype"] == "value"]
+    return list(filter(None, (_number(value["id"]) for value in values)))
+
+
+def _number(name: str) -> int:
+    """The number of an item, 0 for a property or a lexeme."""
+    match = _ID.fullmatch(name)
+    number = int(match[1]) if match else 0
+    if number > HIGHEST or (not match and name.startswith("Q")):
+        raise ValueError
+    return number
+
+
+def _fits(title: str) -> bool:
+    """Whether a title could be one; a lone surrogate raises ValueError."""
+    return 0 < len(title.encode()) <= _LONGEST_TITLE

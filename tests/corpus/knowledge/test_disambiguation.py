@@ -1,0 +1,147 @@
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.dump import Dump
+from nerbert.corpus.knowledge.answers import DISAMBIGUATION, Tally
+from nerbert.corpus.knowledge.disambiguation import _BRACKETS, _TEMPLATES, disambiguation_rows, is_disambiguation
+from nerbert.corpus.knowledge.sources import Found
+from nerbert.corpus.parse import read_pages
+from nerbert.corpus.splits import Seen
+from nerbert.corpus.titles import normalise_title
+from nerbert.corpus.wikitext import scan_page
+from nerbert.records import RawPage, Reason
+
+DISAMBIGUATES = "http://dbpedia.org/ontology/wikiPageDisambiguates"
+
+
+@pytest.mark.parametrize(
+    ("language", "templates"),
+    [
+        ("en", "Disambiguation|Disambig|Dab|Hndis|Geodis|HNDIS|Human name disambiguation|Airport disambiguation"),
+        ("simple", "Disambig|Geodis"),
+        ("de", "Begriffsklärung|BKS|Disambig"),
+        ("fr", "Homonymie|Homonymie de clubs sportifs|Personnes homonymes|Paronymie"),
+        ("it", "Disambigua|Sigla2|Sigla3"),
+        ("es", "Desambiguación|Desambiguacion|Des"),
+        ("nl", "Dp|DP|Dpintro|Doorverwijspagina"),
+        ("pt", "Desambiguação|Desambig"),
+        ("pl", "Ujednoznacznienie|Disambig|DisambRulers"),
+        ("ru", "Неоднозначность|Многозначность|Одноимённые реки|Disambig"),
+        ("sv", "Förgrening|Gren|Robotskapad förgrening|Namnförgrening|Trebokstavsförgrening"),
+        ("uk", "Неоднозначність|DisambigG|Багатозначність"),
+        ("cs", "Rozcestník|Rozcestník - 2 znaky"),
+        ("ja", "Aimai|曖昧さ回避|人名の曖昧さ回避|Disambig"),
+        ("zh", "Disambig|消歧义|消歧義|消歧義頁|人名消歧义"),
+        ("nb", "Peker"),
+        ("tlh", "Disambig"),
+    ],
+)
+def test_a_template_marks_a_page(language: str, templates: str) -> None:
+    for name in templates.split("|"):
+        assert is_disambiguation("Ada", ["Wiktionary", normalise_title(name)], language), name
+    assert not is_disambiguation("Ada", ["Wiktionary"], language)
+
+
+@pytest.mark.parametrize(
+    ("language", "templates"),
+    [
+        ("en", "About|For|Other uses|Hatnote|Distinguish|Disambiguation needed|Dablink|Redirect|Homonymie"),
+        ("en", "Surname|Given name|Set index article|SIA|Ship index|R from incomplete disambiguation"),
+        ("de", "Begriffsklärungshinweis|Dieser Artikel|Familienname|Infobox Fluss"),
+        ("fr", "Voir homonymes|Voir paronymes|Patronyme|Autres homonymes|Confusion"),
+        ("it", "Nota disambigua|Nota disambigua2|Torna a|Cognome"),
+        ("es", "Otros usos|Redirige aquí"),
+        ("nl", "Zie dp|Zie artikel|Zie ook dp"),
+        ("pt", "Ver desambiguação|Outros usos"),
+        ("pl", "Inne znaczenia|DisambigR"),
+        ("ru", "Значения|Фамилия|Список однофамильцев"),
+        ("sv", "Olika betydelser|Efternamn"),
+        ("cs", "Různé významy|Rozcestník - příjmení"),
+        ("ja", "Otheruses|Aimai2"),
+        ("zh", "Otheruses|需要消歧义"),
+    ],
+)  # fmt: skip
+def test_notes_names_and_indices_do_not(language: str, templates: str) -> None:
+    for name in templates.split("|"):
+        assert not is_disambiguation("Ada", [normalise_title(name)], language), name
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [("en", "Ada (disambiguation)"), ("de", "Ada (Begriffsklärung)"), ("fr", "Ada (homonymie)"),
+     ("cs", "Ada (rozcestník)"), ("it", "Ada (disambigua)"), ("es", "Ada (desambiguación)"),
+     ("nl", "Ada (doorverwijspagina)"), ("pt", "Ada (desambiguação)"), ("pl", "Ada (ujednoznacznienie)"),
+     ("ru", "Ада (значения)"), ("zh", "阿 (消歧義)"),
+     ("ja", "あ (曖昧さ回避)"), ("sv", "Ada (olika betydelser)"),
+     ("uk", "Ада (значення)"), ("en", "A (B) (disambiguation)"),
+     ("tlh", "Ada (disambiguation)")],
+)  # fmt: skip
+def test_a_bracket_behind_the_title_marks_a_page(language: str, title: str) -> None:
+    assert is_disambiguation(title, [], language)
+    name, bracket = title.rsplit(" (", 1)
+    for other in (name, f"{name} (film)", f"{name}({bracket}", bracket.rstrip(")"), f"({bracket}", f"{title} x"):
+        assert not is_disambiguation(other, [], language)
+    assert not is_disambiguation(title, [], "ko")
+
+
+@given(st.text(), st.lists(st.text()), st.sampled_from(["en", "fr", "zh-yue", "", "x"]))
+def test_no_name_is_an_error(title: str, templates: list[str], language: str) -> None:
+    is_disambiguation(title, templates, language)
+
+
+def test_no_pattern_matches_nothing_or_anything() -> None:
+    for language in _TEMPLATES | _BRACKETS:
+        assert not is_disambiguation("Ada", ["", "X", "Infobox person"], language)
+        assert not is_disambiguation("Ada ()", [], language)
+
+
+def article_pages(path: Path, wiki: str, language: str) -> list[tuple[RawPage, bool]]:
+    dump = Dump(path, wiki=wiki, language=language)
+    site, found = dump.look(), []
+    for part in dump.parts():
+        for page in read_pages(part, Seen()):
+            if not page.redirect and site.namespace(page.title) == 0:
+                boxes = scan_page(page.title, page.text, site).infoboxes
+                names = [normalise_title(box.template) for box in boxes]
+                found.append((page, is_disambiguation(normalise_title(page.title), names, language)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("language", "marks", "count"),
+    [("en", "disambig(?:uation)?|geodis|hndis|dab", 10), ("de", "Begriffsklärung|BKS", 3),
+     ("it", "disambigua|Sigla[23]", 35)],
+)  # fmt: skip
+def test_real_pages_are_told_as_their_wikitext_is_marked(shared: Path, language: str, marks: str, count: int) -> None:
+    name = f"{language}wiki-sample-pages-articles-multistream.xml.bz2"
+    pages = article_pages(shared / "data/wiki" / name, f"{language}wiki", language)
+    marked = re.compile(r"\{\{\s*(?:" + marks + r")\s*(?:\}\}|\|)", re.IGNORECASE)
+    assert [page.title for page, told in pages if told] == [page.title for page, _ in pages if marked.search(page.text)]
+    assert sum(told for _, told in pages) == count
+
+
+def test_disambiguations_of_dbpedia_are_read(tmp_path: Path) -> None:
+    def triple(page: str, to: str, host: str = "de.dbpedia.org") -> str:
+        return f"<http://{host}/resource/{page}> <{DISAMBIGUATES}> <http://{host}/resource/{to}> ."
+
+    lines = [
+        "# started 2016-10-01",
+        triple("Ada_(Begriffskl%C3%A4rung)", "Ada_Lovelace"),
+        triple("Ada_(Begriffskl%C3%A4rung)", "Ada,_Ohio"),
+        triple("B%FF", "A"),
+        triple("Andere", "A", "fr.dbpedia.org"),
+        triple("Aa", "A", "dbpedia.org"),
+        "<http://de.dbpedia.org/resource/A> <http://example.com/p> <http://example.com/o> .",
+        "no triple",
+        "",
+    ]
+    path, tally = tmp_path / "dis.ttl", Tally()
+    path.write_text("\n".join(lines), encoding="utf-8")
+    rows = list(disambiguation_rows(Found(path, "dis.ttl", direct=True), "de", tally))
+    assert rows == [("Ada (Begriffsklärung)", DISAMBIGUATION), ("Aa", DISAMBIGUATION)]
+    assert (tally.rows, tally.other_rows, tally.dropped) == (8, 3, {Reason.BAD_ROW: 2})
+    assert [text[:10] for text in tally.bad_rows] == ["dis.ttl:4:", "dis.ttl:8:"]
