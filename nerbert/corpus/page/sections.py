@@ -244,6 +244,7 @@ def _balance(overview: Overview) -> list[Child]:
     }
     if overview["slope"] is not None:
         single["slope, after over before, in this figure"] = f"{overview['slope']:.2f}"
+    single |= {f"expected exponent, {way}": f"{found:.2f}" for way, found in facts.exponents(overview).items()}
     methods = {key: each for key, each in balance.items() if isinstance(each, dict)}
     names = list(dict.fromkeys(name for each in methods.values() for name in each))
     lines = [[_plain(name), *(_value(each.get(name)) for each in methods.values())] for name in names]

@@ -217,7 +217,7 @@ def test_the_folder_is_knowledge_as_it_is(
     types = "".join(type_triple(row.split("\t")[0].replace(" ", "_"), row.split("\t")[1]) for row in titles)
     same = triple("dbpedia.org/resource/A", "dbpedia.org/ontology/wikiPageDisambiguates", "dbpedia.org/resource/A_(b)")
     truthy = triple("www.wikidata.org/entity/Q1", "www.wikidata.org/prop/direct/P31", "www.wikidata.org/entity/Q5")
-    links = "CREATE TABLE `wb_items_per_site` (\n);\nINSERT INTO `wb_items_per_site` VALUES (1,1,'enwiki','A');\n"
+    links = "INSERT INTO `wb_items_per_site` VALUES (1,1,'enwiki','A'),(2,1,'simplewiki','A'),(3,1,'simplewiki','B');\n"
     stream = bz2.compress((sample / "wiki.xml").read_bytes())
     ontology = (sample / "knowledge" / "ontology.xml").read_bytes()
     contents = [
@@ -239,10 +239,11 @@ def test_the_folder_is_knowledge_as_it_is(
     assert FETCHED not in {name for name, _ in knowledge.passed_over}
     corpus = tmp_path / "corpus"
     dump_file = out / addresses[4].name
-    run(["corpus", "build", str(dump_file), "--knowledge", str(out), "-o", str(corpus), "--set", "min_mentions=5"])
+    set_ = ["--set", "min_mentions=5", "--set", "wiki=simplewiki"]
+    run(["corpus", "build", str(dump_file), "--knowledge", str(out), "-o", str(corpus), *set_])
     shown = capsys.readouterr()
     assert FETCHED not in shown.out + shown.err
     manifest = json.loads((corpus / "manifest.json").read_text(encoding="utf-8"))
     rows = {each["path"]: each["rows"] for each in manifest["knowledge"]["used"]}
-    assert [rows[each.name] for each in addresses[-2:]] == [1, 1]
+    assert [rows[each.name] for each in addresses[-2:]] == [2, 2], "the wiki's name says which links count"
     assert manifest["mention_sources"][addresses[2].name] > 100

@@ -234,7 +234,7 @@ def test_wikis_have_their_names(tmp_path: Path, language: str, site: str, host: 
         ("zh_yuewiki", "zh", "zh_yuewiki", "zh-yue"), ("zh_min_nanwiki", "nan", "zh_min_nanwiki", "zh-min-nan"),
         ("bhwiki", "bho", "bhwiki", "bh"), ("alswiki", "gsw", "alswiki", "als"), ("cebwiki", "ceb", "cebwiki", "ceb"),
         ("samplewiki", "en", "enwiki", "en"), ("commonswiki", "en", "enwiki", "en"), ("", "de", "dewiki", "de"),
-        ("testwiki", "de", "dewiki", "de"), ("dewiktionary", "de", "dewiki", "de"), ("dewiki'x", "de", "dewiki", "de"),
+        ("testwiki", "de", "dewiki", "de"), ("dewiktionary", "fr", "frwiki", "fr"), ("dewiki'x", "fr", "frwiki", "fr"),
         ("../dewiki", "fr", "frwiki", "fr"), ("DEWIKI", "fr", "frwiki", "fr"), ("wiki", "fr", "frwiki", "fr"),
     ],
 )  # fmt: skip
