@@ -47,8 +47,9 @@ def corpus_build(
         s3://…: needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may
         stand beside it. A build that was stopped goes on when the same command is run again.
     knowledge
-        File or folder that types titles: DBpedia's ontology and mapping exports, instance types, tables
-        `title<TAB>class`. May be given several times; of two that type a title, the first wins.
+        File or folder that types titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
+        `title<TAB>class`; `nerbert knowledge fetch` gets the public ones. May be given several times; of two that
+        type a title, the first wins, or what --set precedence=… names.
     output
         Folder to make.
     exclude
@@ -163,8 +164,8 @@ def knowledge_fetch(
     output
         Folder to make or to go on with.
     also
-        wikidata (about 45 GB) or dump (Wikipedia's text and its index), with a date of its own behind a colon:
-        dump:latest, wikidata:20250625. May be given several times.
+        wikidata (about 73 GB) or dump (Wikipedia's text and its index), the newest or with a date behind a colon:
+        dump, wikidata:20250625. May be given several times.
     mirror
         http(s)://host/folder to be asked in place of every public server, with the same paths below it.
     list_

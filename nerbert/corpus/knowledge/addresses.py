@@ -105,7 +105,7 @@ def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...
     """The files for a Wikipedia's language and date, in the order in which they are fetched.
 
     `date` may be written 2022.12.01, 20221201 or 2022-12-01. `also` holds `dump` and `wikidata`, each with a date of
-    its own behind a colon where it has one, which may be `latest`; without, the newest Wikidata is meant.
+    its own behind a colon; without one the newest is meant, since Wikimedia keeps none as old as DBpedia's releases.
     """
     if not _LANGUAGE.fullmatch(language):
         raise SettingsError(f"--language = {language!r}: must be a Wikipedia's code, as en, de or zh-yue")
@@ -114,7 +114,7 @@ def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...
         extra, _, own = each.partition(":")
         if extra not in EXTRAS:
             raise SettingsError(f"--also = {each!r}: must be {' or '.join(EXTRAS)}, or one of them and :DATE")
-        day = _read_date("--also", own or (date if extra == "dump" else LATEST))
+        day = _read_date("--also", own or LATEST)
         found += _dump(language, day) if extra == "dump" else _wikidata(day)
     names = [each.name for each in found]
     if len(set(names)) < len(names):

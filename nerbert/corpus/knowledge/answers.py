@@ -153,4 +153,4 @@ def _mapped_class(mappings: Mappings, infobox: Infobox, redirects: Mapping[str, 
         if mappings.knows(template):
             return mappings.class_of(Infobox(template, infobox.parameters))
         template = normalise_title(redirects.get(template, ""))
-    return None
+    return mappings.class_of(infobox)

@@ -7,7 +7,7 @@ brackets and bold, since rendering templates inside a value is what we don't do.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -51,11 +51,16 @@ Outcome: TypeAlias = str | tuple[Case, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mappings:
-    """Template names with the class or the cases they map to; `unread` are pages that map to nothing, and why."""
+    """Template names with the class or the cases they map to; `unread` are pages that map to nothing, and why.
+
+    `folded` has the case-folded names: `Infobox Software` redirects to `Infobox software`, but a dump of articles alone
+    doesn't say so. Names that fold alike and map apart are not in it.
+    """
 
     language: str
     rules: Mapping[str, Outcome]
     unread: tuple[tuple[str, str], ...] = ()
+    folded: Mapping[str, Outcome] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -65,8 +70,12 @@ class Mappings:
         return normalise_title(template) in self.rules
 
     def class_of(self, infobox: Infobox) -> str | None:
-        """Return the class as the mapping writes it; None where no rule or case applies, or it is owl:Thing."""
-        outcome = self.rules.get(normalise_title(infobox.template), "")
+        """Return the class as the mapping writes it, if need be of a name in other case.
+
+        None where no rule or case applies, or the class is owl:Thing.
+        """
+        template = normalise_title(infobox.template)
+        outcome = self.rules.get(template) or self.folded.get(template.casefold(), "")
         parameters = dict(infobox.parameters)
         while not isinstance(outcome, str):
             outcome = next((case.outcome for case in outcome if case.holds(parameters)), "")
@@ -93,7 +102,16 @@ def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
     ends = fold_redirects(redirects)
     lost = ((f"Mapping {language}:{name}", f"redirects to {end}") for name, end in ends.items() if end not in rules)
     targets = {name: rules[end] for name, end in ends.items() if end in rules}
-    return Mappings(language, targets | rules, (*unread, *lost))
+    known = targets | rules
+    return Mappings(language, known, (*unread, *lost), _folded(known))
+
+
+def _folded(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """The rules by case-folded name, without names that fold alike and map apart."""
+    found: dict[str, set[Outcome]] = {}
+    for name, outcome in rules.items():
+        found.setdefault(name.casefold(), set()).add(outcome)
+    return {name: outcomes.pop() for name, outcomes in found.items() if len(outcomes) == 1}
 
 
 def _template_name(title: str) -> str:

@@ -15,7 +15,7 @@ from tests.corpus.knowledge.web_server import (
 
 def test_addresses_of_a_date() -> None:
     for date in ("2022.12.01", "20221201", "2022-12-01"):
-        found = list_addresses("de", date, ("dump", "wikidata:2022.12.07"))
+        found = list_addresses("de", date, ("dump:2022-12-01", "wikidata:2022.12.07"))
         assert found == list_addresses("de", "2022.12.01", ("dump:20221201", "wikidata:20221207"))
     assert [each.address.split("/", 3)[3] for each in found] == [
         "dbpedia/extraction-framework/master/ontology.xml",
@@ -53,7 +53,7 @@ def test_the_lists_of_wikidata_lie_beside_its_triples() -> None:
     [
         ("../../etc",), ("",), ("EN",), ("en", "2022.13.01"), ("en", "2022.1201"), ("en", "latest"), ("en", "../x"),
         ("en", "2022.12.01", ("else",)), ("en", "2022.12.01", ("dump:soon",)), ("en", "٢٠٢٢١٢٠١"),
-        ("en", "2022.12.01", ("dump", "dump:20221201")),
+        ("en", "2022.12.01", ("dump:20221201", "dump:2022.12.01")),
     ],
 )  # fmt: skip
 def test_bad_options_are_refused(arguments: tuple[Any, ...]) -> None:

@@ -212,7 +212,7 @@ def test_the_folder_is_knowledge_as_it_is(
     web: Web, tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All kinds of files from one server, and a corpus built with the folder and the dump in it."""
-    addresses = list_addresses("en", also=("dump", "wikidata:20221207"))
+    addresses = list_addresses("en", also=("dump:20221201", "wikidata:20221207"))
     titles = (sample / "knowledge" / "titles.tsv").read_text(encoding="utf-8").splitlines()[1:]
     types = "".join(type_triple(row.split("\t")[0].replace(" ", "_"), row.split("\t")[1]) for row in titles)
     same = triple("dbpedia.org/resource/A", "dbpedia.org/ontology/wikiPageDisambiguates", "dbpedia.org/resource/A_(b)")
@@ -228,7 +228,7 @@ def test_the_folder_is_knowledge_as_it_is(
     ]  # fmt: skip
     web.files = {place(each): data for each, data in zip(addresses, contents, strict=True)}
     out = tmp_path / "out"
-    also = ["--also", "dump", "--also", "wikidata:20221207"]
+    also = ["--also", "dump:20221201", "--also", "wikidata:20221207"]
     run(["knowledge", "fetch", "--language", "en", "-o", str(out), "--mirror", web.address, *also])
     assert len(capsys.readouterr().out.splitlines()) == len(addresses)
     assert {path.name for path in out.iterdir()} == {FETCHED, *(each.name for each in addresses)}

@@ -123,3 +123,16 @@ def classes_of(outcome: Outcome) -> list[str]:
     if isinstance(outcome, str):
         return [outcome]
     return [name for case in outcome for name in classes_of(case.outcome)]
+
+
+def test_a_name_in_other_case_maps_alike_unless_two_map_apart() -> None:
+    pages = {"Infobox software": "Software", "Infobox Ship": "Ship", "Infobox ship": "Train"}
+    text = "".join(
+        f"<page><title>Mapping en:{name}</title><revision><text>{{{{TemplateMapping|mapToClass={cls}}}}}</text>"
+        "</revision></page>"
+        for name, cls in pages.items()
+    )
+    mappings = read_mappings(io.BytesIO(f"<mediawiki>{text}</mediawiki>".encode()), "m.xml")
+    assert mappings.class_of(Infobox("infobox_Software")) == "Software"
+    assert mappings.class_of(Infobox("Infobox Ship")) == "Ship"
+    assert mappings.class_of(Infobox("Infobox SHIP")) is None
