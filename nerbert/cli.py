@@ -53,7 +53,8 @@ def corpus_build(
     output
         Folder to make.
     exclude
-        CoNLL or text files; sentences that share eight words in a row with them are left out.
+        CoNLL, JSON lines, or text with a sentence a line, files or folders; sentences that share eight words in a row
+        with them are left out.
     workers
         Processes; the result is the same for any number.
     config

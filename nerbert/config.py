@@ -6,7 +6,6 @@ the manual is read from the source, so settings classes must live in files.
 """
 
 import ast
-import difflib
 import inspect
 import textwrap
 import tomllib
@@ -17,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, nearest
 
 Settings = TypeVar("Settings")
 
@@ -111,8 +110,7 @@ def _default(each: "Field[Any]") -> object:
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f": did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+    return nearest(name, known, 0.4) or f"; there are {', '.join(known)}"
 
 
 def _parse_value(text: str) -> Any:

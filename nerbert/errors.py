@@ -11,7 +11,7 @@
 The choice: messages say what was wrong *and what to do*; `at` adds the place. The price is longer raises.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,6 +57,15 @@ def at(path: Path | str, line: int | None = None) -> Iterator[None]:
     except NerbertError as error:
         place = f"{path}:{line}" if line is not None else f"{path}"
         raise type(error)(f"{place}: {error}") from error
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`: did you mean 'x'?` with the known name that is most like `name`, whatever its case; "" if none is."""
+    from difflib import get_close_matches
+
+    by_folded = {each.casefold(): each for each in known}
+    close = get_close_matches(name.casefold(), by_folded, 1, cutoff)
+    return f": did you mean {by_folded[close[0]]!r}?" if close else ""
 
 
 def need(extra: str, *modules: str) -> None:

@@ -5,19 +5,22 @@ holds, so one corpus serves every set. A class without a listed ancestor is ENTI
 tied to today's classes by a table of ours (`nerbert/tables/paper315.tsv`), and its 212 merged ones are not published.
 """
 
-import difflib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from nerbert.errors import InputError, SettingsError, at
+from nerbert.errors import InputError, SettingsError, at, nearest
 from nerbert.records import ENTITY
 from nerbert.tables import read_columns
 
 _COARSE = {"Person": "person", "Place": "location", "Organisation": "organisation"}
 _BUILT_IN = ("paper315", "dbpedia", "4types", "212types", "1type")
 _LARGEST, _LONGEST = 1 << 22, 200
+_PREFIX = re.compile(
+    r"<?(?:https?://dbpedia\.org/ontology/|https?://www\.w3\.org/2002/07/owl#|owl:|dbo:|dbpedia-owl:)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class LabelSet:
     @property
     def digest(self) -> str:
         """SHA-256 of the set's classes and labels, to tell two maps of one name apart."""
-        rows = sorted((self.of_class or {}).items())
+        rows = sorted((self.of_class or {}).items()) if self.of_class is not None else [("", "")]
         return sha256("".join(f"{name}\t{label}\n" for name, label in rows).encode()).hexdigest()
 
     @property
@@ -77,6 +80,14 @@ def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:
     return _users_map(Path(name), classes)
 
 
+def class_name(name: str) -> str:
+    """A class's own name, without the prefix (`dbo:`, `owl:`, the full IRI) and with `_` for blanks."""
+    name = name.strip()
+    match = _PREFIX.match(name)
+    name = name[match.end() :].rstrip(">").strip() if match else name
+    return "_".join(name.split())
+
+
 def _table(column: str) -> dict[str, str]:
     """Case-folded class → a column of the table of the paper's labels."""
     rows = read_columns("paper315.tsv", "classes", column)
@@ -87,16 +98,20 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
     """Read `class<TAB>label` lines; raise InputError for a broken line or a class that the ontology lacks."""
     if not path.is_file():
         built_in = ", ".join(_BUILT_IN)
-        raise SettingsError(f"label_set = {str(path)!r}: no such file, and none of {built_in}{_nearest(str(path))}")
+        raise SettingsError(
+            f"label_set = {str(path)!r}: no such file, and none of {built_in}{nearest(str(path), _BUILT_IN)}"
+        )
+    if path.name in _BUILT_IN:
+        raise SettingsError(f"label_set = {str(path)!r}: is called like a set of our own; give the file another name")
     known = {name.casefold() for name in classes}
     found: dict[str, str] = {}
     for number, (name, label) in _rows(path):
         with at(path, number):
-            folded = name.removeprefix("dbo:").casefold()
+            folded = class_name(name).casefold()
             if known and folded not in known:
-                raise InputError(f"class {name!r} is not in the ontology{_nearest(name, classes)}")
+                raise InputError(f"class {name[:80]!r} is not in the ontology{nearest(name[:80], classes)}")
             if found.setdefault(folded, label) != label:
-                raise InputError(f"class {name!r} has two labels, {found[folded]!r} and {label!r}")
+                raise InputError(f"class {name[:80]!r} has two labels, {found[folded]!r} and {label!r}")
     if not set(found.values()) - {ENTITY}:
         raise InputError(f"{path}: gives no class a label; write class<TAB>label on each line")
     return LabelSet(path.name, found)
@@ -104,9 +119,13 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
 
 def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
     """Line numbers and cells of a map's lines; blank ones, comments (`#`) and a header (`class`) are none."""
+    first = True
     for number, line in enumerate(_text(path).splitlines(), 1):
         cells = [cell.strip() for cell in line.split("\t")]
-        if not line.strip() or line.startswith("#") or (number == 1 and cells[0].lower() == "class"):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        first, header = False, first and [cell.lower() for cell in cells] == ["class", "label"]
+        if header:
             continue
         with at(path, number):
             if len(cells) != 2 or not all(cells):
@@ -123,9 +142,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read as text in UTF-8: {error}") from error
-
-
-def _nearest(name: str, names: Collection[str] = _BUILT_IN) -> str:
-    by_folded = {each.casefold(): each for each in names}
-    near = difflib.get_close_matches(name.casefold(), by_folded, 1)
-    return f"; did you mean {by_folded[near[0]]!r}?" if near else ""

@@ -132,10 +132,14 @@ def test_dbpedia_knows_the_ontologys_classes_and_any_without_one() -> None:
 
 def test_the_users_map(tmp_path: Path) -> None:
     path = tmp_path / "mine.tsv"
-    path.write_text("\ufeffclass\tlabel\n# ships\nShip\tvessel\n\nPerson\tseafarer\r\nRocket\tENTITY\n", "utf-8")
-    mine = open_label_set(str(path), ["Ship", "Person", "Rocket", "MeanOfTransportation"])
+    path.write_text(
+        "\ufeff# mine\n\nclass\tlabel\n  # ships\ndbo:Ship\tvessel\n<http://dbpedia.org/ontology/Person>\tseafarer\r\n"
+        "Rocket\tENTITY\nSki jumper\tjumper\n",
+        "utf-8",
+    )
+    mine = open_label_set(str(path), ["Ship", "Person", "Rocket", "Ski_jumper", "MeanOfTransportation"])
     assert mine.name == "mine.tsv"
-    assert mine.labels == (ENTITY, "seafarer", "vessel")
+    assert mine.labels == (ENTITY, "jumper", "seafarer", "vessel")
     assert mine.label(("MeanOfTransportation", "ship")) == "vessel"
     assert mine.label(("MeanOfTransportation", "Rocket")) == ENTITY
     assert mine.label(("MeanOfTransportation",)) == ENTITY
@@ -145,7 +149,7 @@ def test_the_users_map(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("Ship vessel\n", r"mine.tsv:1: 'Ship vessel': must be class<TAB>label"),
-        ("Ship\tvessel\nPersn\tx\n", r"mine.tsv:2: class 'Persn' is not in the ontology; did you mean 'Person'\?"),
+        ("Ship\tvessel\nPersn\tx\n", r"mine.tsv:2: class 'Persn' is not in the ontology: did you mean 'Person'\?"),
         ("Ship\ta\nship\tb\n", r"mine.tsv:2: class 'ship' has two labels, 'a' and 'b'"),
         ("Ship\tbig ship\n", r"mine.tsv:1: label 'big ship': must be one word"),
         ("Ship\t\n", r"mine.tsv:1: .*must be class<TAB>label"),
@@ -163,6 +167,24 @@ def test_a_map_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="UTF-8"):
         open_label_set(str(tmp_path / "m"))
+
+
+def test_a_map_may_not_pass_for_a_set_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "4types").write_text("Person\tper\n")
+    with pytest.raises(SettingsError, match="called like a set of our own"):
+        open_label_set(str(tmp_path / "4types"))
+
+
+def test_digests_tell_sets_apart(tmp_path: Path) -> None:
+    names = ["paper315", "212types", "4types", "1type", "dbpedia"]
+    assert len({open_label_set(name).digest for name in names}) == len(names)
+
+
+def test_a_long_name_is_cut_in_the_error(tmp_path: Path) -> None:
+    (tmp_path / "m.tsv").write_text("x" * 10_000 + "\tlabel\n")
+    with pytest.raises(InputError) as caught:
+        open_label_set(str(tmp_path / "m.tsv"), ["Ship"])
+    assert len(str(caught.value)) < 400
 
 
 def test_a_name_that_is_no_set() -> None:

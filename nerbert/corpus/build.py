@@ -31,12 +31,15 @@ from nerbert.corpus.shards import shard_paths
 from nerbert.corpus.sides import TRAIN, VALIDATION, keys_on_both_sides
 from nerbert.corpus.steps import Rules, Typing, count_part, type_part, write_part
 from nerbert.corpus.types import SCRATCH, write_targets
-from nerbert.errors import InputError, NerbertError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.files import RESUME, check_free, publish_folder, write_json
 from nerbert.label_sets import open_label_set
 from nerbert.records import ENTITY, Reason
 from nerbert.show import progress, throughput
 from nerbert.work import run_ordered
+
+_MOST_COPIES = (1 << 31) - 1
+"""What the column `copies` holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,8 @@ def _make_rules(folder: Path, typing: Typing, mentions: Counter[str], workers: i
         )
         for method in ("literal", "fit")
     }
+    if (most := draws[settings.balance].largest) >= _MOST_COPIES:
+        raise SettingsError(f"sample_size = {settings.sample_size}: a sentence would get {most:.3g} copies; take less")
     funnel.balance = {name: _told(rates) for name, rates in draws.items()} | {"method": settings.balance}
     return replace(rules, rates=draws[settings.balance])
 

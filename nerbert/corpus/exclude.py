@@ -1,21 +1,28 @@
-"""Texts that the corpus must not share runs of words with: test sets, in CoNLL or plain text, told by content.
+"""Texts that the corpus must not share runs of words with: test sets, in CoNLL, JSON lines or plain text, by content.
 
-A file that yields no run of words at all is an error: to exclude nothing in silence would be the worst outcome.
+To exclude nothing in silence would be the worst outcome. So a file that yields no run of words is an error, and so are
+a folder without a text and, in a folder, a file that is neither a text by its name nor a README or a licence.
 """
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from nerbert.corpus.filters import ngrams
 from nerbert.corpus.knowledge.sources import find_files
-from nerbert.errors import InputError
+from nerbert.errors import InputError, at
 from nerbert.files import sha256_of
 from nerbert.formats.conll import looks_like_conll, read_conll
 
 _FIRST_LINES = 200
-_TEXTS = frozenset({".conll", ".txt", ".bio", ".iob2"})
+_TEXTS = frozenset({".conll", ".txt", ".bio", ".iob", ".iob2", ".tsv", ".jsonl", ".ndjson"})
+_ABOUT = re.compile(r"(?:readme|licen[cs]e|copying|notice|attribution)|.*\.md$", re.IGNORECASE)
+_KEYS = ("text", "sentence", "tokens", "words", "tokenized_text")
+"""What a line of JSON names its text, or its list of words; the first that is there counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
         some = {gram for text in _texts(path) for gram in ngrams(text, length)}
         if not some:
             raise InputError(
-                f"{path}: no sentence of {length} words to exclude; give CoNLL, or text with a sentence a line"
+                f"{path}: no sentence of {length} words to exclude; give CoNLL, JSON lines, or a sentence a line"
             )
         files.append({"file": name, "sha256": sha256_of(path), "ngrams": len(some)})
         found |= some
@@ -42,24 +49,54 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
 
 
 def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Each file with its name from the last part of the path that was given on; in folders, texts and CoNLL only."""
+    """Each file with its name from the last part of the path that was given on."""
     for path in paths:
+        some = 0
         for found in find_files(path):
-            if found.direct:
-                yield found.path, found.name
-            elif found.path.suffix in _TEXTS:
-                yield found.path, f"{path.resolve().name}/{found.name}"
+            name = found.name if found.direct else f"{path.resolve().name}/{found.name}"
+            if not found.direct and _ABOUT.match(found.path.name):
+                continue
+            if not found.direct and found.path.suffix.lower() not in _TEXTS:
+                raise InputError(f"{found.path}: not a text by its name; name the files to exclude one by one")
+            some += 1
+            yield found.path, name
+        if not some:
+            raise InputError(
+                f"{path}: holds no text to exclude; give CoNLL, JSON lines, or text with a sentence a line"
+            )
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """Sentences of a CoNLL file, or the lines of a text."""
+    """Sentences of a CoNLL file, the texts of JSON lines, or the lines of a text."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
-            conll = looks_like_conll(islice(stream, _FIRST_LINES))
+            head = list(islice(stream, _FIRST_LINES))
             stream.seek(0)
-            if not conll:
+            if next((line for line in head if line.strip()), "").lstrip().startswith("{"):
+                yield from _json_texts(path, stream)
+            elif looks_like_conll(head):
+                yield from (example.text for example in read_conll(path))
+            else:
                 yield from stream
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read as text in UTF-8: {error}") from error
-    if conll:
-        yield from (example.text for example in read_conll(path))
+
+
+def _json_texts(path: Path, lines: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        if line.strip("\ufeff \t\r\n"):
+            with at(path, number):
+                yield _json_text(line)
+
+
+def _json_text(line: str) -> str:
+    try:
+        row: Any = json.loads(line.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}") from error
+    found = next((row[key] for key in _KEYS if key in row), None) if isinstance(row, dict) else None
+    if isinstance(found, list) and all(isinstance(word, str) for word in found):
+        return " ".join(found)
+    if isinstance(found, str):
+        return found
+    raise InputError(f"{line[:60]!r}: has no text; one of {', '.join(_KEYS)} must be there, a text or a list of words")

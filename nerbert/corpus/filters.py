@@ -4,7 +4,6 @@ Counts and rankings that they need are made by `build` on the train part alone, 
 """
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nerbert.corpus.settings import CorpusSettings
@@ -14,32 +13,35 @@ _WORD = re.compile(r"\w+")
 
 
 def frequent_categories(counts: Mapping[str, int], at_least: int) -> frozenset[str]:
-    """Filter 1: the categories that have enough typed mentions; ENTITY is none."""
+    """Filter 1: the categories that have enough typed mentions; ENTITY is none (NER-BERT §2.2, filter 1)."""
     return frozenset(name for name, count in counts.items() if count >= at_least and name != ENTITY)
 
 
 def fold_rare(categories: Iterable[str], kept: Collection[str]) -> list[str]:
-    """Filter 1: categories outside `kept` become ENTITY."""
+    """Filter 1: categories outside `kept` become ENTITY (NER-BERT §2.2 drops them, which can be read both ways)."""
     return [category if category in kept else ENTITY for category in categories]
 
 
 def no_typed_entity(categories: Collection[str], *, keep_untyped: bool) -> Reason | None:
-    """Filter 2: a sentence with no entity, or with ENTITY alone, is dropped."""
+    """Filter 2: a sentence with no entity, or with ENTITY alone, is dropped (NER-BERT §2.2)."""
     if not categories:
         return Reason.NO_ENTITY
     return Reason.ONLY_UNTYPED if not keep_untyped and set(categories) == {ENTITY} else None
 
 
 def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
-    """Filter 3: the `number` most frequent categories, ENTITY among them; ties go by name."""
-    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    """Filter 3: the `number` most frequent categories, ties by name; ENTITY is always one of them (NER-BERT §2.2)."""
+    ranked = sorted(counts, key=lambda name: (name != ENTITY, -counts[name], name))
     return frozenset(ranked[:number])
 
 
 def common_and_untyped(
     categories: Sequence[str], common: Collection[str], chance: float, settings: CorpusSettings
 ) -> Reason | None:
-    """Filter 3: where all categories are common ones, many ENTITY mentions drop the sentence; `chance` is its coin."""
+    """Filter 3: where all categories are common ones, many ENTITY mentions drop the sentence (NER-BERT §2.2).
+
+    Dropped is where `chance`, the sentence's coin, is below the setting for 3, 4, or more ENTITY mentions.
+    """
     if not settings.common_categories or not set(categories) <= set(common):
         return None
     untyped = categories.count(ENTITY)
@@ -61,12 +63,3 @@ def ngrams(text: str, length: int) -> set[str]:
 def excluded(text: str, forbidden: Collection[str], length: int) -> Reason | None:
     """Drop a sentence that shares a run of words with the texts to exclude."""
     return Reason.EXCLUDED_TEXT if forbidden and not ngrams(text, length).isdisjoint(forbidden) else None
-
-
-def count_categories(sentences: Iterable[Sequence[str]]) -> tuple[Counter[str], Counter[str]]:
-    """Mentions by category, and sentences that hold it."""
-    mentions, holding = Counter[str](), Counter[str]()
-    for categories in sentences:
-        mentions.update(categories)
-        holding.update(set(categories))
-    return mentions, holding

@@ -52,16 +52,8 @@ class Histogram:
 
     def mentions(self) -> Counter[str]:
         """Mentions by category."""
-        return self._count(distinct=False)
-
-    def holding(self) -> Counter[str]:
-        """Sentences that hold a category."""
-        return self._count(distinct=True)
-
-    def _count(self, *, distinct: bool) -> Counter[str]:
         table = self.table()
-        counts = table.by_category(table.sentences, distinct=distinct)
-        return Counter(dict(zip(table.names, map(int, counts), strict=True)))
+        return Counter(dict(zip(table.names, map(int, table.by_category(table.sentences)), strict=True)))
 
     def table(self) -> "Table":
         """The multisets that are not empty as arrays, in an order that does not depend on how they came in."""

@@ -73,8 +73,8 @@ class CorpusSettings:
     drop_above_4: float = 0.7
     """Filter 3: probability of dropping at five or more ENTITY mentions. Unit: 0–1. Source: NER-BERT §2.2."""
     alpha: float = 0.7
-    """Exponent of the sampling: a category is drawn with p ∝ mentions^alpha; 1 samples as they are. Unit: none. Source:
-    NER-BERT §2.2, after XLM."""
+    """Exponent of the sampling: a category is drawn with p ∝ mentions^alpha; 1 draws categories as often as they occur
+    (with `balance=fit`: every sentence once). Unit: none. Source: NER-BERT §2.2, after XLM."""
     sample_size: int = 0
     """Expected sum of all copies; 0 takes the number of training sentences after the filters. Unit: sentences. Source:
     ours; not published."""

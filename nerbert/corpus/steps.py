@@ -59,7 +59,11 @@ class Rules:
 
 @dataclass(slots=True)
 class Typed:
-    """What typing one part counted; `to_ancestor` and `to_entity` are mentions by a class outside the label set."""
+    """What typing one part counted.
+
+    `to_ancestor` are mentions, by class, that have a listed ancestor's label; `to_entity` those that the label set has
+    no label for.
+    """
 
     samples: Samples
     came: int = 0
@@ -72,7 +76,7 @@ class Typed:
 
 @dataclass(slots=True)
 class Judged:
-    """What judging one part counted; `folded` mentions became ENTITY."""
+    """What judging one part counted; `folded` mentions of sentences that are kept became ENTITY by filter 1."""
 
     samples: Samples
     came: int = 0
@@ -123,9 +127,10 @@ def _count_typed(sentence: Sentence, label_set: LabelSet, done: Typed) -> None:
     if sentence.split == TRAIN:
         done.mentions.update(mention.category for mention in sentence.mentions)
     for mention in sentence.mentions:
-        if mention.class_path and not label_set.lists(mention.class_path[-1]):
-            outside = done.to_entity if mention.category == ENTITY else done.to_ancestor
-            outside[mention.class_path[-1]] += 1
+        if mention.class_path and mention.category == ENTITY:
+            done.to_entity[mention.class_path[-1]] += 1
+        elif mention.class_path and not label_set.lists(mention.class_path[-1]):
+            done.to_ancestor[mention.class_path[-1]] += 1
 
 
 def count_part(path: Path, rules: Rules) -> Histogram:
@@ -164,13 +169,13 @@ def _judged(path: Path, rules: Rules, done: Judged) -> Iterator[Sentence]:
     for sentence in typed_sentences(path):
         done.came += 1
         categories, step, reason = judge(sentence.id, [m.category for m in sentence.mentions], rules)
-        done.folded += sum(m.category != c for m, c in zip(sentence.mentions, categories, strict=True))
         if sentence.split == VALIDATION and rules.twins and sentence_key(sentence.text) in rules.twins:
             step, reason = "split", Reason.EQUAL_IN_TRAIN
         if reason:
             done.dropped[step, reason] += 1
             done.samples.add(step, reason, sentence.id, sentence.text)
         else:
+            done.folded += sum(m.category != c for m, c in zip(sentence.mentions, categories, strict=True))
             final = _final(sentence, categories, rules)
             done.counts.count_sentence(final)
             yield final

@@ -115,7 +115,8 @@ def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:
 def _plain(settings: Any) -> dict[str, Any]:
     """Settings as JSON; of paths only the last part, so that no folder of this machine is told."""
     plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
-    return plain | {"backbone": Path(settings.backbone).name if Path(settings.backbone).is_dir() else settings.backbone}
+    backbone = Path(settings.backbone).name if Path(settings.backbone).is_dir() else settings.backbone
+    return plain | {"backbone": backbone, "label_set": Path(settings.label_set).name}
 
 
 def _precision(settings: PretrainSettings) -> str:

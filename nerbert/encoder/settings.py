@@ -20,7 +20,8 @@ class PretrainSettings(TrainSettings):
     """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all that `corpus build`
     knows are read off the class paths of the same sentences. Unit: none. Source: NER-BERT §3."""
     redraw_copies: bool = False
-    """Draw each sentence's copies anew in each epoch, from the corpus's `expected_copies`. Unit: none. Source: ours."""
+    """Draw each sentence's copies anew in each epoch, from the corpus's `expected_copies`. Epochs then differ in size
+    by about a percent; steps are counted, and scores taken, by the first one's. Unit: none. Source: ours."""
     evaluate_at_most: int = 5000
     """Validation sentences scored after each epoch, drawn by seed; 0 takes all. Unit: sentences. Source: ours."""
     fresh_layers: int = 4

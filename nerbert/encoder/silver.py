@@ -24,9 +24,13 @@ from nerbert.records import ENTITY, Sentence
 
 @dataclass(frozen=True, slots=True)
 class Silver:
-    """Sentences of both splits, and the categories that their mentions have, ENTITY among them."""
+    """Sentences of both splits, and the categories that their mentions have, ENTITY among them.
 
-    label_set: str
+    `label_set` is told in the encoder's card: the set's name and digest, and how many typed mentions of the train part
+    it has no label for, or too few of.
+    """
+
+    label_set: dict[str, str | int]
     categories: tuple[str, ...]
     training: list[Sentence]
     validation: list[Sentence]
@@ -34,16 +38,23 @@ class Silver:
 
 def read_silver(manifest: Mapping[str, Any], settings: PretrainSettings) -> Silver:
     """The corpus under `settings.label_set`; of training sentences those that can have copies."""
-    own = manifest["label_set"]["name"]
     train, validation = (list(read_sentences(settings.corpus, side)) for side in (TRAIN, VALIDATION))
-    name, categories = own, tuple(manifest["categories"])
-    if settings.label_set not in ("", own):
+    told, categories = _told(manifest["label_set"]), tuple(manifest["categories"])
+    if settings.label_set:
         some = open_label_set(settings.label_set)
-        kept = _frequent(train, some, int(manifest["settings"]["min_mentions"]))
-        name, categories = some.name, tuple(sorted(kept | {ENTITY}))
-        train, validation = ([_relabelled(each, some, kept) for each in side] for side in (train, validation))
+        if some.digest != told["sha256"]:
+            kept = _frequent(train, some, int(manifest["settings"]["min_mentions"]))
+            categories = tuple(sorted(kept | {ENTITY}))
+            train, validation = ([_relabelled(each, some, kept) for each in side] for side in (train, validation))
+            told = {"name": some.name, "sha256": some.digest}
+    mentions = [mention for each in train for mention in each.mentions if mention.class_path]
+    told |= {"typed_mentions": len(mentions), "made_entity": sum(each.category == ENTITY for each in mentions)}
     drawn = [each for each in train if (each.expected_copies if settings.redraw_copies else each.copies)]
-    return Silver(name, categories, drawn, _held_out(validation, settings))
+    return Silver(told, categories, drawn, _held_out(validation, settings))
+
+
+def _told(label_set: Mapping[str, Any]) -> dict[str, str | int]:
+    return {"name": label_set["name"], "sha256": label_set["sha256"]}
 
 
 def copies_of(sentence: Sentence, settings: PretrainSettings, epoch: int) -> int:
@@ -56,7 +67,19 @@ def copies_of(sentence: Sentence, settings: PretrainSettings, epoch: int) -> int
 def _frequent(train: Sequence[Sentence], some: LabelSet, at_least: int) -> frozenset[str]:
     """Filter 1 (NER-BERT §2.2) under another label set: its labels with enough mentions in the train part."""
     counts = Counter(some.label(mention.class_path) for each in train for mention in each.mentions)
-    return frequent_categories(counts, at_least)
+    kept = frequent_categories(counts, at_least)
+    if some.typed and not kept:
+        raise InputError(
+            f"label_set = {some.name!r}: no label of it has {at_least} mentions in the corpus; does it name the classes as "
+            f"the corpus does, {', '.join(_some_classes(train))}?"
+        )
+    return kept
+
+
+def _some_classes(train: Sequence[Sentence]) -> list[str]:
+    """The most frequent classes."""
+    counts = Counter(mention.class_path[-1] for each in train for mention in each.mentions if mention.class_path)
+    return [name for name, _ in counts.most_common(5)]
 
 
 def _relabelled(sentence: Sentence, some: LabelSet, kept: frozenset[str]) -> Sentence:

@@ -347,6 +347,12 @@ def test_the_users_map_and_classes_that_it_misses(sample: Path, tmp_path: Path) 
     assert manifest["label_set"]["name"] == manifest["settings"]["label_set"] == "mine.tsv"
     outside = manifest["label_set"]
     assert "Person" in outside["to_entity"]
+    pages = [row for path in shard_paths(tmp_path / "out" / "pages") for row in read_table(path).to_pylist()]
+    targets = pq.read_table(tmp_path / "out" / "targets").to_pylist()
+    paths = {row["target"]: row["class_path"] for row in targets}
+    mine = open_label_set(str(tmp_path / "mine.tsv"))
+    typed = [paths[link["target"]] for row in pages for link in row["links"] if paths[link["target"]]]
+    assert sum(outside["to_entity"].values()) == sum(mine.label(path) == ENTITY for path in typed)
     assert "City" in outside["to_ancestor"]
     assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text()
     assert list(outside["to_entity"].values()) == sorted(outside["to_entity"].values(), reverse=True)
@@ -354,7 +360,7 @@ def test_the_users_map_and_classes_that_it_misses(sample: Path, tmp_path: Path) 
 
 def test_a_map_with_an_unknown_class_is_told_before_the_dump_is_read(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.tsv").write_text("Shp\tvessel\n")
-    with pytest.raises(InputError, match=r"mine\.tsv:1: class 'Shp' is not in the ontology; did you mean 'Ship'\?"):
+    with pytest.raises(InputError, match=r"mine\.tsv:1: class 'Shp' is not in the ontology: did you mean 'Ship'\?"):
         build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, label_set=str(tmp_path / "mine.tsv")))
     assert not list(tmp_path.glob(".out*"))
 
@@ -397,6 +403,8 @@ def test_fitted_balance_and_a_cap(sample: Path, tmp_path: Path) -> None:
     impossible = replace(SETTINGS, max_copies=1, sample_size=100_000)
     with pytest.raises(SettingsError, match="sample_size = 100000: with max_copies = 1"):
         build_corpus(plan(sample, tmp_path / "more"), impossible)
+    with pytest.raises(SettingsError, match="a sentence would get"):
+        build_corpus(plan(sample, tmp_path / "more"), replace(SETTINGS, sample_size=90_000_000_000_000))
 
 
 def test_dumps_of_two_wikis_are_refused(sample: Path, tmp_path: Path) -> None:

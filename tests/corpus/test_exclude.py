@@ -1,4 +1,5 @@
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,44 @@ def test_a_file_that_excludes_nothing_is_an_error(tmp_path: Path) -> None:
         read_excluded([tmp_path / "b.txt"], 8)
     with pytest.raises(InputError, match="no such file or folder"):
         read_excluded([tmp_path / "none"], 8)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"text": "The OLD whaler came home to the quiet café."}, {"id": 1, "tokens": [*WORDS[:7], "café"]},
+        {"words": [*WORDS[:7], "café"]}, {"sentence": " ".join(WORDS[:7]) + " café"},
+    ],
+)  # fmt: skip
+def test_json_lines_are_decoded(tmp_path: Path, line: dict[str, object]) -> None:
+    (tmp_path / "a.jsonl").write_text("\n" + json.dumps(line) + "\n\n")
+    found = read_excluded([tmp_path], 8).ngrams
+    assert found
+    assert all(gram.endswith(("quiet", "café")) for gram in found)
+    assert any(gram.endswith("café") for gram in found)
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"label": "x"}', '{"text": 3}', '{"tokens": ["a", 1]}'])
+def test_json_lines_without_a_text_are_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": " ".join(WORDS)}) + "\n" + line + "\n")
+    with pytest.raises(InputError, match=r"a\.jsonl:2: "):
+        read_excluded([tmp_path / "a.jsonl"], 8)
+
+
+@pytest.mark.parametrize("name", ["test.tsv", "sub/test.CONLL", "TEST.IOB"])
+def test_in_folders_texts_are_found_whatever_they_are_called(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(CONLL)
+    assert len(read_excluded([tmp_path], 8).ngrams) == 4
+
+
+def test_a_folder_that_would_exclude_less_than_it_holds_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "README").write_text("about")
+    (tmp_path / "LICENSE.txt").write_text(" ".join(WORDS))
+    with pytest.raises(InputError, match="holds no text to exclude"):
+        read_excluded([tmp_path], 8)
+    (tmp_path / "dev.conll").write_text(CONLL)
+    assert len(read_excluded([tmp_path], 8).files) == 1
+    (tmp_path / "test.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"test\.parquet: not a text by its name; name the files"):
+        read_excluded([tmp_path], 8)

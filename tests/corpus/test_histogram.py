@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus import histogram as module
-from nerbert.corpus.filters import count_categories
 from nerbert.corpus.histogram import Histogram
 
 NAMES = "ABCDE"
@@ -24,7 +23,10 @@ def counted(sentences: list[list[str]]) -> Histogram:
 @given(SENTENCES)
 def test_counts_are_those_of_the_sentences(sentences: list[list[str]]) -> None:
     histogram = counted(sentences)
-    assert (histogram.mentions(), histogram.holding()) == count_categories(sentences)
+    assert histogram.mentions() == Counter(name for each in sentences for name in each)
+    table = histogram.table()
+    holding = dict(zip(table.names, table.by_category(table.sentences, distinct=True), strict=True))
+    assert holding == Counter(name for each in sentences for name in set(each))
     assert dict(histogram) == Counter(tuple(sorted(each)) for each in sentences)
     assert histogram.sentences == len(sentences)
     assert len(histogram) == len(dict(histogram))

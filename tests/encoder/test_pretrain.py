@@ -129,6 +129,6 @@ def test_another_label_set_on_the_same_sentences(
     settings = PretrainSettings(corpus=sample_corpus, label_set=name, **(SMALL | {"epochs": 2}))
     pretrain(settings, tmp_path / "e")
     facts = card(tmp_path / "e")
-    assert facts["label_set"] == name
+    assert facts["label_set"]["name"] == name
     assert tags_of(load_tagging_model(str(tmp_path / "e")), "") == tag_names(types)
     assert facts["validation"]["span_f1"] == max(entry["span_f1"] for entry in facts["log"]) or name != "1type"

@@ -9,7 +9,7 @@ import pytest
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.silver import copies_of, read_silver
-from nerbert.errors import SettingsError
+from nerbert.errors import InputError, SettingsError
 from nerbert.label_sets import open_label_set
 from nerbert.records import ENTITY
 
@@ -46,6 +46,29 @@ def test_the_corpus_own_set_by_name_changes_nothing(sample_corpus: Path) -> None
     manifest = read_manifest(sample_corpus)
     settings = PretrainSettings(corpus=sample_corpus)
     assert read_silver(manifest, replace(settings, label_set="paper315")) == read_silver(manifest, settings)
+
+
+def test_a_map_of_the_same_name_is_another_set(sample_corpus: Path, tmp_path: Path) -> None:
+    """Sets are told apart by their digests: a corpus of one `map.tsv` isn't taken for that of another."""
+    (tmp_path / "map.tsv").write_text("Person\tper\nPlace\tloc\n")
+    manifest = read_manifest(sample_corpus)
+    twin = manifest | {"label_set": {"name": "map.tsv", "sha256": "0" * 64}}
+    settings = PretrainSettings(corpus=sample_corpus, label_set=str(tmp_path / "map.tsv"))
+    silver = read_silver(twin, settings)
+    assert silver.categories == (ENTITY, "loc", "per")
+    assert silver.label_set["name"] == "map.tsv"
+    train = list(read_sentences(sample_corpus, "train"))
+    some = open_label_set(str(tmp_path / "map.tsv"))
+    typed = [m.class_path for each in train for m in each.mentions if m.class_path]
+    assert silver.label_set["typed_mentions"] == len(typed)
+    assert silver.label_set["made_entity"] == sum(some.label(path) == ENTITY for path in typed)
+
+
+def test_a_map_that_names_no_class_of_the_corpus_is_refused(sample_corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "typo.tsv").write_text("Persom\tper\n")
+    settings = PretrainSettings(corpus=sample_corpus, label_set=str(tmp_path / "typo.tsv"))
+    with pytest.raises(InputError, match=r"label_set = 'typo\.tsv': no label of it has 5 mentions .* City"):
+        read_silver(read_manifest(sample_corpus), settings)
 
 
 def test_a_name_that_is_no_set_is_refused(sample_corpus: Path) -> None:

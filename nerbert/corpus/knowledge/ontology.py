@@ -16,13 +16,11 @@ from typing import IO
 
 from nerbert.corpus.knowledge.exports import Template, export_pages, templates
 from nerbert.errors import InputError, at
+from nerbert.label_sets import class_name
 from nerbert.tables import read_columns
 
 PAGE_PREFIX = "OntologyClass:"
 _THING = "thing"
-_KNOWN_PREFIX = re.compile(
-    r"<?(?:https?://dbpedia\.org/ontology/|https?://www\.w3\.org/2002/07/owl#|owl:|dbo:|dbpedia-owl:)", re.IGNORECASE
-)
 _EQUIVALENT = re.compile(r"wikidata:\s*(Q[1-9]\d*)")
 
 
@@ -41,7 +39,7 @@ class Ontology:
 
     def path(self, name: str) -> tuple[str, ...]:
         """Return the classes from the root down to `name`; an unknown name stands alone, owl:Thing is ()."""
-        name = _local(name)
+        name = class_name(name)
         if not name or name.casefold() == _THING:
             return ()
         found = self._find(name)
@@ -53,7 +51,7 @@ class Ontology:
 
     def knows(self, name: str) -> bool:
         """Whether `name` is a class of this ontology."""
-        return bool(self._find(_local(name)))
+        return bool(self._find(class_name(name)))
 
     def __len__(self) -> int:
         return len(self.parents)
@@ -67,7 +65,7 @@ def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
     declared: dict[str, list[str]] = {}
     equivalents: dict[str, str] = {}
     for title, text in export_pages(stream, place):
-        name = _local(title.removeprefix(PAGE_PREFIX))
+        name = class_name(title.removeprefix(PAGE_PREFIX))
         if title.startswith(PAGE_PREFIX) and name.casefold() != _THING:
             template = _class_template(text)
             declared[name] = template.text("rdfs:subClassOf").split(",") if template else []
@@ -85,13 +83,6 @@ def _fixed_parents(parents: Mapping[str, str]) -> dict[str, str]:
     """What `parents.tsv` says of the classes that are there; a fixed parent that is not makes a root."""
     rows = read_columns("parents.tsv", "class", "parent")
     return {name: parent if parent in parents else "" for name, parent in rows if name in parents}
-
-
-def _local(name: str) -> str:
-    name = name.strip()
-    match = _KNOWN_PREFIX.match(name)
-    name = name[match.end() :].rstrip(">").strip() if match else name
-    return "_".join(name.split())
 
 
 def _class_template(text: str) -> Template | None:
