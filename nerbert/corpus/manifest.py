@@ -18,9 +18,11 @@ from nerbert import __version__
 from nerbert.chance import coin
 from nerbert.corpus.dump import Dump
 from nerbert.corpus.exclude import Excluded
+from nerbert.corpus.knowledge.telling import Kind
 from nerbert.corpus.sentences import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
+from nerbert.corpus.tallies import TOPICS, most_first, period_of, topic_of
 from nerbert.corpus.wikitext import SCANNER
 from nerbert.errors import NerbertError
 from nerbert.files import publish
@@ -30,8 +32,15 @@ from nerbert.words import SPLITTER
 
 _LICENCE = (
     "Text and links: Wikipedia, CC BY-SA 4.0 (revisions before June 2023: CC BY-SA 3.0 and GFDL); every sentence "
-    "carries its page id and revision as attribution. Types: see the knowledge sources (DBpedia: CC BY-SA 3.0)."
+    "carries its page id and revision as attribution."
 )
+_LICENCES: Mapping[str, tuple[Kind, ...]] = {
+    "DBpedia ({kinds}): CC BY-SA 3.0 and GFDL":
+        (Kind.ONTOLOGY, Kind.MAPPING, Kind.TRIPLES, Kind.DISAMBIGUATIONS),
+    "Wikidata: CC0 1.0": (Kind.WIKIDATA_JSON, Kind.WIKIDATA_TRIPLES, Kind.WIKIDATA_TRUTHY, Kind.WIKIDATA_SITELINKS),
+    "title tables: as their makers say": (Kind.TABLE,),
+}  # fmt: skip
+"""The licences of what each kind of knowledge usually is; a file of the same shape may come from elsewhere."""
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
 
 
@@ -46,6 +55,7 @@ class Funnel:
     sampled: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     years: Counter[str] = field(default_factory=Counter)
+    topics: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in TOPICS})
     outside: dict[str, Counter[str]] = field(default_factory=lambda: {"to_ancestor": Counter(), "to_entity": Counter()})
     balance: dict[str, Any] = field(default_factory=dict)
 
@@ -69,17 +79,20 @@ class Funnel:
             sentences=1, copies=sentence.copies, words=len(sentence.words), mentions=len(sentence.mentions),
             words_with_copies=sentence.copies * len(sentence.words),
         )  # fmt: skip
-        self.years.update({_period(year) for year in _YEAR.findall(sentence.text)})
+        self.years.update({period_of(year) for year in _YEAR.findall(sentence.text)})
         for mention in sentence.mentions:
             self.sources[mention.source or "untyped"] += 1
             if sentence.split == "train":
                 self.mentions[mention.category] += 1
                 self.sampled[mention.category] += sentence.copies
+                self.topics[topic_of(mention.class_path)].update(mentions=1, with_copies=sentence.copies)
 
     def merge(self, other: "Funnel") -> None:
         """Add the counts of another shard."""
         for name, counts in other.splits.items():
             self.splits.setdefault(name, Counter()).update(counts)
+        for name, counts in other.topics.items():
+            self.topics[name].update(counts)
         self.mentions.update(other.mentions)
         self.sampled.update(other.sampled)
         self.sources.update(other.sources)
@@ -127,14 +140,14 @@ def make_manifest(
     knowledge: Mapping[str, Any], unresolved: Sequence[Mapping[str, Any]], funnel: Funnel,
 ) -> dict[str, Any]:  # fmt: skip
     """What `manifest.json`, the last file of a corpus, says of the one in `folder`."""
-    categories = _most_first(funnel.mentions)
+    categories = most_first(funnel.mentions)
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "made_by": f"nerbert {__version__}",
         "scanner": SCANNER,
         "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
         "word_splitter": SPLITTER,
-        "licence": _LICENCE,
+        "licence": licence_of(knowledge),
         "wiki": dumps[0].site.wiki,
         "language": dumps[0].site.language,
         "inputs": [dump.facts() for dump in dumps],
@@ -142,13 +155,16 @@ def make_manifest(
         "excluded": list(forbidden.files),
         "settings": settings.told(),
         "label_set": {"name": label_set.name, "labels": len(label_set.labels), "sha256": label_set.digest}
-        | {kind: _most_first(classes) for kind, classes in funnel.outside.items()},
+        | {kind: most_first(classes) for kind, classes in funnel.outside.items()},
         "steps": funnel.steps,
         "notes": funnel.notes,
         "splits": {name: dict(counts) for name, counts in sorted(funnel.splits.items())},
         "balance": funnel.balance,
         "unresolved": list(unresolved),
         "mention_sources": dict(sorted(funnel.sources.items())),
+        "topics": {
+            name: {key: counts[key] for key in ("mentions", "with_copies")} for name, counts in funnel.topics.items()
+        },
         "years": dict(sorted(funnel.years.items())),
         "categories": {
             name: {"mentions": funnel.mentions[name], "with_copies": funnel.sampled[name]} for name in categories
@@ -161,10 +177,9 @@ def make_manifest(
     return manifest
 
 
-def _period(year: str) -> str:
-    """The decade of a year that a sentence names; the century, before 1900."""
-    return f"{year[:3]}0s" if year >= "1900" else f"{year[:2]}00s"
-
-
-def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: counts[name] for name in sorted(counts, key=lambda name: (-counts[name], name))}
+def licence_of(knowledge: Mapping[str, Any]) -> str:
+    """Whose the text and the types are, as far as the kinds of the sources that were used tell."""
+    used = {each["kind"] for each in knowledge["used"]}
+    there = {licence: [kind.value for kind in kinds if kind in used] for licence, kinds in _LICENCES.items()}
+    told = [licence.format(kinds=", ".join(kinds)) for licence, kinds in there.items() if kinds]
+    return f"{_LICENCE} Types: {'; '.join(told)}." if told else _LICENCE

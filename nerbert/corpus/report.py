@@ -7,7 +7,7 @@ import heapq
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rich.table import Table
 from nerbert.chance import coin
 from nerbert.corpus.page import facts, make_overview, write_page
 from nerbert.corpus.page.reading import size_on_disk
-from nerbert.corpus.page.words import size
+from nerbert.corpus.page.words import NO_LABEL, note_words, size
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.show import coloured, plain, visible
 
@@ -59,15 +59,27 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
     console.print(_splits(manifest))
     console.print(_table1(manifest, corpus))
     console.print(_categories(manifest))
-    if label_set := facts.table(manifest, "label_set").get("name"):
-        console.print(plain(f"label set: {label_set}"))
-    if ways := ", ".join(f"{name} {found:.2f}" for name, found in facts.exponents(manifest).items()):
-        console.print(plain(f"mentions after sampling follow mentions before with the exponent: {ways}"))
+    console.print(plain(f"label set: {manifest['label_set']['name']}; ENTITY: {NO_LABEL}"))
+    if folded := note_words(facts.notes_of(manifest, "filter 1")):
+        console.print(plain(f"filter 1: {folded}"))
+    if ways := ", ".join(_ways(manifest)):
+        console.print(
+            plain(f"mentions after sampling are expected to follow mentions before with the exponent: {ways}")
+        )
     sources = ", ".join(f"{name} {count:,}" for name, count in manifest["mention_sources"].items())
     console.print(plain(f"types by source: {sources}"))
+    if set(manifest["mention_sources"]) <= {"untyped"}:
+        told = "no link has a type: give tables, infobox mappings or Wikidata for this wiki's titles (--knowledge)"
+        console.print(plain(told), style="bold")
     if passed_over := ", ".join(each["path"] for each in manifest["knowledge"]["passed_over"]):
         console.print(plain(f"passed over (reasons in manifest.json): {passed_over}"))
     console.print(plain(f"corpus: {corpus}"))
+
+
+def _ways(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """The exponents, with this corpus's told."""
+    for name, found in facts.exponents(manifest).items():
+        yield f"{name} {found:.2f}{' (this corpus)' if name == facts.drawn_by(manifest) else ''}"
 
 
 def _funnel(manifest: Mapping[str, Any]) -> Table:

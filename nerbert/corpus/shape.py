@@ -1,4 +1,8 @@
-"""The shape that a corpus's manifest must have to be read: what its readers use, and no more."""
+"""The shape that a corpus's manifest must have to be read: what its readers use, and no more.
+
+What no reader needs may be absent or hold anything, but nothing may be larger than what JSON's readers agree on: whole
+numbers of 64 bits, and a few tables in one another.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,19 +12,38 @@ from nerbert.errors import InputError
 _COUNTS = {str: int}
 _SHAPE: dict[Any, Any] = {
     "wiki": str, "language": str, "word_splitter": str,
-    "label_set": {"name": str}, "settings": {"min_mentions": int}, "shards": _COUNTS, "mention_sources": _COUNTS,
+    "label_set": {"name": str, "sha256": str}, "settings": {"min_mentions": int}, "shards": _COUNTS,
+    "mention_sources": _COUNTS,
     "steps": [{"step": str, "in": int, "out": int, "dropped": _COUNTS}],
     "splits": {str: dict.fromkeys(("sentences", "words", "mentions", "copies", "words_with_copies"), int)},
     "categories": {str: {"mentions": int, "with_copies": int}},
     "knowledge": {"passed_over": [{"path": str}]},
 }  # fmt: skip
 """A kind, a list of one shape, a table from any name (`str`) to one shape, or a table with these keys at least."""
+_LARGEST, _DEEPEST = 1 << 63, 32
 _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
 
 
 def check_manifest(manifest: Mapping[str, Any]) -> None:
-    """Raise InputError that names the first key which is missing or of the wrong kind."""
+    """Raise InputError that names the first key which is missing, of the wrong kind or too large."""
+    _check_sizes("", manifest, _DEEPEST)
     _check("", manifest, _SHAPE)
+
+
+def _check_sizes(name: str, value: Any, deeper: int) -> None:
+    """Raise InputError for numbers and depths, under any key, that arithmetic and writers choke on."""
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise InputError(f"{name:.200} = {value!r:.30}: must be a whole number of 64 bits; build the corpus again")
+    if not isinstance(value, list | dict):
+        return
+    if not deeper:
+        raise InputError(f"{name:.200}: more than {_DEEPEST} tables in one another; build the corpus again")
+    if isinstance(value, dict):
+        for key, each in value.items():
+            _check_sizes(_inside(name, key), each, deeper - 1)
+    else:
+        for place, each in enumerate(value):
+            _check_sizes(f"{name}[{place}]", each, deeper - 1)
 
 
 def _check(name: str, value: Any, shape: Any) -> None:

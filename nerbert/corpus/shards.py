@@ -21,6 +21,7 @@ from nerbert.records import Mention, Sentence
 FORMAT = 2
 """Version of the corpus's files, in the manifest; a reader refuses others."""
 
+_BATCH = 2_000
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
 _ROW = [
     ("id", pa.string()), ("wiki", pa.string()), ("page_id", pa.int64()), ("revision", pa.int64()),
@@ -119,9 +120,34 @@ def read_sentences(corpus: Path, split: str | None = None) -> Iterator[Sentence]
 
 def typed_sentences(path: Path, split: str | None = None) -> Iterator[Sentence]:
     """The sentences of one typed shard, of one split or all."""
-    for batch in read_batches(path):
+    for batch in sentence_batches(path):
         wanted = batch if split is None else batch.filter(pc.equal(batch["split"], split))
         yield from map(_sentence, wanted.to_pylist())
+
+
+def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
+    """A typed shard's rows, at most `rows` at a time; raise InputError where one lacks a value or holds no text."""
+    for batch in read_batches(path, columns, rows):
+        try:
+            batch.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: not a readable shard ({error}); build the corpus again") from error
+        for name in batch.schema.names:
+            if place := _null_in(name, batch[name]):
+                raise InputError(f"{path}: a sentence has no {place}; build the corpus again")
+        yield batch
+
+
+def _null_in(name: str, column: pa.Array) -> str:
+    """Where in a column, or in what it holds, a value is missing; "" if nowhere."""
+    if column.null_count:
+        return name
+    if pa.types.is_list(column.type):
+        return _null_in(name, column.flatten())
+    if pa.types.is_struct(column.type):
+        inner = (_null_in(f"{name}.{part.name}", pc.struct_field(column, part.name)) for part in column.type)
+        return next(filter(None, inner), "")
+    return ""
 
 
 def typed_rows(sentences: Iterable[Sentence]) -> pa.Table:

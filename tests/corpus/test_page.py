@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from lxml import etree, html
 
 from nerbert.chance import coin
+from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.page import make_overview
 from nerbert.corpus.page.facts import concentration
 from nerbert.corpus.page.html import tag
 from nerbert.corpus.page.page import page_of
 from nerbert.corpus.page.sentences import sentence
+from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_sentences
 from nerbert.show import visible
 
@@ -68,7 +70,7 @@ def evil_corpus(sample_corpus: Path, tmp_path: Path) -> Path:
         "splits": {EVIL: next(iter(manifest["splits"].values()))}, "categories": {EVIL: counts},
         "settings": manifest["settings"] | {EVIL: EVIL},
         "balance": {EVIL: EVIL, "fit": {EVIL: EVIL}}, "unresolved": [{"title": EVIL, "links": 9}],
-        "label_set": {"name": EVIL, "to_ancestor": {EVIL: 1}, "to_entity": {EVIL: 1}},
+        "label_set": {"name": EVIL, "sha256": EVIL, "to_ancestor": {EVIL: 1}, "to_entity": {EVIL: 1}},
         "inputs": [{"file": EVIL, "bytes": 1, "sha256": EVIL}],
         "knowledge": {"used": [{"path": EVIL, "kind": EVIL, "rows": EVIL, "typed": EVIL, "dropped": {EVIL: 1}}],
                       "passed_over": [{"path": EVIL, "why": EVIL}], "unknown_classes": {EVIL: 1}},
@@ -200,6 +202,57 @@ def test_sentences_are_those_of_the_smallest_coins(sample_corpus: Path, overview
     assert sum(map(len, drawn.values())) > 60
 
 
+def test_topics_are_the_manifests(tree: "etree._Element", overview: dict[str, Any]) -> None:
+    shown = [text_of(each) for each in find(tree, "//*[@id='topics']//figure//g/title")]
+    assert [title.rpartition(" (")[0] for title in shown] == [
+        f"{name}: {counts[key]:,}" for key in ("mentions", "with_copies") for name, counts in overview["topics"].items()
+    ]
+    old = {key: value for key, value in overview.items() if key != "topics"}
+    assert not find(html.document_fromstring(page_of(old)), "//*[@id='topics']//figure")
+
+
+def test_what_filter_1_folded_is_shown(overview: dict[str, Any]) -> None:
+    told = page_of(overview | {"notes": {"filter 1": {"mentions_made_entity": 1234, "categories_kept": 56}}})
+    step = find(html.document_fromstring(told), "//*[@class='step'][starts-with(h3, 'Filter 1')]")[0]
+    assert "1,234 mentions of rare categories became ENTITY; 56 categories are left" in text_of(step)
+
+
+def test_the_way_that_the_copies_are_drawn_by_is_told(overview: dict[str, Any]) -> None:
+    for way in ("literal", "fit"):
+        tree = html.document_fromstring(page_of(overview | {"balance": overview["balance"] | {"method": way}}))
+        told = {text_of(each[0]): text_of(each[1]) for each in find(tree, "//*[@id='categories']//dl/div")}
+        exponents = {name: told[f"expected exponent, {name}"] for name in ("literal", "fit")}
+        assert [name for name, found in exponents.items() if found.endswith("(this corpus)")] == [way]
+
+
+def test_figures_of_the_sampling_have_plain_names(tree: "etree._Element", overview: dict[str, Any]) -> None:
+    heads = [text_of(each) for each in find(tree, "//*[@id='categories']//tbody/tr/td[1]")]
+    keys = {key for way in overview["balance"].values() if isinstance(way, dict) for key in way}
+    assert len(heads) == len(keys)
+    assert not keys & set(heads)
+
+
+def test_every_mention_can_be_reached_without_a_mouse(page: str, tree: "etree._Element") -> None:
+    marks = find(tree, "//mark")
+    assert marks
+    assert all(each.get("tabindex") == "0" and each.get("title") for each in marks)
+    assert re.search(r"mark:focus::after \{ content: [^}]*attr\(title\)", page)
+
+
+@pytest.mark.parametrize("label_set", ["1type", "4types", "dbpedia"])
+def test_words_fit_every_label_set(label_set: str, sample: Path, tmp_path: Path) -> None:
+    plan = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), tmp_path / "corpus")
+    manifest = build_corpus(plan, CorpusSettings(min_mentions=5, label_set=label_set))
+    page = text_of(html.document_fromstring(page_of(make_overview(plan.output))))
+    card = (plan.output / "README.md").read_text()
+    for shown in (page, card):
+        assert label_set in shown
+        assert "without a type" not in re.sub("titles without a type", "", shown)
+        assert "class unknown, outside the set, or rare" in shown
+    halves = "hold half of all mentions"
+    assert (halves in page) == (halves in card) == (len(manifest["categories"]) > 1)
+
+
 def test_marks_are_the_mentions(tree: "etree._Element", overview: dict[str, Any]) -> None:
     shown = [[(text_of(mark[0]), text_of(mark[1])) for mark in find(each, ".//mark")]
              for each in find(tree, "//*[@id='blocks']//div[@class='sentence']")]  # fmt: skip
@@ -232,7 +285,7 @@ def test_any_text_comes_back_from_a_tag(text: str) -> None:
 
 @given(st.text(min_size=1, max_size=900), st.lists(st.tuples(st.integers(-9, 999), st.integers(-9, 999)), max_size=6))
 def test_spans_that_lie_lose_no_text(text: str, spans: list[tuple[int, int]]) -> None:
-    mention = {"category": "City", "resolved_target": "x", "class_path": None, "source": ""}
+    mention = {"category": "City", "resolved_target": "x", "class_path": [], "source": ""}
     mentions = [mention | {"start": start, "end": end} for start, end in spans]
     row = {"text": text, "mentions": mentions, "title": "t", "id": "i", "split": "train", "copies": 1}
     shown = str(sentence(row, "City"))
@@ -246,7 +299,18 @@ def test_spans_that_lie_lose_no_text(text: str, spans: list[tuple[int, int]]) ->
     assert got in whole if len(text) > 600 else got == whole
 
 
-_OPTIONAL = ("balance", "unresolved", "label_set", "inputs", "settings", "notes", "licence", "made_by", "excluded")
+_OPTIONAL = (
+    "balance",
+    "unresolved",
+    "topics",
+    "years",
+    "inputs",
+    "settings",
+    "notes",
+    "licence",
+    "made_by",
+    "excluded",
+)
 _JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -285,5 +349,6 @@ def _small() -> dict[str, Any]:
         "knowledge": {"passed_over": []}, "slope": None, "dropped_sentences": {}, "sentences_by_category": {"City": []},
         "table1": {"paper": dict.fromkeys(("examples", "tokens", "categories", "bytes"), 1),
                    "ours": dict.fromkeys(("examples", "tokens", "categories", "bytes"), 1)},
-        "topics": {"persons": counts}, "concentration": concentration({"categories": {"City": counts}}),
+        "label_set": {"name": "n"}, "topics": {"persons": counts},
+        "concentration": concentration({"categories": {"City": counts}}),
     }  # fmt: skip

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from nerbert.corpus.knowledge.telling import Kind
 from nerbert.corpus.page import write_page
-from nerbert.corpus.page.facts import concentration, dump_date, slope, topic_of
+from nerbert.corpus.page.facts import concentration, dump_date, slope
 from nerbert.corpus.page.figures import log_share, rank_plot, short
+from nerbert.corpus.page.html import rows
 from nerbert.corpus.page.reading import draw_sentences, read_dropped
-from nerbert.corpus.page.words import reason_words, share, size
+from nerbert.corpus.page.words import kind_words, note_words, reason_words, share, size, source_words
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, OutputExists
 from nerbert.records import Reason
@@ -24,6 +26,22 @@ def test_every_reason_is_told_in_plain_words() -> None:
     for reason in Reason:
         assert len(reason_words(reason).split()) > 1, f"{reason}: say in nerbert/corpus/page/words.py what it means"
     assert reason_words("some_new_reason") == "some new reason"
+
+
+def test_every_kind_of_knowledge_is_told_in_plain_words() -> None:
+    for kind in Kind:
+        assert len(kind_words(kind).split()) > 3, f"{kind}: say in nerbert/corpus/page/words.py what it holds"
+    assert kind_words("some new kind") == ""
+    kinds = {"a.json": Kind.WIKIDATA_JSON.value, "b.tsv": Kind.TABLE.value}
+    assert "Wikidata" in source_words("a.json", kinds)
+    assert "table" in source_words("b.tsv", kinds)
+    assert source_words("c", kinds) == "a file named with --knowledge"
+
+
+def test_notes_that_are_not_there_are_not_told() -> None:
+    assert note_words({}) == ""
+    assert note_words({"mentions_made_entity": 0, "categories_kept": 0}) == ""
+    assert note_words({"mentions_made_entity": 0, "categories_kept": 2}).startswith("0 mentions")
 
 
 def test_damaged_samples_of_dropped_sentences_name_the_line(tmp_path: Path) -> None:
@@ -73,10 +91,6 @@ def test_facts() -> None:
         {"categories": {name: {"mentions": n} for name, n in zip("abcd", (50, 30, 15, 5), strict=True)}}
     )
     assert (dense["mentions"], dense["categories_that_hold_half"]) == (100, 1)
-    assert topic_of(("Agent", "Organisation", "Company")) == "organisations"
-    assert topic_of(("Place", "Person")) == "persons"
-    assert topic_of(("person",)) == "persons"
-    assert topic_of(("Species", "Animal")) == "others"
     assert dump_date("enwiki-20240101-pages-articles.xml.bz2") == "2024-01-01"
     assert dump_date("enwiki-latest-pages-articles.xml.bz2") == ""
     assert [short(n) for n in (950, 1200, 16_300_000, 10**9)] == ["950", "1.2K", "16.3M", "1G"]
@@ -87,6 +101,17 @@ def test_facts() -> None:
         "–",
     ]
     assert [size(n) for n in (None, 12, 4_200_000_000)] == ["not told", "12 bytes", "4.2 GB"]
+
+
+def test_long_texts_and_narrow_screens() -> None:
+    style = (Path(write_page.__code__.co_filename).parent / "page.css").read_text()
+    rules = dict(re.findall(r"^([^\s@{}][^{}]*) \{([^}]*)\}", style, re.MULTILINE))
+    assert "overflow-wrap: anywhere" in rules["body"]
+    assert "min-width: 0" in rules[".blocks > *, .barlist li > *, dl > *"]
+    assert re.search(r"min-width: \d", rules["td:last-child:not(.n)"])
+    assert "nowrap" not in rules["th"]
+    table = etree.fromstring(rows(("way", "x" * 99), [["a", 10**18], ["b", "y" * 99], ["c", "0.85"]], (1,)))
+    assert [cell.get("class") for cell in table.iter("th", "td")] == [None, None, None, "n", None, None, None, "n"]
 
 
 def test_colours_have_enough_contrast() -> None:

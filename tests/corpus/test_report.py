@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,26 @@ def test_shows_funnel_categories_and_sentences(sample_corpus: Path, capsys: pyte
     assert shown.count("samplewiki:") >= 5
 
 
+def test_terminal_tells_what_entity_is_what_was_folded_and_what_drew(
+    sample_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((sample_corpus / "manifest.json").read_text())
+    manifest["notes"]["filter 1"] = {"mentions_made_entity": 1234, "categories_kept": 56}
+    print_summary(manifest, sample_corpus, Console(width=200))
+    shown = capsys.readouterr().out
+    assert "label set: paper315; ENTITY: no label in this set (class unknown, outside the set, or rare)" in shown
+    assert "filter 1: 1,234 mentions of rare categories became ENTITY; 56 categories are left" in shown
+    assert re.search(r"exponent: literal \d\.\d\d \(this corpus\), fit \d\.\d\d$", shown, re.MULTILINE)
+
+
+def test_a_corpus_without_types_says_what_to_give(sample_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = json.loads((sample_corpus / "manifest.json").read_text())
+    print_summary(manifest, sample_corpus, Console(width=200))
+    assert "no link has a type" not in capsys.readouterr().out
+    print_summary(manifest | {"mention_sources": {"untyped": 5}}, sample_corpus, Console(width=200))
+    assert "no link has a type: give tables" in capsys.readouterr().out
+
+
 def test_json_is_the_manifest_and_what_the_page_shows(sample_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show_corpus(sample_corpus, as_json=True)
     told = json.loads(capsys.readouterr().out)
@@ -25,7 +46,7 @@ def test_json_is_the_manifest_and_what_the_page_shows(sample_corpus: Path, capsy
     assert {key: told[key] for key in manifest} == manifest
     assert told == json.loads(json.dumps(make_overview(sample_corpus)))
     assert set(told) - set(manifest) == {
-        "table1", "topics", "concentration", "slope", "sentences_by_category", "dropped_sentences",
+        "table1", "concentration", "slope", "sentences_by_category", "dropped_sentences",
     }  # fmt: skip
     assert told["table1"]["ours"]["examples"] == sum(manifest["shards"].values())
     assert told["table1"]["ours"]["bytes"] == sum((sample_corpus / name).stat().st_size for name in manifest["shards"])

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nerbert.corpus.export import export_corpus
 from nerbert.corpus.report import show_corpus
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError
@@ -19,6 +22,10 @@ def put(*keys: str | int, value: Any) -> Callable[[dict[str, Any]], None]:
         manifest[keys[-1]] = value
 
     return change
+
+
+def deep(levels: int) -> Any:
+    return {"a": deep(levels - 1)} if levels else 1
 
 
 KEYS = ("shards", "steps", "splits", "categories", "knowledge", "mention_sources", "word_splitter", "wiki", "language")
@@ -35,6 +42,17 @@ BREAKS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put("steps", 0, "in", value=1.5), r"steps\[0\].in = 1.5: must be a whole number"),
     (put("steps", value={}), r"steps = \{\}: must be a list"),
     (put("wiki", value=3), "wiki = 3: must be a text"),
+    (put("label_set", value={"name": "a"}), "label_set.sha256 is missing"),
+    (
+        put("categories", "City", value={"mentions": 2**70, "with_copies": 1}),
+        r"categories\.City\.mentions = 11805.*64 b",
+    ),
+    (put("steps", 0, "in", value=10**400), r"steps\[0\]\.in = 1000.{26}: must be a whole number of 64 bits"),
+    (put("steps", 0, "dropped", value={"x": 10**400}), r"steps\[0\]\.dropped\.x = 10"),
+    (put("mention_sources", "x", value=-(2**63) - 1), r"mention_sources\.x = -9223"),
+    (put("inputs", 0, "bytes", value=10**400), r"inputs\[0\]\.bytes = 10"),
+    (put("unheard of", value=[{"of": 2**63}]), r"unheard of\[0\]\.of = 9223"),
+    (put("unheard of", value=deep(33)), r"unheard of.*: more than 32 tables in one another"),
     (put("knowledge", "passed_over", value=[{}]), r"knowledge.passed_over\[0\].path is missing"),
 ]
 
@@ -67,3 +85,57 @@ def test_a_shard_of_other_columns_is_refused(corpus: Path) -> None:
     pq.write_table(pq.read_table(path).drop_columns(["copies"]), path)
     with pytest.raises(InputError, match=r"part-00000\.parquet: its columns aren't those of a corpus"):
         read_manifest(corpus)
+
+
+def test_whole_numbers_of_64_bits_and_some_depth_are_read(corpus: Path) -> None:
+    path = corpus / "manifest.json"
+    manifest = json.loads(path.read_text()) | {"unheard of": [2**63 - 1, -(2**63), deep(25)]}
+    path.write_text(json.dumps(manifest))
+    assert read_manifest(corpus) == manifest
+
+
+def test_a_number_that_no_machine_reads_is_refused(corpus: Path) -> None:
+    path = corpus / "manifest.json"
+    path.write_text(path.read_text().replace("{", '{"x": ' + "9" * 5_000 + ",", 1))
+    with pytest.raises(InputError, match=r"manifest\.json: not JSON that can be read"):
+        read_manifest(corpus)
+
+
+def nothing(row: dict[str, Any], *keys: str) -> None:
+    for key in keys[:-1]:
+        row = row[key][0]
+    row[keys[-1]] = [None] if keys[-1] == "class_path" else None
+
+
+NULLS = [("start",), ("text",), ("copies",), ("words",), ("words", "start"), ("mentions",), ("mentions", "category"),
+         ("mentions", "end"), ("mentions", "class_path"), ("mentions", "source"), ("title",), ("split",)]  # fmt: skip
+
+
+@pytest.mark.parametrize("keys", NULLS, ids=".".join)
+def test_a_shard_with_a_value_missing_names_file_and_column(
+    corpus: Path, tmp_path: Path, keys: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = corpus / "sentences" / "part-00000.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    nothing(rows[-1], *keys)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    message = rf"part-00000\.parquet: a sentence has no {'.'.join(keys)}; build the corpus again"
+    with pytest.raises(InputError, match=message):
+        show_corpus(corpus, 1, as_json=False)
+    with pytest.raises(InputError, match=message):
+        export_corpus(corpus, tmp_path / "out.jsonl", "jsonl")
+    if keys[0] not in ("start", "words"):  # the page reads neither
+        for as_json, html in ((True, None), (False, tmp_path / "page.html")):
+            with pytest.raises(InputError, match=message):
+                show_corpus(corpus, as_json=as_json, html=html)
+
+
+def test_a_shard_whose_texts_are_none_is_refused(corpus: Path) -> None:
+    path = corpus / "sentences" / "part-00000.parquet"
+    table = pq.read_table(path)
+    ends = np.arange(table.num_rows + 1, dtype=np.int32)
+    titles = pa.StringArray.from_buffers(table.num_rows, pa.py_buffer(ends), pa.py_buffer(b"\xff" * table.num_rows))
+    pq.write_table(table.set_column(table.schema.get_field_index("title"), "title", titles), path)
+    with pytest.raises(InputError, match=r"part-00000\.parquet: not a readable shard .*UTF8"):
+        show_corpus(corpus, 1, as_json=False)

@@ -1,18 +1,25 @@
 """The data card: `README.md` in a corpus's folder, with the front matter of dataset cards on the Hugging Face hub.
 
-Every figure in it comes from the manifest; topics also need to know which class stands above which, and that is read
-from the corpus's sentences. What a wiki's or a file's author wrote goes into code spans only, where Markdown means
-nothing; the price is a card that is a little plain.
+Every figure in it is the manifest's. What a wiki's or a file's author wrote goes into code spans only, where Markdown
+means nothing; the price is a card that is a little plain.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nerbert.corpus.page import facts
 from nerbert.corpus.page.markdown import code, quoted, rows, said
-from nerbert.corpus.page.reading import class_paths
-from nerbert.corpus.page.words import reason_words, share, source_words, step_words
+from nerbert.corpus.page.words import (
+    NO_LABEL,
+    kind_words,
+    note_words,
+    reason_words,
+    share,
+    source_words,
+    step_words,
+)
+from nerbert.corpus.tallies import most_first
 from nerbert.files import publish
 from nerbert.records import ENTITY
 
@@ -36,18 +43,18 @@ _NOT_FOR = """
 
 
 def write_card(folder: Path, manifest: Manifest) -> None:
-    """Write the data card of the corpus in `folder`, which holds its sentences, but need not hold the manifest yet."""
-    text = card_of(manifest, class_paths(folder, manifest))
+    """Write the data card of the corpus in `folder`, which need not hold anything yet."""
+    text = card_of(manifest)
     with publish(folder / NAME) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def card_of(manifest: Manifest, paths: Mapping[str, Sequence[str]]) -> str:
-    """The card as text; `paths`: category → classes from the root to it."""
+def card_of(manifest: Manifest) -> str:
+    """The card as text."""
     parts = [
         _front(manifest), f"# {code(manifest['wiki'])}: named entities from Wikipedia's links", _about(manifest),
         "## Contents", *_contents(manifest), "## Sources", *_sources(manifest),
-        "## How it was made", *_making(manifest), "## Skews", *_skews(manifest, paths),
+        "## How it was made", *_making(manifest), "## Skews", *_skews(manifest),
         "## Known noise", _NOISE, *_noise(manifest), "## What it is not for", _NOT_FOR,
         "## Licence and attribution", *_licence(manifest),
     ]  # fmt: skip
@@ -69,13 +76,12 @@ def _front(manifest: Manifest) -> str:
 
 
 def _about(manifest: Manifest) -> str:
-    label_set = facts.table(manifest, "label_set").get("name")
-    labels = f"the label set {code(label_set)}" if label_set else "the ontology's classes"
+    label_set = code(manifest["label_set"]["name"])
     return (
         f"A silver corpus for named-entity recognition in {code(manifest['language'])}: sentences of Wikipedia whose "
-        f"links are taken for entities, each typed by the page that it leads to, with {labels}. Made by "
-        f"{code(manifest.get('made_by', 'nerbert'))} after NER-BERT (arXiv 2112.00405). `manifest.json` says the same "
-        "for programs; the columns are described in nerbert's `docs/formats.md`."
+        f"links are taken for entities, each typed by the page that it leads to, with the labels of {label_set}. "
+        f"Made by {code(manifest.get('made_by', 'nerbert'))} after NER-BERT (arXiv 2112.00405). `manifest.json` says "
+        "the same for programs; the columns are described in nerbert's `docs/formats.md`."
     )
 
 
@@ -102,13 +108,14 @@ def _sources(manifest: Manifest) -> Iterator[str]:
         for each in inputs
     ], (2,))  # fmt: skip
     used = facts.rows_of(manifest["knowledge"], "used")
-    yield rows(("knowledge", "kind", "titles typed", "SHA-256"), [
-        (code(each.get("path")), said(each.get("kind")), said(each.get("typed")), code(each.get("sha256")))
+    yield rows(("knowledge", "kind", "what it holds", "titles typed", "SHA-256"), [
+        (code(each.get("path")), said(each.get("kind")), kind_words(str(each.get("kind"))) or "–",
+         said(each.get("typed")), code(each.get("sha256")))
         for each in used
-    ], (2,))  # fmt: skip
-    counts = facts.counts_of(manifest, "mention_sources")
+    ], (3,))  # fmt: skip
+    counts, kinds = facts.counts_of(manifest, "mention_sources"), facts.source_kinds(manifest)
     yield rows(("types by source", "mentions", "share", ""), [
-        (code(name), f"{count:,}", share(count, sum(counts.values())), source_words(name))
+        (code(name), f"{count:,}", share(count, sum(counts.values())), source_words(name, kinds))
         for name, count in counts.items()
     ], (1, 2))  # fmt: skip
     passed = facts.rows_of(manifest["knowledge"], "passed_over")
@@ -124,27 +131,33 @@ def _making(manifest: Manifest) -> Iterator[str]:
         (said(step_words(step["step"])[0]), f"{step['in']:,}", f"{step['out']:,}", _dropped(step["dropped"]))
         for step in manifest["steps"]
     ], (1, 2))  # fmt: skip
+    told = note_words(facts.notes_of(manifest, "filter 1"))
+    yield f"In filter 1, {told}." if told else ""
     slope = facts.slope(manifest)
     if slope is not None:
         yield (f"After sampling, mentions of a category follow its mentions before with the exponent {slope:.2f} "
                "(least squares over the logarithms of all categories).")  # fmt: skip
-    ways = ", ".join(f"`{name}` {found:.2f}" for name, found in facts.exponents(manifest).items())
+    drawn = facts.drawn_by(manifest)
+    ways = ", ".join(f"`{name}` {found:.2f}{' (this corpus is drawn by it)' if name == drawn else ''}"
+                     for name, found in facts.exponents(manifest).items())  # fmt: skip
     yield f"Expected exponents of the two ways of sampling: {ways}." if ways else ""
     excluded = [each.get("file") for each in facts.rows_of(manifest, "excluded")]
     yield f"Left out were sentences that share words in a row with {_listed(excluded)}." if excluded else ""
 
 
-def _skews(manifest: Manifest, paths: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    topics, dense = facts.topics(manifest, paths), facts.concentration(manifest)
+def _skews(manifest: Manifest) -> Iterator[str]:
+    topics, dense = facts.topics(manifest), facts.concentration(manifest)
     before, after = (sum(each[key] for each in topics.values()) for key in ("mentions", "with_copies"))
-    yield "Topics, as mentions of the training part:"
+    if topics:
+        yield "Topics, by the classes of the training part's mentions, whatever their labels:"
     yield rows(("topic", "mentions", "share", "share after sampling"), [
         (name, f"{each['mentions']:,}", share(each["mentions"], before), share(each["with_copies"], after))
         for name, each in topics.items()
     ], (1, 2, 3))  # fmt: skip
     largest = dense["largest"]
-    yield (f"Categories: {dense['categories_that_hold_half']:,} of {len(manifest['categories']):,} hold half of all "
-           f"mentions; the {len(largest)} largest hold {share(sum(largest.values()), dense['mentions'])}.")  # fmt: skip
+    if (number := len(manifest["categories"])) > 1:
+        yield (f"Categories: {dense['categories_that_hold_half']:,} of {number:,} hold half of all mentions; "
+               f"the {len(largest)} largest hold {share(sum(largest.values()), dense['mentions'])}.")  # fmt: skip
     yield rows(("largest categories", "mentions", "share"), [
         (code(name), f"{count:,}", share(count, dense["mentions"])) for name, count in largest.items()
     ], (1, 2))  # fmt: skip
@@ -161,7 +174,7 @@ def _noise(manifest: Manifest) -> Iterator[str]:
     counts = facts.mentions_of(manifest)
     entity, targets = counts.get(ENTITY, 0), facts.table(facts.table(manifest, "notes"), "targets")
     part = share(entity, sum(counts.values()))
-    told = f"`{ENTITY}`, a mention without a type, is {part} of the training part's mentions."
+    told = f"`{ENTITY}`, {NO_LABEL}, is {part} of the training part's mentions."
     found, typed = targets.get("found"), targets.get("typed")
     if isinstance(found, int) and isinstance(typed, int):
         told += f" Of {found:,} titles that are linked, the knowledge types {typed:,}."
@@ -178,7 +191,7 @@ def _licence(manifest: Manifest) -> Iterator[str]:
 
 
 def _dropped(reasons: Mapping[str, int]) -> str:
-    told = (f"{said(reason_words(name))}: {count:,}" for name, count in facts.most_first(reasons).items())
+    told = (f"{said(reason_words(name))}: {count:,}" for name, count in most_first(reasons).items())
     return "; ".join(told) or "–"
 
 

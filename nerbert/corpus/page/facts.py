@@ -5,19 +5,15 @@ then shown as far as they make sense; the price is the small helpers at the end.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from nerbert.corpus.balance import exponent
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.records import ENTITY
+from nerbert.corpus.tallies import TOPICS, most_first
 
 PAPER = {"examples": 16_300_000, "tokens": 475_600_000, "categories": 315, "bytes": 4_200_000_000}
 """NER-BERT's Table 1."""
-_TOPICS = {
-    "person": "persons", "place": "places", "location": "places", "organisation": "organisations",
-    "organization": "organisations",
-}  # fmt: skip
 _DATE = re.compile(r"-(20\d\d)(\d\d)(\d\d)(?=\D)")
 
 Counts = dict[str, int]
@@ -33,20 +29,11 @@ def table1(manifest: Mapping[str, Any], size: int) -> dict[str, Counts]:
     return {"paper": dict(PAPER), "ours": ours}
 
 
-def topics(manifest: Mapping[str, Any], paths: Mapping[str, Sequence[str]]) -> dict[str, Counts]:
-    """Mentions of the train part by topic, before and after sampling; `paths`: category → its class path."""
-    found = {name: {"mentions": 0, "with_copies": 0} for name in ("persons", "places", "organisations", "others")}
-    found[ENTITY] = {"mentions": 0, "with_copies": 0}
-    for name, counts in manifest["categories"].items():
-        topic = ENTITY if name == ENTITY else topic_of((*paths.get(name, ()), name))
-        for key in counts.keys() & found[topic].keys():
-            found[topic][key] += counts[key]
-    return found
-
-
-def topic_of(path: Sequence[str]) -> str:
-    """Which topic a class with these classes above it belongs to; the deepest that is one decides."""
-    return next((_TOPICS[name.casefold()] for name in reversed(path) if name.casefold() in _TOPICS), "others")
+def topics(manifest: Mapping[str, Any]) -> dict[str, Counts]:
+    """Mentions of the train part by topic, before and after sampling; {} in a manifest that doesn't tell them."""
+    told = table(manifest, "topics")
+    found = {name: {key: counts_of(told, name).get(key, 0) for key in _BEFORE_AFTER} for name in TOPICS}
+    return found if told else {}
 
 
 def mentions_of(manifest: Mapping[str, Any], key: str = "mentions") -> Counts:
@@ -89,6 +76,22 @@ def dump_date(file: str) -> str:
     return "-".join(found.groups()) if found else ""
 
 
+def drawn_by(manifest: Mapping[str, Any]) -> str:
+    """The way of sampling by which this corpus's copies are drawn; "" if that isn't told."""
+    found = table(manifest, "balance").get("method")
+    return found if isinstance(found, str) else ""
+
+
+def source_kinds(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """File of knowledge → what kind it is."""
+    return {str(each.get("path")): str(each.get("kind")) for each in rows_of(manifest["knowledge"], "used")}
+
+
+def notes_of(manifest: Mapping[str, Any], step: str) -> Counts:
+    """Figures of a step that drop nothing."""
+    return counts_of(table(manifest, "notes"), step)
+
+
 def unresolved(manifest: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Titles that no source types, with their links; as many as the manifest names."""
     rows = [(each.get("title"), each.get("links")) for each in rows_of(manifest, "unresolved")]
@@ -110,11 +113,6 @@ def rows_of(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 def counts_of(value: Mapping[str, Any], key: str) -> Counts:
     """The whole numbers in the table below `key`, largest first."""
     return most_first({name: count for name, count in table(value, key).items() if isinstance(count, int)})
-
-
-def most_first(counts: Mapping[str, int]) -> Counts:
-    """The same counts, largest first, equal ones by name."""
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 _UNSET = object()

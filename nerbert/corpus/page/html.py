@@ -11,6 +11,7 @@ from typing import TypeAlias
 from nerbert.show import visible
 
 _VOID = frozenset({"meta", "link", "input", "wbr"})
+_LONGEST_NUMBER = 30
 _DRAWN = frozenset({"rect", "line", "circle", "path", "use"})
 
 
@@ -45,10 +46,10 @@ def escape(value: object) -> str:
 
 
 def rows(heads: Iterable[str], lines: Iterable[Iterable[Child]], numbers: Iterable[int] = ()) -> Markup:
-    """A table that scrolls sideways where it is too wide; columns in `numbers` stand at the right."""
+    """A table that scrolls sideways where it is too wide; columns in `numbers` stand at the right, and don't wrap."""
     right = set(numbers)
-    names = [tag("th", head, scope="col", class_=_side(place, right)) for place, head in enumerate(heads)]
-    body = [tag("tr", [tag("td", cell, class_=_side(n, right)) for n, cell in enumerate(line)]) for line in lines]
+    names = [tag("th", head, scope="col", class_=_side(place, right, head)) for place, head in enumerate(heads)]
+    body = [tag("tr", [tag("td", cell, class_=_side(n, right, cell)) for n, cell in enumerate(line)]) for line in lines]
     return tag("div", tag("table", tag("thead", tag("tr", names)), tag("tbody", body)), class_="wide")
 
 
@@ -57,8 +58,10 @@ def pairs(facts: Mapping[str, Child]) -> Markup:
     return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()])
 
 
-def _side(place: int, right: set[int]) -> str | None:
-    return "n" if place in right else None
+def _side(place: int, right: set[int], cell: Child) -> str | None:
+    """The style class of a cell; one that holds a text longer than any number wraps, whatever its column."""
+    long = isinstance(cell, str) and len(cell) > _LONGEST_NUMBER
+    return "n" if place in right and not long else None
 
 
 def _key(name: str) -> str:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from nerbert.corpus.page.facts import concentration, slope, table1, topics
-from nerbert.corpus.page.reading import class_paths, draw_sentences, read_dropped, size_on_disk
+from nerbert.corpus.page.facts import concentration, slope, table1
+from nerbert.corpus.page.reading import draw_sentences, read_dropped, size_on_disk
 from nerbert.corpus.shards import read_manifest
 
 
@@ -13,7 +13,6 @@ def make_overview(corpus: Path) -> dict[str, Any]:
     manifest = read_manifest(corpus)
     made = {
         "table1": table1(manifest, size_on_disk(corpus, manifest)),
-        "topics": topics(manifest, class_paths(corpus, manifest)),
         "concentration": concentration(manifest),
         "slope": slope(manifest),
         "sentences_by_category": draw_sentences(corpus, manifest),

@@ -1,4 +1,4 @@
-"""What the page shows beyond the manifest: sentences drawn by coin, dropped sentences, classes, sizes.
+"""What the page shows beyond the manifest: sentences drawn by coin, dropped sentences, sizes.
 
 The shards are read once, piece by piece, and of each category only the sentences in the lead are kept, so memory
 doesn't grow with the corpus. A row becomes Python objects only when it takes the lead; the price is a coin a category
@@ -14,9 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.chance import coin
-from nerbert.corpus.tables import read_batches
+from nerbert.corpus.shards import sentence_batches
 from nerbert.errors import InputError
-from nerbert.records import ENTITY
 
 EACH = 3
 """Sentences shown of each category."""
@@ -32,7 +31,7 @@ def draw_sentences(corpus: Path, manifest: Mapping[str, Any], each: int = EACH) 
     """Category → up to `each` of its sentences, drawn by coin; categories in the manifest's order."""
     leads: dict[str, _Lead] = {name: [] for name in manifest["categories"]}
     for shard in manifest["shards"]:
-        for batch in read_batches(corpus / shard, _COLUMNS, _BATCH):
+        for batch in sentence_batches(corpus / shard, _COLUMNS, _BATCH):
             _offer(batch, leads, each)
     return {name: [row for _, _, row in lead] for name, lead in leads.items()}
 
@@ -57,27 +56,8 @@ def _categories(batch: pa.RecordBatch) -> Iterable[list[str]]:
     names = pc.struct_field(lists.flatten(), "category").to_pylist()
     place = 0
     for length in pc.list_value_length(lists).to_pylist():
-        yield sorted(set(names[place : place + (length or 0)]) - {None})
-        place += length or 0
-
-
-def class_paths(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Category → the class path of a mention that has it, the first in the corpus's order.
-
-    Shards are read until every category has one, so of a large corpus only the beginning.
-    """
-    wanted = set(manifest["categories"]) - {ENTITY}
-    found: dict[str, tuple[str, ...]] = {}
-    for shard in manifest["shards"]:
-        for batch in read_batches(corpus / shard, ["mentions"], _BATCH):
-            mentions = batch["mentions"].flatten()
-            names = pc.struct_field(mentions, "category").to_pylist()
-            for place in [names.index(name) for name in sorted(wanted.intersection(names))]:
-                found[names[place]] = tuple(mentions[place]["class_path"].as_py() or ())
-            wanted -= found.keys()
-            if not wanted:
-                return found
-    return found
+        yield sorted(set(names[place : place + length]))
+        place += length
 
 
 def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> dict[str, dict[str, list[Row]]]:

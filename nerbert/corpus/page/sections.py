@@ -8,7 +8,18 @@ from nerbert.corpus.page import facts
 from nerbert.corpus.page.figures import bars, grid, rank_plot, stacked
 from nerbert.corpus.page.html import Child, Markup, pairs, rows, tag
 from nerbert.corpus.page.sentences import category_blocks
-from nerbert.corpus.page.words import reason_words, share, size, source_words, step_words
+from nerbert.corpus.page.words import (
+    NO_LABEL,
+    kind_words,
+    note_words,
+    reason_words,
+    sampling_words,
+    share,
+    size,
+    source_words,
+    step_words,
+)
+from nerbert.corpus.tallies import TOPICS, most_first
 from nerbert.records import ENTITY
 
 Overview = Mapping[str, Any]
@@ -19,11 +30,10 @@ _NAMED = 15
 def head(overview: Overview) -> Markup:
     """What this is."""
     ours = overview["table1"]["ours"]
-    label_set = facts.table(overview, "label_set")
     dates = {facts.dump_date(str(each.get("file"))) for each in facts.rows_of(overview, "inputs")} - {""}
     told: dict[str, Child] = {
         "wiki": overview["wiki"], "language": overview["language"], "dump of": ", ".join(sorted(dates)) or "not told",
-        "label set": label_set.get("name") or "the ontology’s classes", "sentences": ours["examples"],
+        "label set": overview["label_set"]["name"], "sentences": ours["examples"],
         "words": ours["tokens"], "mentions": sum(each["mentions"] for each in overview["splits"].values()),
         "categories": ours["categories"], "size": size(ours["bytes"]), "made by": str(overview.get("made_by", "")),
     }  # fmt: skip
@@ -55,23 +65,26 @@ def sizes(overview: Overview) -> Markup:
 
 def contents(overview: Overview) -> Markup:
     """Topics and concentration: what the corpus is mostly about."""
-    topics, dense = overview["topics"], overview["concentration"]
-    kinds = {"persons": "t0", "places": "t1", "organisations": "t2", "others": "t3", ENTITY: "t4"}
+    topics, dense = facts.topics(overview), overview["concentration"]
+    kinds = {name: f"t{place}" for place, name in enumerate(TOPICS)}
     drawn: list[Child] = []
-    for key, title in (("mentions", "before sampling"), ("with_copies", "after sampling")):
+    for key, title in (("mentions", "before sampling"), ("with_copies", "after sampling")) if topics else ():
         counts = {name: each[key] for name, each in topics.items()}
         whole = sum(counts.values())
         told = [tag("span", tag("i", class_=kinds[name]), f"{name} {share(count, whole)}")
                 for name, count in counts.items()]  # fmt: skip
         parts = [(name, count, kinds[name]) for name, count in counts.items()]
         drawn.append(tag("figure", tag("figcaption", title), stacked(parts, whole), tag("p", told, class_="key")))
-    ten = share(sum(dense["largest"].values()), dense["mentions"])
-    half = (f"{dense['categories_that_hold_half']:,} of {len(overview['categories']):,} categories hold half of all "
-            f"mentions of the training part; the ten largest hold {ten}.")  # fmt: skip
+    largest, number = dense["largest"], len(overview["categories"])
+    part = share(sum(largest.values()), dense["mentions"])
+    half = (f"{dense['categories_that_hold_half']:,} of {number:,} categories hold half of all mentions of the "
+            f"training part; the {len(largest)} largest hold {part}.")  # fmt: skip
     years = facts.table(overview, "years")
     years_named: list[list[Child]] = [[name, f"{count:,}"] for name, count in years.items() if isinstance(count, int)]
     named = _folded("Years that sentences name", rows(("", "sentences"), years_named, (1,)), len(years_named))
-    return section("topics", "What it is about", drawn, tag("p", half), named)
+    lead = "Topics, by the classes of the training part’s mentions, whatever their labels."
+    return section("topics", "What it is about", tag("p", lead) if topics else None, drawn,
+                   tag("p", half) if number > 1 else None, named)  # fmt: skip
 
 
 def categories(overview: Overview) -> Markup:
@@ -107,36 +120,30 @@ def funnel(overview: Overview) -> Markup:
     return section(
         "funnel", "What was dropped, and why",
         tag("p", "Each step’s sum is checked: what came in is what went out and what was dropped."),
-        [_step(step) for step in overview["steps"]],
+        [_step(step, facts.notes_of(overview, step["step"])) for step in overview["steps"]],
     )  # fmt: skip
 
 
 def knowledge(overview: Overview) -> Markup:
     """Where types come from."""
     known, counts = overview["knowledge"], facts.counts_of(overview, "mention_sources")
-    whole = sum(counts.values())
+    kinds, whole = facts.source_kinds(overview), sum(counts.values())
     sources: list[list[Child]] = [
-        [name, count, share(count, whole), source_words(name)] for name, count in counts.items()
+        [_explained(name, source_words(name, kinds)), count, share(count, whole)] for name, count in counts.items()
     ]
     used: list[list[Child]] = [
-        [
-            str(each.get("path")),
-            str(each.get("kind")),
-            _value(each.get("rows")),
-            _value(each.get("typed")),
-            _value(each.get("lost_to_precedence")),
-            _reasons(each),
-        ]
+        [_explained(str(each.get("path")), str(each.get("kind")), kind_words(str(each.get("kind")))),
+         *(_value(each.get(key)) for key in ("rows", "typed", "lost_to_precedence")), _reasons(each)]
         for each in facts.rows_of(known, "used")
-    ]
+    ]  # fmt: skip
     passed = [[str(each.get("path")), str(each.get("why", ""))] for each in facts.rows_of(known, "passed_over")]
     unknown: list[tuple[Child, ...]] = list(facts.counts_of(known, "unknown_classes").items())
     return section(
         "knowledge", "Where the types come from",
         tag("h3", "Mentions by source", class_="plain"),
-        rows(("source", "mentions", "share", "what it is"), sources, (1, 2)),
+        rows(("source", "mentions", "share"), sources, (1, 2)),
         tag("h3", "Files that were used", class_="plain"),
-        rows(("file", "kind", "rows", "titles typed", "left to others", "rows dropped"), used, (2, 3, 4)),
+        rows(("file", "rows", "titles typed", "left to others", "rows dropped"), used, (1, 2, 3)),
         tag("p", "Left to others are titles that a source of higher precedence typed.", class_="told"),
         _folded("Files that were passed over", rows(("file", "why"), passed), len(passed)),
         _folded("Classes that the ontology doesn’t have", rows(("class", "rows"), unknown, (1,)), len(unknown)),
@@ -155,11 +162,11 @@ def gaps(overview: Overview) -> Markup | None:
             _folded("more of them", rows(("title", "links"), titles[_NAMED:], (1,)), len(titles[_NAMED:])),
         ]  # fmt: skip
     for key, title in (
-        ("to_ancestor", "Classes that became one above them"),
-        ("to_entity", "Classes that became ENTITY"),
+        ("to_ancestor", "Classes that took the label of one above them"),
+        ("to_entity", "Classes without a label in this set: ENTITY"),
     ):
         found = list(facts.counts_of(label_set, key).items())
-        blocks.append(_folded(f"{title}: {sum(count for _, count in found):,} mentions",
+        blocks.append(_folded(f"{title}: {sum(count for _, count in found):,} mentions before the filters",
                               rows(("class", "mentions"), found, (1,)), len(found)))  # fmt: skip
     shown = [block for block in blocks if block is not None]
     return section("gaps", "What is not typed, or typed more coarsely", shown) if shown else None
@@ -171,7 +178,8 @@ def sentences(overview: Overview) -> Markup:
     return section(
         "sentences", "Sentences by category",
         tag("p", "Up to three of each, drawn by coin over the whole corpus. The type stands behind each mention; hover "
-                 "to see where the link leads and who typed it."),
+                 "over one, tap it, or reach it with the Tab key, to see where its link leads and who typed it. "
+                 f"{ENTITY} is a mention with {NO_LABEL}."),
         tag("div", tag("input", type="search", id="filter", placeholder="filter categories", aria_label="filter"),
             tag("button", "open all", type="button", id="open"), tag("button", "close all", type="button", id="close"),
             tag("span", id="found", role="status"), class_="tools", hidden=""),
@@ -221,9 +229,9 @@ def _short(key: str, count: int) -> str:
     return f"{count / 1e6:.1f} M" if count >= 10**6 else f"{count:,}"
 
 
-def _step(step: Mapping[str, Any]) -> Markup:
+def _step(step: Mapping[str, Any], notes: Mapping[str, int]) -> Markup:
     title, unit = step_words(step["step"])
-    dropped_ = list(facts.most_first(step["dropped"]).items())
+    dropped_ = list(most_first(step["dropped"]).items())
     parts = [("kept", step["out"], "kept"), *((name, count, f"d{n % 4}") for n, (name, count) in enumerate(dropped_))]
     lines = [
         tag("li", tag("i", class_=f"d{n % 4}"), tag("b", count), f" ({share(count, step['in'])}) ",
@@ -233,22 +241,24 @@ def _step(step: Mapping[str, Any]) -> Markup:
     told = tag("p", tag("b", step["in"]), f" {unit} in, ", tag("b", step["out"]), " out", class_="told")
     return tag("div", tag("h3", title, class_="plain"), told, stacked(parts, step["in"]),
                tag("ul", lines, class_="reasons") if lines else tag("p", "nothing dropped", class_="told"),
-               class_="step")  # fmt: skip
+               tag("p", note_words(notes), class_="told") if note_words(notes) else None, class_="step")  # fmt: skip
 
 
 def _balance(overview: Overview) -> list[Child]:
     """What the manifest says of the sampling, whatever its keys are, and the slope of the figure."""
     balance = facts.table(overview, "balance")
     single: dict[str, Child] = {
-        _plain(key): _value(each) for key, each in balance.items() if not isinstance(each, dict)
+        sampling_words(key): _value(each) for key, each in balance.items() if not isinstance(each, dict)
     }
     if overview["slope"] is not None:
-        single["slope, after over before, in this figure"] = f"{overview['slope']:.2f}"
-    single |= {f"expected exponent, {way}": f"{found:.2f}" for way, found in facts.exponents(overview).items()}
+        single["exponent of after over before, as drawn"] = f"{overview['slope']:.2f}"
+    drawn = facts.drawn_by(overview)
+    single |= {f"expected exponent, {way}": f"{found:.2f}{' (this corpus)' if way == drawn else ''}"
+               for way, found in facts.exponents(overview).items()}  # fmt: skip
     methods = {key: each for key, each in balance.items() if isinstance(each, dict)}
     names = list(dict.fromkeys(name for each in methods.values() for name in each))
-    lines = [[_plain(name), *(_value(each.get(name)) for each in methods.values())] for name in names]
-    ways = f"Ways of sampling side by side; the copies are drawn by {_value(balance.get('method'))}"
+    lines = [[sampling_words(name), *(_value(each.get(name)) for each in methods.values())] for name in names]
+    ways = f"Ways of sampling side by side; the copies are drawn by {drawn or 'one that is not told'}"
     return [pairs(single), _folded(ways, rows(("", *methods), lines, range(1, 1 + len(methods))), len(methods))]
 
 
@@ -256,10 +266,6 @@ def _breakable(name: str) -> list[Child]:
     """A class's name that may be broken before its capitals."""
     parts = re.split(r"(?<=[a-z])(?=[A-Z])", name)
     return [parts[0], *((tag("wbr"), part) for part in parts[1:])]
-
-
-def _plain(key: str) -> str:
-    return key.replace("_", " ")
 
 
 def _value(value: Any) -> str:
@@ -270,6 +276,11 @@ def _value(value: Any) -> str:
 
 def _reasons(source: Mapping[str, Any]) -> str:
     return ", ".join(f"{reason_words(name)}: {count:,}" for name, count in facts.counts_of(source, "dropped").items())
+
+
+def _explained(name: str, *words: str) -> Child:
+    """A name, and below it what it is."""
+    return [name, tag("div", ": ".join(filter(None, words)), class_="told")]
 
 
 def _folded(title: str, inner: Markup, count: int) -> Child:

@@ -1,4 +1,7 @@
-"""Sentences of the page: mentions coloured by category, each with its type beside it and what it leads to on hovering.
+"""Sentences of the page: mentions coloured by category, each with its type beside it.
+
+What a mention leads to is its `title`, which browsers show on hovering; the style sheet shows it, too, where a mention
+has the focus, since fingers and keyboards don't hover. The price is a stop of the Tab key for each mention.
 
 Spans come from a file, so those that overlap or lie outside the text are cut, never trusted. Long sentences are cut
 around the mention that they are shown for; `--json` gives them whole.
@@ -36,7 +39,7 @@ def category_blocks(
 def sentence(row: Row, category: str) -> Markup:
     """One sentence with all its mentions, and where it is from."""
     source = f"{row['title']} · {row['id']} · {row['split']} · copies {row['copies']}"
-    text = tag("p", _marked(row["text"] or "", row["mentions"] or (), category), class_="text", dir="auto")
+    text = tag("p", _marked(row["text"], row["mentions"], category), class_="text", dir="auto")
     return tag("div", text, tag("p", source, class_="source"), class_="sentence")
 
 
@@ -74,9 +77,9 @@ def _window(text: str, mentions: Sequence[Row], category: str) -> tuple[int, int
 
 
 def _mark(anchor: str, mention: Row, *, wanted: bool) -> Markup:
-    name = mention["category"] or ENTITY
-    path = " › ".join(mention["class_path"] or ()) or "class unknown"
+    name = mention["category"]
+    path = " › ".join(mention["class_path"]) or "class unknown"
     by = f"; by {mention['source']}" if mention["source"] else ""
     kind = colour_of(name) + (" wanted" if wanted else "")
     title = f"{mention['resolved_target']}: {path}{by}"
-    return tag("mark", tag("bdi", anchor), tag("small", name), class_=kind, title=title)
+    return tag("mark", tag("bdi", anchor), tag("small", name), class_=kind, title=title, tabindex=0)

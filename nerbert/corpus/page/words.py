@@ -1,9 +1,13 @@
-"""Reasons, steps, sources, shares and sizes in plain words; a name that is not known here is shown as it is."""
+"""Reasons, steps, sources, the sampling, shares and sizes in plain words; a name not known here is shown as it is."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from nerbert.corpus.knowledge.telling import Kind
 from nerbert.records import Reason
 
+NO_LABEL = "no label in this set (class unknown, outside the set, or rare)"
+"""What ENTITY means, whatever the label set."""
 _REASONS = {
     Reason.NOT_AN_ARTICLE: "not an article: talk, help, a template, a category, a file",
     Reason.REDIRECT: "redirects; they are followed, but hold no text",
@@ -22,7 +26,7 @@ _REASONS = {
     Reason.EQUAL_IN_TRAIN: "sentences of the validation part that stand in the training part too",
     Reason.RARE_CATEGORY: "sentences with a category that has too few mentions",
     Reason.NO_ENTITY: "sentences without a link",
-    Reason.ONLY_UNTYPED: "sentences whose links all lead to titles of unknown class (ENTITY)",
+    Reason.ONLY_UNTYPED: f"sentences whose mentions are all ENTITY: {NO_LABEL}",
     Reason.COMMON_AND_UNTYPED: "sentences of common categories only, three or more mentions of them ENTITY; by coin",
     Reason.UNKNOWN_CLASS: "rows with a class that the ontology doesn't have",
     Reason.BAD_ROW: "rows that can't be read",
@@ -40,8 +44,32 @@ _STEPS = {
     "filter 3": ("Filter 3: common categories and much ENTITY", "sentences"),
 }
 _SOURCES = {
-    "infobox": "the infobox of the page that the link leads to, by DBpedia's mappings",
+    "infobox": "the infobox of the page that the link leads to, by the infobox mappings",
     "untyped": "no source knows the title: ENTITY",
+}
+_WIKIDATA = "classes of titles, by what Wikidata says that their items are instances of"
+_KINDS = {
+    Kind.ONTOLOGY: "the classes, and which stands above which",
+    Kind.MAPPING: "which class an infobox gives its page",
+    Kind.TRIPLES: "classes of titles, as triples",
+    Kind.TABLE: "classes of titles, as a table",
+    Kind.DISAMBIGUATIONS: "titles that can mean several things, and get no class",
+    Kind.WIKIDATA_JSON: _WIKIDATA,
+    Kind.WIKIDATA_TRIPLES: _WIKIDATA,
+    Kind.WIKIDATA_TRUTHY: _WIKIDATA,
+    Kind.WIKIDATA_SITELINKS: "which of Wikidata's items is which title",
+}
+_SAMPLING = {
+    "method": "copies are drawn by",
+    "alpha": "exponent that is aimed at",
+    "total": "copies in all",
+    "cap": "most copies allowed of a sentence (0: no limit)",
+    "scale": "factor that makes up for what that limit cuts off",
+    "exponent": "exponent that mentions are expected to follow",
+    "residual": "largest relative deviation of a category's share from the one aimed at",
+    "worst": "category that deviates most",
+    "largest": "most copies expected of a sentence",
+    "iterations": "rounds of fitting",
 }
 
 
@@ -56,9 +84,27 @@ def step_words(step: str) -> tuple[str, str]:
     return _STEPS.get(step, (step, ""))
 
 
-def source_words(source: str) -> str:
-    """What a source of types is."""
-    return _SOURCES.get(source, "a table or triples named with --knowledge")
+def source_words(source: str, kinds: Mapping[str, str]) -> str:
+    """What a source of types is; `kinds`: file → kind."""
+    return _SOURCES.get(source) or kind_words(kinds.get(source, "")) or "a file named with --knowledge"
+
+
+def kind_words(kind: str) -> str:
+    """What a kind of knowledge holds; "" for an unknown one."""
+    return _KINDS.get(Kind(kind), "") if kind in {each.value for each in Kind} else ""
+
+
+def sampling_words(key: str) -> str:
+    """What a figure of the sampling is."""
+    return _SAMPLING.get(key, key.replace("_", " "))
+
+
+def note_words(notes: Mapping[str, int]) -> str:
+    """What filter 1 did without dropping a sentence; "" where the manifest doesn't tell."""
+    made, kept = notes.get("mentions_made_entity"), notes.get("categories_kept")
+    if made is None or kept is None or not (made or kept):
+        return ""
+    return f"{made:,} mentions of rare categories became ENTITY; {kept:,} categories are left beside it"
 
 
 def share(part: int, whole: int) -> str:

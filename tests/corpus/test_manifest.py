@@ -1,0 +1,33 @@
+"""The manifest's words and sums."""
+
+import pytest
+
+from nerbert.corpus.knowledge.telling import Kind
+from nerbert.corpus.manifest import Funnel, licence_of
+from nerbert.errors import NerbertError
+
+
+def licence(*kinds: str) -> str:
+    return licence_of({"used": [{"kind": kind} for kind in kinds]}).partition(" Types: ")[2]
+
+
+def test_a_licence_for_every_kind_of_knowledge() -> None:
+    for kind in Kind:
+        assert licence(kind.value), f"{kind}: say in nerbert/corpus/manifest.py whose it is"
+    for kind in (Kind.WIKIDATA_JSON, Kind.WIKIDATA_TRIPLES, Kind.WIKIDATA_TRUTHY, Kind.WIKIDATA_SITELINKS):
+        assert licence(kind.value) == "Wikidata: CC0 1.0."
+
+
+def test_licences_name_what_was_used_and_nothing_else() -> None:
+    assert licence("ontology", "title table", "disambiguations", "wikidata json") == (
+        "DBpedia (ontology, disambiguations): CC BY-SA 3.0 and GFDL; Wikidata: CC0 1.0; "
+        "title tables: as their makers say."
+    )
+    assert licence("title table", "title table") == "title tables: as their makers say."
+    assert licence() == ""
+    assert licence_of({"used": []}).endswith("as attribution.")
+
+
+def test_a_step_whose_sum_is_off_stops_the_build() -> None:
+    with pytest.raises(NerbertError, match="step 'x': 3 in, 1 out, 1 dropped: a bug"):
+        Funnel().step("x", 3, 1, {"r": 1})
