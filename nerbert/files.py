@@ -134,8 +134,35 @@ def read_json(path: Path, limit: int = 64 << 20) -> Any:
         raise InputError(f"{path}: can't be read: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}; the file is cut off or damaged") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON in UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        what = "in UTF-8" if isinstance(error, UnicodeDecodeError) else "that can be read (too deep, too long a number)"
+        raise InputError(f"{path}: not JSON {what}") from error
+
+
+@contextmanager
+def held(path: Path, taken: str) -> Iterator[None]:
+    """Hold a folder, or a file that is made for it, against other processes; raise OutputExists(`taken`) if one has it.
+
+    A dead process holds nothing. Where the file system has no locks (some network ones) the work goes on without, and
+    nobody guards it.
+    """
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = _is_still(path, handle)
+    except BlockingIOError:
+        free = False
+    except OSError as error:
+        if error.errno not in _LOCKLESS:
+            os.close(handle)
+            raise
+        free = True
+    try:
+        if not free:
+            raise OutputExists(taken)
+        yield
+    finally:
+        os.close(handle)
 
 
 def sha256_of(path: Path) -> str:
@@ -208,26 +235,12 @@ def _check_own(*places: Path) -> None:
 
 @contextmanager
 def _alone(partial: Path, target: Path) -> Iterator[None]:
-    """Raise OutputExists if another process makes the folder; a dead one holds nothing.
-
-    Where the file system has no locks (some network ones) the work goes on without, and nobody guards it.
-    """
+    """Raise OutputExists if another process makes the folder."""
     kept = partial / RESUME
     if kept.exists() and not kept.is_dir():
         _remove(kept)
     kept.mkdir(exist_ok=True)
-    with (kept / _LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = _is_still(kept / _LOCK, file.fileno())
-        except BlockingIOError:
-            free = False
-        except OSError as error:
-            if error.errno not in _LOCKLESS:
-                raise
-            free = True
-        if not free:
-            raise OutputExists(f"{target}: another run is making it; wait for its end or choose another place")
+    with held(kept / _LOCK, f"{target}: another run is making it; wait for its end or choose another place"):
         yield
 
 

@@ -70,7 +70,7 @@ def build_corpus(plan: CorpusPlan, settings: CorpusSettings) -> dict[str, Any]:
             ambiguous = write_newest(folder / RESUME, folder, titles, dumps[0].site.language, plan.workers)
             _count_pages(funnel, report, titles, ambiguous)
             targets = write_targets(folder, titles, knowledge, plan.workers)
-            funnel.note("targets", found=targets.targets, typed=targets.typed)
+            funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
             typing = Typing(settings, label_set, forbidden.ngrams)
             mentions = _type_sentences(folder, typing, plan.workers, funnel, samples)
             rules = _make_rules(folder, typing, mentions, plan.workers, funnel)

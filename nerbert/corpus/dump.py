@@ -21,7 +21,7 @@ from nerbert.corpus.index import Index
 from nerbert.corpus.inputs import Source
 from nerbert.corpus.packed import STREAM, packing, unpacked
 from nerbert.corpus.parse import Cutter, Part, fault_of, kept_xml, number_in, read_pages
-from nerbert.corpus.sites import Site, make_site
+from nerbert.corpus.sites import Site, make_site, wiki_code
 from nerbert.corpus.splits import Chunk, Range, Seen, check_parts, chunks, ranges, step_of
 from nerbert.errors import InputError
 from nerbert.records import RawPage
@@ -244,7 +244,7 @@ class Dump:
 
 
 def _base(language: str) -> str:
-    return language.lower().partition("-")[0]
+    return wiki_code(language.lower()).partition("-")[0]
 
 
 def _sha256(text: str) -> str:

@@ -35,7 +35,10 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Titles:
-    """What the page rows say: redirects of templates, and the numbers of pages that another one supersedes, sorted."""
+    """What the page rows say: templates that are redirects with the ends of their chains, and superseded pages.
+
+    The numbers of the pages that another one supersedes are sorted.
+    """
 
     template_redirects: dict[str, str]
     superseded: Numbers
@@ -53,17 +56,18 @@ def read_titles(folder: Path) -> Titles:
         template = _equal(batch["ns"], TEMPLATE) & _filled(batch["redirect"]) & ~old
         for row in batch.filter(pa.array(template)).to_pylist():
             template_redirects[_template_name(row["title"])] = _template_name(row["redirect"])
-    return Titles(template_redirects, superseded, articles)
+    return Titles(fold_redirects(template_redirects), superseded, articles)
 
 
 def write_newest(source: Path, folder: Path, titles: Titles, language: str, workers: int = 1) -> int:
-    """Make `pages/` and `titles/` in `folder` from pass 1's, and return the number of disambiguation pages.
+    """Make `pages/` and `titles/` in `folder` from pass 1's, and return how many articles are disambiguation pages.
 
-    Pages that are superseded or disambiguate lose their sentences, and their fate is noted.
+    Pages that are superseded or disambiguate lose their sentences, and their fate is noted; those that had no text
+    disambiguate too, but are not counted: they were dropped before.
     """
     for kind in ("pages", "titles"):
         (folder / kind).mkdir()
-    ends = fold_redirects(titles.template_redirects)
+    ends = titles.template_redirects
     redirects = {name: end for name, end in ends.items() if is_disambiguation("", (end,), language)}
     task = partial(_write_part, folder=folder, redirects=redirects, language=language)
     parts = ((path, _superseded_in(path, titles)) for path in shard_paths(source / "titles"))
@@ -71,12 +75,16 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, work
 
 
 def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
-    """Articles' redirects, normalised, of pages that none supersedes; a redirect to a section follows the page."""
+    """Articles' redirects, normalised, of pages that none supersedes; one to a section is about something of its own.
+
+    `Jack Dawson`, who redirects to `Titanic#Characters`, is no film, so that redirect is none here.
+    """
     for batch in _batches(folder, ["title", "ns", "redirect", "fate"]):
-        wanted = _equal(batch["ns"], 0) & _filled(batch["redirect"]) & ~_equal(batch["fate"], Reason.DUPLICATE_PAGE)
+        whole = _filled(batch["redirect"]) & ~_holds(batch["redirect"], "#")
+        wanted = _equal(batch["ns"], 0) & whole & ~_equal(batch["fate"], Reason.DUPLICATE_PAGE)
         rows = batch.filter(pa.array(wanted))
         for title, target in zip(rows["title"].to_pylist(), rows["redirect"].to_pylist(), strict=True):
-            yield normalise_title(title), normalise_title(target.partition("#")[0])
+            yield normalise_title(title), normalise_title(target)
 
 
 def disambiguation_pages(folder: Path) -> Iterator[str]:
@@ -87,9 +95,9 @@ def disambiguation_pages(folder: Path) -> Iterator[str]:
 
 
 def infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
-    """Articles with their infoboxes, those without left out."""
+    """Articles, with or without text, with their infoboxes; those without any are left out."""
     for batch in _batches(folder, ["title", "infoboxes", "fate"], _FEW_ROWS):
-        wanted = _equal(batch["fate"], ARTICLE) & (pc.list_value_length(batch["infoboxes"]).to_numpy(False) > 0)
+        wanted = _is_scanned(batch["fate"]) & (pc.list_value_length(batch["infoboxes"]).to_numpy(False) > 0)
         rows = batch.filter(pa.array(wanted))
         yield from zip(rows["title"].to_pylist(), _infoboxes(rows["infoboxes"]), strict=True)
 
@@ -127,27 +135,30 @@ def _superseded_in(path: Path, titles: Titles) -> Numbers:
 
 
 def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str, str], language: str) -> int:
-    """Make one part of `pages/` and `titles/`; the number of disambiguation pages in it."""
+    """Make one part of `pages/` and `titles/`; the number of articles in it that are disambiguation pages."""
     path, superseded = part
-    found = _disambiguating(path, superseded, redirects, language)
+    found, articles = _disambiguating(path, superseded, redirects, language)
     fates = {Reason.DUPLICATE_PAGE: superseded, Reason.DISAMBIGUATION_PAGE: found}
     gone, pages = np.concatenate([superseded, found]), path.parent.parent / "pages" / path.name
     _change(path, folder / "titles", TITLES, gone, partial(_note, fates=fates))
     _change(pages, folder / "pages", UNTYPED, gone, partial(_leave_out, gone=gone))
-    return len(found)
+    return articles
 
 
-def _disambiguating(path: Path, superseded: Numbers, redirects: Mapping[str, str], language: str) -> Numbers:
-    """Numbers of a part's articles that are disambiguation pages."""
-    numbers = []
+def _disambiguating(
+    path: Path, superseded: Numbers, redirects: Mapping[str, str], language: str
+) -> tuple[Numbers, int]:
+    """Numbers of a part's pages that are disambiguation pages, and how many of them have text."""
+    numbers, articles = [], 0
     for batch in read_batches(path, ["page_number", "title", "fate", _TEMPLATES]):
-        wanted = _equal(batch["fate"], ARTICLE) & ~np.isin(batch["page_number"].to_numpy(), superseded)
+        wanted = _is_scanned(batch["fate"]) & ~np.isin(batch["page_number"].to_numpy(), superseded)
         for row in batch.filter(pa.array(wanted)).to_pylist():
             title = normalise_title(row["title"])
             templates = (normalise_title(box["template"]) for box in row["infoboxes"] or ())
             if is_disambiguation(title, (redirects.get(name, name) for name in templates), language):
                 numbers.append(row["page_number"])
-    return np.array(numbers, np.int64)
+                articles += row["fate"] == ARTICLE
+    return np.array(numbers, np.int64), articles
 
 
 def _change(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, change: Any) -> None:
@@ -179,6 +190,17 @@ def _equal(column: pa.Array, value: object) -> npt.NDArray[np.bool_]:
     """Where a column has a value; an absent one (null) equals nothing."""
     equal: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(column, value), False).to_numpy(zero_copy_only=False)
     return equal
+
+
+def _is_scanned(fates: pa.Array) -> npt.NDArray[np.bool_]:
+    """Where a page's templates are known; a list of meanings is often nothing but a list, so without text."""
+    return _equal(fates, ARTICLE) | _equal(fates, Reason.EMPTY_TEXT)
+
+
+def _holds(column: pa.Array, text: str) -> npt.NDArray[np.bool_]:
+    """Where a column of texts has one that holds `text`."""
+    holds: npt.NDArray[np.bool_] = pc.fill_null(pc.match_substring(column, text), False).to_numpy(zero_copy_only=False)
+    return holds
 
 
 def _filled(column: pa.Array) -> npt.NDArray[np.bool_]:

@@ -18,10 +18,12 @@ from nerbert.corpus.splits import LARGEST_PAGE, Chunk, Range, Seen
 from nerbert.errors import InputError, at
 from nerbert.records import RawPage
 
+_TO = r"\s*+:?\s*+\[\[:?([^\[\]|#\n]*+)(#[^\[\]|\n]*+)?"
 _REDIRECT = re.compile(
-    r"\s*#(?:redirect|redirection|weiterleitung|rinvia|redirecció|redirección)\s*:?\s*\[\[:?([^\[\]|#\n]+)",
-    re.IGNORECASE,
+    rf"\s*+#(?:redirect|redirection|weiterleitung|rinvia|redirecció|redirección){_TO}", re.IGNORECASE
 )
+_ANY_REDIRECT = re.compile(rf"\s*+#[^\s#:\[\]]++{_TO}")
+"""A redirect in whatever language, where something else says that it is one."""
 _TAG = re.compile(rb"<(?:page(?=[\s/>])|/mediawiki(?=[\s>])|!--|!\[CDATA\[|!(?=[^\[-])|\?)")
 _HIDING = {
     begin: re.compile(re.escape(end) + rb"|<(?:page(?=[\s/>])|/mediawiki(?=[\s>]))")
@@ -241,11 +243,15 @@ def _page(element: etree._Element, place: str) -> RawPage:
 
 
 def _redirect(element: etree._Element, text: str) -> str:
-    """Where a page redirects to; "" for none. Old exports say it in the text only."""
+    """Where a page redirects to, with `#` and the section if it does to one; "" for none.
+
+    Exports name the page, and leave the section to the text; old ones say all of it in the text only.
+    """
     redirect = element.find("{*}redirect")
     named = redirect.get("title") if redirect is not None else None
-    match = _REDIRECT.match(text) if not named else None
-    return named or (match.group(1).strip() if match else "")
+    match = (_ANY_REDIRECT if named else _REDIRECT).match(text)
+    title, section = (named or match[1].strip(), (match[2] or "").strip()) if match else (named or "", "")
+    return f"{title}{section}" if title and len(section) > 1 else title
 
 
 def _forget(element: etree._Element) -> None:

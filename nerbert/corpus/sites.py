@@ -2,6 +2,8 @@
 
 Taken from the dump's `<siteinfo>` where present; a few names that every wiki understands are built in. Interlanguage
 prefixes are a fixed list, since dumps don't name them: a language founded later is taken for a title, not lost.
+A wiki is called by its language, but for some that are older than their language's code (`nowiki` is in `nb`): what
+belongs to a wiki (DBpedia's files, Wikidata's links) is told by the wiki's own code, from the name of its database.
 """
 
 import re
@@ -55,6 +57,13 @@ _LANGUAGES = frozenset(
     tt tum tw ty tyv udm ug uk ur uz ve vec vep vi vls vo wa war wo wuu xal xh xmf yi yo za zea zh zh-classical
     zh-min-nan zh-yue zu""".split()
 )
+_OLDER = {
+    "be-tarask": "be-x-old", "bho": "bh", "cbk": "cbk-zam", "gsw": "als", "lzh": "zh-classical", "nan": "zh-min-nan",
+    "nb": "no", "rup": "roa-rup", "sgs": "bat-smg", "vro": "fiu-vro", "yue": "zh-yue",
+}  # fmt: skip
+"""Languages whose Wikipedia is named after an older code."""
+_DATABASE = re.compile(r"([a-z]{2,3}(?:[_-][a-z]{1,12}){0,2}|simple)wiki")
+"""What Wikipedias' databases are called: all others have a longer first part (`commonswiki`, `testwiki`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +98,25 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
     base = language.partition("-")[0]
     known = _ALIASES["en"] | _ALIASES.get(base, {}) | {name.lower(): number for name, number in names.items() if name}
     return Site(wiki or f"{language}wiki", base, known)
+
+
+def wiki_code(language: str) -> str:
+    """The code that a language's Wikipedia is named after: `no` for `nb`, else the language's own."""
+    return _OLDER.get(language, language)
+
+
+def wiki_codes(wiki: str, language: str) -> tuple[str, ...]:
+    """What a Wikipedia is called, first the code in its address: `enwiki` en, `be_x_oldwiki` be-x-old and be-tarask.
+
+    A database that is no Wikipedia's (`samplewiki`), or of one not known here, says less than the language.
+    """
+    named = _DATABASE.fullmatch(wiki)
+    code = named[1].replace("_", "-") if named else ""
+    code = wiki_code(code if code in _LANGUAGES or code in _OLDER else language.lower())
+    return (code, *(newer for newer, older in _OLDER.items() if older == code))
+
+
+def editions(wiki: str, language: str) -> tuple[str, ...]:
+    """Codes of the Wikipedias whose titles mean the same as here: the wiki's own, and English for Simple English."""
+    codes = wiki_codes(wiki, language)
+    return (*codes, "en") if codes == ("simple",) else codes

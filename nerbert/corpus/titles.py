@@ -1,4 +1,4 @@
-"""Titles the way MediaWiki stores them, and redirects folded to the end of their chain.
+"""Titles the way MediaWiki stores them, in NFC, and redirects folded to the end of their chain.
 
 The choice: one form for all sources (dump, tables, triples, template names), so that a lookup is one dict access. The
 price: titles that differ only in the case of their first letter are one title, also on the few wikis that tell them
@@ -7,17 +7,22 @@ apart (Wiktionary), and Unicode's title case of that letter differs from MediaWi
 
 import re
 from collections.abc import Mapping
+from unicodedata import normalize
 
 _INVISIBLE = re.compile("[\u200e\u200f\u202a-\u202e]")
 
 
 def normalise_title(title: str) -> str:
-    """Return `title` without outer blanks, with single spaces for underscores and blanks, its first letter upper."""
-    if not title.isascii():
-        title = _INVISIBLE.sub("", title)
+    """Return `title` in NFC, without outer blanks, single spaces for underscores and blanks, its first letter upper."""
+    ascii_only = title.isascii()
+    if not ascii_only:
+        title = normalize("NFC", _INVISIBLE.sub("", title))
     title = " ".join(title.replace("_", " ").split())
     first = title[:1].title()
-    return first + title[1:] if len(first) == 1 else title
+    if len(first) != 1 or first == title[0]:
+        return title
+    title = first + title[1:]
+    return title if ascii_only else normalize("NFC", title)  # an upper `İ` may be composed where a lower `i̇` is not
 
 
 def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:

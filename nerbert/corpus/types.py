@@ -1,5 +1,7 @@
 """Link targets → classes: redirects resolved, then looked up in the table of what the knowledge says.
 
+Where that says nothing of a redirect's end, it is asked of the redirect itself, as pages move and knowledge ages.
+
 Both tables lie on disk, mapped (`knowledge.mapped`); a worker looks up what its part links to, so its memory follows
 the part. Targets are counted part by part, and the counts joined by ranges of the hash of what a target resolves to, so
 no memory follows the wiki. The result are files, `targets/`: who wants to know why a link is typed so reads it there.
@@ -39,11 +41,15 @@ Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """Distinct targets, how many are typed, and the untyped titles that most links lead to, as in the manifest."""
+    """Distinct targets, how many are typed, and the untyped titles that most links lead to, as in the manifest.
+
+    `bad_redirects` name a title that no wiki can have, and lead nowhere.
+    """
 
     targets: int
     typed: int
     unresolved: list[dict[str, Any]]
+    bad_redirects: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, workers: i
     """Write `knowledge.arrow`, the table of redirects, and `targets/`: every target with its type."""
     scratch, runs = folder / SCRATCH, folder / SCRATCH / "links"
     runs.mkdir(parents=True)
-    write_redirects(redirect_pairs(folder), folder / _REDIRECTS, scratch / "redirects")
+    bad_redirects = write_redirects(redirect_pairs(folder), folder / _REDIRECTS, scratch / "redirects")
     knowledge.write_table(
         folder / _KNOWLEDGE,
         scratch / "knowledge",
@@ -82,7 +88,8 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, workers: i
     rmtree(runs)
     untyped = sorted((-links, title) for each in ranges for links, title in each.untyped)[:_MOST_UNTYPED]
     unresolved: list[dict[str, Any]] = [{"title": title, "links": -links} for links, title in untyped]
-    return TargetReport(sum(each.targets for each in ranges), sum(each.typed for each in ranges), unresolved)
+    targets, typed = sum(each.targets for each in ranges), sum(each.typed for each in ranges)
+    return TargetReport(targets, typed, unresolved, bad_redirects)
 
 
 def read_targets(folder: Path, part: Path) -> Targets:
@@ -90,7 +97,7 @@ def read_targets(folder: Path, part: Path) -> Targets:
     targets = pc.unique(_links(part)["target"]).to_pylist()
     resolved = Redirects(folder / _REDIRECTS).ends_of(targets)
     types = TypeTable(folder / _KNOWLEDGE)
-    classes, sources = (places.tolist() for places in types.places_of(resolved))
+    classes, sources = (places.tolist() for places in types.places_at_end(targets, resolved))
     paths, names = (*types.classes, ()), (*types.sources, "")
     return {
         target: (end, paths[path], names[source])
@@ -137,7 +144,8 @@ def _type_range(number: int, folder: Path, runs: Path, bits: int) -> _Range:
     """Write the part of `targets/` that holds a range of hashes, most linked first."""
     table = read_range(sorted(runs.iterdir()), number, bits, _summed)
     types = TypeTable(folder / _KNOWLEDGE)
-    classes, sources = types.places_of(table["title"].to_pylist() if table.num_rows else [])
+    asked = [table[name].to_pylist() if table.num_rows else [] for name in ("target", "title")]
+    classes, sources = types.places_at_end(*asked)
     paths = pa.array([*map(list, types.classes), []], TARGETS.field("class_path").type)
     names = pa.array([*types.sources, ""], pa.string())
     typed = classes >= 0

@@ -19,7 +19,7 @@ from nerbert.corpus.tidy import join_paragraphs, keep_prose, squeeze, tidy_lines
 from nerbert.corpus.titles import normalise_title
 from nerbert.records import CleanPage, Reason
 
-SCANNER = "nerbert-wikitext-2"
+SCANNER = "nerbert-wikitext-3"
 """Name and version of the scanner: offsets of two versions must not be mixed."""
 
 _PROTOCOL = (
@@ -60,7 +60,7 @@ def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False, ca
 def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
     """`clean_page` for text without control characters."""
     own, reader = normalise_title(title), link_reader(site)
-    text, boxes = expand_templates(do_pipe_tricks(remove_opaque(wikitext)), title, site.language)
+    text, boxes = expand_templates(do_pipe_tricks(remove_opaque(wikitext)), title, site)
     text, tables = remove_tables(text)
     text, shown, lost = reader.take_files(text, captions=captions)
     text, found = reader.mark("\n\n".join([text, *shown]), own)

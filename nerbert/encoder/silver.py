@@ -70,8 +70,8 @@ def _frequent(train: Sequence[Sentence], some: LabelSet, at_least: int) -> froze
     kept = frequent_categories(counts, at_least)
     if some.typed and not kept:
         raise InputError(
-            f"label_set = {some.name!r}: no label of it has {at_least} mentions in the corpus; does it name the classes as "
-            f"the corpus does, {', '.join(_some_classes(train))}?"
+            f"label_set = {some.name!r}: no label of it has {at_least} mentions in the corpus; does it name "
+            f"classes as the corpus does, {', '.join(_some_classes(train))}?"
         )
     return kept
 

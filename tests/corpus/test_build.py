@@ -527,3 +527,55 @@ def test_a_corpus_trains_punkt_for_the_next_one(sample_corpus: Path, sample: Pat
     assert manifest["sentence_splitter"].startswith("punkt-trained-1 ")
     assert manifest["settings"]["punkt_model"] == "punkt.json"
     assert read_manifest(sample_corpus)["sentence_splitter"] == "rules-1"
+
+
+PAGES = {
+    "Nansen": "'''Nansen''' saw [[Mercury]] with [[Venus]], [[Moved]], [[Jack Dawson]] and [[Ada]] at [[Named]] here.",
+    "Mercury": "{{disambig}}\n* [[Mercury (planet)]]\n* [[Mercury (god)]]\n",
+    "Venus": "{{disambig}}\n'''Venus''' may be many things.\n* [[Venus (planet)]]\n",
+    "Moved": "#REDIRECT [[Moved (town)]]",
+    "Moved (town)": "The '''Moved''' town is here.",
+    "Named": "#REDIRECT [[Mercury]]",
+    "Jack Dawson": "#REDIRECT [[Titanic#Characters]]",
+    "Titanic": "{{Infobox film}}\n'''Titanic''' is a film by [[Nansen]].",
+    "Ada": "{{Infobox person}}\n\n[[Category:X]]\n",
+}
+TYPES = {"Mercury": "Planet", "Venus": "Planet", "Moved": "Town", "Named": "Ship", "Nansen": "Person"}
+
+
+def lay_small_wiki(folder: Path) -> CorpusPlan:
+    """A dump with pages that lead elsewhere, and what is known of them."""
+    text = '<mediawiki xml:lang="en"><siteinfo><dbname>enwiki</dbname></siteinfo>'
+    for number, (title, source) in enumerate(PAGES.items(), 1):
+        target = source.partition("[[")[2].partition("]]")[0].partition("#")[0]
+        redirect = f'<redirect title="{target}" />' if source.startswith("#") else ""
+        text += f"<page><title>{title}</title><ns>0</ns><id>{number}</id>{redirect}"
+        text += f"<revision><id>{number}</id><text>{source}</text></revision></page>\n"
+    (folder / "wiki.xml").write_text(text + "</mediawiki>")
+    (folder / "t.tsv").write_text("title\tclass\n" + "".join(f"{title}\t{name}\n" for title, name in TYPES.items()))
+    mapped = {"Infobox film": "Film", "Infobox person": "Person"}
+    pages = "".join(
+        f"<page><title>Mapping en:{name}</title><revision><text>{{{{TemplateMapping|mapToClass={to}}}}}</text>"
+        "</revision></page>"
+        for name, to in mapped.items()
+    )
+    (folder / "m.xml").write_text(f"<mediawiki>{pages}</mediawiki>")
+    return CorpusPlan((folder / "wiki.xml",), (folder / "t.tsv", folder / "m.xml"), folder / "out")
+
+
+def test_pages_that_lead_elsewhere(tmp_path: Path) -> None:
+    plan, settings = lay_small_wiki(tmp_path), CorpusSettings(min_mentions=1, validation_share=0.0, split_bytes=300)
+    manifest = build_corpus(plan, settings)
+    rows = pq.read_table(tmp_path / "out" / "targets").to_pylist()
+    assert {row["target"]: (row["resolved_target"], "/".join(row["class_path"])) for row in rows} == {
+        "Mercury": ("Mercury", ""), "Venus": ("Venus", ""), "Moved": ("Moved (town)", "Town"),
+        "Jack Dawson": ("Jack Dawson", ""), "Ada": ("Ada", "Person"), "Named": ("Mercury", ""),
+        "Nansen": ("Nansen", "Person"),
+    }  # fmt: skip
+    steps = {step["step"]: step for step in manifest["steps"]}
+    assert steps["pages"]["dropped"] == {"redirect": 3, "empty_text": 2}
+    assert (steps["disambiguation pages"]["in"], steps["disambiguation pages"]["out"]) == (4, 3)
+    assert all(step["in"] == step["out"] + sum(step["dropped"].values()) for step in steps.values())
+    assert manifest["notes"]["targets"] == {"found": 7, "typed": 3, "bad_redirects": 0}
+    build_corpus(replace(plan, output=tmp_path / "again", workers=2), settings)
+    assert digests(tmp_path / "again") == digests(tmp_path / "out")

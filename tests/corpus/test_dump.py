@@ -110,13 +110,32 @@ def test_old_exports_lack_namespace_and_model(tmp_path: Path) -> None:
     xml += "<page><title>C</title><id>5</id><revision><id>6</id><text> See #REDIRECT [[B]]</text></revision></page>"
     pages = read(tmp_path, (xml + TAIL).encode())
     assert [(each.ns, each.redirect, each.model) for each in pages] == [
-        (None, "B", "wikitext"), (None, "C", "wikitext"), (None, "", "wikitext"),
+        (None, "B#c", "wikitext"), (None, "C", "wikitext"), (None, "", "wikitext"),
     ]  # fmt: skip
 
 
 def test_the_redirect_element_is_believed(tmp_path: Path) -> None:
     xml = HEAD + page(1, "#REDIRECT [[Other]]", more='<redirect title="Named" />') + TAIL
     assert read(tmp_path, xml.encode())[0].redirect == "Named"
+
+
+@pytest.mark.parametrize(
+    ("text", "redirect"),
+    [
+        ("#REDIRECT [[named]]", "Named"), ("#REDIRECT [[named# Part one |shown]] {{R}}", "Named# Part one"),
+        ("\n #перенаправление: [[:named_#Part]]", "Named#Part"), ("#REDIRECT [[named#]]", "Named"),
+        ("#REDIRECT [[named#|x]]", "Named"), ("see #x [[named#Part]]", "Named"),
+        ("#REDIRECT\n[[named#Part]]", "Named#Part"),
+        ("#REDIRECT [[named]] and [[#Part]]", "Named"), ("", "Named"), ("#REDIRECT [[#Part]]", "Named#Part"),
+    ],
+)  # fmt: skip
+def test_the_section_of_a_redirect_stands_in_the_text(tmp_path: Path, text: str, redirect: str) -> None:
+    xml = HEAD + page(1, text, more='<redirect title="Named" />') + TAIL
+    assert read(tmp_path, xml.encode())[0].redirect == redirect
+
+
+def test_a_redirect_to_a_section_of_nothing_is_none(tmp_path: Path) -> None:
+    assert read(tmp_path, (HEAD + page(1, "#REDIRECT [[#Part]]") + TAIL).encode())[0].redirect == ""
 
 
 def test_the_last_revision_counts(tmp_path: Path) -> None:

@@ -141,4 +141,32 @@ def test_redirects_are_those_of_articles_that_nothing_supersedes(tmp_path: Path)
     titles = read_titles(tmp_path / "in")
     assert titles.template_redirects == {"X": "Y z"}
     assert newest_of(tmp_path / "in", tmp_path / "out") == 0
-    assert list(redirect_pairs(tmp_path / "out")) == [("A b", "C"), ("Old", "Now"), ("Here", "")]
+    assert list(redirect_pairs(tmp_path / "out")) == [("Old", "Now")]
+
+
+def test_pages_without_text_disambiguate_and_have_infoboxes(tmp_path: Path) -> None:
+    empty = {"fate": "empty_text"}
+    lay(
+        tmp_path / "in",
+        [
+            page(0, 1, 1, title="Mercury", infoboxes=boxes("Disambig"), **empty),
+            page(1, 2, 1, title="Venus", infoboxes=boxes("Disambig")),
+            page(2, 3, 1, title="Ada", infoboxes=boxes("Infobox person"), **empty),
+            page(3, 4, 1, title="Long", infoboxes=boxes("Disambig"), fate="page_too_long"),
+            page(4, 5, 1, title="Mars", infoboxes=boxes("Disambig"), **empty),
+            page(5, 5, 2, title="Mars", infoboxes=boxes("Infobox planet"), **empty),
+        ],
+    )
+    assert newest_of(tmp_path / "in", tmp_path / "out") == 1
+    assert list(disambiguation_pages(tmp_path / "out")) == ["Mercury", "Venus"]
+    assert [title for title, _ in infobox_pages(tmp_path / "out")] == ["Ada", "Mars"]
+    assert [row["fate"] for row in rows(tmp_path / "out", "titles")] == [
+        "disambiguation_page", "disambiguation_page", "empty_text", "page_too_long", "duplicate_page", "empty_text",
+    ]  # fmt: skip
+
+
+def test_redirects_of_templates_lead_to_the_end_of_their_chains(tmp_path: Path) -> None:
+    chain = [
+        page(n, n, 1, title=f"Template:T{n}", ns=10, redirect=f"Template:T{n + 1}", fate="redirect") for n in range(9)
+    ]
+    assert read_titles(lay(tmp_path / "in", chain)).template_redirects == {f"T{n}": "T9" for n in range(9)}

@@ -1,6 +1,6 @@
 import pytest
 
-from nerbert.corpus.sites import CATEGORY, FILE, make_site
+from nerbert.corpus.sites import CATEGORY, FILE, editions, make_site, wiki_code, wiki_codes
 
 EN = make_site("enwiki", "en", {"Category": 14, "": 0, "Portal talk": 101})
 DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
@@ -58,3 +58,21 @@ def test_trails(language: str, text: str, trail: str | None) -> None:
 def test_missing_parts_fall_back_to_english() -> None:
     site = make_site("", "", {})
     assert (site.wiki, site.language, site.namespace("Template:X")) == ("enwiki", "en", 10)
+
+
+@pytest.mark.parametrize(
+    ("wiki", "language", "codes"),
+    [
+        ("enwiki", "fr", ("en",)), ("nowiki", "nb", ("no", "nb")), ("", "nb", ("no", "nb")),
+        ("nds_nlwiki", "nds", ("nds-nl",)), ("zh_yuewiki", "yue", ("zh-yue", "yue")),
+        ("zh-yuewiki", "zh", ("zh-yue", "yue")), ("be_x_oldwiki", "be", ("be-x-old", "be-tarask")),
+        ("be_taraskwiki", "be", ("be-x-old", "be-tarask")), ("bewiki", "be", ("be",)),
+        ("simplewiki", "en", ("simple",)),
+        ("bhwiki", "bho", ("bh", "bho")), ("cbk_zamwiki", "es", ("cbk-zam", "cbk")), ("samplewiki", "DE", ("de",)),
+        ("xyzwiki", "de", ("de",)), ("dewiktionary", "fr", ("fr",)), ("", "tlh", ("tlh",)),
+    ],
+)  # fmt: skip
+def test_a_wikipedia_is_called_by_its_database(wiki: str, language: str, codes: tuple[str, ...]) -> None:
+    assert wiki_codes(wiki, language) == codes
+    assert wiki_code(codes[-1]) == codes[0]
+    assert editions(wiki, language) == (*codes, *(["en"] if wiki == "simplewiki" else []))

@@ -1,4 +1,6 @@
 import random as randoms
+from typing import Literal
+from unicodedata import normalize
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,14 @@ def test_titles_have_one_form() -> None:
     assert normalise_title("iPhone") == "IPhone"
     assert normalise_title("ß") == "ß"
     assert normalise_title("_ ") == ""
+
+
+@given(st.text(), st.sampled_from(["NFC", "NFD"]))
+def test_composed_and_decomposed_titles_are_one(title: str, form: Literal["NFC", "NFD"]) -> None:
+    assert normalise_title("Cafe\u0301") == "Caf\u00e9"
+    assert normalise_title("e\u0301mile") == "\u00c9mile"
+    assert normalise_title("i\u0307stanbul") == normalise_title("\u0130stanbul")
+    assert normalise_title(normalize(form, title)) == normalise_title(title)
 
 
 @given(st.text())

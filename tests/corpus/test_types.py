@@ -82,6 +82,32 @@ def test_targets_are_counted_resolved_and_typed(corpus: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_page_that_moved_keeps_its_class(corpus: Path) -> None:
+    """What knows a redirect and not where it leads was made before the page moved."""
+    (corpus.parent / "t.tsv").write_text("R3\tFilm\nR1\tCity\nA\tFilm\nLoop\tCity\n")
+    report = write(corpus)
+    rows = [row for path in shard_paths(corpus / "targets") for row in read_table(path).to_pylist()]
+    found = {row["target"]: (row["resolved_target"], row["class_path"]) for row in rows}
+    assert found["R3"] == ("X", ["Film"])
+    assert found["X"] == ("X", [])
+    assert found["R1"] == ("A", ["Film"])
+    assert found["Loop"] == ("Loop", ["City"])
+    part = read_targets(corpus, shard_paths(corpus / "pages")[1])
+    assert part["R3"] == ("X", ("Film",), "t.tsv")
+    assert report.typed == sum(bool(row["class_path"]) for row in rows)
+
+
+def test_a_redirect_to_a_disambiguation_page_has_no_class(corpus: Path) -> None:
+    table = read_table(corpus / "titles/part-00000.parquet").to_pylist()
+    table.append({**table[0], "page_number": 98, "page_id": 98, "title": "Y", "redirect": "Zed"})
+    write_table(pa.Table.from_pylist(table, schema=TITLES), corpus / "titles/part-00000.parquet")
+    (corpus.parent / "t.tsv").write_text("Y\tFilm\nX\tCity\n")
+    write(corpus)
+    found = {row["target"]: row for path in shard_paths(corpus / "targets") for row in read_table(path).to_pylist()}
+    assert (found["Y"]["resolved_target"], found["Y"]["class_path"]) == ("Zed", [])
+    assert found["X"]["class_path"] == ["City"]
+
+
 def test_the_most_linked_untyped_titles_are_named_and_no_more(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(types, "_MOST_UNTYPED", 2)
     assert [each["title"] for each in write(corpus).unresolved] == ["Zed", "X"]

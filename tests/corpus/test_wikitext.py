@@ -10,7 +10,7 @@ from nerbert.corpus.opaque import without_ours
 from nerbert.corpus.sites import Site, make_site
 from nerbert.corpus.titles import normalise_title
 from nerbert.corpus.wikitext import clean_page
-from nerbert.records import CleanPage, RawPage, Reason
+from nerbert.records import CleanPage, Infobox, RawPage, Reason
 
 EN = make_site("enwiki", "en", {"Portal talk": 101})
 DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
@@ -243,6 +243,66 @@ def test_infoboxes() -> None:
         ("Infobox person", {"name": "Ac", "1": "{{d|e=f}}", "g": "{{h|i}}", "2": "[[j|k=l]]"}),
         ("A|b", {}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "site"),
+    [
+        ("{{Template:Infobox x|a=b}}", EN),
+        ("{{ template : infobox_x |a=b}}", EN),
+        ("{{:Template:Infobox x|a=b}}", EN),
+        ("{{Vorlage:Infobox x|a=b}}", DE),
+        ("__NOTOC__{{Infobox x|a=b}}", EN),
+        ("__NOTOC__ \n{{Infobox x|a=b}}", EN),
+        ("<div class=y>{{Infobox x|a=b}}</div>", EN),
+        ("[[File:A.jpg|thumb|a [[B]]]] {{Infobox x|a=b}}", EN),
+        ("[[Datei:A.jpg]][[Kategorie:B]]{{Infobox x|a=b}}", DE),
+        (":{{Infobox x|a=b}}", EN),
+        ("&nbsp;{{Infobox x|a=b}}", EN),
+        ("{{#if:x|y}}<br>{{Infobox x|a=b}}", EN),
+    ],
+)
+def test_markup_may_stand_before_an_infobox(line: str, site: Site) -> None:
+    for source in (line, f"Text.\n{line}\nText."):
+        assert Infobox("Infobox x", (("a", "b"),)) in clean(source, site=site).infoboxes
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[[A]] {{x|a=b}}",
+        "[[:File:A.jpg]]{{x|a=b}}",
+        "a: {{x|a=b}}",
+        "* {{x|a=b}}",
+        "<b>a</b>{{x|a=b}}",
+        "{{x}} a",
+        "* {{x}} a",
+        "__a b__{{x|a=b}}",
+        "a" * 2000 + "<br>" * 500 + "{{x|a=b}}",
+    ],
+)
+def test_templates_in_prose_and_lists_are_no_infoboxes(line: str) -> None:
+    found = clean(f"Text.\n{line}\nText.").infoboxes
+    assert found == ((Infobox("X", ()),) if line == "{{x}} a" else ())
+
+
+@pytest.mark.parametrize(
+    "line", ["* [[A]] {{disambig}}", "[[Category:X]] {{ Template:disambig }}  ", "''A'' {{disambig}}"]
+)
+def test_a_template_without_parameters_may_end_a_line(line: str) -> None:
+    for source in (line, f"{line}\nText."):
+        assert clean(source).infoboxes == (Infobox("Disambig", ()),)
+
+
+def test_of_twins_the_last_parameter_counts() -> None:
+    (box,) = clean("{{x|kind=town|a=1|kind=|a=2|b|1=c|=d}}").infoboxes
+    assert dict(box.parameters) == {"a": "2", "1": "c"}
+
+
+def test_empty_parameters_dont_count() -> None:
+    empty = "".join(f"|p{number}=" for number in range(500))
+    (box,) = clean(f"{{{{x{empty}|kind=town}}}}").infoboxes
+    assert box.parameters == (("kind", "town"),)
 
 
 def test_long_parameters_are_cut() -> None:

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from datetime import date as Date  # noqa: N812
 from urllib.parse import urlsplit
 
+from nerbert.corpus.sites import wiki_code
 from nerbert.errors import SettingsError
 
 LATEST = "latest"
@@ -39,9 +40,6 @@ _DBPEDIA = "https://downloads.dbpedia.org/repo/dbpedia"
 _WIKIMEDIA = "https://dumps.wikimedia.org"
 _LANGUAGE = re.compile(r"[a-z]{2,12}(?:-[a-z]{1,12}){0,2}")
 _DATE = re.compile(r"([0-9]{4})([.-]?)([0-9]{2})\2([0-9]{2})")
-_WIKIS = {"be-tarask": "be_x_old", "gsw": "als", "lzh": "zh_classical", "nan": "zh_min_nan", "yue": "zh_yue",
-          "sgs": "bat_smg", "rup": "roa_rup", "vro": "fiu_vro", "cbk": "cbk_zam", "bho": "bh"}  # fmt: skip
-"""Wikis that are named after an older code of their language."""
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|mediawiki)\b")
 _BZ2 = re.compile(rb"BZh[1-9]")
 _GZIP = re.compile(rb"\x1f\x8b\x08")
@@ -109,6 +107,7 @@ def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...
     """
     if not _LANGUAGE.fullmatch(language):
         raise SettingsError(f"--language = {language!r}: must be a Wikipedia's code, as en, de or zh-yue")
+    language = wiki_code(language)
     found = [*_exports(language), *_release(language, _read_date("--date", date))]
     for each in dict.fromkeys(also):
         extra, _, own = each.partition(":")
@@ -161,7 +160,7 @@ def _release(language: str, day: str) -> list[Address]:
 
 def _dump(language: str, day: str) -> list[Address]:
     """Wikipedia's multistream dump and its index."""
-    wiki = f"{_WIKIS.get(language, language).replace('-', '_')}wiki"
+    wiki = f"{language.replace('-', '_')}wiki"
     advice = "Wikimedia keeps the dumps of a few months: try --also dump:latest, or an archive as --mirror"
     folder, stem = f"{_WIKIMEDIA}/{wiki}/{day}", f"{wiki}-{day}"
     sums = _sums(f"{folder}/{stem}")

@@ -2,44 +2,40 @@
 
 The choice: answers are streamed, a title as often as a source names it; which of them counts is decided when they are
 sorted (`table`). A table's first row on a title counts; of triples the deepest class does, since DBpedia's transitive
-files name all of a path. The price: two deep classes of one title (a town that is a ship, too) leave the first.
+files name all of a path; of a page's infoboxes the first that maps, made finer by those that follow. A class that the
+ontology lacks types nothing, here as in Wikidata. The price: of two deep classes of one title (a town that is a ship,
+too) one is left by no reason but its name.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from nerbert.corpus.knowledge.mappings import Mappings
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.sources import Found, Pair, read_lines
+from nerbert.corpus.knowledge.sources import LONGEST_TITLE, Found, Pair, read_lines
 from nerbert.corpus.titles import normalise_title
 from nerbert.records import Infobox, Reason
 
 _BAD_ROWS_KEPT = 5
 _UNKNOWN_KEPT = 10_000
-_HOPS = 5
-_LONGEST = 1000
 _DEEPEST = 63
+_Row = TypeVar("_Row", bound=tuple[str, ...])
 
 ClassPath: TypeAlias = tuple[str, ...]
 Answer: TypeAlias = tuple[bool, ClassPath]
 """Whether a class is known (all are without an ontology), and its path, () for owl:Thing."""
 Claim: TypeAlias = tuple[str, int, ClassPath]
-"""A title, its class path, and between them how far that path stands back behind others of the same source."""
+"""A title, its class path, and between them how far that path stands back behind others of the same source.
+
+Of claims that stand back by nothing the first counts; of others, equally far, one that their order doesn't choose.
+"""
 
 DISAMBIGUATION: ClassPath = ("disambiguation page",)
 """Says of a title that it lists the meanings of a name, and so has no class whatever a source says. No class is called
-that: names of classes have no blanks."""
-
-
-@dataclass(frozen=True, slots=True)
-class TypedTitle:
-    """A title's classes from the root to the deepest, and the source that says so."""
-
-    class_path: ClassPath
-    source: str
+that: names of classes have no blanks. A claim of it stands back by 0 if the dump's own page says so, by 1 if a list."""
 
 
 @dataclass(slots=True)
@@ -92,20 +88,28 @@ class RowFormat:
     deepest: bool
 
 
-def ask_rows(found: Found, rows: RowFormat, ontology: Ontology, tally: Tally) -> Iterator[Claim]:
-    """Stream a table's or triples' titles with their classes."""
-    classify = classifier(ontology)
+def read_rows(
+    found: Found, parse: Callable[[bytes], _Row | None], tally: Tally, is_header: Callable[[bytes], bool] | None = None
+) -> Iterator[_Row]:
+    """Yield the whole rows of a file; broken ones, and those with a title that no wiki has, are counted as bad."""
     for number, line in enumerate(read_lines(found.path), 1):
-        if not line.strip() or (number == 1 and rows.is_header(line)):
+        if not line.strip() or (number == 1 and is_header and is_header(line)):
             continue
-        pair = rows.parse(line)
-        if pair is None or max(map(len, pair)) > _LONGEST:
+        row = parse(line)
+        if row is None or max(map(len, row)) > LONGEST_TITLE:
             tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
-            continue
-        known, path = answer = classify(pair[1])
+        else:
+            yield row
+
+
+def ask_rows(found: Found, rows: RowFormat, ontology: Ontology, tally: Tally) -> Iterator[Claim]:
+    """Stream a table's or triples' titles with their classes; those that the ontology lacks are counted only."""
+    classify = classifier(ontology)
+    for title, name in read_rows(found, rows.parse, tally, rows.is_header):
+        known, path = answer = classify(name)
         tally.good(answer)
-        if path:
-            yield pair[0], _behind(known, path) if rows.deepest else 0, path
+        if path and known:
+            yield title, _behind(path) if rows.deepest else 0, path
 
 
 def ask_infoboxes(
@@ -115,20 +119,20 @@ def ask_infoboxes(
     template_redirects: Mapping[str, str],
     tallies: Sequence[Tally],
 ) -> Iterator[tuple[int, Claim]]:
-    """Read `pages` once; of each page, the class of the first infobox that maps, with the number of its mappings."""
+    """Read `pages` once; of each page, what its infoboxes say, with the number of the mappings that say it.
+
+    `template_redirects` lead to the ends of their chains.
+    """
     for mapping, tally in zip(mappings, tallies, strict=True):
         for place, why in mapping.unread:
             tally.bad(f"{place}: {why}")
-        tally.rows = len(mapping) + len(mapping.unread)
+        tally.rows = len(mapping.rules) + len(mapping.unread)
     classify = classifier(ontology)
+    led = [mapping.led_by(template_redirects) for mapping in mappings]
     for raw_title, infoboxes in pages if mappings else ():
         title = normalise_title(raw_title)
-        for number, (mapping, tally) in enumerate(zip(mappings, tallies, strict=True)):
-            names = (_mapped_class(mapping, infobox, template_redirects) for infobox in infoboxes)
-            known, path = classify(next(filter(None, names), ""))
-            if path and not known:
-                tally.unknown_class(path[-1])
-            if path:
+        for number, (mapping, tally) in enumerate(zip(led, tallies, strict=True)):
+            if path := _class_of_page(filter(None, map(mapping.class_of, infoboxes)), classify, tally):
                 yield number, (title, 0, path)
 
 
@@ -142,15 +146,19 @@ def classifier(ontology: Ontology) -> Callable[[str], Answer]:
     return classify
 
 
-def _behind(known: bool, path: ClassPath) -> int:
-    """How far a class stands back: a deeper one comes before others, a known one before all unknown ones."""
-    return _DEEPEST - min(len(path), _DEEPEST) + (0 if known else _DEEPEST + 1)
+def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tally: Tally) -> ClassPath:
+    """The path of the first known class, or the deepest that goes on from it: a politician who is a person first."""
+    best: ClassPath = ()
+    first = 0
+    for name in names:
+        known, path = classify(name)
+        if path and not known:
+            tally.unknown_class(path[-1])
+        elif path and (not best or (len(path) > len(best) and path[:first] == best[:first])):
+            best, first = path, first or len(path)
+    return best
 
 
-def _mapped_class(mappings: Mappings, infobox: Infobox, redirects: Mapping[str, str]) -> str | None:
-    template = normalise_title(infobox.template)
-    for _ in range(_HOPS):
-        if mappings.knows(template):
-            return mappings.class_of(Infobox(template, infobox.parameters))
-        template = normalise_title(redirects.get(template, ""))
-    return mappings.class_of(infobox)
+def _behind(path: ClassPath) -> int:
+    """How far a class stands back, at least 1: a deeper one comes before others."""
+    return 1 + _DEEPEST - min(len(path), _DEEPEST)

@@ -8,11 +8,12 @@ they list. The price: a wiki that isn't here is read with the names that most wi
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache, partial
 
-from nerbert.corpus.knowledge.answers import DISAMBIGUATION, ClassPath, Tally
-from nerbert.corpus.knowledge.sources import Found, parse_disambiguation, read_lines
+from nerbert.corpus.knowledge.answers import DISAMBIGUATION, ClassPath, Tally, read_rows
+from nerbert.corpus.knowledge.sources import Found, parse_disambiguation
+from nerbert.corpus.sites import wiki_code
 
 _ANYWHERE = "disambig|disambiguation|disambiguation page"
 _TEMPLATES = {
@@ -111,16 +112,10 @@ def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bo
     return any(names.fullmatch(template.casefold()) for template in templates)
 
 
-def disambiguation_rows(found: Found, language: str, tally: Tally) -> Iterator[tuple[str, ClassPath]]:
+def disambiguation_rows(found: Found, editions: Collection[str], tally: Tally) -> Iterator[tuple[str, ClassPath]]:
     """Yield the titles that DBpedia's `disambiguations` triples name, once for a run of lines, with DISAMBIGUATION."""
     last = ""
-    for number, line in enumerate(read_lines(found.path), 1):
-        if not line.strip():
-            continue
-        title = parse_disambiguation(line, language)
-        if title is None:
-            tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
-            continue
+    for (title,) in read_rows(found, partial(parse_disambiguation, editions=editions), tally):
         tally.good((True, DISAMBIGUATION if title else ()))
         if title and title != last:
             yield title, DISAMBIGUATION
@@ -130,7 +125,7 @@ def disambiguation_rows(found: Found, language: str, tally: Tally) -> Iterator[t
 @lru_cache(maxsize=16)
 def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """What stands in a title's bracket with the one that closes it, and the names of templates, case folded."""
-    code = {"nb": "no", "simple": "en"}.get(language, language)
+    code = "en" if language == "simple" else wiki_code(language)
     code = code if code in _TEMPLATES else code.partition("-")[0]
     names = "|".join(filter(None, [_ANYWHERE, _TEMPLATES.get(code)]))
     return re.compile(f"(?:{_BRACKETS.get(code, 'disambiguation').casefold()})\\)"), re.compile(names.casefold())

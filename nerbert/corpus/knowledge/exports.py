@@ -49,13 +49,21 @@ class Template:
 def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, str]]:
     """Yield title and newest text of each page; XML that is not well-formed is an InputError with its line."""
     events = etree.iterparse(
-        stream, tag="{*}page", resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
-    )
+        stream, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
+        remove_pis=True,
+    )  # fmt: skip
+    title = text = ""
     try:
-        for _, page in events:
-            texts = page.findall("{*}revision/{*}text")
-            yield (page.findtext("{*}title") or "").strip(), (texts[-1].text or "") if texts else ""
-            _forget(page)
+        for _, element in events:
+            match _names(element):
+                case ("page", *_):
+                    yield title.strip(), text
+                    title = text = ""
+                case ("title", "page", _):
+                    title = title or element.text or ""
+                case ("text", "revision", "page"):
+                    text = element.text or ""
+            _forget(element)
     except etree.XMLSyntaxError as error:
         with at(place, error.lineno):
             raise InputError(f"XML is not well-formed: {error.msg}; fetch the export again") from error
@@ -117,8 +125,16 @@ def _close(stack: list[_Frame]) -> None:
     stack[-1].parts[-1].templates.append(Template(normalise_title(frame.parts[0].text), fields))
 
 
+def _names(element: etree._Element) -> tuple[str, str, str]:
+    """The names of an element and of the two that it stands in, without namespaces; "" where there is none."""
+    above = element.getparent()
+    over = above.getparent() if above is not None else None
+    one, two, three = ("" if each is None else str(each.tag).rpartition("}")[2] for each in (element, above, over))
+    return one, two, three
+
+
 def _forget(element: etree._Element) -> None:
-    """Free a page that was read, and what stands before it, so that memory stays bounded by one page."""
+    """Free an element that was read, and what stands before it, so that memory stays bounded by one text."""
     element.clear()
     parent = element.getparent()
     while parent is not None and element.getprevious() is not None:

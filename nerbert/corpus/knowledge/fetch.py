@@ -7,13 +7,10 @@ folder, so that a dump and its index are of one date. The price: a rerun reads a
 release needs a new folder.
 """
 
-import errno
-import fcntl
 import hashlib
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,15 +19,13 @@ from nerbert.corpus.knowledge.addresses import LATEST, Address, check_mirror
 from nerbert.corpus.knowledge.transfer import Partial, transfer
 from nerbert.corpus.knowledge.web import Missing, Patience, read_small
 from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
-from nerbert.files import publish, read_json, sha256_of, write_json
+from nerbert.files import held, publish, read_json, sha256_of, write_json
 
 FETCHED = ".fetched.json"
 """What was fetched, beside the files."""
 
 _SUM = re.compile(r"([0-9A-Fa-f]{32,128}) [ *]([\w.-]{1,255})")
 _LONGEST_LIST = 16 << 20
-_LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What a file system that has no locks says to those who ask for one."""
 
 
 def fetch(
@@ -206,22 +201,11 @@ def _is_of(told: dict[str, Any] | None, address: Address, target: Path) -> bool:
 
 @contextmanager
 def _alone(output: Path) -> Iterator[None]:
-    """Make the folder and hold it against a second fetch; where the file system has no locks, nobody guards it."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        handle = os.open(output, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise WriteError(f"{output}: can't be made: {error.strerror}; choose another place") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise OutputExists(f"{output}: another run is fetching into it; wait for its end") from None
-    except OSError as error:
-        if error.errno not in _LOCKLESS:
-            os.close(handle)
-            raise
-    try:
+    """Make the folder and hold it against a second fetch."""
+    with ExitStack() as stack:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(output, f"{output}: another run is fetching into it; wait for its end"))
+        except OSError as error:
+            raise WriteError(f"{output}: can't be made: {error.strerror}; choose another place") from error
         yield
-    finally:
-        os.close(handle)

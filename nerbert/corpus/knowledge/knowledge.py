@@ -2,12 +2,12 @@
 
 The choice: of the sources that type a title the one named first wins, or the one that the setting `precedence` names
 first; all are streamed into one table. The price: each build reads every source whole, and damage at the end of one
-shows only then. Triples of another edition are passed over; those of http://dbpedia.org/resource/ count for every
-language, as tables do, though their titles are English.
+shows only then. Triples and mappings of another wiki are passed over, those of http://dbpedia.org/resource/ are of the
+English one; tables say nothing of their titles' language, and count for every wiki.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -21,7 +21,6 @@ from nerbert.corpus.knowledge.answers import (
     Claim,
     RowFormat,
     Tally,
-    TypedTitle,
     ask_infoboxes,
     ask_rows,
 )
@@ -30,15 +29,14 @@ from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.corpus.knowledge.precedence import ordered
 from nerbert.corpus.knowledge.sources import Found, find_all, open_plain, parse_row, parse_triple
-from nerbert.corpus.knowledge.table import write_types
+from nerbert.corpus.knowledge.table import check_sources, write_types
 from nerbert.corpus.knowledge.telling import UNDERSTOOD, Kind, Told, is_header, tell_export, tell_lines, tell_together
 from nerbert.corpus.knowledge.wikidata import wikidata_rows
 from nerbert.corpus.knowledge.wikidata_dumps import Wiki
+from nerbert.corpus.sites import editions
 from nerbert.errors import InputError
 from nerbert.files import sha256_of
 from nerbert.records import Infobox
-
-__all__ = ["INFOBOX", "Knowledge", "Source", "TypedTitle", "open_knowledge"]
 
 INFOBOX = "infobox"
 """The source of a title that an infobox mapping typed."""
@@ -67,7 +65,12 @@ class Source:
     @property
     def name(self) -> str:
         """What a title typed by this source names as its source."""
-        return INFOBOX if self.mappings else self.found.name
+        return INFOBOX if self.mappings is not None else self.found.name
+
+    @property
+    def types(self) -> bool:
+        """Whether it can give a title a class."""
+        return self.kind not in _UNTYPING and (self.mappings is None or bool(self.mappings.rules))
 
     def report(self, tally: Tally) -> dict[str, object]:
         """The source and its counts, fit for JSON."""
@@ -99,6 +102,11 @@ class Knowledge:
     disambiguation_pages: list[int] = field(default_factory=lambda: [0])
     wiki: str = ""
 
+    @property
+    def editions(self) -> tuple[str, ...]:
+        """The wikis whose titles are meant by the same names as here."""
+        return editions(self.wiki, self.language)
+
     def write_table(
         self,
         path: Path,
@@ -117,7 +125,8 @@ class Knowledge:
         known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
         claims = chain(known, self._infobox_claims(pages, template_redirects), self._file_claims(scratch))
         names = [self.sources[place].name for place in self.order]
-        decided = write_types(claims, names, path, scratch / "types")
+        shown = [rank for rank, place in enumerate(self.order) if self.sources[place].mappings is not None]
+        decided = write_types(claims, names, path, scratch / "types", shown)
         for rank, place in enumerate(self.order):
             tally = self.tallies[place]
             tally.typed, tally.lost_to_precedence = int(decided.typed[rank]), int(decided.lost[rank])
@@ -129,8 +138,8 @@ class Knowledge:
         self, pages: Iterable[tuple[str, Sequence[Infobox]]], template_redirects: Mapping[str, str]
     ) -> Iterator[tuple[int, Claim]]:
         """What infoboxes claim of the dump's pages, with the rank of their mappings."""
-        places = [place for place in self.order if self.sources[place].mappings]
-        mappings = [mapping for place in places if (mapping := self.sources[place].mappings)]
+        places = [place for place in self.order if self.sources[place].mappings is not None]
+        mappings = [mapping for place in places if (mapping := self.sources[place].mappings) is not None]
         ranks = [self.order.index(place) for place in places]
         tallies = [self.tallies[place] for place in places]
         for number, claim in ask_infoboxes(mappings, self.ontology, pages, template_redirects, tallies):
@@ -141,22 +150,22 @@ class Knowledge:
         for place, (source, tally) in enumerate(zip(self.sources, self.tallies, strict=True)):
             if source.kind == Kind.ONTOLOGY:
                 tally.rows = len(self.ontology)
-            elif not source.mappings and source.kind != Kind.WIKIDATA_SITELINKS:
+            elif source.kind not in (Kind.MAPPING, Kind.WIKIDATA_SITELINKS):
                 rank = self.order.index(place) if place in self.order else 0
                 yield from ((rank, claim) for claim in self._claims(source, tally, scratch))
 
     def _claims(self, source: Source, tally: Tally, scratch: Path) -> Iterator[Claim]:
         """What a file of rows claims."""
         if source.kind in (Kind.TABLE, Kind.TRIPLES):
-            yield from ask_rows(source.found, _row_format(source.kind, self.language), self.ontology, tally)
+            yield from ask_rows(source.found, _row_format(source.kind, self.editions), self.ontology, tally)
             return
         if source.kind == Kind.DISAMBIGUATIONS:
-            rows = disambiguation_rows(source.found, self.language, tally)
+            rows = disambiguation_rows(source.found, self.editions, tally)
         else:
             wiki, scratch = Wiki.of(self.language, self.wiki), scratch / "wikidata"
             links = self._links() if source.kind == Kind.WIKIDATA_TRUTHY else None
             rows = wikidata_rows(source.found, source.kind, wiki, self.ontology, tally, scratch, links)
-        yield from ((title, 0, path) for title, path in rows)
+        yield from ((title, int(path == DISAMBIGUATION), path) for title, path in rows)
 
     def _links(self) -> tuple[Found, Tally] | None:
         """Wikidata's table of links to pages, for dumps without any."""
@@ -181,37 +190,51 @@ class Knowledge:
 
 
 def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", wiki: str = "") -> Knowledge:
-    """Tell what the files at `paths` hold, read classes and the mappings of `language`; rows are read when typing.
+    """Tell what the files at `paths` hold, read classes and the wiki's mappings; rows are read when typing.
 
     `precedence` names the kinds and files whose word counts most, between commas; the others follow in their order.
-    `wiki` is the database's name, if it is known.
+    `wiki` is the database's name, if it is known; else the wiki is told by the language.
     """
+    language = language.lower()
+    ours = editions(wiki, language)
     exports = [(found, tell_export(found.path)) for found in find_all([Path(path) for path in paths])]
     ontology = _first_ontology(exports)
     mappings = {
         found: _read(found, read_mappings)
         for found, told in exports
-        if told and told.kind == Kind.MAPPING and told.language == language.lower()
+        if told and told.kind == Kind.MAPPING and told.language in ours
     }
-    sources: list[Source] = []
-    passed_over: list[tuple[str, str]] = []
 
     def mapped(name: str) -> bool:
         return any(mapping.knows(name) for mapping in mappings.values())
 
     all_told = [(found, export or tell_lines(found.path, ontology, mapped)) for found, export in exports]
-    for found, told in tell_together(all_told, ontology):
-        why = _why_not(found, told, language.lower(), sources)
+    sources, passed_over = _choose(tell_together(all_told, ontology), ours, mappings)
+    if not any(source.types for source in sources):
+        seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
+        seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")
+        raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
+    order = _in_order(sources, precedence)
+    check_sources(len(order))
+    return Knowledge(language, ontology, tuple(sources), tuple(passed_over), tuple(order), wiki=wiki)
+
+
+def _choose(
+    files: Iterable[tuple[Found, Told]], ours: Collection[str], mappings: Mapping[Found, Mappings]
+) -> tuple[list[Source], list[tuple[str, str]]]:
+    """The files that are used, and the names of those passed over, with why."""
+    sources: list[Source] = []
+    passed_over: list[tuple[str, str]] = []
+    used: set[Path | Kind] = set()
+    for found, told in files:
+        place = found.path.resolve()
+        why = _why_not(found, told, ours) or _why_again(place, told, used)
         if why or not told.kind:
             passed_over.append((found.name, why))
         else:
             sources.append(Source(found, told.kind, mappings.get(found)))
-    if all(source.kind in _UNTYPING for source in sources):
-        seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
-        seen = seen or (f"only {sources[0].kind}" if sources else "no file")
-        raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
-    order = _in_order(sources, precedence)
-    return Knowledge(language.lower(), ontology, tuple(sources), tuple(passed_over), tuple(order), wiki=wiki)
+            used |= {place, told.kind}
+    return sources, passed_over
 
 
 def _in_order(sources: Sequence[Source], precedence: str) -> list[int]:
@@ -232,22 +255,27 @@ def _first_ontology(exports: Iterable[tuple[Found, Told | None]]) -> Ontology:
     return Ontology.of({})
 
 
-def _row_format(kind: Kind, language: str) -> RowFormat:
+def _row_format(kind: Kind, ours: Collection[str]) -> RowFormat:
     if kind == Kind.TABLE:
         return RowFormat(parse_row, is_header, deepest=False)
-    return RowFormat(partial(parse_triple, language=language), lambda _: False, deepest=True)
+    return RowFormat(partial(parse_triple, editions=ours), lambda _: False, deepest=True)
 
 
-def _why_not(found: Found, told: Told, language: str, used: Sequence[Source]) -> str:
+def _why_not(found: Found, told: Told, ours: Collection[str]) -> str:
     """Say why a file is passed over, "" if it is used; a file of unknown content that was named itself is an error."""
     if told.unknown and found.direct:
         raise InputError(f"{found.path}: {told.why}; {UNDERSTOOD}")
     if told.why:
         return told.why
-    if told.language not in ("", language):
-        return f"{told.kind} of another language ({told.language}) than the dump's ({language})"
-    if any(source.found.path.resolve() == found.path.resolve() for source in used):
+    if told.language and told.language not in ours:
+        return f"{told.kind} of another language ({told.language}) than the dump's ({', '.join(ours)})"
+    return ""
+
+
+def _why_again(place: Path, told: Told, used: Collection[Path | Kind]) -> str:
+    """Say why a file that could be used is one too many."""
+    if place in used:
         return "named before"
-    if told.kind == Kind.ONTOLOGY and any(source.kind == Kind.ONTOLOGY for source in used):
+    if told.kind == Kind.ONTOLOGY and told.kind in used:
         return "a second ontology; the one named first is used"
     return ""

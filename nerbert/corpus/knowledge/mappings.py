@@ -7,7 +7,7 @@ brackets and bold, since rendering templates inside a value is what we don't do.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -62,24 +62,37 @@ class Mappings:
     unread: tuple[tuple[str, str], ...] = ()
     folded: Mapping[str, Outcome] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.rules)
-
     def knows(self, template: str) -> bool:
         """Whether there is a mapping for this template."""
-        return normalise_title(template) in self.rules
+        return bool(self._outcome(normalise_title(template)))
+
+    def led_by(self, ends: Mapping[str, str]) -> "Mappings":
+        """These mappings where templates are redirects to their `ends`: a redirect maps as its end does.
+
+        A mapping of a redirect is one of its end too, unless that has its own: the wiki renamed the template since.
+        """
+        rules = dict(self.rules)
+        for name, outcome in self.rules.items():
+            if not self._outcome(end := ends.get(name, name)):
+                rules.setdefault(end, outcome)
+        whole = replace(self, rules=rules)
+        led = {name: outcome for name, end in ends.items() if (outcome := whole._outcome(end))}
+        return replace(self, rules=led | rules)
 
     def class_of(self, infobox: Infobox) -> str | None:
         """Return the class as the mapping writes it, if need be of a name in other case.
 
         None where no rule or case applies, or the class is owl:Thing.
         """
-        template = normalise_title(infobox.template)
-        outcome = self.rules.get(template) or self.folded.get(template.casefold(), "")
+        outcome = self._outcome(normalise_title(infobox.template))
         parameters = dict(infobox.parameters)
         while not isinstance(outcome, str):
             outcome = next((case.outcome for case in outcome if case.holds(parameters)), "")
         return None if outcome.lower() in ("", "thing", "owl:thing") else outcome
+
+    def _outcome(self, template: str) -> Outcome:
+        """What a normalised name maps to, "" for nothing."""
+        return self.rules.get(template) or self.folded.get(template.casefold(), "")
 
 
 def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
@@ -99,10 +112,12 @@ def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
     if not language:
         with at(place):
             raise InputError("no page is called `Mapping xx:…`; give the export of one language's infobox mappings")
+    read = Mappings(language, rules, folded=_folded(rules))
     ends = fold_redirects(redirects)
-    lost = ((f"Mapping {language}:{name}", f"redirects to {end}") for name, end in ends.items() if end not in rules)
-    targets = {name: rules[end] for name, end in ends.items() if end in rules}
-    known = targets | rules
+    led = {name: outcome for name, end in ends.items() if (outcome := read._outcome(end))}
+    lost = ((f"Mapping {language}:{name}", "redirects in a circle" if end in ends else f"redirects to {end}")
+            for name, end in ends.items() if name not in led)  # fmt: skip
+    known = led | rules
     return Mappings(language, known, (*unread, *lost), _folded(known))
 
 

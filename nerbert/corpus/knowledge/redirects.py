@@ -18,9 +18,8 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.knowledge.hashed import HASHED, read_ranges, spill, starts_of
 from nerbert.corpus.knowledge.mapped import Mapped, write_mapped
+from nerbert.corpus.knowledge.sources import LONGEST_TITLE
 
-_LONGEST = 1000
-"""Characters; no wiki has a title that long, so a redirect from or to one leads nowhere."""
 _LAST = 1 << 62
 _SHORT = 1 << 31
 """With fewer redirects a number takes four bytes."""
@@ -39,9 +38,6 @@ class Redirects:
     def __init__(self, path: Path) -> None:
         self._table = Mapped(path, REDIRECTS)
 
-    def __len__(self) -> int:
-        return len(self._table)
-
     def ends_of(self, titles: Sequence[str]) -> list[str]:
         """The end of each title's chain."""
         rows = self._table.rows_of(titles)
@@ -51,17 +47,29 @@ class Redirects:
         return ends
 
 
-def write_redirects(redirects: Iterable[tuple[str, str]], path: Path, scratch: Path) -> None:
-    """Write the table of `redirects`, normalised titles and targets; of a title's rows the last counts."""
+def write_redirects(redirects: Iterable[tuple[str, str]], path: Path, scratch: Path) -> int:
+    """Write the table of `redirects`, normalised titles and targets; of a title's rows the last counts.
+
+    Return how many were left out since a title of theirs is longer than any that a wiki has, or empty.
+    """
     scratch.mkdir()
-    rows = ((title, _LAST - number, target) for number, (title, target) in enumerate(redirects)
-            if target and max(len(title), len(target)) <= _LONGEST)  # fmt: skip
-    runs = spill(rows, _ROW, scratch, _first)
+    left_out = 0
+
+    def rows() -> Iterator[tuple[str, int, str]]:
+        nonlocal left_out
+        for number, (title, target) in enumerate(redirects):
+            if target and max(len(title), len(target)) <= LONGEST_TITLE:
+                yield title, _LAST - number, target
+            else:
+                left_out += 1
+
+    runs = spill(rows(), _ROW, scratch, _first)
     steps = (table.drop_columns("key") for table in read_ranges(runs, _first))
     write_mapped(steps, _STEP, {"kind": "redirect steps"}, scratch / "steps.arrow")
     table = Mapped(scratch / "steps.arrow", _STEP)
     write_mapped(_ends(table), REDIRECTS, {"kind": "redirects"}, path)
     rmtree(scratch)
+    return left_out
 
 
 def fold(following: Numbers) -> tuple[Numbers, Numbers]:

@@ -6,8 +6,7 @@ no title or class is that long. Where lines can be (Wikidata), `read_blocks` giv
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,8 @@ from nerbert.errors import InputError
 
 _BLOCK = 1 << 20
 _LARGE_BLOCK = 4 << 20
-_LONGEST = 1000
+LONGEST_TITLE = 1000
+"""Characters of a title or a class; MediaWiki's titles have 255 bytes at most."""
 BOM = b"\xef\xbb\xbf"
 TYPE_TRIPLE = re.compile(
     r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://www\.w3\.org/1999/02/22-rdf-syntax-ns#type>"
@@ -30,7 +30,8 @@ DISAMBIGUATION_TRIPLE = re.compile(
     r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://dbpedia\.org/ontology/wikiPageDisambiguates>"
     r"\s*<[^<>\s]*>\s*(?:<[^<>\s]*>\s*)?\.\s*"
 )
-_TRIPLE = re.compile(r"(?:<[^<>\s]*>|_:\S+)\s*<[^<>\s]*>\s*[<\"_].*\.\s*")
+_TRIPLE = re.compile(r"(?:<[^<>\s]*+>|_:[^<>\s]++)\s*+<[^<>\s]*+>\s*+[<\"_]")
+"""How any triple begins; it never goes back, so that no line costs more than its length."""
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 
 Pair: TypeAlias = tuple[str, str]
@@ -40,7 +41,10 @@ NO_TYPE: Pair = ("", "")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file: where it is, its name within the path that was given, and whether it was named itself."""
+    """A file: where it is, its name within the path that was given, and whether it was named itself.
+
+    The name can be written in UTF-8 whatever the file system holds: bytes that are none are escaped (`\\udcff`).
+    """
 
     path: Path
     name: str
@@ -50,21 +54,17 @@ class Found:
 def find_files(path: Path) -> Iterator[Found]:
     """Yield `path`, or the files below it sorted by name, without hidden ones; a link to a folder isn't followed."""
     if path.is_dir():
-        yield from (Found(file, file.relative_to(path).as_posix(), direct=False) for file in _below(path))
+        yield from (Found(file, _writable(file.relative_to(path).as_posix()), direct=False) for file in _below(path))
     elif path.is_file():
-        yield Found(path, path.name, direct=True)
+        yield Found(path, _writable(path.name), direct=True)
     else:
         raise InputError(f"{path}: {'not a file or a folder' if path.exists() else 'no such file or folder'}")
 
 
 def find_all(paths: Sequence[Path]) -> list[Found]:
-    """The files at all `paths`, in order; names that are shared begin with the folder that was given."""
-    files = [(path, found) for path in paths for found in find_files(path)]
-    names = Counter(found.name for _, found in files)
-    return [
-        replace(found, name=f"{path.resolve().name}/{found.name}") if names[found.name] > 1 and path.is_dir() else found
-        for path, found in files
-    ]
+    """The files at all `paths`, in order; names that files share begin with as many folders as tell them apart."""
+    files = [(found, _whole_name(path, found)) for path in paths for found in find_files(path)]
+    return [replace(found, name=name) for (found, _), name in zip(files, _apart(files), strict=True)]
 
 
 @contextmanager
@@ -128,33 +128,39 @@ def decode(line: bytes) -> str | None:
 def parse_row(line: bytes) -> Pair | None:
     """Title and class of a table's row; None if one is missing."""
     cells = (decode(line) or "").split("\t", 2)
-    if len(cells) < 2 or len(cells[0]) > _LONGEST or len(cells[1]) > _LONGEST:
+    if len(cells) < 2 or max(map(len, cells[:2])) > LONGEST_TITLE:
         return None
     title, name = normalise_title(cells[0]), cells[1].strip()
     return (title, name) if title and name else None
 
 
-def parse_triple(line: bytes, language: str) -> Pair | None:
+def edition_of(triple: "re.Match[str]") -> str:
+    """The code of the DBpedia that a triple stems from; English has the host without one."""
+    return triple.group(1) or "en"
+
+
+def parse_triple(line: bytes, editions: Collection[str]) -> Pair | None:
     """Title and class of a type triple; NO_TYPE for other triples and editions, and comments; None if broken."""
     text = decode(line) or ""
     match = TYPE_TRIPLE.fullmatch(text)
     if not match:
         return NO_TYPE if is_other_triple(text) else None
-    if match.group(1) not in (None, language):
+    if edition_of(match) not in editions:
         return NO_TYPE
     title, name = title_of_iri(match.group(2)), _unescaped(match.group(3))
     return (title, name) if title and name else None
 
 
-def parse_disambiguation(line: bytes, language: str) -> str | None:
+def parse_disambiguation(line: bytes, editions: Collection[str]) -> tuple[str] | None:
     """The disambiguation page that a triple names; "" for other triples, editions and comments; None if broken."""
     text = decode(line) or ""
     match = DISAMBIGUATION_TRIPLE.fullmatch(text)
     if not match:
-        return "" if is_other_triple(text) else None
-    if match.group(1) not in (None, language):
-        return ""
-    return title_of_iri(match.group(2)) or None
+        return ("",) if is_other_triple(text) else None
+    if edition_of(match) not in editions:
+        return ("",)
+    title = title_of_iri(match.group(2))
+    return (title,) if title else None
 
 
 def title_of_iri(name: str) -> str:
@@ -168,7 +174,38 @@ def title_of_iri(name: str) -> str:
 
 def is_other_triple(text: str) -> bool:
     """Whether a line belongs into a file of triples without typing a title: another triple, a comment, a prefix."""
-    return text.startswith(("#", "@")) or bool(_TRIPLE.fullmatch(text))
+    return text.startswith(("#", "@")) or bool(_TRIPLE.match(text) and text.rstrip().endswith("."))
+
+
+def _whole_name(path: Path, found: Found) -> str:
+    """The name of a file from the root on; links on the way to the given path are followed."""
+    folder = path.parent.resolve() if found.direct else path.resolve()
+    return f"{_writable(folder.as_posix())}/{found.name}"
+
+
+def _apart(files: Sequence[tuple[Found, str]]) -> list[str]:
+    """A name for each file: the end of its whole one, longer by a folder until no other file has it."""
+    names = [found.name for found, _ in files]
+    while True:
+        holders: dict[str, set[str]] = {}
+        for name, (_, whole) in zip(names, files, strict=True):
+            holders.setdefault(name, set()).add(whole)
+        longer = [_longer(name, whole) if len(holders[name]) > 1 else name
+                  for name, (_, whole) in zip(names, files, strict=True)]  # fmt: skip
+        if longer == names:
+            return names
+        names = longer
+
+
+def _longer(name: str, whole: str) -> str:
+    """A name with one folder more before it."""
+    before = whole.removesuffix(name).rstrip("/")
+    return f"{before.rpartition('/')[2]}/{name}" if before else name
+
+
+def _writable(name: str) -> str:
+    """A file's name so that it can be written in UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -2,12 +2,15 @@
 
 The choice: what all sources claim is sorted by title on disk, and of each title the claim of the first source in order
 of precedence stays. So memory doesn't grow with the titles, neither here nor where they are looked up. Classes and
-sources are numbers whose names stand in the file's metadata, which limits both. Titles of disambiguation pages stand in
-no row: a link to one is a link to nothing in particular.
+sources are numbers whose names stand in the file's metadata, which limits both. A disambiguation page has a row without
+a class: a link to it is a link to nothing in particular, whatever is known of a title that redirects to it. Lists of
+such pages age: an article of the dump whose infobox has a class is none, unless it says so itself.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeGuard
@@ -15,18 +18,23 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from nerbert.corpus.knowledge.answers import DISAMBIGUATION, Claim, ClassPath, TypedTitle
+from nerbert.corpus.knowledge.answers import DISAMBIGUATION, Claim, ClassPath
 from nerbert.corpus.knowledge.hashed import HASHED, Rows, read_ranges, spill, starts_of
 from nerbert.corpus.knowledge.mapped import Mapped, write_mapped
 from nerbert.errors import InputError
 
 _MOST_CLASSES, _MOST_SOURCES = 1 << 16, 1 << 10
 _RANK, _BEHIND = 52, 45
-"""Bits of a claim's key: above, the rank of its source; then how far it stands back there; then its number."""
+"""Bits of a claim's key: above, the rank of its source; then how far it stands back there; then its number, or, of one
+that stands back, what its class draws."""
+ABSENT, BARRED = -1, -2
+"""Places of a title that nothing is known of, and of a disambiguation page."""
 
 TYPES = pa.schema([*HASHED, ("class", pa.uint16()), ("source", pa.uint16())])
-"""Rows sorted by hash and title; `class` and `source` are places in the metadata's `classes` and `sources`."""
+"""Rows sorted by hash and title; `class` and `source` are places in the metadata's `classes` and `sources`, null for
+disambiguation pages."""
 _ROW = pa.schema([("title", pa.string()), ("key", pa.int64()), ("class", pa.uint16())])
 
 
@@ -41,28 +49,27 @@ class TypeTable:
         self.classes: tuple[ClassPath, ...] = tuple(map(tuple, classes))
         self.sources: tuple[str, ...] = tuple(sources)
 
-    def __len__(self) -> int:
-        return len(self._table)
-
     def places_of(self, titles: Sequence[str]) -> tuple[Rows, Rows]:
-        """The places of each title's class and source in `classes` and `sources`; -1 for titles without a class."""
+        """The places of each title's class and source in `classes` and `sources`; else ABSENT or BARRED."""
         rows = self._table.rows_of(titles)
         there = np.flatnonzero(rows >= 0)
         return self._places("class", rows, there, self.classes), self._places("source", rows, there, self.sources)
 
-    def types_of(self, titles: Sequence[str]) -> dict[str, TypedTitle]:
-        """Those of `titles` that have a class, with it."""
-        classes, sources = self.places_of(titles)
-        return {
-            title: TypedTitle(self.classes[place], self.sources[source])
-            for title, place, source in zip(titles, classes.tolist(), sources.tolist(), strict=True)
-            if place >= 0
-        }
+    def places_at_end(self, titles: Sequence[str], ends: Sequence[str]) -> tuple[Rows, Rows]:
+        """The places of what titles lead to, and where nothing is known of that, of the titles; ABSENT for neither.
+
+        So a page that was moved after the knowledge was made keeps its class.
+        """
+        classes, sources = self.places_of(ends)
+        moved = [place for place in np.flatnonzero(classes == ABSENT).tolist() if titles[place] != ends[place]]
+        if moved:
+            classes[moved], sources[moved] = self.places_of([titles[place] for place in moved])
+        return np.maximum(classes, ABSENT), np.maximum(sources, ABSENT)
 
     def _places(self, column: str, rows: Rows, there: Rows, names: Sequence[Any]) -> Rows:
-        places = np.full(len(rows), -1, np.int64)
+        places = np.full(len(rows), ABSENT, np.int64)
         if len(there):
-            places[there] = self._table.take(column, rows[there]).to_numpy()
+            places[there] = pc.fill_null(self._table.take(column, rows[there]).cast(pa.int64()), BARRED).to_numpy()
         if len(places) and places.max() >= len(names):
             raise InputError(f"{self._table.path}: damaged ({column} {places.max()}); build the corpus again")
         return places
@@ -88,19 +95,31 @@ class _Numbers:
         number = self.numbers.setdefault(path, len(self.numbers))
         if number >= _MOST_CLASSES:
             raise InputError(
-                f"the knowledge names more than {_MOST_CLASSES} classes, at last {path[-1]!r:.60}: "
-                "are these classes? give an ontology, or leave that table out"
+                f"the knowledge names more than {_MOST_CLASSES} classes, at last {path[-1]!r:.60}: are these classes? "
+                "leave that table out, or give an ontology where there is none, which leaves out what it doesn't name"
             )
         return number
 
 
-def write_types(claims: Iterable[tuple[int, Claim]], names: Sequence[str], path: Path, scratch: Path) -> Decided:
+def check_sources(count: int) -> None:
+    """Raise InputError for more sources than the table can name."""
+    if count > _MOST_SOURCES:
+        raise InputError(f"{count} files give titles a class; {_MOST_SOURCES} may: join some")
+
+
+def write_types(
+    claims: Iterable[tuple[int, Claim]],
+    names: Sequence[str],
+    path: Path,
+    scratch: Path,
+    shown: Collection[int] = (),
+) -> Decided:
     """Write the table of what sources claim, each claim with the place of its source in `names`.
 
-    The sources stand in order of precedence; claims of one source in the order in which they count.
+    The sources stand in order of precedence; those `shown` read the dump's own pages, so no list of disambiguation
+    pages bars a title of theirs.
     """
-    if len(names) > _MOST_SOURCES:
-        raise InputError(f"{len(names)} files give titles a class; {_MOST_SOURCES} may: join some")
+    check_sources(len(names))
     scratch.mkdir()
     classes, count = _Numbers(), len(names)
     runs = spill(_keyed(claims, classes), _ROW, scratch, _once_a_source)
@@ -109,22 +128,37 @@ def write_types(claims: Iterable[tuple[int, Claim]], names: Sequence[str], path:
     new_classes = np.zeros(max(1, len(classes.numbers)), np.uint16)
     new_classes[[classes.numbers[each] for each in paths]] = np.arange(len(paths))
     new_sources = np.array([sources.index(name) for name in names], np.uint16)
+    is_shown = np.isin(np.arange(count + 1), [place + 1 for place in shown])
     tables = (
-        pa.table(
-            [each["hash"], each["title"], new_classes[each["class"].to_numpy()], new_sources[_rank(each) - 1]], TYPES
-        )
-        for each in _decide(read_ranges(runs, _once_a_source), decided)
+        _table(each, new_classes, new_sources) for each in _decide(read_ranges(runs, _once_a_source), decided, is_shown)
     )
     write_mapped(tables, TYPES, {"kind": "knowledge", "classes": paths, "sources": sources}, path)
     rmtree(scratch)
     return decided
 
 
+def _table(rows: pa.Table, classes: npt.NDArray[np.uint16], sources: npt.NDArray[np.uint16]) -> pa.Table:
+    """Rows as the file has them; `classes` and `sources` are the new numbers of the old ones."""
+    ranks = _rank(rows)
+    barred = ranks == 0
+    named = [
+        pa.array(classes[rows["class"].to_numpy()], mask=barred),
+        pa.array(sources[np.maximum(ranks, 1) - 1] if len(sources) else np.zeros(len(ranks), np.uint16), mask=barred),
+    ]
+    return pa.table([rows["hash"], rows["title"], *named], TYPES)
+
+
 def _keyed(claims: Iterable[tuple[int, Claim]], classes: _Numbers) -> Iterator[tuple[str, int, int]]:
     """Rows whose keys sort as they count; rank 0 is that of disambiguation pages."""
     for number, (source, (title, behind, path)) in enumerate(claims):
         rank = 0 if path == DISAMBIGUATION else source + 1
-        yield title, rank << _RANK | behind << _BEHIND | number, classes.of(path)
+        yield title, rank << _RANK | behind << _BEHIND | (_drawn(path) if behind else number), classes.of(path)
+
+
+@lru_cache(maxsize=4096)
+def _drawn(path: ClassPath) -> int:
+    """A number that a class always draws, so that of claims alike it is the same one that counts in any order."""
+    return int.from_bytes(blake2b("\n".join(path).encode(), digest_size=8).digest()) >> 64 - _BEHIND
 
 
 def _rank(table: pa.Table) -> Rows:
@@ -137,18 +171,25 @@ def _once_a_source(table: pa.Table) -> pa.Table:
     return table.filter(pa.array(starts_of(table["hash"], table["title"], ranks)))
 
 
-def _decide(tables: Iterable[pa.Table], decided: Decided) -> Iterator[pa.Table]:
-    """Keep each title's first claim, unless that says that it disambiguates; count all."""
+def _decide(tables: Iterable[pa.Table], decided: Decided, is_shown: npt.NDArray[np.bool_]) -> Iterator[pa.Table]:
+    """Keep each title's first claim; count all. `is_shown` says of ranks which are the dump's own pages.
+
+    That a title disambiguates comes before all other claims, but where a list says so, and a page shows otherwise.
+    """
     for table in tables:
         starts, ranks = starts_of(table["hash"], table["title"]), _rank(table)
-        barred = (ranks[starts] == 0)[np.cumsum(starts) - 1]
-        wins, of_source = starts & ~barred, ranks > 0
-        places, count = ranks - 1, len(decided.typed)
-        decided.typed += np.bincount(places[wins], minlength=count)
-        decided.lost += np.bincount(places[~starts & ~barred], minlength=count)
+        of_title = np.cumsum(starts) - 1
+        listed = starts & (ranks == 0) & (table["key"].to_numpy() >> _BEHIND > 0)
+        shows = np.bincount(of_title, is_shown[ranks]) > 0
+        wrong = listed & shows[of_title]
+        firsts = (starts & ~wrong) | np.append(False, wrong[:-1])
+        barred = (ranks[firsts] == 0)[of_title]
+        of_source, places, count = ranks > 0, ranks - 1, len(decided.typed)
+        decided.typed += np.bincount(places[firsts & ~barred], minlength=count)
+        decided.lost += np.bincount(places[~firsts & ~barred & of_source], minlength=count)
         decided.barred += np.bincount(places[barred & of_source], minlength=count)
-        decided.disambiguation_pages += int((starts & barred).sum())
-        yield table.filter(pa.array(wins))
+        decided.disambiguation_pages += int((firsts & barred).sum())
+        yield table.filter(pa.array(firsts))
 
 
 def _is_names(value: Any) -> TypeGuard[list[str]]:

@@ -2,7 +2,8 @@
 
 The choice: an export is told by its first page titles, triples and tables by their first thousand lines, a dump of
 Wikidata by its first entity. The price: a file that begins unlike the rest of it is told wrongly. Without an ontology,
-any two columns whose second holds single words pass for a title table; with one, its classes decide.
+any two columns whose second holds single words pass for a title table; with one, its classes decide. Triples say
+whose titles they name; those without a language are of the English Wikipedia, as DBpedia writes them.
 """
 
 import re
@@ -21,6 +22,7 @@ from nerbert.corpus.knowledge.sources import (
     TYPE_TRIPLE,
     Found,
     decode,
+    edition_of,
     is_other_triple,
     open_plain,
 )
@@ -54,6 +56,12 @@ _WIKIDATA_LINK = re.compile(
     rb"<https?://(?!www\.wikidata\.)\S+>\s*<https?://schema\.org/about>\s*<https?://www\.wikidata\."
 )
 _LINKS_TABLE = re.compile(rb"^(?:CREATE TABLE|INSERT INTO) `?wb_items_per_site`?\s", re.MULTILINE)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_SEPARATORS = {"commas": re.compile(","), "semicolons": re.compile(";"), "bars": re.compile(r"\|"),
+               "blanks": re.compile(r"[ ]{2,}")}  # fmt: skip
+"""What parts columns in files that were meant for tables."""
+_NAME = 40
+"""Characters of a class's name in a message."""
 _DERIVED = {"class": ("parent", "parents", "superclass"), "template": ("class",), "infobox": ("class",)}
 
 
@@ -113,14 +121,16 @@ def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) ->
         return Told(Kind.WIKIDATA_SITELINKS)
     lines = head.removeprefix(BOM).split(b"\n")[: None if len(head) < _HEAD else -1]
     texts = [text for line in lines[:_FIRST_LINES] if (text := decode(line)) and text.strip()]
-    if not texts:
-        return Told(None, why="not lines of text in UTF-8" if head.strip() else "empty", unknown=True)
+    wide = head.startswith(_UTF16)
+    if wide or not texts:
+        why = "text in UTF-16; save it in UTF-8" if wide else "not lines of text in UTF-8" if head.strip() else "empty"
+        return Told(None, why=why, unknown=True)
     if told := _tell_triples(texts, head):
         return _tell_wikidata(path, told.kind, ontology) if told.kind == Kind.WIKIDATA_TRIPLES else told
     if re.match(r"#{1,6} [^\t]+$", texts[0]):
         return Told(None, why="Markdown")
     with at(path):
-        return _tell_table([text.split("\t") for text in texts], ontology, mapped) or _tell_other(texts)
+        return _tell_table([text.split("\t") for text in texts], ontology, mapped) or _tell_other(texts, ontology)
 
 
 def tell_together(files: Sequence[tuple[Found, Told]], ontology: Ontology) -> list[tuple[Found, Told]]:
@@ -157,7 +167,7 @@ def _tell_triples(texts: list[str], head: bytes) -> Told | None:
     """Say which triples a file holds; None for none of use."""
     for kind, pattern in ((Kind.TRIPLES, TYPE_TRIPLE), (Kind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
         if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
-            return Told(kind, triple.group(1) or "")
+            return Told(kind, edition_of(triple))
     if not any(map(_WIKIDATA_TRIPLE.fullmatch, texts)) or not all(map(is_other_triple, texts)):
         return None
     if b"/prop/direct/P" in head and not _WIKIDATA_LINK.search(head):
@@ -175,12 +185,25 @@ def _tell_table(rows: list[list[str]], ontology: Ontology, mapped: Callable[[str
     if headed and names[1] in ("class", "type"):
         if not pairs:
             raise InputError("no row has both a title and a class; write title<TAB>class on each line")
-        return Told(Kind.TABLE)
-    if len(pairs) * _FEWEST < len(rows) or not _most(lambda pair: _is_class(pair[1], ontology), pairs):
+        known = not len(ontology) or any(_is_class(name, ontology) for _, name in pairs)
+        return Told(Kind.TABLE) if known else _tell_classes(pairs, ontology)
+    if len(pairs) * _FEWEST < len(rows):
         return None
+    if not _most(lambda pair: _is_class(pair[1], ontology), pairs):
+        own = len(ontology) and _most(lambda pair: looks_like_class(pair[1]), pairs)
+        return _tell_classes(pairs, ontology) if own else None
     if not headed and _most(lambda pair: _is_derived(pair[0], ontology, mapped), pairs):
         return Told(None, why="a table of templates or classes, derived from an export; give the export itself")
     return Told(Kind.TABLE)
+
+
+def _tell_classes(pairs: Sequence[tuple[str, str]], ontology: Ontology) -> Told:
+    """Say that a table's classes are not those of the ontology."""
+    classes = dict.fromkeys(name for _, name in pairs)
+    unknown = [name for name in classes if not _is_class(name, ontology)]
+    named = ", ".join(name[:_NAME] for name in unknown[:3]) + (", …" if len(unknown) > 3 else "")
+    why = f"{len(unknown)} of {len(classes)} classes are not in the ontology ({named}), so they would type nothing"
+    return Told(None, why=f"{why}; leave the ontology out, or give it with these classes added", unknown=True)
 
 
 def _pairs(rows: Iterable[list[str]]) -> Iterable[tuple[str, str]]:
@@ -206,9 +229,15 @@ def _tell_wikidata(path: Path, kind: Kind, ontology: Ontology) -> Told:
     return Told(kind)
 
 
-def _tell_other(texts: list[str]) -> Told:
+def _tell_other(texts: list[str], ontology: Ontology) -> Told:
     if all(map(is_other_triple, texts)):
         return Told(None, why="triples that give no title a class of DBpedia's ontology")
+    for separator, pattern in _SEPARATORS.items():
+        rows = [pattern.split(text) for text in texts]
+        pairs = list(_pairs(rows[1:] or rows))
+        if 2 * len(pairs) > len(texts) - 1 and _most(lambda pair: _is_class(pair[1], ontology), pairs):
+            why = f"text with {separator} between its columns; put a tab between title and class"
+            return Told(None, why=why, unknown=True)
     return Told(None, why="text of unknown content", unknown=True)
 
 

@@ -5,9 +5,9 @@ other protocol; and only what may pass (a dropped connection, silence, a busy se
 compression, no more than one connection, no HTTP/2; for large files that are packed already none of them is missed.
 """
 
-import re
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager, suppress
@@ -31,6 +31,7 @@ from urllib.request import (
 
 from nerbert import __version__
 from nerbert.errors import InputError
+from nerbert.show import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,11 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 16
 _BUSY = frozenset({408, 425, 429})
 """The only statuses below 500 that may be others a moment later."""
-_QUERY = re.compile(r"\?\S*")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{visible(line)}\n")
+    sys.stderr.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Patience:
     """How long is waited: seconds of silence, pauses between failures in a row, the longest that a server may ask for.
 
     Failures are in a row until `progress` bytes have come; every `step` bytes what has come is on the disk for sure.
+    `tell` gets a line about each failure that is followed by a pause; standard error shows it.
     """
 
     silence: float = 60.0
@@ -54,6 +60,7 @@ class Patience:
     progress: int = 1 << 20
     step: int = 16 << 20
     sleep: Callable[[float], None] = time.sleep
+    tell: Callable[[str], None] = _tell
 
 
 class Missing(InputError):  # noqa: N818  (reads as the fact that it reports)
@@ -69,7 +76,7 @@ class Passing(Exception):  # noqa: N818
 
 
 class Tries:
-    """Counts failures in a row, and pauses after each."""
+    """Counts failures in a row, tells each, and pauses after it."""
 
     def __init__(self, patience: Patience) -> None:
         self._patience, self._failed = patience, 0
@@ -86,6 +93,8 @@ class Tries:
             raise InputError(f"{address}: {fault} ({tries}); run the same command again to go on") from fault
         wait = min(max(pauses[self._failed], fault.wait), self._patience.longest)
         self._failed += 1
+        told = f"try {self._failed} of {len(pauses) + 1} failed; the next in {wait:g} seconds"
+        self._patience.tell(f"{address}: {fault} ({told})")
         self._patience.sleep(wait)
 
 

@@ -13,20 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from nerbert.corpus.knowledge.sources import decode, is_other_triple, read_blocks, title_of_iri
+from nerbert.corpus.knowledge.sources import LONGEST_TITLE, decode, is_other_triple, read_blocks, title_of_iri
 from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Items
+from nerbert.corpus.sites import wiki_codes
 from nerbert.corpus.titles import normalise_title
 
 LONGEST_LINE = 32 << 20
 """Bytes of a line; the entities with most statements have some millions."""
-_LONGEST_TITLE = 1000
-_CODES = {
-    "be-tarask": "be-x-old", "gsw": "als", "lzh": "zh-classical", "nan": "zh-min-nan", "nb": "no", "rup": "roa-rup",
-    "sgs": "bat-smg", "vro": "fiu-vro", "yue": "zh-yue",
-}  # fmt: skip
-"""Languages whose wiki has an older name, too."""
-_SITE = re.compile(r"([a-z]{2,3}(?:_[a-z]{1,12}){0,2}|simple)wiki")
-"""What Wikipedias are called: all others have a longer first part (`commonswiki`, `testwiki`)."""
 _ENTITY = rb"<https?://www\.wikidata\.org/entity/(?:Q([1-9][0-9]{0,9})|[A-Z][0-9A-Z-]*)>[ \t]*"
 _END = rb"\.[ \t\r]*"
 _ID = re.compile(r"Q([1-9][0-9]{0,9})")
@@ -48,10 +41,8 @@ class Wiki:
 
         A language is not enough where a dump says less than its name (`simplewiki` is in `en`).
         """
-        named = _SITE.fullmatch(name)
-        code = named[1].replace("_", "-") if named else _CODES.get(language, language)
-        newer = (name for name, older in _CODES.items() if older == code)
-        return cls(code.replace("-", "_") + "wiki", tuple(f"{name}.wikipedia.org" for name in (code, *newer)))
+        codes = wiki_codes(name, language)
+        return cls(codes[0].replace("-", "_") + "wiki", tuple(f"{code}.wikipedia.org" for code in codes))
 
 
 class _Sought(NamedTuple):
@@ -68,10 +59,12 @@ def read_triples(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
     sought = [_statement(name, add) for name, add in statements] + [_link(host, items) for host in wiki.hosts]
     for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
         for kind in sought:
+            number, counted = first, 0
             for begin, line in _lines_with(block, kind.mark):
                 match = kind.pattern.fullmatch(line)
                 if not (kind.note(match) if match else is_other_triple(decode(line) or "")):
-                    bad(first + block.count(b"\n", 0, begin), line)
+                    number, counted = number + block.count(b"\n", counted, begin), begin
+                    bad(number, line)
 
 
 def read_json(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
@@ -162,4 +155,4 @@ def _number(name: str) -> int:
 
 def _fits(title: str) -> bool:
     """Whether a title could be one; a lone surrogate raises ValueError."""
-    return 0 < len(title.encode()) <= _LONGEST_TITLE
+    return 0 < len(title.encode()) <= LONGEST_TITLE

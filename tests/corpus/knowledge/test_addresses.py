@@ -7,6 +7,7 @@ import pytest
 
 from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.corpus.knowledge.fetch import fetch
+from nerbert.corpus.sites import editions, wiki_codes
 from nerbert.errors import SettingsError
 from tests.corpus.knowledge.web_server import (
     ONTOLOGY,
@@ -28,6 +29,15 @@ def test_addresses_of_a_date() -> None:
         "wikidatawiki/20221201/wikidatawiki-20221201-wb_items_per_site.sql.gz",
     ]
     assert list_addresses("be-tarask", also=("dump",))[4].name.startswith("be_x_oldwiki-")
+    assert list_addresses("nb", also=("dump",)) == list_addresses("no", also=("dump",))
+
+
+@pytest.mark.parametrize("language", ["nb", "zh-yue", "yue", "be-tarask", "nds-nl", "gsw"])
+def test_what_is_fetched_for_a_wiki_is_what_its_build_takes(language: str) -> None:
+    mapping, dump = (list_addresses(language, also=("dump",))[place].name for place in (1, 4))
+    wiki = dump.partition("-")[0]
+    assert mapping.removeprefix("Mapping_").removesuffix(".xml") in editions(wiki, language)
+    assert wiki_codes(wiki, language) == wiki_codes("", language)
 
 
 def test_the_newest_wikidata_is_meant_where_no_date_is_given() -> None:

@@ -138,10 +138,11 @@ def test_disambiguations_of_dbpedia_are_read(tmp_path: Path) -> None:
         "<http://de.dbpedia.org/resource/A> <http://example.com/p> <http://example.com/o> .",
         "no triple",
         "",
+        triple("X" * 1001, "A"),
     ]
     path, tally = tmp_path / "dis.ttl", Tally()
     path.write_text("\n".join(lines), encoding="utf-8")
-    rows = list(disambiguation_rows(Found(path, "dis.ttl", direct=True), "de", tally))
-    assert rows == [("Ada (Begriffsklärung)", DISAMBIGUATION), ("Aa", DISAMBIGUATION)]
-    assert (tally.rows, tally.other_rows, tally.dropped) == (8, 3, {Reason.BAD_ROW: 2})
-    assert [text[:10] for text in tally.bad_rows] == ["dis.ttl:4:", "dis.ttl:8:"]
+    rows = list(disambiguation_rows(Found(path, "dis.ttl", direct=True), ("de",), tally))
+    assert rows == [("Ada (Begriffsklärung)", DISAMBIGUATION)]
+    assert (tally.rows, tally.other_rows, tally.dropped) == (9, 4, {Reason.BAD_ROW: 3})
+    assert [text[:10] for text in tally.bad_rows] == ["dis.ttl:4:", "dis.ttl:8:", "dis.ttl:10"]

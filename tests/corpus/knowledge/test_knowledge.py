@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from nerbert.corpus.knowledge import table
 from nerbert.corpus.knowledge.knowledge import Knowledge, open_knowledge
-from nerbert.corpus.knowledge.table import TypeTable
+from nerbert.corpus.titles import fold_redirects
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import Infobox
+from tests.corpus.knowledge.looking import types_of
 
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 ONTOLOGY = "".join(
@@ -57,9 +59,9 @@ def typed(
     with TemporaryDirectory() as folder:
         path, scratch = Path(folder) / "knowledge.arrow", Path(folder) / "scratch"
         knowledge.write_table(path, scratch, pages, redirects or {}, disambiguation)
-        found = TypeTable(path).types_of(wanted)
+        found = types_of(path, wanted)
         assert not scratch.exists()
-    return {title: ("/".join(answer.class_path), answer.source) for title, answer in found.items()}
+    return {title: ("/".join(classes), source) for title, (classes, source) in found.items()}
 
 
 def used(knowledge: Knowledge) -> list[dict[str, Any]]:
@@ -127,7 +129,7 @@ def test_precedence_names_kinds_and_files(tmp_path: Path, precedence: str, sourc
 
 def test_precedence_that_fits_no_source_is_refused(tmp_path: Path) -> None:
     paths = write(tmp_path, o=wiki(ONTOLOGY), t="A\tFilm\n")
-    for entry in ("wikidata", "o", "ontology"):
+    for entry in ("wiki", "o", "ontology"):
         with pytest.raises(SettingsError, match=rf"precedence: '{entry}' is no source in use; there are t \(table\)"):
             open_knowledge(paths, "en", f"table,{entry}")
 
@@ -228,6 +230,43 @@ def test_unknown_content_is_refused_by_name_and_passed_over_in_a_folder(tmp_path
         open_knowledge([table, unknown], "en")
 
 
+@pytest.mark.parametrize("head", ["", "title\tclass\n"])
+def test_own_classes_beside_an_ontology_are_refused_with_what_to_do(tmp_path: Path, head: str) -> None:
+    own = head + "".join(f"T{n}\tMyClass{n % 7}\n" for n in range(50)) + "A\tCity\n" * (not head)
+    ontology, rows = write(tmp_path, o=wiki(ONTOLOGY), x=own)
+    classes = 7 if head else 8
+    why = rf"x: 7 of {classes} classes are not in the ontology \(MyClass0, MyClass1, MyClass2, …\).*leave the ontology"
+    with pytest.raises(InputError, match=why):
+        open_knowledge([ontology, rows], "en")
+    write(tmp_path, t="A\tCity\n")
+    assert "MyClass0" in passed_over(open_knowledge([tmp_path], "en"))["x"]
+    assert typed(open_knowledge([rows], "en"), "T1") == {"T1": ("MyClass1", "x")}
+
+
+def test_a_header_makes_a_table_of_any_words(tmp_path: Path) -> None:
+    (rows,) = write(tmp_path, t="title\tclass\nA\tsoccer player\n")
+    assert typed(open_knowledge([rows], "en"), "A") == {"A": ("soccer_player", "t")}
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ("title\tclass\nA\tCity\n".encode("utf-16"), "text in UTF-16; save it in UTF-8"),
+        ("title\tclass\nA\tCity\n".encode("utf-16-be").join([b"\xfe\xff", b""]), "text in UTF-16"),
+        (b"title,class\nA,City\nB,Film\n", "text with commas between its columns; put a tab"),
+        (b"A;City\nB;Film\n", "text with semicolons"),
+        (b"A|City\n", "text with bars"),
+        (b"A B    City\nB       Film\n", "text with blanks"),
+        (b"Some words, and more\nof them, still\nmore words\n", "text of unknown content"),
+    ],
+)
+def test_tables_in_another_form_are_told_what_is_wrong(tmp_path: Path, data: bytes, why: str) -> None:
+    (tmp_path / "x").write_bytes(data)
+    for others in ([], write(tmp_path, o=wiki(ONTOLOGY))):
+        with pytest.raises(InputError, match=f"x: {why}"):
+            open_knowledge([*others, tmp_path / "x"], "en")
+
+
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, o=wiki(ONTOLOGY), x="text")
     with pytest.raises(InputError, match="nothing there gives titles a class"):
@@ -238,7 +277,7 @@ def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_named_twice_is_used_once(tmp_path: Path) -> None:
     paths = write(tmp_path, t="A\tCity\n")
-    assert passed_over(open_knowledge([*paths, tmp_path], "en")) == {f"{tmp_path.name}/t": "named before"}
+    assert passed_over(open_knowledge([*paths, tmp_path], "en")) == {"t": "named before"}
 
 
 def test_tables_have_headers_more_columns_and_broken_rows(tmp_path: Path) -> None:
@@ -273,37 +312,51 @@ def test_bytes_that_are_not_utf8_cost_a_row(tmp_path: Path) -> None:
     assert used(knowledge)[0]["dropped"] == {"bad_row": 1}
 
 
-def test_classes_that_the_ontology_lacks_are_counted_and_used(tmp_path: Path) -> None:
+def test_classes_that_the_ontology_lacks_are_counted_and_type_nothing(tmp_path: Path) -> None:
     table = "A\tCity\nB\tSpam\nC\tCity\nD\tFilm\nE\tSpam\nF\tHam\nG\tCity\nH\tCity"
-    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), t=table), "en")
-    assert typed(knowledge, "A", "B") == {"A": ("Place/City", "t"), "B": ("Spam", "t")}
-    assert used(knowledge)[1]["dropped"] == {"unknown_class": 3}
-    assert knowledge.report()["unknown_classes"] == {"Spam": 2, "Ham": 1}
+    paths = write(tmp_path, o=wiki(ONTOLOGY), t=table, u="B\tFilm\n", m=mapping("en", Odd="Spam"))
+    pages = [("F", [Infobox("Odd")])]
+    knowledge = open_knowledge(paths, "en", "infobox")
+    assert typed(knowledge, *"ABEF", pages=pages) == {"A": ("Place/City", "t"), "B": ("Work/Film", "u")}
+    assert [entry["dropped"] for entry in used(knowledge)[1:]] == [{"unknown_class": 3}, {}, {"unknown_class": 1}]
+    assert [entry["lost_to_precedence"] for entry in used(knowledge)] == [0, 0, 0, 0]
+    assert knowledge.report()["unknown_classes"] == {"Spam": 3, "Ham": 1}
     assert knowledge.report()["classes"] == 4
+    assert typed(open_knowledge(paths[1:2], "en"), "B") == {"B": ("Spam", "t")}
+
+
+def test_an_ontology_bounds_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_MOST_CLASSES", 4)
+    ontology, rows = write(tmp_path, o=wiki(ONTOLOGY), t="A\tCity\n" + "".join(f"T{n}\tC{n}\n" for n in range(9)))
+    with pytest.raises(InputError, match=r"more than 4 classes, .*give an ontology where there is none"):
+        typed(open_knowledge([rows], "en"), "A")
+    rows.write_text("title\tclass\n" + rows.read_text())
+    assert typed(open_knowledge([ontology, rows], "en"), "A") == {"A": ("Place/City", "t")}
 
 
 def test_the_deepest_triple_wins_and_names_are_decoded(tmp_path: Path) -> None:
     triples = [
         "# started\n",
-        triple("Caf%C3%A9_Royal", "Place"),
-        triple("Caf%C3%A9_Royal", "City"),
-        triple("Caf%C3%A9_Royal", "Work"),
-        triple("Caf\\u00E9", "Unknown"),
-        triple("Caf\\u00E9", "Work"),
-        triple("Bad%FF", "Work"),
+        triple("Caf%C3%A9_Royal", "Place", "de.dbpedia.org"),
+        triple("Caf%C3%A9_Royal", "City", "de.dbpedia.org"),
+        triple("Caf%C3%A9_Royal", "Work", "de.dbpedia.org"),
+        triple("Caf\\u00E9", "Unknown", "de.dbpedia.org"),
+        triple("Caf\\u00E9", "Work", "de.dbpedia.org"),
+        triple("Bad%FF", "Work", "de.dbpedia.org"),
+        triple("Gift", "Work"),
         triple("K%C3%B6ln", "City", "de.dbpedia.org"),
         triple("Roma", "City", "it.dbpedia.org"),
         f"<http://dbpedia.org/resource/A> <{RDF_TYPE}> <http://www.w3.org/2002/07/owl#Thing> .\n",
         f"<http://dbpedia.org/resource/A> <{RDF_TYPE}> <http://dbpedia.org/ont",
     ]
     knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), nt="".join(triples)), "de")
-    assert typed(knowledge, "Café Royal", "Café", "Köln", "Roma", "A") == {
+    assert typed(knowledge, "Café Royal", "Café", "Köln", "Roma", "Gift", "A") == {
         "Café Royal": ("Place/City", "nt"),
         "Café": ("Work", "nt"),
         "Köln": ("Place/City", "nt"),
     }
     entry = used(knowledge)[1]
-    assert (entry["rows"], entry["other_rows"], entry["dropped"]) == (11, 3, {"bad_row": 2, "unknown_class": 1})
+    assert (entry["rows"], entry["other_rows"], entry["dropped"]) == (12, 4, {"bad_row": 2, "unknown_class": 1})
 
 
 def test_the_first_infobox_that_maps_wins_also_through_redirects(tmp_path: Path) -> None:
@@ -314,15 +367,138 @@ def test_the_first_infobox_that_maps_wins_also_through_redirects(tmp_path: Path)
         ("A", [Infobox("Cite"), Infobox("Authority"), Infobox("movie"), Infobox("Town")]),
         ("B", [Infobox("Ring"), Infobox("Town")]),
         ("C", [Infobox("Ring")]),
-        ("D", [Infobox("Odd")]),
+        ("D", [Infobox("Odd"), Infobox("Town")]),
+        ("E", [Infobox("Odd")]),
         ("Unwanted", [Infobox("Box")]),
     ]
-    assert typed(knowledge, "A", "B", "C", "D", pages=pages, redirects=redirects) == {
+    assert typed(knowledge, *"ABCDE", pages=pages, redirects=fold_redirects(redirects)) == {
         "A": ("Work/Film", "infobox"),
         "B": ("Place/City", "infobox"),
-        "D": ("Spam", "infobox"),
+        "D": ("Place/City", "infobox"),
     }
-    assert used(knowledge)[1]["dropped"] == {"unknown_class": 1}
+    assert used(knowledge)[1]["dropped"] == {"unknown_class": 2}
+
+
+def test_a_later_infobox_makes_the_first_finer(tmp_path: Path) -> None:
+    text = mapping("en", Any="Place", Town="City", Movie="Film", Thing="owl:Thing")
+    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), m=text), "en")
+    pages = {"A": "Thing Any Town", "B": "Movie Any Town", "C": "Any Movie", "D": "Town Any", "E": "Any Movie Town"}
+    boxes = [(title, [Infobox(name) for name in names.split()]) for title, names in pages.items()]
+    assert {title: found for title, (found, _) in typed(knowledge, *pages, pages=boxes).items()} == {
+        "A": "Place/City", "B": "Work/Film", "C": "Place", "D": "Place/City", "E": "Place/City",
+    }  # fmt: skip
+
+
+def test_template_redirects_of_any_length_and_case_are_followed(tmp_path: Path) -> None:
+    text = mapping("en", **{"Infobox software": "Film", "Infobox town": "City", "Old place": "Place"})
+    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), m=text), "en")
+    redirects = {f"Infobox {n}": f"Infobox {n + 1}" for n in range(9)} | {"Infobox 9": "Infobox Software"}
+    redirects |= {"Old place": "New place", "Other place": "New place", "Infobox town": "Infobox Software"}
+    pages = [(each, [Infobox(each)]) for each in
+             ("Infobox 0", "Infobox 9", "New place", "Other place", "Infobox town", "Infobox Town")]  # fmt: skip
+    found = typed(knowledge, *(title for title, _ in pages), pages=pages, redirects=fold_redirects(redirects))
+    assert {title: path for title, (path, _) in found.items()} == {
+        "Infobox 0": "Work/Film", "Infobox 9": "Work/Film", "New place": "Place", "Other place": "Place",
+        "Infobox town": "Place/City", "Infobox Town": "Place/City",
+    }  # fmt: skip
+
+
+def test_mappings_without_a_rule_are_no_dump_of_wikidata(tmp_path: Path) -> None:
+    circle = wiki(
+        "".join(
+            f"<page><title>Mapping en:{name}</title><revision><text>#REDIRECT [[Mapping en:{to}]]</text></revision>"
+            "</page>"
+            for name, to in ("AB", "BA")
+        )
+    )
+    mappings, rows = write(tmp_path, m=circle, t="A\tFilm\n")
+    knowledge = open_knowledge([mappings, rows], "en")
+    assert typed(knowledge, "A", pages=[("A", [Infobox("A")])]) == {"A": ("Film", "t")}
+    entry = used(knowledge)[0]
+    assert (entry["rows"], entry["dropped"]) == (2, {"bad_row": 2})
+    assert entry["bad_rows"] == ["Mapping en:A: redirects in a circle", "Mapping en:B: redirects in a circle"]
+    with pytest.raises(InputError, match=r"gives titles a class .only infobox mapping, without a class"):
+        open_knowledge([mappings], "en")
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "ours", "others"),
+    [
+        ("nowiki", "nb", ["no", "nb"], ["nn", "en"]),
+        ("nds_nlwiki", "nds", ["nds-nl"], ["nds", "nl", "en"]),
+        ("be_x_oldwiki", "be", ["be-x-old", "be-tarask"], ["be"]),
+        ("zh_yuewiki", "yue", ["zh-yue", "yue"], ["zh"]),
+        ("simplewiki", "en", ["simple", "en"], ["de"]),
+        ("enwiki", "en", ["en"], ["simple", "de"]),
+        ("samplewiki", "de", ["de"], ["en"]),
+        ("", "nb", ["no"], ["en"]),
+    ],
+)
+def test_a_wiki_has_its_own_triples_and_mappings(
+    tmp_path: Path, name: str, language: str, ours: list[str], others: list[str]
+) -> None:
+    def host(code: str) -> str:
+        return "dbpedia.org" if code == "en" else f"{code}.dbpedia.org"
+
+    paths = write(tmp_path, t="A\tCity\n")
+    for code in ours + others:
+        paths += write(tmp_path, **{f"nt-{code}": triple(f"T-{code}", "City", host(code)),
+                                    f"m-{code}": mapping(code, Box="City")})  # fmt: skip
+    knowledge = open_knowledge(paths, language, wiki=name)
+    assert set(passed_over(knowledge)) == {f"{kind}-{code}" for kind in ("nt", "m") for code in others}
+    assert set(typed(knowledge, *(f"T-{code}" for code in ours + others))) == {f"T-{code}" for code in ours}
+    with pytest.raises(InputError, match=f"of another language .{others[0]}. than the dump's .{ours[0]}"):
+        open_knowledge([tmp_path / f"nt-{others[0]}"], language, wiki=name)
+
+
+def test_english_disambiguation_pages_bar_no_title_of_another_wiki(tmp_path: Path) -> None:
+    def listed(title: str, host: str) -> str:
+        return f"<http://{host}/resource/{title}> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://x/> .\n"
+
+    text = listed("A", "de.dbpedia.org") + listed("B", "dbpedia.org")
+    paths = write(tmp_path, t="A\tFilm\nB\tFilm\n", d=text, e=listed("B", "dbpedia.org"))
+    knowledge = open_knowledge(paths, "de")
+    assert typed(knowledge, "A", "B") == {"B": ("Film", "t")}
+    assert used(knowledge)[1]["other_rows"] == 1
+    assert list(passed_over(knowledge)) == ["e"]
+
+
+def test_a_list_of_disambiguation_pages_bars_no_article_with_an_infobox(tmp_path: Path) -> None:
+    names = ("A", "B", "C")
+    listed = "".join(
+        f"<http://dbpedia.org/resource/{name}> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://x/> .\n"
+        for name in names
+    )
+    paths = write(tmp_path, t="A\tFilm\nB\tFilm\nC\tFilm\n", d=listed, m=mapping("en", Box="City"))
+    knowledge = open_knowledge(paths, "en")
+    boxes = [(name, [Infobox(box)]) for name, box in zip(names, ("Box", "Odd", "Box"), strict=True)]
+    assert typed(knowledge, *names, pages=boxes, disambiguation=["C"]) == {"A": ("Film", "t")}
+    assert [entry["disambiguation_pages"] for entry in used(knowledge)] == [2, 0, 1]
+    assert [entry["lost_to_precedence"] for entry in used(knowledge)] == [0, 0, 1]
+    assert knowledge.report()["disambiguation_pages"] == 2
+    first = open_knowledge(paths, "en", "infobox")
+    assert typed(first, *names, pages=boxes, disambiguation=["C"]) == {"A": ("City", "infobox")}
+
+
+def test_too_many_files_are_told_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_MOST_SOURCES", 3)
+    paths = write(tmp_path, **{f"t{n}": f"A{n}\tFilm\n" for n in range(4)})
+    with pytest.raises(InputError, match="4 files give titles a class; 3 may: join some"):
+        open_knowledge(paths, "en")
+    assert len(open_knowledge([*paths[:3], paths[0]], "en").sources) == 3
+
+
+def test_each_file_is_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = write(tmp_path, **{f"t{n}": f"A{n}\tFilm\n" for n in range(20)})
+    calls, resolve = [0], Path.resolve
+
+    def counted(path: Path, strict: bool = False) -> Path:
+        calls[0] += 1
+        return resolve(path, strict)
+
+    monkeypatch.setattr(Path, "resolve", counted)
+    open_knowledge(paths, "en")
+    assert calls[0] <= 3 * len(paths)
 
 
 def test_missing_paths_are_named(tmp_path: Path) -> None:

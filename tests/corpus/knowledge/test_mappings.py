@@ -95,6 +95,22 @@ def test_pages_that_map_nothing_are_named(mappings: Mappings) -> None:
     assert not mappings.knows("Ring")
 
 
+def test_redirects_in_another_case_and_in_circles() -> None:
+    pages = {
+        "Mapping en:Infobox software": "{{TemplateMapping | mapToClass = Software}}",
+        "Mapping en:Infobox old": "#REDIRECT [[Mapping en:Infobox Software]]",
+        "Mapping en:A": "#REDIRECT [[Mapping en:B]]",
+        "Mapping en:B": "#REDIRECT [[Mapping en:A]]",
+        "Mapping en:C": "#REDIRECT [[Mapping en:Nothing]]",
+    }
+    read = read_mappings(export(pages), "m.xml")
+    assert read.class_of(Infobox("Infobox old")) == "Software"
+    assert read.knows("Infobox Software")
+    assert [(title[-1], why) for title, why in read.unread] == [
+        ("A", "redirects in a circle"), ("B", "redirects in a circle"), ("C", "redirects to Nothing"),
+    ]  # fmt: skip
+
+
 def test_conditions_nested_beyond_reason_map_nothing() -> None:
     text = "{{ConditionalMapping | cases = {{Condition | operator = otherwise | mapping = " * 20_000
     read = read_mappings(export({"Mapping en:Deep": text}), "m.xml")
@@ -115,7 +131,7 @@ def test_dbpedias_own_exports_agree_with_the_tables_derived_from_them(shared: Pa
         for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE):
             if row["kind"] != "redirect" and not row["template"].startswith("Table/"):
                 expected[normalise_title(row["template"])].append(row["class"])
-    assert len(mappings) == size
+    assert len(mappings.rules) == size
     assert {name: classes_of(mappings.rules[name]) for name in expected} == expected
 
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nerbert.corpus.knowledge import hashed, mapped
-from nerbert.corpus.knowledge.redirects import Redirects, fold, write_redirects
+from nerbert.corpus.knowledge.mapped import Mapped
+from nerbert.corpus.knowledge.redirects import REDIRECTS, Redirects, fold, write_redirects
 from nerbert.corpus.titles import fold_redirects
 from nerbert.errors import InputError
 
@@ -74,6 +75,11 @@ def test_what_leads_nowhere_ends_at_itself() -> None:
     assert ends([("A", "B")], []) == {}
 
 
+def test_redirects_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    pairs = [("A", ""), ("B", "x" * 1001), ("x" * 1001, "C"), ("D", "E")]
+    assert write_redirects(pairs, tmp_path / "redirects.arrow", tmp_path / "scratch") == 3
+
+
 def test_memory_does_not_follow_the_titles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashed, "_RUN_ROWS", 1000)
     monkeypatch.setattr(hashed, "_RANGE_BYTES", 1 << 20)
@@ -84,8 +90,8 @@ def test_memory_does_not_follow_the_titles(monkeypatch: pytest.MonkeyPatch) -> N
             path = Path(folder) / "redirects.arrow"
             tracemalloc.start()
             rows = ((f"{number} {'x' * 200}", f"{number + 1} {'x' * 200}") for number in range(0, 2 * count, 2))
-            write_redirects(rows, path, Path(folder) / "scratch")
-            assert len(Redirects(path)) == count
+            assert write_redirects(rows, path, Path(folder) / "scratch") == 0
+            assert len(Mapped(path, REDIRECTS)) == count
             most = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             return most

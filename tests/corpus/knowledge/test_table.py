@@ -2,7 +2,7 @@
 
 import itertools
 import random as randoms
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,8 +20,9 @@ from nerbert.corpus.knowledge.answers import DISAMBIGUATION, Claim, ClassPath
 from nerbert.corpus.knowledge.hashed import hash_titles
 from nerbert.corpus.knowledge.mapped import write_mapped
 from nerbert.corpus.knowledge.precedence import ordered
-from nerbert.corpus.knowledge.table import TYPES, Decided, TypeTable, write_types
+from nerbert.corpus.knowledge.table import ABSENT, BARRED, TYPES, Decided, TypeTable, write_types
 from nerbert.errors import InputError, SettingsError
+from tests.corpus.knowledge.looking import types_of
 
 NAMES = ["b", "a", "b"]
 PATHS: list[ClassPath] = [("P",), ("P", "C"), ("W",), ("W", "F", "G"), DISAMBIGUATION]
@@ -51,36 +52,44 @@ def few_hashes(titles: Any) -> Any:
     return hash_titles(titles) >> np.uint64(62) << np.uint64(62)
 
 
-def write(folder: Path, rows: list[tuple[int, Claim]], names: list[str]) -> tuple[Path, Decided]:
+def write(
+    folder: Path, rows: list[tuple[int, Claim]], names: list[str], shown: Collection[int] = ()
+) -> tuple[Path, Decided]:
     path = folder / "knowledge.arrow"
-    decided = write_types(rows, names, path, folder / "scratch")
+    decided = write_types(rows, names, path, folder / "scratch", shown)
     assert list(folder.iterdir()) == [path]
     return path, decided
 
 
-def reference(rows: list[tuple[int, Claim]]) -> dict[str, dict[int, ClassPath]]:
-    """By title, by source, the claim that counts."""
+def reference(rows: list[tuple[int, Claim]], shown: Collection[int]) -> dict[str, dict[int, ClassPath]]:
+    """By title, by source, the claim that counts; of source -1 that it is a disambiguation page."""
     best: dict[str, dict[int, tuple[int, int, ClassPath]]] = {}
     for number, (source, (title, behind, path)) in enumerate(rows):
         place = -1 if path == DISAMBIGUATION else source
         of_title = best.setdefault(title, {})
-        of_title[place] = min(of_title.get(place, (1000, 0, path)), (behind, number, path))
+        order = table._drawn(path) if behind else number
+        of_title[place] = min(of_title.get(place, (1000, 0, path)), (behind, order, path))
+    for of_title in best.values():
+        if -1 in of_title and of_title[-1][0] and any(place in of_title for place in shown):
+            del of_title[-1]
     return {title: {place: path for place, (_, _, path) in each.items()} for title, each in best.items()}
 
 
-@given(claims)
+@given(claims, st.sampled_from([(), (1,), (0, 2)]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_table_says_what_a_dictionary_says(rows: list[tuple[int, Claim]]) -> None:
-    expected = reference(rows)
+def test_the_table_says_what_a_dictionary_says(rows: list[tuple[int, Claim]], shown: tuple[int, ...]) -> None:
+    expected = reference(rows, shown)
     with TemporaryDirectory() as folder:
-        path, decided = write(Path(folder), rows, NAMES)
-        types = TypeTable(path)
+        path, decided = write(Path(folder), rows, NAMES, shown)
         asked = [*expected, "absent", *reversed(expected), ""]
-        found = {title: (each.class_path, each.source) for title, each in types.types_of(asked).items()}
         typed = {title: min(each) for title, each in expected.items() if -1 not in each}
-        assert found == {title: (expected[title][place], NAMES[place]) for title, place in typed.items()}
-        assert len(types) == len(typed)
-        assert types.places_of([])[0].tolist() == []
+        assert types_of(path, asked) == {
+            title: (expected[title][place], NAMES[place]) for title, place in typed.items()
+        }
+        barred = [BARRED if -1 in each else 0 for each in expected.values()]
+        assert np.minimum(TypeTable(path).places_of(list(expected))[0], 0).tolist() == barred
+        assert TypeTable(path).places_of(["absent"])[0].tolist() == [ABSENT]
+        assert TypeTable(path).places_of([])[0].tolist() == []
     for place in range(3):
         assert decided.typed[place] == sum(place == each for each in typed.values())
         assert decided.lost[place] == sum(place in expected[title] and place != typed[title] for title in typed)
@@ -88,11 +97,25 @@ def test_the_table_says_what_a_dictionary_says(rows: list[tuple[int, Claim]]) ->
     assert decided.disambiguation_pages == sum(-1 in each for each in expected.values())
 
 
+def test_what_a_redirect_leads_to_comes_before_itself_and_disambiguation_before_both(tmp_path: Path) -> None:
+    rows: list[tuple[int, Claim]] = [
+        (0, ("Old", 0, ("C",))), (0, ("New", 0, ("P",))), (0, ("List", 0, DISAMBIGUATION)), (0, ("Own", 0, ("W",))),
+    ]  # fmt: skip
+    types = TypeTable(write(tmp_path, rows, ["s"])[0])
+    titles, ends = ["Old", "Old", "Old", "X", "Own", "List"], ["New", "Unknown", "List", "Y", "Own", "Unknown"]
+    classes, sources = types.places_at_end(titles, ends)
+    assert [types.classes[place] if place >= 0 else () for place in classes.tolist()] == [
+        ("P",), ("C",), (), (), ("W",), (),
+    ]  # fmt: skip
+    assert sources.tolist() == [0, 0, -1, -1, 0, -1]
+    assert classes.min() == ABSENT
+
+
 @given(claims, st.randoms())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bytes_do_not_depend_on_the_order(rows: list[tuple[int, Claim]], random: randoms.Random) -> None:
-    """Where no two rows of a source claim the same title; and when sources change places and claims with them."""
-    rows = list({(source, claim[0]): (source, claim) for source, claim in rows}.values())
+    """Where of a title no two claims of a source stand back by nothing, as with triples."""
+    rows = list({(source, claim if claim[1] else claim[0]): (source, claim) for source, claim in rows}.values())
     digests = []
     for _ in range(2):
         with TemporaryDirectory() as folder:
@@ -103,11 +126,12 @@ def test_bytes_do_not_depend_on_the_order(rows: list[tuple[int, Claim]], random:
 
 def test_the_file_opens_elsewhere(tmp_path: Path) -> None:
     rows: list[tuple[int, Claim]] = [(0, (f"T{n}", 0, PATHS[n % 4])) for n in range(7)]
-    path, _ = write(tmp_path, rows, ["s"])
+    path, _ = write(tmp_path, [*rows, (0, ("L", 0, DISAMBIGUATION))], ["s"])
     frame = polars.read_ipc(path)
     assert frame.columns == ["hash", "title", "class", "source"]
-    assert sorted(frame["title"].to_list()) == [f"T{n}" for n in range(7)]
+    assert sorted(frame["title"].to_list()) == ["L", *(f"T{n}" for n in range(7))]
     assert frame["hash"].is_sorted()
+    assert frame.filter(polars.col("title") == "L").select("class", "source").row(0) == (None, None)
     with pa.memory_map(str(path)) as source:
         metadata = ipc.open_file(source).schema.metadata
     assert metadata[b"sources"] == b'["s"]'
@@ -150,7 +174,7 @@ def test_a_class_without_a_name_is_refused(tmp_path: Path) -> None:
     columns = [pa.array(hashed.hash_titles(title)), title, pa.array([7], pa.uint16()), pa.array([0], pa.uint16())]
     write_mapped([pa.table(columns, TYPES)], TYPES, {"classes": [["A"]], "sources": ["s"]}, path)
     with pytest.raises(InputError, match=r"damaged \(class 7\)"):
-        TypeTable(path).types_of(title)
+        TypeTable(path).places_of(title)
 
 
 def test_too_many_classes_or_sources_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +198,7 @@ SOURCES = [("a.nt", "instance-types"), ("t.tsv", "table"), ("m.xml", "infobox"),
         ("u.tsv,table", [3, 1, 0, 2]),
         ("infobox, u.tsv", [2, 3, 0, 1]),
         ("table,u.tsv,a.nt", [1, 3, 0, 2]),
+        ("wikidata,infobox,instance-types,table", [2, 0, 1, 3]),
     ],
 )
 def test_what_is_not_named_follows_in_its_order(precedence: str, order: list[int]) -> None:
@@ -189,6 +214,6 @@ def test_the_order_holds_every_source_once(entries: list[str]) -> None:
 
 def test_an_entry_that_fits_nothing_names_what_is_there() -> None:
     with pytest.raises(
-        SettingsError, match=r"'wikidata' is no source in use; there are a.nt \(instance-types\), t.tsv"
+        SettingsError, match=r"'wikidate' is no source in use; there are a.nt \(instance-types\), .*kinds are infobox"
     ):
-        ordered(SOURCES, "table,wikidata")
+        ordered(SOURCES, "table,wikidate")

@@ -135,7 +135,7 @@ def test_what_only_looks_like_wikidata_is_not_told(tmp_path: Path, text: str) ->
     assert told.why
 
 
-@pytest.mark.parametrize(("host", "language"), [("dbpedia.org", ""), ("de.dbpedia.org", "de")])
+@pytest.mark.parametrize(("host", "language"), [("dbpedia.org", "en"), ("de.dbpedia.org", "de")])
 def test_disambiguations_are_told_with_their_language(tmp_path: Path, host: str, language: str) -> None:
     triple = (
         f"<http://{host}/resource/A> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://{host}/resource/B> ."

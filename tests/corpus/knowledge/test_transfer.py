@@ -48,6 +48,15 @@ def test_dropped_connections_are_taken_up(web: Web, tmp_path: Path) -> None:
     assert {condition for *_, condition in web.asked[1:]} == {f'"{hashlib.md5(BODY).hexdigest()}"'}
 
 
+def test_each_failed_try_is_told_with_its_pause(web: Web, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    web.moods[PLACE] = [Mood(status=503, headers={"Retry-After": "3"}), Mood(cut=0)]
+    get(web, tmp_path)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{web.address}{PLACE}: the server is busy or broken (status 503) ")
+    assert first.endswith("(try 1 of 8 failed; the next in 3 seconds)")
+    assert second.endswith(" bytes (try 2 of 8 failed; the next in 2 seconds)")
+
+
 def test_patience_ends(web: Web, tmp_path: Path) -> None:
     web.moods[PLACE] = [Mood(cut=100)] + [Mood(cut=1)] * 20
     slept: list[float] = []

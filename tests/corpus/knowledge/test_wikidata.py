@@ -330,6 +330,29 @@ def test_broken_entities_are_told_and_nothing_else_is_lost(tmp_path: Path, line:
     assert tally.bad_rows[0].startswith("dump:2:")
 
 
+class Counted(bytes):
+    """Bytes that note how many of them were searched for lines."""
+
+    searched = 0
+
+    def count(self, sub: Any, start: Any = 0, end: Any = None, /) -> int:
+        Counted.searched += (len(self) if end is None else end) - start
+        return super().count(sub, start, end)
+
+
+def test_numbering_bad_lines_reads_a_block_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Entity(9, "A", (5,)).triples()
+    bad = [f"<{WIKIDATA}entity/Q5> <{WIKIDATA}prop/direct/P31> broken"] * 500
+    text = "\n".join([*good, *bad, *good]).encode()
+    monkeypatch.setattr(Counted, "searched", 0)
+    monkeypatch.setattr(wikidata_dumps, "read_blocks", lambda *_: [(1, Counted(text))])
+    told: list[int] = []
+    items = wikidata_items.Items(tmp_path)
+    wikidata_dumps.read_triples(tmp_path / "x", ENGLISH, items, lambda number, _: told.append(number))
+    assert told == [*range(len(good) + 1, len(good) + 501)]
+    assert Counted.searched <= len(text) * 4
+
+
 @pytest.mark.parametrize("kind", [Kind.WIKIDATA_TRIPLES, Kind.WIKIDATA_JSON])
 def test_a_line_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
     monkeypatch.setattr(wikidata_dumps, "LONGEST_LINE", 2000)
