@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.corpus.filters import ngrams
-from nerbert.corpus.knowledge.sources import find_files
+from nerbert.corpus.knowledge.sources import find_all, find_files
 from nerbert.errors import InputError, at
 from nerbert.files import sha256_of
 from nerbert.formats.conll import looks_like_conll, read_conll
@@ -48,18 +48,18 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
     return Excluded(frozenset(found), tuple(files))
 
 
-def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Each file with its name from the last part of the path that was given on."""
+def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Each file with a name that tells it from the others."""
+    named = {found.path: found.name for found in find_all(paths)}
     for path in paths:
         some = 0
         for found in find_files(path):
-            name = found.name if found.direct else f"{path.resolve().name}/{found.name}"
             if not found.direct and _ABOUT.match(found.path.name):
                 continue
             if not found.direct and found.path.suffix.lower() not in _TEXTS:
                 raise InputError(f"{found.path}: not a text by its name; name the files to exclude one by one")
             some += 1
-            yield found.path, name
+            yield found.path, named[found.path]
         if not some:
             raise InputError(
                 f"{path}: holds no text to exclude; give CoNLL, JSON lines, or text with a sentence a line"

@@ -25,11 +25,14 @@ def test_text_is_read_line_by_line(tmp_path: Path) -> None:
     assert len(read_excluded([tmp_path / "a.txt"], 8).ngrams) == 4
 
 
-def test_folders_are_named_in_the_report(tmp_path: Path) -> None:
-    (tmp_path / "sets").mkdir()
-    (tmp_path / "sets" / "a.conll").write_text(CONLL)
-    (tmp_path / "sets" / "README.md").write_text("no data")
-    assert [each["file"] for each in read_excluded([tmp_path / "sets"], 8).files] == ["sets/a.conll"]
+def test_files_are_told_apart_in_the_report(tmp_path: Path) -> None:
+    for folder in ("sets", "others"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.conll").write_text(CONLL)
+        (tmp_path / folder / "README.md").write_text("no data")
+    assert [each["file"] for each in read_excluded([tmp_path / "sets"], 8).files] == ["a.conll"]
+    for paths in ([tmp_path / "sets", tmp_path / "others"], [tmp_path / "sets/a.conll", tmp_path / "others/a.conll"]):
+        assert [each["file"] for each in read_excluded(paths, 8).files] == ["sets/a.conll", "others/a.conll"]
 
 
 def test_a_file_that_excludes_nothing_is_an_error(tmp_path: Path) -> None:
