@@ -7,7 +7,6 @@ its `.resume`. The price: a folder is replaced by two renames, not one.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from stat import S_ISLNK
 from typing import Any
 
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
+from nerbert.locks import held
 
 MARKERS = ("manifest.json", "nerbert.json")
 """A folder that holds one of these was made by nerbert and may be overwritten on demand."""
@@ -32,8 +32,6 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """Only writing fails with these."""
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO})
 """Reading fails with these too, so the file must be the output's, or unnamed."""
-_LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What a file system that has no locks says to those who ask for one."""
 _SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """What one says that can't be told to write at once."""
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029]")
@@ -139,32 +137,6 @@ def read_json(path: Path, limit: int = 64 << 20) -> Any:
         raise InputError(f"{path}: not JSON {what}") from error
 
 
-@contextmanager
-def held(path: Path, taken: str) -> Iterator[None]:
-    """Hold a folder, or a file that is made for it, against other processes; raise OutputExists(`taken`) if one has it.
-
-    A dead process holds nothing. Where the file system has no locks (some network ones) the work goes on without, and
-    nobody guards it.
-    """
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        free = _is_still(path, handle)
-    except BlockingIOError:
-        free = False
-    except OSError as error:
-        if error.errno not in _LOCKLESS:
-            os.close(handle)
-            raise
-        free = True
-    try:
-        if not free:
-            raise OutputExists(taken)
-        yield
-    finally:
-        os.close(handle)
-
-
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes, read in blocks."""
     with path.open("rb") as stream:
@@ -242,11 +214,6 @@ def _alone(partial: Path, target: Path) -> Iterator[None]:
     kept.mkdir(exist_ok=True)
     with held(kept / _LOCK, f"{target}: another run is making it; wait for its end or choose another place"):
         yield
-
-
-def _is_still(path: Path, handle: int) -> bool:
-    """Whether a path still leads to an open file: another run may have renamed or removed it in between."""
-    return path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
 
 
 def _take_up(partial: Path, target: Path, resume: Any, *, overwrite: bool) -> None:

@@ -19,7 +19,8 @@ from nerbert.corpus.knowledge.addresses import LATEST, Address, check_mirror
 from nerbert.corpus.knowledge.transfer import Partial, transfer
 from nerbert.corpus.knowledge.web import Missing, Patience, read_small
 from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
-from nerbert.files import held, publish, read_json, sha256_of, write_json
+from nerbert.files import publish, read_json, sha256_of, write_json
+from nerbert.locks import held
 
 FETCHED = ".fetched.json"
 """What was fetched, beside the files."""
