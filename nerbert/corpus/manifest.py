@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbert import __version__
@@ -22,12 +24,13 @@ from nerbert.corpus.knowledge.telling import Kind
 from nerbert.corpus.sentences import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
+from nerbert.corpus.sides import TRAIN
 from nerbert.corpus.tallies import TOPICS, most_first, period_of, topic_of
 from nerbert.corpus.wikitext import SCANNER
 from nerbert.errors import NerbertError
 from nerbert.files import publish
 from nerbert.label_sets import LabelSet
-from nerbert.records import ENTITY, Sentence
+from nerbert.records import ENTITY
 from nerbert.words import SPLITTER
 
 _LICENCE = (
@@ -72,20 +75,26 @@ class Funnel:
         """Figures of a step that drop nothing."""
         self.notes.setdefault(step, {}).update(figures)
 
-    def count_sentence(self, sentence: Sentence) -> None:
-        """Count a sentence of the final corpus."""
-        split = self.splits.setdefault(sentence.split, Counter())
-        split.update(
-            sentences=1, copies=sentence.copies, words=len(sentence.words), mentions=len(sentence.mentions),
-            words_with_copies=sentence.copies * len(sentence.words),
-        )  # fmt: skip
-        self.years.update({period_of(year) for year in _YEAR.findall(sentence.text)})
-        for mention in sentence.mentions:
-            self.sources[mention.source or "untyped"] += 1
-            if sentence.split == "train":
-                self.mentions[mention.category] += 1
-                self.sampled[mention.category] += sentence.copies
-                self.topics[topic_of(mention.class_path)].update(mentions=1, with_copies=sentence.copies)
+    def count(self, sentences: pa.Table) -> None:
+        """Count sentences of the final corpus, rows of `sentences/`."""
+        mentions = sentences["mentions"].combine_chunks()
+        flat, lengths = mentions.flatten(), pc.list_value_length(mentions).to_pylist()
+        words = pc.list_value_length(sentences["words"]).to_pylist()
+        sides, copies = sentences["split"].to_pylist(), sentences["copies"].to_pylist()
+        for side, times, count, named in zip(sides, copies, words, lengths, strict=True):
+            self.splits.setdefault(side, Counter()).update(
+                sentences=1, copies=times, words=count, mentions=named, words_with_copies=times * count
+            )
+        for text in sentences["text"].to_pylist():
+            self.years.update({period_of(year) for year in _YEAR.findall(text)})
+        self.sources.update(source or "untyped" for source in pc.struct_field(flat, "source").to_pylist())
+        owners = [place for place, named in enumerate(lengths) for _ in range(named)]
+        columns = (pc.struct_field(flat, name).to_pylist() for name in ("category", "class_path"))
+        for owner, category, path in zip(owners, *columns, strict=True):
+            if sides[owner] == TRAIN:
+                self.mentions[category] += 1
+                self.sampled[category] += copies[owner]
+                self.topics[topic_of(tuple(path))].update(mentions=1, with_copies=copies[owner])
 
     def merge(self, other: "Funnel") -> None:
         """Add the counts of another shard."""

@@ -4,7 +4,7 @@
 shards are the same bytes for any number of workers; the price is that they differ in size.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,31 +148,6 @@ def _null_in(name: str, column: pa.Array) -> str:
         inner = (_null_in(f"{name}.{part.name}", pc.struct_field(column, part.name)) for part in column.type)
         return next(filter(None, inner), "")
     return ""
-
-
-def typed_rows(sentences: Iterable[Sentence]) -> pa.Table:
-    """Sentences as rows of `sentences/`."""
-    return pa.Table.from_pylist([_row(each) for each in sentences], schema=TYPED)
-
-
-def spans(pairs: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
-    """Character spans as Parquet structs."""
-    return [{"start": start, "end": end} for start, end in pairs]
-
-
-def _row(sentence: Sentence) -> dict[str, Any]:
-    return {
-        "id": sentence.id, "wiki": sentence.wiki, "page_id": sentence.page_id, "revision": sentence.revision,
-        "title": sentence.title, "start": sentence.start, "text": sentence.text, "words": spans(sentence.words),
-        "mentions": [
-            {
-                "start": m.start, "end": m.end, "target": m.target, "resolved_target": m.resolved_target,
-                "class_path": list(m.class_path), "source": m.source, "category": m.category,
-            }
-            for m in sentence.mentions
-        ],
-        "split": sentence.split, "copies": sentence.copies, "expected_copies": sentence.expected_copies,
-    }  # fmt: skip
 
 
 def _sentence(row: Mapping[str, Any]) -> Sentence:

@@ -1,30 +1,31 @@
 """The map-only steps over a corpus's parts: typing, counting, judging and drawing, a few thousand sentences at a time.
 
-Each takes one part and gives counts that add up, so workers change nothing, and no part's size is a limit. The price:
-typed sentences are read three more times, for the counts.
+Each takes one part and gives counts that add up, so workers change nothing, and no part's size is a limit. Columns that
+a step doesn't change (text, words) stay Arrow's; only what is judged becomes Python's. The price: typed sentences are
+read three more times, for the counts.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from nerbert.chance import coin
 from nerbert.corpus.balance import Rates, draw_copies
 from nerbert.corpus.filters import common_and_untyped, excluded, fold_rare, no_typed_entity
 from nerbert.corpus.histogram import Histogram
 from nerbert.corpus.manifest import Funnel, Samples
+from nerbert.corpus.mentions import Targets, categories_of, recategorised, with_columns
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED, typed_rows, typed_sentences
+from nerbert.corpus.shards import TYPED
 from nerbert.corpus.sides import TRAIN, VALIDATION, sentence_key, side_of, write_keys
-from nerbert.corpus.tables import read_batches, writing
-from nerbert.corpus.types import Targets, read_targets, type_link
+from nerbert.corpus.tables import read_batches, write_grouped
+from nerbert.corpus.types import read_targets
 from nerbert.label_sets import LabelSet
-from nerbert.records import ENTITY, Reason, Sentence
-
-_ROWS = 10_000
+from nerbert.records import ENTITY, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,6 @@ class Typed:
     dropped: Counter[Reason] = field(default_factory=Counter)
     to_ancestor: Counter[str] = field(default_factory=Counter)
     to_entity: Counter[str] = field(default_factory=Counter)
-    keys: dict[str, set[int]] = field(default_factory=lambda: {TRAIN: set(), VALIDATION: set()})
 
 
 @dataclass(slots=True)
@@ -87,56 +87,47 @@ class Judged:
 
 def type_part(path: Path, folder: Path, typing: Typing) -> Typed:
     """Write a part of `typed/` from one of `pages/`, and beside it the keys of its sentences, `keys/SIDE/`."""
-    done = Typed(Samples(typing.settings.seed))
-    targets = read_targets(folder, path)
-    _write(_typed(path, targets, typing, done), folder / "typed" / path.name)
-    for side, keys in done.keys.items():
-        write_keys(keys, folder / "keys" / side / f"{path.stem}.npy")
-    done.keys.clear()
+    done, targets = Typed(Samples(typing.settings.seed)), Targets(read_targets(folder, path), typing.label_set)
+    keys: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
+    write_grouped((_typed(batch, targets, typing, done, keys) for batch in read_batches(path)),
+                  folder / "typed" / path.name, TYPED)  # fmt: skip
+    for side, some in keys.items():
+        write_keys(some, folder / "keys" / side / f"{path.stem}.npy")
+    done.mentions, done.to_ancestor, done.to_entity = targets.counts(typing.label_set)
     return done
 
 
-def _typed(path: Path, targets: Targets, typing: Typing, done: Typed) -> Iterator[Sentence]:
-    for batch in read_batches(path):
-        for row in batch.to_pylist():
-            done.came += 1
-            reason = excluded(row["text"], typing.forbidden, typing.settings.exclude_ngram)
-            reason = reason or (None if row["links"] else Reason.NO_ENTITY)
-            if reason:
-                done.dropped[reason] += 1
-                step = "exclude" if reason is Reason.EXCLUDED_TEXT else "no link"
-                done.samples.add(step, reason, row["id"], row["text"])
-                continue
-            sentence = _sentence(row, targets, typing)
-            _count_typed(sentence, typing.label_set, done)
-            yield sentence
+def _typed(batch: pa.RecordBatch, targets: Targets, typing: Typing, done: Typed, keys: dict[str, set[int]]) -> pa.Table:
+    """The sentences of a batch that hold links and no excluded text, their links typed."""
+    kept = pa.Table.from_batches([batch.filter(pa.array(_linked(batch, typing, done), pa.bool_()))])
+    names = ("wiki", "page_id", "revision", "start", "text")
+    rows = list(zip(*(kept[name].to_pylist() for name in names), strict=True))
+    sides = [side_of(row[0], row[1], row[2], row[3], typing.settings) for row in rows]
+    for side, row in zip(sides, rows, strict=True):
+        keys[side].add(sentence_key(row[4]))
+    mentions = targets.mentions(kept["links"].combine_chunks(), [side == TRAIN for side in sides])
+    return with_columns(kept, mentions=mentions, split=sides, copies=[1] * len(rows), expected_copies=[1.0] * len(rows))
 
 
-def _sentence(row: dict[str, Any], targets: Targets, typing: Typing) -> Sentence:
-    mentions = tuple(type_link(link, targets, typing.label_set) for link in row["links"])
-    side = side_of(row["wiki"], row["page_id"], row["revision"], row["start"], typing.settings)
-    return Sentence(
-        wiki=row["wiki"], page_id=row["page_id"], revision=row["revision"], title=row["title"], start=row["start"],
-        text=row["text"], words=tuple((word["start"], word["end"]) for word in row["words"]), mentions=mentions,
-        split=side,
-    )  # fmt: skip
-
-
-def _count_typed(sentence: Sentence, label_set: LabelSet, done: Typed) -> None:
-    done.keys[sentence.split].add(sentence_key(sentence.text))
-    if sentence.split == TRAIN:
-        done.mentions.update(mention.category for mention in sentence.mentions)
-    for mention in sentence.mentions:
-        if mention.class_path and mention.category == ENTITY:
-            done.to_entity[mention.class_path[-1]] += 1
-        elif mention.class_path and not label_set.lists(mention.class_path[-1]):
-            done.to_ancestor[mention.class_path[-1]] += 1
+def _linked(batch: pa.RecordBatch, typing: Typing, done: Typed) -> list[bool]:
+    """Which sentences of a batch stay; the others are counted."""
+    texts, linked = batch["text"].to_pylist(), pc.list_value_length(batch["links"]).to_pylist()
+    reasons = [
+        excluded(text, typing.forbidden, typing.settings.exclude_ngram) or (None if links else Reason.NO_ENTITY)
+        for text, links in zip(texts, linked, strict=True)
+    ]
+    done.came += len(texts)
+    for identity, text, reason in zip(batch["id"].to_pylist(), texts, reasons, strict=True):
+        if reason:
+            done.dropped[reason] += 1
+            done.samples.add("exclude" if reason is Reason.EXCLUDED_TEXT else "no link", reason, identity, text)
+    return [reason is None for reason in reasons]
 
 
 def count_part(path: Path, rules: Rules) -> Histogram:
     """How often each multiset of categories passes the rules in the train part."""
     passed = Histogram(rules.categories)
-    for batch in read_batches(path, ["id", "split", "mentions"]):
+    for batch in read_batches(path, ["id", "split", "mentions.list.element.category"]):
         for row in batch.to_pylist():
             if row["split"] == TRAIN:
                 categories, _, reason = judge(row["id"], [m["category"] for m in row["mentions"]], rules)
@@ -161,39 +152,46 @@ def judge(identity: str, categories: Sequence[str], rules: Rules) -> tuple[list[
 def write_part(path: Path, rules: Rules, output: Path) -> Judged:
     """Write a part of `sentences/` from one of `typed/`."""
     done = Judged(Samples(rules.settings.seed))
-    _write(_judged(path, rules, done), output / path.name)
+    write_grouped((_judged(batch, rules, done) for batch in read_batches(path)), output / path.name, TYPED)
     return done
 
 
-def _judged(path: Path, rules: Rules, done: Judged) -> Iterator[Sentence]:
-    for sentence in typed_sentences(path):
-        done.came += 1
-        categories, step, reason = judge(sentence.id, [m.category for m in sentence.mentions], rules)
-        if sentence.split == VALIDATION and rules.twins and sentence_key(sentence.text) in rules.twins:
-            step, reason = "split", Reason.EQUAL_IN_TRAIN
+def _judged(batch: pa.RecordBatch, rules: Rules, done: Judged) -> pa.Table:
+    """The sentences of a batch that pass all filters, with the corpus's categories and numbers of copies."""
+    ids, splits, texts = (batch[name].to_pylist() for name in ("id", "split", "text"))
+    verdicts = [_verdict(*row, rules) for row in zip(ids, splits, texts, categories_of(batch["mentions"]), strict=True)]
+    done.came += len(ids)
+    for identity, text, (_, step, reason) in zip(ids, texts, verdicts, strict=True):
         if reason:
             done.dropped[step, reason] += 1
-            done.samples.add(step, reason, sentence.id, sentence.text)
-        else:
-            done.folded += sum(m.category != c for m, c in zip(sentence.mentions, categories, strict=True))
-            final = _final(sentence, categories, rules)
-            done.counts.count_sentence(final)
-            yield final
+            done.samples.add(step, reason, identity, text)
+    stay = [reason is None for _, _, reason in verdicts]
+    kept = pa.Table.from_batches([batch.filter(pa.array(stay, pa.bool_()))])
+    categories = [some for some, _, reason in verdicts if reason is None]
+    before = categories_of(kept["mentions"].combine_chunks())
+    done.folded += sum(one != other for some, new in zip(before, categories, strict=True)
+                       for one, other in zip(some, new, strict=True))  # fmt: skip
+    mentions = recategorised(kept["mentions"].combine_chunks(), categories)
+    rows = zip(kept["id"].to_pylist(), kept["split"].to_pylist(), categories, strict=True)
+    expected, copies = zip(*(_copies(*row, rules) for row in rows), strict=True) if len(kept) else ((), ())
+    final = with_columns(kept, mentions=mentions, copies=copies, expected_copies=expected)
+    done.counts.count(final)
+    return final
 
 
-def _final(sentence: Sentence, categories: Sequence[str], rules: Rules) -> Sentence:
-    """The sentence with the corpus's categories and its number of copies; validation is not sampled."""
-    pairs = zip(sentence.mentions, categories, strict=True)
-    mentions = tuple(replace(mention, category=category) for mention, category in pairs)
-    expected, copies = 1.0, 1
-    if sentence.split == TRAIN and rules.rates:
-        expected = rules.rates.expected(categories)
-        copies = draw_copies(expected, coin(rules.settings.seed, "copies", sentence.id))
-    return replace(sentence, mentions=mentions, copies=copies, expected_copies=expected)
+def _verdict(
+    identity: str, split: str, text: str, categories: Sequence[str], rules: Rules
+) -> tuple[list[str], str, Reason | None]:
+    """As `judge`; before it, a sentence of the validation part whose twin trains is dropped by the split."""
+    folded, step, reason = judge(identity, categories, rules)
+    if split == VALIDATION and rules.twins and sentence_key(text) in rules.twins:
+        return folded, "split", Reason.EQUAL_IN_TRAIN
+    return folded, step, reason
 
 
-def _write(sentences: Iterable[Sentence], path: Path) -> None:
-    sentences = iter(sentences)
-    with writing(path, TYPED) as writer:
-        while some := list(islice(sentences, _ROWS)):
-            writer.add(typed_rows(some))
+def _copies(identity: str, split: str, categories: Sequence[str], rules: Rules) -> tuple[float, int]:
+    """A sentence's expected copies, and what is drawn; validation is not sampled."""
+    if split != TRAIN or not rules.rates:
+        return 1.0, 1
+    expected = rules.rates.expected(categories)
+    return expected, draw_copies(expected, coin(rules.settings.seed, "copies", identity))

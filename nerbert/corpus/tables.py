@@ -3,7 +3,7 @@
 Row groups are as large as the tables that are added (10,000 rows at most).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +33,20 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
     """Yield a writer whose file becomes `path` when the block ends well."""
     with publish(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         yield TableWriter(writer)
+
+
+def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> None:
+    """Write tables as one file, in row groups of 10,000 rows whatever their sizes."""
+    held: list[pa.Table] = []
+    with writing(path, schema) as writer:
+        for table in tables:
+            held.append(table)
+            if sum(map(len, held)) >= _GROUP:
+                whole = pa.concat_tables(held)
+                full = len(whole) // _GROUP * _GROUP
+                writer.add(whole.slice(0, full).combine_chunks())
+                held = [whole.slice(full)]
+        writer.add(pa.concat_tables([schema.empty_table(), *held]).combine_chunks())
 
 
 def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:

@@ -25,8 +25,6 @@ from nerbert.corpus.knowledge.table import TypeTable
 from nerbert.corpus.newest import Titles, disambiguation_pages, infobox_pages, redirect_pairs
 from nerbert.corpus.shards import TARGETS, shard_paths, write_table
 from nerbert.corpus.tables import read_batches
-from nerbert.label_sets import LabelSet
-from nerbert.records import Mention
 from nerbert.show import progress
 from nerbert.work import run_ordered
 
@@ -103,12 +101,6 @@ def read_targets(folder: Path, part: Path) -> Targets:
         target: (end, paths[path], names[source])
         for target, end, path, source in zip(targets, resolved, classes, sources, strict=True)
     }
-
-
-def type_link(link: Mapping[str, Any], targets: Targets, label_set: LabelSet) -> Mention:
-    """A link of `pages/` as a mention; its category is its class's as the label set sees it, or ENTITY."""
-    resolved, path, source = targets[link["target"]]
-    return Mention(link["start"], link["end"], link["target"], resolved, path, source, label_set.label(path))
 
 
 def _links(part: Path) -> pa.Table:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert.corpus.tables import read_batches, writing
+from nerbert.corpus.tables import read_batches, write_grouped, writing
 from nerbert.errors import InputError
 
 SCHEMA = pa.schema([("a", pa.int64()), ("b", pa.string())])
@@ -50,3 +50,16 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"a\.parquet: not a readable shard .*; build the corpus again"):
         list(read_batches(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("sizes", [[], [3], [10_000], [4_000] * 6, [25_000, 1], [0, 9_999, 2]])
+def test_row_groups_are_full_whatever_the_tables_sizes(tmp_path: Path, sizes: list[int]) -> None:
+    schema = pa.schema([("n", pa.int64())])
+    starts = [sum(sizes[:place]) for place in range(len(sizes))]
+    tables = [pa.table({"n": range(start, start + size)}, schema) for start, size in zip(starts, sizes, strict=True)]
+    write_grouped(tables, tmp_path / "t.parquet", schema)
+    file = pq.ParquetFile(tmp_path / "t.parquet")
+    assert file.read()["n"].to_pylist() == list(range(sum(sizes)))
+    groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert all(size == 10_000 for size in groups[:-1])
+    assert sum(groups) == sum(sizes)

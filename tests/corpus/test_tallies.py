@@ -3,15 +3,15 @@
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.manifest import Funnel
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import read_sentences
+from nerbert.corpus.shards import TYPED, read_sentences
 from nerbert.corpus.tallies import TOPICS, most_first, period_of, topic_of
 from nerbert.label_sets import open_label_set
-from nerbert.records import Mention, Sentence
 
 MAP = "Agent\tagent\nPlace\tplace\n"
 
@@ -59,7 +59,9 @@ def test_topics_are_those_of_each_mention_whatever_its_label(label_set: str, sam
 
 def test_validation_counts_for_no_topic() -> None:
     funnel = Funnel()
-    mention = Mention(0, 1, "a", "a", ("Person",))
-    for split in ("train", "validation"):
-        funnel.count_sentence(Sentence("w", 1, 1, "t", 0, "a", ((0, 1),), (mention,), split, copies=3))
+    mention = {"start": 0, "end": 1, "target": "a", "resolved_target": "a", "class_path": ["Person"], "source": "",
+               "category": "person"}  # fmt: skip
+    row = {"id": "w:1:1:0", "wiki": "w", "page_id": 1, "revision": 1, "title": "t", "start": 0, "text": "a",
+           "words": [{"start": 0, "end": 1}], "mentions": [mention], "copies": 3, "expected_copies": 3.0}  # fmt: skip
+    funnel.count(pa.Table.from_pylist([row | {"split": split} for split in ("train", "validation")], schema=TYPED))
     assert funnel.topics["persons"] == {"mentions": 1, "with_copies": 3}
