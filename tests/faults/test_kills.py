@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 import nerbert.files
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with Ctrl-C ignored
 place, when, limit = sys.argv[4], int(sys.argv[5]), int(sys.argv[6])
 count, publish = 0, nerbert.files.publish
 
