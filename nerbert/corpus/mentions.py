@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.corpus.shards import TYPED
+from nerbert.corpus.types import Targets
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY
 
@@ -21,10 +22,10 @@ _MENTIONS = TYPED.field("mentions").type
 _MENTION = _MENTIONS.value_type
 
 
-class Targets:
+class PartTargets:
     """What the links of one part lead to, with how many mentions each has: in all, and in the train part."""
 
-    def __init__(self, targets: Mapping[str, tuple[str, tuple[str, ...], str]], label_set: LabelSet) -> None:
+    def __init__(self, targets: Targets, label_set: LabelSet) -> None:
         self._numbers = {target: number for number, target in enumerate(targets)}
         self._paths = [path for _, path, _ in targets.values()]
         self._categories = [label_set.label(path) for path in self._paths]

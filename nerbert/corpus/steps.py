@@ -18,7 +18,7 @@ from nerbert.corpus.balance import Rates, draw_copies
 from nerbert.corpus.filters import common_and_untyped, excluded, fold_rare, no_typed_entity
 from nerbert.corpus.histogram import Histogram
 from nerbert.corpus.manifest import Funnel, Samples
-from nerbert.corpus.mentions import Targets, categories_of, recategorised, with_columns
+from nerbert.corpus.mentions import PartTargets, categories_of, recategorised, with_columns
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
 from nerbert.corpus.sides import TRAIN, VALIDATION, sentence_key, side_of, write_keys
@@ -87,7 +87,7 @@ class Judged:
 
 def type_part(path: Path, folder: Path, typing: Typing) -> Typed:
     """Write a part of `typed/` from one of `pages/`, and beside it the keys of its sentences, `keys/SIDE/`."""
-    done, targets = Typed(Samples(typing.settings.seed)), Targets(read_targets(folder, path), typing.label_set)
+    done, targets = Typed(Samples(typing.settings.seed)), PartTargets(read_targets(folder, path), typing.label_set)
     keys: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
     write_grouped((_typed(batch, targets, typing, done, keys) for batch in read_batches(path)),
                   folder / "typed" / path.name, TYPED)  # fmt: skip
@@ -97,7 +97,9 @@ def type_part(path: Path, folder: Path, typing: Typing) -> Typed:
     return done
 
 
-def _typed(batch: pa.RecordBatch, targets: Targets, typing: Typing, done: Typed, keys: dict[str, set[int]]) -> pa.Table:
+def _typed(
+    batch: pa.RecordBatch, targets: PartTargets, typing: Typing, done: Typed, keys: dict[str, set[int]]
+) -> pa.Table:
     """The sentences of a batch that hold links and no excluded text, their links typed."""
     kept = pa.Table.from_batches([batch.filter(pa.array(_linked(batch, typing, done), pa.bool_()))])
     names = ("wiki", "page_id", "revision", "start", "text")

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.mentions import Targets, categories_of, recategorised, with_columns
+from nerbert.corpus.mentions import PartTargets, categories_of, recategorised, with_columns
 from nerbert.corpus.shards import TYPED, UNTYPED
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY
@@ -32,7 +32,7 @@ def expected(link: dict[str, Any]) -> dict[str, Any]:
 
 @given(SENTENCES, st.integers(0, 2))
 def test_links_become_mentions_and_are_counted(sentences: list[tuple[list[dict[str, Any]], bool]], skip: int) -> None:
-    targets = Targets(TARGETS, LABELS)
+    targets = PartTargets(TARGETS, LABELS)
     links = pa.array([some for some, _ in sentences], UNTYPED.field("links").type).slice(skip)
     sentences = sentences[skip:]
     mentions = targets.mentions(links, [train for _, train in sentences])
