@@ -54,6 +54,16 @@ def check_free(target: Path, *, overwrite: bool) -> None:
         )
 
 
+def check_free_file(target: Path, *, overwrite: bool) -> None:
+    """Raise OutputExists or InputError if no file can become `target`; with `overwrite` a file may be replaced."""
+    if target.exists() and not target.is_file():
+        raise OutputExists(f"{target}: is no file; name one")
+    if target.exists() and not overwrite:
+        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
+    if not target.parent.is_dir():
+        raise InputError(f"{target.parent}: no such folder; make it first")
+
+
 @contextmanager
 def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None) -> Iterator[Path]:
     """Yield an empty folder that becomes `target` when the block ends well, and is removed when it doesn't.

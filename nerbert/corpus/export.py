@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
-from nerbert.files import json_line, publish
+from nerbert.errors import InputError, SettingsError, WriteError
+from nerbert.files import check_free_file, json_line, publish
 from nerbert.formats.conll import conll_block
 from nerbert.labels import sentence_example
 from nerbert.records import Sentence
@@ -65,12 +65,7 @@ def _opened(output: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
         with _standard_output() as stream:
             yield stream
         return
-    if output.exists() and not output.is_file():
-        raise OutputExists(f"{output}: is no file; name one")
-    if output.exists() and not overwrite:
-        raise OutputExists(f"{output}: exists already; choose another place or pass --overwrite")
-    if not output.parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder; make it first")
+    check_free_file(output, overwrite=overwrite)
     with publish(output) as partial, partial.open("wb") as stream:
         yield stream
 

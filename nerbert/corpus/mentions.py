@@ -27,6 +27,7 @@ class PartTargets:
 
     def __init__(self, targets: Targets, label_set: LabelSet) -> None:
         self._numbers = {target: number for number, target in enumerate(targets)}
+        self._label_set = label_set
         self._paths = [path for _, path, _ in targets.values()]
         self._categories = [label_set.label(path) for path in self._paths]
         self._columns: dict[str, pa.Array] = {
@@ -49,7 +50,7 @@ class PartTargets:
         places = {name: pc.struct_field(flat, name) for name in ("start", "end")}
         return _listed(places | taken, lengths)
 
-    def counts(self, label_set: LabelSet) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    def counts(self) -> tuple[Counter[str], Counter[str], Counter[str]]:
         """Mentions of the train part by category; all by class that took an ancestor's label, or got none."""
         train, to_ancestor, to_entity = Counter[str](), Counter[str](), Counter[str]()
         for path, category, (seen, trained) in zip(self._paths, self._categories, self._seen.T.tolist(), strict=True):
@@ -57,7 +58,7 @@ class PartTargets:
                 train[category] += trained
             if seen and path and category == ENTITY:
                 to_entity[path[-1]] += seen
-            elif seen and path and not label_set.lists(path[-1]):
+            elif seen and path and not self._label_set.lists(path[-1]):
                 to_ancestor[path[-1]] += seen
         return train, to_ancestor, to_entity
 
@@ -77,7 +78,7 @@ def recategorised(mentions: pa.Array, categories: Sequence[Sequence[str]]) -> pa
     return _listed(columns, pc.list_value_length(mentions).to_numpy())
 
 
-def with_columns(rows: pa.Table, **columns: Any) -> pa.Table:
+def with_columns(rows: pa.RecordBatch, **columns: Any) -> pa.Table:
     """The table of sentences (`TYPED`) whose columns are these, and those of `rows` where none is given."""
     new = {
         name: column if isinstance(column, pa.Array) else pa.array(column, TYPED.field(name).type)

@@ -8,6 +8,7 @@ read three more times, for the counts.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import ne
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,7 +94,7 @@ def type_part(path: Path, folder: Path, typing: Typing) -> Typed:
                   folder / "typed" / path.name, TYPED)  # fmt: skip
     for side, some in keys.items():
         write_keys(some, folder / "keys" / side / f"{path.stem}.npy")
-    done.mentions, done.to_ancestor, done.to_entity = targets.counts(typing.label_set)
+    done.mentions, done.to_ancestor, done.to_entity = targets.counts()
     return done
 
 
@@ -101,13 +102,13 @@ def _typed(
     batch: pa.RecordBatch, targets: PartTargets, typing: Typing, done: Typed, keys: dict[str, set[int]]
 ) -> pa.Table:
     """The sentences of a batch that hold links and no excluded text, their links typed."""
-    kept = pa.Table.from_batches([batch.filter(pa.array(_linked(batch, typing, done), pa.bool_()))])
+    kept = batch.filter(pa.array(_linked(batch, typing, done), pa.bool_()))
     names = ("wiki", "page_id", "revision", "start", "text")
     rows = list(zip(*(kept[name].to_pylist() for name in names), strict=True))
     sides = [side_of(row[0], row[1], row[2], row[3], typing.settings) for row in rows]
     for side, row in zip(sides, rows, strict=True):
         keys[side].add(sentence_key(row[4]))
-    mentions = targets.mentions(kept["links"].combine_chunks(), [side == TRAIN for side in sides])
+    mentions = targets.mentions(kept["links"], [side == TRAIN for side in sides])
     return with_columns(kept, mentions=mentions, split=sides, copies=[1] * len(rows), expected_copies=[1.0] * len(rows))
 
 
@@ -160,23 +161,24 @@ def write_part(path: Path, rules: Rules, output: Path) -> Judged:
 
 def _judged(batch: pa.RecordBatch, rules: Rules, done: Judged) -> pa.Table:
     """The sentences of a batch that pass all filters, with the corpus's categories and numbers of copies."""
-    ids, splits, texts = (batch[name].to_pylist() for name in ("id", "split", "text"))
-    verdicts = [_verdict(*row, rules) for row in zip(ids, splits, texts, categories_of(batch["mentions"]), strict=True)]
-    done.came += len(ids)
-    for identity, text, (_, step, reason) in zip(ids, texts, verdicts, strict=True):
+    ids, sides, texts = (batch[name].to_pylist() for name in ("id", "split", "text"))
+    stay, categories, drawn = list[bool](), list[list[str]](), list[tuple[float, int]]()
+    for identity, side, text, old in zip(ids, sides, texts, categories_of(batch["mentions"]), strict=True):
+        new, step, reason = _verdict(identity, side, text, old, rules)
+        stay.append(reason is None)
         if reason:
             done.dropped[step, reason] += 1
             done.samples.add(step, reason, identity, text)
-    stay = [reason is None for _, _, reason in verdicts]
-    kept = pa.Table.from_batches([batch.filter(pa.array(stay, pa.bool_()))])
-    categories = [some for some, _, reason in verdicts if reason is None]
-    before = categories_of(kept["mentions"].combine_chunks())
-    done.folded += sum(one != other for some, new in zip(before, categories, strict=True)
-                       for one, other in zip(some, new, strict=True))  # fmt: skip
-    mentions = recategorised(kept["mentions"].combine_chunks(), categories)
-    rows = zip(kept["id"].to_pylist(), kept["split"].to_pylist(), categories, strict=True)
-    expected, copies = zip(*(_copies(*row, rules) for row in rows), strict=True) if len(kept) else ((), ())
-    final = with_columns(kept, mentions=mentions, copies=copies, expected_copies=expected)
+        else:
+            done.folded += sum(map(ne, old, new))
+            categories.append(new)
+            drawn.append(_copies(identity, side, new, rules))
+    done.came += len(ids)
+    kept = batch.filter(pa.array(stay, pa.bool_()))
+    final = with_columns(
+        kept, mentions=recategorised(kept["mentions"], categories),
+        expected_copies=[expected for expected, _ in drawn], copies=[copies for _, copies in drawn],
+    )  # fmt: skip
     done.counts.count(final)
     return final
 

@@ -43,7 +43,9 @@ def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = Fals
     windows_of = _training_windows(pieces, silver.training, tags, settings)
     held_out = [sentence_example(each) for each in silver.validation]
     with publish_folder(output, overwrite=overwrite) as folder:
-        keeper = Keeper(folder, pieces, held_out, tags, settings, _figures if len(tags) > 3 else _span_figures)
+        keeper = Keeper(
+            folder, pieces, held_out, tags, settings, _span_figures if silver.categories == (ENTITY,) else _figures
+        )
         with progress("pre-training", total_steps(len(windows_of(0)), settings)) as bar:
             log = train(model, windows_of, tagging_loss, settings, pieces.pad_id, bar, keeper)
         facts = {

@@ -39,7 +39,7 @@ def test_links_become_mentions_and_are_counted(sentences: list[tuple[list[dict[s
     assert mentions.type == TYPED.field("mentions").type
     wanted = [[expected(link) for link in some] for some, _ in sentences]
     assert mentions.to_pylist() == wanted
-    train, to_ancestor, to_entity = targets.counts(LABELS)
+    train, to_ancestor, to_entity = targets.counts()
     assert train == Counter(
         m["category"] for some, (_, side) in zip(wanted, sentences, strict=True) if side for m in some
     )
@@ -58,7 +58,7 @@ def test_categories_are_read_and_changed(sentences: list[tuple[list[dict[str, An
 
 def test_given_columns_replace_and_the_rest_stays() -> None:
     row = dict.fromkeys(UNTYPED.names, None) | {"id": "a", "text": "b", "links": [], "words": []}
-    rows = pa.Table.from_pylist([row, row | {"id": "c"}], schema=UNTYPED)
+    rows = pa.RecordBatch.from_pylist([row, row | {"id": "c"}], schema=UNTYPED)
     mentions = pa.array([[], []], TYPED.field("mentions").type)
     table = with_columns(rows, mentions=mentions, split=["x", "y"], copies=[1, 2], expected_copies=[0.5, 2.0])
     assert table.schema == TYPED

@@ -84,7 +84,7 @@ class RowFormat:
     """How a file's lines are read: into pairs, below a header or not, the deepest class of a title or its first."""
 
     parse: Callable[[bytes], Pair | None]
-    is_header: Callable[[bytes], bool]
+    is_header: Callable[[bytes], bool] | None
     deepest: bool
 
 

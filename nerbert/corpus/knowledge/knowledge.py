@@ -85,9 +85,9 @@ class Source:
         return {**where, **titles, **rows, "bad_rows": list(tally.bad_rows)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Knowledge:
-    """The sources in the order in which they were named, the classes, and what was passed over and why.
+    """The sources in the order in which they were named, the classes, what was passed over and why; and the counts.
 
     `order` holds the places of the sources that type titles, first the one whose word counts most. `wiki` is the name
     of the wiki's database; where that isn't known, the language says what Wikidata calls the wiki.
@@ -99,7 +99,7 @@ class Knowledge:
     passed_over: tuple[tuple[str, str], ...]
     order: tuple[int, ...]
     tallies: list[Tally] = field(default_factory=list)
-    disambiguation_pages: list[int] = field(default_factory=lambda: [0])
+    disambiguation_pages: int = 0
     wiki: str = ""
 
     @property
@@ -120,7 +120,7 @@ class Knowledge:
         `pages` is read once, and only if there are mappings. The redirects' templates and the titles that are known to
         be `disambiguation` pages are normalised as `normalise_title` does. Memory does not grow with the titles.
         """
-        self.tallies[:] = [Tally(sha256_of(source.found.path)) for source in self.sources]
+        self.tallies = [Tally(sha256_of(source.found.path)) for source in self.sources]
         scratch.mkdir()
         known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
         claims = chain(known, self._infobox_claims(pages, template_redirects), self._file_claims(scratch))
@@ -131,7 +131,7 @@ class Knowledge:
             tally = self.tallies[place]
             tally.typed, tally.lost_to_precedence = int(decided.typed[rank]), int(decided.lost[rank])
             tally.disambiguation_pages = int(decided.barred[rank])
-        self.disambiguation_pages[0] = decided.disambiguation_pages
+        self.disambiguation_pages = decided.disambiguation_pages
         rmtree(scratch)
 
     def _infobox_claims(
@@ -183,7 +183,7 @@ class Knowledge:
             "used": [source.report(tally) for source, tally in zip(self.sources, tallies, strict=True)],
             "passed_over": [{"path": path, "why": why} for path, why in self.passed_over],
             "precedence": [self.sources[place].found.name for place in self.order],
-            "disambiguation_pages": self.disambiguation_pages[0],
+            "disambiguation_pages": self.disambiguation_pages,
             "classes": len(self.ontology),
             "unknown_classes": dict(most),
         }
@@ -258,7 +258,7 @@ def _first_ontology(exports: Iterable[tuple[Found, Told | None]]) -> Ontology:
 def _row_format(kind: Kind, ours: Collection[str]) -> RowFormat:
     if kind == Kind.TABLE:
         return RowFormat(parse_row, is_header, deepest=False)
-    return RowFormat(partial(parse_triple, editions=ours), lambda _: False, deepest=True)
+    return RowFormat(partial(parse_triple, editions=ours), None, deepest=True)
 
 
 def _why_not(found: Found, told: Told, ours: Collection[str]) -> str:

@@ -12,8 +12,7 @@ from typing import Any
 from nerbert.corpus.page import sections
 from nerbert.corpus.page.html import Markup, tag
 from nerbert.corpus.page.overview import make_overview
-from nerbert.errors import InputError, OutputExists
-from nerbert.files import publish
+from nerbert.files import check_free_file, publish
 
 _HERE = Path(__file__).parent
 _LINKS = {
@@ -24,13 +23,7 @@ _LINKS = {
 
 def write_page(corpus: Path, output: Path, *, overwrite: bool = False) -> None:
     """Write the page of a corpus as one HTML file."""
-    if output.exists() and not (overwrite and output.is_file()):
-        what = (
-            "exists already; choose another place or pass --overwrite" if output.is_file() else "is no file; name one"
-        )
-        raise OutputExists(f"{output}: {what}")
-    if not output.parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder; make it first")
+    check_free_file(output, overwrite=overwrite)
     text = page_of(make_overview(corpus))
     with publish(output) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nerbert.chance import coin
+from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.shards import sentence_batches
 from nerbert.errors import InputError
 
@@ -37,8 +37,9 @@ def draw_sentences(corpus: Path, manifest: Mapping[str, Any], each: int = EACH) 
 
 
 def _offer(batch: pa.RecordBatch, leads: dict[str, _Lead], each: int) -> None:
-    for number, (identity, categories) in enumerate(zip(batch["id"].to_pylist(), _categories(batch), strict=True)):
-        for category in categories:
+    rows = zip(batch["id"].to_pylist(), categories_of(batch["mentions"]), strict=True)
+    for number, (identity, categories) in enumerate(rows):
+        for category in sorted(set(categories)):
             lead = leads.get(category)
             if lead is None:
                 continue
@@ -48,16 +49,6 @@ def _offer(batch: pa.RecordBatch, leads: dict[str, _Lead], each: int) -> None:
             lead.append((place, identity, batch.slice(number, 1).to_pylist()[0]))
             lead.sort(key=lambda entry: entry[:2])
             del lead[each:]
-
-
-def _categories(batch: pa.RecordBatch) -> Iterable[list[str]]:
-    """The distinct categories of each row, sorted."""
-    lists = batch["mentions"]
-    names = pc.struct_field(lists.flatten(), "category").to_pylist()
-    place = 0
-    for length in pc.list_value_length(lists).to_pylist():
-        yield sorted(set(names[place : place + length]))
-        place += length
 
 
 def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> dict[str, dict[str, list[Row]]]:

@@ -1,10 +1,20 @@
-"""Looks titles up in a table of types."""
+"""Looks titles up in a table of types, and makes tables in small pieces."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from nerbert.corpus.knowledge import hashed, mapped
 from nerbert.corpus.knowledge.answers import ClassPath
 from nerbert.corpus.knowledge.table import TypeTable
+
+
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    """From now on a run, a range and a batch hold a handful of rows."""
+    patch.setattr(hashed, "_RUN_ROWS", 3)
+    patch.setattr(hashed, "_RANGE_BYTES", 4000)
+    patch.setattr(mapped, "_BATCH", 2)
 
 
 def types_of(path: Path, titles: Sequence[str]) -> dict[str, tuple[ClassPath, str]]:

@@ -15,6 +15,7 @@ from nerbert.corpus.knowledge.mapped import Mapped
 from nerbert.corpus.knowledge.redirects import REDIRECTS, Redirects, fold, write_redirects
 from nerbert.corpus.titles import fold_redirects
 from nerbert.errors import InputError
+from tests.corpus.knowledge.looking import shrink
 
 titles = st.sampled_from("ABCDEFGHIJKL")
 
@@ -24,9 +25,7 @@ def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
     """All as it is, and with a handful of rows a run, a range and a batch."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param:
-            patch.setattr(hashed, "_RUN_ROWS", 3)
-            patch.setattr(hashed, "_RANGE_BYTES", 4000)
-            patch.setattr(mapped, "_BATCH", 2)
+            shrink(patch)
         yield
 
 

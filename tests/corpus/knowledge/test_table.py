@@ -22,7 +22,7 @@ from nerbert.corpus.knowledge.mapped import write_mapped
 from nerbert.corpus.knowledge.precedence import ordered
 from nerbert.corpus.knowledge.table import ABSENT, BARRED, TYPES, Decided, TypeTable, write_types
 from nerbert.errors import InputError, SettingsError
-from tests.corpus.knowledge.looking import types_of
+from tests.corpus.knowledge.looking import shrink, types_of
 
 NAMES = ["b", "a", "b"]
 PATHS: list[ClassPath] = [("P",), ("P", "C"), ("W",), ("W", "F", "G"), DISAMBIGUATION]
@@ -40,9 +40,7 @@ def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
     """All as it is, and with a handful of rows a run, a range and a batch, and hashes that collide."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param:
-            patch.setattr(hashed, "_RUN_ROWS", 3)
-            patch.setattr(hashed, "_RANGE_BYTES", 4000)
-            patch.setattr(mapped, "_BATCH", 2)
+            shrink(patch)
             for module in (hashed, mapped):
                 patch.setattr(module, "hash_titles", few_hashes)
         yield
