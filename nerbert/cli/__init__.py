@@ -1,0 +1,59 @@
+"""The commands: parse, call one function, print. No logic; heavy libraries are loaded by what is called."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyclopts import App
+
+from nerbert import __version__
+from nerbert.cli import corpus, knowledge, models
+from nerbert.errors import NerbertError
+
+app = App(
+    name="nerbert",
+    version=__version__,
+    help="A Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.",
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+for group in (corpus, knowledge):
+    app.command(group.app)
+for command in (models.pretrain, models.finetune, models.evaluate, models.tag):
+    app.command(command)
+
+
+@app.command
+def quickstart(*, text: str = "", keep: Path | None = None) -> None:
+    """The whole road in three minutes, on a small sample wiki and a sample domain.
+
+    Parameters
+    ----------
+    text
+        A sentence of yours to tag at the end.
+    keep
+        Folder in which to leave all files.
+    """
+    from nerbert.quickstart import run_quickstart
+
+    run_quickstart(text, keep)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command (the process's own arguments by default); an error of nerbert's is one line and its exit code."""
+    from nerbert.show import visible
+    from nerbert.work import stop_on_sigterm
+
+    stop_on_sigterm()
+    try:
+        app(sys.argv[1:] if arguments is None else arguments)
+    except NerbertError as error:
+        print(f"nerbert: {visible(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except KeyboardInterrupt as stop:
+        print("; ".join(["nerbert: stopped", *getattr(stop, "__notes__", [])]), file=sys.stderr)
+        sys.exit(130)

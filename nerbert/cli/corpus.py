@@ -1,0 +1,124 @@
+"""`nerbert corpus …`: make and look at silver corpora."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from nerbert.cli.options import Config, FileOrDash, FileOrPipe, Flag, Many, Output, Set
+
+app = App(name="corpus", help="Make and look at silver corpora.")
+
+
+@app.command(name="build")
+def corpus_build(
+    *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=False)],
+    output: Output, exclude: Many = None, workers: int = 1, config: Config = None, set_: Set = None,
+    overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Dump → corpus: sentences with typed links, filtered and sampled as in the paper.
+
+    Parameters
+    ----------
+    dumps
+        MediaWiki pages-articles files: .xml, .xml.bz2 (multistream or not), .xml.gz, .xml.xz; addresses (https://…,
+        s3://…: needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may
+        stand beside it. A build that was stopped goes on when the same command is run again.
+    knowledge
+        File or folder that types titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
+        `title<TAB>class`; `nerbert knowledge fetch` gets the public ones. May be given several times; of two that
+        type a title, the first wins, or what --set precedence=… names.
+    output
+        Folder to make.
+    exclude
+        CoNLL, JSON lines, or text with a sentence a line, files or folders; sentences that share eight words in a row
+        with them are left out.
+    workers
+        Processes; the result is the same for any number.
+    config
+        Settings file (TOML).
+    set_
+        One setting, as key=value; see docs/settings.md.
+    overwrite
+        Replace a folder that nerbert made, and what a build from something else left half made.
+    """
+    from nerbert.config import load_settings
+    from nerbert.corpus.build import CorpusPlan, build_corpus
+    from nerbert.corpus.report import print_summary
+    from nerbert.corpus.settings import CorpusSettings
+
+    settings = load_settings(CorpusSettings, config, set_ or [])
+    plan = CorpusPlan(dumps, tuple(knowledge), output, tuple(exclude or ()), workers, overwrite)
+    print_summary(build_corpus(plan, settings), output)
+
+
+@app.command(name="show")
+def corpus_show(
+    corpus: Path, *, sentences: int = 8, json: Flag = False, html: Path | None = None, overwrite: Flag = False
+) -> None:
+    """Statistics of a corpus, and some of its sentences with coloured mentions.
+
+    Parameters
+    ----------
+    corpus
+        Folder that `corpus build` made.
+    sentences
+        How many sentences to show.
+    json
+        Print all that the page shows as JSON instead: the manifest, and what follows from it.
+    html
+        Write one HTML page with figures and sentences of every category instead.
+    overwrite
+        Replace a page.
+    """
+    from nerbert.corpus.report import show_corpus
+
+    show_corpus(corpus, sentences, as_json=json, html=html, overwrite=overwrite)
+
+
+@app.command(name="export")
+def corpus_export(
+    corpus: Path, *, output: FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
+    split: str = "", copies: Flag = False, overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Corpus → CoNLL or JSON lines, for programs that read no Parquet.
+
+    Parameters
+    ----------
+    corpus
+        Folder that `corpus build` made.
+    output
+        File to make; `-` for standard output.
+    format_
+        conll (words and tags) or jsonl (all columns, with attribution).
+    split
+        train or validation; both if not given.
+    copies
+        Write each sentence as often as the sampling draws it; those with 0 copies are left out.
+    overwrite
+        Replace a file.
+    """
+    from nerbert.corpus.export import export_corpus
+
+    written = export_corpus(corpus, output, format_, split, copies, overwrite=overwrite)
+    print(f"{written:,} sentences written", file=sys.stderr)
+
+
+@app.command(name="punkt")
+def corpus_punkt(corpus: Path, *, output: Output, overwrite: Flag = False) -> None:
+    """Train Punkt, a sentence splitter, on a corpus's own text, for `--set sentence_splitter=punkt-trained`.
+
+    Parameters
+    ----------
+    corpus
+        Folder that `corpus build` made.
+    output
+        JSON file to make.
+    overwrite
+        Replace a file.
+    """
+    from nerbert.corpus.punkt_training import train_on_corpus
+
+    model = train_on_corpus(corpus, output, overwrite=overwrite)
+    print(f"{output}: {len(model.abbreviations):,} abbreviations, {len(model.starters):,} sentence starters")

@@ -1,0 +1,101 @@
+"""`nerbert pretrain`, `finetune`, `evaluate`, `tag`: encoders and taggers."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from nerbert.cli.options import Config, Flag, Output, Set
+
+
+def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag = False) -> None:
+    """Corpus → encoder: pre-train an encoder as a tagger over the corpus's categories.
+
+    Parameters
+    ----------
+    config
+        Settings file (TOML): at least `corpus`; see docs/settings.md.
+    output
+        Folder to make: a Hugging Face token-classification model.
+    set_
+        One setting, as key=value.
+    overwrite
+        Replace a folder that nerbert made.
+    """
+    from nerbert.config import load_settings
+    from nerbert.encoder.pretrain import pretrain as run
+    from nerbert.encoder.settings import PretrainSettings
+    from nerbert.training.report import print_log
+
+    print_log(run(load_settings(PretrainSettings, config, set_ or []), output, overwrite=overwrite), output)
+
+
+def finetune(
+    encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", config: Config = None,
+    set_: Set = None, overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Encoder + annotated sentences → tagger.
+
+    Parameters
+    ----------
+    encoder
+        Model folder or hub name.
+    data
+        Folder with train.conll (and dev.conll), or one CoNLL file.
+    output
+        Folder to make; with several seeds, a folder for each below it.
+    source
+        Data of a source domain to train on first (source & target).
+    seeds
+        Comma-separated seeds, say 1,2,3.
+    config
+        Settings file (TOML).
+    set_
+        One setting, as key=value; see docs/settings.md.
+    overwrite
+        Replace a folder that nerbert made.
+    """
+    from nerbert.config import load_settings, whole_numbers
+    from nerbert.finetune.finetune import finetune as run
+    from nerbert.finetune.settings import FinetuneSettings
+
+    settings = load_settings(FinetuneSettings, config, set_ or [])
+    for folder in run(
+        encoder, data, output, settings, source=source, seeds=whole_numbers("--seeds", seeds), overwrite=overwrite
+    ):
+        print(folder)
+
+
+def evaluate(tagger: str, file: Path, *, json: Flag = False) -> None:
+    """Precision, recall and F1 of a tagger on a CoNLL file, over all types and by type.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder, or a folder of several seeds.
+    file
+        Gold CoNLL file.
+    json
+        Print JSON.
+    """
+    from nerbert.evaluation.evaluate import evaluate as run
+    from nerbert.evaluation.report import print_evaluation
+
+    print_evaluation(run(tagger, file), as_json=json)
+
+
+def tag(tagger: str, file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-", *, json: Flag = False) -> None:
+    """Tag a text, line by line; `-` reads standard input.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder or hub name.
+    file
+        Text file in UTF-8.
+    json
+        Print one JSON object a line, with character offsets into that line.
+    """
+    from nerbert.tagger.stream import tag_stream
+
+    tag_stream(tagger, file, as_json=json)

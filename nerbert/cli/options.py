@@ -1,0 +1,14 @@
+"""What several commands take, named once."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
+Set = Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)]
+Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
+Config = Annotated[Path | None, Parameter(name="--config")]
+FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
+Flag = Annotated[bool, Parameter(negative="")]
