@@ -6,7 +6,7 @@ never looked at here.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,37 +16,14 @@ from nerbert.encoder.heads import renew_head, tagging_loss
 from nerbert.encoder.keeper import Keeper
 from nerbert.encoder.pieces import Pieces
 from nerbert.errors import InputError, SettingsError
-from nerbert.files import check_free, publish_folder, sha256_of, write_json
+from nerbert.files import check_free, publish_folder, write_json
 from nerbert.finetune.settings import FinetuneSettings
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.folder import DataSet, read_data
 from nerbert.labels import WordSpan, example_tags, tag_names, types_of
 from nerbert.metrics import score_spans
-from nerbert.records import Example
 from nerbert.show import progress
 from nerbert.training.loop import total_steps, train
 from nerbert.words import nearest_splitter
-
-
-@dataclass(frozen=True, slots=True)
-class DataSet:
-    """A folder of CoNLL files: train.conll, and dev.conll where there is one."""
-
-    folder: Path
-    train: list[Example]
-    dev: list[Example]
-    sha256: dict[str, str]
-
-
-def read_data(folder: Path) -> DataSet:
-    """Read a data folder (or one CoNLL file, as train); raise InputError that says what is missing."""
-    if folder.is_file():
-        return DataSet(folder, read_conll_file(folder), [], {folder.name: sha256_of(folder)})
-    train_file, dev_file = folder / "train.conll", folder / "dev.conll"
-    if not train_file.is_file():
-        raise InputError(f"{folder}: holds no train.conll; give a folder with train.conll (and dev.conll, test.conll)")
-    dev = read_conll_file(dev_file) if dev_file.is_file() else []
-    files = [train_file, dev_file] if dev else [train_file]
-    return DataSet(folder, read_conll_file(train_file), dev, {path.name: sha256_of(path) for path in files})
 
 
 def finetune(

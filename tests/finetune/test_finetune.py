@@ -9,8 +9,9 @@ import pytest
 import nerbert.finetune.finetune as stage
 from nerbert.encoder.folder import load_tagging_model, tags_of
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.finetune.finetune import finetune, read_data
+from nerbert.finetune.finetune import finetune
 from nerbert.finetune.settings import FinetuneSettings
+from nerbert.formats.folder import read_data
 from nerbert.training.loop import train
 
 FAST = FinetuneSettings(epochs=1, precision="fp32", threads=1, max_length=64, source_epochs=1)
@@ -120,11 +121,6 @@ def test_a_data_folder_must_have_what_is_asked(tiny_encoder: Path, data: Path, t
     with pytest.raises(InputError, match=r"holds no train\.conll"):
         finetune(str(tiny_encoder), data, tmp_path / "t", FAST)
     assert not (tmp_path / "t").exists()
-
-
-def test_one_file_is_training_data(data: Path) -> None:
-    found = read_data(data / "train.conll")
-    assert (len(found.train), found.dev, list(found.sha256)) == (12, [], ["train.conll"])
 
 
 def test_a_failing_run_leaves_nothing(
