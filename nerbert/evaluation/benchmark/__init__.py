@@ -1,0 +1,1 @@
+"""Systems × data × settings × seeds → cells, cached one by one → tables."""

@@ -1,0 +1,40 @@
+"""A cell of a benchmark: where it stands, and what came out of it. What the runner writes and the tables read."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a cell stands: one training and its score."""
+
+    system: str
+    target: str
+    size: str
+    draw: int
+    seed: int
+    protocol: str
+
+
+class State(StrEnum):
+    """How a cell stands."""
+
+    DONE = "done"
+    FAILED = "failed"
+    NOT_RUN = "not_run"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell with its outcome. Everything is JSON; figures are 0–1.
+
+    `scores` is what `nerbert.metrics` says of the test sentences: the same keys in every cell that is done. `facts` says
+    how it was made: versions, hashes, settings, device, precision, CPU-seconds, sizes, k reached, types unknown to train.
+    """
+
+    place: Place
+    state: State
+    why: str = ""
+    """Why it failed or didn't run, in one line."""
+    scores: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
