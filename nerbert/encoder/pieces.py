@@ -28,10 +28,13 @@ _PADDED_POSITIONS = (
 
 
 class Pieces:
-    """Turns examples into windows for one tokenizer and one model."""
+    """Turns examples into windows for one tokenizer and one model.
 
-    def __init__(self, tokenizer: Any, config: Any, max_length: int) -> None:
-        self.tokenizer = tokenizer
+    With `truncate` a sentence has its first window alone: words beyond it are neither trained on nor tagged.
+    """
+
+    def __init__(self, tokenizer: Any, config: Any, max_length: int, *, truncate: bool = False) -> None:
+        self.tokenizer, self._truncate = tokenizer, truncate
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self._vocabulary = int(getattr(config, "vocab_size", 0) or 0)
         self._before, self._after = _specials(tokenizer)
@@ -70,6 +73,8 @@ class Pieces:
         self, sentence: int, ids: Sequence[int], first: Sequence[tuple[int, int]], labels: Sequence[int] | None
     ) -> Iterator[Window]:
         """Windows of one sentence; `first` lists (word, place of its first piece)."""
+        if self._truncate:
+            ids, first = ids[: self.body], [(word, at) for word, at in first if at < self.body]
         starts = _window_starts(len(ids), self.body)
         words: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         for word, at in first:

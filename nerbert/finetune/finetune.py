@@ -78,7 +78,7 @@ def _train_tagger(
     tokenizer = load_tokenizer(encoder)
     model = load_tagging_model(encoder, tags)
     renew_head(model, settings.seed)
-    pieces = Pieces(tokenizer, model.config, settings.max_length)
+    pieces = Pieces(tokenizer, model.config, settings.max_length, truncate=settings.on_too_long == "truncate")
     windows = list(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
     steps = total_steps(len(windows), settings)
     only_at = steps if settings.select == "last" else 0
@@ -89,7 +89,7 @@ def _train_tagger(
         save_model(folder, model, tokenizer)
     write_card(
         folder, "tagger", word_splitter=nearest_splitter(data.train), max_length=settings.max_length,
-        types=types_of(tags), data=_facts(data), **origin,
+        on_too_long=settings.on_too_long, types=types_of(tags), data=_facts(data), **origin,
         settings=asdict(settings), log=log.entries, best_step=keeper.best_step if settings.select == "dev" else None,
     )  # fmt: skip
 

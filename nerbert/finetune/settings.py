@@ -19,6 +19,10 @@ class FinetuneSettings(TrainSettings):
     source_epochs: float = 3.0
     """Passes over the source data before the target's (source & target). Unit: epochs. Source: ours; the paper doesn't
     say."""
+    on_too_long: str = "window"
+    """What becomes of sentences longer than `max_length`: `window` cuts them into overlapping windows, and every word
+    is tagged; `truncate` drops the rest, as many papers do: entities there count as missed, and the tagger goes on so.
+    Unit: none. Source: ours; the paper doesn't say."""
     select: str = "last"
     """Which epoch's model is kept: `last`, or `dev` for the best F1 on dev.conll (a hidden budget of labels when few
     train). Unit: none. Source: ours; the paper chooses on dev."""
@@ -26,4 +30,6 @@ class FinetuneSettings(TrainSettings):
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
         refuse(not 0 < self.source_epochs < 1e6, "source_epochs", self.source_epochs, "above 0")
+        known = ("window", "truncate")
+        refuse(self.on_too_long not in known, "on_too_long", self.on_too_long, " or ".join(map(repr, known)))
         refuse(self.select not in ("last", "dev"), "select", self.select, "'last' or 'dev'")

@@ -44,7 +44,8 @@ class Tagger:
         card = read_card(name)
         model = load_tagging_model(name)
         tags = tags_of(model, name)
-        pieces = Pieces(load_tokenizer(name), model.config, int(card.get("max_length") or _LONGEST))
+        longest, truncate = int(card.get("max_length") or _LONGEST), card.get("on_too_long") == "truncate"
+        pieces = Pieces(load_tokenizer(name), model.config, longest, truncate=truncate)
         model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(model, pieces, tags, check_splitter(card["word_splitter"]), str(card.get("language") or "en"))
 

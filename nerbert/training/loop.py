@@ -77,7 +77,8 @@ def train(
 
 def total_steps(windows: int, settings: TrainSettings) -> int:
     """How many steps `train` will take."""
-    return max(1, round(settings.epochs * math.ceil(windows / settings.batch_size)))
+    steps = max(1, settings.least_steps, round(settings.epochs * math.ceil(windows / settings.batch_size)))
+    return min(steps, settings.most_steps) if settings.most_steps else steps
 
 
 def rate_at(step: int, total: int, warmup_share: float) -> float:

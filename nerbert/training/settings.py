@@ -13,6 +13,12 @@ class TrainSettings:
     """Seed of the head's weights, of dropout and of the order of sentences. Unit: none. Source: ours."""
     epochs: float = 3.0
     """Passes over the training data, copies included. Unit: epochs. Source: ours; the paper doesn't say."""
+    least_steps: int = 0
+    """Fewest updates: a training set too small for that many in `epochs` is gone through more often. 0: no bound. Unit:
+    steps. Source: ours."""
+    most_steps: int = 0
+    """Most updates; the schedule ends there. Equal to `least_steps` it fixes their number, whatever the size of the
+    data. 0: no bound. Unit: steps. Source: ours."""
     batch_size: int = 32
     """Sentences (windows, where one is longer than the model) per step. Unit: windows. Source: ours."""
     micro_batch_tokens: int = 8192
@@ -41,6 +47,9 @@ class TrainSettings:
             refuse(getattr(self, name) < 1, name, getattr(self, name), "at least 1")
         for name in ("learning_rate", "epochs", "clip_norm"):
             refuse(not 0 < getattr(self, name) < 1e6, name, getattr(self, name), "above 0")
+        refuse(self.least_steps < 0, "least_steps", self.least_steps, "at least 0")
+        most, least = self.most_steps, self.least_steps
+        refuse(most != 0 and most < max(1, least), "most_steps", most, f"0, or at least least_steps ({least})")
         refuse(self.max_length < 8, "max_length", self.max_length, "at least 8")
         refuse(not 0 <= self.warmup_share <= 1, "warmup_share", self.warmup_share, "between 0 and 1")
         refuse(self.weight_decay < 0, "weight_decay", self.weight_decay, "at least 0")

@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,23 @@ def test_dev_chooses_the_kept_epoch(
     assert facts["best_step"] == best["step"]
     score = score_examples(Tagger.load(tmp_path / "tagger"), read_data(data).dev)
     assert score.f1 == pytest.approx(best["dev_f1"])
+
+
+def test_truncated_words_are_missed(tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]) -> None:
+    from nerbert.evaluation.evaluate import evaluate
+
+    row = "Oslo\tB-place\n" * 30 + "\n"
+    (tmp_path / "train.conll").write_text(row * 4)
+    settings = FinetuneSettings(epochs=30, precision="fp32", threads=1, max_length=20, learning_rate=1e-2)
+    recall = {}
+    for how in ("window", "truncate"):
+        finetune(str(tiny_encoder), tmp_path, tmp_path / how, replace(settings, on_too_long=how))
+        assert card(tmp_path / how)["on_too_long"] == how
+        (score,) = evaluate(tmp_path / how, tmp_path / "train.conll").scores.values()
+        assert score.gold == 120
+        recall[how] = score.recall
+    assert recall["window"] == 1
+    assert 0 < recall["truncate"] < 20 / 30
 
 
 def test_a_data_folder_must_have_what_is_asked(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:

@@ -149,6 +149,15 @@ def test_the_log_has_an_entry_an_epoch(make_model: Make, windows: Sequence[Windo
     assert all(entry["f1"] == 0.5 for entry in log.entries)
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "steps"), [(0, 0, 8), (5, 0, 8), (20, 0, 20), (0, 3, 3), (12, 12, 12), (2, 2, 2), (2, 9, 8)]
+)
+def test_steps_have_bounds(make_model: Make, windows: Sequence[Window], least: int, most: int, steps: int) -> None:
+    settings = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=2.5, least_steps=least, most_steps=most)
+    assert total_steps(len(windows), settings) == steps
+    assert run(make_model(), windows, settings).steps == steps
+
+
 def test_nothing_to_train_on_is_an_error(make_model: Make) -> None:
     with pytest.raises(InputError, match="nothing to train on"):
         run(make_model(), [], FP32)

@@ -1,5 +1,4 @@
 import io
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,10 +33,8 @@ def test_any_text_is_parsed(text: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["{{", "[[", "}}", "|", "[[}}", "<!--", "{{|[["])
-def test_time_is_linear(piece: str) -> None:
-    start = time.perf_counter()
-    templates(piece * 100_000)
-    assert time.perf_counter() - start < 10
+def test_what_is_nested_without_end_comes_to_an_end(piece: str) -> None:
+    assert len(templates(piece * 100_000)) <= 100_000
 
 
 def test_pages_have_their_newest_text() -> None:
