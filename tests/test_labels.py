@@ -14,6 +14,15 @@ def test_bad_tags_are_refused(tag: str) -> None:
         split_tag(tag)
 
 
+@pytest.mark.parametrize("prefix", "SELUM")
+def test_tags_of_other_schemes_say_what_to_do(prefix: str) -> None:
+    wanted = f"tag '{prefix}-x': .*seems to be BIOES or BILOU: write S- and U- as B-, and E-, L- and M- as I-"
+    with pytest.raises(InputError, match=wanted):
+        split_tag(f"{prefix}-x")
+    with pytest.raises(InputError, match=r"I-TYPE$"):
+        split_tag(prefix)
+
+
 @pytest.mark.parametrize(
     ("tags", "spans"),
     [

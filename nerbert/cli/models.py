@@ -66,8 +66,8 @@ def finetune(
         print(folder)
 
 
-def evaluate(tagger: str, file: Path, *, json: Flag = False) -> None:
-    """Precision, recall and F1 of a tagger on a CoNLL file, over all types and by type.
+def evaluate(tagger: str, file: Path, *, train: Path | None = None, json: Flag = False) -> None:
+    """Precision, recall and F1 of a tagger on a CoNLL file, by type and over all; mistakes, interval, calibration.
 
     Parameters
     ----------
@@ -75,13 +75,15 @@ def evaluate(tagger: str, file: Path, *, json: Flag = False) -> None:
         Tagger's folder, or a folder of several seeds.
     file
         Gold CoNLL file.
+    train
+        What it was trained on (data folder or CoNLL file): tells seen entities, leaves out repeated sentences.
     json
         Print JSON.
     """
     from nerbert.evaluation.evaluate import evaluate as run
     from nerbert.evaluation.report import print_evaluation
 
-    print_evaluation(run(tagger, file), as_json=json)
+    print_evaluation(run(tagger, file, train=train), as_json=json)
 
 
 def tag(tagger: str, file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-", *, json: Flag = False) -> None:

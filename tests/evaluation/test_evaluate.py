@@ -5,31 +5,75 @@ from statistics import mean, stdev
 
 import pytest
 from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
 
 from nerbert.errors import InputError
-from nerbert.evaluation.evaluate import Evaluation, evaluate, tagger_folders
+from nerbert.evaluation.evaluate import Evaluation, GoldSet, evaluate, tagger_folders
 from nerbert.evaluation.report import print_evaluation
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.conll import example_of, read_conll_file, write_conll
 from nerbert.labels import example_tags
-from nerbert.metrics import Counts, Score
+from nerbert.metrics import assess, judge, seen_entities
 from nerbert.tagger.tagger import Tagger
+
+GOOD = assess([["B-a", "O"]], [["B-a", "O"]])
+BAD = assess([["B-a", "O"]], [["O", "B-a"]], confidences=[[1.0, 0.75]])
 
 
 def test_figures_are_those_of_seqeval(tiny_tagger: Path, sample: Path) -> None:
     file = sample / "domain" / "test.conll"
     examples = read_conll_file(file)
+    gold = [example_tags(each) for each in examples]
     found = [each.tags for each in Tagger.load(tiny_tagger).tag_examples(examples)]
-    wanted = classification_report([example_tags(each) for each in examples], found, output_dict=True, zero_division=0)
+    wanted = classification_report(gold, found, output_dict=True, zero_division=0)
     result = evaluate(tiny_tagger, file)
     (score,) = result.scores.values()
     assert score.f1 > 0
     assert score.f1 == result.f1_mean == pytest.approx(wanted["micro avg"]["f1-score"])
     assert score.precision == pytest.approx(wanted["micro avg"]["precision"])
     assert score.recall == pytest.approx(wanted["micro avg"]["recall"])
+    assert score.macro.f1 == pytest.approx(wanted["macro avg"]["f1-score"])
     for name, counts in score.by_type.items():
         assert counts.f1 == pytest.approx(wanted[name]["f1-score"])
         assert counts.gold == wanted[name]["support"]
+    (judged,) = result.judgements.values()
+    strict = classification_report(gold, found, output_dict=True, zero_division=0, mode="strict", scheme=IOB2)
+    assert judged.strict.f1 == pytest.approx(strict["micro avg"]["f1-score"])
     assert (result.f1_sd, result.unknown_types, result.sentences) == (0.0, (), len(examples))
+
+
+def test_all_is_judged_from_raw_tags(tiny_tagger: Path, sample: Path) -> None:
+    test, train = sample / "domain" / "test.conll", read_conll_file(sample / "domain" / "train.conll")
+    gold = GoldSet(read_conll_file(test), train)
+    found = Tagger.load(tiny_tagger).tag_examples(gold.examples)
+    wanted = judge(
+        gold.tags, [each.tags for each in found], confidences=[each.confidences for each in found], words=gold.words,
+        seen=seen_entities(train), without=gold.twins,
+    )  # fmt: skip
+    result = evaluate(tiny_tagger, test, train=sample / "domain")
+    assert next(iter(result.judgements.values())).as_json() == wanted
+    assert wanted["calibration"]["entities"] == wanted["micro"]["predicted"]
+    assert wanted["seen"]["gold"] + wanted["unseen"]["gold"] == wanted["micro"]["gold"]
+
+
+def test_test_sentences_of_train_are_left_out(
+    tiny_tagger: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = read_conll_file(sample / "domain" / "test.conll")
+    repeated = next(each for each in test if len(each.words) >= 8 and each.spans)
+    write_conll(tmp_path / "train.conll", [repeated, example_of(["Ada"], ["O"])])
+    write_conll(tmp_path / "rest.conll", [each for each in test if each != repeated])
+    result = evaluate(tiny_tagger, sample / "domain" / "test.conll", train=tmp_path / "train.conll")
+    (judged,) = result.judgements.values()
+    (rest,) = evaluate(tiny_tagger, tmp_path / "rest.conll").scores.values()
+    assert judged.left_out >= 1
+    assert judged.without
+    without = judged.without
+    assert (without.right, without.predicted, without.gold) == (rest.right, rest.predicted, rest.gold)
+    print_evaluation(result, as_json=False)
+    out = capsys.readouterr().out
+    assert "without repeats" in out
+    assert f"{judged.left_out} test sentences of 8 or more words occur in train" in out
+    assert "unseen in train" in out
 
 
 def test_mean_and_deviation_over_seeds(tiny_tagger: Path, tiny_encoder: Path, sample: Path, tmp_path: Path) -> None:
@@ -57,22 +101,59 @@ def test_unknown_types_are_missed_and_named(
     assert out.count("[/nope]") == 2
 
 
+def test_tags_of_another_scheme_name_line_and_remedy(tiny_tagger: Path, tmp_path: Path) -> None:
+    (tmp_path / "gold.conll").write_text("The\tO\nMargarethe\tS-ship\n")
+    with pytest.raises(InputError, match=r"gold.conll:2: tag 'S-ship': .* BIOES or BILOU: write S- and U- as B-"):
+        evaluate(tiny_tagger, tmp_path / "gold.conll")
+
+
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    score = Score(1, 2, 4, {"a": Counts(1, 2, 4)})
-    print_evaluation(Evaluation("f", 3, {"one": score, "two": Score(0, 0, 4, {})}, ("z",)), as_json=True)
+    evaluation = Evaluation("f", 1, {"one": GOOD, "two": BAD}, ("z",), train="t")
+    print_evaluation(evaluation, as_json=True)
     found = json.loads(capsys.readouterr().out)
-    assert found["taggers"]["one"]["by_type"]["a"] == {
-        "right": 1, "predicted": 2, "gold": 4, "precision": 0.5, "recall": 0.25, "f1": pytest.approx(1 / 3),
-    }  # fmt: skip
-    assert found["taggers"]["two"]["f1"] == 0
-    assert found["f1"] == pytest.approx(1 / 6)
-    assert (found["unknown_types"], found["sentences"]) == (["z"], 3)
+    assert found["taggers"] == {"one": GOOD.as_json(), "two": BAD.as_json()}
+    assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
+    assert found["over_seeds"]["micro"] == {"mean": 0.5, "sd": found["f1_sd"]}
+    assert list(found["over_seeds"]) == ["micro", "macro", "strict", "span"]
+    assert (found["unknown_types"], found["sentences"], found["train"]) == (["z"], 1, "t")
 
 
 def test_seeds_are_shown_with_their_spread(capsys: pytest.CaptureFixture[str]) -> None:
-    scores = {"seed-1": Score(1, 1, 1, {}), "seed-2": Score(0, 1, 1, {})}
-    print_evaluation(Evaluation("f", 3, scores, ()), as_json=False)
-    assert "50.00 ± 70.71" in capsys.readouterr().out
+    print_evaluation(Evaluation("f", 1, {"seed-1": GOOD, "seed-2": BAD}, ()), as_json=False)
+    out = capsys.readouterr().out
+    assert "all (micro): 50.00 ± 70.71" in out
+    assert "spans, any type: 50.00 ± 70.71" in out
+
+
+def test_the_print_fits_80_columns_and_names_its_rules(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    types = ["Developing_anatomical_structure", "a", "b"]
+    gold = [[f"B-{type_}" for type_ in types]] * 4_000
+    judged = assess(
+        gold, [tags[::-1] for tags in gold], words=[["x", "y", "z"]] * 4_000, seen={("x", types[0])}, without=[3, 5]
+    )
+    print_evaluation(Evaluation("f", 4_000, {"one": judged, "two": GOOD}, ("z",), train="t"), as_json=False)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.count("CoNLL script's rules on BIO; percent") == 2
+    assert out.count("strict: entity F1, strict IOB2") == 2
+    for row in ("all (macro)", "strict (micro)", "spans, any type", "unseen in train", "without repeats"):
+        assert f" {row} " in out
+    assert "mistakes: 8,000 type, 0 boundary, 0 both, 0 missed, 0 spurious" in out
+    assert "micro F1, 95% interval: 33.33–33.33 (1,000 bootstrap samples" in out
+    assert "ECE" not in out
+
+
+def test_calibration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_evaluation(Evaluation("f", 1, {"two": BAD}, ()), as_json=False)
+    assert "ECE 75.00 (1 predicted entities, 10 bins)" in capsys.readouterr().out
+
+
+def test_train_without_repeats_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    print_evaluation(Evaluation("f", 1, {"one": GOOD}, (), train="t"), as_json=False)
+    assert "no test sentence of 8 or more words occurs in t" in capsys.readouterr().out
 
 
 def test_an_encoder_that_is_not_fine_tuned_is_named(

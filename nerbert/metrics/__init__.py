@@ -1,0 +1,36 @@
+"""Precision, recall and F1 on entities, and what else is said of a tagger: pure functions, without torch.
+
+The rule is the CoNLL script's on BIO tags (seqeval's default): an entity counts if its words and its type are exactly
+right. Strict IOB2 stands beside it; `rules` always says which. Figures are 0–1; a figure with a zero denominator is 0.
+"""
+
+from nerbert.metrics.calibration import Calibration, calibrate
+from nerbert.metrics.counts import RULES, STRICT_RULES, Counts, Macro, Score
+from nerbert.metrics.interval import Interval, bootstrap
+from nerbert.metrics.judge import Judgement, assess, example_words, judge, seen_entities
+from nerbert.metrics.kinds import Kind, Mistake, count_mistakes, find_mistakes
+from nerbert.metrics.score import collapse_types, score_spans, score_tags
+
+__all__ = [
+    "RULES",
+    "STRICT_RULES",
+    "Calibration",
+    "Counts",
+    "Interval",
+    "Judgement",
+    "Kind",
+    "Macro",
+    "Mistake",
+    "Score",
+    "assess",
+    "bootstrap",
+    "calibrate",
+    "collapse_types",
+    "count_mistakes",
+    "example_words",
+    "find_mistakes",
+    "judge",
+    "score_spans",
+    "score_tags",
+    "seen_entities",
+]

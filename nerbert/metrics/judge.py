@@ -1,0 +1,125 @@
+"""Everything that is said of one tagger on one test set, from its raw greedy tags.
+
+Gold and predicted are decoded once and every figure is taken from the same columns. Figures are by the CoNLL script's
+rules unless they stand under `strict`.
+
+An entity, gold or predicted, is *seen* if its text (words joined by single spaces, as they are written) occurs with its
+type among the training entities. A right prediction is its gold entity, so it stands in the same group.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from nerbert.errors import InputError
+from nerbert.labels import word_spans
+from nerbert.metrics.calibration import Calibration, calibration_of
+from nerbert.metrics.columns import Columns, Mask, Pair, check_lengths, pair_of
+from nerbert.metrics.counts import STRICT_RULES, Counts, Score
+from nerbert.metrics.interval import Interval, bootstrap, counts_by_sentence
+from nerbert.metrics.kinds import kinds_of
+from nerbert.metrics.score import count_where, score_pair
+from nerbert.records import Example
+
+Entity = tuple[str, str]
+"""An entity's text and type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Scores of one tagger on one test set; what was not asked for is None."""
+
+    sentences: int
+    score: Score
+    strict: Score
+    span: Counts
+    kinds: dict[str, int]
+    interval: Interval
+    seen: Counts | None = None
+    unseen: Counts | None = None
+    calibration: Calibration | None = None
+    without: Counts | None = None
+    left_out: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The scores of a benchmark's cell: figures 0–1, the same keys always."""
+        strict = {**Counts.as_json(self.strict), "macro_f1": self.strict.macro.f1, "rules": self.strict.rules}
+        return {
+            "rules": self.score.rules, "sentences": self.sentences, "micro": Counts.as_json(self.score),
+            "macro": self.score.macro._asdict(),
+            "by_type": {name: counts.as_json() for name, counts in self.score.by_type.items()},
+            "strict": strict, "span": self.span.as_json(), "errors": dict(self.kinds),
+            "seen": self.seen and self.seen.as_json(), "unseen": self.unseen and self.unseen.as_json(),
+            "interval": asdict(self.interval), "calibration": self.calibration and asdict(self.calibration),
+            "without": self.without and {"left_out": self.left_out, **self.without.as_json()},
+        }  # fmt: skip
+
+
+def judge(
+    gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], *,
+    confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
+    seen: AbstractSet[Entity] | None = None, without: Collection[int] = (), seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
+    """`assess` as JSON: the scores of a benchmark's cell."""
+    return assess(gold, found, confidences=confidences, words=words, seen=seen, without=without, seed=seed).as_json()
+
+
+def assess(
+    gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], *,
+    confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
+    seen: AbstractSet[Entity] | None = None, without: Collection[int] = (), seed: int = 0,
+) -> Judgement:  # fmt: skip
+    """Judge raw tags against gold tags, one list a sentence; raise InputError if something doesn't fit together.
+
+    `confidences` are the probabilities of the predicted tags; `seen` are the training entities (`seen_entities`), and
+    need the `words`; `without` are places of sentences to leave out of a second score; `seed` draws the interval.
+    """
+    pair = pair_of(gold, found)
+    in_seen, in_unseen = (None, None) if seen is None else _by_seen(pair, words, seen)
+    every = np.ones(pair.gold.starts.size, bool), np.ones(pair.found.starts.size, bool)
+    return Judgement(
+        pair.sentences, score_pair(pair), score_pair(pair.strict(), STRICT_RULES),
+        count_where(pair, *every, typed=False), kinds_of(pair), bootstrap(counts_by_sentence(pair), seed=seed),
+        in_seen, in_unseen, None if confidences is None else calibration_of(pair, confidences),
+        _without(pair, without) if without else None, len(set(without)),
+    )  # fmt: skip
+
+
+def seen_entities(examples: Iterable[Example]) -> set[Entity]:
+    """Text and type of every entity in training sentences: what `judge` takes as `seen`."""
+    return {
+        (" ".join(words[start:end]), type_)
+        for words, spans in ((example_words(each), word_spans(each)) for each in examples)
+        for start, end, type_ in spans
+    }
+
+
+def example_words(example: Example) -> list[str]:
+    """The words of an example, as they are written."""
+    return [example.text[start:end] for start, end in example.words]
+
+
+def _by_seen(pair: Pair, words: Sequence[Sequence[str]] | None, seen: AbstractSet[Entity]) -> tuple[Counts, Counts]:
+    if words is None:
+        raise InputError("seen entities can't be told without words: give the words of the sentences too")
+    check_lengths(pair.offsets, "words", words)
+    flat = list(chain.from_iterable(words))
+
+    def known(columns: Columns) -> Mask:
+        spans = pair.spans(columns)
+        return np.fromiter(((" ".join(flat[start:end]), type_) in seen for start, end, type_ in spans), bool)
+
+    in_gold, in_found = known(pair.gold), known(pair.found)
+    return count_where(pair, in_gold, in_found), count_where(pair, ~in_gold, ~in_found)
+
+
+def _without(pair: Pair, places: Collection[int]) -> Counts:
+    if strays := [place for place in places if not 0 <= place < pair.sentences]:
+        raise InputError(f"sentence {strays[0]} can't be left out: there are {pair.sentences} sentences")
+    kept = np.ones(pair.sentences, bool)
+    kept[list(places)] = False
+    return count_where(pair, kept[pair.sentence_of(pair.gold)], kept[pair.sentence_of(pair.found)])

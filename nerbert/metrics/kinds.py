@@ -1,0 +1,92 @@
+"""What kind of mistake each wrong entity is; every gold and every predicted entity is counted exactly once.
+
+Exact matches are taken out first, then the rest is paired one to one: pairs with the same ends first (`type`), then
+pairs that overlap and have the same type (`boundary`), then other overlaps (`both`); within a kind the larger overlap
+first, then the one further left. An entity without a partner is `missed` (gold) or `spurious` (predicted), even if it
+overlaps one that already has a partner: a gold entity cut in two is one `boundary` and one `spurious`. So always
+
+    gold      = right + type + boundary + both + missed
+    predicted = right + type + boundary + both + spurious
+
+The choice is greedy in a total order, hence the same whatever order the entities come in; the price is that now and
+then one more pair could be made by giving up a better one.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from enum import StrEnum
+from itertools import accumulate
+from typing import NamedTuple
+
+from nerbert.labels import WordSpan
+from nerbert.metrics.columns import Pair, pair_of
+
+
+class Kind(StrEnum):
+    """Kinds of mistakes; the first three are pairs of a gold and a predicted entity, in the order of their worth."""
+
+    TYPE = "type"
+    BOUNDARY = "boundary"
+    BOTH = "both"
+    MISSED = "missed"
+    SPURIOUS = "spurious"
+
+
+class Mistake(NamedTuple):
+    """A mistake: the gold entity that was got wrong or missed, and the predicted one that is wrong."""
+
+    kind: Kind
+    gold: WordSpan | None
+    predicted: WordSpan | None
+
+
+def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -> list[Mistake]:
+    """The mistakes among entities of one sentence (or with places over all sentences), in any order."""
+    gold_left, predicted_left = set(gold) - set(predicted), set(predicted) - set(gold)
+    mistakes: list[Mistake] = []
+    for pair in sorted(_overlaps(sorted(gold_left), sorted(predicted_left)), key=_worth):
+        if pair[0] in gold_left and pair[1] in predicted_left:
+            mistakes.append(Mistake(_kind(*pair), *pair))
+            gold_left.remove(pair[0])
+            predicted_left.remove(pair[1])
+    mistakes += [Mistake(Kind.MISSED, span, None) for span in sorted(gold_left)]
+    return mistakes + [Mistake(Kind.SPURIOUS, None, span) for span in sorted(predicted_left)]
+
+
+def count_mistakes(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]) -> dict[str, int]:
+    """How many mistakes of each kind there are in BIO tags, one list a sentence."""
+    return kinds_of(pair_of(gold, predicted))
+
+
+def kinds_of(pair: Pair) -> dict[str, int]:
+    """How many mistakes of each kind there are, by the CoNLL script's rules; all kinds are there."""
+    gold = pair.gold.where(~pair.gold.within(pair.found))
+    found = pair.found.where(~pair.found.within(pair.gold))
+    counts = Counter(mistake.kind for mistake in find_mistakes(pair.spans(gold), pair.spans(found)))
+    return {kind.value: counts[kind] for kind in Kind}
+
+
+def _overlaps(gold: list[WordSpan], predicted: list[WordSpan]) -> Iterator[tuple[WordSpan, WordSpan]]:
+    """All pairs that share a word. Both are sorted; only those between the two bisections are looked at."""
+    starts = [start for start, _, _ in predicted]
+    reach = list(accumulate((end for _, end, _ in predicted), max))
+    for span in gold:
+        for other in predicted[bisect_right(reach, span[0]) : bisect_left(starts, span[1])]:
+            if other[1] > span[0]:
+                yield span, other
+
+
+def _kind(gold: WordSpan, predicted: WordSpan) -> Kind:
+    if gold[:2] == predicted[:2]:
+        return Kind.TYPE
+    return Kind.BOUNDARY if gold[2] == predicted[2] else Kind.BOTH
+
+
+_ORDER = {kind: place for place, kind in enumerate(Kind)}
+
+
+def _worth(pair: tuple[WordSpan, WordSpan]) -> tuple[int, int, WordSpan, WordSpan]:
+    gold, predicted = pair
+    shared = min(gold[1], predicted[1]) - max(gold[0], predicted[0])
+    return _ORDER[_kind(gold, predicted)], -shared, gold, predicted

@@ -1,0 +1,64 @@
+import math
+from statistics import fmean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.metrics import Calibration, calibrate, judge
+
+PREDICTIONS = st.lists(st.tuples(st.integers(0, 100).map(lambda n: n / 100), st.booleans()), max_size=40)
+
+
+@given(PREDICTIONS)
+def test_as_the_definition_says(predictions: list[tuple[float, bool]]) -> None:
+    error = 0.0
+    for number in range(1, 11):
+        low, high = (number - 1) / 10 if number > 1 else -1, number / 10
+        inside = [each for each in predictions if low < each[0] <= high]
+        if inside:
+            gap = fmean(right for _, right in inside) - fmean(sure for sure, _ in inside)
+            error += len(inside) / len(predictions) * abs(gap)
+    found = calibrate([sure for sure, _ in predictions], [right for _, right in predictions])
+    assert found.ece == pytest.approx(error)
+    assert (found.bins, found.entities) == (10, len(predictions))
+
+
+def test_known_cases() -> None:
+    assert calibrate([1.0, 1.0], [True, True]) == Calibration(0.0, 10, 2)
+    assert calibrate([1.0, 1.0], [True, False]).ece == 0.5
+    assert calibrate([0.95, 0.75], [True, False]).ece == pytest.approx((0.05 + 0.75) / 2)
+    assert calibrate([0.05, 0.95], [True, False], bins=1).ece == pytest.approx(0.0)
+    assert calibrate([], []) == Calibration(0.0, 10, 0)
+
+
+def test_an_entity_is_as_sure_as_its_words_on_average() -> None:
+    gold = [["B-x", "I-x", "B-y"], [], ["B-x"]]
+    found = [["B-x", "I-x", "B-x"], [], ["O"]]
+    sure = [[0.9, 0.7, 0.6], [], [0.1]]
+    wanted = calibrate([0.8, 0.6], [True, False])
+    calibration = judge(gold, found, confidences=sure)["calibration"]
+    assert calibration == {"ece": pytest.approx(wanted.ece), "bins": 10, "entities": 2}
+    assert judge(gold, found)["calibration"] is None
+
+
+def test_no_entity_no_error() -> None:
+    assert judge([["B-x"]], [["O"]], confidences=[[0.3]])["calibration"] == {"ece": 0.0, "bins": 10, "entities": 0}
+
+
+@pytest.mark.parametrize("sure", [-0.1, 1.1, math.nan, math.inf])
+def test_what_is_no_probability_is_refused(sure: float) -> None:
+    with pytest.raises(InputError, match=f"confidence {sure}: must lie between 0 and 1"):
+        calibrate([0.5, sure], [True, True])
+    with pytest.raises(InputError, match=f"sentence 2: confidence {sure}: must lie"):
+        judge([["O"], [], ["O", "O"]], [["O"], [], ["O", "O"]], confidences=[[1], [], [1, sure]])
+
+
+def test_each_word_needs_its_confidence() -> None:
+    with pytest.raises(InputError, match="sentence 0: 2 gold tags, 1 confidences"):
+        judge([["O", "O"]], [["O", "O"]], confidences=[[1.0]])
+    with pytest.raises(InputError, match="1 gold sentences, 2 confidences"):
+        judge([["O", "O"]], [["O", "O"]], confidences=[[1.0], [1.0]])
+    with pytest.raises(InputError, match="1 confidences, 2 outcomes"):
+        calibrate([0.5], [True, False])

@@ -1,0 +1,37 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.labels import spans_from_bio
+from nerbert.metrics.columns import pair_of
+from tests.metrics.taggings import PAIRS, TAGS, Pairs, split
+
+
+@given(st.lists(st.lists(TAGS, max_size=12), max_size=8))
+def test_both_decoders_agree(tags: list[list[str]]) -> None:
+    pair = pair_of(tags, tags)
+    wanted = [(number, *span) for number, each in enumerate(tags) for span in spans_from_bio(each)]
+    sentences = pair.sentence_of(pair.gold).tolist()
+    spans = [
+        (number, start - pair.offsets[number], end - pair.offsets[number], type_)
+        for number, (start, end, type_) in zip(sentences, pair.spans(pair.gold), strict=True)
+    ]
+    assert spans == wanted
+    assert pair.sentences == len(tags)
+
+
+@given(PAIRS)
+def test_strict_keeps_what_a_b_opened(pairs: Pairs) -> None:
+    gold, found = split(pairs)
+    words = [tag for sentence in gold for tag in sentence]
+    pair = pair_of(gold, found)
+    kept = [span for span in pair.spans(pair.gold) if words[span[0]].startswith("B-")]
+    assert pair.strict().spans(pair.strict().gold) == kept
+
+
+@given(PAIRS)
+def test_within_is_set_membership(pairs: Pairs) -> None:
+    pair = pair_of(*split(pairs))
+    gold, found = pair.spans(pair.gold), pair.spans(pair.found)
+    assert pair.found.within(pair.gold).tolist() == [span in gold for span in found]
+    ends = {span[:2] for span in found}
+    assert pair.gold.within(pair.found, typed=False).tolist() == [span[:2] in ends for span in gold]

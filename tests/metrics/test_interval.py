@@ -1,0 +1,60 @@
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.metrics import Interval, bootstrap
+from nerbert.metrics.columns import pair_of
+from nerbert.metrics.interval import counts_by_sentence
+from nerbert.metrics.score import score_pair
+from tests.metrics.taggings import PAIRS, Pairs, split
+
+ROWS = [(1, 1, 1), (0, 1, 1), (1, 2, 2), (0, 0, 0), (2, 2, 3), (0, 2, 1)] * 20
+
+
+@given(PAIRS)
+def test_sentences_add_up_to_the_score(pairs: Pairs) -> None:
+    pair = pair_of(*split(pairs))
+    counts, score = counts_by_sentence(pair), score_pair(pair)
+    assert counts.shape == (len(pairs), 3)
+    assert counts.sum(axis=0).tolist() == [score.right, score.predicted, score.gold]
+
+
+def test_same_as_drawing_sentences_one_by_one() -> None:
+    found = bootstrap(np.array(ROWS), samples=4_000)
+    draws, figures = random.Random(5), []
+    for _ in range(4_000):
+        right, predicted, gold = map(sum, zip(*draws.choices(ROWS, k=len(ROWS)), strict=True))
+        figures.append(2 * right / (predicted + gold))
+    assert [found.low, found.high] == pytest.approx(np.quantile(figures, [0.025, 0.975]).tolist(), abs=0.01)
+
+
+def test_the_same_everywhere_and_for_any_order() -> None:
+    counts = np.array(ROWS)
+    assert bootstrap(counts) == bootstrap(counts[::-1])
+    assert bootstrap(counts) != bootstrap(counts, seed=1)
+    found = bootstrap(counts)
+    assert (round(found.low, 6), round(found.high, 6)) == (0.425778, 0.567853)
+
+
+@given(st.lists(st.sampled_from(ROWS), max_size=30))
+def test_bounds_are_figures(rows: list[tuple[int, int, int]]) -> None:
+    found = bootstrap(np.array(rows, int).reshape(-1, 3), samples=50, level=0.9)
+    assert 0 <= found.low <= found.high <= 1
+    assert (found.level, found.samples) == (0.9, 50)
+
+
+def test_what_is_always_the_same_has_no_width() -> None:
+    assert bootstrap(np.array([(1, 2, 2)] * 5)) == Interval(0.5, 0.5, 0.95, 1_000)
+    assert bootstrap(np.zeros((4, 3), int)) == Interval(0.0, 0.0, 0.95, 1_000)
+    wide, narrow = bootstrap(np.array(ROWS)), bootstrap(np.array(ROWS * 20))
+    assert narrow.high - narrow.low < wide.high - wide.low
+
+
+@pytest.mark.parametrize(("samples", "level"), [(0, 0.95), (10, 0.0), (10, 1.0), (10, float("nan"))])
+def test_senseless_settings_are_refused(samples: int, level: float) -> None:
+    with pytest.raises(InputError, match=f"samples {samples} .* level {level}"):
+        bootstrap(np.array(ROWS), samples=samples, level=level)
