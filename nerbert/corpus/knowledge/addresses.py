@@ -22,14 +22,12 @@ The price: when a publisher moves its files, this table must follow; `--mirror` 
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import date as Date  # noqa: N812
-from urllib.parse import urlsplit
 
 from nerbert.corpus.sites import wiki_code
 from nerbert.errors import SettingsError
+from nerbert.fetch.address import LATEST, Address
 
-LATEST = "latest"
 LAST_RELEASE = "2022.12.01"
 """DBpedia's newest release known to have instance types in this form."""
 EXTRAS = ("dump", "wikidata")
@@ -44,59 +42,6 @@ _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|mediawiki)\b")
 _BZ2 = re.compile(rb"BZh[1-9]")
 _GZIP = re.compile(rb"\x1f\x8b\x08")
 _GIB = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A public file: our name for it, what it holds, where it lies, and how its content is known for what it is.
-
-    `sums` are pairs of algorithm and the address of a list; `limit` is the most bytes that are taken; `advice` is what
-    to try where the file isn't there.
-    """
-
-    name: str
-    kind: str
-    address: str
-    limit: int
-    begins: re.Pattern[bytes]
-    advice: str
-    sums: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def undated(self) -> bool:
-        """Whether it is the newest of several dates, and its checksum list says of which."""
-        return bool(self.sums) and LATEST in self.name
-
-    def dated(self, date: str) -> "Address":
-        """The same file of a date."""
-        sums = tuple((algorithm, place.replace(LATEST, date)) for algorithm, place in self.sums)
-        return replace(
-            self, name=self.name.replace(LATEST, date), address=self.address.replace(LATEST, date), sums=sums
-        )
-
-    def at(self, mirror: str) -> "Address":
-        """The same file on a mirror, "" for the public servers."""
-        sums = tuple((algorithm, mirrored(place, mirror)) for algorithm, place in self.sums)
-        return replace(self, address=mirrored(self.address, mirror), sums=sums)
-
-
-def mirrored(address: str, mirror: str) -> str:
-    """The address with `mirror` for scheme and host."""
-    return mirror.rstrip("/") + urlsplit(address).path if mirror else address
-
-
-def check_mirror(mirror: str) -> None:
-    """Raise SettingsError for what can't stand in for scheme and host."""
-    try:
-        parts = urlsplit(mirror)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if mirror and not (good and mirror.isascii() and mirror.isprintable() and not re.search(r"[\s?#@]", mirror)):
-        raise SettingsError(
-            f"--mirror = {mirror!r}: must be http(s)://host, with a port and a folder if need be, but without a "
-            "password or a query"
-        )
 
 
 def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...] = ()) -> list[Address]:

@@ -1,15 +1,5 @@
 """Fixtures for tests of knowledge."""
 
-from collections.abc import Iterator
+from tests.fetch.web_server import web
 
-import pytest
-
-from tests.corpus.knowledge.web_server import Web, serving
-
-
-@pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    """A server with the ontology and nothing else; no proxy stands before it."""
-    monkeypatch.setenv("no_proxy", "*")
-    with serving() as web:
-        yield web
+__all__ = ["web"]

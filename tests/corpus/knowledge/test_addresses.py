@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from nerbert.corpus.knowledge.addresses import list_addresses
-from nerbert.corpus.knowledge.fetch import fetch
 from nerbert.corpus.sites import editions, wiki_codes
 from nerbert.errors import SettingsError
-from tests.corpus.knowledge.web_server import (
+from nerbert.fetch.folder import fetch
+from tests.fetch.web_server import (
     ONTOLOGY,
 )
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from nerbert.cli import main
-from nerbert.corpus.knowledge.addresses import Address, list_addresses
-from nerbert.corpus.knowledge.fetch import FETCHED
+from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.knowledge.telling import Kind
 from nerbert.errors import InputError, OutputExists, WriteError
-from tests.corpus.knowledge.web_server import (
+from nerbert.fetch.address import Address
+from nerbert.fetch.folder import FETCHED
+from tests.fetch.web_server import (
     BODY,
     OLD,
     ONTOLOGY,

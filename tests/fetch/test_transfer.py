@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerbert.corpus.knowledge import transfer
-from nerbert.corpus.knowledge.addresses import Address
-from nerbert.corpus.knowledge.fetch import FETCHED
 from nerbert.errors import InputError, WriteError
-from tests.corpus.knowledge.web_server import (
+from nerbert.fetch import transfer
+from nerbert.fetch.address import Address
+from nerbert.fetch.folder import FETCHED
+from tests.fetch.web_server import (
     BODY,
     DATE,
     OLD,
@@ -240,8 +240,8 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 from nerbert.corpus.knowledge.addresses import list_addresses
-from nerbert.corpus.knowledge.fetch import fetch
-from nerbert.corpus.knowledge.web import Patience
+from nerbert.fetch.folder import fetch
+from nerbert.fetch.web import Patience
 die = lambda _: os.kill(os.getpid(), signal.SIGKILL)
 list(fetch(list_addresses("en")[:1], Path(sys.argv[1]), sys.argv[2], Patience(step=1024, sleep=die)))
 """

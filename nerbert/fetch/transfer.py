@@ -18,8 +18,8 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO
 
-from nerbert.corpus.knowledge.web import Passing, Patience, Tries, ask, read_block
 from nerbert.errors import InputError, OutputExists
+from nerbert.fetch.web import Passing, Patience, Tries, ask, read_block
 from nerbert.files import read_json, write_json
 from nerbert.show import throughput
 

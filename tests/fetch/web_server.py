@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from nerbert.corpus.knowledge.addresses import Address, list_addresses
-from nerbert.corpus.knowledge.fetch import FETCHED, fetch
-from nerbert.corpus.knowledge.web import Patience
+from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.errors import NerbertError
+from nerbert.fetch.address import Address
+from nerbert.fetch.folder import FETCHED, fetch
+from nerbert.fetch.web import Patience
 
 DATE = "Tue, 01 Jul 2025 10:00:00 GMT"
 OLD = "Sun, 01 Jun 2025 10:00:00 GMT"
@@ -120,6 +121,14 @@ def serving() -> Iterator[Web]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """A server with the ontology and nothing else; no proxy stands before it."""
+    monkeypatch.setenv("no_proxy", "*")
+    with serving() as web:
+        yield web
 
 
 def place(address: Address) -> str:

@@ -1,4 +1,4 @@
-"""Public knowledge for a Wikipedia, fetched into a folder that `corpus build --knowledge` takes as it is.
+"""Public files, fetched into a folder that their reader takes as it is.
 
 The choice: `.fetched.json` (hidden, so that no reader of the folder stumbles over it) says of each file where it came
 from, its size, ETag, date and SHA-256. A rerun reads what is there again, and fetches only what is missing or damaged;
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nerbert.corpus.knowledge.addresses import LATEST, Address, check_mirror
-from nerbert.corpus.knowledge.transfer import Partial, transfer
-from nerbert.corpus.knowledge.web import Missing, Patience, read_small
 from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
+from nerbert.fetch.address import LATEST, Address, check_mirror
+from nerbert.fetch.transfer import Partial, transfer
+from nerbert.fetch.web import Missing, Patience, read_small
 from nerbert.files import publish, read_json, sha256_of, write_json
 from nerbert.locks import held
 
@@ -41,7 +41,7 @@ def fetch(
         raise SettingsError("--output: name the folder to fetch into, or pass --list")
     missing: list[Missing] = []
     try:
-        with _alone(output):
+        with alone(output):
             folder = _Folder(output, mirror, patience or Patience())
             for address in addresses:
                 try:
@@ -59,7 +59,7 @@ def list_lines(addresses: list[Address], mirror: str = "") -> Iterator[str]:
     """What `fetch` would get, a line each: name, kind, the publisher's checksum, address, tabs between them."""
     check_mirror(mirror)
     for each in addresses:
-        sums = "/".join(algorithm for algorithm, _ in each.sums) or "no checksum"
+        sums = "/".join(algorithm for algorithm, _ in each.sums) or ("sha256" if each.sha256 else "no checksum")
         yield "\t".join((each.name, each.kind, sums, each.at(mirror).address))
 
 
@@ -80,7 +80,7 @@ class _Folder:
             told = read_json(path)
             parts = (told.get("files"), told.get("latest")) if isinstance(told, dict) else ()
             if not parts or not all(isinstance(each, dict) for each in (*parts, *dict(parts[0] or ()).values())):
-                raise InputError(f"{path}: not what `knowledge fetch` writes; delete it and the files beside it")
+                raise InputError(f"{path}: not what a fetch of nerbert's writes; delete it and the files beside it")
             self.files, self.latest = told["files"], told["latest"]
 
     def fetch(self, address: Address) -> str:
@@ -113,14 +113,16 @@ class _Folder:
             }  # fmt: skip
             self._write()
             partial.finish(draft)
-        how = f"{wanted[0]} as published" if wanted else "no checksum is published"
+        how = f"{wanted[0]} as {'known' if place.sha256 else 'published'}" if wanted else "no checksum is published"
         return f"{address.name}: {size:,} bytes fetched, {how}"
 
     def _write(self) -> None:
         write_json(self.output / FETCHED, {"files": dict(sorted(self.files.items())), "latest": self.latest})
 
     def _published(self, place: Address) -> tuple[str, str] | None:
-        """Algorithm and checksum by the first list that names the file; None if there is no list."""
+        """Algorithm and checksum, known beforehand or by the first list that names the file; None without a list."""
+        if place.sha256:
+            return "sha256", place.sha256
         unlisted = False
         for algorithm, found in self._lists(place):
             if place.name in found:
@@ -201,8 +203,8 @@ def _is_of(told: dict[str, Any] | None, address: Address, target: Path) -> bool:
 
 
 @contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    """Make the folder and hold it against a second fetch."""
+def alone(output: Path) -> Iterator[None]:
+    """Make the folder and hold it against a second fetch; raise OutputExists if one runs."""
     with ExitStack() as stack:
         try:
             output.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""Public files from their addresses into a folder: resumed, checked, never of two versions."""
