@@ -1,0 +1,167 @@
+"""Public data sets from their publishers, converted, checked, and each published as a whole folder.
+
+The choice: what a publisher wrote is fetched into a hidden folder beside (so that a stopped run goes on), converted in
+memory, and kept only if each converted file has the SHA-256 that the registry knows; then what was fetched is removed.
+A data set that is there is checked, and never replaced: its labels may have been mended by hand. The price: a file that
+changed at its address can't be had at all.
+"""
+
+import hashlib
+import shutil
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nerbert import __version__
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at
+from nerbert.evaluation.datasets.convert import conll_text, cut_sentences, read_raw
+from nerbert.evaluation.datasets.recipes import Recipe, find_addresses, find_recipe, known_recipes
+from nerbert.evaluation.datasets.registry import KnownData, known_data
+from nerbert.fetch.address import check_mirror
+from nerbert.fetch.folder import FETCHED, alone, fetch
+from nerbert.fetch.web import Patience
+from nerbert.files import publish, publish_folder, read_json, sha256_of, write_json
+
+Known = Mapping[str, KnownData]
+Recipes = Mapping[str, Recipe]
+
+
+def fetch_data(
+    names: Sequence[str], output: Path | None, mirror: str = "", patience: Patience | None = None, *,
+    known: Known | None = None, recipes: Recipes | None = None,
+) -> Iterator[str]:  # fmt: skip
+    """Fetch data sets into folders of their names below `output`, and say of each how that went.
+
+    One that fails keeps no other from being fetched; it is an error at the end.
+    """
+    check_mirror(mirror)
+    if output is None:
+        raise SettingsError("--output: name the folder to fetch into, or pass --list")
+    if not names:
+        raise SettingsError("name the data sets to fetch; --list names those that there are")
+    known, recipes = known_data() if known is None else known, known_recipes() if recipes is None else recipes
+    failed: list[NerbertError] = []
+    with alone(output):
+        for name in dict.fromkeys(names):
+            try:
+                with at(name):
+                    data, recipe = find_recipe(name, known, recipes)
+                    yield from _fetch_one(data, recipe, output, mirror, patience)
+            except NerbertError as error:
+                failed.append(error)
+    if failed:
+        raise failed[0] if len(failed) == 1 else InputError("; and ".join(map(str, failed)))
+
+
+def list_public(
+    names: Sequence[str], mirror: str = "", *, known: Known | None = None, recipes: Recipes | None = None
+) -> Iterator[str]:  # fmt: skip
+    """What would be fetched, a line a file: data set, split, address, licence, tabs between them; all without names."""
+    check_mirror(mirror)
+    known, recipes = known_data() if known is None else known, known_recipes() if recipes is None else recipes
+    for name in dict.fromkeys(names or (each for each in known if each in recipes and not recipes[each].unfetched)):
+        with at(name):
+            data, recipe = find_recipe(name, known, recipes)
+        for split, address in find_addresses(data, recipe).items():
+            yield "\t".join((data.name, split, address.at(mirror).address, data.licence))
+
+
+def convert_data(raw: Path, recipe: Recipe) -> dict[str, bytes]:
+    """The splits of a data set in nerbert's form, made from the fetched files `SPLIT.raw` in the folder `raw`."""
+    splits = {
+        split: read_raw(raw / f"{split}.raw", recipe.reader, recipe.scheme, recipe.drop) for split in recipe.paths
+    }
+    if recipe.draws:
+        splits |= cut_sentences(splits["train"], recipe.draws, rest="train")
+    return {split: conll_text(sentences).encode() for split, sentences in splits.items()}
+
+
+def _fetch_one(
+    data: KnownData, recipe: Recipe, output: Path, mirror: str, patience: Patience | None
+) -> Iterator[str]:  # fmt: skip
+    """Bring one data set there, or see that it is."""
+    target = output / data.name
+    if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
+        _check_whole(target, data)
+        yield f"{data.name}: there already, SHA-256 as known"
+        return
+    yield f"{data.name}: licence: {_licence(data)}"
+    raw = output / f".{data.name}.{data.sources[0].commit[:12]}.raw"
+    if raw.is_symlink():
+        raise OutputExists(f"{raw}: is a link, so it is left alone; delete it by hand, or choose another folder")
+    try:
+        deque(fetch(list(find_addresses(data, recipe).values()), raw, mirror, patience), maxlen=0)
+    except BaseException:
+        with suppress(OSError):
+            raw.rmdir()
+        raise
+    made = _made(raw, data, recipe)
+    _publish(target, made, data, recipe, read_json(raw / FETCHED)["files"])
+    shutil.rmtree(raw)
+    counts = ", ".join(f"{split} {each.sentences:,}" for split, each in data.splits.items())
+    yield f"{data.name}: fetched into {target}: {counts} sentences, SHA-256 as known"
+
+
+def _made(raw: Path, data: KnownData, recipe: Recipe) -> dict[str, bytes]:
+    """The converted splits, if they are what is known; else nothing is kept, and InputError raised."""
+    try:
+        made = convert_data(raw, recipe)
+        for split, each in data.splits.items():
+            found = hashlib.sha256(made[split]).hexdigest()
+            if found != each.sha256:
+                raise InputError(f"{split}.conll would have the SHA-256 {found}, but {each.sha256} is known")
+    except InputError as error:
+        shutil.rmtree(raw)
+        why = "the publisher's files, or the mirror's, are not those that were known"
+        if recipe.all_sums_known:
+            why = "the files are those that were known, so it is nerbert that converts them otherwise now: report it"
+        raise InputError(f"{error}; {why}; nothing was kept") from error
+    return made
+
+
+def _check_whole(target: Path, data: KnownData) -> None:
+    """Raise OutputExists if a folder isn't the data set as it is known."""
+    for split, each in data.splits.items():
+        path = target / f"{split}.conll"
+        if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != each.sha256:
+            raise OutputExists(f"{path}: is not the known one; move {target} away, or choose another folder")
+
+
+def _publish(
+    target: Path, made: Mapping[str, bytes], data: KnownData, recipe: Recipe, raw: Mapping[str, Mapping[str, object]]
+) -> None:  # fmt: skip
+    source, day = data.sources[0], f"{datetime.now(UTC):%Y-%m-%d}"
+    files = [{key: each[key] for key in ("address", "mirror", "size", "sha256")} for each in raw.values()]
+    with publish_folder(target) as folder:
+        for split, content in made.items():
+            with publish(folder / f"{split}.conll") as draft:
+                draft.write_bytes(content)
+        with publish(folder / "README.md") as draft:
+            draft.write_text(_readme(data, recipe, day), encoding="utf-8")
+        write_json(folder / "manifest.json", {
+            "kind": "data set", "made_by": f"nerbert {__version__}", "name": data.name, "fetched": day,
+            "repository": source.repository, "commit": source.commit, "licence": data.licence, "raw": files,
+            "sha256": {f"{split}.conll": each.sha256 for split, each in data.splits.items()},
+        })  # fmt: skip
+
+
+def _readme(data: KnownData, recipe: Recipe, day: str) -> str:
+    """Where a data set is from, whose it is, and what was done to it."""
+    source, paths = data.sources[0], ", ".join(recipe.paths.values())
+    drawn = ", ".join(f"{size} to be {split}" for split, size in recipe.draws.items())
+    done = [f"read as {recipe.reader}, tags from {recipe.scheme.upper()}"]
+    done += [f"lines of {', '.join(recipe.drop)} dropped"] if recipe.drop else []
+    done += [f"sentences drawn from train at random with seed 0: {drawn}"] if drawn else []
+    sums = "".join(f"sha256 {split}.conll {each.sha256}\n" for split, each in data.splits.items())
+    return (
+        f"# {data.name}\n\n{data.title}. {data.about}\n\nFetched by `nerbert data fetch` on {day}.\n"
+        f"Source: {source.repository} commit {source.commit}, {paths}\nLicence: {_licence(data)}\n"
+        f"Split: {data.split}\nConversion: {'; '.join(done)}.\n{sums}"
+    )
+
+
+def _licence(data: KnownData) -> str:
+    note = f" ({data.licence_note.rstrip('.')})" if data.licence_note else ""
+    return f"{data.licence}{note}; terms are the publisher's"

@@ -1,0 +1,50 @@
+"""A few-shot subset as a data folder: what others can train on, with the places that say which sentences it is.
+
+The choice: train.conll is written anew, dev and test are copied byte for byte, and a manifest says from what, how and
+which, so that anyone with the data can draw the same. The price: a copy of dev and test for each sample.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nerbert.errors import InputError
+from nerbert.evaluation.datasets.load import Data
+from nerbert.files import check_free, publish_folder, sha256_of, write_json
+from nerbert.finetune.sampling import Subset, draw_subset, parse_size
+from nerbert.formats.conll import write_conll
+
+MANIFEST = "manifest.json"
+
+
+def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: bool = False) -> Subset:
+    """Draw a subset of the train split and write it to the folder `output`, with dev and test."""
+    check_free(output, overwrite=overwrite)
+    if output.resolve() == data.folder.resolve():
+        raise InputError(f"{output}: is the data set itself; name another folder")
+    subset = draw_subset(data.train, parse_size(size), draw)
+    with publish_folder(output, overwrite=overwrite) as folder:
+        write_conll(folder / "train.conll", [data.train[place] for place in subset.places])
+        for split, path in data.files.items():
+            if split != "train":
+                shutil.copyfile(path, folder / f"{split}.conll")
+        write_json(folder / MANIFEST, _manifest(data, subset, folder))
+    return subset
+
+
+def _manifest(data: Data, subset: Subset, folder: Path) -> dict[str, Any]:
+    """What the sample is of, how it was drawn, and which sentences it holds."""
+    return {
+        "kind": "sample",
+        "data": data.name,
+        "data_sha256": data.sha256,
+        "size": str(subset.size),
+        "draw": subset.draw,
+        "sentences": len(subset.places),
+        "sentences_there": len(data.train),
+        "places": list(subset.places),
+        "entities": subset.reached,
+        "entities_there": subset.there,
+        "types_short_of_k": subset.short,
+        "sha256": {path.name: sha256_of(path) for path in sorted(folder.glob("*.conll"))},
+    }

@@ -1,0 +1,78 @@
+"""The tags of a CoNLL file as they are written, before anything is read into them.
+
+The choice: a file is read a second time, line by line, since entities don't tell how they were written: an `I-x` that
+continues nothing begins one by the CoNLL script's rules. IOB2 begins every entity with B-; IOB1 only one that touches
+another of its type; IO none. A file that does now this, now that, is called mixed.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerbert.errors import InputError
+
+_DOCUMENT_START = "-DOCSTART-"
+_READ = ("O", "B", "I")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a file's entities are written. `broken`: I- tags that continue nothing; `first_broken`: line of the first."""
+
+    name: str
+    broken: int
+    first_broken: int
+
+
+def read_scheme(path: Path) -> Scheme:
+    """Look at all tags of a file; raise InputError for those of a scheme that isn't read (BIOES, BILOU, …)."""
+    prefixes: Counter[str] = Counter()
+    broken, own_begin = [], 0
+    for sentence in _sentences(path):
+        before = ("O", "")
+        for line, tag in sentence:
+            prefix, _, type_ = tag.partition("-")
+            if prefix not in _READ:
+                raise InputError(f"{path}:{line}: tag {tag!r:.80}: {_foreign(path)}")
+            prefixes[prefix] += 1
+            continues = before[0] != "O" and before[1] == type_
+            if prefix == "I" and not continues:
+                broken.append(line)
+            own_begin += prefix == "B" and not continues
+            before = (prefix, type_)
+    return Scheme(_name(prefixes, len(broken), own_begin), len(broken), broken[0] if broken else 0)
+
+
+def _name(prefixes: Counter[str], broken: int, own_begin: int) -> str:
+    """What the scheme is called; `own_begin` counts B- tags that IOB1 wouldn't write."""
+    if not prefixes["B"] + prefixes["I"]:
+        return "no entity"
+    if not broken:
+        return "IOB2"
+    if not prefixes["B"]:
+        return "IO or IOB1"
+    return "mixed" if own_begin else "IOB1"
+
+
+def _foreign(path: Path) -> str:
+    """What the tags of a file that can't be read begin with."""
+    prefixes = Counter(tag.partition("-")[0] for sentence in _sentences(path) for _, tag in sentence)
+    told = ", ".join(f"{prefix:.20} {count}" for prefix, count in prefixes.most_common(8))
+    return f"must be O, B-TYPE or I-TYPE, but the file's tags begin with {told}; convert it to BIO"
+
+
+def _sentences(path: Path) -> Iterator[list[tuple[int, str]]]:
+    """Line and tag of each token, a list a sentence; what is broken otherwise is left to `read_conll`."""
+    sentence: list[tuple[int, str]] = []
+    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as stream:
+        for number, line in enumerate(stream, 1):
+            text = line.rstrip("\r\n")
+            if text.strip(" \t") and not text.startswith(_DOCUMENT_START):
+                columns = text.split("\t") if "\t" in text else text.rstrip(" ").split(" ")
+                sentence.append((number, columns[-1].strip()))
+            elif sentence:
+                yield sentence
+                sentence = []
+    if sentence:
+        yield sentence

@@ -1,0 +1,120 @@
+"""`nerbert data …` and its page: what is printed, and that the page's commands run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nerbert.cli import main
+from nerbert.evaluation.datasets.registry import known_data
+from tests.evaluation.datasets.conftest import TRAIN, Make
+
+PAGE = Path(__file__).parents[3] / "docs" / "data.md"
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+Output = pytest.CaptureFixture[str]
+
+
+def data(*arguments: object) -> int:
+    try:
+        main(["data", *map(str, arguments)])
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    return 0
+
+
+def test_list_names_all_that_is_known(capsys: Output) -> None:
+    assert data("list") == 0
+    shown = capsys.readouterr().out
+    assert all(f" {name} " in shown for name in known_data()), "no name is cut"
+    assert "14041/3250/3453" in shown
+    assert "there" not in shown
+    assert data("list", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in listed] == list(known_data())
+    assert listed[0]["splits"]["train"]["sha256"] == known_data()["crossner_politics"].splits["train"].sha256
+
+
+def test_list_says_what_is_there(make: Make, root: Path, capsys: Output) -> None:
+    make("conll2003", train="Oslo\tB-place\n", test="Oslo\tB-place\n")
+    make("[bold]ships\x1b[2J")
+    (root / "empty").mkdir()
+    assert data("list", "--data", root) == 0
+    shown = capsys.readouterr().out
+    assert "[bold]ships\\x1b[2J" in shown
+    assert "\x1b" not in shown
+    assert "empty" not in shown
+    assert data("list", "--data", root, "--json") == 0
+    there = {each["name"]: each["there"] for each in json.loads(capsys.readouterr().out)}
+    assert there["conll2003"] == "another train, no dev, another test"
+    assert there["btc"] == "–"
+    assert there["[bold]ships\x1b[2J"] == "not known"
+    assert data("list", "--data", root / "nowhere") == 1
+    assert "nowhere: no such folder" in capsys.readouterr().err
+
+
+def test_list_knows_the_real_files(shared: Path, capsys: Output) -> None:
+    if not (shared / "data" / "ner").is_dir():
+        pytest.skip("no data sets there")
+    assert data("list", "--data", shared / "data" / "ner", "--json") == 0
+    states = {each["name"]: each["there"] for each in json.loads(capsys.readouterr().out)}
+    assert set(states.values()) <= {"whole", "–"}
+
+
+def test_check_prints_what_it_found(make: Make, root: Path, capsys: Output) -> None:
+    make(
+        train=TRAIN,
+        test=TRAIN.replace("B-person", "B-[red]x\x9b").replace("I-person", "I-[red]x\x9b") + "Oslo\tI-ship\n\n",
+    )
+    for arguments in (["ships", "--data", root], [root / "ships"]):
+        assert data("check", *arguments) == 0
+        shown = capsys.readouterr().out
+        assert "[red]x\\x9b" in shown
+        assert "\x9b" not in shown
+        assert "files: of no data set that nerbert knows" in shown
+        assert "types that train lacks: test: [red]x\\x9b 1" in shown
+        assert "1 of test in train" in shown
+        assert "equal sentences with different tags: 1, such as “Larsen & Holm” (train 1, test 1)" in shown
+        assert "I- tags in test that continue nothing: 1, first at line 18" in shown
+        assert "tag schemes differ: train IOB2, test mixed" in shown
+    assert data("check", "ships", "--data", root, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["lacking"] == {"test": {"[red]x\x9b": 1}}
+    assert data("check", "../ships", "--data", root) == 1
+
+
+def test_check_says_which_file_differs(make: Make, root: Path, capsys: Output) -> None:
+    make("btc")
+    assert data("check", "BTwi", "--data", root) == 0
+    shown = capsys.readouterr().out
+    assert "files: train.conll differs from that of the known btc (SHA-256 " in shown
+    assert "licence" not in shown, "nothing is claimed of other files"
+
+
+def test_sample_prints_the_k_reached(make: Make, root: Path, tmp_path: Path, capsys: Output) -> None:
+    make(train=TRAIN * 2)
+    assert data("sample", "ships", "--data", root, "--size", "k=3", "-o", tmp_path / "out") == 0
+    shown = capsys.readouterr().out
+    assert "size k=3, draw 1: " in shown
+    assert "k reached: 2 to 4 entities a type, 3 asked for" in shown or "k reached: 2 to 3" in shown
+    assert "the whole has no more than: person 2" in shown
+    assert data("sample", "ships", "--data", root, "--size", "k=0", "-o", tmp_path / "other") == 1
+    assert "size 'k=0': must be more than nothing" in capsys.readouterr().err
+
+
+def test_the_pages_commands_and_python_run(sample: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample / "domain", tmp_path / "data" / "ships")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    blocks = FENCE.findall(PAGE.read_text(encoding="utf-8"))
+    commands = [["bash", "-euo", "pipefail", "-c", body] for language, body in blocks if language == "sh"]
+    code = [[sys.executable, "-W", "error", "-c", body] for language, body in blocks if language == "python"]
+    assert (len(commands), len(code)) == (3, 1)
+    for command in [*commands, *code]:
+        done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True,
+                              check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    made = sorted(each.name for each in tmp_path.iterdir())
+    assert made == ["data", "ships-20", "ships-5percent", "ships-k2", "ships.json"]

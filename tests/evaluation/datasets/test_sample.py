@@ -1,0 +1,54 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from nerbert.errors import InputError, OutputExists, SettingsError
+from nerbert.evaluation.datasets.load import load_folder
+from nerbert.evaluation.datasets.sample import write_sample
+from nerbert.files import sha256_of
+from nerbert.finetune.sampling import draw_subset
+from tests.evaluation.datasets.conftest import TRAIN, Make
+
+
+def test_a_sample_is_a_data_folder_that_says_what_it_is(make: Make, tmp_path: Path) -> None:
+    test = "Bergen NNP B-place\r\n"
+    data = load_folder(make(train=TRAIN * 4, test=test))
+    subset = write_sample(data, "k=2", 3, tmp_path / "out")
+    assert subset == draw_subset(data.train, "k=2", 3)
+    sample = load_folder(tmp_path / "out")
+    assert sample.train == [data.train[place] for place in subset.places]
+    assert (tmp_path / "out" / "test.conll").read_bytes() == test.encode(), "as it is"
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["places"] == list(subset.places)
+    assert (manifest["size"], manifest["draw"], manifest["data"]) == ("k=2", 3, "ships")
+    assert manifest["data_sha256"]["train.conll"] == sha256_of(data.folder / "train.conll")
+    assert manifest["sha256"] == sample.sha256
+    assert manifest["entities"] == subset.reached
+
+
+def test_the_same_sample_is_the_same_bytes(make: Make, tmp_path: Path) -> None:
+    data = load_folder(make(train=TRAIN * 4))
+    for name in ("one", "two"):
+        write_sample(data, "50%", 1, tmp_path / name)
+    for file in ("train.conll", "manifest.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
+    data = load_folder(make())
+    with pytest.raises(SettingsError, match="only 3 sentences"):
+        write_sample(data, "4", 1, tmp_path / "out")
+    with pytest.raises(SettingsError, match="an episode has two parts"):
+        write_sample(data, "1 way 1 shot", 1, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(OutputExists):
+        write_sample(data, "1", 1, data.folder, overwrite=True)
+    write_sample(data, "3", 1, tmp_path / "out")
+    again = load_folder(tmp_path / "out")
+    with pytest.raises(OutputExists):
+        write_sample(again, "1", 1, tmp_path / "out")
+    with pytest.raises(InputError, match="is the data set itself"):
+        write_sample(again, "1", 1, tmp_path / "out", overwrite=True)
+    write_sample(data, "1", 1, tmp_path / "out", overwrite=True)
+    assert len(load_folder(tmp_path / "out").train) == 1
