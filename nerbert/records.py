@@ -70,6 +70,11 @@ class Example:
     words: tuple[tuple[int, int], ...]
     spans: tuple[Span, ...] = ()
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The words as they are written."""
+        return tuple(self.text[start:end] for start, end in self.words)
+
 
 class Link(NamedTuple):
     """A link in a page's clean text: `text[start:end]` is the anchor, `target` the title as the link names it."""

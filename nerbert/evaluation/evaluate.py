@@ -17,7 +17,7 @@ from nerbert.evaluation.datasets.twins import find_twins
 from nerbert.formats.conll import read_conll_file
 from nerbert.formats.folder import read_data
 from nerbert.labels import example_tags
-from nerbert.metrics import Judgement, Score, assess, example_words, score_tags, seen_entities
+from nerbert.metrics import Judgement, Score, assess, score_tags, seen_entities
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger, seed_folders
 
@@ -83,7 +83,7 @@ class GoldSet:
     def __init__(self, examples: Sequence[Example], train: Sequence[Example] | None = None) -> None:
         self.examples = examples
         self.tags = [example_tags(each) for each in examples]
-        self.words = [example_words(each) for each in examples]
+        self.words = [each.tokens for each in examples]
         self.seen = None if train is None else seen_entities(train)
         self.twins = () if train is None else find_twins(train, examples)
         self.types = frozenset(span.type for example in examples for span in example.spans)

@@ -67,8 +67,7 @@ def write_conll(path: Path, examples: Iterable[Example]) -> None:
 
 def conll_block(example: Example) -> str:
     """One sentence as lines of `token<TAB>tag`, and the blank line after it."""
-    tokens = (example.text[start:end] for start, end in example.words)
-    return "".join(f"{token}\t{tag}\n" for token, tag in zip(tokens, example_tags(example), strict=True)) + "\n"
+    return "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True)) + "\n"
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:

@@ -7,7 +7,7 @@ right. Strict IOB2 stands beside it; `rules` always says which. Figures are 0–
 from nerbert.metrics.calibration import Calibration, calibrate
 from nerbert.metrics.counts import RULES, STRICT_RULES, Counts, Macro, Score
 from nerbert.metrics.interval import Interval, bootstrap
-from nerbert.metrics.judge import Judgement, assess, example_words, judge, seen_entities
+from nerbert.metrics.judge import Judgement, assess, judge, seen_entities
 from nerbert.metrics.kinds import Kind, Mistake, count_mistakes, find_mistakes
 from nerbert.metrics.score import collapse_types, score_spans, score_tags
 
@@ -27,7 +27,6 @@ __all__ = [
     "calibrate",
     "collapse_types",
     "count_mistakes",
-    "example_words",
     "find_mistakes",
     "judge",
     "score_spans",

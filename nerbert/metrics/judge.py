@@ -93,14 +93,9 @@ def seen_entities(examples: Iterable[Example]) -> set[Entity]:
     """Text and type of every entity in training sentences: what `judge` takes as `seen`."""
     return {
         (" ".join(words[start:end]), type_)
-        for words, spans in ((example_words(each), word_spans(each)) for each in examples)
+        for words, spans in ((each.tokens, word_spans(each)) for each in examples)
         for start, end, type_ in spans
     }
-
-
-def example_words(example: Example) -> list[str]:
-    """The words of an example, as they are written."""
-    return [example.text[start:end] for start, end in example.words]
 
 
 def _by_seen(pair: Pair, words: Sequence[Sequence[str]] | None, seen: AbstractSet[Entity]) -> tuple[Counts, Counts]:

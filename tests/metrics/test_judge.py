@@ -14,7 +14,6 @@ from nerbert.metrics import (
     assess,
     collapse_types,
     count_mistakes,
-    example_words,
     judge,
     score_spans,
     score_tags,
@@ -110,7 +109,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_words_of_an_example() -> None:
     example = example_of(["a", "bc"], ["O", "B-x"])
-    assert example_words(example) == ["a", "bc"]
+    assert example.tokens == ("a", "bc")
     assert example_tags(example) == ["O", "B-x"]
 
 

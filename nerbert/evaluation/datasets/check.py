@@ -11,7 +11,7 @@ from typing import Any
 
 from nerbert.evaluation.datasets.load import Data
 from nerbert.evaluation.datasets.tags import Scheme, read_scheme
-from nerbert.evaluation.datasets.twins import AT_LEAST, find_twins, tokens_of
+from nerbert.evaluation.datasets.twins import AT_LEAST, find_twins
 from nerbert.labels import example_tags
 from nerbert.records import Example
 
@@ -99,7 +99,7 @@ def _facts(examples: Sequence[Example], scheme: Scheme) -> SplitFacts:
         tokens=sum(len(example.words) for example in examples),
         entities=types.total(),
         types=dict(sorted(types.items(), key=lambda item: (-item[1], item[0]))),
-        repeated=len(examples) - len({tokens_of(example) for example in examples}),
+        repeated=len(examples) - len({example.tokens for example in examples}),
         long=sum(len(example.words) > LONG for example in examples),
         scheme=scheme,
     )
@@ -110,7 +110,7 @@ def _conflicts(data: Data) -> list[Conflict]:
     places: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
     for split, examples in data.splits.items():
         for place, example in enumerate(examples):
-            places[tokens_of(example)].append((split, place))
+            places[example.tokens].append((split, place))
     several = {tokens: where for tokens, where in places.items() if len(where) > 1}
     tags = {
         tokens: {tuple(example_tags(data.splits[split][place])) for split, place in where}

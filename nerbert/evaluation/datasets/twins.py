@@ -12,12 +12,7 @@ AT_LEAST = 8
 """Tokens from which on an equal sentence is a twin."""
 
 
-def tokens_of(example: Example) -> tuple[str, ...]:
-    """The words of a sentence."""
-    return tuple(example.text[start:end] for start, end in example.words)
-
-
 def find_twins(train: Iterable[Example], test: Sequence[Example], at_least: int = AT_LEAST) -> tuple[int, ...]:
     """Places of the test sentences of at least so many tokens whose tokens are those of a train sentence."""
-    seen = {tokens_of(each) for each in train if len(each.words) >= at_least}
-    return tuple(place for place, each in enumerate(test) if len(each.words) >= at_least and tokens_of(each) in seen)
+    seen = {each.tokens for each in train if len(each.words) >= at_least}
+    return tuple(place for place, each in enumerate(test) if len(each.words) >= at_least and each.tokens in seen)
