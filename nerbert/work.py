@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
@@ -35,6 +35,11 @@ def run_ordered(task: Callable[[Item], Result], items: Iterable[Item], workers: 
     return map(task, items) if workers == 1 else _run_in_processes(task, items, workers)
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def stop_on_sigterm() -> None:
     """From now on SIGTERM ends the process as Ctrl-C does, with all clean-up, and exit code 143."""
     main = threading.current_thread() is threading.main_thread()
@@ -48,12 +53,12 @@ def _run_in_processes(task: Callable[[Item], Result], items: Iterable[Item], wor
     with (
         end,
         ours,
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent, initargs=(end,)) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent, initargs=(end,)) as pool,
     ):
         under_way: deque[Future[Result]] = deque()
         try:
             for item in items:
-                with _without_ctrl_c():
+                with without_ctrl_c():
                     under_way.append(pool.submit(task, item))
                 if len(under_way) > 2 * workers:
                     yield under_way.popleft().result()
@@ -71,8 +76,12 @@ def _run_in_processes(task: Callable[[Item], Result], items: Iterable[Item], wor
 
 
 @contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Keep Ctrl-C waiting; processes that are started meanwhile never get it."""
+def without_ctrl_c() -> Iterator[None]:
+    """Keep Ctrl-C waiting; processes that are started meanwhile never get it.
+
+    Python's own helper lets Ctrl-C through again once it has started, so it is started before.
+    """
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -80,7 +89,7 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_parent(end: Connection) -> None:
+def end_with_parent(end: Connection) -> None:
     """In a worker: end it as soon as the main process closes its end of the pipe, or is gone, even if killed."""
     threading.Thread(target=_await_parents_end, args=(end,), daemon=True).start()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from nerbert import __version__
-from nerbert.cli import corpus, knowledge, models
+from nerbert.cli import benchmark, corpus, data, knowledge, models
 from nerbert.errors import NerbertError
 
 app = App(
@@ -18,9 +18,9 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-for group in (corpus, knowledge):
+for group in (corpus, knowledge, data):
     app.command(group.app)
-for command in (models.pretrain, models.finetune, models.evaluate, models.tag):
+for command in (models.pretrain, models.finetune, models.evaluate, models.tag, benchmark.benchmark):
     app.command(command)
 
 

@@ -20,6 +20,10 @@
     data = "btc"
     sizes = [10, "5%", "k=4", "5 way 1 shot"]
     draws = 5
+    [[targets]]
+    data = "conll2003"
+    sizes = [100]
+    draw_by_seed = true                      # seed 1 trains on draw 1, seed 2 on draw 2: as many cells as seeds
 
     [[published]]
     name = "BERT"
@@ -30,22 +34,15 @@ The choice: everything that decides what is compared stands in this file, and no
 folders come from the command line. The price: an encoder of one's own has no place in the file, only a name.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from nerbert.config import make_settings, read_toml, refuse
-from nerbert.errors import SettingsError, at, nearest
 from nerbert.evaluation.benchmark.cells import Place
 from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetune.sizes import Kind, parse_size
 
 DEFAULT_PROTOCOL = "default"
 """The name of the one protocol of a suite that has no `[protocols]`: finetune's own defaults."""
-_FEW = re.compile(r"k=(\d+)")
-_MOST_DRAWS_NEEDED = 5
-"""Draws that are asked for where k ≤ 4: one alone says nothing (templateNER's users got 51 for 37)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +51,8 @@ class System:
 
     encoder: str = ""
     """Folder or hub name; "" is one that the command line must give."""
+    same_encoder_as: str = ""
+    """Name of another system whose encoder this one has, also if the command line gives it."""
     source: str = ""
     """Data set to train on first."""
 
@@ -65,16 +64,19 @@ class Target:
     data: str
     """Name of a data set, or a folder below the data folder."""
     sizes: tuple[str | int, ...] = ("all",)
-    """`"all"`, so many sentences (50), a share ("5%"), so many entities a type ("k=4"), or episodes ("5 way 1 shot")."""
+    """`"all"`, so many sentences (50), a share ("5%"), entities a type ("k=4"), or episodes ("5 way 1 shot")."""
     draws: int = 1
     """Subsets drawn of each size but "all", numbered from 1; the same for all systems, nested over sizes."""
+    draw_by_seed: bool = False
+    """The first seed trains on draw 1, the second on draw 2 …: a spread over seeds and subsets at the cost of seeds
+    alone. `draws` isn't given then."""
     seeds: tuple[int, ...] = ()
     """Seeds of training; none: the suite's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """Figures of a paper, shown in a column of their own. `f1` is in percent, by data set, for the whole train split."""
+    """Figures of a paper, in a column of their own. `f1` is in percent, by data set, for the whole train split."""
 
     name: str
     of: str
@@ -102,36 +104,20 @@ class Suite:
         The first seed (and draw) of all targets, sizes, protocols and systems, in the order in which the suite names
         them; then the second of all, and so on: what there is can be compared at any moment.
         """
-        rounds = [list(self._rounds(target)) for target in self.targets]
-        for number in range(max((len(each) for each in rounds), default=0)):
-            for target, own in zip(self.targets, rounds, strict=True):
-                if number < len(own):
-                    yield from self._cells_of(target, *own[number])
+        rows = [(each.data, str(size), self.trainings(each, size)) for each in self.targets for size in each.sizes]
+        for number in range(max((len(trainings) for _, _, trainings in rows), default=0)):
+            for data, size, trainings in rows:
+                for draw, seed in trainings[number : number + 1]:
+                    for protocol in self.protocols:
+                        yield from (Place(name, data, size, draw, seed, protocol) for name in self.systems)
 
-    def _rounds(self, target: Target) -> Iterator[tuple[int, int]]:
-        """(draw, seed) of a target, in order: each seed with a draw of its own first."""
+    def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
+        """(draw, seed) of a target's cells at a size, in order of worth: a new draw with a new seed comes first."""
         seeds = target.seeds or self.seeds
-        pairs = [(draw, seed) for draw in range(1, target.draws + 1) for seed in seeds]
-        return iter(sorted(pairs, key=lambda pair: max(pair[0] - 1, seeds.index(pair[1]))))
-
-    def _cells_of(self, target: Target, draw: int, seed: int) -> Iterator[Place]:
-        for size in target.sizes:
-            if size == "all" and draw > 1:
-                continue
-            for protocol in self.protocols:
-                for system in self.systems:
-                    yield Place(system, target.data, str(size), draw, seed, protocol)
-
-
-def read_suite(path: Path, encoders: Mapping[str, str] | None = None) -> Suite:
-    """Read and check a suite; `encoders` (name of a system → folder or hub name) win over the file's.
-
-    Raise SettingsError that names file, key and the nearest right one.
-    """
-    with at(path):
-        suite = _suite(path.stem, read_toml(path))
-        unknown = next((name for name in encoders or {} if name not in suite.systems), None)
-        if unknown is not None:
-            raise SettingsError(f"no system {unknown!r} in the suite{nearest(unknown, suite.systems)}")
-    given = {name: replace(each, encoder=(encoders or {}).get(name, each.encoder)) for name, each in suite.systems.items()}
-    return replace(suite, systems=given)
+        if parse_size(size).kind is Kind.ALL:
+            return [(1, seed) for seed in seeds]
+        if target.draw_by_seed:
+            return list(enumerate(seeds, 1))
+        pairs = [(draw, place) for draw in range(target.draws) for place in range(len(seeds))]
+        pairs.sort(key=lambda pair: ((pair[0] - pair[1]) % max(target.draws, len(seeds)), pair))
+        return [(draw + 1, seeds[place]) for draw, place in pairs]

@@ -1,0 +1,49 @@
+"""`nerbert benchmark`: systems × data × settings × seeds, cached cell by cell."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from nerbert.cli.options import Flag, Output
+
+Encoders = Annotated[list[str] | None, Parameter(name="--encoder", negative="", consume_multiple=False)]
+
+
+def benchmark(
+    suite: Path, *, data: Path, output: Output, encoder: Encoders = None, minutes: float | None = None,
+    workers: int = 0, dry_run: Flag = False, retry: Flag = False,
+) -> None:  # fmt: skip
+    """Run a suite: systems × data × settings × seeds → tables. What is done already is not run again.
+
+    Parameters
+    ----------
+    suite
+        Suite file (TOML); see docs/benchmark.md.
+    data
+        Folder that holds the data sets.
+    output
+        Folder for cells and tables; several suites may share one.
+    encoder
+        NAME=FOLDER: the encoder (folder or hub name) of a system of the suite.
+    minutes
+        Begin no cell that would end after so many minutes.
+    workers
+        Cells at once; 0 is one a GPU, or one a core.
+    dry_run
+        Print the cells in order, which are cached and which would run.
+    retry
+        Run cells again that failed.
+    """
+    from nerbert.evaluation.benchmark import command
+    from nerbert.evaluation.benchmark.read import parse_encoders, read_suite
+
+    again = shlex.join(["nerbert", *sys.argv[1:]])
+    wanted = read_suite(suite, parse_encoders(encoder or []))
+    if dry_run:
+        for line in command.listed(wanted, data, output, retry=retry):
+            print(line)
+    elif not command.run(wanted, data, output, minutes=minutes, workers=workers, retry=retry, again=again):
+        sys.exit(1)

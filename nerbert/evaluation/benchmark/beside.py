@@ -1,0 +1,114 @@
+"""What stands beside the F1 of the same runs: other figures, kinds of errors, types.
+
+Means over observations, without spread: the CSV has every run. "–" where the scores don't have a figure.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from statistics import fmean
+
+from nerbert.evaluation.benchmark.board import Board, Group, Maker, Reader, by_target
+from nerbert.evaluation.benchmark.grid import NONE, Column, Entry, Grid, Kind, Row
+from nerbert.evaluation.benchmark.pooled import Scores, figure
+from nerbert.evaluation.benchmark.scores import sized, spread
+from nerbert.show import percent
+
+_FIGURES = {
+    "precision": "micro.precision", "recall": "micro.recall", "macro F1": "macro.f1", "strict F1": "strict.f1",
+    "span F1": "span.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1", "F1 without twins": "without.f1",
+}  # fmt: skip
+_COUNTS = {"twins": "without.left_out"}
+_ERRORS = {"boundary": "boundary", "type": "type", "both": "both", "missed": "missed", "spurious": "spurious"}
+_NAMES = tuple(Column(head, Kind.NAME) for head in ("target", "trained on", "system"))
+
+
+def beside_grid(board: Board) -> Grid:
+    """Precision, recall, other F1s, and how far the test sentences themselves leave the F1 open."""
+    heads = (*_FIGURES, *_COUNTS, "test set's interval")
+    rows = []
+    for names, group in _groups(board):
+        figures = [_percent(group, partial(_told, path=path)) for path in _FIGURES.values()]
+        counts = [_count(group, partial(figure, path=path)) for path in _COUNTS.values()]
+        rows.append(Row(tuple(map(Entry, (*names, *figures, *counts, _bootstrap(group))))))
+    return Grid("beside", "Other figures of the same runs, in percent", (*_NAMES, *map(Column, heads)), tuple(rows))
+
+
+def errors_grid(board: Board) -> Grid:
+    """What kinds of errors there are, each as a share of all, and how well confidences are calibrated."""
+    heads = ("errors", *_ERRORS, "ECE")
+    rows = []
+    for names, group in _groups(board):
+        shares = [_percent(group, partial(_share, kind=kind)) for kind in _ERRORS.values()]
+        told = (*names, _count(group, _all_errors), *shares, _percent(group, partial(figure, path="calibration.ece")))
+        rows.append(Row(tuple(map(Entry, told))))
+    return Grid("errors", "Kinds of errors, in percent of all errors", (*_NAMES, *map(Column, heads)), tuple(rows))
+
+
+def type_grids(board: Board) -> Iterator[Grid]:
+    """F1 by type, a grid a target."""
+    for target, spots in by_target(board.spots).items():
+        rows = []
+        for spot in spots:
+            groups = {maker: board.at(spot, maker) for maker in board.makers}
+            for name, gold in _types(groups).items():
+                seen = [spread(group.summary(partial(_of_type, name=name))) for group in groups.values()]
+                rows.append(Row(tuple(map(Entry, (sized(spot.size), name, f"{gold:,}", *seen)))))
+        if rows:
+            names = (Column("trained on", Kind.NAME), Column("type", Kind.NAME), Column("gold entities"))
+            columns = (*names, *(Column(board.named(maker)) for maker in board.makers))
+            yield Grid("types", f"F1 by type on {target}, in percent", columns, tuple(rows), folded=True)
+
+
+def _groups(board: Board) -> Iterator[tuple[tuple[str, str, str], Group]]:
+    """Names and cells of all rows and columns that have a finished run."""
+    for spot in board.spots:
+        for maker in board.makers:
+            if board.at(spot, maker).done:
+                yield (spot.target, sized(spot.size), board.named(maker)), board.at(spot, maker)
+
+
+def _percent(group: Group, read: Reader) -> str:
+    seen = group.observed(read)
+    return percent(fmean(seen.values())) if seen else NONE
+
+
+def _count(group: Group, read: Reader) -> str:
+    seen = group.observed(read)
+    return f"{fmean(seen.values()):,.1f}".removesuffix(".0") if seen else NONE
+
+
+def _bootstrap(group: Group) -> str:
+    low, high = (_percent(group, partial(figure, path=f"interval.{end}")) for end in ("low", "high"))
+    return NONE if NONE in (low, high) else f"{low}–{high}"
+
+
+def _told(scores: Scores, path: str) -> float | None:
+    """A figure; None where there was nothing to find and nothing was found (no test entity seen in train)."""
+    counts = [figure(scores, f"{path.rpartition('.')[0]}.{key}") for key in ("predicted", "gold")]
+    return None if counts == [0, 0] else figure(scores, path)
+
+
+def _all_errors(scores: Scores) -> float | None:
+    known = [figure(scores, f"errors.{kind}") for kind in _ERRORS.values()]
+    return None if None in known else sum(each or 0 for each in known)
+
+
+def _share(scores: Scores, kind: str) -> float | None:
+    whole, part = _all_errors(scores), figure(scores, f"errors.{kind}")
+    return part / whole if whole and part is not None else None
+
+
+def _of_type(scores: Scores, name: str) -> float | None:
+    by_type = scores.get("by_type")
+    return figure(by_type.get(name), "f1") if isinstance(by_type, Mapping) else None
+
+
+def _types(groups: Mapping[Maker, Group]) -> dict[str, int]:
+    """Every type that any run tells of, with its gold entities (the most that a run has seen), most first."""
+    found: dict[str, int] = {}
+    for group in groups.values():
+        for cell in group.done.values():
+            by_type = cell.scores.get("by_type")
+            for name, counts in by_type.items() if isinstance(by_type, Mapping) else ():
+                found[name] = max(found.get(name, 0), int(figure(counts, "gold") or 0))
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

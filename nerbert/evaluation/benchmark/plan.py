@@ -1,0 +1,186 @@
+"""A suite's cells as jobs, each with the keys of its steps: what is to be run, before anything is.
+
+Steps hang on one another: `source` (a checkpoint trained on a source domain; made once for all cells that need it) →
+`tag` (fine-tuned, test sentences tagged) → `score`. The key of a step holds the one before it, so what is stale shows
+without a date. Digests are of exactly what a step reads: dev counts only where the protocol chooses by it.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nerbert.errors import InputError, NerbertError
+from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.hashes import (
+    TALKERS,
+    code_files,
+    code_version,
+    encoder_digest,
+    file_digest,
+    key_of,
+    local_encoder,
+)
+from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.datasets.load import find_folder
+from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetune.sizes import Kind, parse_size
+
+_Out = TypeVar("_Out")
+_HERE = "nerbert.evaluation.benchmark"
+_NO_FIGURES = frozenset({"nerbert.metrics"})
+"""What training uses to say how it goes, and to choose an epoch by; it matters only where a protocol chooses."""
+_NOT_IN_KEY = ("seed", "threads", "source_epochs")
+"""Settings that stand in the key otherwise, or change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A checkpoint to be made: an encoder trained on a source domain."""
+
+    key: str
+    data: str
+    folder: Path
+    encoder: str
+    settings: FinetuneSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A cell to be run: where it stands, what it reads, and the keys of its steps."""
+
+    place: Place
+    tag_key: str
+    key: str
+    """The last step's: the cell's own."""
+    folder: Path
+    encoder: str
+    encoder_sha256: str
+    settings: FinetuneSettings
+    sha256: dict[str, str]
+    """Of the data files that it reads, by name."""
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What of the machine figures hang on."""
+
+    device: str
+    precision: str
+    """What `precision = "auto"` is on this device."""
+
+
+def this_machine() -> Machine:
+    """The kind of device that trains here, and its best precision."""
+    import torch
+
+    from nerbert.training.loop import best_precision
+
+    other = "mps" if torch.backends.mps.is_available() else "cpu"
+    device = "cuda" if torch.cuda.is_available() else other
+    return Machine(device, best_precision(device))
+
+
+def make_plan(suite: Suite, data: Path, machine: Machine) -> list[Job | Cell]:
+    """Every cell of a suite in order of worth: a job, or a cell that can't become one and why."""
+    planner = _Planner(suite, data, machine)
+    return [planner.plan(place) for place in suite.places()]
+
+
+class _Planner:
+    """Reads each encoder, data file and source file of the package once; failures are remembered like the rest."""
+
+    def __init__(self, suite: Suite, data: Path, machine: Machine) -> None:
+        self.suite, self.machine = suite, machine
+        self.encoder_of = _remembered(_encoder)
+        self.folder_of = _remembered(lambda name: find_folder(data, name))
+        self.code_of = cache(_code_of)
+
+    def plan(self, place: Place) -> Job | Cell:
+        if not self.suite.systems[place.system].encoder:
+            return Cell(place, State.NOT_RUN, f"no encoder given: --encoder {place.system!r}=FOLDER")
+        try:
+            return self._job(place)
+        except NerbertError as error:
+            return Cell(place, State.FAILED, str(error))
+
+    def _job(self, place: Place) -> Job:
+        system = self.suite.systems[place.system]
+        encoder, digest = self.encoder_of(system.encoder)
+        settings = self.suite.protocols[place.protocol]
+        settings = replace(settings, threads=1, precision=self._precision(settings))
+        source = self._source(system.source, str(encoder), digest, settings) if system.source else None
+        settings = replace(settings, seed=place.seed)
+        folder = self.folder_of(place.target)
+        kind = parse_size(place.size).kind
+        files = ["test"] if kind is Kind.EPISODE else ["train", "test"]
+        files += ["dev"] if settings.select == "dev" else []
+        sha256 = {f"{split}.conll": _digest(folder / f"{split}.conll") for split in files}
+        tag_key = key_of(
+            "tag", code=self.code_of("tagging", settings.select == "dev"), data=sha256, size=place.size,
+            draw=None if kind is Kind.ALL else place.draw, seed=place.seed, settings=_in_key(settings),
+            encoder=digest, source=source.key if source else None, machine=asdict(self.machine),
+        )  # fmt: skip
+        scored = {name: sha for name, sha in sha256.items() if name != "dev.conll"}
+        key = key_of("score", code=self.code_of("scoring", True), data=scored, tagged=tag_key)
+        return Job(place, tag_key, key, folder, str(encoder), digest, settings, sha256, source)
+
+    def _source(self, name: str, encoder: str, digest: str, settings: FinetuneSettings) -> Source:
+        """How `finetune` trains a source domain: with its own number of epochs, and no choice among them."""
+        folder = self.folder_of(name)
+        settings = replace(settings, seed=self.suite.seeds[0], epochs=settings.source_epochs, select="last")
+        key = key_of(
+            "source", code=self.code_of("tagging", False), data=_digest(folder / "train.conll"),
+            settings=_in_key(settings), seed=settings.seed, encoder=digest, machine=asdict(self.machine),
+        )  # fmt: skip
+        return Source(key, name, folder, encoder, settings)
+
+    def _precision(self, settings: FinetuneSettings) -> str:
+        return self.machine.precision if settings.precision == "auto" else settings.precision
+
+
+def _code_of(step: str, with_figures: bool) -> str:
+    """The version of a step's code."""
+    modules = {
+        "tagging": (f"{_HERE}.tagging",),
+        "scoring": (f"{_HERE}.scoring", "nerbert.evaluation.datasets.twins"),
+    }[step]
+    return code_version(code_files(modules, TALKERS if with_figures else TALKERS | _NO_FIGURES))
+
+
+def _encoder(name: str) -> tuple[Path, str]:
+    """An encoder's folder and digest."""
+    folder = local_encoder(name)
+    return folder, encoder_digest(folder)
+
+
+def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
+    return {name: value for name, value in asdict(settings).items() if name not in _NOT_IN_KEY}
+
+
+def _digest(path: Path) -> str:
+    """The digest of a data file; "" for one that isn't there, which is for its reader to say."""
+    try:
+        return file_digest(path) if path.is_file() else ""
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from error
+
+
+def _remembered(make: Callable[[str], _Out]) -> Callable[[str], _Out]:
+    """`make` that is called once for each name, whether it ends well or not."""
+    made: dict[str, _Out | NerbertError] = {}
+
+    def get(name: str) -> _Out:
+        if name not in made:
+            try:
+                made[name] = make(name)
+            except NerbertError as error:
+                made[name] = error
+        found = made[name]
+        if isinstance(found, NerbertError):
+            raise found
+        return found
+
+    return get

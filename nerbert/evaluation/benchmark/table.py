@@ -1,0 +1,39 @@
+"""A suite and its cells → the table that is shown and written. Pure; the same cells give the same table.
+
+The story: lay the cells out in rows and columns, test every system against the baseline, word the grids (F1, tests,
+what stands beside), then say what must be known to read them. Needs scipy (extra `benchmark`) for the intervals.
+"""
+
+from collections.abc import Sequence
+
+from nerbert.evaluation.benchmark.about import facts_of, notes_of
+from nerbert.evaluation.benchmark.beside import beside_grid, errors_grid, type_grids
+from nerbert.evaluation.benchmark.board import Board
+from nerbert.evaluation.benchmark.cells import Cell
+from nerbert.evaluation.benchmark.compare import compare
+from nerbert.evaluation.benchmark.curves import curves
+from nerbert.evaluation.benchmark.grid import Table
+from nerbert.evaluation.benchmark.records import records
+from nerbert.evaluation.benchmark.scores import Numbered, scores_grid, tests_grid
+from nerbert.evaluation.benchmark.suite import Suite
+
+
+def make_table(suite: Suite, cells: Sequence[Cell]) -> Table:
+    """The table of a suite; cells that aren't given count as not run, their order doesn't matter."""
+    board = Board(suite, cells)
+    tests, notes = compare(board), Numbered()
+    grids = [
+        scores_grid(board, tests, notes), tests_grid(board, tests, notes), beside_grid(board), errors_grid(board),
+        *type_grids(board),
+    ]  # fmt: skip
+    return Table(
+        name=suite.name,
+        title=suite.title or suite.name,
+        about=suite.about,
+        grids=tuple(grid for grid in grids if grid is not None and (grid.rows or grid.key == "scores")),
+        curves=tuple(curves(board)),
+        numbered=tuple(notes.texts),
+        notes=tuple(notes_of(board, tests)),
+        facts=facts_of(board),
+        records=tuple(records(board)),
+    )

@@ -1,0 +1,49 @@
+"""A desk for benchmarks: a few sentences as data sets, and suites that are quickly run."""
+
+from pathlib import Path
+
+import pytest
+
+SHIPS = (
+    "The\tO\nMargarethe\tB-ship\nsailed\tO\n\nLarsen\tB-person\n&\tI-person\nHolm\tI-person\n\n"
+    "In\tO\nMay\tO\nthe\tO\nIngeborg\tB-ship\nleft\tO\nBergen\tB-place\nfor\tO\nOslo\tB-place\n.\tO\n\n"
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """`ships` (with dev), `far` (a source domain), `torn` (a broken line in train)."""
+    root = tmp_path / "data"
+    for name in ("ships", "far", "torn"):
+        (root / name).mkdir(parents=True)
+        (root / name / "train.conll").write_text(SHIPS * 4)
+        (root / name / "test.conll").write_text(SHIPS)
+    (root / "ships" / "dev.conll").write_text(SHIPS)
+    (root / "far" / "train.conll").write_text("Oslo\tB-place\nharbour\tO\n\n" * 6)
+    (root / "torn" / "train.conll").write_text("The\tO\nMargarethe\n")
+    return root
+
+
+@pytest.fixture
+def suite_file(tmp_path: Path, tiny_encoder: Path) -> Path:
+    """Two systems, one with a source, on `ships` in full and at three sentences; two seeds: eight cells."""
+    path = tmp_path / "small.toml"
+    path.write_text(f"""
+seeds = [1, 2]
+[systems.tiny]
+encoder = "{tiny_encoder}"
+[systems."tiny, source & target"]
+same_encoder_as = "tiny"
+source = "far"
+[protocols.fast]
+epochs = 4
+source_epochs = 1
+batch_size = 8
+learning_rate = 3e-3
+precision = "fp32"
+[[targets]]
+data = "ships"
+sizes = ["all", 3]
+draw_by_seed = true
+""")
+    return path

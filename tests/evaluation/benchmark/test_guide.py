@@ -1,0 +1,51 @@
+"""The guide's suite and commands run as they stand there."""
+
+import re
+import shlex
+import shutil
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from nerbert.cli import main
+from nerbert.evaluation.benchmark.suite import Published, System, Target
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "benchmark.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+
+
+def command(words: list[str]) -> None:
+    with suppress(SystemExit):
+        main(words[1:])
+
+
+def test_the_guide_runs(
+    data: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("scipy")
+    monkeypatch.chdir(data.parent)
+    shutil.copytree(tiny_encoder, "encoder")
+    shutil.copy("data/ships/dev.conll", "data/far")
+    Path("ships.toml").write_text(blocks("toml")[0], encoding="utf-8")
+    (commands,) = blocks("sh")
+    listed, run = (shlex.split(line) for line in commands.splitlines())
+    command(listed)
+    assert len(capsys.readouterr().out.splitlines()) == 2 * 2 * 2 * 3
+    command(run)
+    assert "24 done" in capsys.readouterr().err
+    assert {path.name for path in Path("results").iterdir()} == {
+        "cells", "predictions", "sources", *(f"ships.{ending}" for ending in ("md", "tex", "csv", "html")),
+    }  # fmt: skip
+    command(listed)
+    assert capsys.readouterr().out.count("cached: F1") == 24
+
+
+def test_the_guide_names_every_key() -> None:
+    for table, cls in (("systems.NAME", System), ("targets", Target), ("published", Published)):
+        for each in fields(cls):
+            assert f"{table}.{each.name}" in GUIDE or each.name in ("name", "of"), each.name

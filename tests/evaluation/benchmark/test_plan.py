@@ -1,0 +1,209 @@
+"""Change one byte of what a cell hangs on, and it alone is run again."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from nerbert.evaluation.benchmark import plan
+from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.hashes import code_files
+from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
+from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.finetune.settings import FinetuneSettings
+
+CPU = Machine("cpu", "fp32")
+ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"
+Keys = dict[Place, tuple[str, str, str]]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    for name in ("one", "two", "far"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            (tmp_path / "data" / name / f"{split}.conll").write_text(ROWS * 8 + f"{name}\tO\n{split}\tO\n")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").write_text(name)
+    return tmp_path
+
+
+@pytest.fixture
+def suite(desk: Path) -> Suite:
+    systems = {
+        "A": System(encoder=str(desk / "a")),
+        "B": System(encoder=str(desk / "b")),
+        "A, source & target": System(encoder=str(desk / "a"), source="far"),
+    }
+    protocols = {"last": FinetuneSettings(), "dev": FinetuneSettings(select="dev")}
+    targets = (Target(data="one", sizes=("all", 5), draw_by_seed=True), Target(data="two"))
+    return Suite(name="s", title="S", systems=systems, targets=targets, seeds=(1, 2), protocols=protocols)
+
+
+def keys(suite: Suite, desk: Path, machine: Machine = CPU) -> Keys:
+    found = {}
+    for job in make_plan(suite, desk / "data", machine):
+        assert isinstance(job, Job)
+        found[job.place] = (job.source.key if job.source else "", job.tag_key, job.key)
+    return found
+
+
+def changed(before: Keys, after: Keys, step: int) -> set[Place]:
+    return {place for place in before.keys() & after.keys() if before[place][step] != after[place][step]}
+
+
+SOURCE, TAG, SCORE = 0, 1, 2
+files_of = cache(code_files)
+
+
+def code_of(files: Mapping[str, Path]) -> str:
+    return " ".join(files)
+
+
+@pytest.fixture(autouse=True)
+def named_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code is known by its files' names here: they are read once, and whoever edits one meanwhile changes nothing."""
+    monkeypatch.setattr(plan, "code_files", files_of)
+    monkeypatch.setattr(plan, "code_version", code_of)
+
+
+def test_every_cell_has_keys_of_its_own(suite: Suite, desk: Path) -> None:
+    found = keys(suite, desk)
+    assert len(found) == 3 * 2 * 2 * 3
+    assert len({each[TAG] for each in found.values()}) == len({each[SCORE] for each in found.values()}) == len(found)
+    assert len({each[SOURCE] for each in found.values() if each[SOURCE]}) == 1, "one checkpoint for all cells"
+    assert keys(suite, desk) == found
+
+
+def grown(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "touches"),
+    [
+        ("data/one/train.conll", lambda place: place.target == "one"),
+        ("data/one/test.conll", lambda place: place.target == "one"),
+        ("data/one/dev.conll", lambda place: place.target == "one" and place.protocol == "dev"),
+        ("data/far/train.conll", lambda place: "source" in place.system),
+        ("data/far/test.conll", lambda _: False),
+        ("data/far/dev.conll", lambda _: False),
+        ("a/model.safetensors", lambda place: place.system.startswith("A")),
+        ("b/config.json", lambda place: place.system == "B"),
+        ("b/README.md", lambda _: False),
+    ],
+)
+def test_a_byte_of_a_file(suite: Suite, desk: Path, path: str, touches: Callable[[Place], bool]) -> None:
+    (desk / "b" / "README.md").touch()
+    before = keys(suite, desk)
+    grown(desk / path)
+    after = keys(suite, desk)
+    wanted = {place for place in before if touches(place)}
+    assert changed(before, after, TAG) == changed(before, after, SCORE) == wanted
+
+
+def test_a_setting_of_a_protocol(suite: Suite, desk: Path) -> None:
+    before = keys(suite, desk)
+    other = replace(suite, protocols=suite.protocols | {"dev": FinetuneSettings(select="dev", weight_decay=0.02)})
+    after = keys(other, desk)
+    assert changed(before, after, SCORE) == {place for place in before if place.protocol == "dev"}
+
+
+def test_a_sources_epochs_touch_what_has_a_source(suite: Suite, desk: Path) -> None:
+    before = keys(suite, desk)
+    longer = {name: replace(each, source_epochs=1.0) for name, each in suite.protocols.items()}
+    after = keys(replace(suite, protocols=longer), desk)
+    assert changed(before, after, SCORE) == {place for place in before if "source" in place.system}
+
+
+def test_seeds(suite: Suite, desk: Path) -> None:
+    before = keys(suite, desk)
+    more = keys(replace(suite, seeds=(1, 2, 3)), desk)
+    assert not changed(before, more, SCORE)
+    assert len(more) == len(before) * 3 // 2
+    other = keys(replace(suite, seeds=(4, 2)), desk)
+    assert changed(before, other, SCORE) == {place for place in other if place.seed == 2 and "source" in place.system}
+
+
+def test_what_changes_nothing(suite: Suite, desk: Path) -> None:
+    before = keys(suite, desk)
+    papers = (Published(name="P", of="Q", f1={"one": 1.0}),)
+    other = replace(suite, name="t", title="T", about="U", baseline="B", published=papers, targets=suite.targets[::-1])
+    other = replace(other, systems=dict(reversed([*suite.systems.items(), ("C", System(encoder=str(desk / "b")))])))
+    after = keys(other, desk)
+    assert not changed(before, after, SCORE)
+    assert all(after[place._replace(system="C")] == after[place] for place in before if place.system == "B")
+
+
+def test_the_machine(suite: Suite, desk: Path) -> None:
+    before = keys(suite, desk)
+    for machine in (Machine("cpu", "bf16"), Machine("cuda", "fp32")):
+        assert changed(before, keys(suite, desk, machine), SCORE) == set(before)
+
+
+def test_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change in how is scored trains nothing anew but where it chooses the epoch; one in training does."""
+    before = keys(suite, desk)
+
+    def with_change_in(module: str) -> Keys:
+        changed_code = lambda files: code_of(files) + "!" * (module in files)  # noqa: E731
+        monkeypatch.setattr(plan, "code_version", changed_code)
+        return keys(suite, desk)
+
+    metrics = with_change_in("nerbert.metrics.judge")
+    assert changed(before, metrics, SCORE) == set(before)
+    assert changed(before, metrics, TAG) == {place for place in before if place.protocol == "dev"}
+    assert not changed(before, metrics, SOURCE)
+    training = with_change_in("nerbert.training.loop")
+    assert changed(before, training, TAG) == set(before)
+    assert changed(before, training, SOURCE) == {place for place in before if "source" in place.system}
+    twins = with_change_in("nerbert.evaluation.datasets.twins")
+    assert changed(before, twins, SCORE) == set(before)
+    assert not changed(before, twins, TAG)
+    assert with_change_in("nerbert.show") == before
+    assert with_change_in("nerbert.evaluation.benchmark.runner") == before
+
+
+def test_episodes_hang_on_the_test_split_alone(suite: Suite, desk: Path) -> None:
+    target = Target(data="one", sizes=("5 way 1 shot",), draws=5)
+    episodes = replace(suite, targets=(target,), protocols={"last": FinetuneSettings()})
+    before = keys(episodes, desk)
+    grown(desk / "data" / "one" / "train.conll")
+    assert keys(episodes, desk) == before
+    grown(desk / "data" / "one" / "test.conll")
+    assert changed(before, keys(episodes, desk), SCORE) == set(before)
+
+
+def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def refuse(name: str, **_: object) -> str:
+        asked.append(name)
+        raise ConnectionError("no way to the hub")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    systems = suite.systems | {
+        "B": System(),
+        "H": System(encoder="some/model"),
+        "S": System(encoder=str(desk / "a"), source="fa"),
+    }
+    targets = (*suite.targets, Target(data="tow"))
+    found = make_plan(replace(suite, systems=systems, targets=targets), desk / "data", CPU)
+    cells = [each for each in found if isinstance(each, Cell)]
+
+    def why(system: str, target: str = "one") -> set[tuple[State, str]]:
+        return {(each.state, each.why) for each in cells if (each.place.system, each.place.target) == (system, target)}
+
+    assert why("B") == {(State.NOT_RUN, "no encoder given: --encoder 'B'=FOLDER")}
+    ((state, told),) = why("H")
+    assert (state, told.endswith("no way to the hub")) == (State.FAILED, True)
+    assert asked == ["some/model"], "it is asked for once"
+    ((state, told),) = why("S")
+    assert "did you mean 'far'?" in told
+    ((state, told),) = why("A", "tow")
+    assert (state, "did you mean 'two'?" in told) == (State.FAILED, True)
+    assert not why("A")

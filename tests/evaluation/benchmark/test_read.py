@@ -1,0 +1,156 @@
+"""A suite file is read whole or refused with a reason."""
+
+from pathlib import Path
+
+import pytest
+
+from nerbert.errors import SettingsError
+from nerbert.evaluation.benchmark.read import parse_encoders, read_suite
+from nerbert.evaluation.benchmark.suite import Suite, Target
+from nerbert.finetune.settings import FinetuneSettings
+
+ROOT = Path(__file__).parents[3]
+GOOD = """
+title = "T"
+seeds = [3, 5]
+[systems.A]
+encoder = "a"
+[systems.B]
+[systems."B, source & target"]
+same_encoder_as = "B"
+source = "conll2003"
+[protocols.dev]
+select = "dev"
+[[targets]]
+data = "x"
+sizes = ["all", 10, "5 %", "k = 5"]
+[[published]]
+name = "P"
+of = "a paper"
+f1 = { x = 50 }
+"""
+
+
+def read(tmp_path: Path, text: str, **encoders: str) -> Suite:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_suite(path, encoders)
+
+
+def test_a_suite_is_read(tmp_path: Path) -> None:
+    suite = read(tmp_path, GOOD, B="folder")
+    assert (suite.name, suite.title, suite.baseline, suite.seeds) == ("mine", "T", "A", (3, 5))
+    assert [each.encoder for each in suite.systems.values()] == ["a", "folder", "folder"]
+    assert suite.targets[0].sizes == ("all", "10", "5%", "k=5")
+    assert suite.protocols == {"dev": FinetuneSettings(select="dev")}
+    assert suite.published[0].f1 == {"x": 50.0}
+
+
+def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
+    suite = read(tmp_path, '[systems.A]\nencoder = "a"\n[[targets]]\ndata = "x"\n')
+    assert suite.protocols == {"default": FinetuneSettings()}
+    assert suite.seeds == (1, 2, 3, 4, 5)
+    assert suite.title == "mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("title =", "titel =", r"unknown setting 'titel': did you mean 'title'\?"),
+        ("[systems.A]", "[system.A]", r"unknown setting 'system': did you mean 'systems'\?"),
+        ('encoder = "a"', 'encodr = "a"', r"\[systems.'A'\]: unknown setting 'encodr': did you mean 'encoder'\?"),
+        ("data =", "date =", r"\[\[targets\]\] number 1: unknown setting 'date': did you mean 'data'\?"),
+        ("select =", "selct =", r"\[protocols.'dev'\]: unknown setting 'selct': did you mean 'select'\?"),
+        ("of =", "off =", r"\[\[published\]\] number 1: unknown setting 'off': did you mean 'of'\?"),
+        ("f1 = { x", "f1 = { xx", r"unknown target 'xx': did you mean 'x'\?"),
+        ("f1 = { x = 50 }", "f1 = { x = 5000 }", "must be figures in percent"),
+        ("f1 = { x = 50 }", "", "setting f1 = None"),
+        ('of = "a paper"', 'of = " "', "setting of = ' ': must be text"),
+        ('select = "dev"', "seed = 1", "setting seed: not a protocol's to choose; give the suite `seeds`"),
+        ('select = "dev"', "threads = 2", "setting threads: not a protocol's to choose"),
+        ('select = "dev"', "epochs = -1", r"\[protocols.'dev'\]: setting epochs = -1.0: must be above 0"),
+        ("[3, 5]", "[3, 3]", r"seeds = \[3, 3\]: must be different"),
+        ("[3, 5]", "[]", r"seeds = \[\]"),
+        ("[3, 5]", "[4294967296]", "below 2\\*\\*32"),
+        ("[3, 5]", "[-1]", "from 0"),
+        ("[3, 5]", '["1"]', "must be list of whole number"),
+        ("10,", "10, 10,", "'x' at size 10 stands 2 times"),
+        ("10,", '"10 %%",', "size '10 %%': must be"),
+        ("k = 5", "k=4", r"'x' at size k=4: draws = 1 are too few.* take 5 or more"),
+        ("k = 5", "5 way 1 shot", "at size 5 way 1 shot: draws = 1 are too few"),
+        ("sizes = [", "draws = 0\nsizes = [", "draws = 0: must be at least 1"),
+        ("sizes = [", "draw_by_seed = true\ndraws = 2\nsizes = [", "leave it out where draw_by_seed is true"),
+        ("sizes = [", "seeds = [1, 1]\nsizes = [", "number 1: setting seeds"),
+        ('same_encoder_as = "B"', 'same_encoder_as = "C"', r"source & target'\]: unknown system 'C'"),
+        ('same_encoder_as = "B"', 'same_encoder_as = "B"\nencoder = "b"', "can't both be given"),
+        ("seeds =", 'baseline = "a"\nseeds =', r"unknown baseline 'a': did you mean 'A'\?"),
+        ('[systems.A]\nencoder = "a"', '[systems." "]', "needs a name that can be read"),
+        ("[[targets]]", "[targets]", r"setting targets: must be tables with double brackets, \[\[targets\]\]"),
+        ('[[published]]\nname = "P"\nof = "a paper"\nf1 = { x = 50 }', "[[systems.A]]", "."),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert GOOD.count(old) >= 1
+    with pytest.raises(SettingsError, match=rf"mine\.toml: .*{told}"):
+        read(tmp_path, GOOD.replace(old, new, 1))
+
+
+def test_a_file_whose_name_can_name_no_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "-x.toml").write_text(GOOD)
+    with pytest.raises(SettingsError, match="names the tables"):
+        read_suite(tmp_path / "-x.toml")
+
+
+def test_a_suite_without_systems_or_targets_is_refused(tmp_path: Path) -> None:
+    for text in ("", '[systems.A]\nencoder = "a"\n', '[[targets]]\ndata = "x"\n'):
+        with pytest.raises(SettingsError, match="at least one"):
+            read(tmp_path, text)
+
+
+def test_encoders_of_the_command_line(tmp_path: Path) -> None:
+    assert parse_encoders(["A=x", " B = y=z "]) == {"A": "x", "B": "y=z"}
+    for wrong in (["A"], ["=x"], ["A="], ["A=x", "A=y"]):
+        with pytest.raises(SettingsError, match="--encoder"):
+            parse_encoders(wrong)
+    with pytest.raises(SettingsError, match=r"unknown system 'Bb': did you mean 'B'\?"):
+        read(tmp_path, GOOD, Bb="folder")
+    with pytest.raises(SettingsError, match="has no encoder of its own either"):
+        read(tmp_path, GOOD + '[systems.C]\nsame_encoder_as = "B, source & target"\n')
+
+
+def suite_of(**target: object) -> Suite:
+    from nerbert.evaluation.benchmark.suite import System
+
+    made = Target(data="x", **target)  # type: ignore[arg-type]
+    protocols = {"p": FinetuneSettings()}
+    return Suite(name="s", title="", systems={"A": System()}, targets=(made,), seeds=(7, 8, 9), protocols=protocols)
+
+
+def test_a_draw_for_each_seed() -> None:
+    places = list(suite_of(sizes=("all", 50), draw_by_seed=True).places())
+    assert [(each.size, each.draw, each.seed) for each in places] == [
+        ("all", 1, 7), ("50", 1, 7), ("all", 1, 8), ("50", 2, 8), ("all", 1, 9), ("50", 3, 9),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("draws", [1, 2, 3, 5])
+def test_draws_times_seeds_with_new_draws_and_seeds_first(draws: int) -> None:
+    places = list(suite_of(sizes=(50,), draws=draws).places())
+    pairs = [(each.draw, each.seed) for each in places]
+    assert sorted(pairs) == [(draw, seed) for draw in range(1, draws + 1) for seed in (7, 8, 9)]
+    first = pairs[: min(draws, 3)]
+    assert len({draw for draw, _ in first}) == len({seed for _, seed in first}) == len(first)
+
+
+def test_all_has_one_draw() -> None:
+    places = list(suite_of(sizes=("all", 50), draws=5, seeds=(1,)).places())
+    assert [(each.size, each.draw) for each in places if each.size == "all"] == [("all", 1)]
+    assert places[0].size == "all"
+
+
+def test_the_projects_suites_are_read() -> None:
+    north, paper = (read_suite(ROOT / "suites" / f"{name}.toml") for name in ("north_star", "ner_bert"))
+    assert len(list(north.places())) == 2 * 4 * 3
+    assert len([each for each in north.places() if each.target == "btc"]) == 2 * 3
+    assert len(list(paper.places())) == len(set(paper.places())) == 8 * 2 * 5 * (11 + 6 * 6)
+    assert sum(len(each.f1) for each in paper.published) == 4 * 11 + 5 + 4 * 11 + 7 + 5

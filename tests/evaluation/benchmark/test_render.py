@@ -1,0 +1,260 @@
+"""The table in five outputs: complete, the same each time, and harmless whatever names and messages hold."""
+
+import csv
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree, html
+from rich.console import Console
+
+from nerbert.corpus.page.html import Markup
+from nerbert.errors import InputError
+from nerbert.evaluation.benchmark.cells import Cell, State
+from nerbert.evaluation.benchmark.grid import Record, Table
+from nerbert.evaluation.benchmark.latex import escaped, latex_of
+from nerbert.evaluation.benchmark.markdown import markdown_of
+from nerbert.evaluation.benchmark.page import page_of
+from nerbert.evaluation.benchmark.plots import plot
+from nerbert.evaluation.benchmark.render import csv_of, harmless, write_tables
+from nerbert.evaluation.benchmark.report import print_table
+from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.evaluation.benchmark.table import make_table
+from tests.evaluation.benchmark.made_up import made_up_cells, made_up_suite, scores_of
+
+SUITE = made_up_suite()
+TABLE = make_table(SUITE, made_up_cells(SUITE))
+BAD = (
+    "<script>alert(1)</script>", "</style><b>", "a|b", "**bold** `code` [x](javascript:y) ![i](http://e.org/i.png)",
+    "\\input{/etc/passwd}", "50% & {#} $x^2$ ~_", "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\x1b[31mred\x07",
+    "line\nend\r\n# head", "a,b\"c';", "[bold red]x[/bold red]", "\u202eevil", "*[1em]", "漢字 é \u2028",
+)  # fmt: skip
+"""What a system, a data set, a type or an error may be called to do harm."""
+
+
+def hostile_table() -> Table:
+    suite = made_up_suite(
+        systems={name: System() for name in BAD}, baseline=BAD[0], title=BAD[0], about=BAD[11], seeds=(1, 2, 3),
+        targets=tuple(Target(data=name, sizes=(10, "all")) for name in BAD[:4]),
+        published=(Published(name=BAD[1], of=BAD[3], f1={BAD[0]: 1.0}),),
+    )  # fmt: skip
+    scores = scores_of(0.5)
+    scores["by_type"] = dict.fromkeys(BAD, scores["by_type"]["person"])
+    scores["rules"] = BAD[4]
+    facts = {"device": BAD[5], "versions": {BAD[0]: BAD[10]}, "encoder": BAD[11]}
+    cells = [
+        Cell(place, State.FAILED, BAD[place.seed]) if place.system in BAD[5:9] else
+        Cell(place, State.DONE, scores=scores, facts=facts)
+        for place in suite.places()
+    ]  # fmt: skip
+    return make_table(suite, cells)
+
+
+HOSTILE = hostile_table()
+
+
+def printed(table: Table, width: int = 100) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    print_table(table, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
+    paths = write_tables(tmp_path / "new", TABLE)
+    assert sorted(path.name for path in paths) == ["made_up.csv", "made_up.html", "made_up.md", "made_up.tex"]
+    before = [path.read_bytes() for path in paths]
+    again = make_table(made_up_suite(), made_up_cells(made_up_suite()))
+    assert [path.read_bytes() for path in write_tables(tmp_path / "new", again)] == before
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in paths)
+
+
+@pytest.mark.parametrize("name", ["../up", "", ".hidden", "a/b", "a\nb", "x" * 200])
+def test_a_name_cannot_lead_elsewhere(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="can't name a file"):
+        write_tables(tmp_path, make_table(made_up_suite(name=name), []))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hostile_files_are_written(tmp_path: Path) -> None:
+    assert len(write_tables(tmp_path, HOSTILE)) == 4
+
+
+def unescaped(text: str) -> str:
+    """Markdown without what a backslash protects and without our own few elements."""
+    return re.sub(r"</?(?:br|sub|sup)>", "", re.sub(r"\\.", "", text))
+
+
+@pytest.mark.parametrize("table", [TABLE, HOSTILE], ids=["usual", "hostile"])
+def test_markdown_has_whole_tables_and_no_foreign_markup(table: Table) -> None:
+    text = markdown_of(table)
+    lines = [unescaped(line) for line in text.split("\n")]
+    widths = [line.count("|") for line in lines if line.startswith("|")]
+    shown = [grid for grid in table.grids if not grid.folded]
+    assert widths == [len(grid.columns) + 1 for grid in shown for _ in range(len(grid.rows) + 2)]
+    assert not [line for line in lines if re.search(r"[<>`\[\]]", line)]
+    assert all(line.count("*") % 2 == 0 for line in lines), "only our own emphasis, which ends in its line"
+    assert sum(line.startswith("#") for line in lines) == len(shown) + 3, "title, grids, two more"
+    assert "\x1b" not in text
+
+
+def balanced(text: str) -> bool:
+    depth = 0
+    for brace in re.findall(r"\\.|[{}]", text):
+        depth += {"{": 1, "}": -1}.get(brace, 0)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+OURS = frozenset(
+    "begin end toprule midrule bottomrule centering footnotesize scriptsize caption textbf textsuperscript resizebox "
+    "textwidth par smallskip raggedright hspace textbackslash textasciitilde textasciicircum textless textgreater "
+    "textbar textasciigrave textquotedbl".split()
+)
+
+
+@pytest.mark.parametrize("table", [TABLE, HOSTILE], ids=["usual", "hostile"])
+def test_latex_is_whole_and_has_no_foreign_command(table: Table) -> None:
+    _, text = latex_of(table).split("\n", 1)
+    assert balanced(text)
+    assert set(re.findall(r"\\([A-Za-z]+)", text)) <= OURS
+    assert not re.search(r"(?<!\\)[$#_^~]", text)
+    assert not [line for line in text.split("\n") if re.search(r"(?<!\\)%", line) and line not in ("%", "}")
+                and not line.endswith("{%") and not line.endswith("}%")]  # fmt: skip
+    assert not re.search(r"\\\\\s*[\[*]", text), "a line's end takes no option"
+    environments = re.findall(r"\\(begin|end)\{(\w+)\}", text)
+    open_: list[str] = []
+    for kind, name in environments:
+        if kind == "begin":
+            open_.append(name)
+        else:
+            assert open_.pop() == name
+    assert open_ == []
+
+
+@pytest.mark.parametrize("table", [TABLE, HOSTILE], ids=["usual", "hostile"])
+def test_latex_rows_have_as_many_cells_as_columns(table: Table) -> None:
+    shown = [grid for grid in table.grids if not grid.folded]
+    bodies = re.findall(r"\\begin\{tabular\}(.*?)\\end\{tabular\}", latex_of(table), re.DOTALL)
+    for grid, body in zip(shown, bodies, strict=True):
+        rows = [line for line in body.split("\n") if line.endswith(r" \\")]
+        assert len(rows) >= len(grid.rows) + 1
+        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(grid.columns)}
+
+
+@given(st.text())
+def test_latex_text_stays_text(text: str) -> None:
+    assert balanced(escaped(text))
+    assert set(re.findall(r"\\([A-Za-z]+)", escaped(text))) <= OURS
+    assert "\n" not in escaped(text)
+
+
+def test_csv_reads_back_and_holds_no_formula() -> None:
+    lines = list(csv.DictReader(io.StringIO(csv_of(TABLE), newline="")))
+    assert [tuple(line.values()) for line in lines] == [tuple(record) for record in TABLE.records]
+    hostile = list(csv.reader(io.StringIO(csv_of(HOSTILE), newline="")))
+    assert {len(line) for line in hostile} == {len(Record._fields)}
+    value = Record._fields.index("value")
+    texts = [cell for line in hostile for place, cell in enumerate(line) if place != value]
+    assert not [text for text in texts if text[:1] in set("=+-@\t\r\n")]
+    assert {float(line[value]) for line in hostile[1:] if line[value]}
+
+
+def test_only_formulas_get_a_quote() -> None:
+    assert [harmless(text) for text in ("=1+1", " =1", "\t=1", "-x", "a=b", "")] == [
+        "'=1+1",
+        "' =1",
+        "'\t=1",
+        "'-x",
+        "a=b",
+        "",
+    ]
+
+
+def test_csv_opens_in_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(io.StringIO(csv_of(TABLE)))
+    done = frame[(frame.metric == "micro.f1") & (frame.state == "done") & (frame.target == "politics")]
+    assert round(100 * done.groupby("system").value.mean()["BERT"], 2) == pytest.approx(
+        float(TABLE.grids[0].rows[0].entries[4].text.split()[0])
+    )
+
+
+ELEMENTS = frozenset(
+    "html head meta link title style body main header section h1 h2 p div table thead tbody tr th td b small sup a ol "
+    "ul li dl dt dd details summary figure figcaption svg desc g path line circle text span".split()
+)
+
+
+@pytest.mark.parametrize("table", [TABLE, HOSTILE], ids=["usual", "hostile"])
+def test_the_page_has_no_script_no_request_and_no_foreign_element(table: Table) -> None:
+    root: Any = html.fromstring(page_of(table))
+    assert {str(element.tag) for element in root.iter()} <= ELEMENTS
+    (policy,) = root.xpath("//meta[@http-equiv='Content-Security-Policy']/@content")
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "script" not in policy
+    assert {link[:2] for link in root.xpath("//a/@href")} == {"#n"}
+    assert set(root.xpath("//@src | //link/@href")) <= {"data:,"}
+    assert set(root.xpath("//a/@href")) <= {f"#{each}" for each in root.xpath("//@id")}
+    assert not [name for element in root.iter() for name in element.attrib if str(name).startswith("on")]
+    assert len(root.xpath("//@id")) == len(set(root.xpath("//@id")))
+
+
+def test_the_page_shows_every_grid_row_for_row() -> None:
+    root: Any = html.fromstring(page_of(TABLE))
+    shown = [grid for grid in TABLE.grids if not grid.folded] + [grid for grid in TABLE.grids if grid.folded]
+    tables = root.xpath("//table")
+    assert len(tables) == len(shown)
+    for table, grid in zip(tables, shown, strict=True):
+        rows = table.xpath("./tbody/tr")
+        assert [len(row) for row in rows] == [len(row.entries) for row in grid.rows]
+        assert [row[0].text_content() for row in rows] == [row.entries[0].text for row in grid.rows]
+    assert len(root.xpath("//details")) == len(TABLE.curves) + 3
+
+
+def test_curves_are_drawn_and_told() -> None:
+    (curve,) = TABLE.curves
+    drawn = plot(curve, 0)
+    assert isinstance(drawn, Markup)
+    figure = etree.fromstring(drawn)
+    svg = figure.find("svg")
+    assert svg is not None
+    assert svg.get("aria-labelledby") == "t0 d0"
+    assert "BERT: 10 sentences" in (svg.findtext("desc") or "")
+    assert len(svg.findall(".//circle")) == sum(map(len, curve.lines.values()))
+    numbers = [float(each) for path in svg.findall(".//path") for each in re.findall(r"[\d.]+", path.get("d") or "")]
+    assert max(numbers) <= 640
+    assert "c1" in {each.get("class") for each in svg.findall("g")}
+    plot_of_hostile = etree.fromstring(plot(HOSTILE.curves[0], 1)) if HOSTILE.curves else None
+    assert plot_of_hostile is None or plot_of_hostile.find(".//script") is None
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_terminal_shows_every_column_in_its_width(width: int) -> None:
+    text = printed(TABLE, width)
+    assert max(map(len, text.split("\n"))) <= width
+    for column in TABLE.grids[0].columns:
+        assert column.head in text
+    for row in TABLE.grids[0].rows:
+        assert all(entry.text in text for entry in row.entries[2:])
+    assert "[1] BERT-base: A paper, Table 2" in text
+
+
+def test_the_terminal_reads_no_markup_and_no_control_characters() -> None:
+    text = printed(HOSTILE, 400)
+    assert "[bold red]x[/bold red]" in text
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    assert "\\x1b" in text
+
+
+def test_nothing_run_is_a_table_too(tmp_path: Path) -> None:
+    empty = make_table(Suite(name="n", title="", systems={"A": System()}, targets=(Target(data="t"),), seeds=(1,),
+                             protocols=dict(SUITE.protocols)), [])  # fmt: skip
+    assert len(write_tables(tmp_path, empty)) == 4
+    assert "| t | all | – |" in (tmp_path / "n.md").read_text(encoding="utf-8")
+    assert "–" in printed(empty)

@@ -1,0 +1,377 @@
+"""Suites run by real processes: cached, killed, failing, going on."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.cli import main
+from nerbert.errors import OutputExists
+from nerbert.evaluation.benchmark.cells import Cell, State
+from nerbert.evaluation.benchmark.crew import Processes
+from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
+from nerbert.evaluation.benchmark.read import read_suite
+from nerbert.evaluation.benchmark.runner import run_suite
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.benchmark.task import End
+
+pytest.importorskip("scipy")
+CELLS = 8
+COMMAND = """
+import signal, sys
+from nerbert.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with Ctrl-C ignored
+main(sys.argv[1:])
+"""
+
+
+def made(output: Path) -> dict[str, int]:
+    """Cells and predictions by name, with what tells a file from one that replaced it."""
+    return {f"{path.parent.name}/{path.name}": path.stat().st_ino for path in output.glob("[cp]*/*.json")}
+
+
+def f1s(cells: list[Cell]) -> list[float]:
+    return [cell.scores["micro"]["f1"] for cell in cells]
+
+
+def command(*arguments: object) -> int:
+    try:
+        main([*map(str, arguments)])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+@pytest.fixture
+def suite(suite_file: Path) -> Suite:
+    return read_suite(suite_file)
+
+
+def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
+    suite: Suite, data: Path, tmp_path: Path, tiny_encoder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dataclasses import replace
+
+    from nerbert.evaluation.evaluate import evaluate
+    from nerbert.finetune.finetune import finetune
+
+    output = tmp_path / "out"
+    cells = run_suite(suite, data, output)
+    assert [cell.place for cell in cells] == list(suite.places())
+    assert {cell.state for cell in cells} == {State.DONE}
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == CELLS + 1
+    assert sum(line.startswith("source far: made in ") for line in told) == 1
+    assert not (output / ".scratch").exists()
+    assert len(list((output / "sources").iterdir())) == 1
+
+    settings = replace(suite.protocols["fast"], threads=1)
+    for cell, source in zip(cells[:2], (None, data / "far"), strict=True):
+        finetune(str(tiny_encoder), data / "ships", tmp_path / "t", settings, source=source, overwrite=True)
+        (score,) = evaluate(tmp_path / "t", data / "ships" / "test.conll").scores.values()
+        assert cell.scores["micro"]["f1"] == score.f1
+    assert max(f1s(cells)) > 0
+
+    before = made(output)
+    assert len(before) == 2 * CELLS
+    assert run_suite(suite, data, output) == cells
+    assert made(output) == before
+    assert not capsys.readouterr().err
+
+
+def test_facts_of_a_cell(suite: Suite, data: Path, tmp_path: Path) -> None:
+    cells = run_suite(suite, data, tmp_path / "out", workers=2)
+    facts = cells[-1].facts
+    assert {"train", "tag", "read", "score"} == set(facts["seconds"])
+    assert 0 < facts["seconds"]["train"]["cpu"] <= facts["cpu_seconds"]
+    assert (facts["sentences"], len(facts["places"]), facts["test_sentences"]) == (3, 3, 3)
+    assert facts["reached"].keys() == {"person", "place", "ship"}
+    assert set(facts["data"]) == {"train.conll", "test.conll"}
+    assert set(facts["versions"]) >= {"nerbert", "python", "torch", "transformers", "tokenizers", "accelerate", "numpy"}
+    assert facts["keys"]["source"] == next((tmp_path / "out" / "sources").iterdir()).name
+    assert (facts["source_data"], facts["source_seed"], facts["seed"]) == ("far", 1, 2)
+    assert facts["source_seconds"]["cpu"] > 0
+    assert (facts["precision"], facts["steps"], facts["twins"]) == ("fp32", 4, 1)
+    assert "places" not in cells[0].facts
+    assert len({cell.facts["encoder"] for cell in cells}) == 1
+
+
+def test_only_what_a_change_touches_runs_again(suite_file: Path, data: Path, tmp_path: Path) -> None:
+    output, text = tmp_path / "out", suite_file.read_text()
+    suite_file.write_text(text + '[[targets]]\ndata = "Ships"\n'.replace("Ships", "far"))
+    run_suite(read_suite(suite_file), data, output)
+    before = made(output)
+    (data / "far" / "test.conll").write_text("Oslo\tB-place\n\n" * 2)
+    run_suite(read_suite(suite_file), data, output)
+    after = made(output)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 2 * 4
+    shutil.rmtree(output / "cells")
+    scored = run_suite(read_suite(suite_file), data, output)
+    again = made(output)
+    assert {name: each for name, each in again.items() if name.startswith("p")} == {
+        name: each for name, each in after.items() if name.startswith("p")
+    }
+    assert {cell.state for cell in scored} == {State.DONE}
+
+
+def test_scoring_anew_gives_the_same_cell(suite: Suite, data: Path, tmp_path: Path) -> None:
+    first = run_suite(suite, data, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "cells")
+    shutil.rmtree(tmp_path / "out" / "sources")
+    second = run_suite(suite, data, tmp_path / "out")
+    assert [cell.scores for cell in first] == [cell.scores for cell in second]
+    assert not list((tmp_path / "out" / "sources").iterdir())
+
+
+def test_broken_files_are_made_anew(
+    suite: Suite, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    first = run_suite(suite, data, output)
+    torn = output / "cells" / f"{first[0].facts['keys']['score']}.json"
+    torn.write_bytes(torn.read_bytes()[:50])
+    worse = output / "cells" / f"{first[2].facts['keys']['score']}.json"
+    worse.unlink()
+    (output / "predictions" / f"{first[2].facts['keys']['tag']}.json").write_text("{")
+    capsys.readouterr()
+    second = run_suite(suite, data, output)
+    assert [cell.scores for cell in first] == [cell.scores for cell in second]
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3
+    assert "can't be used, so its cell is run again" in told[0]
+
+
+def test_cells_that_fail_are_told_and_the_others_go_on(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = suite_file.read_text().replace("seeds = [1, 2]", "seeds = [1]").replace('sizes = ["all", 3]', "sizes = [1]")
+    text += '[[targets]]\ndata = "torn"\n[[targets]]\ndata = "nowhere"\n'
+    text += '[protocols.dev]\nepochs = 1\nselect = "dev"\n[systems.mine]\n'
+    text += f'[systems.gone]\nencoder = "{tmp_path}/gone"\n'
+    suite_file.write_text(text + '[[targets]]\ndata = "far"\n')
+    output = tmp_path / "out"
+    assert command("benchmark", suite_file, "--data", data, "-o", output) == 1
+    cells = {cell.place: cell for cell in run_suite(read_suite(suite_file), data, output)}
+    found = {(place.system, place.target, place.protocol): (cell.state, cell.why) for place, cell in cells.items()}
+    assert found["tiny", "ships", "fast"] == (State.DONE, ""), "one example is enough"
+    assert found["tiny", "ships", "dev"] == (State.DONE, "")
+    assert found["tiny", "far", "dev"][1] == (
+        f"setting select = 'dev': {data}/far has no dev.conll; add one or take select = 'last'"
+    )
+    for system in ("tiny", "tiny, source & target"):
+        state, why = found[system, "torn", "fast"]
+        assert state is State.FAILED
+        assert why.startswith(f"{data}/torn/train.conll:2: broken line 'Margarethe'")
+        assert "no such folder" in found[system, "nowhere", "fast"][1]
+    assert found["mine", "ships", "fast"][0] is State.NOT_RUN
+    assert "no such folder" in found["gone", "ships", "fast"][1]
+    shown = capsys.readouterr()
+    assert "failed: tiny, torn, all, draw 1, seed 1, fast and 3 more: " in shown.err
+    assert "or with --retry" in shown.err
+    assert {path.suffix for path in output.glob("small.*")} >= {".md", ".csv", ".tex", ".html"}
+
+    before = made(output)
+    assert command("benchmark", suite_file, "--data", data, "-o", output, "--retry") == 1
+    after = made(output)
+    replaced = {name for name in before if after[name] != before[name]}
+    assert replaced == {f"cells/{each.key}.json" for each in failed_jobs(suite_file, data, cells)}
+
+
+def failed_jobs(suite_file: Path, data: Path, cells: dict[Any, Cell]) -> list[Job]:
+    plan = make_plan(read_suite(suite_file), data, Machine("cpu", precision()))
+    return [each for each in plan if isinstance(each, Job) and cells[each.place].state is State.FAILED]
+
+
+def precision() -> str:
+    from nerbert.evaluation.benchmark.plan import this_machine
+
+    return this_machine().precision
+
+
+def test_episodes_and_types_that_training_lacks(suite_file: Path, data: Path, tmp_path: Path) -> None:
+    text = suite_file.read_text().replace('"all", 3', '"1 way 1 shot", "k=5"')
+    text = text.replace("draw_by_seed = true", "draws = 5")
+    suite_file.write_text(text.replace("seeds = [1, 2]", "seeds = [1]").replace('"tiny"\nsource = "far"', '"tiny"'))
+    test = [f"Bo{n}\tB-person\nLie\tI-person\n\nThe\tO\nHolm{n}\tB-ship\n\nA{n}\tB-port\n\n" for n in range(3)]
+    (data / "ships" / "test.conll").write_text("".join(test))
+    cells = run_suite(read_suite(suite_file), data, tmp_path / "out")
+    assert [cell.why for cell in cells] == [""] * 20
+    episodes = [cell for cell in cells if cell.place.size == "1 way 1 shot"]
+    assert all(cell.facts["unknown_types"] == [] and len(cell.facts["types"]) == 1 for cell in episodes)
+    assert len({tuple(cell.facts["query_places"]) for cell in episodes}) > 1
+    (unknown,) = {tuple(cell.facts["unknown_types"]) for cell in cells if cell.place.size == "k=5"}
+    assert unknown == ("port",)
+
+
+def test_a_dry_run_lists_and_writes_nothing(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert command("benchmark", suite_file, "--data", data, "-o", output, "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "tiny, ships, all, draw 1, seed 1, fast: would run"
+    assert len(lines) == CELLS
+    assert not output.exists()
+    cells = run_suite(read_suite(suite_file), data, output)
+    (output / "cells" / f"{cells[1].facts['keys']['score']}.json").unlink()
+    capsys.readouterr()
+    assert command("benchmark", suite_file, "--data", data, "-o", output, "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("fast: ")[2][:10] for line in lines[:3]] == ["cached: F1", "would be s", "cached: F1"]
+
+
+def test_a_child_that_is_killed_is_one_cells_failure(suite: Suite, data: Path, tmp_path: Path) -> None:
+    store, machine = Store(tmp_path / "out"), Machine("cpu", "fp32")
+    jobs = [each for each in make_plan(suite, data, machine) if isinstance(each, Job)]
+    with store.hold(), Processes(store.folder, data, machine, 2) as crew:
+        crew.start(jobs[0])
+        crew.start(jobs[2])
+        assert not crew.free
+        os.kill(crew._children[0].process.pid, signal.SIGKILL)
+        ends: dict[str, End] = {}
+        while crew.busy:
+            ends |= {task.key: end for task, end in crew.wait()}
+    killed, well = ends[jobs[0].key], ends[jobs[2].key]
+    assert killed.why.startswith("the process died of signal 9 (out of memory?)")
+    assert killed.try_again
+    assert well == ("", False)
+    assert store.read_cell(jobs[2].key, jobs[2].place) is not None
+
+
+def test_children_end_with_the_crew(suite: Suite, data: Path, tmp_path: Path) -> None:
+    store, machine = Store(tmp_path / "out"), Machine("cpu", "fp32")
+    jobs = [each for each in make_plan(suite, data, machine) if isinstance(each, Job)]
+    with store.hold(), Processes(store.folder, data, machine, 1) as crew:
+        crew.start(jobs[0])
+        process = crew._children[0].process
+        status = Path(f"/proc/{process.pid}/status").read_text().split("SigBlk:")[1].split()[0]
+        assert int(status, 16) >> (signal.SIGINT - 1) & 1, "Ctrl-C is the main process's alone"
+    assert not process.is_alive()
+
+
+def test_two_runs_in_one_folder_are_refused(suite_file: Path, data: Path, tmp_path: Path) -> None:
+    with Store(tmp_path / "out").hold(), pytest.raises(OutputExists, match="another benchmark works there"):
+        run_suite(read_suite(suite_file), data, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--minutes", "0"], "--minutes 0: must be above 0"),
+        (["--workers", "-1"], "--workers -1: must be at least 0"),
+        (["--data", "/nowhere"], "/nowhere: no such folder"),
+        (["--encoder", "tny=x"], "unknown system 'tny': did you mean 'tiny'?"),
+    ],
+)
+def test_options_that_are_refused(
+    suite_file: Path, data: Path, tmp_path: Path, options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [] if "--data" in options else ["--data", data]
+    assert command("benchmark", suite_file, *given, "-o", tmp_path / "out", *options) == 1
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def start(suite_file: Path, data: Path, tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[str]"]]:
+    """Start the whole command in a process group of its own; nothing of it is left after the test."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin() -> "subprocess.Popen[str]":
+        arguments = ["benchmark", suite_file, "--data", data, "-o", tmp_path / "out", "--workers", "1"]
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-c", COMMAND, *map(str, arguments)], text=True, process_group=0,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+        )  # fmt: skip
+        return running[-1]
+
+    yield begin
+    for each in running:
+        with each:
+            if each.poll() is None:
+                os.killpg(each.pid, signal.SIGKILL)
+
+
+def wait_for(something: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    """Wait until something is true; the process must live that long."""
+    while not something():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def below(pid: int) -> set[int]:
+    """Processes of a group, by what the system says of each."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == pid:
+            found.add(int(path.parent.name))
+    return found
+
+
+def test_killed_and_run_again_it_goes_on(
+    start: Callable[[], "subprocess.Popen[str]"], suite: Suite, data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    process = start()
+    wait_for(lambda: list(output.glob("cells/*.json")) and list(output.glob(".scratch/*")), process)
+    family = below(process.pid)
+    assert len(family) > 1
+    process.kill()
+    process.communicate()
+    while not all(map(is_gone, family)):
+        time.sleep(0.02)
+    before = made(output)
+    for name in before:
+        json.loads((output / name).read_text())
+    assert 1 <= sum(name.startswith("cells") for name in before) < CELLS
+    again = start()
+    _, told = again.communicate()
+    assert again.returncode == 0, told
+    after = made(output)
+    assert {name: after[name] for name in before} == before, "what was done is not done again"
+    assert sum(" F1 " in line for line in told.splitlines()) == CELLS - sum(name.startswith("cells") for name in before)
+    assert not (output / ".scratch").exists()
+    whole = run_suite(suite, data, tmp_path / "whole")
+    assert [cell.scores for cell in run_suite(suite, data, output)] == [cell.scores for cell in whole]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_it_says_how_to_go_on(
+    start: Callable[[], "subprocess.Popen[str]"], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    process = start()
+    wait_for(lambda: list((tmp_path / "out").glob(".scratch/*")), process)
+    family = below(process.pid)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    _, told = process.communicate()
+    assert process.returncode == code, told
+    assert told.splitlines()[-1].endswith("stopped; run the same command again to go on")
+    assert "Traceback" not in told
+    while not all(map(is_gone, family)):
+        time.sleep(0.02)

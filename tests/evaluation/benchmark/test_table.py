@@ -1,0 +1,290 @@
+"""What the table of a suite says: which runs count, what is marked, what is told in the notes."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from statistics import fmean
+
+import pytest
+from scipy import stats
+
+from nerbert.evaluation.benchmark.board import Board, Maker, Spot
+from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.compare import compare
+from nerbert.evaluation.benchmark.grid import Entry, Grid, Table
+from nerbert.evaluation.benchmark.pooled import figure, pool
+from nerbert.evaluation.benchmark.suite import Suite, Target
+from nerbert.evaluation.benchmark.table import make_table
+from nerbert.finetune.settings import FinetuneSettings
+from tests.evaluation.benchmark.made_up import all_done, made_up_cells, made_up_suite, scores_of
+
+SUITE = made_up_suite()
+CELLS = made_up_cells(SUITE)
+
+
+def grid_of(table: Table, key: str) -> Grid:
+    return next(grid for grid in table.grids if grid.key == key)
+
+
+def entry(table: Table, names: tuple[str, ...], head: str, key: str = "scores", below: str | None = None) -> Entry:
+    grid = grid_of(table, key)
+    rows = [row for row in grid.rows if tuple(each.text for each in row.entries[: len(names)]) == names]
+    heads = [n for n, column in enumerate(grid.columns) if column.head == head and below in (None, column.below)]
+    assert (len(rows), len(heads)) == (1, 1), (names, head)
+    return rows[0].entries[heads[0]]
+
+
+def cells_of(suite: Suite, f1s: dict[tuple[str, str], list[float]]) -> list[Cell]:
+    """Cells of one draw with given F1s, one a seed, by (system, target)."""
+    places = {(place.system, place.target, place.seed): place for place in suite.places()}
+    return [
+        Cell(places[system, target, seed], State.DONE, scores={"micro": {"f1": f1}, "rules": "CoNLL"})
+        for (system, target), values in f1s.items()
+        for seed, f1 in enumerate(values, 1)
+    ]
+
+
+def small(*targets: str, **changes: object) -> Suite:
+    return made_up_suite(targets=tuple(Target(data=name) for name in targets), published=(), **changes)
+
+
+def test_a_cell_is_mean_and_spread_over_seeds() -> None:
+    suite = small("a")
+    table = make_table(suite, cells_of(suite, {("MiniLM", "a"): [0.50, 0.60, 0.55], ("BERT", "a"): [0.7]}))
+    assert entry(table, ("a", "all"), "MiniLM") == Entry("55.00 ± 5.00", "[42.58, 67.42]")
+    assert entry(table, ("a", "all"), "BERT") == Entry("70.00 (1/3)")
+    assert entry(table, ("a", "all"), "MiniLM, pre-trained") == Entry("–")
+    assert [row.whole for row in grid_of(table, "scores").rows] == [False], "one target has no mean"
+
+
+def test_draws_are_the_observations_where_each_has_several_seeds() -> None:
+    suite = made_up_suite(targets=(Target(data="a", sizes=(10,), draws=2),), seeds=(1, 2))
+    f1 = {(1, 1): 0.40, (1, 2): 0.60, (2, 1): 0.60, (2, 2): 0.80}
+    cells = [Cell(p, State.DONE, scores={"micro": {"f1": f1[p.draw, p.seed]}}) for p in suite.places()]
+    assert entry(make_table(suite, cells), ("a", "10 sentences"), "BERT").text == "60.00 ± 14.14", "sd of 50 and 70"
+
+
+def test_best_is_bold_only_where_every_run_is_there() -> None:
+    table = make_table(SUITE, CELLS)
+    assert entry(table, ("politics", "all"), "MiniLM, pre-trained").best
+    assert not entry(table, ("politics", "all"), "MiniLM").best
+    assert not entry(table, ("defense", "all"), "MiniLM, pre-trained").best, "BERT has two runs of three there"
+    suite = small("a")
+    table = make_table(suite, cells_of(suite, {(name, "a"): [0.5, 0.5, 0.50001] for name in suite.systems}))
+    assert all(entry(table, ("a", "all"), name).best for name in suite.systems), "equal as shown"
+
+
+def test_failed_cells_say_which_and_why() -> None:
+    table = make_table(SUITE, CELLS)
+    failed, part = entry(table, ("ai", "all"), "BERT"), entry(table, ("defense", "all"), "BERT")
+    assert failed.text == "failed"
+    assert "(2/3)" in part.text
+    assert table.numbered[failed.notes[0] - 1].startswith("BERT on ai, all, failed at draw/seed 1/2: out of memory")
+    assert "1/3" in table.numbered[part.notes[0] - 1]
+    assert any("104 are done, 2 failed, 11 not run" in note for note in table.notes)
+
+
+def test_scores_without_a_figure_are_a_failure() -> None:
+    suite = small("a")
+    places = [place for place in suite.places() if place.system == "BERT"]
+    bad: list[dict[str, object]] = [{}, {"micro": {"f1": float("nan")}}, {"micro": {"f1": True}}]
+    cells = [Cell(place, State.DONE, scores=scores) for place, scores in zip(places, bad, strict=True)]
+    table = make_table(suite, cells)
+    assert entry(table, ("a", "all"), "BERT").text == "failed"
+    assert "no F1 in its scores" in table.numbered[0]
+
+
+def test_mean_is_over_the_same_targets_for_all() -> None:
+    suite = small("a", "b", "c")
+    f1s = {(name, target): [0.5, 0.6, 0.7] for name in suite.systems for target in ("a", "b")}
+    f1s["MiniLM", "c"] = [0.9, 0.9, 0.9]
+    table = make_table(suite, cells_of(suite, f1s))
+    for name in suite.systems:
+        assert entry(table, ("mean of 2 of 3 targets", "all"), name).text.startswith("60.00 ± 7.07")
+    empty = make_table(suite, [])
+    assert entry(empty, ("mean of 0 of 3 targets", "all"), "MiniLM") == Entry("–")
+
+
+def test_a_target_of_many_sizes_counts_once_in_the_mean() -> None:
+    suite = made_up_suite(targets=(Target(data="a", sizes=(10, 20, "all")), Target(data="b")), published=())
+    cells = [
+        Cell(place, State.DONE, scores={"micro": {"f1": 0.3 if place.target == "a" else 0.9}})
+        for place in suite.places()
+    ]
+    table = make_table(suite, cells)
+    assert entry(table, ("mean of 2 targets", "each at its size"), "BERT").text == "60.00 ± 0.00"
+    assert entry(table, ("mean of 2 targets", "all"), "BERT").text == "60.00 ± 0.00"
+
+
+def test_published_figures_stand_apart_and_only_where_they_belong() -> None:
+    table = make_table(SUITE, CELLS)
+    assert entry(table, ("politics", "all"), "BERT-base").text == "66.56"
+    assert entry(table, ("btc", "10 sentences"), "BERT-base").text == "–"
+    column = next(column for column in grid_of(table, "scores").columns if column.head == "BERT-base")
+    assert table.numbered[column.note - 1] == "BERT-base: A paper, Table 2"
+    suite = made_up_suite(targets=(Target(data="politics"), Target(data="ai")))
+    means = make_table(suite, made_up_cells(suite, all_done))
+    assert entry(means, ("mean of 2 targets", "all"), "BERT-base").text == f"{(66.56 + 50.37) / 2:.2f}"
+
+
+def test_comparisons_take_only_runs_that_both_have() -> None:
+    suite = small("a", seeds=(1, 2, 3, 4))
+    f1s = {("MiniLM", "a"): [0.50, 0.52, 0.51, 0.90], ("BERT", "a"): [0.55, 0.56, 0.57]}
+    tests = compare(Board(suite, cells_of(suite, f1s)))
+    test = tests[Maker("BERT", "default"), Spot("a", "all")].test
+    known = stats.ttest_rel([0.55, 0.56, 0.57], [0.50, 0.52, 0.51])
+    assert (test.n, test.difference, test.p) == pytest.approx((3, 0.05, known.pvalue))
+
+
+def test_all_tests_of_a_table_are_corrected_together() -> None:
+    tests = compare(Board(SUITE, CELLS))
+    known = [each for each in tests.values() if each.test.p is not None]
+    assert all(each.corrected is not None and each.corrected >= (each.test.p or 0) for each in known)
+    smallest = min(known, key=lambda each: each.test.p or 0)
+    assert smallest.corrected == pytest.approx(len(known) * (smallest.test.p or 0))
+    assert any(f"Holm for the table's {len(known)} tests" in note for note in make_table(SUITE, CELLS).notes)
+    assert not any(maker.system == "MiniLM" for maker, _ in tests), "the baseline isn't tested against itself"
+
+
+def test_over_all_targets_each_target_weighs_the_same() -> None:
+    suite = small("a", "b")
+    f1s = {("MiniLM", "a"): [0.5, 0.6, 0.7], ("MiniLM", "b"): [0.2, 0.2, 0.2],
+           ("BERT", "a"): [0.6, 0.7, 0.8], ("BERT", "b"): [0.21, 0.22, 0.23]}  # fmt: skip
+    f1s |= {("MiniLM, pre-trained", target): [0.5, 0.5, 0.5] for target in "ab"}
+    each = compare(Board(suite, cells_of(suite, f1s)))[Maker("BERT", "default"), None]
+    assert each.test.difference == pytest.approx((0.1 + 0.02) / 2)
+    assert (each.test.n, each.test.p, each.better) == (6, 2 / 2**6, 2)
+    assert each.targets is not None
+    assert (each.targets.n, each.targets.p) == (2, None)
+
+
+def test_nested_sizes_of_a_target_change_sign_together() -> None:
+    suite = made_up_suite(targets=(Target(data="a", sizes=(10, 20), draws=3), Target(data="b")), published=())
+    each = compare(Board(suite, made_up_cells(suite, all_done)))[Maker("BERT", "default"), None]
+    assert each.test.n == 6, "three draws of a, three seeds of b"
+
+
+def test_episodes_are_pooled_before_f1() -> None:
+    suite = made_up_suite(targets=(Target(data="a", sizes=("5 way 1 shot",), draws=2),), seeds=(1,), published=())
+    counts = {1: (1, 2, 2), 2: (9, 10, 30)}
+    cells = []
+    for place in suite.places():
+        right, predicted, gold = counts[place.draw]
+        scores = {"micro": {"right": right, "predicted": predicted, "gold": gold, "f1": 2 * right / (predicted + gold)}}
+        cells.append(Cell(place, State.DONE, scores=scores))
+    table = make_table(suite, cells)
+    assert entry(table, ("a", "5 way 1 shot"), "BERT").text == f"{100 * 20 / 44:.2f}"
+    mean = fmean(figure(cell.scores, "micro.f1") or 0 for cell in cells)
+    assert f"{100 * mean:.2f}" != f"{100 * 20 / 44:.2f}"
+    assert any("added up before F1" in note for note in table.notes)
+
+
+def test_pooled_scores_have_the_keys_of_scores() -> None:
+    one, other = scores_of(0.5, left_out=3), scores_of(0.7, gold=500, left_out=2)
+    both = pool([one, other])
+    assert both.keys() == one.keys() - {"interval"}
+    assert both["without"]["left_out"] == 5
+    assert both["errors"]["missed"] == one["errors"]["missed"] + other["errors"]["missed"]
+    assert both["by_type"]["person"]["gold"] == 750
+    assert both["macro"]["types"] == 3
+    assert both["seen"] is None
+    assert pool([one]) == one
+
+
+def test_other_figures_stand_beside() -> None:
+    table = make_table(SUITE, CELLS)
+    defense = ("defense", "all", "BERT")
+    assert entry(table, defense, "twins", "beside").text == "8"
+    assert entry(table, defense, "seen F1", "beside").text == "–"
+    assert "–" in entry(table, defense, "test set's interval", "beside").text
+    assert entry(table, defense, "ECE", "errors").text == "7.10"
+    shares = [
+        float(entry(table, defense, kind, "errors").text) for kind in ("boundary", "type", "both", "missed", "spurious")
+    ]
+    assert sum(shares) == pytest.approx(100, abs=0.05)
+    types = next(grid for grid in table.grids if "types" in grid.key and "ai" in grid.title)
+    assert [row.entries[1].text for row in types.rows] == ["person", "party", "election"], "most gold first"
+    assert types.folded
+    none_seen = {**scores_of(0.5), "seen": {"right": 0, "predicted": 0, "gold": 0, "f1": 0.0}}
+    suite = small("a")
+    bare = make_table(suite, [Cell(place, State.DONE, scores=none_seen) for place in suite.places()])
+    assert entry(bare, ("a", "all", "BERT"), "seen F1", "beside").text == "–", "nothing to find isn't 0"
+
+
+def test_curves_stand_where_a_target_has_several_sizes() -> None:
+    (curve,) = make_table(SUITE, CELLS).curves
+    assert curve.target == "btc"
+    assert [point.sentences for point in curve.lines["BERT"]] == [10, 25, 50, 400]
+    bare = [replace(cell, facts={}) for cell in CELLS]
+    assert [point.sentences for point in make_table(SUITE, bare).curves[0].lines["BERT"]] == [10, 25, 50]
+
+
+def test_protocols_are_named_where_there_are_several() -> None:
+    suite = small("a", protocols={"fixed": FinetuneSettings(), "dev": FinetuneSettings(select="dev", epochs=5)})
+    table = make_table(suite, made_up_cells(suite, all_done))
+    assert entry(table, ("a", "all"), "BERT", below="dev").text
+    assert any(note == "Protocol dev: epochs = 5, select = 'dev'." for note in table.notes)
+    assert {row.entries[2].text for row in grid_of(table, "tests").rows} >= {"BERT, dev", "BERT, fixed"}
+
+
+def changed(cells: Iterable[Cell], key: str, value: object) -> list[Cell]:
+    first, *others = cells
+    return [replace(first, facts={**first.facts, key: value}), *others]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [("device", "cuda", "cuda (1 cell)"), ("precision", "bf16", "precision"), ("machine", "other", "machine"),
+     ("versions", {"nerbert": "0.1.0", "torch": "2.9.1"}, "differ in torch: 2.8.0 (103 cells); 2.9.1 (1 cell)")],
+)  # fmt: skip
+def test_cells_made_in_different_ways_are_told_of(key: str, value: object, told: str) -> None:
+    assert not any("differ in" in note for note in make_table(SUITE, CELLS).notes)
+    assert any("differ in" in note and told in note for note in make_table(SUITE, changed(CELLS, key, value)).notes)
+
+
+def test_cells_scored_by_different_rules_are_told_of() -> None:
+    first, *others = CELLS
+    cells = [replace(first, scores={**first.scores, "rules": "strict IOB2"}), *others]
+    assert any("Not comparable" in note and "strict IOB2 (1 cell)" in note for note in make_table(SUITE, cells).notes)
+
+
+def test_facts_for_making_it_again() -> None:
+    facts = make_table(SUITE, CELLS).facts
+    assert facts["versions"] == "nerbert 0.1.0, torch 2.8.0"
+    assert facts["encoders"].startswith("MiniLM abababababab,")
+    assert facts["made"] == "2026-01-01T10:00:00 to 2026-01-03T10:00:00"
+    assert facts["CPU-hours"] == "2.60"
+    assert make_table(SUITE, []).facts["cells"] == "0 of 117 done"
+
+
+def test_records_hold_every_cell_and_figure() -> None:
+    records = make_table(SUITE, CELLS).records
+    places = {(r.system, r.protocol, r.target, r.size, int(r.draw), int(r.seed)) for r in records if r.draw}
+    assert len(places) == len(CELLS)
+    first = next(r for r in records if r.metric == "micro.f1")
+    assert float(first.value) == figure(CELLS[0].scores, "micro.f1")
+    failed = [r for r in records if r.state == "failed"]
+    assert [(r.metric, r.value, r.why[:13]) for r in failed] == [("", "", "out of memory")] * 2
+    assert [r.value for r in records if r.state == "published"] == ["0.6656", "0.5037"]
+
+
+def test_the_order_of_cells_does_not_matter_and_strangers_are_left_out() -> None:
+    mixed = CELLS[:]
+    random.Random(3).shuffle(mixed)
+    assert make_table(SUITE, mixed) == make_table(SUITE, CELLS)
+    stranger = Cell(Place("BERT", "elsewhere", "all", 1, 1, "default"), State.DONE, scores=scores_of(0.9))
+    table = make_table(SUITE, [*CELLS, stranger])
+    assert table.grids == make_table(SUITE, CELLS).grids
+    assert any("doesn't ask for it: 1 cell." in note for note in table.notes)
+    assert len(make_table(SUITE, [c for c in CELLS if c.state is State.DONE]).grids) == len(table.grids)
+
+
+def test_what_the_training_sentences_lack_is_told() -> None:
+    suite = made_up_suite(targets=(Target(data="a", sizes=("k=4", 10)),), published=())
+    facts = {"k=4": {"reached": {"person": 6, "party": 2}, "unknown_types": []},
+             "10": {"reached": {"person": 9}, "unknown_types": ["party", "election"]}}  # fmt: skip
+    cells = [Cell(place, State.DONE, scores=scores_of(0.5), facts=facts[place.size]) for place in suite.places()]
+    notes = make_table(suite, cells).notes
+    assert any(note.endswith("counted as missed: a, 10: election, party.") for note in notes)
+    assert any(note.endswith("over types and draws: a, k=4: 2–6, too few of party (2).") for note in notes)
+    assert not any("counted as missed" in note or "reached" in note for note in make_table(SUITE, CELLS).notes)
