@@ -82,7 +82,7 @@ def take_tour(folder: Path, text: str, console: Console, tour: Tour) -> None:
 
 def _finetuned(folder: Path, encoder: str, tour: Tour) -> Evaluation:
     """Fine-tune one encoder on the sample domain, once a seed, and score its taggers."""
-    settings = FinetuneSettings(epochs=tour.finetune_epochs, learning_rate=3e-4)
+    settings = FinetuneSettings(epochs=tour.finetune_epochs, least_steps=0, learning_rate=3e-4)
     tagger = folder / f"tagger-{encoder}"
     finetune(str(folder / encoder), SAMPLE / "domain", tagger, settings, seeds=SEEDS)
     return evaluate(tagger, SAMPLE / "domain" / "test.conll")

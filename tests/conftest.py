@@ -62,6 +62,6 @@ def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempP
     from nerbert.finetune.settings import FinetuneSettings
 
     output = tmp_path_factory.mktemp("models") / "tagger"
-    settings = FinetuneSettings(epochs=12, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)
+    settings = FinetuneSettings(epochs=12, least_steps=0, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)
     finetune(str(tiny_encoder), sample / "domain", output, settings)
     return output

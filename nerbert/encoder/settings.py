@@ -33,6 +33,7 @@ class PretrainSettings(TrainSettings):
 
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
+        refuse(self.learning_rate == 0, "learning_rate", self.learning_rate, "above 0")
         refuse(self.fresh_layers < 1, "fresh_layers", self.fresh_layers, "at least 1")
         refuse(self.fresh_width < 64 or self.fresh_width % 64 != 0, "fresh_width", self.fresh_width, "a multiple of 64")
         refuse(self.fresh_vocabulary < 100, "fresh_vocabulary", self.fresh_vocabulary, "at least 100")

@@ -25,6 +25,9 @@ from nerbert.show import progress
 from nerbert.training.loop import total_steps, train
 from nerbert.words import nearest_splitter
 
+_WIDE = 768
+"""BERT-base's width."""
+
 
 def finetune(
     encoder: str, data: Path, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
@@ -55,6 +58,11 @@ def finetune(
     return [output / name for name in names]
 
 
+def usual_rate(config: Any) -> float:
+    """The learning rate where none is set: NER-BERT §4's from BERT-base's width on; below, what was best on MiniLM."""
+    return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
+
+
 def _origin(card: dict[str, Any], source: DataSet | None) -> dict[str, Any]:
     """What a tagger's card says of where it came from."""
     facts: dict[str, Any] = {
@@ -79,6 +87,7 @@ def _train_tagger(
     model = load_tagging_model(encoder, tags)
     renew_head(model, settings.seed)
     pieces = Pieces(tokenizer, model.config, settings.max_length, truncate=settings.on_too_long == "truncate")
+    settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
     windows = list(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
     steps = total_steps(len(windows), settings)
     only_at = steps if settings.select == "last" else 0

@@ -45,8 +45,9 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("batch_size", "micro_batch_tokens"):
             refuse(getattr(self, name) < 1, name, getattr(self, name), "at least 1")
-        for name in ("learning_rate", "epochs", "clip_norm"):
+        for name in ("epochs", "clip_norm"):
             refuse(not 0 < getattr(self, name) < 1e6, name, getattr(self, name), "above 0")
+        refuse(not 0 <= self.learning_rate < 1e6, "learning_rate", self.learning_rate, "above 0")
         refuse(self.least_steps < 0, "least_steps", self.least_steps, "at least 0")
         most, least = self.most_steps, self.least_steps
         refuse(most != 0 and most < max(1, least), "most_steps", most, f"0, or at least least_steps ({least})")

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert.cli import corpus_punkt
+from nerbert.cli.corpus import corpus_punkt
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths

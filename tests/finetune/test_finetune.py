@@ -15,8 +15,10 @@ from nerbert.finetune.settings import FinetuneSettings
 from nerbert.formats.folder import read_data
 from nerbert.training.loop import train
 
-FAST = FinetuneSettings(epochs=1, precision="fp32", threads=1, max_length=64, source_epochs=1)
-DEV = FinetuneSettings(epochs=4, precision="fp32", threads=1, learning_rate=3e-3, batch_size=8, select="dev")
+FAST = FinetuneSettings(epochs=1, least_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
+DEV = FinetuneSettings(
+    epochs=4, least_steps=0, precision="fp32", threads=1, learning_rate=3e-3, batch_size=8, select="dev"
+)
 
 
 @pytest.fixture
@@ -111,12 +113,27 @@ def test_dev_chooses_the_kept_epoch(
     assert score.f1 == pytest.approx(best["dev_f1"])
 
 
+def test_the_usual_rate_follows_the_encoders_width(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    from transformers import BertConfig, DistilBertConfig
+
+    widths = [64, 384, 767, 768, 1024]
+    assert [stage.usual_rate(BertConfig(hidden_size=width)) for width in widths] == [2e-4, 2e-4, 2e-4, 5e-5, 5e-5]
+    assert stage.usual_rate(DistilBertConfig(dim=128)) == 2e-4
+    for name, rate in (("own", 0.0), ("given", 1e-3)):
+        finetune(str(tiny_encoder), data, tmp_path / name, replace(FAST, learning_rate=rate))
+        assert card(tmp_path / name)["settings"]["learning_rate"] == (rate or 2e-4)
+
+
 def test_truncated_words_are_missed(tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]) -> None:
     from nerbert.evaluation.evaluate import evaluate
 
     row = "Oslo\tB-place\n" * 30 + "\n"
     (tmp_path / "train.conll").write_text(row * 4)
-    settings = FinetuneSettings(epochs=30, precision="fp32", threads=1, max_length=20, learning_rate=1e-2)
+    settings = FinetuneSettings(
+        most_steps=30, least_steps=30, precision="fp32", threads=1, max_length=20, learning_rate=1e-2
+    )
     recall = {}
     for how in ("window", "truncate"):
         finetune(str(tiny_encoder), tmp_path, tmp_path / how, replace(settings, on_too_long=how))

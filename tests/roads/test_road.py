@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., int]
+BRIEF = ["--set", "most_steps=20", "--set", "least_steps=0"]
 TINY = ["--set", "fresh_layers=1", "--set", "fresh_width=64", "--set", "epochs=1", "--set", "threads=1"]
 
 
@@ -20,7 +21,21 @@ def road(nerbert: Run, sample: Path, sample_corpus: Path, tmp_path_factory: pyte
     (folder / "pre.toml").write_text(f'corpus = "{folder / "corpus"}"\nfresh_vocabulary = 1000\n')
     encoder, tagger = folder / "encoder", folder / "tagger"
     assert nerbert("pretrain", folder / "pre.toml", "-o", encoder, *TINY) == 0
-    assert nerbert("finetune", encoder, "--data", sample / "domain", "-o", tagger, "--set", "epochs=1") == 0
+    assert (
+        nerbert(
+            "finetune",
+            encoder,
+            "--data",
+            sample / "domain",
+            "-o",
+            tagger,
+            "--set",
+            "most_steps=20",
+            "--set",
+            "least_steps=0",
+        )
+        == 0
+    )
     return folder
 
 

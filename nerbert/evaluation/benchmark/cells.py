@@ -28,8 +28,9 @@ class State(StrEnum):
 class Cell:
     """A cell with its outcome. Everything is JSON; figures are 0–1.
 
-    `scores` is what `nerbert.metrics` says of the test sentences: the same keys in every cell that is done. `facts` says
-    how it was made: versions, hashes, settings, device, precision, CPU-seconds, sizes, k reached, types unknown to train.
+    `scores` is what `nerbert.metrics` says of the test sentences: the same keys in every cell that is done. `facts`
+    says how it was made: versions, hashes, settings, device, precision, CPU-seconds, sizes, k reached, types unknown
+    to train.
     """
 
     place: Place

@@ -19,9 +19,9 @@ def run(
     again: str = "run the same command again",
 ) -> bool:  # fmt: skip
     """Run a suite and make its tables in `output`; whether no cell failed."""
-    from nerbert.evaluation.benchmark.render import write_tables
-    from nerbert.evaluation.benchmark.report import print_table
-    from nerbert.evaluation.benchmark.table import make_table
+    from nerbert.evaluation.tables.render import write_tables
+    from nerbert.evaluation.tables.report import print_table
+    from nerbert.evaluation.tables.table import make_table
 
     _check(data, minutes, workers)
     cells = run_suite(suite, data, output, minutes=minutes, workers=workers, retry=retry)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from statistics import fmean
 
-from nerbert.evaluation.benchmark.board import Board, Group, Maker, Reader, by_target
-from nerbert.evaluation.benchmark.grid import NONE, Column, Entry, Grid, Kind, Row
-from nerbert.evaluation.benchmark.pooled import Scores, figure
-from nerbert.evaluation.benchmark.scores import sized, spread
+from nerbert.evaluation.tables.board import Board, Group, Maker, Reader, by_target
+from nerbert.evaluation.tables.grid import NONE, Column, Entry, Grid, Kind, Row
+from nerbert.evaluation.tables.pooled import Scores, figure
+from nerbert.evaluation.tables.scores import sized, spread
 from nerbert.show import percent
 
 _FIGURES = {

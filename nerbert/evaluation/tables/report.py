@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as Shown
 from rich.text import Text
 
-from nerbert.evaluation.benchmark.grid import Column, Entry, Grid, Kind, Row, Table
+from nerbert.evaluation.tables.grid import Column, Entry, Grid, Kind, Row, Table
 from nerbert.show import plain, visible
 
 _KEYS = ("scores", "tests")

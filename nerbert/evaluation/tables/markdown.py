@@ -8,7 +8,7 @@ out; the page and the CSV have it.
 from collections.abc import Iterator
 
 from nerbert.corpus.page.markdown import rows, said
-from nerbert.evaluation.benchmark.grid import Column, Entry, Grid, Kind, Row, Table
+from nerbert.evaluation.tables.grid import Column, Entry, Grid, Kind, Row, Table
 
 
 def markdown_of(table: Table) -> str:

@@ -15,16 +15,16 @@ from rich.console import Console
 from nerbert.corpus.page.html import Markup
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.cells import Cell, State
-from nerbert.evaluation.benchmark.grid import Record, Table
-from nerbert.evaluation.benchmark.latex import escaped, latex_of
-from nerbert.evaluation.benchmark.markdown import markdown_of
-from nerbert.evaluation.benchmark.page import page_of
-from nerbert.evaluation.benchmark.plots import plot
-from nerbert.evaluation.benchmark.render import csv_of, harmless, write_tables
-from nerbert.evaluation.benchmark.report import print_table
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
-from nerbert.evaluation.benchmark.table import make_table
-from tests.evaluation.benchmark.made_up import made_up_cells, made_up_suite, scores_of
+from nerbert.evaluation.tables.grid import Record, Table
+from nerbert.evaluation.tables.latex import escaped, latex_of
+from nerbert.evaluation.tables.markdown import markdown_of
+from nerbert.evaluation.tables.page import page_of
+from nerbert.evaluation.tables.plots import plot
+from nerbert.evaluation.tables.render import csv_of, harmless, write_tables
+from nerbert.evaluation.tables.report import print_table
+from nerbert.evaluation.tables.table import make_table
+from tests.evaluation.tables.made_up import made_up_cells, made_up_suite, scores_of
 
 SUITE = made_up_suite()
 TABLE = make_table(SUITE, made_up_cells(SUITE))

@@ -6,7 +6,7 @@ LuaLaTeX or XeLaTeX. Wide grids are scaled to the text's width (graphicx); the p
 
 from collections.abc import Iterator
 
-from nerbert.evaluation.benchmark.grid import Column, Entry, Grid, Kind, Row, Table
+from nerbert.evaluation.tables.grid import Column, Entry, Grid, Kind, Row, Table
 from nerbert.show import visible
 
 _WIDE = 6

@@ -11,9 +11,9 @@ from functools import partial
 from typing import NamedTuple
 
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
-from nerbert.evaluation.benchmark.pooled import Scores, figure, pool
-from nerbert.evaluation.benchmark.statistics import Observation, Run, Summary, observations, summary
 from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.tables.pooled import Scores, figure, pool
+from nerbert.evaluation.tables.statistics import Observation, Run, Summary, observations, summary
 from nerbert.finetune.sizes import Kind, parse_size
 
 Reader = Callable[[Scores], float | None]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from nerbert.evaluation.benchmark.board import Board, Maker, Spot, by_target
-from nerbert.evaluation.benchmark.statistics import Observation, Test, holm, paired_t, sign_flip
+from nerbert.evaluation.tables.board import Board, Maker, Spot, by_target
+from nerbert.evaluation.tables.statistics import Observation, Test, holm, paired_t, sign_flip
 
 Key = tuple[Maker, Spot | None]
 """What is compared: a column with the baseline's, on a row, or (None) on all targets together."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nerbert.evaluation.benchmark.board import Board, Group, Maker, Spot, by_target
-from nerbert.evaluation.benchmark.compare import Compared, Key
-from nerbert.evaluation.benchmark.grid import NONE, Column, Entry, Grid, Kind, Row
-from nerbert.evaluation.benchmark.statistics import Summary, Test, mean_of, together
 from nerbert.evaluation.benchmark.suite import Published
+from nerbert.evaluation.tables.board import Board, Group, Maker, Spot, by_target
+from nerbert.evaluation.tables.compare import Compared, Key
+from nerbert.evaluation.tables.grid import NONE, Column, Entry, Grid, Kind, Row
+from nerbert.evaluation.tables.statistics import Summary, Test, mean_of, together
 from nerbert.show import percent
 
 _WHY_LENGTH = 200

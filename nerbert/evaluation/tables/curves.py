@@ -7,9 +7,9 @@ facts), and left out where they don't.
 from collections.abc import Iterator
 from statistics import fmean
 
-from nerbert.evaluation.benchmark.board import Board, Group, Spot, by_target
-from nerbert.evaluation.benchmark.grid import Curve, Point
-from nerbert.evaluation.benchmark.pooled import figure
+from nerbert.evaluation.tables.board import Board, Group, Spot, by_target
+from nerbert.evaluation.tables.grid import Curve, Point
+from nerbert.evaluation.tables.pooled import figure
 from nerbert.finetune.sizes import Kind, parse_size
 
 TRAINED_ON = "sentences"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nerbert.corpus.page.html import Child, Markup, tag
-from nerbert.evaluation.benchmark.grid import Column, Entry, Grid, Kind, Row, Table
-from nerbert.evaluation.benchmark.plots import plot
+from nerbert.evaluation.tables.grid import Column, Entry, Grid, Kind, Row, Table
+from nerbert.evaluation.tables.plots import plot
 
 _STYLE = Path(__file__).with_name("page.css")
 

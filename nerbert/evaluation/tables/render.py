@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.grid import Record, Table
-from nerbert.evaluation.benchmark.latex import latex_of
-from nerbert.evaluation.benchmark.markdown import markdown_of
-from nerbert.evaluation.benchmark.page import page_of
+from nerbert.evaluation.tables.grid import Record, Table
+from nerbert.evaluation.tables.latex import latex_of
+from nerbert.evaluation.tables.markdown import markdown_of
+from nerbert.evaluation.tables.page import page_of
 from nerbert.files import publish
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

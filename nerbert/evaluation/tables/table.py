@@ -6,16 +6,16 @@ what stands beside), then say what must be known to read them. Needs scipy (extr
 
 from collections.abc import Sequence
 
-from nerbert.evaluation.benchmark.about import facts_of, notes_of
-from nerbert.evaluation.benchmark.beside import beside_grid, errors_grid, type_grids
-from nerbert.evaluation.benchmark.board import Board
 from nerbert.evaluation.benchmark.cells import Cell
-from nerbert.evaluation.benchmark.compare import compare
-from nerbert.evaluation.benchmark.curves import curves
-from nerbert.evaluation.benchmark.grid import Table
-from nerbert.evaluation.benchmark.records import records
-from nerbert.evaluation.benchmark.scores import Numbered, scores_grid, tests_grid
 from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.tables.about import facts_of, notes_of
+from nerbert.evaluation.tables.beside import beside_grid, errors_grid, type_grids
+from nerbert.evaluation.tables.board import Board
+from nerbert.evaluation.tables.compare import compare
+from nerbert.evaluation.tables.curves import curves
+from nerbert.evaluation.tables.grid import Table
+from nerbert.evaluation.tables.records import records
+from nerbert.evaluation.tables.scores import Numbered, scores_grid, tests_grid
 
 
 def make_table(suite: Suite, cells: Sequence[Cell]) -> Table:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark import statistics
-from nerbert.evaluation.benchmark.statistics import (
+from nerbert.evaluation.tables import statistics
+from nerbert.evaluation.tables.statistics import (
     Summary,
     holm,
     mean_of,

@@ -5,8 +5,8 @@ Read from a cell's facts: `unknown_types` (of test entities, absent in training)
 
 from collections.abc import Iterator, Mapping
 
-from nerbert.evaluation.benchmark.board import Board, Spot
 from nerbert.evaluation.benchmark.cells import Cell
+from nerbert.evaluation.tables.board import Board, Spot
 from nerbert.finetune.sizes import Kind, parse_size
 
 _NAMED = 8

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from nerbert.corpus.page.html import Markup, tag
-from nerbert.evaluation.benchmark.grid import Curve, Point
+from nerbert.evaluation.tables.grid import Curve, Point
 from nerbert.show import percent
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 380, 58, 18, 14, 52

@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nerbert.evaluation.benchmark.board import Board
 from nerbert.evaluation.benchmark.cells import Cell
-from nerbert.evaluation.benchmark.grid import Record
+from nerbert.evaluation.tables.board import Board
+from nerbert.evaluation.tables.grid import Record
 
 
 def records(board: Board) -> Iterator[Record]:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from nerbert.evaluation.benchmark.board import Board, by_target
 from nerbert.evaluation.benchmark.cells import Cell, State
-from nerbert.evaluation.benchmark.compare import Compared, Key
-from nerbert.evaluation.benchmark.drawn import drawn_notes
-from nerbert.evaluation.benchmark.pooled import figure
 from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.tables.board import Board, by_target
+from nerbert.evaluation.tables.compare import Compared, Key
+from nerbert.evaluation.tables.drawn import drawn_notes
+from nerbert.evaluation.tables.pooled import figure
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.finetune.sizes import Kind, parse_size
 

@@ -8,15 +8,15 @@ from statistics import fmean
 import pytest
 from scipy import stats
 
-from nerbert.evaluation.benchmark.board import Board, Maker, Spot
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
-from nerbert.evaluation.benchmark.compare import compare
-from nerbert.evaluation.benchmark.grid import Entry, Grid, Table
-from nerbert.evaluation.benchmark.pooled import figure, pool
 from nerbert.evaluation.benchmark.suite import Suite, Target
-from nerbert.evaluation.benchmark.table import make_table
+from nerbert.evaluation.tables.board import Board, Maker, Spot
+from nerbert.evaluation.tables.compare import compare
+from nerbert.evaluation.tables.grid import Entry, Grid, Table
+from nerbert.evaluation.tables.pooled import figure, pool
+from nerbert.evaluation.tables.table import make_table
 from nerbert.finetune.settings import FinetuneSettings
-from tests.evaluation.benchmark.made_up import all_done, made_up_cells, made_up_suite, scores_of
+from tests.evaluation.tables.made_up import all_done, made_up_cells, made_up_suite, scores_of
 
 SUITE = made_up_suite()
 CELLS = made_up_cells(SUITE)

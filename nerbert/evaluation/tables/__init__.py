@@ -1,0 +1,1 @@
+"""Suite + cells → tables: on the terminal, Markdown, LaTeX, CSV, HTML."""
