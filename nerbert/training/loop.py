@@ -8,7 +8,7 @@ Accelerate's process-wide state is left as it is.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,9 +17,11 @@ from accelerate import Accelerator
 
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.show import Progress
-from nerbert.training.batches import Batch, Window, collate, micro_batches, steps_of_epoch
+from nerbert.training.batches import Batch, Window, cheapest_cuts, collate, micro_batches, steps_of_epoch
 from nerbert.training.settings import TrainSettings
 
+_START_COST = 140
+"""What a micro-batch costs on a CPU beside its pieces, in pieces: measured with MiniLM (38 ms of CPU)."""
 Objective = Callable[[Any, Batch], tuple[torch.Tensor, int]]
 
 
@@ -124,7 +126,7 @@ def _train_step(
 ) -> float:  # fmt: skip
     """One update; the step's mean loss. Raise NerbertError before the update if it or a gradient is no number."""
     loss, terms = 0.0, 0
-    for group in micro_batches(windows, settings.micro_batch_tokens):
+    for group in _cut(windows, settings.micro_batch_tokens, accelerator.device.type):
         batch = to_device(collate([windows[place] for place in group], pad_id), accelerator.device)
         with autocast(accelerator.device.type, settings.precision):
             part, count = objective(model, batch)
@@ -139,6 +141,11 @@ def _train_step(
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return loss
+
+
+def _cut(windows: Sequence[Window], max_tokens: int, device: str) -> Iterable[list[int]]:
+    """A step's micro-batches: on a CPU, where padding costs most, the cheapest cut; else as few as fit."""
+    return cheapest_cuts(windows, max_tokens, _START_COST) if device == "cpu" else micro_batches(windows, max_tokens)
 
 
 def _check_number(what: str, value: float) -> None:

@@ -1,8 +1,10 @@
+from collections.abc import Iterator
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.training.batches import Window, collate, micro_batches, steps_of_epoch
+from nerbert.training.batches import Window, cheapest_cuts, collate, micro_batches, steps_of_epoch
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=300)
 
@@ -27,6 +29,43 @@ def test_micro_batches_cover_a_step_and_stay_small(lengths: list[int], most: int
     groups = list(micro_batches(windows, most))
     assert sorted(place for group in groups for place in group) == list(range(len(windows)))
     assert all(len(group) * max(lengths[place] for place in group) <= most or len(group) == 1 for group in groups)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.integers(1, 200), st.integers(0, 80))
+def test_a_step_is_cut_at_the_least_cost(lengths: list[int], most: int, start: int) -> None:
+    windows = [Window(0, (1,) * length, (), ()) for length in lengths]
+    groups = cheapest_cuts(windows, most, start)
+    assert sorted(place for group in groups for place in group) == list(range(len(windows)))
+    assert all(len(group) * max(lengths[place] for place in group) <= most or len(group) == 1 for group in groups)
+
+    def cost(parts: list[list[int]]) -> int:
+        return sum(len(part) * max(part) + start for part in parts)
+
+    def cuts(rest: list[int]) -> Iterator[list[list[int]]]:
+        yield from (
+            [[]]
+            if not rest
+            else (
+                [rest[:size], *others]
+                for size in range(1, len(rest) + 1)
+                if size == 1 or size * rest[size - 1] <= most
+                for others in cuts(rest[size:])
+            )
+        )
+
+    assert cost([[lengths[place] for place in group] for group in groups]) == min(map(cost, cuts(sorted(lengths))))
+
+
+def test_small_sets_meet_in_other_batches_each_epoch() -> None:
+    lengths = list(range(1, 101))
+    together = [{frozenset(step) for step in steps_of_epoch(lengths, 16, 1, epoch)} for epoch in range(2)]
+    assert not together[0] & together[1]
+
+
+def test_long_epochs_are_sorted_by_length_in_pools() -> None:
+    lengths = [number % 97 for number in range(16 * 400)]
+    spread = [max(own) - min(own) for step in steps_of_epoch(lengths, 16, 1, 0) if (own := [lengths[i] for i in step])]
+    assert sum(spread) / len(spread) < 4
 
 
 def test_collate_pads_and_points_at_first_pieces() -> None:
