@@ -3,7 +3,9 @@
 `python benchmarks/scores.py [--sentences 100000] [--repeats 3] [--seed 1]`; some minutes and 1.5 GB. The tags are
 generated: ten types, 10 to 40 words a sentence, predictions with every kind of mistake and with tags that follow no
 rule. Both sides do the same work (micro, macro, by type: seqeval's `classification_report`), in one process, one after
-the other, in CPU seconds; what they say is compared first. seqeval's `f1_score` alone, which says less, stands beside.
+the other, in CPU seconds; what they say is compared first. The claim: at least 20 times as fast as that report, which
+gives the same figures. Against seqeval's `f1_score` alone, which says less and stands beside, it is about 10 times by
+the CoNLL script's rules.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""`nerbert data …`: the data sets there are, getting public ones, what is in one, small samples of one."""
+"""`nerbert data …`: the data sets there are, what is in one, small samples of one, getting public ones."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from cyclopts import App
 from nerbert.cli.data_fetch import fetch
 from nerbert.cli.options import Flag, Output
 
-app = App(name="data", help="List, fetch, check and sample annotated data sets.")
+app = App(name="data", help="List, check, sample and fetch annotated data sets.")
 app.command(fetch)
 
 
@@ -42,11 +42,10 @@ def data_check(name: str, *, data: Path | None = None, json: Flag = False) -> No
     json
         Print JSON instead.
     """
-    from nerbert.evaluation.datasets.check import check_data
-    from nerbert.evaluation.datasets.load import open_data
+    from nerbert.evaluation.datasets.check import check_named
     from nerbert.evaluation.datasets.report import print_findings
 
-    print_findings(check_data(open_data(name, data)), as_json=json)
+    print_findings(check_named(name, data), as_json=json)
 
 
 @app.command(name="sample")
@@ -63,7 +62,7 @@ def data_sample(
     size
         50 (sentences), 5% (of them), k=4 (entities of each type), or all.
     draw
-        Which of the numbered draws. Smaller sizes of a draw lie in its larger ones.
+        Which of the draws, numbered from 1. Smaller sizes of a draw lie in its larger ones.
     output
         Folder to make: train.conll, dev and test as they are, and manifest.json with the places of the sentences.
     data

@@ -74,9 +74,10 @@ def evaluate(tagger: str, file: Path, *, train: Path | None = None, json: Flag =
     tagger
         Tagger's folder, or a folder of several seeds.
     file
-        Gold CoNLL file.
+        Gold CoNLL file, or a data folder: its test.conll.
     train
-        What it was trained on (data folder or CoNLL file): tells seen entities, leaves out repeated sentences.
+        What it was trained on (data folder or CoNLL file): tells seen entities, leaves out repeated sentences. A note
+        says so if the tagger was trained on another file.
     json
         Print JSON.
     """

@@ -5,7 +5,7 @@ entities that were seen there are told from the rest, and there is a second scor
 occur in train. Gold is made ready once for all seeds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -17,7 +17,7 @@ from nerbert.evaluation.datasets.twins import find_twins
 from nerbert.formats.conll import read_conll_file
 from nerbert.formats.folder import read_data
 from nerbert.labels import example_tags
-from nerbert.metrics import Judgement, Score, assess, score_tags, seen_entities
+from nerbert.metrics import Judgement, Score, assess, seen_entities
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger, seed_folders
 
@@ -41,6 +41,8 @@ class Evaluation:
     """Taggers that are pre-trained only and know none of the gold types."""
     train: str = ""
     """Where the training sentences are from; "" if they were not given."""
+    other_train: tuple[str, ...] = ()
+    """Taggers that were trained on another file than that, by its SHA-256; a subset of it is another file too."""
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -73,6 +75,7 @@ class Evaluation:
             "precision": mean(each.precision for each in scores), "recall": mean(each.recall for each in scores),
             "f1": self.f1_mean, "f1_sd": self.f1_sd, "over_seeds": self.over_seeds(),
             "unknown_types": list(self.unknown_types), "not_finetuned": list(self.not_finetuned),
+            "trained_on_other": list(self.other_train),
             "taggers": {name: judged.as_json() for name, judged in self.judgements.items()},
         }  # fmt: skip
 
@@ -96,14 +99,15 @@ class GoldSet:
 
 
 def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None) -> Evaluation:
-    """Judge a tagger's folder (or a folder of several seeds) on a CoNLL file.
+    """Judge a tagger's folder (or a folder of several seeds) on a CoNLL file, or on the test.conll of a data folder.
 
     With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
     of at least eight words that occur there are left out of a second score.
     """
-    folders = tagger_folders(str(tagger))
-    gold = GoldSet(read_conll_file(file), None if train is None else read_data(train).train)
-    unknown, untuned = set(gold.types), []
+    folders, file = tagger_folders(str(tagger)), _gold_file(file)
+    learnt = None if train is None else read_data(train)
+    gold = GoldSet(read_conll_file(file), learnt.train if learnt else None)
+    unknown, untuned, other = set(gold.types), [], []
     judgements: dict[str, Judgement] = {}
     for name, folder in folders.items():
         loaded = Tagger.load(folder)
@@ -111,13 +115,38 @@ def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None) -> Ev
         unknown -= set(loaded.types)
         if gold.types and gold.types.isdisjoint(loaded.types) and read_card(folder).get("kind") in PRETRAINED:
             untuned.append(name)
-    named = "" if train is None else str(train)
-    return Evaluation(str(file), len(gold.examples), judgements, tuple(sorted(unknown)), tuple(untuned), named)
+        if learnt and _trained_on(read_card(folder)) not in ("", _train_sum(learnt.sha256)):
+            other.append(name)
+    return Evaluation(
+        file=str(file),
+        sentences=len(gold.examples),
+        judgements=judgements,
+        unknown_types=tuple(sorted(unknown)),
+        not_finetuned=tuple(untuned),
+        train="" if train is None else str(train),
+        other_train=tuple(other),
+    )
 
 
-def score_examples(tagger: Tagger, examples: Sequence[Example]) -> Score:
-    """Score a loaded tagger on examples, on its raw greedy tags: precision, recall and F1 alone."""
-    return score_tags([example_tags(each) for each in examples], [each.tags for each in tagger.tag_examples(examples)])
+def _gold_file(file: Path) -> Path:
+    """The gold file: in a data folder its test.conll."""
+    test = file / "test.conll"
+    if file.is_dir() and not test.is_file():
+        raise InputError(f"{file}: a folder without test.conll; name the CoNLL file to score on")
+    return test if file.is_dir() else file
+
+
+def _trained_on(card: Mapping[str, Any]) -> str:
+    """The SHA-256 of the file that a tagger was trained on, as its card has it; "" if it says none."""
+    data = card.get("data")
+    sums = data.get("sha256") if isinstance(data, dict) else None
+    return _train_sum(sums) if isinstance(sums, dict) else ""
+
+
+def _train_sum(sums: Mapping[str, Any]) -> str:
+    """That of train.conll, or of the one file there is."""
+    found = sums.get("train.conll") or (next(iter(sums.values())) if len(sums) == 1 else "")
+    return found if isinstance(found, str) else ""
 
 
 def tagger_folders(source: str) -> dict[str, str]:

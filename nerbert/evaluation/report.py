@@ -8,6 +8,7 @@ from rich.table import Table
 
 from nerbert.evaluation.datasets.twins import AT_LEAST
 from nerbert.evaluation.evaluate import Evaluation
+from nerbert.finetune.sizes import many
 from nerbert.metrics import Counts, Judgement, Macro
 from nerbert.show import percent, plain
 
@@ -22,7 +23,7 @@ def print_evaluation(evaluation: Evaluation, *, as_json: bool) -> None:
         return
     console = Console()
     for name, judged in evaluation.judgements.items():
-        title = f"{name} on {evaluation.file}: {evaluation.sentences:,} sentences"
+        title = f"{name} on {evaluation.file}: {many(evaluation.sentences, 'sentence')}"
         console.print(plain(title), plain(f"{judged.score.rules}; percent"), sep="\n")
         console.print(_table(judged))
         console.print(*map(plain, _lines(judged)), sep="\n", end="\n\n")
@@ -59,9 +60,11 @@ def _lines(judged: Judgement) -> Iterator[str]:
     yield (f"micro F1, {judged.interval.level:.0%} interval: {low}–{high} "
            f"({judged.interval.samples:,} bootstrap samples of the sentences)")  # fmt: skip
     if sure := judged.calibration:
-        yield f"calibration: ECE {percent(sure.ece)} ({sure.entities:,} predicted entities, {sure.bins} bins)"
+        predicted = many(sure.entities, "predicted entity", "predicted entities")
+        yield f"calibration: ECE {percent(sure.ece)} ({predicted}, {sure.bins} bins)"
     if judged.left_out:
-        yield f"repeats: {judged.left_out:,} test sentences of {AT_LEAST} or more words occur in train"
+        occur = f"{AT_LEAST} or more words {'occurs' if judged.left_out == 1 else 'occur'} in train"
+        yield f"repeats: {many(judged.left_out, 'test sentence')} of {occur}"
 
 
 def _over_all(evaluation: Evaluation) -> Iterator[str]:
@@ -72,6 +75,9 @@ def _over_all(evaluation: Evaluation) -> Iterator[str]:
             yield f"  {_SUMMARY[key]}: {percent(values['mean'])} ± {percent(values['sd'])}"
     if evaluation.train and not any(judged.left_out for judged in evaluation.judgements.values()):
         yield f"no test sentence of {AT_LEAST} or more words occurs in {evaluation.train}"
+    if evaluation.other_train:
+        names = ", ".join(evaluation.other_train)
+        yield f"note: {names}: trained on other data than --train {evaluation.train} (a subset of it counts as other)"
     if evaluation.unknown_types:
         yield f"gold types that the tagger has never seen, counted as missed: {', '.join(evaluation.unknown_types)}"
     if evaluation.not_finetuned:

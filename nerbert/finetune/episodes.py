@@ -7,16 +7,19 @@ so one pass over the order is the whole of it.
 
 The choice: only types with K + Q entities are drawn, and where a pass ends with one short of K, other orders are tried
 and then other types, up to a bound; the original goes on for ever. The query part doesn't hold the support part's texts
-either. The price: types that are seldom alone in a sentence occur in fewer episodes.
+either. Few-NERD counts the runs of one type in IO tags; here the entities of BIO are counted, so that two of a type
+that touch are two. The price: types that are seldom alone in a sentence occur in fewer episodes, and where entities
+touch, Few-NERD's own program would count fewer.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nerbert.chance import coin
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetune.order import identities, ordered
+from nerbert.finetune.order import check_draw, identities, ordered
+from nerbert.finetune.sizes import many
 from nerbert.records import Example
 
 _TYPE_DRAWS, _ORDERS = 500, 10
@@ -40,11 +43,12 @@ class Episode:
 
 def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: int, draw: int) -> Episode:
     """One of the numbered episodes; raise InputError that says what is lacking if the sentences hold none."""
+    check_draw(draw)
     for name, number in (("ways", ways), ("shots", shots), ("queries", queries)):
         if number < 1:
             raise SettingsError(f"{name} = {number}: must be at least 1")
     counted = {place: Counter(span.type for span in each.spans) for place, each in enumerate(examples) if each.spans}
-    names = identities(examples)
+    names, unfilled = identities(examples), Counter[str]()
     for types, candidates, attempt in _attempts(counted, ways, shots + queries, draw):
         order = ordered(names, candidates, draw, f"episode: support {attempt}")
         support = _filled(counted, order, types, shots)
@@ -53,9 +57,10 @@ def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: in
         query = _filled(counted, ordered(names, left, draw, f"episode: query {attempt}"), types, queries)
         if support and query:
             return _episode(counted, types, support, query, draw)
-    raise InputError(
-        f"no episode of {ways} ways, {shots} shots and {queries} queries: {_lack(counted, ways, shots + queries)}"
-    )
+        unfilled["query" if support else "support"] += 1
+    wanted = f"{many(ways, 'way')}, {many(shots, 'shot')} and {many(queries, 'query', 'queries')}"
+    lack = _unfilled(counted, unfilled, shots, queries) if unfilled else _lack(counted, ways, shots + queries)
+    raise InputError(f"no episode of {wanted}: {lack}")
 
 
 def _attempts(counted: _Counted, ways: int, wanted: int, draw: int) -> Iterator[tuple[tuple[str, ...], list[int], str]]:
@@ -109,13 +114,27 @@ def _possible(counted: _Counted, wanted: int) -> list[str]:
 
 
 def _lack(counted: _Counted, ways: int, wanted: int) -> str:
-    """What sentences lack that hold no episode."""
+    """What sentences lack of which no types were drawn that had enough."""
     there, possible = _total(counted, counted), _possible(counted, wanted)
     if len(possible) < ways:
         told = ", ".join(f"{type_} {count}" for type_, count in sorted(there.items())) or "no entity at all"
-        return f"{len(possible)} types have the {wanted} entities that both parts need; there are {told}; ask for less"
+        have = f"{many(len(possible), 'type')} {'has' if len(possible) == 1 else 'have'}"
+        return f"{have} the {wanted} entities that both parts need; there are {told}; ask for less"
     alone = _total(counted, [place for place, counts in counted.items() if len(counts) == 1])
     rarest = sorted(possible, key=lambda type_: (alone[type_], type_))[:3]
     told = ", ".join(f"{type_} {there[type_]} ({alone[type_]} beside no other type)" for type_ in rarest)
     return (f"in {_TYPE_DRAWS} draws of types none had enough entities in sentences without other types; the rarest: "
             f"{told}; ask for fewer shots or other ways")  # fmt: skip
+
+
+def _unfilled(counted: _Counted, failed: Mapping[str, int], shots: int, queries: int) -> str:
+    """Which bound failed where there were types with enough entities: a part can't have K to 2K of each."""
+    told = []
+    for part, k in (("support", shots), ("query", queries)):
+        if part in failed:
+            large = sum(max(counts.values()) > 2 * k for counts in counted.values())
+            apart = ", of other texts than the support part's," if part == "query" else ""
+            told.append(f"in {failed[part]:,} of {sum(failed.values()):,} orders no {part} part{apart} came to {k} to "
+                        f"{2 * k} entities of each type (sentences with entities that hold more than {2 * k} of one: "
+                        f"{large:,} of {len(counted):,})")  # fmt: skip
+    return f"{'; '.join(told)}; ask for more shots and queries, or for fewer ways"

@@ -17,11 +17,13 @@ from decimal import ROUND_HALF_UP
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetune.episodes import Episode, draw_episode
-from nerbert.finetune.order import identities, ordered
-from nerbert.finetune.sizes import Kind, Size, parse_size
+from nerbert.finetune.order import check_draw, identities, ordered
+from nerbert.finetune.sizes import Kind, Size, many, parse_size
 from nerbert.records import Example
 
 __all__ = ["Episode", "Kind", "Size", "Subset", "draw_episode", "draw_subset", "parse_size"]
+
+_SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Subset:
 
 def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) -> Subset:
     """The subset of a size in one of the numbered draws; raise SettingsError if there aren't so many sentences."""
+    check_draw(draw)
     size = size if isinstance(size, Size) else parse_size(size)
     if not examples:
         raise InputError(f"no sentences to draw {size} from")
@@ -55,7 +58,7 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
         case Kind.EACH:
             places = _each_type(examples, size.shots, draw)
         case Kind.EPISODE:
-            raise SettingsError(f"size {size}: an episode has two parts; draw_episode draws it")
+            raise SettingsError(f"size {size}: episodes exist in suites only (nerbert benchmark); {_SUBSETS}")
     places, there = tuple(sorted(places)), _entities(examples)
     reached = _entities(examples[place] for place in places)
     return Subset(size, draw, places, {type_: reached[type_] for type_ in sorted(there)}, dict(sorted(there.items())))
@@ -71,7 +74,8 @@ def _count(size: Size, there: int) -> int:
     if size.kind is Kind.PERCENT:
         return max(1, int((size.number * there / 100).to_integral_value(ROUND_HALF_UP)))
     if size.number > there:
-        raise SettingsError(f"size {size}: there are only {there:,} sentences; take that many or fewer")
+        only = f"there {'is' if there == 1 else 'are'} only {many(there, 'sentence')}"
+        raise SettingsError(f"size {size}: {only}; take that many or fewer")
     return int(size.number)
 
 
@@ -84,7 +88,7 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
     """Sentences with at least k entities of each type, or all there are, reached one more a round."""
     there = _entities(examples)
     if not there:
-        raise InputError(f"no entity in {len(examples):,} sentences, so none of each type can be drawn")
+        raise InputError(f"no entity in {many(len(examples), 'sentence')}, so none of each type can be drawn")
     queues: dict[str, list[int]] = {type_: [] for type_ in sorted(there, key=lambda type_: (there[type_], type_))}
     for place in reversed(_ordered(examples, draw, "subset: entities of each type")):
         for type_ in {span.type for span in examples[place].spans}:

@@ -63,6 +63,11 @@ class Size:
         return int(self.number) if self.kind in (Kind.EACH, Kind.EPISODE) else 0
 
 
+def many(count: int, thing: str, things: str = "") -> str:
+    """`1 sentence`, `2 sentences`; `things` is the plural where an s isn't enough."""
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
 def usual_queries(ways: int, shots: int) -> int:
     """How many entities of each type are to be found in an episode of Few-NERD: as many as shots up to five ways."""
     return shots if ways <= 5 else 1

@@ -7,8 +7,8 @@ right. Strict IOB2 stands beside it; `rules` always says which. Figures are 0–
 from nerbert.metrics.calibration import Calibration, calibrate
 from nerbert.metrics.counts import RULES, STRICT_RULES, Counts, Macro, Score
 from nerbert.metrics.interval import Interval, bootstrap
-from nerbert.metrics.judge import Judgement, assess, judge, seen_entities
-from nerbert.metrics.kinds import Kind, Mistake, count_mistakes, find_mistakes
+from nerbert.metrics.judging import Judgement, assess, judge, seen_entities
+from nerbert.metrics.kinds import Mistake, MistakeKind, find_mistakes
 from nerbert.metrics.score import collapse_types, score_spans, score_tags
 
 __all__ = [
@@ -18,15 +18,14 @@ __all__ = [
     "Counts",
     "Interval",
     "Judgement",
-    "Kind",
     "Macro",
     "Mistake",
+    "MistakeKind",
     "Score",
     "assess",
     "bootstrap",
     "calibrate",
     "collapse_types",
-    "count_mistakes",
     "find_mistakes",
     "judge",
     "score_spans",

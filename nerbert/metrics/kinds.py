@@ -14,16 +14,16 @@ then one more pair could be made by giving up a better one.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from itertools import accumulate
 from typing import NamedTuple
 
 from nerbert.labels import WordSpan
-from nerbert.metrics.columns import Pair, pair_of
+from nerbert.metrics.columns import Pair
 
 
-class Kind(StrEnum):
+class MistakeKind(StrEnum):
     """Kinds of mistakes; the first three are pairs of a gold and a predicted entity, in the order of their worth."""
 
     TYPE = "type"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 class Mistake(NamedTuple):
     """A mistake: the gold entity that was got wrong or missed, and the predicted one that is wrong."""
 
-    kind: Kind
+    kind: MistakeKind
     gold: WordSpan | None
     predicted: WordSpan | None
 
@@ -50,13 +50,8 @@ def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -
             mistakes.append(Mistake(_kind(*pair), *pair))
             gold_left.remove(pair[0])
             predicted_left.remove(pair[1])
-    mistakes += [Mistake(Kind.MISSED, span, None) for span in sorted(gold_left)]
-    return mistakes + [Mistake(Kind.SPURIOUS, None, span) for span in sorted(predicted_left)]
-
-
-def count_mistakes(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]) -> dict[str, int]:
-    """How many mistakes of each kind there are in BIO tags, one list a sentence."""
-    return kinds_of(pair_of(gold, predicted))
+    mistakes += [Mistake(MistakeKind.MISSED, span, None) for span in sorted(gold_left)]
+    return mistakes + [Mistake(MistakeKind.SPURIOUS, None, span) for span in sorted(predicted_left)]
 
 
 def kinds_of(pair: Pair) -> dict[str, int]:
@@ -64,7 +59,7 @@ def kinds_of(pair: Pair) -> dict[str, int]:
     gold = pair.gold.where(~pair.gold.within(pair.found))
     found = pair.found.where(~pair.found.within(pair.gold))
     counts = Counter(mistake.kind for mistake in find_mistakes(pair.spans(gold), pair.spans(found)))
-    return {kind.value: counts[kind] for kind in Kind}
+    return {kind.value: counts[kind] for kind in MistakeKind}
 
 
 def _overlaps(gold: list[WordSpan], predicted: list[WordSpan]) -> Iterator[tuple[WordSpan, WordSpan]]:
@@ -77,13 +72,13 @@ def _overlaps(gold: list[WordSpan], predicted: list[WordSpan]) -> Iterator[tuple
                 yield span, other
 
 
-def _kind(gold: WordSpan, predicted: WordSpan) -> Kind:
+def _kind(gold: WordSpan, predicted: WordSpan) -> MistakeKind:
     if gold[:2] == predicted[:2]:
-        return Kind.TYPE
-    return Kind.BOUNDARY if gold[2] == predicted[2] else Kind.BOTH
+        return MistakeKind.TYPE
+    return MistakeKind.BOUNDARY if gold[2] == predicted[2] else MistakeKind.BOTH
 
 
-_ORDER = {kind: place for place, kind in enumerate(Kind)}
+_ORDER = {kind: place for place, kind in enumerate(MistakeKind)}
 
 
 def _worth(pair: tuple[WordSpan, WordSpan]) -> tuple[int, int, WordSpan, WordSpan]:

@@ -19,7 +19,8 @@ def score_tags(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]
     """Score BIO tags, one list a sentence; raise InputError for bad tags, or if lengths differ.
 
     Equal to seqeval's default; with `strict` to its mode="strict", scheme=IOB2, where an I- that continues nothing is
-    no entity. `rules` says which.
+    no entity, but for types that begin or end in a dash: seqeval cuts the dashes off there. Where nobody has an entity,
+    macro is NaN in seqeval and 0 here. `rules` says which rules.
     """
     pair = pair_of(gold, predicted)
     return score_pair(pair.strict(), STRICT_RULES) if strict else score_pair(pair)

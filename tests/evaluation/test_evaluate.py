@@ -72,8 +72,42 @@ def test_test_sentences_of_train_are_left_out(
     print_evaluation(result, as_json=False)
     out = capsys.readouterr().out
     assert "without repeats" in out
-    assert f"{judged.left_out} test sentences of 8 or more words occur in train" in out
+    assert judged.left_out == 1
+    assert "1 test sentence of 8 or more words occurs in train" in out
     assert "unseen in train" in out
+
+
+def test_other_training_data_is_noted(
+    tiny_tagger: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    domain, other = sample / "domain", tmp_path / "other.conll"
+    other.write_bytes((domain / "train.conll").read_bytes() + b"\nAda\tO\n")
+    for train, noted in ((domain, []), (domain / "train.conll", []), (other, [tiny_tagger.name]), (None, [])):
+        result = evaluate(tiny_tagger, domain / "dev.conll", train=train)
+        assert result.as_json()["trained_on_other"] == noted
+        print_evaluation(result, as_json=False)
+        assert (f"trained on other data than --train {other}" in " ".join(capsys.readouterr().out.split())) == bool(
+            noted
+        )
+
+
+@pytest.mark.parametrize("data", [None, "x", {}, {"sha256": "x"}, {"sha256": {"train.conll": 1}}, {"sha256": {}}])
+def test_a_card_that_does_not_say_what_it_was_trained_on(
+    tiny_tagger: Path, sample: Path, tmp_path: Path, data: object
+) -> None:
+    tagger = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    card = json.loads((tagger / "nerbert.json").read_text())
+    (tagger / "nerbert.json").write_text(json.dumps(card | {"data": data}))
+    test = sample / "domain" / "dev.conll"
+    assert evaluate(tagger, test, train=sample / "domain").other_train == ()
+
+
+def test_of_a_data_folder_the_test_part_is_taken(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:
+    result = evaluate(tiny_tagger, sample / "domain")
+    assert result == evaluate(tiny_tagger, sample / "domain" / "test.conll")
+    assert result.file.endswith("test.conll")
+    with pytest.raises(InputError, match=r"a folder without test\.conll; name the CoNLL file"):
+        evaluate(tiny_tagger, tmp_path)
 
 
 def test_mean_and_deviation_over_seeds(tiny_tagger: Path, tiny_encoder: Path, sample: Path, tmp_path: Path) -> None:
@@ -148,7 +182,7 @@ def test_the_print_fits_80_columns_and_names_its_rules(
 
 def test_calibration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     print_evaluation(Evaluation("f", 1, {"two": BAD}, ()), as_json=False)
-    assert "ECE 75.00 (1 predicted entities, 10 bins)" in capsys.readouterr().out
+    assert "ECE 75.00 (1 predicted entity, 10 bins)" in capsys.readouterr().out
 
 
 def test_train_without_repeats_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,7 @@ def test_source_comes_before_target(
 def test_dev_chooses_the_kept_epoch(
     tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
-    from nerbert.evaluation.evaluate import score_examples
+    from nerbert.evaluation.evaluate import GoldSet
     from nerbert.tagger.tagger import Tagger
 
     finetune(str(tiny_encoder), data, tmp_path / "tagger", DEV)
@@ -109,8 +109,8 @@ def test_dev_chooses_the_kept_epoch(
     best = max(facts["log"], key=lambda entry: entry["dev_f1"])
     assert best["dev_f1"] > 0
     assert facts["best_step"] == best["step"]
-    score = score_examples(Tagger.load(tmp_path / "tagger"), read_data(data).dev)
-    assert score.f1 == pytest.approx(best["dev_f1"])
+    judged = GoldSet(read_data(data).dev).judge(Tagger.load(tmp_path / "tagger"))
+    assert judged.score.f1 == pytest.approx(best["dev_f1"])
 
 
 def test_the_usual_rate_follows_the_encoders_width(

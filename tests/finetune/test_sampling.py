@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetune.sampling import Episode, Kind, draw_episode, draw_subset, parse_size
+from nerbert.finetune.sizes import many
 from nerbert.formats.conll import example_of, read_conll_file
 from nerbert.records import Example
 
@@ -99,7 +100,7 @@ def test_more_sentences_than_there_are_and_none_at_all() -> None:
         draw_subset([sentence("a")] * 2, 3, 1)
     with pytest.raises(InputError, match="no sentences to draw 5% from"):
         draw_subset([], "5%", 1)
-    with pytest.raises(SettingsError, match="draw_episode draws it"):
+    with pytest.raises(SettingsError, match=r"episodes exist in suites only .*sentences \(50\)"):
         draw_subset([sentence("a")], "1 way 1 shot", 1)
 
 
@@ -200,7 +201,8 @@ def test_an_episode_is_few_nerds_or_the_error_says_what_is_lacking(
     try:
         episode = draw_episode(examples, ways, shots, queries, draw)
     except InputError as error:
-        assert f"no episode of {ways} ways, {shots} shots and {queries} queries" in str(error)  # noqa: PT017
+        asked = f"{many(ways, 'way')}, {many(shots, 'shot')} and {many(queries, 'query', 'queries')}"
+        assert f"no episode of {asked}: " in str(error)  # noqa: PT017
     else:
         check_episode(examples, episode, (ways, shots, queries))
         assert draw_episode(examples, ways, shots, queries, draw) == episode
@@ -217,6 +219,8 @@ def test_an_episode_that_is_there_is_found() -> None:
 def test_what_holds_no_episode_says_why() -> None:
     with pytest.raises(InputError, match=r"0 types have the 2 entities that both parts need; there are a 1, b 1"):
         draw_episode([sentence("ab")], 3, 1, 1, 1)
+    with pytest.raises(InputError, match=r"of 2 ways, 1 shot and 1 query: 1 type has the 2 entities"):
+        draw_episode([sentence("ab"), sentence("a")], 2, 1, 1, 1)
     with pytest.raises(InputError, match="no entity at all"):
         draw_episode([sentence("")], 1, 1, 1, 1)
     mixed = [sentence("aab"), sentence("ab")]
@@ -224,6 +228,55 @@ def test_what_holds_no_episode_says_why() -> None:
         draw_episode(mixed, 1, 1, 1, 1)
     with pytest.raises(SettingsError, match="shots = 0"):
         draw_episode([sentence("a")], 1, 0, 1, 1)
+
+
+def test_a_bound_that_failed_is_told() -> None:
+    """Sentences of one type alone, all too full, or all of one text: nothing is said of other types beside it."""
+    full = [sentence("aaa", f"word{number}") for number in range(9)]
+    wanted = r"in 10 of 10 orders no support part came to 1 to 2 entities .* more than 2 of one: 9 of 9\)"
+    with pytest.raises(InputError, match=wanted) as told:
+        draw_episode(full, 1, 1, 1, 1)
+    assert "beside no other type" not in str(told.value)
+    assert "query" not in str(told.value).partition(":")[2].replace("shots and queries", "")
+    wanted = "no query part, of other texts than the support part's, came to 1 to 2 entities"
+    with pytest.raises(InputError, match=wanted):
+        draw_episode([sentence("a")] * 4, 1, 1, 1, 1)
+    with pytest.raises(InputError, match=r"no query part.* came to 1 to 2 .* more than 2 of one: 9 of 10\)"):
+        draw_episode([*full, sentence("a")], 1, 1, 1, 1)
+
+
+def test_draws_are_numbered_from_one() -> None:
+    for draw in (0, -1):
+        with pytest.raises(SettingsError, match=f"draw {draw}: draws are numbered from 1"):
+            draw_subset([sentence("a")], 1, draw)
+        with pytest.raises(SettingsError, match=f"draw {draw}: draws are numbered from 1"):
+            draw_episode([sentence("a")], 1, 1, 1, draw)
+
+
+def test_k_and_shares_do_change_with_sentences_added() -> None:
+    """Why the promise of `order` is made for sentence counts alone."""
+    examples = [sentence("ab", f"both{number}") for number in range(4)] + [sentence("b", f"b{n}") for n in range(4)]
+    added = [*examples, *[sentence("a", f"a{number}") for number in range(20)]]
+
+    def changed(size: str) -> bool:
+        """Whether an old sentence comes in, in some draw."""
+        pairs = [
+            (draw_subset(examples, size, draw).places, draw_subset(added, size, draw).places) for draw in range(1, 30)
+        ]
+        return any({place for place in after if place < len(examples)} - set(before) for before, after in pairs)
+
+    assert changed("k=1")
+    assert changed("25%")
+    assert not changed("3")
+
+
+def test_one_is_not_many() -> None:
+    assert [many(count, "type") for count in (0, 1, 1000)] == ["0 types", "1 type", "1,000 types"]
+    assert [many(count, "query", "queries") for count in (1, 2)] == ["1 query", "2 queries"]
+    with pytest.raises(SettingsError, match="there is only 1 sentence; take"):
+        draw_subset([sentence("a")], 2, 1)
+    with pytest.raises(InputError, match="no entity in 1 sentence, so"):
+        draw_subset([sentence("")], "k=1", 1)
 
 
 @pytest.mark.parametrize("name", ["few_tk_inter", "few_tk_intra", "few_tk_supervised"])

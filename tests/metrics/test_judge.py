@@ -13,12 +13,13 @@ from nerbert.metrics import (
     Judgement,
     assess,
     collapse_types,
-    count_mistakes,
     judge,
     score_spans,
     score_tags,
     seen_entities,
 )
+from nerbert.metrics.columns import pair_of
+from nerbert.metrics.kinds import kinds_of
 from tests.metrics.taggings import PAIRS, Pairs, split
 
 GOLD = [["B-x", "I-x", "O", "B-y"], ["O", "B-x"], ["B-y"]]
@@ -36,7 +37,7 @@ def test_every_part_is_that_of_its_own_function(pairs: Pairs) -> None:
     assert (judged["macro"], judged["by_type"]) == (score.as_json()["macro"], score.as_json()["by_type"])
     assert judged["strict"] == {**Counts.as_json(strict), "macro_f1": strict.macro.f1, "rules": strict.rules}
     assert judged["span"] == Counts.as_json(score_spans(*collapsed))
-    assert judged["errors"] == count_mistakes(gold, found)
+    assert judged["errors"] == kinds_of(pair_of(gold, found))
     assert (judged["rules"], judged["sentences"]) == (score.rules, len(pairs))
     assert judged == json.loads(json.dumps(judged))
 
@@ -117,3 +118,9 @@ def test_a_judgement_is_judged_as_json() -> None:
     judged = assess(GOLD, FOUND)
     assert isinstance(judged, Judgement)
     assert judged.as_json() == judge(GOLD, FOUND)
+
+
+def test_the_submodule_is_not_hidden_by_the_function() -> None:
+    from nerbert.metrics import judging
+
+    assert judging.judge is judge

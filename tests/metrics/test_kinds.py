@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.labels import WordSpan
-from nerbert.metrics import Kind, Mistake, count_mistakes, find_mistakes, score_tags
+from nerbert.metrics import Mistake, MistakeKind, find_mistakes, judge
 from tests.metrics.taggings import PAIRS, Pairs, split
 
 SPANS = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 4), st.sampled_from("xyz")), max_size=7).map(
@@ -34,16 +34,17 @@ def test_known_cases(gold: list[WordSpan], predicted: list[WordSpan], kinds: lis
 
 def test_the_larger_overlap_is_the_partner() -> None:
     gold, predicted = [(2, 8, "x")], [(0, 3, "x"), (4, 9, "x")]
-    assert find_mistakes(gold, predicted)[0] == Mistake(Kind.BOUNDARY, (2, 8, "x"), (4, 9, "x"))
+    assert find_mistakes(gold, predicted)[0] == Mistake(MistakeKind.BOUNDARY, (2, 8, "x"), (4, 9, "x"))
 
 
 @given(PAIRS)
 def test_each_entity_is_counted_once(pairs: Pairs) -> None:
     gold, predicted = split(pairs)
-    kinds, score = count_mistakes(gold, predicted), score_tags(gold, predicted)
-    paired = score.right + kinds["type"] + kinds["boundary"] + kinds["both"]
-    assert paired + kinds["missed"] == score.gold
-    assert paired + kinds["spurious"] == score.predicted
+    judged = judge(gold, predicted)
+    kinds, score = judged["errors"], judged["micro"]
+    paired = score["right"] + kinds["type"] + kinds["boundary"] + kinds["both"]
+    assert paired + kinds["missed"] == score["gold"]
+    assert paired + kinds["spurious"] == score["predicted"]
     assert sorted(kinds) == ["both", "boundary", "missed", "spurious", "type"]
 
 
@@ -58,13 +59,15 @@ def test_every_mistake_is_what_it_says(gold: list[WordSpan], predicted: list[Wor
     mistakes = find_mistakes(gold, predicted)
     for kind, one, other in mistakes:
         if one is None or other is None:
-            assert kind == (Kind.MISSED if other is None else Kind.SPURIOUS)
+            assert kind == (MistakeKind.MISSED if other is None else MistakeKind.SPURIOUS)
             continue
         assert max(one[0], other[0]) < min(one[1], other[1])
         same_ends, same_type = one[:2] == other[:2], one[2] == other[2]
         assert (
             kind
-            == {(True, False): Kind.TYPE, (False, True): Kind.BOUNDARY, (False, False): Kind.BOTH}[same_ends, same_type]
+            == {(True, False): MistakeKind.TYPE, (False, True): MistakeKind.BOUNDARY, (False, False): MistakeKind.BOTH}[
+                same_ends, same_type
+            ]
         )
     assert sorted(each.gold for each in mistakes if each.gold) == sorted(set(gold) - set(predicted))
     assert sorted(each.predicted for each in mistakes if each.predicted) == sorted(set(predicted) - set(gold))
@@ -73,6 +76,6 @@ def test_every_mistake_is_what_it_says(gold: list[WordSpan], predicted: list[Wor
 @given(SPANS, SPANS)
 def test_nothing_that_could_be_paired_is_left(gold: list[WordSpan], predicted: list[WordSpan]) -> None:
     mistakes = find_mistakes(gold, predicted)
-    missed = [each.gold for each in mistakes if each.kind == Kind.MISSED and each.gold]
-    spurious = [each.predicted for each in mistakes if each.kind == Kind.SPURIOUS and each.predicted]
+    missed = [each.gold for each in mistakes if each.kind == MistakeKind.MISSED and each.gold]
+    spurious = [each.predicted for each in mistakes if each.kind == MistakeKind.SPURIOUS and each.predicted]
     assert not [(one, other) for one in missed for other in spurious if max(one[0], other[0]) < min(one[1], other[1])]

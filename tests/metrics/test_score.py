@@ -1,3 +1,4 @@
+import math
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -138,3 +139,16 @@ def test_what_is_no_list_of_tags_is_refused() -> None:
         score_tags([["O"]], [None])  # type: ignore[list-item]
     with pytest.raises(InputError, match="gold: must be one list of tags a sentence"):
         score_tags(3, [["O"]])  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_where_seqeval_says_something_else() -> None:
+    """What the docstring of `score_tags` claims: dashes at a type's ends in strict mode, and macro of nothing."""
+    for type_, cut in (("-x", "x"), ("x-", "x"), ("x-y", "x-y")):
+        tags = [[f"B-{type_}", f"I-{type_}"]]
+        strict = classification_report(tags, tags, output_dict=True, mode="strict", scheme=IOB2)
+        assert cut in strict
+        assert set(score_tags(tags, tags, strict=True).by_type) == {type_}
+        assert type_ in classification_report(tags, tags, output_dict=True)
+    assert math.isnan(classification_report([["O"]], [["O"]], output_dict=True)["macro avg"]["f1-score"])
+    assert score_tags([["O"]], [["O"]]).macro == (0.0, 0.0, 0.0, 0)

@@ -5,11 +5,12 @@ equal if their tokens are, to the letter. The price: only what can be counted is
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from nerbert.evaluation.datasets.load import Data
+from nerbert.evaluation.datasets.load import Data, find_place, load_folder, split_files
 from nerbert.evaluation.datasets.tags import Scheme, read_scheme
 from nerbert.evaluation.datasets.twins import AT_LEAST, find_twins
 from nerbert.labels import example_tags
@@ -73,9 +74,20 @@ class Findings:
         return head | {"sha256": self.data.sha256, "twins_at_least": AT_LEAST} | told
 
 
+def check_named(name: str, root: Path | None = None) -> Findings:
+    """Check what `open_data` reads by that name; raise InputError for tags of a scheme that isn't read."""
+    folder, name = find_place(name, root)
+    schemes = {split: read_scheme(path) for split, path in split_files(folder).items()}
+    return _findings(load_folder(folder, name=name), schemes)
+
+
 def check_data(data: Data) -> Findings:
-    """Count and compare; raise InputError for tags of a scheme that isn't read."""
-    splits = {split: _facts(data.splits[split], read_scheme(path)) for split, path in data.files.items()}
+    """Count and compare what was read already."""
+    return _findings(data, {split: read_scheme(path) for split, path in data.files.items()})
+
+
+def _findings(data: Data, schemes: Mapping[str, Scheme]) -> Findings:
+    splits = {split: _facts(data.splits[split], scheme) for split, scheme in schemes.items()}
     learnt = splits["train"].types
     lacking = {
         split: {type_: count for type_, count in facts.types.items() if type_ not in learnt}
@@ -83,13 +95,19 @@ def check_data(data: Data) -> Findings:
     }
     rare = {type_: count for type_, count in learnt.items() if count < RARE}
     twins = {
-        f"{first}/{second}": len(find_twins(data.splits[first], data.splits[second]))
+        f"{first}/{second}": len(_twins(data, first, second))
         for first, second in _PAIRS
         if first in splits and second in splits
     }
     conflicts = _conflicts(data)
     lacking = {split: types for split, types in lacking.items() if types}
     return Findings(data, splits, lacking, rare, twins, len(conflicts), tuple(conflicts[:_SHOWN]))
+
+
+def _twins(data: Data, first: str, second: str) -> tuple[int, ...]:
+    """Those of train and test were found when the data were read."""
+    known = (first, second) == ("train", "test")
+    return data.twins if known else find_twins(data.splits[first], data.splits[second])
 
 
 def _facts(examples: Sequence[Example], scheme: Scheme) -> SplitFacts:

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.load import folder_names
+from nerbert.evaluation.datasets.load import folder_names, link_out
 from nerbert.evaluation.datasets.registry import KnownData, known_data
 from nerbert.files import sha256_of
 from nerbert.formats.folder import SPLITS
 
-WHOLE, MISSING, STRANGE = "whole", "–", "not known"
+WHOLE, MISSING, STRANGE, LINK_OUT = "whole", "–", "not known", "link out"
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A data set, and how it is there: whole, –, not known, or `no dev`, `another test`; "" where nobody looked."""
+    """A data set, and how it is there: whole, –, not known, or `no dev`, `another test`; "" where nobody looked.
+
+    `link out` is what no other command reads: a link that leads out of the folder.
+    """
 
     name: str
     known: KnownData | None
@@ -35,12 +38,15 @@ def list_data(root: Path | None = None) -> list[Listed]:
         return [Listed(name, known) for name, known in known_data().items()]
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the one that holds the data sets (--data)")
-    listed = [Listed(name, known, _there(root / name, known)) for name, known in known_data().items()]
-    return listed + [Listed(name, None, STRANGE) for name in folder_names(root) if name not in known_data()]
+    listed = [Listed(name, known, _there(root, root / name, known)) for name, known in known_data().items()]
+    strange = [name for name in folder_names(root) if name not in known_data()]
+    return listed + [Listed(name, None, LINK_OUT if link_out(root, root / name) else STRANGE) for name in strange]
 
 
-def _there(folder: Path, known: KnownData) -> str:
+def _there(root: Path, folder: Path, known: KnownData) -> str:
     paths = {split: folder / f"{split}.conll" for split in SPLITS}
+    if folder.is_dir() and link_out(root, folder):
+        return LINK_OUT
     if not any(path.is_file() for path in paths.values()):
         return MISSING
     told = []

@@ -4,10 +4,12 @@ The choice: a name comes from outside (a suite, a command line) and never leads 
 being absolute, or through a link. The price: data elsewhere must be copied, not linked, into the data folder.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from nerbert.errors import InputError, nearest
+from nerbert.evaluation.datasets.recipes import known_recipes
 from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known
 from nerbert.evaluation.datasets.twins import find_twins
 from nerbert.formats.folder import SPLITS, read_data
@@ -57,12 +59,19 @@ def load_data(root: Path, name: str) -> Data:
 
 def open_data(name: str, root: Path | None = None) -> Data:
     """Read a data set below `root`, or the folder (or CoNLL file) at the path `name` where no `root` is given."""
+    folder, name = find_place(name, root)
+    return load_folder(folder, name=name)
+
+
+def find_place(name: str, root: Path | None = None) -> tuple[Path, str]:
+    """Where `open_data` reads a data set, and what it calls it; nothing is read yet."""
     if root is not None:
         folder = find_folder(root, name)
-        return load_folder(folder, name=folder.relative_to(root).as_posix())
-    if find_known(name) and not Path(name).exists():
-        raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data")
-    return load_folder(Path(name))
+        return folder, folder.relative_to(root).as_posix()
+    known = find_known(name)
+    if known and not Path(name).exists():
+        raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data{_fetched(known)}")
+    return Path(name), Path(name).resolve().name
 
 
 def load_folder(folder: Path, *, name: str = "") -> Data:
@@ -85,10 +94,23 @@ def find_folder(root: Path, name: str) -> Path:
     folder = next((root / each for each in names if (root / each).is_dir()), None)
     if folder is None:
         raise InputError(_unknown(root, name, known))
-    for path in (folder, *(folder / f"{split}.conll" for split in SPLITS)):
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise InputError(f"{path}: a link that leads out of {root}; copy the data there")
+    if (path := link_out(root, folder)) is not None:
+        raise InputError(f"{path}: a link that leads out of {root}; copy the data there")
     return folder
+
+
+def split_files(folder: Path) -> dict[str, Path]:
+    """The files there are of a data folder, or of one CoNLL file, by the name of their split."""
+    if folder.is_file():
+        return {"train": folder}
+    return {split: path for split in SPLITS if (path := folder / f"{split}.conll").is_file()}
+
+
+def link_out(root: Path, folder: Path) -> Path | None:
+    """The first of a data set's folder and files that is a link out of `root`; None if none is."""
+    inside = os.path.realpath(root)  # unlike resolve, no error where links go round
+    paths = (folder, *(folder / f"{split}.conll" for split in SPLITS))
+    return next((path for path in paths if not Path(os.path.realpath(path)).is_relative_to(inside)), None)
 
 
 def folder_names(root: Path) -> list[str]:
@@ -106,10 +128,16 @@ def _check_name(name: str) -> None:
 
 def _unknown(root: Path, name: str, known: KnownData | None) -> str:
     if known is not None:
-        return f"{root}: holds no folder {known.name!r}; `nerbert data fetch {known.name}` gets it, if it is public"
+        return f"{root}: holds no folder {known.name!r}{_fetched(known) or '; it has no public address'}"
     there = folder_names(root)
     close = nearest(name, [*there, *all_names()])
     return f"data set {name!r}: no such folder in {root}{close or ';'} there are {', '.join(there) or 'none'}"
+
+
+def _fetched(known: KnownData) -> str:
+    """How to get a known data set that isn't there; "" if it has no public address."""
+    recipe = known_recipes().get(known.name)
+    return f"; `nerbert data fetch {known.name}` gets it" if recipe and not recipe.unfetched else ""
 
 
 def differences(known: KnownData, sha256: dict[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from nerbert.evaluation.datasets.check import LONG, RARE, Findings
 from nerbert.evaluation.datasets.listing import Listed
 from nerbert.evaluation.datasets.twins import AT_LEAST
 from nerbert.finetune.sampling import Kind, Subset
+from nerbert.finetune.sizes import many
 from nerbert.formats.folder import SPLITS
 from nerbert.show import plain
 
@@ -77,7 +78,7 @@ def _splits(findings: Findings) -> Table:
 def _types(findings: Findings) -> Table:
     counts = {split: facts.types for split, facts in findings.splits.items()}
     names = list(dict.fromkeys(name for types in counts.values() for name in types))
-    table = Table("type", title=plain(f"{len(names)} types, entities of each"), title_justify="left")
+    table = Table("type", title=plain(f"{many(len(names), 'type')}, entities of each"), title_justify="left")
     for split in counts:
         table.add_column(split, justify="right")
     for name in names:
@@ -128,7 +129,8 @@ def _conflicts(findings: Findings) -> str:
 def print_sample(subset: Subset, output: Path) -> None:
     """Print what was drawn: sentences, entities by type, and which types fall short of k."""
     console = Console(soft_wrap=True)
-    table = Table("type", title=plain(f"size {subset.size}, draw {subset.draw}: {len(subset.places):,} sentences"))
+    drawn = many(len(subset.places), "sentence")
+    table = Table("type", title=plain(f"size {subset.size}, draw {subset.draw}: {drawn}"))
     for heading in ("drawn", "there"):
         table.add_column(heading, justify="right")
     for name, count in subset.reached.items():
@@ -136,7 +138,9 @@ def print_sample(subset: Subset, output: Path) -> None:
     console.print(table)
     if subset.size.kind is Kind.EACH:
         fewest, most = min(subset.reached.values(), default=0), max(subset.reached.values(), default=0)
-        console.print(f"k reached: {fewest:,} to {most:,} entities a type, {subset.size.shots:,} asked for")
+        console.print(
+            f"k reached: {fewest:,} to {many(most, 'entity', 'entities')} a type, {subset.size.shots:,} asked for"
+        )
     if subset.short:
         console.print(plain(f"the whole has no more than: {_counts(subset.short)}"))
     console.print(plain(f"sample: {output}"))

@@ -20,8 +20,7 @@ MANIFEST = "manifest.json"
 def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: bool = False) -> Subset:
     """Draw a subset of the train split and write it to the folder `output`, with dev and test."""
     check_free(output, overwrite=overwrite)
-    if output.resolve() == data.folder.resolve():
-        raise InputError(f"{output}: is the data set itself; name another folder")
+    _check_apart(output, data.folder)
     subset = draw_subset(data.train, parse_size(size), draw)
     with publish_folder(output, overwrite=overwrite) as folder:
         write_conll(folder / "train.conll", [data.train[place] for place in subset.places])
@@ -30,6 +29,17 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
                 shutil.copyfile(path, folder / f"{split}.conll")
         write_json(folder / MANIFEST, _manifest(data, subset, folder))
     return subset
+
+
+def _check_apart(output: Path, source: Path) -> None:
+    """Raise InputError for an output that is the data set, lies in it, or holds it and so would replace it."""
+    target, source = output.resolve(), source.resolve()
+    if target == source:
+        raise InputError(f"{output}: is the data set itself; name another folder")
+    if target.is_relative_to(source):
+        raise InputError(f"{output}: lies in the data set itself; name a folder outside it")
+    if source.is_relative_to(target):
+        raise InputError(f"{output}: holds the data set itself; name another folder")
 
 
 def _manifest(data: Data, subset: Subset, folder: Path) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The tags of a CoNLL file as they are written, before anything is read into them.
 
-The choice: a file is read a second time, line by line, since entities don't tell how they were written: an `I-x` that
-continues nothing begins one by the CoNLL script's rules. IOB2 begins every entity with B-; IOB1 only one that touches
-another of its type; IO none. A file that does now this, now that, is called mixed.
+The choice: a file is read once more, line by line, since entities don't tell how they were written: an `I-x` that
+continues nothing begins one by the CoNLL script's rules. `data check` does so before it reads them, so that tags of a
+scheme that isn't read are told with all that the file has; what is broken otherwise is left to `read_conll`. IOB2
+begins every entity with B-; IOB1 only one that touches another of its type; IO none. A file that does now this, now
+that, is called mixed. The price: each file is read twice.
 """
 
 from collections import Counter
@@ -63,16 +65,24 @@ def _foreign(path: Path) -> str:
 
 
 def _sentences(path: Path) -> Iterator[list[tuple[int, str]]]:
-    """Line and tag of each token, a list a sentence; what is broken otherwise is left to `read_conll`."""
+    """Line and tag of each token, a list a sentence; a line without a tag is left out."""
     sentence: list[tuple[int, str]] = []
-    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as stream:
-        for number, line in enumerate(stream, 1):
-            text = line.rstrip("\r\n")
-            if text.strip(" \t") and not text.startswith(_DOCUMENT_START):
-                columns = text.split("\t") if "\t" in text else text.rstrip(" ").split(" ")
-                sentence.append((number, columns[-1].strip()))
-            elif sentence:
-                yield sentence
-                sentence = []
+    for number, line in enumerate(_lines(path), 1):
+        text = line.rstrip("\r\n")
+        if text.strip(" \t") and not text.startswith(_DOCUMENT_START):
+            columns = text.split("\t") if "\t" in text else [column for column in text.split(" ") if column]
+            if len(columns) > 1 and (tag := columns[-1].strip()):
+                sentence.append((number, tag))
+        elif sentence:
+            yield sentence
+            sentence = []
     if sentence:
         yield sentence
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as stream:
+            yield from stream
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from error

@@ -69,7 +69,7 @@ def test_training_does_not_hang_on_scores_nor_on_the_runner() -> None:
     assert trained.isdisjoint({f"nerbert.evaluation.benchmark.{name}" for name in others})
     assert not [name for name in trained if name.startswith(("nerbert.metrics", "nerbert.cli", "nerbert.errors"))]
     scored = set(code_files(["nerbert.evaluation.benchmark.scoring"]))
-    assert "nerbert.metrics.judge" in scored
+    assert "nerbert.metrics.judging" in scored
     assert "nerbert.training.loop" not in scored
 
 

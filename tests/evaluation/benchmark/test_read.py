@@ -95,6 +95,17 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, told: str) -
         read(tmp_path, GOOD.replace(old, new, 1))
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("Pol", "crossner_politics"), ("ai", "./ai"), ("ai/", "ai"), ("a//b", "a/b"), ("./Pol", "Pol")]
+)
+def test_one_data_set_under_two_names_is_refused(tmp_path: Path, one: str, other: str) -> None:
+    text = '[systems.A]\nencoder = "a"\n[[targets]]\ndata = "{}"\n[[targets]]\ndata = "{}"\nsizes = [10]\n'
+    with pytest.raises(SettingsError, match=r"'.*' and '.*' are one data set"):
+        read(tmp_path, text.format(one, other))
+    assert len(read(tmp_path, text.format(one, one)).targets) == 2
+    assert len(read(tmp_path, text.format(one, "elsewhere")).targets) == 2
+
+
 def test_a_file_whose_name_can_name_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "-x.toml").write_text(GOOD)
     with pytest.raises(SettingsError, match="names the tables"):

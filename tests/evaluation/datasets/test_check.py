@@ -1,10 +1,12 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.check import check_data
+from nerbert.evaluation.datasets import check
+from nerbert.evaluation.datasets.check import check_data, check_named
 from nerbert.evaluation.datasets.load import load_folder
 from nerbert.evaluation.datasets.tags import read_scheme
 from tests.evaluation.datasets.conftest import TRAIN, Make
@@ -41,10 +43,51 @@ def test_lines_are_those_of_the_reader(tmp_path: Path) -> None:
 
 def test_foreign_schemes_are_an_error_that_counts(make: Make) -> None:
     folder = make(train="a\tB-x\nb\tE-x\nc\tS-x\nd\tO\ne\tO\n")
-    with pytest.raises(InputError, match=r"train\.conll:2: tag 'E-x': .*begin with O 2, B 1, E 1, S 1; convert"):
+    wanted = r"train\.conll:2: tag 'E-x': .*begin with O 2, B 1, E 1, S 1; convert"
+    with pytest.raises(InputError, match=wanted):
         read_scheme(folder / "train.conll")
+    for name, root in ((str(folder), None), ("ships", folder.parent), (str(folder / "train.conll"), None)):
+        with pytest.raises(InputError, match=wanted):
+            check_named(name, root)
     with pytest.raises(InputError, match=r"train\.conll:2: tag 'E-x'"):
         load_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a\tO\nb\n", "train.conll:2: broken line 'b'"),
+        ("a\tO\nb\t\n", "train.conll:2: broken line"),
+        ("a\tO\nb\tB-\n", "train.conll:2: tag 'B-': must be"),
+        ("a\tO\nb\tO-x\n", "train.conll:2: tag 'O-x': must be"),
+        ("", "holds no sentence"),
+    ],
+)
+def test_what_is_broken_otherwise_is_told_by_the_reader(make: Make, text: str, told: str) -> None:
+    with pytest.raises(InputError, match=re.escape(told)):
+        check_named(str(make(train=text)))
+
+
+def test_a_no_break_space_is_no_end_of_a_token(make: Make) -> None:
+    assert check_named(str(make(train="a\u00a0b O\n"))).splits["train"].tokens == 1
+
+
+def test_checking_by_name_is_checking_what_was_read(make: Make, root: Path) -> None:
+    folder = make()
+    assert check_named("ships", root) == check_data(load_folder(folder, name="ships"))
+
+
+def test_twins_of_train_and_test_are_sought_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load_folder(make(train=TRAIN, dev=TRAIN, test=TRAIN))
+    sought: list[object] = []
+
+    def find(*parts: object) -> tuple[int, ...]:
+        sought.append(parts)
+        return (2,)
+
+    monkeypatch.setattr(check, "find_twins", find)
+    assert check_data(data).twins == {"train/test": 1, "train/dev": 1, "dev/test": 1}
+    assert len(sought) == 2
 
 
 def test_what_is_in_a_data_set(make: Make) -> None:

@@ -57,6 +57,21 @@ def test_list_says_what_is_there(make: Make, root: Path, capsys: Output) -> None
     assert "nowhere: no such folder" in capsys.readouterr().err
 
 
+def test_list_says_what_leads_out(make: Make, root: Path, tmp_path: Path, capsys: Output) -> None:
+    outside = make("outside").rename(tmp_path / "outside")
+    for name in ("btc", "boats"):
+        (root / name).symlink_to(outside)
+    (make("conll2003") / "dev.conll").symlink_to(outside / "train.conll")
+    make("inside")
+    (root / "alias").symlink_to(root / "inside")
+    assert data("list", "--data", root, "--json") == 0
+    there = {each["name"]: each["there"] for each in json.loads(capsys.readouterr().out)}
+    states = {name: there[name] for name in ("btc", "boats", "conll2003", "alias")}
+    assert states == {"btc": "link out", "boats": "link out", "conll2003": "link out", "alias": "not known"}
+    for name, state in states.items():
+        assert data("check", name, "--data", root) == (state == "link out")
+
+
 def test_list_knows_the_real_files(shared: Path, capsys: Output) -> None:
     if not (shared / "data" / "ner").is_dir():
         pytest.skip("no data sets there")
@@ -103,6 +118,13 @@ def test_sample_prints_the_k_reached(make: Make, root: Path, tmp_path: Path, cap
     assert "the whole has no more than: person 2" in shown
     assert data("sample", "ships", "--data", root, "--size", "k=0", "-o", tmp_path / "other") == 1
     assert "size 'k=0': must be more than nothing" in capsys.readouterr().err
+    assert data("sample", "ships", "--data", root, "--size", "1", "-o", tmp_path / "one") == 0
+    assert "size 1, draw 1: 1 sentence\n" in capsys.readouterr().out
+
+
+def test_one_type_is_one_type(make: Make, capsys: Output) -> None:
+    assert data("check", make(train="Oslo\tB-place\n")) == 0
+    assert "1 type, entities of each" in capsys.readouterr().out
 
 
 def test_the_pages_commands_and_python_run(sample: Path, tmp_path: Path) -> None:

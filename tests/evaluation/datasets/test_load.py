@@ -4,6 +4,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import load_data, open_data
+from nerbert.evaluation.datasets.recipes import known_recipes
 from nerbert.evaluation.datasets.twins import find_twins
 from nerbert.formats.conll import example_of
 from tests.evaluation.datasets.conftest import Make
@@ -51,6 +52,12 @@ def test_links_lead_only_downwards(make: Make, root: Path, tmp_path: Path) -> No
     assert load_data(root, "alias").name == "alias"
 
 
+def test_links_that_go_round_are_no_files(make: Make, root: Path) -> None:
+    folder = make("ships")
+    (folder / "dev.conll").symlink_to("dev.conll")
+    assert load_data(root, "ships").dev == []
+
+
 def test_the_unknown_is_told_what_is_there(make: Make, root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such folder in .*; there are none"):
         load_data(root, "qqqq")
@@ -58,8 +65,13 @@ def test_the_unknown_is_told_what_is_there(make: Make, root: Path, tmp_path: Pat
     make("boats")
     with pytest.raises(InputError, match=r"did you mean 'ships'\? there are boats, ships"):
         load_data(root, "shisp")
-    with pytest.raises(InputError, match="holds no folder 'crossner_politics'; `nerbert data fetch crossner_politics`"):
+    with pytest.raises(
+        InputError, match="holds no folder 'crossner_politics'; `nerbert data fetch crossner_politics` gets"
+    ):
         load_data(root, "Pol")
+    unfetched = next(name for name, recipe in known_recipes().items() if recipe.unfetched)
+    with pytest.raises(InputError, match=f"holds no folder '{unfetched}'; it has no public address"):
+        load_data(root, unfetched)
     with pytest.raises(InputError, match="name the one that holds the data sets"):
         load_data(tmp_path / "nowhere", "ships")
 
@@ -83,8 +95,10 @@ def test_a_folder_or_file_anywhere_without_a_root(make: Make, monkeypatch: pytes
     assert (len(one.train), one.test, one.files) == (3, [], {"train": folder / "train.conll"})
     monkeypatch.chdir(folder)
     assert open_data(".").name == "ships"
-    with pytest.raises(InputError, match=r"conll2003: no such folder; .* --data"):
-        open_data("conll2003")
+    with pytest.raises(
+        InputError, match=r"crossner_ai: no such folder; .* --data; `nerbert data fetch crossner_ai` gets it$"
+    ):
+        open_data("crossner_ai")
 
 
 def test_twins_are_long_and_equal_to_the_letter() -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,15 @@ def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
     data = load_folder(make())
     with pytest.raises(SettingsError, match="only 3 sentences"):
         write_sample(data, "4", 1, tmp_path / "out")
-    with pytest.raises(SettingsError, match="an episode has two parts"):
+    with pytest.raises(SettingsError, match="episodes exist in suites only"):
         write_sample(data, "1 way 1 shot", 1, tmp_path / "out")
+    with pytest.raises(SettingsError, match="draw 0: draws are numbered from 1"):
+        write_sample(data, "1", 0, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    for inside in ("out", "deep/er", "../ships/out"):
+        with pytest.raises(InputError, match="lies in the data set itself"):
+            write_sample(data, "1", 1, data.folder / inside)
+    assert sorted(path.name for path in data.folder.iterdir()) == ["test.conll", "train.conll"]
     with pytest.raises(OutputExists):
         write_sample(data, "1", 1, data.folder, overwrite=True)
     write_sample(data, "3", 1, tmp_path / "out")
@@ -50,5 +57,8 @@ def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
         write_sample(again, "1", 1, tmp_path / "out")
     with pytest.raises(InputError, match="is the data set itself"):
         write_sample(again, "1", 1, tmp_path / "out", overwrite=True)
+    inner = load_folder(shutil.copytree(data.folder, tmp_path / "out" / "inner"))
+    with pytest.raises(InputError, match="holds the data set itself"):
+        write_sample(inner, "1", 1, tmp_path / "out", overwrite=True)
     write_sample(data, "1", 1, tmp_path / "out", overwrite=True)
     assert len(load_folder(tmp_path / "out").train) == 1

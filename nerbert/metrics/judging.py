@@ -82,11 +82,18 @@ def assess(
     in_seen, in_unseen = (None, None) if seen is None else _by_seen(pair, words, seen)
     every = np.ones(pair.gold.starts.size, bool), np.ones(pair.found.starts.size, bool)
     return Judgement(
-        pair.sentences, score_pair(pair), score_pair(pair.strict(), STRICT_RULES),
-        count_where(pair, *every, typed=False), kinds_of(pair), bootstrap(counts_by_sentence(pair), seed=seed),
-        in_seen, in_unseen, None if confidences is None else calibration_of(pair, confidences),
-        _without(pair, without) if without else None, len(set(without)),
-    )  # fmt: skip
+        sentences=pair.sentences,
+        score=score_pair(pair),
+        strict=score_pair(pair.strict(), STRICT_RULES),
+        span=count_where(pair, *every, typed=False),
+        kinds=kinds_of(pair),
+        interval=bootstrap(counts_by_sentence(pair), seed=seed),
+        seen=in_seen,
+        unseen=in_unseen,
+        calibration=None if confidences is None else calibration_of(pair, confidences),
+        without=_without(pair, without) if without else None,
+        left_out=len(set(without)),
+    )
 
 
 def seen_entities(examples: Iterable[Example]) -> set[Entity]:
