@@ -19,6 +19,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from nerbert.errors import InputError, SettingsError, nearest
 
 Settings = TypeVar("Settings")
+_LONGEST_FILE = 1 << 20
+_LARGEST = 1 << 63
+"""What no whole number of a setting reaches."""
 
 
 def load_settings(cls: type[Settings], path: Path | None, changes: Sequence[str] = ()) -> Settings:
@@ -33,13 +36,15 @@ def load_settings(cls: type[Settings], path: Path | None, changes: Sequence[str]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Parse a TOML file; errors name the file."""
+    """Parse a TOML file of at most a megabyte; errors name the file."""
     try:
+        if path.stat().st_size > _LONGEST_FILE:
+            raise SettingsError(f"{path}: {path.stat().st_size} bytes are too many for settings")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: not TOML: {str(error).splitlines()[0]}") from error
 
 
 def make_settings(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
@@ -116,7 +121,7 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -125,10 +130,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, one) for one in get_args(hint))
     if get_origin(hint) is tuple:
         return isinstance(value, (list, tuple)) and all(_fits(one, get_args(hint)[0]) for one in value)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float and isinstance(value, float):
+        return True
+    if hint in (int, float):
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
     if hint is Path:
         return isinstance(value, (str, Path))
     return isinstance(value, hint)

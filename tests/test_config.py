@@ -53,6 +53,15 @@ def test_bad_files_and_changes(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("size = = 3")
     with pytest.raises(SettingsError, match=r"bad\.toml: not TOML: .*line 1"):
         load_settings(Toy, tmp_path / "bad.toml")
+    for text in ("size = " + "9" * 5000, "size = " + "[" * 5000, "\xff"):
+        (tmp_path / "bad.toml").write_text(text, encoding="latin-1")
+        with pytest.raises(SettingsError, match=r"bad\.toml: not TOML"):
+            load_settings(Toy, tmp_path / "bad.toml")
+    (tmp_path / "bad.toml").write_text("#" * (1 << 21))
+    with pytest.raises(SettingsError, match=r"bad\.toml: \d+ bytes are too many"):
+        load_settings(Toy, tmp_path / "bad.toml")
+    with pytest.raises(SettingsError, match="must be whole number"):
+        load_settings(Toy, None, ["size=" + "9" * 5000])
     with pytest.raises(InputError, match=r"none\.toml: can't be read"):
         load_settings(Toy, tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="write it as key=value"):
@@ -86,6 +95,9 @@ def test_every_setting_says_meaning_unit_and_source(cls: type) -> None:
         (FinetuneSettings, "select", "test"),
         (FinetuneSettings, "on_too_long", "error"),
         (FinetuneSettings, "least_steps", -1),
+        (FinetuneSettings, "least_steps", 10**20),
+        (FinetuneSettings, "weight_decay", float("nan")),
+        (FinetuneSettings, "epochs", 10**400),
         (FinetuneSettings, "most_steps", -1),
         (FinetuneSettings, "precision", "fp16"),
         (FinetuneSettings, "epochs", float("nan")),

@@ -37,16 +37,15 @@ def finetune(
     check_free(output, overwrite=overwrite)
     target = read_data(data)
     origin = read_data(source) if source else None
-    if settings.select == "dev" and not target.dev:
-        raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
+    need_dev(settings, data, there=bool(target.dev))
     card = read_card(encoder)
     seeds = tuple(seeds) or (settings.seed,)
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
     with TemporaryDirectory() as scratch, publish_folder(output, overwrite=overwrite) as folder:
         if origin:
-            from_source = replace(settings, seed=seeds[0], epochs=settings.source_epochs, select="last")
-            _train_tagger(encoder, origin, Path(scratch), from_source, "source domain", _origin(card, None))
+            own = source_settings(settings, seeds[0])
+            _train_tagger(encoder, origin, Path(scratch), own, "source domain", _origin(card, None))
         start = scratch if origin else encoder
         names = [f"seed-{seed}" for seed in seeds] if len(seeds) > 1 else [""]
         for seed, name in zip(seeds, names, strict=True):
@@ -56,6 +55,17 @@ def finetune(
         if len(seeds) > 1:
             write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
     return [output / name for name in names]
+
+
+def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
+    """How the source domain is trained on before the target: its own number of passes, nothing chosen on dev."""
+    return replace(settings, seed=seed, epochs=settings.source_epochs, least_steps=0, most_steps=0, select="last")
+
+
+def need_dev(settings: FinetuneSettings, data: Path, *, there: bool) -> None:
+    """Raise SettingsError if the settings choose on a dev.conll that isn't there."""
+    if settings.select == "dev" and not there:
+        raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
 
 
 def usual_rate(config: Any) -> float:

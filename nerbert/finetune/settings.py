@@ -21,15 +21,15 @@ class FinetuneSettings(TrainSettings):
     """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4, for BERT-base),
     2e-4 below (ours, measured on MiniLM). Unit: per step. Source: NER-BERT §4 and ours."""
     source_epochs: float = 3.0
-    """Passes over the source data before the target's (source & target). Unit: epochs. Source: ours; the paper doesn't
-    say."""
+    """Passes over the source data before the target's (source & target); bounds on steps are the target's alone. Unit:
+    epochs. Source: ours; the paper doesn't say."""
     on_too_long: str = "window"
     """What becomes of sentences longer than `max_length`: `window` cuts them into overlapping windows, and every word
     is tagged; `truncate` drops the rest, as many papers do: entities there count as missed, and the tagger goes on so.
     Unit: none. Source: ours; the paper doesn't say."""
     select: str = "last"
-    """Which epoch's model is kept: `last`, or `dev` for the best F1 on dev.conll (a hidden budget of labels when few
-    train). Unit: none. Source: ours; the paper chooses on dev."""
+    """Which model is kept: the `last`, or for `dev` that of the best F1 on dev.conll, scored `epochs` times (a hidden
+    budget of labels when few train). Unit: none. Source: ours; the paper chooses on dev."""
 
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)

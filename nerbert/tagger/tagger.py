@@ -18,6 +18,7 @@ from nerbert.encoder.predict import WordTags, predict
 from nerbert.errors import InputError
 from nerbert.labels import spans_from_bio, types_of
 from nerbert.records import Example, Span
+from nerbert.training.settings import check_precision
 from nerbert.words import check_splitter, split_words
 
 _LONGEST = 256
@@ -29,13 +30,18 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Tagger:
     """A fine-tuned model with its tokenizer and word splitter; make one with `Tagger.load`."""
 
-    def __init__(self, model: Any, pieces: Pieces, tags: list[str], splitter: str, language: str) -> None:
-        self._model, self._pieces, self._tags = model, pieces, tags
+    def __init__(
+        self, model: Any, pieces: Pieces, tags: list[str], splitter: str, language: str, precision: str = "auto"
+    ) -> None:
+        self._model, self._pieces, self._tags, self._precision = model, pieces, tags, precision
         self.splitter, self.language = splitter, language
 
     @classmethod
-    def load(cls, source: str | Path, *, device: str = "") -> "Tagger":
-        """Load a tagger from a folder or a hub name, on `device` (default: the GPU if there is one)."""
+    def load(cls, source: str | Path, *, device: str = "", precision: str = "auto") -> "Tagger":
+        """Load a tagger from a folder or a hub name, on `device` (default: the GPU if there is one).
+
+        `precision` is `bf16`, `fp32`, or `auto`: bf16 where the device computes in it.
+        """
         import torch
 
         name = str(source)
@@ -47,7 +53,8 @@ class Tagger:
         longest, truncate = int(card.get("max_length") or _LONGEST), card.get("on_too_long") == "truncate"
         pieces = Pieces(load_tokenizer(name), model.config, longest, truncate=truncate)
         model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(model, pieces, tags, check_splitter(card["word_splitter"]), str(card.get("language") or "en"))
+        splitter, language = check_splitter(card["word_splitter"]), str(card.get("language") or "en")
+        return cls(model, pieces, tags, splitter, language, check_precision(precision))
 
     @property
     def types(self) -> list[str]:
@@ -71,7 +78,7 @@ class Tagger:
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
         """A tag and its probability for each word of each example; the examples keep their own words."""
-        return predict(self._model, self._pieces, examples, self._tags)
+        return predict(self._model, self._pieces, examples, self._tags, precision=self._precision)
 
     def _parts(self, text: str) -> Iterator[tuple[int, Example]]:
         """(offset, sentence) for each sentence of a text."""

@@ -26,7 +26,7 @@ Objective = Callable[[Any, Batch], tuple[torch.Tensor, int]]
 
 
 class Evaluate(Protocol):
-    """Called with the model at the end of each epoch (and of training); what it returns is kept in the log."""
+    """Called with the model about once an epoch and at the end; what it returns is kept in the log."""
 
     def __call__(self, model: Any, step: int) -> dict[str, float]: ...  # noqa: D102
 
@@ -52,7 +52,8 @@ def train(
 ) -> TrainLog:
     """Train `model` in place on the windows that `windows_of` gives for each epoch; the log.
 
-    The number of steps follows the first epoch's windows.
+    The number of steps follows the first epoch's windows. There are about as many log entries, and evaluations, as
+    `settings.epochs`, also where `least_steps` goes through few windows more often than that.
     """
     first = len(windows_of(0))
     accelerator = make_accelerator(settings)
@@ -61,6 +62,7 @@ def train(
     optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=fused)
     model, optimizer = accelerator.prepare(model, optimizer)
     per_epoch, total = math.ceil(first / settings.batch_size), total_steps(first, settings)
+    every = max(per_epoch, int(total / settings.epochs))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, total, settings.warmup_share))
     log, losses, begin = TrainLog(), [], time.monotonic()
     model.train()
@@ -70,7 +72,7 @@ def train(
         log.steps, log.tokens = step, log.tokens + sum(len(window.ids) for window in chosen)
         log.seconds = max(time.monotonic() - begin, 1e-9)
         bar.advance(note=f"loss {losses[-1]:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
-        if step % per_epoch == 0 or step == total:
+        if step % every == 0 or step == total:
             entry = {"step": step, "epoch": step / per_epoch, "loss": sum(losses) / len(losses)}
             log.entries.append(entry | (_evaluate(evaluate, accelerator, model, step) if evaluate else {}))
             losses = []

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from nerbert.config import refuse
 
 
+def check_precision(name: str) -> str:
+    """`name` if it is a precision to compute in; else raise SettingsError."""
+    refuse(name not in ("auto", "bf16", "fp32"), "precision", name, "auto, bf16 or fp32")
+    return name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
     """How a model is trained."""
@@ -47,12 +53,12 @@ class TrainSettings:
             refuse(getattr(self, name) < 1, name, getattr(self, name), "at least 1")
         for name in ("epochs", "clip_norm"):
             refuse(not 0 < getattr(self, name) < 1e6, name, getattr(self, name), "above 0")
-        refuse(not 0 <= self.learning_rate < 1e6, "learning_rate", self.learning_rate, "above 0")
+        refuse(not 0 <= self.learning_rate < 1e6, "learning_rate", self.learning_rate, "at least 0")
         refuse(self.least_steps < 0, "least_steps", self.least_steps, "at least 0")
         most, least = self.most_steps, self.least_steps
         refuse(most != 0 and most < max(1, least), "most_steps", most, f"0, or at least least_steps ({least})")
         refuse(self.max_length < 8, "max_length", self.max_length, "at least 8")
         refuse(not 0 <= self.warmup_share <= 1, "warmup_share", self.warmup_share, "between 0 and 1")
-        refuse(self.weight_decay < 0, "weight_decay", self.weight_decay, "at least 0")
+        refuse(not 0 <= self.weight_decay < 1e6, "weight_decay", self.weight_decay, "at least 0")
         refuse(self.threads < 0, "threads", self.threads, "at least 0")
-        refuse(self.precision not in ("auto", "bf16", "fp32"), "precision", self.precision, "auto, bf16 or fp32")
+        check_precision(self.precision)

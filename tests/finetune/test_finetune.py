@@ -98,6 +98,13 @@ def test_source_comes_before_target(
     assert facts["encoder"]["kind"] == "untrained"
 
 
+def test_bounds_on_steps_are_the_targets_alone() -> None:
+    settings = FinetuneSettings(least_steps=9, most_steps=9, source_epochs=2, select="dev", weight_decay=0.5)
+    own = stage.source_settings(settings, 7)
+    assert (own.epochs, own.least_steps, own.most_steps, own.select, own.seed) == (2, 0, 0, "last", 7)
+    assert own.weight_decay == 0.5
+
+
 def test_dev_chooses_the_kept_epoch(
     tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from nerbert.errors import InputError
+from nerbert.encoder.predict import WordTags
+from nerbert.errors import InputError, SettingsError
 from nerbert.records import Span
 from nerbert.tagger.tagger import Tagger
 
@@ -191,3 +192,18 @@ def test_a_wrong_folder_is_one_line(
         Tagger.load(folder)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+def test_precision_is_what_was_asked_for(tiny_tagger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def spy(*_: Any, precision: str, **__: Any) -> list[WordTags]:
+        seen.append(precision)
+        return []
+
+    monkeypatch.setattr("nerbert.tagger.tagger.predict", spy)
+    for precision in ("auto", "fp32", "bf16"):
+        Tagger.load(tiny_tagger, precision=precision).tag_examples([])
+    assert seen == ["auto", "fp32", "bf16"]
+    with pytest.raises(SettingsError, match="precision = 'fp16'"):
+        Tagger.load(tiny_tagger, precision="fp16")

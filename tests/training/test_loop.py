@@ -158,6 +158,18 @@ def test_steps_have_bounds(make_model: Make, windows: Sequence[Window], least: i
     assert run(make_model(), windows, settings).steps == steps
 
 
+def test_many_passes_are_scored_as_often_as_few(make_model: Make, windows: Sequence[Window]) -> None:
+    settings = TrainSettings(precision="fp32", threads=1, batch_size=16, epochs=4, least_steps=42)
+    steps: list[int] = []
+
+    def evaluate(model: Any, step: int) -> dict[str, float]:
+        steps.append(step)
+        return {}
+
+    train(make_model(), lambda _: windows, tagging_loss, settings, 0, Progress(), evaluate)
+    assert steps == [10, 20, 30, 40, 42]
+
+
 def test_nothing_to_train_on_is_an_error(make_model: Make) -> None:
     with pytest.raises(InputError, match="nothing to train on"):
         run(make_model(), [], FP32)
