@@ -8,12 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from nerbert.config import make_settings, read_toml
 from nerbert.errors import SettingsError, at, nearest
 from nerbert.evaluation.benchmark.suite import DEFAULT_PROTOCOL, Published, Suite, System, Target
+from nerbert.evaluation.datasets.registry import find_known
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.finetune.sizes import Kind, Size, parse_size
 
@@ -154,10 +155,22 @@ def _check_targets(suite: Suite) -> None:
     for (data, size), count in rows.items():
         if count > 1:
             raise SettingsError(f"[[targets]]: {data!r} at size {size} stands {count} times; leave one")
+    _check_names({target.data for target in suite.targets})
     for target in suite.targets:
         draws = len(target.seeds or suite.seeds) if target.draw_by_seed else target.draws
         for each in target.sizes:
             _check_draws(target.data, parse_size(each), draws)
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Raise SettingsError for two names of one data set, which would count as two targets in every mean."""
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        path = PurePosixPath(name).as_posix()
+        known = find_known(path)
+        other = found.setdefault(known.name if known else path, name)
+        if other != name:
+            raise SettingsError(f"[[targets]]: {other!r} and {name!r} are one data set; write one name for both")
 
 
 def _check_draws(data: str, size: Size, draws: int) -> None:

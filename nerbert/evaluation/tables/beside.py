@@ -3,13 +3,14 @@
 Means over observations, without spread: the CSV has every run. "–" where the scores don't have a figure.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial
 from statistics import fmean
 
 from nerbert.evaluation.tables.board import Board, Group, Maker, Reader, by_target
 from nerbert.evaluation.tables.grid import NONE, Column, Entry, Grid, Kind, Row
-from nerbert.evaluation.tables.pooled import Scores, figure
+from nerbert.evaluation.tables.pooled import Scores, figure, inner
 from nerbert.evaluation.tables.scores import sized, spread
 from nerbert.show import percent
 
@@ -45,16 +46,16 @@ def errors_grid(board: Board) -> Grid:
 
 
 def type_grids(board: Board) -> Iterator[Grid]:
-    """F1 by type, a grid a target."""
+    """F1 by type, a grid a target; gold entities of episodes are those of all draws."""
     for target, spots in by_target(board.spots).items():
         rows = []
         for spot in spots:
             groups = {maker: board.at(spot, maker) for maker in board.makers}
             for name, gold in _types(groups).items():
                 seen = [spread(group.summary(partial(_of_type, name=name))) for group in groups.values()]
-                rows.append(Row(tuple(map(Entry, (sized(spot.size), name, f"{gold:,}", *seen)))))
+                rows.append(Row(tuple(map(Entry, (name, sized(spot.size), f"{gold:,}", *seen)))))
         if rows:
-            names = (Column("trained on", Kind.NAME), Column("type", Kind.NAME), Column("gold entities"))
+            names = (Column("type", Kind.NAME), Column("trained on", Kind.NAME), Column("gold entities"))
             columns = (*names, *(Column(board.named(maker)) for maker in board.makers))
             yield Grid("types", f"F1 by type on {target}, in percent", columns, tuple(rows), folded=True)
 
@@ -73,8 +74,10 @@ def _percent(group: Group, read: Reader) -> str:
 
 
 def _count(group: Group, read: Reader) -> str:
+    """How many there are in a run; of episodes, in all draws of a seed."""
     seen = group.observed(read)
-    return f"{fmean(seen.values()):,.1f}".removesuffix(".0") if seen else NONE
+    share = len({seed for _, seed in group.done}) if group.episodes else 1
+    return f"{fmean(seen.values()) / share:,.1f}".removesuffix(".0") if seen else NONE
 
 
 def _bootstrap(group: Group) -> str:
@@ -99,16 +102,20 @@ def _share(scores: Scores, kind: str) -> float | None:
 
 
 def _of_type(scores: Scores, name: str) -> float | None:
-    by_type = scores.get("by_type")
-    return figure(by_type.get(name), "f1") if isinstance(by_type, Mapping) else None
+    return figure(inner(scores, "by_type").get(name), "f1")
 
 
 def _types(groups: Mapping[Maker, Group]) -> dict[str, int]:
-    """Every type that any run tells of, with its gold entities (the most that a run has seen), most first."""
+    """Every type that any run tells of, with its gold entities, most first.
+
+    The most that a run has seen; of episodes, the most that a seed has seen in all its draws.
+    """
     found: dict[str, int] = {}
     for group in groups.values():
-        for cell in group.done.values():
-            by_type = cell.scores.get("by_type")
-            for name, counts in by_type.items() if isinstance(by_type, Mapping) else ():
-                found[name] = max(found.get(name, 0), int(figure(counts, "gold") or 0))
+        tests: dict[object, Counter[str]] = defaultdict(Counter)
+        for run, cell in group.done.items():
+            for name, counts in inner(cell.scores, "by_type").items():
+                tests[run[1] if group.episodes else run][name] += int(figure(counts, "gold") or 0)
+        for test in tests.values():
+            found |= {name: max(found.get(name, 0), gold) for name, gold in test.items()}
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

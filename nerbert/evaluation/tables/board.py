@@ -4,16 +4,15 @@ What a row or column is comes from the suite, so a cell that is missing is seen 
 doesn't ask for is counted and left out.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.pooled import Scores, figure, pool
-from nerbert.evaluation.tables.statistics import Observation, Run, Summary, observations, summary
+from nerbert.evaluation.tables.statistics import Observation, Run, Summary, Sums, observations, pooled_f1, summary
 from nerbert.finetune.sizes import Kind, parse_size
 
 Reader = Callable[[Scores], float | None]
@@ -41,11 +40,12 @@ class Group:
     """The cells of one row and column."""
 
     episodes: bool = False
-    """Whether a seed's draws are episodes, whose counts are pooled before F1."""
+    """Whether draws are episodes, whose counts are pooled before any figure is taken."""
     wanted: list[Run] = field(default_factory=list)
     done: dict[Run, Cell] = field(default_factory=dict)
     failed: dict[Run, str] = field(default_factory=dict)
     """Why each that failed did."""
+    _pooled: Scores | None = None
 
     @property
     def complete(self) -> bool:
@@ -53,15 +53,18 @@ class Group:
         return len(self.done) == len(self.wanted)
 
     def observed(self, read: Reader = F1, only: Collection[Run] | None = None) -> dict[Observation, float]:
-        """The figure in each independent observation: a run, a draw's mean, or a seed's pooled episodes."""
+        """The figure in each independent observation: a run, or a draw.
+
+        Of episodes, F1 alone has observations whose mean it is (`pooled_f1`); another figure is one, of all together.
+        """
         scores = {run: cell.scores for run, cell in sorted(self.done.items()) if only is None or run in only}
         if not self.episodes:
             return observations(_read(scores, read))
-        by_seed: dict[int, list[Scores]] = defaultdict(list)
-        for (_, seed), each in scores.items():
-            by_seed[seed].append(each)
-        pooled = {(0, seed): pool(parts) for seed, parts in by_seed.items()}
-        return observations(_read(pooled, read))
+        if read is F1:
+            counts = {run: _sums(each) for run, each in scores.items()}
+            return pooled_f1({run: each for run, each in counts.items() if each is not None})
+        self._pooled = pool(list(scores.values())) if self._pooled is None and scores else self._pooled
+        return observations(_read({(0, 0): self._pooled} if self._pooled is not None else {}, read))
 
     def summary(self, read: Reader = F1) -> Summary | None:
         """Mean and spread of a figure; None if no run has it."""
@@ -79,21 +82,23 @@ class Board:
         self.cells = [found.get(place, Cell(place, State.NOT_RUN)) for place in places]
         self.strangers = len(found.keys() - set(places))
         self.spots = tuple(_in_order(suite))
-        self.makers = tuple(Maker(system, protocol) for system in suite.systems for protocol in _protocols(places))
+        self.protocols = tuple(dict.fromkeys(place.protocol for place in places))
+        self.makers = tuple(Maker(system, protocol) for protocol in self.protocols for system in suite.systems)
         episodes = {spot: parse_size(spot.size).kind is Kind.EPISODE for spot in self.spots}
         self._groups = {(spot, maker): Group(episodes[spot]) for spot in self.spots for maker in self.makers}
         for cell in self.cells:
             self._put(cell)
+        self.ran = tuple(maker for maker in self.makers if any(self.at(spot, maker).done for spot in self.spots))
+        """Columns with a finished run; the others hold nothing up."""
 
     @property
     def baseline(self) -> str:
         """The system that the others are tested against."""
         return self.suite.baseline or next(iter(self.suite.systems), "")
 
-    @property
-    def shared(self) -> tuple[Spot, ...]:
-        """Rows on which every column has a finished run: what a mean may be taken over."""
-        return tuple(spot for spot in self.spots if all(self.at(spot, maker).done for maker in self.makers))
+    def shared(self, makers: Collection[Maker]) -> tuple[Spot, ...]:
+        """Rows on which every one of these columns has a finished run: what a mean may be taken over; none of none."""
+        return tuple(spot for spot in self.spots if makers and all(self.at(spot, maker).done for maker in makers))
 
     def at(self, spot: Spot, maker: Maker) -> Group:
         """The cells of a row and a column."""
@@ -101,8 +106,7 @@ class Board:
 
     def named(self, maker: Maker) -> str:
         """A column's name on one line; the protocol only where there are several."""
-        several = len({each.protocol for each in self.makers}) > 1
-        return f"{maker.system}, {maker.protocol}" if several else maker.system
+        return f"{maker.system}, {maker.protocol}" if len(self.protocols) > 1 else maker.system
 
     def _put(self, cell: Cell) -> None:
         place = cell.place
@@ -123,6 +127,25 @@ def by_target(spots: Sequence[Spot]) -> dict[str, list[Spot]]:
     return found
 
 
+def of_size(spots: Iterable[Spot], size: str) -> list[Spot]:
+    """Rows of a size; "" is any."""
+    return [spot for spot in spots if size in ("", spot.size)]
+
+
+def mean_sizes(spots: Sequence[Spot]) -> list[str]:
+    """Sizes over whose targets a mean is taken: each that several have, then, where it is more, "": all of them."""
+    targets, sizes = by_target(spots), dict.fromkeys(spot.size for spot in spots)
+    shared = [size for size in sizes if len(of_size(spots, size)) > 1]
+    alone = len(sizes) == 1
+    return [*shared, *([""] if len(targets) > 1 and not alone else [])]
+
+
+def _sums(scores: Scores) -> Sums | None:
+    """What pooled F1 needs of a run; None if it isn't told."""
+    right, predicted, gold = (figure(scores, f"micro.{key}") for key in ("right", "predicted", "gold"))
+    return None if right is None or predicted is None or gold is None else (right, predicted + gold)
+
+
 def _read(scores: Mapping[Run, Scores], read: Reader) -> dict[Run, float]:
     read_all = {run: read(each) for run, each in scores.items()}
     return {run: value for run, value in read_all.items() if value is not None}
@@ -132,7 +155,3 @@ def _in_order(suite: Suite) -> list[Spot]:
     """Targets with their sizes as the suite names them, a target that is named twice in one place."""
     spots = dict.fromkeys(Spot(target.data, str(size)) for target in suite.targets for size in target.sizes)
     return [spot for each in by_target(list(spots)).values() for spot in each]
-
-
-def _protocols(places: Iterable[Place]) -> list[str]:
-    return list(dict.fromkeys(place.protocol for place in places))

@@ -1,19 +1,25 @@
 """Every system against the baseline, on each row and on all targets together, corrected for their number.
 
-A comparison takes only runs that both have: the same target, size, protocol, draw and seed. The price: a run that only
-one of them has finished says nothing here.
+A comparison takes only runs that both have: the same target, size, protocol, draw and seed; over all targets, only
+targets on which both have such runs, whatever other systems lack. The price: a run that only one of them has finished
+says nothing here, and two systems may have been tested over different targets (the table says how many).
+
+Families of Holm's correction: in each protocol, the tests on single rows, and apart from them those over all targets,
+which are few and are the ones that one quotes. The price: each family has a false alarm of its own to give.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from nerbert.evaluation.tables.board import Board, Maker, Spot, by_target
+from nerbert.evaluation.tables.board import Board, Maker, Spot, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.statistics import Observation, Test, holm, paired_t, sign_flip
 
-Key = tuple[Maker, Spot | None]
-"""What is compared: a column with the baseline's, on a row, or (None) on all targets together."""
+WHOLE = ""
+"""The target of a comparison that is over all targets; its size is theirs, or "" for each at its sizes."""
+Key = tuple[Maker, Spot]
+"""What is compared: a column with the baseline's, on a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,8 @@ class Compared:
     """Of all targets together: the same test with a target as one observation; not corrected."""
     better: int = 0
     """Of all targets together: on how many the system is ahead."""
+    spots: tuple[Spot, ...] = ()
+    """Of all targets together: the rows that both have."""
 
     @property
     def mark(self) -> str:
@@ -34,18 +42,31 @@ class Compared:
 
 
 def compare(board: Board) -> dict[Key, Compared]:
-    """All comparisons of a suite; Holm's correction over all of them that have a p."""
+    """All comparisons of a suite, each corrected within its family."""
     found: dict[Key, Compared] = {}
     for maker in board.makers:
         if maker.system == board.baseline:
             continue
-        for spot in board.spots:
-            found[maker, spot] = Compared(paired_t(list(_differences(board, maker, spot).values())))
-        if len(by_target(board.shared)) > 1:
-            found[maker, None] = _overall(board, maker)
-    raw = {key: each.test.p for key, each in found.items()}
-    corrected = holm({key: p for key, p in raw.items() if p is not None})
+        rows = {spot: _differences(board, maker, spot) for spot in board.spots}
+        for spot, row in rows.items():
+            found[maker, spot] = Compared(paired_t(list(row.values())))
+        for size in mean_sizes(board.spots):
+            asked = {spot: rows[spot] for spot in of_size(board.spots, size) if rows[spot]}
+            if len(by_target(list(asked))) > 1:
+                found[maker, Spot(WHOLE, size)] = _overall(asked)
+    corrected: dict[Key, float] = {}
+    for family in families(found).values():
+        corrected |= holm(family)
     return {key: replace(each, corrected=corrected.get(key)) for key, each in found.items()}
+
+
+def families(tests: Mapping[Key, Compared]) -> dict[tuple[str, bool], dict[Key, float]]:
+    """The p of each test by (protocol, whether it is over all targets): what is corrected together."""
+    found: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
+    for (maker, spot), each in tests.items():
+        if each.test.p is not None:
+            found[maker.protocol, spot.target == WHOLE][maker, spot] = each.test.p
+    return found
 
 
 def _differences(board: Board, maker: Maker, spot: Spot) -> dict[Observation, float]:
@@ -56,17 +77,13 @@ def _differences(board: Board, maker: Maker, spot: Spot) -> dict[Observation, fl
     return {name: ours[name] - theirs[name] for name in ours}
 
 
-def _overall(board: Board, maker: Maker) -> Compared:
+def _overall(rows: dict[Spot, dict[Observation, float]]) -> Compared:
     """The mean over targets, tested; observations of one target that share draw and seed change sign together."""
-    targets = [
-        [_differences(board, maker, spot) for spot in spots] for spots in by_target(board.shared).values()
-    ]  # fmt: skip
-    empty = sum(not all(rows) for rows in targets)
-    if empty:
-        return Compared(Test(0, 0.0, None, why=f"no run in common on {empty} of {len(targets)} targets"))
-    means = [fmean(fmean(row.values()) for row in rows) / len(targets) for rows in targets]
-    parts = [part for rows in targets for part in _parts(rows, 1 / len(targets))]
-    return Compared(sign_flip(parts), targets=sign_flip(means), better=sum(mean > 0 for mean in means))
+    targets = [[rows[spot] for spot in spots] for spots in by_target(list(rows)).values()]
+    means = [fmean(fmean(row.values()) for row in each) / len(targets) for each in targets]
+    parts = [part for each in targets for part in _parts(each, 1 / len(targets))]
+    better = sum(mean > 0 for mean in means)
+    return Compared(sign_flip(parts), targets=sign_flip(means), better=better, spots=tuple(rows))
 
 
 def _parts(rows: Sequence[dict[Observation, float]], weight: float) -> list[float]:

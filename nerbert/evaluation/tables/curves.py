@@ -1,14 +1,15 @@
 """Learning curves: F1 against training sentences, where a target has several sizes that are numbers of sentences.
 
 A share ("5%") or "all" is placed by the number of sentences that its cells say they trained on (`sentences` in their
-facts), and left out where they don't.
+facts), and left out where they don't. A figure has one target, one protocol and at most eight systems; more systems
+stand in further figures, so that no two lines of a figure look the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from statistics import fmean
 
-from nerbert.evaluation.tables.board import Board, Group, Spot, by_target
-from nerbert.evaluation.tables.grid import Curve, Point
+from nerbert.evaluation.tables.board import Board, Group, Maker, Spot, by_target
+from nerbert.evaluation.tables.grid import STYLES, Curve, Point
 from nerbert.evaluation.tables.pooled import figure
 from nerbert.finetune.sizes import Kind, parse_size
 
@@ -17,15 +18,22 @@ TRAINED_ON = "sentences"
 
 
 def curves(board: Board) -> Iterator[Curve]:
-    """A curve for each target on which a system has two points or more."""
+    """The figures of each target on which a system has two points or more."""
+    systems = list(board.suite.systems)
     for target, spots in by_target(board.spots).items():
-        lines = {}
-        for maker in board.makers:
-            points = [point for spot in spots if (point := _point(spot, board.at(spot, maker))) is not None]
-            if points:
-                lines[board.named(maker)] = tuple(sorted(points, key=lambda point: point.sentences))
-        if any(len(points) > 1 for points in lines.values()):
-            yield Curve(target, lines)
+        for protocol in board.protocols:
+            for first in range(0, len(systems), STYLES):
+                makers = [Maker(system, protocol) for system in systems[first : first + STYLES]]
+                lines = {maker.system: tuple(_points(board, spots, maker)) for maker in makers}
+                drawn = {name: points for name, points in lines.items() if points}
+                if any(len(points) > 1 for points in drawn.values()):
+                    styles = {name: number for number, name in enumerate(lines) if name in drawn}
+                    yield Curve(target, drawn, styles, protocol if len(board.protocols) > 1 else "")
+
+
+def _points(board: Board, spots: Iterable[Spot], maker: Maker) -> list[Point]:
+    points = [point for spot in spots if (point := _point(spot, board.at(spot, maker))) is not None]
+    return sorted(points, key=lambda point: point.sentences)
 
 
 def _point(spot: Spot, group: Group) -> Point | None:

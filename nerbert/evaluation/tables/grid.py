@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 NONE = "–"
 """What stands where there is nothing: not run, or not known."""
+STYLES = 8
+"""Lines that can be told apart in one figure."""
 
 
 class Kind(StrEnum):
@@ -22,11 +24,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its head, and what stands small below it (protocol)."""
+    """A column."""
 
     head: str
     kind: Kind = Kind.FIGURE
-    below: str = ""
     note: int = 0
     """Number of the note that belongs to the head; 0 for none."""
 
@@ -46,10 +47,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row; `whole` if it sums up the others."""
+    """A row; `whole` if it sums up the others, `minor` if it says so little that the terminal leaves it out."""
 
     entries: tuple[Entry, ...]
     whole: bool = False
+    minor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,6 @@ class Grid:
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    about: str = ""
     folded: bool = False
     """Whether it is detail: folded in HTML, left out of Markdown, LaTeX and the terminal."""
 
@@ -76,14 +77,18 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """F1 against training sentences on one target, one line a system and protocol."""
+    """F1 against training sentences on one target under one protocol, a line a system."""
 
     target: str
     lines: dict[str, tuple[Point, ...]]
+    styles: dict[str, int]
+    """Number of each line's colour and dashes, the same for a system in all figures; from 0, below `STYLES`."""
+    protocol: str = ""
+    """Empty where the suite has only one."""
 
 
 class Record(NamedTuple):
-    """A line of the CSV: one figure of one cell. `value` is 0–1 or a count, as it was stored."""
+    """A line of the CSV: one figure of one cell, of one `type` perhaps; `value` is 0–1 or a count, as it was stored."""
 
     system: str
     protocol: str
@@ -93,6 +98,7 @@ class Record(NamedTuple):
     seed: str
     state: str
     metric: str
+    type: str
     value: str
     why: str
 

@@ -5,10 +5,14 @@ in a table (`<br>`, `<sub>`, `<sup>`); the price: other viewers may show these a
 out; the page and the CSV have it.
 """
 
+import re
 from collections.abc import Iterator
 
 from nerbert.corpus.page.markdown import rows, said
 from nerbert.evaluation.tables.grid import Column, Entry, Grid, Kind, Row, Table
+
+_MARK = re.compile(r"(\d*)([-+=.)])")
+"""What begins a list, or underlines a title, where a line begins with it."""
 
 
 def markdown_of(table: Table) -> str:
@@ -17,19 +21,25 @@ def markdown_of(table: Table) -> str:
 
 
 def _parts(table: Table) -> Iterator[str]:
-    yield f"# {said(table.title)}"
+    yield f"# {_line(table.title)}"
     if table.about:
-        yield said(table.about)
+        yield _line(table.about)
     for grid in table.grids:
         if not grid.folded:
             yield f"## {said(grid.title)}"
             yield _grid(grid)
     if table.numbered:
-        yield "\n".join(f"{number}. {said(note)}" for number, note in enumerate(table.numbered, 1))
+        yield "\n".join(f"{number}. {_line(note)}" for number, note in enumerate(table.numbered, 1))
     yield "## How to read it"
-    yield "\n".join(f"- {said(note)}" for note in table.notes)
+    yield "\n".join(f"- {_line(note)}" for note in table.notes)
     yield "## How it was made"
-    yield "\n".join(f"- {said(name)}: {said(text)}" for name, text in table.facts.items())
+    yield "\n".join(f"- {_line(name)}: {said(text)}" for name, text in table.facts.items())
+
+
+def _line(text: str) -> str:
+    """A text as one line that begins no list, no title and no code."""
+    folded = said(" ".join(text.split()))
+    return _MARK.sub(r"\1\\\2", folded, count=1) if _MARK.match(folded) else folded
 
 
 def _grid(grid: Grid) -> str:
@@ -38,9 +48,8 @@ def _grid(grid: Grid) -> str:
 
 
 def _head(column: Column) -> str:
-    below = "published" if column.kind is Kind.PUBLISHED else column.below
-    name = f"*{said(column.head)}*" if column.kind is Kind.PUBLISHED else said(column.head)
-    return f"{name}{f'<br>{said(below)}' if below else ''}{_above((column.note,) if column.note else ())}"
+    name = f"*{said(column.head)}*<br>published" if column.kind is Kind.PUBLISHED else said(column.head)
+    return f"{name}{_above((column.note,) if column.note else ())}"
 
 
 def _row(row: Row) -> list[str]:

@@ -1,12 +1,16 @@
 """A benchmark's table as one page of HTML: no script, no request, light and dark, readable on a phone.
 
+A table stands in a box of its own that scrolls both ways, with its head and its rows' names in sight; the price is that
+a row's names (target, size, system) share a cell. Long tables but the first are folded.
+
 Texts become markup only through `nerbert.corpus.page.html.tag`, which escapes them; a policy in the page forbids the
 browser everything but its own style.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nerbert.corpus.page.html import Child, Markup, tag
@@ -14,6 +18,9 @@ from nerbert.evaluation.tables.grid import Column, Entry, Grid, Kind, Row, Table
 from nerbert.evaluation.tables.plots import plot
 
 _STYLE = Path(__file__).with_name("page.css")
+_LONGEST_WORD = 20
+_LONG = 40
+"""Rows above which a grid that isn't the first is folded."""
 
 
 def page_of(table: Table) -> str:
@@ -35,19 +42,41 @@ def page_of(table: Table) -> str:
 def _sections(table: Table) -> Iterator[Markup]:
     about = tag("p", table.about, class_="lead") if table.about else None
     yield tag("header", tag("h1", table.title), about)
-    first, *others = [grid for grid in table.grids if not grid.folded]
-    yield tag("section", tag("h2", first.title), _grid(first), _numbered(table))
+    scores = [grid for grid in table.grids if grid.key == "scores"]
+    for place, grid in enumerate(scores, 1):
+        yield tag("section", tag("h2", grid.title), _grid(grid), _numbered(table) if place == len(scores) else None)
     if table.curves:
         yield tag("section", tag("h2", "Learning curves"), [plot(each, n) for n, each in enumerate(table.curves)],
                   tag("p", "Bands: 95 % confidence interval of the mean.", class_="told"))  # fmt: skip
-    for grid in others:
-        yield tag("section", tag("h2", grid.title), _grid(grid))
-    folded = [tag("details", tag("summary", grid.title), _grid(grid)) for grid in table.grids if grid.folded]
+    for grid in table.grids:
+        if grid not in scores and not grid.folded:
+            yield tag("section", tag("h2", grid.title), list(_parts(grid)))
+    folded = [_details(grid.title, grid) for grid in table.grids if grid.folded]
     if folded:
         yield tag("section", tag("h2", "F1 by type"), folded)
     yield tag("section", tag("h2", "How to read it"), tag("ul", [tag("li", note) for note in table.notes]))
     facts = [tag("div", tag("dt", name), tag("dd", text)) for name, text in table.facts.items()]
     yield tag("section", tag("h2", "How it was made"), tag("dl", facts))
+
+
+def _parts(grid: Grid) -> Iterator[Markup]:
+    """A grid; where it is long, what sums up the others stands open and the rest is folded, target by target."""
+    if len(grid.rows) <= _LONG:
+        yield _grid(grid)
+        return
+    whole = tuple(row for row in grid.rows if row.whole)
+    if whole:
+        yield _grid(replace(grid, rows=whole))
+    targets: dict[str, list[Row]] = {}
+    for row in grid.rows:
+        if not row.whole:
+            targets.setdefault(row.entries[0].text, []).append(row)
+    for target, rows in targets.items():
+        yield _details(f"{target}: {len(rows)} rows", replace(grid, rows=tuple(rows)))
+
+
+def _details(title: str, grid: Grid) -> Markup:
+    return tag("details", tag("summary", title), _grid(grid))
 
 
 def _numbered(table: Table) -> Markup | None:
@@ -56,39 +85,55 @@ def _numbered(table: Table) -> Markup | None:
 
 
 def _grid(grid: Grid) -> Markup:
-    heads = tag("tr", [_head(column) for column in grid.columns])
-    body = [_row(row, grid.columns) for row in grid.rows]
-    table = tag("table", tag("thead", _above(grid), heads), tag("tbody", body))
+    """A table in a box that scrolls; the head and each row's names, all in one cell, stay in sight."""
+    names = [column.head for column in grid.columns if column.kind is Kind.NAME]
+    others = grid.columns[len(names) :]
+    corner = tag("th", _words(names[0]), _small(names[1:]), scope="col")
+    heads = tag("tr", corner, [_head(column) for column in others])
+    body = [_row(row, len(names), others) for row in grid.rows]
+    table = tag("table", tag("thead", _above(others), heads), tag("tbody", body))
     return tag("div", table, class_="wide", tabindex="0", role="region", aria_label=grid.title)
 
 
-def _above(grid: Grid) -> Markup | None:
+def _above(columns: Sequence[Column]) -> Markup | None:
     """What is measured here and what is published, over their columns, where there is both."""
-    published = _published(grid)
+    published = sum(column.kind is Kind.PUBLISHED for column in columns)
     if not published:
         return None
-    names = sum(column.kind is Kind.NAME for column in grid.columns)
-    ours = len(grid.columns) - names - published
-    cells = [tag("th", "measured here", colspan=ours, scope="colgroup", class_="over"),
-             tag("th", "published", colspan=published, scope="colgroup", class_="over pub")]  # fmt: skip
-    return tag("tr", tag("td", colspan=names), cells)
+    ours = len(columns) - published
+    ends = (("measured here", ours, "over"), ("published", published, "over pub"))
+    cells = [
+        tag("th", tag("span", head, class_="stay"), colspan=number, scope="colgroup", class_=kind)
+        for head, number, kind in ends
+    ]
+    return tag("tr", tag("td", class_="corner"), cells)
 
 
-def _published(grid: Grid) -> int:
-    return sum(column.kind is Kind.PUBLISHED for column in grid.columns)
+def _small(texts: Iterable[str]) -> Markup | None:
+    told = ", ".join(texts)
+    return tag("small", _words(told)) if told else None
+
+
+def _words(text: str) -> list[Child]:
+    """A name whose words with a hyphen don't break there, unless they are too long for a column."""
+    told: list[Child] = []
+    for word in text.split(" "):
+        told += [" "] if told else []
+        told.append(tag("span", word, class_="word") if "-" in word and len(word) <= _LONGEST_WORD else word)
+    return told
 
 
 def _head(column: Column) -> Markup:
-    below = tag("small", column.below) if column.below else None
-    return tag("th", column.head, _links((column.note,) if column.note else ()), below, scope="col",
-               class_=_kind(column))  # fmt: skip
+    return tag(
+        "th", _words(column.head), _links((column.note,) if column.note else ()), scope="col", class_=_kind(column)
+    )
 
 
-def _row(row: Row, columns: tuple[Column, ...]) -> Markup:
-    cells: list[Child] = []
-    for place, (entry, column) in enumerate(zip(row.entries, columns, strict=True)):
-        scope = {"scope": "row"} if place == 0 else {}
-        cells.append(tag("th" if place == 0 else "td", _entry(entry), class_=_kind(column), **scope))
+def _row(row: Row, names: int, others: Sequence[Column]) -> Markup:
+    first, *more = row.entries[:names]
+    cells = [tag("th", _words(first.text), _links(first.notes), _small(each.text for each in more), scope="row")]
+    for entry, column in zip(row.entries[names:], others, strict=True):
+        cells.append(tag("td", _entry(entry), class_=_kind(column)))
     return tag("tr", cells, class_="whole" if row.whole else None)
 
 

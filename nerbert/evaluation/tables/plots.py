@@ -1,6 +1,7 @@
 """Learning curves as inline SVG: F1 over sentences (logarithmic), a line a system, its 95 % interval as a band.
 
-Lines differ in colour and in dashes. Every figure is told in words too (`desc`), and on hovering over its point.
+Lines of a figure differ in colour and in dashes: it has no more than there are styles (`curves` sees to that), and a
+system has the same one in all figures. Every figure is told in words too (`desc`), and on hovering over its point.
 """
 
 import math
@@ -12,7 +13,6 @@ from nerbert.evaluation.tables.grid import Curve, Point
 from nerbert.show import percent
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 380, 58, 18, 14, 52
-_KINDS = 8
 _APART = 34
 """Smallest distance of two names below the axis."""
 
@@ -20,15 +20,16 @@ _APART = 34
 def plot(curve: Curve, place: int) -> Markup:
     """A figure with its key; `place` makes its ids unique on the page."""
     scale = _Scale([point for points in curve.lines.values() for point in points])
-    kinds = {name: f"c{number % _KINDS}" for number, name in enumerate(curve.lines)}
+    kinds = {name: f"c{curve.styles[name]}" for name in curve.lines}
+    where = f"{curve.target}, {curve.protocol}" if curve.protocol else curve.target
     drawn = [_line(name, points, kinds[name], scale) for name, points in curve.lines.items()]
     svg = tag(
-        "svg", tag("title", f"F1 on {curve.target} against training sentences", id=f"t{place}"),
+        "svg", tag("title", f"F1 on {where} against training sentences", id=f"t{place}"),
         tag("desc", _words(curve), id=f"d{place}"), scale.grid(), drawn,
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img", aria_labelledby=f"t{place} d{place}", class_="plot",
     )  # fmt: skip
     key = [tag("span", _swatch(kind), name) for name, kind in kinds.items()]
-    return tag("figure", tag("figcaption", f"{curve.target}: F1 in percent against training sentences"), svg,
+    return tag("figure", tag("figcaption", f"{where}: F1 in percent against training sentences"), svg,
                tag("p", key, class_="key"))  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The scores of several test sets as if they were one: what Few-NERD does with its episodes.
 
-Right, predicted and gold entities are added up over all episodes of a seed, and the figures follow from the sums; a
+Right, predicted and gold entities are added up over all episodes and seeds, and the figures follow from the sums; a
 mean of the episodes' F1 would be another figure. The price: what doesn't follow from sums is left out (bootstrap
 interval, macro F1 under the strict rules).
 """
@@ -28,25 +28,26 @@ def pool(parts: Sequence[Scores]) -> dict[str, Any]:
     """One score of several, with the keys of `nerbert.metrics`; a single one stays as it is."""
     if len(parts) == 1:
         return dict(parts[0])
-    names = dict.fromkeys(name for part in parts for name in _inner(part, "by_type"))
-    by_type = {name: _sum([_inner(_inner(part, "by_type"), name) for part in parts]) or Counts() for name in names}
+    names = dict.fromkeys(name for part in parts for name in inner(part, "by_type"))
+    by_type = {name: _sum([inner(inner(part, "by_type"), name) for part in parts]) or Counts() for name in names}
     errors: Counter[str] = Counter()
     for part in parts:
-        errors.update({name: int(figure(part, f"errors.{name}") or 0) for name in _inner(part, "errors")})
+        errors.update({name: int(figure(part, f"errors.{name}") or 0) for name in inner(part, "errors")})
     return {
         "rules": parts[0].get("rules", ""),
         "sentences": sum(figure(part, "sentences") or 0 for part in parts),
-        **{key: _counts([_inner(part, key) for part in parts]) for key in ("micro", "span", "seen", "unseen")},
+        **{key: _counts([inner(part, key) for part in parts]) for key in ("micro", "span", "seen", "unseen")},
         "macro": Score(by_type=by_type).macro._asdict(),
         "by_type": {name: counts.as_json() for name, counts in by_type.items()},
-        "strict": _counts([_inner(part, "strict") for part in parts]),
+        "strict": _counts([inner(part, "strict") for part in parts]),
         "errors": dict(errors) or None,
         "calibration": _calibration(parts),
-        "without": _without([_inner(part, "without") for part in parts]),
+        "without": _without([inner(part, "without") for part in parts]),
     }  # fmt: skip
 
 
-def _inner(scores: Scores, key: str) -> Scores:
+def inner(scores: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """What stands at a key; nothing where that holds no keys itself."""
     found = scores.get(key)
     return found if isinstance(found, Mapping) else {}
 

@@ -1,10 +1,11 @@
 """The cells in long form, for pandas and its like: one line a figure of a cell, published figures too.
 
-    system,protocol,target,size,draw,seed,state,metric,value,why
+    system,protocol,target,size,draw,seed,state,metric,type,value,why
 
 A cell that failed or hasn't run is one line without metric. `metric` is the place in the scores ("micro.f1",
-"by_type.person.f1") or in the facts ("facts.cpu_seconds"); `value` is as it was stored, figures 0–1. The price of one
-column for all: counts and figures stand in it together.
+"by_type.f1", whose type has a column of its own, since a type's name may hold dots) or in the facts
+("facts.cpu_seconds"); `value` is as it was stored, figures 0–1. The price of one column for all: counts and figures
+stand in it together.
 """
 
 import math
@@ -14,6 +15,7 @@ from typing import Any
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.tables.board import Board
 from nerbert.evaluation.tables.grid import Record
+from nerbert.evaluation.tables.pooled import Scores, inner
 
 
 def records(board: Board) -> Iterator[Record]:
@@ -23,18 +25,28 @@ def records(board: Board) -> Iterator[Record]:
     for paper in board.suite.published:
         for target, value in paper.f1.items():
             f1 = repr(round(value / 100, 6))
-            yield Record(paper.name, "", target, "all", "", "", "published", "micro.f1", f1, paper.of)
+            yield Record(paper.name, "", target, "all", "", "", "published", "micro.f1", "", f1, paper.of)
 
 
 def _of_cell(cell: Cell) -> Iterator[Record]:
     at = cell.place
     place = (at.system, at.protocol, at.target, at.size, str(at.draw), str(at.seed), cell.state.value)
     facts = {key: value for key, value in cell.facts.items() if not isinstance(value, Mapping)}
-    figures = [*_numbers(cell.scores), *_numbers(facts, "facts.")]
-    for name, value in figures:
-        yield Record(*place, name, repr(value), cell.why)
+    figures = [*_figures(cell.scores), *((name, "", value) for name, value in _numbers(facts, "facts."))]
+    for name, type_, value in figures:
+        yield Record(*place, name, type_, repr(value), cell.why)
     if not figures:
-        yield Record(*place, "", "", cell.why)
+        yield Record(*place, "", "", "", cell.why)
+
+
+def _figures(scores: Scores) -> Iterator[tuple[str, str, int | float]]:
+    """(metric, type, value) of all that stands in scores, in its order."""
+    for key, each in scores.items():
+        if key == "by_type":
+            for type_, counts in inner(scores, key).items():
+                yield from ((name, str(type_), value) for name, value in _numbers({key: counts}))
+        else:
+            yield from ((name, "", value) for name, value in _numbers({key: each}))
 
 
 def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int | float]]:

@@ -32,7 +32,7 @@ def write_tables(folder: Path, table: Table) -> list[Path]:
 
 
 def csv_of(table: Table) -> str:
-    """The records as CSV (RFC 4180, UTF-8).
+    """The records as CSV in UTF-8: quoted as RFC 4180 says, but lines end with LF alone.
 
     A text that a spreadsheet would take for a formula (it begins with = + - @, tab or line end) gets a ' before it: the
     price is that pandas shows it too. Figures are left alone.

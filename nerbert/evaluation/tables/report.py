@@ -1,15 +1,18 @@
 """A benchmark's table on the terminal: the F1s, the tests, the notes. What stands beside is in the files.
 
-Where there are more systems than fit the width, the table is cut into several, each with its rows' names.
+Where there are more systems than fit the width, the table is cut into several, each with its rows' names. Systems that
+haven't run have no column here (a note names them), and tests of fewer than three runs no row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table as Shown
 from rich.text import Text
 
-from nerbert.evaluation.tables.grid import Column, Entry, Grid, Kind, Row, Table
+from nerbert.evaluation.tables.cut import cut
+from nerbert.evaluation.tables.grid import NONE, Column, Entry, Grid, Kind, Row, Table
 from nerbert.show import plain, visible
 
 _KEYS = ("scores", "tests")
@@ -21,10 +24,12 @@ def print_table(table: Table, console: Console | None = None) -> None:
     console = console or Console()
     console.print(plain(table.title), style="bold")
     for grid in table.grids:
-        if grid.key in _KEYS:
-            for places in _parts(grid, console.width):
+        kept = replace(grid, rows=tuple(row for row in grid.rows if not row.minor))
+        if grid.key in _KEYS and (kept.rows or not grid.rows):
+            widths = [_width(column, [row.entries[n] for row in kept.rows]) for n, column in enumerate(kept.columns)]
+            for places in cut(kept, widths, console.width - 1, _told(kept)):
                 console.print()
-                console.print(_shown(grid, places))
+                console.print(_shown(kept, places))
     console.print()
     for number, note in enumerate(table.numbered, 1):
         console.print(plain(f"[{number}] {note}"))
@@ -34,23 +39,20 @@ def print_table(table: Table, console: Console | None = None) -> None:
         console.print(plain(f"{name}: {text}"), style="dim")
 
 
-def _parts(grid: Grid, width: int) -> Iterator[list[int]]:
-    """The places of the columns that fit beside each other; the columns of names stand in every part."""
-    widths = [_width(column, [row.entries[place] for row in grid.rows]) for place, column in enumerate(grid.columns)]
-    names = [place for place, column in enumerate(grid.columns) if column.kind is Kind.NAME]
-    taken = sum(widths[place] for place in names)
-    part: list[int] = []
-    for place in range(len(names), len(grid.columns)):
-        if part and taken + sum(widths[each] for each in part) + widths[place] + 1 > width:
-            yield [*names, *part]
-            part = []
-        part.append(place)
-    yield [*names, *part]
+def _told(grid: Grid) -> list[int]:
+    """Places of the columns that say something; all, if none does."""
+    every = range(len(grid.columns))
+    figures = [place for place in every if any(row.entries[place].text != NONE for row in grid.rows)]
+    names = [place for place in every if grid.columns[place].kind is Kind.NAME]
+    return figures if len(figures) > len(names) else list(every)
 
 
 def _width(column: Column, entries: Sequence[Entry]) -> int:
     """How wide a column is with its lines and blanks."""
-    texts = [column.head, column.below, *(line for entry in entries for line in (_text(entry).plain.split("\n")))]
+    texts = [
+        *_head(column).plain.split("\n"),
+        *(line for entry in entries for line in (_text(entry).plain.split("\n"))),
+    ]
     longest = max(plain(text).cell_len for text in texts)
     return 3 + (min(longest, _WIDEST_NAME) if column.kind is Kind.NAME else longest)
 
@@ -75,9 +77,8 @@ def _style(row: Row) -> str:
 
 
 def _head(column: Column) -> Text:
-    below = "published" if column.kind is Kind.PUBLISHED else column.below
     text = plain(f"{column.head}{f' [{column.note}]' if column.note else ''}")
-    return text.append(f"\n{visible(below)}", style="dim") if below else text
+    return text.append("\npublished", style="dim") if column.kind is Kind.PUBLISHED else text
 
 
 def _text(entry: Entry) -> Text:

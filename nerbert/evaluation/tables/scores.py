@@ -2,38 +2,30 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nerbert.evaluation.benchmark.suite import Published
-from nerbert.evaluation.tables.board import Board, Group, Maker, Spot, by_target
-from nerbert.evaluation.tables.compare import Compared, Key
+from nerbert.evaluation.tables.board import Board, Group, Maker, Spot, by_target, mean_sizes, of_size
+from nerbert.evaluation.tables.compare import WHOLE, Compared, Key
 from nerbert.evaluation.tables.grid import NONE, Column, Entry, Grid, Kind, Row
-from nerbert.evaluation.tables.statistics import Summary, Test, mean_of, together
+from nerbert.evaluation.tables.published import Numbered, papers, published_entry
+from nerbert.evaluation.tables.statistics import FEWEST, Summary, Test, mean_of, together
 from nerbert.show import percent
 
 _WHY_LENGTH = 200
 
 
-class Numbered:
-    """Notes with numbers; the same note has one number."""
+def scores_grid(board: Board, protocol: str, tests: Mapping[Key, Compared], notes: Numbered) -> Grid:
+    """F1 on each target and size under a protocol, published figures beside it, means over the targets that all have.
 
-    def __init__(self) -> None:
-        self.texts: dict[str, int] = {}
-
-    def number(self, text: str) -> int:
-        """The note's number."""
-        return self.texts.setdefault(text, len(self.texts) + 1)
-
-
-def scores_grid(board: Board, tests: Mapping[Key, Compared], notes: Numbered) -> Grid:
-    """F1 on each target and size, published figures beside it, and the mean over the targets that all have."""
-    several = len({maker.protocol for maker in board.makers}) > 1
-    ours = [Column(maker.system, below=maker.protocol if several else "") for maker in board.makers]
-    sources = [(each.name, notes.number(f"{each.name}: {each.of}")) for each in _papers(board)]
-    theirs = [Column(name, Kind.PUBLISHED, note=number) for name, number in sources]
-    rows = [_row(board, spot, tests, notes) for spot in board.spots]
+    Systems that haven't run have a column and hold nothing up: neither means nor bold.
+    """
+    makers = [maker for maker in board.makers if maker.protocol == protocol]
+    theirs = [Column(each.name, Kind.PUBLISHED, note=notes.number(f"{each.name}: {each.of}")) for each in papers(board)]
+    rows = [_row(board, makers, spot, tests, notes) for spot in board.spots]
+    means = [_mean_row(board, makers, size, tests, notes) for size in mean_sizes(board.spots)]
     names = (Column("target", Kind.NAME), Column("trained on", Kind.NAME))
+    where = f", {protocol}" if len(board.protocols) > 1 else ""
     return Grid(
-        "scores", "Entity F1 in percent: mean ± standard deviation, 95 % interval", (*names, *ours, *theirs),
-        (*rows, *_mean_rows(board, tests)),
+        "scores", f"Entity F1 in percent{where}: mean ± standard deviation, 95 % interval",
+        (*names, *(Column(maker.system) for maker in makers), *theirs), (*rows, *means),
     )  # fmt: skip
 
 
@@ -66,16 +58,16 @@ def sized(size: str) -> str:
     return f"{size} sentences" if size.isdigit() else size
 
 
-def _row(board: Board, spot: Spot, tests: Mapping[Key, Compared], notes: Numbered) -> Row:
-    groups = {maker: board.at(spot, maker) for maker in board.makers}
+def _row(board: Board, makers: Sequence[Maker], spot: Spot, tests: Mapping[Key, Compared], notes: Numbered) -> Row:
+    groups = {maker: board.at(spot, maker) for maker in makers}
     seen = {maker: group.summary() for maker, group in groups.items()}
-    best = _best(seen, complete=all(group.complete for group in groups.values()))
+    best = _best(seen, complete=all(groups[maker].complete for maker in makers if maker in board.ran))
     entries = []
     for maker, group in groups.items():
         failed = _failed(board.named(maker), spot, group, notes)
         mark = tests[maker, spot].mark if (maker, spot) in tests else ""
         entries.append(_entry([group], seen[maker], mark, failed, best=maker in best))
-    theirs = [Entry(_published([each.f1.get(spot.target)] if spot.size == "all" else [])) for each in _papers(board)]
+    theirs = [published_entry(board, each, [spot], notes) for each in papers(board)]
     return Row((Entry(spot.target), Entry(sized(spot.size)), *entries, *theirs))
 
 
@@ -112,34 +104,22 @@ def _best(seen: Mapping[Maker, Summary | None], *, complete: bool) -> set[Maker]
     return {maker for maker, mean in means.items() if mean == max(means.values())}
 
 
-def _mean_rows(board: Board, tests: Mapping[Key, Compared]) -> Iterator[Row]:
-    """The mean at each size that several targets have, if a target has several; last the mean over all targets."""
-    sizes = dict.fromkeys(spot.size for spot in board.spots)
-    several_sizes = any(len(spots) > 1 for spots in by_target(board.spots).values())
-    for size in sizes if several_sizes else ():
-        asked = [spot for spot in board.spots if spot.size == size]
-        if len(asked) > 1:
-            yield _mean_row(board, asked, sized(size))
-    if len(by_target(board.spots)) > 1:
-        marks = {maker: tests[maker, None].mark for maker in board.makers if (maker, None) in tests}
-        yield _mean_row(board, board.spots, "each at its size" if len(sizes) > 1 else sized(next(iter(sizes))), marks)
-
-
-def _mean_row(board: Board, asked: Sequence[Spot], size: str, marks: Mapping[Maker, str] | None = None) -> Row:
-    """The mean over the targets on which every column has a finished run."""
-    used = by_target([spot for spot in asked if spot in board.shared])
+def _mean_row(board: Board, makers: Sequence[Maker], size: str, tests: Mapping[Key, Compared], notes: Numbered) -> Row:
+    """The mean over the targets of a size on which every column that has run has a finished run."""
+    asked, ran = of_size(board.spots, size), [maker for maker in makers if maker in board.ran]
+    spots = [spot for spot in board.shared(ran) if spot in asked]
+    used = by_target(spots)
+    seen = {maker: _mean(board, maker, used.values()) if maker in ran else None for maker in makers}
+    best = _best(seen, complete=all(board.at(spot, maker).complete for maker in ran for spot in spots))
+    marks = {maker: tests[maker, Spot(WHOLE, size)] for maker in makers if (maker, Spot(WHOLE, size)) in tests}
+    entries = []
+    for maker, each in seen.items():
+        mark = marks[maker].mark if maker in marks and marks[maker].spots == tuple(spots) else ""
+        entries.append(_entry([board.at(spot, maker) for spot in spots], each, mark, (), best=maker in best))
+    theirs = [published_entry(board, each, spots, notes) for each in papers(board)]
     number, whole = len(used), len(by_target(asked))
     name = f"mean of {number} targets" if number == whole else f"mean of {number} of {whole} targets"
-    seen = {maker: _mean(board, maker, used.values()) for maker in board.makers}
-    groups = {maker: [board.at(spot, maker) for spots in used.values() for spot in spots] for maker in board.makers}
-    best = _best(seen, complete=all(group.complete for each in groups.values() for group in each))
-    entries = [
-        _entry(groups[maker], each, (marks or {}).get(maker, ""), (), best=maker in best)
-        for maker, each in seen.items()
-    ]
-    full = all(spot.size == "all" for spots in used.values() for spot in spots)
-    theirs = [Entry(_published([each.f1.get(target) for target in used] if full else [])) for each in _papers(board)]
-    return Row((Entry(name), Entry(size), *entries, *theirs), whole=True)
+    return Row((Entry(name), Entry(_whole_size(size)), *entries, *theirs), whole=True)
 
 
 def _mean(board: Board, maker: Maker, used: Iterable[list[Spot]]) -> Summary | None:
@@ -148,41 +128,43 @@ def _mean(board: Board, maker: Maker, used: Iterable[list[Spot]]) -> Summary | N
     return mean_of(known) if known else None
 
 
-def _papers(board: Board) -> tuple[Published, ...]:
-    """Published figures that have a row to stand in."""
-    targets = {spot.target for spot in board.spots if spot.size == "all"}
-    return tuple(each for each in board.suite.published if targets & each.f1.keys())
-
-
-def _published(figures: Sequence[float | None]) -> str:
-    known = [each for each in figures if each is not None]
-    return f"{sum(known) / len(known):.2f}" if known and len(known) == len(figures) else NONE
+def _whole_size(size: str) -> str:
+    return sized(size) if size else "each at its size"
 
 
 def _test_rows(board: Board, tests: Mapping[Key, Compared], notes: Numbered) -> Iterator[Row]:
+    """Rows of single targets with a run in common, then those over all targets."""
     for (maker, spot), each in tests.items():
-        if spot is not None:
+        if spot.target != WHOLE and each.test.n:
             names = (spot.target, sized(spot.size), board.named(maker))
             yield _test_row(names, each.test, each.corrected, notes)
     for (maker, spot), each in tests.items():
-        if spot is None:
-            name = board.named(maker)
-            yield _test_row(("all targets", "runs vary", name), each.test, each.corrected, notes)
-            if each.targets is not None:
-                told = f"{name}: ahead on {each.better} of {each.targets.n}"
-                yield _test_row(("all targets", "targets vary", told), each.targets, None, notes)
+        if spot.target == WHOLE:
+            number, whole = (len(by_target(spots)) for spots in (each.spots, of_size(board.spots, spot.size)))
+            target = f"all {whole} targets" if number == whole else f"{number} of {whole} targets"
+            where, name = (target, _whole_size(spot.size)), board.named(maker)
+            yield _test_row((*where, f"{name}: runs vary"), each.test, each.corrected, notes, whole=True)
+            if each.targets is not None and each.targets.p is not None:
+                told = f"{name}: targets vary, ahead on {each.better}"
+                yield _test_row((*where, told), each.targets, None, notes, whole=True)
 
 
-def _test_row(names: tuple[str, ...], test: Test, corrected: float | None, notes: Numbered) -> Row:
-    difference = NONE if test.n == 0 else f"{100 * test.difference:+.2f}"
+def _test_row(
+    names: tuple[str, ...], test: Test, corrected: float | None, notes: Numbered, *, whole: bool = False
+) -> Row:
+    difference = f"{100 * test.difference:+.2f}"
     low_high = NONE if test.low is None or test.high is None else f"[{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
     why = (notes.number(f"no test: {test.why}"),) if test.why else ()
     texts = (*names, difference, low_high, str(test.n))
-    tested = (Entry(_p(test.p), notes=why), Entry(_p(corrected)), Entry(_p(test.least_p) if test.least_p else NONE))
-    return Row((*map(Entry, texts), *tested), whole=names[0] == "all targets")
+    least = Entry(told_p(test.least_p or None))
+    tested = (Entry(told_p(test.p), notes=why), Entry(told_p(corrected)), least)
+    return Row((*map(Entry, texts), *tested), whole=whole, minor=not whole and test.n < FEWEST)
 
 
-def _p(p: float | None) -> str:
+def told_p(p: float | None) -> str:
+    """A p in three digits, and in more where these would be on the other side of a level than p is."""
     if p is None:
         return NONE
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.2g}"
+    told = [f"{p:.3f}" if p >= 0.1 else f"{p:#.{digits}g}" for digits in range(3, 16)]
+    sides = [p < level for level in (0.05, 0.01, 0.001)]
+    return next((each for each in told if [float(each) < level for level in (0.05, 0.01, 0.001)] == sides), told[-1])

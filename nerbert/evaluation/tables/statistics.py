@@ -7,21 +7,28 @@ them together. So where there are several draws and a draw has several seeds, a 
 draws are the observations (`observations`). With one draw, or draw and seed paired one to one, each run is one. With
 one draw, ± tells nothing of how much the choice of sentences matters.
 
+*Episodes.* Seeds share the same episodes, so they say little of how another choice of episodes would come out. F1 is
+taken of the entities of all episodes and seeds added up (`pooled_f1`), and the draws are the observations, seeds of a
+draw added up too. An observation is the pooled F1 plus what the draw takes it off by, to the first order (as for any
+ratio of sums), so their mean is the pooled F1 itself. The price: with few draws the interval is a little too narrow,
+since F1 is a ratio; and one draw alone has none.
+
 *One target: a paired t-test* over the observations that both systems have. Differences of mean F1 on one test set are
 near enough to normal (Dror et al. 2018, "The Hitchhiker's Guide to Testing Statistical Significance in NLP", §3), and
 the distribution-free tests that the guide prefers elsewhere can't speak here: with three runs no sign test or
 permutation test gets below p = 2/2³ = 0.25. The price is the assumption of normality, which so few runs can't check.
 
-*All targets: an exact sign-flip (permutation) test*, stratified by target: in each observation of each target the two
+*All targets: a sign-flip (permutation) test*, stratified by target: in each observation of each target the two
 systems may be exchanged. Nothing is assumed of the targets: they may differ in level and in spread, as they do
 (Søgaard et al. 2014, "What's in a p-value in NLP?"; Demšar 2006). Its smallest reachable p is 2/2ⁿ for n observations:
 `least_p`. The same test on one mean difference a target asks the harder question, whether other targets would show it
-too; with fewer than six targets it can't answer below 0.05. Up to 16 observations all signs are gone through; beyond,
-their distribution is added up on a grid (as Zmigrod et al. 2022 do), so that no chance enters and the result is the
-same each time; the price is differences rounded to 1/40,000 of the sum of all.
+too; with fewer than six targets it can't answer below 0.05. Up to 20 observations all signs are gone through, and p is
+exact; beyond, their distribution is added up on a grid (as Zmigrod et al. 2022 do), so that no chance enters and the
+result is the same each time. The price is differences rounded to 1/40,000 of the sum of all; what may be as far as
+observed but for that rounding counts as far, so p is never too small, and a little too large.
 
-*Many comparisons: Holm's step-down correction* over all tests of a table: the chance of a single false alarm in the
-whole table stays below the level, whatever the tests have in common.
+*Many comparisons: Holm's step-down correction* over a family of tests: the chance of a single false alarm in it stays
+below the level, whatever the tests have in common. Which tests are a family: see `compare`.
 """
 
 import math
@@ -39,7 +46,8 @@ LEVEL = 0.95
 """Of all confidence intervals."""
 FEWEST = 3
 """Observations below which nothing is tested."""
-_ALL_SIGNS = 16
+EXACT = 20
+"""Observations up to which a sign-flip test goes through all signs."""
 _GRID = 40_000
 _NOTHING = 1e-12
 """A spread of figures (0–1) that is rounding alone."""
@@ -49,6 +57,8 @@ Run = tuple[int, int]
 """(draw, seed)."""
 Observation = tuple[str, int, int]
 """What one observation is: ("draw", draw, 0), or ("run", draw, seed)."""
+Sums = tuple[float, float]
+"""Of entities: (right, predicted + gold)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,16 @@ def observations(runs: Mapping[Run, float]) -> dict[Observation, float]:
     return {("run", draw, seed): value for (draw, seed), value in sorted(runs.items())}
 
 
+def pooled_f1(runs: Mapping[Run, Sums]) -> dict[Observation, float]:
+    """An observation a draw, of episodes; their mean is the F1 of all entities together. See the text above."""
+    whole = math.fsum(both for _, both in runs.values())
+    f1 = 2 * math.fsum(right for right, _ in runs.values()) / whole if whole else 0.0
+    off: dict[int, float] = defaultdict(float)
+    for (draw, _), (right, both) in sorted(runs.items()):
+        off[draw] += 2 * right - f1 * both
+    return {("draw", draw, 0): f1 + (each * len(off) / whole if whole else 0.0) for draw, each in off.items()}
+
+
 def summary(values: Sequence[float]) -> Summary:
     """Mean, sample standard deviation and the t interval of the mean; raise InputError if there is no value."""
     if not values:
@@ -126,19 +146,18 @@ def mean_of(parts: Sequence[Summary]) -> Summary:
 def together(parts: Sequence[Summary]) -> Summary:
     """The mean of means that may depend on each other wholly: sizes of one target, drawn inside each other.
 
-    sd and interval are as wide as full dependence makes them, so never too narrow.
+    sd and interval are as wide as full dependence makes them: sd is the mean of the parts' sd, which no mean of one run
+    a part exceeds, and the interval takes the fewest runs that a part has.
     """
     if len(parts) == 1:
         return parts[0]
-    mean = fmean(part.mean for part in parts)
-    known = [part for part in parts if part.sd is not None and part.low is not None]
-    n = min(part.n for part in parts)
-    if len(known) < len(parts):
+    mean, n = fmean(part.mean for part in parts), min(part.n for part in parts)
+    spreads = [part.sd for part in parts if part.sd is not None]
+    if len(spreads) < len(parts):
         return Summary(n, mean, None, None, None)
-    freedom = min(part.freedom for part in parts)
-    error = fmean(part.sd / math.sqrt(part.n) for part in known if part.sd is not None)
-    half = t_quantile(freedom) * error
-    return Summary(n, mean, error * math.sqrt(n), mean - half, mean + half, freedom)
+    sd, freedom = fmean(spreads), min(part.freedom for part in parts)
+    half = t_quantile(freedom) * sd / math.sqrt(n)
+    return Summary(n, mean, sd, mean - half, mean + half, freedom)
 
 
 def paired_t(differences: Sequence[float]) -> Test:
@@ -160,14 +179,15 @@ def paired_t(differences: Sequence[float]) -> Test:
 
 
 def sign_flip(parts: Sequence[float]) -> Test:
-    """Exact two-sided sign-flip test of a sum: the share of all signs under which it is as far from 0 as it is.
+    """Two-sided sign-flip test of a sum: the share of all signs under which it is as far from 0 as it is.
 
-    `parts` are what each observation gives to the difference, weights included; their sum is the difference.
+    `parts` are what each observation gives to the difference, weights included; their sum is the difference. Exact up
+    to 20 parts; beyond, p may be a little too large, never too small.
     """
     n, whole = len(parts), math.fsum(parts)
     if n < FEWEST:
         return Test(n, whole, None, why=f"{n} observations, {FEWEST} needed")
-    p = _all_signs(parts) if n <= _ALL_SIGNS else _on_a_grid(parts)
+    p = _all_signs(parts) if n <= EXACT else _on_a_grid(parts)
     return Test(n, whole, p, least_p=2.0 ** (1 - n))
 
 
@@ -179,18 +199,24 @@ def _all_signs(parts: Sequence[float]) -> float:
 
 
 def _on_a_grid(parts: Sequence[float]) -> float:
-    """The sum's distribution over random signs, added up part by part on a grid of whole steps."""
+    """The sum's distribution over random signs, added up part by part on a grid of whole steps.
+
+    Rounding moves a sum by no more than the steps' errors together, so all that is as far as observed, less that much,
+    counts as far.
+    """
     reach = math.fsum(map(abs, parts))
     if reach < _NOTHING:
         return 1.0
-    steps = [round(abs(part) / reach * _GRID) for part in parts]
-    signed = sum(step if part > 0 else -step for step, part in zip(steps, parts, strict=True))
+    exact = [abs(part) / reach * _GRID for part in parts]
+    steps = [round(each) for each in exact]
+    error = math.fsum(abs(step - each) for step, each in zip(steps, exact, strict=True))
     middle = sum(steps)
     shares = np.zeros(2 * middle + 1)
     shares[middle] = 1.0
     for step in steps:
         shares = (np.roll(shares, step) + np.roll(shares, -step)) / 2
-    far = np.abs(np.arange(-middle, middle + 1)) >= abs(signed)
+    least = abs(math.fsum(parts)) / reach * _GRID - error - _NOTHING * _GRID
+    far = np.abs(np.arange(-middle, middle + 1)) >= least
     return min(1.0, float(shares[far].sum()))
 
 

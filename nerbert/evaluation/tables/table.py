@@ -8,14 +8,16 @@ from collections.abc import Sequence
 
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.about import facts_of, notes_of
+from nerbert.evaluation.tables.about import facts_of
 from nerbert.evaluation.tables.beside import beside_grid, errors_grid, type_grids
 from nerbert.evaluation.tables.board import Board
 from nerbert.evaluation.tables.compare import compare
 from nerbert.evaluation.tables.curves import curves
 from nerbert.evaluation.tables.grid import Table
+from nerbert.evaluation.tables.notes import notes_of
+from nerbert.evaluation.tables.published import Numbered
 from nerbert.evaluation.tables.records import records
-from nerbert.evaluation.tables.scores import Numbered, scores_grid, tests_grid
+from nerbert.evaluation.tables.scores import scores_grid, tests_grid
 
 
 def make_table(suite: Suite, cells: Sequence[Cell]) -> Table:
@@ -23,13 +25,13 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> Table:
     board = Board(suite, cells)
     tests, notes = compare(board), Numbered()
     grids = [
-        scores_grid(board, tests, notes), tests_grid(board, tests, notes), beside_grid(board), errors_grid(board),
-        *type_grids(board),
+        *(scores_grid(board, protocol, tests, notes) for protocol in board.protocols),
+        tests_grid(board, tests, notes), beside_grid(board), errors_grid(board), *type_grids(board),
     ]  # fmt: skip
     return Table(
         name=suite.name,
-        title=suite.title or suite.name,
-        about=suite.about,
+        title=" ".join(suite.title.split()) or suite.name,
+        about=" ".join(suite.about.split()),
         grids=tuple(grid for grid in grids if grid is not None and (grid.rows or grid.key == "scores")),
         curves=tuple(curves(board)),
         numbered=tuple(notes.texts),

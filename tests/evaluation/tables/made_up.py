@@ -1,16 +1,19 @@
 """A suite and its cells, made up: three systems, four targets, three seeds; some cells fail, some haven't run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from nerbert.chance import coin
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.evaluation.tables.grid import Entry, Grid, Table
 from nerbert.finetune.settings import FinetuneSettings
-from nerbert.metrics import RULES, STRICT_RULES, Counts, Macro
+from nerbert.metrics import judge
 
-TYPES = ("person", "party", "election")
+TYPES = {"person": 0.5, "party": 0.3, "election": 0.2}
 SYSTEMS = {"MiniLM": 0.0, "MiniLM, pre-trained": 0.04, "BERT": 0.015}
 TARGETS = {"politics": 0.55, "defense": 0.62, "btc": 0.31, "ai": 0.48}
 SIZES: dict[str, tuple[str | int, ...]] = {"btc": (10, 25, 50, "all")}
@@ -30,22 +33,22 @@ def made_up_suite(**changes: Any) -> Suite:
 
 
 def scores_of(f1: float, gold: int = 1000, left_out: int = 0) -> dict[str, Any]:
-    """Scores as `nerbert.metrics.judge` gives them, about so good."""
-    by_type = {name: Counts(round(f1 * gold * part), round(gold * part), round(gold * part))
-               for name, part in zip(TYPES, (0.5, 0.3, 0.2), strict=True)}  # fmt: skip
-    whole = Counts(
-        *(sum(column) for column in zip(*((c.right, c.predicted, c.gold) for c in by_type.values()), strict=True))
-    )
-    wrong = whole.gold - whole.right
-    return {
-        "rules": RULES, "sentences": 300, "micro": whole.as_json(), "macro": Macro.of(list(by_type.values()))._asdict(),
-        "by_type": {name: counts.as_json() for name, counts in by_type.items()},
-        "strict": whole.as_json() | {"macro_f1": whole.f1, "rules": STRICT_RULES}, "span": whole.as_json(),
-        "errors": {"boundary": wrong // 4, "type": wrong // 2, "both": wrong // 8, "missed": wrong // 8, "spurious": 9},
-        "seen": None, "unseen": None, "calibration": {"ece": 0.071, "bins": [], "entities": 900},
-        "interval": {"low": whole.f1 - 0.02, "high": whole.f1 + 0.02, "level": 0.95, "samples": 1000},
-        "without": {"left_out": left_out, **whole.as_json()} if left_out else None,
-    }  # fmt: skip
+    """Scores as a cell has them, about so good: made-up tags, judged as the runner's are."""
+    return deepcopy(_judged(round(f1, 3), gold, left_out))
+
+
+@cache
+def _judged(f1: float, gold: int, left_out: int) -> dict[str, Any]:
+    """A sentence an entity of two words; of those that are wrong, every third is missed with one found beside it."""
+    tags, found = [], []
+    for name, part in TYPES.items():
+        number = round(gold * part)
+        right = round(f1 * number)
+        good, short = [f"B-{name}", f"I-{name}", "O"], [f"B-{name}", "O", "O"]
+        tags += [good] * number
+        found += [good] * right + [["O", "O", f"B-{name}"] if n % 3 == 0 else short for n in range(number - right)]
+    sure = [[0.8] * 3 for _ in tags]
+    return judge(tags, found, confidences=sure, without=range(left_out))
 
 
 def facts_of(place: Place) -> dict[str, Any]:
@@ -90,3 +93,29 @@ def _cell(place: Place, state: State) -> Cell:
             facts=facts_of(place),
         )
     return Cell(place, state, "out of memory: 12 GiB asked, 8 there" if state is State.FAILED else "")
+
+
+def grid_of(table: Table, key: str) -> Grid:
+    return next(grid for grid in table.grids if grid.key == key)
+
+
+def entry(table: Table, names: tuple[str, ...], head: str, key: str = "scores", title: str = "") -> Entry:
+    grid = next(grid for grid in table.grids if grid.key == key and title in grid.title)
+    rows = [row for row in grid.rows if tuple(each.text for each in row.entries[: len(names)]) == names]
+    heads = [n for n, column in enumerate(grid.columns) if column.head == head]
+    assert (len(rows), len(heads)) == (1, 1), (names, head)
+    return rows[0].entries[heads[0]]
+
+
+def cells_of(suite: Suite, f1s: Mapping[tuple[str, str], Sequence[float]]) -> list[Cell]:
+    """Cells of one draw with given F1s, one a seed, by (system, target)."""
+    places = {(place.system, place.target, place.seed): place for place in suite.places()}
+    return [
+        Cell(places[system, target, seed], State.DONE, scores={"micro": {"f1": f1}, "rules": "CoNLL"})
+        for (system, target), values in f1s.items()
+        for seed, f1 in enumerate(values, 1)
+    ]
+
+
+def small(*targets: str, **changes: object) -> Suite:
+    return made_up_suite(targets=tuple(Target(data=name) for name in targets), published=(), **changes)

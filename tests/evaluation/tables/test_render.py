@@ -7,53 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from lxml import etree, html
 from rich.console import Console
 
 from nerbert.corpus.page.html import Markup
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.cells import Cell, State
-from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
-from nerbert.evaluation.tables.grid import Record, Table
-from nerbert.evaluation.tables.latex import escaped, latex_of
+from nerbert.evaluation.benchmark.suite import Suite, System, Target
+from nerbert.evaluation.tables.grid import Kind, Record, Table
 from nerbert.evaluation.tables.markdown import markdown_of
 from nerbert.evaluation.tables.page import page_of
 from nerbert.evaluation.tables.plots import plot
 from nerbert.evaluation.tables.render import csv_of, harmless, write_tables
 from nerbert.evaluation.tables.report import print_table
 from nerbert.evaluation.tables.table import make_table
-from tests.evaluation.tables.made_up import made_up_cells, made_up_suite, scores_of
+from tests.evaluation.tables.hostile import hostile_table
+from tests.evaluation.tables.made_up import all_done, made_up_cells, made_up_suite
 
 SUITE = made_up_suite()
 TABLE = make_table(SUITE, made_up_cells(SUITE))
-BAD = (
-    "<script>alert(1)</script>", "</style><b>", "a|b", "**bold** `code` [x](javascript:y) ![i](http://e.org/i.png)",
-    "\\input{/etc/passwd}", "50% & {#} $x^2$ ~_", "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\x1b[31mred\x07",
-    "line\nend\r\n# head", "a,b\"c';", "[bold red]x[/bold red]", "\u202eevil", "*[1em]", "漢字 é \u2028",
-)  # fmt: skip
-"""What a system, a data set, a type or an error may be called to do harm."""
-
-
-def hostile_table() -> Table:
-    suite = made_up_suite(
-        systems={name: System() for name in BAD}, baseline=BAD[0], title=BAD[0], about=BAD[11], seeds=(1, 2, 3),
-        targets=tuple(Target(data=name, sizes=(10, "all")) for name in BAD[:4]),
-        published=(Published(name=BAD[1], of=BAD[3], f1={BAD[0]: 1.0}),),
-    )  # fmt: skip
-    scores = scores_of(0.5)
-    scores["by_type"] = dict.fromkeys(BAD, scores["by_type"]["person"])
-    scores["rules"] = BAD[4]
-    facts = {"device": BAD[5], "versions": {BAD[0]: BAD[10]}, "encoder": BAD[11]}
-    cells = [
-        Cell(place, State.FAILED, BAD[place.seed]) if place.system in BAD[5:9] else
-        Cell(place, State.DONE, scores=scores, facts=facts)
-        for place in suite.places()
-    ]  # fmt: skip
-    return make_table(suite, cells)
-
-
 HOSTILE = hostile_table()
 
 
@@ -100,58 +71,6 @@ def test_markdown_has_whole_tables_and_no_foreign_markup(table: Table) -> None:
     assert all(line.count("*") % 2 == 0 for line in lines), "only our own emphasis, which ends in its line"
     assert sum(line.startswith("#") for line in lines) == len(shown) + 3, "title, grids, two more"
     assert "\x1b" not in text
-
-
-def balanced(text: str) -> bool:
-    depth = 0
-    for brace in re.findall(r"\\.|[{}]", text):
-        depth += {"{": 1, "}": -1}.get(brace, 0)
-        if depth < 0:
-            return False
-    return depth == 0
-
-
-OURS = frozenset(
-    "begin end toprule midrule bottomrule centering footnotesize scriptsize caption textbf textsuperscript resizebox "
-    "textwidth par smallskip raggedright hspace textbackslash textasciitilde textasciicircum textless textgreater "
-    "textbar textasciigrave textquotedbl".split()
-)
-
-
-@pytest.mark.parametrize("table", [TABLE, HOSTILE], ids=["usual", "hostile"])
-def test_latex_is_whole_and_has_no_foreign_command(table: Table) -> None:
-    _, text = latex_of(table).split("\n", 1)
-    assert balanced(text)
-    assert set(re.findall(r"\\([A-Za-z]+)", text)) <= OURS
-    assert not re.search(r"(?<!\\)[$#_^~]", text)
-    assert not [line for line in text.split("\n") if re.search(r"(?<!\\)%", line) and line not in ("%", "}")
-                and not line.endswith("{%") and not line.endswith("}%")]  # fmt: skip
-    assert not re.search(r"\\\\\s*[\[*]", text), "a line's end takes no option"
-    environments = re.findall(r"\\(begin|end)\{(\w+)\}", text)
-    open_: list[str] = []
-    for kind, name in environments:
-        if kind == "begin":
-            open_.append(name)
-        else:
-            assert open_.pop() == name
-    assert open_ == []
-
-
-@pytest.mark.parametrize("table", [TABLE, HOSTILE], ids=["usual", "hostile"])
-def test_latex_rows_have_as_many_cells_as_columns(table: Table) -> None:
-    shown = [grid for grid in table.grids if not grid.folded]
-    bodies = re.findall(r"\\begin\{tabular\}(.*?)\\end\{tabular\}", latex_of(table), re.DOTALL)
-    for grid, body in zip(shown, bodies, strict=True):
-        rows = [line for line in body.split("\n") if line.endswith(r" \\")]
-        assert len(rows) >= len(grid.rows) + 1
-        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(grid.columns)}
-
-
-@given(st.text())
-def test_latex_text_stays_text(text: str) -> None:
-    assert balanced(escaped(text))
-    assert set(re.findall(r"\\([A-Za-z]+)", escaped(text))) <= OURS
-    assert "\n" not in escaped(text)
 
 
 def test_csv_reads_back_and_holds_no_formula() -> None:
@@ -212,9 +131,30 @@ def test_the_page_shows_every_grid_row_for_row() -> None:
     assert len(tables) == len(shown)
     for table, grid in zip(tables, shown, strict=True):
         rows = table.xpath("./tbody/tr")
-        assert [len(row) for row in rows] == [len(row.entries) for row in grid.rows]
-        assert [row[0].text_content() for row in rows] == [row.entries[0].text for row in grid.rows]
+        names = sum(column.kind is Kind.NAME for column in grid.columns)
+        assert [len(row) for row in rows] == [len(row.entries) - names + 1 for row in grid.rows]
+        small = [", ".join(each.text for each in row.entries[1:names]) for row in grid.rows]
+        told = [[row.entries[0].text + below, below] for row, below in zip(grid.rows, small, strict=True)]
+        assert [[row[0].text_content(), row[0].find("small").text_content()] for row in rows] == told, (
+            "target and size in one cell"
+        )
     assert len(root.xpath("//details")) == len(TABLE.curves) + 3
+
+
+def test_a_page_of_many_rows_folds_what_stands_beside() -> None:
+    suite = made_up_suite(targets=tuple(Target(data=f"t{number}") for number in range(30)), published=())
+    table = make_table(suite, made_up_cells(suite, all_done))
+    root: Any = html.fromstring(page_of(table))
+    tests = next(grid for grid in table.grids if grid.key == "tests")
+    open_rows = [len(each.xpath("./tbody/tr")) for each in root.xpath("//table[not(ancestor::details)]")]
+    assert open_rows == [len(table.grids[0].rows), sum(row.whole for row in tests.rows)]
+    style = root.findtext(".//style")
+    assert re.search(r"\.wide \{[^}]*max-height", style), "a table scrolls in a box"
+    assert re.search(r"(?m)^thead \{[^}]*sticky", style), "and its head stays"
+    heads = [each.text_content() for each in root.xpath("//details/summary")]
+    assert heads[:2] == ["t0: 2 rows", "t1: 2 rows"]
+    inside = [len(each) for each in root.xpath("//details//tbody")]
+    assert sum(inside) + sum(open_rows) == sum(len(grid.rows) for grid in table.grids)
 
 
 def test_curves_are_drawn_and_told() -> None:
@@ -245,6 +185,32 @@ def test_the_terminal_shows_every_column_in_its_width(width: int) -> None:
     assert "[1] BERT-base: A paper, Table 2" in text
 
 
+def test_the_terminal_leaves_out_what_says_nothing() -> None:
+    suite = made_up_suite(published=(), targets=(Target(data="a", seeds=(1, 2)), Target(data="b"), Target(data="c")))
+    cells = [
+        cell for cell in made_up_cells(suite, all_done) if cell.place.system != "BERT" and cell.place.target != "c"
+    ]
+    table = make_table(suite, cells)
+    tests = next(grid for grid in table.grids if grid.key == "tests")
+    assert [row.entries[0].text for row in tests.rows] == ["a", "b", "2 of 3 targets"], "no row for what has no pair"
+    text = printed(table, 120)
+    assert "Not run: BERT." in text
+    assert text.count("BERT") == 1, "no column, no row"
+    assert [line.split()[1] for line in text.split("\n") if " +" in line] == ["b", "2"], "two runs are no test"
+
+
+@pytest.mark.parametrize("about", ["- a list", "1. one", "2) two", "+ more", "two\nlines\n\n# head", "===", "    code"])
+def test_what_a_suite_is_about_is_one_paragraph(about: str) -> None:
+    suite = made_up_suite(about=about, systems={"- x": System(source="y"), "z": System()}, baseline="z")
+    table = make_table(suite, [])
+    text = markdown_of(table)
+    told = text.split("\n")[2]
+    assert "\\n" not in text
+    assert not re.match(r"\s|[-+*#=>]|\d+[.)]\s", told)
+    assert re.sub(r"\\(.)", r"\1", told) == " ".join(about.split())
+    assert "y first: - x. One checkpoint" in text
+
+
 def test_the_terminal_reads_no_markup_and_no_control_characters() -> None:
     text = printed(HOSTILE, 400)
     assert "[bold red]x[/bold red]" in text
@@ -258,3 +224,9 @@ def test_nothing_run_is_a_table_too(tmp_path: Path) -> None:
     assert len(write_tables(tmp_path, empty)) == 4
     assert "| t | all | – |" in (tmp_path / "n.md").read_text(encoding="utf-8")
     assert "–" in printed(empty)
+
+
+def test_names_do_not_break_at_hyphens() -> None:
+    suite = made_up_suite(systems={"NER-BERT 4types": System(), "x": System()}, baseline="x")
+    root: Any = html.fromstring(page_of(make_table(suite, [])))
+    assert {each.text for each in root.xpath("//span[@class='word']")} >= {"NER-BERT"}

@@ -89,6 +89,20 @@ def test_sizes_of_a_target_are_never_thought_independent(parts: list[list[float]
     assert seen.sd >= true.sd - 1e-9
 
 
+@given(st.lists(st.lists(FIGURES, min_size=2, max_size=9), min_size=2, max_size=4))
+def test_sizes_with_different_numbers_of_runs_are_never_too_narrow(parts: list[list[float]]) -> None:
+    """Wholly dependent, sizes are all high or all low at once: their mean then spreads as much as they do."""
+    known = [summary(part) for part in parts]
+    seen = together(known)
+    spreads = [(each.sd, each.low, each.high) for each in known]
+    sd, low, high = (fmean(end or 0.0 for end in ends) for ends in zip(*spreads, strict=True))
+    assert seen.n == min(map(len, parts))
+    assert (seen.sd or 0.0) >= sd - 1e-9
+    assert (seen.low or 0.0) <= low + 1e-9
+    assert (seen.high or 0.0) >= high - 1e-9
+    assert mean_of([seen, seen]).sd == pytest.approx((seen.sd or 0.0) / math.sqrt(2), abs=1e-9)
+
+
 @given(st.lists(st.tuples(FIGURES, FIGURES), min_size=3, max_size=10))
 def test_paired_t_is_scipys(pairs: list[tuple[float, float]]) -> None:
     ours, theirs = zip(*pairs, strict=True)
@@ -135,6 +149,36 @@ def test_sign_flip_reaches_its_least_p_and_no_less() -> None:
     assert sign_flip([0.01] * 30).p == pytest.approx(2 / 2**30)
     assert sign_flip([0.0] * 30).p == 1.0
     assert sign_flip([0.1, 0.1]).p is None
+
+
+def test_up_to_twenty_observations_are_exact() -> None:
+    parts = [0.01 + place / 3000 for place in range(17)] + [-0.03]
+    assert sign_flip(parts).p == brute(parts)
+    assert statistics.EXACT == 20
+
+
+PARTS = st.lists(st.integers(-12, 12).map(lambda number: number / 700), min_size=6, max_size=12)
+
+
+@given(PARTS)
+def test_the_grids_p_is_never_too_small(parts: list[float]) -> None:
+    """Ties above all: sums that are as far as the observed one but for rounding count as far."""
+    assert statistics._on_a_grid(parts) >= statistics._all_signs(parts) - 1e-12
+
+
+def test_ties_beyond_the_exact_count_as_far() -> None:
+    """0.1 + 0.2 − 0.3 is a tie by sense: thirty such parts, against their exact share in whole numbers."""
+    whole = [1, 2, 3, 7, 11] * 6
+    signs = [1, 1, -1, 1, 1] * 6
+    shares = {0: 1.0}
+    for part in whole:
+        shares = {total: (shares.get(total - part, 0) + shares.get(total + part, 0)) / 2
+                  for total in {each + sign * part for each in shares for sign in (1, -1)}}  # fmt: skip
+    observed = sum(sign * part for sign, part in zip(signs, whole, strict=True))
+    exact = sum(share for total, share in shares.items() if abs(total) >= abs(observed))
+    seen = sign_flip([sign * part / 70_000 for sign, part in zip(signs, whole, strict=True)]).p
+    assert seen is not None
+    assert exact - 1e-12 <= seen <= exact * 1.1
 
 
 @given(st.lists(FIGURES, min_size=9, max_size=12))

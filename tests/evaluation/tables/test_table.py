@@ -6,46 +6,27 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
-from scipy import stats
 
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
-from nerbert.evaluation.benchmark.suite import Suite, Target
+from nerbert.evaluation.benchmark.suite import System, Target
 from nerbert.evaluation.tables.board import Board, Maker, Spot
-from nerbert.evaluation.tables.compare import compare
-from nerbert.evaluation.tables.grid import Entry, Grid, Table
+from nerbert.evaluation.tables.grid import Entry
 from nerbert.evaluation.tables.pooled import figure, pool
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetune.settings import FinetuneSettings
-from tests.evaluation.tables.made_up import all_done, made_up_cells, made_up_suite, scores_of
+from tests.evaluation.tables.made_up import (
+    all_done,
+    cells_of,
+    entry,
+    grid_of,
+    made_up_cells,
+    made_up_suite,
+    scores_of,
+    small,
+)
 
 SUITE = made_up_suite()
 CELLS = made_up_cells(SUITE)
-
-
-def grid_of(table: Table, key: str) -> Grid:
-    return next(grid for grid in table.grids if grid.key == key)
-
-
-def entry(table: Table, names: tuple[str, ...], head: str, key: str = "scores", below: str | None = None) -> Entry:
-    grid = grid_of(table, key)
-    rows = [row for row in grid.rows if tuple(each.text for each in row.entries[: len(names)]) == names]
-    heads = [n for n, column in enumerate(grid.columns) if column.head == head and below in (None, column.below)]
-    assert (len(rows), len(heads)) == (1, 1), (names, head)
-    return rows[0].entries[heads[0]]
-
-
-def cells_of(suite: Suite, f1s: dict[tuple[str, str], list[float]]) -> list[Cell]:
-    """Cells of one draw with given F1s, one a seed, by (system, target)."""
-    places = {(place.system, place.target, place.seed): place for place in suite.places()}
-    return [
-        Cell(places[system, target, seed], State.DONE, scores={"micro": {"f1": f1}, "rules": "CoNLL"})
-        for (system, target), values in f1s.items()
-        for seed, f1 in enumerate(values, 1)
-    ]
-
-
-def small(*targets: str, **changes: object) -> Suite:
-    return made_up_suite(targets=tuple(Target(data=name) for name in targets), published=(), **changes)
 
 
 def test_a_cell_is_mean_and_spread_over_seeds() -> None:
@@ -116,69 +97,6 @@ def test_a_target_of_many_sizes_counts_once_in_the_mean() -> None:
     assert entry(table, ("mean of 2 targets", "all"), "BERT").text == "60.00 ± 0.00"
 
 
-def test_published_figures_stand_apart_and_only_where_they_belong() -> None:
-    table = make_table(SUITE, CELLS)
-    assert entry(table, ("politics", "all"), "BERT-base").text == "66.56"
-    assert entry(table, ("btc", "10 sentences"), "BERT-base").text == "–"
-    column = next(column for column in grid_of(table, "scores").columns if column.head == "BERT-base")
-    assert table.numbered[column.note - 1] == "BERT-base: A paper, Table 2"
-    suite = made_up_suite(targets=(Target(data="politics"), Target(data="ai")))
-    means = make_table(suite, made_up_cells(suite, all_done))
-    assert entry(means, ("mean of 2 targets", "all"), "BERT-base").text == f"{(66.56 + 50.37) / 2:.2f}"
-
-
-def test_comparisons_take_only_runs_that_both_have() -> None:
-    suite = small("a", seeds=(1, 2, 3, 4))
-    f1s = {("MiniLM", "a"): [0.50, 0.52, 0.51, 0.90], ("BERT", "a"): [0.55, 0.56, 0.57]}
-    tests = compare(Board(suite, cells_of(suite, f1s)))
-    test = tests[Maker("BERT", "default"), Spot("a", "all")].test
-    known = stats.ttest_rel([0.55, 0.56, 0.57], [0.50, 0.52, 0.51])
-    assert (test.n, test.difference, test.p) == pytest.approx((3, 0.05, known.pvalue))
-
-
-def test_all_tests_of_a_table_are_corrected_together() -> None:
-    tests = compare(Board(SUITE, CELLS))
-    known = [each for each in tests.values() if each.test.p is not None]
-    assert all(each.corrected is not None and each.corrected >= (each.test.p or 0) for each in known)
-    smallest = min(known, key=lambda each: each.test.p or 0)
-    assert smallest.corrected == pytest.approx(len(known) * (smallest.test.p or 0))
-    assert any(f"Holm for the table's {len(known)} tests" in note for note in make_table(SUITE, CELLS).notes)
-    assert not any(maker.system == "MiniLM" for maker, _ in tests), "the baseline isn't tested against itself"
-
-
-def test_over_all_targets_each_target_weighs_the_same() -> None:
-    suite = small("a", "b")
-    f1s = {("MiniLM", "a"): [0.5, 0.6, 0.7], ("MiniLM", "b"): [0.2, 0.2, 0.2],
-           ("BERT", "a"): [0.6, 0.7, 0.8], ("BERT", "b"): [0.21, 0.22, 0.23]}  # fmt: skip
-    f1s |= {("MiniLM, pre-trained", target): [0.5, 0.5, 0.5] for target in "ab"}
-    each = compare(Board(suite, cells_of(suite, f1s)))[Maker("BERT", "default"), None]
-    assert each.test.difference == pytest.approx((0.1 + 0.02) / 2)
-    assert (each.test.n, each.test.p, each.better) == (6, 2 / 2**6, 2)
-    assert each.targets is not None
-    assert (each.targets.n, each.targets.p) == (2, None)
-
-
-def test_nested_sizes_of_a_target_change_sign_together() -> None:
-    suite = made_up_suite(targets=(Target(data="a", sizes=(10, 20), draws=3), Target(data="b")), published=())
-    each = compare(Board(suite, made_up_cells(suite, all_done)))[Maker("BERT", "default"), None]
-    assert each.test.n == 6, "three draws of a, three seeds of b"
-
-
-def test_episodes_are_pooled_before_f1() -> None:
-    suite = made_up_suite(targets=(Target(data="a", sizes=("5 way 1 shot",), draws=2),), seeds=(1,), published=())
-    counts = {1: (1, 2, 2), 2: (9, 10, 30)}
-    cells = []
-    for place in suite.places():
-        right, predicted, gold = counts[place.draw]
-        scores = {"micro": {"right": right, "predicted": predicted, "gold": gold, "f1": 2 * right / (predicted + gold)}}
-        cells.append(Cell(place, State.DONE, scores=scores))
-    table = make_table(suite, cells)
-    assert entry(table, ("a", "5 way 1 shot"), "BERT").text == f"{100 * 20 / 44:.2f}"
-    mean = fmean(figure(cell.scores, "micro.f1") or 0 for cell in cells)
-    assert f"{100 * mean:.2f}" != f"{100 * 20 / 44:.2f}"
-    assert any("added up before F1" in note for note in table.notes)
-
-
 def test_pooled_scores_have_the_keys_of_scores() -> None:
     one, other = scores_of(0.5, left_out=3), scores_of(0.7, gold=500, left_out=2)
     both = pool([one, other])
@@ -197,18 +115,36 @@ def test_other_figures_stand_beside() -> None:
     assert entry(table, defense, "twins", "beside").text == "8"
     assert entry(table, defense, "seen F1", "beside").text == "–"
     assert "–" in entry(table, defense, "test set's interval", "beside").text
-    assert entry(table, defense, "ECE", "errors").text == "7.10"
+    group = Board(SUITE, CELLS).at(Spot("defense", "all"), Maker("BERT", "default"))
+    error = fmean(figure(cell.scores, "calibration.ece") or 0 for cell in group.done.values())
+    assert entry(table, defense, "ECE", "errors").text == f"{100 * error:.2f}"
     shares = [
         float(entry(table, defense, kind, "errors").text) for kind in ("boundary", "type", "both", "missed", "spurious")
     ]
     assert sum(shares) == pytest.approx(100, abs=0.05)
     types = next(grid for grid in table.grids if "types" in grid.key and "ai" in grid.title)
-    assert [row.entries[1].text for row in types.rows] == ["person", "party", "election"], "most gold first"
+    assert [row.entries[0].text for row in types.rows] == ["person", "party", "election"], "most gold first"
     assert types.folded
     none_seen = {**scores_of(0.5), "seen": {"right": 0, "predicted": 0, "gold": 0, "f1": 0.0}}
     suite = small("a")
     bare = make_table(suite, [Cell(place, State.DONE, scores=none_seen) for place in suite.places()])
     assert entry(bare, ("a", "all", "BERT"), "seen F1", "beside").text == "–", "nothing to find isn't 0"
+
+
+def test_a_figure_has_one_protocol_and_no_two_lines_alike() -> None:
+    systems = {f"S{number}": System() for number in range(10)}
+    protocols = {"dev": FinetuneSettings(select="dev"), "fixed": FinetuneSettings()}
+    suite = made_up_suite(systems=systems, protocols=protocols, baseline="S0", published=())
+    curves = make_table(suite, made_up_cells(suite, all_done)).curves
+    assert [(curve.protocol, len(curve.lines)) for curve in curves] == [
+        ("dev", 8),
+        ("dev", 2),
+        ("fixed", 8),
+        ("fixed", 2),
+    ]
+    assert all(len(set(curve.styles.values())) == len(curve.lines) for curve in curves)
+    late = [cell for cell in made_up_cells(suite, all_done) if cell.place.system == "S3"]
+    assert [curve.styles for curve in make_table(suite, late).curves] == [{"S3": 3}] * 2, "its style stays its own"
 
 
 def test_curves_stand_where_a_target_has_several_sizes() -> None:
@@ -222,7 +158,8 @@ def test_curves_stand_where_a_target_has_several_sizes() -> None:
 def test_protocols_are_named_where_there_are_several() -> None:
     suite = small("a", protocols={"fixed": FinetuneSettings(), "dev": FinetuneSettings(select="dev", epochs=5)})
     table = make_table(suite, made_up_cells(suite, all_done))
-    assert entry(table, ("a", "all"), "BERT", below="dev").text
+    assert entry(table, ("a", "all"), "BERT", title="percent, dev").text != "–"
+    assert sum(grid.key == "scores" for grid in table.grids) == 2, "one a protocol"
     assert any(note == "Protocol dev: epochs = 5, select = 'dev'." for note in table.notes)
     assert {row.entries[2].text for row in grid_of(table, "tests").rows} >= {"BERT, dev", "BERT, fixed"}
 
@@ -266,6 +203,34 @@ def test_records_hold_every_cell_and_figure() -> None:
     failed = [r for r in records if r.state == "failed"]
     assert [(r.metric, r.value, r.why[:13]) for r in failed] == [("", "", "out of memory")] * 2
     assert [r.value for r in records if r.state == "published"] == ["0.6656", "0.5037"]
+
+
+def test_a_type_has_a_column_of_its_own_in_the_records() -> None:
+    scores = scores_of(0.5)
+    scores["by_type"] = {"a.b": scores["by_type"]["person"], "a": {"b": {"f1": 0.25}}}
+    suite = small("a")
+    records = make_table(suite, [Cell(place, State.DONE, scores=scores) for place in suite.places()]).records
+    assert len({record[:9] for record in records}) == len(records), "nothing stands twice"
+    assert {record.type for record in records if record.metric == "by_type.f1"} == {"a.b"}
+
+
+def test_one_draw_only_is_told_by_target_and_size() -> None:
+    targets = (
+        Target(data="a", sizes=(10, "5%", "all")),
+        Target(data="b", sizes=(10,), draws=3),
+        Target(data="c", sizes=(50,)),
+    )
+    notes = make_table(made_up_suite(targets=targets, published=()), []).notes
+    assert [note for note in notes if note.startswith("One draw")] == [
+        "One draw only at a, 10 and 5%; c, 50: there ± doesn't show how much the choice of sentences matters."
+    ]
+
+
+def test_a_shared_source_checkpoint_is_told() -> None:
+    suite = small("a", systems={"A": System(), "B": System(source="conll2003")}, baseline="A")
+    cells = [replace(cell, facts={**cell.facts, "source_seed": 7}) for cell in made_up_cells(suite, all_done)]
+    assert any("first: B. One checkpoint (seed 7) is made of each" in note for note in make_table(suite, cells).notes)
+    assert any("One checkpoint is made of each" in note for note in make_table(suite, []).notes)
 
 
 def test_the_order_of_cells_does_not_matter_and_strangers_are_left_out() -> None:

@@ -1,0 +1,118 @@
+"""Comparisons with the baseline: which runs and targets count, what is corrected together, what idle systems change."""
+
+import pytest
+from scipy import stats
+
+from nerbert.evaluation.benchmark.suite import System, Target
+from nerbert.evaluation.tables.board import Board, Maker, Spot
+from nerbert.evaluation.tables.compare import WHOLE, compare
+from nerbert.evaluation.tables.scores import told_p
+from nerbert.evaluation.tables.table import make_table
+from nerbert.finetune.settings import FinetuneSettings
+from tests.evaluation.tables.made_up import all_done, cells_of, entry, grid_of, made_up_cells, made_up_suite, small
+
+BERT = Maker("BERT", "default")
+
+
+def test_comparisons_take_only_runs_that_both_have() -> None:
+    suite = small("a", seeds=(1, 2, 3, 4))
+    f1s = {("MiniLM", "a"): [0.50, 0.52, 0.51, 0.90], ("BERT", "a"): [0.55, 0.56, 0.57]}
+    tests = compare(Board(suite, cells_of(suite, f1s)))
+    test = tests[Maker("BERT", "default"), Spot("a", "all")].test
+    known = stats.ttest_rel([0.55, 0.56, 0.57], [0.50, 0.52, 0.51])
+    assert (test.n, test.difference, test.p) == pytest.approx((3, 0.05, known.pvalue))
+
+
+def test_each_family_is_corrected_for_its_own_number() -> None:
+    protocols = {"dev": FinetuneSettings(select="dev"), "fixed": FinetuneSettings()}
+    suite = made_up_suite(protocols=protocols)
+    tests = compare(Board(suite, made_up_cells(suite)))
+    numbers = {}
+    for protocol in protocols:
+        for whole in (False, True):
+            family = [tests[key] for key in tests if (key[0].protocol, key[1].target == WHOLE) == (protocol, whole)]
+            known = [each for each in family if each.test.p is not None]
+            assert all(each.corrected is not None and each.corrected >= (each.test.p or 0) for each in known)
+            smallest = min(known, key=lambda each: each.test.p or 0)
+            assert smallest.corrected == pytest.approx(min(1, len(known) * (smallest.test.p or 0)))
+            numbers[protocol, whole] = len(known)
+    assert numbers["dev", False] > numbers["dev", True] > 1
+    told = (
+        f"for the {numbers['dev', False]} on single targets under dev, apart from these for the {numbers['dev', True]}"
+    )
+    assert any(told in note for note in make_table(suite, made_up_cells(suite)).notes)
+    assert not any(maker.system == "MiniLM" for maker, _ in tests), "the baseline isn't tested against itself"
+
+
+def test_over_all_targets_each_target_weighs_the_same() -> None:
+    suite = small("a", "b")
+    f1s = {("MiniLM", "a"): [0.5, 0.6, 0.7], ("MiniLM", "b"): [0.2, 0.2, 0.2],
+           ("BERT", "a"): [0.6, 0.7, 0.8], ("BERT", "b"): [0.21, 0.22, 0.23]}  # fmt: skip
+    f1s |= {("MiniLM, pre-trained", target): [0.5, 0.5, 0.5] for target in "ab"}
+    each = compare(Board(suite, cells_of(suite, f1s)))[Maker("BERT", "default"), Spot(WHOLE, "all")]
+    assert each.test.difference == pytest.approx((0.1 + 0.02) / 2)
+    assert (each.test.n, each.test.p, each.better) == (6, 2 / 2**6, 2)
+    assert each.targets is not None
+    assert (each.targets.n, each.targets.p) == (2, None)
+
+
+def test_nested_sizes_of_a_target_change_sign_together() -> None:
+    suite = made_up_suite(targets=(Target(data="a", sizes=(10, 20), draws=3), Target(data="b")), published=())
+    each = compare(Board(suite, made_up_cells(suite, all_done)))[Maker("BERT", "default"), Spot(WHOLE, "")]
+    assert each.test.n == 6, "three draws of a, three seeds of b"
+
+
+IDLE = {"MiniLM": System(), "BERT": System(), "yours": System()}
+
+
+def test_a_system_without_a_run_holds_nothing_up() -> None:
+    suite = small("a", "b", systems=IDLE)
+    f1s = {("MiniLM", "a"): [0.50, 0.51, 0.52], ("MiniLM", "b"): [0.2, 0.21, 0.22],
+           ("BERT", "a"): [0.6, 0.62, 0.61], ("BERT", "b"): [0.31, 0.33, 0.33]}  # fmt: skip
+    table, without = (make_table(each, cells_of(each, f1s)) for each in (
+        suite, small("a", "b", systems={name: IDLE[name] for name in ("MiniLM", "BERT")})))  # fmt: skip
+    for names in (("a", "all"), ("mean of 2 targets", "all")):
+        assert entry(table, names, "BERT") == entry(without, names, "BERT")
+        assert entry(table, names, "BERT").best
+        assert entry(table, names, "yours").text == "–"
+    assert grid_of(table, "tests") == grid_of(without, "tests"), "no row for what hasn't run"
+    assert any(note.startswith("Not run: yours.") for note in table.notes)
+    assert not any(note.startswith("Not run") for note in without.notes)
+
+
+def test_two_systems_are_compared_on_the_targets_that_they_share() -> None:
+    suite = small("a", "b", "c", systems=IDLE)
+    runs = [0.50, 0.51, 0.52]
+    f1s = {("MiniLM", each): runs for each in "abc"} | {("BERT", each): [0.6, 0.62, 0.61] for each in "abc"}
+    f1s |= {("yours", each): [0.7, 0.72, 0.71] for each in "ab"}
+    table = make_table(suite, cells_of(suite, f1s))
+    tests = compare(Board(suite, cells_of(suite, f1s)))
+    assert tests[BERT, Spot(WHOLE, "all")].test.n == 9
+    assert tests[Maker("yours", "default"), Spot(WHOLE, "all")].test.n == 6
+    assert entry(table, ("all 3 targets", "all", "BERT: runs vary"), "n", "tests").text == "9"
+    assert entry(table, ("2 of 3 targets", "all", "yours: runs vary"), "n", "tests").text == "6"
+    mean = ("mean of 2 of 3 targets", "all")
+    assert tests[BERT, Spot(WHOLE, "all")].mark
+    assert not entry(table, mean, "BERT").mark, "its test is over other targets than the mean"
+
+
+def test_each_mean_has_its_test() -> None:
+    suite = made_up_suite(targets=(*(Target(data=each) for each in "abc"), Target(data="d", sizes=(10,))), published=())
+    table = make_table(suite, made_up_cells(suite, all_done))
+    tests = compare(Board(suite, made_up_cells(suite, all_done)))
+    means = [row for row in grid_of(table, "scores").rows if row.whole]
+    assert [tuple(each.text for each in row.entries[:2]) for row in means] == [
+        ("mean of 3 targets", "all"), ("mean of 4 targets", "each at its size")
+    ]  # fmt: skip
+    assert tests[BERT, Spot(WHOLE, "all")].test.n == 9
+    assert tests[BERT, Spot(WHOLE, "")].test.n == 12
+    assert entry(table, ("mean of 3 targets", "all"), "BERT").mark == tests[BERT, Spot(WHOLE, "all")].mark
+
+
+@pytest.mark.parametrize(
+    ("p", "told"),
+    [(0.0499, "0.0499"), (0.05, "0.0500"), (0.04996, "0.04996"), (0.05004, "0.0500"), (0.25, "0.250"),
+     (0.0009999, "0.0009999"), (0.000123456, "0.000123"), (None, "–"), (1.0, "1.000"), (2 / 2**30, "1.86e-09")],
+)  # fmt: skip
+def test_a_p_is_shown_on_its_side_of_a_level(p: float | None, told: str) -> None:
+    assert told_p(p) == told

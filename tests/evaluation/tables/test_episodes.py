@@ -1,0 +1,82 @@
+"""Episodes: F1 of all together, and what chance is shown of it."""
+
+from statistics import fmean
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.evaluation.benchmark.cells import Cell, State
+from nerbert.evaluation.benchmark.suite import Target
+from nerbert.evaluation.tables.board import Board, Maker, Spot
+from nerbert.evaluation.tables.compare import compare
+from nerbert.evaluation.tables.pooled import figure
+from nerbert.evaluation.tables.statistics import paired_t, pooled_f1
+from nerbert.evaluation.tables.table import make_table
+from tests.evaluation.tables.made_up import entry, made_up_suite, scores_of
+
+COUNTS = st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50)).map(
+    lambda c: (c[0], 2 * c[0] + c[1] + c[2])
+)
+
+
+def test_episodes_are_pooled_before_f1() -> None:
+    suite = made_up_suite(targets=(Target(data="a", sizes=("5 way 1 shot",), draws=2),), seeds=(1,), published=())
+    counts = {1: (1, 2, 2), 2: (9, 10, 30)}
+    cells = []
+    for place in suite.places():
+        right, predicted, gold = counts[place.draw]
+        scores = {"micro": {"right": right, "predicted": predicted, "gold": gold, "f1": 2 * right / (predicted + gold)}}
+        cells.append(Cell(place, State.DONE, scores=scores))
+    table = make_table(suite, cells)
+    assert entry(table, ("a", "5 way 1 shot"), "BERT").text == f"{100 * 20 / 44:.2f} ± 1.17"
+    mean = fmean(figure(cell.scores, "micro.f1") or 0 for cell in cells)
+    assert f"{100 * mean:.2f}" != f"{100 * 20 / 44:.2f}"
+    assert any("added up before F1" in note for note in table.notes)
+
+
+@given(st.dictionaries(st.tuples(st.integers(1, 6), st.integers(1, 3)), COUNTS, min_size=1))
+def test_the_observations_mean_is_the_f1_of_all(runs: dict[tuple[int, int], tuple[int, int]]) -> None:
+    seen = pooled_f1(runs)
+    right, both = (sum(column) for column in zip(*runs.values(), strict=True))
+    assert fmean(seen.values()) == pytest.approx(2 * right / both if both else 0.0)
+    assert {draw for _, draw, _ in seen} == {draw for draw, _ in runs}
+
+
+def test_equal_episodes_are_their_own_observations() -> None:
+    seen = pooled_f1({(1, 1): (4, 20), (2, 1): (6, 20), (3, 1): (5, 20)})
+    assert list(seen.values()) == pytest.approx([0.4, 0.6, 0.5])
+    assert pooled_f1({}) == {}
+
+
+def test_seeds_that_share_episodes_are_no_observations_of_their_own() -> None:
+    """Two systems as good as each other, each with luck of its own in every episode: alarms are as rare as said."""
+    chance = np.random.default_rng(5)
+    alarms = []
+    for _ in range(400):
+        luck = chance.normal(60, 6, (2, 5, 1)) + chance.normal(0, 1, (2, 5, 3))
+        ours, theirs = (
+            pooled_f1({(draw, seed): (float(each[draw, seed]), 200.0) for draw in range(5) for seed in range(3)})
+            for each in luck
+        )
+        alarms.append((paired_t([ours[name] - theirs[name] for name in ours]).p or 0) < 0.05)
+    assert 0.02 < fmean(alarms) < 0.08
+
+
+def test_a_tables_test_of_episodes_is_over_draws() -> None:
+    suite = made_up_suite(targets=(Target(data="a", sizes=("5 way 1 shot",), draws=5),), seeds=(1, 2, 3), published=())
+    cells = [
+        Cell(place, State.DONE, scores=scores_of(0.3 + 0.05 * place.draw + 0.01 * (place.system == "BERT")))
+        for place in suite.places()
+    ]
+    test = compare(Board(suite, cells))[Maker("BERT", "default"), Spot("a", "5 way 1 shot")].test
+    assert test.n == 5
+    table = make_table(suite, cells)
+    types = next(grid for grid in table.grids if grid.key == "types")
+    assert [row.entries[2].text for row in types.rows] == ["2,500", "1,500", "1,000"], "of all draws"
+    errors = [figure(cell.scores, "errors.boundary") or 0 for cell in cells if cell.place.system == "BERT"]
+    spurious = [figure(cell.scores, "errors.spurious") or 0 for cell in cells if cell.place.system == "BERT"]
+    missed = [figure(cell.scores, "errors.missed") or 0 for cell in cells if cell.place.system == "BERT"]
+    told = entry(table, ("a", "5 way 1 shot", "BERT"), "errors", "errors").text
+    assert told == f"{sum(errors + spurious + missed) / 3:,.1f}".removesuffix(".0"), "a seed's, of all draws"
