@@ -77,7 +77,7 @@ def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None)
     partial = _partial(target)
     try:
         with _writing(target):
-            _check_own(partial, partial / RESUME)
+            check_own(partial, partial / RESUME)
             if resume is None:
                 _remove(partial)
             partial.mkdir(parents=True, exist_ok=resume is not None)
@@ -205,7 +205,7 @@ def _to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def _check_own(*places: Path) -> None:
+def check_own(*places: Path) -> None:
     """Raise OutputExists for what would lead the work, and its cleaning up, into a folder of someone else."""
     for place in places:
         if os.path.lexists(place):

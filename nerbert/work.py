@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TypeVar
 
 from nerbert.errors import NerbertError, SettingsError
@@ -79,14 +80,38 @@ def _run_in_processes(task: Callable[[Item], Result], items: Iterable[Item], wor
 def without_ctrl_c() -> Iterator[None]:
     """Keep Ctrl-C waiting; processes that are started meanwhile never get it.
 
-    Python's own helper lets Ctrl-C through again once it has started, so it is started before.
+    Python's own helpers are started here: one lets Ctrl-C through again once it has started, and both would import
+    what lies in the current folder.
     """
-    resource_tracker.ensure_running()
+    with _own_path():
+        resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
+        with _own_path():
+            forkserver.ensure_running()
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _own_path() -> Iterator[None]:
+    """Let helpers of Python that start meanwhile import from where this process does, and from nowhere else.
+
+    They are started as `python -c`, which looks into the current folder first, whatever lies there.
+    """
+    path = os.pathsep.join(str(Path(each or ".").absolute()) for each in sys.path if os.pathsep not in each)
+    ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": path}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ |= ours
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def end_with_parent(end: Connection) -> None:

@@ -1,8 +1,10 @@
 """A folder of annotated sentences: train.conll, and dev.conll and test.conll where there are such.
 
-The choice: the test split is read only by those who ask for it, so nothing that trains can look at it by accident.
+The choice: the test split is read only by those who ask for it, so nothing that trains can look at it by accident; and
+a split that isn't asked for is no cause of failure.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,10 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Annotated sentences by split, with the SHA-256 of each file read; a split that isn't there is empty."""
+    """Annotated sentences by split, with the SHA-256 of each file read.
+
+    A split that isn't there, or wasn't asked for, is empty.
+    """
 
     folder: Path
     train: list[Example]
@@ -26,14 +31,17 @@ class DataSet:
     test: list[Example]
 
 
-def read_data(folder: Path, *, test: bool = False) -> DataSet:
-    """Read a data folder (or one CoNLL file, as train); raise InputError that says what is missing."""
+def read_data(folder: Path, splits: Collection[str] = ("train", "dev")) -> DataSet:
+    """Read splits of a data folder (or one CoNLL file, as train), and no other file.
+
+    Raise InputError that says what is wrong; of the splits only train must be there, if it is among them.
+    """
     if folder.is_file():
         return DataSet(folder, read_conll_file(folder), [], {folder.name: sha256_of(folder)}, [])
-    wanted = {split: folder / f"{split}.conll" for split in SPLITS if test or split != "test"}
-    if not wanted["train"].is_file():
+    wanted = {split: folder / f"{split}.conll" for split in SPLITS if split in splits}
+    if "train" in wanted and not wanted["train"].is_file():
         raise InputError(f"{folder}: holds no train.conll; give a folder with train.conll (and dev.conll, test.conll)")
     there = {split: path for split, path in wanted.items() if path.is_file()}
-    sentences = {split: read_conll_file(path) for split, path in there.items()}
+    found = {split: read_conll_file(path) for split, path in there.items()}
     sums = {path.name: sha256_of(path) for path in there.values()}
-    return DataSet(folder, sentences["train"], sentences.get("dev", []), sums, sentences.get("test", []))
+    return DataSet(folder, found.get("train", []), found.get("dev", []), sums, found.get("test", []))

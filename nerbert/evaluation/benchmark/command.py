@@ -8,7 +8,7 @@ from nerbert.errors import InputError, SettingsError, need
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, list_suite, run_suite
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.work import name_of, tell
+from nerbert.evaluation.benchmark.work import NO_ROOM, TRY_AGAIN, name_of, tell
 from nerbert.show import visible
 
 EXTRAS = {"train": ("torch", "transformers", "accelerate", "tokenizers"), "benchmark": ("scipy",)}
@@ -26,11 +26,13 @@ def run(
     _check(data, minutes, workers)
     cells = run_suite(suite, data, output, minutes=minutes, workers=workers, retry=retry)
     table = make_table(suite, cells)
-    files = write_tables(output, table)
-    print_table(table)
+    try:
+        files = write_tables(output, table)
+    finally:  # cells on a full disk are told of though their tables can't be written
+        print_table(table)
+        for line in _left(cells, again):
+            tell(line)
     tell(f"{_counted(cells)}; written: {', '.join(map(str, files))}")
-    for line in _left(cells, again):
-        tell(line)
     return all(cell.state is not State.FAILED for cell in cells)
 
 
@@ -65,7 +67,11 @@ def _left(cells: list[Cell], again: str) -> Iterator[str]:
             failed.setdefault(cell.why, []).append(cell)
     for why, (first, *others) in failed.items():
         yield f"failed: {name_of(first.place)}{f' and {len(others)} more' if others else ''}: {why}"
-    if failed:
-        yield "failed cells are tried again when what they hang on changes, or with --retry"
-    if rest := sum(cell.why == OUT_OF_TIME for cell in cells):
-        yield f"{rest} cells are left; {again}"
+    tried = {bool(cell.facts.get(TRY_AGAIN)) for each in failed.values() for cell in each}
+    if True in tried:
+        yield f"cells that failed by the machine are tried by every run: {again}"
+    if False in tried:
+        yield "cells that failed by themselves are tried again when what they hang on changes, or with --retry"
+    for why, hint in ((OUT_OF_TIME, ""), (NO_ROOM, "free space there, then ")):
+        if rest := sum(cell.state is State.NOT_RUN and cell.why.endswith(why) for cell in cells):
+            yield f"{rest} cells are left; {hint}{again}"

@@ -1,15 +1,17 @@
 """The processes at work: one task each, so many at once; what happens to one happens to no other.
 
 Children are forked from a server that has the heavy libraries loaded, so a cell doesn't pay seconds of imports. They
-never hear of Ctrl-C, and end when the main process ends, however it does. The price: they share no memory, and each
-reads its data anew.
+never hear of Ctrl-C, and end when the main process ends, however it does. They import from where the main process does,
+never from the current folder alone. The price: they share no memory, and each reads its data anew.
 """
 
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.plan import Job, Machine, Source
-from nerbert.evaluation.benchmark.task import End, run_child
+from nerbert.evaluation.benchmark.task import End, Post, run_child
 from nerbert.files import read_json
 from nerbert.work import cores, without_ctrl_c
 
@@ -65,9 +67,7 @@ class Processes:
         self._gpus = _gpus() if machine.device == "cuda" else []
         self.workers = workers or len(self._gpus) or cores()
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload(
-            _PRELOAD + [name for each in encoders for name in _model_modules(Path(each))]
-        )
+        self._context.set_forkserver_preload(_preloaded(encoders))
         self._children: list[_Child] = []
 
     def __enter__(self) -> Self:
@@ -94,11 +94,12 @@ class Processes:
 
     def start(self, task: Task) -> None:
         """Begin a task in a process of its own."""
-        slot = min(set(range(self.workers)) - {child.slot for child in self._children})
+        taken = {child.slot for child in self._children}
+        slot = next(number for number in count() if number not in taken)
         gpu = self._gpus[slot % len(self._gpus)] if self._gpus else ""
         told, tells = self._context.Pipe(duplex=False)
-        arguments = (task, *self._about, gpu, tells, self._end)
-        process = self._context.Process(target=run_child, args=arguments, daemon=True)
+        post = Post(*self._about, gpu, tells, self._end)
+        process = self._context.Process(target=run_child, args=(task, post), daemon=True)
         with without_ctrl_c():
             process.start()
         tells.close()
@@ -125,6 +126,13 @@ def _end_of(child: _Child) -> End:
         memory = " (out of memory?)" if -code == signal.SIGKILL else ""
         return End(f"the process died of signal {-code}{memory}; the next run tries again", try_again=True)
     return End(f"the process ended with code {code}; the next run tries again", try_again=True)
+
+
+def _preloaded(encoders: Iterable[str]) -> list[str]:
+    """Modules to be loaded once for all; none under `python -E`, which looks for them in the current folder first."""
+    if sys.flags.ignore_environment and not sys.flags.safe_path:
+        return []
+    return _PRELOAD + [name for each in encoders for name in _model_modules(Path(each))]
 
 
 def _model_modules(folder: Path) -> list[str]:

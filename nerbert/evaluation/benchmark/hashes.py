@@ -79,7 +79,7 @@ def encoder_digest(folder: Path) -> str:
 def file_digest(path: Path) -> str:
     """The SHA-256 of a file; one that didn't change while this process lives is read once."""
     state = path.stat()
-    return _digest(path.resolve(), state.st_size, state.st_mtime_ns)
+    return _digest(path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 def local_encoder(name: str) -> Path:
@@ -103,7 +103,7 @@ def _from_hub(name: str) -> Path:
 
 
 @lru_cache(maxsize=4096)
-def _digest(path: Path, _size: int, _changed: int) -> str:
+def _digest(path: Path, *_state: int) -> str:
     return sha256_of(path)
 
 

@@ -1,7 +1,6 @@
 """How a cell came to be: what its tables and its readers must know to make it again."""
 
 import platform
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +14,7 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
 
 
 def made_by(machine: Machine, job: Job) -> dict[str, Any]:
-    """What made the predictions: day, machine, versions, settings."""
+    """What made the predictions: day, machine, versions."""
     import torch
 
     return {
@@ -24,7 +23,6 @@ def made_by(machine: Machine, job: Job) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if machine.device == "cuda" else machine.device,
         "precision": job.settings.precision,
         "versions": {"nerbert": __version__, "python": platform.python_version(), **_versions()},
-        "settings": asdict(job.settings),
     }  # fmt: skip
 
 

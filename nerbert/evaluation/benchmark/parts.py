@@ -1,52 +1,69 @@
-"""What a cell trains on and what it tags: a subset against the test split, or the two parts of an episode."""
+"""Reads what a cell trains on and tags, and what a source checkpoint is trained on.
 
-from collections.abc import Sequence
+The choice: a cell reads the files that its key holds and no other, so nothing else can make it fail for good.
+"""
+
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-from nerbert.finetune.sampling import Kind, draw_episode, draw_subset, parse_size
+from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
+from nerbert.evaluation.benchmark.draws import draw_part
+from nerbert.evaluation.benchmark.found import Found, Part, without_folder
+from nerbert.evaluation.benchmark.plan import Job, Source, check_data
+from nerbert.evaluation.datasets.load import link_out
+from nerbert.evaluation.datasets.twins import find_twins
+from nerbert.formats.folder import DataSet, read_data
 from nerbert.records import Example
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Sentences to learn from and sentences to tag, and how they were chosen."""
-
-    train: list[Example]
-    test: list[Example]
-    whole_test: bool
-    """Whether these are the test split's sentences, all and in order; an episode's are not."""
-    facts: dict[str, Any]
+__all__ = ["Found", "Part", "Reading", "draw_part", "read_part", "read_source"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a tagger said of each word of the sentences to tag, raw, and how it was made."""
+class Reading:
+    """What a cell reads: its part of the sentences, and what else its protocol and its scores need."""
 
-    tags: list[list[str]]
-    confidences: list[list[float]]
-    facts: dict[str, Any]
-
-
-def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> Part:
-    """The sentences of a cell: the same for every system, seed and protocol."""
-    wanted = parse_size(size)
-    if wanted.kind is Kind.EPISODE:
-        episode = draw_episode(test, wanted.ways, wanted.shots, wanted.queries, draw)
-        drawn = {
-            "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
-            "query_places": list(episode.query), "query_reached": episode.query_reached,
-        }  # fmt: skip
-        support, query = ([test[place] for place in places] for places in (episode.support, episode.query))
-        return Part(support, query, False, _facts(support, query) | drawn)
-    subset = draw_subset(train, wanted, draw)
-    chosen = [train[place] for place in subset.places]
-    places = {} if wanted.kind is Kind.ALL else {"places": list(subset.places)}
-    facts = {"reached": subset.reached, "short": subset.short, **places}
-    return Part(chosen, list(test), True, _facts(chosen, test) | facts)
+    part: Part
+    dev: list[Example]
+    """Empty unless the protocol chooses by it."""
+    twins: tuple[int, ...]
+    """Places of test sentences that stand in train; none for an episode, which has no use for train."""
 
 
-def _facts(train: Sequence[Example], test: Sequence[Example]) -> dict[str, Any]:
-    trained, asked = ({span.type for each in part for span in each.spans} for part in (train, test))
-    counts = {"sentences": len(train), "test_sentences": len(test)}
-    return counts | {"unknown_types": sorted(asked - trained)}
+def read_part(job: Job, data: Path) -> Reading:
+    """Read exactly the files of a job, which lies below the folder `data`.
+
+    Raise StaleOutput if they aren't those of the plan, and other NerbertErrors for what they lack: these are for good
+    as long as the files are the same, and name no folder.
+    """
+    if (path := link_out(data, job.folder)) is not None:
+        raise StaleOutput(f"{path}: became a link that leads out of {data}; copy the data there")
+    try:
+        with without_folder(job.folder):
+            there = read_data(job.folder, [name.removesuffix(".conll") for name in job.sha256])
+            _check_there(job, there)
+    except NerbertError:
+        check_data(job)
+        raise
+    check_data(job, there.sha256)
+    part = draw_part(there.train, there.test, job.place.size, job.place.draw)
+    return Reading(part, there.dev, find_twins(there.train, there.test) if part.whole_test else ())
+
+
+def read_source(source: Source) -> list[Example]:
+    """The sentences that a source checkpoint is trained on; errors as those of `read_part`."""
+    try:
+        with without_folder(source.folder):
+            there = read_data(source.folder, ("train",))
+    except NerbertError:
+        check_data(source)
+        raise
+    check_data(source, there.sha256)
+    return there.train
+
+
+def _check_there(job: Job, there: DataSet) -> None:
+    """Raise NerbertError for a split that is wanted and isn't there."""
+    if not there.test:
+        raise InputError("holds no test.conll, so nothing can be scored on it; add one")
+    if job.settings.select == "dev" and not there.dev:
+        raise SettingsError("setting select = 'dev': there is no dev.conll; add one or take select = 'last'")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from nerbert.config import make_settings, read_toml
 from nerbert.errors import SettingsError, at, nearest
-from nerbert.evaluation.benchmark.suite import DEFAULT_PROTOCOL, Published, Suite, System, Target
+from nerbert.evaluation.benchmark.suite import DEFAULT_PROTOCOL, SEEDS, Published, Suite, System, Target
 from nerbert.evaluation.datasets.registry import find_known
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.finetune.sizes import Kind, Size, parse_size
@@ -33,7 +33,7 @@ class _Head:
     title: str = ""
     about: str = ""
     baseline: str = ""
-    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    seeds: tuple[int, ...] = SEEDS
 
 
 def read_suite(path: Path, encoders: Mapping[str, str] | None = None) -> Suite:
@@ -70,6 +70,8 @@ def _suite(name: str, values: Mapping[str, Any]) -> Suite:
     if not systems or not targets:
         raise SettingsError("a suite needs at least one [systems.NAME] and one [[targets]]")
     protocols = {key: _protocol(key, value) for key, value in _tables(values, "protocols").items()}
+    if len(protocols) > 1 and DEFAULT_PROTOCOL in protocols:
+        raise SettingsError(f"[protocols.{DEFAULT_PROTOCOL}]: is what a suite without protocols has; name it otherwise")
     published = tuple(_published(number, each, targets) for number, each in enumerate(_list(values, "published"), 1))
     head = make_settings(_Head, {each.name: values[each.name] for each in fields(_Head) if each.name in values})
     suite = Suite(
@@ -86,8 +88,7 @@ def _suite(name: str, values: Mapping[str, Any]) -> Suite:
 def _system(name: str, values: Any) -> System:
     with at(f"[systems.{name!r}]"):
         system = _make(System, values)
-        if not name.strip() or not name.isprintable():
-            raise SettingsError("a system needs a name that can be read")
+        _check_readable("a system", name)
         if system.encoder and system.same_encoder_as:
             raise SettingsError("encoder and same_encoder_as can't both be given; leave one out")
     return system
@@ -99,8 +100,6 @@ def _target(number: int, values: Any) -> Target:
         if not target.data.strip() or not target.sizes:
             raise SettingsError("data and sizes can't be empty")
         _check_seeds(target.seeds, at_least=0)
-        if target.draws < 1:
-            raise SettingsError(f"setting draws = {target.draws}: must be at least 1")
         if target.draw_by_seed and "draws" in values:
             raise SettingsError("setting draws: leave it out where draw_by_seed is true; there are as many as seeds")
         return replace(target, sizes=tuple(str(parse_size(size)) for size in target.sizes))
@@ -108,6 +107,7 @@ def _target(number: int, values: Any) -> Target:
 
 def _protocol(name: str, values: Any) -> FinetuneSettings:
     with at(f"[protocols.{name!r}]"):
+        _check_readable("a protocol", name)
         for key, instead in _RUNNERS.items():
             if isinstance(values, dict) and key in values:
                 raise SettingsError(f"setting {key}: not a protocol's to choose; {instead}")
@@ -120,8 +120,8 @@ def _published(number: int, values: Any, targets: Iterable[Target]) -> Published
         for key in values:
             _check_known("setting", key, [each.name for each in fields(Published)])
         for key in ("name", "of"):
-            if not isinstance(values.get(key), str) or not values[key].strip():
-                raise SettingsError(f"setting {key} = {values.get(key)!r}: must be text: whose figures these are")
+            if not isinstance(values.get(key), str) or not _is_readable(values[key]):
+                raise SettingsError(f"setting {key} = {values.get(key)!r:.80}: must be text: whose figures these are")
         f1 = values.get("f1")
         if not isinstance(f1, dict) or not all(map(_is_percent, f1.values())):
             raise SettingsError(f"setting f1 = {f1!r:.80}: must be figures in percent by data set, {{ NAME = 66.56 }}")
@@ -189,6 +189,15 @@ def _check_seeds(seeds: tuple[int, ...], at_least: int) -> None:
 def _check_known(what: str, name: str, known: Iterable[str]) -> None:
     if name not in (known := list(known)):
         raise SettingsError(f"unknown {what} {name!r}{nearest(name, known) or '; there are ' + ', '.join(known)}")
+
+
+def _check_readable(what: str, name: str) -> None:
+    if not _is_readable(name):
+        raise SettingsError(f"{what} needs a name that can be read")
+
+
+def _is_readable(name: str) -> bool:
+    return bool(name.strip()) and name.isprintable()
 
 
 def _check_table(values: Any) -> None:

@@ -1,7 +1,7 @@
 """Runs a suite: what is done is read, what isn't is run, in order of worth, several cells at once.
 
 A cell that fails is kept with its reason and is not tried again before something changes that it hangs on, or someone
-asks for it; one whose process died, or whose disk was full, is tried by every run.
+asks for it; one that failed by the machine (its process died, no memory, a full disk) is tried by every run.
 """
 
 import time
@@ -38,14 +38,15 @@ def run_suite(
         jobs = _first_of_each(job for job in _jobs(plan) if job.key not in known)
         encoders = {job.encoder for job in jobs}
         with (
-            Processes(output, data, machine, workers, sorted(encoders)) as crew,
+            Processes(output, data, machine, min(workers, max(1, len(jobs))), sorted(encoders)) as crew,
             _going_on(),
             progress("cells", len(jobs)) as bar,
         ):
             work = Work(jobs, store, crew, bar, limit, clock)
             work.learn(known.values())
             work.run()
-    return [_outcome(each, known | work.done) for each in plan]
+    cells = known | work.done
+    return [_outcome(each, cells, work.stopped or OUT_OF_TIME) for each in plan]
 
 
 def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[tuple[Place, str]]:
@@ -81,11 +82,11 @@ def _first_of_each(jobs: Iterable[Job]) -> list[Job]:
     return list(first.values())
 
 
-def _outcome(each: Job | Cell, cells: Mapping[str, Cell]) -> Cell:
-    """What became of a cell; one that stands in several places is the same in all."""
+def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
+    """What became of a cell; one that stands in several places is the same in all. `left` is why one wasn't begun."""
     if isinstance(each, Cell):
         return each
-    return replace(cells.get(each.key, Cell(each.place, State.NOT_RUN, OUT_OF_TIME)), place=each.place)
+    return replace(cells.get(each.key, Cell(each.place, State.NOT_RUN, left)), place=each.place)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from nerbert.evaluation.benchmark.parts import Found, Part
+from nerbert.evaluation.benchmark.found import Found, Part
 from nerbert.labels import example_tags
 from nerbert.metrics import judge, seen_entities
 

@@ -1,32 +1,33 @@
 """The folder of a benchmark: what is done stands in it under its key, whole or not at all.
 
+    benchmark.json          marks the folder as a benchmark's; no other is written to, unless it is empty
     cells/KEY.json          a cell: its scores and how it was made; a failed one with its reason
     predictions/KEY.json    what a tagger said of each test word, to be scored anew
-    sources/KEY/            a checkpoint trained on a source domain
-    .scratch/               what is under way; emptied by the next run
+    sources/KEY/            a checkpoint trained on a source domain; its manifest.json, written last, has its digests
+    .benchmark/             what is under way; emptied by the next run
 
 The choice: a key says all that the outcome hangs on, so a file is right or absent, whichever suite asks. The price:
 what no suite asks for any more stays until someone deletes it.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from nerbert.errors import InputError, NerbertError
+from nerbert.errors import InputError, NerbertError, OutputExists, at
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
-from nerbert.evaluation.benchmark.parts import Found
-from nerbert.files import publish, read_json, write_json
-from nerbert.labels import split_tag
+from nerbert.evaluation.benchmark.found import Found
+from nerbert.evaluation.benchmark.kept import AGAIN, FORMAT, cell_of, cost_of, files_of, found_of
+from nerbert.files import check_own, publish, read_json, sha256_of, write_json
 from nerbert.locks import held
 from nerbert.records import Example
 
-FORMAT = 1
-_AGAIN = "try_again"
-"""Marks a failure that says more of the machine than of the cell (it was killed, the disk was full)."""
+MARKER = "benchmark.json"
+MANIFEST = "manifest.json"
 _LARGEST = 512 << 20
 
 
@@ -36,51 +37,72 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder, self.notes = folder, list[str]()
         self.cells, self.predictions = folder / "cells", folder / "predictions"
-        self.sources, self.scratch = folder / "sources", folder / ".scratch"
+        self.sources, self.scratch = folder / "sources", folder / ".benchmark"
+        self._whole: set[str] = set()
 
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Make the folder and keep other runs out of it; what an earlier one left under way is removed."""
-        for each in (self.cells, self.predictions, self.sources):
-            try:
-                each.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(f"{each}: can't be made: {error.strerror}") from error
+        with _making(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with held(self.folder, f"{self.folder}: another benchmark works there; wait for it or name another folder"):
+            self._claim()
             self._clear()
-            self.scratch.mkdir(exist_ok=True)
+            for each in (self.cells, self.predictions, self.sources, self.scratch):
+                with _making(each):
+                    each.mkdir(exist_ok=True)
             try:
                 yield
             finally:
                 self._clear()
 
+    def _claim(self) -> None:
+        """Mark the folder as a benchmark's; raise OutputExists if it is someone else's, or leads elsewhere."""
+        marker = self.folder / MARKER
+        if not os.path.lexists(marker):
+            with _making(self.folder):
+                taken = next((each for each in self.folder.iterdir() if not each.match(f".{MARKER}.*.partial")), None)
+            if taken is not None:
+                raise OutputExists(f"{self.folder}: holds {taken.name!r} but no {MARKER}, so it is no benchmark's "
+                                   "folder; name a new or an empty one (-o)")  # fmt: skip
+            write_json(marker, {"format": FORMAT, "made_by": "nerbert benchmark"})
+        for each in (marker, self.cells, self.predictions, self.sources):
+            if each.is_symlink():
+                raise OutputExists(f"{each}: is a link, so it is left alone; delete it by hand, or name another folder")
+        check_own(self.scratch)
+
     def _clear(self) -> None:
         """Remove what is half made: scratch folders, and drafts of files."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         for folder in (self.cells, self.predictions):
-            for draft in folder.glob(".*.partial"):
-                draft.unlink(missing_ok=True)
+            for draft in folder.glob(".*.json.*.partial"):
+                with suppress(OSError):
+                    draft.unlink()
 
     def read_cell(self, key: str, place: Place, *, retry: bool = False) -> Cell | None:
         """The outcome of a cell; None if it is to be run: there is none, it is broken, or it failed and may go now."""
         path = self.cells / f"{key}.json"
-        if not path.is_file():
+        if not os.path.lexists(path):
             return None
         try:
-            cell, again = _cell(read_json(path, _LARGEST), place)
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            self.notes.append(f"{path}: can't be used, so its cell is run again ({str(error) or type(error).__name__})")
+            content = _read(path)
+            with at(path):
+                cell, again = cell_of(content, place)
+        except InputError as error:
+            self.notes.append(f"{error}; so its cell is run again")
             return None
         return None if cell.state is State.FAILED and (retry or again) else cell
 
     def write_cell(self, key: str, cell: Cell, *, try_again: bool = False) -> None:
         """Keep a cell that is done, or that failed."""
         outcome = {"state": cell.state.value, "why": cell.why, "scores": cell.scores, "facts": cell.facts}
-        write_json(self.cells / f"{key}.json", {"format": FORMAT, **outcome, _AGAIN: try_again})
+        path = self.cells / f"{key}.json"
+        _make_way(path)
+        write_json(path, {"format": FORMAT, **outcome, AGAIN: try_again})
 
     def has_predictions(self, key: str) -> bool:
         """Whether a cell's test sentences have been tagged."""
-        return (self.predictions / f"{key}.json").is_file()
+        return os.path.isfile(self.predictions / f"{key}.json")  # noqa: PTH113  (raises nothing)
 
     def read_predictions(self, key: str, test: Sequence[Example]) -> Found | None:
         """What was said of the test sentences; None if there is nothing. What doesn't fit them is removed."""
@@ -88,8 +110,8 @@ class Store:
             return None
         path = self.predictions / f"{key}.json"
         try:
-            return _found(read_json(path, _LARGEST), test)
-        except (NerbertError, KeyError, TypeError, ValueError, IndexError):
+            return found_of(_read(path), test)
+        except NerbertError:
             path.unlink()
             return None
 
@@ -102,7 +124,9 @@ class Store:
             "tags": [[numbers[tag] for tag in tags] for tags in found.tags],
             "confidences": found.confidences,
         }  # fmt: skip
-        with publish(self.predictions / f"{key}.json") as draft:
+        path = self.predictions / f"{key}.json"
+        _make_way(path)
+        with publish(path) as draft:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
     def source(self, key: str) -> Path:
@@ -110,32 +134,60 @@ class Store:
         return self.sources / key
 
     def has_source(self, key: str) -> bool:
-        """Whether it is there."""
-        return self.source(key).is_dir()
+        """Whether it is there and whole: sizes are looked at each time, bytes once by each `Store`."""
+        try:
+            files, _ = _manifest(self.source(key))
+            if key not in self._whole and any(sha256_of(path) != digest for path, digest in files.items()):
+                return False
+        except (OSError, InputError):
+            return False
+        self._whole.add(key)
+        return True
+
+    def source_cost(self, key: str) -> dict[str, float] | None:
+        """What a checkpoint cost, by kind of second; None if it isn't there as it was made (by its files' sizes)."""
+        try:
+            return _manifest(self.source(key))[1]
+        except (OSError, InputError):
+            return None
+
+    def keep_source(self, key: str, made: Path, cost: Any) -> None:
+        """Keep a checkpoint's folder, with a manifest of its files and cost; a broken one that stands there goes."""
+        names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+        files = {name: {"size": (made / name).stat().st_size, "sha256": sha256_of(made / name)} for name in names}
+        write_json(made / MANIFEST, {"format": FORMAT, "seconds": cost, "files": files})
+        target = self.source(key)
+        _make_way(target)
+        target.unlink(missing_ok=True)
+        made.replace(target)
 
 
-def _cell(content: Any, place: Place) -> tuple[Cell, bool]:
-    """A cell as it was kept, and whether to try it again if it failed."""
-    if content["format"] != FORMAT:
-        raise InputError(f"format {content['format']!r:.20}, not {FORMAT}")
-    cell = Cell(place, State(content["state"]), content["why"], content["scores"], content["facts"])
-    if cell.state is State.NOT_RUN or not isinstance(cell.why, str) or not isinstance(cell.facts, dict):
-        raise InputError("not a cell's outcome")
-    if cell.state is State.DONE:
-        float(cell.scores["micro"]["f1"])
-    return cell, bool(content.get(_AGAIN))
+def _manifest(folder: Path) -> tuple[dict[Path, str], dict[str, float]]:
+    """A checkpoint's files with their digests, and what it cost; raise InputError unless all have their size."""
+    content = read_json(folder / MANIFEST)
+    files, cost = files_of(content), cost_of(content)
+    for name, (size, _) in files.items():
+        if (folder / name).stat().st_size != size:
+            raise InputError(f"{folder / name}: not as it was made")
+    return {folder / name: digest for name, (_, digest) in files.items()}, cost
 
 
-def _found(content: Any, test: Sequence[Example]) -> Found:
-    """Predictions, checked against the sentences that they are of."""
-    if content["format"] != FORMAT:
-        raise InputError(f"format {content['format']!r:.20}, not {FORMAT}")
-    names = content["names"]
-    for name in names:
-        split_tag(name)
-    tags = [[names[number] for number in numbers] for numbers in content["tags"]]
-    confidences = [[float(each) for each in row] for row in content["confidences"]]
-    for example, row, other in zip(test, tags, confidences, strict=True):
-        if not len(example.words) == len(row) == len(other):
-            raise InputError("other sentences than those to be scored")
-    return Found(tags, confidences, dict(content["facts"]))
+def _read(path: Path) -> Any:
+    """The JSON of a file; raise InputError for what is no file."""
+    if not os.path.isfile(path):  # noqa: PTH113  (raises nothing)
+        raise InputError(f"{path}: is no file that can be read")
+    return read_json(path, _LARGEST)
+
+
+def _make_way(path: Path) -> None:
+    """Remove a folder that stands where a cell's file belongs: nobody puts anything of worth under a key's name."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder}: can't be made or read: {error.strerror}") from error

@@ -37,12 +37,20 @@ folders come from the command line. The price: an encoder of one's own has no pl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from nerbert.config import refuse
+from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.cells import Place
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.finetune.sizes import Kind, parse_size
 
 DEFAULT_PROTOCOL = "default"
 """The name of the one protocol of a suite that has no `[protocols]`: finetune's own defaults."""
+SEEDS = (1, 2, 3, 4, 5)
+"""The seeds of a suite that names none."""
+MOST_DRAWS = 10_000
+"""Few-NERD's papers use 5,000 episodes."""
+MOST_CELLS = 1_000_000
+"""What a plan holds in memory, some 2 KB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,10 @@ class Target:
     seeds: tuple[int, ...] = ()
     """Seeds of training; none: the suite's."""
 
+    def __post_init__(self) -> None:
+        refuse(self.draws < 1, "draws", self.draws, "at least 1")
+        refuse(self.draws > MOST_DRAWS, "draws", self.draws, f"at most {MOST_DRAWS}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -92,11 +104,19 @@ class Suite:
     title: str
     systems: dict[str, System]
     targets: tuple[Target, ...]
-    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    seeds: tuple[int, ...] = SEEDS
     about: str = ""
     baseline: str = ""
     protocols: dict[str, FinetuneSettings] = field(default_factory=dict)
     published: tuple[Published, ...] = ()
+
+    def __post_init__(self) -> None:
+        trainings = sum(self._trainings(each, size) for each in self.targets for size in each.sizes)
+        if (cells := trainings * len(self.protocols) * len(self.systems)) > MOST_CELLS:
+            raise SettingsError(
+                f"{cells:,} cells are more than {MOST_CELLS:,}; take fewer draws, seeds, sizes or targets, or cut the "
+                "suite in two"
+            )
 
     def places(self) -> Iterator[Place]:
         """Every cell, in order of worth.
@@ -110,6 +130,11 @@ class Suite:
                 for draw, seed in trainings[number : number + 1]:
                     for protocol in self.protocols:
                         yield from (Place(name, data, size, draw, seed, protocol) for name in self.systems)
+
+    def _trainings(self, target: Target, size: str | int) -> int:
+        """How many `trainings` there are."""
+        one = target.draw_by_seed or parse_size(size).kind is Kind.ALL
+        return len(target.seeds or self.seeds) * (1 if one else target.draws)
 
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
         """(draw, seed) of a target's cells at a size, in order of worth: a new draw with a new seed comes first."""

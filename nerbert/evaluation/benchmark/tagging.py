@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.encoder.folder import CARD
-from nerbert.evaluation.benchmark.parts import Found, Part
+from nerbert.evaluation.benchmark.found import Found, Part, without_folder
 from nerbert.files import read_json, write_json
 from nerbert.finetune.finetune import finetune
 from nerbert.finetune.settings import FinetuneSettings
@@ -29,7 +29,7 @@ def train_source(encoder: str, train: Sequence[Example], name: str, settings: Fi
     """Train an encoder on a source domain; the checkpoint's folder, with what it cost in `COST`."""
     cost: dict[str, Any] = {}
     with timed(cost, "source"):
-        (folder,) = finetune(encoder, _write(scratch / name, train, ()), scratch / "tagger", settings)
+        folder = _trained(encoder, _write(scratch / "data" / name, train, ()), scratch, settings)
     write_json(folder / COST, cost)
     return folder
 
@@ -43,13 +43,15 @@ def tag_part(
     """
     cost: dict[str, Any] = {}
     with timed(cost, "train"):
-        data = _write(scratch / name, part.train, dev if settings.select == "dev" else ())
-        (folder,) = finetune(encoder, data, scratch / "tagger", settings)
+        data = _write(scratch / "data" / name, part.train, dev if settings.select == "dev" else ())
+        folder = _trained(encoder, data, scratch, settings)
     with timed(cost, "tag"):
-        tagger = Tagger.load(folder)
+        tagger = Tagger.load(folder, precision=settings.precision)
         words = tagger.tag_examples(part.test)
     card = read_json(folder / CARD)
-    facts = {"steps": card["log"][-1]["step"], "best_step": card["best_step"], "seconds": cost}
+    facts = {
+        "steps": card["log"][-1]["step"], "best_step": card["best_step"], "settings": card["settings"], "seconds": cost,
+    }  # fmt: skip
     confidences = [[round(one, _PLACES) for one in each.confidences] for each in words]
     return Found([each.tags for each in words], confidences, facts)
 
@@ -60,6 +62,13 @@ def timed(cost: dict[str, Any], name: str) -> Iterator[None]:
     wall, cpu = time.monotonic(), time.process_time()
     yield
     cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(time.process_time() - cpu, 3)}
+
+
+def _trained(encoder: str, data: Path, scratch: Path, settings: FinetuneSettings) -> Path:
+    """The tagger's folder."""
+    with without_folder(data):
+        (folder,) = finetune(encoder, data, scratch / "tagger", settings)
+    return folder
 
 
 def _write(folder: Path, train: Sequence[Example], dev: Sequence[Example]) -> Path:

@@ -4,47 +4,83 @@ A child writes what it made into the store itself and tells the runner only how 
 nothing along. What it prints goes to a file of its own: libraries' warnings and bars don't meet on one terminal.
 """
 
+import errno
 import os
+import re
 import tempfile
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nerbert.errors import NerbertError, SettingsError, StaleOutput, WriteError
+from nerbert.errors import NerbertError, StaleOutput, WriteError
 from nerbert.evaluation.benchmark.cells import Cell, State
+from nerbert.evaluation.benchmark.found import Found
 from nerbert.evaluation.benchmark.origin import made_by, read_from
-from nerbert.evaluation.benchmark.parts import Found, Part, draw_part
-from nerbert.evaluation.benchmark.plan import Job, Machine, Source
+from nerbert.evaluation.benchmark.plan import Job, Machine, Source, check_unchanged
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.files import read_json
 from nerbert.work import end_with_parent
 
+if TYPE_CHECKING:
+    from nerbert.evaluation.benchmark.parts import Reading
+
 _LONGEST_WHY = 500
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_FOR_GOOD = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+"""What the system says of a file that isn't there, which is its cell's own fault."""
+_TOLD = re.compile(
+    r"os error (?:5|12|23|24|28|30|122)\b|out of memory|can(?:'t|not) allocate memory|too many open files",
+    re.IGNORECASE,
+)
+"""How libraries tell of a machine that has no more to give, where they raise no OSError."""
 
 
 class End(NamedTuple):
-    """How a child ended: why it failed, "" if it didn't, and whether that may be the machine's fault."""
+    """How a child ended: why it failed, "" if it didn't, and what that says of others."""
 
     why: str = ""
     try_again: bool = False
+    """It may be the machine's fault."""
+    full: bool = False
+    """The store's disk takes no more, so no other cell can be kept either."""
+    at_once: bool = False
+    """What it needs is gone and can be made now."""
 
 
-def run_child(
-    task: Job | Source, store: Path, data: Path, machine: Machine, gpu: str, told: Connection, end: Connection
-) -> None:
-    """The whole life of a child: quiet, single-threaded, on one GPU (`gpu`, "" for none), gone when its parent is."""
-    end_with_parent(end)
-    scratch = Store(store).scratch / task.key
-    scratch.mkdir()
-    _settle(scratch, gpu)
-    if isinstance(task, Source):
-        told.send(_ended(partial(_make_source, task, Store(store), scratch), scratch))
-    else:
-        told.send(_ended(partial(_make_cell, task, Store(store), data, machine, scratch), scratch))
+class Post(NamedTuple):
+    """Where a child works: the store's folder, the data's, on which GPU ("" for none); whom it tells, and till when."""
+
+    store: Path
+    data: Path
+    machine: Machine
+    gpu: str
+    told: Connection
+    end: Connection
+
+
+class SourceGone(StaleOutput):
+    """A source checkpoint isn't there any more, or not whole."""
+
+
+def run_child(task: Job | Source, post: Post) -> None:
+    """The whole life of a child: quiet, single-threaded, on one GPU, gone when its parent is."""
+    end_with_parent(post.end)
+    store = Store(post.store)
+    scratch = store.scratch / task.key
+    post.told.send(_ended(lambda: _live(task, post, store, scratch), scratch))
     rmtree(scratch, ignore_errors=True)
+
+
+def _live(task: Job | Source, post: Post, store: Store, scratch: Path) -> None:
+    """Settle down and do a task."""
+    scratch.mkdir()
+    _settle(scratch, post.gpu)
+    if isinstance(task, Source):
+        _make_source(task, store, scratch)
+    else:
+        _make_cell(task, store, post.data, post.machine, scratch)
 
 
 def _settle(scratch: Path, gpu: str) -> None:
@@ -65,37 +101,62 @@ def _ended(work: Callable[[], None], scratch: Path) -> End:
     """Do the work; what it raises becomes one line, without the names of its scratch folder."""
     try:
         work()
-    except NerbertError as error:
-        return End(str(error).replace(f"{scratch}/", "")[:_LONGEST_WHY], isinstance(error, WriteError | StaleOutput))
     except Exception as error:
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        machines = isinstance(error, OSError | MemoryError) or "OutOfMemory" in type(error).__name__
-        return End(why.replace(f"{scratch}/", "")[:_LONGEST_WHY], machines)
+        said = " ".join(str(error).split())
+        why = said if isinstance(error, NerbertError) else f"{type(error).__name__}: {said}"
+        why = why.replace(f"{scratch}/", "").replace(str(scratch), "its folder")[:_LONGEST_WHY]
+        behind = list(_behind(error))
+        full = any(isinstance(each, WriteError) or getattr(each, "errno", None) in _FULL for each in behind)
+        again = full or isinstance(error, StaleOutput) or any(map(_is_machines, behind))
+        return End(why, again, full, isinstance(error, SourceGone))
     return End()
 
 
-def _make_source(source: Source, store: Store, scratch: Path) -> None:
-    from nerbert.evaluation.benchmark.tagging import train_source
-    from nerbert.formats.conll import read_conll_file
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it came from, each once."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            waiting += [each.__cause__, each.__context__]
 
-    train = read_conll_file(source.folder / "train.conll")
-    folder = train_source(source.encoder, train, source.folder.name, source.settings, scratch)
-    folder.replace(store.source(source.key))
+
+def _is_machines(error: BaseException) -> bool:
+    """Whether an error says more of the machine than of the cell: no memory, no file handles, no room, a bad disk."""
+    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
+        return True
+    if isinstance(error, OSError) and error.errno:
+        return error.errno not in _FOR_GOOD
+    return not isinstance(error, NerbertError) and bool(_TOLD.search(str(error)))
+
+
+def _make_source(source: Source, store: Store, scratch: Path) -> None:
+    from nerbert.evaluation.benchmark.parts import read_source
+    from nerbert.evaluation.benchmark.tagging import COST, train_source
+
+    check_unchanged(source)
+    folder = train_source(source.encoder, read_source(source), source.folder.name, source.settings, scratch)
+    check_unchanged(source)
+    store.keep_source(source.key, folder, read_json(folder / COST))
 
 
 def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Path) -> None:
+    from nerbert.evaluation.benchmark.parts import read_part
     from nerbert.evaluation.benchmark.scoring import score_part
     from nerbert.evaluation.benchmark.tagging import timed
-    from nerbert.evaluation.datasets.load import load_data
 
     cost: dict[str, Any] = {}
     with timed(cost, "read"):
-        there = load_data(data, job.place.target)
-        _check(job, there.sha256, bool(there.dev))
-        part = draw_part(there.train, there.test, job.place.size, job.place.draw)
+        there = read_part(job, data)
+    part = there.part
     found = store.read_predictions(job.tag_key, part.test)
     if found is None:
-        found = _tag(job, store, part, there.dev, scratch)
+        check_unchanged(job)
+        found = _tag(job, store, there, scratch)
+        check_unchanged(job)
         found.facts.update(made_by(machine, job))
         store.write_predictions(job.tag_key, found)
     with timed(cost, "score"):
@@ -106,22 +167,16 @@ def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Pa
     store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
 
 
-def _tag(job: Job, store: Store, part: Part, dev: list[Any], scratch: Path) -> Found:
-    from nerbert.evaluation.benchmark.tagging import COST, tag_part
+def _tag(job: Job, store: Store, there: "Reading", scratch: Path) -> Found:
+    """Train and tag; what a source checkpoint cost is read before."""
+    from nerbert.evaluation.benchmark.tagging import tag_part
 
-    if job.source and not store.has_source(job.source.key):
-        raise StaleOutput("its predictions were broken and the source checkpoint is gone; run the benchmark again")
-    encoder = str(store.source(job.source.key)) if job.source else job.encoder
-    found = tag_part(encoder, part, dev, job.folder.name, job.settings, scratch)
+    encoder, told = job.encoder, {}
     if job.source:
-        found.facts["source_seconds"] = read_json(Path(encoder) / COST)["source"]
+        cost = store.source_cost(job.source.key)
+        if cost is None:
+            raise SourceGone("the source checkpoint that it needs is gone; run the benchmark again")
+        encoder, told = str(store.source(job.source.key)), {"source_seconds": cost}
+    found = tag_part(encoder, there.part, there.dev, job.folder.name, job.settings, scratch)
+    found.facts.update(told)
     return found
-
-
-def _check(job: Job, sha256: dict[str, str], has_dev: bool) -> None:
-    """Raise NerbertError if files changed since the run began, or the protocol wants what isn't there."""
-    for name, digest in job.sha256.items():
-        if digest and sha256.get(name) != digest:
-            raise StaleOutput(f"{job.folder / name}: changed while the benchmark ran; run it again")
-    if job.settings.select == "dev" and not has_dev:
-        raise SettingsError(f"setting select = 'dev': {job.folder} has no dev.conll; add one or take select = 'last'")

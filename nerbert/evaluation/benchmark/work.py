@@ -1,13 +1,13 @@
 """The jobs of a run: which is next, what came out, and whether there is time for more.
 
 Jobs are in order of worth; one that waits for a source checkpoint lets others go first. Under a time limit no cell is
-begun that by the longest one of its target and size would end too late. The price: what nothing is known of is begun
-until the last moment, and what is under way when the time is up still ends.
+begun that by the longest one of its kind would end too late. The price: what nothing is known of is begun until the
+last moment, and what is under way when the time is up still ends.
 """
 
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from typing import NamedTuple
 
 from nerbert.errors import WriteError
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
@@ -17,9 +17,22 @@ from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.task import End
 from nerbert.show import Progress, percent, visible
 
+NO_ROOM = "takes no more"
+"""How the reason ends of a cell that wasn't begun since the output can't be written."""
+TRY_AGAIN = "try_again"
+"""The fact of a failed cell that every run tries again."""
+_UNREAD = "its outcome can't be read back; the next run tries again"
+_Kind = tuple[str, ...]
+
+
+class _Begun(NamedTuple):
+    when: float
+    trains: bool
+    """Whether it does more than score anew."""
+
 
 class Work:
-    """Runs jobs by a crew; `done` holds what came out, by key."""
+    """Runs jobs by a crew; `done` holds what came out, by key; `stopped` says why nothing more was begun, if so."""
 
     def __init__(
         self, jobs: list[Job], store: Store, crew: Crew, bar: Progress, limit: float | None,
@@ -28,28 +41,36 @@ class Work:
         self._waiting, self._store, self._crew, self._bar = jobs, store, crew, bar
         self._limit, self._clock = limit, clock
         self.done: dict[str, Cell] = {}
-        self._begun: dict[str, float] = {}
-        self._longest: dict[tuple[str, str], float] = {}
+        self.stopped = ""
+        self._begun: dict[str, _Begun] = {}
+        """What is under way."""
+        self._longest: dict[_Kind, float] = {}
         self._unmade: dict[str, End] = {}
+        """Source checkpoints that can't be made."""
+        self._requeued: set[str] = set()
 
     def learn(self, cells: Iterable[Cell]) -> None:
         """Learn from earlier runs' cells how long their like takes."""
         for cell in cells:
             if cell.state is State.DONE:
-                seconds = sum(each.get("wall", 0.0) for each in cell.facts.get("seconds", {}).values())
-                self._took((cell.place.target, cell.place.size), seconds)
+                self._took(_kinds_of(cell.place), sum(each["wall"] for each in cell.facts["seconds"].values()))
 
     def run(self) -> None:
         """Run all that can be run, until nothing is left or the time is up."""
         while True:
             while self._crew.free and (task := self._next()) is not None:
-                self._begun[task.key] = self._clock()
+                trains = isinstance(task, Source) or not self._store.has_predictions(task.tag_key)
+                self._begun[task.key] = _Begun(self._clock(), trains)
                 self._crew.start(task)
             if not self._crew.busy:
                 return
             for task, end in self._crew.wait():
-                seconds = self._clock() - self._begun[task.key]
-                self._took(_kind(task), seconds)
+                begun = self._begun.pop(task.key)
+                seconds = self._clock() - begun.when
+                if begun.trains and not end.why:
+                    self._took(_kinds(task), seconds)
+                if end.full:
+                    self._stop(end.why)
                 if isinstance(task, Source):
                     self._source_ended(task, end, seconds)
                 else:
@@ -57,7 +78,7 @@ class Work:
 
     def _next(self) -> Task | None:
         """The first job that can be begun, or the source checkpoint that it needs first."""
-        for job in self._waiting:
+        for job in [] if self.stopped else self._waiting:
             missing = self._missing_source(job)
             if not self._in_time(job, missing) or (missing and missing.key in self._begun):
                 continue
@@ -78,34 +99,64 @@ class Work:
         if self._limit is None:
             return True
         left = self._limit - self._clock()
-        needed = 0.0 if self._store.has_predictions(job.tag_key) else self._longest.get(_kind(job), 0.0)
+        needed = 0.0 if self._store.has_predictions(job.tag_key) else self._takes(job)
         if missing and missing.key not in self._begun:
-            needed += self._longest.get(_kind(missing), 0.0)
+            needed += self._takes(missing)
         return left > 0 and needed <= left
 
-    def _took(self, kind: tuple[str, str], seconds: float) -> None:
-        self._longest[kind] = max(seconds, self._longest.get(kind, 0.0))
+    def _takes(self, task: Task) -> float:
+        """The longest of its own kind, else of what is like it, else 0."""
+        return next((self._longest[kind] for kind in _kinds(task) if kind in self._longest), 0.0)
+
+    def _took(self, kinds: Iterable[_Kind], seconds: float) -> None:
+        for kind in kinds:
+            self._longest[kind] = max(seconds, self._longest.get(kind, 0.0))
+
+    def _stop(self, why: str) -> None:
+        """Begin nothing more, since nothing can be kept."""
+        if not self.stopped:
+            self.stopped = f"{self._store.folder} {NO_ROOM}"
+            tell(f"{self.stopped}, so no more cells are begun: {why}")
 
     def _source_ended(self, source: Source, end: End, seconds: float) -> None:
         """Tell of a source checkpoint; if there is none, the cells that need it fail."""
+        if not end.why and not self._store.has_source(source.key):
+            end = End(_UNREAD, try_again=True)
         if not end.why:
             tell(f"source {source.data}: made in {seconds:.0f} s")
             return
+        self._unmade[source.key] = End(f"source data {source.data}: {end.why}", end.try_again)
         lost = [job for job in self._waiting if job.source and job.source.key == source.key]
         self._waiting = [job for job in self._waiting if job not in lost]
         for job in lost:
-            self._cell_ended(job, End(f"source data {source.data}: {end.why}", end.try_again), seconds)
+            self._cell_ended(job, self._unmade[source.key], seconds)
 
     def _cell_ended(self, job: Job, end: End, seconds: float) -> None:
-        """Keep and tell what became of a cell."""
+        """Keep and tell what became of a cell; one whose source checkpoint is gone has a second chance."""
+        if end.at_once and job.key not in self._requeued:
+            self._requeued.add(job.key)
+            unmade = self._unmade.get(job.source.key) if job.source else None
+            if unmade is None:
+                self._waiting.insert(0, job)
+                return
+            end = unmade
         cell = None if end.why else self._store.read_cell(job.key, job.place)
         if cell is None:
-            cell = Cell(job.place, State.FAILED, end.why or "its outcome can't be read back; the next run tries again")
-            with suppress(WriteError):
-                self._store.write_cell(job.key, cell, try_again=end.try_again or not end.why)
+            cell = self._failed(job, end if end.why else End(_UNREAD, try_again=True))
         self.done[job.key] = cell
         self._bar.advance()
         tell(f"{name_of(cell.place)}: {said(cell)}, {seconds:.0f} s")
+
+    def _failed(self, job: Job, end: End) -> Cell:
+        """A cell that failed, kept if that can be."""
+        cell = Cell(job.place, State.FAILED, end.why, facts={TRY_AGAIN: True} if end.try_again else {})
+        if self.stopped and end.try_again:
+            return cell
+        try:
+            self._store.write_cell(job.key, cell, try_again=end.try_again)
+        except (WriteError, OSError) as error:
+            self._stop(str(error))
+        return cell
 
 
 def name_of(place: Place) -> str:
@@ -125,6 +176,12 @@ def tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def _kind(task: Task) -> tuple[str, str]:
-    """What tasks of like length have in common."""
-    return ("source", task.data) if isinstance(task, Source) else (task.place.target, task.place.size)
+def _kinds(task: Task) -> tuple[_Kind, ...]:
+    """What tasks of like length have in common, the closest first."""
+    if isinstance(task, Source):
+        return ("source", task.data, task.encoder, str(task.settings)), ("source", task.data)
+    return _kinds_of(task.place)
+
+
+def _kinds_of(place: Place) -> tuple[_Kind, ...]:
+    return (place.system, place.protocol, place.target, place.size), (place.target, place.size)

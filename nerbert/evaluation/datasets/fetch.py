@@ -83,12 +83,14 @@ def _fetch_one(
 ) -> Iterator[str]:  # fmt: skip
     """Bring one data set there, or see that it is."""
     target = output / data.name
+    raw = output / f".{data.name}.{data.sources[0].commit[:12]}.raw"
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         _check_whole(target, data)
+        if raw.is_dir() and not raw.is_symlink():  # of a run that was killed when it had published
+            shutil.rmtree(raw)
         yield f"{data.name}: there already, SHA-256 as known"
         return
     yield f"{data.name}: licence: {_licence(data)}"
-    raw = output / f".{data.name}.{data.sources[0].commit[:12]}.raw"
     if raw.is_symlink():
         raise OutputExists(f"{raw}: is a link, so it is left alone; delete it by hand, or choose another folder")
     try:

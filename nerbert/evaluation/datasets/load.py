@@ -77,7 +77,7 @@ def find_place(name: str, root: Path | None = None) -> tuple[Path, str]:
 def load_folder(folder: Path, *, name: str = "") -> Data:
     """Read a data folder of anyone's; dev and test are empty where there are none."""
     name = name or folder.resolve().name
-    found = read_data(folder, test=True)
+    found = read_data(folder, SPLITS)
     known = find_known(name)
     notes = tuple(differences(known, found.sha256)) if known else ()
     twins = find_twins(found.train, found.test)

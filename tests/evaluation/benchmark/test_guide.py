@@ -39,7 +39,8 @@ def test_the_guide_runs(
     command(run)
     assert "24 done" in capsys.readouterr().err
     assert {path.name for path in Path("results").iterdir()} == {
-        "cells", "predictions", "sources", *(f"ships.{ending}" for ending in ("md", "tex", "csv", "html")),
+        "benchmark.json", "cells", "predictions", "sources",
+        *(f"ships.{ending}" for ending in ("md", "tex", "csv", "html")),
     }  # fmt: skip
     command(listed)
     assert capsys.readouterr().out.count("cached: F1") == 24

@@ -6,7 +6,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.hashes import TALKERS, code_files, code_version, encoder_digest, key_of, local_encoder
-from nerbert.evaluation.benchmark.plan import _NO_FIGURES
+from nerbert.evaluation.benchmark.plan import NO_FIGURES
 
 TREE = {
     "__init__": "",
@@ -63,7 +63,7 @@ def test_leaving_out_a_package_leaves_out_what_is_in_it(tree: Path) -> None:
 
 
 def test_training_does_not_hang_on_scores_nor_on_the_runner() -> None:
-    trained = set(code_files(["nerbert.evaluation.benchmark.tagging"], TALKERS | _NO_FIGURES))
+    trained = set(code_files(["nerbert.evaluation.benchmark.tagging"], TALKERS | NO_FIGURES))
     assert {"nerbert.training.loop", "nerbert.finetune.finetune", "nerbert.tagger.tagger", "nerbert.labels"} <= trained
     others = {"store", "plan", "task", "runner", "scoring", "table", "suite"}
     assert trained.isdisjoint({f"nerbert.evaluation.benchmark.{name}" for name in others})

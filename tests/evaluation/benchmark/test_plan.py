@@ -33,6 +33,13 @@ def desk(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def fleet(desk: Path) -> None:
+    """A test split with sentences that differ, so that episodes can be drawn from it."""
+    rows = (f"The\tO\nship{number}\tB-ship\nsailed\tO\n\n" for number in range(8))
+    (desk / "data" / "one" / "test.conll").write_text("".join(rows))
+
+
+@pytest.fixture
 def suite(desk: Path) -> Suite:
     systems = {
         "A": System(encoder=str(desk / "a")),
@@ -143,6 +150,19 @@ def test_the_machine(suite: Suite, desk: Path) -> None:
     before = keys(suite, desk)
     for machine in (Machine("cpu", "bf16"), Machine("cuda", "fp32")):
         assert changed(before, keys(suite, desk, machine), SCORE) == set(before)
+    protocols = {name: replace(each, precision="fp32") for name, each in suite.protocols.items()}
+    told = replace(suite, protocols=protocols)
+    assert keys(told, desk) == before, "what auto is here"
+    assert keys(told, desk, Machine("cpu", "bf16")) == before
+    assert changed(before, keys(told, desk, Machine("cuda", "bf16")), SCORE) == set(before)
+
+
+def test_bounds_of_the_targets_steps_touch_no_source(suite: Suite, desk: Path) -> None:
+    before = keys(suite, desk)
+    bound = {name: replace(each, least_steps=9, most_steps=9) for name, each in suite.protocols.items()}
+    after = keys(replace(suite, protocols=bound), desk)
+    assert changed(before, after, TAG) == set(before)
+    assert not changed(before, after, SOURCE)
 
 
 def test_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,14 +188,34 @@ def test_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert with_change_in("nerbert.evaluation.benchmark.runner") == before
 
 
+@pytest.mark.usefixtures("fleet")
 def test_episodes_hang_on_the_test_split_alone(suite: Suite, desk: Path) -> None:
-    target = Target(data="one", sizes=("5 way 1 shot",), draws=5)
+    target = Target(data="one", sizes=("1 way 1 shot",), draws=5)
     episodes = replace(suite, targets=(target,), protocols={"last": FinetuneSettings()})
     before = keys(episodes, desk)
     grown(desk / "data" / "one" / "train.conll")
     assert keys(episodes, desk) == before
     grown(desk / "data" / "one" / "test.conll")
     assert changed(before, keys(episodes, desk), SCORE) == set(before)
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_sampler_counts_by_what_it_draws(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target(data="one", sizes=("1 way 1 shot",), draws=5)
+    suite = replace(suite, targets=(*suite.targets, replace(target, data="two", sizes=("all",)), target))
+    before = keys(suite, desk)
+    touched = {place for place in before if place.size == "5"}
+    monkeypatch.setattr("nerbert.finetune.sampling._ordered", lambda examples, *_: range(len(examples)))
+    after = keys(suite, desk)
+    assert changed(before, after, TAG) == touched
+
+
+def test_a_size_that_cannot_be_drawn_is_told_before_anything_runs(suite: Suite, desk: Path) -> None:
+    found = make_plan(replace(suite, targets=(Target(data="one", sizes=(50, "all")),)), desk / "data", CPU)
+    cells = [each for each in found if isinstance(each, Cell)]
+    assert {(each.place.size, each.state) for each in cells} == {("50", State.FAILED)}
+    assert all("there are only 9 sentences" in each.why for each in cells)
+    assert len(found) == 2 * len(cells)
 
 
 def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

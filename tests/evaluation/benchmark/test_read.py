@@ -85,6 +85,13 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ('same_encoder_as = "B"', 'same_encoder_as = "B"\nencoder = "b"', "can't both be given"),
         ("seeds =", 'baseline = "a"\nseeds =', r"unknown baseline 'a': did you mean 'A'\?"),
         ('[systems.A]\nencoder = "a"', '[systems." "]', "needs a name that can be read"),
+        ("[protocols.dev]", '[protocols.""]', "a protocol needs a name that can be read"),
+        ("[protocols.dev]", '[protocols."a\\nb"]', "a protocol needs a name that can be read"),
+        ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", r"\[protocols.default\]: .*name it otherwise"),
+        ('name = "P"', 'name = "a\\u001bb"', r"setting name = 'a\\x1bb': must be text"),
+        ('name = "P"', 'name = "\\u202eP"', "setting name = .*: must be text"),
+        ('of = "a paper"', 'of = "a\\tpaper"', "setting of = .*: must be text"),
+        ("sizes = [", "draws = 20000000\nsizes = [", r"number 1: setting draws = 20000000: must be at most 10000"),
         ("[[targets]]", "[targets]", r"setting targets: must be tables with double brackets, \[\[targets\]\]"),
         ('[[published]]\nname = "P"\nof = "a paper"\nf1 = { x = 50 }', "[[systems.A]]", "."),
     ],
@@ -104,6 +111,18 @@ def test_one_data_set_under_two_names_is_refused(tmp_path: Path, one: str, other
         read(tmp_path, text.format(one, other))
     assert len(read(tmp_path, text.format(one, one)).targets) == 2
     assert len(read(tmp_path, text.format(one, "elsewhere")).targets) == 2
+
+
+def test_more_cells_than_a_plan_can_hold_are_refused(tmp_path: Path) -> None:
+    """Three systems, two sizes: 60,000 cells a seed."""
+    text = GOOD.replace('sizes = ["all", 10, "5 %", "k = 5"]', "draws = 10000\nsizes = [7, 8]")
+    read(tmp_path, text.replace("[3, 5]", f"{list(range(16))}"))
+    with pytest.raises(SettingsError, match=r"mine\.toml: 1,020,000 cells are more than 1,000,000"):
+        read(tmp_path, text.replace("[3, 5]", f"{list(range(17))}"))
+
+
+def test_one_protocol_may_be_called_default(tmp_path: Path) -> None:
+    assert list(read(tmp_path, GOOD.replace("[protocols.dev]", "[protocols.default]")).protocols) == ["default"]
 
 
 def test_a_file_whose_name_can_name_no_table_is_refused(tmp_path: Path) -> None:

@@ -14,18 +14,23 @@ from typing import Any
 import pytest
 
 from nerbert.cli import main
-from nerbert.errors import OutputExists
+from nerbert.errors import OutputExists, StaleOutput
 from nerbert.evaluation.benchmark.cells import Cell, State
+from nerbert.evaluation.benchmark.command import _left
 from nerbert.evaluation.benchmark.crew import Processes
+from nerbert.evaluation.benchmark.found import Found, Part
 from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
 from nerbert.evaluation.benchmark.read import read_suite
-from nerbert.evaluation.benchmark.runner import run_suite
+from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, run_suite
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.task import End
+from nerbert.evaluation.benchmark.task import End, _make_cell
+from nerbert.evaluation.benchmark.work import NO_ROOM
 
 pytest.importorskip("scipy")
 CELLS = 8
+LOOKS = 15_000
+"""How often something is waited for, every fiftieth of a second."""
 COMMAND = """
 import signal, sys
 from nerbert.cli import main
@@ -71,7 +76,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
     told = capsys.readouterr().err.splitlines()
     assert len(told) == CELLS + 1
     assert sum(line.startswith("source far: made in ") for line in told) == 1
-    assert not (output / ".scratch").exists()
+    assert not (output / ".benchmark").exists()
     assert len(list((output / "sources").iterdir())) == 1
 
     settings = replace(suite.protocols["fast"], threads=1)
@@ -142,13 +147,20 @@ def test_broken_files_are_made_anew(
     torn.write_bytes(torn.read_bytes()[:50])
     worse = output / "cells" / f"{first[2].facts['keys']['score']}.json"
     worse.unlink()
-    (output / "predictions" / f"{first[2].facts['keys']['tag']}.json").write_text("{")
+    gone = output / "cells" / f"{first[1].facts['keys']['score']}.json"
+    gone.unlink()
+    for each in first[1:3]:
+        (output / "predictions" / f"{each.facts['keys']['tag']}.json").write_text("{")
+    (source,) = (output / "sources").iterdir()
+    (source / "model.safetensors").write_bytes(b"torn")
     capsys.readouterr()
     second = run_suite(suite, data, output)
     assert [cell.scores for cell in first] == [cell.scores for cell in second]
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 3
-    assert "can't be used, so its cell is run again" in told[0]
+    assert len(told) == 5
+    assert sum(line.startswith("source far: made in ") for line in told) == 1
+    assert told[0].startswith(f"{torn}:")
+    assert told[0].endswith("; so its cell is run again")
 
 
 def test_cells_that_fail_are_told_and_the_others_go_on(
@@ -156,7 +168,7 @@ def test_cells_that_fail_are_told_and_the_others_go_on(
 ) -> None:
     text = suite_file.read_text().replace("seeds = [1, 2]", "seeds = [1]").replace('sizes = ["all", 3]', "sizes = [1]")
     text += '[[targets]]\ndata = "torn"\n[[targets]]\ndata = "nowhere"\n'
-    text += '[protocols.dev]\nepochs = 1\nselect = "dev"\n[systems.mine]\n'
+    text += '[protocols.dev]\nepochs = 1\nleast_steps = 0\nselect = "dev"\n[systems.mine]\n'
     text += f'[systems.gone]\nencoder = "{tmp_path}/gone"\n'
     suite_file.write_text(text + '[[targets]]\ndata = "far"\n')
     output = tmp_path / "out"
@@ -166,12 +178,12 @@ def test_cells_that_fail_are_told_and_the_others_go_on(
     assert found["tiny", "ships", "fast"] == (State.DONE, ""), "one example is enough"
     assert found["tiny", "ships", "dev"] == (State.DONE, "")
     assert found["tiny", "far", "dev"][1] == (
-        f"setting select = 'dev': {data}/far has no dev.conll; add one or take select = 'last'"
+        "setting select = 'dev': there is no dev.conll; add one or take select = 'last'"
     )
     for system in ("tiny", "tiny, source & target"):
         state, why = found[system, "torn", "fast"]
         assert state is State.FAILED
-        assert why.startswith(f"{data}/torn/train.conll:2: broken line 'Margarethe'")
+        assert why.startswith("train.conll:2: broken line 'Margarethe'")
         assert "no such folder" in found[system, "nowhere", "fast"][1]
     assert found["mine", "ships", "fast"][0] is State.NOT_RUN
     assert "no such folder" in found["gone", "ships", "fast"][1]
@@ -239,13 +251,55 @@ def test_a_child_that_is_killed_is_one_cells_failure(suite: Suite, data: Path, t
         assert not crew.free
         os.kill(crew._children[0].process.pid, signal.SIGKILL)
         ends: dict[str, End] = {}
-        while crew.busy:
-            ends |= {task.key: end for task, end in crew.wait()}
+        for _ in range(2):
+            ends |= {task.key: end for task, end in (crew.wait() if crew.busy else ())}
+        assert not crew.busy
     killed, well = ends[jobs[0].key], ends[jobs[2].key]
     assert killed.why.startswith("the process died of signal 9 (out of memory?)")
     assert killed.try_again
-    assert well == ("", False)
+    assert well == End()
     assert store.read_cell(jobs[2].key, jobs[2].place) is not None
+
+
+@pytest.mark.parametrize("changed", ["data/ships/train.conll", "encoder/config.json"])
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_what_was_made_of_changed_files_is_not_kept(
+    suite_file: Path, data: Path, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, when: str,
+    changed: str,
+) -> None:  # fmt: skip
+    shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    suite_file.write_text(suite_file.read_text().replace(str(tiny_encoder), str(tmp_path / "encoder")))
+    store, machine = Store(tmp_path / "out"), Machine("cpu", "fp32")
+    jobs = [each for each in make_plan(read_suite(suite_file), data, machine) if isinstance(each, Job)]
+
+    def change() -> Found:
+        with (tmp_path / changed).open("a") as file:
+            file.write("\n")
+        return Found([], [], {})
+
+    monkeypatch.setattr("nerbert.evaluation.benchmark.tagging.tag_part", lambda *_: change())
+    if when == "before":
+        change()
+    with store.hold(), pytest.raises(StaleOutput, match="changed while the benchmark ran"):
+        _make_cell(jobs[0], store, data, machine, tmp_path)
+    assert not made(store.folder)
+
+
+def test_what_a_cell_does_not_read_cannot_make_it_fail(
+    suite: Suite, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "ships" / "dev.conll").write_text("torn\n")
+    store, machine = Store(tmp_path / "out"), Machine("cpu", "fp32")
+    jobs = [each for each in make_plan(suite, data, machine) if isinstance(each, Job)]
+
+    def tagged(_: object, part: Part, *__: object) -> Found:
+        tags = [["O"] * len(each.words) for each in part.test]
+        return Found(tags, [[1.0] * len(row) for row in tags], {"seconds": {}})
+
+    monkeypatch.setattr("nerbert.evaluation.benchmark.tagging.tag_part", tagged)
+    with store.hold():
+        _make_cell(jobs[0], store, data, machine, tmp_path)
+    assert store.read_cell(jobs[0].key, jobs[0].place) is not None
 
 
 def test_children_end_with_the_crew(suite: Suite, data: Path, tmp_path: Path) -> None:
@@ -262,6 +316,18 @@ def test_children_end_with_the_crew(suite: Suite, data: Path, tmp_path: Path) ->
 def test_two_runs_in_one_folder_are_refused(suite_file: Path, data: Path, tmp_path: Path) -> None:
     with Store(tmp_path / "out").hold(), pytest.raises(OutputExists, match="another benchmark works there"):
         run_suite(read_suite(suite_file), data, tmp_path / "out")
+
+
+def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
+    def left(why: str, state: State = State.FAILED, **facts: object) -> list[str]:
+        return list(_left([Cell(place, state, why, facts=facts) for place in suite.places()], "AGAIN"))
+
+    assert left("killed", try_again=True)[1:] == ["cells that failed by the machine are tried by every run: AGAIN"]
+    assert "--retry" in left("torn")[1]
+    assert "--retry" not in left("killed", try_again=True)[1]
+    assert left(OUT_OF_TIME, State.NOT_RUN) == ["8 cells are left; AGAIN"]
+    assert left(f"out {NO_ROOM}", State.NOT_RUN) == ["8 cells are left; free space there, then AGAIN"]
+    assert left("no encoder given", State.NOT_RUN) == []
 
 
 @pytest.mark.parametrize(
@@ -306,9 +372,20 @@ def start(suite_file: Path, data: Path, tmp_path: Path) -> Iterator[Callable[[],
 
 def wait_for(something: Callable[[], object], process: "subprocess.Popen[str]") -> None:
     """Wait until something is true; the process must live that long."""
-    while not something():
+    for _ in range(LOOKS):
+        if something():
+            return
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
+    pytest.fail("it never came")
+
+
+def wait_for_end(family: set[int]) -> None:
+    for _ in range(LOOKS):
+        if all(map(is_gone, family)):
+            return
+        time.sleep(0.02)
+    pytest.fail("processes are left")
 
 
 def is_gone(pid: int) -> bool:
@@ -336,24 +413,23 @@ def test_killed_and_run_again_it_goes_on(
 ) -> None:
     output = tmp_path / "out"
     process = start()
-    wait_for(lambda: list(output.glob("cells/*.json")) and list(output.glob(".scratch/*")), process)
+    wait_for(lambda: list(output.glob("cells/*.json")) and list(output.glob(".benchmark/*")), process)
     family = below(process.pid)
     assert len(family) > 1
     process.kill()
-    process.communicate()
-    while not all(map(is_gone, family)):
-        time.sleep(0.02)
+    process.communicate(timeout=300)
+    wait_for_end(family)
     before = made(output)
     for name in before:
         json.loads((output / name).read_text())
     assert 1 <= sum(name.startswith("cells") for name in before) < CELLS
     again = start()
-    _, told = again.communicate()
+    _, told = again.communicate(timeout=300)
     assert again.returncode == 0, told
     after = made(output)
     assert {name: after[name] for name in before} == before, "what was done is not done again"
     assert sum(" F1 " in line for line in told.splitlines()) == CELLS - sum(name.startswith("cells") for name in before)
-    assert not (output / ".scratch").exists()
+    assert not (output / ".benchmark").exists()
     whole = run_suite(suite, data, tmp_path / "whole")
     assert [cell.scores for cell in run_suite(suite, data, output)] == [cell.scores for cell in whole]
 
@@ -363,15 +439,14 @@ def test_stopped_it_says_how_to_go_on(
     start: Callable[[], "subprocess.Popen[str]"], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     process = start()
-    wait_for(lambda: list((tmp_path / "out").glob(".scratch/*")), process)
+    wait_for(lambda: list((tmp_path / "out").glob(".benchmark/*")), process)
     family = below(process.pid)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    _, told = process.communicate()
+    _, told = process.communicate(timeout=300)
     assert process.returncode == code, told
     assert told.splitlines()[-1].endswith("stopped; run the same command again to go on")
     assert "Traceback" not in told
-    while not all(map(is_gone, family)):
-        time.sleep(0.02)
+    wait_for_end(family)

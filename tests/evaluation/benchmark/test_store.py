@@ -1,20 +1,25 @@
 """What stands in a benchmark's folder is whole, fits, or is made anew."""
 
 import json
+import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nerbert.errors import OutputExists
+from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
 from nerbert.evaluation.benchmark.parts import Found
-from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.store import MARKER, Store
 from nerbert.formats.conll import example_of
 
 PLACE = Place("A", "one", "all", 1, 1, "p")
-DONE = Cell(PLACE, State.DONE, "", {"micro": {"f1": 0.5}}, {"seconds": {}})
+SECONDS = {"train": {"wall": 2.5, "cpu": 2}}
+DONE = Cell(PLACE, State.DONE, "", {"micro": {"f1": 0.5}}, {"seconds": SECONDS})
 TEST = [example_of(["The", "Margarethe"], ["O", "B-ship"]), example_of(["sank"], ["O"])]
-FOUND = Found([["O", "B-big ship"], ["O"]], [[0.5, 0.25], [1.0]], {"steps": 3})
+FOUND = Found([["O", "B-big ship"], ["O"]], [[0.5, 0.25], [1.0]], {"steps": 3, "seconds": SECONDS})
 
 
 @pytest.fixture
@@ -52,7 +57,49 @@ def test_a_broken_cell_is_none_and_told(store: Store, content: str) -> None:
     (store.cells / "k.json").write_text(content)
     assert store.read_cell("k", PLACE) is None
     (note,) = store.notes
-    assert "k.json: can't be used, so its cell is run again" in note
+    assert note.count("k.json") == 1
+    assert note.endswith("; so its cell is run again")
+
+
+@pytest.mark.parametrize("seconds", ["[]", '{"train": 3}', '{"train": {"wall": "x", "cpu": 1}}', "{}]", "NaN"])
+def test_odd_seconds_are_no_cells(store: Store, seconds: str) -> None:
+    write_by_hand(store, "0.5", f'{{"seconds": {seconds}}}')
+    assert store.read_cell("k", PLACE) is None
+    assert len(store.notes) == 1
+
+
+@pytest.mark.parametrize("f1", ["1" + "0" * 400, "NaN", "Infinity", '"0.5"', "1.1", "-1", "true", "null", "[" * 900])
+def test_odd_figures_are_no_cells(store: Store, f1: str) -> None:
+    write_by_hand(store, f1, '{"seconds": {}}')
+    assert store.read_cell("k", PLACE) is None
+    write_by_hand(store, "0.5", f'{{"seconds": {{}}, "steps": {{"deep": [{f1}]}}}}')
+    found = store.read_cell("k", PLACE)
+    assert found is None or f1 in ('"0.5"', "1.1", "-1", "true", "null")
+
+
+@pytest.mark.parametrize(
+    "facts", ["{}", "[]", '{"seconds": {"read": {}}}', '{"seconds": {"read": {"wall": -1, "cpu": 0}}}']
+)
+def test_odd_facts_are_no_cells(store: Store, facts: str) -> None:
+    write_by_hand(store, "0.5", facts)
+    assert store.read_cell("k", PLACE) is None
+
+
+def write_by_hand(store: Store, f1: str, facts: str) -> None:
+    text = '{"format": 1, "state": "done", "why": "", "scores": {"micro": {"f1": %s}}, "facts": %s}'
+    (store.cells / "k.json").write_text(text % (f1, facts))
+
+
+def test_a_folder_in_a_files_place_makes_way(store: Store) -> None:
+    for folder in (store.cells, store.predictions):
+        (folder / "k.json" / "deep").mkdir(parents=True)
+    assert store.read_cell("k", PLACE) is None
+    assert "is no file" in store.notes[0]
+    assert not store.has_predictions("k")
+    store.write_cell("k", DONE)
+    store.write_predictions("k", FOUND)
+    assert store.read_cell("k", PLACE) == DONE
+    assert store.read_predictions("k", TEST) == FOUND
 
 
 def test_predictions_come_back(store: Store) -> None:
@@ -62,24 +109,26 @@ def test_predictions_come_back(store: Store) -> None:
     assert store.read_predictions("k", TEST) == FOUND
 
 
-@pytest.mark.parametrize("change", ["cut", "sentence", "word", "confidence", "number", "name", "format"])
+SPOILED: dict[str, Callable[[Any], object]] = {
+    "sentence": lambda content: content["tags"].pop(),
+    "word": lambda content: content["tags"][0].pop(),
+    "confidence": lambda content: content["confidences"][1].__setitem__(0, "much"),
+    "endless": lambda content: content["confidences"][1].__setitem__(0, math.nan),
+    "sure": lambda content: content["confidences"][1].__setitem__(0, 5e300),
+    "number": lambda content: content["tags"][0].__setitem__(0, 7),
+    "negative": lambda content: content["tags"][0].__setitem__(0, -1),
+    "name": lambda content: content["names"].__setitem__(0, "X-ship"),
+    "format": lambda content: content.update(format=0),
+    "facts": lambda content: content.update(facts={}),
+}
+
+
+@pytest.mark.parametrize("change", ["cut", *SPOILED])
 def test_predictions_that_do_not_fit_are_removed(store: Store, change: str) -> None:
     store.write_predictions("k", FOUND)
     path = store.predictions / "k.json"
     content = json.loads(path.read_text())
-    match change:
-        case "sentence":
-            content["tags"].pop()
-        case "word":
-            content["tags"][0].pop()
-        case "confidence":
-            content["confidences"][1] = ["much"]
-        case "number":
-            content["tags"][0][0] = 7
-        case "name":
-            content["names"][0] = "X-ship"
-        case "format":
-            content["format"] = 0
+    SPOILED.get(change, bool)(content)
     path.write_text(json.dumps(content)[: 20 if change == "cut" else None])
     assert store.read_predictions("k", TEST) is None
     assert not path.exists()
@@ -95,8 +144,94 @@ def test_one_run_at_a_time(store: Store) -> None:
 def test_what_a_killed_run_left_under_way_is_removed(store: Store) -> None:
     (store.scratch / "k").mkdir(parents=True)
     (store.cells / ".k.json.123.partial").touch()
+    (store.cells / ".my.partial").touch()
     with store.hold():
         assert store.scratch.is_dir()
         assert not list(store.scratch.iterdir())
     assert not store.scratch.exists()
-    assert not list(store.cells.iterdir())
+    assert [path.name for path in store.cells.iterdir()] == [".my.partial"]
+
+
+@pytest.mark.parametrize("theirs", [".benchmark/x", ".scratch/x", "cells/.my.partial", "thesis.tex"])
+def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path, theirs: str) -> None:
+    path = tmp_path / theirs
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputExists, match=r"no benchmark\.json, so it is no benchmark's folder; name a new or"):
+        Store(tmp_path).hold().__enter__()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    with Store(tmp_path).hold():
+        assert (tmp_path / MARKER).is_file()
+
+
+@pytest.mark.parametrize("name", ["cells", "predictions", "sources", ".benchmark", MARKER])
+def test_links_are_refused(store: Store, tmp_path: Path, name: str) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / ".k.json.1.partial").touch()
+    place = store.folder / name
+    if place.is_dir():
+        place.rmdir()
+    place.unlink(missing_ok=True)
+    place.symlink_to(theirs)
+    with pytest.raises(OutputExists, match="is a link"):
+        store.hold().__enter__()
+    assert (theirs / ".k.json.1.partial").exists()
+
+
+def test_a_file_in_a_folders_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(InputError, match="out: can't be made"):
+        Store(tmp_path / "out").hold().__enter__()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+COST = {"source": {"wall": 3.0, "cpu": 2.5}}
+
+
+def test_a_source_comes_back_with_its_cost(store: Store, made: Path) -> None:
+    assert not store.has_source("k")
+    assert store.source_cost("k") is None
+    store.keep_source("k", made, COST)
+    assert store.has_source("k")
+    assert Store(store.folder).source_cost("k") == COST["source"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "bytes", "file", "manifest", "odd", "out", "cost"])
+def test_a_broken_source_is_made_anew(store: Store, made: Path, damage: str) -> None:
+    store.keep_source("k", shutil.copytree(made, made.with_name("first")), COST)
+    folder = store.source("k")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    match damage:
+        case "cut":
+            (folder / "model.safetensors").write_bytes(b"weig")
+        case "bytes":
+            (folder / "model.safetensors").write_bytes(b"WEIGHTS")
+        case "file":
+            (folder / "config.json").unlink()
+        case "manifest":
+            (folder / "manifest.json").unlink()
+        case "odd":
+            (folder / "manifest.json").write_text('{"format": 1, "files": []}')
+        case "out":
+            manifest["files"]["../../../x"] = {"size": 0, "sha256": ""}
+        case "cost":
+            manifest["seconds"] = {"source": {"wall": "x"}}
+    if damage in ("out", "cost"):
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    store = Store(store.folder)
+    assert not store.has_source("k")
+    store.keep_source("k", made, COST)
+    assert store.has_source("k")

@@ -1,17 +1,18 @@
 """Which cell is next, when there is no time for another, and what becomes of those that fail: by a made-up crew."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from nerbert.errors import WriteError
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
 from nerbert.evaluation.benchmark.crew import Task
 from nerbert.evaluation.benchmark.plan import Job, Source
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.task import End
-from nerbert.evaluation.benchmark.work import Work
+from nerbert.evaluation.benchmark.work import NO_ROOM, TRY_AGAIN, Work
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.show import Progress
 
@@ -57,15 +58,16 @@ class MadeUp:
 
     def _make(self, task: Task) -> None:
         if isinstance(task, Source):
-            self.store.source(task.key).mkdir()
+            made = self.store.folder / "made"
+            made.mkdir()
+            (made / "config.json").touch()
+            self.store.keep_source(task.key, made, {"source": {"wall": 1, "cpu": 1}})
         else:
             self.store.write_cell(task.key, done(task.place))
 
 
 def done(place: Place, wall: float = 0.0) -> Cell:
-    return Cell(
-        place, State.DONE, "", {"micro": {"f1": 0.5}}, {"seconds": {"train": {"wall": wall}, "tag": {"wall": 0.0}}}
-    )
+    return Cell(place, State.DONE, "", {"micro": {"f1": 0.5}}, {"seconds": {"train": {"wall": wall, "cpu": 1.0}}})
 
 
 def job(key: str, target: str = "one", size: str = "all", source: Source | None = None) -> Job:
@@ -136,6 +138,7 @@ def test_a_cell_that_fails_is_kept_and_the_others_go_on(store: Store, again: boo
     assert found.done["b"].state is State.DONE
     kept = store.read_cell("a", job("a").place)
     assert kept == (None if again else found.done["a"])
+    assert found.done["a"].facts == ({TRY_AGAIN: True} if again else {})
     assert store.read_cell("a", job("a").place, retry=True) is None
 
 
@@ -179,3 +182,80 @@ def test_a_sources_time_counts(store: Store) -> None:
     found = work(crew, [job("a", source=SOURCE), job("b", source=other), job("c", "two")], minutes=1)
     assert crew.begun == [("source", 0), ("a", 35), ("c", 36)]
     assert set(found.done) == {"a", "c"}
+
+
+def test_a_failed_cell_says_nothing_of_time(store: Store) -> None:
+    crew = MadeUp(store, lambda task: 35 if task.key == "a" else 5, lambda task: End("no" if task.key == "a" else ""))
+    assert set(work(crew, [job("a"), job("b"), job("c")], minutes=1).done) == {"a", "b", "c"}
+
+
+def test_the_closest_kind_says_how_long(store: Store) -> None:
+    """A slow system holds a quick one of the same target up only until that one's time is known."""
+    slow, quick = done(job("x").place, wall=50.0), done(job("y").place._replace(system="B"), wall=5.0)
+    b = replace(job("b"), place=job("b").place._replace(system="B"))
+    c = replace(job("c"), place=job("c").place._replace(system="C"))
+    crew = MadeUp(store, lambda _: 15)
+    found = work(crew, [job("a"), c, b], minutes=0.5, known=[slow, quick])
+    assert set(found.done) == {"b"}
+
+
+def test_scoring_alone_says_nothing_of_training(store: Store) -> None:
+    (store.predictions / "tag a.json").write_text("{}")
+    crew = MadeUp(store, lambda task: 1 if task.key == "a" else 30)
+    other = done(job("x").place._replace(protocol="q"), wall=61.0)
+    assert set(work(crew, [job("a"), job("b")], minutes=1, known=[other]).done) == {"a"}
+
+
+def test_nothing_is_begun_on_a_full_disk(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    full = End("no room", try_again=True, full=True)
+    crew = MadeUp(store, lambda task: 20 if task.key == "b" else 10, lambda task: full if task.key == "a" else End(), 2)
+    found = work(crew, [job(key) for key in "abcd"])
+    assert crew.begun == [("a", 0), ("b", 0)]
+    assert {key: cell.state for key, cell in found.done.items()} == {"a": State.FAILED, "b": State.DONE}
+    assert found.stopped == f"{store.folder} {NO_ROOM}"
+    assert capsys.readouterr().err.startswith(f"{store.folder} {NO_ROOM}, so no more cells are begun: no room\n")
+
+
+def test_an_outcome_that_cannot_be_kept_stops_the_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise WriteError("read-only")
+
+    crew = MadeUp(store, lambda _: 10, lambda _: End("broken"))
+    monkeypatch.setattr(store, "write_cell", refuse)
+    assert set(work(crew, [job("a"), job("b")]).done) == {"a"}
+
+
+def test_a_cell_whose_source_is_gone_has_one_more_chance(store: Store) -> None:
+    """Its predictions were there when the run began, and didn't fit."""
+    path = store.predictions / "tag a.json"
+    path.write_text("{}")
+    begun: list[str] = []
+
+    def end(task: Task) -> End:
+        begun.append(task.key)
+        path.unlink(missing_ok=True)
+        return End() if "source" in begun else End("gone", try_again=True, at_once=True)
+
+    found = work(MadeUp(store, lambda _: 10, end), [job("a", source=SOURCE)])
+    assert begun == ["a", "source", "a"]
+    assert found.done["a"].state is State.DONE
+
+
+@pytest.mark.parametrize("source_fails", [True, False])
+def test_there_is_no_third_chance(store: Store, source_fails: bool) -> None:
+    def end(task: Task) -> End:
+        if isinstance(task, Source):
+            return End("torn" if source_fails else "")
+        return End("gone", try_again=True, at_once=True)
+
+    crew = MadeUp(store, lambda _: 10, end)
+    found = work(crew, [job("a", source=SOURCE)])
+    assert len(crew.begun) == (1 if source_fails else 3)
+    assert found.done["a"].why == ("source data conll2003: torn" if source_fails else "gone")
+
+
+def test_a_source_that_is_not_whole_fails_its_cells(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MadeUp, "_make", lambda *_: None)
+    crew = MadeUp(store, lambda _: 10)
+    assert "can't be read back" in work(crew, [job("a", source=SOURCE)]).done["a"].why
+    assert crew.begun == [("source", 0)]

@@ -157,6 +157,18 @@ def test_a_stopped_run_goes_on(server: Web, tmp_path: Path) -> None:
     assert len(server.ranges(PLAIN["train"])) == 1
 
 
+def test_a_run_killed_when_it_had_published_leaves_nothing_for_good(server: Web, tmp_path: Path) -> None:
+    get(server, tmp_path, "plain")
+    raw = tmp_path / f".plain.{COMMIT[:12]}.raw"
+    raw.mkdir()
+    (raw / "train.raw").touch()
+    get(server, tmp_path, "plain")
+    assert names(tmp_path) == ["plain"]
+    raw.symlink_to(tmp_path / "plain")
+    get(server, tmp_path, "plain")
+    assert whole(tmp_path, "plain"), "a link is left alone"
+
+
 def test_what_is_missing_keeps_no_other_away(server: Web, tmp_path: Path) -> None:
     words = ("broken: ", "status 404", "mirror", "nothing: no data set is known", "; and ")
     fails(InputError, server, tmp_path, "nothing", "broken", "plain", words=words)

@@ -1,0 +1,98 @@
+"""Tagging's scratch, its settings, and what its code hangs on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.evaluation.benchmark.draws import draw_part
+from nerbert.evaluation.benchmark.found import Part
+from nerbert.evaluation.benchmark.hashes import TALKERS, code_files
+from nerbert.evaluation.benchmark.plan import NO_FIGURES, RAW_TEXT
+from nerbert.evaluation.benchmark.tagging import tag_part, train_source
+from nerbert.finetune.finetune import usual_rate
+from nerbert.finetune.settings import FinetuneSettings
+from nerbert.formats.conll import read_conll_file
+from nerbert.tagger.tagger import Tagger
+
+SETTINGS = FinetuneSettings(epochs=1, least_steps=0, batch_size=8, precision="fp32", threads=1)
+CLOSURE = {
+    "nerbert.config", "nerbert.corpus", "nerbert.encoder", "nerbert.encoder.folder", "nerbert.encoder.heads",
+    "nerbert.encoder.keeper", "nerbert.encoder.pieces", "nerbert.encoder.predict", "nerbert.evaluation",
+    "nerbert.evaluation.benchmark", "nerbert.evaluation.benchmark.found", "nerbert.evaluation.benchmark.tagging",
+    "nerbert.finetune", "nerbert.finetune.finetune", "nerbert.finetune.settings", "nerbert.formats",
+    "nerbert.formats.conll", "nerbert.formats.folder", "nerbert.labels", "nerbert.records", "nerbert.tagger",
+    "nerbert.tagger.tagger", "nerbert.training", "nerbert.training.batches", "nerbert.training.loop",
+    "nerbert.training.settings", "nerbert.words",
+}  # fmt: skip
+"""An edit of any of these trains every cell of every suite anew."""
+
+
+def test_a_new_module_behind_every_training_is_there_on_purpose() -> None:
+    """If this fails: does a tag hang on the new module? Name it here; if not, cut the import, or add to the lists."""
+    found = set(code_files(["nerbert.evaluation.benchmark.tagging"], TALKERS | NO_FIGURES | RAW_TEXT))
+    assert found == CLOSURE
+
+
+def test_tagging_of_sentences_does_not_run_what_is_left_out(
+    tiny_tagger: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("not for sentences")
+
+    for name in ("__init__", "spans"):
+        monkeypatch.setattr(f"nerbert.corpus.rules.RuleSplitter.{name}", refuse)
+    assert Tagger.load(tiny_tagger).tag_examples(part_of(data).test)
+    with pytest.raises(AssertionError):
+        Tagger.load(tiny_tagger).tag("Oslo.")
+
+
+def part_of(data: Path) -> Part:
+    sentences = read_conll_file(data / "ships" / "train.conll")
+    return draw_part(sentences, sentences[:3], "all", 1)
+
+
+@pytest.mark.parametrize("name", ["tagger", "log.txt", "data", "seconds.json"])
+def test_a_data_set_may_have_any_name(data: Path, tiny_encoder: Path, tmp_path: Path, name: str) -> None:
+    part = part_of(data)
+    for number, scratch in enumerate((tmp_path / "a", tmp_path / "b")):
+        scratch.mkdir()
+        (scratch / "log.txt").touch()
+        if number:
+            assert train_source(str(tiny_encoder), part.train, name, SETTINGS, scratch).is_dir()
+        else:
+            assert len(tag_part(str(tiny_encoder), part, (), name, SETTINGS, scratch).tags) == 3
+
+
+def test_the_settings_that_were_used_are_told(data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    from transformers import AutoConfig
+
+    found = tag_part(str(tiny_encoder), part_of(data), (), "ships", SETTINGS, tmp_path / "scratch")
+    rate = usual_rate(AutoConfig.from_pretrained(tiny_encoder))
+    assert found.facts["settings"]["learning_rate"] == rate > 0 == SETTINGS.learning_rate
+    assert found.facts["settings"]["batch_size"] == 8
+
+
+def test_the_protocols_precision_tags(
+    data: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, load = [], Tagger.load
+
+    def spy(folder: Path, **more: str) -> Tagger:
+        asked.append(more)
+        return load(folder, **more)
+
+    monkeypatch.setattr(Tagger, "load", spy)
+    for precision in ("fp32", "bf16"):
+        settings = replace(SETTINGS, precision=precision)
+        tag_part(str(tiny_encoder), part_of(data), (), "ships", settings, tmp_path / precision)
+    assert asked == [{"precision": "fp32"}, {"precision": "bf16"}]
+
+
+def test_a_failure_names_no_data_set(tiny_encoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain.conll").write_text("Oslo\tO\n")
+    sentences = read_conll_file(tmp_path / "plain.conll")
+    part = Part(sentences, sentences, True, {})
+    with pytest.raises(InputError, match=r"^no training sentence has an entity"):
+        tag_part(str(tiny_encoder), part, (), "ships", SETTINGS, tmp_path / "scratch")
