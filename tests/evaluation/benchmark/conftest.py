@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.evaluation.benchmark.read import read_suite
+from nerbert.evaluation.benchmark.suite import Suite
+
 SHIPS = (
     "The\tO\nMargarethe\tB-ship\nsailed\tO\n\nLarsen\tB-person\n&\tI-person\nHolm\tI-person\n\n"
     "In\tO\nMay\tO\nthe\tO\nIngeborg\tB-ship\nleft\tO\nBergen\tB-place\nfor\tO\nOslo\tB-place\n.\tO\n\n"
@@ -48,3 +51,8 @@ sizes = ["all", 3]
 draw_by_seed = true
 """)
     return path
+
+
+@pytest.fixture
+def suite(suite_file: Path) -> Suite:
+    return read_suite(suite_file)

@@ -1,13 +1,8 @@
 """Suites run by real processes: cached, killed, failing, going on."""
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +21,10 @@ from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.benchmark.task import End, _make_cell
 from nerbert.evaluation.benchmark.work import NO_ROOM
+from tests.evaluation.benchmark.outcome import made
 
 pytest.importorskip("scipy")
 CELLS = 8
-LOOKS = 15_000
-"""How often something is waited for, every fiftieth of a second."""
-COMMAND = """
-import signal, sys
-from nerbert.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with Ctrl-C ignored
-main(sys.argv[1:])
-"""
-
-
-def made(output: Path) -> dict[str, int]:
-    """Cells and predictions by name, with what tells a file from one that replaced it."""
-    return {f"{path.parent.name}/{path.name}": path.stat().st_ino for path in output.glob("[cp]*/*.json")}
 
 
 def f1s(cells: list[Cell]) -> list[float]:
@@ -54,11 +37,6 @@ def command(*arguments: object) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
-
-
-@pytest.fixture
-def suite(suite_file: Path) -> Suite:
-    return read_suite(suite_file)
 
 
 def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
@@ -346,107 +324,3 @@ def test_options_that_are_refused(
     assert command("benchmark", suite_file, *given, "-o", tmp_path / "out", *options) == 1
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-@pytest.fixture
-def start(suite_file: Path, data: Path, tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[str]"]]:
-    """Start the whole command in a process group of its own; nothing of it is left after the test."""
-    running: list[subprocess.Popen[str]] = []
-
-    def begin() -> "subprocess.Popen[str]":
-        arguments = ["benchmark", suite_file, "--data", data, "-o", tmp_path / "out", "--workers", "1"]
-        running.append(
-            subprocess.Popen(
-                [sys.executable, "-c", COMMAND, *map(str, arguments)], text=True, process_group=0,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
-            )
-        )  # fmt: skip
-        return running[-1]
-
-    yield begin
-    for each in running:
-        with each:
-            if each.poll() is None:
-                os.killpg(each.pid, signal.SIGKILL)
-
-
-def wait_for(something: Callable[[], object], process: "subprocess.Popen[str]") -> None:
-    """Wait until something is true; the process must live that long."""
-    for _ in range(LOOKS):
-        if something():
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    pytest.fail("it never came")
-
-
-def wait_for_end(family: set[int]) -> None:
-    for _ in range(LOOKS):
-        if all(map(is_gone, family)):
-            return
-        time.sleep(0.02)
-    pytest.fail("processes are left")
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def below(pid: int) -> set[int]:
-    """Processes of a group, by what the system says of each."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == pid:
-            found.add(int(path.parent.name))
-    return found
-
-
-def test_killed_and_run_again_it_goes_on(
-    start: Callable[[], "subprocess.Popen[str]"], suite: Suite, data: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "out"
-    process = start()
-    wait_for(lambda: list(output.glob("cells/*.json")) and list(output.glob(".benchmark/*")), process)
-    family = below(process.pid)
-    assert len(family) > 1
-    process.kill()
-    process.communicate(timeout=300)
-    wait_for_end(family)
-    before = made(output)
-    for name in before:
-        json.loads((output / name).read_text())
-    assert 1 <= sum(name.startswith("cells") for name in before) < CELLS
-    again = start()
-    _, told = again.communicate(timeout=300)
-    assert again.returncode == 0, told
-    after = made(output)
-    assert {name: after[name] for name in before} == before, "what was done is not done again"
-    assert sum(" F1 " in line for line in told.splitlines()) == CELLS - sum(name.startswith("cells") for name in before)
-    assert not (output / ".benchmark").exists()
-    whole = run_suite(suite, data, tmp_path / "whole")
-    assert [cell.scores for cell in run_suite(suite, data, output)] == [cell.scores for cell in whole]
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_it_says_how_to_go_on(
-    start: Callable[[], "subprocess.Popen[str]"], tmp_path: Path, number: signal.Signals, code: int
-) -> None:
-    process = start()
-    wait_for(lambda: list((tmp_path / "out").glob(".benchmark/*")), process)
-    family = below(process.pid)
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)
-    else:
-        process.send_signal(number)
-    _, told = process.communicate(timeout=300)
-    assert process.returncode == code, told
-    assert told.splitlines()[-1].endswith("stopped; run the same command again to go on")
-    assert "Traceback" not in told
-    wait_for_end(family)
