@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from shutil import rmtree
@@ -133,13 +134,22 @@ def _is_machines(error: BaseException) -> bool:
     return not isinstance(error, NerbertError) and bool(_TOLD.search(str(error)))
 
 
+@contextmanager
+def _watched(task: Job | Source) -> Iterator[None]:
+    """Raise StaleOutput if what a task reads changed before or meanwhile, whatever else went wrong by that."""
+    check_unchanged(task)
+    try:
+        yield
+    finally:
+        check_unchanged(task)
+
+
 def _make_source(source: Source, store: Store, scratch: Path) -> None:
     from nerbert.evaluation.benchmark.parts import read_source
     from nerbert.evaluation.benchmark.tagging import COST, train_source
 
-    check_unchanged(source)
-    folder = train_source(source.encoder, read_source(source), source.folder.name, source.settings, scratch)
-    check_unchanged(source)
+    with _watched(source):
+        folder = train_source(source.encoder, read_source(source), source.folder.name, source.settings, scratch)
     store.keep_source(source.key, folder, read_json(folder / COST))
 
 
@@ -154,9 +164,8 @@ def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Pa
     part = there.part
     found = store.read_predictions(job.tag_key, part.test)
     if found is None:
-        check_unchanged(job)
-        found = _tag(job, store, there, scratch)
-        check_unchanged(job)
+        with _watched(job):
+            found = _tag(job, store, there, scratch)
         found.facts.update(made_by(machine, job))
         store.write_predictions(job.tag_key, found)
     with timed(cost, "score"):

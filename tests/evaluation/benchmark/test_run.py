@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nerbert.cli import main
-from nerbert.errors import OutputExists, StaleOutput
+from nerbert.errors import InputError, OutputExists, StaleOutput
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.command import _left
 from nerbert.evaluation.benchmark.crew import Processes
@@ -240,7 +240,7 @@ def test_a_child_that_is_killed_is_one_cells_failure(suite: Suite, data: Path, t
 
 
 @pytest.mark.parametrize("changed", ["data/ships/train.conll", "encoder/config.json"])
-@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize("when", ["before", "meanwhile", "and it fails"])
 def test_what_was_made_of_changed_files_is_not_kept(
     suite_file: Path, data: Path, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, when: str,
     changed: str,
@@ -253,6 +253,8 @@ def test_what_was_made_of_changed_files_is_not_kept(
     def change() -> Found:
         with (tmp_path / changed).open("a") as file:
             file.write("\n")
+        if when == "and it fails":
+            raise InputError("torn")
         return Found([], [], {})
 
     monkeypatch.setattr("nerbert.evaluation.benchmark.tagging.tag_part", lambda *_: change())
