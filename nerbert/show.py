@@ -3,6 +3,7 @@
 Progress shows on terminals only, so logs and pipes stay clean.
 """
 
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -114,6 +115,12 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(ascii(char)[1:-1] if _acts(char) else char for char in text)
+
+
+def tell(line: str) -> None:
+    """Say something on standard error, at once."""
+    sys.stderr.write(f"{visible(line)}\n")
+    sys.stderr.flush()
 
 
 def plain(value: object) -> Text:

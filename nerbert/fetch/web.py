@@ -7,7 +7,6 @@ compression, no more than one connection, no HTTP/2; for large files that are pa
 
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager, suppress
@@ -31,7 +30,7 @@ from urllib.request import (
 
 from nerbert import __version__
 from nerbert.errors import InputError
-from nerbert.show import visible
+from nerbert.show import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +38,6 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 16
 _BUSY = frozenset({408, 425, 429})
 """The only statuses below 500 that may be others a moment later."""
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"{visible(line)}\n")
-    sys.stderr.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,7 @@ class Patience:
     progress: int = 1 << 20
     step: int = 16 << 20
     sleep: Callable[[float], None] = time.sleep
-    tell: Callable[[str], None] = _tell
+    tell: Callable[[str], None] = tell
 
 
 class Missing(InputError):  # noqa: N818  (reads as the fact that it reports)

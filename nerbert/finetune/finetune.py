@@ -37,7 +37,8 @@ def finetune(
     check_free(output, overwrite=overwrite)
     target = read_data(data)
     origin = read_data(source) if source else None
-    need_dev(settings, data, there=bool(target.dev))
+    if settings.select == "dev" and not target.dev:
+        raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
     card = read_card(encoder)
     seeds = tuple(seeds) or (settings.seed,)
     if len(set(seeds)) != len(seeds):
@@ -60,12 +61,6 @@ def finetune(
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
     """How the source domain is trained on before the target: its own number of passes, nothing chosen on dev."""
     return replace(settings, seed=seed, epochs=settings.source_epochs, least_steps=0, most_steps=0, select="last")
-
-
-def need_dev(settings: FinetuneSettings, data: Path, *, there: bool) -> None:
-    """Raise SettingsError if the settings choose on a dev.conll that isn't there."""
-    if settings.select == "dev" and not there:
-        raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
 
 
 def usual_rate(config: Any) -> float:

@@ -12,7 +12,8 @@ from nerbert.files import publish
 from nerbert.labels import example_tags, spans_from_bio, split_tag
 from nerbert.records import Example, Span
 
-_DOCUMENT_START = "-DOCSTART-"
+DOCUMENT_START = "-DOCSTART-"
+"""What a line begins with that begins a document, and holds no token."""
 
 
 def read_conll(path: Path) -> Iterator[Example]:
@@ -24,7 +25,7 @@ def read_conll(path: Path) -> Iterator[Example]:
             for number, raw in enumerate(stream, 1):
                 with at(path, number):
                     line = _decode(raw, first=number == 1)
-                    if line.strip(" \t") and not line.startswith(_DOCUMENT_START):
+                    if line.strip(" \t") and not line.startswith(DOCUMENT_START):
                         token, tag = _columns(line)
                         tokens.append(token)
                         tags.append(tag)
@@ -47,7 +48,7 @@ def read_conll_file(path: Path) -> list[Example]:
 
 def looks_like_conll(lines: Iterable[str]) -> bool:
     """Whether lines are CoNLL rather than prose: most of those with words end in a BIO tag behind a token."""
-    kept = [line for line in lines if line.strip() and not line.startswith(_DOCUMENT_START)]
+    kept = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)]
     return sum(map(_ends_in_tag, kept)) > len(kept) / 2
 
 
@@ -93,10 +94,14 @@ def _decode(raw: bytes, *, first: bool) -> str:
     return (line.removeprefix("\ufeff") if first else line).rstrip("\r\n")
 
 
+def split_columns(line: str) -> list[str]:
+    """The columns of a line, cut at tabs if it has one, else at spaces, however many."""
+    return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
+
+
 def _columns(line: str) -> tuple[str, str]:
     """Token and tag of a line."""
-    columns = line.split("\t") if "\t" in line else line.split(" ")
-    columns = [column for column in columns if column] if "\t" not in line else columns
+    columns = split_columns(line)
     if len(columns) < 2 or not columns[0] or not columns[-1].strip():
         raise InputError(f"broken line {line!r}: expected a token, a tab (or space) and a tag")
     tag = columns[-1].strip()

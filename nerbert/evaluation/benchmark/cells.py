@@ -24,6 +24,10 @@ class State(StrEnum):
     NOT_RUN = "not_run"
 
 
+TRY_AGAIN = "try_again"
+"""The fact of a failed cell that every run tries again: it failed by the machine (it was killed, the disk was full)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A cell with its outcome. Everything is JSON; figures are 0–1.
@@ -39,3 +43,8 @@ class Cell:
     """Why it failed or didn't run, in one line."""
     scores: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def try_again(self) -> bool:
+        """Whether it failed in a way that says more of the machine than of the cell."""
+        return self.facts.get(TRY_AGAIN) is True

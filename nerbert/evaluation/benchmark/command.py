@@ -8,8 +8,8 @@ from nerbert.errors import InputError, SettingsError, need
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, list_suite, run_suite
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.work import NO_ROOM, TRY_AGAIN, name_of, tell
-from nerbert.show import visible
+from nerbert.evaluation.benchmark.work import NO_ROOM, name_of
+from nerbert.show import tell, visible
 
 EXTRAS = {"train": ("torch", "transformers", "accelerate", "tokenizers"), "benchmark": ("scipy",)}
 
@@ -67,7 +67,7 @@ def _left(cells: list[Cell], again: str) -> Iterator[str]:
             failed.setdefault(cell.why, []).append(cell)
     for why, (first, *others) in failed.items():
         yield f"failed: {name_of(first.place)}{f' and {len(others)} more' if others else ''}: {why}"
-    tried = {bool(cell.facts.get(TRY_AGAIN)) for each in failed.values() for cell in each}
+    tried = {cell.try_again for each in failed.values() for cell in each}
     if True in tried:
         yield f"cells that failed by the machine are tried by every run: {again}"
     if False in tried:

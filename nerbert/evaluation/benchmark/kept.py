@@ -16,14 +16,12 @@ from nerbert.labels import split_tag
 from nerbert.records import Example
 
 FORMAT = 1
-AGAIN = "try_again"
-"""Marks a failure that says more of the machine than of the cell (it was killed, the disk was full)."""
 _FIGURES = ("precision", "recall", "f1")
 _LARGEST = 2**53
 
 
-def cell_of(content: Any, place: Place) -> tuple[Cell, bool]:
-    """A cell as it was kept, and whether to try it again if it failed; raise InputError for what is none."""
+def cell_of(content: Any, place: Place) -> Cell:
+    """A cell as it was kept; raise InputError for what is none."""
     with _refusing("not a cell's outcome"):
         _check_format(content)
         cell = Cell(place, State(content["state"]), content["why"], content["scores"], content["facts"])
@@ -34,7 +32,7 @@ def cell_of(content: Any, place: Place) -> tuple[Cell, bool]:
         if cell.state is State.DONE:
             _check_figures(cell.scores)
             _check_seconds(cell.facts)
-        return cell, content.get(AGAIN) is True
+        return cell
 
 
 def found_of(content: Any, test: Sequence[Example]) -> Found:

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
 from nerbert.evaluation.benchmark.draws import draw_part
-from nerbert.evaluation.benchmark.found import Found, Part, without_folder
+from nerbert.evaluation.benchmark.found import Part, without_folder
 from nerbert.evaluation.benchmark.plan import Job, Source, check_data
 from nerbert.evaluation.datasets.load import link_out
 from nerbert.evaluation.datasets.twins import find_twins
 from nerbert.formats.folder import DataSet, read_data
 from nerbert.records import Example
-
-__all__ = ["Found", "Part", "Reading", "draw_part", "read_part", "read_source"]
 
 
 @dataclass(frozen=True, slots=True)

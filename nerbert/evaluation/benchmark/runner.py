@@ -15,8 +15,8 @@ from nerbert.evaluation.benchmark.crew import Processes
 from nerbert.evaluation.benchmark.plan import Job, make_plan, this_machine
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.work import Work, said, tell
-from nerbert.show import progress
+from nerbert.evaluation.benchmark.work import Work, said
+from nerbert.show import progress, tell
 
 OUT_OF_TIME = "no time left"
 _GO_ON = "run the same command again to go on"

@@ -21,7 +21,7 @@ from typing import Any
 from nerbert.errors import InputError, NerbertError, OutputExists, at
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
 from nerbert.evaluation.benchmark.found import Found
-from nerbert.evaluation.benchmark.kept import AGAIN, FORMAT, cell_of, cost_of, files_of, found_of
+from nerbert.evaluation.benchmark.kept import FORMAT, cell_of, cost_of, files_of, found_of
 from nerbert.files import check_own, publish, read_json, sha256_of, write_json
 from nerbert.locks import held
 from nerbert.records import Example
@@ -87,18 +87,18 @@ class Store:
         try:
             content = _read(path)
             with at(path):
-                cell, again = cell_of(content, place)
+                cell = cell_of(content, place)
         except InputError as error:
             self.notes.append(f"{error}; so its cell is run again")
             return None
-        return None if cell.state is State.FAILED and (retry or again) else cell
+        return None if cell.state is State.FAILED and (retry or cell.try_again) else cell
 
-    def write_cell(self, key: str, cell: Cell, *, try_again: bool = False) -> None:
+    def write_cell(self, key: str, cell: Cell) -> None:
         """Keep a cell that is done, or that failed."""
         outcome = {"state": cell.state.value, "why": cell.why, "scores": cell.scores, "facts": cell.facts}
         path = self.cells / f"{key}.json"
         _make_way(path)
-        write_json(path, {"format": FORMAT, **outcome, AGAIN: try_again})
+        write_json(path, {"format": FORMAT, **outcome})
 
     def has_predictions(self, key: str) -> bool:
         """Whether a cell's test sentences have been tagged."""

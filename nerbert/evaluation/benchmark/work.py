@@ -5,22 +5,19 @@ begun that by the longest one of its kind would end too late. The price: what no
 last moment, and what is under way when the time is up still ends.
 """
 
-import sys
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from nerbert.errors import WriteError
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Place, State
 from nerbert.evaluation.benchmark.crew import Crew, Task
 from nerbert.evaluation.benchmark.plan import Job, Source
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.task import End
-from nerbert.show import Progress, percent, visible
+from nerbert.show import Progress, percent, tell
 
 NO_ROOM = "takes no more"
 """How the reason ends of a cell that wasn't begun since the output can't be written."""
-TRY_AGAIN = "try_again"
-"""The fact of a failed cell that every run tries again."""
 _UNREAD = "its outcome can't be read back; the next run tries again"
 _Kind = tuple[str, ...]
 
@@ -153,7 +150,7 @@ class Work:
         if self.stopped and end.try_again:
             return cell
         try:
-            self._store.write_cell(job.key, cell, try_again=end.try_again)
+            self._store.write_cell(job.key, cell)
         except (WriteError, OSError) as error:
             self._stop(str(error))
         return cell
@@ -168,12 +165,6 @@ def name_of(place: Place) -> str:
 def said(cell: Cell) -> str:
     """A cell's outcome in words."""
     return f"F1 {percent(cell.scores['micro']['f1'])}" if cell.state is State.DONE else f"{cell.state}: {cell.why}"
-
-
-def tell(line: str) -> None:
-    """Say something on standard error."""
-    sys.stderr.write(f"{visible(line)}\n")
-    sys.stderr.flush()
 
 
 def _kinds(task: Task) -> tuple[_Kind, ...]:

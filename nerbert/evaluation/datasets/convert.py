@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nerbert.errors import InputError
+from nerbert.formats.conll import split_columns
 from nerbert.labels import OUTSIDE, bio_from_spans, spans_from_bio, split_tag
 
 EMPTY = "_EMPTY_"
@@ -62,7 +63,7 @@ def read_columns(lines: Iterable[str]) -> Iterator[Sentence]:
     sentence: Sentence = []
     for line in lines:
         if line.strip():
-            cells = line.split("\t") if "\t" in line else [cell for cell in line.split(" ") if cell]
+            cells = split_columns(line)
             if len(cells) < 2:
                 raise InputError(f"broken line {line!r:.80}: expected a token, a tab or a space, and a tag")
             sentence.append((cells[0], cells[-1].strip()))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerbert.errors import InputError
+from nerbert.formats.conll import DOCUMENT_START, split_columns
 
-_DOCUMENT_START = "-DOCSTART-"
 _READ = ("O", "B", "I")
 
 
@@ -69,8 +69,8 @@ def _sentences(path: Path) -> Iterator[list[tuple[int, str]]]:
     sentence: list[tuple[int, str]] = []
     for number, line in enumerate(_lines(path), 1):
         text = line.rstrip("\r\n")
-        if text.strip(" \t") and not text.startswith(_DOCUMENT_START):
-            columns = text.split("\t") if "\t" in text else [column for column in text.split(" ") if column]
+        if text.strip(" \t") and not text.startswith(DOCUMENT_START):
+            columns = split_columns(text)
             if len(columns) > 1 and (tag := columns[-1].strip()):
                 sentence.append((number, tag))
         elif sentence:

@@ -19,7 +19,7 @@ _FIGURES = {
     "span F1": "span.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1", "F1 without twins": "without.f1",
 }  # fmt: skip
 _COUNTS = {"twins": "without.left_out"}
-_ERRORS = {"boundary": "boundary", "type": "type", "both": "both", "missed": "missed", "spurious": "spurious"}
+_ERRORS = ("boundary", "type", "both", "missed", "spurious")
 _NAMES = tuple(Column(head, Kind.NAME) for head in ("target", "trained on", "system"))
 
 
@@ -39,7 +39,7 @@ def errors_grid(board: Board) -> Grid:
     heads = ("errors", *_ERRORS, "ECE")
     rows = []
     for names, group in _groups(board):
-        shares = [_percent(group, partial(_share, kind=kind)) for kind in _ERRORS.values()]
+        shares = [_percent(group, partial(_share, kind=kind)) for kind in _ERRORS]
         told = (*names, _count(group, _all_errors), *shares, _percent(group, partial(figure, path="calibration.ece")))
         rows.append(Row(tuple(map(Entry, told))))
     return Grid("errors", "Kinds of errors, in percent of all errors", (*_NAMES, *map(Column, heads)), tuple(rows))
@@ -92,7 +92,7 @@ def _told(scores: Scores, path: str) -> float | None:
 
 
 def _all_errors(scores: Scores) -> float | None:
-    known = [figure(scores, f"errors.{kind}") for kind in _ERRORS.values()]
+    known = [figure(scores, f"errors.{kind}") for kind in _ERRORS]
     return None if None in known else sum(each or 0 for each in known)
 
 

@@ -56,3 +56,13 @@ draw_by_seed = true
 @pytest.fixture
 def suite(suite_file: Path) -> Suite:
     return read_suite(suite_file)
+
+
+@pytest.fixture
+def encoders(tmp_path: Path) -> Path:
+    """A folder with what looks like two encoders, `a` and `b`, to a plan."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").write_text(name)
+    return tmp_path

@@ -11,7 +11,7 @@ import pytest
 
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.benchmark.cells import Cell, Place, State
-from nerbert.evaluation.benchmark.parts import Found
+from nerbert.evaluation.benchmark.found import Found
 from nerbert.evaluation.benchmark.store import MARKER, Store
 from nerbert.formats.conll import example_of
 

@@ -15,16 +15,12 @@ ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
+def desk(tmp_path: Path, encoders: Path) -> Path:
     for name in ("one", "far"):
         (tmp_path / "data" / name).mkdir(parents=True)
         for split in ("train", "dev", "test"):
             (tmp_path / "data" / name / f"{split}.conll").write_text(f"{ROWS}{name}\tO\n{split}\tO\n")
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text("{}")
-        (tmp_path / name / "model.safetensors").write_text(name)
-    return tmp_path
+    return encoders
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import WriteError
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Place, State
 from nerbert.evaluation.benchmark.crew import Task
 from nerbert.evaluation.benchmark.plan import Job, Source
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.task import End
-from nerbert.evaluation.benchmark.work import NO_ROOM, TRY_AGAIN, Work
+from nerbert.evaluation.benchmark.work import NO_ROOM, Work
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.show import Progress
 
