@@ -5,9 +5,34 @@ the same outcome. The price is a hash a draw.
 """
 
 from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
 
 
 def coin(seed: int, step: str, identity: str) -> float:
     """A number in [0, 1), uniform over identities, the same on every machine; `step` names what it decides."""
     digest = blake2b(f"{seed}\0{step}\0{identity}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
+
+
+def coins(seed: int, step: str, numbers: Array) -> Array:
+    """`coin` for many whole numbers at once: an array of their shape in [0, 1).
+
+    One hash makes the key of seed and step; each number is mixed with it as in SplitMix64 (Steele et al. 2014).
+    """
+    key = np.uint64(int.from_bytes(blake2b(f"{seed}\0{step}".encode(), digest_size=8).digest(), "big"))
+    mixed = _mixed(_mixed(numbers.astype(np.uint64) + key) ^ key)
+    found: Array = (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+    return found
+
+
+def _mixed(values: Array) -> Array:
+    """SplitMix64's output function."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: Array = values ^ (values >> np.uint64(31))
+    return mixed

@@ -72,14 +72,16 @@ def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None)
     folder stays after a failure for the next run with an equal value; it is no part of `target`. A target that is a
     link is followed.
     """
-    target = Path(os.path.realpath(target)) if os.path.islink(target) else target  # noqa: PTH114
+    target = _followed(target)
     check_free(target, overwrite=overwrite)
     partial = _partial(target)
     try:
         with _writing(target):
-            check_own(partial, partial / RESUME)
+            check_own(partial, partial / RESUME, _used(target))
             if resume is None:
                 _remove(partial)
+            elif partial.exists() and _used(target).exists() and not (partial / RESUME).exists():
+                _used(target).replace(partial / RESUME)
             partial.mkdir(parents=True, exist_ok=resume is not None)
     except OSError as error:
         raise InputError(f"{target}: can't be made: {error.strerror}") from error
@@ -98,6 +100,11 @@ def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None)
             raise
 
 
+def partial_folder(target: Path) -> Path:
+    """Where `publish_folder` fills a folder before it gets its name."""
+    return _partial(_followed(target))
+
+
 @contextmanager
 def publish(target: Path) -> Iterator[Path]:
     """Yield a temporary path whose file becomes `target` when the block ends well."""
@@ -105,7 +112,7 @@ def publish(target: Path) -> Iterator[Path]:
     with _writing(target):
         try:
             yield draft
-            _to_disk(draft)
+            to_disk(draft)
             draft.replace(target)
         except BaseException:
             draft.unlink(missing_ok=True)
@@ -184,8 +191,18 @@ def _belongs(path: Path, target: Path) -> bool:
     return path in (target, *target.parents) or _partial(target) in ours or _draft(target) in ours
 
 
+def _followed(target: Path) -> Path:
+    """Where a link leads, which need not be there."""
+    return Path(os.path.realpath(target)) if os.path.islink(target) else target  # noqa: PTH114
+
+
 def _partial(target: Path) -> Path:
     return target.with_name(f".{target.name}.partial")
+
+
+def _used(target: Path) -> Path:
+    """Where the work of a folder that is done goes just before the folder gets its name."""
+    return target.with_name(f".{target.name}.used")
 
 
 def _draft(target: Path) -> Path:
@@ -193,7 +210,7 @@ def _draft(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}.partial")
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Wait until a file's content is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -275,7 +292,7 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _replace_folder(partial: Path, target: Path) -> None:
-    old, used = target.with_name(f".{target.name}.old"), target.with_name(f".{target.name}.used")
+    old, used = target.with_name(f".{target.name}.old"), _used(target)
     _remove(old)
     _remove(used)
     if (partial / RESUME).exists():

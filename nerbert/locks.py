@@ -7,7 +7,7 @@ they guard against processes of one machine, and not at all where the file syste
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,29 +18,42 @@ _LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP
 
 
 @contextmanager
-def held(path: Path, taken: str) -> Iterator[None]:
+def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) -> Iterator[None]:
     """Hold a folder, or a file that is made for it, against other processes; raise OutputExists(`taken`) if one has it.
 
-    A dead process holds nothing. Where the file system has no locks (some network ones) the work goes on without, and
-    nobody guards it.
+    With `wait`, call that instead, and wait for the other's end. A dead process holds nothing. Where the file system
+    has no locks (some network ones) the work goes on without, and nobody guards it.
     """
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    handle = _locked(path, block=False)
+    if handle is None and wait is not None:
+        wait()
+        while (handle := _locked(path, block=True)) is None:
+            pass
+    if handle is None:
+        raise OutputExists(taken)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        free = _is_still(path, handle)
-    except BlockingIOError:
-        free = False
-    except OSError as error:
-        if error.errno not in _LOCKLESS:
-            os.close(handle)
-            raise
-        free = True
-    try:
-        if not free:
-            raise OutputExists(taken)
         yield
     finally:
         os.close(handle)
+
+
+def _locked(path: Path, *, block: bool) -> int | None:
+    """A handle that holds the path; None if another process does, or did and has removed it meanwhile."""
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    free = False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if block else fcntl.LOCK_NB))
+        free = _is_still(path, handle)
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        if error.errno not in _LOCKLESS:
+            raise
+        free = True
+    finally:
+        if not free:
+            os.close(handle)
+    return handle if free else None
 
 
 def _is_still(path: Path, handle: int) -> bool:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nerbert.errors import NerbertError, SettingsError
 
@@ -46,6 +46,28 @@ def stop_on_sigterm() -> None:
     main = threading.current_thread() is threading.main_thread()
     if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@contextmanager
+def stop_asked() -> Iterator[Callable[[], int]]:
+    """Within, the first SIGTERM or Ctrl-C is only noted: the number of the signal that came, 0 if none did.
+
+    So work can end where nothing is lost; the second signal acts as it did before.
+    """
+    came, before = list[int](), dict[int, Any]()
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    if threading.current_thread() is threading.main_thread():
+        before |= {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came[0] if came else 0
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _run_in_processes(task: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

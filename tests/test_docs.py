@@ -44,13 +44,22 @@ def test_readmes_commands_and_python_run(desk: Path) -> None:
     assert "what came in, went out, was dropped" in shown
     assert "F1 over 2 seeds" in shown
     assert '{"text": "The whaler Ingeborg left Bergen in May.", "spans": [' in shown
+    shutil.rmtree(desk / "encoder")
+    for command in blocks(ROOT / "docs" / "pretraining.md", "sh"):
+        shown = run_in(desk, "bash", "-euo", "pipefail", "-c", command)
+    assert "typed_f1" in shown
     for code in [*blocks(ROOT / "README.md", "python"), *blocks(ROOT / "docs" / "formats.md", "python")]:
         run_in(desk, sys.executable, "-W", "error", "-c", code)
 
 
 def test_only_known_pages_hold_commands() -> None:
     """A page that gains `sh` blocks must be run by a test too; results' commands need data that isn't ours."""
-    assert [page.name for page in PAGES if blocks(page, "sh")] == ["README.md", "benchmark.md", "data.md"]
+    assert [page.name for page in PAGES if blocks(page, "sh")] == [
+        "README.md",
+        "benchmark.md",
+        "data.md",
+        "pretraining.md",
+    ]
 
 
 def test_readmes_two_commands_are_those_of_ci() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,26 @@ def test_what_locking_raises_leaves_nothing_open(tmp_path: Path, monkeypatch: py
         pass
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(opened[0])
+
+
+def test_who_waits_gets_it_next_even_if_the_file_went(tmp_path: Path) -> None:
+    path, waits, order = tmp_path / "lock", threading.Event(), list[str]()
+
+    def second() -> None:
+        with held(path, "x", wait=waits.set):
+            order.append("second")
+            assert path.exists()
+
+    with held(path, "x"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waits.wait(60)
+        order.append("first")
+        path.unlink()
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_nobody_waits_for_what_is_free(tmp_path: Path) -> None:
+    with held(tmp_path / "lock", "x", wait=lambda: pytest.fail("waited")):
+        pass

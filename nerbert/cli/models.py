@@ -8,8 +8,11 @@ from cyclopts import Parameter
 from nerbert.cli.options import Config, Flag, Output, Set
 
 
-def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag = False) -> None:
+def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag = False, dry_run: Flag = False) -> None:
     """Corpus → encoder: pre-train an encoder as a tagger over the corpus's categories.
+
+    A run that was killed goes on when the same command is given again. For several processes, give the command to
+    torchrun: `torchrun --nproc-per-node 4 -m nerbert pretrain …`.
 
     Parameters
     ----------
@@ -21,13 +24,24 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
         One setting, as key=value.
     overwrite
         Replace a folder that nerbert made.
+    dry_run
+        Say what it would take (sizes, memory, hours), and train nothing.
     """
     from nerbert.config import load_settings
+    from nerbert.encoder.pretrain import plan
     from nerbert.encoder.pretrain import pretrain as run
+    from nerbert.encoder.report import print_plan
     from nerbert.encoder.settings import PretrainSettings
+    from nerbert.training.memory import check_fits
     from nerbert.training.report import print_log
 
-    print_log(run(load_settings(PretrainSettings, config, set_ or []), output, overwrite=overwrite), output)
+    settings = load_settings(PretrainSettings, config, set_ or [])
+    if dry_run:
+        found = plan(settings, output, overwrite=overwrite)
+        print_plan(found, output)
+        check_fits(found.memory, found.free)
+    else:
+        print_log(run(settings, output, overwrite=overwrite), output)
 
 
 def finetune(

@@ -28,7 +28,7 @@ from nerbert.corpus.sides import TRAIN
 from nerbert.corpus.tallies import TOPICS, most_first, period_of, topic_of
 from nerbert.corpus.wikitext import SCANNER
 from nerbert.errors import NerbertError
-from nerbert.files import publish
+from nerbert.files import publish, sha256_of
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY
 from nerbert.words import SPLITTER
@@ -150,6 +150,7 @@ def make_manifest(
 ) -> dict[str, Any]:  # fmt: skip
     """What `manifest.json`, the last file of a corpus, says of the one in `folder`."""
     categories = most_first(funnel.mentions)
+    shards = {f"sentences/{path.name}": path for path in shard_paths(folder / "sentences")}
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "made_by": f"nerbert {__version__}",
@@ -178,9 +179,8 @@ def make_manifest(
         "categories": {
             name: {"mentions": funnel.mentions[name], "with_copies": funnel.sampled[name]} for name in categories
         },
-        "shards": {
-            f"sentences/{path.name}": pq.read_metadata(path).num_rows for path in shard_paths(folder / "sentences")
-        },
+        "shards": {name: pq.read_metadata(path).num_rows for name, path in shards.items()},
+        "shard_sha256": {name: sha256_of(path) for name, path in shards.items()},
     }
     manifest["categories"].setdefault(ENTITY, {"mentions": 0, "with_copies": 0})
     return manifest

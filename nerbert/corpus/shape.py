@@ -4,6 +4,7 @@ What no reader needs may be absent or hold anything, but nothing may be larger t
 numbers of 64 bits, and a few tables in one another.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ _SHAPE: dict[Any, Any] = {
     "knowledge": {"passed_over": [{"path": str}]},
 }  # fmt: skip
 """A kind, a list of one shape, a table from any name (`str`) to one shape, or a table with these keys at least."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST, _DEEPEST = 1 << 63, 32
 _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
 
@@ -28,6 +30,15 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
     """Raise InputError that names the first key which is missing, of the wrong kind or too large."""
     _check_sizes("", manifest, _DEEPEST)
     _check("", manifest, _SHAPE)
+    _check_hashes(manifest.get("shard_sha256", {}))
+
+
+def _check_hashes(hashes: Any) -> None:
+    """Raise InputError for what is no table of SHA-256; manifests of older builds have none."""
+    _check("shard_sha256", hashes, {str: str})
+    for name, digest in hashes.items():
+        if not _SHA256.fullmatch(digest):
+            raise InputError(f"shard_sha256.{name} = {digest!r:.80}: must be 64 hex digits; build the corpus again")
 
 
 def _check_sizes(name: str, value: Any, deeper: int) -> None:

@@ -5,6 +5,7 @@ shards are the same bytes for any number of workers; the price is that they diff
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from nerbert.corpus.shape import check_manifest
 from nerbert.corpus.tables import read_batches
 from nerbert.errors import InputError, at
-from nerbert.files import publish, read_json
+from nerbert.files import publish, read_json, sha256_of
 from nerbert.records import Mention, Sentence
 
 FORMAT = 2
@@ -110,6 +111,37 @@ def _check_shard(corpus: Path, name: str, rows: int) -> None:
         raise InputError(f"{path}: its columns aren't those of a corpus (docs/formats.md); build the corpus again")
     if found.num_rows != rows:
         raise InputError(f"{path}: has {found.num_rows} sentences, the manifest says {rows}; build the corpus again")
+
+
+def shard_hashes(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Shard → SHA-256 of its bytes, as the manifest says; where an older build's doesn't, they are read for it."""
+    told = manifest.get("shard_sha256", {})
+    return {name: told.get(name) or _sha256(corpus / name) for name in manifest["shards"]}
+
+
+def checked_shards(corpus: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
+    """The shards in order, each with the bytes that `shard_hashes` says; raise InputError for one with others."""
+    for name, digest in shard_hashes(corpus, manifest).items():
+        if _sha256(corpus / name) != digest:
+            raise InputError(
+                f"{corpus / name}: has other bytes than manifest.json says (SHA-256): damaged or changed since; build "
+                "the corpus again"
+            )
+        yield corpus / name
+
+
+def _sha256(path: Path) -> str:
+    try:
+        state = path.stat()
+        return _sha256_once(path.absolute(), state.st_size, state.st_mtime_ns)
+    except OSError as error:
+        raise InputError(f"{path}: shard can't be read: {error.strerror}; build the corpus again") from error
+
+
+@lru_cache(1 << 16)
+def _sha256_once(path: Path, _size: int, _changed: int) -> str:
+    """One reading of each file serves a whole run, as long as nobody writes to it."""
+    return sha256_of(path)
 
 
 def read_sentences(corpus: Path, split: str | None = None) -> Iterator[Sentence]:

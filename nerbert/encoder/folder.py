@@ -57,6 +57,26 @@ def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
     return model
 
 
+def load_mlm_model(source: str, seed: int) -> Any:
+    """A masked language model from a folder or a hub name.
+
+    What its head lacks gets fresh weights by `seed`, all of it in a folder that has only an encoder; the head that is
+    there stays, and a decoder that the configuration ties to the embeddings stays tied.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    from nerbert.encoder.heads import renew_head
+
+    check_model_folder(source)
+    with _quiet(), _refused(source, "masked language model"):
+        model, report = AutoModelForMaskedLM.from_pretrained(
+            source, trust_remote_code=False, use_safetensors=True, dtype="float32", output_loading_info=True
+        )
+    _check_weights(source, model, report, with_head=False)
+    renew_head(model, seed, only=report["missing_keys"])
+    return model
+
+
 def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_head: bool) -> None:
     """Raise InputError if weights that the model needs were not in the file: the loader makes them up."""
     mismatched = (each if isinstance(each, str) else each[0] for each in report["mismatched_keys"])

@@ -1,39 +1,90 @@
 """A small encoder from nothing: a cased WordPiece tokenizer trained on the corpus, and a BERT with random weights."""
 
+from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 _SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+_UNKNOWN = _SPECIALS[1]
 _POSITIONS = 512
+_ALPHABET = 1000
+"""Most characters that pieces are made of."""
+_MOST_TEXTS = 1_000_000
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
-    """A cased WordPiece tokenizer (BERT's normalisation and splitting) as a fast `transformers` tokenizer."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
+    """A cased WordPiece tokenizer (BERT's normalisation and splitting) as a fast `transformers` tokenizer.
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106
+    The same texts give the same pieces: the library numbers the inner forms of characters (`##a`) in the order of a
+    hash table and breaks ties by these numbers (huggingface/tokenizers#1794), so they are given to it, in order. Of
+    more than a million texts the first million are read.
+    """
+    from tokenizers import Tokenizer, models, trainers
+
+    tokenizer = _bert_like(models.WordPiece(unk_token=_UNKNOWN))
+    texts = list(islice(texts, _MOST_TEXTS))
+    first, inner = _characters(tokenizer, texts)
+    given = [*_SPECIALS, *(f"##{each}" for each in inner)]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary, special_tokens=given, show_progress=False, initial_alphabet=sorted({*first, *inner}),
+        limit_alphabet=len({*first, *inner}),
+    )  # fmt: skip
+    tokenizer.train_from_iterator(texts, trainer)
+    trained: Tokenizer = _bert_like(
+        models.WordPiece(vocab=tokenizer.get_vocab(), unk_token=_UNKNOWN, max_input_chars_per_word=100)
+    )
+    trained.add_special_tokens(_SPECIALS)
+    return _wrapped(trained)
+
+
+def _bert_like(model: Any) -> Any:
+    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=_SPECIALS, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _characters(tokenizer: Any, texts: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The characters that words begin with, and those inside of them: of the most frequent ones, in order."""
+    first, inner = Counter[str](), Counter[str]()
+    for text in texts:
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
+            first[word[0]] += 1
+            inner.update(word[1:])
+    counts = first + inner
+    kept = set(sorted(counts, key=lambda each: (-counts[each], each))[:_ALPHABET])
+    return sorted(kept & first.keys()), sorted(kept & inner.keys())
+
+
+def _wrapped(tokenizer: Any) -> Any:
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    start, end = ("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", tokenizer.token_to_id("[SEP]"))
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[start, end]
     )
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _SPECIALS, strict=True))
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=_POSITIONS, **names)
 
 
-def fresh_model(vocabulary: int, layers: int, width: int, tags: list[str], seed: int) -> Any:
-    """A BERT tagger of `layers` × `width` with random weights."""
-    import torch
-    from transformers import BertConfig, BertForTokenClassification
+def fresh_model(vocabulary: int, layers: int, width: int, tags: list[str] | None, seed: int) -> Any:
+    """A BERT tagger of `layers` × `width` with random weights; without `tags`, a masked language model.
 
-    torch.manual_seed(seed)
+    The body's weights hang on shape and seed alone, so trainings with different heads start equal.
+    """
+    import torch
+    from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification
+
+    more = {"id2label": dict(enumerate(tags)), "label2id": {t: n for n, t in enumerate(tags)}} if tags else {}
     config = BertConfig(
         vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64,
-        intermediate_size=4 * width, max_position_embeddings=_POSITIONS, pad_token_id=0,
-        id2label=dict(enumerate(tags)), label2id={tag: number for number, tag in enumerate(tags)},
+        intermediate_size=4 * width, max_position_embeddings=_POSITIONS, pad_token_id=0, **more,
     )  # fmt: skip
-    return BertForTokenClassification(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BertForTokenClassification(config) if tags else BertForMaskedLM(config)

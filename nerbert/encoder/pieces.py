@@ -9,12 +9,13 @@ window and shifts nothing. Of two windows that hold a word, the one with more co
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.labels import continued
 from nerbert.records import Example
-from nerbert.training.batches import IGNORED, Window
+from nerbert.training.windows import IGNORED, Window
 
 _OVERLAP = 4
 """A window shares this fraction (one over) of its length with the next one."""
@@ -25,20 +26,32 @@ _PADDED_POSITIONS = (
     "roberta", "camembert", "mpnet", "longformer", "data2vec", "xmod", "ibert", "luke", "lilt", "layoutlmv3",
 )  # fmt: skip
 """Parts of the names of model types that number positions from the padding piece's id on."""
+_Read = tuple[int, int, int]
+"""A word, the place of the piece that it is read off, and the label there."""
 
 
 class Pieces:
     """Turns examples into windows for one tokenizer and one model.
 
-    With `truncate` a sentence has its first window alone: words beyond it are neither trained on nor tagged.
+    With `truncate` a sentence has its first window alone: words beyond it are neither trained on nor tagged. With
+    `further`, labelled windows list the pieces after a word's first one too, as the inside of its entity, each in the
+    window where it has the most context; windows for prediction stay as they are.
     """
 
-    def __init__(self, tokenizer: Any, config: Any, max_length: int, *, truncate: bool = False) -> None:
-        self.tokenizer, self._truncate = tokenizer, truncate
+    def __init__(
+        self, tokenizer: Any, config: Any, max_length: int, *, truncate: bool = False, further: bool = False
+    ) -> None:
+        self.tokenizer, self._truncate, self._further = tokenizer, truncate, further
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self._vocabulary = int(getattr(config, "vocab_size", 0) or 0)
         self._before, self._after = _specials(tokenizer)
-        self.body = min(max_length, _positions(tokenizer, config)) - len(self._before) - len(self._after)
+        room, special = _positions(tokenizer, config), len(self._before) + len(self._after)
+        self.body = min(max_length, room) - special
+        if room - special < 2:
+            raise InputError(
+                f"{getattr(config, 'name_or_path', '') or config.model_type}: has room for {room} pieces, {special} of "
+                f"them special: too few for text; take a model of more positions"
+            )
         if self.body < 2:
             raise SettingsError(f"max_length = {max_length}: leaves {self.body} pieces beside the special ones")
 
@@ -58,10 +71,14 @@ class Pieces:
                 return_token_type_ids=False, verbose=False, split_special_tokens=True,
             )  # fmt: skip
             for place, example in enumerate(some):
-                labels = [number_of.get(tag, IGNORED) for tag in tags[start + place]] if tags is not None else None
-                ids, first = encoded["input_ids"][place], _first_pieces(example, encoded["offset_mapping"][place])
+                ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
                 self._check_ids(ids)
-                yield from self._cut(start + place, ids, first, labels)
+                read = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
+                if tags is not None:
+                    read = _labelled(read, tags[start + place], number_of)
+                    if self._further:
+                        read = _with_further(read, example, offsets, tags[start + place], number_of)
+                yield from self._cut(start + place, ids, read, labelled=tags is not None)
 
     def _check_ids(self, ids: Sequence[int]) -> None:
         if ids and self._vocabulary and max(ids) >= self._vocabulary:
@@ -69,32 +86,52 @@ class Pieces:
                 f"the tokenizer gives piece {max(ids)}, the model knows {self._vocabulary}: they don't belong together"
             )
 
-    def _cut(
-        self, sentence: int, ids: Sequence[int], first: Sequence[tuple[int, int]], labels: Sequence[int] | None
-    ) -> Iterator[Window]:
-        """Windows of one sentence; `first` lists (word, place of its first piece)."""
+    def _cut(self, sentence: int, ids: Sequence[int], read: Sequence[_Read], *, labelled: bool) -> Iterator[Window]:
+        """Windows of one sentence, in each what is read off there."""
         if self._truncate:
-            ids, first = ids[: self.body], [(word, at) for word, at in first if at < self.body]
+            ids, read = ids[: self.body], [each for each in read if each[1] < self.body]
         starts = _window_starts(len(ids), self.body)
-        words: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-        for word, at in first:
-            words[_window_of(at, starts, self.body, len(ids))].append((word, at))
-        for number, own in words.items():
+        shares: defaultdict[int, list[_Read]] = defaultdict(list)
+        for each in read:
+            shares[_window_of(each[1], starts, self.body, len(ids))].append(each)
+        for number, own in shares.items():
             start = starts[number]
-            positions = [at - start + len(self._before) for _, at in own]
+            words, places, labels = zip(*own, strict=True)
             yield Window(
                 sentence=sentence,
                 ids=(*self._before, *ids[start : start + self.body], *self._after),
-                words=tuple(word for word, _ in own),
-                positions=tuple(positions),
-                labels=_labels(own, labels) if labels is not None else (),
+                words=words,
+                positions=tuple(place - start + len(self._before) for place in places),
+                labels=labels if labelled else (),
             )
 
 
-def _labels(own: Sequence[tuple[int, int]], labels: Sequence[int]) -> tuple[int, ...]:
-    """The label of each word of a window; words that share an earlier word's piece give no loss."""
-    befores = [-1, *(at for _, at in own)]
-    return tuple(labels[word] if at != before else IGNORED for (word, at), before in zip(own, befores, strict=False))
+def _labelled(read: Sequence[_Read], tags: Sequence[str], number_of: Mapping[str, int]) -> list[_Read]:
+    """First pieces with their words' labels; words that share an earlier word's piece give no loss."""
+    befores = [-1, *(place for _, place, _ in read)]
+    return [
+        (word, place, number_of.get(tags[word], IGNORED) if place != before else IGNORED)
+        for (word, place, _), before in zip(read, befores, strict=False)
+    ]
+
+
+def _with_further(
+    read: Sequence[_Read], example: Example, offsets: Sequence[tuple[int, int]], tags: Sequence[str],
+    number_of: Mapping[str, int],
+) -> list[_Read]:  # fmt: skip
+    """What is read off, and the pieces inside each word after its first one; no loss where the first has none."""
+    found = list[_Read]()
+    nexts = [place for _, place, _ in read[1:]] + [len(offsets)]
+    for (word, first, label), after in zip(read, nexts, strict=False):
+        found.append((word, first, label))
+        inside = number_of.get(continued(tags[word]), IGNORED) if label != IGNORED else IGNORED
+        end = example.words[word][1]
+        found.extend(
+            (word, place, inside)
+            for place in range(first + 1, after)
+            if offsets[place][0] < min(end, offsets[place][1])
+        )
+    return found
 
 
 def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -128,6 +165,8 @@ def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int
         before = place - start if start > 0 else length
         return min(before, end - 1 - place if end < length else length)
 
+    if len(starts) == 1:
+        return 0
     holding = range(bisect_right(starts, place - body), bisect_right(starts, place))
     return max(holding, key=lambda number: (context(number), -number))
 

@@ -4,14 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
-from nerbert.encoder.heads import word_logits
+from nerbert.encoder.heads import logits_at
 from nerbert.encoder.pieces import Pieces
 from nerbert.labels import OUTSIDE, continued
 from nerbert.records import Example
-from nerbert.training.batches import Window, collate, micro_batches
-from nerbert.training.loop import autocast, to_device
+from nerbert.training.batches import collate, micro_batches
+from nerbert.training.loop import autocast
+from nerbert.training.windows import Window, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +32,18 @@ def predict(
     precision: str = "auto",
 ) -> list[WordTags]:  # fmt: skip
     """The most probable tag of each word (greedy), sentences in order."""
-    windows = list(pieces.windows(examples))
+    rows = list(pieces.windows(examples))
+    windows = Windows.pack(rows)
     found = [WordTags([OUTSIDE] * len(e.words), [1.0] * len(e.words)) for e in examples]
     device = next(model.parameters()).device
     model.eval()
     with torch.inference_mode(), autocast(device.type, precision):
-        for group in micro_batches(windows, max_tokens):
-            batch = to_device(collate([windows[place] for place in group], pieces.pad_id), device)
-            confidences, labels = word_logits(model, batch).float().softmax(-1).max(-1)
+        for group in micro_batches(windows.lengths, max_tokens):
+            batch = collate(windows, np.array(group), pieces.pad_id).to(device)
+            confidences, labels = logits_at(model, batch).float().softmax(-1).max(-1)
             reader = zip(labels.tolist(), confidences.tolist(), strict=True)
             for place in group:
-                _read_off(windows[place], found[windows[place].sentence], reader, names)
+                _read_off(rows[place], found[rows[place].sentence], reader, names)
     return found
 
 

@@ -1,125 +1,167 @@
-"""Corpus → encoder: pre-training as a tagger over the corpus's categories (NER-BERT §3).
+"""Corpus → encoder: pre-training as a tagger over the corpus's categories (NER-BERT §3), or the control without labels.
 
 The language-model head gives way to a linear one over BIO tags of all categories, each word is predicted from its first
 piece, and the checkpoint with the best validation F1 on typed entities is kept. ENTITY is an ordinary class in
-training; it is left out of the score that chooses, since most links are untyped and it would drown the rest.
+training; it is left out of the score that chooses, since most links are untyped and it would drown the rest. A run that
+is killed goes on from its last checkpoint when the same command is given again. Several processes (`torchrun`) need the
+output's folder in common.
 """
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_tokenizer, save_model, write_card
-from nerbert.encoder.fresh import fresh_model, train_tokenizer
-from nerbert.encoder.heads import renew_head, tagging_loss
+from nerbert.encoder.card import model_card
+from nerbert.encoder.folder import CARD, save_model, write_card
 from nerbert.encoder.keeper import Keeper
-from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.plan import Plan, needed_memory, plan_pretraining
+from nerbert.encoder.prepare import Work, make_model, prepare
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.encoder.silver import copies_of, read_silver
-from nerbert.files import check_free, publish_folder, sha256_of
-from nerbert.labels import WordSpan, example_tags, sentence_example, tag_names
-from nerbert.metrics import collapse_types, score_spans
-from nerbert.records import ENTITY, Sentence
-from nerbert.show import progress
-from nerbert.training.batches import Window
-from nerbert.training.loop import TrainLog, best_precision, total_steps, train
+from nerbert.encoder.silver import read_label_set
+from nerbert.files import RESUME, check_free, link_file, partial_folder, publish, publish_folder, read_json, sha256_of
+from nerbert.labels import tag_names
+from nerbert.show import Progress, progress
+from nerbert.training.checkpoint import Checkpoints
+from nerbert.training.log import StepLog, TrainLog
+from nerbert.training.loop import best_precision, total_steps, train
+from nerbert.training.memory import check_fits, out_of_memory
+from nerbert.training.team import Team, make_team
 
-FRESH = "fresh"
+LOG = "log.jsonl"
+"""The file of an encoder that has the figures of each step."""
 
 
 def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> TrainLog:
-    """Pre-train an encoder and write it to `output` as a Hugging Face token-classification folder; the log."""
+    """Pre-train an encoder and write it to `output`, a Hugging Face folder; the log. Goes on where it was killed."""
     check_free(output, overwrite=overwrite)
-    manifest = read_manifest(settings.corpus)
-    if settings.backbone != FRESH:
-        check_model_folder(settings.backbone)
-    silver = read_silver(manifest, settings)
-    tags = tag_names(silver.categories)
-    model, tokenizer = _backbone(settings, silver.training, tags)
-    pieces = Pieces(tokenizer, model.config, settings.max_length)
-    windows_of = _training_windows(pieces, silver.training, tags, settings)
-    held_out = [sentence_example(each) for each in silver.validation]
-    with publish_folder(output, overwrite=overwrite) as folder:
-        keeper = Keeper(
-            folder, pieces, held_out, tags, settings, _span_figures if silver.categories == (ENTITY,) else _figures
-        )
-        with progress("pre-training", total_steps(len(windows_of(0)), settings)) as bar:
-            log = train(model, windows_of, tagging_loss, settings, pieces.pad_id, bar, keeper)
-        facts = {
-            "word_splitter": manifest["word_splitter"], "language": manifest["language"],
-            "label_set": silver.label_set,
-            "corpus": {"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
-            "settings": _plain(settings), "precision": _precision(settings), "log": log.entries,
-            "best_step": keeper.best_step, "validation": keeper.best,
-        }  # fmt: skip
-        write_card(folder, "encoder", **facts)
+    team = make_team(settings)
+    work = prepare(settings, team)
+    numbers = work.feed.numbers_of(0)
+    check_fits(
+        *needed_memory(work.model, work.feed.windows, numbers, settings, work.objective, team.device, team.count)
+    )
+    with _common_folder(team, output, work.identity, overwrite=overwrite) as folder:
+        best = _Best(folder / RESUME, work.pieces.tokenizer, team)
+        keeper = Keeper(work.score, best.save)
+        checkpoints = Checkpoints(
+            folder / RESUME, settings.checkpoints, minutes=settings.checkpoint_minutes,
+            steps=settings.checkpoint_steps, dress=lambda place: _dress(place, work),
+        )  # fmt: skip
+        steps = StepLog(folder / RESUME / LOG, settings.tensorboard)
+        with _bar(team, total_steps(len(numbers), settings)) as bar, out_of_memory(settings):
+            log = train(work.model, work.feed, work.objective, settings, bar, evaluate=keeper,
+                        checkpoints=checkpoints, steps=steps, team=team)  # fmt: skip
+        if team.is_first:
+            best.put_into(folder, keeper.best_step)
+            link_file(folder / RESUME / LOG, folder / LOG)
+            _write_cards(folder, settings, work, keeper, log)
+    team.end()
     return log
 
 
-def _backbone(settings: PretrainSettings, sentences: Sequence[Sentence], tags: list[str]) -> tuple[Any, Any]:
-    if settings.backbone == FRESH:
-        return _fresh(settings, sentences, tags)
-    tokenizer = load_tokenizer(settings.backbone)
-    model = load_tagging_model(settings.backbone, tags)
-    renew_head(model, settings.seed)
-    return model, tokenizer
-
-
-def _fresh(settings: PretrainSettings, sentences: Sequence[Sentence], tags: list[str]) -> tuple[Any, Any]:
-    tokenizer = train_tokenizer((each.text for each in sentences), settings.fresh_vocabulary)
-    return fresh_model(len(tokenizer), settings.fresh_layers, settings.fresh_width, tags, settings.seed), tokenizer
+def plan(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> Plan:
+    """What `pretrain` would do, and what that would take; nothing is written but the corpus's pieces."""
+    check_free(output, overwrite=overwrite)
+    team = make_team(settings)
+    work = prepare(settings, team)
+    found = plan_pretraining(
+        work.model, work.feed.windows, work.feed.numbers_of(0), settings, work.objective, work.feed.pad_id,
+        work.held_out, team.device, team.count,
+    )  # fmt: skip
+    team.end()
+    return found
 
 
 def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> None:
     """Write the fresh encoder that `pretrain` would start from, untrained: the other side of a comparison."""
     manifest = read_manifest(settings.corpus)
-    silver = read_silver(manifest, settings)
+    tags = tag_names(read_label_set(manifest, settings).categories)
     with publish_folder(output, overwrite=overwrite) as folder:
-        save_model(folder, *_fresh(settings, silver.training, tag_names(silver.categories)))
+        save_model(folder, *make_model(manifest, settings, tags))
         write_card(folder, "untrained", word_splitter=manifest["word_splitter"], language=manifest["language"])
 
 
-def _training_windows(
-    pieces: Pieces, sentences: Sequence[Sentence], tags: list[str], settings: PretrainSettings
-) -> Callable[[int], list[Window]]:
-    """Epoch → all windows of the training sentences, each as often as its sentence has copies then."""
-    examples = [sentence_example(each) for each in sentences]
-    windows = list(pieces.windows(examples, [example_tags(each) for each in examples], tags))
+class _Best:
+    """The best model so far, a folder beside the checkpoints; the one before it stays until the next but one.
 
-    @lru_cache(maxsize=1)
-    def of_epoch(epoch: int) -> list[Window]:
-        copies = [copies_of(each, settings, epoch) for each in sentences]
-        return [window for window in windows for _ in range(copies[window.sentence])]
+    By then a checkpoint knows of the one that took its place, so a kill in between loses neither.
+    """
 
-    return of_epoch
+    def __init__(self, place: Path, tokenizer: Any, team: Team) -> None:
+        self._place, self._tokenizer, self._team = place, tokenizer, team
+
+    def save(self, model: Any, step: int, before: int) -> None:
+        """Keep `model` as the best; `before` is the step of the one that was."""
+        if not self._team.is_first:
+            return
+        for old in self._place.glob("best-*"):
+            if old != self._of(before):
+                shutil.rmtree(old)
+        with publish_folder(self._of(step)) as folder:
+            save_model(folder, model, self._tokenizer)
+
+    def put_into(self, folder: Path, step: int) -> None:
+        """Give `folder` the files of the best model."""
+        for path in self._of(step).iterdir():
+            link_file(path, folder / path.name)
+
+    def _of(self, step: int) -> Path:
+        return self._place / f"best-{step}"
 
 
-def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:
-    """`typed_f1` chooses the checkpoint, `span_f1` has all types collapsed."""
-    return {
-        "typed_f1": score_spans(map(_typed, gold), map(_typed, found)).f1,
-        "span_f1": score_spans(map(collapse_types, gold), map(collapse_types, found)).f1,
-    }
+@contextmanager
+def _common_folder(team: Team, output: Path, identity: Any, *, overwrite: bool) -> Iterator[Path]:
+    """The folder that the first process makes, for all processes; it is there when they get it."""
+    if not team.is_first:
+        team.wait()
+        yield partial_folder(output)
+        return
+    with publish_folder(output, overwrite=overwrite, resume=identity) as folder:
+        team.wait()
+        yield folder
 
 
-def _span_figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:
-    """The figures where ENTITY is the only category: spans alone choose."""
-    return dict(reversed(_figures(gold, found).items()))
+@contextmanager
+def _bar(team: Team, total: int) -> Iterator[Progress]:
+    if not team.is_first:
+        yield Progress()
+        return
+    with progress("pre-training", total) as bar:
+        yield bar
 
 
-def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:
-    return [span for span in spans if span[2] != ENTITY]
+def _dress(folder: Path, work: Work) -> None:
+    """What makes a checkpoint's folder a model's: the log's reader may want to use it as it is."""
+    work.model.config.save_pretrained(folder)
+    work.pieces.tokenizer.save_pretrained(folder)
+
+
+def _write_cards(folder: Path, settings: PretrainSettings, work: Work, keeper: Keeper, log: TrainLog) -> None:
+    """What made the encoder, for programs (nerbert.json) and for people (README.md)."""
+    manifest = work.manifest
+    categories = {"categories": len(work.labels.categories)} if settings.objective == "tagging" else {}
+    write_card(
+        folder, "encoder", word_splitter=manifest["word_splitter"], language=manifest["language"],
+        objective=settings.objective, label_set=work.labels.told, **categories,
+        corpus={"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
+        settings=_plain(settings), precision=_precision(settings, work.model), log=log.entries,
+        best_step=keeper.best_step, validation=keeper.best,
+    )  # fmt: skip
+    with publish(folder / "README.md") as draft:
+        draft.write_text(model_card(read_json(folder / CARD), manifest), encoding="utf-8")
 
 
 def _plain(settings: Any) -> dict[str, Any]:
     """Settings as JSON; of paths only the last part, so that no folder of this machine is told."""
     plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+    paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
     backbone = Path(settings.backbone).name if Path(settings.backbone).is_dir() else settings.backbone
-    return plain | {"backbone": backbone, "label_set": Path(settings.label_set).name}
+    return plain | paths | {"backbone": backbone}
 
 
-def _precision(settings: PretrainSettings) -> str:
-    return settings.precision if settings.precision != "auto" else best_precision()
+def _precision(settings: PretrainSettings, model: Any) -> str:
+    return settings.precision if settings.precision != "auto" else best_precision(model.device.type)

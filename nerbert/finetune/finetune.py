@@ -11,10 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from nerbert.encoder.folder import load_tagging_model, load_tokenizer, read_card, save_model, write_card
-from nerbert.encoder.heads import renew_head, tagging_loss
+from nerbert.encoder.heads import renew_head
 from nerbert.encoder.keeper import Keeper
+from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.score import TagScore
 from nerbert.errors import InputError, SettingsError
 from nerbert.files import check_free, publish_folder, write_json
 from nerbert.finetune.settings import FinetuneSettings
@@ -22,7 +26,9 @@ from nerbert.formats.folder import DataSet, read_data
 from nerbert.labels import WordSpan, example_tags, tag_names, types_of
 from nerbert.metrics import score_spans
 from nerbert.show import progress
-from nerbert.training.loop import total_steps, train
+from nerbert.training.loop import Feed, total_steps, train
+from nerbert.training.memory import out_of_memory
+from nerbert.training.windows import Windows
 from nerbert.words import nearest_splitter
 
 _WIDE = 768
@@ -93,12 +99,14 @@ def _train_tagger(
     renew_head(model, settings.seed)
     pieces = Pieces(tokenizer, model.config, settings.max_length, truncate=settings.on_too_long == "truncate")
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
-    windows = list(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
+    windows = Windows.pack(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
     steps = total_steps(len(windows), settings)
     only_at = steps if settings.select == "last" else 0
-    keeper = Keeper(folder, pieces, data.dev, tags, settings, _figures, only_at)
-    with progress(what, steps) as bar:
-        log = train(model, lambda _: windows, tagging_loss, settings, pieces.pad_id, bar, keeper if data.dev else None)
+    score = TagScore(pieces, data.dev, tags, settings, _figures)
+    keeper = Keeper(score, lambda best, *_: save_model(folder, best, tokenizer), only_at)
+    feed = Feed(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
+    with progress(what, steps) as bar, out_of_memory(settings):
+        log = train(model, feed, Tagging(), settings, bar, evaluate=keeper if data.dev else None)
     if settings.select == "last":
         save_model(folder, model, tokenizer)
     write_card(

@@ -1,28 +1,32 @@
 """The one training loop: short, visible, on Accelerate.
 
-A step's loss is the sum of the objective's terms over all its micro-batches divided by their number, so how a step is
-cut into micro-batches never changes the gradient. A loss that is no number stops before the update. The loop knows no
-task: an objective turns a batch into (sum of losses, number of terms). Mixed precision is torch's own autocast, so
-Accelerate's process-wide state is left as it is.
+A step's loss is the sum of the objective's terms over all its micro-batches and processes divided by their number, so
+how a step is cut never changes the gradient. A loss that is no number stops before the update. The loop knows no task:
+an objective turns batches into sums. What is random in a step comes from seed, step and rank, never from a running
+state: so a run that goes on from a checkpoint is the run that never stopped, bit for bit where the device computes so.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from signal import SIGINT, SIGTERM
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
 
-from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.chance import Array, coin
+from nerbert.errors import InputError, NerbertError
 from nerbert.show import Progress
-from nerbert.training.batches import Batch, Window, cheapest_cuts, collate, micro_batches, steps_of_epoch
+from nerbert.training.batches import batches_of, steps_of_epoch
+from nerbert.training.checkpoint import Checkpoints
+from nerbert.training.log import StepLog, TrainLog
+from nerbert.training.objective import Objective
 from nerbert.training.settings import TrainSettings
-
-_START_COST = 140
-"""What a micro-batch costs on a CPU beside its pieces, in pieces: measured with MiniLM (38 ms of CPU)."""
-Objective = Callable[[Any, Batch], tuple[torch.Tensor, int]]
+from nerbert.training.team import Team, make_team
+from nerbert.training.windows import Windows
+from nerbert.work import stop_asked
 
 
 class Evaluate(Protocol):
@@ -30,53 +34,151 @@ class Evaluate(Protocol):
 
     def __call__(self, model: Any, step: int) -> dict[str, float]: ...  # noqa: D102
 
+    def take_up(self, entries: Sequence[Mapping[str, float]]) -> None:
+        """Called before, with what the log of an earlier run has."""
 
-@dataclass(slots=True)
-class TrainLog:
-    """What happened: the mean loss since the last entry, evaluations, and the speed."""
 
-    entries: list[dict[str, float]] = field(default_factory=list)
-    steps: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What is trained on: windows, and which of them an epoch has (each as often as it stands there)."""
+
+    windows: Windows
+    numbers_of: Callable[[int], Array]
+    pad_id: int
+
+    def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[Array]:
+        """The windows of each step, from the one after `after` on."""
+        epoch = done = 0
+        while done < total:
+            numbers = self.numbers_of(epoch)
+            if not len(numbers):
+                raise InputError("nothing to train on: no sentence has a word that the tokenizer knows")
+            if done + math.ceil(len(numbers) / settings.batch_size) > after:
+                lengths = self.windows.lengths_of(numbers)
+                steps = steps_of_epoch(numbers, lengths, settings.batch_size, settings.seed, epoch)
+                yield from steps[max(0, after - done) : total - done]
+            done += math.ceil(len(numbers) / settings.batch_size)
+            epoch += 1
 
 
 def train(
-    model: Any,
-    windows_of: Callable[[int], Sequence[Window]],
-    objective: Objective,
-    settings: TrainSettings,
-    pad_id: int,
-    bar: Progress,
-    evaluate: Evaluate | None = None,
-) -> TrainLog:
-    """Train `model` in place on the windows that `windows_of` gives for each epoch; the log.
+    model: Any, feed: Feed, objective: Objective, settings: TrainSettings, bar: Progress, *,
+    evaluate: Evaluate | None = None, checkpoints: Checkpoints | None = None, steps: StepLog | None = None,
+    team: Team | None = None,
+) -> TrainLog:  # fmt: skip
+    """Train `model` in place; the log. With `checkpoints`, from the newest of them on, and a signal stops it after one.
 
     The number of steps follows the first epoch's windows. There are about as many log entries, and evaluations, as
     `settings.epochs`, also where `least_steps` goes through few windows more often than that.
     """
-    first = len(windows_of(0))
-    accelerator = make_accelerator(settings)
-    torch.manual_seed(settings.seed)
-    fused = accelerator.device.type in ("cpu", "cuda")
-    optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=fused)
-    model, optimizer = accelerator.prepare(model, optimizer)
+    team = team or make_team(settings)
+    first = len(feed.numbers_of(0))
     per_epoch, total = math.ceil(first / settings.batch_size), total_steps(first, settings)
     every = max(per_epoch, int(total / settings.epochs))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, total, settings.warmup_share))
-    log, losses, begin = TrainLog(), [], time.monotonic()
+    model.to(team.device)
+    optimizer = make_optimizer(model, settings, team.device.type)
+    log = checkpoints.resume(model, optimizer) if checkpoints else TrainLog()
+    bar.advance(log.steps, before=True)
+    if evaluate:
+        evaluate.take_up(log.entries)
+    recorder = _Recorder(model, optimizer, log, team, checkpoints, steps)
+    begin = time.monotonic() - log.seconds
     model.train()
-    for step, chosen in enumerate(_steps(windows_of, settings, total), 1):
-        losses.append(_train_step(model, chosen, objective, optimizer, accelerator, settings, pad_id))
-        schedule.step()
-        log.steps, log.tokens = step, log.tokens + sum(len(window.ids) for window in chosen)
-        log.seconds = max(time.monotonic() - begin, 1e-9)
-        bar.advance(note=f"loss {losses[-1]:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
-        if step % every == 0 or step == total:
-            entry = {"step": step, "epoch": step / per_epoch, "loss": sum(losses) / len(losses)}
-            log.entries.append(entry | (_evaluate(evaluate, accelerator, model, step) if evaluate else {}))
-            losses = []
+    with recorder, stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
+        for numbers in feed.steps(settings, log.steps, total):
+            due, stop = team.totals(recorder.is_due(log.steps + 1), asked())
+            rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_share)
+            figures = train_step(model, feed, numbers, objective, optimizer, rate, settings, team, log.steps + 1)
+            log.add_step(figures["loss"], int(feed.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
+            recorder.step(figures)
+            bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
+            if log.steps % every == 0 or log.steps == total:
+                entry = log.add_entry(log.steps / per_epoch)
+                entry |= _evaluate(evaluate, model, log.steps) if evaluate else {}
+                recorder.entry(entry)
+                due = True
+            if due or stop:
+                recorder.save()
+            if stop:
+                raise _stopped(asked(), log.steps)
     return log
+
+
+class _Recorder:
+    """What the first process writes while it trains: lines of the log, checkpoints."""
+
+    def __init__(
+        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, team: Team,
+        checkpoints: Checkpoints | None, steps: StepLog | None,
+    ) -> None:  # fmt: skip
+        self._state = (model, optimizer, log)
+        self._log, self._is_first = log, team.is_first
+        self._checkpoints, self._steps = (checkpoints, steps) if team.is_first else (None, None)
+
+    def __enter__(self) -> "_Recorder":
+        if self._steps:
+            self._steps.begin(self._log.steps)
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._steps:
+            self._steps.close()
+        newest = self._checkpoints.newest() if self._checkpoints else None
+        if newest and isinstance(error, NerbertError):
+            error.args = (f"{error}; the last good checkpoint is {newest}",)
+
+    def is_due(self, step: int) -> bool:
+        """Whether to save after this step."""
+        return bool(self._checkpoints and self._checkpoints.is_due(step))
+
+    def step(self, figures: dict[str, float]) -> None:
+        """Write down a step."""
+        if self._steps:
+            so_far = {"tokens": self._log.tokens, "seconds": round(self._log.seconds, 3)}
+            self._steps.write("train", {"step": self._log.steps, **figures, **so_far})
+
+    def entry(self, entry: dict[str, float]) -> None:
+        """Write down an evaluation."""
+        if self._steps:
+            self._steps.write("validation", entry)
+
+    def save(self) -> None:
+        """Make a checkpoint."""
+        if self._checkpoints:
+            self._checkpoints.save(*self._state)
+
+
+def train_step(
+    model: Any, feed: Feed, numbers: Array, objective: Objective, optimizer: torch.optim.Optimizer, rate: float,
+    settings: TrainSettings, team: Team, step: int,
+) -> dict[str, float]:  # fmt: skip
+    """One update on the windows `numbers`, this process's share of them; the mean loss, the gradient's norm, the rate.
+
+    Raise NerbertError before the update if one of them is no number.
+    """
+    device = team.device.type
+    torch.manual_seed(int(coin(settings.seed, "step", f"{step} {team.rank}") * (1 << 53)))
+    share = numbers[team.rank :: team.count]
+    cut = batches_of(feed.windows, share, settings.micro_batch_tokens, device, feed.pad_id)
+    batches = [objective.prepare(batch, step) for batch in cut]
+    (terms,) = team.totals(sum(map(objective.terms, batches)))
+    loss = torch.zeros((), device=team.device)
+    with torch.autocast(device, enabled=False):  # keeps the casts of weights from one micro-batch to the next
+        for batch in batches:
+            with autocast(device, settings.precision):
+                part = objective.loss(model, batch.to(team.device)) / (terms or 1.0)
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += part.detach()
+    parameters = [each for each in model.parameters() if each.requires_grad]
+    team.sum_gradients(parameters)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+    figures = {"loss": team.totals(float(loss))[0], "norm": float(norm), "rate": rate}
+    _check_numbers(figures, step)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return figures
 
 
 def total_steps(windows: int, settings: TrainSettings) -> int:
@@ -93,17 +195,14 @@ def rate_at(step: int, total: int, warmup_share: float) -> float:
     return max(0.0, (total - step) / max(1, total - warmup))
 
 
-def make_accelerator(settings: TrainSettings) -> Accelerator:
-    """The devices to train on; its own mixed precision stays off, `autocast` does that."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    try:
-        accelerator = Accelerator(mixed_precision="no")
-    except ValueError as error:
-        raise SettingsError(f"this process has an Accelerator that nerbert can't train with: {error}") from error
-    if accelerator.num_processes > 1:
-        raise SettingsError(f"{accelerator.num_processes} processes: this version trains in one, without torchrun")
-    return accelerator
+def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.optim.Optimizer:
+    """AdamW over what isn't frozen; vectors (biases, norms) have no decay."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device in ("cpu", "cuda"))
 
 
 def autocast(device: str, precision: str) -> torch.autocast:
@@ -122,75 +221,24 @@ def best_precision(device: str = "") -> str:
     return "bf16" if has else "fp32"
 
 
-def _train_step(
-    model: Any, windows: Sequence[Window], objective: Objective, optimizer: Any, accelerator: Accelerator,
-    settings: TrainSettings, pad_id: int,
-) -> float:  # fmt: skip
-    """One update; the step's mean loss. Raise NerbertError before the update if it or a gradient is no number."""
-    loss, terms = 0.0, 0
-    for group in _cut(windows, settings.micro_batch_tokens, accelerator.device.type):
-        batch = to_device(collate([windows[place] for place in group], pad_id), accelerator.device)
-        with autocast(accelerator.device.type, settings.precision):
-            part, count = objective(model, batch)
-        accelerator.backward(part)
-        loss, terms = loss + float(part.detach()), terms + count
-    loss /= max(1, terms)
-    _check_number("loss", loss)
-    for parameter in model.parameters():
-        if parameter.grad is not None:
-            parameter.grad.div_(max(1, terms))
-    _check_number("gradient's norm", float(accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)))
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return loss
+def _check_numbers(figures: dict[str, float], step: int) -> None:
+    for what, name in (("loss", "loss"), ("gradient's norm", "norm")):
+        if not math.isfinite(figures[name]):
+            raise NerbertError(
+                f"step {step}: the {what} became {figures[name]}: nothing was updated; try a smaller learning_rate or "
+                "precision=fp32"
+            )
 
 
-def _cut(windows: Sequence[Window], max_tokens: int, device: str) -> Iterable[list[int]]:
-    """A step's micro-batches: on a CPU, where padding costs most, the cheapest cut; else as few as fit."""
-    return cheapest_cuts(windows, max_tokens, _START_COST) if device == "cpu" else micro_batches(windows, max_tokens)
-
-
-def _check_number(what: str, value: float) -> None:
-    if not math.isfinite(value):
-        raise NerbertError(
-            f"the {what} became {value}: nothing was updated; try a smaller learning_rate or precision=fp32"
-        )
-
-
-def to_device(batch: Batch, device: Any) -> Batch:
-    """The batch with its tensors on `device`."""
-    ids, mask, rows, columns, labels = (
-        tensor.to(device) for tensor in (batch.ids, batch.mask, batch.rows, batch.columns, batch.labels)
-    )
-    return Batch(ids, mask, rows, columns, labels, batch.tokens)
-
-
-def _steps(
-    windows_of: Callable[[int], Sequence[Window]], settings: TrainSettings, total: int
-) -> Iterator[list[Window]]:
-    epoch = done = 0
-    while done < total:
-        windows = windows_of(epoch)
-        if not windows:
-            raise InputError("nothing to train on: no sentence has a word that the tokenizer knows")
-        lengths = [len(window.ids) for window in windows]
-        for step in steps_of_epoch(lengths, settings.batch_size, settings.seed, epoch)[: total - done]:
-            done += 1
-            yield [windows[index] for index in step]
-        epoch += 1
-
-
-def _evaluate(evaluate: Evaluate, accelerator: Accelerator, model: Any, step: int) -> dict[str, float]:
+def _evaluate(evaluate: Evaluate, model: Any, step: int) -> dict[str, float]:
     model.eval()
-    figures = evaluate(accelerator.unwrap_model(model), step)
+    figures = evaluate(model, step)
     model.train()
     return figures
 
 
-def _groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters with and without decay: vectors (biases, norms) have none."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def _stopped(signal_: int, step: int) -> BaseException:
+    """How a training ends that was asked to: as Ctrl-C does, or with SIGTERM's exit code."""
+    stop = KeyboardInterrupt() if signal_ == SIGINT else SystemExit(128 + SIGTERM)
+    stop.add_note(f"step {step} is kept")
+    return stop

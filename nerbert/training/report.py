@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from nerbert.show import plain
-from nerbert.training.loop import TrainLog
+from nerbert.training.log import TrainLog
 
 
 def print_log(log: TrainLog, output: Path) -> None:

@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from nerbert.corpus.export import export_corpus
 from nerbert.corpus.report import show_corpus
-from nerbert.corpus.shards import read_manifest
+from nerbert.corpus.shards import checked_shards, read_manifest, shard_hashes
 from nerbert.errors import InputError
 
 
@@ -53,6 +54,10 @@ BREAKS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put("inputs", 0, "bytes", value=10**400), r"inputs\[0\]\.bytes = 10"),
     (put("unheard of", value=[{"of": 2**63}]), r"unheard of\[0\]\.of = 9223"),
     (put("unheard of", value=deep(33)), r"unheard of.*: more than 32 tables in one another"),
+    (put("shard_sha256", value=["a"]), r"shard_sha256 = \['a'\]: must be a table"),
+    (put("shard_sha256", "a", value=1), "shard_sha256.a = 1: must be a text"),
+    (put("shard_sha256", "a", value="F" * 64), "shard_sha256.a = 'FFF.*': must be 64 hex digits"),
+    (put("shard_sha256", "a", value="0" * 63), "shard_sha256.a = '000.*': must be 64 hex digits"),
     (put("knowledge", "passed_over", value=[{}]), r"knowledge.passed_over\[0\].path is missing"),
 ]
 
@@ -65,6 +70,33 @@ def corpus(sample_corpus: Path, tmp_path: Path) -> Path:
 
 def test_a_whole_manifest_is_read(sample_corpus: Path) -> None:
     assert read_manifest(sample_corpus) == json.loads((sample_corpus / "manifest.json").read_text())
+
+
+def test_the_manifest_has_the_hash_of_each_shard(corpus: Path) -> None:
+    manifest = read_manifest(corpus)
+    hashes = {
+        f"sentences/{path.name}": sha256(path.read_bytes()).hexdigest() for path in (corpus / "sentences").iterdir()
+    }
+    assert manifest["shard_sha256"] == hashes == shard_hashes(corpus, manifest)
+    assert list(checked_shards(corpus, manifest)) == [corpus / name for name in manifest["shards"]]
+    without = {key: value for key, value in manifest.items() if key != "shard_sha256"}
+    assert shard_hashes(corpus, without) == hashes
+    assert list(checked_shards(corpus, without)) == [corpus / name for name in manifest["shards"]]
+
+
+def test_a_shard_of_other_bytes_is_noticed_at_any_time(corpus: Path) -> None:
+    manifest = read_manifest(corpus)
+    path = corpus / "sentences" / "part-00000.parquet"
+    whole = path.read_bytes()
+    for broken in (b"", whole[:-1], whole[:99] + bytes([whole[99] ^ 1]) + whole[100:]):
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match=r"part-00000\.parquet: has other bytes than manifest\.json says"):
+            list(checked_shards(corpus, manifest))
+        path.write_bytes(whole)
+        assert list(checked_shards(corpus, manifest)) == [path]
+    path.unlink()
+    with pytest.raises(InputError, match=r"part-00000\.parquet: shard can't be read: No such file"):
+        list(checked_shards(corpus, manifest))
 
 
 @pytest.mark.parametrize(("change", "message"), BREAKS)

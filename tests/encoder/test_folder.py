@@ -4,75 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
-from nerbert.encoder.folder import load_tagging_model, load_tokenizer, read_card, save_model, tags_of, write_card
-from nerbert.encoder.heads import word_logits
-from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.predict import predict
+from nerbert.encoder.folder import load_tagging_model, load_tokenizer, read_card, tags_of, write_card
 from nerbert.errors import InputError
-from nerbert.formats.conll import example_of
-from nerbert.training.batches import collate
+from tests.encoder.backbones import tiny_tagging
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
-TEXT = "The Margarethe was built by Larsen in Tromsø ."
-
-
-def small(kind: str, vocabulary: int) -> Any:
-    """A tagger of one layer with random weights."""
-    import transformers
-
-    names = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: number for number, tag in enumerate(TAGS)}}
-    shape: dict[str, Any] = {
-        "vocab_size": vocabulary, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1,
-        "intermediate_size": 64, "max_position_embeddings": 66,
-    }  # fmt: skip
-    distil = {"vocab_size": vocabulary, "dim": 64, "n_layers": 1, "n_heads": 1, "hidden_dim": 64}
-    torch.manual_seed(3)
-    if kind == "distilbert":
-        return transformers.DistilBertForTokenClassification(transformers.DistilBertConfig(**distil, **names))
-    if kind == "roberta":
-        return transformers.RobertaForTokenClassification(transformers.RobertaConfig(pad_token_id=1, **shape, **names))
-    if kind == "deberta":
-        more = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
-        return transformers.DebertaV2ForTokenClassification(transformers.DebertaV2Config(**shape, **more, **names))
-    return transformers.BertForTokenClassification(transformers.BertConfig(**shape, **names))
-
-
-@pytest.mark.parametrize(
-    ("kind", "tokens"),
-    [("bert", "wordpiece"), ("distilbert", "wordpiece"), ("roberta", "byte-level"), ("deberta", "unigram")],
-)
-def test_a_saved_folder_is_what_transformers_loads(
-    tmp_path: Path, tokenizers: dict[str, Any], kind: str, tokens: str
-) -> None:
-    from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
-
-    save_model(tmp_path, small(kind, len(tokenizers[tokens])), tokenizers[tokens])
-    theirs, cutter = AutoModelForTokenClassification.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
-    theirs.eval()
-    cutter.model_input_names = ["input_ids", "attention_mask"]
-    encoded = cutter(TEXT, return_tensors="pt", return_offsets_mapping=True)
-    with torch.no_grad():
-        wanted = theirs(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits[0]
-
-    model = load_tagging_model(str(tmp_path)).eval()
-    pieces = Pieces(load_tokenizer(str(tmp_path)), model.config, 64)
-    example = example_of(TEXT.split(" "), ["O"] * 9)
-    windows = list(pieces.windows([example, example_of(["Paris"] * 20, ["O"] * 20)]))
-    assert list(windows[0].ids) == encoded["input_ids"][0].tolist()
-    with torch.no_grad():
-        mine = word_logits(model, collate(windows, pieces.pad_id))[: len(windows[0].words)]
-    torch.testing.assert_close(mine, wanted[list(windows[0].positions)], rtol=1e-4, atol=1e-5)
-
-    (found,) = predict(model, pieces, [example], TAGS, precision="fp32")
-    rows = pipeline("token-classification", model=theirs, tokenizer=cutter, ignore_labels=[], device="cpu")(TEXT)
-    labels = {row["index"]: (row["entity"], row["score"]) for row in rows}
-    for place, position in enumerate(windows[0].positions):
-        label, score = labels[position]
-        assert found.tags[place] == label
-        assert found.confidences[place] == pytest.approx(float(score), abs=1e-4)
 
 
 @pytest.fixture
@@ -141,7 +79,7 @@ def test_a_card_on_the_hub_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_labels_that_are_not_bio_are_refused() -> None:
-    model = small("bert", 50)
+    model = tiny_tagging("bert", id2label=dict(enumerate(TAGS)))
     assert tags_of(model, "m") == TAGS
     for names in (["LABEL_0"], ["B-x", "I-x"], ["O", "S-x"]):
         model.config.id2label = dict(enumerate(names))

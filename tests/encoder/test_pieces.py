@@ -9,7 +9,7 @@ from nerbert.encoder.pieces import Pieces, _window_of, _window_starts
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import example_of
 from nerbert.records import Example
-from nerbert.training.batches import IGNORED, Window
+from nerbert.training.windows import IGNORED, Window
 from nerbert.words import split_words
 
 Conll = Callable[[str], Example]
@@ -197,3 +197,115 @@ def test_what_does_not_fit_is_refused(tokenizers: dict[str, Any], config: Config
 def test_a_tag_that_is_not_in_the_names_gives_no_loss(tokenizers: dict[str, Any], config: Config, conll: Conll) -> None:
     (window,) = Pieces(tokenizers["wordpiece"], config(), 64).windows([conll("a b")], [["B-z", "O"]], ["O", "B-x"])
     assert window.labels == (IGNORED, 0)
+
+
+NAMES = ["O", "B-a", "I-a", "B-b"]
+INSIDE = {IGNORED: IGNORED, 0: 0, 1: 2, 2: 2, 3: IGNORED}
+"""The label of a word → that of its further pieces; I-b has no number."""
+WORDS = ["Paris", "a", "xyzzy", "\u200d", "Tromsø", "北京大学", ".", "İstanbul", "Nebukadnezar", "👩‍👩‍👧", "在学。"]
+Tagged = list[tuple[str, str]]
+
+
+def labelled_pieces(tokenizer: Any, example: Example, tags: list[str]) -> list[tuple[int, int, int]]:
+    """(word, place, label) of all pieces with a word, told from offsets alone, a piece at a time."""
+    offsets = tokenizer(example.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True)
+    first = {place: (word, label) for word, place, label in first_pieces(tokenizer, example, tags)[::-1]}
+    shared = {word for word, place, label in first_pieces(tokenizer, example, tags) if first[place][0] != word}
+    found: list[tuple[int, int, int]] = []
+    for place, (start, end) in enumerate(offsets["offset_mapping"]):
+        inside = [word for word, (left, right) in enumerate(example.words) if left <= start < min(right, end)]
+        if place in first:
+            found += [each for each in first_pieces(tokenizer, example, tags) if each[1] == place]
+        elif inside:
+            ((_, label),) = [each for each in first.values() if each[0] == inside[0]] or [(0, IGNORED)]
+            found.append((inside[0], place, IGNORED if inside[0] in shared else INSIDE[label]))
+    return found
+
+
+def first_pieces(tokenizer: Any, example: Example, tags: list[str]) -> list[tuple[int, int, int]]:
+    """(word, place, label) of first pieces, as they were without `further`."""
+    from transformers import BertConfig
+
+    pieces = Pieces(tokenizer, BertConfig(vocab_size=3000, max_position_embeddings=4000), 4000)
+    return [each for window in pieces.windows([example], [tags], NAMES) for each in read(pieces, window)]
+
+
+def read(pieces: Pieces, window: Window) -> list[tuple[int, int, int]]:
+    places = [position - len(pieces._before) for position in window.positions]
+    return list(zip(window.words, places, window.labels, strict=True))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from([*NAMES, "B-unknown"])), min_size=1, max_size=30))
+def test_further_pieces_are_the_inside_of_their_word(tokenizers: dict[str, Any], tagged: Tagged) -> None:
+    from transformers import BertConfig
+
+    example, tags = example_of([word for word, _ in tagged], ["O"] * len(tagged)), [tag for _, tag in tagged]
+    config = BertConfig(vocab_size=3000, max_position_embeddings=4000)
+    for name, tokenizer in tokenizers.items():
+        pieces = Pieces(tokenizer, config, 4000, further=True)
+        windows = list(pieces.windows([example], [tags], NAMES))
+        found = [each for window in windows for each in read(pieces, window)]
+        assert found == labelled_pieces(tokenizer, example, tags), name
+        assert [word for word, _, _ in found] == sorted(word for word, _, _ in found)
+        assert [place for _, place, _ in found] == sorted(place for _, place, _ in found)
+        assert set(first_pieces(tokenizer, example, tags)) <= set(found)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(NAMES)), min_size=1, max_size=60), st.integers(8, 40))
+def test_further_pieces_are_once_in_some_window(tokenizers: dict[str, Any], tagged: Tagged, longest: int) -> None:
+    from transformers import BertConfig
+
+    example, tags = example_of([word for word, _ in tagged], ["O"] * len(tagged)), [tag for _, tag in tagged]
+    config = BertConfig(vocab_size=3000, max_position_embeddings=4000)
+    for tokenizer in tokenizers.values():
+        cut = Pieces(tokenizer, config, longest, further=True)
+        windows = list(cut.windows([example], [tags], NAMES))
+        for window in windows:
+            inner = range(len(cut._before), len(window.ids) - len(cut._after))
+            assert all(position in inner for position in window.positions)
+            assert list(window.positions) == sorted(window.positions)
+            assert list(window.words) == sorted(window.words)
+        ids = tokenizer(example.text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        found = [(w, window.ids[p], label) for window in windows
+                 for w, p, label in zip(window.words, window.positions, window.labels, strict=True)]  # fmt: skip
+        wanted = [(w, ids[place], label) for w, place, label in labelled_pieces(tokenizer, example, tags)]
+        assert sorted(found) == sorted(wanted)
+        plain = Pieces(tokenizer, config, longest)
+        assert list(cut.windows([example])) == list(plain.windows([example]))
+
+
+def test_further_pieces_of_an_entity(tokenizers: dict[str, Any], config: Config, conll: Conll) -> None:
+    tokenizer = tokenizers["wordpiece"]
+    (window,) = Pieces(tokenizer, config(), 64, further=True).windows(
+        [conll("xyzzy Qwrtz a")], [["B-a", "I-a", "O"]], NAMES
+    )
+    ends = [window.words.index(1), window.words.index(2)]
+    assert 1 < ends[0] < ends[1] - 1
+    assert window.words == (0,) * ends[0] + (1,) * (ends[1] - ends[0]) + (2,)
+    assert window.labels == (1, *[2] * (ends[1] - 1), 0)
+    assert window.positions == tuple(range(1, len(window.ids) - 1))
+
+
+def test_words_that_share_a_piece_give_no_loss_further_on(config: Config) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = [("<unk>", 0.0), ("▁", -2.0), ("北a", -1.0), ("bc", -1.0), ("d", -1.0)]
+    cutter = Tokenizer(models.Unigram(vocabulary, unk_id=0))
+    cutter.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    example = Example("北abcd d", ((0, 1), (1, 5), (6, 7)))
+    pieces = Pieces(PreTrainedTokenizerFast(tokenizer_object=cutter), config(), 64, further=True)
+    (window,) = pieces.windows([example], [["B-a", "I-a", "I-a"]], NAMES)
+    assert window.words == (0, 1, 1, 1, 2)
+    assert window.positions == (0, 0, 1, 2, 4)
+    assert window.labels == (1, IGNORED, IGNORED, IGNORED, 2)
+
+
+def test_truncated_sentences_lose_further_pieces_too(tokenizers: dict[str, Any], config: Config, conll: Conll) -> None:
+    tags = ["B-a"] * 20
+    cut = Pieces(tokenizers["wordpiece"], config(), 16, truncate=True, further=True)
+    (window,) = cut.windows([conll(" ".join(["Nebukadnezar"] * 20))], [tags], NAMES)
+    assert window.positions == tuple(range(1, 15))
+    assert set(window.labels) == {1, 2}

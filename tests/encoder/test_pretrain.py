@@ -1,11 +1,13 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nerbert.encoder.pretrain as stage
+from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.folder import load_tagging_model, load_tokenizer, tags_of
 from nerbert.encoder.keeper import Keeper
@@ -13,7 +15,7 @@ from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.predict import predict
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, NerbertError, OutputExists
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
 from nerbert.metrics import score_spans
 
@@ -88,21 +90,8 @@ def test_a_folder_is_a_backbone_and_two_runs_are_equal(sample_corpus: Path, tiny
         assert str(sample_corpus.parent) not in text, file
 
 
-def test_windows_come_as_often_as_their_copies(sample_corpus: Path, tiny_encoder: Path) -> None:
-    sentences = [each for each in read_sentences(sample_corpus, "train") if each.copies]
-    model = load_tagging_model(str(tiny_encoder))
-    pieces = Pieces(load_tokenizer(str(tiny_encoder)), model.config, 512)
-    settings = PretrainSettings(corpus=sample_corpus)
-    windows = stage._training_windows(pieces, sentences, tags_of(model, ""), settings)(0)
-    counts = [0] * len(sentences)
-    for window in windows:
-        counts[window.sentence] += 1
-    assert counts == [each.copies for each in sentences]
-    assert max(counts) > 1
-
-
 def test_a_failing_run_leaves_nothing(sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*given: Any) -> Any:
+    def fail(*given: Any, **named: Any) -> Any:
         raise NerbertError("the loss became nan")
 
     monkeypatch.setattr(stage, "train", fail)
@@ -132,3 +121,82 @@ def test_another_label_set_on_the_same_sentences(
     assert facts["label_set"]["name"] == name
     assert tags_of(load_tagging_model(str(tmp_path / "e")), "") == tag_names(types)
     assert facts["validation"]["span_f1"] == max(entry["span_f1"] for entry in facts["log"]) or name != "1type"
+
+
+def test_the_control_without_labels_starts_from_the_same_body(sample_corpus: Path, tmp_path: Path) -> None:
+    from transformers import pipeline
+
+    settings = PretrainSettings(corpus=sample_corpus, objective="mlm", **(SMALL | {"epochs": 3}))
+    log = pretrain(settings, tmp_path / "mlm")
+    losses = [entry["mlm_loss"] for entry in log.entries]
+    facts = card(tmp_path / "mlm")
+    assert facts["objective"] == "mlm"
+    assert losses[-1] < losses[0]
+    assert facts["validation"]["mlm_loss"] == min(losses)
+    tagging = pretrain(replace(settings, objective="tagging"), tmp_path / "tagging")
+    assert (log.steps, log.tokens) == (tagging.steps, tagging.tokens)
+    fill = pipeline("fill-mask", model=str(tmp_path / "mlm"), tokenizer=str(tmp_path / "mlm"))
+    assert len(fill("The ship sailed to [MASK].")) == 5
+    assert load_tagging_model(str(tmp_path / "mlm"), ["O", "B-x", "I-x"]).num_labels == 3
+
+
+def test_log_card_and_checkpoints(encoder: Path) -> None:
+    facts = card(encoder)
+    lines = [json.loads(line) for line in (encoder / "log.jsonl").read_text().splitlines()]
+    steps = [each["step"] for each in lines if each["kind"] == "train"]
+    assert steps == list(range(1, steps[-1] + 1))
+    scored = [{name: each[name] for name in each if name != "kind"} for each in lines if each["kind"] == "validation"]
+    assert scored == facts["log"]
+    assert f"{100 * facts['validation']['typed_f1']:.2f}" in (encoder / "README.md").read_text()
+    assert not [path for path in encoder.iterdir() if path.name.startswith((".", "best", "step"))]
+
+
+def test_a_run_goes_on_where_it_failed(
+    sample_corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that fails at each second evaluation, begun anew each time, gives the encoder of the one that didn't."""
+    from safetensors.torch import load_file
+
+    def failing(self: Any, model: Any, step: int) -> dict[str, float]:
+        calls.append(step)
+        if len(calls) == 3:
+            raise NerbertError("the loss became nan")
+        return real(self, model, step)
+
+    real, calls = Keeper.__call__, list[int]()
+    monkeypatch.setattr(Keeper, "__call__", failing)
+    settings = PretrainSettings(corpus=sample_corpus, checkpoint_steps=7, **SMALL)
+    with pytest.raises(NerbertError, match=r"nan; the last good checkpoint is .*step-0000000") as failed:
+        pretrain(settings, tmp_path / "e")
+    checkpoint = Path(str(failed.value).rpartition(" is ")[2])
+    assert tags_of(load_tagging_model(str(checkpoint)), "")
+    with pytest.raises(StaleOutput, match=r"settings.learning_rate: 0.005 then, 0.001 now"):
+        pretrain(replace(settings, learning_rate=1e-3), tmp_path / "e")
+    pretrain(replace(settings, micro_batch_tokens=4096, checkpoints=1), tmp_path / "e")
+    assert calls[3] == calls[2]
+    ours, whole = (load_file(each / "model.safetensors") for each in (tmp_path / "e", encoder))
+    assert ours.keys() == whole.keys()
+    assert card(tmp_path / "e")["log"] == card(encoder)["log"]
+    assert all(ours[name].equal(whole[name]) for name in ours)
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+def test_a_dry_run_says_what_it_takes_and_trains_nothing(
+    sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.toml").write_text(f'corpus = "{sample_corpus}"\nfresh_layers = 1\nfresh_width = 64\nthreads = 1\n')
+    with pytest.raises(SystemExit, match="0"):
+        main(["pretrain", str(tmp_path / "s.toml"), "-o", str(tmp_path / "e"), "--dry-run"])
+    said = capsys.readouterr().out
+    assert "validation" in said
+    assert "without --dry-run" in said
+    assert not (tmp_path / "e").exists()
+
+
+def test_too_large_micro_batches_are_told_before(
+    sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nerbert.encoder.plan.available", lambda _: 530_000_000)
+    settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"micro_batch_tokens": 100_000, "batch_size": 4096}))
+    with pytest.raises(SettingsError, match=r"micro_batch_tokens = 100000 needs about .* are free: \d+ fits"):
+        pretrain(settings, tmp_path / "e")

@@ -170,10 +170,12 @@ def test_a_failing_run_leaves_nothing(
 ) -> None:
     real = train
 
-    def fail_at_second(model: Any, windows: Any, objective: Any, settings: FinetuneSettings, *rest: Any) -> Any:
+    def fail_at_second(
+        model: Any, feed: Any, objective: Any, settings: FinetuneSettings, *rest: Any, **named: Any
+    ) -> Any:
         if settings.seed == 2:
             raise NerbertError("the loss became nan")
-        return real(model, windows, objective, settings, *rest)
+        return real(model, feed, objective, settings, *rest, **named)
 
     monkeypatch.setattr(stage, "train", fail_at_second)
     with pytest.raises(NerbertError, match="nan"):

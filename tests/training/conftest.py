@@ -1,13 +1,14 @@
 """A model of a few numbers, and windows for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import pytest
 import torch
 
-from nerbert.training.batches import IGNORED, Window
+from nerbert.training.batches import Batch
+from nerbert.training.windows import IGNORED, Window, Windows
 
 
 @pytest.fixture
@@ -27,8 +28,27 @@ def make_model() -> Callable[..., Any]:
     return make
 
 
+class Plain:
+    """The plainest objective: cross-entropy of all logits, read off at the batch's places."""
+
+    def prepare(self, batch: Batch, step: int) -> Batch:
+        return batch
+
+    def terms(self, batch: Batch) -> float:
+        return float((batch.labels != IGNORED).sum())
+
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits[batch.rows, batch.columns]
+        return torch.nn.functional.cross_entropy(logits.float(), batch.labels, ignore_index=IGNORED, reduction="sum")
+
+
 @pytest.fixture
-def windows() -> Sequence[Window]:
+def objective() -> Plain:
+    return Plain()
+
+
+@pytest.fixture
+def windows() -> Windows:
     """Eight windows of several lengths; some words are ignored."""
     random, found = Random(3), []
     for number in range(8):
@@ -36,4 +56,4 @@ def windows() -> Sequence[Window]:
         ids = tuple(random.randrange(5, 50) for _ in range(length))
         labels = tuple(IGNORED if place == 1 else random.randrange(3) for place in range(length - 2))
         found.append(Window(number, ids, tuple(range(length - 2)), tuple(range(1, length - 1)), labels))
-    return found
+    return Windows.pack(found)

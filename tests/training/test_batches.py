@@ -1,10 +1,19 @@
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.training.batches import Window, cheapest_cuts, collate, micro_batches, steps_of_epoch
+from nerbert.training.batches import cheapest_cuts, collate, micro_batches
+from nerbert.training.batches import steps_of_epoch as array_steps
+from nerbert.training.windows import Window, Windows
+
+
+def steps_of_epoch(lengths: list[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    steps = array_steps(np.arange(len(lengths)), np.array(lengths, np.int64), batch_size, seed, epoch)
+    return [step.tolist() for step in steps]
+
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=300)
 
@@ -25,17 +34,15 @@ def test_order_depends_on_seed_and_epoch() -> None:
 
 @given(LENGTHS, st.integers(1, 200))
 def test_micro_batches_cover_a_step_and_stay_small(lengths: list[int], most: int) -> None:
-    windows = [Window(0, (1,) * length, (), ()) for length in lengths]
-    groups = list(micro_batches(windows, most))
-    assert sorted(place for group in groups for place in group) == list(range(len(windows)))
+    groups = list(micro_batches(lengths, most))
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
     assert all(len(group) * max(lengths[place] for place in group) <= most or len(group) == 1 for group in groups)
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.integers(1, 200), st.integers(0, 80))
 def test_a_step_is_cut_at_the_least_cost(lengths: list[int], most: int, start: int) -> None:
-    windows = [Window(0, (1,) * length, (), ()) for length in lengths]
-    groups = cheapest_cuts(windows, most, start)
-    assert sorted(place for group in groups for place in group) == list(range(len(windows)))
+    groups = cheapest_cuts(lengths, most, start)
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
     assert all(len(group) * max(lengths[place] for place in group) <= most or len(group) == 1 for group in groups)
 
     def cost(parts: list[list[int]]) -> int:
@@ -69,8 +76,10 @@ def test_long_epochs_are_sorted_by_length_in_pools() -> None:
 
 
 def test_collate_pads_and_points_at_first_pieces() -> None:
-    batch = collate([Window(0, (2, 7, 3), (0,), (1,), (5,)), Window(1, (2, 8, 9, 9, 3), (0, 2), (1, 3), (6, 0))], 99)
+    rows = [Window(0, (2, 7, 3), (0,), (1,), (5,)), Window(3, (1, 1), (0,), (1,), (4,)),
+            Window(1, (2, 8, 9, 9, 3), (0, 2), (1, 3), (6, 0))]  # fmt: skip
+    batch = collate(Windows.pack(rows), np.array([0, 2]), 99)
     assert batch.ids.tolist() == [[2, 7, 3, 99, 99], [2, 8, 9, 9, 3]]
     assert batch.mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
     assert torch.stack([batch.rows, batch.columns, batch.labels]).tolist() == [[0, 1, 1], [1, 1, 3], [5, 6, 0]]
-    assert batch.tokens == 8
+    assert batch.numbers.tolist() == [0, 2]

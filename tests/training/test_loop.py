@@ -1,19 +1,26 @@
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 
-from nerbert.encoder.heads import tagging_loss
+from nerbert.chance import Array
 from nerbert.errors import InputError, NerbertError
 from nerbert.show import Progress
-from nerbert.training.batches import IGNORED, Batch, Window
-from nerbert.training.loop import TrainLog, _groups, best_precision, make_accelerator, rate_at, total_steps, train
+from nerbert.training.batches import Batch
+from nerbert.training.log import TrainLog
+from nerbert.training.loop import Feed, best_precision, make_optimizer, rate_at, total_steps, train
+from nerbert.training.objective import Objective
 from nerbert.training.settings import TrainSettings
+from nerbert.training.team import make_team
+from nerbert.training.windows import IGNORED, Windows
 
 Make = Callable[..., Any]
+Run = Callable[..., TrainLog]
 FP32 = TrainSettings(precision="fp32", threads=1, batch_size=8, epochs=1, clip_norm=1e5)
 
 
@@ -21,11 +28,34 @@ def weights(model: Any) -> list[torch.Tensor]:
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
-def run(model: Any, windows: Sequence[Window], settings: TrainSettings) -> TrainLog:
-    return train(model, lambda _: windows, tagging_loss, settings, 0, Progress())
+def feed_of(windows: Windows) -> Feed:
+    return Feed(windows, lambda _: np.arange(len(windows)), 0)
 
 
-def gradients(make_model: Make, windows: Sequence[Window], settings: TrainSettings) -> list[torch.Tensor]:
+@pytest.fixture
+def run(objective: Objective) -> Run:
+    def run(model: Any, windows: Windows, settings: TrainSettings, evaluate: Any = None) -> TrainLog:
+        return train(model, feed_of(windows), objective, settings, Progress(), evaluate=evaluate)
+
+    return run
+
+
+class Scored:
+    """An evaluation that notes when it was called."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def __call__(self, model: Any, step: int) -> dict[str, float]:
+        assert not model.training
+        self.steps.append(step)
+        return {"f1": 0.5}
+
+    def take_up(self, entries: Sequence[Mapping[str, float]]) -> None:
+        assert not entries
+
+
+def gradients(run: Run, make_model: Make, windows: Windows, settings: TrainSettings) -> list[torch.Tensor]:
     """The gradients of the one step that training makes."""
     model, seen = make_model(), list[torch.Tensor]()
     step = torch.optim.AdamW.step
@@ -42,22 +72,16 @@ def gradients(make_model: Make, windows: Sequence[Window], settings: TrainSettin
 
 @pytest.mark.parametrize("most", [1, 25, 60])
 def test_the_cut_into_micro_batches_does_not_change_gradients(
-    make_model: Make, windows: Sequence[Window], most: int
+    run: Run, make_model: Make, windows: Windows, most: int
 ) -> None:
-    whole = gradients(make_model, windows, FP32)
-    parts = gradients(make_model, windows, TrainSettings(**{**as_dict(FP32), "micro_batch_tokens": most}))
+    whole = gradients(run, make_model, windows, FP32)
+    parts = gradients(run, make_model, windows, replace(FP32, micro_batch_tokens=most))
     assert len(whole) == len(parts) > 10
     for one, other in zip(whole, parts, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
 
 
-def as_dict(settings: TrainSettings) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(settings)
-
-
-def test_gradient_is_that_of_the_mean_over_labelled_words(make_model: Make, windows: Sequence[Window]) -> None:
+def test_gradient_is_that_of_the_mean_over_labelled_words(run: Run, make_model: Make, windows: Windows) -> None:
     model = make_model()
     losses = []
     for window in windows:
@@ -66,20 +90,20 @@ def test_gradient_is_that_of_the_mean_over_labelled_words(make_model: Make, wind
         losses.append(torch.nn.functional.cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED],
                                                         reduction="none"))  # fmt: skip
     torch.cat(losses).mean().backward()  # type: ignore[no-untyped-call]
-    for mine, other in zip(gradients(make_model, windows, FP32), model.parameters(), strict=True):
+    for mine, other in zip(gradients(run, make_model, windows, FP32), model.parameters(), strict=True):
         torch.testing.assert_close(mine, other.grad, rtol=1e-4, atol=1e-7)
 
 
-def test_ignored_words_give_nothing(make_model: Make, windows: Sequence[Window]) -> None:
+def test_ignored_words_give_nothing(run: Run, make_model: Make, windows: Windows) -> None:
     model = make_model()
-    ignored = [Window(w.sentence, w.ids, w.words, w.positions, (IGNORED,) * len(w.labels)) for w in windows]
+    ignored = replace(windows, labels=np.full_like(windows.labels, IGNORED))
     before = weights(model)
-    log = run(model, ignored, TrainSettings(**{**as_dict(FP32), "weight_decay": 0.0}))
+    log = run(model, ignored, replace(FP32, weight_decay=0.0))
     assert log.entries[0]["loss"] == 0
     assert all(torch.equal(one, other) for one, other in zip(before, weights(model), strict=True))
 
 
-def test_two_runs_are_equal_bit_by_bit(make_model: Make, windows: Sequence[Window]) -> None:
+def test_two_runs_are_equal_bit_by_bit(run: Run, make_model: Make, windows: Windows) -> None:
     settings = TrainSettings(precision="fp32", threads=1, batch_size=2, epochs=2, seed=5)
     runs = []
     for state in (1, 2):
@@ -95,19 +119,22 @@ def test_two_runs_are_equal_bit_by_bit(make_model: Make, windows: Sequence[Windo
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
-def test_what_is_no_number_stops_before_the_update(make_model: Make, windows: Sequence[Window], broken: str) -> None:
+def test_what_is_no_number_stops_before_the_update(
+    run: Run, objective: Objective, make_model: Make, windows: Windows, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = make_model()
     before = weights(model)
 
-    def objective(model: Any, batch: Batch) -> tuple[torch.Tensor, int]:
-        loss, count = tagging_loss(model, batch)
+    def loss(model: Any, batch: Batch) -> torch.Tensor:
+        found = real(model, batch)
         if broken == "loss":
-            return loss * math.nan, count
-        zero = model.classifier.weight.flatten()[0] * 0
-        return loss + torch.sqrt(zero.abs()), count
+            return found * math.nan
+        return found + torch.sqrt((model.classifier.weight.flatten()[0] * 0).abs())
 
-    with pytest.raises(NerbertError, match=f"the {broken}.* became .*nothing was updated"):
-        train(model, lambda _: windows, objective, FP32, 0, Progress())
+    real = objective.loss
+    monkeypatch.setattr(objective, "loss", loss)
+    with pytest.raises(NerbertError, match=f"step 1: the {broken}.* became .*nothing was updated"):
+        run(model, windows, FP32)
     assert all(torch.equal(one, other) for one, other in zip(before, weights(model), strict=True))
 
 
@@ -125,7 +152,7 @@ def test_the_rate_rises_then_falls() -> None:
 
 def test_biases_and_norms_do_not_decay(make_model: Make) -> None:
     model = make_model()
-    decayed, rest = _groups(model, 0.25)
+    decayed, rest = make_optimizer(model, replace(FP32, weight_decay=0.25), "cpu").param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert (decayed["weight_decay"], rest["weight_decay"]) == (0.25, 0)
     assert all("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in rest["params"])
@@ -133,17 +160,11 @@ def test_biases_and_norms_do_not_decay(make_model: Make) -> None:
     assert len(decayed["params"]) + len(rest["params"]) == len(names)
 
 
-def test_the_log_has_an_entry_an_epoch(make_model: Make, windows: Sequence[Window]) -> None:
+def test_the_log_has_an_entry_an_epoch(run: Run, make_model: Make, windows: Windows) -> None:
     settings = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=2.5)
-    steps: list[int] = []
-
-    def evaluate(model: Any, step: int) -> dict[str, float]:
-        assert not model.training
-        steps.append(step)
-        return {"f1": 0.5}
-
-    log = train(make_model(), lambda _: windows, tagging_loss, settings, 0, Progress(), evaluate)
-    assert steps == [3, 6, 8] == [entry["step"] for entry in log.entries]
+    scored = Scored()
+    log = run(make_model(), windows, settings, scored)
+    assert scored.steps == [3, 6, 8] == [entry["step"] for entry in log.entries]
     assert log.steps == total_steps(len(windows), settings) == 8
     assert log.seconds > 0
     assert all(entry["f1"] == 0.5 for entry in log.entries)
@@ -152,53 +173,59 @@ def test_the_log_has_an_entry_an_epoch(make_model: Make, windows: Sequence[Windo
 @pytest.mark.parametrize(
     ("least", "most", "steps"), [(0, 0, 8), (5, 0, 8), (20, 0, 20), (0, 3, 3), (12, 12, 12), (2, 2, 2), (2, 9, 8)]
 )
-def test_steps_have_bounds(make_model: Make, windows: Sequence[Window], least: int, most: int, steps: int) -> None:
+def test_steps_have_bounds(run: Run, make_model: Make, windows: Windows, least: int, most: int, steps: int) -> None:
     settings = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=2.5, least_steps=least, most_steps=most)
     assert total_steps(len(windows), settings) == steps
     assert run(make_model(), windows, settings).steps == steps
 
 
-def test_many_passes_are_scored_as_often_as_few(make_model: Make, windows: Sequence[Window]) -> None:
+def test_many_passes_are_scored_as_often_as_few(run: Run, make_model: Make, windows: Windows) -> None:
     settings = TrainSettings(precision="fp32", threads=1, batch_size=16, epochs=4, least_steps=42)
-    steps: list[int] = []
-
-    def evaluate(model: Any, step: int) -> dict[str, float]:
-        steps.append(step)
-        return {}
-
-    train(make_model(), lambda _: windows, tagging_loss, settings, 0, Progress(), evaluate)
-    assert steps == [10, 20, 30, 40, 42]
+    scored = Scored()
+    run(make_model(), windows, settings, scored)
+    assert scored.steps == [10, 20, 30, 40, 42]
 
 
-def test_nothing_to_train_on_is_an_error(make_model: Make) -> None:
+def test_nothing_to_train_on_is_an_error(run: Run, make_model: Make) -> None:
     with pytest.raises(InputError, match="nothing to train on"):
-        run(make_model(), [], FP32)
+        run(make_model(), Windows.pack([]), FP32)
 
 
-def test_precisions_follow_each_other_in_one_process(make_model: Make, windows: Sequence[Window]) -> None:
+def test_precisions_follow_each_other_in_one_process(run: Run, make_model: Make, windows: Windows) -> None:
     for precision in ("bf16", "fp32"):
         run(make_model(), windows, TrainSettings(precision=precision, threads=1, epochs=1))
     mine = Accelerator()
-    make_accelerator(FP32)
+    make_team(FP32)
     assert mine.mixed_precision == "no"
     assert best_precision("mps") == "fp32"
 
 
-def test_each_epoch_has_its_own_windows(make_model: Make, windows: Sequence[Window]) -> None:
+def test_each_epoch_has_its_own_windows(objective: Objective, make_model: Make, windows: Windows) -> None:
     asked: list[int] = []
 
-    def windows_of(epoch: int) -> Sequence[Window]:
+    def numbers_of(epoch: int) -> Array:
         asked.append(epoch)
-        return windows[: 4 - epoch]
+        return np.arange(4 - epoch)
 
-    settings = TrainSettings(**{**as_dict(FP32), "epochs": 2, "batch_size": 2})
-    log = train(make_model(), windows_of, tagging_loss, settings, 0, Progress())
+    settings = replace(FP32, epochs=2, batch_size=2)
+    log = train(make_model(), Feed(windows, numbers_of, 0), objective, settings, Progress())
     assert log.steps == 4
-    assert log.tokens == sum(len(each.ids) for epoch in (0, 1) for each in windows[: 4 - epoch])
+    assert log.tokens == sum(int(windows.lengths[: 4 - epoch].sum()) for epoch in (0, 1))
     assert sorted(set(asked)) == [0, 1]
 
 
-def test_an_epoch_without_windows_is_an_error(make_model: Make, windows: Sequence[Window]) -> None:
+def test_an_epoch_without_windows_is_an_error(objective: Objective, make_model: Make, windows: Windows) -> None:
+    feed = Feed(windows, lambda epoch: np.arange(0 if epoch else len(windows)), 0)
     with pytest.raises(InputError, match="nothing to train on"):
-        train(make_model(), lambda epoch: [] if epoch else windows, tagging_loss,
-              TrainSettings(**{**as_dict(FP32), "epochs": 2}), 0, Progress())  # fmt: skip
+        train(make_model(), feed, objective, replace(FP32, epochs=2), Progress())
+
+
+def test_steps_go_on_from_anywhere(windows: Windows) -> None:
+    def numbers_of(epoch: int) -> Array:
+        return np.arange(len(windows) - epoch % 3)
+
+    feed, settings = Feed(windows, numbers_of, 0), replace(FP32, batch_size=3)
+    whole = [step.tolist() for step in feed.steps(settings, 0, 20)]
+    assert len(whole) == 20
+    for after in range(21):
+        assert [step.tolist() for step in feed.steps(settings, after, 20)] == whole[after:]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.training.loop import TrainLog
+from nerbert.training.log import TrainLog
 from nerbert.training.report import print_log
 
 

@@ -1,0 +1,179 @@
+"""One side of pretraining.py as a process to be measured: nerbert's loop, or `Trainer`, over the same windows.
+
+`python benchmarks/run_pretraining.py SIDE ENCODER CORPUS --work FOLDER --steps 100 …`; the last line is JSON. Both
+start from the same model (the encoder with a fresh head by seed) and from windows that are in memory or mapped before
+the clock starts; both train a few steps first that aren't counted. `check` trains one step on each side, on the same
+windows without dropout in fp32, and tells both losses and gradient norms.
+
+`Trainer` has its windows as plain lists, which is the least it can have to do (a `Dataset` turns Arrow into lists
+first), and writes no checkpoints; what isn't named here is its default, as is the collator.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
+
+from nerbert.corpus.shards import read_manifest
+from nerbert.encoder.feed import open_feed
+from nerbert.encoder.objectives.tagging import Tagging
+from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.prepare import make_model
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.encoder.silver import read_label_set
+from nerbert.labels import tag_names
+from nerbert.show import Progress
+from nerbert.training.batches import batches_of
+from nerbert.training.log import StepLog
+from nerbert.training.loop import Feed, train
+from nerbert.training.windows import IGNORED
+
+SIDES = ("nerbert", "nerbert, fp32", "Trainer", "Trainer, fp32", "Trainer, best", "Trainer, best, fp32")
+WARM_STEPS = 5
+
+
+def main() -> None:
+    """Train one side, or check both; the last line is JSON."""
+    options = _options()
+    torch.set_num_threads(options.threads)
+    settings = _settings(options)
+    model, tokenizer, feed = _start(settings)
+    if options.side == "check":
+        print(json.dumps(check(model, tokenizer, feed, settings, options.work)))
+        return
+    side = ours if options.side.startswith("nerbert") else theirs
+    side(model, tokenizer, feed, _with_steps(settings, WARM_STEPS), options)
+    print(json.dumps(side(model, tokenizer, feed, settings, options)))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("side", choices=("check", *SIDES))
+    parser.add_argument("encoder")
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--work", type=Path, required=True, help="folder for pieces and logs")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--batch-size", type=int, default=PretrainSettings.__dataclass_fields__["batch_size"].default)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+def _settings(options: argparse.Namespace) -> PretrainSettings:
+    settings = PretrainSettings(
+        corpus=options.corpus, backbone=options.encoder, cache=str(options.work / "cache"), seed=options.seed,
+        batch_size=options.batch_size, precision="fp32" if options.side.endswith(("fp32", "check")) else "bf16",
+    )  # fmt: skip
+    return _with_steps(settings, 1 if options.side == "check" else options.steps)
+
+
+def _with_steps(settings: PretrainSettings, steps: int) -> PretrainSettings:
+    return replace(settings, least_steps=steps, most_steps=steps)
+
+
+def _start(settings: PretrainSettings) -> tuple[Any, Any, Feed]:
+    """Model, tokenizer and windows, as `nerbert.encoder.prepare` has them."""
+    manifest = read_manifest(settings.corpus)
+    labels = read_label_set(manifest, settings)
+    model, tokenizer = make_model(manifest, settings, tag_names(labels.categories))
+    pieces = Pieces(tokenizer, model.config, settings.max_length)
+    found = open_feed(manifest, labels, pieces, settings)
+    return model, tokenizer, Feed(found.windows, found.numbers_of, pieces.pad_id)
+
+
+def ours(
+    model: Any, _tokenizer: Any, feed: Feed, settings: PretrainSettings, options: argparse.Namespace
+) -> dict[str, Any]:
+    """What nerbert's loop took, with its log of steps."""
+    steps = StepLog(options.work / "log.jsonl")
+    cpu, wall = time.process_time(), time.monotonic()
+    log = train(model, feed, Tagging(), settings, Progress(), steps=steps)
+    cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    order = list(feed.steps(settings, 0, log.steps))
+    cut = [each.ids.numel() for own in order for each in batches_of(
+        feed.windows, own, settings.micro_batch_tokens, "cpu", feed.pad_id)]  # fmt: skip
+    return {
+        "cpu_seconds": cpu, "wall_seconds": wall, "steps": log.steps, "pieces": log.tokens,
+        "padded_pieces": sum(cut), "passes": len(cut), "loss": log.entries[-1]["loss"],
+    }  # fmt: skip
+
+
+def theirs(
+    model: Any, tokenizer: Any, feed: Feed, settings: PretrainSettings, options: argparse.Namespace
+) -> dict[str, Any]:
+    """What `Trainer` took; pieces are counted where its collator gives batches out."""
+    sizes: list[tuple[int, int]] = []
+    collate = DataCollatorForTokenClassification(tokenizer)
+
+    def counted(rows: list[Any]) -> Any:
+        batch = collate(rows)
+        sizes.append((int(batch["attention_mask"].sum()), batch["input_ids"].numel()))
+        return batch
+
+    more: dict[str, Any] = {"bf16": settings.precision == "bf16"}
+    if "best" in options.side:
+        more |= {"train_sampling_strategy": "group_by_length", "disable_tqdm": True, "logging_strategy": "no"}
+    trainer = _trainer(model, feed, settings, options.work, counted, feed.numbers_of(0), **more)
+    cpu, wall = time.process_time(), time.monotonic()
+    done = trainer.train()
+    cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    real, padded = (sum(column) for column in zip(*sizes[: done.global_step], strict=True))
+    return {
+        "cpu_seconds": cpu, "wall_seconds": wall, "steps": done.global_step, "pieces": real,
+        "padded_pieces": padded, "passes": done.global_step, "loss": done.training_loss,
+    }  # fmt: skip
+
+
+def _trainer(
+    model: Any, feed: Feed, settings: PretrainSettings, work: Path, collate: Any, numbers: Any, **more: Any
+) -> Trainer:
+    arguments = TrainingArguments(
+        output_dir=str(work / "trainer"), seed=settings.seed, max_steps=settings.most_steps,
+        per_device_train_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay, warmup_steps=settings.warmup_share, lr_scheduler_type="linear",
+        max_grad_norm=settings.clip_norm, report_to="none", use_cpu=True, save_strategy="no",
+        dataloader_pin_memory=False, **more,
+    )  # fmt: skip
+    return Trainer(model=model, args=arguments, train_dataset=rows_of(feed, numbers), data_collator=collate)
+
+
+def rows_of(feed: Feed, numbers: Any) -> list[dict[str, list[int]]]:
+    """The windows as `Trainer` takes them: a label for each piece, of which only words' first ones have one."""
+    rows = []
+    for number in numbers:
+        window = feed.windows.row(int(number))
+        labels = [IGNORED] * len(window.ids)
+        for position, label in zip(window.positions, window.labels, strict=True):
+            labels[position] = label
+        rows.append({"input_ids": list(window.ids), "attention_mask": [1] * len(window.ids), "labels": labels})
+    return rows
+
+
+def check(model: Any, tokenizer: Any, feed: Feed, settings: PretrainSettings, work: Path) -> dict[str, Any]:
+    """Loss, gradient norm and real pieces of the first step on both sides: the same windows, no dropout, fp32."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    numbers = next(feed.steps(settings, 0, 1))
+    log = train(model, feed, Tagging(), settings, Progress(), steps=StepLog(work / "check.jsonl"))
+    line = json.loads((work / "check.jsonl").read_text().splitlines()[0])
+    model.load_state_dict(weights)
+    collate = DataCollatorForTokenClassification(tokenizer)
+    trainer = _trainer(model, feed, settings, work, collate, numbers, logging_steps=1)
+    trainer.train()
+    told = trainer.state.log_history[0]
+    pieces = sum(len(row["input_ids"]) for row in trainer.train_dataset)
+    return {
+        "loss": (line["loss"], told["loss"]), "norm": (line["norm"], told["grad_norm"]),
+        "pieces": (log.tokens, pieces), "classes": model.config.num_labels, "windows": len(feed.numbers_of(0)),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What an encoder can be trained for: one file an objective."""

@@ -1,0 +1,107 @@
+"""Masked language modelling (Devlin et al. 2019 §3.1): the control that sees the text without the labels.
+
+The choice: each piece of each window has coins of its own in each step, so masks depend neither on how a step is cut
+nor on what runs beside it, and a resumed run draws the same. The price: a window that stands twice in one step is
+masked the same way twice, and a short window may have no masked piece at all, since each is drawn for itself.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from nerbert.chance import Array, coins
+from nerbert.encoder.heads import logits_at
+from nerbert.errors import InputError
+from nerbert.training.batches import Batch, batches_of
+from nerbert.training.loop import autocast
+from nerbert.training.windows import Windows
+
+_MASKED, _REPLACED = 0.8, 0.1
+"""Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""
+_LONGEST = 1 << 20
+"""Windows are shorter than this, so window and column make one number."""
+_POOL = 256
+"""Windows that `score_mlm` cuts into micro-batches at once: cutting takes time that grows with their number."""
+
+
+class Mlm:
+    """The objective: the mean cross-entropy of the pieces asked for, over all pieces of the vocabulary.
+
+    `share` (0–1) of the pieces are asked for, special ones never; a random piece is any of the first `vocabulary` ones
+    that isn't special, by chance the same one again.
+    """
+
+    def __init__(self, seed: int, share: float, mask_id: int, vocabulary: int, special_ids: Iterable[int]) -> None:
+        self._seed, self._share, self._mask_id = seed, share, mask_id
+        self._special = np.array(sorted({*special_ids, mask_id}))
+        self._ordinary = np.setdiff1d(np.arange(vocabulary), self._special)
+
+    @classmethod
+    def of(cls, tokenizer: Any, config: Any, seed: int, share: float) -> "Mlm":
+        """The objective for a tokenizer and its model's configuration; raise InputError if it has no mask piece."""
+        if tokenizer.mask_token_id is None:
+            raise InputError(
+                f"{tokenizer.name_or_path or 'the tokenizer'}: has no mask piece, so nothing can be masked; add one as "
+                f"mask_token to tokenizer_config.json, or take objective = 'tagging'"
+            )
+        known = int(getattr(config, "vocab_size", 0) or len(tokenizer))
+        if tokenizer.mask_token_id >= known:
+            raise InputError(
+                f"the tokenizer's mask piece is {tokenizer.mask_token_id}, the model knows {known}: they don't belong "
+                f"together"
+            )
+        return cls(seed, share, tokenizer.mask_token_id, min(len(tokenizer), known), tokenizer.all_special_ids)
+
+    def prepare(self, batch: Batch, step: int) -> Batch:
+        """The batch with this step's masks; its terms are the pieces asked for, its labels what stood there."""
+        ids = batch.ids.numpy()
+        places = batch.numbers.numpy()[:, None] * _LONGEST + np.arange(ids.shape[1])
+        ordinary = batch.mask.numpy().astype(bool) & ~np.isin(ids, self._special)
+        rows, columns = np.nonzero(ordinary & (coins(self._seed, f"masks of step {step}", places) < self._share))
+        labels, filled = ids[rows, columns], ids.copy()
+        filled[rows, columns] = self._shown(labels, places[rows, columns], step)
+        drawn = {"ids": filled, "rows": rows, "columns": columns, "labels": labels}
+        return replace(batch, **{name: torch.from_numpy(each) for name, each in drawn.items()})
+
+    def _shown(self, labels: Array, places: Array, step: int) -> Array:
+        """What stands in the text for the pieces asked for."""
+        kinds = coins(self._seed, f"kinds of masks of step {step}", places)
+        drawn = coins(self._seed, f"random pieces of step {step}", places)
+        random = self._ordinary[(drawn * len(self._ordinary)).astype(np.int64)]
+        return np.where(kinds < _MASKED, self._mask_id, np.where(kinds < _MASKED + _REPLACED, random, labels))
+
+    def terms(self, batch: Batch) -> float:
+        """How many pieces are asked for."""
+        return len(batch.labels)
+
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+        """The sum of their cross-entropies, computed in fp32."""
+        return _cross_entropy(logits_at(model, batch), batch)
+
+
+def _cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
+
+
+def score_mlm(
+    model: Any, windows: Windows, mlm: Mlm, pad_id: int, *, max_tokens: int, precision: str
+) -> dict[str, float]:
+    """How well a model finds masked pieces of held-out windows: `mlm_loss`, and `mlm_accuracy` (0–1).
+
+    The masks are those of step 0, which no training has: the same at each call.
+    """
+    device = next(model.parameters()).device
+    loss = hits = count = 0.0
+    model.eval()
+    with torch.inference_mode(), autocast(device.type, precision):
+        for start in range(0, len(windows), _POOL):
+            numbers = np.arange(start, min(start + _POOL, len(windows)))
+            for each in batches_of(windows, numbers, max_tokens, device.type, pad_id):
+                batch = mlm.prepare(each, 0).to(device)
+                logits = logits_at(model, batch)
+                loss += float(_cross_entropy(logits, batch))
+                hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
+    return {"mlm_loss": loss / max(1.0, count), "mlm_accuracy": hits / max(1.0, count)}

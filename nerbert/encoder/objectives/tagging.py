@@ -1,0 +1,51 @@
+"""Tagging (NER-BERT §3): the cross-entropy of each word's BIO tag, read off the word's first piece.
+
+The choice: the two settings mean what torch's own `cross_entropy` means by them, so that results can be redone
+elsewhere. The price is torch's rule for both at once: a label's own share counts with that label's weight, the share
+that smoothing spreads over the classes with the weight of each class.
+"""
+
+from typing import Any
+
+import torch
+
+from nerbert.encoder.heads import logits_at
+from nerbert.training.batches import Batch
+from nerbert.training.windows import IGNORED
+
+_OUTSIDE = 0
+"""The class of words outside of any entity, as `labels.tag_names` numbers them."""
+
+
+class Tagging:
+    """The objective: a weighted mean over words that have a label; `IGNORED` ones count nothing.
+
+    `label_smoothing` (0–1) is the share of a label that is spread over all classes, `outside_weight` the weight of O.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, outside_weight: float = 1.0) -> None:
+        self._smoothing, self._outside = label_smoothing, outside_weight
+
+    def prepare(self, batch: Batch, step: int) -> Batch:
+        """The batch as it is."""
+        return batch
+
+    def terms(self, batch: Batch) -> float:
+        """The weights of all labelled words together."""
+        labelled, outside = int((batch.labels != IGNORED).sum()), int((batch.labels == _OUTSIDE).sum())
+        return labelled - outside + self._outside * outside
+
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+        """The weighted sum of cross-entropies, computed in fp32."""
+        logits = logits_at(model, batch).float()
+        return torch.nn.functional.cross_entropy(
+            logits, batch.labels, self._weights(logits), ignore_index=IGNORED, reduction="sum",
+            label_smoothing=self._smoothing,
+        )  # fmt: skip
+
+    def _weights(self, logits: torch.Tensor) -> torch.Tensor | None:
+        if self._outside == 1:
+            return None
+        weights = torch.ones(logits.shape[-1], device=logits.device)
+        weights[_OUTSIDE] = self._outside
+        return weights

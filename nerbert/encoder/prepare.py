@@ -1,0 +1,117 @@
+"""What a pre-training starts from, put together from its settings: corpus, label set, model, windows, objective."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from nerbert.corpus.shards import read_manifest
+from nerbert.encoder.cutting import tokenizer_hash
+from nerbert.encoder.feed import open_feed
+from nerbert.encoder.folder import check_model_folder, load_mlm_model, load_tagging_model, load_tokenizer
+from nerbert.encoder.fresh import fresh_model, train_tokenizer
+from nerbert.encoder.frozen import freeze
+from nerbert.encoder.heads import renew_head
+from nerbert.encoder.keeper import Score
+from nerbert.encoder.objectives.mlm import Mlm, score_mlm
+from nerbert.encoder.objectives.tagging import Tagging
+from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.score import TagScore, span_figures, typed_figures
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.encoder.silver import SilverLabels, held_out, read_label_set, training_texts
+from nerbert.files import sha256_of
+from nerbert.labels import sentence_example, tag_names
+from nerbert.records import ENTITY
+from nerbert.training.loop import Feed
+from nerbert.training.objective import Objective
+from nerbert.training.team import Team
+from nerbert.training.windows import Windows
+
+FRESH = "fresh"
+_FREE = frozenset(
+    {
+        "corpus", "backbone", "cache", "tensorboard", "threads", "micro_batch_tokens",
+        "checkpoint_minutes", "checkpoint_steps", "checkpoints",
+    }
+)  # fmt: skip
+"""Settings that a run may go on with others of: they change no figure, or their content is compared instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that a pre-training needs; `identity` is what it hangs on, so that a killed run goes on as the same one."""
+
+    manifest: Mapping[str, Any]
+    labels: SilverLabels
+    tags: list[str]
+    model: Any
+    pieces: Pieces
+    feed: Feed
+    objective: Objective
+    score: Score
+    held_out: int
+    identity: dict[str, Any]
+
+
+def prepare(settings: PretrainSettings, team: Team) -> Work:
+    """Read the corpus, load or make the model, open the windows."""
+    manifest = read_manifest(settings.corpus)
+    if settings.backbone != FRESH:
+        check_model_folder(settings.backbone)
+    labels = read_label_set(manifest, settings)
+    tags = tag_names(labels.categories)
+    model, tokenizer = make_model(manifest, settings, tags)
+    freeze(model, settings.frozen_layers)
+    pieces = Pieces(tokenizer, model.config, settings.max_length, further=settings.further_pieces)
+    mlm = Mlm.of(tokenizer, model.config, settings.seed, settings.mask_share) if settings.objective == "mlm" else None
+    found = open_feed(manifest, labels, pieces, settings)
+    examples = [sentence_example(each) for each in held_out(manifest, labels, settings)]
+    score: Score
+    if mlm:
+        windows = Windows.pack(pieces.windows(examples))
+        score = partial(_mlm_figures, windows=windows, mlm=mlm, pad_id=pieces.pad_id, settings=settings)
+    else:
+        figures = span_figures if labels.categories == (ENTITY,) else typed_figures
+        score = TagScore(Pieces(tokenizer, model.config, settings.max_length), examples, tags, settings, figures, team)
+    objective: Objective = mlm or Tagging(settings.label_smoothing, settings.outside_weight)
+    return Work(
+        manifest, labels, tags, model, pieces, Feed(found.windows, found.numbers_of, pieces.pad_id), objective, score,
+        len(examples), _identity(settings, manifest, labels, model, tokenizer),
+    )  # fmt: skip
+
+
+def make_model(manifest: Mapping[str, Any], settings: PretrainSettings, tags: list[str]) -> tuple[Any, Any]:
+    """The model to train, with a new head for its objective, and its tokenizer."""
+    is_mlm = settings.objective == "mlm"
+    if settings.backbone == FRESH:
+        tokenizer = train_tokenizer(training_texts(manifest, settings), settings.fresh_vocabulary)
+        size = (len(tokenizer), settings.fresh_layers, settings.fresh_width)
+        return fresh_model(*size, None if is_mlm else tags, settings.seed), tokenizer
+    tokenizer = load_tokenizer(settings.backbone)
+    if is_mlm:
+        return load_mlm_model(settings.backbone, settings.seed), tokenizer
+    model = load_tagging_model(settings.backbone, tags)
+    renew_head(model, settings.seed)
+    return model, tokenizer
+
+
+def _mlm_figures(model: Any, windows: Windows, mlm: Mlm, pad_id: int, settings: PretrainSettings) -> dict[str, float]:
+    return score_mlm(model, windows, mlm, pad_id, max_tokens=settings.micro_batch_tokens, precision=settings.precision)
+
+
+def _identity(
+    settings: PretrainSettings, manifest: Mapping[str, Any], labels: SilverLabels, model: Any, tokenizer: Any
+) -> dict[str, Any]:
+    told = {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    weights = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return {
+        "settings": told,
+        "corpus": sha256_of(settings.corpus / "manifest.json"),
+        "label_set": labels.told,
+        "weights": weights.hexdigest(),
+        "tokenizer": tokenizer_hash(tokenizer),
+    }

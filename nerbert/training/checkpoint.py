@@ -1,0 +1,137 @@
+"""Checkpoints that a killed training goes on from: folders that are whole or absent.
+
+Each holds the weights (`model.safetensors`, with what makes it a model's folder beside), the optimiser's moments
+(`optimizer.safetensors`) and the log (`state.json`). Nothing of chance is in them: a step's chance comes from seed,
+step and rank alone. The price: a checkpoint is three times the weights, and written while the training waits.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from nerbert.errors import InputError, at
+from nerbert.files import publish, publish_folder, read_json, write_json
+from nerbert.show import tell
+from nerbert.training.log import TrainLog
+
+_WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+_FORMAT = 1
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+class Checkpoints:
+    """The checkpoints of one training below `folder`: the newest `keep` of them.
+
+    One is due each `steps` steps and each `minutes` (0: not by that). `dress` puts what else a model's folder has
+    beside the weights.
+    """
+
+    def __init__(
+        self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0,
+        dress: Callable[[Path], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self._folder, self._keep, self._seconds, self._steps, self._dress = folder, keep, 60 * minutes, steps, dress
+        self._last = time.monotonic()
+
+    def is_due(self, step: int) -> bool:
+        """Whether to save after this step."""
+        by_time = bool(self._seconds) and time.monotonic() - self._last >= self._seconds
+        return by_time or (bool(self._steps) and step % self._steps == 0)
+
+    def save(self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog) -> None:
+        """Save where the training is; older checkpoints go once the new one is whole."""
+        target = self._folder / f"step-{log.steps:09d}"
+        if target.exists():
+            shutil.rmtree(target)
+        with publish_folder(target) as folder:
+            self._dress(folder)
+            _write(folder / _WEIGHTS, _weights(model))
+            _write(folder / _OPTIMIZER, _moments(model, optimizer))
+            write_json(folder / _STATE, {"format": _FORMAT, "log": log.to_json()})
+        for old in self._found()[: -self._keep]:
+            shutil.rmtree(old)
+        self._last = time.monotonic()
+
+    def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
+        """Bring model and optimiser to where the newest checkpoint is; its log, an empty one if there is none.
+
+        One that can't be read is passed over, and said so.
+        """
+        for folder in reversed(self._found()):
+            try:
+                return _load(folder, model, optimizer)
+            except InputError as error:
+                tell(f"nerbert: {error}; going on from the checkpoint before it, or anew")
+        return TrainLog()
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint's folder."""
+        return next(reversed(self._found()), None)
+
+    def _found(self) -> list[Path]:
+        return sorted(path for path in self._folder.glob("step-*") if (path / _STATE).is_file())
+
+
+def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    with publish(path) as draft:
+        save_file(tensors, draft, metadata={"format": "pt"})
+
+
+def _weights(model: Any) -> dict[str, torch.Tensor]:
+    """All that training may change, each tensor once (tied ones under their first name)."""
+    tensors = dict(model.named_parameters()) | {
+        name: each for name, each in model.named_buffers() if name in model.state_dict()
+    }
+    return {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
+
+
+def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}.{moment}": optimizer.state[parameter][moment].detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        for moment in _MOMENTS
+        if parameter in optimizer.state
+    }
+
+
+def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
+    """Read all of a checkpoint before anything is changed."""
+    state = read_json(folder / _STATE)
+    with at(folder / _STATE):
+        if not isinstance(state, dict) or state.get("format") != _FORMAT:
+            raise InputError("not a checkpoint of this version")
+        log = TrainLog.from_json(state.get("log"))
+    wanted = _weights(model)
+    weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
+    _check(folder / _WEIGHTS, weights, wanted)
+    named = {name: each for name, each in model.named_parameters() if f"{name}.step" in moments}
+    shapes = {f"{name}.{moment}": each for name, each in named.items() for moment in _MOMENTS[:2]}
+    _check(folder / _OPTIMIZER, {key: each for key, each in moments.items() if not key.endswith(".step")}, shapes)
+    model.load_state_dict(weights, strict=False)
+    for name, parameter in named.items():
+        own = {moment: moments[f"{name}.{moment}"] for moment in _MOMENTS}
+        devices = {"step": own["step"].device if parameter.device.type == "cpu" else parameter.device}
+        optimizer.state[parameter] = {key: each.to(devices.get(key, parameter.device)) for key, each in own.items()}
+    return log
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        tensors: dict[str, torch.Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: can't be read: {error}") from error
+    return tensors
+
+
+def _check(path: Path, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+    """Raise InputError unless the tensors are those that are wanted."""
+    other = found.keys() ^ wanted.keys()
+    other |= {name for name in found.keys() & wanted.keys() if found[name].shape != wanted[name].shape}
+    if other:
+        raise InputError(f"{path}: {len(other)} tensors are missing or of another shape, say {min(other)}")

@@ -1,0 +1,116 @@
+"""What happened in a training: kept with its checkpoints, and written down step by step.
+
+`log.jsonl` has a line a step and a line an evaluation. A run that goes on from a checkpoint first takes back what was
+written after it, so no step stands there twice. TensorBoard's files are the same figures again, with the extra
+`nerbert[tensorboard]`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from nerbert.errors import InputError, need
+from nerbert.files import publish
+
+
+@dataclass(slots=True)
+class TrainLog:
+    """The mean loss since the last entry, with evaluations; and how far it is: steps, pieces, seconds.
+
+    `loss_sum` and `loss_steps` are of the steps since the last entry.
+    """
+
+    entries: list[dict[str, float]] = field(default_factory=list)
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+
+    def add_step(self, loss: float, tokens: int, seconds: float) -> None:
+        """Count a step; `seconds` are those of the whole training until now."""
+        self.steps, self.tokens, self.seconds = self.steps + 1, self.tokens + tokens, max(seconds, 1e-9)
+        self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
+
+    def add_entry(self, epoch: float) -> dict[str, float]:
+        """A new entry, with the mean loss since the one before."""
+        mean = self.loss_sum / max(1, self.loss_steps)
+        self.entries.append({"step": self.steps, "epoch": epoch, "loss": mean})
+        self.loss_sum, self.loss_steps = 0.0, 0
+        return self.entries[-1]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it; numbers come back from JSON as they were."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> "TrainLog":
+        """The log of a checkpoint; raise InputError if it is none."""
+        try:
+            log = cls(**value)
+            numbers = (log.steps, log.tokens, log.seconds, log.loss_sum, log.loss_steps)
+            good = all(isinstance(each, int | float) for each in numbers) and isinstance(log.entries, list)
+        except TypeError:
+            good = False
+        if not good:
+            raise InputError("is no log of a training")
+        return log
+
+
+class StepLog:
+    """Writes figures of steps and evaluations to a JSONL file, and to TensorBoard if a folder is given."""
+
+    def __init__(self, path: Path, tensorboard: str = "") -> None:
+        self._path, self._folder = path, tensorboard
+        self._file: TextIO | None = None
+        self._board: Any = None
+        if tensorboard:
+            need("tensorboard", "tensorboard")
+
+    def begin(self, steps: int) -> None:
+        """Open the log after `steps` steps; what stands there of later ones is taken back."""
+        kept = _lines_until(self._path, steps)
+        with publish(self._path) as draft:
+            draft.write_text("".join(kept), encoding="utf-8")
+        self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        if self._folder:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(self._folder, purge_step=steps + 1)
+
+    def write(self, kind: str, figures: Mapping[str, float]) -> None:
+        """Write a line: `figures` has `step`; `kind` is `train` or `validation`."""
+        if self._file is not None:
+            self._file.write(json.dumps({"kind": kind, **figures}) + "\n")
+        if self._board is not None:
+            step = int(figures["step"])
+            for name in figures.keys() - {"step"}:
+                self._board.add_scalar(f"{kind}/{name}", figures[name], step)
+
+    def close(self) -> None:
+        """Close the files."""
+        if self._file is not None:
+            self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _lines_until(path: Path, steps: int) -> list[str]:
+    """The whole lines of a log that are of no later step; a torn one, and what follows, is none."""
+    kept: list[str] = []
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if not line.endswith("\n") or _step_of(line) > steps:
+                    break
+                kept.append(line)
+    return kept
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

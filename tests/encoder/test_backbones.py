@@ -1,0 +1,244 @@
+"""Any encoder that `transformers` knows: what is trained here is what its own classes and pipelines load."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.encoder.folder import load_mlm_model, load_tagging_model, load_tokenizer, save_model
+from nerbert.encoder.fresh import fresh_model, train_tokenizer
+from nerbert.encoder.heads import logits_at, renew_head
+from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.objectives.tagging import Tagging
+from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.predict import predict
+from nerbert.errors import InputError
+from nerbert.formats.conll import example_of
+from nerbert.training.batches import Batch, collate
+from nerbert.training.objective import Objective
+from nerbert.training.windows import Windows
+from tests.encoder.backbones import tiny_mlm, tiny_tagging
+
+TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
+NAMES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: number for number, tag in enumerate(TAGS)}}
+TOKENS = "The Margarethe was built by Larsen in Tromsø .".split(" ")
+TEXT = " ".join(TOKENS)
+GOLD = ["O", "B-ship", "O", "O", "O", "B-person", "O", "O", "O"]
+BACKBONES = {
+    "bert": "wordpiece", "bert-uncased": "uncased", "roberta": "byte-level", "distilbert": "wordpiece",
+    "electra": "uncased", "modernbert": "byte-level, spaces in offsets", "deberta-v2": "unigram",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cutters(tokenizers: dict[str, Any]) -> dict[str, Any]:
+    """The tokenizers of several kinds, and one that lowers and strips accents as BERT-base-uncased's does."""
+    uncased = train_tokenizer([TEXT.lower(), "the sea and the ships"] * 9, 300)
+    uncased.backend_tokenizer.normalizer.lowercase = True
+    uncased.backend_tokenizer.normalizer.strip_accents = True
+    return {**tokenizers, "uncased": uncased}
+
+
+def made(kind: str, tokenizer: Any, make: Callable[..., Any] = tiny_tagging) -> Any:
+    names = NAMES if make is tiny_tagging else {}
+    return make(kind.removesuffix("-uncased"), len(tokenizer), pad_token_id=tokenizer.pad_token_id, **names)
+
+
+def windows_of(tokenizer: Any, model: Any, tags: list[str] | None = None) -> Windows:
+    examples = [example_of(TOKENS, ["O"] * 9), example_of(["Paris"] * 12, ["O"] * 12)]
+    labels = [tags, ["O"] * 12] if tags else None
+    return Windows.pack(Pieces(tokenizer, model.config, 64).windows(examples, labels, TAGS))
+
+
+def train(model: Any, objective: Objective, windows: Windows, pad_id: int) -> None:
+    """A few updates, so that no weight is a first one."""
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for step in range(1, 4):
+        batch = objective.prepare(collate(windows, np.arange(len(windows)), pad_id), step)
+        (objective.loss(model, batch) / objective.terms(batch)).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_a_trained_tagger_is_what_transformers_loads(tmp_path: Path, cutters: dict[str, Any], kind: str) -> None:
+    from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+
+    model = made(kind, cutters[BACKBONES[kind]])
+    renew_head(model, 1)
+    windows = windows_of(cutters[BACKBONES[kind]], model, GOLD)
+    train(model, Tagging(), windows, model.config.pad_token_id)
+    save_model(tmp_path, model, cutters[BACKBONES[kind]])
+
+    theirs, cutter = AutoModelForTokenClassification.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    theirs.eval()
+    assert theirs.config.id2label == dict(enumerate(TAGS))
+    cutter.model_input_names = ["input_ids", "attention_mask"]
+    encoded = cutter(TEXT, return_tensors="pt")
+    with torch.no_grad():
+        wanted = theirs(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits[0]
+        mine = logits_at(model, collate(windows, np.arange(2), model.config.pad_token_id))
+    first = windows.row(0)
+    assert list(first.ids) == encoded["input_ids"][0].tolist()
+    assert first.words == tuple(range(9))
+    torch.testing.assert_close(mine[:9], wanted[list(first.positions)], rtol=1e-4, atol=1e-5)
+
+    again = load_tagging_model(str(tmp_path))
+    pieces = Pieces(load_tokenizer(str(tmp_path)), again.config, 64)
+    (found,) = predict(again, pieces, [example_of(TOKENS, ["O"] * 9)], TAGS, precision="fp32")
+    rows = pipeline("token-classification", model=theirs, tokenizer=cutter, ignore_labels=[], device="cpu")(TEXT)
+    labels = {row["index"]: (row["entity"], row["score"]) for row in rows}
+    for tag, confidence, position in zip(found.tags, found.confidences, first.positions, strict=True):
+        assert labels[position] == (tag, pytest.approx(confidence, abs=1e-4))
+
+
+def body_of(model: Any) -> dict[str, torch.Tensor]:
+    return dict(model.base_model.state_dict())
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_a_trained_language_model_is_a_backbone_and_fills_masks(
+    tmp_path: Path, cutters: dict[str, Any], kind: str
+) -> None:
+    from transformers import pipeline
+
+    tokenizer = cutters["wordpiece" if kind == "deberta-v2" else BACKBONES[kind]]  # the unigram one has no mask
+    model = made(kind, tokenizer, tiny_mlm)
+    before = {name: each.clone() for name, each in body_of(model).items()}
+    train(model, Mlm.of(tokenizer, model.config, 1, 0.5), windows_of(tokenizer, model), tokenizer.pad_token_id)
+    save_model(tmp_path, model, tokenizer)
+    tagger = body_of(load_tagging_model(str(tmp_path), TAGS))
+    assert set(tagger) == set(before)
+    for name, each in body_of(model).items():
+        assert torch.equal(tagger[name], each), name
+    assert sum(not torch.equal(each, before[name]) for name, each in tagger.items()) > len(tagger) // 2
+
+    cutter = load_tokenizer(str(tmp_path))
+    cutter.model_input_names = ["input_ids", "attention_mask"]
+    filler = pipeline("fill-mask", model=str(tmp_path), tokenizer=cutter, device="cpu")
+    (best, *_) = filler(f"The {cutter.mask_token} was built")
+    encoded = cutter(f"The {cutter.mask_token} was built", return_tensors="pt")
+    place = encoded["input_ids"][0].tolist().index(cutter.mask_token_id)
+    at = torch.tensor([0]), torch.tensor([place])
+    ids, mask = encoded["input_ids"], encoded["attention_mask"]
+    with torch.no_grad():
+        shares = logits_at(model, Batch(ids, mask, *at, torch.tensor([0]), torch.tensor([0]))).softmax(-1)[0]
+    assert best["token"] == int(shares.argmax())
+    assert best["score"] == pytest.approx(float(shares.max()), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_an_encoder_without_a_language_models_head_gets_one_by_seed(
+    tmp_path: Path, cutters: dict[str, Any], kind: str
+) -> None:
+    """As MiniLM's folder, which holds a body alone."""
+    from transformers import AutoModel
+
+    tokenizer = cutters[BACKBONES[kind]]
+    body = made(kind, tokenizer).base_model
+    save_model(tmp_path, body, tokenizer)
+    models = []
+    for seed, state in ((1, 5), (1, 6), (2, 6)):
+        torch.manual_seed(state)
+        models.append(load_mlm_model(str(tmp_path), seed))
+    for model in models:
+        for name, each in AutoModel.from_pretrained(tmp_path).state_dict().items():
+            assert "pooler" in name or torch.equal(body_of(model)[name], each), name
+        assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    heads = [
+        {name: each for name, each in model.named_parameters() if not name.startswith(model.base_model_prefix)}
+        for model in models
+    ]
+    assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
+    assert any(not torch.equal(heads[0][name], heads[2][name]) for name in heads[0])
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "electra", "modernbert", "deberta-v2"])
+def test_a_language_models_own_head_stays(tmp_path: Path, cutters: dict[str, Any], kind: str) -> None:
+    tokenizer = cutters[BACKBONES[kind]]
+    old = made(kind, tokenizer, tiny_mlm)
+    with torch.no_grad():
+        for each in old.parameters():
+            each.add_(torch.randn_like(each) * 0.1)
+    save_model(tmp_path, old, tokenizer)
+    new = load_mlm_model(str(tmp_path), 1)
+    for (name, one), (_, other) in zip(old.named_parameters(), new.named_parameters(), strict=True):
+        assert torch.equal(one, other), name
+
+
+def test_a_decoder_that_is_not_tied_gets_weights_too(tmp_path: Path, cutters: dict[str, Any]) -> None:
+    tokenizer = cutters["wordpiece"]
+    save_model(tmp_path, tiny_tagging("bert", len(tokenizer), tie_word_embeddings=False), tokenizer)
+    one, other = (load_mlm_model(str(tmp_path), 1) for _ in range(2))
+    decoder = one.get_output_embeddings().weight
+    assert decoder is not one.get_input_embeddings().weight
+    assert torch.equal(decoder, other.get_output_embeddings().weight)
+    assert 0.01 < float(decoder.detach().std()) < 0.03
+
+
+def test_a_fresh_language_model_is_a_backbone(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(["a b c d"], 300)
+    model = fresh_model(len(tokenizer), 1, 64, None, 1)
+    save_model(tmp_path, model, tokenizer)
+    tagger = load_tagging_model(str(tmp_path), TAGS)
+    assert all(torch.equal(each, body_of(model)[name]) for name, each in body_of(tagger).items())
+
+
+def test_a_tokenizer_that_is_not_fast_is_refused(tmp_path: Path) -> None:
+    from transformers import CanineConfig, CanineTokenizer
+
+    CanineTokenizer().save_pretrained(tmp_path)
+    CanineConfig().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="isn't a fast one"):
+        load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize("load", [lambda s: load_tagging_model(s, TAGS), lambda s: load_mlm_model(s, 1)])
+def test_pickled_weights_are_refused(tmp_path: Path, load: Callable[[str], Any]) -> None:
+    model = tiny_tagging("bert")
+    model.config.save_pretrained(tmp_path)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(
+        InputError, match=r"holds pytorch_model.bin, not model.safetensors; pickled weights are refused"
+    ):
+        load(str(tmp_path))
+
+
+def test_code_of_a_model_is_not_run(tmp_path: Path, cutters: dict[str, Any]) -> None:
+    save_model(tmp_path, tiny_tagging("bert", len(cutters["wordpiece"])), cutters["wordpiece"])
+    config = json.loads((tmp_path / "config.json").read_text())
+    ran = tmp_path / "ran"
+    (tmp_path / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: ...\nclass EvilConfig: ...\n")
+    config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.EvilConfig", "AutoModelForMaskedLM": "evil.Evil"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="can't be loaded as a masked language model"):
+        load_mlm_model(str(tmp_path), 1)
+    assert not ran.exists()
+
+
+def test_a_language_model_of_missing_weights_is_refused(tmp_path: Path, cutters: dict[str, Any]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    save_model(tmp_path, tiny_mlm("bert", len(cutters["wordpiece"])), cutters["wordpiece"])
+    weights = load_file(tmp_path / "model.safetensors")
+    some = {name: each for name, each in weights.items() if "layer.1" not in name}
+    save_file(some, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"don't belong together: 16 are missing .* say bert\.encoder\.layer\.1"):
+        load_mlm_model(str(tmp_path), 1)
+    with pytest.raises(InputError, match="no such folder"):
+        load_mlm_model("./nowhere", 1)
+
+
+@pytest.mark.parametrize(("kind", "positions", "room"), [("bert", 3, 3), ("roberta", 5, 3), ("roberta", 2, 0)])
+def test_too_few_positions_are_refused(cutters: dict[str, Any], kind: str, positions: int, room: int) -> None:
+    tokenizer = cutters[BACKBONES[kind]]
+    model = tiny_tagging(kind, len(tokenizer), max_position_embeddings=positions, pad_token_id=tokenizer.pad_token_id)
+    model.config.name_or_path = "some/encoder"
+    with pytest.raises(InputError, match=f"some/encoder: has room for {room} pieces, 2 of them special"):
+        Pieces(tokenizer, model.config, 256)

@@ -1,0 +1,177 @@
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.encoder.objectives.mlm import Mlm, score_mlm
+from nerbert.errors import InputError
+from nerbert.training.batches import Batch, collate
+from nerbert.training.windows import IGNORED, Window, Windows
+from tests.encoder.backbones import tiny_mlm
+
+PAD, CLS, SEP, MASK, WORDS = 0, 2, 3, 4, 60
+SPECIAL = (PAD, 1, CLS, SEP)
+
+
+def made(count: int, longest: int = 30) -> Windows:
+    """Windows of several lengths."""
+    draw = np.random.default_rng(1)
+    bodies = [draw.integers(5, WORDS, draw.integers(1, longest)).tolist() for _ in range(count)]
+    return Windows.pack(Window(n, (CLS, *body, SEP), (0,), (1,), (0,)) for n, body in enumerate(bodies))
+
+
+def mlm(seed: int = 1, share: float = 0.15, vocabulary: int = WORDS) -> Mlm:
+    return Mlm(seed, share, MASK, vocabulary, SPECIAL)
+
+
+def batch_of(windows: Windows, *numbers: int) -> Batch:
+    return collate(windows, np.array(numbers), PAD)
+
+
+def asked(batch: Batch) -> dict[tuple[int, int], tuple[int, int]]:
+    """(window number, column) → (what stands there, the label)."""
+    numbers, shown = batch.numbers[batch.rows], batch.ids[batch.rows, batch.columns]
+    places = zip(numbers.tolist(), batch.columns.tolist(), strict=True)
+    return dict(zip(places, zip(shown.tolist(), batch.labels.tolist(), strict=True), strict=True))
+
+
+def test_what_is_asked_for_stood_there_and_the_rest_is_untouched() -> None:
+    windows = made(40)
+    before = batch_of(windows, *range(40))
+    kept = before.ids.clone()
+    after = mlm().prepare(before, 1)
+    assert torch.equal(before.ids, kept)
+    assert torch.equal(after.labels, kept[after.rows, after.columns])
+    assert len(asked(after)) == len(after.labels) > 50
+    changed = kept.clone()
+    changed[after.rows, after.columns] = after.ids[after.rows, after.columns]
+    assert torch.equal(after.ids, changed)
+    assert torch.equal(after.mask, before.mask)
+    assert torch.equal(after.numbers, before.numbers)
+
+
+@pytest.mark.parametrize("pad_id", [PAD, 9])
+def test_special_pieces_and_padding_are_never_asked_for(pad_id: int) -> None:
+    """Padding is known by its mask: a tokenizer without a piece for it pads with an ordinary one."""
+    windows = made(40)
+    after = mlm(share=1.0).prepare(collate(windows, np.arange(40), pad_id), 1)
+    assert len(after.labels) == len(windows.ids) - 2 * len(windows)
+    assert after.mask[after.rows, after.columns].all()
+    assert not set(after.labels.tolist()) & {*SPECIAL, MASK}
+    assert not set(after.ids[after.rows, after.columns].tolist()) & set(SPECIAL)
+
+
+def test_shares_are_those_of_the_paper() -> None:
+    windows = made(2000, 60)
+    open_pieces = len(windows.ids) - 2 * len(windows)
+    after = mlm().prepare(batch_of(windows, *range(2000)), 3)
+    shown, labels = after.ids[after.rows, after.columns], after.labels
+    count = len(labels)
+    assert count / open_pieces == pytest.approx(0.15, abs=0.005)
+    same, masked = float((shown == labels).sum()) / count, float((shown == MASK).sum()) / count
+    assert masked == pytest.approx(0.8, abs=0.02)
+    assert same == pytest.approx(0.1 + 0.1 / (WORDS - 5), abs=0.015)
+    others = shown[(shown != MASK) & (shown != labels)]
+    assert set(others.tolist()) == set(range(5, WORDS))
+    frequencies = np.bincount(others, minlength=WORDS)[5:] / len(others)
+    assert frequencies.max() < 3 / (WORDS - 5)
+
+
+def test_masks_do_not_hang_on_the_cut() -> None:
+    windows = made(12)
+    whole = asked(mlm().prepare(batch_of(windows, *range(12)), 5))
+    parts = [asked(mlm().prepare(batch_of(windows, *some), 5)) for some in ((11, 0, 3), (1, 2), (10, 9, 8, 7, 6, 5, 4))]
+    assert parts[0] | parts[1] | parts[2] == whole
+    assert len(whole) == sum(map(len, parts)) > 10
+
+
+def test_masks_differ_by_step_and_seed() -> None:
+    windows = made(40)
+    batch = batch_of(windows, *range(40))
+    draws = [asked(objective.prepare(batch, step)) for objective, step in ((mlm(), 1), (mlm(), 2), (mlm(2), 1))]
+    assert asked(mlm().prepare(batch, 1)) == draws[0]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        both = set(draws[one]) & set(draws[other])
+        assert len(both) < 0.4 * len(draws[one])
+
+
+def test_copies_of_a_window_in_one_step_are_masked_alike() -> None:
+    windows = made(3)
+    after = mlm(share=0.5).prepare(batch_of(windows, 2, 2), 1)
+    assert torch.equal(after.ids[0], after.ids[1])
+
+
+@pytest.mark.parametrize("kind", ["bert", "modernbert", "distilbert"])
+def test_the_loss_is_that_of_transformers(kind: str) -> None:
+    model, objective = tiny_mlm(kind), mlm(share=0.3)
+    batch = objective.prepare(batch_of(made(6), *range(6)), 1)
+    labels = torch.full_like(batch.ids, IGNORED)
+    labels[batch.rows, batch.columns] = batch.labels
+    wanted = model(input_ids=batch.ids, attention_mask=batch.mask, labels=labels).loss
+    mine = objective.loss(model, batch) / objective.terms(batch)
+    torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_without_masks_adds_nothing() -> None:
+    model, objective = tiny_mlm("bert"), mlm(share=1e-9)
+    batch = objective.prepare(batch_of(made(3), 0, 1, 2), 1)
+    loss = objective.loss(model, batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert objective.terms(batch) == float(loss.detach()) == 0
+
+
+def test_the_score_is_that_of_all_masks_of_step_0() -> None:
+    model, windows, objective = tiny_mlm("bert"), made(300), mlm()
+    model.train()
+    figures = score_mlm(model, windows, objective, PAD, max_tokens=200, precision="fp32")
+    assert not model.training
+    batch = objective.prepare(batch_of(windows, *range(300)), 0)
+    logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits[batch.rows, batch.columns].detach()
+    wanted = torch.nn.functional.cross_entropy(logits, batch.labels)
+    assert list(figures) == ["mlm_loss", "mlm_accuracy"]
+    assert figures["mlm_loss"] == pytest.approx(float(wanted), rel=1e-5)
+    assert figures["mlm_accuracy"] == pytest.approx(float((logits.argmax(-1) == batch.labels).float().mean()))
+    assert score_mlm(model, windows, objective, PAD, max_tokens=4000, precision="fp32") == pytest.approx(figures)
+    assert all(each.grad is None for each in model.parameters())
+
+
+def test_a_model_that_learns_scores_better() -> None:
+    windows = Windows.pack(Window(n, (CLS, *[5 + n % 3] * 12, SEP), (0,), (1,), (0,)) for n in range(32))
+    model, objective = tiny_mlm("bert"), mlm()
+    before = score_mlm(model, windows, objective, PAD, max_tokens=4000, precision="fp32")
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for step in range(1, 41):
+        batch = objective.prepare(batch_of(windows, *range(32)), step)
+        (objective.loss(model, batch) / objective.terms(batch)).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+    after = score_mlm(model, windows, objective, PAD, max_tokens=4000, precision="fp32")
+    assert after["mlm_loss"] < 0.6 * before["mlm_loss"]
+    assert after["mlm_accuracy"] > 0.8 > before["mlm_accuracy"]
+
+
+def test_nothing_held_out_is_no_figure_and_no_error() -> None:
+    figures = score_mlm(tiny_mlm("bert"), Windows.pack([]), mlm(), PAD, max_tokens=100, precision="fp32")
+    assert figures == {"mlm_loss": 0.0, "mlm_accuracy": 0.0}
+
+
+def test_an_objective_for_a_tokenizer(tokenizers: dict[str, Any]) -> None:
+    tokenizer = tokenizers["wordpiece"]
+    objective = Mlm.of(tokenizer, SimpleNamespace(vocab_size=len(tokenizer) + 60), 1, 1.0)
+    ids = tokenizer("The Margarethe sailed to Tromsø .")["input_ids"]
+    batch = batch_of(Windows.pack([Window(0, tuple(ids), (0,), (1,), (0,))]), 0)
+    after = objective.prepare(batch, 1)
+    assert after.columns.tolist() == list(range(1, len(ids) - 1))
+    assert tokenizer.mask_token_id in after.ids
+    assert int(after.ids.max()) < len(tokenizer)
+
+
+def test_a_tokenizer_without_a_mask_is_refused_by_name(tokenizers: dict[str, Any]) -> None:
+    tokenizer = tokenizers["unigram"]
+    tokenizer.name_or_path = "some/encoder"
+    with pytest.raises(InputError, match="some/encoder: has no mask piece"):
+        Mlm.of(tokenizer, SimpleNamespace(vocab_size=900), 1, 0.15)
+    with pytest.raises(InputError, match=r"mask piece is 4, the model knows 3: they don't belong together"):
+        Mlm.of(tokenizers["wordpiece"], SimpleNamespace(vocab_size=3), 1, 0.15)

@@ -1,0 +1,98 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.encoder.objectives.tagging import Tagging
+from nerbert.training.batches import Batch, collate
+from nerbert.training.objective import Objective
+from nerbert.training.windows import IGNORED, Window, Windows
+from tests.encoder.backbones import tiny_tagging
+
+LABELS = [(0, IGNORED, 4), (2,), (0, 1, 0)]
+WINDOWS = [
+    Window(number, (2, *range(7 + number, 7 + number + len(labels)), 3), tuple(range(len(labels))),
+           tuple(range(1, 1 + len(labels))), labels)
+    for number, labels in enumerate(LABELS)
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return tiny_tagging("bert", num_labels=5).requires_grad_(False)
+
+
+def batch_of(*windows: Window) -> Batch:
+    return collate(Windows.pack(windows), np.arange(len(windows)), 0)
+
+
+def mean(objective: Objective, model: Any, batch: Batch) -> float:
+    return float(objective.loss(model, batch)) / objective.terms(batch)
+
+
+def theirs(model: Any, batch: Batch, smoothing: float = 0.0, weight: torch.Tensor | None = None) -> float:
+    logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits[batch.rows, batch.columns]
+    loss = torch.nn.functional.cross_entropy(
+        logits, batch.labels, weight, ignore_index=IGNORED, reduction="mean", label_smoothing=smoothing
+    )
+    return float(loss)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+@pytest.mark.parametrize("outside", [1.0, 0.25, 3.0, 0.0])
+def test_the_mean_is_torchs_own(model: Any, smoothing: float, outside: float) -> None:
+    batch, weight = batch_of(*WINDOWS), torch.tensor([outside, 1, 1, 1, 1])
+    mine = mean(Tagging(smoothing, outside), model, batch)
+    assert mine == pytest.approx(theirs(model, batch, smoothing, weight), rel=1e-5)
+
+
+def test_without_settings_it_is_the_plain_loss(model: Any) -> None:
+    batch, objective = batch_of(*WINDOWS), Tagging()
+    assert objective.terms(batch) == 6
+    assert mean(objective, model, batch) == pytest.approx(theirs(model, batch), rel=1e-5)
+    wanted = model(input_ids=batch.ids, attention_mask=batch.mask, labels=full_labels(batch)).loss
+    assert mean(objective, model, batch) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def full_labels(batch: Batch) -> torch.Tensor:
+    """(windows, pieces), as `transformers` wants them."""
+    labels = torch.full_like(batch.ids, IGNORED)
+    labels[batch.rows, batch.columns] = batch.labels
+    return labels
+
+
+@pytest.mark.parametrize("objective", [Tagging(), Tagging(0.1, 0.3)])
+def test_parts_add_up(model: Any, objective: Tagging) -> None:
+    parts = [batch_of(window) for window in WINDOWS]
+    whole = batch_of(*WINDOWS)
+    assert sum(map(objective.terms, parts)) == pytest.approx(objective.terms(whole))
+    total = sum(float(objective.loss(model, part)) for part in parts)
+    assert total == pytest.approx(float(objective.loss(model, whole)), rel=1e-5)
+
+
+def test_ignored_labels_count_nothing(model: Any) -> None:
+    batch = batch_of(Window(0, (2, 7, 8, 3), (0, 1), (1, 2), (1, IGNORED)))
+    alone = batch_of(Window(0, (2, 7, 8, 3), (0,), (1,), (1,)))
+    for objective in (Tagging(), Tagging(0.1, 0.5)):
+        assert objective.terms(batch) == objective.terms(alone) == 1
+        torch.testing.assert_close(objective.loss(model, batch), objective.loss(model, alone))
+    none = batch_of(Window(0, (2, 7, 3), (0,), (1,), (IGNORED,)))
+    assert Tagging().terms(none) == float(Tagging().loss(model, none)) == 0
+
+
+def test_weights_count_words_outside(model: Any) -> None:
+    batch = batch_of(*WINDOWS)
+    assert [Tagging(outside_weight=weight).terms(batch) for weight in (0, 0.5, 2)] == [3, 4.5, 9]
+
+
+def test_the_loss_is_fp32_whatever_the_model_computes_in(model: Any) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = Tagging(0.1, 0.5).loss(model, batch_of(*WINDOWS))
+    assert loss.dtype == torch.float32
+    assert float(loss) == pytest.approx(float(Tagging(0.1, 0.5).loss(model, batch_of(*WINDOWS))), rel=0.05)
+
+
+def test_nothing_is_drawn() -> None:
+    batch = batch_of(*WINDOWS)
+    assert Tagging().prepare(batch, 7) is batch

@@ -1,0 +1,117 @@
+"""A training in a process of its own, to be killed: `python child.py FOLDER [KILL]`.
+
+KILL is `file N` (dies while the N-th file of all checkpoints is being written), `rename N` (before the N-th folder gets
+its name), or nothing. At its end it writes weights and moments to FOLDER/end.safetensors.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from transformers import BertConfig, BertForTokenClassification
+
+from nerbert.show import Progress
+from nerbert.training import checkpoint
+from nerbert.training.batches import Batch
+from nerbert.training.checkpoint import Checkpoints, _moments, _weights
+from nerbert.training.log import StepLog
+from nerbert.training.loop import Feed, train
+from nerbert.training.settings import TrainSettings
+from nerbert.training.team import make_team
+from nerbert.training.windows import Window, Windows
+
+SETTINGS = TrainSettings(precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, micro_batch_tokens=40)
+
+
+class Tags:
+    def prepare(self, batch: Batch, step: int) -> Batch:
+        return batch
+
+    def terms(self, batch: Batch) -> float:
+        return float(len(batch.labels))
+
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits[batch.rows, batch.columns]
+        return torch.nn.functional.cross_entropy(logits, batch.labels, reduction="sum")
+
+
+class Scored:
+    def __call__(self, model: Any, step: int) -> dict[str, float]:
+        return {"norm": float(sum(each.detach().norm() for each in model.parameters()))}
+
+    def take_up(self, entries: Any) -> None:
+        sys.stdout.write(f"took up {len(entries)} entries\n")
+
+
+def model_of(dropout: float) -> Any:
+    torch.manual_seed(7)
+    return BertForTokenClassification(
+        BertConfig(vocab_size=50, hidden_size=64, num_hidden_layers=2, num_attention_heads=1, intermediate_size=64,
+                   max_position_embeddings=32, num_labels=3, hidden_dropout_prob=dropout,
+                   attention_probs_dropout_prob=dropout)
+    )  # fmt: skip
+
+
+def windows_of(count: int) -> Windows:
+    random, rows = Random(3), []
+    for number in range(count):
+        length = random.randrange(4, 20)
+        ids = tuple(random.randrange(5, 50) for _ in range(length))
+        places = tuple(range(1, length - 1))
+        rows.append(Window(number, ids, places, places, tuple(random.randrange(3) for _ in places)))
+    return Windows.pack(rows)
+
+
+def die_at(what: str, count: int) -> None:
+    """Let this process be killed at the `count`-th file or folder that is written."""
+    seen = [0]
+
+    def counted(real: Any) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
+            seen[0] += 1
+            if seen[0] == count:
+                if what == "file":
+                    Path(given[1]).write_bytes(b"half a file")
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*given, **named)
+
+        return call
+
+    if what == "file":
+        checkpoint.save_file = counted(save_file)  # type: ignore[attr-defined]
+    else:
+        os.replace = counted(os.replace)
+
+
+def main() -> None:
+    folder, kill, dropout = Path(sys.argv[1]), sys.argv[2:4], float(os.environ.get("DROPOUT", "0.2"))
+    if kill:
+        die_at(kill[0], int(kill[1]))
+    windows, model = windows_of(30), model_of(dropout)
+    optimizers = list[Any]()
+    real = torch.optim.AdamW.__init__
+
+    def spy(self: Any, *given: Any, **named: Any) -> None:
+        optimizers.append(self)
+        real(self, *given, **named)
+
+    torch.optim.AdamW.__init__ = spy  # type: ignore[method-assign]
+    team = make_team(SETTINGS)
+    log = train(
+        model, Feed(windows, lambda epoch: np.arange(30 - epoch % 2), 0), Tags(), SETTINGS, Progress(),
+        evaluate=Scored(), checkpoints=Checkpoints(folder, 2, steps=5), steps=StepLog(folder / "log.jsonl"), team=team,
+    )  # fmt: skip
+    if team.is_first:
+        save_file(_weights(model) | _moments(model, optimizers[0]), folder / "end.safetensors")
+    sys.stdout.write(f"{log.steps} steps\n")
+    team.end()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""A training that is killed and run again is the one that never stopped, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+CHILD = Path(__file__).parent / "child.py"
+STEPS = 48
+
+
+def start(folder: Path, *kill: str, processes: int = 1, **more: str) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, str(CHILD), str(folder), *kill]
+    if processes > 1:
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = [*torchrun, *command[1:]]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **more}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    out, error = process.communicate(timeout=300)
+    return process.returncode, out + error
+
+
+def end_of(folder: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = load_file(folder / "end.safetensors")
+    return found
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """The log without what hangs on the clock."""
+    found = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in each.items() if name != "seconds"} for each in found]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken")
+    code, out = finish(start(folder))
+    assert code == 0, out
+    assert f"{STEPS} steps" in out
+    return folder
+
+
+def assert_same(folder: Path, unbroken: Path) -> None:
+    mine, other = end_of(folder), end_of(unbroken)
+    assert mine.keys() == other.keys()
+    assert len(mine) > 90
+    assert all(torch.equal(mine[name], other[name]) for name in mine)
+    assert lines(folder) == lines(unbroken)
+    assert len([each for each in lines(folder) if each["kind"] == "train"]) == STEPS
+
+
+@pytest.mark.parametrize("steps", [3, 31])
+def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
+    folder = tmp_path / "run"
+    process = start(folder)
+    while len(lines(folder) if (folder / "log.jsonl").exists() else []) < steps:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert finish(process)[0] == -signal.SIGKILL
+    code, out = finish(start(folder))
+    assert code == 0, out
+    assert_same(folder, unbroken)
+
+
+@pytest.mark.parametrize("kill", [("file", "1"), ("file", "6"), ("rename", "3")])
+def test_killed_while_a_checkpoint_is_written(unbroken: Path, tmp_path: Path, kill: tuple[str, str]) -> None:
+    folder = tmp_path / "run"
+    code, _ = finish(start(folder, *kill))
+    assert code == -signal.SIGKILL
+    assert all((each / "state.json").is_file() for each in folder.glob("step-*"))
+    code, out = finish(start(folder))
+    assert code == 0, out
+    assert_same(folder, unbroken)
+    assert len(list(folder.glob("step-*"))) == 2
+
+
+def test_killed_again_and_again(unbroken: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    for _ in range(3):
+        assert finish(start(folder, "file", "4"))[0] == -signal.SIGKILL
+    code, out = finish(start(folder))
+    assert code == 0, out
+    assert_same(folder, unbroken)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_keeps_the_step(unbroken: Path, tmp_path: Path, stop: signal.Signals) -> None:
+    folder = tmp_path / "run"
+    process = start(folder)
+    while not (folder / "log.jsonl").exists() or len(lines(folder)) < 7:
+        time.sleep(0.005)
+    process.send_signal(stop)
+    code, out = finish(process)
+    assert code == (143 if stop == signal.SIGTERM else -signal.SIGINT), out
+    kept = max(folder.glob("step-*"))
+    steps = [each["step"] for each in lines(folder) if each["kind"] == "train"]
+    assert int(kept.name.removeprefix("step-")) == steps[-1] >= 6
+    code, out = finish(start(folder))
+    assert code == 0, out
+    assert_same(folder, unbroken)
+
+
+def test_a_damaged_checkpoint_is_passed_over(unbroken: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert finish(start(folder, "file", "9"))[0] == -signal.SIGKILL
+    newest = max(folder.glob("step-*"))
+    (newest / "optimizer.safetensors").write_bytes(b"\0" * 100)
+    code, out = finish(start(folder))
+    assert code == 0, out
+    assert f"{newest.name}/optimizer.safetensors: can't be read" in out
+    assert_same(folder, unbroken)
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
+    found = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        code, out = finish(start(folder, processes=processes, DROPOUT="0"))
+        assert code == 0, out
+        found.append((lines(folder), end_of(folder)))
+    (one, weights), (two, others) = found
+    assert [each["step"] for each in one] == [each["step"] for each in two]
+    assert [each["loss"] for each in two] == pytest.approx([each["loss"] for each in one], rel=1e-5)
+    assert [each["norm"] for each in two] == pytest.approx([each["norm"] for each in one], rel=1e-4)
+    assert [each["tokens"] for each in two if "tokens" in each] == [each["tokens"] for each in one if "tokens" in each]
+    for name in weights:
+        torch.testing.assert_close(others[name], weights[name], rtol=1e-3, atol=1e-5)
+
+
+def test_two_processes_go_on_as_they_were(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert finish(start(whole, processes=2))[0] == 0
+    code, _ = finish(start(broken, "file", "9", processes=2))
+    assert code != 0
+    assert list(broken.glob("step-*"))
+    code, out = finish(start(broken, processes=2))
+    assert code == 0, out
+    assert_same(broken, whole)
