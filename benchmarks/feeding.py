@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from report import MB, Part, measure, ratio, surroundings
+from report import MB, Part, measure, surroundings
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.feed import open_feed
@@ -171,8 +171,8 @@ def table(fed: dict[str, list[float]], taken: Sequence[float], gpu_flops: float)
     gpu = gpu_flops / BERT_BASE
     lines = ["| | real pieces per CPU s | times what the step takes | times a GPU (estimate) |", "|---|---|---|---|"]
     for name, speeds in fed.items():
-        times = ratio(speeds, taken), f"{median(speeds) / gpu:.1f}"
-        lines.append(f"| feeding: {name} | {_spread(speeds)} | {' | '.join(times)} |")
+        times = f"{median(speeds) / median(taken):,.0f} | {median(speeds) / gpu:.1f}"
+        lines.append(f"| feeding: {name} | {_spread(speeds)} | {times} |")
     lines.append(f"| the step (this encoder, one CPU thread, bf16) | {_spread(taken)} | goal: {GOAL} | |")
     return "\n".join([*lines, f"| estimate: BERT-base at {gpu_flops:.0e} operations/s | {gpu:,.0f} | | |"])
 

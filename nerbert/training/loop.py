@@ -7,10 +7,12 @@ state: so a run that goes on from a checkpoint is the run that never stopped, bi
 """
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from signal import SIGINT, SIGTERM
 from typing import Any, Protocol
 
@@ -18,7 +20,7 @@ import torch
 
 from nerbert.chance import Array, coin
 from nerbert.errors import InputError, NerbertError
-from nerbert.show import Progress
+from nerbert.show import Progress, tell
 from nerbert.training.batches import batches_of, steps_of_epoch
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.log import StepLog, TrainLog
@@ -81,7 +83,7 @@ def train(
     bar.advance(log.steps, before=True)
     if evaluate:
         evaluate.take_up(log.entries)
-    recorder = _Recorder(model, optimizer, log, team, checkpoints, steps)
+    recorder = _Recorder(model, optimizer, log, team, checkpoints, steps, total)
     begin = time.monotonic() - log.seconds
     model.train()
     with recorder, stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
@@ -109,8 +111,9 @@ class _Recorder:
 
     def __init__(
         self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, team: Team,
-        checkpoints: Checkpoints | None, steps: StepLog | None,
+        checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
     ) -> None:  # fmt: skip
+        self._total = total
         self._state = (model, optimizer, log)
         self._log, self._is_first = log, team.is_first
         self._checkpoints, self._steps = (checkpoints, steps) if team.is_first else (None, None)
@@ -118,6 +121,8 @@ class _Recorder:
     def __enter__(self) -> "_Recorder":
         if self._steps:
             self._steps.begin(self._log.steps)
+            if self._log.steps:
+                tell(f"going on after step {self._log.steps} of {self._total}")
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -138,9 +143,11 @@ class _Recorder:
             self._steps.write("train", {"step": self._log.steps, **figures, **so_far})
 
     def entry(self, entry: dict[str, float]) -> None:
-        """Write down an evaluation."""
+        """Write down an evaluation, and say it where no bar shows how far the training is."""
         if self._steps:
             self._steps.write("validation", entry)
+            if not sys.stderr.isatty():
+                tell(_told(entry, self._log, self._total))
 
     def save(self) -> None:
         """Make a checkpoint."""
@@ -219,6 +226,13 @@ def best_precision(device: str = "") -> str:
         return "fp32"
     has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return "bf16" if has else "fp32"
+
+
+def _told(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
+    """An evaluation, the speed, and the time left, as one line."""
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
+    left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
+    return f"step {log.steps} of {total}: {figures}; {log.tokens / log.seconds:,.0f} tokens/s, {left} left"
 
 
 def _check_numbers(figures: dict[str, float], step: int) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
-from nerbert.show import plain
+from nerbert.show import percent, plain
 from nerbert.training.log import TrainLog
 
 
@@ -15,9 +15,14 @@ def print_log(log: TrainLog, output: Path) -> None:
     names = sorted({name for entry in log.entries for name in entry} - {"step", "epoch", "loss"})
     table = Table("step", "epoch", "loss", *(Column(plain(name)) for name in names))
     for entry in log.entries:
-        figures = [f"{100 * entry[name]:.2f}" if name in entry else "–" for name in names]
+        figures = [_shown(name, entry[name]) if name in entry else "–" for name in names]
         table.add_row(f"{entry['step']:.0f}", f"{entry['epoch']:.2f}", f"{entry['loss']:.4f}", *figures)
     console.print(table)
     speed = log.tokens / max(log.seconds, 1e-9)
     console.print(f"{log.tokens:,} pieces in {log.seconds:,.0f} s ({speed:,.0f} a second)", highlight=False)
     console.print(plain(f"encoder: {output}"))
+
+
+def _shown(name: str, value: float) -> str:
+    """Shares in percent, losses as they are."""
+    return f"{value:.4f}" if name.endswith("loss") else percent(value)

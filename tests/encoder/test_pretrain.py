@@ -196,7 +196,7 @@ def test_a_dry_run_says_what_it_takes_and_trains_nothing(
 def test_too_large_micro_batches_are_told_before(
     sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nerbert.encoder.plan.available", lambda _: 530_000_000)
+    monkeypatch.setattr("nerbert.encoder.plan.available", lambda _: 520_000_000)
     settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"micro_batch_tokens": 100_000, "batch_size": 4096}))
     with pytest.raises(SettingsError, match=r"micro_batch_tokens = 100000 needs about .* are free: \d+ fits"):
         pretrain(settings, tmp_path / "e")

@@ -5,6 +5,7 @@ its name), or nothing. At its end it writes weights and moments to FOLDER/end.sa
 """
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -91,6 +92,8 @@ def die_at(what: str, count: int) -> None:
 
 def main() -> None:
     folder, kill, dropout = Path(sys.argv[1]), sys.argv[2:4], float(os.environ.get("DROPOUT", "0.2"))
+    if limit := int(os.environ.get("LIMIT", "0")):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     if kill:
         die_at(kill[0], int(kill[1]))
     windows, model = windows_of(30), model_of(dropout)

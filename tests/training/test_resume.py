@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,6 +73,8 @@ def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
     assert finish(process)[0] == -signal.SIGKILL
     code, out = finish(start(folder))
     assert code == 0, out
+    assert ("going on after step" in out) == (steps > 5)
+    assert re.search(r"step 48 of 48: loss \d\.\d{4}, norm [\d.]+; [\d,]+ tokens/s, 0:00:00 left", out)
     assert_same(folder, unbroken)
 
 
@@ -121,6 +124,24 @@ def test_a_damaged_checkpoint_is_passed_over(unbroken: Path, tmp_path: Path) -> 
     code, out = finish(start(folder))
     assert code == 0, out
     assert f"{newest.name}/optimizer.safetensors: can't be read" in out
+    assert_same(folder, unbroken)
+
+
+def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_path: Path) -> None:
+    """The moments no longer fit where the weights do; with more room the run goes on."""
+    folder = tmp_path / "run"
+    assert finish(start(folder, "file", "4"))[0] == -signal.SIGKILL
+    (good,) = folder.glob("step-*")
+    size = (good / "model.safetensors").stat().st_size
+    code, out = finish(start(folder, LIMIT=str(size + 1000)))
+    assert code == 1
+    assert (
+        f"can't be written: File too large; free space or choose another place; the last good checkpoint is {good}"
+        in out
+    )
+    assert [path.name for path in folder.iterdir() if "step" in path.name] == [good.name]
+    code, out = finish(start(folder))
+    assert code == 0, out
     assert_same(folder, unbroken)
 
 
