@@ -46,6 +46,9 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     with _writing(target):
         if not target.exists() or _is_empty_folder(target):
             return
+        if os.path.lexists(_used(target)):  # a run was killed just after its output had got its name
+            check_own(_used(target))
+            _remove(_used(target))
     if not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
     if not any((target / name).is_file() for name in MARKERS):
@@ -271,9 +274,9 @@ def _difference_from(plan: Path, wanted: Any) -> str:
 
 
 def _has_work(partial: Path) -> bool:
-    """Whether more than its plan is kept in a half-made folder; what has no name yet is none."""
+    """Whether more than its plan is kept in a half-made folder; a log, and what has no name yet, is none."""
     files = (path.name for path in (partial / RESUME).rglob("*") if path.is_file())
-    return any(name not in (_PLAN, _LOCK) and not name.endswith(".partial") for name in files)
+    return any(name not in (_PLAN, _LOCK) and not name.endswith((".partial", ".jsonl")) for name in files)
 
 
 def _difference(old: Any, new: Any, name: str = "") -> str:

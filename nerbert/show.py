@@ -23,6 +23,8 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
+_PERIOD = 3600.0
+"""Seconds that the time left is estimated from: a step may take minutes."""
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_green", "bright_magenta")
 
 
@@ -93,7 +95,9 @@ def _bar(what: str, total: int | None, *columns: ProgressColumn, width: int = 40
         yield None
         return
     name, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
-    with RichProgress(name, BarColumn(width), *columns, note, console=console, transient=True) as bar:
+    with RichProgress(
+        name, BarColumn(width), *columns, note, console=console, transient=True, speed_estimate_period=_PERIOD
+    ) as bar:
         bar.add_task(what, total=total, note="")
         yield bar
 

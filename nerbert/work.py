@@ -41,6 +41,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def is_first_process() -> bool:
+    """Whether this is the one process, or the first of several that torchrun started: the one that talks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def check_alone(what: str) -> None:
+    """Raise SettingsError where torchrun started several processes for what runs in one."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise SettingsError(f"{what} runs in one process: start it without torchrun")
+
+
 def stop_on_sigterm() -> None:
     """From now on SIGTERM ends the process as Ctrl-C does, with all clean-up, and exit code 143."""
     main = threading.current_thread() is threading.main_thread()
@@ -50,16 +61,17 @@ def stop_on_sigterm() -> None:
 
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], int]]:
-    """Within, the first SIGTERM or Ctrl-C is only noted: the number of the signal that came, 0 if none did.
+    """Within, SIGTERM and the first Ctrl-C are only noted: the number of the signal that came first, 0 if none did.
 
-    So work can end where nothing is lost; the second signal acts as it did before.
+    So work can end where nothing is lost. A second Ctrl-C acts as it did before; SIGTERM never does, since torchrun and
+    service managers send it twice.
     """
     came, before = list[int](), dict[int, Any]()
 
     def note(number: int, _: object) -> None:
         came.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        if number == signal.SIGINT:
+            signal.signal(number, before[number])
 
     if threading.current_thread() is threading.main_thread():
         before |= {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
@@ -67,7 +79,7 @@ def stop_asked() -> Iterator[Callable[[], int]]:
         yield lambda: came[0] if came else 0
     finally:
         for each, handler in before.items():
-            signal.signal(each, handler)
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
 def _run_in_processes(task: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

@@ -55,5 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except KeyboardInterrupt as stop:
-        print("; ".join(["nerbert: stopped", *getattr(stop, "__notes__", [])]), file=sys.stderr)
+        print("; ".join(["nerbert: stopped", *_notes(stop)]), file=sys.stderr)
         sys.exit(130)
+    except SystemExit as stop:
+        if _notes(stop):
+            print("; ".join(["nerbert: stopped", *_notes(stop)]), file=sys.stderr)
+        raise
+
+
+def _notes(stop: BaseException) -> list[str]:
+    return list(getattr(stop, "__notes__", []))

@@ -116,6 +116,8 @@ def _check_shard(corpus: Path, name: str, rows: int) -> None:
 def shard_hashes(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """Shard → SHA-256 of its bytes, as the manifest says; where an older build's doesn't, they are read for it."""
     told = manifest.get("shard_sha256", {})
+    if told and (lacking := sorted(manifest["shards"].keys() - told.keys())):
+        raise InputError(f"{corpus / 'manifest.json'}: tells no SHA-256 of {lacking[0]}; build the corpus again")
     return {name: told.get(name) or _sha256(corpus / name) for name in manifest["shards"]}
 
 

@@ -15,7 +15,7 @@ from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nerbert.errors import InputError, NerbertError, SettingsError, WriteError
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, WriteError
 from nerbert.files import check_own, publish_folder, to_disk, write_json
 from nerbert.locks import held
 from nerbert.show import tell
@@ -53,6 +53,7 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
 def _make(target: Path, made_from: Any, make: Callable[[Path], None]) -> None:
     if target.is_dir():
         shutil.rmtree(target)
+    target.unlink(missing_ok=True)
     with publish_folder(target) as folder:
         make(folder)
         write_json(folder / "made_from.json", made_from)
@@ -78,9 +79,14 @@ def _place(cache: str, kind: str, name: str) -> Path:
         place, parts = (Path(cache).expanduser(), (kind, name)) if cache else (home, ("nerbert", kind, name))
     except RuntimeError as error:
         raise SettingsError(f"cache = {cache!r}: there is no home folder for it; name a folder") from error
-    for part in parts:
-        place /= part
-        check_own(place)
+    try:
+        for part in parts:
+            place /= part
+            check_own(place)
+    except OutputExists as error:
+        raise OutputExists(f"{error}, or set cache to a folder that is yours") from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cache = {cache!r:.80}: can't be a folder: {error}") from error
     return place
 
 

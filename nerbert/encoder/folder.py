@@ -51,7 +51,13 @@ def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
         names |= {"num_labels": len(tags), "ignore_mismatched_sizes": True}
     with _quiet(), _refused(source, "model"):
         model, report = AutoModelForTokenClassification.from_pretrained(
-            source, trust_remote_code=False, use_safetensors=True, dtype="float32", output_loading_info=True, **names
+            source,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="float32",
+            return_dict=True,
+            output_loading_info=True,
+            **names,
         )
     _check_weights(source, model, report, with_head=tags is None)
     return model
@@ -70,7 +76,12 @@ def load_mlm_model(source: str, seed: int) -> Any:
     check_model_folder(source)
     with _quiet(), _refused(source, "masked language model"):
         model, report = AutoModelForMaskedLM.from_pretrained(
-            source, trust_remote_code=False, use_safetensors=True, dtype="float32", output_loading_info=True
+            source,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="float32",
+            return_dict=True,
+            output_loading_info=True,
         )
     _check_weights(source, model, report, with_head=False)
     renew_head(model, seed, only=report["missing_keys"])
@@ -154,6 +165,8 @@ def _card_on_hub(name: str) -> Path | None:
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Write weights (safetensors), config and tokenizer into an existing folder."""
+    for name in ("is_local", "local_files_only"):  # how it was loaded, which isn't what it is
+        tokenizer.init_kwargs.pop(name, None)
     with _quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

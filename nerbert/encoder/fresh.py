@@ -24,7 +24,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
     tokenizer = _bert_like(models.WordPiece(unk_token=_UNKNOWN))
     texts = list(islice(texts, _MOST_TEXTS))
-    first, inner = _characters(tokenizer, texts)
+    first, inner = _characters(tokenizer, texts, min(_ALPHABET, (vocabulary - len(_SPECIALS)) // 2))
     given = [*_SPECIALS, *(f"##{each}" for each in inner)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary, special_tokens=given, show_progress=False, initial_alphabet=sorted({*first, *inner}),
@@ -48,15 +48,15 @@ def _bert_like(model: Any) -> Any:
     return tokenizer
 
 
-def _characters(tokenizer: Any, texts: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The characters that words begin with, and those inside of them: of the most frequent ones, in order."""
+def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[str], list[str]]:
+    """The characters that words begin with, and those inside of them: of the `most` frequent ones, in order."""
     first, inner = Counter[str](), Counter[str]()
     for text in texts:
         for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
             first[word[0]] += 1
             inner.update(word[1:])
     counts = first + inner
-    kept = set(sorted(counts, key=lambda each: (-counts[each], each))[:_ALPHABET])
+    kept = set(sorted(counts, key=lambda each: (-counts[each], each))[:most])
     return sorted(kept & first.keys()), sorted(kept & inner.keys())
 
 

@@ -45,6 +45,7 @@ class Pieces:
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self._vocabulary = int(getattr(config, "vocab_size", 0) or 0)
         self._before, self._after = _specials(tokenizer)
+        self._check_ids([*self._before, *self._after, self.pad_id])
         room, special = _positions(tokenizer, config), len(self._before) + len(self._after)
         self.body = min(max_length, room) - special
         if room - special < 2:

@@ -84,7 +84,8 @@ class Plan:
         """Of scoring the validation sentences once."""
         if self.speed is None:
             return None
-        return self.speed.scoring * self.pieces_a_score * (1 + self.padding) / self.processes
+        shares = self.processes if self.objective == "tagging" else 1  # each process scores all of `mlm`
+        return self.speed.scoring * self.pieces_a_score * (1 + self.padding) / shares
 
     @property
     def seconds(self) -> float | None:
@@ -140,7 +141,8 @@ def _memory(
     model.to(device)
 
     def loss_of(rows: int, length: int) -> torch.Tensor:
-        batch = objective.prepare(sized_batch(windows, rows, length), 0).to(device)
+        some = sized_batch(windows, rows, length, settings.mask_share if settings.objective == "mlm" else None)
+        batch = (some if settings.objective == "mlm" else objective.prepare(some, 0)).to(device)
         with autocast(device.type, settings.precision):
             return objective.loss(model, batch)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from nerbert.corpus.shards import read_manifest
+from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.cutting import tokenizer_hash
 from nerbert.encoder.feed import open_feed
 from nerbert.encoder.folder import check_model_folder, load_mlm_model, load_tagging_model, load_tokenizer
@@ -17,13 +17,13 @@ from nerbert.encoder.keeper import Score
 from nerbert.encoder.objectives.mlm import Mlm, score_mlm
 from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.score import TagScore, span_figures, typed_figures
+from nerbert.encoder.score import TagScore, most_tokens, span_figures, typed_figures
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.silver import SilverLabels, held_out, read_label_set, training_texts
 from nerbert.files import sha256_of
 from nerbert.labels import sentence_example, tag_names
 from nerbert.records import ENTITY
-from nerbert.training.loop import Feed
+from nerbert.training.loop import VERSION, Feed, best_precision
 from nerbert.training.objective import Objective
 from nerbert.training.team import Team
 from nerbert.training.windows import Windows
@@ -31,11 +31,15 @@ from nerbert.training.windows import Windows
 FRESH = "fresh"
 _FREE = frozenset(
     {
-        "corpus", "backbone", "cache", "tensorboard", "threads", "micro_batch_tokens",
+        "corpus", "backbone", "label_set", "precision", "cache", "tensorboard", "threads", "micro_batch_tokens",
         "checkpoint_minutes", "checkpoint_steps", "checkpoints",
     }
 )  # fmt: skip
-"""Settings that a run may go on with others of: they change no figure, or their content is compared instead."""
+"""Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
+(`micro_batch_tokens`, with dropout) luck, never what is computed."""
+
+_NAMES = ("_name_or_path", "transformers_version")
+"""What a model's configuration says that changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def prepare(settings: PretrainSettings, team: Team) -> Work:
     objective: Objective = mlm or Tagging(settings.label_smoothing, settings.outside_weight)
     return Work(
         manifest, labels, tags, model, pieces, Feed(found.windows, found.numbers_of, pieces.pad_id), objective, score,
-        len(examples), _identity(settings, manifest, labels, model, tokenizer),
+        len(examples), _identity(settings, manifest, labels, model, tokenizer, team),
     )  # fmt: skip
 
 
@@ -97,20 +101,31 @@ def make_model(manifest: Mapping[str, Any], settings: PretrainSettings, tags: li
 
 
 def _mlm_figures(model: Any, windows: Windows, mlm: Mlm, pad_id: int, settings: PretrainSettings) -> dict[str, float]:
-    return score_mlm(model, windows, mlm, pad_id, max_tokens=settings.micro_batch_tokens, precision=settings.precision)
+    return score_mlm(model, windows, mlm, pad_id, max_tokens=most_tokens(settings), precision=settings.precision)
 
 
 def _identity(
-    settings: PretrainSettings, manifest: Mapping[str, Any], labels: SilverLabels, model: Any, tokenizer: Any
+    settings: PretrainSettings,
+    manifest: Mapping[str, Any],
+    labels: SilverLabels,
+    model: Any,
+    tokenizer: Any,
+    team: Team,
 ) -> dict[str, Any]:
+    """All that a training's outcome hangs on, as JSON."""
     told = {name: value for name, value in asdict(settings).items() if name not in _FREE}
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    config = {name: value for name, value in model.config.to_dict().items() if name not in _NAMES}
     return {
+        "loop": VERSION,
         "settings": told,
+        "precision": settings.precision if settings.precision != "auto" else best_precision(team.device.type),
+        "config": config,
         "corpus": sha256_of(settings.corpus / "manifest.json"),
+        "shards": shard_hashes(settings.corpus, manifest),
         "label_set": labels.told,
         "weights": weights.hexdigest(),
         "tokenizer": tokenizer_hash(tokenizer),

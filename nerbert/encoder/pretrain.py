@@ -22,7 +22,18 @@ from nerbert.encoder.plan import Plan, needed_memory, plan_pretraining
 from nerbert.encoder.prepare import Work, make_model, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.silver import read_label_set
-from nerbert.files import RESUME, check_free, link_file, partial_folder, publish, publish_folder, read_json, sha256_of
+from nerbert.errors import OutputExists
+from nerbert.files import (
+    RESUME,
+    check_free,
+    link_file,
+    partial_folder,
+    publish,
+    publish_folder,
+    read_json,
+    sha256_of,
+    to_disk,
+)
 from nerbert.labels import tag_names
 from nerbert.show import Progress, progress
 from nerbert.training.checkpoint import Checkpoints
@@ -37,9 +48,10 @@ LOG = "log.jsonl"
 
 def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> TrainLog:
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; the log. Goes on where it was killed."""
-    check_free(output, overwrite=overwrite)
+    _check_place(settings, output, overwrite=overwrite)
     team = make_team(settings)
-    work = prepare(settings, team)
+    with out_of_memory(settings):
+        work = prepare(settings, team)
     numbers = work.feed.numbers_of(0)
     check_fits(
         *needed_memory(work.model, work.feed.windows, numbers, settings, work.objective, team.device, team.count)
@@ -65,9 +77,10 @@ def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = Fals
 
 def plan(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> Plan:
     """What `pretrain` would do, and what that would take; nothing is written but the corpus's pieces."""
-    check_free(output, overwrite=overwrite)
+    _check_place(settings, output, overwrite=overwrite)
     team = make_team(settings)
-    work = prepare(settings, team)
+    with out_of_memory(settings):
+        work = prepare(settings, team)
     found = plan_pretraining(
         work.model, work.feed.windows, work.feed.numbers_of(0), settings, work.objective, work.feed.pad_id,
         work.held_out, team.device, team.count,
@@ -83,6 +96,18 @@ def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = F
     with publish_folder(output, overwrite=overwrite) as folder:
         save_model(folder, *make_model(manifest, settings, tags))
         write_card(folder, "untrained", word_splitter=manifest["word_splitter"], language=manifest["language"])
+
+
+def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -> None:
+    """Raise OutputExists for an output that is taken, or that lies in or around what is read."""
+    check_free(output, overwrite=overwrite)
+    place = output.resolve()
+    for name in ("corpus", "backbone"):
+        read = Path(getattr(settings, name)).resolve()
+        if read.is_dir() and (place.is_relative_to(read) or read.is_relative_to(place)):
+            raise OutputExists(
+                f"{output}: lies in, or around, the {name} ({getattr(settings, name)}); choose another place"
+            )
 
 
 class _Best:
@@ -103,6 +128,8 @@ class _Best:
                 shutil.rmtree(old)
         with publish_folder(self._of(step)) as folder:
             save_model(folder, model, self._tokenizer)
+            for path in folder.iterdir():
+                to_disk(path)
 
     def put_into(self, folder: Path, step: int) -> None:
         """Give `folder` the files of the best model."""
@@ -143,10 +170,12 @@ def _dress(folder: Path, work: Work) -> None:
 def _write_cards(folder: Path, settings: PretrainSettings, work: Work, keeper: Keeper, log: TrainLog) -> None:
     """What made the encoder, for programs (nerbert.json) and for people (README.md)."""
     manifest = work.manifest
-    categories = {"categories": len(work.labels.categories)} if settings.objective == "tagging" else {}
+    labels: dict[str, Any] = {"label_set": work.labels.told, "categories": len(work.labels.categories)}
+    if settings.objective != "tagging":
+        labels = {}
     write_card(
         folder, "encoder", word_splitter=manifest["word_splitter"], language=manifest["language"],
-        objective=settings.objective, label_set=work.labels.told, **categories,
+        objective=settings.objective, **labels,
         corpus={"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
         settings=_plain(settings), precision=_precision(settings, work.model), log=log.entries,
         best_step=keeper.best_step, validation=keeper.best,
@@ -159,8 +188,8 @@ def _plain(settings: Any) -> dict[str, Any]:
     """Settings as JSON; of paths only the last part, so that no folder of this machine is told."""
     plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
     paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
-    backbone = Path(settings.backbone).name if Path(settings.backbone).is_dir() else settings.backbone
-    return plain | paths | {"backbone": backbone}
+    backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone
+    return plain | paths | {"backbone": backbone, "corpus": settings.corpus.resolve().name}
 
 
 def _precision(settings: PretrainSettings, model: Any) -> str:

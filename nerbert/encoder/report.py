@@ -9,10 +9,13 @@ from rich.table import Table
 from nerbert.encoder.plan import Plan
 from nerbert.show import percent, plain
 from nerbert.training.memory import as_bytes
+from nerbert.work import is_first_process
 
 
 def print_plan(plan: Plan, output: Path) -> None:
     """Print sizes, memory and time of a pre-training, then what the command would do without --dry-run."""
+    if not is_first_process():
+        return
     console = Console()
     table = Table(show_header=False)
     for name, told in _rows(plan):

@@ -16,6 +16,11 @@ Figures = Callable[[Spans, Spans], dict[str, float]]
 """(gold, found) → figures by name (0–1); the first one chooses the checkpoint."""
 
 
+def most_tokens(settings: TrainSettings) -> int:
+    """The largest micro-batch to score: none larger than those that are trained on."""
+    return min(settings.micro_batch_tokens, settings.batch_size * settings.max_length)
+
+
 class TagScore:
     """Called with a tagging model: its `figures` on the examples."""
 
@@ -31,7 +36,7 @@ class TagScore:
     def __call__(self, model: Any) -> dict[str, float]:
         """The model's figures."""
         settings = self._settings
-        found = predict(model, self._pieces, self._share, self._tags, max_tokens=settings.micro_batch_tokens,
+        found = predict(model, self._pieces, self._share, self._tags, max_tokens=most_tokens(settings),
                         precision=settings.precision)  # fmt: skip
         return self._figures(self._gold, self._joined([spans_from_bio(each.tags) for each in found]))
 

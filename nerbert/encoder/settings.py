@@ -73,7 +73,13 @@ class PretrainSettings(TrainSettings):
         for name in ("checkpoint_minutes", "checkpoint_steps", "frozen_layers"):
             refuse(not 0 <= getattr(self, name) < 1e6, name, getattr(self, name), "at least 0")
         refuse(self.checkpoints < 1, "checkpoints", self.checkpoints, "at least 1")
-        refuse(self.fresh_layers < 1, "fresh_layers", self.fresh_layers, "at least 1")
-        refuse(self.fresh_width < 64 or self.fresh_width % 64 != 0, "fresh_width", self.fresh_width, "a multiple of 64")
-        refuse(self.fresh_vocabulary < 100, "fresh_vocabulary", self.fresh_vocabulary, "at least 100")
+        refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
+        refuse(not 1 <= self.fresh_layers <= 1000, "fresh_layers", self.fresh_layers, "between 1 and 1000")
+        good = 64 <= self.fresh_width <= 16384 and self.fresh_width % 64 == 0
+        refuse(not good, "fresh_width", self.fresh_width, "a multiple of 64, at most 16384")
+        good = 100 <= self.fresh_vocabulary <= 1_000_000
+        refuse(not good, "fresh_vocabulary", self.fresh_vocabulary, "between 100 and 1000000")
+        if self.objective == "mlm":
+            refuse(bool(self.label_set), "label_set", self.label_set, "left out with objective = 'mlm'")
+            refuse(self.further_pieces, "further_pieces", True, "left out with objective = 'mlm'")
         refuse(self.evaluate_at_most < 0, "evaluate_at_most", self.evaluate_at_most, "at least 0")

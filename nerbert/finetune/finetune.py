@@ -30,6 +30,7 @@ from nerbert.training.loop import Feed, total_steps, train
 from nerbert.training.memory import out_of_memory
 from nerbert.training.windows import Windows
 from nerbert.words import nearest_splitter
+from nerbert.work import check_alone
 
 _WIDE = 768
 """BERT-base's width."""
@@ -40,6 +41,7 @@ def finetune(
     seeds: Sequence[int] = (), overwrite: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; the taggers' folders."""
+    check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
     target = read_data(data)
     origin = read_data(source) if source else None

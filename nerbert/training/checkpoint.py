@@ -38,6 +38,7 @@ class Checkpoints:
     ) -> None:  # fmt: skip
         self._folder, self._keep, self._seconds, self._steps, self._dress = folder, keep, 60 * minutes, steps, dress
         self._last = time.monotonic()
+        self._unreadable: set[Path] = set()
 
     def is_due(self, step: int) -> bool:
         """Whether to save after this step."""
@@ -46,7 +47,7 @@ class Checkpoints:
 
     def save(self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog) -> None:
         """Save where the training is; older checkpoints go once the new one is whole."""
-        target = self._folder / f"step-{log.steps:09d}"
+        target = self._folder / _name(log.steps)
         if target.exists():
             shutil.rmtree(target)
         with publish_folder(target) as folder:
@@ -54,8 +55,9 @@ class Checkpoints:
             _write(folder / _WEIGHTS, _weights(model))
             _write(folder / _OPTIMIZER, _moments(model, optimizer))
             write_json(folder / _STATE, {"format": _FORMAT, "log": log.to_json()})
-        for old in self._found()[: -self._keep]:
-            shutil.rmtree(old)
+        for old in [*self._unreadable, *self._found()[: -self._keep]]:
+            shutil.rmtree(old, ignore_errors=old in self._unreadable)
+        self._unreadable.clear()
         self._last = time.monotonic()
 
     def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
@@ -68,6 +70,7 @@ class Checkpoints:
                 return _load(folder, model, optimizer)
             except InputError as error:
                 tell(f"nerbert: {error}; going on from the checkpoint before it, or anew")
+                self._unreadable.add(folder)
         return TrainLog()
 
     def newest(self) -> Path | None:
@@ -75,7 +78,12 @@ class Checkpoints:
         return next(reversed(self._found()), None)
 
     def _found(self) -> list[Path]:
-        return sorted(path for path in self._folder.glob("step-*") if (path / _STATE).is_file())
+        found = sorted(path for path in self._folder.glob("step-*") if (path / _STATE).is_file())
+        return [path for path in found if path not in self._unreadable]
+
+
+def _name(step: int) -> str:
+    return f"step-{step:09d}"
 
 
 def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
@@ -101,12 +109,14 @@ def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Te
 
 
 def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
-    """Read all of a checkpoint before anything is changed."""
+    """Read all of a checkpoint before anything is changed; what is kept of it is copied, not mapped."""
     state = read_json(folder / _STATE)
     with at(folder / _STATE):
         if not isinstance(state, dict) or state.get("format") != _FORMAT:
             raise InputError("not a checkpoint of this version")
         log = TrainLog.from_json(state.get("log"))
+        if folder.name != _name(log.steps):
+            raise InputError(f"of step {log.steps}, which isn't the folder's")
     wanted = _weights(model)
     weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
     _check(folder / _WEIGHTS, weights, wanted)
@@ -115,9 +125,9 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> TrainLo
     _check(folder / _OPTIMIZER, {key: each for key, each in moments.items() if not key.endswith(".step")}, shapes)
     model.load_state_dict(weights, strict=False)
     for name, parameter in named.items():
-        own = {moment: moments[f"{name}.{moment}"] for moment in _MOMENTS}
-        devices = {"step": own["step"].device if parameter.device.type == "cpu" else parameter.device}
-        optimizer.state[parameter] = {key: each.to(devices.get(key, parameter.device)) for key, each in own.items()}
+        for moment in _MOMENTS:
+            home = "cpu" if moment == "step" and parameter.device.type != "cuda" else parameter.device
+            optimizer.state[parameter][moment] = moments[f"{name}.{moment}"].to(home, copy=True)
     return log
 
 

@@ -7,11 +7,12 @@ written after it, so no step stands there twice. TensorBoard's files are the sam
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from nerbert.errors import InputError, need
+from nerbert.errors import InputError, WriteError, need
 from nerbert.files import publish
 
 
@@ -50,9 +51,11 @@ class TrainLog:
         """The log of a checkpoint; raise InputError if it is none."""
         try:
             log = cls(**value)
-            numbers = (log.steps, log.tokens, log.seconds, log.loss_sum, log.loss_steps)
-            good = all(isinstance(each, int | float) for each in numbers) and isinstance(log.entries, list)
-        except TypeError:
+            entries = [value for entry in log.entries for value in (entry["step"], *entry.values())]
+            numbers = [log.steps, log.tokens, log.seconds, log.loss_steps]
+            good = all(type(each) in (int, float) for each in [log.loss_sum, *entries, *numbers])
+            good = good and min(numbers) >= 0 and type(log.steps) is int
+        except (TypeError, AttributeError, KeyError):
             good = False
         if not good:
             raise InputError("is no log of a training")
@@ -83,16 +86,20 @@ class StepLog:
     def write(self, kind: str, figures: Mapping[str, float]) -> None:
         """Write a line: `figures` has `step`; `kind` is `train` or `validation`."""
         if self._file is not None:
-            self._file.write(json.dumps({"kind": kind, **figures}) + "\n")
+            try:
+                self._file.write(json.dumps({"kind": kind, **figures}) + "\n")
+            except OSError as error:
+                raise WriteError(f"{self._path}: can't be written: {error.strerror}; free space") from error
         if self._board is not None:
             step = int(figures["step"])
             for name in figures.keys() - {"step"}:
                 self._board.add_scalar(f"{kind}/{name}", figures[name], step)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; what can't be written any more was told before."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
         if self._board is not None:
             self._board.close()
 

@@ -30,6 +30,9 @@ from nerbert.training.team import Team, make_team
 from nerbert.training.windows import Windows
 from nerbert.work import stop_asked
 
+VERSION = 1
+"""Raise it when the same settings come to train otherwise: a run that is half made doesn't go on then."""
+
 
 class Evaluate(Protocol):
     """Called with the model about once an epoch and at the end; what it returns is kept in the log."""
@@ -80,6 +83,7 @@ def train(
     model.to(team.device)
     optimizer = make_optimizer(model, settings, team.device.type)
     log = checkpoints.resume(model, optimizer) if checkpoints else TrainLog()
+    _check_together(team, log.steps)
     bar.advance(log.steps, before=True)
     if evaluate:
         evaluate.take_up(log.entries)
@@ -88,22 +92,29 @@ def train(
     model.train()
     with recorder, stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
         for numbers in feed.steps(settings, log.steps, total):
-            due, stop = team.totals(recorder.is_due(log.steps + 1), asked())
             rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_share)
             figures = train_step(model, feed, numbers, objective, optimizer, rate, settings, team, log.steps + 1)
             log.add_step(figures["loss"], int(feed.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
             recorder.step(figures)
             bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
-            if log.steps % every == 0 or log.steps == total:
+            if scored := log.steps % every == 0 or log.steps == total:
                 entry = log.add_entry(log.steps / per_epoch)
                 entry |= _evaluate(evaluate, model, log.steps) if evaluate else {}
                 recorder.entry(entry)
-                due = True
-            if due or stop:
-                recorder.save()
+            due, stop = team.totals(recorder.is_due(log.steps), asked())
+            if scored or due or stop:
+                recorder.save(tells=not scored)
             if stop:
                 raise _stopped(asked(), log.steps)
     return log
+
+
+def _check_together(team: Team, step: int) -> None:
+    """Raise NerbertError unless all processes go on from the same step."""
+    if team.totals(step, step * step) != [team.count * step, team.count * step * step]:
+        raise NerbertError(
+            f"process {team.rank} goes on after step {step}, another one elsewhere: all must see the output's folder"
+        )
 
 
 class _Recorder:
@@ -149,10 +160,12 @@ class _Recorder:
             if not sys.stderr.isatty():
                 tell(_told(entry, self._log, self._total))
 
-    def save(self) -> None:
-        """Make a checkpoint."""
+    def save(self, *, tells: bool) -> None:
+        """Make a checkpoint, and say so if it `tells`, where no bar shows how far the training is."""
         if self._checkpoints:
             self._checkpoints.save(*self._state)
+            if tells and self._steps and not sys.stderr.isatty():
+                tell(_told({}, self._log, self._total))
 
 
 def train_step(
@@ -229,10 +242,11 @@ def best_precision(device: str = "") -> str:
 
 
 def _told(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
-    """An evaluation, the speed, and the time left, as one line."""
+    """An evaluation, or a checkpoint, the speed, and the time left, as one line."""
     figures = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
     left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
-    return f"step {log.steps} of {total}: {figures}; {log.tokens / log.seconds:,.0f} tokens/s, {left} left"
+    speed = f"{log.tokens / log.seconds:,.0f} tokens/s, {left} left"
+    return f"step {log.steps} of {total}: {figures or 'kept'}; {speed}"
 
 
 def _check_numbers(figures: dict[str, float], step: int) -> None:

@@ -153,13 +153,14 @@ def _kept(model: Any, loss_of: Callable[[int, int], torch.Tensor], rows: int, le
     return kept
 
 
-def sized_batch(windows: Windows, rows: int, length: int) -> Batch:
-    """A micro-batch of that shape from real pieces and labels, as many terms a piece as the windows have on the mean.
+def sized_batch(windows: Windows, rows: int, length: int, share: float | None = None) -> Batch:
+    """A micro-batch of that shape from real pieces and labels; terms are `share` of its pieces, or as many as words.
 
     Its last column is padding, since a batch without any may take another way through attention.
     """
     pieces = rows * length
-    words = max(1, round(pieces * len(windows.positions) / max(1, len(windows.ids))))
+    share = len(windows.positions) / max(1, len(windows.ids)) if share is None else share
+    words = max(1, round(pieces * share))
     places = np.arange(words) * pieces // words
     mask = np.ones((rows, length), np.int64)
     mask[:, -1] = 0

@@ -7,10 +7,13 @@ from rich.table import Column, Table
 
 from nerbert.show import percent, plain
 from nerbert.training.log import TrainLog
+from nerbert.work import is_first_process
 
 
 def print_log(log: TrainLog, output: Path) -> None:
     """Print the loss and the figures of each evaluation, then the speed and the folder."""
+    if not is_first_process():
+        return
     console = Console()
     names = sorted({name for entry in log.entries for name in entry} - {"step", "epoch", "loss"})
     table = Table("step", "epoch", "loss", *(Column(plain(name)) for name in names))

@@ -28,8 +28,8 @@ class TrainSettings:
     batch_size: int = 32
     """Sentences (windows, where one is longer than the model) per step. Unit: windows. Source: ours."""
     micro_batch_tokens: int = 8192
-    """A step's sentences go through the model in parts of at most this size. Changes memory and speed, never the sums.
-    Unit: pieces, padding included. Source: ours."""
+    """A step's sentences go through the model in parts of at most this size. Changes memory and speed, never what is
+    summed (rounding, and which units drop out, differ). Unit: pieces, padding included. Source: ours."""
     learning_rate: float = 1e-4
     """Highest learning rate of AdamW. Unit: per step. Source: ours, for small encoders."""
     weight_decay: float = 0.01
@@ -60,5 +60,5 @@ class TrainSettings:
         refuse(self.max_length < 8, "max_length", self.max_length, "at least 8")
         refuse(not 0 <= self.warmup_share <= 1, "warmup_share", self.warmup_share, "between 0 and 1")
         refuse(not 0 <= self.weight_decay < 1e6, "weight_decay", self.weight_decay, "at least 0")
-        refuse(self.threads < 0, "threads", self.threads, "at least 0")
+        refuse(not 0 <= self.threads <= 4096, "threads", self.threads, "between 0 and 4096")
         check_precision(self.precision)

@@ -1,9 +1,13 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import nerbert.encoder.pretrain as stage
@@ -12,12 +16,16 @@ from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.folder import load_tagging_model, load_tokenizer, tags_of
 from nerbert.encoder.keeper import Keeper
 from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.plan import needed_memory
 from nerbert.encoder.predict import predict
+from nerbert.encoder.prepare import prepare
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
 from nerbert.metrics import score_spans
+from nerbert.training.batches import collate
+from nerbert.training.team import make_team
 
 SMALL: dict[str, Any] = {
     "epochs": 8, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
@@ -196,7 +204,101 @@ def test_a_dry_run_says_what_it_takes_and_trains_nothing(
 def test_too_large_micro_batches_are_told_before(
     sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nerbert.encoder.plan.available", lambda _: 520_000_000)
     settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"micro_batch_tokens": 100_000, "batch_size": 4096}))
+    team = make_team(settings)
+    work = prepare(settings, team)
+    memory, _ = needed_memory(
+        work.model, work.feed.windows, work.feed.numbers_of(0), settings, work.objective, team.device
+    )
+    between = (memory.at(1) + memory.total) // 2 - memory.weights
+    monkeypatch.setattr("nerbert.encoder.plan.available", lambda _: between)
     with pytest.raises(SettingsError, match=r"micro_batch_tokens = 100000 needs about .* are free: \d+ fits"):
         pretrain(settings, tmp_path / "e")
+
+
+@pytest.mark.parametrize("place", ["", "/inside", "/.."])
+def test_an_output_in_or_around_the_corpus_is_refused(sample_corpus: Path, place: str) -> None:
+    before = sorted(sample_corpus.rglob("*"))
+    output = Path(f"{sample_corpus}{place}")
+    with pytest.raises(OutputExists, match=r"lies in, or around, the corpus|not a folder that nerbert made"):
+        pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), output, overwrite=True)
+    assert sorted(sample_corpus.rglob("*")) == before
+
+
+def test_a_run_that_failed_before_a_checkpoint_stands_in_no_ones_way(
+    sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: Any, **named: Any) -> dict[str, float]:
+        raise NerbertError("the loss became nan")
+
+    settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.5}))
+    with monkeypatch.context() as patch:
+        patch.setattr("nerbert.training.loop.train_step", broken)
+        with pytest.raises(NerbertError, match="nan"):
+            pretrain(settings, tmp_path / "e")
+    pretrain(replace(settings, learning_rate=1e-3), tmp_path / "e")
+    assert card(tmp_path / "e")["settings"]["learning_rate"] == 1e-3
+
+
+def test_what_a_run_hangs_on_is_told_apart(sample_corpus: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    """A shard that changed under an old manifest, and a backbone with other dropout, are other runs."""
+    corpus = Path(shutil.copytree(sample_corpus, tmp_path / "corpus"))
+    manifest = json.loads((corpus / "manifest.json").read_text())
+    del manifest["shard_sha256"]
+    (corpus / "manifest.json").write_text(json.dumps(manifest))
+    backbone = Path(shutil.copytree(tiny_encoder, tmp_path / "backbone"))
+    settings = PretrainSettings(corpus=corpus, backbone=str(backbone), **SMALL)
+    first = prepare(settings, make_team(settings)).identity
+    assert prepare(replace(settings, micro_batch_tokens=99, threads=0), make_team(settings)).identity == first
+    config = json.loads((backbone / "config.json").read_text())
+    (backbone / "config.json").write_text(json.dumps(config | {"hidden_dropout_prob": 0.5}))
+    second = prepare(settings, make_team(settings)).identity
+    assert [name for name in first if first[name] != second[name]] == ["config"]
+    (shard,) = corpus.glob("sentences/*.parquet")
+    table = pq.read_table(shard)
+    pq.write_table(table.take(list(reversed(range(table.num_rows)))), shard)
+    third = prepare(settings, make_team(settings)).identity
+    assert [name for name in second if second[name] != third[name]] == ["shards"]
+
+
+def test_scoring_takes_no_larger_batches_than_training(
+    sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def noted(windows: Any, numbers: Any, pad_id: int) -> Any:
+        batch = collate(windows, numbers, pad_id)
+        sizes.append(batch.ids.numel())
+        return batch
+
+    monkeypatch.setattr("nerbert.encoder.predict.collate", noted)
+    settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "batch_size": 2, "max_length": 48}))
+    pretrain(replace(settings, micro_batch_tokens=10**9), tmp_path / "e")
+    assert len(sizes) > 5
+    assert max(sizes) <= 2 * 48
+
+
+def test_special_pieces_that_the_model_does_not_know_are_refused(
+    sample_corpus: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    backbone = Path(shutil.copytree(tiny_encoder, tmp_path / "backbone"))
+    tokenizer = load_tokenizer(str(backbone))
+    tokenizer.add_special_tokens({"pad_token": "[NEW]"})
+    tokenizer.save_pretrained(backbone)
+    with pytest.raises(InputError, match="they don't belong together"):
+        pretrain(PretrainSettings(corpus=sample_corpus, backbone=str(backbone), **SMALL), tmp_path / "e")
+
+
+def test_two_processes_make_one_encoder(sample_corpus: Path, tmp_path: Path) -> None:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in (SMALL | {"epochs": 1}).items()]
+    (tmp_path / "s.toml").write_text("\n".join([f'corpus = "{sample_corpus}"', *lines]))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "nerbert"]
+    done = subprocess.run(
+        [*torchrun, "pretrain", str(tmp_path / "s.toml"), "-o", str(tmp_path / "e")],
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("encoder:") == 1
+    facts = card(tmp_path / "e")
+    assert facts["validation"]["typed_f1"] == pytest.approx(typed_f1(tmp_path / "e", sample_corpus), abs=1e-9)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e", "s.toml"]

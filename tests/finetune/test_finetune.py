@@ -183,6 +183,13 @@ def test_a_failing_run_leaves_nothing(
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_several_processes_are_refused(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match="fine-tuning runs in one process: start it without torchrun"):
+        finetune(str(tiny_encoder), tmp_path, tmp_path / "tagger", FAST)
+    assert not list(tmp_path.iterdir())
+
+
 def test_output_is_not_overwritten_by_accident(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:
     output = Path(shutil.copytree(tiny_encoder, tmp_path / "tagger"))
     with pytest.raises(OutputExists, match="exists already"):

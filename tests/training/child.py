@@ -1,7 +1,8 @@
 """A training in a process of its own, to be killed: `python child.py FOLDER [KILL]`.
 
-KILL is `file N` (dies while the N-th file of all checkpoints is being written), `rename N` (before the N-th folder gets
-its name), or nothing. At its end it writes weights and moments to FOLDER/end.safetensors.
+KILL is `step N` (killed once step N is written down), `term N` or `int N` (it gets that signal then), `file N` (killed
+while the N-th file of all checkpoints is being written), `rename N` (before the N-th folder gets its name), or nothing.
+At its end it writes weights and moments to FOLDER/end.safetensors.
 """
 
 import os
@@ -69,6 +70,24 @@ def windows_of(count: int) -> Windows:
     return Windows.pack(rows)
 
 
+SIGNALS = {"step": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
+
+
+def signal_at(number: int, step: int) -> None:
+    """Let this process get a signal after a step."""
+    real = StepLog.write
+
+    def write(self: StepLog, kind: str, figures: Any) -> None:
+        real(self, kind, figures)
+        if kind == "train" and figures["step"] == step:
+            for _ in range(
+                1 + (number == signal.SIGTERM)
+            ):  # managers send it to a whole group, and torchrun passes it on
+                os.kill(os.getpid(), number)
+
+    StepLog.write = write  # type: ignore[method-assign]
+
+
 def die_at(what: str, count: int) -> None:
     """Let this process be killed at the `count`-th file or folder that is written."""
     seen = [0]
@@ -94,7 +113,9 @@ def main() -> None:
     folder, kill, dropout = Path(sys.argv[1]), sys.argv[2:4], float(os.environ.get("DROPOUT", "0.2"))
     if limit := int(os.environ.get("LIMIT", "0")):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    if kill:
+    if kill and kill[0] in SIGNALS:
+        signal_at(SIGNALS[kill[0]], int(kill[1]))
+    elif kill:
         die_at(kill[0], int(kill[1]))
     windows, model = windows_of(30), model_of(dropout)
     optimizers = list[Any]()

@@ -3,18 +3,27 @@
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from nerbert.show import Progress
+from nerbert.training.checkpoint import Checkpoints
+from nerbert.training.log import TrainLog
+from nerbert.training.loop import Feed, make_optimizer, train
+
 CHILD = Path(__file__).parent / "child.py"
+_CHILD = runpy.run_path(str(CHILD))
+SETTINGS, Tags, model_of, windows_of = (_CHILD[name] for name in ("SETTINGS", "Tags", "model_of", "windows_of"))
 STEPS = 48
 
 
@@ -65,12 +74,7 @@ def assert_same(folder: Path, unbroken: Path) -> None:
 @pytest.mark.parametrize("steps", [3, 31])
 def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
     folder = tmp_path / "run"
-    process = start(folder)
-    while len(lines(folder) if (folder / "log.jsonl").exists() else []) < steps:
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert finish(process)[0] == -signal.SIGKILL
+    assert finish(start(folder, "step", str(steps)))[0] == -signal.SIGKILL
     code, out = finish(start(folder))
     assert code == 0, out
     assert ("going on after step" in out) == (steps > 5)
@@ -99,18 +103,16 @@ def test_killed_again_and_again(unbroken: Path, tmp_path: Path) -> None:
     assert_same(folder, unbroken)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_keeps_the_step(unbroken: Path, tmp_path: Path, stop: signal.Signals) -> None:
+@pytest.mark.parametrize("stop", ["term", "int"])
+@pytest.mark.parametrize("step", [7, 48])
+def test_a_signal_ends_the_step_and_keeps_it(unbroken: Path, tmp_path: Path, stop: str, step: int) -> None:
+    if (stop, step) == ("int", 48):
+        pytest.skip("the last step is tested with SIGTERM")
     folder = tmp_path / "run"
-    process = start(folder)
-    while not (folder / "log.jsonl").exists() or len(lines(folder)) < 7:
-        time.sleep(0.005)
-    process.send_signal(stop)
-    code, out = finish(process)
-    assert code == (143 if stop == signal.SIGTERM else -signal.SIGINT), out
-    kept = max(folder.glob("step-*"))
-    steps = [each["step"] for each in lines(folder) if each["kind"] == "train"]
-    assert int(kept.name.removeprefix("step-")) == steps[-1] >= 6
+    code, out = finish(start(folder, stop, str(step)))
+    assert code == (143 if stop == "term" else -signal.SIGINT), out
+    assert max(each.name for each in folder.glob("step-*")) == f"step-{step:09d}"
+    assert [each["step"] for each in lines(folder) if each["kind"] == "train"][-1] == step
     code, out = finish(start(folder))
     assert code == 0, out
     assert_same(folder, unbroken)
@@ -125,6 +127,44 @@ def test_a_damaged_checkpoint_is_passed_over(unbroken: Path, tmp_path: Path) -> 
     assert code == 0, out
     assert f"{newest.name}/optimizer.safetensors: can't be read" in out
     assert_same(folder, unbroken)
+
+
+def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path) -> None:
+    windows, settings = windows_of(30), replace(SETTINGS, epochs=1)
+
+    def run(model: Any, **more: Any) -> TrainLog:
+        feed = Feed(windows, lambda _: np.arange(30), 0)
+        return train(model, feed, Tags(), settings, Progress(), checkpoints=Checkpoints(tmp_path, 1, steps=3), **more)
+
+    run(model_of(0.2))
+    (newest,) = tmp_path.glob("step-*")
+    (newest / "model.safetensors").write_bytes(b"\0" * 100)
+    again = model_of(0.2)
+    assert run(again).steps == 8
+    kept = Checkpoints(tmp_path, 1)
+    fresh = model_of(0.2)
+    assert kept.resume(fresh, make_optimizer(fresh, settings, "cpu")).steps == 8
+    assert all(one.equal(other) for one, other in zip(fresh.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"format": 1, "log": {"entries": [1], "steps": 8}}', "no log"),
+        ('{"format": 1, "log": {"entries": [], "steps": -3}}', "no log"),
+        ('{"format": 1, "log": {"entries": [], "steps": 7}}', "isn't the folder's"),
+        ('{"format": 2}', "not a checkpoint of this version"),
+        ("{", "not JSON"),
+    ],
+)
+def test_an_odd_state_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str) -> None:
+    model = model_of(0.0)
+    optimizer = make_optimizer(model, SETTINGS, "cpu")
+    Checkpoints(tmp_path, 1).save(model, optimizer, TrainLog(steps=8))
+    assert Checkpoints(tmp_path, 1).resume(model, optimizer).steps == 8
+    (tmp_path / "step-000000008" / "state.json").write_text(text)
+    assert Checkpoints(tmp_path, 1).resume(model, optimizer).steps == 0
+    assert said in capsys.readouterr().err
 
 
 def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_path: Path) -> None:

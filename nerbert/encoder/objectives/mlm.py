@@ -104,4 +104,6 @@ def score_mlm(
                 logits = logits_at(model, batch)
                 loss += float(_cross_entropy(logits, batch))
                 hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
-    return {"mlm_loss": loss / max(1.0, count), "mlm_accuracy": hits / max(1.0, count)}
+    if not count:
+        raise InputError("no piece of the validation sentences is masked: take a larger mask_share, or more sentences")
+    return {"mlm_loss": loss / count, "mlm_accuracy": hits / count}
