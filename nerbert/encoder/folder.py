@@ -44,21 +44,11 @@ def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
     """
     from transformers import AutoModelForTokenClassification
 
-    check_model_folder(source)
     names: dict[str, Any] = {}
     if tags is not None:
         names = {"id2label": dict(enumerate(tags)), "label2id": {tag: number for number, tag in enumerate(tags)}}
         names |= {"num_labels": len(tags), "ignore_mismatched_sizes": True}
-    with _quiet(), _refused(source, "model"):
-        model, report = AutoModelForTokenClassification.from_pretrained(
-            source,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype="float32",
-            return_dict=True,
-            output_loading_info=True,
-            **names,
-        )
+    model, report = _load(AutoModelForTokenClassification, source, "model", **names)
     _check_weights(source, model, report, with_head=tags is None)
     return model
 
@@ -73,19 +63,19 @@ def load_mlm_model(source: str, seed: int) -> Any:
 
     from nerbert.encoder.heads import renew_head
 
-    check_model_folder(source)
-    with _quiet(), _refused(source, "masked language model"):
-        model, report = AutoModelForMaskedLM.from_pretrained(
-            source,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype="float32",
-            return_dict=True,
-            output_loading_info=True,
-        )
+    model, report = _load(AutoModelForMaskedLM, source, "masked language model")
     _check_weights(source, model, report, with_head=False)
     renew_head(model, seed, only=report["missing_keys"])
     return model
+
+
+def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
+    """A model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
+    check_model_folder(source)
+    fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
+    with _quiet(), _refused(source, what):
+        model, report = kind.from_pretrained(source, output_loading_info=True, **fixed, **names)
+    return model, report
 
 
 def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_head: bool) -> None:

@@ -48,6 +48,7 @@ class Checkpoints:
     def save(self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog) -> None:
         """Save where the training is; older checkpoints go once the new one is whole."""
         target = self._folder / _name(log.steps)
+        self._unreadable.discard(target)
         if target.exists():
             shutil.rmtree(target)
         with publish_folder(target) as folder:

@@ -1,6 +1,7 @@
 """Tokenizers of several kinds and tiny models for them, made on the spot."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +9,24 @@ import torch
 
 from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.fresh import train_tokenizer
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.formats.conll import example_of
 from nerbert.records import Example
+from tests.encoder.corpora import cut
 
 KINDS = ("wordpiece", "byte-level", "byte-level, spaces in offsets", "unigram")
+
+
+@pytest.fixture
+def corpus(sample_corpus: Path, tmp_path: Path) -> Path:
+    """The sample corpus in several shards, of the test's own."""
+    return cut(sample_corpus, tmp_path / "corpus")
+
+
+@pytest.fixture
+def settings(corpus: Path, tmp_path: Path) -> PretrainSettings:
+    """Settings with a cache of the test's own."""
+    return PretrainSettings(corpus=corpus, cache=str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="session")

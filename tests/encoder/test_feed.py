@@ -28,18 +28,6 @@ from tests.encoder.corpora import cut, poison, with_column
 
 
 @pytest.fixture
-def corpus(sample_corpus: Path, tmp_path: Path) -> Path:
-    """The sample corpus in several shards, of the test's own."""
-    return cut(sample_corpus, tmp_path / "corpus")
-
-
-@pytest.fixture
-def settings(corpus: Path, tmp_path: Path) -> PretrainSettings:
-    """Settings with a cache of the test's own."""
-    return PretrainSettings(corpus=corpus, cache=str(tmp_path / "cache"))
-
-
-@pytest.fixture
 def pieces(tokenizers: dict[str, Any], config: Callable[..., Any]) -> Pieces:
     """A cutter with short windows, so that some sentences have several."""
     return Pieces(tokenizers["wordpiece"], config(), 32)

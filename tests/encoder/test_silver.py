@@ -23,18 +23,6 @@ from tests.encoder.corpora import cut, poison, with_column
 SETS = ["", "paper315", "4types", "212types", "1type", "dbpedia"]
 
 
-@pytest.fixture
-def corpus(sample_corpus: Path, tmp_path: Path) -> Path:
-    """The sample corpus in several shards, of the test's own."""
-    return cut(sample_corpus, tmp_path / "corpus")
-
-
-@pytest.fixture
-def settings(corpus: Path, tmp_path: Path) -> PretrainSettings:
-    """Settings with a cache of the test's own."""
-    return PretrainSettings(corpus=corpus, cache=str(tmp_path / "cache"))
-
-
 def labels_of(settings: PretrainSettings) -> SilverLabels:
     return read_label_set(read_manifest(settings.corpus), settings)
 

@@ -129,12 +129,15 @@ def test_a_damaged_checkpoint_is_passed_over(unbroken: Path, tmp_path: Path) -> 
     assert_same(folder, unbroken)
 
 
-def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [3, 8])
+def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int) -> None:
     windows, settings = windows_of(30), replace(SETTINGS, epochs=1)
 
     def run(model: Any, **more: Any) -> TrainLog:
         feed = Feed(windows, lambda _: np.arange(30), 0)
-        return train(model, feed, Tags(), settings, Progress(), checkpoints=Checkpoints(tmp_path, 1, steps=3), **more)
+        return train(
+            model, feed, Tags(), settings, Progress(), checkpoints=Checkpoints(tmp_path, 1, steps=every), **more
+        )
 
     run(model_of(0.2))
     (newest,) = tmp_path.glob("step-*")
