@@ -27,6 +27,10 @@ TALKERS = frozenset(
         "nerbert.files",  # how files get their names
         "nerbert.locks",  # who may write
         "nerbert.show",  # bars and colours
+        "nerbert.training.checkpoint",  # where a killed training goes on; fine-tuning begins anew
+        "nerbert.training.log",  # what is written down of it
+        "nerbert.training.memory",  # what is said when it runs out
+        "nerbert.work",  # processes and signals
     }
 )
 """Modules that no figure hangs on."""

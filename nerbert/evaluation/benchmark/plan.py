@@ -34,7 +34,7 @@ from nerbert.formats.conll import read_conll_file
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _HERE = "nerbert.evaluation.benchmark"
-NO_FIGURES = frozenset({"nerbert.metrics"})
+NO_FIGURES = frozenset({"nerbert.encoder.score", "nerbert.metrics"})
 """What training uses to say how it goes, and to choose an epoch by; it matters only where a protocol chooses."""
 RAW_TEXT = frozenset({"nerbert.corpus.abbreviations", "nerbert.corpus.rules"})
 """What a tagger cuts raw text into sentences with; a benchmark's sentences come cut."""
