@@ -18,8 +18,9 @@ from nerbert.tagger.tagger import Tagger
 
 SETTINGS = FinetuneSettings(epochs=1, least_steps=0, batch_size=8, precision="fp32", threads=1)
 CLOSURE = {
-    "nerbert.chance", "nerbert.config", "nerbert.corpus", "nerbert.encoder", "nerbert.encoder.folder", "nerbert.encoder.heads",
-    "nerbert.encoder.keeper", "nerbert.encoder.objectives", "nerbert.encoder.objectives.tagging", "nerbert.encoder.pieces", "nerbert.encoder.predict", "nerbert.evaluation",
+    "nerbert.chance", "nerbert.config", "nerbert.corpus", "nerbert.encoder", "nerbert.encoder.folder",
+    "nerbert.encoder.heads", "nerbert.encoder.keeper", "nerbert.encoder.objectives",
+    "nerbert.encoder.objectives.tagging", "nerbert.encoder.pieces", "nerbert.encoder.predict", "nerbert.evaluation",
     "nerbert.evaluation.benchmark", "nerbert.evaluation.benchmark.found", "nerbert.evaluation.benchmark.tagging",
     "nerbert.finetune", "nerbert.finetune.finetune", "nerbert.finetune.settings", "nerbert.formats",
     "nerbert.formats.conll", "nerbert.formats.folder", "nerbert.labels", "nerbert.records", "nerbert.tagger",
