@@ -82,7 +82,8 @@ def rows_of(encoder: str, data: Path, target: str) -> list[Row]:
     for type_, size in sorted(gold.items()):
         near = {other: 2 * agree[type_, other] / (size + count) for other, count in counts.items() if other != ENTITY}
         best = max(near, key=lambda name: (near[name], name))
-        row: Row = {"target": target, "type": type_, "category": best, "near": near[best], "found": right[type_] / size}
+        name = best if near[best] else "–"
+        row: Row = {"target": target, "type": type_, "category": name, "near": near[best], "found": right[type_] / size}
         rows.append(row | {"train": sum(span.type == type_ for each in found.train for span in each.spans)})
     return rows
 
