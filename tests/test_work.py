@@ -2,16 +2,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nerbert.errors import NerbertError, SettingsError
-from nerbert.work import run_ordered
+from nerbert.work import run_ordered, stop_asked
 
 
 def square(number: int) -> int:
@@ -141,3 +143,43 @@ def test_sigterm_cleans_up(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(120) == 143
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as Python has it; a shell's background jobs begin with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_stop_that_is_asked_for_is_noted(ctrl_c: None) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with stop_asked() as asked:
+        assert asked() == 0
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked() == signal.SIGTERM
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_second_ctrl_c_stops_at_once(ctrl_c: None) -> None:
+    with stop_asked() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked() == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_threads_leave_signals_alone() -> None:
+    before, found = signal.getsignal(signal.SIGTERM), list[Any]()
+
+    def work() -> None:
+        with stop_asked() as asked:
+            found.extend([asked(), signal.getsignal(signal.SIGTERM)])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [0, before]

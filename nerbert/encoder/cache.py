@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from hashlib import sha256
 from multiprocessing import current_process
 from pathlib import Path
@@ -83,6 +83,8 @@ def _place(cache: str, kind: str, name: str) -> Path:
         for part in parts:
             place /= part
             check_own(place)
+            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                place.lstat()
     except OutputExists as error:
         raise OutputExists(f"{error}, or set cache to a folder that is yours") from error
     except (OSError, ValueError) as error:

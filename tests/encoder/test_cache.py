@@ -13,7 +13,7 @@ import pytest
 
 from nerbert.encoder import cache
 from nerbert.encoder.cache import cached
-from nerbert.errors import InputError, NerbertError, OutputExists, WriteError
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, WriteError
 
 
 def makes(made: list[str], text: str = "whole") -> Callable[[Path], None]:
@@ -155,3 +155,18 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match=r"file/kind: can't be written: .*; name another folder as cache"):
         cached(str(tmp_path / "file"), "kind", 1, makes([]), reads)
+
+
+def test_a_file_in_a_folders_place_makes_way(tmp_path: Path) -> None:
+    cached(str(tmp_path), "kind", 1, makes([]), reads)
+    (folder,) = (tmp_path / "kind").iterdir()
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+    assert cached(str(tmp_path), "kind", 1, makes([]), reads) == "whole"
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("place", ["a\0b", "x" * 300])
+def test_a_place_that_can_not_be_is_a_setting_that_is_refused(place: str) -> None:
+    with pytest.raises(SettingsError, match="can't be a folder"):
+        cached(place, "kind", 1, makes([]), reads)
