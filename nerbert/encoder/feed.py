@@ -24,7 +24,7 @@ from nerbert.encoder.silver import SilverLabels
 from nerbert.errors import InputError
 from nerbert.files import read_json, write_json
 from nerbert.show import Progress, progress
-from nerbert.training.windows import Windows, open_windows, write_windows
+from nerbert.training.windows import Windows, mapped, open_windows, write_windows
 from nerbert.work import cores, run_ordered
 
 _COUNTS = "sentences.json"
@@ -120,11 +120,4 @@ def _read(folder: Path) -> tuple[Windows, Sentences]:
     whole = ((windows.ends, len(windows.ids)), (windows.word_ends, len(windows.words)), (windows.sentences, size - 1))
     if len(windows) and any(column[-1] > last for column, last in whole):
         raise InputError(f"{folder}: damaged: its files don't belong together; delete the folder")
-    return windows, Sentences(**{name: _mapped(folder / f"{name}.bin", dtype, size) for name, dtype in _TYPES.items()})
-
-
-def _mapped(path: Path, kind: type, size: int) -> Array:
-    dtype = np.dtype(kind)
-    if not path.is_file() or path.stat().st_size != size * dtype.itemsize:
-        raise InputError(f"{path}: cut off or missing; delete the folder")
-    return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
+    return windows, Sentences(**{name: mapped(folder / f"{name}.bin", dtype, size) for name, dtype in _TYPES.items()})

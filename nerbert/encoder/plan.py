@@ -16,7 +16,7 @@ import torch
 from nerbert.chance import Array
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.training.batches import batches_of, steps_of_epoch
-from nerbert.training.loop import autocast, best_precision, total_steps
+from nerbert.training.loop import autocast, precision_on, total_steps
 from nerbert.training.machine import available
 from nerbert.training.memory import Memory, measure_activations, memory_of, sized_batch
 from nerbert.training.objective import Objective
@@ -118,7 +118,7 @@ def plan_pretraining(
         pieces_a_score=round(held_out * int(windows.lengths_of(distinct).sum()) / sentences),
         parameters=_count(model.parameters()), trained=_count(p for p in model.parameters() if p.requires_grad),
         memory=memory, free=free, disk=_disk(memory, settings), device=device.type,
-        precision=settings.precision if settings.precision != "auto" else best_precision(device.type),
+        precision=precision_on(device.type, settings.precision),
         processes=processes,
         speed=measure_speed(model, windows, some, settings, objective, pad_id, device) if fits else None,
     )  # fmt: skip

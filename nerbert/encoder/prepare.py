@@ -23,7 +23,7 @@ from nerbert.encoder.silver import SilverLabels, held_out, read_label_set, train
 from nerbert.files import sha256_of
 from nerbert.labels import sentence_example, tag_names
 from nerbert.records import ENTITY
-from nerbert.training.loop import VERSION, Feed, best_precision
+from nerbert.training.loop import VERSION, Feed, precision_on
 from nerbert.training.objective import Objective
 from nerbert.training.team import Team
 from nerbert.training.windows import Windows
@@ -122,7 +122,7 @@ def _identity(
     return {
         "loop": VERSION,
         "settings": told,
-        "precision": settings.precision if settings.precision != "auto" else best_precision(team.device.type),
+        "precision": precision_on(team.device.type, settings.precision),
         "config": config,
         "corpus": sha256_of(settings.corpus / "manifest.json"),
         "shards": shard_hashes(settings.corpus, manifest),

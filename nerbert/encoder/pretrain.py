@@ -38,7 +38,7 @@ from nerbert.labels import tag_names
 from nerbert.show import Progress, progress
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import best_precision, total_steps, train
+from nerbert.training.loop import precision_on, total_steps, train
 from nerbert.training.memory import check_fits, out_of_memory
 from nerbert.training.team import Team, make_team
 
@@ -48,10 +48,7 @@ LOG = "log.jsonl"
 
 def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> TrainLog:
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; the log. Goes on where it was killed."""
-    _check_place(settings, output, overwrite=overwrite)
-    team = make_team(settings)
-    with out_of_memory(settings):
-        work = prepare(settings, team)
+    team, work = _begun(settings, output, overwrite=overwrite)
     numbers = work.feed.numbers_of(0)
     check_fits(
         *needed_memory(work.model, work.feed.windows, numbers, settings, work.objective, team.device, team.count)
@@ -77,10 +74,7 @@ def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = Fals
 
 def plan(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> Plan:
     """What `pretrain` would do, and what that would take; nothing is written but the corpus's pieces."""
-    _check_place(settings, output, overwrite=overwrite)
-    team = make_team(settings)
-    with out_of_memory(settings):
-        work = prepare(settings, team)
+    team, work = _begun(settings, output, overwrite=overwrite)
     found = plan_pretraining(
         work.model, work.feed.windows, work.feed.numbers_of(0), settings, work.objective, work.feed.pad_id,
         work.held_out, team.device, team.count,
@@ -96,6 +90,14 @@ def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = F
     with publish_folder(output, overwrite=overwrite) as folder:
         save_model(folder, *make_model(manifest, settings, tags))
         write_card(folder, "untrained", word_splitter=manifest["word_splitter"], language=manifest["language"])
+
+
+def _begun(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[Team, Work]:
+    """What a pre-training and its plan begin with."""
+    _check_place(settings, output, overwrite=overwrite)
+    team = make_team(settings)
+    with out_of_memory(settings):
+        return team, prepare(settings, team)
 
 
 def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -> None:
@@ -170,14 +172,13 @@ def _dress(folder: Path, work: Work) -> None:
 def _write_cards(folder: Path, settings: PretrainSettings, work: Work, keeper: Keeper, log: TrainLog) -> None:
     """What made the encoder, for programs (nerbert.json) and for people (README.md)."""
     manifest = work.manifest
-    labels: dict[str, Any] = {"label_set": work.labels.told, "categories": len(work.labels.categories)}
-    if settings.objective != "tagging":
-        labels = {}
+    told = {"label_set": work.labels.told, "categories": len(work.labels.categories)}
+    labels: dict[str, Any] = told if settings.objective == "tagging" else {}
     write_card(
         folder, "encoder", word_splitter=manifest["word_splitter"], language=manifest["language"],
         objective=settings.objective, **labels,
         corpus={"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
-        settings=_plain(settings), precision=_precision(settings, work.model), log=log.entries,
+        settings=_plain(settings), precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
         best_step=keeper.best_step, validation=keeper.best,
     )  # fmt: skip
     with publish(folder / "README.md") as draft:
@@ -190,7 +191,3 @@ def _plain(settings: Any) -> dict[str, Any]:
     paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
     backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone
     return plain | paths | {"backbone": backbone, "corpus": settings.corpus.resolve().name}
-
-
-def _precision(settings: PretrainSettings, model: Any) -> str:
-    return settings.precision if settings.precision != "auto" else best_precision(model.device.type)

@@ -94,9 +94,8 @@ def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def _weights(model: Any) -> dict[str, torch.Tensor]:
     """All that training may change, each tensor once (tied ones under their first name)."""
-    tensors = dict(model.named_parameters()) | {
-        name: each for name, each in model.named_buffers() if name in model.state_dict()
-    }
+    kept = model.state_dict().keys()
+    tensors = dict(model.named_parameters()) | {name: each for name, each in model.named_buffers() if name in kept}
     return {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
 
 

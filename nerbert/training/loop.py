@@ -126,7 +126,7 @@ class _Recorder:
     ) -> None:  # fmt: skip
         self._total = total
         self._state = (model, optimizer, log)
-        self._log, self._is_first = log, team.is_first
+        self._log = log
         self._checkpoints, self._steps = (checkpoints, steps) if team.is_first else (None, None)
 
     def __enter__(self) -> "_Recorder":
@@ -227,8 +227,12 @@ def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.op
 
 def autocast(device: str, precision: str) -> torch.autocast:
     """A context that computes in bf16 if `precision` (`auto`: the device's best) says so; weights stay as they are."""
-    chosen = precision if precision != "auto" else best_precision(device)
-    return torch.autocast(device, torch.bfloat16, enabled=chosen == "bf16")
+    return torch.autocast(device, torch.bfloat16, enabled=precision_on(device, precision) == "bf16")
+
+
+def precision_on(device: str, precision: str) -> str:
+    """`bf16` or `fp32`: what a setting of `precision` means on a device; `auto` is its best."""
+    return precision if precision != "auto" else best_precision(device)
 
 
 def best_precision(device: str = "") -> str:

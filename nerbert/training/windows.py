@@ -120,15 +120,19 @@ def open_windows(folder: Path) -> Windows:
     counts = read_json(folder / _COUNTS)
     if not isinstance(counts, dict) or counts.get("format") != _FORMAT:
         raise InputError(f"{folder / _COUNTS}: not the windows of this version; delete the folder")
-    return Windows(**{name: _mapped(folder, name, counts) for name in _TYPES})
+    return Windows(**{name: _column(folder, name, counts) for name in _TYPES})
 
 
-def _mapped(folder: Path, name: str, counts: dict[str, Any]) -> Array:
+def _column(folder: Path, name: str, counts: dict[str, Any]) -> Array:
     kinds = {"ids": "pieces", "words": "words", "positions": "words", "labels": "words"}
-    size, path = counts.get(kinds.get(name, "windows")), folder / f"{name}.bin"
-    dtype = np.dtype(_TYPES[name])
+    return mapped(folder / f"{name}.bin", _TYPES[name], counts.get(kinds.get(name, "windows")))
+
+
+def mapped(path: Path, kind: type, size: Any) -> Array:
+    """A file of `size` numbers, mapped; raise InputError if it isn't of that size, or that is none."""
+    dtype = np.dtype(kind)
     if type(size) is not int or not path.is_file() or path.stat().st_size != size * dtype.itemsize:
-        raise InputError(f"{path}: cut off or missing; delete the folder {folder}, it is made again")
+        raise InputError(f"{path}: cut off or missing; delete the folder {path.parent}, it is made again")
     return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
 
 
