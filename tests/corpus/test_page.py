@@ -21,11 +21,11 @@ from nerbert.chance import coin
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.page import make_overview
 from nerbert.corpus.page.facts import concentration
-from nerbert.corpus.page.html import tag
 from nerbert.corpus.page.page import page_of
 from nerbert.corpus.page.sentences import sentence
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_sentences
+from nerbert.markup import tag
 from nerbert.show import visible
 
 VOID = {"meta", "link", "input", "wbr"}

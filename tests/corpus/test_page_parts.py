@@ -14,11 +14,11 @@ from nerbert.corpus.knowledge.telling import Kind
 from nerbert.corpus.page import write_page
 from nerbert.corpus.page.facts import concentration, dump_date, slope
 from nerbert.corpus.page.figures import log_share, rank_plot, short
-from nerbert.corpus.page.html import rows
 from nerbert.corpus.page.reading import draw_sentences, read_dropped
 from nerbert.corpus.page.words import kind_words, note_words, reason_words, share, size, source_words
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, OutputExists
+from nerbert.markup import rows
 from nerbert.records import Reason
 
 

@@ -7,7 +7,7 @@ Colours and fonts are the style sheet's, so that figures follow light and dark. 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from nerbert.corpus.page.html import Markup, tag
+from nerbert.markup import Markup, tag
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 400, 76, 14, 14, 54
 _BELOW_ONE = 0.3

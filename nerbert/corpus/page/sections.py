@@ -6,7 +6,6 @@ from typing import Any
 
 from nerbert.corpus.page import facts
 from nerbert.corpus.page.figures import bars, grid, rank_plot, stacked
-from nerbert.corpus.page.html import Child, Markup, pairs, rows, tag
 from nerbert.corpus.page.sentences import category_blocks
 from nerbert.corpus.page.words import (
     NO_LABEL,
@@ -20,6 +19,7 @@ from nerbert.corpus.page.words import (
     step_words,
 )
 from nerbert.corpus.tallies import TOPICS, most_first
+from nerbert.markup import Child, Markup, pairs, rows, tag
 from nerbert.records import ENTITY
 
 Overview = Mapping[str, Any]

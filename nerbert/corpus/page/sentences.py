@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
-from nerbert.corpus.page.html import Child, Markup, tag
+from nerbert.markup import Child, Markup, tag
 from nerbert.records import ENTITY
 
 _COLOURS = 10

@@ -2,20 +2,15 @@
 
 A table stands in a box of its own that scrolls both ways, with its head and its rows' names in sight; the price is that
 a row's names (target, size, system) share a cell. Long tables but the first are folded.
-
-Texts become markup only through `nerbert.corpus.page.html.tag`, which escapes them; a policy in the page forbids the
-browser everything but its own style.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nerbert.corpus.page.html import Child, Markup, tag
 from nerbert.evaluation.tables.grid import Column, Entry, Grid, Kind, Row, Table
 from nerbert.evaluation.tables.plots import plot
+from nerbert.markup import Child, Markup, document, tag
 
 _STYLE = Path(__file__).with_name("page.css")
 _LONGEST_WORD = 20
@@ -25,18 +20,7 @@ _LONG = 40
 
 def page_of(table: Table) -> str:
     """The whole page as text."""
-    style = Markup(_STYLE.read_text(encoding="utf-8"))
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    top = tag(
-        "head",
-        tag("meta", charset="utf-8"), tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"), tag("meta", name="referrer", content="no-referrer"),
-        tag("link", rel="icon", href="data:,"), tag("title", table.title), tag("style", style),
-    )  # fmt: skip
-    whole = tag("html", top, tag("body", tag("main", list(_sections(table)))), lang="en")
-    return f"<!DOCTYPE html>\n{whole}\n"
+    return document(table.title, tag("main", list(_sections(table))), style=_STYLE.read_text(encoding="utf-8"))
 
 
 def _sections(table: Table) -> Iterator[Markup]:

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from nerbert.corpus.page.html import Markup, tag
 from nerbert.evaluation.tables.grid import Curve, Point
+from nerbert.markup import Markup, tag
 from nerbert.show import percent
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 380, 58, 18, 14, 52

@@ -10,7 +10,6 @@ import pytest
 from lxml import etree, html
 from rich.console import Console
 
-from nerbert.corpus.page.html import Markup
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.evaluation.tables.grid import Kind, Record, Table
@@ -20,6 +19,7 @@ from nerbert.evaluation.tables.plots import plot
 from nerbert.evaluation.tables.render import csv_of, harmless, write_tables
 from nerbert.evaluation.tables.report import print_table
 from nerbert.evaluation.tables.table import make_table
+from nerbert.markup import Markup
 from tests.evaluation.tables.hostile import hostile_table
 from tests.evaluation.tables.made_up import all_done, made_up_cells, made_up_suite
 

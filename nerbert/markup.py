@@ -1,9 +1,13 @@
 """HTML that is safe by construction: a text becomes markup only through `tag`, which escapes it.
 
-Texts come from the corpus, so control characters and turns of direction are made visible too (`nerbert.show.visible`).
-No template library; the price is that the page's shape is read in Python.
+Texts come from corpora and users, so control characters and turns of direction are made visible too
+(`nerbert.show.visible`). A page is one file that asks for nothing; style and script stand inside and are named by their
+digest in its policy, so that markup that would ever slip in from a text could not run. No template library; the price
+is that a page's shape is read in Python, and that there are no inline styles: widths are attributes of SVG.
 """
 
+import base64
+import hashlib
 import html
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
@@ -16,7 +20,7 @@ _DRAWN = frozenset({"rect", "line", "circle", "path", "use"})
 
 
 class Markup(str):
-    """A text that is HTML already; only this module and `page.py` make one from a text."""
+    """A text that is HTML already; only this module and those that read a style sheet make one from a text."""
 
     __slots__ = ()
 
@@ -33,6 +37,27 @@ def tag(name: str, /, *children: Child, **attributes: str | float | None) -> Mar
     if name in _DRAWN and not inner:
         return Markup(f"<{name}{told}/>")
     return Markup(f"<{name}{told}>{inner}</{name}>")
+
+
+def document(title: str, main: Child, *, style: str, script: str = "") -> str:
+    """A whole page around its `<main>`; the policy forbids the browser everything but this style and this script."""
+    scripts = f"script-src {_digest(script)}; " if script else ""
+    policy = (
+        f"default-src 'none'; style-src {_digest(style)}; {scripts}img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"), tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"), tag("meta", name="referrer", content="no-referrer"),
+        tag("link", rel="icon", href="data:,"), tag("title", title), tag("style", Markup(style)),
+    )  # fmt: skip
+    body = tag("body", main, tag("script", Markup(script)) if script else None)
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def join(children: Iterable[Child]) -> Markup:
