@@ -1,6 +1,8 @@
 """Fixtures that many tests share."""
 
+import bz2
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,9 +35,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample() -> Path:
-    """The sample that ships with the package."""
-    return SAMPLE
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sample that ships with the package, its dump unpacked as `wiki.xml`; read only."""
+    folder = tmp_path_factory.mktemp("sample")
+    (dump,) = (SAMPLE / "wiki").glob("*.xml.bz2")
+    (folder / "wiki.xml").write_bytes(bz2.decompress(dump.read_bytes()))
+    for name in ("knowledge", "domain"):
+        shutil.copytree(SAMPLE / name, folder / name)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ for command in (models.pretrain, models.finetune, models.evaluate, models.tag, b
 
 
 @app.command
-def quickstart(*, text: str = "", keep: Path | None = None) -> None:
+def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None = None) -> None:
     """The whole road in three minutes, on a small sample wiki and a sample domain.
 
     Parameters
@@ -33,11 +33,13 @@ def quickstart(*, text: str = "", keep: Path | None = None) -> None:
     text
         A sentence of yours to tag at the end.
     keep
-        Folder in which to leave all files.
+        Folder in which to leave all files, with a README that says what each one is.
+    report
+        HTML file to write: report.html in the folder of --keep, else nerbert-quickstart.html here.
     """
     from nerbert.quickstart import run_quickstart
 
-    run_quickstart(text, keep)
+    run_quickstart(text, keep, report)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

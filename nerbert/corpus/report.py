@@ -55,7 +55,7 @@ def _print_corpus(corpus: Path, sentences: int) -> None:
 def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | None = None) -> None:
     """Print the funnel, the splits and the most frequent categories."""
     console = console or Console()
-    console.print(_funnel(manifest))
+    print_funnel(manifest, console)
     console.print(_splits(manifest))
     console.print(_table1(manifest, corpus))
     console.print(_categories(manifest))
@@ -74,6 +74,11 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
     if passed_over := ", ".join(each["path"] for each in manifest["knowledge"]["passed_over"]):
         console.print(plain(f"passed over (reasons in manifest.json): {passed_over}"))
     console.print(plain(f"corpus: {corpus}"))
+
+
+def print_funnel(manifest: Mapping[str, Any], console: Console) -> None:
+    """Print what came into each step, went out of it, and was dropped."""
+    console.print(_funnel(manifest))
 
 
 def _ways(manifest: Mapping[str, Any]) -> Iterator[str]:

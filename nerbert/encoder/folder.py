@@ -20,13 +20,23 @@ CARD = "nerbert.json"
 FORMAT = 1
 PRETRAINED = ("encoder", "untrained")
 """Kinds of folder whose head knows a corpus's categories, not a domain's types."""
+EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
+"""Names of the encoders in the package, and their folders: pre-trained on links' types, on masked words alone."""
 _SHORTEST = 8
+
+
+def embedded(source: str) -> str:
+    """`source`, or the folder in the package if it names an encoder that ships with it; a folder of that name wins."""
+    if source in EMBEDDED and not Path(source).exists():
+        return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
+    return source
 
 
 def load_tokenizer(source: str) -> Any:
     """A fast tokenizer from a folder or a hub name."""
     from transformers import AutoTokenizer
 
+    source = embedded(source)
     with _quiet(), _refused(source, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
@@ -71,6 +81,7 @@ def load_mlm_model(source: str, seed: int) -> Any:
 
 def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
     """A model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
+    source = embedded(source)
     check_model_folder(source)
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
     with _quiet(), _refused(source, what):
@@ -95,6 +106,7 @@ def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_h
 
 def check_model_folder(source: str) -> None:
     """Raise InputError if `source` looks like a path but is no folder of a safetensors model."""
+    source = embedded(source)
     path = Path(source)
     if not os.path.exists(source):  # noqa: PTH110  (false, too, for what no path can be)
         if source.startswith((".", "/", "~")) or source.count("/") > 1:
@@ -119,6 +131,7 @@ def write_card(folder: Path, kind: str, **facts: Any) -> None:
 
 def read_card(source: str) -> dict[str, Any]:
     """The `nerbert.json` of a folder or a hub name, checked; a model without one gets the defaults."""
+    source = embedded(source)
     path = Path(source) / CARD if Path(source).exists() else _card_on_hub(source)
     if path is None or not path.is_file():
         return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}

@@ -33,5 +33,10 @@ def page_of(overview: dict[str, Any]) -> str:
     shown = "".join(part for part in body if part)
     links = [tag("a", title, href=f"#{name}") for name, title in _LINKS.items() if f'id="{name}"' in shown]
     main = tag("main", sections.head(overview), tag("nav", links, aria_label="sections"), Markup(shown))
-    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return document(f"{overview['wiki']}: a silver NER corpus", main, style=style, script=script)
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    return document(f"{overview['wiki']}: a silver NER corpus", main, style=style(), script=script)
+
+
+def style() -> str:
+    """The style sheet, which the tour's page has too."""
+    return (_HERE / "page.css").read_text(encoding="utf-8")

@@ -88,8 +88,9 @@ def file_digest(path: Path) -> str:
 
 def local_encoder(name: str) -> Path:
     """The folder of an encoder: `name` itself, or the local copy of a model on the hub."""
-    from nerbert.encoder.folder import check_model_folder
+    from nerbert.encoder.folder import check_model_folder, embedded
 
+    name = embedded(name)
     check_model_folder(name)
     folder = Path(name) if Path(name).exists() else _from_hub(name)
     check_model_folder(str(folder))

@@ -1,0 +1,227 @@
+"""The sample that ships with the package is what it says: a true dump made from its sources, and texts of its own."""
+
+import bz2
+import html
+import runpy
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import regex
+from lxml import etree
+
+from nerbert.corpus.dump import Dump
+from nerbert.corpus.index import pair_indexes, read_index
+from nerbert.corpus.inputs import Source
+from nerbert.corpus.knowledge.mappings import read_mappings
+from nerbert.corpus.sentences import open_splitter
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.wikitext import clean_page
+from nerbert.formats.conll import conll_block, read_conll_file
+from nerbert.records import CleanPage, Example, RawPage
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ROOT / "sources" / "wiki"
+SAMPLE = ROOT / "nerbert" / "sample"
+PARTS = ("train", "dev", "test")
+LINK = r"\[\[(?!File:|Category:|:)[^\[\]|#\n]+"
+MARKUP = {
+    "redirect": r"\A#REDIRECT \[\[[^\]]+\]\]",
+    "piped link": LINK + r"\|[^\[\]\n]+\]\]",
+    "link trail": LINK + r"(?:\|[^\[\]\n]+)?\]\][a-z]+",
+    "section link": LINK + r"#[^\[\]|\n]+\|[^\[\]\n]+\]\]",
+    "caption with a link": r"\[\[File:[^\[\]\n]*" + LINK + r"[^\[\]\n]*\]\]",
+    "reference": r"<ref(?: name=\S+)?>[^<]+</ref>",
+    "table": r"(?s)^\{\|.*?^\|\}",
+    "bullet list": r"^\* ?\S.*\n\* ?\S",
+    "numbered list": r"^# ?\S.*\n# ?\S",
+    "comment": r"(?s)<!--.*?-->",
+    "nowiki": r"<nowiki>[^<]+</nowiki>",
+    "formula": r"<math[^>]*>[^<]+</math>",
+    "letters that are not Latin": r"[\p{Cyrillic}\p{Greek}\p{Arabic}\p{Han}]{2}",
+    "disambiguation page": r"\{\{disambiguation\}\}",
+    "category": r"\[\[Category:[^\]]+\]\]",
+}
+WORD_OR_SIGN = r"\w+|[^\w\s]"
+PAIRS = (("[[", "]]"), ("{{", "}}"))
+
+
+class Said(NamedTuple):
+    """A sentence, where it stands, and its 4-grams."""
+
+    where: str
+    text: str
+    grams: frozenset[tuple[str, ...]]
+
+
+def sentence(where: str, text: str) -> Said:
+    words = regex.findall(r"\w+", text.lower())
+    return Said(where, text, frozenset(zip(words, words[1:], words[2:], words[3:], strict=False)))
+
+
+def too_alike(sentences: Iterable[Said]) -> list[str]:
+    """Pairs of sentences that share more than 30 % of the 4-grams of the one that has fewer."""
+    known = [each for each in sentences if each.grams]
+    places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for place, each in enumerate(known):
+        for gram in each.grams:
+            places[gram].append(place)
+    shared = Counter(pair for holders in places.values() for pair in combinations(holders, 2))
+    return [
+        f"{count} of {fewer} 4-grams\n  {one.where}: {one.text}\n  {other.where}: {other.text}"
+        for (first, second), count in shared.items()
+        for one, other in [(known[first], known[second])]
+        if count > 0.3 * (fewer := min(len(one.grams), len(other.grams)))
+    ]
+
+
+def tokens(text: str) -> str:
+    """A text's words and signs, each between spaces, so that a name is looked for as whole words."""
+    return f" {' '.join(regex.findall(WORD_OR_SIGN, text))} "
+
+
+@pytest.fixture(scope="module")
+def dump() -> Dump:
+    paths = [Source(str(path)) for path in sorted((SAMPLE / "wiki").iterdir())]
+    ((source, index),) = pair_indexes(paths)
+    assert index is not None
+    return Dump(source, index=read_index(index))
+
+
+@pytest.fixture(scope="module")
+def pages(dump: Dump) -> list[RawPage]:
+    return list(dump.pages())
+
+
+@pytest.fixture(scope="module")
+def clean(dump: Dump, pages: Sequence[RawPage]) -> dict[str, CleanPage]:
+    """The articles, neither redirects nor disambiguation pages, without their markup."""
+    disambiguation = MARKUP["disambiguation page"]
+    return {
+        page.title: clean_page(page.title, page.text, dump.site)
+        for page in pages
+        if page.ns == 0 and not page.redirect and not regex.search(disambiguation, page.text)
+    }
+
+
+@pytest.fixture(scope="module")
+def prose(clean: Mapping[str, CleanPage]) -> list[Said]:
+    splitter = open_splitter(CorpusSettings(), "en")
+    texts = [(title, page.text) for title, page in clean.items()]
+    return [sentence(title, text[start:stop]) for title, text in texts for start, stop in splitter.spans(text)]
+
+
+@pytest.fixture(scope="module")
+def domain() -> dict[str, list[Example]]:
+    return {part: read_conll_file(SAMPLE / "domain" / f"{part}.conll") for part in PARTS}
+
+
+def test_dump_is_what_the_sources_give() -> None:
+    script = runpy.run_path(str(SOURCES / "build.py"))
+    made = script["build"](script["read_pages"](SOURCES))
+    assert made.keys() == {path.name for path in (SAMPLE / "wiki").iterdir()}
+    for name, data in made.items():
+        assert (SAMPLE / "wiki" / name).read_bytes() == data, f"{name}: run: python sources/wiki/build.py"
+
+
+def test_every_source_is_a_page(pages: Sequence[RawPage]) -> None:
+    files = len(list(SOURCES.glob("*/*.wiki")))
+    redirects = len((SOURCES / "redirects.tsv").read_text(encoding="utf-8").splitlines())
+    assert len(pages) == files + redirects
+    assert sum(bool(page.redirect) for page in pages) == redirects
+    ids = [page.page_id for page in pages]
+    assert ids == sorted(set(ids))
+    assert len({page.revision for page in pages}) == len(pages)
+
+
+def test_index_names_the_pages_of_each_stream(pages: Sequence[RawPage]) -> None:
+    (path,) = (SAMPLE / "wiki").glob("*.xml.bz2")
+    (index,) = (SAMPLE / "wiki").glob("*-index.txt.bz2")
+    data, said = path.read_bytes(), defaultdict[int, list[tuple[str, str]]](list)
+    for line in bz2.decompress(index.read_bytes()).decode().splitlines():
+        offset, number, title = line.split(":", 2)
+        said[int(offset)].append((number, html.unescape(title)))
+    for start, lines in said.items():
+        stream = etree.fromstring(b"<s>" + bz2.BZ2Decompressor().decompress(data[start:]) + b"</s>")
+        assert {each.tag for each in stream} == {"page"}
+        assert [(page.findtext("id"), page.findtext("title")) for page in stream] == lines
+    assert list(map(len, said.values()))[:-1] == [25] * (len(said) - 1)
+    assert sum(map(len, said.values())) == len(pages)
+
+
+def test_articles_are_many(clean: Mapping[str, CleanPage]) -> None:
+    articles = len(clean)
+    assert articles >= 120
+
+
+def test_infoboxes_of_many_kinds_are_typed(clean: Mapping[str, CleanPage]) -> None:
+    with (SAMPLE / "knowledge" / "mapping_en.xml").open("rb") as stream:
+        mappings = read_mappings(stream, "mapping_en.xml")
+    boxes = [box for page in clean.values() for box in page.infoboxes]
+    typed = {(box.template, name) for box in boxes if (name := mappings.class_of(box))}
+    assert len({template for template, _ in typed}) >= 8
+    assert len({name for _, name in typed}) >= 8
+
+
+@pytest.mark.parametrize("kind", MARKUP)
+def test_markup_of_each_kind_is_there(kind: str, pages: Sequence[RawPage]) -> None:
+    pattern = regex.compile(MARKUP[kind], regex.MULTILINE)
+    assert any(pattern.search(page.text) for page in pages)
+
+
+def test_some_pages_are_categories_and_some_articles_broken(pages: Sequence[RawPage]) -> None:
+    assert any(page.ns == 14 for page in pages)
+    articles = [page.text for page in pages if page.ns == 0]
+    assert any(text.count(begin) != text.count(end) for text in articles for begin, end in PAIRS)
+
+
+def test_no_two_sentences_of_the_wiki_are_alike(prose: Sequence[Said]) -> None:
+    pairs = too_alike(prose)
+    assert not pairs, "\n".join(pairs)
+
+
+def test_alike_sentences_are_told() -> None:
+    one, other = "The tug left Oslo in a gale.", "The tug left Oslo at noon, towing a lighter."
+    assert not too_alike([sentence("A", one), sentence("B", other)])
+    assert too_alike([sentence("A", one), sentence("B", "Ahead of us the tug left Oslo in fog.")])
+    assert not too_alike([sentence("A", "The tug left."), sentence("B", "The tug left.")])
+
+
+def test_domain_is_iob2_and_large_enough(domain: Mapping[str, Sequence[Example]]) -> None:
+    for part, examples in domain.items():
+        text = (SAMPLE / "domain" / f"{part}.conll").read_text(encoding="utf-8")
+        assert "".join(map(conll_block, examples)).rstrip() == text.rstrip(), part
+    sentences = sum(map(len, domain.values()))
+    assert sentences >= 250
+
+
+def test_each_part_of_the_domain_has_all_types(domain: Mapping[str, Sequence[Example]]) -> None:
+    types = [{span.type for each in examples for span in each.spans} for examples in domain.values()]
+    assert len(types[0]) >= 6
+    assert types[1:] == types[:1] * 2
+
+
+def test_no_sentence_of_the_domain_stands_in_two_parts(domain: Mapping[str, Sequence[Example]]) -> None:
+    for one, other in combinations(PARTS, 2):
+        assert not {each.text for each in domain[one]} & {each.text for each in domain[other]}
+
+
+def test_few_names_of_the_domains_test_part_occur_in_the_wiki(
+    domain: Mapping[str, Sequence[Example]], clean: Mapping[str, CleanPage]
+) -> None:
+    wiki = "".join(tokens(page.text) for page in clean.values())
+    names = [each.text[span.start : span.end] for each in domain["test"] for span in each.spans]
+    found = [name for name in names if tokens(name) in wiki]
+    assert len(found) <= 0.2 * len(names), found
+
+
+def test_no_sentence_of_the_domain_is_like_another(
+    domain: Mapping[str, Sequence[Example]], prose: Sequence[Said]
+) -> None:
+    said = [sentence(part, each.text) for part, examples in domain.items() for each in examples]
+    pairs = too_alike([*said, *prose])
+    ours = [pair for pair in pairs if any(f"\n  {part}: " in pair for part in PARTS)]
+    assert not ours, "\n".join(ours)
