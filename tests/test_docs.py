@@ -39,8 +39,7 @@ def run_in(desk: Path, *command: str) -> str:
 
 
 def test_readmes_commands_and_python_run(desk: Path) -> None:
-    (commands,) = blocks(ROOT / "README.md", "sh")
-    shown = run_in(desk, "bash", "-euo", "pipefail", "-c", commands)
+    shown = run_in(desk, "bash", "-euo", "pipefail", "-c", "".join(blocks(ROOT / "README.md", "sh")))
     assert "what came in, went out, was dropped" in shown
     assert "F1 over 2 seeds" in shown
     assert '{"text": "The whaler Ingeborg left Bergen in May.", "spans": [' in shown

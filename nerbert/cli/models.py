@@ -53,7 +53,7 @@ def finetune(
     Parameters
     ----------
     encoder
-        Model folder or hub name.
+        Model folder or hub name; `embedded` is a small English one in the package.
     data
         Folder with train.conll (and dev.conll), or one CoNLL file.
     output

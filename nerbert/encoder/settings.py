@@ -16,8 +16,9 @@ class PretrainSettings(TrainSettings):
     corpus: Path
     """Folder that `nerbert corpus build` made. Unit: path. Source: ours."""
     backbone: str = "fresh"
-    """Encoder to start from: a folder, a name on the hub, or `fresh` for a small BERT with random weights and a
-    tokenizer trained on the corpus. Unit: none. Source: NER-BERT §3 takes BERT-base-cased."""
+    """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
+    package (with types of links, masked words alone), or `fresh` for a small BERT with random weights and a tokenizer
+    trained on the corpus. Unit: none. Source: NER-BERT §3 takes BERT-base-cased."""
     label_set: str = ""
     """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all that `corpus build`
     knows are read off the class paths of the same sentences. Unit: none. Source: NER-BERT §3."""

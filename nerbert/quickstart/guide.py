@@ -11,7 +11,7 @@ _FILES = {
     "data/": "the {train} sentences of the sample domain that the taggers learn from (`train.conll`), the test "
     "sentences, and `manifest.json`, which says how they were drawn",
     "encoder-mlm/": "the encoder after guessing masked words of the corpus: a Hugging Face folder, with `nerbert.json` "
-    "(what made it) and `log.jsonl` (a line a step)",
+    "(what made it) and `log.jsonl` (a line a step and a scoring)",
     "encoder-ner/": "the encoder after learning the links' types on the same sentences for the same steps",
     "tagger-mlm/seed-N/, tagger-ner/seed-N/": "the taggers: Hugging Face folders for token classification",
     "report.html": "the page: picture, test sentences as tagged, curves, funnel",

@@ -1,5 +1,6 @@
 """The tour as one page of HTML: no request, no script, readable from the disk, light and dark."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -7,7 +8,6 @@ from nerbert.corpus.page import page as corpus_page
 from nerbert.corpus.page.figures import short
 from nerbert.corpus.page.overview import make_overview
 from nerbert.corpus.page.sections import funnel, section
-from nerbert.corpus.page.sentences import colour_of
 from nerbert.errors import InputError, OutputExists
 from nerbert.files import publish
 from nerbert.markup import Child, Markup, document, pairs, rows, tag
@@ -26,6 +26,13 @@ _MOST = 1 << 16
 
 def check_page_free(path: Path) -> None:
     """Raise OutputExists for a file that isn't a page of an earlier tour, InputError where no file can be written."""
+    try:
+        _check_free(path)
+    except OSError as error:
+        raise InputError(f"{path}: can't be written: {error.strerror}; name another file with --report") from error
+
+
+def _check_free(path: Path) -> None:
     if path.is_dir() or not path.resolve().parent.is_dir():
         what = "is a folder" if path.is_dir() else "its folder isn't there"
         raise InputError(f"{path}: {what}; name another file with --report")
@@ -33,16 +40,9 @@ def check_page_free(path: Path) -> None:
         with path.open("rb") as file:
             if f"<title>{TITLE}</title>".encode() not in file.read(_MOST):
                 raise OutputExists(f"{path}: exists and is no page of a quickstart; name another file with --report")
-    _check_writable(path)
-
-
-def _check_writable(path: Path) -> None:
-    try:
-        with publish(path.with_name(f".{path.name}.try")) as draft:
-            draft.touch()
-        path.with_name(f".{path.name}.try").unlink()
-    except OSError as error:
-        raise InputError(f"{path}: can't be written: {error.strerror}; name another file with --report") from error
+    trial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    trial.touch()
+    trial.unlink()
 
 
 def write_page(result: Result, corpus: Path, output: Path) -> None:
@@ -63,24 +63,27 @@ def _sections(result: Result, corpus: Path) -> Iterator[Markup]:
         "result", "What it came to", tag("div", picture(result), class_="wide"),
         tag("p", "Both encoders start from the same small one and see the same sentences of the sample wiki for the "
             "same steps. One guesses masked words there; the other learns what the links lead to. Then both are "
-            f"fine-tuned on the same {result.train} sentences."),
+            f"fine-tuned on the same {result.train} sentences and scored on {result.test} test sentences with "
+            f"{result.test_mentions:,} mentions."),
         _by_type(result),
-        tag("p", "The second column of each way is the mean over seeds. The encoder is a toy, the sample small, and a "
+        tag("p", "F1 in percent, means over the seeds. The encoder is a toy, the sample small, and a "
             "few tenths of a point are noise; README.md has results with a real encoder on public data.",
             class_="told"),
     )  # fmt: skip
     yield section("tagged", "Test sentences, as annotated and as tagged",
                   tag("p", "Drawn by coin, not chosen; taggers of the first seed."),
-                  [_compared(shown, result.ways) for shown in result.examples])  # fmt: skip
+                  [_compared(shown, result) for shown in result.examples], _own(result))  # fmt: skip
     yield section("curves", "Pre-training", tag("p", "Figures on held-out sentences, in percent; each way has its own "
-                  "task, so the lines say how learning went, not which is better."), _curves(result.ways))  # fmt: skip
+                  "task, so the lines say how learning went, not which is better."), _curves(result.ways),
+                  tag("p", "; ".join(f"{way.title}: {way.steps:,} steps, {way.pieces:,} pieces, {way.seconds:.0f} s"
+                                     for way in result.ways), class_="told"))  # fmt: skip
     yield funnel(make_overview(corpus))
     yield section(
         "next", "Next: your own data",
         tag("p", "Put your sentences into ", tag("code", "my-data/train.conll"), " and ",
             tag("code", "my-data/test.conll"), ": a word and its tag (B-type, I-type or O) a line, a tab between them, "
             "an empty line after each sentence."),
-        tag("pre", "\n".join(NEXT)),
+        tag("pre", [[command, Markup("\n")] for command in NEXT]),
     )  # fmt: skip
     yield section("making", "How it was made", pairs(result.made))
 
@@ -96,22 +99,35 @@ def _by_type(result: Result) -> Markup:
     return rows(heads, [*lines, whole, aside], numbers=(1, 2, 3))
 
 
-def _compared(shown: Shown, ways: Sequence[Way]) -> Markup:
+def _compared(shown: Shown, result: Result) -> Markup:
     """A sentence as annotated, and as each way's tagger has it."""
-    hands = {"gold": "annotated"} | {way.key: way.title for way in ways}
-    lines = [tag("div", tag("p", hands[hand], class_="hand"), tag("p", _text(shown.text, marked), class_="text"),
-                 class_="sentence") for hand, marked in shown.marked.items()]  # fmt: skip
+    hands = {"gold": "annotated"} | {way.key: way.title for way in result.ways}
+    lines = []
+    for hand, marked in shown.marked.items():
+        text = tag("p", _text(shown.text, marked, result), class_="text")
+        lines.append(tag("div", tag("p", hands[hand], class_="hand"), text, class_="sentence"))
     return tag("div", lines, class_="compared")
 
 
-def _text(text: str, marked: Sequence[Marked]) -> list[Child]:
+def _own(result: Result) -> list[Markup]:
+    """What the second way's tagger found in the sentence given, and how sure it is."""
+    text, marked = result.own.text, result.own.marked["ner"]
+    told: list[list[Child]] = [
+        [text[start:end], name, f"{sure:.2f}"]
+        for (start, end, name), sure in zip(marked, result.confidences, strict=True)
+    ]
+    heads = ("in the sentence of the picture", "type", "confidence")
+    return [rows(heads, told, numbers=(2,))] if told else [tag("p", "Nothing was found in the picture’s sentence.")]
+
+
+def _text(text: str, marked: Sequence[Marked], result: Result) -> list[Child]:
     """The text with its mentions marked; they are in order and disjoint."""
     found: list[Child] = []
     place = 0
     for start, end, name in marked:
         found += [
             text[place:start],
-            tag("mark", tag("bdi", text[start:end]), tag("small", name), class_=colour_of(name)),
+            tag("mark", tag("bdi", text[start:end]), tag("small", name), class_=f"k k{result.colour(name)}"),
         ]
         place = end
     return [*found, text[place:]]

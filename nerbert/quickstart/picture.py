@@ -8,11 +8,10 @@ dark pages show it as a light card.
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from zlib import crc32
 
 from nerbert.files import publish
 from nerbert.markup import Markup, tag
-from nerbert.quickstart.result import Marked, Result, Way, verdict
+from nerbert.quickstart.result import Result, Way, verdict
 from nerbert.show import percent
 
 _WIDTH, _LEFT, _BARS = 860, 28, 330
@@ -36,6 +35,8 @@ _GROUNDS = (
     "#f3e3cf",
 )
 _INKS = ("#1c4f86", "#17603f", "#8d3a0d", "#62379a", "#6b4d00", "#0d5a68", "#96234f", "#46571a", "#413c9c", "#6f4717")
+_NO_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
+"""What no XML file may hold, and `tag` lets stand."""
 _SANS = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"
 _MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace"
 
@@ -60,7 +61,7 @@ def picture(result: Result) -> Markup:
         _text(_LEFT, 60, f"F1 in percent on {result.test} test sentences; a dot a seed", fill=_SOFT),
         _bars(result.ways), _text(_LEFT, 168, verdict(result), weight=600),
         _text(_LEFT, 202, "A sentence it has never seen, tagged by the second:", fill=_SOFT),
-        [_marked(result.own.text, line, result.own.marked["ner"], top + _LINE * n) for n, line in enumerate(shown)],
+        [_marked(result, line, top + _LINE * n) for n, line in enumerate(shown)],
         _text(_LEFT, height - 12, "…", fill=_SOFT) if len(lines) > len(shown) else None,
         xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {_WIDTH} {height}", width=_WIDTH, height=height, role="img",
         font_family=_SANS, font_size=14, fill=_INK,
@@ -104,18 +105,19 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
         start = end + 1 if text[end : end + 1] == " " else end
 
 
-def _marked(text: str, line: tuple[int, int], spans: Sequence[Marked], y: int) -> Iterator[Markup]:
+def _marked(result: Result, line: tuple[int, int], y: int) -> Iterator[Markup]:
     """A line of a sentence: grounds behind its mentions, its words, types below."""
     begin, end = line
-    for start, stop, name in spans:
+    for start, stop, name in result.own.marked["ner"]:
         first, last = max(start, begin), min(stop, end)
         if first >= last:
             continue
-        colour = crc32(name.encode("utf-8", "surrogatepass")) % len(_GROUNDS)
+        colour = result.colour(name)
         x, width = _LEFT + (first - begin) * _CHAR, (last - first) * _CHAR
         yield tag("rect", x=round(x - 2, 1), y=y, width=round(width + 4, 1), height=20, rx=4, fill=_GROUNDS[colour])
         if first == start:
-            yield tag("text", name, x=round(x, 1), y=y + 33, font_size=11, fill=_INKS[colour])
-    for word in re.finditer(r"\S+", text[begin:end]):
-        yield tag("text", word[0], x=round(_LEFT + word.start() * _CHAR, 1), y=y + 15, font_family=_MONO,
-                  textLength=round(len(word[0]) * _CHAR, 1), lengthAdjust="spacingAndGlyphs")  # fmt: skip
+            yield tag("text", name.translate(_NO_XML), x=round(x, 1), y=y + 33, font_size=10, fill=_INKS[colour])
+    for word in re.finditer(r"\S+", result.own.text[begin:end]):
+        x, wide = _LEFT + word.start() * _CHAR, len(word[0]) * _CHAR
+        yield tag("text", word[0].translate(_NO_XML), x=round(x, 1), y=y + 15, font_family=_MONO,
+                  textLength=round(wide, 1), lengthAdjust="spacingAndGlyphs")  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 from nerbert.files import write_json
 from nerbert.show import percent
 
+COLOURS = 10
 Marked = tuple[int, int, str]
 """A mention in a text: start, end (characters), type."""
 
@@ -80,6 +81,10 @@ class Result:
     """How it was made: versions, machine, settings."""
     seconds: float = 0.0
 
+    def colour(self, name: str) -> int:
+        """The number (0–9) of a type's colour; the first ten types have one each."""
+        return sorted({*self.mentions, name}).index(name) % COLOURS
+
     @property
     def gains(self) -> list[float]:
         """How far the second way is ahead, seed by seed (0–1)."""
@@ -94,17 +99,16 @@ class Result:
 def verdict(result: Result) -> str:
     """Which way is ahead, in one sentence that says no more than the seeds do."""
     gains = result.gains
-    points, ahead = mean(gains) * 100, sum(gain > 0 for gain in gains)
-    seeds = f"in {_count(max(ahead, sum(gain < 0 for gain in gains)))} of {len(gains)} seeds"
+    points = mean(gains) * 100
+    seeds = f"in {len(gains)} of {len(gains)} seeds"
     if all(gain > 0 for gain in gains):
         return f"NER pre-training is ahead by {points:.1f} points of F1, {seeds}."
     if all(gain < 0 for gain in gains):
         return f"Masked words are ahead by {-points:.1f} points of F1, {seeds}: here the types of links did not help."
+    if not any(gains):
+        return f"Both ways reach the same F1, {seeds}: the types of links made no difference here."
+    points = round(points, 1) + 0.0  # no "-0.0"
     return f"The seeds don't agree (NER pre-training {points:+.1f} points of F1 on average): too close to call here."
-
-
-def _count(number: int) -> str:
-    return str(number)
 
 
 def means_by_type(scores: Sequence[Any]) -> dict[str, float]:

@@ -23,7 +23,7 @@ NEXT = (
 _FIGURES = {"mlm_accuracy": "masked pieces found", "typed_f1": "F1 on types of links"}
 
 
-def corpus(console: Console, manifest: Mapping[str, Any], place: Path) -> None:
+def corpus(console: Console, manifest: Mapping[str, Any]) -> None:
     """The first stop: what came in, what was dropped, what is left."""
     console.rule("1 · Wikipedia dump → NER corpus", align="left")
     console.print(
@@ -56,11 +56,8 @@ def domain(console: Console, subset: Subset, seeds: int) -> None:
     """The third stop begins."""
     console.rule(f"3 · encoder + {len(subset.places)} sentences → tagger", align="left")
     counts = ", ".join(f"{name} {count}" for name, count in sorted(subset.reached.items()))
-    console.print(
-        f"A museum's catalogue has types that no link ever had. Mentions to learn from: {counts}.\n"
-        f"{seeds} taggers each way, other seeds.",
-        style="dim",
-    )
+    told = f"A museum's catalogue has types that no link ever had. Mentions to learn from: {counts}."
+    console.print(plain(f"{told}\n{seeds} taggers each way, other seeds."), style="dim")
 
 
 def way(console: Console, found: Way) -> None:
@@ -73,7 +70,7 @@ def outcome(console: Console, result: Result) -> None:
     """Both ways side by side."""
     console.rule("4 · what it came to", align="left")
     seeds = [f"seed {seed}" for seed in result.seeds]
-    title = f"entity F1 in percent on {result.test} test sentences with {result.test_mentions} mentions"
+    title = f"entity F1 in percent on {result.test} test sentences with {result.test_mentions:,} mentions"
     table = Table("encoder before fine-tuning", "F1, mean ± sd", *seeds, "types aside", title=title,
                   title_justify="left")  # fmt: skip
     for found in result.ways:

@@ -16,7 +16,7 @@ from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import OutputExists
+from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.datasets.load import open_data
 from nerbert.evaluation.datasets.sample import write_sample
 from nerbert.evaluation.evaluate import evaluate
@@ -35,7 +35,8 @@ from nerbert.work import cores
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 DEFAULT_TEXT = (
-    "Brass sextant by Larsen & Holm, Tromsø, 1868; given by Captain Ole Brandt, who carried it aboard the brig Margarethe."
+    "Brass sextant by Larsen & Holm, Tromsø, 1868; given by Captain Ole Brandt, who carried it aboard the brig "
+    "Margarethe."
 )
 PAGE = "nerbert-quickstart.html"
 _MLM, _NER = "mlm", "ner"
@@ -75,10 +76,12 @@ def run_quickstart(text: str, keep: Path | None, report: Path | None = None, tou
         check_page_free(page)
     console = Console(soft_wrap=True, highlight=False)
     with _folder(keep) as folder:
-        result = take_tour(folder, text or DEFAULT_TEXT, console, tour or Tour())
-        write_page(result, folder / "corpus", page)
+        readable = text.encode("utf-8", "replace").decode()  # bytes of a command line that are no text become "?"
+        result = take_tour(folder, readable or DEFAULT_TEXT, console, tour or Tour())
         if keep:
             _leave(result, folder)
+        if report or not keep:
+            write_page(result, folder / "corpus", page)
     telling.end(console, result, page, keep)
     return result
 
@@ -86,7 +89,10 @@ def run_quickstart(text: str, keep: Path | None, report: Path | None = None, tou
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep:
-        keep.mkdir(parents=True, exist_ok=True)
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{keep}: can't be made: {error.strerror}; give --keep another folder") from error
         yield keep
         return
     with TemporaryDirectory(prefix="nerbert-quickstart-") as folder:
@@ -96,7 +102,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 def take_tour(folder: Path, text: str, console: Console, tour: Tour) -> Result:
     """Walk the road in `folder`, from the sample's dump to tags in `text`."""
     begin = time.monotonic()
-    telling.corpus(console, _make_corpus(folder), folder / "corpus")
+    telling.corpus(console, _make_corpus(folder))
     data = open_data(str(SAMPLE / "domain"))
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
     test = data.test
@@ -197,7 +203,8 @@ def _made(tour: Tour) -> dict[str, str]:
 
 
 def _leave(result: Result, folder: Path) -> None:
-    """What else `--keep` leaves: the figures, the picture, and what each file is."""
+    """What else `--keep` leaves: the page, the figures, the picture, and what each file is."""
+    write_page(result, folder / "corpus", folder / "report.html")
     result.write(folder / "result.json")
     write_picture(result, folder / "result.svg")
     with publish(folder / "README.md") as draft:

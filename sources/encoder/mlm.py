@@ -79,15 +79,12 @@ def main() -> None:
             """Nothing to take up: this script starts anew each time."""
 
     tell(f"{len(trained)} windows, {len(trained.ids)} pieces, {model.num_parameters()} parameters")
-    team = make_team(settings)
     with progress("masked language modelling", total_steps(len(numbers), settings)) as bar:
         log = train(model, Feed(trained, lambda _: numbers, pieces.pad_id), objective, settings, bar,
-                    evaluate=Held(), team=team)  # fmt: skip
-    if not team.is_first:
-        return
+                    evaluate=Held(), team=make_team(settings))  # fmt: skip
     with publish_folder(given.output, overwrite=True) as folder:
         save_model(folder, model, tokenizer)
-        write_card(folder, "encoder", word_splitter=SPLITTER, language="en", objective="mlm",
+        write_card(folder, "encoder", word_splitter=SPLITTER, language="en", objective="mlm", sentences=len(texts),
                    sentences_sha256=sha256_of(given.sentences), log=log.entries)  # fmt: skip
 
 

@@ -4,9 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
-from nerbert.encoder.folder import load_tagging_model, load_tokenizer, read_card, tags_of, write_card
+from nerbert.encoder.folder import (
+    EMBEDDED,
+    embedded,
+    load_mlm_model,
+    load_tagging_model,
+    load_tokenizer,
+    read_card,
+    tags_of,
+    write_card,
+)
 from nerbert.errors import InputError
 from tests.encoder.backbones import tiny_tagging
 
@@ -85,3 +95,31 @@ def test_labels_that_are_not_bio_are_refused() -> None:
         model.config.id2label = dict(enumerate(names))
         with pytest.raises(InputError, match="m: not a BIO tagger"):
             tags_of(model, "m")
+
+
+@pytest.mark.parametrize("name", sorted(EMBEDDED))
+def test_names_lead_to_the_encoders_in_the_package(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(embedded(name))
+    assert folder.name == EMBEDDED[name]
+    assert read_card(name) == json.loads((folder / "nerbert.json").read_text())
+    assert len(load_tokenizer(name)) == load_mlm_model(name, 0).config.vocab_size
+    kept = load_file(folder / "model.safetensors")
+    assert {each.dtype for each in kept.values()} == {torch.float16}
+    loaded = load_tagging_model(name, ["O"]).state_dict()
+    body = [key for key in loaded if key.startswith("bert.")]
+    assert body
+    assert all(torch.equal(loaded[key], kept[key].float()) for key in body)
+    (tmp_path / name).mkdir()
+    assert embedded(name) == name, "a folder of that name wins"
+
+
+def test_the_encoders_in_the_package_are_small() -> None:
+    sizes = [(Path(embedded(name)) / "model.safetensors").stat().st_size for name in EMBEDDED]
+    assert sum(sizes) <= 12_000_000
+
+
+def test_the_masked_language_form_has_its_head() -> None:
+    """Whatever the seed, nothing of it is made up."""
+    one, other = (load_mlm_model("embedded-mlm", seed).state_dict() for seed in (1, 2))
+    assert all(torch.equal(one[key], other[key]) for key in one)

