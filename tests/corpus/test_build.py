@@ -65,7 +65,7 @@ def test_every_step_adds_up_and_hands_on(sample_corpus: Path) -> None:
         assert steps[one]["out"] == steps[other]["in"]
     assert steps["newest revisions"]["in"] == steps["pages"]["out"]
     assert steps["filter 3"]["out"] == sum(split["sentences"] for split in manifest["splits"].values())
-    assert steps["pages"]["dropped"]["redirect"] == 16
+    assert steps["pages"]["dropped"]["redirect"] == 46
 
 
 def test_sentences_hold_what_they_say(sample_corpus: Path) -> None:
@@ -191,7 +191,7 @@ def test_of_pages_with_one_id_the_newest_wins(sample: Path, tmp_path: Path) -> N
     )
     assert fates["duplicate_page"] == 2
     assert manifest["steps"][2]["step"] == "disambiguation pages"
-    assert fates["disambiguation_page"] == manifest["steps"][2]["dropped"]["disambiguation_page"] == 1
+    assert fates["disambiguation_page"] == manifest["steps"][2]["dropped"]["disambiguation_page"] == 2
     assert fates["article"] == manifest["steps"][2]["out"]
 
 

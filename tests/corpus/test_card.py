@@ -46,7 +46,7 @@ def test_front_matter(card: str) -> None:
     assert front["language"] == ["en"]
     assert front["license"] == ["cc-by-sa-4.0", "cc-by-sa-3.0"]
     assert front["task_categories"] == ["token-classification"]
-    assert front["size_categories"] == ["n<1K"]
+    assert front["size_categories"] == ["1K<n<10K"]
     assert front["configs"][0]["data_files"] == [{"split": "train", "path": "sentences/*.parquet"}]
 
 

@@ -83,7 +83,7 @@ def test_real_data_reads_whole(shared: Path) -> None:
 
 
 def test_sample_domain(sample: Path) -> None:
-    for name, sentences in (("train", 60), ("dev", 30), ("test", 70)):
+    for name, sentences in (("train", 110), ("dev", 50), ("test", 150)):
         examples = read_conll_file(sample / "domain" / f"{name}.conll")
-        assert len(examples) >= sentences
-        assert len({span.type for example in examples for span in example.spans}) == 6
+        assert len(examples) == sentences
+        assert len({span.type for example in examples for span in example.spans}) == 8
