@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.quickstart.picture import picture
+from nerbert.quickstart.result import Result
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -62,6 +65,14 @@ def test_readmes_two_commands_are_those_of_ci() -> None:
     assert two == ["./run quickstart", "./run test"]
     ci = (ROOT / ".ci" / "run").read_text()
     assert all(command in ci for command in two)
+
+
+def test_readmes_picture_is_of_a_run() -> None:
+    """The picture is drawn from figures that a tour left, by today's code; `nerbert quickstart --keep` makes both."""
+    images = ROOT / "docs" / "images"
+    assert "](docs/images/quickstart.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    drawn = f"{picture(Result.read(images / 'quickstart.json'))}\n"
+    assert (images / "quickstart.svg").read_bytes() == drawn.encode("utf-8")
 
 
 def test_settings_page_is_fresh() -> None:

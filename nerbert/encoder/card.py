@@ -13,6 +13,7 @@ from typing import Any
 from nerbert.corpus.page import facts
 from nerbert.corpus.page.markdown import code, quoted, rows, said
 from nerbert.corpus.page.words import NO_LABEL, share
+from nerbert.encoder.folder import EMBEDDED
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.records import ENTITY
 from nerbert.show import percent
@@ -231,6 +232,8 @@ def _licence(card: Card, manifest: Mapping[str, Any]) -> Iterator[str]:
         if told
         else ("Nobody has told this model's licence (`license: other` above). It depends on:")
     )
-    if backbone and backbone != "fresh":
+    if backbone in EMBEDDED:
+        yield f"- the backbone {code(backbone)}, which ships with nerbert: Apache-2.0;"
+    elif backbone and backbone != "fresh":
         yield f"- the backbone {code(backbone)}: its licence isn't known here, see where it came from;"
     yield f"- the corpus it was trained on: {said(manifest.get('licence') or 'not told')}"

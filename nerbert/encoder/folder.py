@@ -27,7 +27,7 @@ _SHORTEST = 8
 
 def embedded(source: str) -> str:
     """`source`, or the folder in the package if it names an encoder that ships with it; a folder of that name wins."""
-    if source in EMBEDDED and not Path(source).exists():
+    if source in EMBEDDED and not Path(source).is_dir():
         return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
     return source
 

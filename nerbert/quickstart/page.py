@@ -12,7 +12,7 @@ from nerbert.errors import InputError, OutputExists
 from nerbert.files import publish
 from nerbert.markup import Child, Markup, document, pairs, rows, tag
 from nerbert.quickstart.picture import picture
-from nerbert.quickstart.result import Marked, Result, Shown, Way
+from nerbert.quickstart.result import LIMITS, Marked, Result, Shown, Way
 from nerbert.quickstart.telling import NEXT
 from nerbert.show import percent
 
@@ -66,9 +66,8 @@ def _sections(result: Result, corpus: Path) -> Iterator[Markup]:
             f"fine-tuned on the same {result.train} sentences and scored on {result.test} test sentences with "
             f"{result.test_mentions:,} mentions."),
         _by_type(result),
-        tag("p", "F1 in percent, means over the seeds. The encoder is a toy, the sample small, and a "
-            "few tenths of a point are noise; README.md has results with a real encoder on public data.",
-            class_="told"),
+        tag("p", f"F1 in percent, means over the seeds. {LIMITS} The encoder is a toy and the sample small; what real "
+            "encoders reach on public data stands in docs/results of nerbert’s repository.", class_="told"),
     )  # fmt: skip
     yield section("tagged", "Test sentences, as annotated and as tagged",
                   tag("p", "Drawn by coin, not chosen; taggers of the first seed."),

@@ -17,6 +17,8 @@ from nerbert.show import percent
 _WIDTH, _LEFT, _BARS = 860, 28, 330
 _CHAR, _LINE = 8.4, 44
 """Width of a character of a sentence, and height of one of its lines with the types below."""
+_SMALL = 5.6
+"""Width of a character of a type's name, about."""
 _ROOM = int((_WIDTH - 2 * _LEFT) / _CHAR)
 """Characters that stand on a line."""
 _MOST_LINES = 6
@@ -58,7 +60,7 @@ def picture(result: Result) -> Markup:
         "svg", tag("title", f"{head}. {_words(result)}"),
         tag("rect", x=0.5, y=0.5, width=_WIDTH - 1, height=height - 1, rx=10, fill=_PAPER, stroke=_GRID),
         _text(_LEFT, 38, head, size=20, weight=600),
-        _text(_LEFT, 60, f"F1 in percent on {result.test} test sentences; a dot a seed", fill=_SOFT),
+        _text(_LEFT, 60, f"F1 in percent on {result.test} test sentences; a dot a seed of fine-tuning", fill=_SOFT),
         _bars(result.ways), _text(_LEFT, 168, verdict(result), weight=600),
         _text(_LEFT, 202, "A sentence it has never seen, tagged by the second:", fill=_SOFT),
         [_marked(result, line, top + _LINE * n) for n, line in enumerate(shown)],
@@ -106,8 +108,12 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _marked(result: Result, line: tuple[int, int], y: int) -> Iterator[Markup]:
-    """A line of a sentence: grounds behind its mentions, its words, types below."""
+    """A line of a sentence: grounds behind its mentions, its words, types below.
+
+    A type's name stands lower where another one is in its way, and nowhere if one is there too: its colour tells it.
+    """
     begin, end = line
+    free = {33: 0.0, 43: 0.0}
     for start, stop, name in result.own.marked["ner"]:
         first, last = max(start, begin), min(stop, end)
         if first >= last:
@@ -115,8 +121,10 @@ def _marked(result: Result, line: tuple[int, int], y: int) -> Iterator[Markup]:
         colour = result.colour(name)
         x, width = _LEFT + (first - begin) * _CHAR, (last - first) * _CHAR
         yield tag("rect", x=round(x - 2, 1), y=y, width=round(width + 4, 1), height=20, rx=4, fill=_GROUNDS[colour])
-        if first == start:
-            yield tag("text", name.translate(_NO_XML), x=round(x, 1), y=y + 33, font_size=10, fill=_INKS[colour])
+        below = next((height for height, taken in free.items() if x >= taken), None)
+        if first == start and below:
+            free[below] = x + _SMALL * (len(name) + 1)
+            yield tag("text", name.translate(_NO_XML), x=round(x, 1), y=y + below, font_size=10, fill=_INKS[colour])
     for word in re.finditer(r"\S+", result.own.text[begin:end]):
         x, wide = _LEFT + word.start() * _CHAR, len(word[0]) * _CHAR
         yield tag("text", word[0].translate(_NO_XML), x=round(x, 1), y=y + 15, font_family=_MONO,

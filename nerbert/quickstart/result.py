@@ -6,10 +6,13 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from nerbert.files import write_json
+from nerbert.files import read_json, write_json
 from nerbert.show import percent
 
 COLOURS = 10
+LIMITS = "One pre-training each way and one draw of sentences; ± is over seeds of fine-tuning."
+_CLOSE = 1.0
+"""Points of F1 below which nobody is ahead."""
 Marked = tuple[int, int, str]
 """A mention in a text: start, end (characters), type."""
 
@@ -22,6 +25,8 @@ class Way:
     """`mlm` or `ner`: the name of its folders."""
     title: str
     steps: int
+    kept: int
+    """The step whose model went on: the best one on held-out sentences, as `nerbert pretrain` does."""
     pieces: int
     """What pre-training read, padding left out."""
     seconds: float
@@ -33,6 +38,11 @@ class Way:
     """The same without asking for the type."""
     by_type: dict[str, float]
     """F1 of each type, mean of the seeds."""
+
+    @property
+    def figure(self) -> float:
+        """The curve's figure of the model that was kept."""
+        return dict(self.curve)[self.kept]
 
     @property
     def mean(self) -> float:
@@ -95,20 +105,38 @@ class Result:
         """Write all of it as JSON."""
         write_json(path, asdict(self) | {"verdict": verdict(self)})
 
+    @classmethod
+    def read(cls, path: Path) -> "Result":
+        """A result as `write` wrote it."""
+        told = _frozen({name: value for name, value in read_json(path).items() if name != "verdict"})
+        ways = tuple(Way(**way) for way in told["ways"])
+        shown = {"examples": tuple(Shown(**each) for each in told["examples"]), "own": Shown(**told["own"])}
+        return cls(**told | shown | {"ways": ways})
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as tuples."""
+    if isinstance(value, dict):
+        return {name: _frozen(inner) for name, inner in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
 
 def verdict(result: Result) -> str:
-    """Which way is ahead, in one sentence that says no more than the seeds do."""
-    gains = result.gains
-    points = mean(gains) * 100
+    """Which way is ahead, in one sentence that says no more than the seeds do.
+
+    Ahead is who is so in all seeds, by a point of F1 and by more than the gains' own standard deviation.
+    """
+    gains, points = result.gains, 100 * mean(result.gains)
+    average = round(points, 1) + 0.0  # no "-0.0"
+    if len(gains) == 1:
+        return f"NER pre-training {average:+.1f} points of F1, with one seed: no more than a first look."
     seeds = f"in {len(gains)} of {len(gains)} seeds"
-    if all(gain > 0 for gain in gains):
-        return f"NER pre-training is ahead by {points:.1f} points of F1, {seeds}."
-    if all(gain < 0 for gain in gains):
-        return f"Masked words are ahead by {-points:.1f} points of F1, {seeds}: here the types of links did not help."
-    if not any(gains):
-        return f"Both ways reach the same F1, {seeds}: the types of links made no difference here."
-    points = round(points, 1) + 0.0  # no "-0.0"
-    return f"The seeds don't agree (NER pre-training {points:+.1f} points of F1 on average): too close to call here."
+    if abs(points) >= _CLOSE and abs(points) > 100 * stdev(gains):
+        if all(gain > 0 for gain in gains):
+            return f"NER pre-training is ahead by {points:.1f} points of F1, {seeds}."
+        if all(gain < 0 for gain in gains):
+            return f"Masked words are ahead by {-points:.1f} points of F1, {seeds}: the types of links did not help."
+    return f"Too close to call here: NER pre-training {average:+.1f} points of F1, the mean of {len(gains)} seeds."
 
 
 def means_by_type(scores: Sequence[Any]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from nerbert.corpus.report import print_funnel
 from nerbert.finetune.sampling import Subset
-from nerbert.quickstart.result import Result, Way, verdict
+from nerbert.quickstart.result import LIMITS, Result, Way, verdict
 from nerbert.records import Span
 from nerbert.show import percent, plain
 from nerbert.tagger.stream import print_tagged
@@ -27,13 +27,19 @@ def corpus(console: Console, manifest: Mapping[str, Any]) -> None:
     """The first stop: what came in, what was dropped, what is left."""
     console.rule("1 · Wikipedia dump → NER corpus", align="left")
     console.print(
-        "A small wiki written for this project, in the form of Wikipedia's dumps. Links are mentions, infoboxes and "
-        "tables give their types.",
+        "A small wiki written for this project, in the form of Wikipedia's dumps. Links are mentions; a table of "
+        "titles and infoboxes\ngive their types.",
         style="dim",
     )
     print_funnel(manifest, console)
     counts, kinds = manifest["splits"]["train"], len(manifest["categories"])
     console.print(f"{counts['sentences']:,} sentences to train on, {counts['mentions']:,} mentions, {kinds} categories")
+    console.print(plain(f"types by {sources(manifest)}"))
+
+
+def sources(manifest: Mapping[str, Any]) -> str:
+    """How many mentions have their type from where."""
+    return ", ".join(f"{source} {count:,}" for source, count in manifest["mention_sources"].items())
 
 
 def ways(console: Console, steps: int) -> None:
@@ -78,6 +84,7 @@ def outcome(console: Console, result: Result) -> None:
         table.add_row(plain(found.title), found.told, *map(percent, found.f1), percent(aside))
     console.print(table)
     console.print(plain(verdict(result)), style="bold")
+    console.print(LIMITS, style="dim")
 
 
 def tagged(console: Console, text: str, spans: Sequence[Span]) -> None:
@@ -99,9 +106,8 @@ def end(console: Console, result: Result, page: Path, keep: Path | None) -> None
     for command in NEXT:
         console.print(plain(f"  {command}"), style="bold")
     console.print(
-        "The encoder in the package is a toy of 3 million parameters. With one of your own (--set "
-        "backbone=bert-base-cased) and a\nreal dump, `nerbert corpus build` and `nerbert pretrain` make a real one: "
-        "see README.md.",
+        "The encoder in the package is a toy. `nerbert corpus build` on a real dump and `nerbert pretrain` with a real "
+        "backbone\n(--set backbone=bert-base-cased) make a real one: nerbert's README has the commands.",
         style="dim",
     )
     console.print(plain(f"page: {page}"))

@@ -2,11 +2,12 @@
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from nerbert import __version__
 from nerbert.chance import coin
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.encoder.folder import read_card
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists
@@ -35,8 +37,8 @@ from nerbert.work import cores
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 DEFAULT_TEXT = (
-    "Brass sextant by Larsen & Holm, Tromsø, 1868; given by Captain Ole Brandt, who carried it aboard the brig "
-    "Margarethe."
+    "A pair of ivory dividers, once Captain Ole Brandt's, reached us from Tromsø in 1911 with papers of the brig "
+    "Margarethe and a compass by Larsen & Holm."
 )
 PAGE = "nerbert-quickstart.html"
 _MLM, _NER = "mlm", "ner"
@@ -54,10 +56,13 @@ class Tour:
     sentences: int = 30
     """What the taggers are fine-tuned on."""
     pretrain_steps: int = 300
-    """Steps of 32 sentences, for each way."""
+    """Steps for each way."""
+    pretrain_batch: int = 32
+    """Sentences a step."""
     pretrain_rate: float = 5e-4
     finetune_steps: int = 150
-    """Steps of 16 sentences, for each way and seed."""
+    """Steps for each way and seed."""
+    finetune_batch: int = 16
     finetune_rate: float = 5e-4
     seeds: tuple[int, ...] = (1, 2, 3)
     examples: int = 6
@@ -72,10 +77,10 @@ def run_quickstart(text: str, keep: Path | None, report: Path | None = None, tou
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
     page = report or (keep / "report.html" if keep else Path(PAGE))
-    if report or not keep:
-        check_page_free(page)
     console = Console(soft_wrap=True, highlight=False)
     with _folder(keep) as folder:
+        if report or not keep:
+            check_page_free(page)
         readable = text.encode("utf-8", "replace").decode()  # bytes of a command line that are no text become "?"
         result = take_tour(folder, readable or DEFAULT_TEXT, console, tour or Tour())
         if keep:
@@ -102,7 +107,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 def take_tour(folder: Path, text: str, console: Console, tour: Tour) -> Result:
     """Walk the road in `folder`, from the sample's dump to tags in `text`."""
     begin = time.monotonic()
-    telling.corpus(console, _make_corpus(folder))
+    manifest = _make_corpus(folder)
+    telling.corpus(console, manifest)
     data = open_data(str(SAMPLE / "domain"))
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
     test = data.test
@@ -119,14 +125,15 @@ def take_tour(folder: Path, text: str, console: Console, tour: Tour) -> Result:
         ways=(ways[0], ways[1]), seeds=tour.seeds, train=tour.sentences, mentions=subset.reached, test=len(test),
         test_mentions=sum(len(each.spans) for each in test), examples=_examples(test, taggers, tour.examples),
         own=Shown(text, {_NER: tuple((each.start, each.end, each.type) for each in spans)}),
-        confidences=tuple(each.confidence for each in spans), made=_made(tour), seconds=time.monotonic() - begin,
+        confidences=tuple(each.confidence for each in spans), made=_made(tour, manifest),
+        seconds=time.monotonic() - begin,
     )  # fmt: skip
     telling.outcome(console, result)
     telling.tagged(console, text, spans)
     return result
 
 
-def _make_corpus(folder: Path) -> dict[str, object]:
+def _make_corpus(folder: Path) -> dict[str, Any]:
     """Dump → corpus, with the sample's knowledge."""
     (dump,) = (SAMPLE / "wiki").glob("*multistream.xml.bz2")
     plan = CorpusPlan((dump,), (SAMPLE / "knowledge",), folder / "corpus")
@@ -139,6 +146,7 @@ class _Curve:
     pieces: int
     seconds: float
     points: tuple[tuple[int, float], ...]
+    kept: int
 
 
 def _pretrained(folder: Path, key: str, tour: Tour, console: Console) -> _Curve:
@@ -146,25 +154,29 @@ def _pretrained(folder: Path, key: str, tour: Tour, console: Console) -> _Curve:
     with TemporaryDirectory() as cache:
         settings = PretrainSettings(
             corpus=folder / "corpus", backbone=tour.backbone, objective=_OBJECTIVES[key], cache=cache,
-            learning_rate=tour.pretrain_rate, least_steps=tour.pretrain_steps, most_steps=tour.pretrain_steps,
+            batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate, least_steps=tour.pretrain_steps,
+            most_steps=tour.pretrain_steps,
         )  # fmt: skip
         log = pretrain(settings, folder / f"encoder-{key}")
     points = tuple((int(entry["step"]), entry[_FIGURES[key]]) for entry in log.entries)
-    curve = _Curve(log.steps, log.tokens, log.seconds, points)
-    telling.encoder(console, _TITLES[key], curve.steps, curve.pieces, curve.seconds, _FIGURES[key], points[-1][1])
+    kept = int(read_card(str(folder / f"encoder-{key}"))["best_step"])
+    curve = _Curve(log.steps, log.tokens, log.seconds, points, kept)
+    telling.encoder(console, _TITLES[key], curve.steps, curve.pieces, curve.seconds, _FIGURES[key], dict(points)[kept])
     return curve
 
 
 def _judged(folder: Path, key: str, tour: Tour, curve: _Curve) -> Way:
     """Encoder + examples → taggers, one a seed → F1."""
     steps = tour.finetune_steps
-    settings = FinetuneSettings(least_steps=steps, most_steps=steps, learning_rate=tour.finetune_rate)
+    settings = FinetuneSettings(
+        least_steps=steps, most_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate
+    )
     tagger = folder / f"tagger-{key}"
     finetune(str(folder / f"encoder-{key}"), folder / "data", tagger, settings, seeds=tour.seeds)
     found = evaluate(tagger, folder / "data" / "test.conll")
     scores = list(found.scores.values())
     return Way(
-        key, _TITLES[key], curve.steps, curve.pieces, curve.seconds, curve.points,
+        key, _TITLES[key], curve.steps, curve.kept, curve.pieces, curve.seconds, curve.points,
         f1=tuple(score.f1 for score in scores),
         spans_f1=tuple(judged.span.f1 for judged in found.judgements.values()), by_type=means_by_type(scores),
     )  # fmt: skip
@@ -187,7 +199,7 @@ def _placed(example: Example, spans: list[tuple[int, int, str]]) -> tuple[Marked
     return tuple((example.words[first][0], example.words[last - 1][1], name) for first, last, name in spans)
 
 
-def _made(tour: Tour) -> dict[str, str]:
+def _made(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:
     """How it was made; nothing of the machine but its kind."""
     import torch
     import transformers
@@ -195,11 +207,15 @@ def _made(tour: Tour) -> dict[str, str]:
     return {
         "nerbert": __version__, "torch": torch.__version__, "transformers": transformers.__version__,
         "Python": platform.python_version(), "machine": f"{platform.machine()}, {cores()} cores",
-        "threads of torch": str(torch.get_num_threads()),
-        "pre-training, each way": f"{tour.pretrain_steps} steps of 32 sentences, learning rate {tour.pretrain_rate:g}",
-        "fine-tuning": f"{tour.finetune_steps} steps of 16 sentences, learning rate {tour.finetune_rate:g}, "
-                       f"seeds {', '.join(map(str, tour.seeds))}",
+        "threads of torch": str(torch.get_num_threads()), "types of mentions": telling.sources(manifest),
+        "pre-training, each way": _steps(tour.pretrain_steps, tour.pretrain_batch, tour.pretrain_rate),
+        "fine-tuning": _steps(tour.finetune_steps, tour.finetune_batch, tour.finetune_rate),
+        "seeds of fine-tuning": ", ".join(map(str, tour.seeds)),
     }  # fmt: skip
+
+
+def _steps(steps: int, batch: int, rate: float) -> str:
+    return f"{steps} steps of {batch} sentences, learning rate {rate:g}"
 
 
 def _leave(result: Result, folder: Path) -> None:

@@ -12,7 +12,8 @@ def made_up_way(key: str, *f1: float) -> Way:
     first = key == "mlm"
     return Way(
         key, "masked words of the same text" if first else "NER pre-trained: types of its links",
-        steps=120 if first else 121, pieces=12_345 if first else 23_456, seconds=17.0 if first else 19.0,
+        steps=120 if first else 121, kept=80 if first else 121, pieces=12_345 if first else 23_456,
+        seconds=17.0 if first else 19.0,
         curve=((40, 0.1234), (80, 0.2345), (120, 0.3456)) if first else ((40, 0.4567), (80, 0.5678), (121, 0.6789)),
         f1=f1, spans_f1=tuple(each + 0.1 for each in f1),
         by_type={"port": 0.4321, "vessel": 0.5432} if first else {"port": 0.6543, "vessel": 0.7654, "date": 0.0707},

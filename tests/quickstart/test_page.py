@@ -15,7 +15,7 @@ from lxml import etree, html
 from nerbert.errors import InputError, OutputExists
 from nerbert.quickstart.page import check_page_free, write_page
 from nerbert.quickstart.picture import picture
-from nerbert.quickstart.result import Result, Shown, verdict
+from nerbert.quickstart.result import LIMITS, Result, Shown, verdict
 from nerbert.quickstart.telling import NEXT
 from nerbert.show import percent, visible
 from tests.quickstart.made_up import TEXT, made_up_result
@@ -113,7 +113,12 @@ def test_sections_are_there_in_order(tree: "etree._Element") -> None:
 def test_the_picture_and_the_verdict_are_in_it(page: str, tree: "etree._Element") -> None:
     result = made_up_result()
     assert str(picture(result)) in page
-    assert verdict(result) in text_of(section(tree, "result"))
+    told = text_of(section(tree, "result"))
+    assert verdict(result) in told
+    (under,) = find(section(tree, "result"), ".//p[@class='told']")
+    assert LIMITS in text_of(under)
+    assert told.rindex(verdict(result)) < told.index(LIMITS)
+    assert page.count(LIMITS) == 1
     assert "137 seconds" in text_of(find(tree, "//header")[0])
 
 

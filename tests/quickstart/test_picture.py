@@ -18,6 +18,8 @@ from tests.quickstart.made_up import made_up_result, with_text
 
 SVG = "http://www.w3.org/2000/svg"
 CHAR, LEFT, WIDTH = 8.4, 28, 860
+SMALL = 5.6
+"""Width of a character of a type's name."""
 LONGEST = int((WIDTH - 2 * LEFT) / CHAR)
 """Characters that a line has room for."""
 MOST_LINES = 6
@@ -63,6 +65,21 @@ def types(tree: "etree._Element") -> "list[etree._Element]":
     return [each for each in all_of(tree, "text") if each.get("font-size") == "10"]
 
 
+def levels(tree: "etree._Element") -> list[tuple[str, float]]:
+    """The types' names, and how far below the top of its mention's ground each stands."""
+    tops = [number(each, "y") for each in grounds(tree)]
+    return [(text_of(each), number(each, "y") - max(y for y in tops if y < number(each, "y"))) for each in types(tree)]
+
+
+def names_are_apart(tree: "etree._Element") -> None:
+    """No two names at one height stand in each other's way."""
+    ends: dict[float, float] = {}
+    for each in types(tree):
+        x, y = number(each, "x"), number(each, "y")
+        assert x >= ends.get(y, 0) - 0.11, text_of(each)
+        ends[y] = x + SMALL * len(text_of(each))
+
+
 def is_cut(tree: "etree._Element") -> bool:
     return any(text_of(each) == "…" and "textLength" not in each.attrib for each in all_of(tree, "text"))
 
@@ -92,7 +109,7 @@ def test_stands_alone_and_says_what_it_shows(tmp_path: Path) -> None:
     assert picture(result).count("http") == 1
     shown = [text_of(each) for each in all_of(tree, "text")]
     assert "31 labelled sentences, 3 new types of entity" in shown
-    assert "F1 in percent on 151 test sentences; a dot a seed" in shown
+    assert "F1 in percent on 151 test sentences; a dot a seed of fine-tuning" in shown
     assert verdict(result) in shown
     title = text_of(tree[0])
     assert tree[0].tag == f"{{{SVG}}}title"
@@ -191,6 +208,40 @@ def test_a_mention_is_marked_where_it_stands() -> None:
     assert brig.get("fill") != bergen.get("fill")
     again = parsed(with_text("Ada and Bea.", (0, 3, "vessel"), (8, 11, "vessel")))
     assert {each.get("fill") for each in grounds(again)} == {brig.get("fill")}
+
+
+@pytest.mark.parametrize(
+    ("names", "below"),
+    [
+        # between the starts of two words there are 5 · 8.4 = 42 px, room for 6 · 5.6 = 39.2 px and a little
+        (("n" * 6, "port"), (33, 33)),
+        (("n" * 7, "port"), (33, 43)),
+        (("n" * 14, "port", "port"), (33, 43, 33)),  # the first has ended
+        (("n" * 7, "n" * 7, "port"), (33, 43, 33)),  # the second stands lower, and is in nobody's way above
+        (("n" * 7, "n" * 14, "n" * 7, "n" * 6, "port"), (33, 43, 33, 43, 33)),
+        (("n" * 18, "port", "port"), (33, 43, 43)),
+    ],
+)
+def test_a_name_that_would_run_into_the_one_before_stands_lower(names: tuple[str, ...], below: tuple[int, ...]) -> None:
+    text = " ".join(["name"] * len(names))
+    tree = parsed(with_text(text, *((5 * place, 5 * place + 4, name) for place, name in enumerate(names))))
+    assert levels(tree) == list(zip(names, below, strict=True))
+    assert [number(each, "x") for each in types(tree)] == [number(each, "x") + 2 for each in grounds(tree)]
+    names_are_apart(tree)
+
+
+def test_a_name_with_no_room_at_either_height_is_left_out() -> None:
+    long = "n" * 12
+    tree = parsed(with_text("a b c d e f g h", *((2 * place, 2 * place + 1, long) for place in range(8))))
+    assert len(grounds(tree)) == 8  # every mention is marked
+    assert levels(tree) == [(long, 33), (long, 43), (long, 33), (long, 43)]
+    names_are_apart(tree)
+
+
+def test_names_of_each_line_begin_anew() -> None:
+    line = "x" * (LONGEST - 1)
+    tree = parsed(with_text(f"{line} {line}", (0, 9, "n" * 99), (LONGEST, LONGEST + 9, "port")))
+    assert levels(tree) == [("n" * 99, 33), ("port", 33)]
 
 
 def test_long_texts_are_broken_between_words() -> None:
@@ -293,6 +344,29 @@ def test_every_word_is_shown_within_the_picture_until_the_cut(drawn: tuple[str, 
     assert len(names) == len(set(names))
     assert all(number(each, "x") >= LEFT - 2.01 for each in grounds(tree))
     assert all(number(each, "x") + number(each, "width") <= WIDTH - LEFT + 2.11 for each in grounds(tree))
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> tuple[str, tuple[Marked, ...]]:
+    """Texts with many short mentions close to each other, under names short and long."""
+    text, marked = "", []
+    for _ in range(draw(st.integers(1, 60))):
+        text += draw(st.sampled_from(["", " ", " ", ", ", " and "]))
+        long = draw(st.integers(1, 9))
+        marked.append((len(text), len(text) + long, draw(st.text("abc", min_size=1, max_size=20))))
+        text += "w" * long
+    return text, tuple(marked)
+
+
+@given(crowds())
+def test_names_never_run_into_each_other(drawn: tuple[str, tuple[Marked, ...]]) -> None:
+    tree = parsed(with_text(drawn[0], *drawn[1]))
+    names_are_apart(tree)
+    assert {below for _, below in levels(tree)} <= {33, 43}
+    assert all(number(each, "y") < number(tree, "height") for each in types(tree))
+    starts = {(number(each, "x") + 2, number(each, "y")) for each in grounds(tree)}
+    for each in types(tree):  # under its own mention
+        assert any(abs(x - number(each, "x")) < 0.2 and 33 <= number(each, "y") - y <= 43 for x, y in starts)
 
 
 def test_a_single_seed_is_drawn() -> None:

@@ -2,13 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nerbert.metrics import Counts, Score, score_tags
-from nerbert.quickstart.result import means_by_type, verdict
-from tests.quickstart.made_up import made_up_result, made_up_way
+from nerbert.quickstart.result import Result, means_by_type, verdict
+from tests.quickstart.made_up import made_up_result, made_up_way, with_text
 
 
 def test_mean_and_standard_deviation_of_the_sample() -> None:
@@ -27,37 +28,55 @@ def test_gains_are_by_seed_second_way_minus_first() -> None:
     assert made_up_result((0.5, 0.2, 0.3), (0.75, 0.1, 0.3)).gains == pytest.approx([0.25, -0.1, 0.0])
 
 
+def test_figure_is_that_of_the_step_that_was_kept() -> None:
+    mlm, ner = made_up_result().ways
+    assert (mlm.kept, mlm.figure) == (80, 0.2345)  # not the last
+    assert (ner.kept, ner.figure) == (121, 0.6789)
+    with pytest.raises(KeyError):
+        _ = replace(mlm, kept=81).figure
+
+
+CLOSE = "Too close to call here: NER pre-training {} points of F1, the mean of {} seeds."
+AHEAD = "NER pre-training is ahead by {} points of F1, in {} of {} seeds."
+BEHIND = "Masked words are ahead by {} points of F1, in {} of {} seeds: the types of links did not help."
+FIRST_LOOK = "NER pre-training {} points of F1, with one seed: no more than a first look."
+
+
 @pytest.mark.parametrize(
     ("mlm", "ner", "told"),
     [
-        ((0.5, 0.6), (0.53, 0.65), "NER pre-training is ahead by 4.0 points of F1, in 2 of 2 seeds."),
-        ((0.5,), (0.625,), "NER pre-training is ahead by 12.5 points of F1, in 1 of 1 seeds."),
-        (
-            (0.53, 0.65, 0.4), (0.5, 0.6, 0.3),
-            "Masked words are ahead by 6.0 points of F1, in 3 of 3 seeds: here the types of links did not help.",
-        ),
-        (
-            (0.5, 0.5, 0.5), (0.9, 0.9, 0.49),
-            "The seeds don't agree (NER pre-training +26.3 points of F1 on average): too close to call here.",
-        ),
-        (
-            (0.5, 0.5), (0.51, 0.4),
-            "The seeds don't agree (NER pre-training -4.5 points of F1 on average): too close to call here.",
-        ),
-        (
-            (0.5, 0.5), (0.5, 0.6),  # one ahead, one equal
-            "The seeds don't agree (NER pre-training +5.0 points of F1 on average): too close to call here.",
-        ),
-        (
-            (0.5, 0.5), (0.5101, 0.4898),  # a hair behind: no "-0.0"
-            "The seeds don't agree (NER pre-training +0.0 points of F1 on average): too close to call here.",
-        ),
-        (
-            (0.5, 0.25), (0.5, 0.25),
-            "Both ways reach the same F1, in 2 of 2 seeds: the types of links made no difference here.",
-        ),
+        ((0.5, 0.6), (0.53, 0.65), AHEAD.format("4.0", 2, 2)),
+        ((0.53, 0.65, 0.4), (0.5, 0.6, 0.3), BEHIND.format("6.0", 3, 3)),
+        # one seed is no more than a first look, however far ahead, behind or equal
+        ((0.5,), (0.625,), FIRST_LOOK.format("+12.5")),
+        ((0.5,), (0.25,), FIRST_LOOK.format("-25.0")),
+        ((0.5,), (0.505,), FIRST_LOOK.format("+0.5")),
+        ((0.5,), (0.5,), FIRST_LOOK.format("+0.0")),
+        ((0.5,), (0.4999,), FIRST_LOOK.format("+0.0")),  # a hair behind: no "-0.0"
+        # a point is enough, less is not, even where it rounds to one and all seeds agree
+        ((0.0, 0.0), (0.01, 0.01), AHEAD.format("1.0", 2, 2)),
+        ((0.01, 0.01), (0.0, 0.0), BEHIND.format("1.0", 2, 2)),
+        ((0.0, 0.0), (0.0099, 0.0099), CLOSE.format("+1.0", 2)),
+        ((0.0099, 0.0099), (0.0, 0.0), CLOSE.format("-1.0", 2)),
+        ((0.5, 0.25), (0.5, 0.25), CLOSE.format("+0.0", 2)),
+        ((0.5, 0.5), (0.5101, 0.4898), CLOSE.format("+0.0", 2)),  # a hair behind: no "-0.0"
+        # gains of 1, 1, 1 and 5 have a mean of 2 and a deviation of 2: as much is too close, a little less is not
+        ((0.0,) * 4, (1 / 64, 1 / 64, 1 / 64, 5 / 64), CLOSE.format("+3.1", 4)),
+        ((1 / 64, 1 / 64, 1 / 64, 5 / 64), (0.0,) * 4, CLOSE.format("-3.1", 4)),
+        ((0.0,) * 4, (1 / 64, 1 / 64, 1 / 64, 4.9 / 64), AHEAD.format("3.1", 4, 4)),
+        ((1 / 64, 1 / 64, 1 / 64, 4.9 / 64), (0.0,) * 4, BEHIND.format("3.1", 4, 4)),
+        ((0.0, 0.0), (0.01, 0.2), CLOSE.format("+10.5", 2)),  # all agree, but they are wide apart
+        # the deviation is the gains', not the ways': all gain the same, whatever the seeds reach
+        ((0.1, 0.9), (0.125, 0.925), AHEAD.format("2.5", 2, 2)),
+        # wide of a point and of the deviation, but one seed is behind, or equal
+        ((0.2,) * 4, (0.3, 0.3, 0.3, 0.199), CLOSE.format("+7.5", 4)),
+        ((0.2,) * 4, (0.3, 0.3, 0.3, 0.2), CLOSE.format("+7.5", 4)),
+        ((0.3, 0.3, 0.3, 0.199), (0.2,) * 4, CLOSE.format("-7.5", 4)),
+        ((0.3, 0.3, 0.3, 0.2), (0.2,) * 4, CLOSE.format("-7.5", 4)),
+        ((0.5, 0.5, 0.5), (0.9, 0.9, 0.49), CLOSE.format("+26.3", 3)),
+        ((0.5, 0.5), (0.51, 0.4), CLOSE.format("-4.5", 2)),
     ],
-)  # fmt: skip
+)
 def test_verdict_says_no_more_than_the_seeds(mlm: tuple[float, ...], ner: tuple[float, ...], told: str) -> None:
     assert verdict(made_up_result(mlm, ner)) == told
 
@@ -86,7 +105,7 @@ def test_written_json_has_every_figure(tmp_path: Path) -> None:
     assert found["verdict"] == verdict(result)
     assert [way["key"] for way in found["ways"]] == ["mlm", "ner"]
     for told, way in zip(found["ways"], result.ways, strict=True):
-        for name in ("title", "steps", "pieces", "seconds", "by_type"):
+        for name in ("title", "steps", "kept", "pieces", "seconds", "by_type"):
             assert told[name] == getattr(way, name)
         assert (told["f1"], told["spans_f1"]) == (list(way.f1), list(way.spans_f1))
         assert told["curve"] == [list(point) for point in way.curve]
@@ -98,3 +117,30 @@ def test_written_json_has_every_figure(tmp_path: Path) -> None:
     assert found["examples"][0]["marked"]["mlm"] == [[9, 24, "port"]]
     assert set(found) == {*result.__dataclass_fields__, "verdict"}
     assert not re.search(r"NaN|Infinity", (tmp_path / "result.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        made_up_result(),
+        made_up_result((0.1 + 0.2,), (1 / 3,), marked=()),
+        with_text('"\\ \x00\x1b[31m\u2028 漢字 👩‍👩‍👧 \ufeff</script>', (0, 2, "物\n"), (3, 4, "")),
+        replace(made_up_result(), examples=(), mentions={}, made={}),
+    ],
+    ids=["whole", "one seed", "odd characters", "empty"],
+)
+def test_what_is_read_is_what_was_written(result: Result, tmp_path: Path) -> None:
+    result.write(tmp_path / "result.json")
+    again = Result.read(tmp_path / "result.json")
+    assert again == result
+    assert repr(again) == repr(result)  # tuples are tuples, whole numbers are whole
+    again.write(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "result.json").read_bytes()
+
+
+def test_the_verdict_is_not_read_but_found_again(tmp_path: Path) -> None:
+    result = made_up_result()
+    result.write(tmp_path / "result.json")
+    told = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    (tmp_path / "result.json").write_text(json.dumps(told | {"verdict": "We are the best."}), encoding="utf-8")
+    assert verdict(Result.read(tmp_path / "result.json")) == told["verdict"] == verdict(result)

@@ -26,7 +26,8 @@ from nerbert.formats.conll import read_conll_file
 from nerbert.quickstart import run_quickstart, telling
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.guide import guide
-from nerbert.quickstart.result import Result, Shown, verdict
+from nerbert.quickstart.picture import picture
+from nerbert.quickstart.result import LIMITS, Result, Shown, verdict
 from nerbert.quickstart.telling import NEXT
 from nerbert.quickstart.tour import PAGE, SAMPLE, Tour
 from nerbert.show import percent
@@ -63,7 +64,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     tokenizer = train_tokenizer([each.text for each in read_conll_file(SAMPLE / "domain" / "train.conll")], 600)
     save_model(folder, fresh_model(len(tokenizer), 1, 64, None, 0), tokenizer)
     write_card(folder, "encoder", word_splitter=SPLITTER, language="en")
-    return Tour(backbone=str(folder), pretrain_steps=4, finetune_steps=3, seeds=(1, 2), examples=3)
+    return Tour(backbone=str(folder), pretrain_steps=4, pretrain_batch=24, pretrain_rate=3e-4, finetune_steps=3,
+                finetune_batch=8, finetune_rate=2e-3, seeds=(1, 2), examples=3)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -180,6 +182,39 @@ def test_curves_are_the_encoders_logs(taken: Taken) -> None:
         assert way.curve[-1][0] == way.steps
 
 
+def test_the_encoder_that_went_on_is_the_one_that_is_told(taken: Taken) -> None:
+    for way, name in zip(taken.result.ways, ("mlm_accuracy", "typed_f1"), strict=True):
+        card = read(taken.folder / f"encoder-{way.key}" / "nerbert.json")
+        assert way.kept == card["best_step"]
+        assert way.kept in dict(way.curve)
+        assert way.figure == card["validation"][name]
+        what = {"mlm": "masked pieces found", "ner": "F1 on types of links"}[way.key]
+        told = f"{way.title}: 4 steps, {way.pieces:,} pieces, {way.seconds:.0f} s; held out: {what} "
+        assert f"{told}{percent(way.figure)} %" in taken.out.splitlines()
+
+
+def test_how_it_was_made_is_what_was_done(taken: Taken) -> None:
+    import torch
+
+    manifest = read(taken.folder / "corpus" / "manifest.json")
+    made = taken.result.made
+    assert list(made) == [
+        "nerbert", "torch", "transformers", "Python", "machine", "threads of torch", "types of mentions",
+        "pre-training, each way", "fine-tuning", "seeds of fine-tuning",
+    ]  # fmt: skip
+    counts = [part.rsplit(" ", 1) for part in made["types of mentions"].split(", ")]
+    assert {source: int(count.replace(",", "")) for source, count in counts} == manifest["mention_sources"]
+    assert len(counts) > 1
+    assert made["pre-training, each way"] == "4 steps of 24 sentences, learning rate 0.0003"
+    assert made["fine-tuning"] == "3 steps of 8 sentences, learning rate 0.002"
+    assert made["seeds of fine-tuning"] == "1, 2"
+    assert made["threads of torch"] == str(torch.get_num_threads())
+    for key in KEYS:
+        for folder, rate, batch in ((f"encoder-{key}", 3e-4, 24), (f"tagger-{key}/seed-2", 2e-3, 8)):
+            settings = read(taken.folder / folder / "nerbert.json")["settings"]
+            assert (settings["batch_size"], settings["learning_rate"]) == (batch, rate)
+
+
 def test_scores_are_those_of_the_taggers(taken: Taken) -> None:
     for way in taken.result.ways:
         found = evaluate(taken.folder / f"tagger-{way.key}", taken.folder / "data" / "test.conll")
@@ -226,6 +261,9 @@ def test_own_sentence_is_tagged_by_the_second_way(taken: Taken) -> None:
 def test_result_page_and_picture_are_of_the_same_figures(taken: Taken) -> None:
     told = read(taken.folder / "result.json")
     assert told == json.loads(json.dumps(asdict(taken.result) | {"verdict": verdict(taken.result)}))
+    again = Result.read(taken.folder / "result.json")
+    assert again == taken.result
+    assert (taken.folder / "result.svg").read_bytes() == f"{picture(again)}\n".encode()
     for name in ("report.html", "result.svg"):
         text = (taken.folder / name).read_text(encoding="utf-8")
         assert all(way.told in text for way in taken.result.ways)
@@ -247,14 +285,18 @@ def test_it_says_what_it_found(taken: Taken) -> None:
     for step in read(taken.folder / "corpus" / "manifest.json")["steps"]:
         row = rf"│ {re.escape(step['step'])} +│ +{step['in']:,} │ +{step['out']:,} │ "
         assert re.search(row, said), step
-    splits = read(taken.folder / "corpus" / "manifest.json")["splits"]
-    assert f"{splits['train']['sentences']:,} sentences to train on" in said
+    manifest = read(taken.folder / "corpus" / "manifest.json")
+    assert f"{manifest['splits']['train']['sentences']:,} sentences to train on" in said
+    told = [f"{source} {count:,}" for source, count in manifest["mention_sources"].items()]
+    assert f"types by {', '.join(told)}" in said.splitlines()
+    assert sum(manifest["mention_sources"].values()) > 1000
     for way in taken.result.ways:
         each = ", ".join(percent(f1) for f1 in way.f1)
         assert f"{way.title}: F1 {way.told} ({each})" in said
         assert f"{way.title}: 4 steps, {way.pieces:,} pieces" in said
         assert re.search(rf"│ {way.told} +│ +{percent(way.f1[0])} +│ +{percent(way.f1[1])} +│", said)
-    assert verdict(taken.result) in said.splitlines()
+    place = said.splitlines().index(verdict(taken.result))
+    assert said.splitlines()[place + 1] == LIMITS
     assert ", ".join(f"{name} {count}" for name, count in sorted(taken.result.mentions.items())) in said
     for (start, end, name), sure in zip(taken.result.own.marked["ner"], taken.result.confidences, strict=True):
         assert f"  {start}–{end}  {name}  {sure:.2f}  {TEXT[start:end]}" in said.splitlines()
@@ -319,12 +361,23 @@ def test_a_page_that_can_not_be_written_is_told_before_any_work(
 ) -> None:
     with pytest.raises(InputError, match="is a folder; name another file with --report"):
         run_quickstart("", tmp_path / "kept", tmp_path, Tour())
-    assert not (tmp_path / "kept").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept"]  # empty, so that it can be named again
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.chdir(tmp_path)
     (tmp_path / PAGE).write_text("my own page")
     with pytest.raises(OutputExists, match=PAGE):
         run_quickstart("", None, None, Tour())
     assert (tmp_path / PAGE).read_text() == "my own page"
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.usefixtures("retold")
+def test_the_page_may_stand_in_the_folder_that_is_made(tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "here"
+    run_quickstart("A brig .", kept, kept / "mine.html", Tour())
+    assert (kept / "mine.html").read_bytes() == (kept / "report.html").read_bytes()
 
 
 @pytest.mark.usefixtures("retold")
@@ -345,9 +398,28 @@ def test_bytes_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("retold")
 def test_without_a_text_there_is_one(tmp_path: Path) -> None:
     assert run_quickstart("", tmp_path / "kept", None, Tour()).own.text == touring.DEFAULT_TEXT
-    trained_on = {each.text for split in ("train", "dev", "test") for each in
-                  read_conll_file(SAMPLE / "domain" / f"{split}.conll")}  # fmt: skip
-    assert touring.DEFAULT_TEXT not in trained_on  # it is said to be one that the tagger has never seen
+
+
+def grams(text: str) -> set[tuple[str, ...]]:
+    """Four words in a row, in lower case, without what stands between them."""
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[place : place + 4]) for place in range(len(words) - 3)}
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_the_default_text_is_one_that_no_tagger_has_seen(split: str) -> None:
+    assert grams("The brig, Ada — LEFT") == {("the", "brig", "ada", "left")}
+    sentences = read_conll_file(SAMPLE / "domain" / f"{split}.conll")
+    assert len(sentences) > 20
+    own = grams(touring.DEFAULT_TEXT)
+    assert len(own) > 10
+    for each in sentences:
+        assert each.text != touring.DEFAULT_TEXT
+        assert own & grams(each.text) == set(), each.text
+
+
+def test_the_domain_has_no_other_file() -> None:
+    assert {path.stem for path in (SAMPLE / "domain").glob("*.conll")} == {"train", "dev", "test"}
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -431,7 +503,13 @@ def test_terminal_tells_both_ways_side_by_side() -> None:
     for way in result.ways:
         cells = [way.title, way.told, *map(percent, way.f1), percent(sum(way.spans_f1) / 3)]
         assert re.search("│ " + " +│ ".join(map(re.escape, cells)) + " +│", said)
-    assert verdict(result) in said
+    assert said.splitlines()[-2:] == [verdict(result), LIMITS]
+
+
+def test_terminal_tells_where_types_are_from() -> None:
+    manifest = {"mention_sources": {"title": 12_345, "infobox": 7, "[b]other[/]": 0}}
+    assert telling.sources(manifest) == "title 12,345, infobox 7, [b]other[/] 0"
+    assert telling.sources({"mention_sources": {}}) == ""
 
 
 def main_code(*arguments: object) -> int:
