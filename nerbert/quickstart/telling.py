@@ -42,12 +42,13 @@ def sources(manifest: Mapping[str, Any]) -> str:
     return ", ".join(f"{source} {count:,}" for source, count in manifest["mention_sources"].items())
 
 
-def ways(console: Console, steps: int) -> None:
+def ways(console: Console, steps: int, label_set: str) -> None:
     """The second stop begins."""
     console.rule("2 · corpus → encoder, two ways", align="left")
     console.print(
         f"The small encoder that ships with nerbert goes on for {steps} steps on these sentences: once it guesses "
-        f"masked words,\nonce it learns which links are what. Same text, same steps, same start.",
+        f"masked words,"
+        f"\nonce it learns the types of links (label set {label_set}). Same text, same steps, same start.",
         style="dim",
     )
 
@@ -63,7 +64,7 @@ def domain(console: Console, subset: Subset, seeds: int) -> None:
     console.rule(f"3 · encoder + {len(subset.places)} sentences → tagger", align="left")
     counts = ", ".join(f"{name} {count}" for name, count in sorted(subset.reached.items()))
     told = f"A museum's catalogue has types that no link ever had. Mentions to learn from: {counts}."
-    console.print(plain(f"{told}\n{seeds} taggers each way, other seeds."), style="dim")
+    console.print(plain(told), plain(f"{seeds} taggers each way, other seeds."), sep="\n", style="dim")
 
 
 def way(console: Console, found: Way) -> None:

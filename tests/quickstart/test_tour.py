@@ -167,7 +167,8 @@ def test_both_ways_had_the_same(taken: Taken) -> None:
     sha = sha256_of(taken.folder / "corpus" / "manifest.json")
     assert [card["corpus"]["manifest_sha256"] for card in cards] == [sha, sha]
     assert [card["objective"] for card in cards] == ["mlm", "tagging"]
-    first, second = (card["settings"] | {"objective": "", "cache": ""} for card in cards)
+    assert [card["settings"]["label_set"] for card in cards] == ["", "4types"]
+    first, second = (card["settings"] | {"objective": "", "label_set": "", "cache": ""} for card in cards)
     assert first == second
     assert first["backbone"] == "backbone"
     for seed in taken.result.seeds:
@@ -200,7 +201,7 @@ def test_how_it_was_made_is_what_was_done(taken: Taken) -> None:
     made = taken.result.made
     assert list(made) == [
         "nerbert", "torch", "transformers", "Python", "machine", "threads of torch", "types of mentions",
-        "pre-training, each way", "fine-tuning", "seeds of fine-tuning",
+        "pre-training, each way", "label set of the links' types", "fine-tuning", "seeds of fine-tuning",
     ]  # fmt: skip
     counts = [part.rsplit(" ", 1) for part in made["types of mentions"].split(", ")]
     assert {source: int(count.replace(",", "")) for source, count in counts} == manifest["mention_sources"]
