@@ -54,7 +54,7 @@ def picture(result: Result) -> Markup:
     lines = list(_lines(result.own.text))
     shown = lines[:_MOST_LINES]
     top = 226
-    height = top + _LINE * len(shown) + (22 if len(lines) > len(shown) else 4)
+    height = top + _LINE * len(shown) + (22 if len(lines) > len(shown) else 12)
     head = f"{result.train} labelled sentences, {len(result.mentions)} new types of entity"
     return tag(
         "svg", tag("title", f"{head}. {_words(result)}"),

@@ -47,8 +47,8 @@ def ways(console: Console, steps: int, label_set: str) -> None:
     console.rule("2 · corpus → encoder, two ways", align="left")
     console.print(
         f"The small encoder that ships with nerbert goes on for {steps} steps on these sentences: once it guesses "
-        f"masked words,"
-        f"\nonce it learns the types of links (label set {label_set}). Same text, same steps, same start.",
+        "masked words,\nonce it learns what is a person, a location, an organisation or another link (label set "
+        f"{label_set}).\nSame text, same steps, same start.",
         style="dim",
     )
 

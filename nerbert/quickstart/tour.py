@@ -44,6 +44,8 @@ PAGE = "nerbert-quickstart.html"
 _MLM, _NER = "mlm", "ner"
 _TITLES = {_MLM: "masked words of the same text", _NER: "NER pre-trained: types of its links"}
 _OBJECTIVES = {_MLM: "mlm", _NER: "tagging"}
+_LABEL_SETS = {_MLM: "", _NER: "4types"}
+"""So small a corpus has too few mentions for the 315 categories."""
 _FIGURES = {_MLM: "mlm_accuracy", _NER: "typed_f1"}
 
 
@@ -60,8 +62,6 @@ class Tour:
     pretrain_batch: int = 32
     """Sentences a step."""
     pretrain_rate: float = 5e-4
-    label_set: str = "4types"
-    """What the types of links are told apart as; so small a corpus has too few mentions for the 315 categories."""
     finetune_steps: int = 120
     """Steps for each way and seed."""
     finetune_batch: int = 16
@@ -115,7 +115,7 @@ def take_tour(folder: Path, text: str, console: Console, tour: Tour) -> Result:
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
     test = data.test
     ways, taggers = [], {}
-    telling.ways(console, tour.pretrain_steps, tour.label_set)
+    telling.ways(console, tour.pretrain_steps, _LABEL_SETS[_NER])
     curves = {key: _pretrained(folder, key, tour, console) for key in (_MLM, _NER)}
     telling.domain(console, subset, len(tour.seeds))
     for key in (_MLM, _NER):
@@ -156,7 +156,7 @@ def _pretrained(folder: Path, key: str, tour: Tour, console: Console) -> _Curve:
     with TemporaryDirectory() as cache:
         settings = PretrainSettings(
             corpus=folder / "corpus", backbone=tour.backbone, objective=_OBJECTIVES[key], cache=cache,
-            label_set=tour.label_set if key == _NER else "",
+            label_set=_LABEL_SETS[key],
             batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate, least_steps=tour.pretrain_steps,
             most_steps=tour.pretrain_steps,
         )  # fmt: skip
@@ -212,7 +212,7 @@ def _made(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:
         "Python": platform.python_version(), "machine": f"{platform.machine()}, {cores()} cores",
         "threads of torch": str(torch.get_num_threads()), "types of mentions": telling.sources(manifest),
         "pre-training, each way": _steps(tour.pretrain_steps, tour.pretrain_batch, tour.pretrain_rate),
-        "label set of the links' types": tour.label_set,
+        "label set of the links' types": _LABEL_SETS[_NER],
         "fine-tuning": _steps(tour.finetune_steps, tour.finetune_batch, tour.finetune_rate),
         "seeds of fine-tuning": ", ".join(map(str, tour.seeds)),
     }  # fmt: skip
