@@ -35,6 +35,8 @@ def main() -> None:
         card = read_json(source / CARD)
         with publish_folder(_PLACE / name, overwrite=True) as folder:
             save_model(folder, model.to(torch.float16), load_tokenizer(str(source)))
+            told = read_json(folder / "tokenizer_config.json")  # a name that older versions of transformers know too
+            write_json(folder / "tokenizer_config.json", told | {"tokenizer_class": "PreTrainedTokenizerFast"})
             write_json(folder / CARD, card)
             with publish(folder / "README.md") as draft:
                 draft.write_text(_card(name, model, card, sentences), encoding="utf-8")
