@@ -12,7 +12,7 @@ from nerbert.errors import InputError, OutputExists
 from nerbert.files import publish
 from nerbert.markup import Child, Markup, document, pairs, rows, tag
 from nerbert.quickstart.picture import picture
-from nerbert.quickstart.result import LIMITS, Marked, Result, Shown, Way
+from nerbert.quickstart.result import FIGURES, LIMITS, Marked, Result, Shown, Way
 from nerbert.quickstart.telling import NEXT
 from nerbert.show import percent
 
@@ -20,7 +20,6 @@ TITLE = "nerbert quickstart"
 _STYLE = Path(__file__).with_name("page.css")
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 300, 52, 18, 12, 46
 _KINDS = ("before", "after")
-_FIGURES = {"mlm": "masked pieces found", "ner": "F1 on types of links"}
 _MOST = 1 << 16
 
 
@@ -94,7 +93,7 @@ def _by_type(result: Result) -> Markup:
     for name in names:
         lines.append([name, result.mentions.get(name, 0), *(percent(way.by_type.get(name, 0)) for way in result.ways)])
     whole: list[Child] = ["all, F1 mean ± sd", sum(result.mentions.values()), *(way.told for way in result.ways)]
-    aside: list[Child] = ["types aside", "", *(percent(sum(way.spans_f1) / len(way.spans_f1)) for way in result.ways)]
+    aside: list[Child] = ["types aside", "", *(percent(way.spans_mean) for way in result.ways)]
     return rows(heads, [*lines, whole, aside], numbers=(1, 2, 3))
 
 
@@ -144,10 +143,10 @@ def _curves(ways: Sequence[Way]) -> Markup:
         grid.append(tag("text", short(step), x=_across(step, last), y=_HEIGHT - _BOTTOM + 20, text_anchor="middle"))
     grid.append(tag("text", "steps", x=(_LEFT + _WIDTH) / 2, y=_HEIGHT - 6, text_anchor="middle"))
     lines = [_curve(way, kind, last) for way, kind in zip(ways, _KINDS, strict=True)]
-    told = "; ".join(f"{_FIGURES[way.key]}: {percent(way.curve[-1][1])} % at the end" for way in ways)
+    told = "; ".join(f"{FIGURES[way.key]}: {percent(way.curve[-1][1])} % at the end" for way in ways)
     svg = tag("svg", tag("title", f"Pre-training. {told}"), grid, lines, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img",
               class_="plot")  # fmt: skip
-    key = [tag("span", tag("i", class_=kind), f"{way.title}: {_FIGURES[way.key]}")
+    key = [tag("span", tag("i", class_=kind), f"{way.title}: {FIGURES[way.key]}")
            for way, kind in zip(ways, _KINDS, strict=True)]  # fmt: skip
     return tag("figure", svg, tag("p", key, class_="key"))
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from nerbert.corpus.report import print_funnel
 from nerbert.finetune.sampling import Subset
-from nerbert.quickstart.result import LIMITS, Result, Way, verdict
+from nerbert.quickstart.result import FIGURES, LIMITS, Result, Way, verdict
 from nerbert.records import Span
 from nerbert.show import percent, plain
 from nerbert.tagger.stream import print_tagged
@@ -20,7 +20,6 @@ NEXT = (
     "nerbert tag my-tagger/seed-1 my-text.txt",
 )
 """How to go on with sentences of one's own: `my-data` holds train.conll and test.conll."""
-_FIGURES = {"mlm_accuracy": "masked pieces found", "typed_f1": "F1 on types of links"}
 
 
 def corpus(console: Console, manifest: Mapping[str, Any]) -> None:
@@ -53,9 +52,9 @@ def ways(console: Console, steps: int, label_set: str) -> None:
     )
 
 
-def encoder(console: Console, title: str, steps: int, pieces: int, seconds: float, name: str, figure: float) -> None:
+def encoder(console: Console, title: str, steps: int, pieces: int, seconds: float, key: str, figure: float) -> None:
     """A way is done."""
-    told = f"{steps} steps, {pieces:,} pieces, {seconds:.0f} s; held out: {_FIGURES[name]} {percent(figure)} %"
+    told = f"{steps} steps, {pieces:,} pieces, {seconds:.0f} s; held out: {FIGURES[key]} {percent(figure)} %"
     console.print(plain(f"{title}: {told}"))
 
 
@@ -81,8 +80,7 @@ def outcome(console: Console, result: Result) -> None:
     table = Table("encoder before fine-tuning", "F1, mean ± sd", *seeds, "types aside", title=title,
                   title_justify="left")  # fmt: skip
     for found in result.ways:
-        aside = sum(found.spans_f1) / len(found.spans_f1)
-        table.add_row(plain(found.title), found.told, *map(percent, found.f1), percent(aside))
+        table.add_row(plain(found.title), found.told, *map(percent, found.f1), percent(found.spans_mean))
     console.print(table)
     console.print(plain(verdict(result)), style="bold")
     console.print(LIMITS, style="dim")

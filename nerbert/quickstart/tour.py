@@ -164,7 +164,7 @@ def _pretrained(folder: Path, key: str, tour: Tour, console: Console) -> _Curve:
     points = tuple((int(entry["step"]), entry[_FIGURES[key]]) for entry in log.entries)
     kept = int(read_card(str(folder / f"encoder-{key}"))["best_step"])
     curve = _Curve(log.steps, log.tokens, log.seconds, points, kept)
-    telling.encoder(console, _TITLES[key], curve.steps, curve.pieces, curve.seconds, _FIGURES[key], dict(points)[kept])
+    telling.encoder(console, _TITLES[key], curve.steps, curve.pieces, curve.seconds, key, dict(points)[kept])
     return curve
 
 

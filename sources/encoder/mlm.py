@@ -56,9 +56,9 @@ def main() -> None:
     tokenizer = train_tokenizer(texts, settings.vocabulary)
     model = fresh_model(len(tokenizer), settings.layers, settings.width, None, settings.seed)
     model.set_attn_implementation("eager")  # the fastest here for short sentences on a CPU
-    dropouts = {each: each.p for each in model.modules() if isinstance(each, torch.nn.Dropout)}
-    for each in dropouts:
-        each.p = 0.0  # a small model has nothing to forget
+    for each in model.modules():
+        if isinstance(each, torch.nn.Dropout):
+            each.p = 0.0  # a small model has nothing to forget
     pieces = Pieces(tokenizer, model.config, settings.max_length)
     trained = _windows(pieces, [text for number, text in enumerate(texts) if number % _HELD_OUT])
     held_out = _windows(pieces, texts[::_HELD_OUT])
