@@ -20,9 +20,10 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
+from nerbert.encoder.decode import predict
 from nerbert.encoder.folder import load_tagging_model, load_tokenizer, tags_of
 from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.predict import predict
+from nerbert.encoder.scorer import TorchScorer
 from nerbert.formats.folder import read_data
 from nerbert.labels import WordSpan, spans_from_bio, word_spans
 from nerbert.records import ENTITY, Example
@@ -92,7 +93,8 @@ def tagged(encoder: str, examples: Sequence[Example]) -> list[list[WordSpan]]:
     """What the pre-trained head says of the examples."""
     model = load_tagging_model(encoder)
     pieces = Pieces(load_tokenizer(encoder), model.config, 256)
-    return [spans_from_bio(each.tags) for each in predict(model, pieces, examples, tags_of(model, encoder))]
+    found = predict(TorchScorer(model), pieces, examples, tags_of(model, encoder))
+    return [spans_from_bio(each.tags) for each in found]
 
 
 def show(rows: list[Row]) -> None:

@@ -102,6 +102,8 @@ def test_every_setting_says_meaning_unit_and_source(cls: type) -> None:
         (FinetuneSettings, "precision", "fp16"),
         (FinetuneSettings, "epochs", float("nan")),
         (PretrainSettings, "fresh_width", 100),
+        (PretrainSettings, "keep_layers", 3),
+        (FinetuneSettings, "keep_layers", -1),
     ],
 )
 def test_out_of_bounds_is_refused(cls: type, name: str, value: object) -> None:

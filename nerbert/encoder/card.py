@@ -17,9 +17,11 @@ from nerbert.encoder.folder import EMBEDDED
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.records import ENTITY
 from nerbert.show import percent
+from nerbert.training.settings import TrainSettings
 
 Card = Mapping[str, Any]
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+"""An owner and a model on the hub."""
 _LOG_NAMES = ("step", "epoch", "loss")
 _SHOWN = 50
 """Evaluations that the card shows, the last ones; all are in nerbert.json."""
@@ -85,7 +87,7 @@ def model_card(card: Card, manifest: Mapping[str, Any]) -> str:
     parts = [
         _front(card, tagging=tagging), f"# An encoder of {code(manifest['wiki'])}'s names", _about(card, manifest),
         "## Use", _TAGGING if tagging else _FILLING,
-        "## What it was trained on", *_data(card, manifest), "## Settings", *_settings(card),
+        "## What it was trained on", *_data(card, manifest), "## Settings", *settings_told(card, PretrainSettings),
         "## Validation", *_validation(card), "## Limits", _LIMITS, *_limits(card, manifest),
         "## Licence", *_licence(card, manifest),
     ]  # fmt: skip
@@ -99,7 +101,7 @@ def _front(card: Card, *, tagging: bool) -> str:
         "---", f"license: {quoted(str(card.get('licence') or 'other'))}", "language:",
         f"- {quoted(str(card.get('language', '')))}", "library_name: transformers",
         f"pipeline_tag: {'token-classification' if tagging else 'fill-mask'}",
-        *([f"base_model: {quoted(base)}"] if _HUB_NAME.fullmatch(base) else []),
+        *([f"base_model: {quoted(base)}"] if HUB_NAME.fullmatch(base) else []),
         "tags:", "- nerbert", "- named-entity-recognition", "- wikipedia", "---",
     ])  # fmt: skip
 
@@ -159,10 +161,10 @@ def _data(card: Card, manifest: Mapping[str, Any]) -> Iterator[str]:
     yield rows(("source", "what it gave", "SHA-256"), sources)
 
 
-def _settings(card: Card) -> Iterator[str]:
-    """The settings that aren't the defaults, then all of them, folded."""
+def settings_told(card: Card, kind: type[TrainSettings]) -> Iterator[str]:
+    """The settings that aren't the defaults of their kind, then all of them, folded."""
     settings = facts.table(card, "settings")
-    usual = {each.name: each.default for each in fields(PretrainSettings) if each.default is not MISSING}
+    usual = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
     changed = {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
     precision = code(card["precision"]) if card.get("precision") else "the precision of its device"
     yield f"Computed in {precision}. What differs from the defaults:" if changed else f"Computed in {precision}."

@@ -14,10 +14,13 @@ from typing import Any
 
 from nerbert.errors import InputError, at
 from nerbert.files import read_json, write_json
+from nerbert.metrics.temperature import check_temperature
 from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
 FORMAT = 1
+EXPORTED = "onnx/export.json"
+"""What a folder that needs no torch holds (`nerbert export`)."""
 PRETRAINED = ("encoder", "untrained")
 """Kinds of folder whose head knows a corpus's categories, not a domain's types."""
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
@@ -117,7 +120,7 @@ def check_model_folder(source: str) -> None:
     config = read_json(path / "config.json") if (path / "config.json").is_file() else None
     if not isinstance(config, dict):
         raise InputError(f"{source}: holds no config.json, so it is no model folder")
-    if not any(path.glob("*.safetensors")):
+    if not any(path.glob("*.safetensors")) and not (path / EXPORTED).is_file():
         other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
         raise InputError(f"{source}: holds {other}, not model.safetensors; pickled weights are refused, convert them")
 
@@ -150,6 +153,18 @@ def _check_card(card: Any) -> None:
         raise InputError(f"max_length = {longest!r}: must be a whole number of at least {_SHORTEST}")
     if not isinstance(card.get("language", ""), str):
         raise InputError(f"language = {card['language']!r}: must be a code such as 'en'")
+    _check_confidences(card)
+
+
+def _check_confidences(card: Mapping[str, Any]) -> None:
+    """What changes an entity's confidence, or leaves it out; both may be absent."""
+    calibration, thresholds = card.get("calibration") or {}, card.get("thresholds") or {}
+    if not isinstance(calibration, dict) or not isinstance(thresholds, dict):
+        raise InputError("calibration and thresholds must be tables; calibrate again (`nerbert calibrate`)")
+    check_temperature(calibration.get("temperature", 1.0))
+    for name, bound in thresholds.items():
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound <= 1:
+            raise InputError(f"thresholds[{name!r:.80}] = {bound!r:.80}: must be a confidence from 0 to 1")
 
 
 def _card_on_hub(name: str) -> Path | None:

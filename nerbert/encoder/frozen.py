@@ -10,32 +10,16 @@ from typing import Any
 
 import torch
 
-from nerbert.errors import SettingsError
+from nerbert.encoder.layers import layers_of
 
 
 def freeze(model: Any, layers: int) -> None:
     """Stop the training of the embeddings and the lowest `layers` layers; 0 leaves the model as it is."""
     if layers == 0:
         return
-    stack = _layers_of(model, layers)
-    if layers > len(stack):
-        raise SettingsError(f"setting frozen_layers = {layers}: the backbone has {len(stack)} layers")
+    stack = layers_of(model, "frozen_layers", layers)
     for parameter in [*_causes_of(model, stack[layers - 1]), *stack[:layers].parameters()]:
         parameter.requires_grad_(False)
-
-
-def _layers_of(model: Any, layers: int) -> Any:
-    """The body's one list of as many modules as its configuration has layers."""
-    depth = int(getattr(model.config, "num_hidden_layers", 0) or 0)
-    lists = {name: each for name, each in model.base_model.named_modules()
-             if isinstance(each, torch.nn.ModuleList) and len(each) == depth}  # fmt: skip
-    outermost = [each for name, each in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
-    if len(outermost) != 1:
-        raise SettingsError(
-            f"setting frozen_layers = {layers}: {model.config.model_type} has no list of {depth} layers that can be "
-            f"frozen one by one (are they shared?); take 0"
-        )
-    return outermost[0]
 
 
 def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:

@@ -12,11 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError
 from nerbert.labels import continued
 from nerbert.records import Example
 from nerbert.training.windows import IGNORED, Window
 
+ON_TOO_LONG = ("window", "error", "truncate")
 _OVERLAP = 4
 """A window shares this fraction (one over) of its length with the next one."""
 _CHUNK = 1000
@@ -30,23 +32,31 @@ _Read = tuple[int, int, int]
 """A word, the place of the piece that it is read off, and the label there."""
 
 
+def check_on_too_long(name: str) -> str:
+    """`name` if it says what becomes of long sentences; else raise SettingsError."""
+    refuse(name not in ON_TOO_LONG, "on_too_long", name, "window, error or truncate")
+    return name
+
+
 class Pieces:
     """Turns examples into windows for one tokenizer and one model.
 
-    With `truncate` a sentence has its first window alone: words beyond it are neither trained on nor tagged. With
+    A sentence of more than `max_length` pieces is cut into overlapping windows; with `on_too_long` = `truncate` it has
+    its first window alone (words beyond it are neither trained on nor tagged), with `error` it is refused. With
     `further`, labelled windows list the pieces after a word's first one too, as the inside of its entity, each in the
     window where it has the most context; windows for prediction stay as they are.
     """
 
     def __init__(
-        self, tokenizer: Any, config: Any, max_length: int, *, truncate: bool = False, further: bool = False
+        self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window", further: bool = False
     ) -> None:
-        self.tokenizer, self._truncate, self._further = tokenizer, truncate, further
+        self.tokenizer, self._on_too_long, self._further = tokenizer, check_on_too_long(on_too_long), further
         self.pad_id = int(tokenizer.pad_token_id or 0)
-        self._vocabulary = int(getattr(config, "vocab_size", 0) or 0)
+        self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
         self._before, self._after = _specials(tokenizer)
         self._check_ids([*self._before, *self._after, self.pad_id])
-        room, special = _positions(tokenizer, config), len(self._before) + len(self._after)
+        self.room = _positions(tokenizer, config)
+        room, special = self.room, len(self._before) + len(self._after)
         self.body = min(max_length, room) - special
         if room - special < 2:
             raise InputError(
@@ -81,21 +91,30 @@ class Pieces:
                         read = _with_further(read, example, offsets, tags[start + place], number_of)
                 yield from self._cut(start + place, ids, read, labelled=tags is not None)
 
+    def facts(self) -> dict[str, Any]:
+        """What tokenizer and model tell of pieces, in numbers: enough for `encoder.light` to cut alike."""
+        return {
+            "before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
+            "vocabulary": self.vocabulary,
+        }  # fmt: skip
+
     def _check_ids(self, ids: Sequence[int]) -> None:
-        if ids and self._vocabulary and max(ids) >= self._vocabulary:
+        if ids and self.vocabulary and max(ids) >= self.vocabulary:
             raise InputError(
-                f"the tokenizer gives piece {max(ids)}, the model knows {self._vocabulary}: they don't belong together"
+                f"the tokenizer gives piece {max(ids)}, the model knows {self.vocabulary}: they don't belong together"
             )
 
     def _cut(self, sentence: int, ids: Sequence[int], read: Sequence[_Read], *, labelled: bool) -> Iterator[Window]:
         """Windows of one sentence, in each what is read off there."""
-        if self._truncate:
+        if self._on_too_long == "error" and len(ids) > self.body:
+            raise InputError(
+                f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; take on_too_long = 'window' "
+                "to have it cut into windows that overlap"
+            )
+        if self._on_too_long == "truncate":
             ids, read = ids[: self.body], [each for each in read if each[1] < self.body]
         starts = _window_starts(len(ids), self.body)
-        shares: defaultdict[int, list[_Read]] = defaultdict(list)
-        for each in read:
-            shares[_window_of(each[1], starts, self.body, len(ids))].append(each)
-        for number, own in shares.items():
+        for number, own in _shares(read, starts, self.body, len(ids)).items():
             start = starts[number]
             words, places, labels = zip(*own, strict=True)
             yield Window(
@@ -158,6 +177,16 @@ def _window_starts(length: int, body: int) -> list[int]:
     return [*range(0, length - body, stride), length - body]
 
 
+def _shares(read: Sequence[_Read], starts: Sequence[int], body: int, length: int) -> Mapping[int, Sequence[_Read]]:
+    """What is read off in each window, by the window's number."""
+    if len(starts) == 1:
+        return {0: read} if read else {}
+    shares: defaultdict[int, list[_Read]] = defaultdict(list)
+    for each in read:
+        shares[_window_of(each[1], starts, body, length)].append(each)
+    return shares
+
+
 def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int:
     """The window in which the piece at `place` has the most context on its poorer side."""
 
@@ -166,8 +195,6 @@ def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int
         before = place - start if start > 0 else length
         return min(before, end - 1 - place if end < length else length)
 
-    if len(starts) == 1:
-        return 0
     holding = range(bisect_right(starts, place - body), bisect_right(starts, place))
     return max(holding, key=lambda number: (context(number), -number))
 

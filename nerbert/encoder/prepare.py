@@ -14,6 +14,7 @@ from nerbert.encoder.fresh import fresh_model, train_tokenizer
 from nerbert.encoder.frozen import freeze
 from nerbert.encoder.heads import renew_head
 from nerbert.encoder.keeper import Score
+from nerbert.encoder.layers import keep_layers
 from nerbert.encoder.objectives.mlm import Mlm, score_mlm
 from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.encoder.pieces import Pieces
@@ -94,9 +95,11 @@ def make_model(manifest: Mapping[str, Any], settings: PretrainSettings, tags: li
         return fresh_model(*size, None if is_mlm else tags, settings.seed), tokenizer
     tokenizer = load_tokenizer(settings.backbone)
     if is_mlm:
-        return load_mlm_model(settings.backbone, settings.seed), tokenizer
-    model = load_tagging_model(settings.backbone, tags)
-    renew_head(model, settings.seed)
+        model = load_mlm_model(settings.backbone, settings.seed)
+    else:
+        model = load_tagging_model(settings.backbone, tags)
+        renew_head(model, settings.seed)
+    keep_layers(model, settings.keep_layers)
     return model, tokenizer
 
 

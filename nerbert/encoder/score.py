@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nerbert.encoder.decode import predict
 from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.predict import predict
+from nerbert.encoder.scorer import TorchScorer
 from nerbert.labels import WordSpan, spans_from_bio, word_spans
 from nerbert.metrics import collapse_types, score_spans
 from nerbert.records import ENTITY, Example
@@ -36,8 +37,8 @@ class TagScore:
     def __call__(self, model: Any) -> dict[str, float]:
         """The model's figures."""
         settings = self._settings
-        found = predict(model, self._pieces, self._share, self._tags, max_tokens=most_tokens(settings),
-                        precision=settings.precision)  # fmt: skip
+        scorer = TorchScorer(model, settings.precision)
+        found = predict(scorer, self._pieces, self._share, self._tags, max_tokens=most_tokens(settings))
         return self._figures(self._gold, self._joined([spans_from_bio(each.tags) for each in found]))
 
     def _joined(self, own: list[list[WordSpan]]) -> list[list[WordSpan]]:

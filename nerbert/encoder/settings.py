@@ -75,6 +75,8 @@ class PretrainSettings(TrainSettings):
             refuse(not 0 <= getattr(self, name) < 1e6, name, getattr(self, name), "at least 0")
         refuse(self.checkpoints < 1, "checkpoints", self.checkpoints, "at least 1")
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
+        cut = self.keep_layers != 0 and self.backbone == "fresh"
+        refuse(cut, "keep_layers", self.keep_layers, "0 with backbone = 'fresh', which has fresh_layers")
         refuse(not 1 <= self.fresh_layers <= 1000, "fresh_layers", self.fresh_layers, "between 1 and 1000")
         good = 64 <= self.fresh_width <= 16384 and self.fresh_width % 64 == 0
         refuse(not good, "fresh_width", self.fresh_width, "a multiple of 64, at most 16384")

@@ -92,7 +92,7 @@ class GoldSet:
         self.types = frozenset(span.type for example in examples for span in example.spans)
 
     def judge(self, tagger: Tagger) -> Judgement:
-        """Judge a loaded tagger on its raw greedy tags."""
+        """Judge a loaded tagger on its tags, decoded as it was loaded; its thresholds leave nothing out here."""
         found = tagger.tag_examples(self.examples)
         tags, confidences = [each.tags for each in found], [each.confidences for each in found]
         return assess(self.tags, tags, confidences=confidences, words=self.words, seen=self.seen, without=self.twins)

@@ -1,8 +1,8 @@
 """Encoder + annotated sentences → tagger (NER-BERT §4): a fresh linear head, the whole model trained.
 
 *Target only* trains on the target's train split; *source & target* first on a source domain, made once and shared by
-all seeds, then the head is renewed for the target. Several seeds give a folder each below the output. The test split is
-never looked at here.
+all seeds, then the head is renewed for the target. Several seeds give a folder each below the output. Where there is a
+dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,26 @@ from typing import Any
 
 import numpy as np
 
+from nerbert.encoder.confidence import predict_entities
 from nerbert.encoder.folder import load_tagging_model, load_tokenizer, read_card, save_model, write_card
 from nerbert.encoder.heads import renew_head
 from nerbert.encoder.keeper import Keeper
+from nerbert.encoder.layers import keep_layers
 from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.score import TagScore
+from nerbert.encoder.predict import Scorer
+from nerbert.encoder.score import TagScore, most_tokens
+from nerbert.encoder.scorer import TorchScorer
 from nerbert.errors import InputError, SettingsError
 from nerbert.files import check_free, publish_folder, write_json
+from nerbert.finetune.calibration import calibration_told, scores_told
+from nerbert.finetune.card import write_readme
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.formats.folder import DataSet, read_data
 from nerbert.labels import WordSpan, example_tags, tag_names, types_of
 from nerbert.metrics import score_spans
 from nerbert.show import progress
-from nerbert.training.loop import Feed, total_steps, train
+from nerbert.training.loop import Feed, precision_on, total_steps, train
 from nerbert.training.memory import out_of_memory
 from nerbert.training.windows import Windows
 from nerbert.words import nearest_splitter
@@ -38,9 +44,12 @@ _WIDE = 768
 
 def finetune(
     encoder: str, data: Path, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
-    seeds: Sequence[int] = (), overwrite: bool = False,
+    seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True,
 ) -> list[Path]:  # fmt: skip
-    """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; the taggers' folders."""
+    """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; the taggers' folders.
+
+    Unless `calibrate`, confidences are as the model gives them.
+    """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
     target = read_data(data)
@@ -54,13 +63,13 @@ def finetune(
     with TemporaryDirectory() as scratch, publish_folder(output, overwrite=overwrite) as folder:
         if origin:
             own = source_settings(settings, seeds[0])
-            _train_tagger(encoder, origin, Path(scratch), own, "source domain", _origin(card, None))
+            _train_tagger(encoder, replace(origin, dev=[]), Path(scratch), own, "source domain", {})
         start = scratch if origin else encoder
         names = [f"seed-{seed}" for seed in seeds] if len(seeds) > 1 else [""]
         for seed, name in zip(seeds, names, strict=True):
             (folder / name).mkdir(exist_ok=True)
-            of_seed = replace(settings, seed=seed)
-            _train_tagger(start, target, folder / name, of_seed, f"fine-tuning, seed {seed}", _origin(card, origin))
+            of_seed, told = replace(settings, seed=seed), _origin(encoder, card, origin)
+            _train_tagger(start, target, folder / name, of_seed, f"fine-tuning, seed {seed}", told, calibrate=calibrate)
         if len(seeds) > 1:
             write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
     return [output / name for name in names]
@@ -76,11 +85,12 @@ def usual_rate(config: Any) -> float:
     return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
 
 
-def _origin(card: dict[str, Any], source: DataSet | None) -> dict[str, Any]:
-    """What a tagger's card says of where it came from."""
+def _origin(encoder: str, card: dict[str, Any], source: DataSet | None) -> dict[str, Any]:
+    """What a tagger's card says of where it came from; a folder's name is nobody's business."""
+    name = None if Path(encoder).exists() else encoder
     facts: dict[str, Any] = {
         "language": card.get("language", "en"),
-        "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus")},
+        "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus"), "name": name},
     }
     return facts | ({"source_data": _facts(source)} if source else {})
 
@@ -90,8 +100,9 @@ def _facts(data: DataSet) -> dict[str, Any]:
 
 
 def _train_tagger(
-    encoder: str, data: DataSet, folder: Path, settings: FinetuneSettings, what: str, origin: dict[str, Any]
-) -> None:
+    encoder: str, data: DataSet, folder: Path, settings: FinetuneSettings, what: str, origin: dict[str, Any], *,
+    calibrate: bool = False,
+) -> None:  # fmt: skip
     """Train one tagger on `data` and write it to `folder`."""
     tags = tag_names(span.type for example in data.train for span in example.spans)
     if len(tags) == 1:
@@ -99,7 +110,8 @@ def _train_tagger(
     tokenizer = load_tokenizer(encoder)
     model = load_tagging_model(encoder, tags)
     renew_head(model, settings.seed)
-    pieces = Pieces(tokenizer, model.config, settings.max_length, truncate=settings.on_too_long == "truncate")
+    keep_layers(model, settings.keep_layers)
+    pieces = Pieces(tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
     windows = Windows.pack(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
     steps = total_steps(len(windows), settings)
@@ -111,11 +123,27 @@ def _train_tagger(
         log = train(model, feed, Tagging(), settings, bar, evaluate=keeper if data.dev else None)
     if settings.select == "last":
         save_model(folder, model, tokenizer)
+    elif calibrate:
+        model = load_tagging_model(str(folder)).to(model.device)
+    held_out = _held_out(TorchScorer(model, settings.precision), pieces, data, tags, settings) if calibrate else {}
     write_card(
         folder, "tagger", word_splitter=nearest_splitter(data.train), max_length=settings.max_length,
         on_too_long=settings.on_too_long, types=types_of(tags), data=_facts(data), **origin,
-        settings=asdict(settings), log=log.entries, best_step=keeper.best_step if settings.select == "dev" else None,
+        settings=asdict(settings), precision=precision_on(model.device.type, settings.precision), log=log.entries,
+        best_step=keeper.best_step if settings.select == "dev" else None, **held_out,
     )  # fmt: skip
+    write_readme(folder, read_card(str(folder)))
+
+
+def _held_out(
+    scorer: Scorer, pieces: Pieces, data: DataSet, tags: list[str], settings: FinetuneSettings
+) -> dict[str, Any]:
+    """Scores on the dev split and the temperature fitted there, if there is one."""
+    if not data.dev:
+        return {}
+    found = predict_entities(scorer, pieces, data.dev, tags, max_tokens=most_tokens(settings))
+    place = {"name": "dev.conll", "sha256": data.sha256["dev.conll"]}
+    return {"dev": scores_told(found), "calibration": calibration_told(found, place)}
 
 
 def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:

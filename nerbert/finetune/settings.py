@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from nerbert.config import refuse
+from nerbert.encoder.pieces import check_on_too_long
 from nerbert.training.settings import TrainSettings
 
 
@@ -25,8 +26,8 @@ class FinetuneSettings(TrainSettings):
     epochs. Source: ours; the paper doesn't say."""
     on_too_long: str = "window"
     """What becomes of sentences longer than `max_length`: `window` cuts them into overlapping windows, and every word
-    is tagged; `truncate` drops the rest, as many papers do: entities there count as missed, and the tagger goes on so.
-    Unit: none. Source: ours; the paper doesn't say."""
+    is tagged; `truncate` drops the rest, as many papers do: entities there count as missed, and the tagger goes on so;
+    `error` refuses them. Unit: none. Source: ours; the paper doesn't say."""
     select: str = "last"
     """Which model is kept: the `last`, or for `dev` that of the best F1 on dev.conll, scored `epochs` times (a hidden
     budget of labels when few train). Unit: none. Source: ours; the paper chooses on dev."""
@@ -34,6 +35,5 @@ class FinetuneSettings(TrainSettings):
     def __post_init__(self) -> None:
         TrainSettings.__post_init__(self)
         refuse(not 0 < self.source_epochs < 1e6, "source_epochs", self.source_epochs, "above 0")
-        known = ("window", "truncate")
-        refuse(self.on_too_long not in known, "on_too_long", self.on_too_long, " or ".join(map(repr, known)))
+        check_on_too_long(self.on_too_long)
         refuse(self.select not in ("last", "dev"), "select", self.select, "'last' or 'dev'")

@@ -81,7 +81,7 @@ def pair_of(gold: Iterable[Iterable[str]], found: Iterable[Iterable[str]]) -> Pa
     check_lengths(offsets, "predicted", found)
     codes = _Codes()
     numbers = [_numbers(name, each, codes, int(offsets[-1])) for name, each in (("gold", gold), ("predicted", found))]
-    return Pair(("", *codes.types), offsets, *(_decode(each, offsets) for each in numbers))
+    return Pair(("", *codes.types), offsets, *(decode_columns(each, offsets) for each in numbers))
 
 
 def check_lengths(offsets: Numbers, what: str, other: Sequence[Sequence[object]]) -> None:
@@ -137,8 +137,11 @@ def _name_bad_tag(name: str, sentences: Sequence[Sequence[str]]) -> None:
                 raise InputError(f"{name}, sentence {number}, word {place}: {error}") from None
 
 
-def _decode(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
-    """The CoNLL script's rules: a word continues an entity if its tag is I- of the type that the word before has."""
+def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
+    """The entities of all sentences, whose words begin at `offsets`; 0 is O, 2k is B- and 2k + 1 is I- of type k.
+
+    The CoNLL script's rules: a word continues an entity if its tag is I- of the type that the word before has.
+    """
     first = np.zeros(codes.size + 1, bool)
     first[offsets] = True
     words = np.flatnonzero(codes)

@@ -1,4 +1,4 @@
-"""Everything that is said of one tagger on one test set, from its raw greedy tags.
+"""Everything that is said of one tagger on one test set, from the tags that it gave.
 
 Gold and predicted are decoded once and every figure is taken from the same columns. Figures are by the CoNLL script's
 rules unless they stand under `strict`.

@@ -1,5 +1,1 @@
-"""What every training shares. Needs the extra `train`, and says so when it is not there."""
-
-from nerbert.errors import need
-
-need("train", "torch", "transformers", "accelerate")
+"""What every training shares."""

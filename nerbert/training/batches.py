@@ -7,7 +7,7 @@ pool is at most a quarter of an epoch, and small sets go in random order. What i
 step where that pays. Packing, for GPUs, would stand here: `batches_of` alone says how windows become batches.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +15,17 @@ import numpy as np
 import torch
 
 from nerbert.chance import Array, coins
+from nerbert.training.padding import Padded, cheapest_cuts, micro_batches, padded
 from nerbert.training.windows import Windows, chosen
 
 _POOL_STEPS = 50
 _POOLS = 4
 """Pools of an epoch, at least."""
-_MOST = 512
-"""Windows of a group that is looked for: beyond, a cut costs nothing to speak of."""
 _START_COST = 50
 """What a micro-batch costs on a CPU beside its pieces, in pieces: measured with MiniLM in bf16 (26 ms of CPU)."""
+
+
+_NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,52 +66,13 @@ def batches_of(windows: Windows, numbers: Array, max_tokens: int, device: str, p
         yield collate(windows, numbers[group], pad_id)
 
 
-def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[list[int]]:
-    """Places in `lengths` in groups whose padded size stays below `max_tokens` (a longer window stands alone)."""
-    group: list[int] = []
-    for place in _by_length(lengths):
-        if group and (len(group) + 1) * int(lengths[place]) > max_tokens:
-            yield group
-            group = []
-        group.append(place)
-    if group:
-        yield group
-
-
-def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: int) -> list[list[int]]:
-    """`micro_batches` of the least cost: padded pieces, and `start_cost` pieces for each group.
-
-    Exact, since groups of the best cut are neighbours by length: the cheapest way to cut off the first n is known when
-    the cheapest for fewer are.
-    """
-    order = _by_length(lengths)
-    costs, begins = [0], [0]
-    for end, place in enumerate(order, 1):
-        longest = int(lengths[place])
-        fits = range(max(0, end - min(_MOST, max(1, max_tokens // longest))), end)
-        cost, begin = min((costs[begin] + (end - begin) * longest + start_cost, begin) for begin in fits)
-        costs.append(cost)
-        begins.append(begin)
-    groups, end = list[list[int]](), len(order)
-    while end:
-        groups.append(order[begins[end] : end])
-        end = begins[end]
-    return groups[::-1]
-
-
-def _by_length(lengths: Sequence[int] | Array) -> list[int]:
-    order: list[int] = np.argsort(np.asarray(lengths), kind="stable").tolist()
-    return order
-
-
 def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
     """Pad some windows to the longest and list their first pieces."""
-    pieces, lengths = chosen(windows.ids, windows.ends, numbers)
-    inside = np.arange(int(lengths.max())) < lengths[:, None]
-    ids = np.full(inside.shape, pad_id, np.int64)
-    ids[inside] = pieces
-    columns, words = chosen(windows.positions, windows.word_ends, numbers)
     labels = chosen(windows.labels, windows.word_ends, numbers)[0] if len(windows.labels) else np.empty(0, np.int64)
-    rows = np.repeat(np.arange(len(numbers)), words)
-    tensors = (torch.from_numpy(each.astype(np.int64)) for each in (ids, inside, rows, columns, labels, numbers))
-    return Batch(*tensors)
+    return batch_of(padded(windows, numbers, pad_id), labels, numbers)
+
+
+def batch_of(batch: Padded, labels: Array = _NONE, numbers: Array = _NONE) -> Batch:
+    """A padded micro-batch as tensors, with labels and windows' numbers if there are any."""
+    columns = (batch.ids, batch.mask, batch.rows, batch.columns, labels, numbers)
+    return Batch(*(torch.from_numpy(each.astype(np.int64)) for each in columns))

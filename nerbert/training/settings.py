@@ -44,6 +44,9 @@ class TrainSettings:
     Source: ours; the paper doesn't say."""
     precision: str = "auto"
     """`bf16` (weights stay fp32), `fp32`, or `auto`: bf16 where the processor has it. Unit: none. Source: ours."""
+    keep_layers: int = 0
+    """Lowest layers of the backbone that are kept, the others are cut off: smaller and faster, and it knows less and
+    must be trained on. 0: all. Unit: layers. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""
     threads: int = 0
     """Threads of torch on a CPU; 0 leaves torch's own choice. Two processes on one machine: 1 each. Unit: threads.
     Source: ours."""
@@ -60,5 +63,6 @@ class TrainSettings:
         refuse(self.max_length < 8, "max_length", self.max_length, "at least 8")
         refuse(not 0 <= self.warmup_share <= 1, "warmup_share", self.warmup_share, "between 0 and 1")
         refuse(not 0 <= self.weight_decay < 1e6, "weight_decay", self.weight_decay, "at least 0")
+        refuse(not 0 <= self.keep_layers < 1e6, "keep_layers", self.keep_layers, "at least 0")
         refuse(not 0 <= self.threads <= 4096, "threads", self.threads, "between 0 and 4096")
         check_precision(self.precision)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from nerbert.encoder.decode import predict
 from nerbert.encoder.folder import load_mlm_model, load_tagging_model, load_tokenizer, save_model
 from nerbert.encoder.fresh import fresh_model, train_tokenizer
 from nerbert.encoder.heads import logits_at, renew_head
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.predict import predict
+from nerbert.encoder.scorer import TorchScorer
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.training.batches import Batch, collate
@@ -91,7 +92,7 @@ def test_a_trained_tagger_is_what_transformers_loads(tmp_path: Path, cutters: di
 
     again = load_tagging_model(str(tmp_path))
     pieces = Pieces(load_tokenizer(str(tmp_path)), again.config, 64)
-    (found,) = predict(again, pieces, [example_of(TOKENS, ["O"] * 9)], TAGS, precision="fp32")
+    (found,) = predict(TorchScorer(again, "fp32"), pieces, [example_of(TOKENS, ["O"] * 9)], TAGS)
     rows = pipeline("token-classification", model=theirs, tokenizer=cutter, ignore_labels=[], device="cpu")(TEXT)
     labels = {row["index"]: (row["entity"], row["score"]) for row in rows}
     for tag, confidence, position in zip(found.tags, found.confidences, first.positions, strict=True):

@@ -138,7 +138,8 @@ def test_what_decides_the_windows_decides_their_folder(
         case "length":
             feed_of(settings, Pieces(tokenizer, config(), 31))
         case "truncate" | "further":
-            feed_of(settings, Pieces(tokenizer, config(), 32, **{change: True}))
+            options: dict[str, Any] = {"on_too_long": "truncate"} if change == "truncate" else {"further": True}
+            feed_of(settings, Pieces(tokenizer, config(), 32, **options))
         case "special pieces":
             pieces._after = (*pieces._after, pieces._after[0])
             feed_of(settings, pieces)
@@ -365,5 +366,5 @@ def test_the_cutters_key_is_plain_json(settings: PretrainSettings, pieces: Piece
     labels = read_label_set(read_manifest(settings.corpus), settings)
     key = Cutter(pieces, labels).key()
     assert json.loads(json.dumps(key)) == json.loads(json.dumps(key, sort_keys=True))
-    assert {"body", "_before", "_after", "_truncate", "_further"} <= set(key["pieces"])
+    assert {"body", "_before", "_after", "_on_too_long", "_further"} <= set(key["pieces"])
     assert key["tags"] == tag_names(labels.categories)

@@ -64,7 +64,15 @@ def test_the_card_says_what_a_folder_is(tmp_path: Path) -> None:
         ({"format": 99}, "not a card"), ({"word_splitter": "x"}, "word splitter 'x'"),
         ({"word_splitter": ["x"]}, "word splitter"), ({"max_length": "x"}, "max_length = 'x'"),
         ({"max_length": 0}, "max_length = 0"), ({"max_length": True}, "max_length = True"),
-        ({"language": ["en"]}, "language = "),
+        ({"language": ["en"]}, "language = "), ({"calibration": [1]}, "calibration and thresholds must be tables"),
+        ({"calibration": {"temperature": 0}}, "temperature = 0: must be"),
+        ({"calibration": {"temperature": float("nan")}}, "temperature = nan"),
+        ({"calibration": {"temperature": "2"}}, "temperature = '2'"),
+        ({"calibration": {"temperature": 1e9}}, "temperature = 1000000000.0"),
+        ({"thresholds": 0.5}, "calibration and thresholds must be tables"),
+        ({"thresholds": {"ship": 1.5}}, r"thresholds\['ship'\] = 1.5: must be a confidence from 0 to 1"),
+        ({"thresholds": {"ship": True}}, "thresholds"), ({"thresholds": {"ship": float("inf")}}, "thresholds"),
+        ({"thresholds": {"ship": None}}, "thresholds"),
     ],
 )  # fmt: skip
 def test_a_strange_card_is_refused_by_name(folder: Path, change: dict[str, Any], said: str) -> None:

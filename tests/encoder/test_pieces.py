@@ -149,7 +149,7 @@ def test_truncated_sentences_keep_their_first_window(tokenizers: dict[str, Any],
 
     example, config = example_of(["Paris"] * length, ["O"] * length), BertConfig(vocab_size=3000)
     whole = Pieces(tokenizers["wordpiece"], config, 512)
-    cut = Pieces(tokenizers["wordpiece"], config, longest, truncate=True)
+    cut = Pieces(tokenizers["wordpiece"], config, longest, on_too_long="truncate")
     (long,), (short,) = whole.windows([example]), cut.windows([example], [["O"] * length], ["O"])
     assert len(short.ids) <= longest
     assert short.words == long.words[: len(short.words)]
@@ -172,7 +172,8 @@ def test_the_models_positions_limit_windows(
 def test_the_longest_window_goes_through_the_model(tokenizers: dict[str, Any], conll: Conll) -> None:
     from transformers import RobertaConfig, RobertaForTokenClassification
 
-    from nerbert.encoder.predict import predict
+    from nerbert.encoder.decode import predict
+    from nerbert.encoder.scorer import TorchScorer
 
     config = RobertaConfig(
         vocab_size=1000, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=64,
@@ -180,7 +181,8 @@ def test_the_longest_window_goes_through_the_model(tokenizers: dict[str, Any], c
     )  # fmt: skip
     pieces = Pieces(tokenizers["byte-level"], config, 256)
     example = conll("Paris " * 99 + "Rome")
-    (found,) = predict(RobertaForTokenClassification(config), pieces, [example], ["O", "B-x", "I-x"], precision="fp32")
+    scorer = TorchScorer(RobertaForTokenClassification(config), "fp32")
+    (found,) = predict(scorer, pieces, [example], ["O", "B-x", "I-x"])
     assert len(found.tags) == 100
     assert all(0 < each < 1 for each in found.confidences)
 
@@ -189,7 +191,7 @@ def test_what_does_not_fit_is_refused(tokenizers: dict[str, Any], config: Config
     with pytest.raises(SettingsError, match="max_length = 3"):
         Pieces(tokenizers["wordpiece"], config(), 3)
     small = Pieces(tokenizers["wordpiece"], config(), 64)
-    small._vocabulary = 10
+    small.vocabulary = 10
     with pytest.raises(InputError, match="don't belong together"):
         list(small.windows([conll("Paris Rome")]))
 
@@ -305,7 +307,7 @@ def test_words_that_share_a_piece_give_no_loss_further_on(config: Config) -> Non
 
 def test_truncated_sentences_lose_further_pieces_too(tokenizers: dict[str, Any], config: Config, conll: Conll) -> None:
     tags = ["B-a"] * 20
-    cut = Pieces(tokenizers["wordpiece"], config(), 16, truncate=True, further=True)
+    cut = Pieces(tokenizers["wordpiece"], config(), 16, on_too_long="truncate", further=True)
     (window,) = cut.windows([conll(" ".join(["Nebukadnezar"] * 20))], [tags], NAMES)
     assert window.positions == tuple(range(1, 15))
     assert set(window.labels) == {1, 2}

@@ -14,18 +14,19 @@ import pytest
 import nerbert.encoder.pretrain as stage
 from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.encoder.decode import predict
 from nerbert.encoder.folder import load_tagging_model, load_tokenizer, tags_of
 from nerbert.encoder.keeper import Keeper
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.plan import needed_memory
-from nerbert.encoder.predict import predict
 from nerbert.encoder.prepare import prepare
 from nerbert.encoder.pretrain import pretrain
+from nerbert.encoder.scorer import TorchScorer
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
 from nerbert.metrics import score_spans
-from nerbert.training.batches import collate
+from nerbert.training.padding import padded
 from nerbert.training.team import make_team
 
 SMALL: dict[str, Any] = {
@@ -51,7 +52,7 @@ def typed_f1(folder: Path, corpus: Path) -> float:
     model = load_tagging_model(str(folder))
     pieces = Pieces(load_tokenizer(str(folder)), model.config, SMALL["max_length"])
     examples = [sentence_example(each) for each in read_sentences(corpus, "validation")]
-    found = predict(model, pieces, examples, tags_of(model, ""), precision="fp32")
+    found = predict(TorchScorer(model, "fp32"), pieces, examples, tags_of(model, ""))
     typed = [[s for s in spans_from_bio(each.tags) if s[2] != "ENTITY"] for each in found]
     return score_spans([[s for s in word_spans(e) if s[2] != "ENTITY"] for e in examples], typed).f1
 
@@ -97,6 +98,22 @@ def test_a_folder_is_a_backbone_and_two_runs_are_equal(sample_corpus: Path, tiny
         text = file.read_text()
         assert "secret-place" not in text, file
         assert str(sample_corpus.parent) not in text, file
+
+
+@pytest.mark.parametrize("objective", ["tagging", "mlm"])
+def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path, objective: str) -> None:
+    deep = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "fresh_layers": 3}))
+    stage.write_fresh(deep, tmp_path / "deep")
+    settings = replace(deep, backbone=str(tmp_path / "deep"), keep_layers=2, frozen_layers=1, objective=objective)
+    pretrain(settings, tmp_path / "e")
+    model, old = (load_tagging_model(str(tmp_path / name), ["O"]).bert.encoder.layer for name in ("e", "deep"))
+    assert (len(model), len(old)) == (2, 3)
+    assert card(tmp_path / "e")["settings"]["keep_layers"] == 2
+    same = [one.output.dense.weight.equal(other.output.dense.weight) for one, other in zip(model, old, strict=False)]
+    assert same == [True, False]
+    with pytest.raises(SettingsError, match="keep_layers = 4: the backbone has 3 layers"):
+        pretrain(replace(settings, keep_layers=4), tmp_path / "x")
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_failing_run_leaves_nothing(sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,11 +285,11 @@ def test_scoring_takes_no_larger_batches_than_training(
     sizes: list[int] = []
 
     def noted(windows: Any, numbers: Any, pad_id: int) -> Any:
-        batch = collate(windows, numbers, pad_id)
-        sizes.append(batch.ids.numel())
+        batch = padded(windows, numbers, pad_id)
+        sizes.append(batch.ids.size)
         return batch
 
-    monkeypatch.setattr("nerbert.encoder.predict.collate", noted)
+    monkeypatch.setattr("nerbert.encoder.predict.padded", noted)
     settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "batch_size": 2, "max_length": 48}))
     pretrain(replace(settings, micro_batch_tokens=10**9), tmp_path / "e")
     assert len(sizes) > 5

@@ -1,6 +1,6 @@
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.finetune.finetune import finetune
 from nerbert.finetune.settings import FinetuneSettings
 from nerbert.formats.folder import read_data
+from nerbert.records import Example
 from nerbert.training.loop import train
 
 FAST = FinetuneSettings(epochs=1, least_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
@@ -58,6 +59,82 @@ def test_one_seed_is_the_folder_itself(
         assert str(tiny_encoder) not in file.read_text()
 
 
+def test_a_dev_set_gives_the_confidences_their_temperature(
+    tiny_encoder: Path, data: Path, sample: Path, tmp_path: Path, card: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from nerbert.finetune.card import tagger_card
+    from nerbert.formats.conll import read_conll
+    from nerbert.tagger.calibrate import calibrate
+    from nerbert.tagger.tagger import Tagger
+
+    domain, output, read = tmp_path / "domain", tmp_path / "tagger", list[str]()
+    shutil.copytree(sample / "domain", domain)
+
+    def reads(path: Path) -> Iterator[Example]:
+        read.append(path.name)
+        return read_conll(path)
+
+    monkeypatch.setattr("nerbert.formats.conll.read_conll", reads)
+    finetune(str(tiny_encoder), domain, output, replace(DEV, epochs=8, select="last"))
+    assert sorted(read) == ["dev.conll", "train.conll"], "the test split is nobody's business"
+    facts = card(output)
+    assert facts["dev"]["sentences"] == facts["calibration"]["sentences"] == 50
+    assert 0 < facts["dev"]["f1"] < 1
+    assert set(facts["dev"]["by_type"]) == set(facts["types"])
+    told = facts["calibration"]
+    assert told["data"] == {"name": "dev.conll", "sha256": facts["data"]["sha256"]["dev.conll"]}
+    assert Tagger.load(output, device="cpu").temperature == told["temperature"] != 1
+    assert (output / "README.md").read_text() == tagger_card(facts)
+    (again,) = calibrate(output, domain)
+    assert again.calibration["temperature"] == pytest.approx(told["temperature"], rel=0.05), "bf16 and fp32"
+    assert set(again.calibration) == set(told)
+
+
+def test_without_a_dev_set_nothing_is_calibrated(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    (data / "dev.conll").unlink()
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", FAST)
+    assert not {"dev", "calibration"} & set(card(tmp_path / "tagger"))
+    text = (tmp_path / "tagger" / "README.md").read_text()
+    assert "Not calibrated: no held-out sentences were given" in text
+    assert "secret-place" not in text
+
+
+def test_calibration_can_be_left_out(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", FAST, calibrate=False)
+    assert "calibration" not in card(tmp_path / "tagger")
+
+
+def test_the_checkpoint_that_is_kept_is_the_one_that_is_calibrated(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nerbert.encoder.confidence import predict_entities
+
+    heads = list[Any]()
+
+    def spy(scorer: Any, *rest: Any, **named: Any) -> Any:
+        heads.append(scorer._model.classifier.weight)
+        return predict_entities(scorer, *rest, **named)
+
+    monkeypatch.setattr("nerbert.finetune.finetune.predict_entities", spy)
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", DEV)
+    facts = card(tmp_path / "tagger")
+    assert facts["best_step"] < facts["log"][-1]["step"]
+    assert len(heads) == 1
+    assert heads[0].equal(load_tagging_model(str(tmp_path / "tagger")).classifier.weight)
+    assert "chose the checkpoint" in (tmp_path / "tagger" / "README.md").read_text()
+
+
+def test_a_hubs_name_is_told_a_folders_is_not(tmp_path: Path) -> None:
+    assert stage._origin("some/encoder", {}, None)["encoder"]["name"] == "some/encoder"
+    assert stage._origin("embedded", {}, None)["encoder"]["name"] == "embedded"
+    assert stage._origin(str(tmp_path), {}, None)["encoder"]["name"] is None
+
+
 def test_several_seeds_have_a_folder_each(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:
     output = tmp_path / "taggers"
     folders = finetune(str(tiny_encoder), data, output, FAST, seeds=(3, 1))
@@ -82,9 +159,9 @@ def test_source_comes_before_target(
 ) -> None:  # fmt: skip
     real, seen = stage._train_tagger, list[tuple[str, str]]()
 
-    def spy(encoder: str, data: Any, folder: Path, settings: FinetuneSettings, *rest: Any) -> None:
+    def spy(encoder: str, data: Any, folder: Path, settings: FinetuneSettings, *rest: Any, **named: Any) -> None:
         seen.append((data.folder.name, settings.select))
-        real(encoder, data, folder, settings, *rest)
+        real(encoder, data, folder, settings, *rest, **named)
 
     source = tmp_path / "source.conll"
     source.write_text("Oslo\tB-place\nharbour\tO\n\n" * 5)
@@ -96,6 +173,29 @@ def test_source_comes_before_target(
     assert facts["types"] == ["person", "ship"]
     assert facts["source_data"]["name"] == "source.conll"
     assert facts["encoder"]["kind"] == "untrained"
+
+
+def test_fewer_layers_are_kept_on_the_whole_road(
+    sample_corpus: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    from nerbert.encoder.pretrain import write_fresh
+    from nerbert.encoder.settings import PretrainSettings
+    from nerbert.tagger.tagger import Tagger
+
+    write_fresh(PretrainSettings(corpus=sample_corpus, fresh_layers=3, fresh_width=64, fresh_vocabulary=500),
+                tmp_path / "deep")  # fmt: skip
+    source = tmp_path / "source.conll"
+    source.write_text("Oslo\tB-place\nharbour\tO\n\n" * 5)
+    settings = replace(FAST, keep_layers=2)
+    for name, first in (("alone", None), ("after a source", source)):
+        finetune(str(tmp_path / "deep"), data, tmp_path / name, settings, source=first)
+        model = load_tagging_model(str(tmp_path / name))
+        assert len(model.bert.encoder.layer) == model.config.num_hidden_layers == 2
+        assert card(tmp_path / name)["settings"]["keep_layers"] == 2
+        assert Tagger.load(tmp_path / name, device="cpu").types == ["person", "ship"]
+    with pytest.raises(SettingsError, match="keep_layers = 4: the backbone has 3 layers"):
+        finetune(str(tmp_path / "deep"), data, tmp_path / "x", replace(FAST, keep_layers=4))
+    assert not (tmp_path / "x").exists()
 
 
 def test_bounds_on_steps_are_the_targets_alone() -> None:

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.training.batches import cheapest_cuts, collate, micro_batches
+from nerbert.training.batches import collate
 from nerbert.training.batches import steps_of_epoch as array_steps
+from nerbert.training.padding import cheapest_cuts, micro_batches
 from nerbert.training.windows import Window, Windows
 
 

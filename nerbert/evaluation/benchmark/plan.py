@@ -34,10 +34,24 @@ from nerbert.formats.conll import read_conll_file
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _HERE = "nerbert.evaluation.benchmark"
-NO_FIGURES = frozenset({"nerbert.encoder.score", "nerbert.metrics"})
-"""What training uses to say how it goes, and to choose an epoch by; it matters only where a protocol chooses."""
-RAW_TEXT = frozenset({"nerbert.corpus.abbreviations", "nerbert.corpus.rules"})
-"""What a tagger cuts raw text into sentences with; a benchmark's sentences come cut."""
+NO_FIGURES = frozenset(
+    {
+        "nerbert.encoder.confidence", "nerbert.encoder.score", "nerbert.finetune.calibration", "nerbert.finetune.card",
+        "nerbert.metrics",
+    }
+)  # fmt: skip
+"""What training uses to say how it goes, and to choose an epoch by; it matters only where a protocol chooses.
+
+Confidences aren't calibrated in a benchmark.
+"""
+UNUSED = frozenset(
+    {
+        "nerbert.corpus.abbreviations", "nerbert.corpus.rules", "nerbert.encoder.light", "nerbert.tagger.choice",
+        "nerbert.tagger.offsets", "nerbert.tagger.onnx", "nerbert.tagger.thresholds",
+    }
+)  # fmt: skip
+"""What a tagger needs for raw text, on other back ends or to choose what it gives; a benchmark's sentences come cut,
+go through torch, and keep every entity."""
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that stand in the key otherwise, or change nothing."""
 
@@ -197,7 +211,7 @@ def _code_of(step: str, with_figures: bool) -> str:
         "tagging": (f"{_HERE}.tagging",),
         "scoring": (f"{_HERE}.scoring", "nerbert.evaluation.datasets.twins"),
     }[step]
-    return code_version(code_files(modules, TALKERS | RAW_TEXT | (frozenset() if with_figures else NO_FIGURES)))
+    return code_version(code_files(modules, TALKERS | UNUSED | (frozenset() if with_figures else NO_FIGURES)))
 
 
 def _encoder(name: str) -> tuple[Path, str]:

@@ -46,7 +46,7 @@ def tag_part(
         data = _write(scratch / "data" / name, part.train, dev if settings.select == "dev" else ())
         folder = _trained(encoder, data, scratch, settings)
     with timed(cost, "tag"):
-        tagger = Tagger.load(folder, precision=settings.precision)
+        tagger = Tagger.load(folder, backend="torch", precision=settings.precision, decoding="greedy")
         words = tagger.tag_examples(part.test)
     card = read_json(folder / CARD)
     facts = {
@@ -67,7 +67,7 @@ def timed(cost: dict[str, Any], name: str) -> Iterator[None]:
 def _trained(encoder: str, data: Path, scratch: Path, settings: FinetuneSettings) -> Path:
     """The tagger's folder."""
     with without_folder(data):
-        (folder,) = finetune(encoder, data, scratch / "tagger", settings)
+        (folder,) = finetune(encoder, data, scratch / "tagger", settings, calibrate=False)
     return folder
 
 

@@ -1,0 +1,131 @@
+"""A temperature is found again, never makes sums worse, and stays in its bounds."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+
+from nerbert.errors import InputError
+from nerbert.metrics.calibration import calibrate
+from nerbert.metrics.temperature import (
+    HIGHEST,
+    LOWEST,
+    check_temperature,
+    cross_fit,
+    fit_temperature,
+    log_loss,
+)
+
+Numbers = npt.NDArray[np.float64]
+
+
+def sigmoid(margins: Numbers) -> Callable[[float], Numbers]:
+    """Confidences of entities of one word with two classes."""
+    return lambda temperature: 1 / (1 + np.exp(-np.clip(margins / temperature, -500, 500)))
+
+
+def drawn(count: int, seed: int = 1) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+    """Margins of predictions, and outcomes that are right as often as they say."""
+    generator = np.random.default_rng(seed)
+    margins = generator.normal(1, 1.5, count)
+    return margins, generator.random(count) < sigmoid(margins)(1.0)
+
+
+@pytest.mark.parametrize("true", [0.3, 1.0, 2.5, 8.0])
+def test_the_temperature_that_was_put_in_comes_out(true: float) -> None:
+    margins, right = drawn(40_000)
+    found = fit_temperature(sigmoid(margins * true), right)
+    assert found == pytest.approx(true, rel=0.05)
+    assert calibrate(sigmoid(margins * true)(found).tolist(), right.tolist()).ece < 0.015
+
+
+@pytest.mark.parametrize("count", [1, 7, 50, 400])
+@pytest.mark.parametrize("true", [0.5, 3.0])
+def test_it_is_the_least_of_the_loss(count: int, true: float) -> None:
+    margins, right = drawn(count, seed=count)
+    confidences = sigmoid(margins * true)
+
+    def loss(log_temperature: float) -> float:
+        return float(log_loss(confidences(math.exp(log_temperature)), right).sum() + 2 * log_temperature**2)
+
+    bounds = math.log(LOWEST), math.log(HIGHEST)
+    wanted = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x
+    assert math.log(fit_temperature(confidences, right)) == pytest.approx(wanted, abs=0.02)
+
+
+@given(st.lists(st.tuples(st.floats(-30, 30), st.booleans()), max_size=30))
+def test_it_stays_in_bounds_and_never_costs_more_than_none(entities: list[tuple[float, bool]]) -> None:
+    margins, right = np.array([each for each, _ in entities], float), np.array([each for _, each in entities], bool)
+    confidences = sigmoid(margins)
+    found = fit_temperature(confidences, right)
+    assert LOWEST <= found <= HIGHEST
+    assert log_loss(confidences(found), right).sum() <= log_loss(confidences(1.0), right).sum() + 1e-6
+    assert fit_temperature(confidences, right) == found
+
+
+def test_without_entities_it_is_one() -> None:
+    assert fit_temperature(lambda _: np.zeros(0), []) == 1.0
+    fitted = cross_fit(lambda _: np.zeros(0), [], [])
+    assert (fitted.temperature, fitted.before.ece, fitted.after.ece, fitted.after.entities) == (1.0, 0.0, 0.0, 0)
+
+
+def test_all_right_is_surer_all_wrong_less_so_and_one_entity_weighs_little() -> None:
+    sure = sigmoid(np.full(200, 1.0))
+    assert fit_temperature(sure, np.ones(200)) < 0.5
+    assert fit_temperature(sure, np.zeros(200)) > 10
+    assert 0.8 < fit_temperature(sigmoid(np.ones(1)), [True]) < 1
+    assert 1 < fit_temperature(sigmoid(np.ones(1)), [False]) < 1.3
+
+
+def test_a_part_is_measured_by_the_others_temperature() -> None:
+    margins, right = drawn(3000)
+    sentences = np.repeat(np.arange(1000), 3)
+    asked = list[float]()
+
+    def confidences(temperature: float) -> Numbers:
+        asked.append(temperature)
+        return sigmoid(margins * 2)(temperature)
+
+    fitted = cross_fit(confidences, right, sentences, folds=4)
+    after = np.zeros(3000)
+    for fold in range(4):
+        own = sentences % 4 == fold
+        after[own] = sigmoid(margins[own] * 2)(fit_temperature(sigmoid(margins[~own] * 2), right[~own]))
+    assert fitted.after.ece == pytest.approx(calibrate(after.tolist(), right.tolist()).ece)
+    assert fitted.before == calibrate(sigmoid(margins * 2)(1.0).tolist(), right.tolist())
+    assert fitted.temperature == fit_temperature(sigmoid(margins * 2), right)
+    assert fitted.after.ece < fitted.before.ece
+    assert len(asked) < 80
+
+
+def test_entities_of_one_sentence_are_one_part() -> None:
+    """The others are then nobody, and their temperature is 1."""
+    fitted = cross_fit(sigmoid(np.full(20, 3.0)), np.zeros(20), np.full(20, 7))
+    assert fitted.after == fitted.before
+    assert fitted.temperature > 5
+
+
+def test_outcomes_and_sentences_belong_together() -> None:
+    with pytest.raises(InputError, match="2 outcomes, 1 sentences"):
+        cross_fit(sigmoid(np.ones(2)), [True, False], [0])
+
+
+def test_the_log_loss_is_of_what_happened() -> None:
+    assert log_loss([0.8, 0.8], [True, False]) == pytest.approx([-math.log(0.8), -math.log(0.2)])
+    assert np.isfinite(log_loss([0.0, 1.0], [True, False])).all()
+
+
+@pytest.mark.parametrize("value", [LOWEST, 1, 1.5, HIGHEST])
+def test_temperatures(value: float) -> None:
+    assert check_temperature(value) == value
+
+
+@pytest.mark.parametrize("value", [0, -1, 0.049, 20.1, math.nan, math.inf, True, "1", None, [1], 10**400])
+def test_what_is_no_temperature(value: object) -> None:
+    with pytest.raises(InputError, match=r"temperature = .*: must be a number from 0\.05 to 20\.0"):
+        check_temperature(value)
