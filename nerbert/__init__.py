@@ -58,4 +58,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'nerbert' has no attribute {name!r}")
-    return getattr(import_module(f"nerbert.{_HOMES[name]}"), name)
+    try:
+        return getattr(import_module(f"nerbert.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        from nerbert.errors import missing_extra
+
+        raise missing_extra(error) or error from error

@@ -68,6 +68,15 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f": did you mean {by_folded[close[0]]!r}?" if close else ""
 
 
+_TRAIN = frozenset({"torch", "transformers", "accelerate", "tokenizers", "safetensors", "huggingface_hub"})
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
+    """What to say of a failed import, if it is of a library of the extra `train`; else None."""
+    name = (error.name or "").partition(".")[0]
+    return MissingExtra(f"{name} not installed: pip install 'nerbert[train]'") if name in _TRAIN else None
+
+
 def need(extra: str, *modules: str) -> None:
     """Raise MissingExtra unless all `modules` can be imported; call it where an optional library is first used."""
     from importlib.util import find_spec

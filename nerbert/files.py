@@ -3,7 +3,8 @@
 So a name that exists is whole, after a loss of power too: what is written reaches the disk before its name does, and
 the price is to wait for that. A folder is filled as `.NAME.partial` and renamed when the block ends without an error;
 a killed run leaves only that. The next run removes it, or, where the maker asks for that, goes on from what stands in
-its `.resume`. The price: a folder is replaced by two renames, not one.
+its `.resume`; so it is for a file that takes long (`publish_file`). The price: a folder is replaced by two renames, not
+one.
 """
 
 import errno
@@ -12,16 +13,17 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from stat import S_ISLNK
-from typing import Any
+from typing import IO, Any
 
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
 from nerbert.locks import held
 
-MARKERS = ("manifest.json", "nerbert.json")
+MARKERS = ("manifest.json", "nerbert.json", "export.json")
 """A folder that holds one of these was made by nerbert and may be overwritten on demand."""
 
 RESUME = ".resume"
@@ -34,7 +36,8 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO})
 """Reading fails with these too, so the file must be the output's, or unnamed."""
 _SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """What one says that can't be told to write at once."""
-_RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029]")
+_JSON = json.JSONEncoder(ensure_ascii=False)
+_RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TOLD_NUMBER = re.compile(r"(?:errno |os error |Os \{ code: )(\d+)", re.IGNORECASE)
 """How pyarrow, safetensors and tokenizers tell the number where they raise no OSError with it."""
 
@@ -61,6 +64,10 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
     """Raise OutputExists or InputError if no file can become `target`; with `overwrite` a file may be replaced."""
     if target.exists() and not target.is_file():
         raise OutputExists(f"{target}: is no file; name one")
+    if target.exists() and os.path.lexists(_used(target)) and not (_partial(target) / target.name).exists():
+        check_own(_used(target), _partial(target))  # a run was killed just after its file had got its name
+        _remove(_partial(target))
+        _remove(_used(target))
     if target.exists() and not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
     if not target.parent.is_dir():
@@ -77,6 +84,29 @@ def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None)
     """
     target = _followed(target)
     check_free(target, overwrite=overwrite)
+    with _half_made(target, resume, overwrite=overwrite) as partial:
+        yield partial
+        _replace_folder(partial, target)
+
+
+@contextmanager
+def publish_file(target: Path, *, overwrite: bool = False, resume: Any) -> Iterator[Path]:
+    """Yield a path in a folder of its own, whose file becomes `target` when the block ends well.
+
+    For files that take long: what the block writes below `RESUME`, beside that path, stays after a failure for the next
+    run with an equal `resume`, as in `publish_folder`. A target that is a link is followed.
+    """
+    target = _followed(target)
+    check_free_file(target, overwrite=overwrite)
+    with _half_made(target, resume, overwrite=overwrite) as partial:
+        yield partial / target.name
+        to_disk(partial / target.name)
+        _replace_file(partial, target)
+
+
+@contextmanager
+def _half_made(target: Path, resume: Any, *, overwrite: bool) -> Iterator[Path]:
+    """The folder in which a target is made, held against other runs; what may stay of it after a failure stays."""
     partial = _partial(target)
     try:
         with _writing(target):
@@ -94,7 +124,6 @@ def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None)
             _take_up(partial, target, resume, overwrite=overwrite)
         try:
             yield partial
-            _replace_folder(partial, target)
         except BaseException as error:
             if resume is None or not _has_work(partial):
                 _remove(partial)
@@ -122,6 +151,18 @@ def publish(target: Path) -> Iterator[Path]:
             raise
 
 
+@contextmanager
+def standard_output() -> Iterator[IO[bytes]]:
+    """Standard output as bytes, flushed at the end, so that a closed pipe is noticed here and not at exit."""
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise WriteError(f"standard output: can't be written: {error.strerror}; free space") from error
+
+
 def link_file(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`; a copy where the file system has no hard links."""
     try:
@@ -138,8 +179,8 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def json_line(value: Any) -> str:
-    """JSON on one line, readable, with all control characters escaped (JSON itself leaves DEL and C1 as they are)."""
-    return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+    """JSON on one line, readable, with all control characters and halves of characters escaped."""
+    return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", _JSON.encode(value))
 
 
 def read_json(path: Path, limit: int = 64 << 20) -> Any:
@@ -304,6 +345,16 @@ def _replace_folder(partial: Path, target: Path) -> None:
         target.replace(old)
     os.replace(partial, target)  # noqa: PTH105
     _remove(old)
+    _remove(used)
+
+
+def _replace_file(partial: Path, target: Path) -> None:
+    """Give the file its name; the work that it was made from outlives a kill until then."""
+    used = _used(target)
+    _remove(used)
+    (partial / RESUME).replace(used)
+    os.replace(partial / target.name, target)  # noqa: PTH105
+    _remove(partial)
     _remove(used)
 
 

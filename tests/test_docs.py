@@ -54,9 +54,27 @@ def test_readmes_commands_and_python_run(desk: Path) -> None:
         run_in(desk, sys.executable, "-W", "error", "-c", code)
 
 
+def test_taggings_commands_run(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_tagger, tmp_path / "my-tagger" / "seed-1")
+    (tmp_path / "notes.txt").write_text("The brig Margarethe was built by Larsen & Holm.\n" * 5)
+    (tmp_path / "letters" / "1893").mkdir(parents=True)
+    shutil.copy(sample / "domain" / "test.conll", tmp_path / "letters" / "1893")
+    shutil.copy(tmp_path / "notes.txt", tmp_path / "letters")
+    for command in blocks(ROOT / "docs" / "tagging.md", "sh"):
+        run_in(tmp_path, "bash", "-euc", command)  # no pipefail: `head` ends what stands before it
+    assert "<mark" in (tmp_path / "notes.html").read_text(encoding="utf-8")
+    made = [path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/**/*.jsonl")]
+    assert sorted(made) == [
+        "again/1893/test.jsonl",
+        "again/notes.jsonl",
+        "tagged/1893/test.jsonl",
+        "tagged/notes.jsonl",
+    ]
+
+
 def test_only_known_pages_hold_commands() -> None:
     """A page that gains `sh` blocks must be run by a test too; results' commands need data that isn't ours."""
-    known = ["README.md", "benchmark.md", "data.md", "pretraining.md"]
+    known = ["README.md", "benchmark.md", "data.md", "pretraining.md", "tagging.md"]
     assert [page.name for page in PAGES if blocks(page, "sh")] == known
 
 

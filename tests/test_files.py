@@ -11,8 +11,11 @@ from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError
 from nerbert.files import (
     RESUME,
     check_free,
+    check_free_file,
+    json_line,
     link_file,
     publish,
+    publish_file,
     publish_folder,
     read_json,
     sha256_of,
@@ -378,3 +381,85 @@ def test_a_link_is_a_copy_where_links_fail(tmp_path: Path, monkeypatch: pytest.M
     link_file(tmp_path / "a", tmp_path / "c")
     assert (tmp_path / "c").read_text() == "1"
     assert (tmp_path / "c").stat().st_ino != (tmp_path / "a").stat().st_ino
+
+
+def leave_file(target: Path, plan: object, *, overwrite: bool = False) -> None:
+    """A run for one file that fails after some of its work."""
+
+    def fail() -> None:
+        with publish_file(target, overwrite=overwrite, resume=plan) as draft:
+            draft.write_text("half")
+            (draft.parent / RESUME / "part").write_text("done")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+
+def test_a_file_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    leave_file(tmp_path / "out.txt", {"a": 1})
+    assert [path.name for path in tmp_path.iterdir()] == [".out.txt.partial"]
+    with pytest.raises(StaleOutput, match=r"out\.txt: half made already, but from something else .a: 1 then, 2 now."):
+        leave_file(tmp_path / "out.txt", {"a": 2})
+    with publish_file(tmp_path / "out.txt", resume={"a": 1}) as draft:
+        assert not draft.exists()
+        assert (draft.parent / RESUME / "part").read_text() == "done"
+        draft.write_text("whole")
+        assert not (tmp_path / "out.txt").exists()
+    assert (tmp_path / "out.txt").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_a_file_is_replaced_on_demand(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("old")
+    with pytest.raises(OutputExists, match="exists already"), publish_file(tmp_path / "out", resume={}):
+        pass
+    leave_file(tmp_path / "out", {}, overwrite=True)
+    assert (tmp_path / "out").read_text() == "old"
+    with publish_file(tmp_path / "out", overwrite=True, resume={}) as draft:
+        assert (draft.parent / RESUME / "part").exists()
+        draft.write_text("new")
+    assert (tmp_path / "out").read_text() == "new"
+
+
+def test_a_file_whose_maker_was_killed_after_its_last_rename_is_whole(tmp_path: Path) -> None:
+    """The work lies aside still; what is there of it goes when the file is asked for again."""
+    leave_file(tmp_path / "out", {})
+    (tmp_path / ".out.partial" / RESUME).rename(tmp_path / ".out.used")
+    (tmp_path / ".out.partial" / "out").rename(tmp_path / "out")
+    with pytest.raises(OutputExists, match="exists already"):
+        check_free_file(tmp_path / "out", overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_work_that_lies_aside_is_taken_up_until_the_file_has_its_name(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("old")
+    leave_file(tmp_path / "out", {}, overwrite=True)
+    (tmp_path / ".out.partial" / RESUME).rename(tmp_path / ".out.used")
+    with publish_file(tmp_path / "out", overwrite=True, resume={}) as draft:
+        assert (draft.parent / RESUME / "part").exists()
+        draft.write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_that_is_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "real")
+    with publish_file(tmp_path / "out", resume={}) as draft:
+        draft.write_text("1")
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "disk" / "real").read_text() == "1"
+
+
+def test_two_runs_for_one_file_are_refused(tmp_path: Path) -> None:
+    with publish_file(tmp_path / "out", resume={}) as draft:
+        draft.write_text("1")
+        with pytest.raises(OutputExists, match="another run is making it"), publish_file(tmp_path / "out", resume={}):
+            pass
+    assert (tmp_path / "out").read_text() == "1"
+
+
+def test_a_line_of_json_can_always_be_written_and_shown() -> None:
+    line = json_line({"a\x7f": "\x9b\u2028\ud800\n\x1b ä"})
+    assert line == '{"a\\u007f": "\\u009b\\u2028\\ud800\\n\\u001b ä"}'
+    assert line.encode()

@@ -55,7 +55,8 @@ def _loaded_by_output(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize("command", [["pretrain", "x.toml", "-o", "x"], ["finetune", "x", "--data", "x", "-o", "x"],
-                                     ["evaluate", "x", "x"], ["tag", "x"], ["quickstart"]])  # fmt: skip
+                                     ["tag", "x"], ["export", "x"],
+                                     ["quickstart"]])  # fmt: skip
 def test_without_torch_the_extra_is_named(command: list[str]) -> None:
     code = f"import sys; sys.modules['torch'] = None; from nerbert.cli import main; main({command})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,8 +8,8 @@ from pathlib import Path
 from cyclopts import App
 
 from nerbert import __version__
-from nerbert.cli import benchmark, corpus, data, knowledge, models
-from nerbert.errors import NerbertError
+from nerbert.cli import benchmark, calibrate, corpus, data, export, knowledge, models, tag
+from nerbert.errors import NerbertError, missing_extra
 
 app = App(
     name="nerbert",
@@ -20,7 +20,9 @@ app = App(
 )
 for group in (corpus, knowledge, data):
     app.command(group.app)
-for command in (models.pretrain, models.finetune, models.evaluate, models.tag, benchmark.benchmark):
+for command in (
+    models.pretrain, models.finetune, calibrate.calibrate, models.evaluate, tag.tag, export.export, benchmark.benchmark,
+):  # fmt: skip
     app.command(command)
 
 
@@ -53,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NerbertError as error:
         print(f"nerbert: {visible(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print(f"nerbert: {missing}", file=sys.stderr)
+        sys.exit(missing.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

@@ -1,9 +1,6 @@
-"""`nerbert pretrain`, `finetune`, `evaluate`, `tag`: encoders and taggers."""
+"""`nerbert pretrain`, `finetune`, `evaluate`: encoders and taggers."""
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from nerbert.cli.options import Config, Flag, Output, Set
 
@@ -99,20 +96,3 @@ def evaluate(tagger: str, file: Path, *, train: Path | None = None, json: Flag =
     from nerbert.evaluation.report import print_evaluation
 
     print_evaluation(run(tagger, file, train=train), as_json=json)
-
-
-def tag(tagger: str, file: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-", *, json: Flag = False) -> None:
-    """Tag a text, line by line; `-` reads standard input.
-
-    Parameters
-    ----------
-    tagger
-        Tagger's folder or hub name.
-    file
-        Text file in UTF-8.
-    json
-        Print one JSON object a line, with character offsets into that line.
-    """
-    from nerbert.tagger.stream import tag_stream
-
-    tag_stream(tagger, file, as_json=json)

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+OptionalOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
 Set = Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)]
 Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]

@@ -4,7 +4,6 @@ CoNLL holds words and BIO tags only. It has no comments that readers agree on, s
 in the JSON lines and in the corpus itself. A file is whole or not there; a pipe gets sentences as they come.
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.errors import InputError, SettingsError, WriteError
-from nerbert.files import check_free_file, json_line, publish
+from nerbert.errors import InputError, SettingsError
+from nerbert.files import check_free_file, json_line, publish, standard_output
 from nerbert.formats.conll import conll_block
 from nerbert.labels import sentence_example
 from nerbert.records import Sentence
@@ -62,21 +61,9 @@ _TEXT_OF: dict[str, Callable[[Sentence], str]] = {"conll": _conll, "jsonl": _jso
 def _opened(output: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """A file that appears when all is written, or standard output."""
     if str(output) == PIPE:
-        with _standard_output() as stream:
+        with standard_output() as stream:
             yield stream
         return
     check_free_file(output, overwrite=overwrite)
     with publish(output) as partial, partial.open("wb") as stream:
         yield stream
-
-
-@contextmanager
-def _standard_output() -> Iterator[IO[bytes]]:
-    """Standard output as bytes, flushed at the end, so that a closed pipe is noticed here and not at exit."""
-    try:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise WriteError(f"standard output: can't be written: {error.strerror}; free space") from error

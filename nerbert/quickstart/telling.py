@@ -12,7 +12,7 @@ from nerbert.finetune.sampling import Subset
 from nerbert.quickstart.result import FIGURES, LIMITS, Result, Way, verdict
 from nerbert.records import Span
 from nerbert.show import percent, plain
-from nerbert.tagger.stream import print_tagged
+from nerbert.tagger.tagging.shown import print_tagged
 
 NEXT = (
     "nerbert finetune embedded --data my-data --seeds 1,2,3 -o my-tagger",

@@ -1,97 +1,188 @@
 """A tagger: text in, entities with exact character offsets and confidences out.
 
 Raw text is cut into lines and sentences first, as in training, then into words by the splitter that the tagger's folder
-names; a sentence of any length goes through windows, so nothing is cut in silence. Tags are chosen greedily and decoded
-by the CoNLL script's rules. An entity's confidence is the mean probability of its words' tags.
+names; a sentence of any length goes through windows, so nothing is cut in silence. Sentences of many texts go through
+the model together, sorted by length, which is where speed on a CPU comes from; the price is that some thousand words
+are read before the first entity is given. Tags are the best legal BIO path; an entity's confidence is calibrated where
+the tagger's card has a temperature.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from nerbert.corpus.rules import RuleSplitter
-from nerbert.encoder.folder import check_model_folder, load_tagging_model, load_tokenizer, read_card, tags_of
-from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.predict import WordTags, predict
+from nerbert.encoder.decode import Classes, Decoded, WordTags, check_decoding, decode, predict
+from nerbert.encoder.folder import check_model_folder, read_card
+from nerbert.encoder.predict import word_scores
 from nerbert.errors import InputError
-from nerbert.labels import spans_from_bio, types_of
+from nerbert.labels import types_of
 from nerbert.records import Example, Span
-from nerbert.training.settings import check_precision
+from nerbert.tagger.backends import LONGEST, Backend, Wanted, check_libraries, open_backend
+from nerbert.tagger.offsets import check_offsets, utf16_spans
+from nerbert.tagger.thresholds import Thresholds, thresholds_of
 from nerbert.words import check_splitter, split_words
 
-_LONGEST = 256
-_CHUNK = 256
+_BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
+"""Words, or texts, that are read before they go through the model."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Halves of characters, which broken JSON brings and no tokenizer takes."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A text whose entities are being found."""
+
+    text: str
+    spans: list[Span] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Block:
+    """Sentences that go through the model together: of which text, from which character on."""
+
+    texts: list[_Open] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    words: int = 0
+
+    def add(self, text: _Open, offset: int, example: Example) -> None:
+        """One sentence more."""
+        self.texts.append(text)
+        self.offsets.append(offset)
+        self.examples.append(example)
+        self.words += len(example.words)
 
 
 class Tagger:
     """A fine-tuned model with its tokenizer and word splitter; make one with `Tagger.load`."""
 
     def __init__(
-        self, model: Any, pieces: Pieces, tags: list[str], splitter: str, language: str, precision: str = "auto"
-    ) -> None:
-        self._model, self._pieces, self._tags, self._precision = model, pieces, tags, precision
-        self.splitter, self.language = splitter, language
+        self, backend: Backend, splitter: str, language: str, *, decoding: str = "legal", temperature: float = 1.0,
+        thresholds: Thresholds | None = None, offsets: str = "characters",
+    ) -> None:  # fmt: skip
+        self.backend, self.splitter, self.language = backend, splitter, language
+        self.decoding, self.offsets = check_decoding(decoding), check_offsets(offsets)
+        self.temperature, self.thresholds = temperature, thresholds or Thresholds()
+        self._classes = Classes(backend.tags)
 
     @classmethod
-    def load(cls, source: str | Path, *, device: str = "", precision: str = "auto") -> "Tagger":
-        """Load a tagger from a folder or a hub name, on `device` (default: the GPU if there is one).
+    def load(
+        cls, source: str | Path, *, backend: str = "auto", precision: str = "auto", device: str = "", threads: int = 0,
+        decoding: str = "", on_too_long: str = "", thresholds: float | Mapping[str, float] | None = None,
+        offsets: str = "characters",
+    ) -> "Tagger":  # fmt: skip
+        """Load a tagger from a folder or a hub name.
 
-        `precision` is `bf16`, `fp32`, or `auto`: bf16 where the device computes in it.
+        `backend` is `torch`, `onnx` (after `nerbert export`) or `auto`: the fastest here, measured once for a model and
+        a machine and remembered. `precision` is `bf16`, `fp32`, `int8` or `auto`: the best that the back end has.
+        `device` is torch's (default: the GPU if there is one), `threads` those of a CPU (0: the back end's own choice).
+
+        `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
+        probable tag of each word; default for others). `on_too_long` says what becomes of a sentence that is longer
+        than the model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training.
+        Entities less sure than `thresholds` (0–1; one for all types, or by type, the rest as the tagger's card has
+        them) are left out. `offsets` counts `start` and `end` in `characters` (code points) or `utf-16` units.
         """
-        import torch
-
         name = str(source)
         _check_single(name)
         check_model_folder(name)
+        check_libraries(name)
         card = read_card(name)
-        model = load_tagging_model(name)
-        tags = tags_of(model, name)
-        longest, truncate = int(card.get("max_length") or _LONGEST), card.get("on_too_long") == "truncate"
-        pieces = Pieces(load_tokenizer(name), model.config, longest, truncate=truncate)
-        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        splitter, language = check_splitter(card["word_splitter"]), str(card.get("language") or "en")
-        return cls(model, pieces, tags, splitter, language, check_precision(precision))
+        how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
+                     on_too_long or str(card.get("on_too_long") or "window"))  # fmt: skip
+        opened = open_backend(name, how)
+        own = card.get("kind") != "foreign"
+        return cls(
+            opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
+            decoding=decoding or ("legal" if own else "greedy"), temperature=_temperature(card),
+            thresholds=thresholds_of(thresholds, card, types_of(opened.tags)), offsets=offsets,
+        )  # fmt: skip
 
     @property
     def types(self) -> list[str]:
         """The entity types that this tagger knows, sorted."""
-        return types_of(self._tags)
+        return types_of(self.backend.tags)
 
     def tag(self, text: str) -> list[Span]:
         """The entities of `text`, in order: `text[span.start:span.end] == span.text`."""
         return next(self.tag_many([text]))
 
     def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
-        """The entities of each text, in order; reads and holds a few hundred texts at a time."""
-        source = iter(texts)
-        while some := list(islice(source, _CHUNK)):
-            parts = [(number, offset, part) for number, text in enumerate(some) for offset, part in self._parts(text)]
-            found: list[list[Span]] = [[] for _ in some]
-            tagged = self.tag_examples([part for _, _, part in parts])
-            for (number, offset, part), tags in zip(parts, tagged, strict=True):
-                found[number] += _spans(some[number], offset, part, tags)
-            yield from found
+        """The entities of each text, in order; reads and holds some thousand words (or one text) at a time."""
+        opened, block = deque[_Open](), _Block()
+        for text in texts:
+            opened.append(_Open(_checked(text)))
+            for offset, example in self.sentences(text):
+                block.add(opened[-1], offset, example)
+                if block.words >= _BLOCK_WORDS:
+                    block = self._filled(block)
+            if len(opened) >= _BLOCK_TEXTS or not block.examples:
+                block = self._filled(block)
+                yield from self._finished(opened)
+        self._filled(block)
+        yield from self._finished(opened)
+
+    def tag_words(self, examples: Iterable[Example]) -> Iterator[list[Span]]:
+        """The entities of each sentence, in order; the sentences keep their own words."""
+        source = iter(examples)
+        while some := list(islice(source, _BLOCK_TEXTS)):
+            block, opened = _Block(), deque[_Open]()
+            for example in some:
+                opened.append(_Open(example.text))
+                block.add(opened[-1], 0, example)
+            self._filled(block)
+            yield from self._finished(opened)
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
-        """A tag and its probability for each word of each example; the examples keep their own words."""
-        return predict(self._model, self._pieces, examples, self._tags, precision=self._precision)
+        """A tag and its probability for each word of each example; the examples keep their own words.
 
-    def _parts(self, text: str) -> Iterator[tuple[int, Example]]:
-        """(offset, sentence) for each sentence of a text."""
-        if not isinstance(text, str):
-            raise InputError(f"can't tag {type(text).__name__}: give a str")
-        offset, sentences = 0, RuleSplitter(self.language)
-        for line in text.splitlines(keepends=True):
+        Thresholds are not applied: what is scored is what the model says.
+        """
+        back = self.backend
+        return predict(
+            back.scorer, back.pieces, examples, back.tags, max_tokens=back.max_tokens, decoding=self.decoding,
+            temperature=self.temperature,
+        )  # fmt: skip
+
+    def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
+        """(its first character's place, sentence) for each sentence of a text, cut into words; no entities yet."""
+        offset = 0
+        for line in _checked(text).splitlines(keepends=True):
             whole = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", line)
-            for start, end in sentences.spans(whole):
-                words = split_words(whole[start:end], self.splitter)
-                if words:
+            for start, end in self._splitter.spans(whole):
+                if words := split_words(whole[start:end], self.splitter):
                     yield offset + start, Example(whole[start:end], words)
             offset += len(line)
+
+    @cached_property
+    def _splitter(self) -> RuleSplitter:
+        return RuleSplitter(self.language)
+
+    def _finished(self, opened: deque[_Open]) -> Iterator[list[Span]]:
+        while opened:
+            done = opened.popleft()
+            yield utf16_spans(done.text, done.spans) if self.offsets == "utf-16" else done.spans
+
+    def _filled(self, block: _Block) -> _Block:
+        """Find the entities of a block's sentences and put them into their texts; the next block, empty."""
+        back = self.backend
+        if block.examples:
+            scores = word_scores(back.scorer, back.pieces, block.examples, len(back.tags), back.max_tokens)
+            self._read_off(block, decode(scores, self._classes, self.decoding, self.temperature))
+        return _Block()
+
+    def _read_off(self, block: _Block, found: Decoded) -> None:
+        for number, first, last, type_, confidence in found.spans(self._classes):
+            if self.thresholds.leave_out(type_, confidence):
+                continue
+            words, offset, here = block.examples[number].words, block.offsets[number], block.texts[number]
+            start, end = offset + words[first][0], offset + words[last - 1][1]
+            here.spans.append(Span(start, end, type_, here.text[start:end], confidence))
 
 
 def seed_folders(source: str) -> list[Path]:
@@ -108,8 +199,13 @@ def _check_single(source: str) -> None:
         raise InputError(f"{source}: holds {len(seeds)} taggers; name one of them, say {seeds[0]}")
 
 
-def _spans(text: str, offset: int, part: Example, tags: WordTags) -> Iterator[Span]:
-    for first, last, type_ in spans_from_bio(tags.tags):
-        start, end = offset + part.words[first][0], offset + part.words[last - 1][1]
-        confidence = sum(tags.confidences[first:last]) / (last - first)
-        yield Span(start, end, type_, text[start:end], confidence)
+def _checked(text: str) -> str:
+    if not isinstance(text, str):
+        raise InputError(f"can't tag {type(text).__name__}: give a str")
+    return text
+
+
+def _temperature(card: Mapping[str, object]) -> float:
+    calibration = card.get("calibration")
+    found = calibration.get("temperature") if isinstance(calibration, Mapping) else None
+    return float(found) if isinstance(found, int | float) else 1.0

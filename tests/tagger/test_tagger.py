@@ -1,19 +1,25 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from nerbert.encoder.predict import WordTags
+from nerbert.encoder.scorer import TorchScorer
 from nerbert.errors import InputError, SettingsError
-from nerbert.records import Span
+from nerbert.formats.conll import example_of, read_conll_file
+from nerbert.labels import spans_from_bio
+from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
+from nerbert.training.padding import Padded
 
 SHIP = "The brig Margarethe was built by Larsen & Holm in Tromsø."
 
@@ -77,6 +83,115 @@ def test_many_texts_are_lazy_and_ordered(tagger: Tagger) -> None:
     assert len([first, *rest]) == 600
     for number, spans in enumerate([first, *rest]):
         check(f"{number} Margarethe" if number % 2 else "", spans)
+
+
+def test_a_text_of_many_blocks_is_the_sum_of_its_lines(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [SHIP, "Nothing here.", f"{SHIP} {SHIP}", ""] * 5
+    whole = "\n".join(lines)
+    wanted = tagger.tag(whole)
+    assert len(wanted) >= 15
+    for words in (1, 7, 30):
+        monkeypatch.setattr("nerbert.tagger.tagger._BLOCK_WORDS", words)
+        texts = ["", whole, SHIP, whole, ""]
+        found = list(tagger.tag_many(iter(texts)))
+        assert len(found) == 5
+        for text, spans in zip(texts, found, strict=True):
+            check(text, spans)
+        places = [[(each.start, each.end, each.type) for each in spans] for spans in found]
+        assert places[1] == places[3] == [(each.start, each.end, each.type) for each in wanted]
+
+
+def test_ten_megabytes_at_once(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One text, one line; the model is left out, since it would take minutes."""
+    seen: list[int] = []
+
+    def score(batch: Any) -> Any:
+        seen.append(batch.ids.size)
+        return np.tile(np.eye(len(tagger.backend.tags), dtype=np.float32)[1], (len(batch.rows), 1))
+
+    monkeypatch.setattr(tagger, "backend", replace(tagger.backend, scorer=score))
+    text = f"{'x' * 199} " * 50_000
+    spans = tagger.tag(text)
+    assert len(text) == 10_000_000
+    assert len(spans) == 50_000
+    assert max(seen) <= 8192
+    assert [(each.start, each.end) for each in spans[-2:]] == [(9_999_600, 9_999_799), (9_999_800, 9_999_999)]
+
+
+@pytest.mark.parametrize("offsets", ["characters", "utf-16"])
+def test_offsets_in_utf_16(tiny_tagger: Path, offsets: str) -> None:
+    text = f"👩‍👩‍👧 {SHIP} 🚢 {SHIP}"
+    spans = Tagger.load(tiny_tagger, device="cpu", offsets=offsets).tag(text)
+    assert spans
+    units = text.encode("utf-16-le")
+    for span in spans:
+        if offsets == "characters":
+            assert text[span.start : span.end] == span.text
+        else:
+            assert units[2 * span.start : 2 * span.end].decode("utf-16-le") == span.text
+
+
+LONG = " ".join(f"Margarethe {number}" for number in range(400))
+
+
+def test_long_sentences_as_the_user_wants(tiny_tagger: Path) -> None:
+    def load(how: str) -> Tagger:
+        return Tagger.load(tiny_tagger, device="cpu", on_too_long=how)
+
+    whole, cut = load("window").tag(LONG), load("truncate").tag(LONG)
+    assert cut
+    assert max(each.end for each in cut) < len(LONG) / 2 < max(each.end for each in whole)
+    with pytest.raises(InputError, match="longer than a window of 254; take on_too_long = 'window'"):
+        load("error").tag(LONG)
+    assert load("error").tag(SHIP)
+    with pytest.raises(SettingsError, match="on_too_long = 'cut': must be window, error or truncate"):
+        load("cut")
+
+
+def test_what_is_not_sure_enough_is_left_out(tiny_tagger: Path, tagger: Tagger) -> None:
+    texts = [SHIP, "The whaler Ingeborg left Bergen in May.", LONG]
+    every = [span for spans in tagger.tag_many(texts) for span in spans]
+    middle = sorted(span.confidence for span in every)[len(every) // 2]
+    sure = Tagger.load(tiny_tagger, device="cpu", thresholds=middle)
+    assert [each for spans in sure.tag_many(texts) for each in spans] == [e for e in every if e.confidence >= middle]
+    type_ = every[0].type
+    typed = Tagger.load(tiny_tagger, device="cpu", thresholds={type_: 1.0})
+    assert {each.type for spans in typed.tag_many(texts) for each in spans} == {e.type for e in every} - {type_}
+    with pytest.raises(SettingsError, match="no type 'nonesuch'"):
+        Tagger.load(tiny_tagger, thresholds={"nonesuch": 0.5})
+
+
+def test_given_words_are_kept(tagger: Tagger) -> None:
+    words = "The brig Margarethe was built by Larsen & Holm".split()
+    examples = [example_of(words, ["O"] * len(words)), Example("", ()), example_of(["Margarethe"], ["O"])] * 300
+    found = list(tagger.tag_words(iter(examples)))
+    assert len(found) == 900
+    for example, spans in zip(examples, found, strict=True):
+        check(example.text, spans)
+        ends = {place for word in example.words for place in word}
+        assert {place for span in spans for place in (span.start, span.end)} <= ends
+    tags = tagger.tag_examples(examples[:1])[0].tags
+    assert len(found[0]) == len(spans_from_bio(tags)) > 0
+
+
+def test_legal_tags_and_greedy_ones(tiny_tagger: Path, sample: Path) -> None:
+    examples = read_conll_file(sample / "domain" / "test.conll")
+    illegal = {}
+    for decoding in ("legal", "greedy", ""):
+        tags = [each.tags for each in Tagger.load(tiny_tagger, device="cpu", decoding=decoding).tag_examples(examples)]
+        illegal[decoding] = sum(
+            tag.startswith("I-") and tag[2:] != before[2:] for row in tags for before, tag in pairwise(["O", *row])
+        )
+    assert illegal["legal"] == illegal[""] == 0 < illegal["greedy"]
+    with pytest.raises(SettingsError, match="decoding = 'best'"):
+        Tagger.load(tiny_tagger, decoding="best")
+
+
+def test_taggers_of_others_are_decoded_greedily(tiny_tagger: Path, tmp_path: Path) -> None:
+    """They may be trained on other schemes, where an I- begins an entity."""
+    foreign = Path(shutil.copytree(tiny_tagger, tmp_path / "foreign"))
+    (foreign / "nerbert.json").unlink()
+    assert Tagger.load(foreign).decoding == "greedy"
 
 
 def test_only_text_is_tagged(tagger: Tagger) -> None:
@@ -195,15 +310,18 @@ def test_a_wrong_folder_is_one_line(
 
 
 def test_precision_is_what_was_asked_for(tiny_tagger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
+    seen: list[torch.dtype] = []
+    score = TorchScorer.__call__
 
-    def spy(*_: Any, precision: str, **__: Any) -> list[WordTags]:
-        seen.append(precision)
-        return []
+    def spy(self: TorchScorer, batch: Padded) -> Any:
+        handle = self._model.classifier.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+        found = score(self, batch)
+        handle.remove()
+        return found
 
-    monkeypatch.setattr("nerbert.tagger.tagger.predict", spy)
-    for precision in ("auto", "fp32", "bf16"):
-        Tagger.load(tiny_tagger, precision=precision).tag_examples([])
-    assert seen == ["auto", "fp32", "bf16"]
+    monkeypatch.setattr(TorchScorer, "__call__", spy)
+    for precision in ("fp32", "bf16"):
+        assert Tagger.load(tiny_tagger, precision=precision, device="cpu").tag(SHIP)
+    assert seen == [torch.float32, torch.bfloat16]
     with pytest.raises(SettingsError, match="precision = 'fp16'"):
         Tagger.load(tiny_tagger, precision="fp16")

@@ -1,0 +1,73 @@
+"""`nerbert tag`: text in, entities out."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from nerbert.cli.options import FileOrDash, Flag
+
+Place = Annotated[Path | None, Parameter(name=["--output", "-o"])]
+
+
+def tag(
+    tagger: str, *inputs: FileOrDash, output: Place = None, from_: Annotated[str, Parameter(name="--from")] = "",
+    to: str = "", json: Flag = False, field: str = "text", min_confidence: str = "", offsets: str = "characters",
+    decoding: str = "", on_too_long: str = "", backend: str = "auto", precision: str = "auto", device: str = "",
+    threads: int = 0, errors: str = "strict", overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Tag texts: files, folders, or what comes through a pipe.
+
+    A job with -o that was stopped, killed even, goes on when the same command is given again; see docs/tagging.md.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder or hub name.
+    inputs
+        Files (packed with gzip, bz2 or xz too); folders, for the files in them whose names tell a format; `-` or
+        nothing for standard input.
+    output
+        File to make; for a folder, or several inputs, the folder to make, with a file for each. Without it rows go to
+        standard output as they come.
+    from_
+        text (a row a line), jsonl, conll or parquet; default: as the files' names end, else text.
+    to
+        text (coloured on a terminal), jsonl, conll, parquet or html (one page); default: as the output's name ends,
+        else jsonl for a folder, text for standard output.
+    json
+        The same as --to jsonl.
+    field
+        Field of JSON, or column of Parquet, with the text or a list of words. All others go into jsonl and parquet.
+    min_confidence
+        Leave out what is less sure: a number from 0 to 1, or type=number,type=number.
+    offsets
+        characters, or utf-16 units (JavaScript, Java), in jsonl and parquet.
+    decoding
+        legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself).
+    on_too_long
+        Sentences longer than the model's window: window (in overlapping parts), error or truncate.
+    backend
+        torch, onnx (after `nerbert export`) or auto: the fastest on this machine.
+    precision
+        bf16, fp32, int8 or auto.
+    device
+        Torch's name of a device; default: the GPU if there is one.
+    threads
+        Threads of the CPU; 0 is the back end's own choice.
+    errors
+        Bytes that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD).
+    overwrite
+        Replace a file, or a folder that nerbert made; and what a job with other settings left half made.
+    """
+    from nerbert.tagger.tagging.inputs import Reading
+    from nerbert.tagger.tagging.job import tag_files
+    from nerbert.tagger.tagging.plan import TagJob
+
+    loading = {"decoding": decoding, "on_too_long": on_too_long, "backend": backend, "precision": precision,
+               "device": device, "threads": threads}  # fmt: skip
+    tag_files(
+        TagJob(tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json,
+               reading=Reading(field, errors), offsets=offsets, min_confidence=min_confidence, overwrite=overwrite,
+               loading=loading)
+    )  # fmt: skip

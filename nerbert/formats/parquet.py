@@ -1,0 +1,227 @@
+"""Parquet: a row a text, its entities in the column `spans`; read and written some rows at a time, whatever the size.
+
+Texts are read as bytes and decoded here, since files that claim UTF-8 don't always hold it. Halves of characters, which
+broken JSON brings, become U+FFFD: Parquet can't hold them, and offsets stay as they are.
+"""
+
+import base64
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nerbert.errors import InputError, at
+from nerbert.files import publish
+from nerbert.formats.lines import decoded
+from nerbert.formats.rows import (
+    SPANS,
+    TEXT,
+    TOKENS,
+    WORDS,
+    checked_words,
+    example_fields,
+    example_of_fields,
+    span_json,
+)
+from nerbert.records import Example, Span
+
+_BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
+_GROUP = 10_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
+SPAN_LIST = pa.list_(
+    pa.struct(
+        [("text", pa.string()), ("type", pa.string()), ("start", pa.int32()), ("end", pa.int32()),
+         ("confidence", pa.float64())]
+    )
+)  # fmt: skip
+"""The type of the column `spans`."""
+_WORD_LIST = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
+_EXAMPLES = pa.schema([(TEXT, pa.string()), (WORDS, _WORD_LIST), (SPANS, SPAN_LIST)])
+"""What annotated sentences are written as."""
+
+
+def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """A file's rows, as many at a time as hold some hundred kilobytes; a file without rows gives one empty batch."""
+    try:
+        with pq.ParquetFile(path) as file:
+            if repeated := _repeated(file.schema_arrow.names):
+                raise InputError(f"{path}: has several columns {repeated!r}; rename all but one")
+            yield from file.iter_batches(_rows_of(file.metadata))
+            if not file.metadata.num_rows:
+                yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def texts_of(batch: pa.RecordBatch, field: str, first: int, errors: str = "strict") -> list[str | list[str]]:
+    """The text, or the list of words, of each row; `first` is the number of the first, for those that have none."""
+    field = _text_column(batch, field)
+    column = batch[field]
+    lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+    try:
+        values = column.cast(pa.large_list(pa.large_binary()) if lists else pa.large_binary()).to_pylist()
+    except pa.ArrowException:
+        raise InputError(f"column {field!r} holds {column.type}, no text; name another with --field") from None
+    texts = []
+    for number, value in enumerate(values, first):
+        with at(f"row {number}"):
+            found = _text(value, field, errors)
+            texts.append(checked_words(found, field) if lists else found)
+    return texts
+
+
+def mended(batch: pa.RecordBatch, field: str, texts: Sequence[str | list[str]]) -> pa.RecordBatch:
+    """The rows with these texts, in which bytes that are none have been replaced, in the column that they came from."""
+    place = batch.schema.get_field_index(_text_column(batch, field))
+    return batch.set_column(place, batch.schema.names[place], _column(list(texts)))
+
+
+def row_count(path: Path) -> int:
+    """How many rows a file has."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows as JSON can hold them: dates and decimals as text, bytes in base64, what is no number as null."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except UnicodeDecodeError as error:
+        raise InputError(f"a column that should hold text holds other bytes ({error.reason}); mend it") from None
+    kept = [name for name, kind in zip(batch.schema.names, batch.schema.types, strict=True) if not _is_plain(kind)]
+    for row in rows:
+        for name in kept:
+            row[name] = _plain(row[name])
+    return rows
+
+
+def spans_column(found: Iterable[Sequence[Span]]) -> pa.Array:
+    """The column `spans` of some rows."""
+    return _column([[span_json(span) for span in spans] for spans in found], SPAN_LIST)
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """JSON objects as columns, one for each name that any of them has; the types follow from the values."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {}
+    for name in names:
+        try:
+            columns[_whole(name)] = _column([row.get(name) for row in rows])
+        except (pa.ArrowException, OverflowError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(
+                f"field {name!r} can't be a Parquet column: {reason:.120}; write JSON lines (--to jsonl)"
+            ) from error
+    return pa.table(columns)
+
+
+def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
+    """A schema that takes the rows of both: whole numbers become doubles beside such, nothing becomes anything."""
+    try:
+        return pa.unify_schemas([one, other], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise InputError(f"{error}; such fields can't be one Parquet column: write JSON lines (--to jsonl)") from error
+
+
+def read_parquet(path: Path, field: str = TEXT) -> Iterator[Example]:
+    """Yield the annotated sentences of a file; raise InputError that names file and row."""
+    number = 0
+    for batch in read_batches(path):
+        with at(path):
+            name, texts = _text_column(batch, field), texts_of(batch, field, number + 1)
+            rows = plain_rows(batch.drop_columns([name]))
+        for number, (row, text) in enumerate(zip(rows, texts, strict=True), number + 1):  # noqa: B020
+            with at(f"{path}: row {number}"):
+                example = example_of_fields({**row, name: text}, name)
+            yield example
+
+
+def write_parquet(path: Path, examples: Iterable[Example]) -> None:
+    """Write annotated sentences as Parquet, whole or not at all."""
+    source = iter(examples)
+    with publish(path) as partial, pq.ParquetWriter(partial, _EXAMPLES, compression="zstd") as writer:
+        while some := [_example_row(each) for each in islice(source, _GROUP)]:
+            columns = [_column([row[name] for row in some], _EXAMPLES.field(name).type) for name in _EXAMPLES.names]
+            writer.write_table(pa.table(columns, _EXAMPLES))
+
+
+def _example_row(example: Example) -> dict[str, Any]:
+    return example_fields(example) | {WORDS: [{"start": start, "end": end} for start, end in example.words]}
+
+
+def _rows_of(metadata: Any) -> int:
+    """How many rows hold some hundred kilobytes, on average over the file."""
+    size: int = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    rows = int(metadata.num_rows) * _BATCH_BYTES // max(1, size)
+    return max(1, min(_MOST_ROWS, rows))
+
+
+def _repeated(names: Sequence[str]) -> str:
+    return next((name for place, name in enumerate(names) if name in names[:place]), "")
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = str(error).partition("\n")[0]
+    return InputError(f"{path}: can't be read as Parquet: {reason:.200}")
+
+
+def _text_column(batch: pa.RecordBatch, field: str) -> str:
+    """The name of the column with texts."""
+    names = batch.schema.names
+    if field not in names and field == TEXT and TOKENS in names:
+        return TOKENS
+    if field not in names:
+        there = ", ".join(names) or "none"
+        raise InputError(f"no column {field!r} (there are: {there:.200}); name the text's with --field")
+    return field
+
+
+def _text(value: object, field: str, errors: str) -> Any:
+    if isinstance(value, bytes):
+        return decoded(value, 0, errors)
+    if isinstance(value, list):
+        return [_text(each, field, errors) for each in value]
+    raise InputError(f"no text in column {field!r} (null); leave such rows out")
+
+
+def _column(values: list[Any], kind: pa.DataType | None = None) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array([_whole(value) for value in values], kind)
+
+
+def _whole(value: Any) -> Any:
+    """A value without halves of characters."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return {_whole(key): _whole(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    types = pa.types
+    return any(test(kind) for test in (types.is_integer, types.is_string, types.is_large_string, types.is_boolean))
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

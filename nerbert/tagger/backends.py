@@ -1,0 +1,163 @@
+"""What computes a tagger's logits: torch, or an exported model on onnxruntime.
+
+The choice: a back end is a scorer with the pieces, labels and batch size that fit it; the rest of the tagger is the
+same for all. `auto` takes the GPU, or the only back end there is, or else measures each on this machine, once
+(`nerbert.tagger.choice`). int8 counts only where somebody has exported it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from nerbert.config import refuse
+from nerbert.encoder.folder import embedded, load_tagging_model, load_tokenizer, tags_of
+from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.predict import Scorer
+from nerbert.errors import InputError, need
+from nerbert.files import sha256_of
+from nerbert.tagger import onnx
+from nerbert.tagger.choice import fastest, machine_facts, seconds_of
+
+BACKENDS, PRECISIONS = ("auto", "torch", "onnx"), ("auto", "bf16", "fp32", "int8")
+LONGEST = 256
+"""Pieces of a window where the card says nothing."""
+_TOKENS = {"cpu": 2048}
+"""Padded pieces of a batch on a device; a GPU takes more at once."""
+_GPU_TOKENS = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A model that is ready to score; `name` says on what and how it computes, `tags` are its classes."""
+
+    name: str
+    scorer: Scorer
+    pieces: Pieces
+    tags: list[str]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a tagger is to compute, and what becomes of long sentences."""
+
+    backend: str = "auto"
+    precision: str = "auto"
+    device: str = ""
+    threads: int = 0
+    longest: int = LONGEST
+    on_too_long: str = "window"
+
+    def __post_init__(self) -> None:
+        refuse(self.backend not in BACKENDS, "backend", self.backend, ", ".join(BACKENDS))
+        refuse(self.precision not in PRECISIONS, "precision", self.precision, ", ".join(PRECISIONS))
+        refuse(not 0 <= self.threads <= 4096, "threads", self.threads, "between 0 and 4096")
+
+
+def open_backend(source: str, wanted: Wanted) -> Backend:
+    """The back end of a tagger's folder or hub name; raise InputError if it has none that is wanted."""
+    source = embedded(source)
+    exported = onnx.read_exported(source)
+    openers = _openers(source, exported, wanted)
+    if not openers:
+        raise InputError(f"{source}: {_missing(exported, wanted)}")
+    if len(openers) == 1:
+        return next(iter(openers.values()))()
+    measures = {name: _measure(opener) for name, opener in openers.items()}
+    files = [*Path(source).glob("*.safetensors"), *(exported.graphs.values() if exported else ())]
+    return openers[fastest(measures, machine_facts(sorted(files), ("torch", "onnxruntime"), wanted.threads))]()
+
+
+def _openers(source: str, exported: onnx.Exported | None, wanted: Wanted) -> dict[str, Callable[[], Backend]]:
+    """What could be taken, by name."""
+    found: dict[str, Callable[[], Backend]] = {}
+    has_weights = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
+    usable = exported is not None and (wanted.backend == "onnx" or installed("onnxruntime"))
+    if wanted.backend != "onnx" and wanted.precision != "int8" and has_weights:
+        if wanted.backend == "torch" or not usable or installed("torch"):
+            found["torch"] = lambda: _on_torch(source, wanted)
+        if "torch" in found and (wanted.device or _on_gpu(usable)):
+            return found
+    if wanted.backend != "torch" and exported is not None and usable and wanted.device in ("", "cpu"):
+        _check_fresh(source, exported)
+        for precision in exported.graphs:
+            if wanted.precision in ("auto", precision):
+                found[f"onnx {precision}"] = _onnx_opener(exported, precision, wanted)
+    return found
+
+
+def _onnx_opener(exported: onnx.Exported, precision: str, wanted: Wanted) -> Callable[[], Backend]:
+    def opener() -> Backend:
+        scorer = onnx.OnnxScorer(exported.graphs[precision], len(exported.tags), threads=wanted.threads)
+        pieces = exported.pieces(wanted.longest, wanted.on_too_long)
+        return Backend(f"onnx {precision} cpu", scorer, pieces, exported.tags, onnx.MAX_TOKENS)
+
+    return opener
+
+
+def _on_torch(source: str, wanted: Wanted) -> Backend:
+    import torch
+
+    from nerbert.encoder.scorer import TorchScorer
+    from nerbert.training.loop import precision_on
+
+    model = load_tagging_model(source)
+    tags = tags_of(model, source)
+    pieces = Pieces(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
+    device = wanted.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted.threads:
+        torch.set_num_threads(wanted.threads)
+    model.to(device)
+    name = f"torch {precision_on(torch.device(device).type, wanted.precision)} {device}"
+    return Backend(name, TorchScorer(model, wanted.precision), pieces, tags, _TOKENS.get(device, _GPU_TOKENS))
+
+
+def _on_gpu(usable: bool) -> bool:
+    """Whether torch would compute on a GPU; not asked where torch is the only choice."""
+    if not usable:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _measure(opener: Callable[[], Backend]) -> Callable[[], float]:
+    def measure() -> float:
+        back = opener()
+        return seconds_of(back.scorer, back.max_tokens, back.pieces.body, back.pieces.vocabulary)
+
+    return measure
+
+
+def _check_fresh(source: str, exported: onnx.Exported) -> None:
+    """Raise InputError if the weights are no longer those that were exported."""
+    told = exported.made_from.get("weights")
+    for path in sorted(Path(source).glob("*.safetensors")):
+        if isinstance(told, dict) and told.get(path.name) != sha256_of(path):
+            raise InputError(
+                f"{exported.folder}: made from other weights than {path.name}; export the tagger again "
+                "(`nerbert export --overwrite`), or delete the folder"
+            )
+
+
+def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:
+    """What to do about a back end that isn't there."""
+    asked = f"no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}"
+    if wanted.device not in ("", "cpu"):
+        return f"{asked} on {wanted.device}: onnx computes on the CPU here"
+    if wanted.precision == "bf16" or wanted.backend == "torch":
+        return f"{asked}: bf16 needs torch and model.safetensors; int8 is onnx"
+    has = f"has {', '.join(exported.graphs) or 'none'}" if exported else "holds no onnx/"
+    return f"{asked}: the folder {has}; run `nerbert export` (with --int8 for int8)"
+
+
+def check_libraries(source: str) -> None:
+    """Raise MissingExtra if nothing that could compute is installed."""
+    if onnx.read_exported(embedded(source)) is None or not installed("onnxruntime"):
+        need("train", "torch", "transformers")
+
+
+def installed(name: str) -> bool:
+    """Whether a library can be imported."""
+    return find_spec(name) is not None

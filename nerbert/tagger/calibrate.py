@@ -1,0 +1,120 @@
+"""Annotated sentences → a tagger's temperature and, for a wanted precision, the threshold of each type.
+
+Both are written into `nerbert.json`, and from there into README.md, each whole or not at all. A new temperature changes
+every confidence, so thresholds are always chosen anew with it, or go. A README that somebody has changed by hand stays
+as it is. The sentences that a tagger was trained on are refused: on those it is always sure, and always right.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nerbert.encoder.confidence import Predicted, predict_entities
+from nerbert.encoder.folder import CARD, read_card
+from nerbert.errors import InputError
+from nerbert.files import sha256_of, write_json
+from nerbert.finetune.calibration import calibration_told
+from nerbert.finetune.card import write_readme
+from nerbert.formats.conll import read_conll_file
+from nerbert.metrics.thresholds import Threshold, check_precision, lowest_thresholds
+from nerbert.records import Example
+from nerbert.tagger.tagger import Tagger, seed_folders
+
+_PLACES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What was written of one tagger: its `calibration`, each found type's threshold if a precision was wanted.
+
+    `lost` are thresholds that an earlier calibration had chosen and that went with it; `readme` says whether README.md
+    was written, too.
+    """
+
+    folder: Path
+    calibration: dict[str, Any]
+    thresholds: dict[str, Threshold]
+    lost: tuple[str, ...]
+    readme: bool
+
+
+def calibrate(tagger: str | Path, data: Path, *, precision: float | None = None) -> list[Calibrated]:
+    """Calibrate a tagger's folder (or a folder of several seeds) on a CoNLL file, or a data folder's dev.conll.
+
+    With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on.
+    """
+    if precision is not None:
+        check_precision(precision)
+    folders = seed_folders(str(tagger)) or [Path(tagger)]
+    cards = [_card(folder) for folder in folders]
+    file = _annotated_file(data)
+    place = {"name": file.name, "sha256": sha256_of(file)}
+    for folder, card in zip(folders, cards, strict=True):
+        _check_held_out(folder, card, file, place["sha256"])
+    examples = read_conll_file(file)
+    pairs = zip(folders, cards, strict=True)
+    return [_calibrated(folder, card, examples, place, precision) for folder, card in pairs]
+
+
+def _calibrated(
+    folder: Path, card: Mapping[str, Any], examples: list[Example], place: Mapping[str, str], precision: float | None
+) -> Calibrated:
+    """Calibrate one tagger and write what came out."""
+    loaded = Tagger.load(folder)
+    back = loaded.backend
+    found = predict_entities(
+        back.scorer, back.pieces, examples, back.tags, max_tokens=back.max_tokens, decoding=loaded.decoding
+    )
+    if not found.types:
+        raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
+    told, bounds = calibration_told(found, place), dict[str, Threshold]()
+    if precision is not None:
+        bounds = _thresholds(found, told["temperature"], precision)
+        told |= {"precision": precision, "by_type": {name: _told(each) for name, each in bounds.items()}}
+    chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
+    after = {**card, "calibration": told, "thresholds": chosen}
+    readme = write_readme(folder, after, before=card)
+    write_json(folder / CARD, after)
+    return Calibrated(folder, told, bounds, tuple(card.get("thresholds") or ()) if precision is None else (), readme)
+
+
+def _thresholds(found: Predicted, temperature: float, precision: float) -> dict[str, Threshold]:
+    """By type; rounded down before they are chosen, so that what is written keeps what is counted."""
+    scale = 10**_PLACES
+    confidences = [math.floor(each * scale) / scale for each in found.confidences(temperature).tolist()]
+    return lowest_thresholds(found.types, confidences, found.right, precision)
+
+
+def _told(threshold: Threshold) -> dict[str, Any]:
+    return asdict(threshold) | {"kept_precision": threshold.precision, "recall_kept": threshold.recall_kept}
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """The card of a tagger that nerbert made, in a folder here."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; a model on the hub must be copied into one first")
+    card = read_card(str(folder))
+    if card.get("kind") != "tagger":
+        raise InputError(f"{folder}: no tagger that `nerbert finetune` made; only such a one can be calibrated")
+    return card
+
+
+def _annotated_file(data: Path) -> Path:
+    if data.is_dir() and not (data / "dev.conll").is_file():
+        raise InputError(f"{data}: holds no dev.conll; name a CoNLL file of sentences that were held out")
+    if not data.exists():
+        raise InputError(f"{data}: no such file; name a CoNLL file, or a data folder with dev.conll")
+    return data / "dev.conll" if data.is_dir() else data
+
+
+def _check_held_out(folder: Path, card: Mapping[str, Any], file: Path, digest: str) -> None:
+    """Raise InputError for a file that the tagger was trained on."""
+    for key in ("data", "source_data"):
+        data = card.get(key)
+        sums = data.get("sha256") if isinstance(data, dict) else None
+        sums = sums if isinstance(sums, dict) else {}
+        trained = [sums["train.conll"]] if "train.conll" in sums else list(sums.values())
+        if digest in trained:
+            raise InputError(f"{file}: {folder} was trained on it, so its confidences there say nothing; name others")

@@ -1,0 +1,240 @@
+"""A tagger → ONNX graphs that run without torch, in fp32 and int8; checked before anyone sees them.
+
+The choice: the graph is a plain one (`input_ids`, `attention_mask` → `logits`, any batch and length) as other tools
+take it, traced with eager attention, which onnxruntime fuses best. int8 is dynamic: weights by channel ahead,
+activations as they come, so no calibration data is needed. What an export says is compared with torch on the spot: an
+fp32 graph that differs is not published. The price: the trace fixes what a model decides by its input's values, and a
+model type that can't be traced is refused.
+"""
+
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nerbert.encoder.decode import predict
+from nerbert.encoder.folder import check_model_folder, embedded, load_tagging_model, load_tokenizer, read_card, tags_of
+from nerbert.encoder.pieces import Pieces
+from nerbert.encoder.predict import Scorer, word_scores
+from nerbert.errors import InputError, need
+from nerbert.files import publish_folder, sha256_of, write_json
+from nerbert.formats.conll import read_conll_file
+from nerbert.labels import example_tags, spans_from_bio
+from nerbert.metrics import score_tags
+from nerbert.records import Example
+from nerbert.tagger.onnx import CARD, FOLDER, FORMAT, GRAPHS, MAX_TOKENS, TOKENIZER, OnnxScorer
+from nerbert.words import split_words
+
+_OPSET = 17
+_CLOSE = 2e-3
+"""The most that a logit of the fp32 graph may differ from torch's."""
+_LIGHT = (
+    "config.json", "nerbert.json", "README.md", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json",
+)  # fmt: skip
+"""What a folder without torch's weights takes over."""
+_TEXTS = (
+    "The whaler Ingeborg left Bergen in May.", "In 1987 she joined the University of Nairobi as a lecturer.", "Yes.",
+    "Minutes: Mr. Okafor (chair), the treasurer, two guests from São Paulo — all agreed; the next is on 3 March 2021.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of one back end on annotated sentences: F1, and how many entities it shares with torch's, and has beside them."""
+
+    f1: float
+    same: int
+    entities: int
+    other: int
+
+    @property
+    def share(self) -> float:
+        """The share (0–1) of torch's entities that it finds alike."""
+        return self.same / self.entities if self.entities else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was written: the folder with `onnx/` in it, bytes of each graph, and agreement by back end if measured."""
+
+    folder: Path
+    sizes: dict[str, int]
+    agreement: dict[str, Agreement]
+
+
+def export(
+    tagger: str | Path, *, int8: bool = False, output: Path | None = None, data: Path | None = None,
+    overwrite: bool = False,
+) -> Export:  # fmt: skip
+    """Export a tagger's folder or hub name into its `onnx/`, or with `output` into a folder without torch's weights.
+
+    With `data` (a CoNLL file, or a folder: its test.conll) F1 and shared entities of each graph are measured and told.
+    """
+    _check_libraries()
+    source = embedded(str(tagger))
+    check_model_folder(source)
+    if output is None and not Path(source).is_dir():
+        raise InputError(f"{source}: a model on the hub has no folder to export into; name one with -o")
+    examples = read_conll_file(_gold_file(data)) if data else []
+    target = output or Path(source) / FOLDER
+    with publish_folder(target, overwrite=overwrite) as folder:
+        inside = folder / FOLDER if output else folder
+        inside.mkdir(exist_ok=True)
+        agreement = _write(source, inside, examples, int8=int8)
+        if output:
+            _copy_light(source, folder)
+        sizes = {path.name: path.stat().st_size for path in inside.glob("*.onnx")}
+    return Export(output or Path(source), sizes, agreement)
+
+
+def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool) -> dict[str, Agreement]:
+    """Graphs, tokenizer and card; what they agree on with torch."""
+    from nerbert.encoder.scorer import TorchScorer
+
+    model, tokenizer = load_tagging_model(source), load_tokenizer(source)
+    card, tags = read_card(source), tags_of(model, source)
+    pieces = Pieces(tokenizer, model.config, int(card.get("max_length") or 256))
+    _trace(source, model, folder / GRAPHS["fp32"])
+    scorers: dict[str, Scorer] = {"torch fp32": TorchScorer(model, "fp32")}
+    scorers["onnx fp32"] = OnnxScorer(folder / GRAPHS["fp32"], len(tags))
+    _check_close(source, pieces, scorers, len(tags))
+    if int8:
+        _quantise(folder)
+        scorers["onnx int8"] = OnnxScorer(folder / GRAPHS["int8"], len(tags))
+    agreement = _agreement(scorers, pieces, examples, tags) if examples else {}
+    _write_tokenizer(tokenizer, folder / TOKENIZER)
+    write_json(folder / CARD, _card(source, folder, pieces, tags, agreement))
+    return agreement
+
+
+def _trace(source: str, model: Any, path: Path) -> None:
+    """Write the fp32 graph."""
+    import torch
+
+    class Logits(torch.nn.Module):
+        """The model with its logits alone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+
+    model.eval()
+    if hasattr(model, "set_attn_implementation"):
+        model.set_attn_implementation("eager")
+    ids = torch.arange(14).reshape(2, 7) % int(model.config.vocab_size)
+    mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2])
+    free = {0: "batch", 1: "pieces"}
+    with _silent(), torch.inference_mode():
+        try:
+            torch.onnx.export(
+                Logits(), (ids, mask), str(path), input_names=["input_ids", "attention_mask"], output_names=["logits"],
+                dynamic_axes={"input_ids": free, "attention_mask": free, "logits": free}, opset_version=_OPSET,
+                dynamo=False,
+            )  # fmt: skip
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise InputError(f"{source}: a {model.config.model_type} can't be exported: {reason:.300}") from error
+
+
+def _quantise(folder: Path) -> None:
+    """Write the int8 graph beside the other."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _silent():
+        quantize_dynamic(
+            folder / GRAPHS["fp32"], folder / GRAPHS["int8"], per_channel=True, weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul"], extra_options={"MatMulConstBOnly": True},
+        )  # fmt: skip
+
+
+def _check_close(source: str, pieces: Pieces, scorers: dict[str, Scorer], classes: int) -> None:
+    """Raise InputError if the graph's logits aren't torch's, in batches and alone."""
+    examples = [Example(text, split_words(text)) for text in _TEXTS]
+    for some in (examples, examples[:1], examples[3:]):
+        ours, theirs = (word_scores(scorer, pieces, some, classes, MAX_TOKENS).logits for scorer in scorers.values())
+        worst = float(np.abs(ours - theirs).max())
+        if not worst <= _CLOSE * max(1.0, float(np.abs(ours).max())):
+            raise InputError(f"{source}: its graph's logits differ from torch's by {worst:.4f}; it can't be exported")
+
+
+def _agreement(
+    scorers: dict[str, Scorer], pieces: Pieces, examples: Sequence[Example], tags: list[str]
+) -> dict[str, Agreement]:
+    """F1 of each scorer, and its entities beside the first one's."""
+    gold = [example_tags(each) for each in examples]
+    reference: list[set[tuple[int, int, str]]] = []
+    found = {}
+    for name, scorer in scorers.items():
+        rows = predict(scorer, pieces, examples, tags, max_tokens=MAX_TOKENS, decoding="legal")
+        spans = [set(spans_from_bio(row.tags)) for row in rows]
+        reference = reference or spans
+        same = sum(len(one & other) for one, other in zip(reference, spans, strict=True))
+        found[name] = Agreement(
+            score_tags(gold, [row.tags for row in rows]).f1, same, sum(map(len, reference)), sum(map(len, spans)) - same
+        )
+    return found
+
+
+def _write_tokenizer(tokenizer: Any, path: Path) -> None:
+    """The tokenizer as `transformers` has set it up, which its own file needn't say."""
+    path.write_text(tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
+
+
+def _card(
+    source: str, folder: Path, pieces: Pieces, tags: list[str], agreement: dict[str, Agreement]
+) -> dict[str, Any]:
+    names = ("torch", "transformers", "onnxruntime", "onnx")
+    return {
+        "format": FORMAT, "tags": tags, **pieces.facts(),
+        "made_from": {"weights": {path.name: sha256_of(path) for path in sorted(Path(source).glob("*.safetensors"))}},
+        "opset": _OPSET, "versions": {name: version(name) for name in names},
+        "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
+        "agreement": {name: {"f1": each.f1, "same": each.same, "entities": each.entities, "other": each.other}
+                      for name, each in agreement.items()},
+    }  # fmt: skip
+
+
+def _copy_light(source: str, folder: Path) -> None:
+    if Path(source).is_dir():
+        for name in _LIGHT:
+            if (Path(source) / name).is_file():
+                shutil.copyfile(Path(source) / name, folder / name)
+        return
+    load_tagging_model(source).config.save_pretrained(folder)
+    load_tokenizer(source).save_pretrained(folder)
+
+
+def _gold_file(data: Path) -> Path:
+    file = data / "test.conll" if data.is_dir() else data
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; name a CoNLL file to compare on")
+    return file
+
+
+def _check_libraries() -> None:
+    need("train", "torch", "transformers")
+    need("export", "onnxruntime", "onnx")
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the exporter's notes on what the trace fixes and on what comes one day."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

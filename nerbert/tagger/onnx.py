@@ -1,0 +1,139 @@
+"""onnxruntime as a back end, and the folder `onnx/` that `nerbert export` writes: read as hostile.
+
+The choice: what a tagger needs beside the graph stands in `export.json` as plain numbers, so neither torch nor
+`transformers` is loaded. A graph is read from memory, so it can name no file outside itself, and its classes must be
+as many as the labels. The price: weights must fit into one file (2 GB).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nerbert.chance import Array
+from nerbert.encoder.light import light_config, light_tokenizer
+from nerbert.encoder.pieces import Pieces
+from nerbert.errors import InputError, at, need
+from nerbert.files import read_json
+from nerbert.labels import split_tag
+from nerbert.training.padding import Padded
+
+FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "export.json", "tokenizer.json", 1
+GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
+MAX_TOKENS = 256
+"""Padded pieces of a batch: beyond, activations leave the cache (docs/results/2026-11-21-tagger.md)."""
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A folder `onnx/`: its graphs by precision, the head's labels, and what cuts text into the model's pieces."""
+
+    folder: Path
+    graphs: Mapping[str, Path]
+    tags: list[str]
+    before: list[int]
+    after: list[int]
+    pad_id: int
+    room: int
+    vocabulary: int
+    made_from: Mapping[str, Any]
+
+    def pieces(self, longest: int, on_too_long: str) -> Pieces:
+        """What cuts examples into windows of at most `longest` pieces."""
+        tokenizer = light_tokenizer(
+            self.folder / TOKENIZER, before=self.before, after=self.after, pad_id=self.pad_id, room=self.room
+        )
+        return Pieces(tokenizer, light_config(self.room, self.vocabulary), longest, on_too_long=on_too_long)
+
+
+def read_exported(source: str) -> Exported | None:
+    """What `nerbert export` left in a tagger's folder; None if there is none. Raise InputError for a broken one."""
+    folder = Path(source) / FOLDER
+    if not (folder / CARD).is_file():
+        return None
+    card = read_json(folder / CARD, limit=16 << 20)
+    with at(folder / CARD):
+        if not isinstance(card, dict) or card.get("format") != FORMAT:
+            raise InputError(f"not an export that this version reads (format {FORMAT}); export the tagger again")
+        tags = _strings(card, "tags")
+        for tag in tags:
+            split_tag(tag)
+        before, after = _numbers(card, "before"), _numbers(card, "after")
+        pad_id, room, vocabulary = _whole(card, "pad_id"), _whole(card, "room"), _whole(card, "vocabulary")
+        made_from = card.get("made_from")
+    graphs = {precision: folder / name for precision, name in GRAPHS.items() if (folder / name).is_file()}
+    told = made_from if isinstance(made_from, dict) else {}
+    return Exported(folder, graphs, tags, before, after, pad_id, room, vocabulary, told)
+
+
+class OnnxScorer:
+    """Logits of an exported graph on the CPU."""
+
+    def __init__(self, path: Path, classes: int, *, threads: int = 0) -> None:
+        self._session = _session(path, threads)
+        self._inputs = [each.name for each in self._session.get_inputs()]
+        (output, *more) = [each.name for each in self._session.get_outputs()]
+        width = self._session.get_outputs()[0].shape[-1]
+        if more or output != "logits" or not {"input_ids"} <= set(self._inputs) <= set(_INPUTS):
+            raise InputError(
+                f"{path}: takes {', '.join(self._inputs)} and gives {output}: no tagger that nerbert exported"
+            )
+        if width != classes:
+            raise InputError(
+                f"{path}: its head has {width} classes, its labels are {classes}: they don't belong together"
+            )
+
+    def __call__(self, batch: Padded, /) -> Array:
+        """(terms, classes) fp32."""
+        feed = {
+            "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
+            "token_type_ids": np.zeros(batch.ids.shape, np.int64),
+        }  # fmt: skip
+        (logits,) = self._session.run(["logits"], {name: feed[name] for name in self._inputs})
+        found: Array = logits[batch.rows, batch.columns]
+        return found
+
+
+def _session(path: Path, threads: int) -> Any:
+    need("onnx", "onnxruntime")
+    import onnxruntime
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; export the tagger again")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if threads:
+        options.intra_op_num_threads = threads
+    try:
+        # from memory, so that a graph that names files outside itself has none to read
+        return onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: can't be loaded by onnxruntime: {reason:.300}") from error
+
+
+def _strings(card: Mapping[str, Any], name: str) -> list[str]:
+    value = card.get(name)
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
+        raise InputError(f"{name}: must be a list of texts; export the tagger again")
+    return value
+
+
+def _numbers(card: Mapping[str, Any], name: str) -> list[int]:
+    value = card.get(name)
+    if not isinstance(value, list) or len(value) > 16 or not all(type(each) is int and each >= 0 for each in value):
+        raise InputError(f"{name}: must be a short list of whole numbers; export the tagger again")
+    return value
+
+
+def _whole(card: Mapping[str, Any], name: str) -> int:
+    value = card.get(name)
+    if type(value) is not int or not 0 <= value < 1 << 31:
+        raise InputError(f"{name} = {value!r}: must be a whole number; export the tagger again")
+    return value

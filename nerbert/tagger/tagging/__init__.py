@@ -1,0 +1,1 @@
+"""Files in, tagged files out: what `nerbert tag` does."""

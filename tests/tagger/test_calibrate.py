@@ -1,0 +1,186 @@
+"""Calibration of a tagger that is there: what it writes, what it says, what it refuses."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.encoder.folder import read_card
+from nerbert.errors import InputError, SettingsError
+from nerbert.finetune.card import tagger_card
+from nerbert.metrics import calibrate as calibration_error
+from nerbert.metrics.thresholds import Threshold
+from nerbert.tagger.calibrate import Calibrated, calibrate
+from nerbert.tagger.report import print_calibrations
+from nerbert.tagger.tagger import Tagger
+
+
+@pytest.fixture
+def folder(tiny_tagger: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny tagger."""
+    return Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
+
+
+@pytest.fixture
+def data(sample: Path) -> Path:
+    return sample / "domain"
+
+
+def card_of(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "nerbert.json").read_text()))
+
+
+def test_what_is_written(folder: Path, data: Path) -> None:
+    before = card_of(folder)
+    (done,) = calibrate(folder, data / "test.conll")
+    after = card_of(folder)
+    told = after["calibration"]
+    assert told == done.calibration
+    assert told["temperature"] != 1
+    assert told["ece_after"] < told["ece_before"]
+    assert told["sentences"] == 150
+    assert told["data"]["name"] == "test.conll"
+    assert after["thresholds"] == {}
+    assert {**after, "calibration": 0, "thresholds": 0} == {**before, "calibration": 0, "thresholds": 0}
+    assert done.readme
+    assert (folder / "README.md").read_text() == tagger_card(after)
+    assert read_card(str(folder)) == after
+
+
+def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
+    from nerbert.encoder.confidence import predict_entities
+    from nerbert.formats.conll import read_conll_file
+
+    text = "The brig Margarethe was built by Larsen & Holm in Bergen."
+    card = card_of(folder)
+    (folder / "nerbert.json").write_text(json.dumps(card | {"calibration": None}))
+    before = Tagger.load(folder, device="cpu")
+    (done,) = calibrate(folder, data)
+    after = Tagger.load(folder, device="cpu")
+    assert after.temperature == done.calibration["temperature"]
+    spans, again = before.tag(text), after.tag(text)
+    assert spans
+    assert [(each.start, each.end, each.type) for each in spans] == [(e.start, e.end, e.type) for e in again]
+    assert [each.confidence for each in spans] != [each.confidence for each in again]
+    examples, back = read_conll_file(data / "dev.conll"), after.backend
+    found = predict_entities(back.scorer, back.pieces, examples, back.tags)
+    error = calibration_error(found.confidences(1.0).tolist(), found.right.tolist()).ece
+    assert done.calibration["ece_before"] == pytest.approx(error, abs=1e-4)
+
+
+def test_thresholds_leave_out_and_go_with_the_next_temperature(folder: Path, data: Path) -> None:
+    from nerbert.formats.conll import read_conll_file
+
+    (done,) = calibrate(folder, data, precision=0.6)
+    chosen = card_of(folder)["thresholds"]
+    assert chosen == {name: each.confidence for name, each in done.thresholds.items() if each.confidence is not None}
+    assert any(bound > 0 for bound in chosen.values())
+    examples = read_conll_file(data / "dev.conll")
+    kept = [span for spans in Tagger.load(folder, device="cpu").tag_words(examples) for span in spans]
+    every = [span for spans in Tagger.load(folder, device="cpu", thresholds=0).tag_words(examples) for span in spans]
+    for name, bound in done.thresholds.items():
+        assert sum(span.type == name for span in kept) == bound.kept
+        assert sum(span.type == name for span in every) == bound.predicted
+        if bound.confidence is not None:
+            assert bound.precision >= 0.6
+    assert "precision reached 60.00" in (folder / "README.md").read_text()
+    (again,) = calibrate(folder, data)
+    assert set(again.lost) == set(chosen)
+    assert card_of(folder)["thresholds"] == {}
+    assert "by_type" not in card_of(folder)["calibration"]
+
+
+def test_the_same_twice_is_the_same(folder: Path, data: Path) -> None:
+    calibrate(folder, data, precision=0.5)
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    calibrate(folder, data, precision=0.5)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+
+
+def test_each_seed_is_calibrated(folder: Path, data: Path, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        shutil.copytree(folder, tmp_path / "taggers" / f"seed-{seed}")
+    done = calibrate(tmp_path / "taggers", data / "test.conll")
+    assert [each.folder.name for each in done] == ["seed-1", "seed-2"]
+    for each in done:
+        assert card_of(each.folder)["calibration"]["sentences"] == 150
+
+
+def test_a_readme_of_ones_own_is_left(folder: Path, data: Path) -> None:
+    (folder / "README.md").write_text("mine")
+    (done,) = calibrate(folder, data / "test.conll")
+    assert not done.readme
+    assert (folder / "README.md").read_text() == "mine"
+
+
+def test_what_it_was_trained_on_is_refused(folder: Path, data: Path, tmp_path: Path) -> None:
+    before = (folder / "nerbert.json").read_bytes()
+    with pytest.raises(InputError, match=r"train\.conll: .*tagger was trained on it"):
+        calibrate(folder, data / "train.conll")
+    card = card_of(folder) | {"source_data": {"sha256": {"x.conll": card_of(folder)["data"]["sha256"]["dev.conll"]}}}
+    (folder / "nerbert.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match="trained on it"):
+        calibrate(folder, data)
+    (folder / "nerbert.json").write_bytes(before)
+    calibrate(folder, data)
+
+
+def test_what_can_not_be_calibrated(folder: Path, data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder; a model on the hub must be copied"):
+        calibrate("some/tagger", data)
+    with pytest.raises(InputError, match="no tagger that `nerbert finetune` made"):
+        calibrate(tiny_encoder, data)
+    with pytest.raises(InputError, match=r"holds no dev\.conll"):
+        calibrate(folder, tmp_path)
+    with pytest.raises(InputError, match=r"none\.conll: no such file"):
+        calibrate(folder, tmp_path / "none.conll")
+    with pytest.raises(SettingsError, match="precision = 90"):
+        calibrate(folder, data, precision=90)
+    (tmp_path / "strange.conll").write_text("\u200d\tO\n")
+    before = (folder / "nerbert.json").read_bytes()
+    with pytest.raises(InputError, match=r"finds no entity in strange\.conll"):
+        calibrate(folder, tmp_path / "strange.conll")
+    assert (folder / "nerbert.json").read_bytes() == before
+
+
+def test_a_seed_that_is_no_tagger_stops_all(folder: Path, data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "taggers" / "seed-1")
+    shutil.copytree(tiny_encoder, tmp_path / "taggers" / "seed-2")
+    before = (tmp_path / "taggers" / "seed-1" / "nerbert.json").read_bytes()
+    with pytest.raises(InputError, match="seed-2: no tagger"):
+        calibrate(tmp_path / "taggers", data / "test.conll")
+    assert (tmp_path / "taggers" / "seed-1" / "nerbert.json").read_bytes() == before
+
+
+def test_the_command(folder: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from nerbert.cli import main
+
+    with pytest.raises(SystemExit) as stop:
+        main(["calibrate", str(folder), str(data), "--precision", "0.6"])
+    assert not stop.value.code
+    told = capsys.readouterr().out
+    assert "entities found in 50 sentences" in told
+    assert f"temperature {card_of(folder)['calibration']['temperature']:.3f}" in told
+    assert "precision reaches 60.00" in told
+    for name in card_of(folder)["calibration"]["by_type"]:
+        assert name in told
+    with pytest.raises(SystemExit) as stop:
+        main(["calibrate", str(folder), str(data / "train.conll")])
+    assert stop.value.code == 1
+    assert "was trained on it" in capsys.readouterr().err
+
+
+def test_nothing_that_is_printed_acts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "[red]\x1b[31m"
+    told = {"temperature": 1.5, "ece_before": 0.2, "ece_after": 0.1, "bins": 10, "folds": 5, "entities": 1,
+            "sentences": 1, "precision": 0.9}  # fmt: skip
+    thresholds = {evil: Threshold(None, 1, 0, 1, 0)}
+    print_calibrations([Calibrated(tmp_path / "x\x1b", told, thresholds, (evil,), False)], Path("y\x1b"))
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "[red]" in printed
+    assert "changed by hand" in printed
+    assert "never reached" in printed
+    assert "fewer than 5 are kept" in printed

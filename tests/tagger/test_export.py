@@ -1,0 +1,196 @@
+"""Exported taggers: the same logits, without torch; whatever is wrong with the folder is one line."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nerbert.encoder.folder import load_tokenizer
+from nerbert.errors import InputError, OutputExists, SettingsError
+from nerbert.formats.conll import read_conll_file
+from nerbert.records import Span
+from nerbert.tagger.export import Export, export
+from nerbert.tagger.tagger import Tagger
+
+SHIP = "The brig Margarethe was built by Larsen & Holm in Tromsø."
+
+
+@pytest.fixture(scope="module")
+def done(tiny_tagger: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """The tiny tagger, exported into its own folder (a copy); read only."""
+    folder = shutil.copytree(tiny_tagger, tmp_path_factory.mktemp("exported") / "tagger")
+    return export(folder, int8=True, data=sample / "domain")
+
+
+@pytest.fixture(scope="module")
+def texts(sample: Path) -> list[str]:
+    return [each.text for each in read_conll_file(sample / "domain" / "test.conll")]
+
+
+def places(spans: list[list[Span]]) -> list[list[tuple[int, int, str]]]:
+    return [[(span.start, span.end, span.type) for span in some] for some in spans]
+
+
+def test_fp32_spans_are_torchs_and_int8s_nearly(done: Export, texts: list[str]) -> None:
+    found = {}
+    for backend, precision in (("torch", "fp32"), ("onnx", "fp32"), ("onnx", "int8")):
+        tagger = Tagger.load(done.folder, backend=backend, precision=precision, device="cpu")
+        assert tagger.backend.name == f"{backend} {precision} cpu"
+        found[backend, precision] = list(tagger.tag_many(texts))
+    own = places(found["torch", "fp32"])
+    assert sum(map(len, own)) > 100
+    assert places(found["onnx", "fp32"]) == own
+    for one, other in zip(found["torch", "fp32"], found["onnx", "fp32"], strict=True):
+        assert [each.confidence for each in one] == pytest.approx([each.confidence for each in other], abs=1e-4)
+    int8 = places(found["onnx", "int8"])
+    same = sum(len(set(one) & set(other)) for one, other in zip(own, int8, strict=True))
+    assert same > 0.9 * sum(map(len, own))
+
+
+def test_what_was_measured_is_told(done: Export, texts: list[str]) -> None:
+    told = json.loads((done.folder / "onnx" / "export.json").read_text())
+    assert set(done.agreement) == {"torch fp32", "onnx fp32", "onnx int8"} == set(told["agreement"])
+    assert done.agreement["onnx fp32"].share == 1
+    assert done.agreement["onnx fp32"].f1 == done.agreement["torch fp32"].f1 > 0
+    assert done.sizes["model_int8.onnx"] < done.sizes["model.onnx"]
+    assert {"model.onnx", "model_int8.onnx", "tokenizer.json"} == set(told["files"])
+
+
+def test_other_tools_find_a_plain_graph(done: Export) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(done.folder / "onnx" / "model.onnx")
+    assert [each.name for each in session.get_inputs()] == ["input_ids", "attention_mask"]
+    encoded = load_tokenizer(str(done.folder))([SHIP, "Short."], padding=True, return_tensors="np")
+    feed = {name: encoded[name].astype(np.int64) for name in ("input_ids", "attention_mask")}
+    (logits,) = session.run(None, feed)
+    assert logits.shape[:2] == encoded["input_ids"].shape
+
+
+CHILD = """
+import sys
+for name in ("torch", "transformers", "accelerate", "safetensors", "huggingface_hub"):
+    sys.modules[name] = None
+import json
+from nerbert import Tagger
+tagger = Tagger.load(sys.argv[1])
+print(json.dumps([tagger.backend.name, [[s.text, s.type, s.start, s.end] for s in tagger.tag(sys.argv[2])]]))
+"""
+
+
+@pytest.mark.parametrize("command", ["python", "tag"])
+def test_without_torch(done: Export, tmp_path: Path, command: str) -> None:
+    """From a folder that holds no torch weights, in a process where torch can't be imported."""
+    light = export(done.folder, int8=True, output=tmp_path / "light").folder
+    assert not list(light.glob("*.safetensors"))
+    wanted = [[s.text, s.type, s.start, s.end] for s in Tagger.load(light).tag(SHIP)]
+    assert wanted
+    if command == "python":
+        run = [sys.executable, "-W", "error", "-c", CHILD, str(light), SHIP]
+        name, found = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+        assert name in ("onnx int8 cpu", "onnx fp32 cpu")
+    else:
+        (tmp_path / "text").write_text(SHIP)
+        block = "; ".join(f"sys.modules[{name!r}] = None" for name in ("torch", "transformers", "huggingface_hub"))
+        words = ["tag", str(light), str(tmp_path / "text"), "--json"]
+        code = f"import sys; {block}; from nerbert.cli import main; main({words!r})"
+        done_ = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert not done_.stderr
+        found = [[s["text"], s["type"], s["start"], s["end"]] for s in json.loads(done_.stdout)["spans"]]
+    assert found == wanted
+
+
+def test_the_fastest_is_measured_once(done: Export, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    speeds = iter([3.0, 2.0, 1.0])
+    monkeypatch.setattr("nerbert.tagger.backends.seconds_of", lambda *_: next(speeds))
+    assert Tagger.load(done.folder).backend.name == "onnx int8 cpu"
+    assert Tagger.load(done.folder).backend.name == "onnx int8 cpu"
+    assert Tagger.load(done.folder, precision="bf16", device="cpu").backend.name == "torch bf16 cpu"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"backend": "tpu"}, "backend = 'tpu'"),
+        ({"precision": "fp16"}, "precision = 'fp16'"),
+        ({"threads": -1}, "threads = -1"),
+    ],
+)
+def test_unknown_ways_to_compute_are_refused(done: Export, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        Tagger.load(done.folder, **options)
+
+
+def test_a_back_end_that_is_not_there_is_told(done: Export, tiny_tagger: Path) -> None:
+    with pytest.raises(InputError, match="holds no onnx/; run `nerbert export`"):
+        Tagger.load(tiny_tagger, backend="onnx")
+    with pytest.raises(InputError, match="int8 is onnx"):
+        Tagger.load(done.folder, backend="torch", precision="int8")
+    with pytest.raises(InputError, match="onnx computes on the CPU here"):
+        Tagger.load(done.folder, backend="onnx", device="cuda")
+
+
+def _card(folder: Path, **changes: Any) -> None:
+    path = folder / "onnx" / "export.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _outside(folder: Path) -> None:
+    """A graph whose weights are said to lie elsewhere."""
+    import onnx
+
+    graph = onnx.load(folder / "onnx" / "model.onnx")
+    onnx.save(graph, str(folder / "outside.onnx"), save_as_external_data=True, location="stolen.bin", size_threshold=0)
+    shutil.move(folder / "outside.onnx", folder / "onnx" / "model.onnx")
+
+
+NOT_LOADED = "can't be loaded by onnxruntime"
+BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "torn graph": (
+        lambda f: (f / "onnx" / "model.onnx").write_bytes(b"\x08\x01torn"),
+        NOT_LOADED,
+    ),
+    "empty graph": (lambda f: (f / "onnx" / "model.onnx").write_bytes(b""), NOT_LOADED),
+    "weights outside": (_outside, NOT_LOADED),
+    "other classes": (lambda f: _card(f, tags=["O", "B-x", "I-x"]), "they don't belong together"),
+    "no BIO": (lambda f: _card(f, tags=["yes", "no"]), "tag 'yes'"),
+    "tags are numbers": (lambda f: _card(f, tags=[1]), "tags: must be a list of texts"),
+    "format": (lambda f: _card(f, format=9), "not an export that this version reads"),
+    "a list": (lambda f: (f / "onnx" / "export.json").write_text("[]"), "not an export"),
+    "torn card": (lambda f: (f / "onnx" / "export.json").write_text("{"), "not JSON"),
+    "negative pieces": (lambda f: _card(f, before=[-1]), "before: must be a short list"),
+    "room": (lambda f: _card(f, room="much"), "room = 'much'"),
+    "no room": (lambda f: _card(f, room=3), "too few for text"),
+    "small vocabulary": (lambda f: _card(f, vocabulary=2), "they don't belong together"),
+    "no tokenizer": (lambda f: (f / "onnx" / "tokenizer.json").unlink(), "tokenizer.json: can't be read"),
+    "torn tokenizer": (lambda f: (f / "onnx" / "tokenizer.json").write_text('{"a'), "not JSON"),
+    "other weights": (lambda f: _card(f, made_from={"weights": {"model.safetensors": "0"}}), "made from other weights"),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_export_is_one_line(done: Export, tmp_path: Path, name: str) -> None:
+    folder = Path(shutil.copytree(done.folder, tmp_path / "tagger"))
+    change, said = BREAKS[name]
+    change(folder)
+    with pytest.raises(InputError, match=said) as caught:
+        Tagger.load(folder, backend="onnx", precision="fp32")
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value) or name in ("no room", "small vocabulary")
+
+
+def test_an_export_is_replaced_on_demand_alone(done: Export, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(done.folder, tmp_path / "tagger"))
+    with pytest.raises(OutputExists, match="--overwrite"):
+        export(folder)
+    assert set(export(folder, overwrite=True).sizes) == {"model.onnx"}
+    assert Tagger.load(folder, backend="onnx").backend.name == "onnx fp32 cpu"
+    with pytest.raises(InputError, match="no such file; name a CoNLL file"):
+        export(folder, overwrite=True, data=tmp_path / "none.conll")
