@@ -54,14 +54,17 @@ def test_readmes_commands_and_python_run(desk: Path) -> None:
         run_in(desk, sys.executable, "-W", "error", "-c", code)
 
 
-def test_taggings_commands_run(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:
+def test_taggings_commands_and_python_run(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_tagger, tmp_path / "my-tagger" / "seed-1")
+    shutil.copytree(sample / "domain", tmp_path / "data")
     (tmp_path / "notes.txt").write_text("The brig Margarethe was built by Larsen & Holm.\n" * 5)
     (tmp_path / "letters" / "1893").mkdir(parents=True)
     shutil.copy(sample / "domain" / "test.conll", tmp_path / "letters" / "1893")
     shutil.copy(tmp_path / "notes.txt", tmp_path / "letters")
     for command in blocks(ROOT / "docs" / "tagging.md", "sh"):
         run_in(tmp_path, "bash", "-euc", command)  # no pipefail: `head` ends what stands before it
+    for code in blocks(ROOT / "docs" / "tagging.md", "python"):
+        run_in(tmp_path, sys.executable, "-W", "error", "-c", code)
     assert "<mark" in (tmp_path / "notes.html").read_text(encoding="utf-8")
     made = [path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/**/*.jsonl")]
     assert sorted(made) == [
