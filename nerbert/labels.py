@@ -70,6 +70,16 @@ def tag_names(types: Iterable[str]) -> list[str]:
     return [OUTSIDE, *(f"{prefix}-{type_}" for type_ in sorted(set(types)) for prefix in "BI")]
 
 
+def check_tags(tags: Sequence[str]) -> None:
+    """Raise InputError unless a head's labels are O, B-x, I-x, each once, O among them."""
+    for tag in tags:
+        split_tag(tag)
+    if OUTSIDE not in tags:
+        raise InputError("its labels lack O")
+    if twice := [tag for tag in tags if tags.count(tag) > 1]:
+        raise InputError(f"label {twice[0]!r} stands twice")
+
+
 def types_of(tags: Iterable[str]) -> list[str]:
     """The entity types of a label list, sorted: what `tag_names` was made from."""
     return sorted({split_tag(tag)[1] for tag in tags if tag != OUTSIDE})

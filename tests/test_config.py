@@ -93,7 +93,7 @@ def test_every_setting_says_meaning_unit_and_source(cls: type) -> None:
         (FinetuneSettings, "learning_rate", -1e-5),
         (PretrainSettings, "learning_rate", 0.0),
         (FinetuneSettings, "select", "test"),
-        (FinetuneSettings, "on_too_long", "error"),
+        (FinetuneSettings, "on_too_long", "cut"),
         (FinetuneSettings, "least_steps", -1),
         (FinetuneSettings, "least_steps", 10**20),
         (FinetuneSettings, "weight_decay", float("nan")),

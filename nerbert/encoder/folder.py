@@ -192,17 +192,14 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
 
 def tags_of(model: Any, source: str) -> list[str]:
     """The head's label names in order; raise InputError unless they are O, B-x, I-x."""
-    from nerbert.labels import OUTSIDE, split_tag
+    from nerbert.labels import check_tags
 
     names: Mapping[int, str] = {int(key): str(value) for key, value in model.config.id2label.items()}
     tags = [names.get(number, "") for number in range(model.config.num_labels)]
     try:
-        for tag in tags:
-            split_tag(tag)
+        check_tags(tags)
     except InputError as error:
         raise InputError(f"{source}: not a BIO tagger: {error}; fine-tune it first (`nerbert finetune`)") from error
-    if OUTSIDE not in tags:
-        raise InputError(f"{source}: not a BIO tagger: its labels lack O; fine-tune it first (`nerbert finetune`)")
     return tags
 
 

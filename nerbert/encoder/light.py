@@ -32,7 +32,10 @@ class LightTokenizer:
             mask = [1] * len(self._before) + [0] * len(ids) + [1] * len(self._after)
             return {"input_ids": [*self._before, *ids, *self._after], "special_tokens_mask": mask}
         self._inner.encode_special_tokens = bool(wanted.get("split_special_tokens"))
-        found = self._inner.encode_batch(list(texts), add_special_tokens=False)
+        try:
+            found = self._inner.encode_batch(list(texts), add_special_tokens=False)
+        except Exception as error:
+            raise InputError(f"the exported tokenizer.json can't cut a text: {error!s:.200}") from error
         return {"input_ids": [each.ids for each in found], "offset_mapping": [each.offsets for each in found]}
 
 
@@ -49,9 +52,7 @@ def light_tokenizer(
         inner.no_padding()
         inner.no_truncation()
     except Exception as error:
-        raise InputError(
-            f"{path}: can't be loaded as a tokenizer: {str(error).strip().splitlines()[0]:.200}"
-        ) from error
+        raise InputError(f"{path}: can't be loaded as a tokenizer: {error!s:.200}") from error
     return LightTokenizer(inner, before=before, after=after, pad_id=pad_id, room=room)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from nerbert.chance import Array
 from nerbert.encoder.pieces import Pieces
+from nerbert.errors import InputError
 from nerbert.records import Example
 from nerbert.training.padding import Padded, micro_batches, padded
 from nerbert.training.windows import Windows, chosen
@@ -106,6 +107,8 @@ def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tok
     for group in micro_batches(windows.lengths, max_tokens):
         numbers = np.array(group)
         logits[chosen(terms, windows.word_ends, numbers)[0]] = scorer(padded(windows, numbers, pad_id))
+    if not np.isfinite(logits).all():
+        raise InputError("the model's logits are no numbers: its weights are damaged, or its precision is too low")
     return logits
 
 

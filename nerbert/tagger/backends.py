@@ -14,7 +14,7 @@ from nerbert.config import refuse
 from nerbert.encoder.folder import embedded, load_tagging_model, load_tokenizer, tags_of
 from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.predict import Scorer
-from nerbert.errors import InputError, need
+from nerbert.errors import InputError, SettingsError, need
 from nerbert.files import sha256_of
 from nerbert.tagger import onnx
 from nerbert.tagger.choice import fastest, machine_facts, seconds_of
@@ -52,7 +52,13 @@ class Wanted:
     def __post_init__(self) -> None:
         refuse(self.backend not in BACKENDS, "backend", self.backend, ", ".join(BACKENDS))
         refuse(self.precision not in PRECISIONS, "precision", self.precision, ", ".join(PRECISIONS))
-        refuse(not 0 <= self.threads <= 4096, "threads", self.threads, "between 0 and 4096")
+        fits = type(self.threads) is int and 0 <= self.threads <= 4096
+        refuse(not fits, "threads", self.threads, "a whole number between 0 and 4096")
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether a CPU may compute."""
+        return self.device.partition(":")[0] in ("", "cpu")
 
 
 def open_backend(source: str, wanted: Wanted) -> Backend:
@@ -66,7 +72,8 @@ def open_backend(source: str, wanted: Wanted) -> Backend:
         return next(iter(openers.values()))()
     measures = {name: _measure(opener) for name, opener in openers.items()}
     files = [*Path(source).glob("*.safetensors"), *(exported.graphs.values() if exported else ())]
-    return openers[fastest(measures, machine_facts(sorted(files), ("torch", "onnxruntime"), wanted.threads))]()
+    facts = machine_facts(sorted(files), ("torch", "onnxruntime"), wanted.threads) | {"longest": wanted.longest}
+    return openers[fastest(measures, facts)]()
 
 
 def _openers(source: str, exported: onnx.Exported | None, wanted: Wanted) -> dict[str, Callable[[], Backend]]:
@@ -76,10 +83,10 @@ def _openers(source: str, exported: onnx.Exported | None, wanted: Wanted) -> dic
     usable = exported is not None and (wanted.backend == "onnx" or installed("onnxruntime"))
     if wanted.backend != "onnx" and wanted.precision != "int8" and has_weights:
         if wanted.backend == "torch" or not usable or installed("torch"):
-            found["torch"] = lambda: _on_torch(source, wanted)
-        if "torch" in found and (wanted.device or _on_gpu(usable)):
+            found[f"torch {wanted.precision}"] = lambda: _on_torch(source, wanted)
+        if found and not (wanted.on_cpu and (wanted.device or not _on_gpu(usable))):
             return found
-    if wanted.backend != "torch" and exported is not None and usable and wanted.device in ("", "cpu"):
+    if wanted.backend != "torch" and exported is not None and usable and wanted.on_cpu:
         _check_fresh(source, exported)
         for precision in exported.graphs:
             if wanted.precision in ("auto", precision):
@@ -97,6 +104,7 @@ def _onnx_opener(exported: onnx.Exported, precision: str, wanted: Wanted) -> Cal
 
 
 def _on_torch(source: str, wanted: Wanted) -> Backend:
+    need("train", "torch", "transformers")
     import torch
 
     from nerbert.encoder.scorer import TorchScorer
@@ -108,9 +116,14 @@ def _on_torch(source: str, wanted: Wanted) -> Backend:
     device = wanted.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if wanted.threads:
         torch.set_num_threads(wanted.threads)
-    model.to(device)
-    name = f"torch {precision_on(torch.device(device).type, wanted.precision)} {device}"
-    return Backend(name, TorchScorer(model, wanted.precision), pieces, tags, _TOKENS.get(device, _GPU_TOKENS))
+    try:
+        kind = torch.device(device).type
+        model.to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        raise SettingsError(f"setting device = {device!r}: torch can't compute there: {reason}") from error
+    name = f"torch {precision_on(kind, wanted.precision)} {device}"
+    return Backend(name, TorchScorer(model, wanted.precision), pieces, tags, _TOKENS.get(kind, _GPU_TOKENS))
 
 
 def _on_gpu(usable: bool) -> bool:
@@ -144,10 +157,10 @@ def _check_fresh(source: str, exported: onnx.Exported) -> None:
 def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:
     """What to do about a back end that isn't there."""
     asked = f"no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}"
-    if wanted.device not in ("", "cpu"):
+    if not wanted.on_cpu:
         return f"{asked} on {wanted.device}: onnx computes on the CPU here"
     if wanted.precision == "bf16" or wanted.backend == "torch":
-        return f"{asked}: bf16 needs torch and model.safetensors; int8 is onnx"
+        return f"{asked}: torch computes in bf16 and fp32, from model.safetensors; int8 is onnx"
     has = f"has {', '.join(exported.graphs) or 'none'}" if exported else "holds no onnx/"
     return f"{asked}: the folder {has}; run `nerbert export` (with --int8 for int8)"
 

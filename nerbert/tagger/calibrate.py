@@ -62,7 +62,7 @@ def _calibrated(
     folder: Path, card: Mapping[str, Any], examples: list[Example], place: Mapping[str, str], precision: float | None
 ) -> Calibrated:
     """Calibrate one tagger and write what came out."""
-    loaded = Tagger.load(folder)
+    loaded = Tagger.load(folder, backend="torch" if any(folder.glob("*.safetensors")) else "onnx", precision="fp32")
     back = loaded.backend
     found = predict_entities(
         back.scorer, back.pieces, examples, back.tags, max_tokens=back.max_tokens, decoding=loaded.decoding

@@ -1,12 +1,14 @@
 """onnxruntime as a back end, and the folder `onnx/` that `nerbert export` writes: read as hostile.
 
 The choice: what a tagger needs beside the graph stands in `export.json` as plain numbers, so neither torch nor
-`transformers` is loaded. A graph is read from memory, so it can name no file outside itself, and its classes must be
-as many as the labels. The price: weights must fit into one file (2 GB).
+`transformers` is loaded. A graph that names another file for its weights is refused, whatever file, and its classes
+must be as many as the labels. The price: weights must fit into one file (2 GB).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from nerbert.encoder.light import light_config, light_tokenizer
 from nerbert.encoder.pieces import Pieces
 from nerbert.errors import InputError, at, need
 from nerbert.files import read_json
-from nerbert.labels import split_tag
+from nerbert.labels import check_tags
 from nerbert.training.padding import Padded
 
 FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "export.json", "tokenizer.json", 1
@@ -25,6 +27,10 @@ GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
 MAX_TOKENS = 256
 """Padded pieces of a batch: beyond, activations leave the cache (docs/results/2026-11-21-tagger.md)."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_OUTSIDE = b"location"
+"""The key of a weight's file, without which onnxruntime reads none; no graph of ours holds these bytes otherwise."""
+_SLOW = ("SkipLayerNormFusion",)
+"""Left out: its kernel takes ten times as long as the addition and the norm that it joins (onnxruntime 1.31)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,10 @@ def read_exported(source: str) -> Exported | None:
         if not isinstance(card, dict) or card.get("format") != FORMAT:
             raise InputError(f"not an export that this version reads (format {FORMAT}); export the tagger again")
         tags = _strings(card, "tags")
-        for tag in tags:
-            split_tag(tag)
+        check_tags(tags)
         before, after = _numbers(card, "before"), _numbers(card, "after")
-        pad_id, room, vocabulary = _whole(card, "pad_id"), _whole(card, "room"), _whole(card, "vocabulary")
+        pad_id, room = _whole(card, "pad_id", least=0), _whole(card, "room", least=1)
+        vocabulary = _whole(card, "vocabulary", least=1)
         made_from = card.get("made_from")
     graphs = {precision: folder / name for precision, name in GRAPHS.items() if (folder / name).is_file()}
     told = made_from if isinstance(made_from, dict) else {}
@@ -73,17 +79,17 @@ class OnnxScorer:
     """Logits of an exported graph on the CPU."""
 
     def __init__(self, path: Path, classes: int, *, threads: int = 0) -> None:
-        self._session = _session(path, threads)
+        self._session, self._path, self._classes = _session(path, threads), path, classes
         self._inputs = [each.name for each in self._session.get_inputs()]
-        (output, *more) = [each.name for each in self._session.get_outputs()]
-        width = self._session.get_outputs()[0].shape[-1]
-        if more or output != "logits" or not {"input_ids"} <= set(self._inputs) <= set(_INPUTS):
+        outputs = {each.name: each.shape for each in self._session.get_outputs()}
+        if list(outputs) != ["logits"] or not {"input_ids"} <= set(self._inputs) <= set(_INPUTS):
             raise InputError(
-                f"{path}: takes {', '.join(self._inputs)} and gives {output}: no tagger that nerbert exported"
+                f"{path}: takes {', '.join(self._inputs)} and gives {', '.join(outputs)}: no graph that nerbert made"
             )
-        if width != classes:
+        if outputs["logits"][-1:] != [classes]:
             raise InputError(
-                f"{path}: its head has {width} classes, its labels are {classes}: they don't belong together"
+                f"{path}: its logits have the shape {outputs['logits']}, its labels are {classes}: they don't belong "
+                "together"
             )
 
     def __call__(self, batch: Padded, /) -> Array:
@@ -92,7 +98,11 @@ class OnnxScorer:
             "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
             "token_type_ids": np.zeros(batch.ids.shape, np.int64),
         }  # fmt: skip
-        (logits,) = self._session.run(["logits"], {name: feed[name] for name in self._inputs})
+        with _refused(self._path, "can't be run"):
+            (logits,) = self._session.run(["logits"], {name: feed[name] for name in self._inputs})
+        if logits.dtype != np.float32 or logits.shape != (*batch.ids.shape, self._classes):
+            raise InputError(f"{self._path}: gives {logits.dtype} logits of the shape {logits.shape} for windows of "
+                             f"{batch.ids.shape}: no tagger that nerbert exported")  # fmt: skip
         found: Array = logits[batch.rows, batch.columns]
         return found
 
@@ -108,14 +118,25 @@ def _session(path: Path, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads:
         options.intra_op_num_threads = threads
-    try:
-        # from memory, so that a graph that names files outside itself has none to read
+    with _refused(path, "can't be loaded"):
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
+            if graph.find(_OUTSIDE) >= 0:
+                raise InputError(f"{path}: names files outside itself, which are not read; export the tagger again")
         return onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
         )
+
+
+@contextmanager
+def _refused(path: Path, what: str) -> Iterator[None]:
+    """What onnxruntime raises, as one line."""
+    try:
+        yield
+    except InputError:
+        raise
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: can't be loaded by onnxruntime: {reason:.300}") from error
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(f"{path}: {what} by onnxruntime: {reason:.300}") from error
 
 
 def _strings(card: Mapping[str, Any], name: str) -> list[str]:
@@ -132,8 +153,8 @@ def _numbers(card: Mapping[str, Any], name: str) -> list[int]:
     return value
 
 
-def _whole(card: Mapping[str, Any], name: str) -> int:
+def _whole(card: Mapping[str, Any], name: str, *, least: int) -> int:
     value = card.get(name)
-    if type(value) is not int or not 0 <= value < 1 << 31:
-        raise InputError(f"{name} = {value!r}: must be a whole number; export the tagger again")
+    if type(value) is not int or not least <= value < 1 << 31:
+        raise InputError(f"{name} = {value!r}: must be a whole number of at least {least}; export the tagger again")
     return value

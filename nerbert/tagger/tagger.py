@@ -80,7 +80,8 @@ class Tagger:
 
         `backend` is `torch`, `onnx` (after `nerbert export`) or `auto`: the fastest here, measured once for a model and
         a machine and remembered. `precision` is `bf16`, `fp32`, `int8` or `auto`: the best that the back end has.
-        `device` is torch's (default: the GPU if there is one), `threads` those of a CPU (0: the back end's own choice).
+        `device` is torch's (default: the GPU if there is one), `threads` those of a CPU (0: the back end's own choice;
+        torch has one number for the whole process).
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
         probable tag of each word; default for others). `on_too_long` says what becomes of a sentence that is longer
@@ -114,6 +115,8 @@ class Tagger:
 
     def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
         """The entities of each text, in order; reads and holds some thousand words (or one text) at a time."""
+        if isinstance(texts, str):
+            raise InputError("can't tag a str letter by letter: give a list of texts, or take `tag`")
         opened, block = deque[_Open](), _Block()
         for text in texts:
             opened.append(_Open(_checked(text)))

@@ -13,11 +13,12 @@ from nerbert.errors import InputError
 from nerbert.records import Example
 from nerbert.words import split_words
 
+LEVELS = ("byte-level", "byte-level, spaces in offsets")
 ODD = ["Paris ", "[MASK]", "<s>", "é", "e\u0301", "北京", "\r\n"]
 TEXTS = st.lists(st.characters(exclude_categories=["Cs"]) | st.sampled_from(ODD), max_size=30).map("".join)
 
 
-@pytest.fixture(scope="module", params=["wordpiece", "byte-level", "chinese"])
+@pytest.fixture(scope="module", params=["wordpiece", *LEVELS, "unigram", "chinese"])
 def both(request: pytest.FixtureRequest, tokenizers: dict[str, Any], config: Any, tmp_path_factory: Any) -> Any:
     """The cutter of a `transformers` tokenizer, and the one that is made of what an export holds."""
     tokenizer = tokenizers[request.param]

@@ -56,9 +56,9 @@ def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
     text = "The brig Margarethe was built by Larsen & Holm in Bergen."
     card = card_of(folder)
     (folder / "nerbert.json").write_text(json.dumps(card | {"calibration": None}))
-    before = Tagger.load(folder, device="cpu")
+    before = Tagger.load(folder, device="cpu", precision="fp32")
     (done,) = calibrate(folder, data)
-    after = Tagger.load(folder, device="cpu")
+    after = Tagger.load(folder, device="cpu", precision="fp32")
     assert after.temperature == done.calibration["temperature"]
     spans, again = before.tag(text), after.tag(text)
     assert spans
@@ -78,8 +78,12 @@ def test_thresholds_leave_out_and_go_with_the_next_temperature(folder: Path, dat
     assert chosen == {name: each.confidence for name, each in done.thresholds.items() if each.confidence is not None}
     assert any(bound > 0 for bound in chosen.values())
     examples = read_conll_file(data / "dev.conll")
-    kept = [span for spans in Tagger.load(folder, device="cpu").tag_words(examples) for span in spans]
-    every = [span for spans in Tagger.load(folder, device="cpu", thresholds=0).tag_words(examples) for span in spans]
+    kept = [span for spans in Tagger.load(folder, device="cpu", precision="fp32").tag_words(examples) for span in spans]
+    every = [
+        span
+        for spans in Tagger.load(folder, device="cpu", precision="fp32", thresholds=0).tag_words(examples)
+        for span in spans
+    ]
     for name, bound in done.thresholds.items():
         assert sum(span.type == name for span in kept) == bound.kept
         assert sum(span.type == name for span in every) == bound.predicted

@@ -158,7 +158,7 @@ BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
         NOT_LOADED,
     ),
     "empty graph": (lambda f: (f / "onnx" / "model.onnx").write_bytes(b""), NOT_LOADED),
-    "weights outside": (_outside, NOT_LOADED),
+    "weights outside": (_outside, "names files outside itself"),
     "other classes": (lambda f: _card(f, tags=["O", "B-x", "I-x"]), "they don't belong together"),
     "no BIO": (lambda f: _card(f, tags=["yes", "no"]), "tag 'yes'"),
     "tags are numbers": (lambda f: _card(f, tags=[1]), "tags: must be a list of texts"),

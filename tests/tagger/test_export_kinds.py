@@ -1,0 +1,87 @@
+"""Encoders of many types are exported, and what can't be is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nerbert.encoder.folder import save_model
+from nerbert.encoder.fresh import train_tokenizer
+from nerbert.encoder.heads import renew_head
+from nerbert.errors import InputError
+from nerbert.files import read_json
+from nerbert.tagger.export import export
+from nerbert.tagger.tagger import Tagger
+from tests.encoder.backbones import tiny_tagging
+
+TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
+NAMES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: number for number, tag in enumerate(TAGS)}}
+TEXTS = ["The Margarethe was built by Larsen in Tromsø.", "Yes.", "A long one, " * 40, "Two. Sentences, here"]
+KINDS: dict[str, dict[str, Any]] = {
+    "albert": {}, "bert": {}, "big_bird": {}, "deberta-v2": {"position_buckets": 8}, "distilbert": {}, "electra": {},
+    "modernbert": {}, "roberta": {}, "xlm-roberta": {},
+}  # fmt: skip
+
+
+def made(folder: Path, kind: str, **shape: Any) -> Path:
+    """A tagger of a type with random weights that finds all kinds of things."""
+    torch.set_num_threads(1)
+    tokenizer = train_tokenizer([*TEXTS, "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ"] * 3, 120)
+    model = tiny_tagging(kind, len(tokenizer), pad_token_id=tokenizer.pad_token_id, **NAMES, **shape)
+    model.config.initializer_range = 1.0
+    renew_head(model, 1)
+    save_model(folder, model, tokenizer)
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_graph_tags_as_torch_does(tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str) -> None:
+    folder = made(tmp_path / kind, kind, **KINDS[kind])
+    capfd.readouterr()
+    export(folder, int8=True)
+    assert capfd.readouterr() == ("", "")
+    found = {}
+    for backend, precision in (("torch", "fp32"), ("onnx", "fp32"), ("onnx", "int8")):
+        tagger = Tagger.load(folder, backend=backend, precision=precision, device="cpu", decoding="legal")
+        found[precision if backend == "onnx" else backend] = list(tagger.tag_many(TEXTS))
+    assert sum(map(len, found["torch"])) > 5
+    for some, others in zip(found["torch"], found["fp32"], strict=True):
+        assert [(span.start, span.end, span.type) for span in some] == [(s.start, s.end, s.type) for s in others]
+        assert [span.confidence for span in some] == pytest.approx([span.confidence for span in others], abs=1e-4)
+    assert read_json(folder / "onnx" / "export.json")["tags"] == TAGS
+    assert any(found["int8"])
+
+
+def test_a_tagger_that_others_made_is_exported_into_a_folder_of_ours(tmp_path: Path) -> None:
+    folder = made(tmp_path / "bert", "bert")
+    for overwrite in (False, True):
+        assert export(folder, output=tmp_path / "light", overwrite=overwrite).folder == tmp_path / "light"
+    own, light = (Tagger.load(place, precision="fp32", device="cpu") for place in (folder, tmp_path / "light"))
+    assert (light.backend.name, light.splitter, light.decoding) == ("onnx fp32 cpu", own.splitter, own.decoding)
+    assert [[(span.start, span.type) for span in some] for some in light.tag_many(TEXTS)] == [
+        [(span.start, span.type) for span in some] for some in own.tag_many(TEXTS)
+    ]
+
+
+def test_a_type_whose_trace_holds_for_one_length_is_refused(tmp_path: Path) -> None:
+    folder = made(tmp_path / "longformer", "longformer")
+    with pytest.raises(InputError, match="longformer") as caught:
+        export(folder)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "onnx").exists()
+
+
+def test_a_model_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made(tmp_path / "bert", "bert")
+    monkeypatch.setattr("nerbert.tagger.export._LARGEST", 1000)
+    with pytest.raises(InputError, match=r"bytes of weights in fp32 don't fit into one ONNX file"):
+        export(folder)
+
+
+def test_a_graph_that_differs_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made(tmp_path / "bert", "bert")
+    monkeypatch.setattr("nerbert.tagger.export._CLOSE", 0.0)
+    with pytest.raises(InputError, match=r"logits differ from torch's by .*; it can't be exported"):
+        export(folder)
+    assert [path.name for path in folder.iterdir() if "onnx" in path.name] == []

@@ -1,0 +1,136 @@
+"""Graphs that others have made: whatever they ask for or give back, it is one line."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.tagger.onnx import OnnxScorer
+from nerbert.training.padding import Padded
+
+onnx = pytest.importorskip("onnx")
+CLASSES, VOCABULARY = 3, 50
+BATCH = Padded(np.arange(8).reshape(2, 4), np.ones((2, 4), bool), np.array([0, 1, 1]), np.array([3, 0, 1]))
+INPUTS = ("input_ids", "attention_mask")
+TABLE = np.arange(VOCABULARY * CLASSES, dtype=np.float32).reshape(VOCABULARY, CLASSES)
+
+
+def graph(
+    nodes: Sequence[Any] = (), *, inputs: Sequence[str] = INPUTS, outputs: Sequence[str] = ("logits",),
+    shape: Sequence[Any] = ("batch", "pieces", CLASSES), kind: int = onnx.TensorProto.FLOAT, table: Any = None,
+) -> bytes:  # fmt: skip
+    """A model that looks up each piece's logits, unless it is told to do otherwise."""
+    helper = onnx.helper
+    nodes = nodes or [helper.make_node("Gather", ["table", "input_ids"], ["logits"])]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.INT64, ["batch", "pieces"]) for name in inputs]
+    given = [helper.make_tensor_value_info(name, kind, list(shape)) for name in outputs]
+    weights = [table or onnx.numpy_helper.from_array(TABLE, "table")]
+    made = helper.make_graph(nodes, "graph", ends, given, weights)
+    opset = helper.make_opsetid("", 17)
+    content: bytes = helper.make_model(made, opset_imports=[opset], ir_version=8).SerializeToString()
+    return content
+
+
+def outside(place: str) -> bytes:
+    """A graph whose weights lie in another file."""
+    table = onnx.TensorProto(name="table", data_type=onnx.TensorProto.FLOAT, dims=TABLE.shape)
+    table.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", place), ("offset", "0"), ("length", str(TABLE.nbytes))):
+        entry = table.external_data.add()
+        entry.key, entry.value = key, value
+    return graph(table=table)
+
+
+def node(*names: Any, **more: Any) -> Any:
+    return onnx.helper.make_node(*names, **more)
+
+
+def test_logits_are_read_off_at_rows_and_columns(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(graph(inputs=[*INPUTS, "token_type_ids"]))
+    found = OnnxScorer(tmp_path / "model.onnx", CLASSES, threads=1)(BATCH)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, TABLE[[3, 4, 5]])
+
+
+@pytest.mark.parametrize("place", ["weights.bin", "../weights.bin", "{folder}/weights.bin", "./down/../weights.bin"])
+def test_no_file_beside_the_graph_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Each of these places holds weights that would fit."""
+    work = tmp_path / "work"
+    (work / "down").mkdir(parents=True)
+    for folder in (tmp_path, work):
+        (folder / "weights.bin").write_bytes(TABLE.tobytes())
+    monkeypatch.chdir(work)
+    (work / "model.onnx").write_bytes(outside(place.format(folder=work)))
+    with pytest.raises(InputError, match=r"model\.onnx: names files outside itself"):
+        OnnxScorer(work / "model.onnx", CLASSES)
+
+
+TWICE = ["table", "input_ids"]
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "other input": (lambda: graph(inputs=[*INPUTS, "labels"]), "takes input_ids, attention_mask, labels and gives"),
+    "no pieces": (
+        lambda: graph([node("Gather", ["table", "attention_mask"], ["logits"])], inputs=["attention_mask"]),
+        "takes attention_mask and gives logits",
+    ),
+    "other output": (lambda: graph([node("Gather", TWICE, ["scores"])], outputs=["scores"]), "gives scores: no graph"),
+    "two outputs": (
+        lambda: graph([node("Gather", TWICE, ["logits"]), node("Gather", TWICE, ["more"])], outputs=["logits", "more"]),
+        "gives logits, more: no graph",
+    ),
+    "told otherwise": (lambda: graph(shape=("batch", "pieces", 9)), "labels are 3"),
+    "classes": (
+        lambda: graph([node("Gather", TWICE, ["logits"], axis=1)], shape=(3, "batch", "pieces")),
+        "labels are 3",
+    ),
+    "unknown operator": (lambda: graph([node("Spy", TWICE, ["logits"], domain="evil")]), "can't be loaded"),
+    "text": (lambda: b"this is no graph", "can't be loaded by onnxruntime"),
+    "nothing": (lambda: b"", "can't be loaded by onnxruntime"),
+    "cut off": (lambda: graph()[:-40], "can't be loaded by onnxruntime"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_graph_that_is_no_taggers_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
+    content, said = REFUSED[name]
+    (tmp_path / "model.onnx").write_bytes(content())
+    with pytest.raises(InputError, match=said) as caught:
+        OnnxScorer(tmp_path / "model.onnx", CLASSES)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "model.onnx"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_graph_that_breaks_off_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.onnx").write_bytes(graph())
+    far = Padded(BATCH.ids + VOCABULARY, BATCH.mask, BATCH.rows, BATCH.columns)
+    with pytest.raises(InputError, match=r"model\.onnx: can't be run by onnxruntime") as caught:
+        OnnxScorer(tmp_path / "model.onnx", CLASSES)(far)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def _turned() -> list[Any]:
+    return [node("Gather", TWICE, ["found"]), node("Transpose", ["found"], ["logits"], perm=[1, 0, 2])]
+
+
+def _doubles() -> list[Any]:
+    return [node("Gather", TWICE, ["found"]), node("Cast", ["found"], ["logits"], to=onnx.TensorProto.DOUBLE)]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "kind"), [(_turned, onnx.TensorProto.FLOAT), (_doubles, onnx.TensorProto.DOUBLE)]
+)  # fmt: skip
+def test_logits_of_another_kind_are_refused(tmp_path: Path, nodes: Callable[[], list[Any]], kind: int) -> None:
+    (tmp_path / "model.onnx").write_bytes(graph(nodes(), shape=("one", "other", CLASSES), kind=kind))
+    scorer = OnnxScorer(tmp_path / "model.onnx", CLASSES)
+    with pytest.raises(InputError, match=r"for windows of \(2, 4\): no tagger that nerbert exported"):
+        scorer(BATCH)
+
+
+def test_a_graph_that_is_missing_is_told(tmp_path: Path) -> None:
+    for path in (tmp_path / "model.onnx", tmp_path):
+        with pytest.raises(InputError, match="no such file; export the tagger again"):
+            OnnxScorer(path, CLASSES)
