@@ -22,8 +22,8 @@ from nerbert.tagger.choice import fastest, machine_facts, seconds_of
 BACKENDS, PRECISIONS = ("auto", "torch", "onnx"), ("auto", "bf16", "fp32", "int8")
 LONGEST = 256
 """Pieces of a window where the card says nothing."""
-_TOKENS = {"cpu": 2048}
-"""Padded pieces of a batch on a device; a GPU takes more at once."""
+_TOKENS = {"cpu": 512}
+"""Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache, a GPU takes more at once."""
 _GPU_TOKENS = 16384
 
 

@@ -30,7 +30,7 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OUTSIDE = b"location"
 """The key of a weight's file, without which onnxruntime reads none; no graph of ours holds these bytes otherwise."""
 _SLOW = ("SkipLayerNormFusion",)
-"""Left out: its kernel takes ten times as long as the addition and the norm that it joins (onnxruntime 1.31)."""
+"""Left out: its kernel takes four times as long as the addition and the norm that it joins (onnxruntime 1.31)."""
 
 
 @dataclass(frozen=True, slots=True)
