@@ -23,7 +23,7 @@ BACKENDS, PRECISIONS = ("auto", "torch", "onnx"), ("auto", "bf16", "fp32", "int8
 LONGEST = 256
 """Pieces of a window where the card says nothing."""
 _TOKENS = {"cpu": 512}
-"""Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache, a GPU takes more at once."""
+"""Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache; a GPU takes more."""
 _GPU_TOKENS = 16384
 
 
