@@ -23,7 +23,7 @@ from typing import IO, Any
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
 from nerbert.locks import held
 
-MARKERS = ("manifest.json", "nerbert.json", "export.json")
+MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
 """A folder that holds one of these was made by nerbert and may be overwritten on demand."""
 
 RESUME = ".resume"

@@ -19,7 +19,7 @@ from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
 FORMAT = 1
-EXPORTED = "onnx/export.json"
+EXPORTED = "onnx/nerbert-onnx.json"
 """What a folder that needs no torch holds (`nerbert export`)."""
 PRETRAINED = ("encoder", "untrained")
 """Kinds of folder whose head knows a corpus's categories, not a domain's types."""

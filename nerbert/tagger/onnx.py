@@ -1,6 +1,6 @@
 """onnxruntime as a back end, and the folder `onnx/` that `nerbert export` writes: read as hostile.
 
-The choice: what a tagger needs beside the graph stands in `export.json` as plain numbers, so neither torch nor
+The choice: what a tagger needs beside the graph stands in `nerbert-onnx.json` as plain numbers, so neither torch nor
 `transformers` is loaded. A graph that names another file for its weights is refused, whatever file, and its classes
 must be as many as the labels. The price: weights must fit into one file (2 GB).
 """
@@ -22,7 +22,7 @@ from nerbert.files import read_json
 from nerbert.labels import check_tags
 from nerbert.training.padding import Padded
 
-FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "export.json", "tokenizer.json", 1
+FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "nerbert-onnx.json", "tokenizer.json", 1
 GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
 MAX_TOKENS = 256
 """Padded pieces of a batch: beyond, activations leave the cache (docs/results/2026-11-21-tagger.md)."""

@@ -54,7 +54,7 @@ def test_fp32_spans_are_torchs_and_int8s_nearly(done: Export, texts: list[str]) 
 
 
 def test_what_was_measured_is_told(done: Export, texts: list[str]) -> None:
-    told = json.loads((done.folder / "onnx" / "export.json").read_text())
+    told = json.loads((done.folder / "onnx" / "nerbert-onnx.json").read_text())
     assert set(done.agreement) == {"torch fp32", "onnx fp32", "onnx int8"} == set(told["agreement"])
     assert done.agreement["onnx fp32"].share == 1
     assert done.agreement["onnx fp32"].f1 == done.agreement["torch fp32"].f1 > 0
@@ -138,7 +138,7 @@ def test_a_back_end_that_is_not_there_is_told(done: Export, tiny_tagger: Path) -
 
 
 def _card(folder: Path, **changes: Any) -> None:
-    path = folder / "onnx" / "export.json"
+    path = folder / "onnx" / "nerbert-onnx.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
@@ -163,8 +163,8 @@ BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no BIO": (lambda f: _card(f, tags=["yes", "no"]), "tag 'yes'"),
     "tags are numbers": (lambda f: _card(f, tags=[1]), "tags: must be a list of texts"),
     "format": (lambda f: _card(f, format=9), "not an export that this version reads"),
-    "a list": (lambda f: (f / "onnx" / "export.json").write_text("[]"), "not an export"),
-    "torn card": (lambda f: (f / "onnx" / "export.json").write_text("{"), "not JSON"),
+    "a list": (lambda f: (f / "onnx" / "nerbert-onnx.json").write_text("[]"), "not an export"),
+    "torn card": (lambda f: (f / "onnx" / "nerbert-onnx.json").write_text("{"), "not JSON"),
     "negative pieces": (lambda f: _card(f, before=[-1]), "before: must be a short list"),
     "room": (lambda f: _card(f, room="much"), "room = 'much'"),
     "no room": (lambda f: _card(f, room=3), "too few for text"),

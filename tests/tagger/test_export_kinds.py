@@ -49,7 +49,7 @@ def test_the_graph_tags_as_torch_does(tmp_path: Path, capfd: pytest.CaptureFixtu
     for some, others in zip(found["torch"], found["fp32"], strict=True):
         assert [(span.start, span.end, span.type) for span in some] == [(s.start, s.end, s.type) for s in others]
         assert [span.confidence for span in some] == pytest.approx([span.confidence for span in others], abs=1e-4)
-    assert read_json(folder / "onnx" / "export.json")["tags"] == TAGS
+    assert read_json(folder / "onnx" / "nerbert-onnx.json")["tags"] == TAGS
     assert any(found["int8"])
 
 
