@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from nerbert.corpus.rules import RuleSplitter
 from nerbert.errors import InputError
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
@@ -18,7 +17,7 @@ class Instant(Tagger):
 
     def __init__(self) -> None:
         self.backend: Any = SimpleNamespace(name="instant", tags=["O", *(f"B-{name}" for name in TYPES)])
-        self.splitter, self._sentences = "unicode-words-1", RuleSplitter("en")
+        self.splitter, self.language = "unicode-words-1", "en"
 
     def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
         """As many empty lists as texts."""
