@@ -77,7 +77,7 @@ def finetune(
         print(folder)
 
 
-def evaluate(tagger: str, file: Path, *, train: Path | None = None, json: Flag = False) -> None:
+def evaluate(tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", json: Flag = False) -> None:
     """Precision, recall and F1 of a tagger on a CoNLL file, by type and over all; mistakes, interval, calibration.
 
     Parameters
@@ -89,10 +89,13 @@ def evaluate(tagger: str, file: Path, *, train: Path | None = None, json: Flag =
     train
         What it was trained on (data folder or CoNLL file): tells seen entities, leaves out repeated sentences. A note
         says so if the tagger was trained on another file.
+    decoding
+        legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself, as the cells
+        of `nerbert benchmark`).
     json
         Print JSON.
     """
     from nerbert.evaluation.evaluate import evaluate as run
     from nerbert.evaluation.report import print_evaluation
 
-    print_evaluation(run(tagger, file, train=train), as_json=json)
+    print_evaluation(run(tagger, file, train=train, decoding=decoding), as_json=json)
