@@ -102,8 +102,8 @@ def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decod
     """Judge a tagger's folder (or a folder of several seeds) on a CoNLL file, or on the test.conll of a data folder.
 
     With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
-    of at least eight words that occur there are left out of a second score. `decoding` is as in `Tagger.load`; cells of a
-    benchmark are `greedy`.
+    of at least eight words that occur there are left out of a second score. `decoding` is as in `Tagger.load`; cells of
+    a benchmark are `greedy`.
     """
     folders, file = tagger_folders(str(tagger)), _gold_file(file)
     learnt = None if train is None else read_data(train)
