@@ -15,6 +15,11 @@ settings.load_profile("nerbert")
 SAMPLE = Path(__file__).parent.parent / "nerbert" / "sample"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that renews golden files."""
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json anew, on purpose")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache folder of the tests' own, for their child processes too."""

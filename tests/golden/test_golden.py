@@ -1,0 +1,176 @@
+"""What the whole road computes stays what it was: rows, losses, logits, spans and the values of a benchmark's tables.
+
+The tests use commands and the files that they write, so that they hold while the code behind them moves.
+"""
+
+import csv
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from nerbert.cli import main
+
+Check = Callable[..., None]
+TEXTS = (
+    "The whaler Ingeborg left Bergen in May. Charles Darwin sailed on HMS Beagle to Brazil and Chile.",
+    "Marie Curie, born in Warsaw, won the Nobel Prize in Physics.\nFC Barcelona beat Real Madrid 2–1 in Spain.",
+    "the elbe flows through Dresden, Magdeburg and Hamburg into the North Sea — 1,094 km ☃",
+)
+ROUNDED = {"torch fp32": 1e-5, "torch bf16": 1e-5, "onnx fp32": 1e-5, "onnx int8": 1e-5}
+"""Back end → the largest difference of a logit."""
+
+
+def _run(command: list[str]) -> None:
+    """Run a command; raise AssertionError if it fails."""
+    with pytest.raises(SystemExit) as stop:
+        main(command)
+    assert not stop.value.code
+
+
+@pytest.mark.parametrize("label_set", ["paper315", "dbpedia", "4types", "212types", "1type"])
+def test_rows_of_a_corpus(label_set: str, sample: Path, tmp_path: Path, golden: Check) -> None:
+    _run(["corpus", "build", str(sample / "wiki.xml"), "--knowledge", str(sample / "knowledge"),
+          "-o", str(tmp_path / "corpus"), "--set", f"label_set={label_set}", "--set", "min_mentions=5"])  # fmt: skip
+    folders = ("sentences", "titles", "targets")
+    golden(f"corpus-{label_set}", {name: _digest(tmp_path / "corpus" / name) for name in folders})
+
+
+def _digest(folder: Path) -> dict[str, Any]:
+    """Return the number of rows below a folder, and a SHA-256 of their values in order."""
+    rows, digest = 0, hashlib.sha256()
+    for path in sorted(folder.glob("*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            digest.update(json.dumps(row, sort_keys=True).encode())
+            rows += 1
+    return {"rows": rows, "sha256": digest.hexdigest()}
+
+
+@pytest.mark.parametrize("objective", ["tagging", "mlm"])
+def test_losses_of_an_objective(objective: str, sample_corpus: Path, tmp_path: Path, golden: Check) -> None:
+    settings = {"corpus": str(sample_corpus), "backbone": "embedded-mlm", "objective": objective, "precision": "fp32"}
+    numbers = {"threads": 1, "most_steps": 20, "batch_size": 16, "evaluate_at_most": 20, "learning_rate": 5e-4}
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in (settings | numbers).items())
+    (tmp_path / "settings.toml").write_text(text)
+    _run(["pretrain", str(tmp_path / "settings.toml"), "-o", str(tmp_path / "encoder")])
+    lines = map(json.loads, (tmp_path / "encoder" / "log.jsonl").read_text().splitlines())
+    losses = [line["loss"] for line in lines if line["kind"] == "train"]
+    assert len(losses) == 20
+    golden(f"losses-{objective}", losses, 1e-5)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the embedded tagger with its ONNX graphs beside its weights."""
+    from nerbert.tagger.export import export
+
+    folder = tmp_path_factory.mktemp("exported") / "tagger"
+    export("embedded", int8=True, output=folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", list(ROUNDED))
+def test_logits_and_spans_of_a_back_end(name: str, exported: Path, golden: Check) -> None:
+    from nerbert import Tagger
+
+    backend, precision = name.split()
+    if precision in ("bf16", "int8") and not _rounds_alike():
+        pytest.skip(f"{name} rounds by the processor's instructions: the golden file is of AVX-512 with VNNI and BF16")
+    source = "embedded" if backend == "torch" else str(exported)
+    tagger = Tagger.load(source, backend=backend, precision=precision, threads=1)
+    spans = [[[span.start, span.end, span.type, span.text] for span in tagger.tag(text)] for text in TEXTS]
+    golden(f"spans-{backend}-{precision}", spans)
+    golden(f"logits-{backend}-{precision}", [list(_figures(batch)) for batch in _logits(tagger)], ROUNDED[name])
+
+
+def _rounds_alike() -> bool:
+    """Return whether the processor has the instructions of the golden files' machine."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return False
+    words = set(Path("/proc/cpuinfo").read_text().split())
+    return {"avx512_vnni", "avx512_bf16"} <= words
+
+
+def _logits(tagger: Any) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield (terms, classes) of each batch that goes through the model."""
+    seen: list[np.ndarray[Any, Any]] = []
+    inner = tagger.backend.scorer
+
+    class Watched:
+        def __call__(self, batch: Any) -> Any:
+            seen.append(inner(batch))
+            return seen[-1]
+
+    tagger.backend = replace(tagger.backend, scorer=Watched())
+    for text in TEXTS:
+        tagger.tag(text)
+    yield from seen
+
+
+def _figures(batch: np.ndarray[Any, Any]) -> Iterator[list[float]]:
+    """Yield of each word some logits, their sum, and the sum of their squares: a change of any shows."""
+    for row in batch.astype(np.float64):
+        yield [*(float(each) for each in row[:6]), float(row.mean()), float(np.sqrt((row * row).mean()))]
+
+
+SUITE = """
+seeds = [1, 2, 3]
+[systems.tiny]
+encoder = "ENCODER"
+[systems."tiny, source & target"]
+same_encoder_as = "tiny"
+source = "far"
+[protocols.fast]
+epochs = 6
+least_steps = 0
+source_epochs = 2
+batch_size = 8
+learning_rate = 3e-3
+precision = "fp32"
+[[targets]]
+data = "ships"
+sizes = ["all", 30]
+draw_by_seed = true
+"""
+
+
+def test_values_in_the_tables_of_a_suite(sample: Path, tiny_encoder: Path, tmp_path: Path, golden: Check) -> None:
+    pytest.importorskip("scipy")
+    _write_data(sample / "domain", tmp_path / "data")
+    (tmp_path / "tiny.toml").write_text(SUITE.replace("ENCODER", str(tiny_encoder)))
+    _run(["benchmark", str(tmp_path / "tiny.toml"), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "out")])
+    with (tmp_path / "out" / "tiny.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    values = {
+        " | ".join(row[key] for key in ("system", "target", "size", "seed", "metric", "type")): float(row["value"])
+        for row in rows
+        if not row["metric"].startswith("facts.")
+    }
+    assert len(values) > 100
+    golden("suite-cells", values, 1e-6)
+    golden("suite-table", _cells_of(tmp_path / "out" / "tiny.md"))
+
+
+def _write_data(domain: Path, folder: Path) -> None:
+    """Write two small data sets: the domain's first sentences, and a source of its last."""
+    for name, begin, end in (("ships", 0, 60), ("far", 60, 100)):
+        (folder / name).mkdir(parents=True)
+        for part, count in (("train", None), ("test", 40)):
+            sentences = (domain / f"{part}.conll").read_text(encoding="utf-8").strip().split("\n\n")
+            kept = sentences[begin:end] if count is None else sentences[:count]
+            (folder / name / f"{part}.conll").write_text("\n\n".join(kept) + "\n\n", encoding="utf-8")
+
+
+def _cells_of(page: Path) -> list[list[float]]:
+    """Return the figures of a page's tables, row by row, whatever stands around them."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    rows = [re.findall(r"\d+(?:\.\d+)?", line) for line in lines if line.startswith("|")]
+    return [[float(figure) for figure in row] for row in rows if row]
