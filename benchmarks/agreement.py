@@ -18,7 +18,7 @@ from typing import Any
 
 from report import commit, digest, installed
 
-from nerbert.corpus.wikitext import SCANNER, clean_page
+from nerbert.corpus.wikitext.scan import SCANNER, clean_page
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "corpus"))
 _TEMPLATE = re.compile(r"\{\{\s*([^{}|<>\n]{1,30})")

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertForTokenClassification
 
-from nerbert.encoder.folder import load_tokenizer
 from nerbert.labels import tag_names
+from nerbert.model.backbone import load_tokenizer
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
-from nerbert.corpus.sentences import join_in_links, open_splitter
+from nerbert.corpus.sentences.splitter import join_in_links, open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.records import Link, sentence_id
 from nerbert.words import split_words

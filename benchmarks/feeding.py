@@ -29,17 +29,17 @@ import numpy as np
 from report import MB, Part, measure, surroundings
 
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.feed import open_feed
-from nerbert.encoder.folder import load_tokenizer
+from nerbert.encoder.corpus_labels import read_label_set
+from nerbert.encoder.dataset import open_feed
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.objectives.tagging import Tagging
-from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.encoder.silver import read_label_set
+from nerbert.model.backbone import load_tokenizer
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Windows, open_windows, write_windows
 from nerbert.training.batches import batches_of, steps_of_epoch
 from nerbert.training.loop import Feed
 from nerbert.training.objective import Objective
-from nerbert.training.windows import Windows, open_windows, write_windows
 
 HERE = Path(__file__).parent
 PACKAGES = ("nerbert", "torch", "transformers", "tokenizers", "numpy")
@@ -95,7 +95,7 @@ def _sides(options: argparse.Namespace, work: Path) -> dict[str, Callable[[int],
     settings = PretrainSettings(corpus=options.corpus, backbone=options.encoder, cache=str(work / "cache"))
     manifest, tokenizer = read_manifest(settings.corpus), load_tokenizer(options.encoder)
     config = AutoConfig.from_pretrained(options.encoder)
-    pieces = Pieces(tokenizer, config, settings.max_length)
+    pieces = SubwordTokenizer(tokenizer, config, settings.max_length)
     small = open_feed(manifest, read_label_set(manifest, settings), pieces, settings).windows
     (work / "windows").mkdir()
     write_windows(work / "windows", _again(small, options.windows))

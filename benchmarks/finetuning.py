@@ -24,8 +24,8 @@ from statistics import mean, median, stdev
 
 from report import MB, Part, digest, measure, ratio, surroundings
 
-from nerbert.finetune.sampling import draw_subset
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.sampling import draw_subset
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import read_conll_file, write_conll
 from nerbert.training.loop import total_steps
 

@@ -18,8 +18,8 @@ from columns import splitter
 from lxml import etree
 
 from nerbert.corpus.columns import words_of
-from nerbert.corpus.dump import Dump
-from nerbert.corpus.wikitext import clean_page
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.wikitext.scan import clean_page
 
 _LINK = re.compile(r"\[\[([^\[\]|{}]+)(?:\|([^\[\]]*))?\]\]")
 

@@ -20,12 +20,12 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
-from nerbert.encoder.decode import predict
-from nerbert.encoder.folder import load_tagging_model, load_tokenizer, tags_of
-from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.scorer import TorchScorer
 from nerbert.formats.folder import read_data
 from nerbert.labels import WordSpan, spans_from_bio, word_spans
+from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
+from nerbert.model.decode import predict
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.torch_scorer import TorchScorer
 from nerbert.records import ENTITY, Example
 
 _FEWEST = 20
@@ -92,7 +92,7 @@ def rows_of(encoder: str, data: Path, target: str) -> list[Row]:
 def tagged(encoder: str, examples: Sequence[Example]) -> list[list[WordSpan]]:
     """What the pre-trained head says of the examples."""
     model = load_tagging_model(encoder)
-    pieces = Pieces(load_tokenizer(encoder), model.config, 256)
+    pieces = SubwordTokenizer(load_tokenizer(encoder), model.config, 256)
     found = predict(TorchScorer(model), pieces, examples, tags_of(model, encoder))
     return [spans_from_bio(each.tags) for each in found]
 

@@ -22,7 +22,7 @@ def main() -> None:
 def fine_tune(arguments: list[str]) -> dict[str, Any]:
     """Run the command; what its call of `train` took, scoring on dev included, if there is a dev."""
     from nerbert.cli import app
-    from nerbert.finetune import finetune
+    from nerbert.finetuning import finetune
 
     spent: dict[str, Any] = {"training_cpu_seconds": 0.0, "training_wall_seconds": 0.0, "steps": 0}
     inner = finetune.train

@@ -6,10 +6,10 @@
 import argparse
 from pathlib import Path
 
-from nerbert.corpus.dump import Dump
+from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.pages import write_pages
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.show import Progress
+from nerbert.terminal import Progress
 
 
 def main() -> None:

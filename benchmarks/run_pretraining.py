@@ -20,18 +20,18 @@ import torch
 from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
 
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.feed import open_feed
+from nerbert.encoder.corpus_labels import read_label_set
+from nerbert.encoder.dataset import open_feed
 from nerbert.encoder.objectives.tagging import Tagging
-from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.prepare import make_model
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.encoder.silver import read_label_set
 from nerbert.labels import tag_names
-from nerbert.show import Progress
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import IGNORED
+from nerbert.terminal import Progress
 from nerbert.training.batches import batches_of
 from nerbert.training.log import StepLog
 from nerbert.training.loop import Feed, train
-from nerbert.training.windows import IGNORED
 
 SIDES = ("nerbert", "nerbert, fp32", "Trainer", "Trainer, fp32", "Trainer, best", "Trainer, best, fp32")
 WARM_STEPS = 5
@@ -81,7 +81,7 @@ def _start(settings: PretrainSettings) -> tuple[Any, Any, Feed]:
     manifest = read_manifest(settings.corpus)
     labels = read_label_set(manifest, settings)
     model, tokenizer = make_model(manifest, settings, tag_names(labels.categories))
-    pieces = Pieces(tokenizer, model.config, settings.max_length)
+    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length)
     found = open_feed(manifest, labels, pieces, settings)
     return model, tokenizer, Feed(found.windows, found.numbers_of, pieces.pad_id)
 

@@ -19,12 +19,12 @@ from time import process_time
 
 from report import ratio, surroundings
 
-from nerbert.corpus.dump import Dump
-from nerbert.corpus.punkt import save_punkt
-from nerbert.corpus.punkt_training import train_punkt
-from nerbert.corpus.sentences import open_splitter
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.sentences.punkt import save_punkt
+from nerbert.corpus.sentences.punkt_training import train_punkt
+from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.wikitext import clean_page
+from nerbert.corpus.wikitext.scan import clean_page
 
 Split = Callable[[str], object]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from columns import Columns, splitter
 
-from nerbert.corpus.dump import Dump
+from nerbert.corpus.dump.dump import Dump
 from nerbert.records import Link
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "corpus"))

@@ -5,7 +5,7 @@ from pathlib import Path
 from nerbert.config import manual
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 
 HEAD = """# Settings
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.errors import NerbertError
     from nerbert.evaluation.evaluate import evaluate
-    from nerbert.finetune.finetune import finetune
-    from nerbert.finetune.settings import FinetuneSettings
+    from nerbert.finetuning.finetune import finetune
+    from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.metrics import score_tags
     from nerbert.records import Example, Span
     from nerbert.tagger.tagger import Tagger
@@ -25,14 +25,14 @@ _HOMES = {
     "CorpusPlan": "corpus.build",
     "CorpusSettings": "corpus.settings",
     "Example": "records",
-    "FinetuneSettings": "finetune.settings",
+    "FinetuneSettings": "finetuning.settings",
     "NerbertError": "errors",
     "PretrainSettings": "encoder.settings",
     "Span": "records",
     "Tagger": "tagger.tagger",
     "build_corpus": "corpus.build",
     "evaluate": "evaluation.evaluate",
-    "finetune": "finetune.finetune",
+    "finetune": "finetuning.finetune",
     "pretrain": "encoder.pretrain",
     "score_tags": "metrics",
 }

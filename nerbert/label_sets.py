@@ -142,3 +142,8 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read as text in UTF-8: {error}") from error
+
+
+def frequent_categories(counts: Mapping[str, int], at_least: int) -> frozenset[str]:
+    """Filter 1: the categories that have enough typed mentions; ENTITY is none (NER-BERT §2.2, filter 1)."""
+    return frozenset(name for name, count in counts.items() if count >= at_least and name != ENTITY)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.model_fixtures"]
+
 settings.register_profile("nerbert", deadline=None)
 settings.load_profile("nerbert")
 
@@ -80,8 +82,8 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tagger of the sample domain, small and bad, that does find entities; read only."""
-    from nerbert.finetune.finetune import finetune
-    from nerbert.finetune.settings import FinetuneSettings
+    from nerbert.finetuning.finetune import finetune
+    from nerbert.finetuning.settings import FinetuneSettings
 
     output = tmp_path_factory.mktemp("models") / "tagger"
     settings = FinetuneSettings(epochs=12, least_steps=0, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)

@@ -7,7 +7,7 @@ from nerbert.config import field_docs, load_settings, make_settings, whole_numbe
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 
 ALL = [CorpusSettings, PretrainSettings, FinetuneSettings]
 

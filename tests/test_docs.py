@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.quickstart.picture import picture
 from nerbert.quickstart.result import Result
+from nerbert.render.quickstart.picture import picture
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -111,7 +111,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_configs_are_valid() -> None:
     from nerbert.config import load_settings
     from nerbert.encoder.settings import PretrainSettings
-    from nerbert.finetune.settings import FinetuneSettings
+    from nerbert.finetuning.settings import FinetuneSettings
 
     for path in (ROOT / "configs").glob("*.toml"):
         assert load_settings(FinetuneSettings if path.name.startswith("finetune") else PretrainSettings, path)

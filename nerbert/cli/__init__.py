@@ -46,8 +46,8 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command (the process's own arguments by default); an error of nerbert's is one line and its exit code."""
-    from nerbert.show import visible
-    from nerbert.work import stop_on_sigterm
+    from nerbert.executors import stop_on_sigterm
+    from nerbert.terminal import visible
 
     stop_on_sigterm()
     try:

@@ -18,7 +18,7 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None) -> Non
         Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
         out from now on. Without it all entities are given.
     """
+    from nerbert.render.terminal.tagger import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
-    from nerbert.tagger.report import print_calibrations
 
     print_calibrations(run(tagger, data, precision=precision), data)

@@ -45,8 +45,8 @@ def corpus_build(
     """
     from nerbert.config import load_settings
     from nerbert.corpus.build import CorpusPlan, build_corpus
-    from nerbert.corpus.report import print_summary
     from nerbert.corpus.settings import CorpusSettings
+    from nerbert.render.terminal.corpus import print_summary
 
     settings = load_settings(CorpusSettings, config, set_ or [])
     plan = CorpusPlan(dumps, tuple(knowledge), output, tuple(exclude or ()), workers, overwrite)
@@ -72,7 +72,7 @@ def corpus_show(
     overwrite
         Replace a page.
     """
-    from nerbert.corpus.report import show_corpus
+    from nerbert.render.terminal.corpus import show_corpus
 
     show_corpus(corpus, sentences, as_json=json, html=html, overwrite=overwrite)
 
@@ -118,7 +118,7 @@ def corpus_punkt(corpus: Path, *, output: Output, overwrite: Flag = False) -> No
     overwrite
         Replace a file.
     """
-    from nerbert.corpus.punkt_training import train_on_corpus
+    from nerbert.corpus.sentences.punkt_training import train_on_corpus
 
     model = train_on_corpus(corpus, output, overwrite=overwrite)
     print(f"{output}: {len(model.abbreviations):,} abbreviations, {len(model.starters):,} sentence starters")

@@ -23,7 +23,7 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
         Print all that is known of them as JSON instead.
     """
     from nerbert.evaluation.datasets.listing import list_data
-    from nerbert.evaluation.datasets.report import print_list
+    from nerbert.render.terminal.datasets import print_list
 
     print_list(list_data(data), as_json=json)
 
@@ -43,7 +43,7 @@ def data_check(name: str, *, data: Path | None = None, json: Flag = False) -> No
         Print JSON instead.
     """
     from nerbert.evaluation.datasets.check import check_named
-    from nerbert.evaluation.datasets.report import print_findings
+    from nerbert.render.terminal.datasets import print_findings
 
     print_findings(check_named(name, data), as_json=json)
 
@@ -71,7 +71,7 @@ def data_sample(
         Replace a folder that nerbert made.
     """
     from nerbert.evaluation.datasets.load import open_data
-    from nerbert.evaluation.datasets.report import print_sample
     from nerbert.evaluation.datasets.sample import write_sample
+    from nerbert.render.terminal.datasets import print_sample
 
     print_sample(write_sample(open_data(name, data), size, draw, output, overwrite=overwrite), output)

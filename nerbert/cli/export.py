@@ -26,7 +26,7 @@ def export(
     overwrite
         Replace an earlier export.
     """
+    from nerbert.render.terminal.tagger import print_export
     from nerbert.tagger.export import export as run
-    from nerbert.tagger.report import print_export
 
     print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite))

@@ -27,10 +27,10 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
     from nerbert.config import load_settings
     from nerbert.encoder.pretrain import plan
     from nerbert.encoder.pretrain import pretrain as run
-    from nerbert.encoder.report import print_plan
     from nerbert.encoder.settings import PretrainSettings
+    from nerbert.render.terminal.pretraining import print_plan
+    from nerbert.render.terminal.training import print_log
     from nerbert.training.memory import check_fits
-    from nerbert.training.report import print_log
 
     settings = load_settings(PretrainSettings, config, set_ or [])
     if dry_run:
@@ -67,8 +67,8 @@ def finetune(
         Replace a folder that nerbert made.
     """
     from nerbert.config import load_settings, whole_numbers
-    from nerbert.finetune.finetune import finetune as run
-    from nerbert.finetune.settings import FinetuneSettings
+    from nerbert.finetuning.finetune import finetune as run
+    from nerbert.finetuning.settings import FinetuneSettings
 
     settings = load_settings(FinetuneSettings, config, set_ or [])
     for folder in run(
@@ -96,6 +96,6 @@ def evaluate(tagger: str, file: Path, *, train: Path | None = None, decoding: st
         Print JSON.
     """
     from nerbert.evaluation.evaluate import evaluate as run
-    from nerbert.evaluation.report import print_evaluation
+    from nerbert.render.terminal.evaluation import print_evaluation
 
     print_evaluation(run(tagger, file, train=train, decoding=decoding), as_json=json)

@@ -60,14 +60,14 @@ def tag(
     overwrite
         Replace a file, or a folder that nerbert made; and what a job with other settings left half made.
     """
-    from nerbert.tagger.tagging.inputs import Reading
-    from nerbert.tagger.tagging.job import tag_files
-    from nerbert.tagger.tagging.plan import TagJob
+    from nerbert.tagger.jobs.inputs import ReadOptions
+    from nerbert.tagger.jobs.job import tag_files
+    from nerbert.tagger.jobs.plan import TagJob
 
     loading = {"decoding": decoding, "on_too_long": on_too_long, "backend": backend, "precision": precision,
                "device": device, "threads": threads}  # fmt: skip
     tag_files(
         TagJob(tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json,
-               reading=Reading(field, errors), offsets=offsets, min_confidence=min_confidence, overwrite=overwrite,
+               reading=ReadOptions(field, errors), offsets=offsets, min_confidence=min_confidence, overwrite=overwrite,
                loading=loading)
     )  # fmt: skip

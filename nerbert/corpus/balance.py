@@ -18,8 +18,8 @@ from math import exp, floor, fsum, isfinite
 
 import numpy as np
 
-from nerbert.corpus.fit import cut, fit, level
-from nerbert.corpus.histogram import Floats, Histogram, Table
+from nerbert.corpus.histogram import CategorySets, Floats, Histogram
+from nerbert.corpus.iterative_scaling import cut, fit, level
 from nerbert.errors import SettingsError
 
 
@@ -95,20 +95,20 @@ def _check(method: str, alpha: float, total: float, cap: int, drawable: int) -> 
         )
 
 
-def _literal(table: Table, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
+def _literal(table: CategorySets, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
     """T · p_c / D_c of each category (NER-BERT §2.2), and λ."""
     shares = _shares(table.by_category(table.sentences), alpha)
     rates = total * shares / table.by_category(table.sentences, distinct=True)
     return rates, level(table.sums(rates), table.sentences, total, cap) if cap else 1.0, 0
 
 
-def _fit(table: Table, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
+def _fit(table: CategorySets, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
     """Logarithms of the categories' weights; λ is in them."""
     logs, rounds = fit(table, _shares(table.by_category(table.sentences), alpha), total, cap)
     return logs, 1.0, rounds
 
 
-_Method = Callable[[Table, float, float, int], tuple[Floats, float, int]]
+_Method = Callable[[CategorySets, float, float, int], tuple[Floats, float, int]]
 _METHODS: Mapping[str, _Method] = {"literal": _literal, "fit": _fit}
 
 

@@ -13,30 +13,30 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+from nerbert.artifacts import RESUME, check_free, publish_folder, write_json
 from nerbert.corpus.balance import Rates, draw
-from nerbert.corpus.dump import Dump
+from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.index import pair_indexes, read_index
+from nerbert.corpus.dump.inputs import DumpInput
 from nerbert.corpus.exclude import read_excluded
-from nerbert.corpus.filters import frequent_categories, most_common
+from nerbert.corpus.filters import most_common
 from nerbert.corpus.histogram import Histogram
-from nerbert.corpus.index import pair_indexes, read_index
-from nerbert.corpus.inputs import Source
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.manifest import Funnel, Samples, make_manifest
-from nerbert.corpus.newest import Titles, read_titles, write_newest
-from nerbert.corpus.page import write_card
 from nerbert.corpus.pages import made_from, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import shard_paths
-from nerbert.corpus.sides import TRAIN, VALIDATION, keys_on_both_sides
+from nerbert.corpus.split import keys_on_both_sides
 from nerbert.corpus.steps import Rules, Typing, count_part, type_part, write_part
 from nerbert.corpus.types import SCRATCH, write_targets
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.files import RESUME, check_free, publish_folder, write_json
-from nerbert.label_sets import open_label_set
-from nerbert.records import ENTITY, Reason
-from nerbert.show import progress, throughput
-from nerbert.work import run_ordered
+from nerbert.executors import run_ordered
+from nerbert.label_sets import frequent_categories, open_label_set
+from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
+from nerbert.render.corpus import write_card
+from nerbert.terminal import progress, throughput
 
 _MOST_COPIES = (1 << 31) - 1
 """What the column `copies` holds."""
@@ -90,7 +90,7 @@ def build_corpus(plan: CorpusPlan, settings: CorpusSettings) -> dict[str, Any]:
 @contextmanager
 def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Iterator[list[Dump]]:
     """The dumps with their indexes, looked into as far as their sites; they must be of one wiki."""
-    sources = [Source(str(place)) for place in places]
+    sources = [DumpInput(str(place)) for place in places]
     _check_places(sources)
     dumps: list[Dump] = []
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Itera
         yield dumps
 
 
-def _check_places(sources: Sequence[Source]) -> None:
+def _check_places(sources: Sequence[DumpInput]) -> None:
     """Raise InputError unless there are dumps, each there and each named once."""
     if not sources:
         raise InputError("no dump given: put it before --exclude, which takes every file that follows it")

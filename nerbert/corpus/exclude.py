@@ -12,10 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from nerbert.artifacts import sha256_of
 from nerbert.corpus.filters import ngrams
 from nerbert.corpus.knowledge.sources import find_all, find_files
 from nerbert.errors import InputError, at
-from nerbert.files import sha256_of
 from nerbert.formats.conll import looks_like_conll, read_conll
 
 _FIRST_LINES = 200

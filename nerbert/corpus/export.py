@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
+from nerbert.artifacts import check_free_file, json_line, publish, standard_output
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.errors import InputError, SettingsError
-from nerbert.files import check_free_file, json_line, publish, standard_output
 from nerbert.formats.conll import conll_block
 from nerbert.labels import sentence_example
 from nerbert.records import Sentence

@@ -12,11 +12,6 @@ from nerbert.records import ENTITY, Reason
 _WORD = re.compile(r"\w+")
 
 
-def frequent_categories(counts: Mapping[str, int], at_least: int) -> frozenset[str]:
-    """Filter 1: the categories that have enough typed mentions; ENTITY is none (NER-BERT §2.2, filter 1)."""
-    return frozenset(name for name, count in counts.items() if count >= at_least and name != ENTITY)
-
-
 def fold_rare(categories: Iterable[str], kept: Collection[str]) -> list[str]:
     """Filter 1: categories outside `kept` become ENTITY (NER-BERT §2.2 drops them, which can be read both ways)."""
     return [category if category in kept else ENTITY for category in categories]

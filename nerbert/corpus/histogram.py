@@ -55,7 +55,7 @@ class Histogram:
         table = self.table()
         return Counter(dict(zip(table.names, map(int, table.by_category(table.sentences)), strict=True)))
 
-    def table(self) -> "Table":
+    def table(self) -> "CategorySets":
         """The multisets that are not empty as arrays, in an order that does not depend on how they came in."""
         keys = sorted(key for key in self._counts if key)
         numbers = np.frombuffer(b"".join(keys), dtype=f"u{array(self._code).itemsize}")
@@ -66,7 +66,7 @@ class Histogram:
         first[starts] = True
         places = np.flatnonzero(first)
         seen, columns = np.unique(numbers[places], return_inverse=True)
-        return Table(
+        return CategorySets(
             names=tuple(self.names[number] for number in seen),
             columns=columns.astype(np.int32),
             times=np.diff(places, append=len(numbers)).astype(np.int32),
@@ -77,7 +77,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CategorySets:
     """Multisets as sparse rows: row r has the categories `columns[starts[r]:starts[r + 1]]`, each `times` times."""
 
     names: tuple[str, ...]

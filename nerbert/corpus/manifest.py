@@ -17,31 +17,31 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbert import __version__
-from nerbert.chance import coin
-from nerbert.corpus.dump import Dump
+from nerbert.artifacts import publish, sha256_of
+from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.exclude import Excluded
-from nerbert.corpus.knowledge.telling import Kind
-from nerbert.corpus.sentences import open_splitter
+from nerbert.corpus.knowledge.detect import SourceKind
+from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
-from nerbert.corpus.sides import TRAIN
 from nerbert.corpus.tallies import TOPICS, most_first, period_of, topic_of
-from nerbert.corpus.wikitext import SCANNER
+from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import NerbertError
-from nerbert.files import publish, sha256_of
 from nerbert.label_sets import LabelSet
-from nerbert.records import ENTITY
+from nerbert.records import ENTITY, TRAIN
+from nerbert.rng import coin
 from nerbert.words import SPLITTER
 
 _LICENCE = (
     "Text and links: Wikipedia, CC BY-SA 4.0 (revisions before June 2023: CC BY-SA 3.0 and GFDL); every sentence "
     "carries its page id and revision as attribution."
 )
-_LICENCES: Mapping[str, tuple[Kind, ...]] = {
+_LICENCES: Mapping[str, tuple[SourceKind, ...]] = {
     "DBpedia ({kinds}): CC BY-SA 3.0 and GFDL":
-        (Kind.ONTOLOGY, Kind.MAPPING, Kind.TRIPLES, Kind.DISAMBIGUATIONS),
-    "Wikidata: CC0 1.0": (Kind.WIKIDATA_JSON, Kind.WIKIDATA_TRIPLES, Kind.WIKIDATA_TRUTHY, Kind.WIKIDATA_SITELINKS),
-    "title tables: as their makers say": (Kind.TABLE,),
+        (SourceKind.ONTOLOGY, SourceKind.MAPPING, SourceKind.TRIPLES, SourceKind.DISAMBIGUATIONS),
+    "Wikidata: CC0 1.0": (SourceKind.WIKIDATA_JSON, SourceKind.WIKIDATA_TRIPLES, SourceKind.WIKIDATA_TRUTHY,
+                         SourceKind.WIKIDATA_SITELINKS),
+    "title tables: as their makers say": (SourceKind.TABLE,),
 }  # fmt: skip
 """The licences of what each kind of knowledge usually is; a file of the same shape may come from elsewhere."""
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")

@@ -19,21 +19,21 @@ from typing import Any
 import pyarrow as pa
 
 from nerbert import __version__
-from nerbert.corpus.dump import Dump
-from nerbert.corpus.parse import Part, read_pages
+from nerbert.artifacts import read_json, write_json
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.parse import DumpPart, read_pages
+from nerbert.corpus.dump.sites import Site
+from nerbert.corpus.dump.splits import MOST_PARTS, Seen
+from nerbert.corpus.parquet_tables import writing
 from nerbert.corpus.rows import PageReport, PageRows
-from nerbert.corpus.sentences import open_splitter
+from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import LATER, CorpusSettings
 from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED
-from nerbert.corpus.sites import Site
-from nerbert.corpus.splits import MOST_PARTS, Seen
-from nerbert.corpus.tables import writing
-from nerbert.corpus.wikitext import SCANNER
+from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError, StaleOutput
-from nerbert.files import read_json, write_json
-from nerbert.show import Progress
+from nerbert.executors import run_ordered
+from nerbert.terminal import Progress
 from nerbert.words import SPLITTER
-from nerbert.work import run_ordered
 
 _NAME = re.compile(r"part-([0-9]{5})\.\w+")
 _COUNTED = ("fates", "links")
@@ -47,7 +47,7 @@ class _Task:
 
     number: int
     dump: int
-    part: Part
+    part: DumpPart
     site: Site
     settings: CorpusSettings
     made_from: str

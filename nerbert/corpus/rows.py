@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
-from nerbert.corpus.sentences import join_in_links, open_splitter
+from nerbert.corpus.dump.sites import Site
+from nerbert.corpus.sentences.splitter import join_in_links, open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
-from nerbert.corpus.sites import Site
-from nerbert.corpus.wikitext import scan_page
+from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.records import CleanPage, Infobox, RawPage, Reason, sentence_id
 
 ARTICLE = "article"

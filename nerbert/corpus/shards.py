@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nerbert.corpus.shape import check_manifest
-from nerbert.corpus.tables import read_batches
+from nerbert.artifacts import publish, read_json, sha256_of
+from nerbert.corpus.manifest_schema import check_manifest
+from nerbert.corpus.parquet_tables import read_batches
 from nerbert.errors import InputError, at
-from nerbert.files import publish, read_json, sha256_of
 from nerbert.records import Mention, Sentence
 
 FORMAT = 2

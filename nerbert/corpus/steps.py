@@ -14,19 +14,19 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.chance import coin
 from nerbert.corpus.balance import Rates, draw_copies
 from nerbert.corpus.filters import common_and_untyped, excluded, fold_rare, no_typed_entity
 from nerbert.corpus.histogram import Histogram
 from nerbert.corpus.manifest import Funnel, Samples
 from nerbert.corpus.mentions import PartTargets, categories_of, recategorised, with_columns
+from nerbert.corpus.parquet_tables import read_batches, write_grouped
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
-from nerbert.corpus.sides import TRAIN, VALIDATION, sentence_key, side_of, write_keys
-from nerbert.corpus.tables import read_batches, write_grouped
+from nerbert.corpus.split import sentence_key, side_of, write_keys
 from nerbert.corpus.types import read_targets
 from nerbert.label_sets import LabelSet
-from nerbert.records import ENTITY, Reason
+from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
+from nerbert.rng import coin
 
 
 @dataclass(frozen=True, slots=True)

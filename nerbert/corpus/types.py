@@ -18,15 +18,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.knowledge.hashed import range_bits, read_range, starts_of, write_run
+from nerbert.corpus.dump.deduplicate import Titles, disambiguation_pages, infobox_pages, redirect_pairs
+from nerbert.corpus.knowledge.external_sort import range_bits, read_range, starts_of, write_run
 from nerbert.corpus.knowledge.knowledge import Knowledge
 from nerbert.corpus.knowledge.redirects import Redirects, write_redirects
 from nerbert.corpus.knowledge.table import TypeTable
-from nerbert.corpus.newest import Titles, disambiguation_pages, infobox_pages, redirect_pairs
+from nerbert.corpus.parquet_tables import read_batches
 from nerbert.corpus.shards import TARGETS, shard_paths, write_table
-from nerbert.corpus.tables import read_batches
-from nerbert.show import progress
-from nerbert.work import run_ordered
+from nerbert.executors import run_ordered
+from nerbert.terminal import progress
 
 SCRATCH = "scratch"
 """Folder of what typing needs and the corpus doesn't: the table of redirects."""

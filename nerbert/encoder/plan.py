@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from nerbert.chance import Array
 from nerbert.encoder.settings import PretrainSettings
+from nerbert.model.precision import autocast, precision_on
+from nerbert.model.windows import Windows
+from nerbert.rng import Array
 from nerbert.training.batches import batches_of, steps_of_epoch
-from nerbert.training.loop import autocast, precision_on, total_steps
-from nerbert.training.machine import available
+from nerbert.training.loop import total_steps
 from nerbert.training.memory import Memory, measure_activations, memory_of, sized_batch
 from nerbert.training.objective import Objective
-from nerbert.training.speed import Speed, measure_speed, unchanged
-from nerbert.training.windows import Windows
+from nerbert.training.resources import available
+from nerbert.training.throughput import Speed, measure_speed, unchanged
 
 _SAMPLED = 20_000
 """Windows, at least, of the steps whose padding is counted; steps come in random order."""

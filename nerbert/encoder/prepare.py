@@ -6,28 +6,29 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from nerbert.artifacts import sha256_of
 from nerbert.corpus.shards import read_manifest, shard_hashes
-from nerbert.encoder.cutting import tokenizer_hash
-from nerbert.encoder.feed import open_feed
-from nerbert.encoder.folder import check_model_folder, load_mlm_model, load_tagging_model, load_tokenizer
-from nerbert.encoder.fresh import fresh_model, train_tokenizer
-from nerbert.encoder.frozen import freeze
-from nerbert.encoder.heads import renew_head
-from nerbert.encoder.keeper import Score
-from nerbert.encoder.layers import keep_layers
+from nerbert.encoder.corpus_labels import SilverLabels, held_out, read_label_set, training_texts
+from nerbert.encoder.dataset import open_feed
 from nerbert.encoder.objectives.mlm import Mlm, score_mlm
 from nerbert.encoder.objectives.tagging import Tagging
-from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.score import TagScore, most_tokens, span_figures, typed_figures
+from nerbert.encoder.preprocess import tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.encoder.silver import SilverLabels, held_out, read_label_set, training_texts
-from nerbert.files import sha256_of
 from nerbert.labels import sentence_example, tag_names
+from nerbert.model.backbone import check_model_folder, load_mlm_model, load_tagging_model, load_tokenizer
+from nerbert.model.fresh import fresh_model, train_tokenizer
+from nerbert.model.frozen import freeze
+from nerbert.model.heads import renew_head
+from nerbert.model.layers import keep_layers
+from nerbert.model.precision import precision_on
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Windows
 from nerbert.records import ENTITY
-from nerbert.training.loop import VERSION, Feed, precision_on
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.early_stopping import Score
+from nerbert.training.loop import VERSION, Feed
 from nerbert.training.objective import Objective
-from nerbert.training.team import Team
-from nerbert.training.windows import Windows
+from nerbert.training.span_score import TagScore, most_tokens, span_figures, typed_figures
 
 FRESH = "fresh"
 _FREE = frozenset(
@@ -44,14 +45,14 @@ _NAMES = ("_name_or_path", "transformers_version")
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Preparation:
     """All that a pre-training needs; `identity` is what it hangs on, so that a killed run goes on as the same one."""
 
     manifest: Mapping[str, Any]
     labels: SilverLabels
     tags: list[str]
     model: Any
-    pieces: Pieces
+    pieces: SubwordTokenizer
     feed: Feed
     objective: Objective
     score: Score
@@ -59,7 +60,7 @@ class Work:
     identity: dict[str, Any]
 
 
-def prepare(settings: PretrainSettings, team: Team) -> Work:
+def prepare(settings: PretrainSettings, team: ProcessGroup) -> Preparation:
     """Read the corpus, load or make the model, open the windows."""
     manifest = read_manifest(settings.corpus)
     if settings.backbone != FRESH:
@@ -68,7 +69,7 @@ def prepare(settings: PretrainSettings, team: Team) -> Work:
     tags = tag_names(labels.categories)
     model, tokenizer = make_model(manifest, settings, tags)
     freeze(model, settings.frozen_layers)
-    pieces = Pieces(tokenizer, model.config, settings.max_length, further=settings.further_pieces)
+    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length, further=settings.further_pieces)
     mlm = Mlm.of(tokenizer, model.config, settings.seed, settings.mask_share) if settings.objective == "mlm" else None
     found = open_feed(manifest, labels, pieces, settings)
     examples = [sentence_example(each) for each in held_out(manifest, labels, settings)]
@@ -78,9 +79,11 @@ def prepare(settings: PretrainSettings, team: Team) -> Work:
         score = partial(_mlm_figures, windows=windows, mlm=mlm, pad_id=pieces.pad_id, settings=settings)
     else:
         figures = span_figures if labels.categories == (ENTITY,) else typed_figures
-        score = TagScore(Pieces(tokenizer, model.config, settings.max_length), examples, tags, settings, figures, team)
+        score = TagScore(
+            SubwordTokenizer(tokenizer, model.config, settings.max_length), examples, tags, settings, figures, team
+        )
     objective: Objective = mlm or Tagging(settings.label_smoothing, settings.outside_weight)
-    return Work(
+    return Preparation(
         manifest, labels, tags, model, pieces, Feed(found.windows, found.numbers_of, pieces.pad_id), objective, score,
         len(examples), _identity(settings, manifest, labels, model, tokenizer, team),
     )  # fmt: skip
@@ -113,7 +116,7 @@ def _identity(
     labels: SilverLabels,
     model: Any,
     tokenizer: Any,
-    team: Team,
+    team: ProcessGroup,
 ) -> dict[str, Any]:
     """All that a training's outcome hangs on, as JSON."""
     told = {name: value for name, value in asdict(settings).items() if name not in _FREE}

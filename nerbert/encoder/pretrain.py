@@ -14,16 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.card import model_card
-from nerbert.encoder.folder import CARD, save_model, write_card
-from nerbert.encoder.keeper import Keeper
-from nerbert.encoder.plan import Plan, needed_memory, plan_pretraining
-from nerbert.encoder.prepare import Work, make_model, prepare
-from nerbert.encoder.settings import PretrainSettings
-from nerbert.encoder.silver import read_label_set
-from nerbert.errors import OutputExists
-from nerbert.files import (
+from nerbert.artifacts import (
     RESUME,
     check_free,
     link_file,
@@ -34,13 +25,23 @@ from nerbert.files import (
     sha256_of,
     to_disk,
 )
+from nerbert.corpus.shards import read_manifest
+from nerbert.encoder.corpus_labels import read_label_set
+from nerbert.encoder.plan import Plan, needed_memory, plan_pretraining
+from nerbert.encoder.prepare import Preparation, make_model, prepare
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import OutputExists
 from nerbert.labels import tag_names
-from nerbert.show import Progress, progress
+from nerbert.model.backbone import CARD, save_model, write_card
+from nerbert.model.precision import precision_on
+from nerbert.render.encoder_card import model_card
+from nerbert.terminal import Progress, progress
 from nerbert.training.checkpoint import Checkpoints
+from nerbert.training.distributed import ProcessGroup, make_team
+from nerbert.training.early_stopping import BestCheckpoint
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import precision_on, total_steps, train
+from nerbert.training.loop import total_steps, train
 from nerbert.training.memory import check_fits, out_of_memory
-from nerbert.training.team import Team, make_team
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
@@ -55,7 +56,7 @@ def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = Fals
     )
     with _common_folder(team, output, work.identity, overwrite=overwrite) as folder:
         best = _Best(folder / RESUME, work.pieces.tokenizer, team)
-        keeper = Keeper(work.score, best.save)
+        keeper = BestCheckpoint(work.score, best.save)
         checkpoints = Checkpoints(
             folder / RESUME, settings.checkpoints, minutes=settings.checkpoint_minutes,
             steps=settings.checkpoint_steps, dress=lambda place: _dress(place, work),
@@ -92,7 +93,7 @@ def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = F
         write_card(folder, "untrained", word_splitter=manifest["word_splitter"], language=manifest["language"])
 
 
-def _begun(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[Team, Work]:
+def _begun(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[ProcessGroup, Preparation]:
     """What a pre-training and its plan begin with."""
     _check_place(settings, output, overwrite=overwrite)
     team = make_team(settings)
@@ -118,7 +119,7 @@ class _Best:
     By then a checkpoint knows of the one that took its place, so a kill in between loses neither.
     """
 
-    def __init__(self, place: Path, tokenizer: Any, team: Team) -> None:
+    def __init__(self, place: Path, tokenizer: Any, team: ProcessGroup) -> None:
         self._place, self._tokenizer, self._team = place, tokenizer, team
 
     def save(self, model: Any, step: int, before: int) -> None:
@@ -143,7 +144,7 @@ class _Best:
 
 
 @contextmanager
-def _common_folder(team: Team, output: Path, identity: Any, *, overwrite: bool) -> Iterator[Path]:
+def _common_folder(team: ProcessGroup, output: Path, identity: Any, *, overwrite: bool) -> Iterator[Path]:
     """The folder that the first process makes, for all processes; it is there when they get it."""
     if not team.is_first:
         team.wait()
@@ -155,7 +156,7 @@ def _common_folder(team: Team, output: Path, identity: Any, *, overwrite: bool) 
 
 
 @contextmanager
-def _bar(team: Team, total: int) -> Iterator[Progress]:
+def _bar(team: ProcessGroup, total: int) -> Iterator[Progress]:
     if not team.is_first:
         yield Progress()
         return
@@ -163,13 +164,15 @@ def _bar(team: Team, total: int) -> Iterator[Progress]:
         yield bar
 
 
-def _dress(folder: Path, work: Work) -> None:
+def _dress(folder: Path, work: Preparation) -> None:
     """What makes a checkpoint's folder a model's: the log's reader may want to use it as it is."""
     work.model.config.save_pretrained(folder)
     work.pieces.tokenizer.save_pretrained(folder)
 
 
-def _write_cards(folder: Path, settings: PretrainSettings, work: Work, keeper: Keeper, log: TrainLog) -> None:
+def _write_cards(
+    folder: Path, settings: PretrainSettings, work: Preparation, keeper: BestCheckpoint, log: TrainLog
+) -> None:
     """What made the encoder, for programs (nerbert.json) and for people (README.md)."""
     manifest = work.manifest
     told = {"label_set": work.labels.told, "categories": len(work.labels.categories)}

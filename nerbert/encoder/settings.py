@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerbert.config import refuse
-from nerbert.training.settings import TrainSettings
+from nerbert.training.base_settings import TrainSettings
 
 OBJECTIVES = ("tagging", "mlm")
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from nerbert.encoder.folder import PRETRAINED, read_card
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.twins import find_twins
+from nerbert.evaluation.datasets.duplicates import find_twins
 from nerbert.formats.conll import read_conll_file
 from nerbert.formats.folder import read_data
 from nerbert.labels import example_tags
 from nerbert.metrics import Judgement, Score, assess, seen_entities
+from nerbert.model.backbone import PRETRAINED, read_card
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger, seed_folders
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nerbert.artifacts import publish, read_json, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
 from nerbert.fetch.address import LATEST, Address, check_mirror
 from nerbert.fetch.transfer import Partial, transfer
 from nerbert.fetch.web import Missing, Patience, read_small
-from nerbert.files import publish, read_json, sha256_of, write_json
 from nerbert.locks import held
 
 FETCHED = ".fetched.json"

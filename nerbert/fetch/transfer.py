@@ -18,10 +18,10 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO
 
+from nerbert.artifacts import read_json, write_json
 from nerbert.errors import InputError, OutputExists
 from nerbert.fetch.web import Passing, Patience, Tries, ask, read_block
-from nerbert.files import read_json, write_json
-from nerbert.show import throughput
+from nerbert.terminal import throughput
 
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 

@@ -30,7 +30,7 @@ from urllib.request import (
 
 from nerbert import __version__
 from nerbert.errors import InputError
-from nerbert.show import tell
+from nerbert.terminal import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

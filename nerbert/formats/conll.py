@@ -7,8 +7,8 @@ its tokens joined by single spaces: CoNLL files don't say what stood between the
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
-from nerbert.files import publish
 from nerbert.labels import example_tags, spans_from_bio, split_tag
 from nerbert.records import Example, Span
 

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError
-from nerbert.files import sha256_of
 from nerbert.formats.conll import read_conll_file
 from nerbert.records import Example
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, NerbertError, at
-from nerbert.files import json_line, publish
 from nerbert.formats.lines import decoded, lines_at_hand
 from nerbert.formats.rows import TEXT, example_fields, example_of_fields
 from nerbert.records import Example

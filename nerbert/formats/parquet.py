@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
-from nerbert.files import publish
 from nerbert.formats.lines import decoded
 from nerbert.formats.rows import (
     SPANS,

@@ -18,7 +18,7 @@ TEXT, TOKENS, WORDS, SPANS = "text", "tokens", "words", "spans"
 """Names of fields: the text; or its words as strings; words as places in the text; entities."""
 
 
-class Row(NamedTuple):
+class TextRow(NamedTuple):
     """A text and where it stands; `example` holds its words where they are given, `raw` the bytes it was read from."""
 
     number: int
@@ -28,7 +28,7 @@ class Row(NamedTuple):
     raw: bytes
 
 
-def row_of(number: int, fields: Mapping[str, Any], field: str, raw: bytes = b"") -> Row:
+def row_of(number: int, fields: Mapping[str, Any], field: str, raw: bytes = b"") -> TextRow:
     """The row of a JSON object, whose text (or list of words) is in `field`; without `text`, `tokens` will do."""
     if field not in fields and field == TEXT and TOKENS in fields:
         field = TOKENS
@@ -37,14 +37,14 @@ def row_of(number: int, fields: Mapping[str, Any], field: str, raw: bytes = b"")
         raise InputError(f"no field {field!r} (there are: {there:.200}); name the text's with --field")
     value = fields[field]
     if isinstance(value, str):
-        return Row(number, value, None, fields, raw)
+        return TextRow(number, value, None, fields, raw)
     return row_of_words(number, checked_words(value, field), fields, raw)
 
 
-def row_of_words(number: int, words: Sequence[str], fields: Mapping[str, Any], raw: bytes = b"") -> Row:
+def row_of_words(number: int, words: Sequence[str], fields: Mapping[str, Any], raw: bytes = b"") -> TextRow:
     """The row of a sentence's words; its text joins the fields if they have none."""
     example = example_of(words, ())
-    return Row(number, example.text, example, {TEXT: example.text} | dict(fields), raw)
+    return TextRow(number, example.text, example, {TEXT: example.text} | dict(fields), raw)
 
 
 def checked_words(value: object, field: str) -> list[str]:

@@ -6,9 +6,9 @@ right. Strict IOB2 stands beside it; `rules` always says which. Figures are 0–
 
 from nerbert.metrics.calibration import Calibration, calibrate
 from nerbert.metrics.counts import RULES, STRICT_RULES, Counts, Macro, Score
+from nerbert.metrics.error_types import Mistake, MistakeKind, find_mistakes
 from nerbert.metrics.interval import Interval, bootstrap
 from nerbert.metrics.judging import Judgement, assess, judge, seen_entities
-from nerbert.metrics.kinds import Mistake, MistakeKind, find_mistakes
 from nerbert.metrics.score import collapse_types, score_spans, score_tags
 
 __all__ = [

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nerbert.chance import coin
 from nerbert.errors import InputError
 from nerbert.metrics.columns import Numbers, Pair
+from nerbert.rng import coin
 
 SAMPLES = 1_000
 LEVEL = 0.95

@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from nerbert.files import read_json, write_json
-from nerbert.show import percent
+from nerbert.artifacts import read_json, write_json
+from nerbert.terminal import percent
 
 COLOURS = 10
 FIGURES = {"mlm": "masked pieces found", "ner": "F1 on types of links"}

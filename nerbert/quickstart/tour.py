@@ -12,28 +12,28 @@ from typing import Any
 from rich.console import Console
 
 from nerbert import __version__
-from nerbert.chance import coin
+from nerbert.artifacts import publish
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.encoder.folder import read_card
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.datasets.load import open_data
 from nerbert.evaluation.datasets.sample import write_sample
 from nerbert.evaluation.evaluate import evaluate
-from nerbert.files import publish
-from nerbert.finetune.finetune import finetune
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.executors import cores
+from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import spans_from_bio
-from nerbert.quickstart import telling
-from nerbert.quickstart.guide import guide
-from nerbert.quickstart.page import check_page_free, write_page
-from nerbert.quickstart.picture import write_picture
+from nerbert.model.backbone import read_card
 from nerbert.quickstart.result import Marked, Result, Shown, Way, means_by_type
 from nerbert.records import Example
+from nerbert.render.quickstart import terminal as telling
+from nerbert.render.quickstart.guide import guide
+from nerbert.render.quickstart.page import check_page_free, write_page
+from nerbert.render.quickstart.picture import write_picture
+from nerbert.rng import coin
 from nerbert.tagger.tagger import Tagger
-from nerbert.work import cores
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 DEFAULT_TEXT = (

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from nerbert.artifacts import sha256_of
 from nerbert.config import refuse
-from nerbert.encoder.folder import embedded, load_tagging_model, load_tokenizer, tags_of
-from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.predict import Scorer
 from nerbert.errors import InputError, SettingsError, need
-from nerbert.files import sha256_of
+from nerbert.model.backbone import embedded, load_tagging_model, load_tokenizer, tags_of
+from nerbert.model.predict import Scorer
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
 from nerbert.tagger.choice import fastest, machine_facts, seconds_of
 
@@ -33,7 +33,7 @@ class Backend:
 
     name: str
     scorer: Scorer
-    pieces: Pieces
+    pieces: SubwordTokenizer
     tags: list[str]
     max_tokens: int
 
@@ -107,12 +107,12 @@ def _on_torch(source: str, wanted: Wanted) -> Backend:
     need("train", "torch", "transformers")
     import torch
 
-    from nerbert.encoder.scorer import TorchScorer
-    from nerbert.training.loop import precision_on
+    from nerbert.model.precision import precision_on
+    from nerbert.model.torch_scorer import TorchScorer
 
     model = load_tagging_model(source)
     tags = tags_of(model, source)
-    pieces = Pieces(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
+    pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
     device = wanted.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if wanted.threads:
         torch.set_num_threads(wanted.threads)

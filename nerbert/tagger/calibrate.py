@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nerbert.encoder.confidence import Predicted, predict_entities
-from nerbert.encoder.folder import CARD, read_card
+from nerbert.artifacts import sha256_of, write_json
 from nerbert.errors import InputError
-from nerbert.files import sha256_of, write_json
-from nerbert.finetune.calibration import calibration_told
-from nerbert.finetune.card import write_readme
+from nerbert.finetuning.calibration import calibration_told
 from nerbert.formats.conll import read_conll_file
 from nerbert.metrics.thresholds import Threshold, check_precision, lowest_thresholds
+from nerbert.model.backbone import CARD, read_card
+from nerbert.model.confidence import Predicted, predict_entities
 from nerbert.records import Example
+from nerbert.render.tagger_card import write_readme
 from nerbert.tagger.tagger import Tagger, seed_folders
 
 _PLACES = 6

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.encoder.cache import cached
-from nerbert.encoder.predict import Scorer
+from nerbert.artifacts import read_json, write_json
+from nerbert.cache import cached
 from nerbert.errors import InputError, NerbertError
-from nerbert.files import read_json, write_json
-from nerbert.show import tell
-from nerbert.training.padding import Padded, micro_batches
+from nerbert.model.padding import Padded, micro_batches
+from nerbert.model.predict import Scorer
+from nerbert.terminal import tell
 
 _VERSION, _FILE = 1, "seconds.json"
 _LENGTHS = (8, 12, 16, 20, 24, 28, 32, 40, 48, 64)

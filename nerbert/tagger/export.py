@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.encoder.decode import predict
-from nerbert.encoder.folder import CARD as MODEL_CARD
-from nerbert.encoder.folder import check_model_folder, embedded, load_tagging_model, load_tokenizer, read_card, tags_of
-from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.predict import Scorer, word_scores
+from nerbert.artifacts import publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, at, need
-from nerbert.files import publish_folder, sha256_of, write_json
 from nerbert.formats.conll import read_conll_file
 from nerbert.labels import example_tags, spans_from_bio
 from nerbert.metrics import score_tags
+from nerbert.model.backbone import CARD as MODEL_CARD
+from nerbert.model.backbone import check_model_folder, embedded, load_tagging_model, load_tokenizer, read_card, tags_of
+from nerbert.model.decode import predict
+from nerbert.model.predict import Scorer, word_scores
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.tagger.backends import LONGEST
 from nerbert.tagger.onnx import CARD, FOLDER, FORMAT, GRAPHS, MAX_TOKENS, TOKENIZER, OnnxScorer
@@ -104,11 +104,11 @@ def export(
 
 def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool) -> dict[str, Agreement]:
     """Graphs, tokenizer and card; what they agree on with torch."""
-    from nerbert.encoder.scorer import TorchScorer
+    from nerbert.model.torch_scorer import TorchScorer
 
     model, tokenizer = load_tagging_model(source), load_tokenizer(source)
     card, tags = read_card(source), tags_of(model, source)
-    pieces = Pieces(tokenizer, model.config, int(card.get("max_length") or LONGEST))
+    pieces = SubwordTokenizer(tokenizer, model.config, int(card.get("max_length") or LONGEST))
     _trace(source, model, folder / GRAPHS["fp32"])
     scorers: dict[str, Scorer] = {"torch fp32": TorchScorer(model, "fp32")}
     scorers["onnx fp32"] = OnnxScorer(folder / GRAPHS["fp32"], len(tags))
@@ -175,7 +175,7 @@ def _quantise(folder: Path) -> None:
         )  # fmt: skip
 
 
-def _check_close(source: str, pieces: Pieces, scorers: dict[str, Scorer], classes: int) -> None:
+def _check_close(source: str, pieces: SubwordTokenizer, scorers: dict[str, Scorer], classes: int) -> None:
     """Raise InputError if the graph's logits aren't torch's: in batches, alone, and in the longest window there is."""
     longest = " ".join(_TEXTS) * (1 + pieces.body // 40)
     examples = [Example(text, split_words(text)) for text in (*_TEXTS, longest)]
@@ -188,7 +188,7 @@ def _check_close(source: str, pieces: Pieces, scorers: dict[str, Scorer], classe
 
 
 def _agreement(
-    scorers: dict[str, Scorer], pieces: Pieces, examples: Sequence[Example], tags: list[str]
+    scorers: dict[str, Scorer], pieces: SubwordTokenizer, examples: Sequence[Example], tags: list[str]
 ) -> dict[str, Agreement]:
     """F1 of each scorer, and its entities beside the first one's."""
     gold = [example_tags(each) for each in examples]
@@ -211,7 +211,7 @@ def _write_tokenizer(tokenizer: Any, path: Path) -> None:
 
 
 def _card(
-    source: str, folder: Path, pieces: Pieces, tags: list[str], agreement: dict[str, Agreement]
+    source: str, folder: Path, pieces: SubwordTokenizer, tags: list[str], agreement: dict[str, Agreement]
 ) -> dict[str, Any]:
     names = ("torch", "transformers", "onnxruntime", "onnx")
     return {

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.chance import Array
-from nerbert.encoder.light import light_config, light_tokenizer
-from nerbert.encoder.pieces import Pieces
+from nerbert.artifacts import read_json
 from nerbert.errors import InputError, at, need
-from nerbert.files import read_json
 from nerbert.labels import check_tags
-from nerbert.training.padding import Padded
+from nerbert.model.light_tokenizer import light_config, light_tokenizer
+from nerbert.model.padding import Padded
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.rng import Array
 
 FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "nerbert-onnx.json", "tokenizer.json", 1
 GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
@@ -47,12 +47,12 @@ class Exported:
     vocabulary: int
     made_from: Mapping[str, Any]
 
-    def pieces(self, longest: int, on_too_long: str) -> Pieces:
+    def pieces(self, longest: int, on_too_long: str) -> SubwordTokenizer:
         """What cuts examples into windows of at most `longest` pieces."""
         tokenizer = light_tokenizer(
             self.folder / TOKENIZER, before=self.before, after=self.after, pad_id=self.pad_id, room=self.room
         )
-        return Pieces(tokenizer, light_config(self.room, self.vocabulary), longest, on_too_long=on_too_long)
+        return SubwordTokenizer(tokenizer, light_config(self.room, self.vocabulary), longest, on_too_long=on_too_long)
 
 
 def read_exported(source: str) -> Exported | None:

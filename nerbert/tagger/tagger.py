@@ -15,12 +15,12 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from nerbert.corpus.rules import RuleSplitter
-from nerbert.encoder.decode import Classes, Decoded, WordTags, check_decoding, decode, predict
-from nerbert.encoder.folder import check_model_folder, read_card
-from nerbert.encoder.predict import word_scores
+from nerbert.corpus.sentences.rules import RuleSplitter
 from nerbert.errors import InputError
 from nerbert.labels import types_of
+from nerbert.model.backbone import check_model_folder, read_card
+from nerbert.model.decode import Decoded, TagClasses, WordTags, check_decoding, decode, predict
+from nerbert.model.predict import word_scores
 from nerbert.records import Example, Span
 from nerbert.tagger.backends import LONGEST, Backend, Wanted, check_libraries, open_backend
 from nerbert.tagger.offsets import check_offsets, utf16_spans
@@ -68,7 +68,7 @@ class Tagger:
         self.backend, self.splitter, self.language = backend, splitter, language
         self.decoding, self.offsets = check_decoding(decoding), check_offsets(offsets)
         self.temperature, self.thresholds = temperature, thresholds or Thresholds()
-        self._classes = Classes(backend.tags)
+        self._classes = TagClasses(backend.tags)
 
     @classmethod
     def load(

@@ -8,45 +8,19 @@ step where that pays. Packing, for GPUs, would stand here: `batches_of` alone sa
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import torch
 
-from nerbert.chance import Array, coins
-from nerbert.training.padding import Padded, cheapest_cuts, micro_batches, padded
-from nerbert.training.windows import Windows, chosen
+from nerbert.model.batch import Batch, batch_of
+from nerbert.model.padding import cheapest_cuts, micro_batches, padded
+from nerbert.model.windows import Windows, chosen
+from nerbert.rng import Array, coins
 
 _POOL_STEPS = 50
 _POOLS = 4
 """Pools of an epoch, at least."""
 _START_COST = 50
 """What a micro-batch costs on a CPU beside its pieces, in pieces: measured with MiniLM in bf16 (26 ms of CPU)."""
-
-
-_NONE = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A padded micro-batch: `ids` and `mask` are (windows, pieces); `rows`, `columns`, `labels` are (terms,).
-
-    Row and column say where in `ids` something is predicted, `labels` what. `numbers` (windows,) are the windows'
-    numbers in the data, so that what is drawn for one doesn't depend on its neighbours.
-    """
-
-    ids: torch.Tensor
-    mask: torch.Tensor
-    rows: torch.Tensor
-    columns: torch.Tensor
-    labels: torch.Tensor
-    numbers: torch.Tensor
-
-    def to(self, device: Any) -> "Batch":
-        """The batch with its tensors on `device`."""
-        names = ("ids", "mask", "rows", "columns", "labels", "numbers")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
 def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
@@ -70,9 +44,3 @@ def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
     """Pad some windows to the longest and list their first pieces."""
     labels = chosen(windows.labels, windows.word_ends, numbers)[0] if len(windows.labels) else np.empty(0, np.int64)
     return batch_of(padded(windows, numbers, pad_id), labels, numbers)
-
-
-def batch_of(batch: Padded, labels: Array = _NONE, numbers: Array = _NONE) -> Batch:
-    """A padded micro-batch as tensors, with labels and windows' numbers if there are any."""
-    columns = (batch.ids, batch.mask, batch.rows, batch.columns, labels, numbers)
-    return Batch(*(torch.from_numpy(each.astype(np.int64)) for each in columns))

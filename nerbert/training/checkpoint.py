@@ -15,9 +15,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from nerbert.artifacts import publish, publish_folder, read_json, write_json
 from nerbert.errors import InputError, at
-from nerbert.files import publish, publish_folder, read_json, write_json
-from nerbert.show import tell
+from nerbert.terminal import tell
 from nerbert.training.log import TrainLog
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from nerbert.artifacts import publish
 from nerbert.errors import InputError, WriteError, need
-from nerbert.files import publish
 
 
 @dataclass(slots=True)

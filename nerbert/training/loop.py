@@ -18,17 +18,18 @@ from typing import Any, Protocol
 
 import torch
 
-from nerbert.chance import Array, coin
 from nerbert.errors import InputError, NerbertError
-from nerbert.show import Progress, tell
+from nerbert.executors import stop_asked
+from nerbert.model.precision import autocast
+from nerbert.model.windows import Windows
+from nerbert.rng import Array, coin
+from nerbert.terminal import Progress, tell
+from nerbert.training.base_settings import TrainSettings
 from nerbert.training.batches import batches_of, steps_of_epoch
 from nerbert.training.checkpoint import Checkpoints
+from nerbert.training.distributed import ProcessGroup, make_team
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective
-from nerbert.training.settings import TrainSettings
-from nerbert.training.team import Team, make_team
-from nerbert.training.windows import Windows
-from nerbert.work import stop_asked
 
 VERSION = 1
 """Raise it when the same settings come to train otherwise: a run that is half made doesn't go on then."""
@@ -69,7 +70,7 @@ class Feed:
 def train(
     model: Any, feed: Feed, objective: Objective, settings: TrainSettings, bar: Progress, *,
     evaluate: Evaluate | None = None, checkpoints: Checkpoints | None = None, steps: StepLog | None = None,
-    team: Team | None = None,
+    team: ProcessGroup | None = None,
 ) -> TrainLog:  # fmt: skip
     """Train `model` in place; the log. With `checkpoints`, from the newest of them on, and a signal stops it after one.
 
@@ -109,7 +110,7 @@ def train(
     return log
 
 
-def _check_together(team: Team, step: int) -> None:
+def _check_together(team: ProcessGroup, step: int) -> None:
     """Raise NerbertError unless all processes go on from the same step."""
     if team.totals(step, step * step) != [team.count * step, team.count * step * step]:
         raise NerbertError(
@@ -121,7 +122,7 @@ class _Recorder:
     """What the first process writes while it trains: lines of the log, checkpoints."""
 
     def __init__(
-        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, team: Team,
+        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, team: ProcessGroup,
         checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
     ) -> None:  # fmt: skip
         self._total = total
@@ -170,7 +171,7 @@ class _Recorder:
 
 def train_step(
     model: Any, feed: Feed, numbers: Array, objective: Objective, optimizer: torch.optim.Optimizer, rate: float,
-    settings: TrainSettings, team: Team, step: int,
+    settings: TrainSettings, team: ProcessGroup, step: int,
 ) -> dict[str, float]:  # fmt: skip
     """One update on the windows `numbers`, this process's share of them; the mean loss, the gradient's norm, the rate.
 
@@ -223,26 +224,6 @@ def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.op
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device in ("cpu", "cuda"))
-
-
-def autocast(device: str, precision: str) -> torch.autocast:
-    """A context that computes in bf16 if `precision` (`auto`: the device's best) says so; weights stay as they are."""
-    return torch.autocast(device, torch.bfloat16, enabled=precision_on(device, precision) == "bf16")
-
-
-def precision_on(device: str, precision: str) -> str:
-    """`bf16` or `fp32`: what a setting of `precision` means on a device; `auto` is its best."""
-    return precision if precision != "auto" else best_precision(device)
-
-
-def best_precision(device: str = "") -> str:
-    """`bf16` where the device (`cuda`, `cpu` …; default: the GPU if there is one) computes in it, else `fp32`."""
-    if (device or "cuda") == "cuda" and torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    if device not in ("", "cpu"):
-        return "fp32"
-    has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return "bf16" if has else "fp32"
 
 
 def _told(entry: Mapping[str, float], log: TrainLog, total: int) -> str:

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from nerbert.errors import NerbertError, SettingsError
-from nerbert.training.batches import Batch
-from nerbert.training.settings import TrainSettings
-from nerbert.training.windows import Windows
+from nerbert.model.batch import Batch
+from nerbert.model.windows import Windows
+from nerbert.training.base_settings import TrainSettings
 
 _MEASURED = 128
 """Longest window of the micro-batches that are measured: a multiple of what kernels round to."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from nerbert.training.batches import Batch
+from nerbert.model.batch import Batch
 
 
 class Objective(Protocol):

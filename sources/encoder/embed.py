@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from nerbert.encoder.folder import CARD, load_mlm_model, load_tagging_model, load_tokenizer, save_model
+from nerbert.artifacts import publish, publish_folder, read_json, write_json
 from nerbert.errors import InputError
-from nerbert.files import publish, publish_folder, read_json, write_json
+from nerbert.model.backbone import CARD, load_mlm_model, load_tagging_model, load_tokenizer, save_model
 
 _PLACE = Path(__file__).parents[2] / "nerbert" / "sample" / "encoder"
 _MOST = 12_000_000

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nerbert.artifacts import publish_folder, sha256_of
 from nerbert.config import load_settings
-from nerbert.encoder.folder import save_model, write_card
-from nerbert.encoder.fresh import fresh_model, train_tokenizer
 from nerbert.encoder.objectives.mlm import Mlm, score_mlm
-from nerbert.encoder.pieces import Pieces
-from nerbert.files import publish_folder, sha256_of
+from nerbert.model.backbone import save_model, write_card
+from nerbert.model.fresh import fresh_model, train_tokenizer
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Windows
 from nerbert.records import Example
-from nerbert.show import progress, tell
+from nerbert.terminal import progress, tell
+from nerbert.training.base_settings import TrainSettings
+from nerbert.training.distributed import make_team
 from nerbert.training.loop import Feed, total_steps, train
-from nerbert.training.settings import TrainSettings
-from nerbert.training.team import make_team
-from nerbert.training.windows import Windows
 from nerbert.words import SPLITTER, split_words
 
 _HELD_OUT = 100
@@ -59,7 +59,7 @@ def main() -> None:
     for each in model.modules():
         if isinstance(each, torch.nn.Dropout):
             each.p = 0.0  # a small model has nothing to forget
-    pieces = Pieces(tokenizer, model.config, settings.max_length)
+    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length)
     trained = _windows(pieces, [text for number, text in enumerate(texts) if number % _HELD_OUT])
     held_out = _windows(pieces, texts[::_HELD_OUT])
     numbers = np.arange(len(trained))
@@ -88,7 +88,7 @@ def main() -> None:
                    sentences_sha256=sha256_of(given.sentences), log=log.entries)  # fmt: skip
 
 
-def _windows(pieces: Pieces, texts: list[str]) -> Windows:
+def _windows(pieces: SubwordTokenizer, texts: list[str]) -> Windows:
     return Windows.pack(pieces.windows([Example(text, split_words(text)) for text in texts]))
 
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nerbert.corpus.sentences import open_splitter
+from nerbert.artifacts import publish
+from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError
-from nerbert.files import publish
-from nerbert.show import tell
+from nerbert.terminal import tell
 
 _FEWEST, _MOST = 5, 120
 """Words of a sentence that is kept."""

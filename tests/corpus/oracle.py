@@ -29,8 +29,8 @@ from urllib.parse import unquote
 
 import mwparserfromhell
 
-from nerbert.corpus.dump import Dump
-from nerbert.corpus.sites import Site
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.sites import Site
 from nerbert.records import Link, RawPage
 
 NEAR = 20

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.chance import coin
 from nerbert.corpus.balance import draw, draw_copies, exponent
 from nerbert.corpus.histogram import Histogram
 from nerbert.errors import SettingsError
+from nerbert.rng import coin
 
 METHODS = ("literal", "fit")
 

@@ -20,11 +20,11 @@ from nerbert.cli.corpus import corpus_punkt
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
-from nerbert.corpus.sides import TRAIN, VALIDATION, sentence_key
+from nerbert.corpus.split import sentence_key
 from nerbert.corpus.steps import judge
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.label_sets import open_label_set
-from nerbert.records import ENTITY, Mention
+from nerbert.records import ENTITY, TRAIN, VALIDATION, Mention
 from nerbert.words import split_words
 
 SETTINGS = CorpusSettings(min_mentions=5)

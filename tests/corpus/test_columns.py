@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.columns import Words, links_on_words, numbers_column, strings_column, words_of
+from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.rows import PageRows
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.sites import make_site
 from nerbert.records import RawPage, Reason
 from nerbert.words import split_words
 

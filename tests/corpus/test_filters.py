@@ -1,15 +1,8 @@
 import pytest
 
-from nerbert.corpus.filters import (
-    common_and_untyped,
-    excluded,
-    fold_rare,
-    frequent_categories,
-    most_common,
-    ngrams,
-    no_typed_entity,
-)
+from nerbert.corpus.filters import common_and_untyped, excluded, fold_rare, most_common, ngrams, no_typed_entity
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, Reason
 
 SETTINGS = CorpusSettings()

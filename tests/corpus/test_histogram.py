@@ -39,7 +39,7 @@ def test_shards_add_up_in_any_order_after_travelling(some: list[list[str]], othe
         merged = counted(first)
         merged.merge(pickle.loads(pickle.dumps(counted(second))))
         assert dict(merged) == dict(whole)
-        for name in module.Table.__slots__:
+        for name in module.CategorySets.__slots__:
             np.testing.assert_array_equal(getattr(merged.table(), name), getattr(whole.table(), name))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nerbert.corpus.knowledge.telling import Kind
+from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.manifest import Funnel, licence_of
 from nerbert.errors import NerbertError
 
@@ -12,9 +12,14 @@ def licence(*kinds: str) -> str:
 
 
 def test_a_licence_for_every_kind_of_knowledge() -> None:
-    for kind in Kind:
+    for kind in SourceKind:
         assert licence(kind.value), f"{kind}: say in nerbert/corpus/manifest.py whose it is"
-    for kind in (Kind.WIKIDATA_JSON, Kind.WIKIDATA_TRIPLES, Kind.WIKIDATA_TRUTHY, Kind.WIKIDATA_SITELINKS):
+    for kind in (
+        SourceKind.WIKIDATA_JSON,
+        SourceKind.WIKIDATA_TRIPLES,
+        SourceKind.WIKIDATA_TRUTHY,
+        SourceKind.WIKIDATA_SITELINKS,
+    ):
         assert licence(kind.value) == "Wikidata: CC0 1.0."
 
 

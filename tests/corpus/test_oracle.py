@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.sites import make_site
-from nerbert.corpus.wikitext import clean_page
+from nerbert.corpus.dump.sites import make_site
+from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.records import Link
 from tests.corpus.oracle import Agreement, agreement, article_pages, oracle_links, oracle_paragraphs, scanner_links
 

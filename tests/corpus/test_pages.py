@@ -15,17 +15,17 @@ import pytest
 from pyarrow.parquet import ParquetFile
 
 import nerbert
-from nerbert.corpus.dump import Dump
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.parse import read_pages
+from nerbert.corpus.dump.splits import Seen
 from nerbert.corpus.pages import made_from, write_pages
-from nerbert.corpus.parse import read_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import LATER, CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths
-from nerbert.corpus.splits import Seen
-from nerbert.corpus.wikitext import clean_page
+from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.errors import InputError, StaleOutput
 from nerbert.records import CleanPage, Reason, sentence_id
-from nerbert.show import Flow, Progress
+from nerbert.terminal import Flow, Progress
 from nerbert.words import split_words
 
 SETTINGS = CorpusSettings()

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.corpus.export import export_corpus
-from nerbert.corpus.report import show_corpus
 from nerbert.corpus.shards import checked_shards, read_manifest, shard_hashes
 from nerbert.errors import InputError
+from nerbert.render.terminal.corpus import show_corpus
 
 
 def put(*keys: str | int, value: Any) -> Callable[[dict[str, Any]], None]:

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from nerbert.corpus import types
-from nerbert.corpus.knowledge import hashed
+from nerbert.corpus.dump.deduplicate import Titles, read_titles
+from nerbert.corpus.knowledge import external_sort as hashed
 from nerbert.corpus.knowledge.knowledge import open_knowledge
-from nerbert.corpus.newest import Titles, read_titles
 from nerbert.corpus.shards import TARGETS, TITLES, UNTYPED, read_table, shard_paths, write_table
-from nerbert.corpus.titles import fold_redirects
 from nerbert.corpus.types import SCRATCH, TargetReport, read_targets, write_targets
+from nerbert.corpus.wikitext.titles import fold_redirects
 
 LINKS = [["R1", "A", "A", "X"], [], ["R2", "B", "Loop"], None, ["A", "R3", "Y", "Y", "X", "X"], ["Zed"] * 5]
 REDIRECTS = {"R1": "A", "R2": "R1", "Loop": "Pool", "Pool": "Loop", "R3": "X"}

@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.decode import predict
-from nerbert.encoder.folder import load_mlm_model, load_tagging_model, load_tokenizer, save_model
-from nerbert.encoder.fresh import fresh_model, train_tokenizer
-from nerbert.encoder.heads import logits_at, renew_head
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.objectives.tagging import Tagging
-from nerbert.encoder.pieces import Pieces
-from nerbert.encoder.scorer import TorchScorer
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.training.batches import Batch, collate
+from nerbert.model.backbone import load_mlm_model, load_tagging_model, load_tokenizer, save_model
+from nerbert.model.batch import Batch
+from nerbert.model.decode import predict
+from nerbert.model.fresh import fresh_model, train_tokenizer
+from nerbert.model.heads import logits_at, renew_head
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.torch_scorer import TorchScorer
+from nerbert.model.windows import Windows
+from nerbert.training.batches import collate
 from nerbert.training.objective import Objective
-from nerbert.training.windows import Windows
 from tests.encoder.backbones import tiny_mlm, tiny_tagging
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
@@ -52,7 +53,7 @@ def made(kind: str, tokenizer: Any, make: Callable[..., Any] = tiny_tagging) -> 
 def windows_of(tokenizer: Any, model: Any, tags: list[str] | None = None) -> Windows:
     examples = [example_of(TOKENS, ["O"] * 9), example_of(["Paris"] * 12, ["O"] * 12)]
     labels = [tags, ["O"] * 12] if tags else None
-    return Windows.pack(Pieces(tokenizer, model.config, 64).windows(examples, labels, TAGS))
+    return Windows.pack(SubwordTokenizer(tokenizer, model.config, 64).windows(examples, labels, TAGS))
 
 
 def train(model: Any, objective: Objective, windows: Windows, pad_id: int) -> None:
@@ -91,7 +92,7 @@ def test_a_trained_tagger_is_what_transformers_loads(tmp_path: Path, cutters: di
     torch.testing.assert_close(mine[:9], wanted[list(first.positions)], rtol=1e-4, atol=1e-5)
 
     again = load_tagging_model(str(tmp_path))
-    pieces = Pieces(load_tokenizer(str(tmp_path)), again.config, 64)
+    pieces = SubwordTokenizer(load_tokenizer(str(tmp_path)), again.config, 64)
     (found,) = predict(TorchScorer(again, "fp32"), pieces, [example_of(TOKENS, ["O"] * 9)], TAGS)
     rows = pipeline("token-classification", model=theirs, tokenizer=cutter, ignore_labels=[], device="cpu")(TEXT)
     labels = {row["index"]: (row["entity"], row["score"]) for row in rows}
@@ -242,4 +243,4 @@ def test_too_few_positions_are_refused(cutters: dict[str, Any], kind: str, posit
     model = tiny_tagging(kind, len(tokenizer), max_position_embeddings=positions, pad_token_id=tokenizer.pad_token_id)
     model.config.name_or_path = "some/encoder"
     with pytest.raises(InputError, match=f"some/encoder: has room for {room} pieces, 2 of them special"):
-        Pieces(tokenizer, model.config, 256)
+        SubwordTokenizer(tokenizer, model.config, 256)

@@ -13,15 +13,16 @@ import torch
 
 import nerbert.encoder.plan as stage
 from nerbert.encoder.plan import Plan, needed_memory, plan_pretraining
-from nerbert.encoder.report import duration, print_plan
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
-from nerbert.show import Progress
-from nerbert.training.batches import Batch, batches_of, steps_of_epoch
+from nerbert.model.batch import Batch
+from nerbert.model.windows import IGNORED, Window, Windows
+from nerbert.render.terminal.pretraining import duration, print_plan
+from nerbert.terminal import Progress
+from nerbert.training.batches import batches_of, steps_of_epoch
 from nerbert.training.loop import Feed, train
 from nerbert.training.memory import check_fits
-from nerbert.training.speed import Speed
-from nerbert.training.windows import IGNORED, Window, Windows
+from nerbert.training.throughput import Speed
 
 CPU = torch.device("cpu")
 SETTINGS = PretrainSettings(
@@ -76,7 +77,7 @@ def numbers() -> Any:
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is timed takes a second."""
     ticks: Iterator[float] = itertools.count(0.0, 1.0)
-    monkeypatch.setattr("nerbert.training.speed.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("nerbert.training.throughput.time.perf_counter", lambda: next(ticks))
 
 
 def plan_of(model: Any, windows: Windows, numbers: Any, settings: PretrainSettings = SETTINGS, **more: Any) -> Plan:

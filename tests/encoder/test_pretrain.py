@@ -14,20 +14,20 @@ import pytest
 import nerbert.encoder.pretrain as stage
 from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.encoder.decode import predict
-from nerbert.encoder.folder import load_tagging_model, load_tokenizer, tags_of
-from nerbert.encoder.keeper import Keeper
-from nerbert.encoder.pieces import Pieces
 from nerbert.encoder.plan import needed_memory
 from nerbert.encoder.prepare import prepare
 from nerbert.encoder.pretrain import pretrain
-from nerbert.encoder.scorer import TorchScorer
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
 from nerbert.metrics import score_spans
-from nerbert.training.padding import padded
-from nerbert.training.team import make_team
+from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
+from nerbert.model.decode import predict
+from nerbert.model.padding import padded
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.torch_scorer import TorchScorer
+from nerbert.training.distributed import make_team
+from nerbert.training.early_stopping import BestCheckpoint
 
 SMALL: dict[str, Any] = {
     "epochs": 8, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
@@ -50,7 +50,7 @@ def card(folder: Path) -> dict[str, Any]:
 def typed_f1(folder: Path, corpus: Path) -> float:
     """The F1 on typed entities of what was saved, on the whole validation split."""
     model = load_tagging_model(str(folder))
-    pieces = Pieces(load_tokenizer(str(folder)), model.config, SMALL["max_length"])
+    pieces = SubwordTokenizer(load_tokenizer(str(folder)), model.config, SMALL["max_length"])
     examples = [sentence_example(each) for each in read_sentences(corpus, "validation")]
     found = predict(TorchScorer(model, "fp32"), pieces, examples, tags_of(model, ""))
     typed = [[s for s in spans_from_bio(each.tags) if s[2] != "ENTITY"] for each in found]
@@ -76,8 +76,8 @@ def test_a_worse_later_checkpoint_does_not_replace_the_best(
                 each.data.zero_()
         return real(self, model, step)
 
-    real = Keeper.__call__
-    monkeypatch.setattr(Keeper, "__call__", spoiling)
+    real = BestCheckpoint.__call__
+    monkeypatch.setattr(BestCheckpoint, "__call__", spoiling)
     pretrain(PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 6})), tmp_path / "e")
     facts = card(tmp_path / "e")
     assert facts["best_step"] == facts["log"][0]["step"]
@@ -189,8 +189,8 @@ def test_a_run_goes_on_where_it_failed(
             raise NerbertError("the loss became nan")
         return real(self, model, step)
 
-    real, calls = Keeper.__call__, list[int]()
-    monkeypatch.setattr(Keeper, "__call__", failing)
+    real, calls = BestCheckpoint.__call__, list[int]()
+    monkeypatch.setattr(BestCheckpoint, "__call__", failing)
     settings = PretrainSettings(corpus=sample_corpus, checkpoint_steps=7, **SMALL)
     with pytest.raises(NerbertError, match=r"nan; the last good checkpoint is .*step-00000") as failed:
         pretrain(settings, tmp_path / "e")
@@ -289,7 +289,7 @@ def test_scoring_takes_no_larger_batches_than_training(
         sizes.append(batch.ids.size)
         return batch
 
-    monkeypatch.setattr("nerbert.encoder.predict.padded", noted)
+    monkeypatch.setattr("nerbert.model.predict.padded", noted)
     settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "batch_size": 2, "max_length": 48}))
     pretrain(replace(settings, micro_batch_tokens=10**9), tmp_path / "e")
     assert len(sizes) > 5

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from nerbert.encoder.objectives.tagging import Tagging
-from nerbert.training.batches import Batch, collate
+from nerbert.model.batch import Batch
+from nerbert.model.windows import IGNORED, Window, Windows
+from nerbert.training.batches import collate
 from nerbert.training.objective import Objective
-from nerbert.training.windows import IGNORED, Window, Windows
 from tests.encoder.backbones import tiny_tagging
 
 LABELS = [(0, IGNORED, 4), (2,), (0, 1, 0)]

@@ -9,10 +9,10 @@ from seqeval.scheme import IOB2
 
 from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation, GoldSet, evaluate, tagger_folders
-from nerbert.evaluation.report import print_evaluation
 from nerbert.formats.conll import example_of, read_conll_file, write_conll
 from nerbert.labels import example_tags
 from nerbert.metrics import assess, judge, seen_entities
+from nerbert.render.terminal.evaluation import print_evaluation
 from nerbert.tagger.tagger import Tagger
 
 GOOD = assess([["B-a", "O"]], [["B-a", "O"]])

@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.artifacts import RESUME, publish_folder
 from nerbert.cli import main
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.rows import PageRows
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, OutputExists, StaleOutput
-from nerbert.files import RESUME, publish_folder
 
 CHILD = """
 import multiprocessing, os, signal, sys, time
 from contextlib import contextmanager
 from pathlib import Path
-import nerbert.files
+import nerbert.artifacts
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with Ctrl-C ignored
 place, when, limit = sys.argv[4], int(sys.argv[5]), int(sys.argv[6])
-count, publish = 0, nerbert.files.publish
+count, publish = 0, nerbert.artifacts.publish
 
 @contextmanager
 def counted(target):
@@ -49,7 +49,7 @@ def counted(target):
         os.killpg(main.pid, signal.SIGINT)
         time.sleep(600)
 
-nerbert.files.publish = counted
+nerbert.artifacts.publish = counted
 rename = os.replace
 
 def stopped(one, other):

@@ -23,10 +23,10 @@ def counted(one, other, **named):
     rename(one, other, **named)
 
 os.replace = counted
-import nerbert.tagger.tagging.inputs as inputs
+import nerbert.tagger.jobs.inputs as inputs
 from nerbert.cli import main
 from nerbert.tagger.tagger import Tagger
-from tests.tagger.tagging.fakes import Capitals
+from tests.tagger.jobs.fakes import Capitals
 
 inputs._PART = 400
 fake = Capitals()

@@ -19,7 +19,7 @@ from nerbert.metrics import (
     seen_entities,
 )
 from nerbert.metrics.columns import pair_of
-from nerbert.metrics.kinds import kinds_of
+from nerbert.metrics.error_types import kinds_of
 from tests.metrics.taggings import PAIRS, Pairs, split
 
 GOLD = [["B-x", "I-x", "O", "B-y"], ["O", "B-x"], ["B-y"]]

@@ -18,20 +18,21 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from nerbert.artifacts import sha256_of
 from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
-from nerbert.files import sha256_of
 from nerbert.formats.conll import read_conll_file
-from nerbert.quickstart import run_quickstart, telling
+from nerbert.quickstart import run_quickstart
 from nerbert.quickstart import tour as touring
-from nerbert.quickstart.guide import guide
-from nerbert.quickstart.picture import picture
 from nerbert.quickstart.result import LIMITS, Result, Shown, verdict
-from nerbert.quickstart.telling import NEXT
 from nerbert.quickstart.tour import PAGE, SAMPLE, Tour
-from nerbert.show import percent
+from nerbert.render.quickstart import terminal as telling
+from nerbert.render.quickstart.guide import guide
+from nerbert.render.quickstart.picture import picture
+from nerbert.render.quickstart.terminal import NEXT
 from nerbert.tagger.tagger import Tagger
+from nerbert.terminal import percent
 from tests.quickstart.made_up import made_up_result
 
 TEXT = "The brig Ada left Bergen in May 1884 with a brass sextant ."
@@ -54,8 +55,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     """A tour of a few steps, from a masked language model of one layer that knows nothing."""
     import torch
 
-    from nerbert.encoder.folder import save_model, write_card
-    from nerbert.encoder.fresh import fresh_model, train_tokenizer
+    from nerbert.model.backbone import save_model, write_card
+    from nerbert.model.fresh import fresh_model, train_tokenizer
     from nerbert.words import SPLITTER
 
     torch.set_num_threads(1)

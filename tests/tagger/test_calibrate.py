@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from nerbert.encoder.folder import read_card
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetune.card import tagger_card
 from nerbert.metrics import calibrate as calibration_error
 from nerbert.metrics.thresholds import Threshold
+from nerbert.model.backbone import read_card
+from nerbert.render.tagger_card import tagger_card
+from nerbert.render.terminal.tagger import print_calibrations
 from nerbert.tagger.calibrate import Calibrated, calibrate
-from nerbert.tagger.report import print_calibrations
 from nerbert.tagger.tagger import Tagger
 
 
@@ -50,8 +50,8 @@ def test_what_is_written(folder: Path, data: Path) -> None:
 
 
 def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
-    from nerbert.encoder.confidence import predict_entities
     from nerbert.formats.conll import read_conll_file
+    from nerbert.model.confidence import predict_entities
 
     text = "The brig Margarethe was built by Larsen & Holm in Bergen."
     card = card_of(folder)

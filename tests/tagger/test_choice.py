@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nerbert.chance import Array
+from nerbert.model.padding import Padded
+from nerbert.rng import Array
 from nerbert.tagger import choice
 from nerbert.tagger.choice import fastest, machine_facts, seconds_of
-from nerbert.training.padding import Padded
 
 
 def measures(calls: list[str], **seconds: float) -> dict[str, Callable[[], float]]:

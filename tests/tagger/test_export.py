@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.encoder.folder import load_tokenizer
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.formats.conll import read_conll_file
+from nerbert.model.backbone import load_tokenizer
 from nerbert.records import Span
 from nerbert.tagger.export import Export, export
 from nerbert.tagger.tagger import Tagger

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from nerbert.encoder.folder import save_model
-from nerbert.encoder.fresh import train_tokenizer
-from nerbert.encoder.heads import renew_head
+from nerbert.artifacts import read_json
 from nerbert.errors import InputError
-from nerbert.files import read_json
+from nerbert.model.backbone import save_model
+from nerbert.model.fresh import train_tokenizer
+from nerbert.model.heads import renew_head
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from tests.encoder.backbones import tiny_tagging

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError
+from nerbert.model.padding import Padded
 from nerbert.tagger.onnx import OnnxScorer
-from nerbert.training.padding import Padded
 
 onnx = pytest.importorskip("onnx")
 CLASSES, VOCABULARY = 3, 50

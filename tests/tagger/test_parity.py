@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.chance import Array
-from nerbert.encoder.scorer import TorchScorer
 from nerbert.formats.conll import read_conll_file
+from nerbert.model.padding import Padded
+from nerbert.model.torch_scorer import TorchScorer
+from nerbert.rng import Array
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.padding import Padded
 from nerbert.words import split_words
 
 transformers = pytest.importorskip("transformers")

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from nerbert.encoder.scorer import TorchScorer
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import example_of, read_conll_file
 from nerbert.labels import spans_from_bio
+from nerbert.model.padding import Padded
+from nerbert.model.torch_scorer import TorchScorer
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.padding import Padded
 
 SHIP = "The brig Margarethe was built by Larsen & Holm in Tromsø."
 

@@ -18,15 +18,15 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForTokenClassification
 
-from nerbert.show import Progress
+from nerbert.model.batch import Batch
+from nerbert.model.windows import Window, Windows
+from nerbert.terminal import Progress
 from nerbert.training import checkpoint
-from nerbert.training.batches import Batch
+from nerbert.training.base_settings import TrainSettings
 from nerbert.training.checkpoint import Checkpoints, _moments, _weights
+from nerbert.training.distributed import make_team
 from nerbert.training.log import StepLog
 from nerbert.training.loop import Feed, train
-from nerbert.training.settings import TrainSettings
-from nerbert.training.team import make_team
-from nerbert.training.windows import Window, Windows
 
 SETTINGS = TrainSettings(precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, micro_batch_tokens=40)
 

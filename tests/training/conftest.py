@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from nerbert.training.batches import Batch
-from nerbert.training.windows import IGNORED, Window, Windows
+from nerbert.model.batch import Batch
+from nerbert.model.windows import IGNORED, Window, Windows
 
 
 @pytest.fixture

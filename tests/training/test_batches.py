@@ -5,10 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerbert.model.padding import cheapest_cuts, micro_batches
+from nerbert.model.windows import Window, Windows
 from nerbert.training.batches import collate
 from nerbert.training.batches import steps_of_epoch as array_steps
-from nerbert.training.padding import cheapest_cuts, micro_batches
-from nerbert.training.windows import Window, Windows
 
 
 def steps_of_epoch(lengths: list[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:

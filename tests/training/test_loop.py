@@ -8,16 +8,17 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from nerbert.chance import Array
 from nerbert.errors import InputError, NerbertError
-from nerbert.show import Progress
-from nerbert.training.batches import Batch
+from nerbert.model.batch import Batch
+from nerbert.model.precision import best_precision
+from nerbert.model.windows import IGNORED, Windows
+from nerbert.rng import Array
+from nerbert.terminal import Progress
+from nerbert.training.base_settings import TrainSettings
+from nerbert.training.distributed import make_team
 from nerbert.training.log import TrainLog
-from nerbert.training.loop import Feed, best_precision, make_optimizer, rate_at, total_steps, train
+from nerbert.training.loop import Feed, make_optimizer, rate_at, total_steps, train
 from nerbert.training.objective import Objective
-from nerbert.training.settings import TrainSettings
-from nerbert.training.team import make_team
-from nerbert.training.windows import IGNORED, Windows
 
 Make = Callable[..., Any]
 Run = Callable[..., TrainLog]

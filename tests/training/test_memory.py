@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from nerbert.errors import NerbertError, SettingsError
+from nerbert.model.windows import Window, Windows
+from nerbert.training.base_settings import TrainSettings
 from nerbert.training.memory import (
     Activations,
     Memory,
@@ -23,8 +25,6 @@ from nerbert.training.memory import (
     out_of_memory,
     sized_batch,
 )
-from nerbert.training.settings import TrainSettings
-from nerbert.training.windows import Window, Windows
 
 CPU = torch.device("cpu")
 SMALL = Memory(
@@ -255,7 +255,7 @@ def test_other_errors_pass_as_they_are(error: BaseException) -> None:
 _CHILD = """
 import resource, torch
 from nerbert.training.memory import out_of_memory
-from nerbert.training.settings import TrainSettings
+from nerbert.training.base_settings import TrainSettings
 torch.set_num_threads(1)
 weights = torch.randn(1024, 1024, requires_grad=True)
 pages = int(open("/proc/self/statm").read().split()[0])

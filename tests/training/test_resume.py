@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nerbert.show import Progress
+from nerbert.terminal import Progress
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import Feed, make_optimizer, train

@@ -24,7 +24,7 @@ import re
 from contextlib import suppress
 from datetime import date as Date  # noqa: N812
 
-from nerbert.corpus.sites import wiki_code
+from nerbert.corpus.dump.sites import wiki_code
 from nerbert.errors import SettingsError
 from nerbert.fetch.address import LATEST, Address
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache, partial
 
-from nerbert.corpus.knowledge.answers import DISAMBIGUATION, ClassPath, Tally, read_rows
-from nerbert.corpus.knowledge.sources import Found, parse_disambiguation
-from nerbert.corpus.sites import wiki_code
+from nerbert.corpus.dump.sites import wiki_code
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath, read_rows
+from nerbert.corpus.knowledge.sources import FoundFile, parse_disambiguation
 
 _ANYWHERE = "disambig|disambiguation|disambiguation page"
 _TEMPLATES = {
@@ -112,7 +112,9 @@ def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bo
     return any(names.fullmatch(template.casefold()) for template in templates)
 
 
-def disambiguation_rows(found: Found, editions: Collection[str], tally: Tally) -> Iterator[tuple[str, ClassPath]]:
+def disambiguation_rows(
+    found: FoundFile, editions: Collection[str], tally: ClaimCounts
+) -> Iterator[tuple[str, ClassPath]]:
     """Yield the titles that DBpedia's `disambiguations` triples name, once for a run of lines, with DISAMBIGUATION."""
     last = ""
     for (title,) in read_rows(found, partial(parse_disambiguation, editions=editions), tally):

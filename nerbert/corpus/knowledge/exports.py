@@ -13,7 +13,7 @@ from typing import IO
 
 from lxml import etree
 
-from nerbert.corpus.titles import normalise_title
+from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.errors import InputError, at
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -84,7 +84,7 @@ def templates(text: str) -> tuple[Template, ...]:
 
 
 @dataclass(slots=True)
-class _Part:
+class _Fragment:
     pieces: list[str] = field(default_factory=list)
     templates: list[Template] = field(default_factory=list)
 
@@ -97,7 +97,7 @@ class _Part:
 class _Frame:
     """An open template: its parts between `|`, and how many `[[` are open in it."""
 
-    parts: list[_Part] = field(default_factory=lambda: [_Part()])
+    parts: list[_Fragment] = field(default_factory=lambda: [_Fragment()])
     links: int = 0
 
 
@@ -108,7 +108,7 @@ def _take(stack: list[_Frame], mark: str) -> None:
     elif mark == "}}" and is_template:
         _close(stack)
     elif mark == "|" and is_template and not frame.links:
-        frame.parts.append(_Part())
+        frame.parts.append(_Fragment())
     else:
         frame.links = max(0, frame.links + {"[[": 1, "]]": -1}.get(mark, 0))
         frame.parts[-1].pieces.append(mark)

@@ -16,33 +16,41 @@ from shutil import rmtree
 from types import MappingProxyType
 from typing import IO, TypeVar
 
-from nerbert.corpus.knowledge.answers import (
+from nerbert.artifacts import sha256_of
+from nerbert.corpus.dump.sites import editions
+from nerbert.corpus.knowledge.claims import (
     DISAMBIGUATION,
     Claim,
+    ClaimCounts,
     RowFormat,
-    Tally,
     ask_infoboxes,
     ask_rows,
+)
+from nerbert.corpus.knowledge.detect import (
+    UNDERSTOOD,
+    Detected,
+    SourceKind,
+    is_header,
+    tell_export,
+    tell_lines,
+    tell_together,
 )
 from nerbert.corpus.knowledge.disambiguation import disambiguation_rows
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.corpus.knowledge.precedence import ordered
-from nerbert.corpus.knowledge.sources import Found, find_all, open_plain, parse_row, parse_triple
+from nerbert.corpus.knowledge.sources import FoundFile, find_all, open_plain, parse_row, parse_triple
 from nerbert.corpus.knowledge.table import check_sources, write_types
-from nerbert.corpus.knowledge.telling import UNDERSTOOD, Kind, Told, is_header, tell_export, tell_lines, tell_together
 from nerbert.corpus.knowledge.wikidata import wikidata_rows
 from nerbert.corpus.knowledge.wikidata_dumps import Wiki
-from nerbert.corpus.sites import editions
 from nerbert.errors import InputError
-from nerbert.files import sha256_of
 from nerbert.records import Infobox
 
 INFOBOX = "infobox"
 """The source of a title that an infobox mapping typed."""
 WIKIDATA = "wikidata"
-_WORDS = {Kind.MAPPING: INFOBOX, Kind.TRIPLES: "instance-types", Kind.TABLE: "table"}
-_UNTYPING = (Kind.ONTOLOGY, Kind.DISAMBIGUATIONS, Kind.WIKIDATA_SITELINKS)
+_WORDS = {SourceKind.MAPPING: INFOBOX, SourceKind.TRIPLES: "instance-types", SourceKind.TABLE: "table"}
+_UNTYPING = (SourceKind.ONTOLOGY, SourceKind.DISAMBIGUATIONS, SourceKind.WIKIDATA_SITELINKS)
 """Kinds that give no title a class."""
 _UNKNOWN_NAMED = 20
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -50,11 +58,11 @@ _Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class KnowledgeSource:
     """A file that is used: what it holds, and its mappings if it holds those."""
 
-    found: Found
-    kind: Kind
+    found: FoundFile
+    kind: SourceKind
     mappings: Mappings | None = None
 
     @property
@@ -72,7 +80,7 @@ class Source:
         """Whether it can give a title a class."""
         return self.kind not in _UNTYPING and (self.mappings is None or bool(self.mappings.rules))
 
-    def report(self, tally: Tally) -> dict[str, object]:
+    def report(self, tally: ClaimCounts) -> dict[str, object]:
         """The source and its counts, fit for JSON."""
         dropped = {reason.value: count for reason, count in sorted(tally.dropped.items())}
         titles = {
@@ -95,10 +103,10 @@ class Knowledge:
 
     language: str
     ontology: Ontology
-    sources: tuple[Source, ...]
+    sources: tuple[KnowledgeSource, ...]
     passed_over: tuple[tuple[str, str], ...]
     order: tuple[int, ...]
-    tallies: list[Tally] = field(default_factory=list)
+    tallies: list[ClaimCounts] = field(default_factory=list)
     disambiguation_pages: int = 0
     wiki: str = ""
 
@@ -120,7 +128,7 @@ class Knowledge:
         `pages` is read once, and only if there are mappings. The redirects' templates and the titles that are known to
         be `disambiguation` pages are normalised as `normalise_title` does. Memory does not grow with the titles.
         """
-        self.tallies = [Tally(sha256_of(source.found.path)) for source in self.sources]
+        self.tallies = [ClaimCounts(sha256_of(source.found.path)) for source in self.sources]
         scratch.mkdir()
         known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
         claims = chain(known, self._infobox_claims(pages, template_redirects), self._file_claims(scratch))
@@ -148,33 +156,35 @@ class Knowledge:
     def _file_claims(self, scratch: Path) -> Iterator[tuple[int, Claim]]:
         """What files of rows claim, with their rank; they are read in the order in which they were named."""
         for place, (source, tally) in enumerate(zip(self.sources, self.tallies, strict=True)):
-            if source.kind == Kind.ONTOLOGY:
+            if source.kind == SourceKind.ONTOLOGY:
                 tally.rows = len(self.ontology)
-            elif source.kind not in (Kind.MAPPING, Kind.WIKIDATA_SITELINKS):
+            elif source.kind not in (SourceKind.MAPPING, SourceKind.WIKIDATA_SITELINKS):
                 rank = self.order.index(place) if place in self.order else 0
                 yield from ((rank, claim) for claim in self._claims(source, tally, scratch))
 
-    def _claims(self, source: Source, tally: Tally, scratch: Path) -> Iterator[Claim]:
+    def _claims(self, source: KnowledgeSource, tally: ClaimCounts, scratch: Path) -> Iterator[Claim]:
         """What a file of rows claims."""
-        if source.kind in (Kind.TABLE, Kind.TRIPLES):
+        if source.kind in (SourceKind.TABLE, SourceKind.TRIPLES):
             yield from ask_rows(source.found, _row_format(source.kind, self.editions), self.ontology, tally)
             return
-        if source.kind == Kind.DISAMBIGUATIONS:
+        if source.kind == SourceKind.DISAMBIGUATIONS:
             rows = disambiguation_rows(source.found, self.editions, tally)
         else:
             wiki, scratch = Wiki.of(self.language, self.wiki), scratch / "wikidata"
-            links = self._links() if source.kind == Kind.WIKIDATA_TRUTHY else None
+            links = self._links() if source.kind == SourceKind.WIKIDATA_TRUTHY else None
             rows = wikidata_rows(source.found, source.kind, wiki, self.ontology, tally, scratch, links)
         yield from ((title, int(path == DISAMBIGUATION), path) for title, path in rows)
 
-    def _links(self) -> tuple[Found, Tally] | None:
+    def _links(self) -> tuple[FoundFile, ClaimCounts] | None:
         """Wikidata's table of links to pages, for dumps without any."""
         pairs = zip(self.sources, self.tallies, strict=True)
-        return next(((source.found, tally) for source, tally in pairs if source.kind == Kind.WIKIDATA_SITELINKS), None)
+        return next(
+            ((source.found, tally) for source, tally in pairs if source.kind == SourceKind.WIKIDATA_SITELINKS), None
+        )
 
     def report(self) -> dict[str, object]:
         """What was used, what was passed over and why, fit for JSON; the counts are those of the last table."""
-        tallies = self.tallies or [Tally() for _ in self.sources]
+        tallies = self.tallies or [ClaimCounts() for _ in self.sources]
         unknown = Counter[str]()
         for tally in tallies:
             unknown.update(tally.unknown)
@@ -202,7 +212,7 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
     mappings = {
         found: _read(found, read_mappings)
         for found, told in exports
-        if told and told.kind == Kind.MAPPING and told.language in ours
+        if told and told.kind == SourceKind.MAPPING and told.language in ours
     }
 
     def mapped(name: str) -> bool:
@@ -220,48 +230,48 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
 
 
 def _choose(
-    files: Iterable[tuple[Found, Told]], ours: Collection[str], mappings: Mapping[Found, Mappings]
-) -> tuple[list[Source], list[tuple[str, str]]]:
+    files: Iterable[tuple[FoundFile, Detected]], ours: Collection[str], mappings: Mapping[FoundFile, Mappings]
+) -> tuple[list[KnowledgeSource], list[tuple[str, str]]]:
     """The files that are used, and the names of those passed over, with why."""
-    sources: list[Source] = []
+    sources: list[KnowledgeSource] = []
     passed_over: list[tuple[str, str]] = []
-    used: set[Path | Kind] = set()
+    used: set[Path | SourceKind] = set()
     for found, told in files:
         place = found.path.resolve()
         why = _why_not(found, told, ours) or _why_again(place, told, used)
         if why or not told.kind:
             passed_over.append((found.name, why))
         else:
-            sources.append(Source(found, told.kind, mappings.get(found)))
+            sources.append(KnowledgeSource(found, told.kind, mappings.get(found)))
             used |= {place, told.kind}
     return sources, passed_over
 
 
-def _in_order(sources: Sequence[Source], precedence: str) -> list[int]:
+def _in_order(sources: Sequence[KnowledgeSource], precedence: str) -> list[int]:
     typing = [place for place, source in enumerate(sources) if source.kind not in _UNTYPING]
     named = [(sources[place].found.name, sources[place].word) for place in typing]
     return [typing[place] for place in ordered(named, precedence)]
 
 
-def _read(found: Found, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:
+def _read(found: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:
     with open_plain(found.path) as stream:
         return read(stream, found.path)
 
 
-def _first_ontology(exports: Iterable[tuple[Found, Told | None]]) -> Ontology:
+def _first_ontology(exports: Iterable[tuple[FoundFile, Detected | None]]) -> Ontology:
     for found, told in exports:
-        if told and told.kind == Kind.ONTOLOGY:
+        if told and told.kind == SourceKind.ONTOLOGY:
             return _read(found, read_ontology)
     return Ontology.of({})
 
 
-def _row_format(kind: Kind, ours: Collection[str]) -> RowFormat:
-    if kind == Kind.TABLE:
+def _row_format(kind: SourceKind, ours: Collection[str]) -> RowFormat:
+    if kind == SourceKind.TABLE:
         return RowFormat(parse_row, is_header, deepest=False)
     return RowFormat(partial(parse_triple, editions=ours), None, deepest=True)
 
 
-def _why_not(found: Found, told: Told, ours: Collection[str]) -> str:
+def _why_not(found: FoundFile, told: Detected, ours: Collection[str]) -> str:
     """Say why a file is passed over, "" if it is used; a file of unknown content that was named itself is an error."""
     if told.unknown and found.direct:
         raise InputError(f"{found.path}: {told.why}; {UNDERSTOOD}")
@@ -272,10 +282,10 @@ def _why_not(found: Found, told: Told, ours: Collection[str]) -> str:
     return ""
 
 
-def _why_again(place: Path, told: Told, used: Collection[Path | Kind]) -> str:
+def _why_again(place: Path, told: Detected, used: Collection[Path | SourceKind]) -> str:
     """Say why a file that could be used is one too many."""
     if place in used:
         return "named before"
-    if told.kind == Kind.ONTOLOGY and told.kind in used:
+    if told.kind == SourceKind.ONTOLOGY and told.kind in used:
         return "a second ontology; the one named first is used"
     return ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from nerbert.corpus.knowledge.exports import Template, export_pages, templates
-from nerbert.corpus.titles import fold_redirects, normalise_title
+from nerbert.corpus.wikitext.titles import fold_redirects, normalise_title
 from nerbert.errors import InputError, at
 from nerbert.records import Infobox
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.knowledge.hashed import HASHED, read_ranges, spill, starts_of
-from nerbert.corpus.knowledge.mapped import Mapped, write_mapped
+from nerbert.corpus.knowledge.external_sort import HASHED, read_ranges, spill, starts_of
+from nerbert.corpus.knowledge.mmap_table import Mapped, write_mapped
 from nerbert.corpus.knowledge.sources import LONGEST_TITLE
 
 _LAST = 1 << 62

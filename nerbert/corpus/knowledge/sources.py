@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, TypeAlias
 from urllib.parse import unquote
 
-from nerbert.corpus.packed import DAMAGED, unpacked
-from nerbert.corpus.titles import normalise_title
+from nerbert.corpus.dump.packed import DAMAGED, unpacked
+from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.errors import InputError
 
 _BLOCK = 1 << 20
@@ -40,7 +40,7 @@ NO_TYPE: Pair = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A file: where it is, its name within the path that was given, and whether it was named itself.
 
     The name can be written in UTF-8 whatever the file system holds: bytes that are none are escaped (`\\udcff`).
@@ -51,17 +51,19 @@ class Found:
     direct: bool
 
 
-def find_files(path: Path) -> Iterator[Found]:
+def find_files(path: Path) -> Iterator[FoundFile]:
     """Yield `path`, or the files below it sorted by name, without hidden ones; a link to a folder isn't followed."""
     if path.is_dir():
-        yield from (Found(file, _writable(file.relative_to(path).as_posix()), direct=False) for file in _below(path))
+        yield from (
+            FoundFile(file, _writable(file.relative_to(path).as_posix()), direct=False) for file in _below(path)
+        )
     elif path.is_file():
-        yield Found(path, _writable(path.name), direct=True)
+        yield FoundFile(path, _writable(path.name), direct=True)
     else:
         raise InputError(f"{path}: {'not a file or a folder' if path.exists() else 'no such file or folder'}")
 
 
-def find_all(paths: Sequence[Path]) -> list[Found]:
+def find_all(paths: Sequence[Path]) -> list[FoundFile]:
     """The files at all `paths`, in order; names that files share begin with as many folders as tell them apart."""
     files = [(found, _whole_name(path, found)) for path in paths for found in find_files(path)]
     return [replace(found, name=name) for (found, _), name in zip(files, _apart(files), strict=True)]
@@ -177,13 +179,13 @@ def is_other_triple(text: str) -> bool:
     return text.startswith(("#", "@")) or bool(_TRIPLE.match(text) and text.rstrip().endswith("."))
 
 
-def _whole_name(path: Path, found: Found) -> str:
+def _whole_name(path: Path, found: FoundFile) -> str:
     """The name of a file from the root on; links on the way to the given path are followed."""
     folder = path.parent.resolve() if found.direct else path.resolve()
     return f"{_writable(folder.as_posix())}/{found.name}"
 
 
-def _apart(files: Sequence[tuple[Found, str]]) -> list[str]:
+def _apart(files: Sequence[tuple[FoundFile, str]]) -> list[str]:
     """A name for each file: the end of its whole one, longer by a folder until no other file has it."""
     names = [found.name for found, _ in files]
     while True:

@@ -20,9 +20,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.knowledge.answers import DISAMBIGUATION, Claim, ClassPath
-from nerbert.corpus.knowledge.hashed import HASHED, Rows, read_ranges, spill, starts_of
-from nerbert.corpus.knowledge.mapped import Mapped, write_mapped
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath
+from nerbert.corpus.knowledge.external_sort import HASHED, Rows, read_ranges, spill, starts_of
+from nerbert.corpus.knowledge.mmap_table import Mapped, write_mapped
 from nerbert.errors import InputError
 
 _MOST_CLASSES, _MOST_SOURCES = 1 << 16, 1 << 10

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nerbert.corpus.knowledge.answers import DISAMBIGUATION, ClassPath, Tally
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath
+from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.sources import Found
-from nerbert.corpus.knowledge.telling import Kind
-from nerbert.corpus.knowledge.wikidata_classes import Classes, Sort, Verdict
+from nerbert.corpus.knowledge.sources import FoundFile
+from nerbert.corpus.knowledge.wikidata_classes import Sort, Verdict, WikidataClasses
 from nerbert.corpus.knowledge.wikidata_dumps import Wiki, read_json, read_triples
 from nerbert.corpus.knowledge.wikidata_items import Items
 from nerbert.corpus.knowledge.wikidata_links import read_links
@@ -21,13 +21,13 @@ from nerbert.errors import InputError
 
 
 def wikidata_rows(
-    found: Found,
-    kind: Kind,
+    found: FoundFile,
+    kind: SourceKind,
     wiki: Wiki,
     ontology: Ontology,
-    tally: Tally,
+    tally: ClaimCounts,
     scratch: Path,
-    table: tuple[Found, Tally] | None = None,
+    table: tuple[FoundFile, ClaimCounts] | None = None,
 ) -> Iterator[tuple[str, ClassPath]]:
     """Yield the wiki's titles with their classes, DISAMBIGUATION for pages that are one; `scratch` takes gigabytes.
 
@@ -42,12 +42,12 @@ def wikidata_rows(
         if table:
             read_links(table[0].path, wiki.site, items, _bad(table[0], table[1], "byte "))
             table[1].rows += items.links
-        (read_json if kind == Kind.WIKIDATA_JSON else read_triples)(found.path, wiki, items, _bad(found, tally))
+        (read_json if kind == SourceKind.WIKIDATA_JSON else read_triples)(found.path, wiki, items, _bad(found, tally))
         if not items.links:
             raise InputError(f"{(table or (found,))[0].path}: no item has a page of {wiki.site}; name the right wiki "
                              "(--set wiki=…), or give a dump with all links, latest-all.nt or latest-all.json"
                              )  # fmt: skip
-        classes = Classes(items.parents(), ontology)
+        classes = WikidataClasses(items.parents(), ontology)
         for pairs, titles in items.parts():
             verdicts = classes.judge(pairs)
             for item, title in titles:
@@ -55,12 +55,12 @@ def wikidata_rows(
                     yield title, path
 
 
-def _bad(found: Found, tally: Tally, unit: str = "") -> Callable[[int, bytes], None]:
+def _bad(found: FoundFile, tally: ClaimCounts, unit: str = "") -> Callable[[int, bytes], None]:
     """What counts a broken line or row of a file, and keeps where it is."""
     return lambda place, text: tally.bad(f"{found.name}:{unit}{place}: {text[:200].decode('utf-8', 'replace')}")
 
 
-def _counted(verdict: Verdict | None, tally: Tally) -> ClassPath:
+def _counted(verdict: Verdict | None, tally: ClaimCounts) -> ClassPath:
     """The path that a verdict gives a title, () for none; counted."""
     if verdict and verdict.sort == Sort.UNKNOWN:
         tally.good((False, (f"Q{verdict.said_by}",)))

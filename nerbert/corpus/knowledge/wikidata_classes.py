@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nerbert.corpus.knowledge.answers import ClassPath
+from nerbert.corpus.knowledge.claims import ClassPath
 from nerbert.corpus.knowledge.ontology import Ontology
 from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Pairs
 
@@ -84,7 +84,7 @@ class Edges:
         return rank, far
 
 
-class Classes:
+class WikidataClasses:
     """Wikidata's classes seen through DBpedia's."""
 
     def __init__(self, parents: Pairs, ontology: Ontology) -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from nerbert.corpus.dump.sites import wiki_codes
 from nerbert.corpus.knowledge.sources import LONGEST_TITLE, decode, is_other_triple, read_blocks, title_of_iri
 from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Items
-from nerbert.corpus.sites import wiki_codes
-from nerbert.corpus.titles import normalise_title
+from nerbert.corpus.wikitext.titles import normalise_title
 
 LONGEST_LINE = 32 << 20
 """Bytes of a line; the entities with most statements have some millions."""

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from nerbert.corpus.knowledge.sources import open_plain
 from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Items
-from nerbert.corpus.titles import normalise_title
+from nerbert.corpus.wikitext.titles import normalise_title
 
 _BLOCK = 4 << 20
 _BEFORE, _AFTER = 40, 1024

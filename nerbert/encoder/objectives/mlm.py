@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from nerbert.chance import Array, coins
-from nerbert.encoder.heads import logits_at
 from nerbert.errors import InputError
-from nerbert.training.batches import Batch, batches_of
-from nerbert.training.loop import autocast
-from nerbert.training.windows import Windows
+from nerbert.model.batch import Batch
+from nerbert.model.heads import logits_at
+from nerbert.model.precision import autocast
+from nerbert.model.windows import Windows
+from nerbert.rng import Array, coins
+from nerbert.training.batches import batches_of
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""

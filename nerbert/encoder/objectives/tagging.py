@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from nerbert.encoder.heads import logits_at
-from nerbert.training.batches import Batch
-from nerbert.training.windows import IGNORED
+from nerbert.model.batch import Batch
+from nerbert.model.heads import logits_at
+from nerbert.model.windows import IGNORED
 
 _OUTSIDE = 0
 """The class of words outside of any entity, as `labels.tag_names` numbers them."""

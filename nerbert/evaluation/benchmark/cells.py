@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 
-class Place(NamedTuple):
+class CellKey(NamedTuple):
     """Where a cell stands: one training and its score."""
 
     system: str
@@ -37,7 +37,7 @@ class Cell:
     to train.
     """
 
-    place: Place
+    place: CellKey
     state: State
     why: str = ""
     """Why it failed or didn't run, in one line."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from nerbert.errors import InputError, SettingsError, need
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, list_suite, run_suite
+from nerbert.evaluation.benchmark.scheduler import NO_ROOM, name_of
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.work import NO_ROOM, name_of
-from nerbert.show import tell, visible
+from nerbert.terminal import tell, visible
 
 EXTRAS = {"train": ("torch", "transformers", "accelerate", "tokenizers"), "benchmark": ("scipy",)}
 
@@ -19,9 +19,9 @@ def run(
     again: str = "run the same command again",
 ) -> bool:  # fmt: skip
     """Run a suite and make its tables in `output`; whether no cell failed."""
-    from nerbert.evaluation.tables.render import write_tables
-    from nerbert.evaluation.tables.report import print_table
     from nerbert.evaluation.tables.table import make_table
+    from nerbert.render.benchmark.files import write_tables
+    from nerbert.render.terminal.benchmark import print_table
 
     _check(data, minutes, workers)
     cells = run_suite(suite, data, output, minutes=minutes, workers=workers, retry=retry)

@@ -7,28 +7,28 @@ the sampler that draws the same changes no key. The price: what is drawn is read
 from collections.abc import Sequence
 from typing import Any
 
-from nerbert.evaluation.benchmark.found import Part
 from nerbert.evaluation.benchmark.hashes import key_of
-from nerbert.finetune.sampling import Kind, draw_episode, draw_subset, parse_size
+from nerbert.evaluation.benchmark.predictions import CellSentences
+from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.records import Example
 
 
-def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> Part:
+def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:
     """The sentences of a cell: the same for every system, seed and protocol."""
     wanted = parse_size(size)
-    if wanted.kind is Kind.EPISODE:
+    if wanted.kind is SizeUnit.EPISODE:
         episode = draw_episode(test, wanted.ways, wanted.shots, wanted.queries, draw)
         drawn = {
             "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
             "query_places": list(episode.query), "query_reached": episode.query_reached,
         }  # fmt: skip
         support, query = ([test[place] for place in places] for places in (episode.support, episode.query))
-        return Part(support, query, False, _facts(support, query) | drawn)
+        return CellSentences(support, query, False, _facts(support, query) | drawn)
     subset = draw_subset(train, wanted, draw)
     chosen = [train[place] for place in subset.places]
-    places = {} if wanted.kind is Kind.ALL else {"places": list(subset.places)}
+    places = {} if wanted.kind is SizeUnit.ALL else {"places": list(subset.places)}
     facts = {"reached": subset.reached, "short": subset.short, **places}
-    return Part(chosen, list(test), True, _facts(chosen, test) | facts)
+    return CellSentences(chosen, list(test), True, _facts(chosen, test) | facts)
 
 
 def draw_digest(examples: Sequence[Example], size: str, draw: int) -> str:

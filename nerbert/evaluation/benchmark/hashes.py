@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import nerbert
+from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError
-from nerbert.files import sha256_of
 
 FORMAT = 1
 """Raise it to run everything again."""
@@ -24,13 +24,13 @@ TALKERS = frozenset(
     {
         "nerbert",  # names for `import nerbert`, all loaded elsewhere
         "nerbert.errors",  # words
-        "nerbert.files",  # how files get their names
+        "nerbert.artifacts",  # how files get their names
         "nerbert.locks",  # who may write
-        "nerbert.show",  # bars and colours
+        "nerbert.terminal",  # bars and colours
         "nerbert.training.checkpoint",  # where a killed training goes on; fine-tuning begins anew
         "nerbert.training.log",  # what is written down of it
         "nerbert.training.memory",  # what is said when it runs out
-        "nerbert.work",  # processes and signals
+        "nerbert.executors",  # processes and signals
     }
 )
 """Modules that no figure hangs on."""
@@ -88,7 +88,7 @@ def file_digest(path: Path) -> str:
 
 def local_encoder(name: str) -> Path:
     """The folder of an encoder: `name` itself, or the local copy of a model on the hub."""
-    from nerbert.encoder.folder import check_model_folder, embedded
+    from nerbert.model.backbone import check_model_folder, embedded
 
     name = embedded(name)
     check_model_folder(name)

@@ -8,26 +8,26 @@ from pathlib import Path
 
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
 from nerbert.evaluation.benchmark.draws import draw_part
-from nerbert.evaluation.benchmark.found import Part, without_folder
-from nerbert.evaluation.benchmark.plan import Job, Source, check_data
+from nerbert.evaluation.benchmark.plan import Job, SourceTraining, check_data
+from nerbert.evaluation.benchmark.predictions import CellSentences, without_folder
+from nerbert.evaluation.datasets.duplicates import find_twins
 from nerbert.evaluation.datasets.load import link_out
-from nerbert.evaluation.datasets.twins import find_twins
 from nerbert.formats.folder import DataSet, read_data
 from nerbert.records import Example
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CellInputs:
     """What a cell reads: its part of the sentences, and what else its protocol and its scores need."""
 
-    part: Part
+    part: CellSentences
     dev: list[Example]
     """Empty unless the protocol chooses by it."""
     twins: tuple[int, ...]
     """Places of test sentences that stand in train; none for an episode, which has no use for train."""
 
 
-def read_part(job: Job, data: Path) -> Reading:
+def read_part(job: Job, data: Path) -> CellInputs:
     """Read exactly the files of a job, which lies below the folder `data`.
 
     Raise StaleOutput if they aren't those of the plan, and other NerbertErrors for what they lack: these are for good
@@ -44,10 +44,10 @@ def read_part(job: Job, data: Path) -> Reading:
         raise
     check_data(job, there.sha256)
     part = draw_part(there.train, there.test, job.place.size, job.place.draw)
-    return Reading(part, there.dev, find_twins(there.train, there.test) if part.whole_test else ())
+    return CellInputs(part, there.dev, find_twins(there.train, there.test) if part.whole_test else ())
 
 
-def read_source(source: Source) -> list[Example]:
+def read_source(source: SourceTraining) -> list[Example]:
     """The sentences that a source checkpoint is trained on; errors as those of `read_part`."""
     try:
         with without_folder(source.folder):

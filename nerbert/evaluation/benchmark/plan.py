@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nerbert.errors import InputError, NerbertError, StaleOutput
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.draws import draw_digest
 from nerbert.evaluation.benchmark.hashes import (
     TALKERS,
@@ -27,8 +27,8 @@ from nerbert.evaluation.benchmark.hashes import (
 )
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.datasets.load import find_folder
-from nerbert.finetune.settings import FinetuneSettings
-from nerbert.finetune.sizes import Kind, parse_size
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.formats.conll import read_conll_file
 
 _In = TypeVar("_In")
@@ -36,8 +36,8 @@ _Out = TypeVar("_Out")
 _HERE = "nerbert.evaluation.benchmark"
 NO_FIGURES = frozenset(
     {
-        "nerbert.encoder.confidence", "nerbert.encoder.score", "nerbert.finetune.calibration", "nerbert.finetune.card",
-        "nerbert.metrics",
+        "nerbert.model.confidence", "nerbert.training.span_score", "nerbert.finetuning.calibration",
+        "nerbert.render.tagger_card", "nerbert.metrics",
     }
 )  # fmt: skip
 """What training uses to say how it goes, and to choose an epoch by; it matters only where a protocol chooses.
@@ -46,8 +46,8 @@ Confidences aren't calibrated in a benchmark.
 """
 UNUSED = frozenset(
     {
-        "nerbert.corpus.abbreviations", "nerbert.corpus.rules", "nerbert.encoder.light", "nerbert.tagger.choice",
-        "nerbert.tagger.offsets", "nerbert.tagger.onnx", "nerbert.tagger.thresholds",
+        "nerbert.corpus.sentences.abbreviations", "nerbert.corpus.sentences.rules", "nerbert.model.light_tokenizer",
+        "nerbert.tagger.choice", "nerbert.tagger.offsets", "nerbert.tagger.onnx", "nerbert.tagger.thresholds",
     }
 )  # fmt: skip
 """What a tagger needs for raw text, on other back ends or to choose what it gives; a benchmark's sentences come cut,
@@ -57,7 +57,7 @@ _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceTraining:
     """A checkpoint to be made: an encoder trained on a source domain."""
 
     key: str
@@ -75,7 +75,7 @@ class Source:
 class Job:
     """A cell to be run: where it stands, what it reads, and the keys of its steps."""
 
-    place: Place
+    place: CellKey
     tag_key: str
     key: str
     """The last step's: the cell's own."""
@@ -85,7 +85,7 @@ class Job:
     settings: FinetuneSettings
     sha256: dict[str, str]
     """Of the data files that it reads, by name; "" for one that isn't there."""
-    source: Source | None = None
+    source: SourceTraining | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def this_machine() -> Machine:
     """The kind of device that trains here, and its best precision."""
     import torch
 
-    from nerbert.training.loop import best_precision
+    from nerbert.model.precision import best_precision
 
     other = "mps" if torch.backends.mps.is_available() else "cpu"
     device = "cuda" if torch.cuda.is_available() else other
@@ -119,7 +119,7 @@ def make_plan(suite: Suite, data: Path, machine: Machine) -> list[Job | Cell]:
     return [planner.plan(place) for place in places]
 
 
-def check_unchanged(task: Job | Source) -> None:
+def check_unchanged(task: Job | SourceTraining) -> None:
     """Raise StaleOutput if a task's encoder or data aren't those of the plan any more; call it when they were read.
 
     A file that wasn't there then must not be there now.
@@ -129,7 +129,7 @@ def check_unchanged(task: Job | Source) -> None:
         raise StaleOutput(f"{task.encoder}: changed while the benchmark ran; run it again")
 
 
-def check_data(task: Job | Source, found: Mapping[str, str] | None = None) -> None:
+def check_data(task: Job | SourceTraining, found: Mapping[str, str] | None = None) -> None:
     """Raise StaleOutput if a task's data files aren't those of the plan; `found` are digests of what was read."""
     for name, digest in task.sha256.items():
         now = _now(_digest, task.folder / name) if found is None else found.get(name, "")
@@ -148,7 +148,7 @@ class _Planner:
         self.sentences_of = lru_cache(maxsize=1)(read_conll_file)
         self.drawn_of = _remembered(self._drawn)
 
-    def plan(self, place: Place) -> Job | Cell:
+    def plan(self, place: CellKey) -> Job | Cell:
         if not self.suite.systems[place.system].encoder:
             return Cell(place, State.NOT_RUN, f"no encoder given: --encoder {place.system!r}=FOLDER")
         try:
@@ -156,18 +156,18 @@ class _Planner:
         except NerbertError as error:
             return Cell(place, State.FAILED, str(error))
 
-    def drawn(self, place: Place) -> str:
+    def drawn(self, place: CellKey) -> str:
         """The digest of the places that a cell's sentences have in their file; "" for all of them."""
         kind = parse_size(place.size).kind
-        split = "test" if kind is Kind.EPISODE else "train"
+        split = "test" if kind is SizeUnit.EPISODE else "train"
         path = self.folder_of(place.target) / f"{split}.conll"
-        return "" if kind is Kind.ALL else self.drawn_of((path, place.size, place.draw))
+        return "" if kind is SizeUnit.ALL else self.drawn_of((path, place.size, place.draw))
 
     def _drawn(self, wanted: tuple[Path, str, int]) -> str:
         path, size, draw = wanted
         return draw_digest(self.sentences_of(path), size, draw)
 
-    def _job(self, place: Place) -> Job:
+    def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
         encoder, digest = self.encoder_of(system.encoder)
         settings = self.suite.protocols[place.protocol]
@@ -176,7 +176,7 @@ class _Planner:
         settings = replace(settings, seed=place.seed)
         folder = self.folder_of(place.target)
         kind = parse_size(place.size).kind
-        files = ["test"] if kind is Kind.EPISODE else ["train", "test"]
+        files = ["test"] if kind is SizeUnit.EPISODE else ["train", "test"]
         files += ["dev"] if settings.select == "dev" else []
         sha256 = {f"{split}.conll": _digest(folder / f"{split}.conll") for split in files}
         tag_key = key_of(
@@ -188,9 +188,9 @@ class _Planner:
         key = key_of("score", code=self.code_of("scoring", True), data=scored, tagged=tag_key)
         return Job(place, tag_key, key, folder, str(encoder), digest, settings, sha256, source)
 
-    def _source(self, name: str, encoder: str, digest: str, settings: FinetuneSettings) -> Source:
+    def _source(self, name: str, encoder: str, digest: str, settings: FinetuneSettings) -> SourceTraining:
         """A source domain's checkpoint, trained as `finetune` trains it."""
-        from nerbert.finetune.finetune import source_settings  # loads torch
+        from nerbert.finetuning.finetune import source_settings  # loads torch
 
         folder = self.folder_of(name)
         settings = source_settings(settings, self.suite.seeds[0])
@@ -199,7 +199,7 @@ class _Planner:
             "source", code=self.code_of("tagging", False), data=sha256["train.conll"],
             settings=_in_key(settings), seed=settings.seed, encoder=digest, device=self.machine.device,
         )  # fmt: skip
-        return Source(key, name, folder, encoder, settings, digest, sha256)
+        return SourceTraining(key, name, folder, encoder, settings, digest, sha256)
 
     def _precision(self, settings: FinetuneSettings) -> str:
         return self.machine.precision if settings.precision == "auto" else settings.precision
@@ -209,7 +209,7 @@ def _code_of(step: str, with_figures: bool) -> str:
     """The version of a step's code."""
     modules = {
         "tagging": (f"{_HERE}.tagging",),
-        "scoring": (f"{_HERE}.scoring", "nerbert.evaluation.datasets.twins"),
+        "scoring": (f"{_HERE}.scoring", "nerbert.evaluation.datasets.duplicates"),
     }[step]
     return code_version(code_files(modules, TALKERS | UNUSED | (frozenset() if with_figures else NO_FIGURES)))
 

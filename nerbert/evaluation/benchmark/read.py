@@ -15,8 +15,8 @@ from nerbert.config import make_settings, read_toml
 from nerbert.errors import SettingsError, at, nearest
 from nerbert.evaluation.benchmark.suite import DEFAULT_PROTOCOL, SEEDS, Published, Suite, System, Target
 from nerbert.evaluation.datasets.registry import find_known
-from nerbert.finetune.settings import FinetuneSettings
-from nerbert.finetune.sizes import Kind, Size, parse_size
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.sizes import Size, SizeUnit, parse_size
 
 _Table = TypeVar("_Table")
 _RUNNERS = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
@@ -174,7 +174,7 @@ def _check_names(names: Iterable[str]) -> None:
 
 
 def _check_draws(data: str, size: Size, draws: int) -> None:
-    if size.kind in (Kind.EACH, Kind.EPISODE) and size.shots <= _FEW_SHOTS and draws < _DRAWS_FOR_FEW:
+    if size.kind in (SizeUnit.EACH, SizeUnit.EPISODE) and size.shots <= _FEW_SHOTS and draws < _DRAWS_FOR_FEW:
         raise SettingsError(
             f"[[targets]]: {data!r} at size {size}: draws = {draws} are too few for so few examples: another draw can "
             f"give 14 F1 more or less; take {_DRAWS_FOR_FEW} or more"

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
-from nerbert.evaluation.benchmark.crew import Processes
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.plan import Job, make_plan, this_machine
+from nerbert.evaluation.benchmark.pool import Processes
+from nerbert.evaluation.benchmark.scheduler import Scheduler, said
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.work import Work, said
-from nerbert.show import progress, tell
+from nerbert.terminal import progress, tell
 
 OUT_OF_TIME = "no time left"
 _GO_ON = "run the same command again to go on"
@@ -42,14 +42,14 @@ def run_suite(
             _going_on(),
             progress("cells", len(jobs)) as bar,
         ):
-            work = Work(jobs, store, crew, bar, limit, clock)
+            work = Scheduler(jobs, store, crew, bar, limit, clock)
             work.learn(known.values())
             work.run()
     cells = known | work.done
     return [_outcome(each, cells, work.stopped or OUT_OF_TIME) for each in plan]
 
 
-def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[tuple[Place, str]]:
+def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[tuple[CellKey, str]]:
     """Every cell in order of worth and how it stands, without running or writing anything."""
     store, plan = Store(output), make_plan(suite, data, this_machine())
     known = _known(plan, store, retry=retry)

@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from typing import Any
 
-from nerbert.evaluation.benchmark.found import Found, Part
+from nerbert.evaluation.benchmark.predictions import CellSentences, Predictions
 from nerbert.labels import example_tags
 from nerbert.metrics import judge, seen_entities
 
 
-def score_part(part: Part, found: Found, twins: Collection[int]) -> dict[str, Any]:
+def score_part(part: CellSentences, found: Predictions, twins: Collection[int]) -> dict[str, Any]:
     """Scores of raw greedy tags; `twins` are places of test sentences that stand in train, left out of a second score.
 
     Seen entities are those of the sentences that the cell trained on; what a source domain held doesn't count.

@@ -18,11 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from nerbert.artifacts import check_own, publish, read_json, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, at
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
-from nerbert.evaluation.benchmark.found import Found
-from nerbert.evaluation.benchmark.kept import FORMAT, cell_of, cost_of, files_of, found_of
-from nerbert.files import check_own, publish, read_json, sha256_of, write_json
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
+from nerbert.evaluation.benchmark.predictions import Predictions
+from nerbert.evaluation.benchmark.schema import FORMAT, cell_of, cost_of, files_of, found_of
 from nerbert.locks import held
 from nerbert.records import Example
 
@@ -79,7 +79,7 @@ class Store:
                 with suppress(OSError):
                     draft.unlink()
 
-    def read_cell(self, key: str, place: Place, *, retry: bool = False) -> Cell | None:
+    def read_cell(self, key: str, place: CellKey, *, retry: bool = False) -> Cell | None:
         """The outcome of a cell; None if it is to be run: there is none, it is broken, or it failed and may go now."""
         path = self.cells / f"{key}.json"
         if not os.path.lexists(path):
@@ -104,7 +104,7 @@ class Store:
         """Whether a cell's test sentences have been tagged."""
         return os.path.isfile(self.predictions / f"{key}.json")  # noqa: PTH113  (raises nothing)
 
-    def read_predictions(self, key: str, test: Sequence[Example]) -> Found | None:
+    def read_predictions(self, key: str, test: Sequence[Example]) -> Predictions | None:
         """What was said of the test sentences; None if there is nothing. What doesn't fit them is removed."""
         if not self.has_predictions(key):
             return None
@@ -115,7 +115,7 @@ class Store:
             path.unlink()
             return None
 
-    def write_predictions(self, key: str, found: Found) -> None:
+    def write_predictions(self, key: str, found: Predictions) -> None:
         """Keep what a tagger said: a number for each tag, and confidences."""
         names = sorted({tag for tags in found.tags for tag in tags})
         numbers = {name: number for number, name in enumerate(names)}

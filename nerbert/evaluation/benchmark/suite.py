@@ -39,9 +39,9 @@ from dataclasses import dataclass, field
 
 from nerbert.config import refuse
 from nerbert.errors import SettingsError
-from nerbert.evaluation.benchmark.cells import Place
-from nerbert.finetune.settings import FinetuneSettings
-from nerbert.finetune.sizes import Kind, parse_size
+from nerbert.evaluation.benchmark.cells import CellKey
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.sizes import SizeUnit, parse_size
 
 DEFAULT_PROTOCOL = "default"
 """The name of the one protocol of a suite that has no `[protocols]`: finetune's own defaults."""
@@ -118,7 +118,7 @@ class Suite:
                 "suite in two"
             )
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[CellKey]:
         """Every cell, in order of worth.
 
         The first seed (and draw) of all targets, sizes, protocols and systems, in the order in which the suite names
@@ -129,17 +129,17 @@ class Suite:
             for data, size, trainings in rows:
                 for draw, seed in trainings[number : number + 1]:
                     for protocol in self.protocols:
-                        yield from (Place(name, data, size, draw, seed, protocol) for name in self.systems)
+                        yield from (CellKey(name, data, size, draw, seed, protocol) for name in self.systems)
 
     def _trainings(self, target: Target, size: str | int) -> int:
         """How many `trainings` there are."""
-        one = target.draw_by_seed or parse_size(size).kind is Kind.ALL
+        one = target.draw_by_seed or parse_size(size).kind is SizeUnit.ALL
         return len(target.seeds or self.seeds) * (1 if one else target.draws)
 
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
         """(draw, seed) of a target's cells at a size, in order of worth: a new draw with a new seed comes first."""
         seeds = target.seeds or self.seeds
-        if parse_size(size).kind is Kind.ALL:
+        if parse_size(size).kind is SizeUnit.ALL:
             return [(1, seed) for seed in seeds]
         if target.draw_by_seed:
             return list(enumerate(seeds, 1))

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nerbert.encoder.folder import CARD
-from nerbert.evaluation.benchmark.found import Found, Part, without_folder
-from nerbert.files import read_json, write_json
-from nerbert.finetune.finetune import finetune
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.artifacts import read_json, write_json
+from nerbert.evaluation.benchmark.predictions import CellSentences, Predictions, without_folder
+from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import write_conll
+from nerbert.model.backbone import CARD
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger
 
@@ -35,8 +35,8 @@ def train_source(encoder: str, train: Sequence[Example], name: str, settings: Fi
 
 
 def tag_part(
-    encoder: str, part: Part, dev: Sequence[Example], name: str, settings: FinetuneSettings, scratch: Path
-) -> Found:
+    encoder: str, part: CellSentences, dev: Sequence[Example], name: str, settings: FinetuneSettings, scratch: Path
+) -> Predictions:
     """Fine-tune an encoder (or a source checkpoint) on a part's sentences and tag its test sentences.
 
     `dev` is written for `finetune` only where the protocol chooses by it.
@@ -53,7 +53,7 @@ def tag_part(
         "steps": card["log"][-1]["step"], "best_step": card["best_step"], "settings": card["settings"], "seconds": cost,
     }  # fmt: skip
     confidences = [[round(one, _PLACES) for one in each.confidences] for each in words]
-    return Found([each.tags for each in words], confidences, facts)
+    return Predictions([each.tags for each in words], confidences, facts)
 
 
 @contextmanager

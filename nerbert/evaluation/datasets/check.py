@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nerbert.evaluation.datasets.duplicates import AT_LEAST, find_twins
 from nerbert.evaluation.datasets.load import Data, find_place, load_folder, split_files
 from nerbert.evaluation.datasets.tags import Scheme, read_scheme
-from nerbert.evaluation.datasets.twins import AT_LEAST, find_twins
 from nerbert.labels import example_tags
 from nerbert.records import Example
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nerbert import __version__
+from nerbert.artifacts import publish, publish_folder, read_json, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at
 from nerbert.evaluation.datasets.convert import conll_text, cut_sentences, read_raw
 from nerbert.evaluation.datasets.recipes import Recipe, find_addresses, find_recipe, known_recipes
@@ -22,7 +23,6 @@ from nerbert.evaluation.datasets.registry import KnownData, known_data
 from nerbert.fetch.address import check_mirror
 from nerbert.fetch.folder import FETCHED, alone, fetch
 from nerbert.fetch.web import Patience
-from nerbert.files import publish, publish_folder, read_json, sha256_of, write_json
 
 Known = Mapping[str, KnownData]
 Recipes = Mapping[str, Recipe]

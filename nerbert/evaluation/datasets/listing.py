@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import folder_names, link_out
 from nerbert.evaluation.datasets.registry import KnownData, known_data
-from nerbert.files import sha256_of
 from nerbert.formats.folder import SPLITS
 
 WHOLE, MISSING, STRANGE, LINK_OUT = "whole", "–", "not known", "link out"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from nerbert.errors import InputError, nearest
+from nerbert.evaluation.datasets.duplicates import find_twins
 from nerbert.evaluation.datasets.recipes import known_recipes
 from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known
-from nerbert.evaluation.datasets.twins import find_twins
 from nerbert.formats.folder import SPLITS, read_data
 from nerbert.records import Example
 

@@ -33,7 +33,7 @@ class KnownSplit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Repository:
     """Where files come from: a repository, a commit of it, paths in it."""
 
     repository: str
@@ -42,7 +42,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class DatasetFacts:
     """What the table says of a data set in so many words; what isn't known is empty."""
 
     title: str
@@ -62,12 +62,12 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownData(Told):
+class KnownData(DatasetFacts):
     """A data set that nerbert knows; `name` is its folder's."""
 
     name: str
     splits: Mapping[str, KnownSplit]
-    sources: tuple[Source, ...]
+    sources: tuple[Repository, ...]
 
 
 @cache
@@ -104,8 +104,8 @@ def _known(name: str, values: dict[str, Any]) -> KnownData:
     if not _NAME.fullmatch(name):
         raise SettingsError("a name must be of small letters, digits and _")
     splits = {split: make_settings(KnownSplit, each) for split, each in values.pop("splits", {}).items()}
-    sources = tuple(make_settings(Source, each) for each in values.pop("sources", []))
-    told = make_settings(Told, values)
+    sources = tuple(make_settings(Repository, each) for each in values.pop("sources", []))
+    told = make_settings(DatasetFacts, values)
     if list(splits) != list(SPLITS) or not sources:
         raise SettingsError(f"must have sources, and the splits {', '.join(SPLITS)}")
     if bad := [each.sha256 for each in splits.values() if not _DIGEST.fullmatch(each.sha256)]:

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import Data
-from nerbert.files import check_free, publish_folder, sha256_of, write_json
-from nerbert.finetune.sampling import Subset, draw_subset, parse_size
+from nerbert.finetuning.sampling import Subset, draw_subset, parse_size
 from nerbert.formats.conll import write_conll
 
 MANIFEST = "manifest.json"

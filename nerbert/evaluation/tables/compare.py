@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from nerbert.evaluation.tables.board import Board, Maker, Spot, by_target, mean_sizes, of_size
+from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.statistics import Observation, Test, holm, paired_t, sign_flip
 
 WHOLE = ""
 """The target of a comparison that is over all targets; its size is theirs, or "" for each at its sizes."""
-Key = tuple[Maker, Spot]
+Key = tuple[ColumnKey, RowKey]
 """What is compared: a column with the baseline's, on a row."""
 
 
@@ -32,7 +32,7 @@ class Compared:
     """Of all targets together: the same test with a target as one observation; not corrected."""
     better: int = 0
     """Of all targets together: on how many the system is ahead."""
-    spots: tuple[Spot, ...] = ()
+    spots: tuple[RowKey, ...] = ()
     """Of all targets together: the rows that both have."""
 
     @property
@@ -41,7 +41,7 @@ class Compared:
         return "" if self.corrected is None else "*" * sum(self.corrected < level for level in (0.05, 0.01, 0.001))
 
 
-def compare(board: Board) -> dict[Key, Compared]:
+def compare(board: Layout) -> dict[Key, Compared]:
     """All comparisons of a suite, each corrected within its family."""
     found: dict[Key, Compared] = {}
     for maker in board.makers:
@@ -53,7 +53,7 @@ def compare(board: Board) -> dict[Key, Compared]:
         for size in mean_sizes(board.spots):
             asked = {spot: rows[spot] for spot in of_size(board.spots, size) if rows[spot]}
             if len(by_target(list(asked))) > 1:
-                found[maker, Spot(WHOLE, size)] = _overall(asked)
+                found[maker, RowKey(WHOLE, size)] = _overall(asked)
     corrected: dict[Key, float] = {}
     for family in families(found).values():
         corrected |= holm(family)
@@ -69,15 +69,15 @@ def families(tests: Mapping[Key, Compared]) -> dict[tuple[str, bool], dict[Key, 
     return found
 
 
-def _differences(board: Board, maker: Maker, spot: Spot) -> dict[Observation, float]:
+def _differences(board: Layout, maker: ColumnKey, spot: RowKey) -> dict[Observation, float]:
     """System minus baseline in each independent observation that both have."""
-    own, base = board.at(spot, maker), board.at(spot, Maker(board.baseline, maker.protocol))
+    own, base = board.at(spot, maker), board.at(spot, ColumnKey(board.baseline, maker.protocol))
     both = own.done.keys() & base.done.keys()
     ours, theirs = own.observed(only=both), base.observed(only=both)
     return {name: ours[name] - theirs[name] for name in ours}
 
 
-def _overall(rows: dict[Spot, dict[Observation, float]]) -> Compared:
+def _overall(rows: dict[RowKey, dict[Observation, float]]) -> Compared:
     """The mean over targets, tested; observations of one target that share draw and seed change sign together."""
     targets = [[rows[spot] for spot in spots] for spots in by_target(list(rows)).values()]
     means = [fmean(fmean(row.values()) for row in each) / len(targets) for each in targets]

@@ -8,22 +8,22 @@ stand in further figures, so that no two lines of a figure look the same.
 from collections.abc import Iterable, Iterator
 from statistics import fmean
 
-from nerbert.evaluation.tables.board import Board, Group, Maker, Spot, by_target
 from nerbert.evaluation.tables.grid import STYLES, Curve, Point
+from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target
 from nerbert.evaluation.tables.pooled import figure
-from nerbert.finetune.sizes import Kind, parse_size
+from nerbert.finetuning.sizes import SizeUnit, parse_size
 
 TRAINED_ON = "sentences"
 """The fact of a cell that says how many sentences it was trained on."""
 
 
-def curves(board: Board) -> Iterator[Curve]:
+def curves(board: Layout) -> Iterator[Curve]:
     """The figures of each target on which a system has two points or more."""
     systems = list(board.suite.systems)
     for target, spots in by_target(board.spots).items():
         for protocol in board.protocols:
             for first in range(0, len(systems), STYLES):
-                makers = [Maker(system, protocol) for system in systems[first : first + STYLES]]
+                makers = [ColumnKey(system, protocol) for system in systems[first : first + STYLES]]
                 lines = {maker.system: tuple(_points(board, spots, maker)) for maker in makers}
                 drawn = {name: points for name, points in lines.items() if points}
                 if any(len(points) > 1 for points in drawn.values()):
@@ -31,23 +31,23 @@ def curves(board: Board) -> Iterator[Curve]:
                     yield Curve(target, drawn, styles, protocol if len(board.protocols) > 1 else "")
 
 
-def _points(board: Board, spots: Iterable[Spot], maker: Maker) -> list[Point]:
+def _points(board: Layout, spots: Iterable[RowKey], maker: ColumnKey) -> list[Point]:
     points = [point for spot in spots if (point := _point(spot, board.at(spot, maker))) is not None]
     return sorted(points, key=lambda point: point.sentences)
 
 
-def _point(spot: Spot, group: Group) -> Point | None:
+def _point(spot: RowKey, group: Group) -> Point | None:
     seen, sentences = group.summary(), _sentences(spot, group)
     if seen is None or not sentences:
         return None
     return Point(sentences, seen.mean, seen.low, seen.high)
 
 
-def _sentences(spot: Spot, group: Group) -> float | None:
+def _sentences(spot: RowKey, group: Group) -> float | None:
     size = parse_size(spot.size)
-    if size.kind is Kind.SENTENCES:
+    if size.kind is SizeUnit.SENTENCES:
         return float(size.number)
-    if size.kind not in (Kind.PERCENT, Kind.ALL):
+    if size.kind not in (SizeUnit.PERCENT, SizeUnit.ALL):
         return None
     told = [figure(cell.facts, TRAINED_ON) for cell in group.done.values()]
     known = [each for each in told if each]

@@ -14,7 +14,7 @@ STYLES = 8
 """Lines that can be told apart in one figure."""
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column holds."""
 
     NAME = "name"
@@ -27,7 +27,7 @@ class Column:
     """A column."""
 
     head: str
-    kind: Kind = Kind.FIGURE
+    kind: ColumnKind = ColumnKind.FIGURE
     note: int = 0
     """Number of the note that belongs to the head; 0 for none."""
 
@@ -46,7 +46,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A row; `whole` if it sums up the others, `minor` if it says so little that the terminal leaves it out."""
 
     entries: tuple[Entry, ...]
@@ -61,7 +61,7 @@ class Grid:
     key: str
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     folded: bool = False
     """Whether it is detail: folded in HTML, left out of Markdown, LaTeX and the terminal."""
 
@@ -104,7 +104,7 @@ class Record(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class BenchmarkTable:
     """All that is shown of a suite."""
 
     name: str

@@ -10,17 +10,17 @@ from dataclasses import fields
 from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, State
-from nerbert.evaluation.tables.about import SAME, worded
-from nerbert.evaluation.tables.board import Board, Spot, by_target
 from nerbert.evaluation.tables.compare import WHOLE, Compared, Key, families
-from nerbert.evaluation.tables.drawn import drawn_notes
+from nerbert.evaluation.tables.coverage_notes import drawn_notes
+from nerbert.evaluation.tables.layout import Layout, RowKey, by_target
 from nerbert.evaluation.tables.pooled import figure, inner
+from nerbert.evaluation.tables.reproduction import SAME, worded
 from nerbert.evaluation.tables.statistics import EXACT
-from nerbert.finetune.settings import FinetuneSettings
-from nerbert.finetune.sizes import Kind, parse_size
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.sizes import SizeUnit, parse_size
 
 
-def notes_of(board: Board, tests: Mapping[Key, Compared]) -> Iterator[str]:
+def notes_of(board: Layout, tests: Mapping[Key, Compared]) -> Iterator[str]:
     """Rules of scoring, what ± and stars are, what is missing, what differs between the cells."""
     done = [cell for cell in board.cells if cell.state is State.DONE]
     yield from _rules(done)
@@ -49,7 +49,7 @@ def _rules(done: list[Cell]) -> Iterator[str]:
             yield f"Not comparable as they stand: the cells' {name} was scored by different rules: {counted}."
 
 
-def _not_run(board: Board) -> Iterator[str]:
+def _not_run(board: Layout) -> Iterator[str]:
     """Columns without a finished run, which no mean waits for."""
     idle = [maker for maker in board.makers if maker not in board.ran]
     failed = {maker: any(board.at(spot, maker).failed for spot in board.spots) for maker in idle}
@@ -59,18 +59,20 @@ def _not_run(board: Board) -> Iterator[str]:
             yield f"{head}: {'; '.join(map(board.named, makers))}. Means, bold and tests are of the other columns."
 
 
-def _spread(board: Board) -> Iterator[str]:
+def _spread(board: Layout) -> Iterator[str]:
     yield ("± is the sample standard deviation over independent runs, in brackets stands the 95 % confidence interval "
            "of their mean (t distribution). Where several draws of the training sentences have several seeds each, a "
            "draw's runs are averaged first, and the draws are the runs that count.")  # fmt: skip
     kinds = {spot: parse_size(spot.size).kind for spot in board.spots}
-    drawn = [spot for spot in board.spots if kinds[spot] not in (Kind.ALL, Kind.EPISODE) and _draws(board, spot) == 1]
+    drawn = [
+        spot for spot in board.spots if kinds[spot] not in (SizeUnit.ALL, SizeUnit.EPISODE) and _draws(board, spot) == 1
+    ]
     if drawn:
         told = "; ".join(
             f"{target}, {_and([spot.size for spot in spots])}" for target, spots in by_target(drawn).items()
         )
         yield f"One draw only at {told}: there ± doesn't show how much the choice of sentences matters."
-    if Kind.EPISODE in kinds.values():
+    if SizeUnit.EPISODE in kinds.values():
         yield ("Episodes (way, shot): right, predicted and gold entities of all draws and seeds are added up before "
                "F1, as Few-NERD does over draws. Seeds share the episodes, so ±, interval and test are over draws, "
                "the seeds of a draw added up: ± is how much episodes differ, the interval is of all.")  # fmt: skip
@@ -80,7 +82,7 @@ def _spread(board: Board) -> Iterator[str]:
                "very targets.")  # fmt: skip
 
 
-def _testing(board: Board, tests: Mapping[Key, Compared]) -> Iterator[str]:
+def _testing(board: Layout, tests: Mapping[Key, Compared]) -> Iterator[str]:
     numbers = {key: len(family) for key, family in families(tests).items()}
     if numbers:
         yield (f"* p < 0.05, ** p < 0.01, *** p < 0.001 for the difference from {board.baseline}, better or worse, "
@@ -94,7 +96,7 @@ def _testing(board: Board, tests: Mapping[Key, Compared]) -> Iterator[str]:
         yield "Bold: the highest mean of a row in which every run is done, of the columns that have run."
 
 
-def _families(board: Board, numbers: Mapping[tuple[str, bool], int]) -> str:
+def _families(board: Layout, numbers: Mapping[tuple[str, bool], int]) -> str:
     told = []
     for protocol in board.protocols:
         where = f" under {protocol}" if len(board.protocols) > 1 else ""
@@ -114,7 +116,7 @@ def _exact(tests: Mapping[Key, Compared]) -> str:
     return f"exact up to n = {EXACT}, beyond with rounding that can make p a little too large, never too small"
 
 
-def _draws(board: Board, spot: Spot) -> int:
+def _draws(board: Layout, spot: RowKey) -> int:
     return len({draw for maker in board.makers for draw, _ in board.at(spot, maker).wanted})
 
 
@@ -123,7 +125,7 @@ def _and(texts: list[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _protocols(board: Board) -> Iterator[str]:
+def _protocols(board: Layout) -> Iterator[str]:
     usual, suite = FinetuneSettings(), board.suite
     for name, settings in suite.protocols.items():
         other = {
@@ -142,18 +144,18 @@ def _protocols(board: Board) -> Iterator[str]:
                "and shared by all its runs there, so ± and p don't contain the chance of that training.")  # fmt: skip
 
 
-def _seed(board: Board, system: str) -> str:
+def _seed(board: Layout, system: str) -> str:
     """The seed of a source domain's checkpoint, as cells tell of it."""
     seeds = {cell.facts.get("source_seed") for cell in board.cells if cell.place.system == system} - {None}
     return f" (seed {', '.join(map(str, sorted(seeds, key=str)))})" if seeds else ""
 
 
-def _twins(board: Board) -> Iterator[str]:
+def _twins(board: Layout) -> Iterator[str]:
     """How many test sentences stand in train too, by target."""
     most: dict[str, int] = {}
     for cell in board.cells:
         left_out = figure(cell.scores, "without.left_out")
-        if left_out and parse_size(cell.place.size).kind is not Kind.EPISODE:
+        if left_out and parse_size(cell.place.size).kind is not SizeUnit.EPISODE:
             most[cell.place.target] = max(most.get(cell.place.target, 0), int(left_out))
     if most:
         told = ", ".join(f"{target} {number}" for target, number in most.items())

@@ -12,8 +12,8 @@ from statistics import fmean
 from nerbert.evaluation.benchmark.cells import State
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.registry import KnownData, find_known
-from nerbert.evaluation.tables.board import Board, Spot
 from nerbert.evaluation.tables.grid import Entry
+from nerbert.evaluation.tables.layout import Layout, RowKey
 from nerbert.evaluation.tables.pooled import inner
 
 
@@ -28,13 +28,13 @@ class Numbered:
         return self.texts.setdefault(text, len(self.texts) + 1)
 
 
-def papers(board: Board) -> tuple[Published, ...]:
+def papers(board: Layout) -> tuple[Published, ...]:
     """Published figures that have a row to stand in."""
     targets = {spot.target for spot in board.spots if spot.size == "all"}
     return tuple(each for each in board.suite.published if targets & each.f1.keys())
 
 
-def published_entry(board: Board, paper: Published, spots: Sequence[Spot], notes: Numbered) -> Entry:
+def published_entry(board: Layout, paper: Published, spots: Sequence[RowKey], notes: Numbered) -> Entry:
     """A paper's figure on a row, or its mean over several; "–" unless it has each of them, in full."""
     known = [paper.f1.get(spot.target) for spot in spots if spot.size == "all"]
     figures = [each for each in known if each is not None]
@@ -51,7 +51,7 @@ def published_entry(board: Board, paper: Published, spots: Sequence[Spot], notes
     return Entry(f"{fmean(figures):.2f}", notes=(notes.number(told),))
 
 
-def _doubt(board: Board, target: str) -> str:
+def _doubt(board: Layout, target: str) -> str:
     """Why a published figure on a data set may not stand beside ours; "" if nothing speaks against it."""
     known = find_known(PurePosixPath(target).as_posix())
     if known is None:
@@ -61,7 +61,7 @@ def _doubt(board: Board, target: str) -> str:
     return "; ".join([*told, *([f"{', '.join(other)}: not as the registry knows {known.name}"] if other else [])])
 
 
-def _other(board: Board, target: str, known: KnownData) -> list[str]:
+def _other(board: Layout, target: str, known: KnownData) -> list[str]:
     """Files of finished cells that aren't those of the registry."""
     made_from = [
         inner(cell.facts, "data") for cell in board.cells if cell.place.target == target and cell.state is State.DONE

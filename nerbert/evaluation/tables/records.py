@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell
-from nerbert.evaluation.tables.board import Board
 from nerbert.evaluation.tables.grid import Record
+from nerbert.evaluation.tables.layout import Layout
 from nerbert.evaluation.tables.pooled import Scores, inner
 
 
-def records(board: Board) -> Iterator[Record]:
+def records(board: Layout) -> Iterator[Record]:
     """Every figure of every cell in the suite's order, then what is published."""
     for cell in board.cells:
         yield from _of_cell(cell)

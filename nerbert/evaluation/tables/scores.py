@@ -2,26 +2,28 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nerbert.evaluation.tables.board import Board, Group, Maker, Spot, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.compare import WHOLE, Compared, Key
-from nerbert.evaluation.tables.grid import NONE, Column, Entry, Grid, Kind, Row
+from nerbert.evaluation.tables.grid import NONE, Column, ColumnKind, Entry, Grid, TableRow
+from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.published import Numbered, papers, published_entry
 from nerbert.evaluation.tables.statistics import FEWEST, Summary, Test, mean_of, together
-from nerbert.show import percent
+from nerbert.terminal import percent
 
 _WHY_LENGTH = 200
 
 
-def scores_grid(board: Board, protocol: str, tests: Mapping[Key, Compared], notes: Numbered) -> Grid:
+def scores_grid(board: Layout, protocol: str, tests: Mapping[Key, Compared], notes: Numbered) -> Grid:
     """F1 on each target and size under a protocol, published figures beside it, means over the targets that all have.
 
     Systems that haven't run have a column and hold nothing up: neither means nor bold.
     """
     makers = [maker for maker in board.makers if maker.protocol == protocol]
-    theirs = [Column(each.name, Kind.PUBLISHED, note=notes.number(f"{each.name}: {each.of}")) for each in papers(board)]
+    theirs = [
+        Column(each.name, ColumnKind.PUBLISHED, note=notes.number(f"{each.name}: {each.of}")) for each in papers(board)
+    ]
     rows = [_row(board, makers, spot, tests, notes) for spot in board.spots]
     means = [_mean_row(board, makers, size, tests, notes) for size in mean_sizes(board.spots)]
-    names = (Column("target", Kind.NAME), Column("trained on", Kind.NAME))
+    names = (Column("target", ColumnKind.NAME), Column("trained on", ColumnKind.NAME))
     where = f", {protocol}" if len(board.protocols) > 1 else ""
     return Grid(
         "scores", f"Entity F1 in percent{where}: mean ± standard deviation, 95 % interval",
@@ -29,12 +31,12 @@ def scores_grid(board: Board, protocol: str, tests: Mapping[Key, Compared], note
     )  # fmt: skip
 
 
-def tests_grid(board: Board, tests: Mapping[Key, Compared], notes: Numbered) -> Grid | None:
+def tests_grid(board: Layout, tests: Mapping[Key, Compared], notes: Numbered) -> Grid | None:
     """Each system's difference from the baseline, with its interval and p; None if there is nothing to compare."""
     if not tests:
         return None
     heads = ("difference", "95 % interval", "n", "p", "Holm p", "least p")
-    names = [Column(head, Kind.NAME) for head in ("target", "trained on", "system")]
+    names = [Column(head, ColumnKind.NAME) for head in ("target", "trained on", "system")]
     return Grid(
         "tests", f"Differences from {board.baseline}, in points of F1", (*names, *(Column(head) for head in heads)),
         tuple(_test_rows(board, tests, notes)),
@@ -58,7 +60,9 @@ def sized(size: str) -> str:
     return f"{size} sentences" if size.isdigit() else size
 
 
-def _row(board: Board, makers: Sequence[Maker], spot: Spot, tests: Mapping[Key, Compared], notes: Numbered) -> Row:
+def _row(
+    board: Layout, makers: Sequence[ColumnKey], spot: RowKey, tests: Mapping[Key, Compared], notes: Numbered
+) -> TableRow:
     groups = {maker: board.at(spot, maker) for maker in makers}
     seen = {maker: group.summary() for maker, group in groups.items()}
     best = _best(seen, complete=all(groups[maker].complete for maker in makers if maker in board.ran))
@@ -68,7 +72,7 @@ def _row(board: Board, makers: Sequence[Maker], spot: Spot, tests: Mapping[Key, 
         mark = tests[maker, spot].mark if (maker, spot) in tests else ""
         entries.append(_entry([group], seen[maker], mark, failed, best=maker in best))
     theirs = [published_entry(board, each, [spot], notes) for each in papers(board)]
-    return Row((Entry(spot.target), Entry(sized(spot.size)), *entries, *theirs))
+    return TableRow((Entry(spot.target), Entry(sized(spot.size)), *entries, *theirs))
 
 
 def _entry(groups: Sequence[Group], seen: Summary | None, mark: str, failed: tuple[int, ...], *, best: bool) -> Entry:
@@ -80,7 +84,7 @@ def _entry(groups: Sequence[Group], seen: Summary | None, mark: str, failed: tup
     return Entry(f"{spread(seen)}{missing}", below, mark, failed, best=best)
 
 
-def _failed(name: str, spot: Spot, group: Group, notes: Numbered) -> tuple[int, ...]:
+def _failed(name: str, spot: RowKey, group: Group, notes: Numbered) -> tuple[int, ...]:
     """The numbers of the notes that say which cells failed and why, one a reason."""
     reasons: dict[str, list[str]] = {}
     for (draw, seed), why in sorted(group.failed.items()):
@@ -96,7 +100,7 @@ def _shortened(why: str) -> str:
     return why if len(why) <= _WHY_LENGTH else f"{why[:_WHY_LENGTH]}…"
 
 
-def _best(seen: Mapping[Maker, Summary | None], *, complete: bool) -> set[Maker]:
+def _best(seen: Mapping[ColumnKey, Summary | None], *, complete: bool) -> set[ColumnKey]:
     """The columns with the highest mean, as it is shown; none where a run is missing, or there is one column only."""
     means = {maker: round(100 * each.mean, 2) for maker, each in seen.items() if each is not None}
     if not complete or len(means) < 2:
@@ -104,14 +108,16 @@ def _best(seen: Mapping[Maker, Summary | None], *, complete: bool) -> set[Maker]
     return {maker for maker, mean in means.items() if mean == max(means.values())}
 
 
-def _mean_row(board: Board, makers: Sequence[Maker], size: str, tests: Mapping[Key, Compared], notes: Numbered) -> Row:
+def _mean_row(
+    board: Layout, makers: Sequence[ColumnKey], size: str, tests: Mapping[Key, Compared], notes: Numbered
+) -> TableRow:
     """The mean over the targets of a size on which every column that has run has a finished run."""
     asked, ran = of_size(board.spots, size), [maker for maker in makers if maker in board.ran]
     spots = [spot for spot in board.shared(ran) if spot in asked]
     used = by_target(spots)
     seen = {maker: _mean(board, maker, used.values()) if maker in ran else None for maker in makers}
     best = _best(seen, complete=all(board.at(spot, maker).complete for maker in ran for spot in spots))
-    marks = {maker: tests[maker, Spot(WHOLE, size)] for maker in makers if (maker, Spot(WHOLE, size)) in tests}
+    marks = {maker: tests[maker, RowKey(WHOLE, size)] for maker in makers if (maker, RowKey(WHOLE, size)) in tests}
     entries = []
     for maker, each in seen.items():
         mark = marks[maker].mark if maker in marks and marks[maker].spots == tuple(spots) else ""
@@ -119,10 +125,10 @@ def _mean_row(board: Board, makers: Sequence[Maker], size: str, tests: Mapping[K
     theirs = [published_entry(board, each, spots, notes) for each in papers(board)]
     number, whole = len(used), len(by_target(asked))
     name = f"mean of {number} targets" if number == whole else f"mean of {number} of {whole} targets"
-    return Row((Entry(name), Entry(_whole_size(size)), *entries, *theirs), whole=True)
+    return TableRow((Entry(name), Entry(_whole_size(size)), *entries, *theirs), whole=True)
 
 
-def _mean(board: Board, maker: Maker, used: Iterable[list[Spot]]) -> Summary | None:
+def _mean(board: Layout, maker: ColumnKey, used: Iterable[list[RowKey]]) -> Summary | None:
     parts = [[board.at(spot, maker).summary() for spot in spots] for spots in used]
     known = [together([each for each in part if each is not None]) for part in parts]
     return mean_of(known) if known else None
@@ -132,7 +138,7 @@ def _whole_size(size: str) -> str:
     return sized(size) if size else "each at its size"
 
 
-def _test_rows(board: Board, tests: Mapping[Key, Compared], notes: Numbered) -> Iterator[Row]:
+def _test_rows(board: Layout, tests: Mapping[Key, Compared], notes: Numbered) -> Iterator[TableRow]:
     """Rows of single targets with a run in common, then those over all targets."""
     for (maker, spot), each in tests.items():
         if spot.target != WHOLE and each.test.n:
@@ -151,14 +157,14 @@ def _test_rows(board: Board, tests: Mapping[Key, Compared], notes: Numbered) -> 
 
 def _test_row(
     names: tuple[str, ...], test: Test, corrected: float | None, notes: Numbered, *, whole: bool = False
-) -> Row:
+) -> TableRow:
     difference = f"{100 * test.difference:+.2f}"
     low_high = NONE if test.low is None or test.high is None else f"[{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
     why = (notes.number(f"no test: {test.why}"),) if test.why else ()
     texts = (*names, difference, low_high, str(test.n))
     least = Entry(told_p(test.least_p or None))
     tested = (Entry(told_p(test.p), notes=why), Entry(told_p(corrected)), least)
-    return Row((*map(Entry, texts), *tested), whole=whole, minor=not whole and test.n < FEWEST)
+    return TableRow((*map(Entry, texts), *tested), whole=whole, minor=not whole and test.n < FEWEST)
 
 
 def told_p(p: float | None) -> str:

@@ -8,27 +8,27 @@ from collections.abc import Sequence
 
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.about import facts_of
-from nerbert.evaluation.tables.beside import beside_grid, errors_grid, type_grids
-from nerbert.evaluation.tables.board import Board
 from nerbert.evaluation.tables.compare import compare
 from nerbert.evaluation.tables.curves import curves
-from nerbert.evaluation.tables.grid import Table
+from nerbert.evaluation.tables.grid import BenchmarkTable
+from nerbert.evaluation.tables.layout import Layout
 from nerbert.evaluation.tables.notes import notes_of
 from nerbert.evaluation.tables.published import Numbered
 from nerbert.evaluation.tables.records import records
+from nerbert.evaluation.tables.reproduction import facts_of
 from nerbert.evaluation.tables.scores import scores_grid, tests_grid
+from nerbert.evaluation.tables.secondary_metrics import beside_grid, errors_grid, type_grids
 
 
-def make_table(suite: Suite, cells: Sequence[Cell]) -> Table:
+def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     """The table of a suite; cells that aren't given count as not run, their order doesn't matter."""
-    board = Board(suite, cells)
+    board = Layout(suite, cells)
     tests, notes = compare(board), Numbered()
     grids = [
         *(scores_grid(board, protocol, tests, notes) for protocol in board.protocols),
         tests_grid(board, tests, notes), beside_grid(board), errors_grid(board), *type_grids(board),
     ]  # fmt: skip
-    return Table(
+    return BenchmarkTable(
         name=suite.name,
         title=" ".join(suite.title.split()) or suite.name,
         about=" ".join(suite.about.split()),

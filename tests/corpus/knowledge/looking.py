@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.knowledge import hashed, mapped
-from nerbert.corpus.knowledge.answers import ClassPath
+from nerbert.corpus.knowledge import external_sort as hashed
+from nerbert.corpus.knowledge import mmap_table as mapped
+from nerbert.corpus.knowledge.claims import ClassPath
 from nerbert.corpus.knowledge.table import TypeTable
 
 

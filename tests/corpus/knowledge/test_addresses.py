@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from nerbert.corpus.dump.sites import editions, wiki_codes
 from nerbert.corpus.knowledge.addresses import list_addresses
-from nerbert.corpus.sites import editions, wiki_codes
 from nerbert.errors import SettingsError
 from nerbert.fetch.folder import fetch
 from tests.fetch.web_server import (

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.dump import Dump
-from nerbert.corpus.knowledge.answers import DISAMBIGUATION, Tally
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.parse import read_pages
+from nerbert.corpus.dump.splits import Seen
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts
 from nerbert.corpus.knowledge.disambiguation import _BRACKETS, _TEMPLATES, disambiguation_rows, is_disambiguation
-from nerbert.corpus.knowledge.sources import Found
-from nerbert.corpus.parse import read_pages
-from nerbert.corpus.splits import Seen
-from nerbert.corpus.titles import normalise_title
-from nerbert.corpus.wikitext import scan_page
+from nerbert.corpus.knowledge.sources import FoundFile
+from nerbert.corpus.wikitext.scan import scan_page
+from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import RawPage, Reason
 
 DISAMBIGUATES = "http://dbpedia.org/ontology/wikiPageDisambiguates"
@@ -140,9 +140,9 @@ def test_disambiguations_of_dbpedia_are_read(tmp_path: Path) -> None:
         "",
         triple("X" * 1001, "A"),
     ]
-    path, tally = tmp_path / "dis.ttl", Tally()
+    path, tally = tmp_path / "dis.ttl", ClaimCounts()
     path.write_text("\n".join(lines), encoding="utf-8")
-    rows = list(disambiguation_rows(Found(path, "dis.ttl", direct=True), ("de",), tally))
+    rows = list(disambiguation_rows(FoundFile(path, "dis.ttl", direct=True), ("de",), tally))
     assert rows == [("Ada (Begriffsklärung)", DISAMBIGUATION)]
     assert (tally.rows, tally.other_rows, tally.dropped) == (9, 4, {Reason.BAD_ROW: 3})
     assert [text[:10] for text in tally.bad_rows] == ["dis.ttl:4:", "dis.ttl:8:", "dis.ttl:10"]

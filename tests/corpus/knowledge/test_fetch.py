@@ -12,8 +12,8 @@ import pytest
 
 from nerbert.cli import main
 from nerbert.corpus.knowledge.addresses import list_addresses
+from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
-from nerbert.corpus.knowledge.telling import Kind
 from nerbert.errors import InputError, OutputExists, WriteError
 from nerbert.fetch.address import Address
 from nerbert.fetch.folder import FETCHED
@@ -236,7 +236,13 @@ def test_the_folder_is_knowledge_as_it_is(
     assert [(out / each.name).read_bytes() for each in addresses] == contents
     knowledge = open_knowledge([out], "en")
     used = {source.kind for source in knowledge.sources}
-    assert used >= {Kind.ONTOLOGY, Kind.MAPPING, Kind.TRIPLES, Kind.WIKIDATA_TRUTHY, Kind.WIKIDATA_SITELINKS}
+    assert used >= {
+        SourceKind.ONTOLOGY,
+        SourceKind.MAPPING,
+        SourceKind.TRIPLES,
+        SourceKind.WIKIDATA_TRUTHY,
+        SourceKind.WIKIDATA_SITELINKS,
+    }
     assert FETCHED not in {name for name, _ in knowledge.passed_over}
     corpus = tmp_path / "corpus"
     dump_file = out / addresses[4].name

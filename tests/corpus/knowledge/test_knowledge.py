@@ -12,7 +12,7 @@ import pytest
 
 from nerbert.corpus.knowledge import table
 from nerbert.corpus.knowledge.knowledge import Knowledge, open_knowledge
-from nerbert.corpus.titles import fold_redirects
+from nerbert.corpus.wikitext.titles import fold_redirects
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import Infobox
 from tests.corpus.knowledge.looking import types_of

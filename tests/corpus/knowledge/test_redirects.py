@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nerbert.corpus.knowledge import hashed, mapped
-from nerbert.corpus.knowledge.mapped import Mapped
+from nerbert.corpus.knowledge import external_sort as hashed
+from nerbert.corpus.knowledge import mmap_table as mapped
+from nerbert.corpus.knowledge.mmap_table import Mapped
 from nerbert.corpus.knowledge.redirects import REDIRECTS, Redirects, fold, write_redirects
-from nerbert.corpus.titles import fold_redirects
+from nerbert.corpus.wikitext.titles import fold_redirects
 from nerbert.errors import InputError
 from tests.corpus.knowledge.looking import shrink
 

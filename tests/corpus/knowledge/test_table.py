@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import ipc
 
-from nerbert.corpus.knowledge import hashed, mapped, table
-from nerbert.corpus.knowledge.answers import DISAMBIGUATION, Claim, ClassPath
-from nerbert.corpus.knowledge.hashed import hash_titles
-from nerbert.corpus.knowledge.mapped import write_mapped
+from nerbert.corpus.knowledge import external_sort as hashed
+from nerbert.corpus.knowledge import mmap_table as mapped
+from nerbert.corpus.knowledge import table
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath
+from nerbert.corpus.knowledge.external_sort import hash_titles
+from nerbert.corpus.knowledge.mmap_table import write_mapped
 from nerbert.corpus.knowledge.precedence import ordered
 from nerbert.corpus.knowledge.table import ABSENT, BARRED, TYPES, Decided, TypeTable, write_types
 from nerbert.errors import InputError, SettingsError

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nerbert.corpus.knowledge import sources, wikidata_dumps, wikidata_items
-from nerbert.corpus.knowledge.answers import DISAMBIGUATION, ClassPath, Tally
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath
+from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.sources import Found, read_blocks
-from nerbert.corpus.knowledge.telling import Kind
+from nerbert.corpus.knowledge.sources import FoundFile, read_blocks
 from nerbert.corpus.knowledge.wikidata import wikidata_rows
 from nerbert.corpus.knowledge.wikidata_dumps import Wiki
 from nerbert.errors import InputError
@@ -91,28 +91,28 @@ def dump(entities: Iterable[str]) -> str:
 
 def read(
     path: Path,
-    kind: Kind,
+    kind: SourceKind,
     ontology: Ontology = ONTOLOGY,
     wiki: Wiki = ENGLISH,
-    table: tuple[Found, Tally] | None = None,
-) -> tuple[list[tuple[str, ClassPath]], Tally]:
-    tally, scratch = Tally(), path.parent / "scratch"
-    rows = list(wikidata_rows(Found(path, path.name, direct=True), kind, wiki, ontology, tally, scratch, table))
+    table: tuple[FoundFile, ClaimCounts] | None = None,
+) -> tuple[list[tuple[str, ClassPath]], ClaimCounts]:
+    tally, scratch = ClaimCounts(), path.parent / "scratch"
+    rows = list(wikidata_rows(FoundFile(path, path.name, direct=True), kind, wiki, ontology, tally, scratch, table))
     assert not list(scratch.iterdir())
     return rows, tally
 
 
 def read_text(
-    folder: Path, text: str | bytes, kind: Kind, language: str = "en"
-) -> tuple[list[tuple[str, ClassPath]], Tally]:
+    folder: Path, text: str | bytes, kind: SourceKind, language: str = "en"
+) -> tuple[list[tuple[str, ClassPath]], ClaimCounts]:
     path = folder / "dump"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read(path, kind, wiki=Wiki.of(language))
 
 
-def triples(folder: Path, *entities: Entity, more: str = "") -> tuple[list[tuple[str, ClassPath]], Tally]:
+def triples(folder: Path, *entities: Entity, more: str = "") -> tuple[list[tuple[str, ClassPath]], ClaimCounts]:
     text = "".join(f"{line}\n" for one in entities for line in one.triples())
-    return read_text(folder, text + more, Kind.WIKIDATA_TRIPLES)
+    return read_text(folder, text + more, SourceKind.WIKIDATA_TRIPLES)
 
 
 def answer_by_walking(one: Entity, all_parents: dict[int, set[int]]) -> ClassPath | int | None:
@@ -164,8 +164,8 @@ def test_both_forms_say_what_walking_up_says_in_any_order(
     random.shuffle(lines)
     shuffled = random.sample(world, len(world))
     forms = [
-        read_text(tmp_path, "\n".join(lines), Kind.WIKIDATA_TRIPLES),
-        read_text(tmp_path, dump(one.json() for one in shuffled), Kind.WIKIDATA_JSON),
+        read_text(tmp_path, "\n".join(lines), SourceKind.WIKIDATA_TRIPLES),
+        read_text(tmp_path, dump(one.json() for one in shuffled), SourceKind.WIKIDATA_JSON),
     ]
     for rows, tally in forms:
         assert dict(rows) == {title: path for title, path in answers.items() if isinstance(path, tuple)}
@@ -220,9 +220,9 @@ def test_titles_are_unescaped_and_those_of_other_wikis_do_not_count(tmp_path: Pa
 )  # fmt: skip
 def test_wikis_have_their_names(tmp_path: Path, language: str, site: str, host: str) -> None:
     text = "\n".join(Entity(1, "A", (5,)).triples(f"{host}.wikipedia.org"))
-    assert read_text(tmp_path, text, Kind.WIKIDATA_TRIPLES, language)[0] == [("A", ("Agent", "Person"))]
+    assert read_text(tmp_path, text, SourceKind.WIKIDATA_TRIPLES, language)[0] == [("A", ("Agent", "Person"))]
     text = entity(1, {"P31": [statement("P31", 5)]}, {site: {"site": site, "title": "A"}})
-    assert read_text(tmp_path, dump([text]), Kind.WIKIDATA_JSON, language)[0] == [("A", ("Agent", "Person"))]
+    assert read_text(tmp_path, dump([text]), SourceKind.WIKIDATA_JSON, language)[0] == [("A", ("Agent", "Person"))]
     assert Wiki.of("pt-br") == Wiki("pt_brwiki", ("pt-br.wikipedia.org",))
     assert Wiki.of("", site) == Wiki.of(language)
 
@@ -254,7 +254,7 @@ def test_the_best_rank_of_json_counts(tmp_path: Path) -> None:
         page(3, statement("P31", 8, "deprecated")),
         page(4, statement("P31", 5), unsaid),
     ]
-    rows, tally = read_text(tmp_path, dump(lines), Kind.WIKIDATA_JSON)
+    rows, tally = read_text(tmp_path, dump(lines), SourceKind.WIKIDATA_JSON)
     assert dict(rows) == {"P1": ("Place",), "P2": ("Agent", "Person")}
     assert (tally.rows, tally.other_rows) == (4, 2)
 
@@ -277,7 +277,7 @@ def test_properties_lexemes_and_values_that_are_no_items_are_passed_over(tmp_pat
         '{"type":"lexeme","id":"L1","claims":{"P279":[]}}',
         entity(1, {"P31": [statement("P31", 5)]}, {"enwiki": {"title": "A"}}),
     ]
-    rows, tally = read_text(tmp_path, dump(lines), Kind.WIKIDATA_JSON)
+    rows, tally = read_text(tmp_path, dump(lines), SourceKind.WIKIDATA_JSON)
     assert (rows, tally.dropped.total()) == ([("A", ("Agent", "Person"))], 0)
 
 
@@ -297,7 +297,7 @@ def test_properties_lexemes_and_values_that_are_no_items_are_passed_over(tmp_pat
 def test_broken_triples_are_told_and_nothing_else_is_lost(tmp_path: Path, line: bytes) -> None:
     line = line.replace(b"<entity/", f"<{WIKIDATA}entity/".encode())
     good = "\n".join(Entity(9, "A", (5,)).triples()).encode()
-    rows, tally = read_text(tmp_path, good + b"\n" + line + b"\n" + good, Kind.WIKIDATA_TRIPLES)
+    rows, tally = read_text(tmp_path, good + b"\n" + line + b"\n" + good, SourceKind.WIKIDATA_TRIPLES)
     assert rows == [("A", ("Agent", "Person"))]
     assert tally.dropped == {Reason.BAD_ROW: 1}
     assert [text[:7] for text in tally.bad_rows] == ["dump:4:"]
@@ -324,7 +324,7 @@ def test_broken_triples_are_told_and_nothing_else_is_lost(tmp_path: Path, line: 
     ],
 )
 def test_broken_entities_are_told_and_nothing_else_is_lost(tmp_path: Path, line: str) -> None:
-    rows, tally = read_text(tmp_path, dump([line, Entity(9, "A", (5,)).json()]), Kind.WIKIDATA_JSON)
+    rows, tally = read_text(tmp_path, dump([line, Entity(9, "A", (5,)).json()]), SourceKind.WIKIDATA_JSON)
     assert rows == [("A", ("Agent", "Person"))]
     assert tally.dropped == {Reason.BAD_ROW: 1}
     assert tally.bad_rows[0].startswith("dump:2:")
@@ -353,12 +353,12 @@ def test_numbering_bad_lines_reads_a_block_once(tmp_path: Path, monkeypatch: pyt
     assert Counted.searched <= len(text) * 4
 
 
-@pytest.mark.parametrize("kind", [Kind.WIKIDATA_TRIPLES, Kind.WIKIDATA_JSON])
-def test_a_line_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [SourceKind.WIKIDATA_TRIPLES, SourceKind.WIKIDATA_JSON])
+def test_a_line_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: SourceKind) -> None:
     monkeypatch.setattr(wikidata_dumps, "LONGEST_LINE", 2000)
     monkeypatch.setattr(sources, "_LARGE_BLOCK", 500)
     first, last = Entity(8, "B", (6,)), Entity(9, "A", (5,))
-    good = [[one.json()] if kind == Kind.WIKIDATA_JSON else one.triples() for one in (first, last)]
+    good = [[one.json()] if kind == SourceKind.WIKIDATA_JSON else one.triples() for one in (first, last)]
     text = "\n".join([*good[0], '"enwiki"' * 3000, *good[1]])
     rows, tally = read_text(tmp_path, text, kind)
     assert dict(rows) == {"B": ("Place",), "A": ("Agent", "Person")}
@@ -391,14 +391,14 @@ def test_blocks_are_whole_lines_and_only_long_ones_are_lost(
 @pytest.mark.parametrize("pack", [bz2.compress, gzip.compress, lzma.compress])
 def test_packed_dumps_are_read(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     text = dump([Entity(9, "A", (5,)).json()]).encode()
-    assert read_text(tmp_path, pack(text), Kind.WIKIDATA_JSON)[0] == [("A", ("Agent", "Person"))]
+    assert read_text(tmp_path, pack(text), SourceKind.WIKIDATA_JSON)[0] == [("A", ("Agent", "Person"))]
     with pytest.raises(InputError, match="cut off or damaged"):
-        read_text(tmp_path, pack(text)[:-5], Kind.WIKIDATA_JSON)
+        read_text(tmp_path, pack(text)[:-5], SourceKind.WIKIDATA_JSON)
 
 
 def test_a_dump_that_names_no_page_of_the_wiki_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no item has a page of dewiki; .* give .*latest-all\.json"):
-        read_text(tmp_path, "\n".join(Entity(9, "A", (5,)).triples()), Kind.WIKIDATA_TRIPLES, "de")
+        read_text(tmp_path, "\n".join(Entity(9, "A", (5,)).triples()), SourceKind.WIKIDATA_TRIPLES, "de")
 
 
 def test_what_does_not_fit_into_memory_goes_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nerbert.corpus.knowledge import wikidata_links
-from nerbert.corpus.knowledge.answers import ClassPath, Tally
+from nerbert.corpus.knowledge.claims import ClaimCounts, ClassPath
+from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
-from nerbert.corpus.knowledge.sources import Found
-from nerbert.corpus.knowledge.telling import Kind
+from nerbert.corpus.knowledge.sources import FoundFile
 from nerbert.corpus.knowledge.wikidata_items import Items
 from nerbert.corpus.knowledge.wikidata_links import read_links
-from nerbert.corpus.titles import normalise_title
+from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.errors import InputError
 from nerbert.records import Reason
 from tests.corpus.knowledge.test_knowledge import typed, wiki
@@ -185,13 +185,13 @@ def truthy(world: Iterable[Entity]) -> list[str]:
     return [line for one in world for line in one.triples() if "/prop/direct/" in line]
 
 
-def read_both(folder: Path, triples: str, table: bytes) -> tuple[list[tuple[str, ClassPath]], Tally, Tally]:
+def read_both(folder: Path, triples: str, table: bytes) -> tuple[list[tuple[str, ClassPath]], ClaimCounts, ClaimCounts]:
     """Read a truthy dump with a table of links."""
     (folder / "truthy").write_text(triples, encoding="utf-8")
     (folder / "links").write_bytes(table)
-    tally = Tally()
-    found = Found(folder / "links", "links", direct=True)
-    return *read(folder / "truthy", Kind.WIKIDATA_TRUTHY, wiki=ENGLISH, table=(found, tally)), tally
+    tally = ClaimCounts()
+    found = FoundFile(folder / "links", "links", direct=True)
+    return *read(folder / "truthy", SourceKind.WIKIDATA_TRUTHY, wiki=ENGLISH, table=(found, tally)), tally
 
 
 @given(worlds(), st.randoms())
@@ -204,7 +204,7 @@ def test_truthy_triples_and_links_say_what_the_full_dump_says(
     for each in (full, lines := truthy(world), table):
         random.shuffle(each)
     rows, tally, links_tally = read_both(tmp_path, "\n".join(lines), gzip.compress(sql(table)))
-    assert (rows, tally) == read_text(tmp_path, "\n".join(full), Kind.WIKIDATA_TRIPLES)
+    assert (rows, tally) == read_text(tmp_path, "\n".join(full), SourceKind.WIKIDATA_TRIPLES)
     assert (links_tally.rows, links_tally.dropped.total()) == (len(table) // 2, 0)
 
 

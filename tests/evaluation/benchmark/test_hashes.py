@@ -64,7 +64,12 @@ def test_leaving_out_a_package_leaves_out_what_is_in_it(tree: Path) -> None:
 
 def test_training_does_not_hang_on_scores_nor_on_the_runner() -> None:
     trained = set(code_files(["nerbert.evaluation.benchmark.tagging"], TALKERS | NO_FIGURES))
-    assert {"nerbert.training.loop", "nerbert.finetune.finetune", "nerbert.tagger.tagger", "nerbert.labels"} <= trained
+    assert {
+        "nerbert.training.loop",
+        "nerbert.finetuning.finetune",
+        "nerbert.tagger.tagger",
+        "nerbert.labels",
+    } <= trained
     others = {"store", "plan", "task", "runner", "scoring", "table", "suite"}
     assert trained.isdisjoint({f"nerbert.evaluation.benchmark.{name}" for name in others})
     assert not [name for name in trained if name.startswith(("nerbert.metrics", "nerbert.cli", "nerbert.errors"))]

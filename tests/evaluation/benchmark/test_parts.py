@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
-from nerbert.evaluation.benchmark.parts import Reading, read_part, read_source
+from nerbert.evaluation.benchmark.parts import CellInputs, read_part, read_source
 from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 
 BROKEN = "The\tO\nMargarethe\n"
 Plan = Callable[..., Job]
@@ -30,7 +30,7 @@ def planned(data: Path, tiny_encoder: Path) -> Plan:
     return plan
 
 
-def counts(reading: Reading) -> tuple[int, int, int]:
+def counts(reading: CellInputs) -> tuple[int, int, int]:
     return len(reading.part.train), len(reading.part.test), len(reading.dev)
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from nerbert.evaluation.benchmark import plan
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.hashes import code_files
 from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 
 CPU = Machine("cpu", "fp32")
 ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"
-Keys = dict[Place, tuple[str, str, str]]
+Keys = dict[CellKey, tuple[str, str, str]]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def keys(suite: Suite, desk: Path, machine: Machine = CPU) -> Keys:
     return found
 
 
-def changed(before: Keys, after: Keys, step: int) -> set[Place]:
+def changed(before: Keys, after: Keys, step: int) -> set[CellKey]:
     return {place for place in before.keys() & after.keys() if before[place][step] != after[place][step]}
 
 
@@ -100,7 +100,7 @@ def grown(path: Path) -> None:
         ("b/README.md", lambda _: False),
     ],
 )
-def test_a_byte_of_a_file(suite: Suite, desk: Path, path: str, touches: Callable[[Place], bool]) -> None:
+def test_a_byte_of_a_file(suite: Suite, desk: Path, path: str, touches: Callable[[CellKey], bool]) -> None:
     (desk / "b" / "README.md").touch()
     before = keys(suite, desk)
     grown(desk / path)
@@ -177,10 +177,10 @@ def test_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None
     training = with_change_in("nerbert.training.loop")
     assert changed(before, training, TAG) == set(before)
     assert changed(before, training, SOURCE) == {place for place in before if "source" in place.system}
-    twins = with_change_in("nerbert.evaluation.datasets.twins")
+    twins = with_change_in("nerbert.evaluation.datasets.duplicates")
     assert changed(before, twins, SCORE) == set(before)
     assert not changed(before, twins, TAG)
-    assert with_change_in("nerbert.show") == before
+    assert with_change_in("nerbert.terminal") == before
     assert with_change_in("nerbert.evaluation.benchmark.runner") == before
 
 
@@ -201,7 +201,7 @@ def test_a_sampler_counts_by_what_it_draws(suite: Suite, desk: Path, monkeypatch
     suite = replace(suite, targets=(*suite.targets, replace(target, data="two", sizes=("all",)), target))
     before = keys(suite, desk)
     touched = {place for place in before if place.size == "5"}
-    monkeypatch.setattr("nerbert.finetune.sampling._ordered", lambda examples, *_: range(len(examples)))
+    monkeypatch.setattr("nerbert.finetuning.sampling._ordered", lambda examples, *_: range(len(examples)))
     after = keys(suite, desk)
     assert changed(before, after, TAG) == touched
 

@@ -7,7 +7,7 @@ import pytest
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.read import parse_encoders, read_suite
 from nerbert.evaluation.benchmark.suite import Suite, Target
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 
 ROOT = Path(__file__).parents[3]
 GOOD = """

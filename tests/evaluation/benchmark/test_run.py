@@ -12,15 +12,15 @@ from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists, StaleOutput
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.command import _left
-from nerbert.evaluation.benchmark.crew import Processes
-from nerbert.evaluation.benchmark.found import Found, Part
 from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
+from nerbert.evaluation.benchmark.pool import Processes
+from nerbert.evaluation.benchmark.predictions import CellSentences, Predictions
 from nerbert.evaluation.benchmark.read import read_suite
 from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, run_suite
+from nerbert.evaluation.benchmark.scheduler import NO_ROOM
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.task import End, _make_cell
-from nerbert.evaluation.benchmark.work import NO_ROOM
+from nerbert.evaluation.benchmark.worker import End, _make_cell
 from tests.evaluation.benchmark.outcome import made
 
 pytest.importorskip("scipy")
@@ -45,7 +45,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
     from dataclasses import replace
 
     from nerbert.evaluation.evaluate import evaluate
-    from nerbert.finetune.finetune import finetune
+    from nerbert.finetuning.finetune import finetune
 
     output = tmp_path / "out"
     cells = run_suite(suite, data, output)
@@ -250,12 +250,12 @@ def test_what_was_made_of_changed_files_is_not_kept(
     store, machine = Store(tmp_path / "out"), Machine("cpu", "fp32")
     jobs = [each for each in make_plan(read_suite(suite_file), data, machine) if isinstance(each, Job)]
 
-    def change() -> Found:
+    def change() -> Predictions:
         with (tmp_path / changed).open("a") as file:
             file.write("\n")
         if when == "and it fails":
             raise InputError("torn")
-        return Found([], [], {})
+        return Predictions([], [], {})
 
     monkeypatch.setattr("nerbert.evaluation.benchmark.tagging.tag_part", lambda *_: change())
     if when == "before":
@@ -272,9 +272,9 @@ def test_what_a_cell_does_not_read_cannot_make_it_fail(
     store, machine = Store(tmp_path / "out"), Machine("cpu", "fp32")
     jobs = [each for each in make_plan(suite, data, machine) if isinstance(each, Job)]
 
-    def tagged(_: object, part: Part, *__: object) -> Found:
+    def tagged(_: object, part: CellSentences, *__: object) -> Predictions:
         tags = [["O"] * len(each.words) for each in part.test]
-        return Found(tags, [[1.0] * len(row) for row in tags], {"seconds": {}})
+        return Predictions(tags, [[1.0] * len(row) for row in tags], {"seconds": {}})
 
     monkeypatch.setattr("nerbert.evaluation.benchmark.tagging.tag_part", tagged)
     with store.hold():

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, OutputExists
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
-from nerbert.evaluation.benchmark.found import Found
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
+from nerbert.evaluation.benchmark.predictions import Predictions
 from nerbert.evaluation.benchmark.store import MARKER, Store
 from nerbert.formats.conll import example_of
 
-PLACE = Place("A", "one", "all", 1, 1, "p")
+PLACE = CellKey("A", "one", "all", 1, 1, "p")
 SECONDS = {"train": {"wall": 2.5, "cpu": 2}}
 DONE = Cell(PLACE, State.DONE, "", {"micro": {"f1": 0.5}}, {"seconds": SECONDS})
 TEST = [example_of(["The", "Margarethe"], ["O", "B-ship"]), example_of(["sank"], ["O"])]
-FOUND = Found([["O", "B-big ship"], ["O"]], [[0.5, 0.25], [1.0]], {"steps": 3, "seconds": SECONDS})
+FOUND = Predictions([["O", "B-big ship"], ["O"]], [[0.5, 0.25], [1.0]], {"steps": 3, "seconds": SECONDS})
 
 
 @pytest.fixture

@@ -8,27 +8,27 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.draws import draw_part
-from nerbert.evaluation.benchmark.found import Part
 from nerbert.evaluation.benchmark.hashes import TALKERS, code_files
 from nerbert.evaluation.benchmark.plan import NO_FIGURES, UNUSED
+from nerbert.evaluation.benchmark.predictions import CellSentences
 from nerbert.evaluation.benchmark.tagging import tag_part, train_source
-from nerbert.finetune.finetune import usual_rate
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.finetune import usual_rate
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import read_conll_file
 from nerbert.tagger.tagger import Tagger
 
 SETTINGS = FinetuneSettings(epochs=1, least_steps=0, batch_size=8, precision="fp32", threads=1)
 CLOSURE = {
-    "nerbert.chance", "nerbert.config", "nerbert.corpus", "nerbert.encoder", "nerbert.encoder.decode",
-    "nerbert.encoder.folder", "nerbert.encoder.heads", "nerbert.encoder.keeper", "nerbert.encoder.layers",
-    "nerbert.encoder.objectives", "nerbert.encoder.objectives.tagging", "nerbert.encoder.pieces",
-    "nerbert.encoder.predict", "nerbert.encoder.scorer", "nerbert.evaluation", "nerbert.evaluation.benchmark",
-    "nerbert.evaluation.benchmark.found", "nerbert.evaluation.benchmark.tagging", "nerbert.finetune",
-    "nerbert.finetune.finetune", "nerbert.finetune.settings", "nerbert.formats", "nerbert.formats.conll",
+    "nerbert.rng", "nerbert.config", "nerbert.corpus", "nerbert.encoder", "nerbert.model.decode",
+    "nerbert.model.backbone", "nerbert.model.heads", "nerbert.training.early_stopping", "nerbert.model.layers",
+    "nerbert.encoder.objectives", "nerbert.encoder.objectives.tagging", "nerbert.model.tokenizer",
+    "nerbert.model.predict", "nerbert.model.torch_scorer", "nerbert.evaluation", "nerbert.evaluation.benchmark",
+    "nerbert.evaluation.benchmark.predictions", "nerbert.evaluation.benchmark.tagging", "nerbert.finetuning",
+    "nerbert.finetuning.finetune", "nerbert.finetuning.settings", "nerbert.formats", "nerbert.formats.conll",
     "nerbert.formats.folder", "nerbert.labels", "nerbert.records", "nerbert.tagger", "nerbert.tagger.backends",
     "nerbert.tagger.tagger", "nerbert.training", "nerbert.training.batches", "nerbert.training.loop",
-    "nerbert.training.objective", "nerbert.training.padding", "nerbert.training.settings", "nerbert.training.team",
-    "nerbert.training.windows", "nerbert.words",
+    "nerbert.training.objective", "nerbert.model.padding", "nerbert.training.base_settings",
+    "nerbert.training.distributed",    "nerbert.model.windows", "nerbert.words",
 }  # fmt: skip
 """An edit of any of these trains every cell of every suite anew."""
 
@@ -46,13 +46,13 @@ def test_tagging_of_sentences_does_not_run_what_is_left_out(
         raise AssertionError("not for sentences")
 
     for name in ("__init__", "spans"):
-        monkeypatch.setattr(f"nerbert.corpus.rules.RuleSplitter.{name}", refuse)
+        monkeypatch.setattr(f"nerbert.corpus.sentences.rules.RuleSplitter.{name}", refuse)
     assert Tagger.load(tiny_tagger).tag_examples(part_of(data).test)
     with pytest.raises(AssertionError):
         Tagger.load(tiny_tagger).tag("Oslo.")
 
 
-def part_of(data: Path) -> Part:
+def part_of(data: Path) -> CellSentences:
     sentences = read_conll_file(data / "ships" / "train.conll")
     return draw_part(sentences, sentences[:3], "all", 1)
 
@@ -98,6 +98,6 @@ def test_the_protocols_precision_tags(
 def test_a_failure_names_no_data_set(tiny_encoder: Path, tmp_path: Path) -> None:
     (tmp_path / "plain.conll").write_text("Oslo\tO\n")
     sentences = read_conll_file(tmp_path / "plain.conll")
-    part = Part(sentences, sentences, True, {})
+    part = CellSentences(sentences, sentences, True, {})
     with pytest.raises(InputError, match=r"^no training sentence has an entity"):
         tag_part(str(tiny_encoder), part, (), "ships", SETTINGS, tmp_path / "scratch")

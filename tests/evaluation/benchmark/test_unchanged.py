@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import StaleOutput
-from nerbert.evaluation.benchmark.plan import Job, Machine, Source, check_unchanged, make_plan
+from nerbert.evaluation.benchmark.plan import Job, Machine, SourceTraining, check_unchanged, make_plan
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 
 CPU = Machine("cpu", "fp32")
 ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"
@@ -52,7 +52,7 @@ def tasks(suite: Suite, desk: Path) -> dict[tuple[str, str], Job]:
 @pytest.mark.parametrize("how", ["changed", "same size and date", "gone", "a folder"])
 def test_what_changed_since_the_plan(suite: Suite, desk: Path, path: str, touches: list[str], how: str) -> None:
     jobs = tasks(suite, desk)
-    named: dict[str, Job | Source] = {
+    named: dict[str, Job | SourceTraining] = {
         f"{system} {protocol}": jobs[system, protocol]
         for system, protocol in (("A", "last"), ("A", "dev"), ("A, source & target", "last"))
     }

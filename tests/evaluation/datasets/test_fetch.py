@@ -15,7 +15,7 @@ from nerbert.evaluation.datasets import fetch as module
 from nerbert.evaluation.datasets.convert import Sentence, conll_text
 from nerbert.evaluation.datasets.fetch import fetch_data, list_public
 from nerbert.evaluation.datasets.recipes import Recipe
-from nerbert.evaluation.datasets.registry import KnownData, KnownSplit, Source
+from nerbert.evaluation.datasets.registry import KnownData, KnownSplit, Repository
 from nerbert.fetch.folder import alone
 from nerbert.fetch.web import Patience
 from tests.evaluation.datasets.published import undraw
@@ -42,7 +42,7 @@ def known(name: str, splits: Mapping[str, list[Sentence]], paper_name: str = "")
     for split, each in splits.items():
         size, sha256 = len(each), digest(conll_text(each))
         told[split] = KnownSplit(sentences=size, tokens=3 * size, entities=2 * size, sha256=sha256)
-    source = Source(repository="github.com/someone/things", commit=COMMIT, paths=())
+    source = Repository(repository="github.com/someone/things", commit=COMMIT, paths=())
     return KnownData(
         name=name, title=name.title(), about="Made up.", paper_name=paper_name, split="ours", licence="CC0",
         licence_note="All of it.", types=("x", "y"), splits=told, sources=(source,),

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
+from nerbert.evaluation.datasets.duplicates import find_twins
 from nerbert.evaluation.datasets.load import load_data, open_data
 from nerbert.evaluation.datasets.recipes import known_recipes
-from nerbert.evaluation.datasets.twins import find_twins
 from nerbert.formats.conll import example_of
 from tests.evaluation.datasets.conftest import Make
 

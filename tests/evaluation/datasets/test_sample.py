@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.evaluation.datasets.load import load_folder
 from nerbert.evaluation.datasets.sample import write_sample
-from nerbert.files import sha256_of
-from nerbert.finetune.sampling import draw_subset
+from nerbert.finetuning.sampling import draw_subset
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
 

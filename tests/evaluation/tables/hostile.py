@@ -2,7 +2,7 @@
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Published, System, Target
-from nerbert.evaluation.tables.grid import Table
+from nerbert.evaluation.tables.grid import BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import made_up_suite, scores_of
 
@@ -14,7 +14,7 @@ BAD = (
 """What a system, a data set, a type or an error may be called to do harm."""
 
 
-def hostile_table() -> Table:
+def hostile_table() -> BenchmarkTable:
     suite = made_up_suite(
         systems={name: System() for name in BAD}, baseline=BAD[0], title=BAD[0], about=BAD[11], seeds=(1, 2, 3),
         targets=tuple(Target(data=name, sizes=(10, "all")) for name in BAD[:4]),

@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from nerbert.chance import coin
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
-from nerbert.evaluation.tables.grid import Entry, Grid, Table
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.evaluation.tables.grid import BenchmarkTable, Entry, Grid
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.metrics import judge
+from nerbert.rng import coin
 
 TYPES = {"person": 0.5, "party": 0.3, "election": 0.2}
 SYSTEMS = {"MiniLM": 0.0, "MiniLM, pre-trained": 0.04, "BERT": 0.015}
@@ -27,7 +27,7 @@ def made_up_suite(**changes: Any) -> Suite:
         name="made_up", title="A made-up suite", about="Nothing in it was measured.", baseline="MiniLM",
         targets=targets,        systems={name: System(encoder="x") for name in SYSTEMS}, seeds=(1, 2, 3),
         protocols={"default": FinetuneSettings()},
-        published=(Published(name="BERT-base", of="A paper, Table 2", f1={"politics": 66.56, "ai": 50.37}),),
+        published=(Published(name="BERT-base", of="A paper, BenchmarkTable 2", f1={"politics": 66.56, "ai": 50.37}),),
     )  # fmt: skip
     return replace(suite, **changes)
 
@@ -51,7 +51,7 @@ def _judged(f1: float, gold: int, left_out: int) -> dict[str, Any]:
     return judge(tags, found, confidences=sure, without=range(left_out))
 
 
-def facts_of(place: Place) -> dict[str, Any]:
+def facts_of(place: CellKey) -> dict[str, Any]:
     sentences = int(place.size) if place.size.isdigit() else 400
     return {
         "versions": {"nerbert": "0.1.0", "torch": "2.8.0"}, "device": "cpu", "precision": "fp32", "cpu_seconds": 90.0,
@@ -60,7 +60,7 @@ def facts_of(place: Place) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def f1_of(place: Place) -> float:
+def f1_of(place: CellKey) -> float:
     """About what such a cell would reach, with noise of its own and of its draw."""
     size = 0.0 if place.size == "all" else -0.25 + min(50, int(place.size) if place.size.isdigit() else 20) / 250
     noise = coin(place.seed, "made up", repr(place)) - 0.5
@@ -68,15 +68,15 @@ def f1_of(place: Place) -> float:
     return TARGETS.get(place.target, 0.4) + SYSTEMS.get(place.system, 0.0) + size + 0.02 * noise + 0.04 * drawn
 
 
-def made_up_cells(suite: Suite, state: Callable[[Place], State] | None = None) -> list[Cell]:
+def made_up_cells(suite: Suite, state: Callable[[CellKey], State] | None = None) -> list[Cell]:
     return [_cell(place, (state or _state)(place)) for place in suite.places()]
 
 
-def all_done(place: Place) -> State:
+def all_done(place: CellKey) -> State:
     return State.DONE
 
 
-def _state(place: Place) -> State:
+def _state(place: CellKey) -> State:
     if place.target == "ai" and place.system == "BERT":
         return State.FAILED if place.seed == 2 else State.NOT_RUN
     if place.target == "defense" and place.system == "BERT" and place.seed == 3:
@@ -84,7 +84,7 @@ def _state(place: Place) -> State:
     return State.NOT_RUN if place.size == "25" and place.draw == 3 else State.DONE
 
 
-def _cell(place: Place, state: State) -> Cell:
+def _cell(place: CellKey, state: State) -> Cell:
     if state is State.DONE:
         return Cell(
             place,
@@ -95,11 +95,11 @@ def _cell(place: Place, state: State) -> Cell:
     return Cell(place, state, "out of memory: 12 GiB asked, 8 there" if state is State.FAILED else "")
 
 
-def grid_of(table: Table, key: str) -> Grid:
+def grid_of(table: BenchmarkTable, key: str) -> Grid:
     return next(grid for grid in table.grids if grid.key == key)
 
 
-def entry(table: Table, names: tuple[str, ...], head: str, key: str = "scores", title: str = "") -> Entry:
+def entry(table: BenchmarkTable, names: tuple[str, ...], head: str, key: str = "scores", title: str = "") -> Entry:
     grid = next(grid for grid in table.grids if grid.key == key and title in grid.title)
     rows = [row for row in grid.rows if tuple(each.text for each in row.entries[: len(names)]) == names]
     heads = [n for n, column in enumerate(grid.columns) if column.head == head]

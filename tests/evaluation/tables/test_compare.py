@@ -4,21 +4,21 @@ import pytest
 from scipy import stats
 
 from nerbert.evaluation.benchmark.suite import System, Target
-from nerbert.evaluation.tables.board import Board, Maker, Spot
 from nerbert.evaluation.tables.compare import WHOLE, compare
+from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.scores import told_p
 from nerbert.evaluation.tables.table import make_table
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import all_done, cells_of, entry, grid_of, made_up_cells, made_up_suite, small
 
-BERT = Maker("BERT", "default")
+BERT = ColumnKey("BERT", "default")
 
 
 def test_comparisons_take_only_runs_that_both_have() -> None:
     suite = small("a", seeds=(1, 2, 3, 4))
     f1s = {("MiniLM", "a"): [0.50, 0.52, 0.51, 0.90], ("BERT", "a"): [0.55, 0.56, 0.57]}
-    tests = compare(Board(suite, cells_of(suite, f1s)))
-    test = tests[Maker("BERT", "default"), Spot("a", "all")].test
+    tests = compare(Layout(suite, cells_of(suite, f1s)))
+    test = tests[ColumnKey("BERT", "default"), RowKey("a", "all")].test
     known = stats.ttest_rel([0.55, 0.56, 0.57], [0.50, 0.52, 0.51])
     assert (test.n, test.difference, test.p) == pytest.approx((3, 0.05, known.pvalue))
 
@@ -26,7 +26,7 @@ def test_comparisons_take_only_runs_that_both_have() -> None:
 def test_each_family_is_corrected_for_its_own_number() -> None:
     protocols = {"dev": FinetuneSettings(select="dev"), "fixed": FinetuneSettings()}
     suite = made_up_suite(protocols=protocols)
-    tests = compare(Board(suite, made_up_cells(suite)))
+    tests = compare(Layout(suite, made_up_cells(suite)))
     numbers = {}
     for protocol in protocols:
         for whole in (False, True):
@@ -49,7 +49,7 @@ def test_over_all_targets_each_target_weighs_the_same() -> None:
     f1s = {("MiniLM", "a"): [0.5, 0.6, 0.7], ("MiniLM", "b"): [0.2, 0.2, 0.2],
            ("BERT", "a"): [0.6, 0.7, 0.8], ("BERT", "b"): [0.21, 0.22, 0.23]}  # fmt: skip
     f1s |= {("MiniLM, pre-trained", target): [0.5, 0.5, 0.5] for target in "ab"}
-    each = compare(Board(suite, cells_of(suite, f1s)))[Maker("BERT", "default"), Spot(WHOLE, "all")]
+    each = compare(Layout(suite, cells_of(suite, f1s)))[ColumnKey("BERT", "default"), RowKey(WHOLE, "all")]
     assert each.test.difference == pytest.approx((0.1 + 0.02) / 2)
     assert (each.test.n, each.test.p, each.better) == (6, 2 / 2**6, 2)
     assert each.targets is not None
@@ -58,7 +58,7 @@ def test_over_all_targets_each_target_weighs_the_same() -> None:
 
 def test_nested_sizes_of_a_target_change_sign_together() -> None:
     suite = made_up_suite(targets=(Target(data="a", sizes=(10, 20), draws=3), Target(data="b")), published=())
-    each = compare(Board(suite, made_up_cells(suite, all_done)))[Maker("BERT", "default"), Spot(WHOLE, "")]
+    each = compare(Layout(suite, made_up_cells(suite, all_done)))[ColumnKey("BERT", "default"), RowKey(WHOLE, "")]
     assert each.test.n == 6, "three draws of a, three seeds of b"
 
 
@@ -86,27 +86,27 @@ def test_two_systems_are_compared_on_the_targets_that_they_share() -> None:
     f1s = {("MiniLM", each): runs for each in "abc"} | {("BERT", each): [0.6, 0.62, 0.61] for each in "abc"}
     f1s |= {("yours", each): [0.7, 0.72, 0.71] for each in "ab"}
     table = make_table(suite, cells_of(suite, f1s))
-    tests = compare(Board(suite, cells_of(suite, f1s)))
-    assert tests[BERT, Spot(WHOLE, "all")].test.n == 9
-    assert tests[Maker("yours", "default"), Spot(WHOLE, "all")].test.n == 6
+    tests = compare(Layout(suite, cells_of(suite, f1s)))
+    assert tests[BERT, RowKey(WHOLE, "all")].test.n == 9
+    assert tests[ColumnKey("yours", "default"), RowKey(WHOLE, "all")].test.n == 6
     assert entry(table, ("all 3 targets", "all", "BERT: runs vary"), "n", "tests").text == "9"
     assert entry(table, ("2 of 3 targets", "all", "yours: runs vary"), "n", "tests").text == "6"
     mean = ("mean of 2 of 3 targets", "all")
-    assert tests[BERT, Spot(WHOLE, "all")].mark
+    assert tests[BERT, RowKey(WHOLE, "all")].mark
     assert not entry(table, mean, "BERT").mark, "its test is over other targets than the mean"
 
 
 def test_each_mean_has_its_test() -> None:
     suite = made_up_suite(targets=(*(Target(data=each) for each in "abc"), Target(data="d", sizes=(10,))), published=())
     table = make_table(suite, made_up_cells(suite, all_done))
-    tests = compare(Board(suite, made_up_cells(suite, all_done)))
+    tests = compare(Layout(suite, made_up_cells(suite, all_done)))
     means = [row for row in grid_of(table, "scores").rows if row.whole]
     assert [tuple(each.text for each in row.entries[:2]) for row in means] == [
         ("mean of 3 targets", "all"), ("mean of 4 targets", "each at its size")
     ]  # fmt: skip
-    assert tests[BERT, Spot(WHOLE, "all")].test.n == 9
-    assert tests[BERT, Spot(WHOLE, "")].test.n == 12
-    assert entry(table, ("mean of 3 targets", "all"), "BERT").mark == tests[BERT, Spot(WHOLE, "all")].mark
+    assert tests[BERT, RowKey(WHOLE, "all")].test.n == 9
+    assert tests[BERT, RowKey(WHOLE, "")].test.n == 12
+    assert entry(table, ("mean of 3 targets", "all"), "BERT").mark == tests[BERT, RowKey(WHOLE, "all")].mark
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Target
-from nerbert.evaluation.tables.board import Board, Maker, Spot
 from nerbert.evaluation.tables.compare import compare
+from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.pooled import figure
 from nerbert.evaluation.tables.statistics import paired_t, pooled_f1
 from nerbert.evaluation.tables.table import make_table
@@ -70,7 +70,7 @@ def test_a_tables_test_of_episodes_is_over_draws() -> None:
         Cell(place, State.DONE, scores=scores_of(0.3 + 0.05 * place.draw + 0.01 * (place.system == "BERT")))
         for place in suite.places()
     ]
-    test = compare(Board(suite, cells))[Maker("BERT", "default"), Spot("a", "5 way 1 shot")].test
+    test = compare(Layout(suite, cells))[ColumnKey("BERT", "default"), RowKey("a", "5 way 1 shot")].test
     assert test.n == 5
     table = make_table(suite, cells)
     types = next(grid for grid in table.grids if grid.key == "types")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from nerbert.evaluation.benchmark.suite import Published, Suite, Target
 from nerbert.evaluation.datasets.registry import known_data
-from nerbert.evaluation.tables.grid import Table
+from nerbert.evaluation.tables.grid import BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import all_done, entry, grid_of, made_up_cells, made_up_suite
 
@@ -29,7 +29,7 @@ def known_suite(*names: str) -> Suite:
     return made_up_suite(targets=tuple(Target(data=name) for name in names), published=(paper,))
 
 
-def known_table(*names: str, wrong: str = "") -> Table:
+def known_table(*names: str, wrong: str = "") -> BenchmarkTable:
     """Cells made from the registry's own files; one target's from another."""
     suite, cells = known_suite(*names), []
     for cell in made_up_cells(suite, all_done):
@@ -39,7 +39,7 @@ def known_table(*names: str, wrong: str = "") -> Table:
     return make_table(suite, cells)
 
 
-def marked(table: Table, *names: str) -> list[str]:
+def marked(table: BenchmarkTable, *names: str) -> list[str]:
     return [table.numbered[number - 1] for number in entry(table, names, "P").notes]
 
 

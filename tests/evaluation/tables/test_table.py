@@ -7,13 +7,13 @@ from statistics import fmean
 
 import pytest
 
-from nerbert.evaluation.benchmark.cells import Cell, Place, State
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import System, Target
-from nerbert.evaluation.tables.board import Board, Maker, Spot
 from nerbert.evaluation.tables.grid import Entry
+from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.pooled import figure, pool
 from nerbert.evaluation.tables.table import make_table
-from nerbert.finetune.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import (
     all_done,
     cells_of,
@@ -115,7 +115,7 @@ def test_other_figures_stand_beside() -> None:
     assert entry(table, defense, "twins", "beside").text == "8"
     assert entry(table, defense, "seen F1", "beside").text == "–"
     assert "–" in entry(table, defense, "test set's interval", "beside").text
-    group = Board(SUITE, CELLS).at(Spot("defense", "all"), Maker("BERT", "default"))
+    group = Layout(SUITE, CELLS).at(RowKey("defense", "all"), ColumnKey("BERT", "default"))
     error = fmean(figure(cell.scores, "calibration.ece") or 0 for cell in group.done.values())
     assert entry(table, defense, "ECE", "errors").text == f"{100 * error:.2f}"
     shares = [
@@ -237,7 +237,7 @@ def test_the_order_of_cells_does_not_matter_and_strangers_are_left_out() -> None
     mixed = CELLS[:]
     random.Random(3).shuffle(mixed)
     assert make_table(SUITE, mixed) == make_table(SUITE, CELLS)
-    stranger = Cell(Place("BERT", "elsewhere", "all", 1, 1, "default"), State.DONE, scores=scores_of(0.9))
+    stranger = Cell(CellKey("BERT", "elsewhere", "all", 1, 1, "default"), State.DONE, scores=scores_of(0.9))
     table = make_table(SUITE, [*CELLS, stranger])
     assert table.grids == make_table(SUITE, CELLS).grids
     assert any("doesn't ask for it: 1 cell." in note for note in table.notes)

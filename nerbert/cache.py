@@ -1,0 +1,99 @@
+"""Folders that are made once from the same things, and opened from then on: what is read off a corpus.
+
+The choice: a folder's name is the hash of all that it was made from, so nothing is ever out of date, and any of them
+may be deleted at any time. Of several processes that want the same one the first makes it and the others wait. The
+price: nobody deletes what is no longer wanted, and sizes alone are checked when one is opened.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from hashlib import sha256
+from multiprocessing import current_process
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nerbert.artifacts import check_own, publish_folder, to_disk, write_json
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, WriteError
+from nerbert.locks import held
+from nerbert.terminal import tell
+
+Read = TypeVar("Read")
+
+
+def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
+    """What `read` finds in the cached folder of a kind that was made from `made_from`, a JSON value.
+
+    Where there is none, or `read` raises InputError, `make` fills it first; a failure leaves nothing behind. `cache` is
+    where folders lie (the setting). Safe to call from several processes at once.
+    """
+    target = _place(cache, kind, sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
+    if (found := _whole(target, read)) is not None:
+        return found
+    _refuse_to_wait_for_parent()
+    lock = target.with_name(f".{target.name}.lock")
+    with ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            wait = held(lock, "", wait=lambda: tell(f"{target}: another run is making it; waiting for its end"))
+            stack.enter_context(wait)
+        except OSError as error:
+            raise WriteError(
+                f"{target.parent}: can't be written: {error.strerror}; name another folder as cache"
+            ) from error
+        stack.callback(lock.unlink, missing_ok=True)
+        if (found := _whole(target, read)) is not None:
+            return found
+        _make(target, made_from, make)
+    return read(target)
+
+
+def _make(target: Path, made_from: Any, make: Callable[[Path], None]) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.unlink(missing_ok=True)
+    with publish_folder(target) as folder:
+        make(folder)
+        write_json(folder / "made_from.json", made_from)
+        for path in folder.iterdir():
+            to_disk(path)
+
+
+def _whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
+    """What is read from a folder; None if there is none, or a damaged one."""
+    if not target.is_dir():
+        return None
+    try:
+        return read(target)
+    except InputError:
+        tell(f"{target}: damaged; it is made again")
+        return None
+
+
+def _place(cache: str, kind: str, name: str) -> Path:
+    """Where a folder lies: below `cache`, or `nerbert` in the user's cache folder; nothing there may be another's."""
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        place, parts = (Path(cache).expanduser(), (kind, name)) if cache else (home, ("nerbert", kind, name))
+    except RuntimeError as error:
+        raise SettingsError(f"cache = {cache!r}: there is no home folder for it; name a folder") from error
+    try:
+        for part in parts:
+            place /= part
+            check_own(place)
+            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                place.lstat()
+    except OutputExists as error:
+        raise OutputExists(f"{error}, or set cache to a folder that is yours") from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cache = {cache!r:.80}: can't be a folder: {error}") from error
+    return place
+
+
+def _refuse_to_wait_for_parent() -> None:
+    """Raise NerbertError in a worker that runs the script of the process that waits for it: both would wait forever."""
+    if getattr(current_process(), "_inheriting", False):
+        raise NerbertError("a script that trains is run by its own workers too: put its work under "
+                           "`if __name__ == '__main__':`")  # fmt: skip

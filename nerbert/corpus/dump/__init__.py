@@ -1,0 +1,1 @@
+"""Dump → pages: opening, cutting and parsing MediaWiki exports."""

@@ -1,0 +1,229 @@
+"""The pages that count: of the same id the newest revision, and no disambiguation pages. Read from `titles/`.
+
+Pass 1's files stay as they are, so this can be done again; a part in which nothing changes is linked, not copied. Ids
+are sorted as numbers, and only those that come twice are looked at, so memory is eight bytes a page.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nerbert.artifacts import link_file
+from nerbert.corpus.dump.sites import TEMPLATE
+from nerbert.corpus.knowledge.disambiguation import is_disambiguation
+from nerbert.corpus.parquet_tables import read_batches, writing
+from nerbert.corpus.rows import ARTICLE
+from nerbert.corpus.shards import TITLES, UNTYPED, read_table, shard_paths
+from nerbert.corpus.wikitext.titles import fold_redirects, normalise_title
+from nerbert.executors import run_ordered
+from nerbert.records import Infobox, Reason
+
+_ROWS, _FEW_ROWS = 10_000, 2_000
+_TEMPLATES = "infoboxes.list.element.template"
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Titles:
+    """What the page rows say: templates that are redirects with the ends of their chains, and superseded pages.
+
+    The numbers of the pages that another one supersedes are sorted.
+    """
+
+    template_redirects: dict[str, str]
+    superseded: Numbers
+    superseded_articles: int
+
+
+def read_titles(folder: Path) -> Titles:
+    """Read `titles/`: of pages with the same id the newest revision wins, a tie goes to the first."""
+    superseded = _find_superseded(folder)
+    articles = 0
+    template_redirects: dict[str, str] = {}
+    for batch in _batches(folder, ["page_number", "title", "ns", "redirect", "fate"]):
+        old = np.isin(batch["page_number"].to_numpy(), superseded)
+        articles += int((old & _equal(batch["fate"], ARTICLE)).sum())
+        template = _equal(batch["ns"], TEMPLATE) & _filled(batch["redirect"]) & ~old
+        for row in batch.filter(pa.array(template)).to_pylist():
+            template_redirects[_template_name(row["title"])] = _template_name(row["redirect"])
+    return Titles(fold_redirects(template_redirects), superseded, articles)
+
+
+def write_newest(source: Path, folder: Path, titles: Titles, language: str, workers: int = 1) -> int:
+    """Make `pages/` and `titles/` in `folder` from pass 1's, and return how many articles are disambiguation pages.
+
+    Pages that are superseded or disambiguate lose their sentences, and their fate is noted; those that had no text
+    disambiguate too, but are not counted: they were dropped before.
+    """
+    for kind in ("pages", "titles"):
+        (folder / kind).mkdir()
+    ends = titles.template_redirects
+    redirects = {name: end for name, end in ends.items() if is_disambiguation("", (end,), language)}
+    task = partial(_write_part, folder=folder, redirects=redirects, language=language)
+    parts = ((path, _superseded_in(path, titles)) for path in shard_paths(source / "titles"))
+    return sum(run_ordered(task, parts, workers))
+
+
+def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
+    """Articles' redirects, normalised, of pages that none supersedes; one to a section is about something of its own.
+
+    `Jack Dawson`, who redirects to `Titanic#Characters`, is no film, so that redirect is none here.
+    """
+    for batch in _batches(folder, ["title", "ns", "redirect", "fate"]):
+        whole = _filled(batch["redirect"]) & ~_holds(batch["redirect"], "#")
+        wanted = _equal(batch["ns"], 0) & whole & ~_equal(batch["fate"], Reason.DUPLICATE_PAGE)
+        rows = batch.filter(pa.array(wanted))
+        for title, target in zip(rows["title"].to_pylist(), rows["redirect"].to_pylist(), strict=True):
+            yield normalise_title(title), normalise_title(target)
+
+
+def disambiguation_pages(folder: Path) -> Iterator[str]:
+    """The normalised titles of pages that were taken out since they disambiguate."""
+    for batch in _batches(folder, ["title", "fate"]):
+        rows = batch.filter(pa.array(_equal(batch["fate"], Reason.DISAMBIGUATION_PAGE)))
+        yield from map(normalise_title, rows["title"].to_pylist())
+
+
+def infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
+    """Articles, with or without text, with their infoboxes; those without any are left out."""
+    for batch in _batches(folder, ["title", "infoboxes", "fate"], _FEW_ROWS):
+        wanted = _is_scanned(batch["fate"]) & (pc.list_value_length(batch["infoboxes"]).to_numpy(False) > 0)
+        rows = batch.filter(pa.array(wanted))
+        yield from zip(rows["title"].to_pylist(), _infoboxes(rows["infoboxes"]), strict=True)
+
+
+def _find_superseded(folder: Path) -> Numbers:
+    """Numbers of the pages that another with the same id supersedes."""
+    paths = shard_paths(folder / "titles")
+    ids = np.empty(sum(pq.read_metadata(path).num_rows for path in paths), np.int64)
+    end = 0
+    for batch in _batches(folder, ["page_id"]):
+        ids[end : end + batch.num_rows] = batch["page_id"].to_numpy()
+        end += batch.num_rows
+    ids.sort()
+    twice = np.unique(ids[1:][ids[1:] == ids[:-1]])
+    if not len(twice):
+        return twice
+    found = [rows for rows in (_with_ids(path, twice) for path in paths) if len(rows)]
+    page_ids, revisions, numbers = np.concatenate(found).T
+    order = np.lexsort((numbers, -revisions, page_ids))
+    page_ids, numbers = page_ids[order], numbers[order]
+    return np.sort(numbers[1:][page_ids[1:] == page_ids[:-1]])
+
+
+def _with_ids(path: Path, ids: Numbers) -> Numbers:
+    """Id, revision and number of a part's pages that have one of `ids`."""
+    table = read_table(path, ["page_id", "revision", "page_number"])
+    rows = np.stack([table[name].to_numpy() for name in ("page_id", "revision", "page_number")], axis=1)
+    return rows[np.isin(rows[:, 0], ids)]
+
+
+def _superseded_in(path: Path, titles: Titles) -> Numbers:
+    if not len(titles.superseded):
+        return titles.superseded
+    return np.intersect1d(read_table(path, ["page_number"])["page_number"].to_numpy(), titles.superseded)
+
+
+def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str, str], language: str) -> int:
+    """Make one part of `pages/` and `titles/`; the number of articles in it that are disambiguation pages."""
+    path, superseded = part
+    found, articles = _disambiguating(path, superseded, redirects, language)
+    fates = {Reason.DUPLICATE_PAGE: superseded, Reason.DISAMBIGUATION_PAGE: found}
+    gone, pages = np.concatenate([superseded, found]), path.parent.parent / "pages" / path.name
+    _change(path, folder / "titles", TITLES, gone, partial(_note, fates=fates))
+    _change(pages, folder / "pages", UNTYPED, gone, partial(_leave_out, gone=gone))
+    return articles
+
+
+def _disambiguating(
+    path: Path, superseded: Numbers, redirects: Mapping[str, str], language: str
+) -> tuple[Numbers, int]:
+    """Numbers of a part's pages that are disambiguation pages, and how many of them have text."""
+    numbers, articles = [], 0
+    for batch in read_batches(path, ["page_number", "title", "fate", _TEMPLATES]):
+        wanted = _is_scanned(batch["fate"]) & ~np.isin(batch["page_number"].to_numpy(), superseded)
+        for row in batch.filter(pa.array(wanted)).to_pylist():
+            title = normalise_title(row["title"])
+            templates = (normalise_title(box["template"]) for box in row["infoboxes"] or ())
+            if is_disambiguation(title, (redirects.get(name, name) for name in templates), language):
+                numbers.append(row["page_number"])
+                articles += row["fate"] == ARTICLE
+    return np.array(numbers, np.int64), articles
+
+
+def _change(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, change: Any) -> None:
+    """Write a part with `change` done to each batch, or link it if none of its rows is of a page that is `gone`."""
+    if not len(gone) or not any(_is_of(batch, gone).any() for batch in read_batches(path, ["page_number"])):
+        link_file(path, folder / path.name)
+        return
+    with writing(folder / path.name, schema) as writer:
+        for batch in read_batches(path, rows=_ROWS):
+            writer.add(change(pa.Table.from_batches([batch])))
+
+
+def _note(table: pa.Table, fates: Mapping[Reason, Numbers]) -> pa.Table:
+    fate = table["fate"]
+    for reason, numbers in fates.items():
+        fate = pc.if_else(pa.array(_is_of(table, numbers)), str(reason), fate)
+    return table.set_column(table.column_names.index("fate"), "fate", fate)
+
+
+def _leave_out(table: pa.Table, gone: Numbers) -> pa.Table:
+    return table.filter(pa.array(~_is_of(table, gone)))
+
+
+def _is_of(rows: pa.Table | pa.RecordBatch, numbers: Numbers) -> npt.NDArray[np.bool_]:
+    return np.isin(rows["page_number"].to_numpy(), numbers)
+
+
+def _equal(column: pa.Array, value: object) -> npt.NDArray[np.bool_]:
+    """Where a column has a value; an absent one (null) equals nothing."""
+    equal: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(column, value), False).to_numpy(zero_copy_only=False)
+    return equal
+
+
+def _is_scanned(fates: pa.Array) -> npt.NDArray[np.bool_]:
+    """Where a page's templates are known; a list of meanings is often nothing but a list, so without text."""
+    return _equal(fates, ARTICLE) | _equal(fates, Reason.EMPTY_TEXT)
+
+
+def _holds(column: pa.Array, text: str) -> npt.NDArray[np.bool_]:
+    """Where a column of texts has one that holds `text`."""
+    holds: npt.NDArray[np.bool_] = pc.fill_null(pc.match_substring(column, text), False).to_numpy(zero_copy_only=False)
+    return holds
+
+
+def _filled(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """Where a column of texts has one that is not empty."""
+    filled: npt.NDArray[np.bool_] = pc.fill_null(pc.not_equal(column, ""), False).to_numpy(zero_copy_only=False)
+    return filled
+
+
+def _batches(folder: Path, columns: Sequence[str], rows: int = _ROWS) -> Iterator[pa.RecordBatch]:
+    for path in shard_paths(folder / "titles"):
+        yield from read_batches(path, columns, rows)
+
+
+def _infoboxes(column: pa.Array) -> Iterator[tuple[Infobox, ...]]:
+    """The infoboxes of each row; taken from flat columns, which is four times as fast as from dictionaries."""
+    boxes = pc.list_flatten(column)
+    parameters = pc.struct_field(boxes, "parameters")
+    flat = pc.list_flatten(parameters)
+    pairs = zip(*(pc.struct_field(flat, name).to_pylist() for name in ("name", "value")), strict=True)
+    of_box = (tuple(islice(pairs, length or 0)) for length in pc.list_value_length(parameters).to_pylist())
+    infoboxes = map(Infobox, pc.struct_field(boxes, "template").to_pylist(), of_box)
+    return (tuple(islice(infoboxes, length or 0)) for length in pc.list_value_length(column).to_pylist())
+
+
+def _template_name(title: str) -> str:
+    return normalise_title(title.partition("#")[0].partition(":")[2] or title)

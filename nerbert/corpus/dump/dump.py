@@ -1,0 +1,251 @@
+"""A MediaWiki dump: looked into first, then cut into parts that are read apart.
+
+Plain, bz2 (multistream too), gzip and xz are told by their first bytes. The XML comes from outside: before a parser
+sees a byte the file must begin as an export does, so there is no document type and no entity to expand; no address is
+followed. A dump that is cut off is an error that names the place, since half a corpus under a whole one's name helps
+nobody; the price is that the last pages of a damaged dump are refused too.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any
+
+from lxml import etree
+
+from nerbert.corpus.dump.hashing import Beside, HashingFile
+from nerbert.corpus.dump.index import Index
+from nerbert.corpus.dump.inputs import DumpInput
+from nerbert.corpus.dump.packed import STREAM, packing, unpacked
+from nerbert.corpus.dump.parse import DumpPart, PageCutter, fault_of, kept_xml, number_in, read_pages
+from nerbert.corpus.dump.sites import Site, make_site, wiki_code
+from nerbert.corpus.dump.splits import Chunk, Range, Seen, check_parts, chunks, ranges, step_of
+from nerbert.errors import InputError
+from nerbert.records import RawPage
+
+_BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
+_PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
+_ENCODING = re.compile(rb"<\?xml[^>]*\bencoding\s*=\s*[\"']([^\"'>]*)")
+_ROOT_NAME = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
+_ROOT = re.compile(rb"<mediawiki(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
+_FIRST = re.compile(rb"<(?:page[\s/>]|/mediawiki[\s>])")
+_BOM = b"\xef\xbb\xbf"
+
+
+class Dump:
+    """A pages-articles dump. `look` learns what it is; `parts` are read wherever, then `check`ed together."""
+
+    def __init__(
+        self, place: Path | str | DumpInput, *, wiki: str = "", language: str = "", index: Index | None = None
+    ) -> None:
+        self.source = place if isinstance(place, DumpInput) else DumpInput(str(place))
+        self.index, self._wiki, self._language = index, wiki, language
+        self.site: Site = make_site(wiki, language, {})
+        self.size: int | None = None
+        """Bytes of the input; for what comes through a pipe None, until all have come."""
+        self.splits = False
+        """Whether workers can read parts of it on their own."""
+        self._packed, self._step = False, 0
+        self._root, self._head, self._digest = b"", b"", ""
+        self._raw: HashingFile | None = None
+        self._stream: IO[bytes] | None = None
+        self._beside: Beside | None = None
+        self._seen: Sequence[Seen] = ()
+        self._parts: Sequence[Range] = ()
+        self._identity: dict[str, Any] = {}
+        self._stamp: object = None
+
+    def look(self) -> Site:
+        """Read as far as the first page, and return the site: what is wrong at the beginning is known before work.
+
+        What can't be entered anywhere stays open, and `parts` reads on.
+        """
+        try:
+            with self.source.faults():
+                self._open()
+            if self.splits:
+                self.close()
+                self._check_end()
+        except BaseException:
+            self.close()
+            raise
+        if self.index is not None and not (self.splits and self._packed):
+            raise InputError(f"{self.source}: is no bz2 of many streams, so {self.index.name} can't be its index")
+        return self.site
+
+    def parts(self, split_bytes: int = 0) -> Iterator[DumpPart]:
+        """The parts, in order; those of a dump that splits are named only, and its digest is begun."""
+        if not self._root or not (self.splits or self._stream):
+            self.look()
+        found: Iterator[Range | Chunk] = self._ranges(split_bytes) if self.splits else self._chunks(split_bytes)
+        for number, data in enumerate(found):
+            yield DumpPart(data, number, self._root)
+
+    def pages(self) -> Iterator[RawPage]:
+        """Every page in the order of the dump, read here; raise InputError that names file and place."""
+        seen: list[Seen] = []
+        for part in self.parts(_END):
+            seen.append(Seen())
+            yield from read_pages(part, seen[-1])
+        self.check(seen)
+
+    def check(self, parts: Sequence[Seen]) -> None:
+        """Raise InputError unless these parts, all of them, make a whole dump, and are what the input holds now."""
+        check_parts(str(self.source), self.size if self.splits else None, parts)
+        self._check_unchanged(parts)
+        self._seen = parts
+
+    def _check_unchanged(self, parts: Sequence[Seen]) -> None:
+        """Hold each part's digest against a second reading, or, from an address, what the server says against then."""
+        digests = self._beside.parts() if self._beside is not None else []
+        for part, seen, digest in zip(self._parts, parts, digests, strict=False):
+            if seen.sha256 != digest:
+                raise InputError(f"{self.source}: bytes {part.start} to {part.stop} changed since they were read; "
+                                 "run again with --overwrite")  # fmt: skip
+        if self.splits and self.source.stamp() != self._stamp:
+            raise InputError(f"{self.source}: changed while it was read; run again with --overwrite")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What told the input's content from others when it was first looked into."""
+        self._identity = self._identity or self.source.identity()
+        return self._identity
+
+    @property
+    def tells_change(self) -> bool:
+        """Whether a change of the input would be told: its file is read twice, or its server gives it a mark."""
+        return not (self.splits and self.source.remote) or len(self.identity) > len(("address", "size"))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the input once all parts are read; empty where nobody reads it as a whole."""
+        return self._beside.result() if self._beside is not None else self._digest
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of this input."""
+        digests = "".join(each.sha256 for each in self._seen)
+        parts = {"sha256_of_parts": _sha256(digests), "parts": len(self._seen), "part_bytes": self._step}
+        whole = {"sha256": self.digest} if self.digest else parts
+        index = {"index": self.index.facts()} if self.index is not None else {}
+        return {"file": self.source.name, "bytes": self.size, **whole, "wiki": self.site.wiki, **index}
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        if self._beside is not None:
+            self._beside.stop()
+        if self._raw is not None:
+            self._raw.close()
+        self._raw = self._stream = None
+
+    def _open(self) -> None:
+        self._stamp, self._identity = self.source.stamp(), self.source.identity()
+        self.size = self.source.size
+        self._raw = HashingFile(self.source.open())
+        raw = BufferedReader(self._raw, 1 << 18)
+        kind = packing(raw.peek(16))
+        self._stream = unpacked(raw, or_text=False)
+        self._read_head(self._stream)
+        self._packed = kind == "bz2"
+        self.splits = self.source.seeks and (not kind or (self._packed and self._has_streams()))
+
+    def _ranges(self, split_bytes: int) -> Iterator[Range]:
+        size = self.size or 0
+        self._step = step_of(size, packed=self._packed, wanted=split_bytes)
+        cuts = self.index.cuts(self._step, size) if self.index is not None else []
+        self._parts = list(ranges(self.source, size, packed=self._packed, step=self._step, cuts=cuts))
+        self._beside = None if self.source.remote else Beside(self.source, [part.stop for part in self._parts])
+        return iter(self._parts)
+
+    def _chunks(self, split_bytes: int) -> Iterator[Chunk]:
+        stream, raw = self._stream, self._raw
+        if stream is None or raw is None:
+            return
+        with self.source.faults():
+            yield from chunks(stream, self._head, str(self.source), split_bytes, lambda: raw.size)
+            self._digest, self.size = raw.digest(), raw.size
+        self.close()
+
+    def _has_streams(self) -> bool:
+        """Whether a second stream begins so early that entering them is worth it."""
+        with self.source.open_at(0) as stream:
+            start = stream.read(1)
+            while len(start) < _PROBE and (more := stream.read(_END)):
+                looked = max(1, len(start) - 10)
+                start += more
+                if STREAM.search(start, looked):
+                    return True
+        return False
+
+    def _check_end(self) -> None:
+        """Look for the end tag, so that a download that was cut off is told before days of work."""
+        size, seen = self.size or 0, Seen()
+        end = Range(self.source, max(0, size - _END), size, size, self._packed)
+        with closing(end.pieces(seen)) as pieces:
+            for _ in kept_xml(str(end), pieces, PageCutter(seen, first=False)):
+                pass
+        if seen.heads and not seen.closed:
+            raise InputError(f"{self.source}: not a whole MediaWiki export: it has no end; fetch it again")
+
+    def _read_head(self, stream: IO[bytes]) -> None:
+        """Read up to the first page or the end: root tag and site."""
+        head = stream.read(_BLOCK)
+        root = self._check_beginning(head)
+        while not (found := _FIRST.search(head, root)) and len(head) < _LARGEST_HEAD and (more := stream.read(_BLOCK)):
+            head += more
+        tag = _ROOT.match(head, root)
+        self._root, self._head = b" ".join(tag.group().split()) if tag else b"", head
+        try:
+            whole = head[: found.start()] + b"</mediawiki>" if found else head
+            self._read_site(etree.fromstring(whole, etree.XMLParser(resolve_entities=False, no_network=True)))
+        except etree.XMLSyntaxError as error:
+            raise InputError(f"{self.source}:{error.lineno}: {fault_of(error)}") from error
+
+    def _check_beginning(self, head: bytes) -> int:
+        """Where the root's tag is; refuse what doesn't begin as an export, a document type first of all."""
+        prolog = _PROLOG.match(head, len(_BOM) if head.startswith(_BOM) else 0)
+        place = prolog.end() if prolog else 0
+        root, begin = _ROOT_NAME.match(head, place), head[place : place + 20]
+        coding = _ENCODING.match(head, len(_BOM) if head.startswith(_BOM) else 0)
+        if root is None and begin[:9].upper() == b"<!DOCTYPE":
+            what = "has a document type, which no MediaWiki export has; give a pages-articles dump"
+        elif root is None:
+            what = f"not a whole MediaWiki export: it begins with {begin!r}; is it cut off, or no XML? Fetch it again"
+        elif root.group(1) != b"mediawiki":
+            what = f"not a MediaWiki export: its root is <{root.group(1).decode()}>; give a pages-articles dump"
+        elif coding and coding.group(1).lower() not in (b"utf-8", b"utf8"):
+            what = f"says that it is in {coding.group(1).decode()!r}, exports are in UTF-8; give a pages-articles dump"
+        else:
+            return place
+        raise InputError(f"{self.source}:1: {what}")
+
+    def _read_site(self, root: "etree._Element") -> None:
+        """Take the site from the root and `<siteinfo>`; the caller's language may only say more of the same."""
+        names = {each.text or "": self._key(each) for each in root.iterfind("{*}siteinfo/{*}namespaces/{*}namespace")}
+        wiki = self._wiki or root.findtext("{*}siteinfo/{*}dbname") or ""
+        told = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
+        if self._language and told and _base(self._language) != _base(told):
+            raise InputError(
+                f"{self.source}: is in {told!r}, the settings say language = {self._language!r}; leave the setting out "
+                "or give a pages-articles dump of that wiki"
+            )
+        self.site = make_site(wiki, self._language or told, names)
+
+    def _key(self, namespace: "etree._Element") -> int:
+        key = number_in(namespace.get("key"), lowest=-2, highest=2**31 - 1)
+        if key is None:
+            raise InputError(
+                f"{self.source}:{namespace.sourceline}: namespace {namespace.text!r} has key {namespace.get('key')!r}, "
+                f"not a number; fetch the dump again"
+            )
+        return key
+
+
+def _base(language: str) -> str:
+    return wiki_code(language.lower()).partition("-")[0]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,102 @@
+"""The index of a multistream dump: where its streams begin, and how many pages each holds.
+
+The lines are `offset:page id:title`. A dump is read without one as well; what the index brings is a second witness: a
+stream that isn't there, or a page too few, is an error. Of the 25 million lines of a large wiki's only the distinct
+offsets are kept, in arrays.
+"""
+
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BufferedReader
+from itertools import pairwise
+
+from nerbert.corpus.dump.hashing import HashingFile
+from nerbert.corpus.dump.inputs import DumpInput
+from nerbert.corpus.dump.packed import unpacked
+from nerbert.corpus.dump.splits import REMEDY, Borders
+from nerbert.errors import InputError
+
+_NAME = re.compile(r"-index(\d*)\.txt")
+_PACKED = re.compile(r"\.(?:bz2|gz|xz)$")
+_LINE = re.compile(rb"([0-9]{1,18}):[0-9]+:.")
+_LONGEST_LINE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Distinct offsets in order, the number of pages at each, and the first line that names it."""
+
+    name: str
+    sha256: str
+    offsets: "array[int]"
+    pages: "array[int]"
+    lines: "array[int]"
+
+    def facts(self) -> dict[str, str]:
+        """What the manifest says of it."""
+        return {"file": self.name.rpartition("/")[2], "sha256": self.sha256}
+
+    def cuts(self, step: int, size: int) -> list[tuple[int, Borders]]:
+        """Where parts of about `step` bytes begin, at streams, with what the index says of each."""
+        if self.offsets[-1] >= size:
+            line = self.lines[bisect_left(self.offsets, size)]
+            raise InputError(f"{self.name}:{line}: names byte {self.offsets[-1]} of a dump of {size}; {REMEDY}")
+        firsts = sorted({bisect_left(self.offsets, cut) for cut in range(step, size, step)} - {len(self.offsets)})
+        places = [0, *(place for place in firsts if place), len(self.offsets)]
+        return [(self.offsets[here] if here else 0, self._borders(here, there)) for here, there in pairwise(places)]
+
+    def _borders(self, here: int, there: int) -> Borders:
+        return Borders(self.name, self.offsets[here:there], self.pages[here:there], self.lines[here:there])
+
+
+def pair_indexes(sources: Sequence[DumpInput]) -> list[tuple[DumpInput, DumpInput | None]]:
+    """The dumps among the sources, in order, each with its index; raise InputError for an index without its dump."""
+    indexes = {_dump_name(source): source for source in sources if is_index(source)}
+    pairs = [(source, indexes.pop(_stem(source.name), None)) for source in sources if not is_index(source)]
+    for name, source in indexes.items():
+        raise InputError(f"{source}: an index without its dump, {name}.bz2; give that too, or leave the index out")
+    return pairs
+
+
+def is_index(source: DumpInput) -> bool:
+    """Whether a source is named as Wikimedia names indexes."""
+    return _NAME.search(source.name) is not None
+
+
+def read_index(source: DumpInput) -> Index:
+    """Read an index from front to back; raise InputError that names the line that is none."""
+    offsets, pages, lines = array("q"), array("q"), array("q")
+    with source.faults(), source.open() as file:
+        hashed = HashingFile(file)
+        raw = BufferedReader(hashed, 1 << 18)
+        for number, line in enumerate(_lines(raw), 1):
+            match = _LINE.match(line)
+            offset = int(match.group(1)) if match else -1
+            if not offsets or offset != offsets[-1]:
+                if offset <= (offsets[-1] if offsets else -1):
+                    what = "offsets go down" if match else "not offset:id:title"
+                    raise InputError(f"{source}:{number}: {what}: {line[:60]!r}; {REMEDY}")
+                offsets.append(offset)
+                pages.append(0)
+                lines.append(number)
+            pages[-1] += 1
+        if not offsets:
+            raise InputError(f"{source}:1: an empty index; {REMEDY}")
+        return Index(str(source), hashed.digest(), offsets, pages, lines)
+
+
+def _lines(raw: "BufferedReader[HashingFile]") -> Iterator[bytes]:
+    stream = unpacked(raw)
+    while line := stream.readline(_LONGEST_LINE):
+        yield line
+
+
+def _dump_name(index: DumpInput) -> str:
+    return _NAME.sub(r"\1.xml", _PACKED.sub("", index.name), count=1)
+
+
+def _stem(name: str) -> str:
+    return _PACKED.sub("", name)

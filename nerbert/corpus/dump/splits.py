@@ -1,0 +1,229 @@
+"""A dump cut into parts that are read apart, and where the cuts lie.
+
+They depend on the input and one setting, never on workers. What can be entered anywhere (plain XML, bz2 of many
+streams) becomes `Range`s that workers open themselves; the rest is unpacked by the main process into `Chunk`s of whole
+pages, which is slower: one process unpacks for all.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from re import compile as pattern
+from typing import IO
+
+from nerbert.corpus.dump.inputs import DumpInput
+from nerbert.corpus.dump.packed import BlockReader, Streams
+from nerbert.errors import InputError, SettingsError
+
+MOST_PARTS = 100_000
+LARGEST_PAGE = 1 << 28
+REMEDY = "fetch index and dump of the same date, or leave the index out"
+_CHUNK, _READ, _PIECE = 1 << 24, 1 << 18, 1 << 16
+_PAGE_TAG = pattern(rb"<page(?=[\s/>])")
+_TAG_LENGTH = 6
+
+Pieces = Generator[tuple[bytes, bool], None, None]
+"""XML bytes in order, each piece with whether it is the part's own; what is not own comes last."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of a part; whole once it has been read to its end."""
+
+    pages: int = 0
+    closed: bool = False
+    """Whether the dump's end tag is the part's own."""
+    heads: list[int] = field(default_factory=list)
+    """Where its own bz2 streams begin; of plain XML where it begins."""
+    end: int | None = None
+    """Where the last of them ends."""
+    sha256: str = ""
+    """Digest of its bytes of the input."""
+    whole: bool = False
+    """Whether all pages that begin in it were read; without that its bytes have no digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Borders:
+    """What an index says of one part: where streams begin, how many pages each holds, in which line that stands."""
+
+    index: str
+    offsets: "array[int]"
+    pages: "array[int]"
+    lines: "array[int]"
+
+    def check(self, seen: Seen) -> None:
+        """Raise InputError unless the streams are there, and hold as many pages."""
+        for offset, line in zip(self.offsets, self.lines, strict=True):
+            if offset not in seen.heads:
+                raise InputError(f"{self.index}:{line}: no bz2 stream begins at byte {offset} of the dump; {REMEDY}")
+        if seen.pages != sum(self.pages):
+            line = self.lines[0] if self.lines else 1
+            raise InputError(
+                f"{self.index}:{line}: the index names {sum(self.pages)} pages here where the dump has {seen.pages}; "
+                f"{REMEDY}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A part for a worker to read: the bytes from `start` to `stop`; of a bz2 file the streams that begin there."""
+
+    source: DumpInput
+    start: int
+    stop: int
+    size: int
+    packed: bool
+    borders: Borders | None = None
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+    @property
+    def first_line(self) -> int | None:
+        """Number of the line that it begins in, where that is known."""
+        return None if self.start else 1
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return f"the part from byte {self.start} on"
+
+    @property
+    def length(self) -> int:
+        """Bytes of the input that it stands for."""
+        return self.stop - self.start
+
+    def key(self) -> list[object]:
+        """What tells it from other parts of the same input."""
+        return [self.start, self.stop]
+
+    def pieces(self, seen: Seen) -> Pieces:
+        """The part's XML, and what follows it as far as anyone asks."""
+        with self._reading() as reader:
+            streams = Streams(reader)
+            try:
+                yield from streams.pieces() if self.packed else _plain(reader)
+                seen.whole = True
+            finally:
+                seen.heads, seen.end = (streams.heads, streams.end) if self.packed else ([self.start], self.stop)
+                if seen.whole:
+                    seen.sha256 = reader.digest()
+
+    def digest(self) -> str:
+        """SHA-256 of its bytes as they are now."""
+        with self._reading() as reader:
+            return reader.digest()
+
+    @contextmanager
+    def _reading(self) -> Iterator[BlockReader]:
+        with self.source.faults(), self.source.open_at(self.start, self.stop) as stream:
+            yield BlockReader(stream, str(self.source), self.start, self.stop, self.size)
+
+
+def _plain(reader: BlockReader) -> Pieces:
+    while reader.at < reader.stop:
+        yield reader.read(min(_PIECE, reader.stop - reader.at)), True
+    yield b"", False
+    while data := reader.read(_PIECE):
+        yield data, False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part that the main process has unpacked: whole pages, the head before the first, the end after the last."""
+
+    name: str
+    data: bytes = field(repr=False)
+    first_line: int
+    length: int
+    last: bool
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return f"the part from line {self.first_line} on"
+
+    @property
+    def borders(self) -> None:
+        """No index speaks of it."""
+
+    def key(self) -> list[object]:
+        """What tells it from other parts: its content."""
+        return [self.digest(), self.last]
+
+    def digest(self) -> str:
+        """SHA-256 of its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def pieces(self, seen: Seen) -> Pieces:
+        """The part's XML; `<page>` stands for what follows."""
+        seen.sha256 = self.digest()
+        for place in range(0, len(self.data), _PIECE):
+            yield self.data[place : place + _PIECE], True
+        if not self.last:
+            yield b"<page>", False
+
+
+def step_of(size: int, *, packed: bool, wanted: int) -> int:
+    """Bytes from one cut to the next: as wanted, or by the size of the input."""
+    least, most = (1 << 20, 1 << 23) if packed else (1 << 22, 1 << 25)
+    step = wanted or min(max(size // 64, least), most)
+    if size > step * MOST_PARTS:
+        raise SettingsError(f"split_bytes = {wanted}: makes more than {MOST_PARTS} parts; take {size // 10_000}")
+    return step
+
+
+def ranges(
+    source: DumpInput, size: int, *, packed: bool, step: int, cuts: Sequence[tuple[int, Borders]]
+) -> Iterator[Range]:
+    """The parts of a source that seeks: cut every `step` bytes, or at the borders that an index gives."""
+    if cuts:
+        stops = [start for start, _ in cuts[1:]] + [size]
+        for (start, borders), stop in zip(cuts, stops, strict=True):
+            yield Range(source, start, stop, size, packed, borders)
+    else:
+        for start in range(0, size, step):
+            yield Range(source, start, min(start + step, size), size, packed)
+
+
+def chunks(stream: IO[bytes], head: bytes, name: str, step: int, taken: Callable[[], int]) -> Iterator[Chunk]:
+    """The parts of an unpacked stream whose first bytes are `head`; `taken` says how much of the input it has taken."""
+    if step > LARGEST_PAGE:
+        raise SettingsError(f"split_bytes = {step}: {name} is unpacked here in pieces of that size; "
+                            f"take at most {LARGEST_PAGE}")  # fmt: skip
+    step = step or _CHUNK
+    text, line, before, looked = bytearray(head), 1, 0, step
+    while True:
+        found = _PAGE_TAG.search(text, looked)
+        looked = max(step, len(text) - _TAG_LENGTH)
+        if found is None and (more := stream.read(_READ)):
+            text += more
+            if len(text) > step + LARGEST_PAGE:
+                raise InputError(f"{name}: a page of more than {LARGEST_PAGE} bytes; is it a MediaWiki export?")
+            continue
+        data = bytes(text[: found.start()]) if found else bytes(text)
+        yield Chunk(name, data, line, taken() - before, last=found is None)
+        if found is None:
+            return
+        del text[: len(data)]
+        line, before, looked = line + data.count(b"\n"), taken(), step
+
+
+def check_parts(name: str, size: int | None, parts: Iterable[Seen]) -> None:
+    """Raise InputError unless parts meet without a gap, and one of them, the last with pages, has the dump's end."""
+    place, closed = 0, False
+    for part in parts:
+        if part.heads and part.heads[0] != place:
+            raise InputError(f"{name}: bytes {place} to {part.heads[0]} belong to no part; fetch it again")
+        place = place if part.end is None else part.end
+        if closed and (part.pages or part.closed):
+            raise InputError(f"{name}: pages after the end tag; give a dump a file")
+        closed = closed or part.closed
+    if not closed or (size is not None and place != size):
+        raise InputError(f"{name}: not a whole MediaWiki export: it has no end; is it cut off? Fetch it again")

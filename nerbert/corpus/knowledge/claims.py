@@ -1,0 +1,167 @@
+"""What each kind of source answers when asked for the classes of titles, and the tally of what it was asked with.
+
+The choice: answers are streamed, a title as often as a source names it; which of them counts is decided when they are
+sorted (`table`). A table's first row on a title counts; of triples the deepest class does, since DBpedia's transitive
+files name all of a path; of a page's infoboxes the first that maps, made finer by those that follow. A class that the
+ontology lacks types nothing, here as in Wikidata. The price: of two deep classes of one title (a town that is a ship,
+too) one is left by no reason but its name.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias, TypeVar
+
+from nerbert.corpus.knowledge.mappings import Mappings
+from nerbert.corpus.knowledge.ontology import Ontology
+from nerbert.corpus.knowledge.sources import LONGEST_TITLE, FoundFile, Pair, read_lines
+from nerbert.corpus.wikitext.titles import normalise_title
+from nerbert.records import Infobox, Reason
+
+_BAD_ROWS_KEPT = 5
+_UNKNOWN_KEPT = 10_000
+_DEEPEST = 63
+_Row = TypeVar("_Row", bound=tuple[str, ...])
+
+ClassPath: TypeAlias = tuple[str, ...]
+Answer: TypeAlias = tuple[bool, ClassPath]
+"""Whether a class is known (all are without an ontology), and its path, () for owl:Thing."""
+Claim: TypeAlias = tuple[str, int, ClassPath]
+"""A title, its class path, and between them how far that path stands back behind others of the same source.
+
+Of claims that stand back by nothing the first counts; of others, equally far, one that their order doesn't choose.
+"""
+
+DISAMBIGUATION: ClassPath = ("disambiguation page",)
+"""Says of a title that it lists the meanings of a name, and so has no class whatever a source says. No class is called
+that: names of classes have no blanks. A claim of it stands back by 0 if the dump's own page says so, by 1 if a list."""
+
+
+@dataclass(slots=True)
+class ClaimCounts:
+    """What was counted of a source; `other_rows` are whole but type nothing (owl:Thing, labels).
+
+    Of the titles it names, `typed` have their class from it, `lost_to_precedence` from a source before it, and
+    `disambiguation_pages` none, for what they are.
+    """
+
+    sha256: str = ""
+    rows: int = 0
+    typed: int = 0
+    lost_to_precedence: int = 0
+    disambiguation_pages: int = 0
+    other_rows: int = 0
+    dropped: Counter[Reason] = field(default_factory=Counter)
+    bad_rows: list[str] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def bad(self, text: str) -> None:
+        """Count a broken row, and keep its text if it is among the first."""
+        self.rows += 1
+        self.dropped[Reason.BAD_ROW] += 1
+        if len(self.bad_rows) < _BAD_ROWS_KEPT:
+            self.bad_rows.append(text)
+
+    def good(self, answer: Answer) -> None:
+        """Count a whole row by its class."""
+        known, path = answer
+        self.rows += 1
+        if not path:
+            self.other_rows += 1
+        elif not known:
+            self.unknown_class(path[-1])
+
+    def unknown_class(self, name: str) -> None:
+        """Count a class that the ontology lacks; past thousands of names, new ones are counted without their name."""
+        self.dropped[Reason.UNKNOWN_CLASS] += 1
+        if name in self.unknown or len(self.unknown) < _UNKNOWN_KEPT:
+            self.unknown[name] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class RowFormat:
+    """How a file's lines are read: into pairs, below a header or not, the deepest class of a title or its first."""
+
+    parse: Callable[[bytes], Pair | None]
+    is_header: Callable[[bytes], bool] | None
+    deepest: bool
+
+
+def read_rows(
+    found: FoundFile,
+    parse: Callable[[bytes], _Row | None],
+    tally: ClaimCounts,
+    is_header: Callable[[bytes], bool] | None = None,
+) -> Iterator[_Row]:
+    """Yield the whole rows of a file; broken ones, and those with a title that no wiki has, are counted as bad."""
+    for number, line in enumerate(read_lines(found.path), 1):
+        if not line.strip() or (number == 1 and is_header and is_header(line)):
+            continue
+        row = parse(line)
+        if row is None or max(map(len, row)) > LONGEST_TITLE:
+            tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
+        else:
+            yield row
+
+
+def ask_rows(found: FoundFile, rows: RowFormat, ontology: Ontology, tally: ClaimCounts) -> Iterator[Claim]:
+    """Stream a table's or triples' titles with their classes; those that the ontology lacks are counted only."""
+    classify = classifier(ontology)
+    for title, name in read_rows(found, rows.parse, tally, rows.is_header):
+        known, path = answer = classify(name)
+        tally.good(answer)
+        if path and known:
+            yield title, _behind(path) if rows.deepest else 0, path
+
+
+def ask_infoboxes(
+    mappings: Sequence[Mappings],
+    ontology: Ontology,
+    pages: Iterable[tuple[str, Sequence[Infobox]]],
+    template_redirects: Mapping[str, str],
+    tallies: Sequence[ClaimCounts],
+) -> Iterator[tuple[int, Claim]]:
+    """Read `pages` once; of each page, what its infoboxes say, with the number of the mappings that say it.
+
+    `template_redirects` lead to the ends of their chains.
+    """
+    for mapping, tally in zip(mappings, tallies, strict=True):
+        for place, why in mapping.unread:
+            tally.bad(f"{place}: {why}")
+        tally.rows = len(mapping.rules) + len(mapping.unread)
+    classify = classifier(ontology)
+    led = [mapping.led_by(template_redirects) for mapping in mappings]
+    for raw_title, infoboxes in pages if mappings else ():
+        title = normalise_title(raw_title)
+        for number, (mapping, tally) in enumerate(zip(led, tallies, strict=True)):
+            if path := _class_of_page(filter(None, map(mapping.class_of, infoboxes)), classify, tally):
+                yield number, (title, 0, path)
+
+
+def classifier(ontology: Ontology) -> Callable[[str], Answer]:
+    """A function that says whether a class is known, and its path; it remembers."""
+
+    @lru_cache(maxsize=4096)
+    def classify(name: str) -> Answer:
+        return not len(ontology) or ontology.knows(name), ontology.path(name)
+
+    return classify
+
+
+def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tally: ClaimCounts) -> ClassPath:
+    """The path of the first known class, or the deepest that goes on from it: a politician who is a person first."""
+    best: ClassPath = ()
+    first = 0
+    for name in names:
+        known, path = classify(name)
+        if path and not known:
+            tally.unknown_class(path[-1])
+        elif path and (not best or (len(path) > len(best) and path[:first] == best[:first])):
+            best, first = path, first or len(path)
+    return best
+
+
+def _behind(path: ClassPath) -> int:
+    """How far a class stands back, at least 1: a deeper one comes before others."""
+    return 1 + _DEEPEST - min(len(path), _DEEPEST)

@@ -1,0 +1,245 @@
+"""What a file of knowledge holds, told by its content and never by its name.
+
+The choice: an export is told by its first page titles, triples and tables by their first thousand lines, a dump of
+Wikidata by its first entity. The price: a file that begins unlike the rest of it is told wrongly. Without an ontology,
+any two columns whose second holds single words pass for a title table; with one, its classes decide. Triples say
+whose titles they name; those without a language are of the English Wikipedia, as DBpedia writes them.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+
+from nerbert.corpus.knowledge.exports import export_pages
+from nerbert.corpus.knowledge.mappings import PAGE_TITLE
+from nerbert.corpus.knowledge.ontology import PAGE_PREFIX, Ontology
+from nerbert.corpus.knowledge.sources import (
+    BOM,
+    DISAMBIGUATION_TRIPLE,
+    TYPE_TRIPLE,
+    FoundFile,
+    decode,
+    edition_of,
+    is_other_triple,
+    open_plain,
+)
+from nerbert.errors import InputError, at
+
+UNDERSTOOD = (
+    "understood are the MediaWiki exports of DBpedia's ontology and of its infobox mappings, its instance types and "
+    "disambiguations as triples, Wikidata's dump of all entities as N-Triples or JSON, its truthy N-Triples with its "
+    "table wb_items_per_site, and tables of title<TAB>class; each plain, .bz2, .gz or .xz"
+)
+_TRUTHY = (
+    "a dump of Wikidata that begins without links to pages, as the truthy dump does; give "
+    "wikidatawiki-<date>-wb_items_per_site.sql.gz, too, which has them, or else latest-all.json.gz in place of both"
+)
+_LINKS = "links of Wikidata to pages, of use only beside its truthy dump (latest-truthy.nt.gz); others have their own"
+_SECOND = "a second table of links to pages; the one named first is used"
+_HEAD = 1 << 18
+_FIRST_LINES = 1000
+_FIRST_PAGES = 200
+_FEWEST = 10
+"""A table has two cells in one of so many rows at least; text with a stray tab is none."""
+_CLASS_LIKE = re.compile(r"(?![BIESLU]-)(?:[a-z-]+:|<?https?://\S+[/#])?[^\W\d_]\w+(?:[-.]\w+)*>?")
+_WIKIDATA_JSON = re.compile(
+    rb'\[?\s*\{(?=[^{}]{0,200}"type"\s*:\s*"(?:item|property)")(?=[^{}]{0,200}"id"\s*:\s*"[QP][1-9][0-9]{0,9}")'
+)
+_WIKIDATA_TRIPLE = re.compile(
+    r"<https?://www\.wikidata\.org/(?:entity/[QP]|prop/|wiki/Special:EntityData/)\S*>\s.*|"
+    r"<\S+>\s*<https?://schema\.org/about>\s*<https?://www\.wikidata\.org/entity/\S+>\s*\.\s*"
+)
+_WIKIDATA_LINK = re.compile(
+    rb"<https?://(?!www\.wikidata\.)\S+>\s*<https?://schema\.org/about>\s*<https?://www\.wikidata\."
+)
+_LINKS_TABLE = re.compile(rb"^(?:CREATE TABLE|INSERT INTO) `?wb_items_per_site`?\s", re.MULTILINE)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_SEPARATORS = {"commas": re.compile(","), "semicolons": re.compile(";"), "bars": re.compile(r"\|"),
+               "blanks": re.compile(r"[ ]{2,}")}  # fmt: skip
+"""What parts columns in files that were meant for tables."""
+_NAME = 40
+"""Characters of a class's name in a message."""
+_DERIVED = {"class": ("parent", "parents", "superclass"), "template": ("class",), "infobox": ("class",)}
+
+
+class SourceKind(StrEnum):
+    """What a file of knowledge holds."""
+
+    ONTOLOGY = "ontology"
+    MAPPING = "infobox mapping"
+    TRIPLES = "instance types"
+    TABLE = "title table"
+    DISAMBIGUATIONS = "disambiguations"
+    WIKIDATA_TRIPLES = "wikidata triples"
+    WIKIDATA_TRUTHY = "wikidata truthy triples"
+    WIKIDATA_JSON = "wikidata json"
+    WIKIDATA_SITELINKS = "wikidata sitelinks"
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """A file's kind and, for mappings and triples, the language of its titles ("" for any).
+
+    Without a kind, `why` says why the file is of no use, and `unknown` that its content isn't understood at all.
+    """
+
+    kind: SourceKind | None
+    language: str = ""
+    why: str = ""
+    unknown: bool = False
+
+
+def tell_export(path: Path) -> Detected | None:
+    """Say which MediaWiki export a file is; None if it doesn't look like XML."""
+    if not path.is_file():
+        return Detected(None, why="not a file (a link to a folder or to nothing)", unknown=True)
+    with open_plain(path) as stream:
+        head = stream.read(_HEAD).removeprefix(BOM).lstrip()
+    if not re.match(rb"<(?:[?!]|mediawiki)", head):
+        return None
+    if not re.search(rb"<mediawiki[\s>]", head):
+        return Detected(None, why="XML or HTML, but not a MediaWiki export", unknown=True)
+    with open_plain(path) as stream:
+        for title, _ in islice(export_pages(stream, path), _FIRST_PAGES):
+            if title.startswith(PAGE_PREFIX):
+                return Detected(SourceKind.ONTOLOGY)
+            if match := PAGE_TITLE.fullmatch(title):
+                return Detected(SourceKind.MAPPING, match.group(1).lower())
+    return Detected(None, why="a MediaWiki export without classes or infobox mappings", unknown=True)
+
+
+def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) -> Detected:
+    """Say what a file of lines holds; `mapped` says whether an infobox mapping knows a template."""
+    with open_plain(path) as stream:
+        head = stream.read(_HEAD)
+    if _WIKIDATA_JSON.match(head.removeprefix(BOM).lstrip()):
+        return _tell_wikidata(path, SourceKind.WIKIDATA_JSON, ontology)
+    if _LINKS_TABLE.search(head):
+        return Detected(SourceKind.WIKIDATA_SITELINKS)
+    lines = head.removeprefix(BOM).split(b"\n")[: None if len(head) < _HEAD else -1]
+    texts = [text for line in lines[:_FIRST_LINES] if (text := decode(line)) and text.strip()]
+    wide = head.startswith(_UTF16)
+    if wide or not texts:
+        why = "text in UTF-16; save it in UTF-8" if wide else "not lines of text in UTF-8" if head.strip() else "empty"
+        return Detected(None, why=why, unknown=True)
+    if told := _tell_triples(texts, head):
+        return _tell_wikidata(path, told.kind, ontology) if told.kind == SourceKind.WIKIDATA_TRIPLES else told
+    if re.match(r"#{1,6} [^\t]+$", texts[0]):
+        return Detected(None, why="Markdown")
+    with at(path):
+        return _tell_table([text.split("\t") for text in texts], ontology, mapped) or _tell_other(texts, ontology)
+
+
+def tell_together(files: Sequence[tuple[FoundFile, Detected]], ontology: Ontology) -> list[tuple[FoundFile, Detected]]:
+    """Say of Wikidata's truthy dumps and of its links to pages that one is of no use without the other, in any order.
+
+    Of several tables of links the one named first is used.
+    """
+    kinds = [told.kind for _, told in files]
+    truthy, links = SourceKind.WIKIDATA_TRUTHY in kinds, SourceKind.WIKIDATA_SITELINKS in kinds
+    together: list[tuple[FoundFile, Detected]] = []
+    for place, (found, told) in enumerate(files):
+        why = ""
+        if told.kind == SourceKind.WIKIDATA_TRUTHY and links:
+            _tell_wikidata(found.path, told.kind, ontology)
+        elif told.kind == SourceKind.WIKIDATA_TRUTHY:
+            why = _TRUTHY
+        elif told.kind == SourceKind.WIKIDATA_SITELINKS:
+            why = _LINKS if not truthy else _SECOND if told.kind in kinds[:place] else ""
+        together.append((found, Detected(None, why=why, unknown=why == _TRUTHY) if why else told))
+    return together
+
+
+def is_header(line: bytes) -> bool:
+    """Whether a table's first line names its columns: its first cell is `title`."""
+    return b"\t" in line and line.split(b"\t", 1)[0].strip().lower() == b"title"
+
+
+def looks_like_class(name: str) -> bool:
+    """Whether `name` could be a class's name where no ontology tells: one word, not a BIO tag."""
+    return len(name) < 200 and bool(_CLASS_LIKE.fullmatch(name))
+
+
+def _tell_triples(texts: list[str], head: bytes) -> Detected | None:
+    """Say which triples a file holds; None for none of use."""
+    for kind, pattern in ((SourceKind.TRIPLES, TYPE_TRIPLE), (SourceKind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
+        if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
+            return Detected(kind, edition_of(triple))
+    if not any(map(_WIKIDATA_TRIPLE.fullmatch, texts)) or not all(map(is_other_triple, texts)):
+        return None
+    if b"/prop/direct/P" in head and not _WIKIDATA_LINK.search(head):
+        return Detected(SourceKind.WIKIDATA_TRUTHY)
+    return Detected(SourceKind.WIKIDATA_TRIPLES)
+
+
+def _tell_table(rows: list[list[str]], ontology: Ontology, mapped: Callable[[str], bool]) -> Detected | None:
+    """Say whether rows are a table of titles, or one derived from an export; None for neither."""
+    names = [cell.strip().lower() for cell in rows[0][:2]]
+    headed = len(names) == 2 and names[0] == "title"
+    if len(names) == 2 and names[1] in _DERIVED.get(names[0], ()):
+        return Detected(None, why=f"a table derived from an export ({names[0]}, {names[1]}); give the export itself")
+    pairs = list(_pairs(rows[1:] if headed else rows))
+    if headed and names[1] in ("class", "type"):
+        if not pairs:
+            raise InputError("no row has both a title and a class; write title<TAB>class on each line")
+        known = not len(ontology) or any(_is_class(name, ontology) for _, name in pairs)
+        return Detected(SourceKind.TABLE) if known else _tell_classes(pairs, ontology)
+    if len(pairs) * _FEWEST < len(rows):
+        return None
+    if not _most(lambda pair: _is_class(pair[1], ontology), pairs):
+        own = len(ontology) and _most(lambda pair: looks_like_class(pair[1]), pairs)
+        return _tell_classes(pairs, ontology) if own else None
+    if not headed and _most(lambda pair: _is_derived(pair[0], ontology, mapped), pairs):
+        return Detected(None, why="a table of templates or classes, derived from an export; give the export itself")
+    return Detected(SourceKind.TABLE)
+
+
+def _tell_classes(pairs: Sequence[tuple[str, str]], ontology: Ontology) -> Detected:
+    """Say that a table's classes are not those of the ontology."""
+    classes = dict.fromkeys(name for _, name in pairs)
+    unknown = [name for name in classes if not _is_class(name, ontology)]
+    named = ", ".join(name[:_NAME] for name in unknown[:3]) + (", …" if len(unknown) > 3 else "")
+    why = f"{len(unknown)} of {len(classes)} classes are not in the ontology ({named}), so they would type nothing"
+    return Detected(None, why=f"{why}; leave the ontology out, or give it with these classes added", unknown=True)
+
+
+def _pairs(rows: Iterable[list[str]]) -> Iterable[tuple[str, str]]:
+    cells = ((row[0].strip(), row[1].strip()) for row in rows if len(row) > 1)
+    return ((title, name) for title, name in cells if title and name)
+
+
+def _is_class(name: str, ontology: Ontology) -> bool:
+    return (ontology.knows(name) or not ontology.path(name)) if len(ontology) else looks_like_class(name)
+
+
+def _is_derived(title: str, ontology: Ontology, mapped: Callable[[str], bool]) -> bool:
+    return ontology.knows(title) or mapped(title) or title.startswith(("Infobox ", "Infobox_"))
+
+
+def _tell_wikidata(path: Path, kind: SourceKind, ontology: Ontology) -> Detected:
+    """Say that a file is a dump of Wikidata; without a class that equals one of its items it is of no use."""
+    if not ontology.equivalents:
+        raise InputError(
+            f"{path}: a dump of Wikidata is of use only beside the export of DBpedia's ontology, which says what items "
+            "equal a class (owl:equivalentClass = wikidata:Q…); give that export, too"
+        )
+    return Detected(kind)
+
+
+def _tell_other(texts: list[str], ontology: Ontology) -> Detected:
+    if all(map(is_other_triple, texts)):
+        return Detected(None, why="triples that give no title a class of DBpedia's ontology")
+    for separator, pattern in _SEPARATORS.items():
+        rows = [pattern.split(text) for text in texts]
+        pairs = list(_pairs(rows[1:] or rows))
+        if 2 * len(pairs) > len(texts) - 1 and _most(lambda pair: _is_class(pair[1], ontology), pairs):
+            why = f"text with {separator} between its columns; put a tab between title and class"
+            return Detected(None, why=why, unknown=True)
+    return Detected(None, why="text of unknown content", unknown=True)
+
+
+def _most(holds: Callable[[tuple[str, str]], bool], pairs: Sequence[tuple[str, str]]) -> bool:
+    return 2 * sum(map(holds, pairs)) > len(pairs)

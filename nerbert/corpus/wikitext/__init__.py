@@ -1,0 +1,1 @@
+"""Wikitext → clean text with links."""

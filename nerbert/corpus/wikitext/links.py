@@ -1,0 +1,179 @@
+"""Links out of wikitext: each becomes its anchor between marks, with its number in the list of targets.
+
+So the passes that follow change the text as they like, and the anchors move along; whatever link is gone at the end was
+outside prose. What a target means is asked once for each spelling and remembered; the price is memory, some 60 MB of a
+worker's when it has met 200,000 spellings.
+"""
+
+import html
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import lru_cache
+from html.entities import html5
+from urllib.parse import unquote
+
+from nerbert.corpus.dump.sites import CATEGORY, FILE, Site
+from nerbert.corpus.wikitext.brackets import IN_LINK, arguments
+from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, as_prose, show_protected, without_ours
+from nerbert.corpus.wikitext.titles import normalise_title
+from nerbert.records import Reason
+
+ENTITY = re.compile(r"&(?:#\d{1,20}|#[xX][0-9a-fA-F]{1,20}|\w{1,32});")
+_ANCHOR = r"(?:[^\[\]]++|\[[^\[\]\n]*+\](?!\])|\[[^\[\]\n]*+\](?=\]\])|\[(?!\[)|\](?!\]))*+"
+_PIPE_TRICK = re.compile(r"\[\[([^\[\]|{}<>\n]{1,300}+)\|\]\]")
+_TRICK = re.compile(r"(?:[^:]{0,60}:)?(.+?)(?: ?\([^()]*\)|, [^,]*)?", re.DOTALL)
+_OPTION = re.compile(
+    r"\s*(?:thumb|thumbnail|frame|frameless|border|left|right|center|centre|none|upright|baseline|sub|super|top|middle|"
+    r"bottom|mini|miniatur|min|rahmenlos|gerahmt|hochkant|links|rechts|zentriert|ohne|miniatura|riquadrato|sinistra|"
+    r"destra|centro|nessuno|verticale|vignette|cadre|gauche|droite|centré|néant|redresse|"
+    r"(?:\d*x)?\d+ ?px|(?:thumb|alt|link|lang|page|pagina|seite|class|upright|hochkant|verticale|redresse|verweis|"
+    r"alternativtext|alternativo|lien|langue)\s*=.*)\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_PLAIN_LINK = re.compile(r"\[\[(?![^\[\]|\n]{0,40}:)")
+_REMEMBERED = 200_000
+_DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"
+"""What a target means that is no article; no title has a bracket."""
+_LONGEST = 2000
+_NO_TITLE = re.compile(r"(?:https?:|ftp:)?//|\.\.?(?:/|\Z)|[^\[\]{}<>|]*+[\[\]{}<>|]|(?:(?!~~~).)*+~~~", re.DOTALL)
+
+
+@dataclass(slots=True)
+class PageLinks:
+    """The targets of a page's links by number, and what was no mention."""
+
+    targets: list[str] = field(default_factory=list)
+    dropped: Counter[Reason] = field(default_factory=Counter)
+
+
+class LinkReader:
+    """Reads the links of one wiki's pages."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        names = "|".join(re.escape(name).replace(r"\ ", "[ _]") for name, key in site.namespaces.items() if key == FILE)
+        self._file = re.compile(rf"\[\[[ _\n]*+(?:{names})[ _]*+:({IN_LINK})\]\]", re.IGNORECASE)
+        self._link = re.compile(
+            rf"\[\[([^\[\]|{{}}<>\n]*+)\n?+(?:\|(\s*+)({_ANCHOR}))?\]\]((?:{site.trail().pattern})?)"
+        )
+        self._known: dict[str, tuple[str, str]] = {}
+
+    def take_files(self, source: str, *, captions: bool) -> tuple[str, list[str], int]:
+        """The text without links that show files, their captions if wanted, and else how many links stood in them."""
+        if "[[" not in source:
+            return source, [], 0
+        kept: list[str] = []
+        lost = 0
+
+        def taken(match: "re.Match[str]") -> str:
+            nonlocal lost
+            if captions:
+                kept.append(_caption(match[1]))
+            elif "[[" in match[1]:
+                lost += count_links(match[1])
+            return ""
+
+        return self._file.sub(taken, source), [caption for caption in kept if caption], lost
+
+    def mark(self, source: str, title: str) -> tuple[str, PageLinks]:
+        """The text with each link as OPEN number NUMBERED anchor CLOSE; `title` is the page's own."""
+        found = PageLinks()
+        if "[[" not in source:
+            return source, found
+        known, resolve, targets, dropped = self._known, self._resolve, found.targets, found.dropped
+        no_mention = {*_NO_ARTICLE, "", title}
+
+        def marked(match: "re.Match[str]") -> str:
+            target, space, anchor, trail = match.groups()
+            meaning, shown = known.get(target) or resolve(target)
+            if anchor is None:
+                anchor = shown
+            if meaning in no_mention:
+                return _no_mention(match, meaning, anchor + trail, dropped)
+            number = len(targets)
+            targets.append(meaning)
+            if space:
+                return f"{space}{OPEN}{number}{NUMBERED}{anchor}{trail}{CLOSE}"
+            return f"{OPEN}{number}{NUMBERED}{anchor}{trail}{CLOSE}"
+
+        return self._link.sub(marked, source), found
+
+    def _resolve(self, target: str) -> tuple[str, str]:
+        """What a target means, an article, "" for a section of the page itself, or no article; and how it is shown."""
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        found = self._meaning(target), _shown(target)
+        if len(target) < _LONGEST:
+            self._known[target] = found
+        return found
+
+    def _meaning(self, target: str) -> str:
+        name = unescape(target).strip()
+        name = without_ours(unquote(name)).strip() if "%" in name else name
+        plain = name.startswith(":")
+        name = show_protected(name.lstrip(": "))
+        own = name.lower().startswith(f"{self.site.language}:")
+        name = name.partition(":")[2].lstrip(": ") if own else name
+        space, other = self.site.namespace(name), self.site.other_wiki(name)
+        if not plain and (space in (FILE, CATEGORY) or other == "language"):
+            return _DROP
+        if not name or len(target) > _LONGEST or _NO_TITLE.match(name):
+            return _LITERAL
+        if space or other or DYNAMIC in name:
+            return _OUTSIDE
+        return normalise_title(name.partition("#")[0])
+
+
+@lru_cache(maxsize=4)
+def link_reader(site: Site) -> LinkReader:
+    """The reader of a wiki's links, made once."""
+    return LinkReader(site)
+
+
+def unescape(text: str) -> str:
+    """Decode entities that end in a semicolon; an unknown one is itself."""
+    return ENTITY.sub(character, text) if "&" in text else text
+
+
+def character(entity: "re.Match[str]") -> str:
+    """The text of `&amp;`, `&#38;`."""
+    name = entity.group()
+    return html.unescape(name) if name[1] == "#" else html5.get(name[1:], name)
+
+
+def _no_mention(match: "re.Match[str]", meaning: str, text: str, dropped: Counter[Reason]) -> str:
+    """What is left of a link that leads to no other article."""
+    if meaning == _LITERAL:
+        return match.group()
+    if meaning == _DROP:
+        return match[4]
+    dropped[Reason.LINK_OUTSIDE_ARTICLES if meaning == _OUTSIDE else Reason.LINK_TO_SELF] += 1
+    return (match[2] or "") + as_prose(text)
+
+
+def _shown(target: str) -> str:
+    """How a link without an anchor shows its target: as it is typed, but for percent codes."""
+    target = target.strip().lstrip(": ")
+    return without_ours(unquote(target)) if "%" in target else target
+
+
+def do_pipe_tricks(wikitext: str) -> str:
+    """`[[Mercury (planet)|]]` → `[[Mercury (planet)|Mercury]]`; before templates leave anchors empty."""
+    return _PIPE_TRICK.sub(_tricked, wikitext) if "|]]" in wikitext else wikitext
+
+
+def _tricked(match: "re.Match[str]") -> str:
+    trick = _TRICK.fullmatch(match[1].lstrip(":"))
+    return f"[[{match[1]}|{trick[1] if trick else match[1]}]]"
+
+
+def _caption(inside: str) -> str:
+    """The last part of a file link that is no option."""
+    parts = reversed(arguments(inside)[1:])
+    return as_prose(next((part.strip() for part in parts if not _OPTION.fullmatch(part)), ""))
+
+
+def count_links(source: str) -> int:
+    """How many links a text holds that name no namespace, roughly: for counts of what is cut as a whole."""
+    return len(_PLAIN_LINK.findall(source))

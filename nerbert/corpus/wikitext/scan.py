@@ -1,0 +1,124 @@
+"""Wikitext → clean text with every internal link as an exact span. The scanner is ours: it decides quality and speed.
+
+A few passes over the whole page, each one regular expression that can't backtrack: opaque parts out, templates,
+tables, files, links marked, lines of prose chosen, marks of bold and italic, tags and entities out, paragraphs joined,
+link marks turned into spans. All are linear, and broken markup never stops a page: what does not close is taken
+literally. The price of passes instead of a tree: markup that crosses other markup is read in their order.
+"""
+
+import re
+from itertools import accumulate
+
+from nerbert.corpus.dump.sites import Site
+from nerbert.corpus.wikitext.apostrophes import remove_marks
+from nerbert.corpus.wikitext.brackets import remove_tables
+from nerbert.corpus.wikitext.expand import expand_templates
+from nerbert.corpus.wikitext.links import ENTITY, PageLinks, character, count_links, do_pipe_tricks, link_reader
+from nerbert.corpus.wikitext.protected import (
+    CLOSE,
+    DYNAMIC,
+    NUMBERED,
+    OPEN,
+    remove_opaque,
+    show_protected,
+    without_ours,
+)
+from nerbert.corpus.wikitext.titles import normalise_title
+from nerbert.corpus.wikitext.whitespace import join_paragraphs, keep_prose, squeeze, tidy_lines
+from nerbert.records import CleanPage, Reason
+
+SCANNER = "nerbert-wikitext-3"
+"""Name and version of the scanner: offsets of two versions must not be mixed."""
+
+_PROTOCOL = (
+    "(?:https?|ftps?|git|gopher|ircs?|mms|nntp|redis|sftp|ssh|svn|telnet|worldwind)://|//|"
+    "(?:bitcoin|geo|magnet|mailto|matrix|news|sips?|sms|tel|urn|xmpp):"
+)
+_LABEL = r"[^\[\]\n]*+(?:\[[^\[\]\n]*+\][^\[\]\n]*+)*+"
+_EXTERNAL = re.compile(rf"\[(?:{_PROTOCOL})[^\s\[\]<>\"]*+(?:[^\S\n]*+({_LABEL}))?\]", re.IGNORECASE)
+_TAGS = """abbr b bdi bdo big blockquote br caption center cite code col colgroup data dd del dfn div dl dt em font h1
+    h2 h3 h4 h5 h6 hr i ins kbd li link mark meta noinclude nowiki ol onlyinclude p poem q rb rp rt rtc ruby s samp
+    small span strike strong sub sup table tbody td tfoot th thead time tr tt u ul var wbr ref references
+    includeonly math chem ce gallery timeline pre source syntaxhighlight score hiero imagemap templatestyles
+    graph mapframe maplink inputbox categorytree section indicator translate tvar languages""".split()
+"""What MediaWiki takes for a tag; anything else between angle brackets is text."""
+_LINE_BREAK = re.compile(r"<br(?=[\s/>])[^<>]*+>", re.IGNORECASE)
+_TAG = re.compile(rf"</?(?:{'|'.join(_TAGS)})(?=[\s/>])[^<>]*+>", re.IGNORECASE)
+_MAGIC_WORD = re.compile(
+    "__(?:(?:KEIN_|PAS_DE_|NO)?(?:INHALTSVERZEICHNIS|TOC|INDEX|GALLERY|EDITSECTION|NEWSECTIONLINK|TITLECONVERT|"
+    "CONTENTCONVERT|CC|TC)|FORCETOC|NEWSECTIONLINK|HIDDENCAT|EXPECTUNUSEDCATEGORY|EXPECTUNUSEDTEMPLATE|STATICREDIRECT|"
+    "DISAMBIG|START|END|KEIN_INHALT|INHALTSVERZEICHNIS_ERZWINGEN|ABSCHNITTE_NICHT_BEARBEITEN|NEUER_ABSCHNITTSLINK|"
+    "WARTUNGSKATEGORIE|BEGRIFFSKLÄRUNG|INDEXIEREN|NICHT_INDEXIEREN|KEINE_GALERIE|NOINDICE|FORZAINDICE|INDICE|"
+    "NOMODIFICASEZIONE|INDICIZZA|NONINDICIZZARE|AUCUNSOMMAIRE|SOMMAIRE|FORCERSOMMAIRE|SECTIONNONEDITABLE|AUCUNINDEX|"
+    "DISAMBIGUATION)__"
+)
+_MARKS = OPEN + NUMBERED + CLOSE + DYNAMIC
+_LINK = re.compile(f"{OPEN}(\\d++){NUMBERED}([^{_MARKS}\n]*+){CLOSE}")
+_LINK_OR_MARK = re.compile(f"{_LINK.pattern}|{OPEN}\\d*+{NUMBERED}?|[{_MARKS}]")
+
+
+def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
+    """Scan one page; `lists` keeps list items, `captions` those of pictures, as paragraphs of their own.
+
+    Control characters that the scanner uses itself are dropped first; `scan_page` is for text from XML, which has none.
+    """
+    return scan_page(without_ours(title), without_ours(wikitext), site, lists=lists, captions=captions)
+
+
+def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
+    """`clean_page` for text without control characters."""
+    own, reader = normalise_title(title), link_reader(site)
+    text, boxes = expand_templates(do_pipe_tricks(remove_opaque(wikitext)), title, site)
+    text, tables = remove_tables(text)
+    text, shown, lost = reader.take_files(text, captions=captions)
+    text, found = reader.mark("\n\n".join([text, *shown]), own)
+    found.dropped[Reason.LINK_OUTSIDE_PROSE] += lost + sum(map(count_links, tables))
+    text = remove_marks(keep_prose(_without_addresses(text), lists=lists))
+    text, places, targets = _spans(join_paragraphs(_without_tags(text)), found)
+    return CleanPage(show_protected(text), places[0::2], places[1::2], targets, tuple(boxes), +found.dropped)
+
+
+def _without_addresses(text: str) -> str:
+    """`[http://… label]` → label."""
+    return _EXTERNAL.sub(r"\1", text) if "[" in text else text
+
+
+def _without_tags(text: str) -> str:
+    """Without tags and magic words, entities decoded."""
+    if "<" in text:
+        text = _TAG.sub("", _LINE_BREAK.sub(" ", text))
+    if "__" in text:
+        text = _MAGIC_WORD.sub("", text)
+    return ENTITY.sub(lambda entity: character(entity).replace("\n", " "), text) if "&" in text else text
+
+
+def _spans(text: str, found: PageLinks) -> tuple[str, list[int], list[str]]:
+    """Take the marks out of the text; the places where they stood, and the targets. Links that are gone are counted."""
+    pieces = _LINK.split(text)
+    numbers, anchors = pieces[1::3], pieces[2::3]
+    del pieces[1::3]
+    plain = "".join(pieces)
+    if any(mark in plain for mark in _MARKS) or not all(each and each[0] != " " != each[-1] for each in anchors):
+        return _spans(_mended(text, found), found)
+    places = list(accumulate(map(len, pieces)))[: 2 * len(numbers)]
+    targets = list(map(found.targets.__getitem__, map(int, numbers)))
+    lost = len(found.targets) - len(targets) - found.dropped[Reason.EMPTY_ANCHOR]
+    found.dropped[Reason.LINK_OUTSIDE_PROSE] += lost
+    return plain, places, targets
+
+
+def _mended(text: str, found: PageLinks) -> str:
+    """Without marks that stand alone and links without an anchor; white space moves out of anchors."""
+
+    def trimmed(match: "re.Match[str]") -> str:
+        number, anchor = match[1], match[2]
+        if number is None:
+            return ""
+        inner = anchor.strip()
+        if not inner:
+            found.dropped[Reason.EMPTY_ANCHOR] += 1
+            return anchor
+        before, after = anchor[: len(anchor) - len(anchor.lstrip())], anchor[len(anchor.rstrip()) :]
+        return f"{before}{OPEN}{number}{NUMBERED}{inner}{CLOSE}{after}"
+
+    return tidy_lines(squeeze(_LINK_OR_MARK.sub(trimmed, text)))

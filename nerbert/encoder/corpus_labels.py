@@ -1,0 +1,193 @@
+"""The corpus as pre-training sees it: its own categories, or those of another label set on the same sentences.
+
+The choice: the corpus keeps whole class paths, so `4types`, `212types` or `1type` are read off them here; sentences,
+splits and copies stay those that the corpus's own set decided (NER-BERT §3 compares label sets on the same data).
+Filter 1 holds for the other set too: a label with too few mentions in the train part is ENTITY. The price: sentences
+whose only typed mention that set calls ENTITY stay in. Shards are gone through piece by piece, and what is counted and
+drawn there is cached, so memory doesn't follow the corpus, and a second run reads none of it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nerbert.artifacts import read_json, write_json
+from nerbert.cache import cached
+from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import InputError
+from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
+from nerbert.records import ENTITY, TRAIN, VALIDATION, Sentence
+from nerbert.rng import coin
+
+_VERSION = 1
+"""Of what is cached here."""
+_STEP, _END = "\x1f", "\x1e"
+"""Between classes, and after the last one; white space to Python, so no class name holds it."""
+_FILE, _TABLE = "mentions.json", "sentences.parquet"
+
+Kinds = Counter[tuple[tuple[str, ...], str]]
+"""How many mentions of the train part have a class path and a category of the corpus's own set."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilverLabels:
+    """The categories that mentions have in a training, ENTITY among them.
+
+    `told` stands in the encoder's card: the set's name and digest, and how many typed mentions of the train part
+    it has no label for, or too few of. `other` is None for the corpus's own set.
+    """
+
+    told: dict[str, str | int]
+    categories: tuple[str, ...]
+    other: LabelSet | None = None
+
+    def category(self, path: Sequence[str], own: str) -> str:
+        """The category of a mention with a class path that is `own` in the corpus's set."""
+        if self.other is None:
+            return own
+        label = self.other.label(path)
+        return label if label in self.categories else ENTITY
+
+    def relabelled(self, sentence: Sentence) -> Sentence:
+        """The sentence with these categories."""
+        if self.other is None:
+            return sentence
+        mentions = (replace(each, category=self.category(each.class_path, "")) for each in sentence.mentions)
+        return replace(sentence, mentions=tuple(mentions))
+
+
+def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> SilverLabels:
+    """The categories of the corpus under `settings.label_set`.
+
+    Raise InputError if the train part has none of the set's labels, or a category that the manifest doesn't list.
+    """
+    own, categories = manifest["label_set"], tuple(manifest["categories"])
+    some = open_label_set(settings.label_set) if settings.label_set else None
+    other = some if some is not None and some.digest != own["sha256"] else None
+    kinds = _mention_kinds(manifest, settings)
+    if other is not None:
+        kept = _frequent(kinds, other, int(manifest["settings"]["min_mentions"]))
+        labels = SilverLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
+    else:
+        _check_categories(kinds, categories, settings.corpus)
+        labels = SilverLabels({"name": own["name"], "sha256": own["sha256"]}, categories)
+    typed = {kind: count for kind, count in kinds.items() if kind[0]}
+    untold = sum(count for kind, count in typed.items() if labels.category(*kind) == ENTITY)
+    return replace(labels, told=labels.told | {"typed_mentions": sum(typed.values()), "made_entity": untold})
+
+
+def held_out(manifest: Mapping[str, Any], labels: SilverLabels, settings: PretrainSettings) -> list[Sentence]:
+    """The validation split, or a part of it drawn by seed, in the order of the draw."""
+    drawn = {"seed": settings.seed, "at_most": settings.evaluate_at_most}
+    make = partial(_write_drawn, manifest=manifest, settings=settings)
+    sentences = cached(settings.cache, "validation", _origin(manifest, settings) | drawn, make, _read_drawn)
+    return list(map(labels.relabelled, sentences))
+
+
+def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Of some rows of the corpus those of the train part that have copies, or can have when they are drawn anew."""
+    possible = pc.or_(pc.greater(batch["copies"], 0), pc.greater(batch["expected_copies"], 0))
+    return batch.filter(pc.and_(pc.equal(batch["split"], TRAIN), possible))
+
+
+def training_texts(manifest: Mapping[str, Any], settings: PretrainSettings) -> Iterator[str]:
+    """The texts that are trained on, in order, each once, whatever its copies."""
+    drawn = "expected_copies" if settings.redraw_copies else "copies"
+    for path in checked_shards(settings.corpus, manifest):
+        for batch in sentence_batches(path, ["split", "copies", "expected_copies", "text"]):
+            rows = training_rows(batch)
+            yield from rows.filter(pc.greater(rows[drawn], 0))["text"].to_pylist()
+
+
+def _origin(manifest: Mapping[str, Any], settings: PretrainSettings) -> dict[str, Any]:
+    return {"version": _VERSION, "shards": shard_hashes(settings.corpus, manifest)}
+
+
+def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> Kinds:
+    """The mentions of the train part by class path and category."""
+    make = partial(_write_kinds, manifest=manifest, corpus=settings.corpus)
+    return cached(settings.cache, "mentions", _origin(manifest, settings), make, _read_kinds)
+
+
+def _write_kinds(folder: Path, manifest: Mapping[str, Any], corpus: Path) -> None:
+    joined = Counter[str]()
+    for path in checked_shards(corpus, manifest):
+        for batch in sentence_batches(path, ["split", "mentions"]):
+            joined.update(_joined_kinds(batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()))
+    paths = ((key.partition(_END), count) for key, count in sorted(joined.items()))
+    rows = [[path.split(_STEP) if path else [], own, count] for (path, _, own), count in paths]
+    write_json(folder / _FILE, {"mentions": rows})
+
+
+def _joined_kinds(mentions: pa.StructArray) -> dict[str, int]:
+    """Class path and category as one text → how many mentions have them."""
+    paths = pc.binary_join(pc.struct_field(mentions, "class_path"), _STEP)
+    counts = pc.value_counts(pc.binary_join_element_wise(paths, pc.struct_field(mentions, "category"), _END))
+    return dict(zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True))
+
+
+def _read_kinds(folder: Path) -> Kinds:
+    try:
+        rows = read_json(folder / _FILE)["mentions"]
+        return Counter({(tuple(path), str(own)): int(count) for path, own, count in rows})
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(f"{folder / _FILE}: damaged") from error
+
+
+def _check_categories(kinds: Kinds, categories: Sequence[str], corpus: Path) -> None:
+    strange = sorted({own for _, own in kinds}.difference(categories))
+    if strange:
+        raise InputError(
+            f"{corpus}: its shards have the category {strange[0]!r}, which manifest.json doesn't list: categories "
+            "changed since; build the corpus again"
+        )
+
+
+def _frequent(kinds: Kinds, some: LabelSet, at_least: int) -> frozenset[str]:
+    """Filter 1 (NER-BERT §2.2) under another label set: its labels with enough mentions in the train part."""
+    counts, classes = Counter[str](), Counter[str]()
+    for (path, _), count in kinds.items():
+        counts[some.label(path)] += count
+        if path:
+            classes[path[-1]] += count
+    kept = frequent_categories(counts, at_least)
+    if some.typed and not kept:
+        named = ", ".join(name for name, _ in classes.most_common(5))
+        raise InputError(
+            f"label_set = {some.name!r}: no label of it has {at_least} mentions in the corpus; does it name "
+            f"classes as the corpus does, {named}?"
+        )
+    return kept
+
+
+def _write_drawn(folder: Path, manifest: Mapping[str, Any], settings: PretrainSettings) -> None:
+    """Write the validation sentences with the lowest coins; no more than twice as many are held at once."""
+    drawn: pa.Table | None = None
+    for path in checked_shards(settings.corpus, manifest):
+        for batch in sentence_batches(path):
+            rows = pa.Table.from_batches([batch.filter(pc.equal(batch["split"], VALIDATION))])
+            drawn = rows if drawn is None else pa.concat_tables([drawn, rows])
+            if settings.evaluate_at_most and len(drawn) > 2 * settings.evaluate_at_most:
+                drawn = _lowest(drawn, settings)
+    if drawn is None or not len(drawn):
+        raise InputError(f"{settings.corpus}: its validation split is empty; build it with a larger validation_share")
+    write_table(_lowest(drawn, settings), folder / _TABLE)
+
+
+def _lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
+    """The sentences with the lowest coins, lowest first."""
+    coins = [coin(settings.seed, "validation part", identity) for identity in rows["id"].to_pylist()]
+    order = np.argsort(np.array(coins), kind="stable")[: settings.evaluate_at_most or None]
+    return rows.combine_chunks().take(pa.array(order))
+
+
+def _read_drawn(folder: Path) -> list[Sentence]:
+    return list(typed_sentences(folder / _TABLE))

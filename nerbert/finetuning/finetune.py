@@ -1,0 +1,151 @@
+"""Encoder + annotated sentences → tagger (NER-BERT §4): a fresh linear head, the whole model trained.
+
+*Target only* trains on the target's train split; *source & target* first on a source domain, made once and shared by
+all seeds, then the head is renewed for the target. Several seeds give a folder each below the output. Where there is a
+dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from nerbert.artifacts import check_free, publish_folder, write_json
+from nerbert.encoder.objectives.tagging import Tagging
+from nerbert.errors import InputError, SettingsError
+from nerbert.executors import check_alone
+from nerbert.finetuning.calibration import calibration_told, scores_told
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.folder import DataSet, read_data
+from nerbert.labels import WordSpan, example_tags, tag_names, types_of
+from nerbert.metrics import score_spans
+from nerbert.model.backbone import load_tagging_model, load_tokenizer, read_card, save_model, write_card
+from nerbert.model.confidence import predict_entities
+from nerbert.model.heads import renew_head
+from nerbert.model.layers import keep_layers
+from nerbert.model.precision import precision_on
+from nerbert.model.predict import Scorer
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.torch_scorer import TorchScorer
+from nerbert.model.windows import Windows
+from nerbert.render.tagger_card import write_readme
+from nerbert.terminal import progress
+from nerbert.training.early_stopping import BestCheckpoint
+from nerbert.training.loop import Feed, total_steps, train
+from nerbert.training.memory import out_of_memory
+from nerbert.training.span_score import TagScore, most_tokens
+from nerbert.words import nearest_splitter
+
+_WIDE = 768
+"""BERT-base's width."""
+
+
+def finetune(
+    encoder: str, data: Path, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
+    seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True,
+) -> list[Path]:  # fmt: skip
+    """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; the taggers' folders.
+
+    Unless `calibrate`, confidences are as the model gives them.
+    """
+    check_alone("fine-tuning")
+    check_free(output, overwrite=overwrite)
+    target = read_data(data)
+    origin = read_data(source) if source else None
+    if settings.select == "dev" and not target.dev:
+        raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
+    card = read_card(encoder)
+    seeds = tuple(seeds) or (settings.seed,)
+    if len(set(seeds)) != len(seeds):
+        raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
+    with TemporaryDirectory() as scratch, publish_folder(output, overwrite=overwrite) as folder:
+        if origin:
+            own = source_settings(settings, seeds[0])
+            _train_tagger(encoder, replace(origin, dev=[]), Path(scratch), own, "source domain", {})
+        start = scratch if origin else encoder
+        names = [f"seed-{seed}" for seed in seeds] if len(seeds) > 1 else [""]
+        for seed, name in zip(seeds, names, strict=True):
+            (folder / name).mkdir(exist_ok=True)
+            of_seed, told = replace(settings, seed=seed), _origin(encoder, card, origin)
+            _train_tagger(start, target, folder / name, of_seed, f"fine-tuning, seed {seed}", told, calibrate=calibrate)
+        if len(seeds) > 1:
+            write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
+    return [output / name for name in names]
+
+
+def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
+    """How the source domain is trained on before the target: its own number of passes, nothing chosen on dev."""
+    return replace(settings, seed=seed, epochs=settings.source_epochs, least_steps=0, most_steps=0, select="last")
+
+
+def usual_rate(config: Any) -> float:
+    """The learning rate where none is set: NER-BERT §4's from BERT-base's width on; below, what was best on MiniLM."""
+    return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
+
+
+def _origin(encoder: str, card: dict[str, Any], source: DataSet | None) -> dict[str, Any]:
+    """What a tagger's card says of where it came from; a folder's name is nobody's business."""
+    name = None if Path(encoder).exists() else encoder
+    facts: dict[str, Any] = {
+        "language": card.get("language", "en"),
+        "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus"), "name": name},
+    }
+    return facts | ({"source_data": _facts(source)} if source else {})
+
+
+def _facts(data: DataSet) -> dict[str, Any]:
+    return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256}
+
+
+def _train_tagger(
+    encoder: str, data: DataSet, folder: Path, settings: FinetuneSettings, what: str, origin: dict[str, Any], *,
+    calibrate: bool = False,
+) -> None:  # fmt: skip
+    """Train one tagger on `data` and write it to `folder`."""
+    tags = tag_names(span.type for example in data.train for span in example.spans)
+    if len(tags) == 1:
+        raise InputError(f"{data.folder}: no training sentence has an entity, so there is nothing to learn")
+    tokenizer = load_tokenizer(encoder)
+    model = load_tagging_model(encoder, tags)
+    renew_head(model, settings.seed)
+    keep_layers(model, settings.keep_layers)
+    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
+    settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
+    windows = Windows.pack(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
+    steps = total_steps(len(windows), settings)
+    only_at = steps if settings.select == "last" else 0
+    score = TagScore(pieces, data.dev, tags, settings, _figures)
+    keeper = BestCheckpoint(score, lambda best, *_: save_model(folder, best, tokenizer), only_at)
+    feed = Feed(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
+    with progress(what, steps) as bar, out_of_memory(settings):
+        log = train(model, feed, Tagging(), settings, bar, evaluate=keeper if data.dev else None)
+    if settings.select == "last":
+        save_model(folder, model, tokenizer)
+    elif calibrate:
+        model = load_tagging_model(str(folder)).to(model.device)
+    held_out = _held_out(TorchScorer(model, settings.precision), pieces, data, tags, settings) if calibrate else {}
+    write_card(
+        folder, "tagger", word_splitter=nearest_splitter(data.train), max_length=settings.max_length,
+        on_too_long=settings.on_too_long, types=types_of(tags), data=_facts(data), **origin,
+        settings=asdict(settings), precision=precision_on(model.device.type, settings.precision), log=log.entries,
+        best_step=keeper.best_step if settings.select == "dev" else None, **held_out,
+    )  # fmt: skip
+    write_readme(folder, read_card(str(folder)))
+
+
+def _held_out(
+    scorer: Scorer, pieces: SubwordTokenizer, data: DataSet, tags: list[str], settings: FinetuneSettings
+) -> dict[str, Any]:
+    """Scores on the dev split and the temperature fitted there, if there is one."""
+    if not data.dev:
+        return {}
+    found = predict_entities(scorer, pieces, data.dev, tags, max_tokens=most_tokens(settings))
+    place = {"name": "dev.conll", "sha256": data.sha256["dev.conll"]}
+    return {"dev": scores_told(found), "calibration": calibration_told(found, place)}
+
+
+def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:
+    return {"dev_f1": score_spans(gold, found).f1}

@@ -1,0 +1,238 @@
+"""Model folders: plain Hugging Face folders with a `nerbert.json` beside; read as hostile, written whole.
+
+Weights are safetensors only, no code of a model is run, and what is not a folder is taken for a hub's name. The price:
+models that ship pickled weights alone can't be used until their owner converts them.
+"""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nerbert.artifacts import read_json, write_json
+from nerbert.errors import InputError, at
+from nerbert.metrics.temperature import check_temperature
+from nerbert.words import SPLITTER, check_splitter
+
+CARD = "nerbert.json"
+FORMAT = 1
+EXPORTED = "onnx/nerbert-onnx.json"
+"""What a folder that needs no torch holds (`nerbert export`)."""
+PRETRAINED = ("encoder", "untrained")
+"""Kinds of folder whose head knows a corpus's categories, not a domain's types."""
+EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
+"""Names of the encoders in the package, and their folders: pre-trained on links' types, on masked words alone."""
+_SHORTEST = 8
+
+
+def embedded(source: str) -> str:
+    """`source`, or the folder in the package if it names an encoder that ships with it; a folder of that name wins."""
+    if source in EMBEDDED and not Path(source).is_dir():
+        return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
+    return source
+
+
+def load_tokenizer(source: str) -> Any:
+    """A fast tokenizer from a folder or a hub name."""
+    from transformers import AutoTokenizer
+
+    source = embedded(source)
+    with _quiet(), _refused(source, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise InputError(f"{source}: its tokenizer isn't a fast one, so pieces have no offsets; convert it first")
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise InputError(f"{source}: holds no tokenizer (its vocabulary is empty); put tokenizer.json beside the model")
+    return tokenizer
+
+
+def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
+    """A token-classification model from a folder or a hub name.
+
+    With `tags` it gets a head for them; its weights are random, or those of a head of the same shape that was there:
+    call `heads.renew_head` after. Without, the folder must be a tagger already.
+    """
+    from transformers import AutoModelForTokenClassification
+
+    names: dict[str, Any] = {}
+    if tags is not None:
+        names = {"id2label": dict(enumerate(tags)), "label2id": {tag: number for number, tag in enumerate(tags)}}
+        names |= {"num_labels": len(tags), "ignore_mismatched_sizes": True}
+    model, report = _load(AutoModelForTokenClassification, source, "model", **names)
+    _check_weights(source, model, report, with_head=tags is None)
+    return model
+
+
+def load_mlm_model(source: str, seed: int) -> Any:
+    """A masked language model from a folder or a hub name.
+
+    What its head lacks gets fresh weights by `seed`, all of it in a folder that has only an encoder; the head that is
+    there stays, and a decoder that the configuration ties to the embeddings stays tied.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    from nerbert.model.heads import renew_head
+
+    model, report = _load(AutoModelForMaskedLM, source, "masked language model")
+    _check_weights(source, model, report, with_head=False)
+    renew_head(model, seed, only=report["missing_keys"])
+    return model
+
+
+def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
+    """A model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
+    source = embedded(source)
+    check_model_folder(source)
+    fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
+    with _quiet(), _refused(source, what):
+        model, report = kind.from_pretrained(source, output_loading_info=True, **fixed, **names)
+    return model, report
+
+
+def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_head: bool) -> None:
+    """Raise InputError if weights that the model needs were not in the file: the loader makes them up."""
+    mismatched = (each if isinstance(each, str) else each[0] for each in report["mismatched_keys"])
+    made_up = {*report["missing_keys"], *mismatched}
+    inside = {id(parameter) for parameter in model.base_model.parameters()}
+    body = sorted(name for name, each in model.named_parameters() if name in made_up and id(each) in inside)
+    if body:
+        raise InputError(
+            f"{source}: config.json and weights don't belong together: {len(body)} are missing or of another shape, "
+            f"say {body[0]}"
+        )
+    if with_head and any(name in made_up for name, _ in model.named_parameters()):
+        raise InputError(f"{source}: not a tagger: its weights hold no head; fine-tune it first (`nerbert finetune`)")
+
+
+def check_model_folder(source: str) -> None:
+    """Raise InputError if `source` looks like a path but is no folder of a safetensors model."""
+    source = embedded(source)
+    path = Path(source)
+    if not os.path.exists(source):  # noqa: PTH110  (false, too, for what no path can be)
+        if source.startswith((".", "/", "~")) or source.count("/") > 1:
+            raise InputError(f"{source}: no such folder; give a model's folder or its name on the hub")
+        return
+    if path.is_file():
+        raise InputError(f"{source}: is a file; give the model's folder")
+    config = read_json(path / "config.json") if (path / "config.json").is_file() else None
+    if not isinstance(config, dict):
+        raise InputError(f"{source}: holds no config.json, so it is no model folder")
+    if not any(path.glob("*.safetensors")) and not (path / EXPORTED).is_file():
+        other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
+        raise InputError(f"{source}: holds {other}, not model.safetensors; pickled weights are refused, convert them")
+
+
+def write_card(folder: Path, kind: str, **facts: Any) -> None:
+    """Write `nerbert.json`, last of all files: what made the folder, and what its user must know."""
+    from nerbert import __version__
+
+    write_json(folder / CARD, {"format": FORMAT, "kind": kind, "made_by": f"nerbert {__version__}", **facts})
+
+
+def read_card(source: str) -> dict[str, Any]:
+    """The `nerbert.json` of a folder or a hub name, checked; a model without one gets the defaults."""
+    source = embedded(source)
+    path = Path(source) / CARD if Path(source).exists() else _card_on_hub(source)
+    if path is None or not path.is_file():
+        return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}
+    card = read_json(path, limit=16 << 20)
+    with at(path):
+        _check_card(card)
+    return dict(card)
+
+
+def _check_card(card: Any) -> None:
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise InputError(f"not a card that this version reads (format {FORMAT})")
+    check_splitter(card.get("word_splitter"))
+    longest = card.get("max_length", _SHORTEST)
+    if type(longest) is not int or longest < _SHORTEST:
+        raise InputError(f"max_length = {longest!r}: must be a whole number of at least {_SHORTEST}")
+    if not isinstance(card.get("language", ""), str):
+        raise InputError(f"language = {card['language']!r}: must be a code such as 'en'")
+    _check_confidences(card)
+
+
+def _check_confidences(card: Mapping[str, Any]) -> None:
+    """What changes an entity's confidence, or leaves it out; both may be absent."""
+    calibration, thresholds = card.get("calibration") or {}, card.get("thresholds") or {}
+    if not isinstance(calibration, dict) or not isinstance(thresholds, dict):
+        raise InputError("calibration and thresholds must be tables; calibrate again (`nerbert calibrate`)")
+    check_temperature(calibration.get("temperature", 1.0))
+    for name, bound in thresholds.items():
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound <= 1:
+            raise InputError(f"thresholds[{name!r:.80}] = {bound!r:.80}: must be a confidence from 0 to 1")
+
+
+def _card_on_hub(name: str) -> Path | None:
+    """The card of a model on the hub, in the local cache; None if it has none."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        with _quiet(), _refused(name, "model"):
+            return Path(hf_hub_download(name, CARD))
+    except InputError as error:
+        if isinstance(error.__cause__, EntryNotFoundError):
+            return None
+        raise
+
+
+def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Write weights (safetensors), config and tokenizer into an existing folder."""
+    for name in ("is_local", "local_files_only"):  # how it was loaded, which isn't what it is
+        tokenizer.init_kwargs.pop(name, None)
+    with _quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def tags_of(model: Any, source: str) -> list[str]:
+    """The head's label names in order; raise InputError unless they are O, B-x, I-x."""
+    from nerbert.labels import check_tags
+
+    names: Mapping[int, str] = {int(key): str(value) for key, value in model.config.id2label.items()}
+    tags = [names.get(number, "") for number in range(model.config.num_labels)]
+    try:
+        check_tags(tags)
+    except InputError as error:
+        raise InputError(f"{source}: not a BIO tagger: {error}; fine-tune it first (`nerbert finetune`)") from error
+    return tags
+
+
+@contextlib.contextmanager
+def _refused(source: str, what: str) -> Iterator[None]:
+    """What a library raises on a bad folder or an unreachable hub, as one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
+        folder = "" if Path(source).exists() else " (there is no folder of that name)"
+        raise InputError(f"{source}: can't be loaded as a {what}{folder}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the loader's notes on new heads, retries and progress bars: what matters is said by us."""
+    from huggingface_hub.utils import logging as hub_logging
+    from transformers.utils import logging as hf_logging
+
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hub_level = hub_logging.get_verbosity()
+    hf_logging.set_verbosity(logging.CRITICAL)
+    hub_logging.set_verbosity(logging.CRITICAL)
+    hf_logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            hf_logging.set_verbosity(level)
+            hub_logging.set_verbosity(hub_level)
+            if bars:
+                hf_logging.enable_progress_bar()

@@ -1,0 +1,218 @@
+"""Words → pieces, by the tokenizer's own offsets; long sentences → overlapping windows.
+
+The sentence's text is tokenised as it stands, and each piece is given to the word it begins in; so byte-level and
+sentence-piece tokenizers see the text they were trained on, and what looks like a special piece in it is plain text.
+Where one piece holds several words (Han characters, say), the first is labelled and the others follow it, if they are
+letters or digits; punctuation there stays outside. A word that gets no piece (a lone control character, say) is in no
+window and shifts nothing. Of two windows that hold a word, the one with more context on both sides reads it off.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from nerbert.config import refuse
+from nerbert.errors import InputError, SettingsError
+from nerbert.labels import continued
+from nerbert.model.windows import IGNORED, Window
+from nerbert.records import Example
+
+ON_TOO_LONG = ("window", "error", "truncate")
+_OVERLAP = 4
+"""A window shares this fraction (one over) of its length with the next one."""
+_CHUNK = 1000
+_POSITIONS = 512
+"""For models whose configuration sets no limit."""
+_PADDED_POSITIONS = (
+    "roberta", "camembert", "mpnet", "longformer", "data2vec", "xmod", "ibert", "luke", "lilt", "layoutlmv3",
+)  # fmt: skip
+"""Parts of the names of model types that number positions from the padding piece's id on."""
+_Read = tuple[int, int, int]
+"""A word, the place of the piece that it is read off, and the label there."""
+
+
+def check_on_too_long(name: str) -> str:
+    """`name` if it says what becomes of long sentences; else raise SettingsError."""
+    refuse(name not in ON_TOO_LONG, "on_too_long", name, "window, error or truncate")
+    return name
+
+
+class SubwordTokenizer:
+    """Turns examples into windows for one tokenizer and one model.
+
+    A sentence of more than `max_length` pieces is cut into overlapping windows; with `on_too_long` = `truncate` it has
+    its first window alone (words beyond it are neither trained on nor tagged), with `error` it is refused. With
+    `further`, labelled windows list the pieces after a word's first one too, as the inside of its entity, each in the
+    window where it has the most context; windows for prediction stay as they are.
+    """
+
+    def __init__(
+        self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window", further: bool = False
+    ) -> None:
+        self.tokenizer, self._on_too_long, self._further = tokenizer, check_on_too_long(on_too_long), further
+        self.pad_id = int(tokenizer.pad_token_id or 0)
+        self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
+        self._before, self._after = _specials(tokenizer)
+        self._check_ids([*self._before, *self._after, self.pad_id])
+        self.room = _positions(tokenizer, config)
+        room, special = self.room, len(self._before) + len(self._after)
+        self.body = min(max_length, room) - special
+        if room - special < 2:
+            raise InputError(
+                f"{getattr(config, 'name_or_path', '') or config.model_type}: has room for {room} pieces, {special} of "
+                f"them special: too few for text; take a model of more positions"
+            )
+        if self.body < 2:
+            raise SettingsError(f"max_length = {max_length}: leaves {self.body} pieces beside the special ones")
+
+    def windows(
+        self, examples: Sequence[Example], tags: Sequence[Sequence[str]] | None = None, names: Sequence[str] = ()
+    ) -> Iterator[Window]:
+        """The windows of all examples, in order; with `tags` (one list a sentence), labelled by place in `names`.
+
+        A tag that is not in `names` gives no loss.
+        """
+        number_of = {name: number for number, name in enumerate(names)}
+        for start in range(0, len(examples), _CHUNK):
+            some = examples[start : start + _CHUNK]
+            encoded = self.tokenizer(
+                [example.text for example in some],
+                add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False,
+                return_token_type_ids=False, verbose=False, split_special_tokens=True,
+            )  # fmt: skip
+            for place, example in enumerate(some):
+                ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
+                self._check_ids(ids)
+                read = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
+                if tags is not None:
+                    read = _labelled(read, tags[start + place], number_of)
+                    if self._further:
+                        read = _with_further(read, example, offsets, tags[start + place], number_of)
+                yield from self._cut(start + place, ids, read, labelled=tags is not None)
+
+    def facts(self) -> dict[str, Any]:
+        """What tokenizer and model tell of pieces, in numbers: enough for `encoder.light` to cut alike."""
+        return {
+            "before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
+            "vocabulary": self.vocabulary,
+        }  # fmt: skip
+
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        if ids and self.vocabulary and max(ids) >= self.vocabulary:
+            raise InputError(
+                f"the tokenizer gives piece {max(ids)}, the model knows {self.vocabulary}: they don't belong together"
+            )
+
+    def _cut(self, sentence: int, ids: Sequence[int], read: Sequence[_Read], *, labelled: bool) -> Iterator[Window]:
+        """Windows of one sentence, in each what is read off there."""
+        if self._on_too_long == "error" and len(ids) > self.body:
+            raise InputError(
+                f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; take on_too_long = 'window' "
+                "to have it cut into windows that overlap"
+            )
+        if self._on_too_long == "truncate":
+            ids, read = ids[: self.body], [each for each in read if each[1] < self.body]
+        starts = _window_starts(len(ids), self.body)
+        for number, own in _shares(read, starts, self.body, len(ids)).items():
+            start = starts[number]
+            words, places, labels = zip(*own, strict=True)
+            yield Window(
+                sentence=sentence,
+                ids=(*self._before, *ids[start : start + self.body], *self._after),
+                words=words,
+                positions=tuple(place - start + len(self._before) for place in places),
+                labels=labels if labelled else (),
+            )
+
+
+def _labelled(read: Sequence[_Read], tags: Sequence[str], number_of: Mapping[str, int]) -> list[_Read]:
+    """First pieces with their words' labels; words that share an earlier word's piece give no loss."""
+    befores = [-1, *(place for _, place, _ in read)]
+    return [
+        (word, place, number_of.get(tags[word], IGNORED) if place != before else IGNORED)
+        for (word, place, _), before in zip(read, befores, strict=False)
+    ]
+
+
+def _with_further(
+    read: Sequence[_Read], example: Example, offsets: Sequence[tuple[int, int]], tags: Sequence[str],
+    number_of: Mapping[str, int],
+) -> list[_Read]:  # fmt: skip
+    """What is read off, and the pieces inside each word after its first one; no loss where the first has none."""
+    found = list[_Read]()
+    nexts = [place for _, place, _ in read[1:]] + [len(offsets)]
+    for (word, first, label), after in zip(read, nexts, strict=False):
+        found.append((word, first, label))
+        inside = number_of.get(continued(tags[word]), IGNORED) if label != IGNORED else IGNORED
+        end = example.words[word][1]
+        found.extend(
+            (word, place, inside)
+            for place in range(first + 1, after)
+            if offsets[place][0] < min(end, offsets[place][1])
+        )
+    return found
+
+
+def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(word, place of its first piece), in order; words that share a piece have the same place."""
+    found: list[tuple[int, int]] = []
+    words, word = example.words, 0
+    for place, (start, end) in enumerate(offsets):
+        while word < len(words) and words[word][1] <= start:
+            word += 1
+        alone = True
+        while start < end and word < len(words) and words[word][0] < end:
+            if alone or example.text[words[word][0]].isalnum():
+                found.append((word, place))
+            word, alone = word + 1, False
+    return found
+
+
+def _window_starts(length: int, body: int) -> list[int]:
+    """Where windows begin: one if all fits, else with an overlap, the last one flush with the end."""
+    if length <= body:
+        return [0]
+    stride = max(1, body - body // _OVERLAP)
+    return [*range(0, length - body, stride), length - body]
+
+
+def _shares(read: Sequence[_Read], starts: Sequence[int], body: int, length: int) -> Mapping[int, Sequence[_Read]]:
+    """What is read off in each window, by the window's number."""
+    if len(starts) == 1:
+        return {0: read} if read else {}
+    shares: defaultdict[int, list[_Read]] = defaultdict(list)
+    for each in read:
+        shares[_window_of(each[1], starts, body, length)].append(each)
+    return shares
+
+
+def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int:
+    """The window in which the piece at `place` has the most context on its poorer side."""
+
+    def context(number: int) -> int:
+        start, end = starts[number], min(starts[number] + body, length)
+        before = place - start if start > 0 else length
+        return min(before, end - 1 - place if end < length else length)
+
+    holding = range(bisect_right(starts, place - body), bisect_right(starts, place))
+    return max(holding, key=lambda number: (context(number), -number))
+
+
+def _specials(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The special pieces that the tokenizer puts before and after a text."""
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    ids, added = encoded["input_ids"], encoded["special_tokens_mask"]
+    before = added.index(0) if 0 in added else len(ids)
+    after = added[::-1].index(0) if 0 in added else 0
+    return tuple(ids[:before]), tuple(ids[len(ids) - after :])
+
+
+def _positions(tokenizer: Any, config: Any) -> int:
+    """How many pieces the model has positions for; RoBERTa's kin keep the first ones for padding."""
+    room = int(getattr(config, "max_position_embeddings", 0) or 0)
+    room = room if room > 0 else _POSITIONS
+    if any(name in str(config.model_type) for name in _PADDED_POSITIONS):
+        room -= int(config.pad_token_id or 0) + 1
+    limit = int(tokenizer.model_max_length)
+    return min(room, limit) if 0 < limit < 1_000_000 else room

@@ -1,0 +1,168 @@
+"""Windows of pieces as columns, in memory or mapped from files: what every training and prediction reads.
+
+The choice: one flat array a column, all windows one after the other, and where each one ends. A corpus of millions of
+windows is then a few files that are mapped, not read, and a batch is cut out of them without a loop over windows. The
+price: a single window is a row that has to be put together (`Windows.row`).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nerbert.artifacts import read_json, write_json
+from nerbert.errors import InputError
+from nerbert.rng import Array
+
+IGNORED = -100
+"""The label of what gives no loss (torch's own default)."""
+_FORMAT = 1
+_COUNTS = "windows.json"
+_TYPES = {"ids": np.int32, "ends": np.int64, "words": np.int32, "positions": np.int32, "labels": np.int32,
+          "word_ends": np.int64, "sentences": np.int64}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Pieces that go through the model together, specials included.
+
+    `words` are the sentence's words that are read off here, `positions` the places of their first pieces, `labels`
+    their classes (empty at prediction). A word with the position of the word before it shares that one's piece.
+    `sentence` is the number of the sentence that it was cut from.
+    """
+
+    sentence: int
+    ids: tuple[int, ...]
+    words: tuple[int, ...]
+    positions: tuple[int, ...]
+    labels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Many windows: `ids` is (pieces,); `words`, `positions`, `labels` are (words,); the rest is (windows,).
+
+    `ends` and `word_ends` say where a window's pieces and words end, `sentences` where it comes from. `labels` is empty
+    at prediction.
+    """
+
+    ids: Array
+    ends: Array
+    words: Array
+    positions: Array
+    labels: Array
+    word_ends: Array
+    sentences: Array
+
+    @classmethod
+    def pack(cls, windows: Iterable[Window]) -> "Windows":
+        """The columns of some windows."""
+        rows = list(windows)
+        return cls(
+            ids=_flat((row.ids for row in rows), "ids"), ends=_ends([len(row.ids) for row in rows]),
+            words=_flat((row.words for row in rows), "words"),
+            positions=_flat((row.positions for row in rows), "positions"),
+            labels=_flat((row.labels for row in rows), "labels"),
+            word_ends=_ends([len(row.positions) for row in rows]),
+            sentences=np.array([row.sentence for row in rows], _TYPES["sentences"]),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @property
+    def lengths(self) -> Array:
+        """(windows,): pieces of each."""
+        return np.diff(self.ends, prepend=0)
+
+    def lengths_of(self, numbers: Array) -> Array:
+        """Pieces of some windows."""
+        return _lengths(self.ends, numbers)
+
+    def row(self, number: int) -> Window:
+        """One window."""
+        pieces, words = (_slice(ends, number) for ends in (self.ends, self.word_ends))
+        columns = (self.ids[pieces], self.words[words], self.positions[words], self.labels[words])
+        ids, of_words, positions, labels = (tuple(column.tolist()) for column in columns)
+        return Window(int(self.sentences[number]), ids, of_words, positions, labels)
+
+    def __iter__(self) -> Iterator[Window]:
+        return map(self.row, range(len(self)))
+
+
+def chosen(column: Array, ends: Array, numbers: Array) -> tuple[Array, Array]:
+    """What a column holds of some windows, one after the other, and how much of each."""
+    lengths = _lengths(ends, numbers)
+    before = np.cumsum(lengths) - lengths
+    places = np.repeat(ends[numbers] - lengths - before, lengths) + np.arange(int(lengths.sum()))
+    return column[places], lengths
+
+
+def _lengths(ends: Array, numbers: Array) -> Array:
+    return ends[numbers] - np.where(numbers > 0, ends[numbers - 1], 0)
+
+
+def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
+    """Write windows into an existing folder, a file a column, a part at a time; their counts come last."""
+    pieces = words = count = 0
+    with _Columns(folder) as columns:
+        for part in parts:
+            columns.add(part, pieces, words)
+            pieces, words, count = pieces + len(part.ids), words + len(part.positions), count + len(part)
+    write_json(folder / _COUNTS, {"format": _FORMAT, "windows": count, "pieces": pieces, "words": words})
+
+
+def open_windows(folder: Path) -> Windows:
+    """The labelled windows of a folder, mapped; raise InputError for files that aren't whole."""
+    counts = read_json(folder / _COUNTS)
+    if not isinstance(counts, dict) or counts.get("format") != _FORMAT:
+        raise InputError(f"{folder / _COUNTS}: not the windows of this version; delete the folder")
+    return Windows(**{name: _column(folder, name, counts) for name in _TYPES})
+
+
+def _column(folder: Path, name: str, counts: dict[str, Any]) -> Array:
+    kinds = {"ids": "pieces", "words": "words", "positions": "words", "labels": "words"}
+    return mapped(folder / f"{name}.bin", _TYPES[name], counts.get(kinds.get(name, "windows")))
+
+
+def mapped(path: Path, kind: type, size: Any) -> Array:
+    """A file of `size` numbers, mapped; raise InputError if it isn't of that size, or that is none."""
+    dtype = np.dtype(kind)
+    if type(size) is not int or not path.is_file() or path.stat().st_size != size * dtype.itemsize:
+        raise InputError(f"{path}: cut off or missing; delete the folder {path.parent}, it is made again")
+    return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
+
+
+class _Columns:
+    """Files that columns are appended to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {name: (folder / f"{name}.bin").open("wb") for name in _TYPES}
+
+    def __enter__(self) -> "_Columns":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def add(self, part: Windows, pieces: int, words: int) -> None:
+        shift = {"ends": pieces, "word_ends": words}
+        for each in fields(part):
+            column = getattr(part, each.name) + shift.get(each.name, 0)
+            self._files[each.name].write(np.ascontiguousarray(column, _TYPES[each.name]).data)
+
+
+def _flat(rows: Iterable[Sequence[int]], name: str) -> Array:
+    return np.fromiter(chain.from_iterable(rows), _TYPES[name])
+
+
+def _ends(lengths: Sequence[int]) -> Array:
+    return np.cumsum(np.array(lengths, np.int64), dtype=np.int64)
+
+
+def _slice(ends: Array, number: int) -> slice:
+    return slice(int(ends[number - 1]) if number else 0, int(ends[number]))

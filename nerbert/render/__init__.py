@@ -1,0 +1,1 @@
+"""Pages, cards, pictures and tables for people. Science imports nothing from here."""

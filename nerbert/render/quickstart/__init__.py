@@ -1,0 +1,1 @@
+"""The page, picture and guide of the quickstart."""

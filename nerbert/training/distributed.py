@@ -1,0 +1,78 @@
+"""The processes that train together, one or several (`torchrun`), on Accelerate.
+
+The choice: the model isn't wrapped. Each process has its share of a step's windows, and gradients are summed over all
+once a step, so a step may be cut anywhere and a process may have nothing to do in it. The price: communication doesn't
+overlap with the last backward pass. Mixed precision is torch's own autocast (`loop.autocast`).
+"""
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, gather_object
+
+from nerbert.errors import SettingsError
+from nerbert.training.base_settings import TrainSettings
+
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for each other: one may tokenise a corpus, or score, alone."""
+
+
+class ProcessGroup:
+    """`rank` of `count` processes, computing on `device`."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+        self.rank, self.count = int(accelerator.process_index), int(accelerator.num_processes)
+        self.device: torch.device = accelerator.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def totals(self, *values: float) -> list[float]:
+        """Sums over all processes."""
+        if self.count == 1:
+            return list(values)
+        summed: torch.Tensor = self._accelerator.reduce(torch.tensor(values, dtype=torch.float64, device=self.device))
+        return [float(each) for each in summed.tolist()]
+
+    def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Give each parameter the sum of its gradients over all processes; what has none in any keeps none."""
+        if self.count == 1:
+            return
+        have = self.totals(*(each.grad is not None for each in parameters))
+        for parameter, anywhere in zip(parameters, have, strict=True):
+            if anywhere:
+                grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = self._accelerator.reduce(grad)
+
+    def gather(self, items: Sequence[Any]) -> list[Any]:
+        """What all processes have, in the order of their ranks."""
+        return list(gather_object(list(items))) if self.count > 1 else list(items)
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        self._accelerator.wait_for_everyone()
+
+    def end(self) -> None:
+        """Part with the other processes."""
+        if self.count > 1:
+            self.wait()
+            self._accelerator.end_training()
+
+
+def make_team(settings: TrainSettings) -> ProcessGroup:
+    """This process's team; its own mixed precision stays off."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    try:
+        handlers = [InitProcessGroupKwargs(timeout=_PATIENCE)]
+        no_gpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
+        return ProcessGroup(Accelerator(mixed_precision="no", cpu=no_gpu, kwargs_handlers=handlers))
+    except ValueError as error:
+        raise SettingsError(f"this process has an Accelerator that nerbert can't train with: {error}") from error

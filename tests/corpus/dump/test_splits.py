@@ -1,0 +1,337 @@
+"""Parts that are read apart hold what the whole does: each page once, in order, wherever the cuts lie."""
+
+import bz2
+import gzip
+import hashlib
+import lzma
+from array import array
+from collections.abc import Callable
+from contextlib import closing
+from io import BytesIO
+from itertools import chain, pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.inputs import DumpInput
+from nerbert.corpus.dump.parse import DumpPart, PageCutter, read_pages
+from nerbert.corpus.dump.splits import MOST_PARTS, Borders, Chunk, Range, Seen, check_parts, chunks, step_of
+from nerbert.errors import InputError, SettingsError
+from nerbert.records import RawPage
+
+HEAD = b'<mediawiki xml:lang="de"\n  version="0.11"><siteinfo><dbname>dewiki</dbname></siteinfo>\n'
+TAIL = b"</mediawiki>\n"
+
+
+def page(number: int, text: str = "", more: str = "") -> bytes:
+    text = text or f"text {number} é &lt;page&gt; <!-- a comment --> [[x]]\n" * (1 + number % 3)
+    return (
+        f"<page{more}>\n <title>P{number}</title><ns>0</ns><id>{number}</id><revision><id>{number + 1000}</id>"
+        f'<text xml:space="preserve">{text}</text></revision>\n</page>\n'
+    ).encode()
+
+
+PAGES = [page(number) for number in range(1, 25)]
+XML = HEAD + b"".join(PAGES) + TAIL
+IDS = list(range(1, 25))
+
+
+def streams(xml: bytes, *borders: int) -> bytes:
+    """A bz2 file with a new stream at each border, as pbzip2 (anywhere) and MediaWiki (between pages) make them."""
+    places = [0, *sorted(borders), len(xml)]
+    return b"".join(bz2.compress(xml[one:other]) for one, other in pairwise(places))
+
+
+def by_page(pages: int, xml: bytes = XML) -> bytes:
+    """A multistream file with so many pages a stream, head and end in streams of their own."""
+    starts = [len(HEAD) + sum(map(len, PAGES[:number])) for number in range(0, len(PAGES), pages)]
+    return streams(xml, *starts, len(xml) - len(TAIL))
+
+
+def read_parts(path: Path, split_bytes: int) -> list[list[RawPage]]:
+    """The pages of each part, with the parts checked together."""
+    dump = Dump(path)
+    seen: list[Seen] = []
+    found = []
+    with closing(dump):
+        for part in dump.parts(split_bytes):
+            seen.append(Seen())
+            found.append(list(read_pages(part, seen[-1])))
+            assert len(found[-1]) == seen[-1].pages
+        dump.check(seen)
+    return found
+
+
+def ids(parts: list[list[RawPage]]) -> list[int]:
+    return [each.page_id for part in parts for each in part]
+
+
+def whole(tmp_path: Path) -> list[RawPage]:
+    (tmp_path / "whole.xml").write_bytes(XML)
+    return list(Dump(tmp_path / "whole.xml").pages())
+
+
+@pytest.mark.parametrize("split_bytes", [1, 7, 64, 500, 1000, 1_000_000])
+@pytest.mark.parametrize(
+    "pack",
+    [
+        bytes, lambda _: by_page(1), lambda _: by_page(5), lambda xml: streams(xml, *range(0, len(xml), 97)),
+        lambda xml: streams(xml, *range(0, len(xml), 611)), bz2.compress, gzip.compress, lzma.compress,
+    ],
+)  # fmt: skip
+def test_every_page_is_read_once(tmp_path: Path, pack: Callable[[bytes], bytes], split_bytes: int) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(pack(XML))
+    parts = read_parts(path, split_bytes)
+    assert [each for part in parts for each in part] == whole(tmp_path)
+    assert len(parts) > 1 or split_bytes >= 1000
+
+
+@given(st.lists(st.integers(0, len(XML)), max_size=30), st.integers(1, 3000), st.booleans())
+def test_no_cut_loses_a_page(borders: list[int], split_bytes: int, packed: bool) -> None:
+    """Streams and parts cut at any byte, in the middle of tags and characters too."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "dump"
+        path.write_bytes(streams(XML, *borders) if packed else XML)
+        assert ids(read_parts(path, split_bytes)) == IDS
+
+
+HIDDEN = ["<!-- </page> -->", "<![CDATA[</page>]]>", "<?x </page>?>", "<!--</page>\n-->", "<!-- <b></page>", "x"]
+
+
+@given(st.lists(st.sampled_from(HIDDEN), min_size=1, max_size=8), st.integers(1, 400), st.booleans())
+def test_an_end_tag_in_a_comment_ends_no_page(hidden: list[str], split_bytes: int, packed: bool) -> None:
+    from tempfile import TemporaryDirectory
+
+    texts = [each + ("-->" if each.endswith("<b></page>") else "") for each in hidden]
+    xml = HEAD + b"".join(page(number, text) for number, text in enumerate(texts, 1)) + TAIL
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "dump"
+        path.write_bytes(streams(xml, *range(0, len(xml), split_bytes)) if packed else xml)
+        assert ids(read_parts(path, split_bytes)) == list(range(1, len(texts) + 1))
+
+
+def test_parts_know_whether_they_are_all(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(XML)
+    dump = Dump(path)
+    seen = []
+    for part in dump.parts(900):
+        seen.append(Seen())
+        list(read_pages(part, seen[-1]))
+    check_parts("dump", len(XML), seen)
+    with pytest.raises(InputError, match="dump: not a whole MediaWiki export: it has no end"):
+        check_parts("dump", len(XML), seen[:-1])
+    with pytest.raises(InputError, match="dump: bytes 900 to 1800 belong to no part"):
+        check_parts("dump", len(XML), [seen[0], *seen[2:]])
+    with pytest.raises(InputError, match="dump: pages after the end tag"):
+        check_parts("dump", None, [Seen(closed=True), Seen(pages=1)])
+
+
+@pytest.mark.parametrize("split_bytes", [300, 1_000_000])
+@pytest.mark.parametrize("pack", [bytes, lambda xml: streams(xml, *range(0, len(xml), 500)), gzip.compress])
+@pytest.mark.parametrize(
+    ("xml", "message"),
+    [
+        (XML + XML, "Extra content|pages after the end tag|comment or CDATA"),
+        (XML.replace(b"<title>P9", b"<!DOCTYPE x><title>P9"), "a document type among the pages"),
+        (XML.replace(b"<title>P9", b'<!DOCTYPE x [<!ENTITY a "b">]><title>P9'), "a document type among the pages"),
+        (XML.replace(b"<title>P9", b"<!-- <page> --><title>P9"), "<page in a comment or CDATA"),
+        (XML.replace(b"<title>P9", b"<![CDATA[</mediawiki >]]><title>P9"), "</mediawiki in a comment or CDATA"),
+        (XML.replace(b"text 9 ", b"text \xff "), "not well-formed XML: .*(UTF-8|bytes)"),
+        (XML.replace(b"text 9 ", b"text &unknown; "), "Entity 'unknown' not defined"),
+        (XML.replace(b"<title>P9<", b"<title>P9</page><"), "not well-formed XML"),
+        (XML.replace(b"<id>9</id>", b""), "'P9', has no usable page id; fetch"),
+        (XML.replace(b"</page>\n<page>\n <title>P9<", b"<page>\n <title>P9<"), "not well-formed|whole"),
+    ],
+)
+def test_what_is_wrong_in_the_middle_is_told(
+    tmp_path: Path, xml: bytes, message: str, pack: Callable[[bytes], bytes], split_bytes: int
+) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(pack(xml))
+    with pytest.raises(InputError, match=message) as caught:
+        read_parts(path, split_bytes)
+    assert str(caught.value).startswith(f"{path}:")
+
+
+def test_comments_and_cdata_within_a_page_are_read(tmp_path: Path) -> None:
+    text = "a<!-- x --> b <![CDATA[<c> & <d>]]> <?x y?>e"
+    path = tmp_path / "dump"
+    path.write_bytes(HEAD + page(1, text) + page(2, text) + TAIL)
+    for split_bytes in (10, 100, 1000):
+        assert {each.text for part in read_parts(path, split_bytes) for each in part} == {"a b <c> & <d> e"}
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.99])
+def test_damaged_bytes_in_the_middle_are_told(tmp_path: Path, place: float) -> None:
+    data = bytearray(by_page(2))
+    at = int(len(data) * place)
+    data[at : at + 20] = bytes(20)
+    path = tmp_path / "dump"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=rf"^{path}: (compressed data|can't be read: Invalid data|bytes)"):
+        read_parts(path, 400)
+
+
+def test_a_stream_that_is_missing_or_followed_by_rubbish_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    for data in (by_page(2)[:-60], by_page(2) + b"rubbish", by_page(2)[:300] + b"x" + by_page(2)[300:]):
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=rf"^{path}:"):
+            read_parts(path, 400)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(XML)
+    parts = list(Dump(path).parts(1000))
+    path.write_bytes(XML[:2500])
+    with pytest.raises(InputError, match="ends at byte 2500 of"):
+        list(chain.from_iterable(read_pages(part, Seen()) for part in parts))
+
+
+def test_lines_are_counted_over_chunks(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    bad = XML.replace(b"<title>P20</title>", b"<title>P20</titel>")
+    path.write_bytes(gzip.compress(bad))
+    line = bad[: bad.index(b"<title>P20<")].count(b"\n") + 1
+    with pytest.raises(InputError, match=rf"^{path}:{line}: not well-formed"):
+        read_parts(path, 700)
+    path.write_bytes(bad)
+    after = r"the part from byte \d+ on, (after page 'P19' \(id 19\)|before its first page)"
+    with pytest.raises(InputError, match=rf"^{path}: {after}: not well-formed"):
+        read_parts(path, 700)
+    with pytest.raises(InputError, match=r"after page 'P19' \(id 19\): not well-formed"):
+        read_parts(path, len(bad) // 2)
+
+
+@pytest.mark.parametrize("size", [1, 100, 5000])
+def test_chunks_hold_whole_pages(size: int) -> None:
+    parts = list(chunks(BytesIO(XML[30:]), XML[:30], "dump", size, lambda: 0))
+    assert b"".join(part.data for part in parts) == XML
+    assert all(part.data.startswith(b"<page") for part in parts[1:])
+    assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert [XML[: XML.index(part.data)].count(b"\n") + 1 for part in parts] == [part.first_line for part in parts]
+
+
+def test_a_cutter_needs_no_more_than_it_must() -> None:
+    """At a border between whole pages it asks for nothing behind it."""
+    seen = Seen()
+    cutter = PageCutter(seen, first=False)
+    assert cutter.feed(b"end</page>\n" + PAGES[0] + b"\n", own=True) + cutter.feed(b"", own=False) == PAGES[0] + b"\n"
+    assert cutter.over
+    assert not seen.closed
+
+
+@pytest.mark.parametrize("begin", [b"<!-- ", b"<![CDATA[", b"<?x "])
+def test_a_border_in_a_comment_is_none_between_pages(begin: bytes) -> None:
+    cutter = PageCutter(Seen(), first=False)
+    cutter.feed(b"<page>" + begin + b"</page>", own=True)
+    cutter.feed(b"", own=False)
+    assert not cutter.over
+
+
+def test_the_end_tag_has_one_owner() -> None:
+    for cut in range(1, len(TAIL)):
+        left, right = Seen(), Seen()
+        one, other = PageCutter(left, first=False), PageCutter(right, first=False)
+        text = one.feed(PAGES[0] + TAIL[:cut], own=True) + one.feed(TAIL[cut:], own=False) + one.rest()
+        assert text == PAGES[0] + TAIL
+        assert other.feed(TAIL[cut:], own=True) + other.rest() == b""
+        assert (left.closed, right.closed) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("size", "packed", "wanted", "step"),
+    [
+        (1000, True, 0, 1 << 20), (1000, False, 0, 4 << 20), (24 << 30, True, 0, 8 << 20),
+        (90 << 30, False, 0, 32 << 20), (128 << 20, True, 0, 2 << 20), (1000, True, 10, 10),
+    ],
+)  # fmt: skip
+def test_parts_follow_the_size(size: int, packed: bool, wanted: int, step: int) -> None:
+    assert step_of(size, packed=packed, wanted=wanted) == step
+
+
+def test_too_many_parts_are_refused() -> None:
+    with pytest.raises(SettingsError, match=f"split_bytes = 10: makes more than {MOST_PARTS} parts; take"):
+        step_of(24 << 30, packed=True, wanted=10)
+
+
+def test_borders_are_held_against_the_dump() -> None:
+    borders = Borders("dump-index.txt", array("q", [10, 50]), array("q", [2, 1]), array("q", [1, 3]))
+    borders.check(Seen(pages=3, heads=[10, 50, 70]))
+    with pytest.raises(
+        InputError, match=r"dump-index\.txt:3: no bz2 stream begins at byte 50 of the dump; fetch index"
+    ):
+        borders.check(Seen(pages=3, heads=[10, 70]))
+    with pytest.raises(
+        InputError, match=r"dump-index\.txt:1: the index names 3 pages here where the dump has 2; fetch"
+    ):
+        borders.check(Seen(pages=2, heads=[10, 50]))
+
+
+def test_what_is_no_page_fills_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    for before, after, place in ((b"", b"<a/>" * 1_200_000, "after page 'P1'"), (b"<a/>" * 1_200_000, b"", "before")):
+        path.write_bytes(HEAD + before + page(1) + after + page(2) + TAIL)
+        with pytest.raises(InputError, match=rf"{place}.*: more than 4194304 bytes that are no page; give a pages"):
+            read_parts(path, 1 << 24)
+
+
+def test_the_first_error_is_told(tmp_path: Path) -> None:
+    """What is wrong with the XML, though the bytes behind it are gone too."""
+    path = tmp_path / "dump"
+    path.write_bytes(XML.replace(b"<title>P2<", b"<titel>P2<") + b" " * 1_000_000)
+    (part,) = Dump(path).parts(10_000_000)
+    path.write_bytes(path.read_bytes()[:500_000])
+    with pytest.raises(InputError, match="not well-formed"):
+        list(read_pages(part, Seen()))
+
+
+def test_a_part_that_was_not_read_whole_has_no_digest(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(XML)
+    seen, other = Seen(), Seen()
+    (part,) = Dump(path).parts(10_000_000)
+    pages = read_pages(part, seen)
+    next(pages)
+    del pages
+    assert (seen.whole, seen.sha256) == (False, "")
+    list(read_pages(part, other))
+    assert (other.whole, other.sha256) == (True, hashlib.sha256(XML).hexdigest())
+    assert part.data.digest() == other.sha256
+
+
+def test_pieces_of_an_unpacked_dump_have_a_bound(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(gzip.compress(XML))
+    with pytest.raises(SettingsError, match=r"split_bytes = 268435457: .* take at most 268435456"):
+        read_parts(path, (1 << 28) + 1)
+
+
+def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbert.corpus.dump.parse.LARGEST_PAGE", 1 << 17)
+    monkeypatch.setattr("nerbert.corpus.dump.splits.LARGEST_PAGE", 1 << 17)
+    path = tmp_path / "dump"
+    xml = HEAD + page(1, "x" * (1 << 20)) + TAIL
+    path.write_bytes(xml)
+    with pytest.raises(InputError, match="page 1 has more than 131072 bytes; refused"):
+        list(Dump(path).pages())
+    path.write_bytes(gzip.compress(HEAD + page(1, "x" * (1 << 20)) + page(2) + TAIL))
+    with pytest.raises(InputError, match="a page of more than 131072 bytes"):
+        read_parts(path, 100)
+
+
+def test_a_range_and_a_chunk_are_told_apart_by_what_they_hold() -> None:
+    one = Range(DumpInput("a"), 0, 10, 20, packed=False)
+    assert (one.key(), one.length, one.first_line, str(one)) == ([0, 10], 10, 1, "a")
+    assert Range(DumpInput("a"), 10, 20, 20, packed=False).first_line is None
+    chunk = Chunk("a", b"x", 3, 1, last=True)
+    assert chunk.key() != Chunk("a", b"y", 3, 1, last=True).key()
+    assert str(DumpPart(chunk, 0, b"<mediawiki>")) == "a"

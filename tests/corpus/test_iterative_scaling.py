@@ -1,0 +1,193 @@
+"""Mentions after `fit` follow the target; what can't be reached is told, and never runs on or away."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.balance import draw
+from nerbert.corpus.histogram import Histogram
+from nerbert.corpus.iterative_scaling import ROUNDS, TOLERANCE, fit, level
+from nerbert.corpus.shards import shard_paths, typed_sentences
+
+
+def counted(multisets: dict[tuple[str, ...], int]) -> Histogram:
+    histogram = Histogram({name for key in multisets for name in key})
+    for key, number in multisets.items():
+        histogram.add(key, number)
+    return histogram
+
+
+def wiki_like(seed: int, zipf: float, topics: int) -> Histogram:
+    """Sentences of 1 to 5 mentions, their categories by Zipf's law, drawn within topics."""
+    random = np.random.default_rng(seed)
+    shares = 1 / np.arange(1, 61) ** zipf
+    mixed = random.dirichlet(20 * shares / shares.sum(), topics)
+    lengths = random.integers(1, 6, 5000)
+    return counted(
+        Counter(
+            tuple(sorted(f"c{number}" for number in random.choice(60, length, p=mixed[random.integers(topics)])))
+            for length in lengths
+        )
+    )
+
+
+def mentions_after(histogram: Histogram, **how: float) -> dict[str, float]:
+    rates, after = draw(histogram, method="fit", **how), Counter[str]()  # type: ignore[arg-type]
+    for key, number in histogram:
+        for name in key:
+            after[name] += number * rates.expected(key)  # type: ignore[assignment]
+    return dict(after)
+
+
+@given(
+    st.lists(st.tuples(st.floats(1e-6, 1e6), st.integers(1, 1000)), min_size=1, max_size=30),
+    st.floats(1e-3, 1),
+    st.integers(1, 9),
+)
+def test_level_fills_up_to_the_total(values: list[tuple[float, int]], share: float, cap: int) -> None:
+    heights, counts = np.array([v for v, _ in values]), np.array([float(n) for _, n in values])
+    total = share * cap * counts.sum()
+    found = level(heights, counts, total, cap)
+    assert counts @ np.minimum(cap, found * heights) == pytest.approx(total, rel=1e-12)
+    assert level(heights, counts, total, 0) == pytest.approx(total / (counts @ heights))
+
+
+def test_level_ends_where_rounding_moves_the_border_to_and_fro() -> None:
+    low, high = 9.09090361322644e-11, 9.090903613226441e-11
+    counts = np.array([4000001963.0, 1807.0, 2000001172.0, 5000001686.0])
+    found = level(np.array([low, high, high, low]), counts, counts.sum(), 1)
+    assert found * low == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("seed", "zipf", "topics"),
+    [(1, 1.0, 1), (2, 1.5, 1), (3, 1.0, 20), (4, 1.5, 20), (5, 0.5, 8), (6, 1.0, 100), (7, 0.7, 3), (8, 1.2, 40)],
+)
+def test_fit_follows_alpha_where_the_literal_draw_lies_above(seed: int, zipf: float, topics: int) -> None:
+    histogram = wiki_like(seed, zipf, topics)
+    literal, fitted = (draw(histogram, method=method, alpha=0.7) for method in ("literal", "fit"))
+    assert literal.exponent is not None
+    assert fitted.exponent is not None
+    assert literal.exponent > 0.78
+    assert literal.residual > 0.2
+    assert fitted.exponent == pytest.approx(0.7, abs=0.02)
+    assert fitted.residual < 2 * TOLERANCE
+    assert fitted.iterations < 100
+
+
+def test_fit_on_the_sample_corpus(sample_corpus: Path) -> None:
+    found = Counter(
+        tuple(sorted(mention.category for mention in sentence.mentions))
+        for path in shard_paths(sample_corpus / "sentences")
+        for sentence in typed_sentences(path)
+        if sentence.split == "train"
+    )
+    literal, fitted = (draw(counted(found), method=method, alpha=0.7) for method in ("literal", "fit"))
+    assert literal.exponent is not None
+    assert literal.exponent > 0.78
+    assert fitted.exponent == pytest.approx(0.7, abs=0.02)
+    assert fitted.residual < 2 * TOLERANCE
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 0.7, 1.5])
+def test_mentions_themselves_follow_the_target(alpha: float) -> None:
+    histogram = wiki_like(6, 1.0, 100)
+    before, after = histogram.mentions(), mentions_after(histogram, alpha=alpha)
+    shares = {name: count**alpha for name, count in before.items()}
+    for name, share in shares.items():
+        assert after[name] / sum(after.values()) == pytest.approx(share / sum(shares.values()), rel=2 * TOLERANCE)
+
+
+def test_sentences_of_one_category_have_a_closed_form() -> None:
+    """With nothing shared, all sentences of a category get ∝ |E|^(alpha - 1), at once."""
+    histogram = counted({("A",): 1000, ("B",): 100, ("C", "C"): 5})
+    rates = draw(histogram, method="fit", alpha=0.7, total=1105)
+    assert rates.iterations == 1
+    some = {key: rates.expected(key) for key, _ in histogram}
+    assert some["B",] / some["A",] == pytest.approx(0.1**-0.3)
+    assert some["C", "C"] / some["A",] == pytest.approx(0.01**-0.3)
+
+
+def test_alpha_one_draws_every_sentence_exactly_once() -> None:
+    histogram = wiki_like(2, 1.2, 5)
+    for cap in (0, 1, 3):
+        rates = draw(histogram, method="fit", alpha=1, cap=cap)
+        assert {rates.expected(key) for key, _ in histogram} == {1.0}
+        assert rates.iterations == 0
+
+
+def test_no_other_expectations_with_these_mentions_are_nearer_to_equal() -> None:
+    """Kullback-Leibler divergence counted by mention grows in every direction that leaves all mentions as they are."""
+    table = wiki_like(3, 1.0, 4).table()
+    target = table.by_category(table.sentences) ** 0.7
+    logs, _ = fit(table, target, float(table.sentences.sum()), 0)
+    copies = np.exp(table.means(logs))
+    matrix = np.zeros((len(table.names), len(copies)))
+    rows = np.repeat(np.arange(len(copies)), np.diff(table.starts, append=len(table.columns)))
+    matrix[table.columns, rows] = table.times * table.sentences[rows]
+    size = table.sentences * table.mentions
+    random = np.random.default_rng(1)
+    for _ in range(20):
+        way = random.normal(size=len(copies)) * copies
+        way -= np.linalg.pinv(matrix) @ (matrix @ way)
+        way *= 0.5 * (copies / np.abs(way)).min()
+        for other in (copies + way, copies - way):
+            np.testing.assert_allclose(matrix @ other, matrix @ copies, rtol=1e-6)
+            assert size @ (other * np.log(other)) > size @ (copies * np.log(copies))
+
+
+def test_a_target_that_a_shared_category_blocks_is_approached_and_told() -> None:
+    """Ten categories that only occur beside P would need more of P than P may have."""
+    histogram = counted({("P",): 500} | {(f"x{n}", "P"): 20 for n in range(10)})
+    rates = draw(histogram, method="fit", alpha=0.2)
+    assert rates.iterations <= ROUNDS
+    assert rates.residual > 0.1
+    assert rates.largest < 10
+    before, after = histogram.mentions(), mentions_after(histogram, alpha=0.2)
+    assert sum(rates.expected(key) * number for key, number in histogram) == pytest.approx(700)
+    assert after["x0"] / after["P"] > 3 * before["x0"] / before["P"]
+
+
+def test_a_category_too_rare_for_the_cap_gets_all_that_the_cap_allows() -> None:
+    histogram = counted({("A",): 10_000, ("B",): 3_000, ("C",): 1})
+    rates = draw(histogram, method="fit", alpha=0.5, cap=4)
+    assert rates.expected(["C"]) == pytest.approx(4)
+    assert rates.worst == "C"
+    after = mentions_after(histogram, alpha=0.5, cap=4)
+    assert after["A"] / after["B"] == pytest.approx((10 / 3) ** 0.5, rel=2 * TOLERANCE)
+
+
+def test_a_cap_within_reach_changes_sentences_not_mentions() -> None:
+    histogram = wiki_like(3, 1.0, 20)
+    free, capped = (draw(histogram, method="fit", alpha=0.7, cap=cap) for cap in (0, 4))
+    assert free.largest > 5
+    assert capped.largest == pytest.approx(4)
+    assert capped.exponent == pytest.approx(0.7, abs=0.02)
+    assert capped.residual < 2 * TOLERANCE
+
+
+@given(
+    st.dictionaries(
+        st.lists(st.sampled_from("ABCDEFGH"), min_size=1, max_size=6).map(lambda key: tuple(sorted(key))),
+        st.sampled_from([1, 10, 1000, 1_000_000]), min_size=1, max_size=12,
+    ),
+    st.sampled_from([0.0, 0.7, 3.0]),
+)  # fmt: skip
+def test_best_effort_is_never_worse_than_no_balance(multisets: dict[tuple[str, ...], int], alpha: float) -> None:
+    """By the root mean square of log(wanted / expected)."""
+    table = counted(multisets).table()
+    before = table.by_category(table.sentences)
+    target = (before / before.max()) ** alpha
+    logs, rounds = fit(table, target, float(table.sentences.sum()), 0)
+    after = table.by_category(table.sentences * np.exp(table.means(logs)))
+
+    def error(mentions: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+        return float(np.sqrt(np.mean(np.log(target / target.sum() / mentions * mentions.sum()) ** 2)))
+
+    assert rounds <= ROUNDS
+    assert np.isfinite(logs).all()
+    assert error(after) <= error(before) + 1e-9

@@ -1,0 +1,87 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.wikitext.brackets import TEMPLATE, arguments, remove_deep_templates, remove_tables
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("{{a}} {{b|{{c}}}}", ["{{a}}", "{{b|{{c}}}}"]),
+        ("{{a {b} c}} {{d }} }}", ["{{a {b} c}}", "{{d }}"]),
+        ("{{{{a}}}} {{{b}}}", ["{{{{a}}}}", "{{{b}}"]),
+        ("{{a {{b}} {{c", ["{{b}}"]),
+        ("{{" * 9 + "}}" * 9, ["{{" * 9 + "}}" * 9]),
+        ("{{a" * 10 + "}}" * 10, ["{{a" * 9 + "}}" * 9]),
+        ("}} {a} {{", []),
+    ],
+)
+def test_templates_enclose_templates(source: str, found: list[str]) -> None:
+    assert re.findall(TEMPLATE, source) == found
+
+
+@pytest.mark.parametrize(
+    ("inside", "found"),
+    [
+        ("a", ["a"]),
+        ("a|b|c=d", ["a", "b", "c=d"]),
+        ("a|", ["a", ""]),
+        ("", [""]),
+        ("a|[[b|c]]|{{d|e}}|f", ["a", "[[b|c]]", "{{d|e}}", "f"]),
+        ("a|[[b|c|{{d", ["a", "[[b", "c", "{{d"]),
+        ("{{a|b}}c|[[File:d|[[e|f]]]]", ["{{a|b}}c", "[[File:d|[[e|f]]]]"]),
+    ],
+)
+def test_arguments_are_cut_at_top_level_bars(inside: str, found: list[str]) -> None:
+    assert arguments(inside) == found
+
+
+@given(st.text("{}[]|a=\n", max_size=60))
+def test_arguments_lose_nothing_but_bars(inside: str) -> None:
+    assert "|".join(arguments(inside)) == inside
+
+
+@pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        ("a {{b {{c}} d}} e", "a  e"),
+        ("a {{b {{c}} d", "a {{b  d"),
+        ("a }} b {{", "a }} b {{"),
+        ("{{" * 5000 + "a" + "}}" * 5000 + "b", "b"),
+    ],
+)
+def test_deep_templates(source: str, left: str) -> None:
+    assert remove_deep_templates(source) == left
+
+
+@pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        ("a\n{|\n|b\n|}\nc", "\na\n\nc"),
+        ("{|\n|b\n|}c", "\nc"),
+        ("a\n :{|\n{|\n|}\n|b\n|}", "\na\n"),
+        ("a\n{|\nb\n{|\n|}\nc", "\na\n{|\nb\n\nc"),
+        ("a {| b\n|} c", "\na {| b\n|} c"),
+        ("a\n|}\nb", "a\n|}\nb"),
+        ("a\n{|\n|b|}\n|}c", "\na\nc"),
+    ],
+)
+def test_tables(source: str, left: str) -> None:
+    text, tables = remove_tables(source)
+    assert text == left
+    assert all("{|" in table and table.endswith("|}") for table in tables)
+
+
+@pytest.mark.parametrize("piece", ["{{", "}}", "{{a|", "{{{{a}}", "{", "}", "[[{{", "{{[["])
+def test_hostile_input_is_finished(piece: str) -> None:
+    source = piece * 100_000
+    assert len(remove_deep_templates(re.sub(TEMPLATE, "", source))) <= len(source)
+    assert "|".join(arguments(source)) == source
+
+
+@pytest.mark.parametrize("piece", ["\n{|", "\n|}", "\n{|\n|}", "\n ", "\n:::"])
+def test_hostile_tables_are_finished(piece: str) -> None:
+    assert len(remove_tables(piece * 100_000 + "{|")[0]) <= len(piece) * 100_000 + 3

@@ -1,0 +1,75 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.wikitext.protected import show_protected
+from nerbert.corpus.wikitext.whitespace import join_paragraphs, keep_prose, squeeze, tidy_lines
+
+
+def clean(raw: str, *, lists: bool = False) -> str:
+    return show_protected(join_paragraphs(keep_prose(raw, lists=lists)))
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("a\nb\n\nc", "a b\nc"),
+        ("a\r\nb\r\n \r\nc", "a b\nc"),
+        ("\n\n a \n", "a"),
+        ("a\n== H ==\nb\n=== I ===", "a\nb"),
+        ("a\n== H == \t\nb\n=\nc", "a\nb\nc"),
+        ("== no heading", "== no heading"),
+        ("a\n----\nb\n-----c", "a\nb\nc"),
+        ("a\n* b\n# c\n: d\n; e\nf", "a\nf"),
+        ("|- \n| a\n! b\n{| c\nd", "d"),
+        ("a \t\u00a0\u2028 b", "a b"),
+        ("so\u00adft\u200bly \u200e x\u2060", "softly x"),
+        ("a (; b) (c ; ) () d ( , ; ) e", "a (b) (c) d e"),
+        ("a ( b ) c", "a (b) c"),
+        ("Anime ([], x) int[] y", "Anime (x) int[] y"),
+        ("Arsen [] ist ([]) giftig [ ], sehr.", "Arsen ist giftig, sehr."),
+        ("a , b ; c ,d ,", "a, b ; c ,d ,"),
+        ("f() and g( )(h)()", "f() and g()(h)"),
+        ("a (b)c (d ;) e", "a (b)c (d) e"),
+        ("a<p>b</p><p>* c</p><li>d</li>e", "a\nb\n* c\ne"),
+        ("  ", ""),
+        ("(;)", ""),
+    ],
+)
+def test_paragraphs(raw: str, text: str) -> None:
+    assert clean(raw) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [("a\n* b\n** c\nd", "a\nb\nc\nd"), ("*\n* \n# x", "x"), ("\u00a0* x", "x"), ("* (;)\ny", "y"),
+     ("* a\n*: b\n== c ==\n: d", "a\nb\nd"), ("<li>a<li>b</li>c", "a\nb\nc")],
+)  # fmt: skip
+def test_list_items_if_wanted(raw: str, text: str) -> None:
+    assert clean(raw, lists=True) == text
+
+
+PIECES = st.text("a(;,) \n\u200b*=[]|\u00ad-:–\u3000\t", max_size=80)
+
+
+@given(PIECES, st.booleans())
+def test_lines_are_tidy_and_tidying_ends(raw: str, lists: bool) -> None:
+    text = clean(raw, lists=lists)
+    assert all(line == " ".join(line.split()) != "" for line in text.split("\n") if text)
+    assert squeeze(text) == text
+    assert sum(char == "a" for char in text) <= raw.count("a")
+
+
+@given(st.text("ab1(;,) []", max_size=40))
+def test_nothing_but_marks_and_blanks_goes(raw: str) -> None:
+    text = squeeze(raw)
+    assert re.sub(r"\W", "", tidy_lines(text)) == re.sub(r"\W", "", text)
+
+
+@pytest.mark.parametrize(
+    "piece", ["  ", "(", ")", "(;", "; ", " ,", "( ", "()", "\n", "\n*", "\u200b ", "[", "[]", " [ ", "=", "\n= ", " )"]
+)
+def test_hostile_input_is_finished(piece: str) -> None:
+    assert "\t" not in clean(piece * 100_000 + "x")

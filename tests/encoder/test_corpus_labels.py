@@ -1,0 +1,193 @@
+"""The corpus under its own and other label sets, read piece by piece, against reading it whole."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.corpus.filters import fold_rare
+from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
+from nerbert.encoder import corpus_labels as silver
+from nerbert.encoder.corpus_labels import SilverLabels, held_out, read_label_set, training_texts
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import InputError, SettingsError
+from nerbert.label_sets import frequent_categories, open_label_set
+from nerbert.records import ENTITY, Sentence
+from nerbert.rng import coin
+from tests.encoder.corpora import cut, poison, with_column
+
+SETS = ["", "paper315", "4types", "212types", "1type", "dbpedia"]
+
+
+def labels_of(settings: PretrainSettings) -> SilverLabels:
+    return read_label_set(read_manifest(settings.corpus), settings)
+
+
+def relabelled(sentence: Sentence, name: str, kept: frozenset[str]) -> Sentence:
+    """The plain way to another label set's categories."""
+    some = open_label_set(name)
+    found = fold_rare([some.label(each.class_path) for each in sentence.mentions], kept)
+    pairs = zip(sentence.mentions, found, strict=True)
+    return replace(sentence, mentions=tuple(replace(each, category=category) for each, category in pairs))
+
+
+def read_whole(manifest: dict[str, Any], settings: PretrainSettings) -> tuple[SilverLabels, list[Sentence]]:
+    """Categories, what the card tells, and the train part, from all sentences in memory."""
+    train, name = list(read_sentences(settings.corpus, "train")), settings.label_set
+    told, categories = manifest["label_set"], tuple(manifest["categories"])
+    if name and (some := open_label_set(name)).digest != told["sha256"]:
+        counts = Counter(some.label(m.class_path) for each in train for m in each.mentions)
+        kept = frequent_categories(counts, manifest["settings"]["min_mentions"])
+        train = [relabelled(each, name, kept) for each in train]
+        told, categories = {"name": name, "sha256": some.digest}, tuple(sorted(kept | {ENTITY}))
+    typed = [m for each in train for m in each.mentions if m.class_path]
+    facts = {"name": told["name"], "sha256": told["sha256"], "typed_mentions": len(typed)}
+    return SilverLabels(facts | {"made_entity": sum(m.category == ENTITY for m in typed)}, categories), train
+
+
+@pytest.mark.parametrize("rows", [7, 2_000])
+@pytest.mark.parametrize("name", SETS)
+def test_streaming_finds_what_reading_it_whole_finds(
+    settings: PretrainSettings, name: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silver, "sentence_batches", partial(sentence_batches, rows=rows))
+    settings = replace(settings, label_set=name)
+    expected, train = read_whole(read_manifest(settings.corpus), settings)
+    for _ in range(2):
+        labels = labels_of(settings)
+        assert (labels.told, labels.categories) == (expected.told, expected.categories)
+    assert [labels.relabelled(each) for each in read_sentences(settings.corpus, "train")] == train
+    if name not in ("", "paper315"):
+        assert train != list(read_sentences(settings.corpus, "train"))
+
+
+@pytest.mark.parametrize("name", ["4types", "212types", "1type", "dbpedia"])
+def test_only_categories_change(settings: PretrainSettings, name: str) -> None:
+    manifest = read_manifest(settings.corpus)
+    other = replace(settings, label_set=name)
+    labels = labels_of(other)
+    one, two = held_out(manifest, labels_of(settings), settings), held_out(manifest, labels, other)
+    assert [replace(each, mentions=()) for each in one] == [replace(each, mentions=()) for each in two]
+    for mine, theirs in zip(one, two, strict=True):
+        assert [replace(m, category="") for m in mine.mentions] == [replace(m, category="") for m in theirs.mentions]
+    some = open_label_set(name)
+    mentions = [m for each in two for m in each.mentions]
+    assert {m.category for m in mentions} <= set(labels.categories)
+    assert all(m.category in (ENTITY, some.label(m.class_path)) for m in mentions)
+
+
+def test_rare_labels_of_the_other_set_are_entity(settings: PretrainSettings) -> None:
+    some = open_label_set("dbpedia")
+    train = read_sentences(settings.corpus, "train")
+    counts = Counter(some.label(m.class_path) for each in train for m in each.mentions)
+    labels = labels_of(replace(settings, label_set="dbpedia"))
+    assert set(labels.categories) == {ENTITY} | {name for name, count in counts.items() if count >= 5}
+    assert any(count < 5 for count in counts.values())
+
+
+@pytest.mark.parametrize("rows", [7, 2_000])
+@pytest.mark.parametrize("at_most", [0, 1, 5, 10_000])
+def test_the_validation_part_is_drawn_by_coin(
+    settings: PretrainSettings, at_most: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silver, "sentence_batches", partial(sentence_batches, rows=rows))
+    settings = replace(settings, evaluate_at_most=at_most, label_set="4types")
+    labels = labels_of(settings)
+    validation = [labels.relabelled(each) for each in read_sentences(settings.corpus, "validation")]
+    ordered = sorted(validation, key=lambda each: coin(settings.seed, "validation part", each.id))
+    for _ in range(2):
+        assert held_out(read_manifest(settings.corpus), labels, settings) == ordered[: at_most or None]
+    other = held_out(read_manifest(settings.corpus), labels, replace(settings, seed=2))
+    assert (other == ordered[: at_most or None]) is False
+
+
+def test_an_empty_validation_part_is_told(sample_corpus: Path, settings: PretrainSettings, tmp_path: Path) -> None:
+    empty = replace(settings, corpus=cut(sample_corpus, tmp_path / "train", with_column("split", lambda _: "train")))
+    with pytest.raises(InputError, match="its validation split is empty; build it with a larger validation_share"):
+        held_out(read_manifest(empty.corpus), labels_of(settings), empty)
+    assert not list((tmp_path / "cache" / "validation").iterdir())
+
+
+def test_a_second_run_reads_no_shard(settings: PretrainSettings) -> None:
+    manifest = read_manifest(settings.corpus)
+    before = read_label_set(manifest, settings), held_out(manifest, labels_of(settings), settings)
+    poison(settings.corpus)
+    labels = read_label_set(manifest, settings)
+    assert (labels, held_out(manifest, labels, settings)) == before
+    with pytest.raises(InputError, match=r"part-00000\.parquet: has other bytes than manifest\.json says"):
+        held_out(manifest, labels, replace(settings, seed=5))
+
+
+def test_what_is_damaged_in_the_cache_is_read_again(settings: PretrainSettings, tmp_path: Path) -> None:
+    manifest = read_manifest(settings.corpus)
+    before = labels_of(settings), held_out(manifest, labels_of(settings), settings)
+    for damage in (b"", b"{}", b"[[1]]", b"[", b"PAR1"):
+        for name in ("mentions.json", "sentences.parquet"):
+            (path,) = (tmp_path / "cache").rglob(name)
+            path.write_bytes(damage)
+        assert (labels_of(settings), held_out(manifest, labels_of(settings), settings)) == before
+
+
+def test_categories_that_the_manifest_lacks_are_told(settings: PretrainSettings) -> None:
+    manifest = read_manifest(settings.corpus)
+    labels_of(settings)
+    del manifest["categories"]["city"]
+    with pytest.raises(InputError, match=r"have the category 'city'.*categories changed since; build the corpus again"):
+        read_label_set(manifest, settings)
+    assert read_label_set(manifest, replace(settings, label_set="4types")).categories
+
+
+def test_texts_to_train_on_are_those_with_copies(settings: PretrainSettings) -> None:
+    manifest, train = read_manifest(settings.corpus), list(read_sentences(settings.corpus, "train"))
+    drawn = replace(settings, redraw_copies=True)
+    assert list(training_texts(manifest, settings)) == [each.text for each in train if each.copies]
+    assert list(training_texts(manifest, drawn)) == [each.text for each in train if each.expected_copies]
+    assert 0 < sum(each.copies > 0 for each in train) < len(train)
+
+
+def test_the_corpus_own_set_by_name_changes_nothing(settings: PretrainSettings) -> None:
+    assert labels_of(replace(settings, label_set="paper315")) == labels_of(settings)
+
+
+def test_a_map_of_the_same_name_is_another_set(settings: PretrainSettings, tmp_path: Path) -> None:
+    """Sets are told apart by their digests: a corpus of one `map.tsv` isn't taken for that of another."""
+    (tmp_path / "map.tsv").write_text("Person\tper\nPlace\tloc\n")
+    twin = read_manifest(settings.corpus) | {"label_set": {"name": "map.tsv", "sha256": "0" * 64}}
+    labels = read_label_set(twin, replace(settings, label_set=str(tmp_path / "map.tsv")))
+    assert labels.categories == (ENTITY, "loc", "per")
+    assert labels.told["name"] == "map.tsv"
+    train = list(read_sentences(settings.corpus, "train"))
+    some = open_label_set(str(tmp_path / "map.tsv"))
+    typed = [m.class_path for each in train for m in each.mentions if m.class_path]
+    assert labels.told["typed_mentions"] == len(typed)
+    assert labels.told["made_entity"] == sum(some.label(path) == ENTITY for path in typed)
+
+
+def test_a_map_that_names_no_class_of_the_corpus_is_refused(settings: PretrainSettings, tmp_path: Path) -> None:
+    (tmp_path / "typo.tsv").write_text("Persom\tper\n")
+    with pytest.raises(InputError, match=r"label_set = 'typo\.tsv': no label of it has 5 mentions .* City"):
+        labels_of(replace(settings, label_set=str(tmp_path / "typo.tsv")))
+
+
+def test_a_name_that_is_no_set_is_refused(settings: PretrainSettings) -> None:
+    with pytest.raises(SettingsError, match="did you mean '4types'"):
+        labels_of(replace(settings, label_set="4type"))
+
+
+def test_corpora_without_hashes_have_them_read_off(settings: PretrainSettings, tmp_path: Path) -> None:
+    """A corpus of an older build has the same cache as one whose manifest names the hashes, until it changes."""
+    before = labels_of(settings)
+    path = settings.corpus / "manifest.json"
+    manifest = {key: each for key, each in json.loads(path.read_text()).items() if key != "shard_sha256"}
+    path.write_text(json.dumps(manifest))
+    assert labels_of(settings) == before
+    assert len(list((tmp_path / "cache" / "mentions").iterdir())) == 1
+    shards = sorted((settings.corpus / "sentences").iterdir())
+    shards[0].write_bytes(shards[1].read_bytes())
+    manifest["shards"] |= {f"sentences/{shards[0].name}": manifest["shards"][f"sentences/{shards[1].name}"]}
+    changed = read_label_set(manifest, settings)
+    assert changed.told["typed_mentions"] != before.told["typed_mentions"]

@@ -1,0 +1,305 @@
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nerbert.finetuning.finetune as stage
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
+from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.folder import read_data
+from nerbert.model.backbone import load_tagging_model, tags_of
+from nerbert.records import Example
+from nerbert.training.loop import train
+
+FAST = FinetuneSettings(epochs=1, least_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
+DEV = FinetuneSettings(
+    epochs=4, least_steps=0, precision="fp32", threads=1, learning_rate=3e-3, batch_size=8, select="dev"
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A few sentences of ships, with a dev part."""
+    folder = tmp_path / "secret-place" / "ships"
+    folder.mkdir(parents=True)
+    rows = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\nLarsen\tB-person\n&\tI-person\nHolm\tI-person\n\n"
+    (folder / "train.conll").write_text(rows * 6)
+    (folder / "dev.conll").write_text(rows)
+    return folder
+
+
+@pytest.fixture
+def card() -> Callable[[Path], dict[str, Any]]:
+    """Read a folder's card."""
+    return lambda folder: dict(json.loads((folder / "nerbert.json").read_text()))
+
+
+def test_one_seed_is_the_folder_itself(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    output = tmp_path / "tagger"
+    assert finetune(str(tiny_encoder), data, output, FAST) == [output]
+    facts = card(output)
+    assert facts["kind"] == "tagger"
+    assert facts["types"] == ["person", "ship"]
+    assert facts["data"]["name"] == "ships"
+    assert set(facts["data"]["sha256"]) == {"train.conll", "dev.conll"}
+    assert facts["max_length"] == 64
+    assert facts["encoder"]["kind"] == "untrained"
+    assert facts["best_step"] is None
+    assert "dev_f1" in facts["log"][-1]
+    assert tags_of(load_tagging_model(str(output)), "") == ["O", "B-person", "I-person", "B-ship", "I-ship"]
+    for file in output.glob("*.json"):
+        assert "secret-place" not in file.read_text()
+        assert str(tiny_encoder) not in file.read_text()
+
+
+def test_a_dev_set_gives_the_confidences_their_temperature(
+    tiny_encoder: Path, data: Path, sample: Path, tmp_path: Path, card: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from nerbert.formats.conll import read_conll
+    from nerbert.render.tagger_card import tagger_card
+    from nerbert.tagger.calibrate import calibrate
+    from nerbert.tagger.tagger import Tagger
+
+    domain, output, read = tmp_path / "domain", tmp_path / "tagger", list[str]()
+    shutil.copytree(sample / "domain", domain)
+
+    def reads(path: Path) -> Iterator[Example]:
+        read.append(path.name)
+        return read_conll(path)
+
+    monkeypatch.setattr("nerbert.formats.conll.read_conll", reads)
+    finetune(str(tiny_encoder), domain, output, replace(DEV, epochs=8, select="last"))
+    assert sorted(read) == ["dev.conll", "train.conll"], "the test split is nobody's business"
+    facts = card(output)
+    assert facts["dev"]["sentences"] == facts["calibration"]["sentences"] == 50
+    assert 0 < facts["dev"]["f1"] < 1
+    assert set(facts["dev"]["by_type"]) == set(facts["types"])
+    told = facts["calibration"]
+    assert told["data"] == {"name": "dev.conll", "sha256": facts["data"]["sha256"]["dev.conll"]}
+    assert Tagger.load(output, device="cpu").temperature == told["temperature"] != 1
+    assert (output / "README.md").read_text() == tagger_card(facts)
+    (again,) = calibrate(output, domain)
+    assert again.calibration["temperature"] == pytest.approx(told["temperature"], rel=0.05), "bf16 and fp32"
+    assert set(again.calibration) == set(told)
+
+
+def test_without_a_dev_set_nothing_is_calibrated(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    (data / "dev.conll").unlink()
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", FAST)
+    assert not {"dev", "calibration"} & set(card(tmp_path / "tagger"))
+    text = (tmp_path / "tagger" / "README.md").read_text()
+    assert "Not calibrated: no held-out sentences were given" in text
+    assert "secret-place" not in text
+
+
+def test_calibration_can_be_left_out(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", FAST, calibrate=False)
+    assert "calibration" not in card(tmp_path / "tagger")
+
+
+def test_the_checkpoint_that_is_kept_is_the_one_that_is_calibrated(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nerbert.model.confidence import predict_entities
+
+    heads = list[Any]()
+
+    def spy(scorer: Any, *rest: Any, **named: Any) -> Any:
+        heads.append(scorer._model.classifier.weight)
+        return predict_entities(scorer, *rest, **named)
+
+    monkeypatch.setattr("nerbert.finetuning.finetune.predict_entities", spy)
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", DEV)
+    facts = card(tmp_path / "tagger")
+    assert facts["best_step"] < facts["log"][-1]["step"]
+    assert len(heads) == 1
+    assert heads[0].equal(load_tagging_model(str(tmp_path / "tagger")).classifier.weight)
+    assert "chose the checkpoint" in (tmp_path / "tagger" / "README.md").read_text()
+
+
+def test_a_hubs_name_is_told_a_folders_is_not(tmp_path: Path) -> None:
+    assert stage._origin("some/encoder", {}, None)["encoder"]["name"] == "some/encoder"
+    assert stage._origin("embedded", {}, None)["encoder"]["name"] == "embedded"
+    assert stage._origin(str(tmp_path), {}, None)["encoder"]["name"] is None
+
+
+def test_several_seeds_have_a_folder_each(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "taggers"
+    folders = finetune(str(tiny_encoder), data, output, FAST, seeds=(3, 1))
+    assert folders == [output / "seed-3", output / "seed-1"]
+    heads = [load_tagging_model(str(folder)).classifier.weight for folder in folders]
+    assert not heads[0].equal(heads[1])
+    again = finetune(str(tiny_encoder), data, tmp_path / "one", FinetuneSettings(**as_dict(FAST) | {"seed": 3}))
+    assert load_tagging_model(str(again[0])).classifier.weight.equal(heads[0])
+    with pytest.raises(SettingsError, match="one stands twice"):
+        finetune(str(tiny_encoder), data, tmp_path / "x", FAST, seeds=(1, 1))
+
+
+def as_dict(settings: FinetuneSettings) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(settings)
+
+
+def test_source_comes_before_target(
+    tiny_encoder: Path, data: Path, sample: Path, tmp_path: Path, card: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    real, seen = stage._train_tagger, list[tuple[str, str]]()
+
+    def spy(encoder: str, data: Any, folder: Path, settings: FinetuneSettings, *rest: Any, **named: Any) -> None:
+        seen.append((data.folder.name, settings.select))
+        real(encoder, data, folder, settings, *rest, **named)
+
+    source = tmp_path / "source.conll"
+    source.write_text("Oslo\tB-place\nharbour\tO\n\n" * 5)
+    monkeypatch.setattr(stage, "_train_tagger", spy)
+    output = tmp_path / "tagger"
+    finetune(str(tiny_encoder), data, output, DEV, source=source, seeds=(1, 2))
+    assert seen == [("source.conll", "last"), ("ships", "dev"), ("ships", "dev")]
+    facts = card(output / "seed-1")
+    assert facts["types"] == ["person", "ship"]
+    assert facts["source_data"]["name"] == "source.conll"
+    assert facts["encoder"]["kind"] == "untrained"
+
+
+def test_fewer_layers_are_kept_on_the_whole_road(
+    sample_corpus: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    from nerbert.encoder.pretrain import write_fresh
+    from nerbert.encoder.settings import PretrainSettings
+    from nerbert.tagger.tagger import Tagger
+
+    write_fresh(PretrainSettings(corpus=sample_corpus, fresh_layers=3, fresh_width=64, fresh_vocabulary=500),
+                tmp_path / "deep")  # fmt: skip
+    source = tmp_path / "source.conll"
+    source.write_text("Oslo\tB-place\nharbour\tO\n\n" * 5)
+    settings = replace(FAST, keep_layers=2)
+    for name, first in (("alone", None), ("after a source", source)):
+        finetune(str(tmp_path / "deep"), data, tmp_path / name, settings, source=first)
+        model = load_tagging_model(str(tmp_path / name))
+        assert len(model.bert.encoder.layer) == model.config.num_hidden_layers == 2
+        assert card(tmp_path / name)["settings"]["keep_layers"] == 2
+        assert Tagger.load(tmp_path / name, device="cpu").types == ["person", "ship"]
+    with pytest.raises(SettingsError, match="keep_layers = 4: the backbone has 3 layers"):
+        finetune(str(tmp_path / "deep"), data, tmp_path / "x", replace(FAST, keep_layers=4))
+    assert not (tmp_path / "x").exists()
+
+
+def test_bounds_on_steps_are_the_targets_alone() -> None:
+    settings = FinetuneSettings(least_steps=9, most_steps=9, source_epochs=2, select="dev", weight_decay=0.5)
+    own = stage.source_settings(settings, 7)
+    assert (own.epochs, own.least_steps, own.most_steps, own.select, own.seed) == (2, 0, 0, "last", 7)
+    assert own.weight_decay == 0.5
+
+
+def test_dev_chooses_the_kept_epoch(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    from nerbert.evaluation.evaluate import GoldSet
+    from nerbert.tagger.tagger import Tagger
+
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", DEV)
+    facts = card(tmp_path / "tagger")
+    best = max(facts["log"], key=lambda entry: entry["dev_f1"])
+    assert best["dev_f1"] > 0
+    assert facts["best_step"] == best["step"]
+    judged = GoldSet(read_data(data).dev).judge(Tagger.load(tmp_path / "tagger"))
+    assert judged.score.f1 == pytest.approx(best["dev_f1"])
+
+
+def test_the_usual_rate_follows_the_encoders_width(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    from transformers import BertConfig, DistilBertConfig
+
+    widths = [64, 384, 767, 768, 1024]
+    assert [stage.usual_rate(BertConfig(hidden_size=width)) for width in widths] == [2e-4, 2e-4, 2e-4, 5e-5, 5e-5]
+    assert stage.usual_rate(DistilBertConfig(dim=128)) == 2e-4
+    for name, rate in (("own", 0.0), ("given", 1e-3)):
+        finetune(str(tiny_encoder), data, tmp_path / name, replace(FAST, learning_rate=rate))
+        assert card(tmp_path / name)["settings"]["learning_rate"] == (rate or 2e-4)
+
+
+def test_truncated_words_are_missed(tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]) -> None:
+    from nerbert.evaluation.evaluate import evaluate
+
+    row = "Oslo\tB-place\n" * 30 + "\n"
+    (tmp_path / "train.conll").write_text(row * 4)
+    settings = FinetuneSettings(
+        most_steps=30, least_steps=30, precision="fp32", threads=1, max_length=20, learning_rate=1e-2
+    )
+    recall = {}
+    for how in ("window", "truncate"):
+        finetune(str(tiny_encoder), tmp_path, tmp_path / how, replace(settings, on_too_long=how))
+        assert card(tmp_path / how)["on_too_long"] == how
+        (score,) = evaluate(tmp_path / how, tmp_path / "train.conll").scores.values()
+        assert score.gold == 120
+        recall[how] = score.recall
+    assert recall["window"] == 1
+    assert 0 < recall["truncate"] < 20 / 30
+
+
+def test_a_data_folder_must_have_what_is_asked(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:
+    (data / "dev.conll").unlink()
+    with pytest.raises(SettingsError, match=r"has no dev\.conll"):
+        finetune(str(tiny_encoder), data, tmp_path / "t", DEV)
+    (data / "train.conll").write_text("only\tO\nwords\tO\n")
+    with pytest.raises(InputError, match="no training sentence has an entity"):
+        finetune(str(tiny_encoder), data, tmp_path / "t", FAST)
+    (data / "train.conll").unlink()
+    with pytest.raises(InputError, match=r"holds no train\.conll"):
+        finetune(str(tiny_encoder), data, tmp_path / "t", FAST)
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_failing_run_leaves_nothing(
+    tiny_encoder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = train
+
+    def fail_at_second(
+        model: Any, feed: Any, objective: Any, settings: FinetuneSettings, *rest: Any, **named: Any
+    ) -> Any:
+        if settings.seed == 2:
+            raise NerbertError("the loss became nan")
+        return real(model, feed, objective, settings, *rest, **named)
+
+    monkeypatch.setattr(stage, "train", fail_at_second)
+    with pytest.raises(NerbertError, match="nan"):
+        finetune(str(tiny_encoder), data, tmp_path / "out" / "tagger", FAST, seeds=(1, 2))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_several_processes_are_refused(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match="fine-tuning runs in one process: start it without torchrun"):
+        finetune(str(tiny_encoder), tmp_path, tmp_path / "tagger", FAST)
+    assert not list(tmp_path.iterdir())
+
+
+def test_output_is_not_overwritten_by_accident(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(tiny_encoder, tmp_path / "tagger"))
+    with pytest.raises(OutputExists, match="exists already"):
+        finetune(str(tiny_encoder), data, output, FAST)
+    (output / "notes.txt").write_text("old")
+    finetune(str(tiny_encoder), data, output, FAST, overwrite=True)
+    assert not (output / "notes.txt").exists()
+    foreign = tmp_path / "thesis"
+    foreign.mkdir()
+    (foreign / "chapter.txt").write_text("years of work")
+    with pytest.raises(OutputExists, match="not a folder that nerbert made"):
+        finetune(str(tiny_encoder), data, foreign, FAST, overwrite=True)
+    assert (foreign / "chapter.txt").read_text() == "years of work"

@@ -1,0 +1,300 @@
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.finetuning.sampling import Episode, SizeUnit, draw_episode, draw_subset, parse_size
+from nerbert.finetuning.sizes import many
+from nerbert.formats.conll import example_of, read_conll_file
+from nerbert.records import Example
+
+TYPES = "abcd"
+DRAWS = st.integers(1, 50)
+
+
+def sentence(types: str, text: str = "") -> Example:
+    """A sentence with an entity of each of these types, and one word more."""
+    return example_of([text or "and", *types], ["O", *(f"B-{type_}" for type_ in types)])
+
+
+SENTENCES = st.lists(
+    st.builds(sentence, st.text(TYPES, max_size=4), st.sampled_from(["", "x", "y", "z"])), min_size=1, max_size=40
+)
+WITH_ENTITIES = SENTENCES.filter(lambda examples: any(each.spans for each in examples))
+
+
+def entities(examples: Sequence[Example], places: Sequence[int]) -> Counter[str]:
+    return Counter(span.type for place in places for span in examples[place].spans)
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("all", "all"), ("ALL ", "all"), (50, "50"), ("50", "50"), ("050", "50"), ("5%", "5%"), ("5.0 %", "5%"),
+        ("0.50%", "0.5%"), ("100%", "100%"), ("10%", "10%"), ("k=4", "k=4"), ("K = 04", "k=4"), ("k=100", "k=100"),
+        ("5 way 1 shot", "5 way 1 shot"), ("5-way 1-shot", "5 way 1 shot"), ("10  ways 5 shots", "10 way 5 shot"),
+        ("5 way 5 shot 5 queries", "5 way 5 shot"), ("5 way 1 shot 2 queries", "5 way 1 shot 2 queries"),
+        ("10 way 5 shot 1 query", "10 way 5 shot"),
+    ],
+)  # fmt: skip
+def test_a_size_has_one_name(written: str | int, canonical: str) -> None:
+    size = parse_size(written)
+    assert str(size) == canonical
+    assert parse_size(str(size)) == size
+
+
+@pytest.mark.parametrize("wrong", ["", "some", "-5", "5.5", "k=", "k=4%", "5 way", "1 shot", "5%%", "٥", "1" * 10])
+def test_what_is_no_size_is_told_the_forms(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=r'must be "all".*50.*5%.*k=4.*5 way 1 shot'):
+        parse_size(wrong)
+    for other in (True, 5.0, None):
+        with pytest.raises(SettingsError, match="must be"):
+            parse_size(other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("nothing", ["0", 0, "0%", "k=0", "0 way 1 shot", "5 way 0 shot", "5 way 1 shot 0 query"])
+def test_nothing_is_no_size(nothing: str | int) -> None:
+    with pytest.raises(SettingsError, match="more than nothing"):
+        parse_size(nothing)
+    with pytest.raises(SettingsError, match="no more than 100%"):
+        parse_size("100.5%")
+
+
+def test_few_nerds_queries_are_the_usual_ones() -> None:
+    sizes = [parse_size(f"{ways} way {shots} shot") for ways, shots in ((5, 1), (5, 5), (10, 1), (10, 5))]
+    assert [(size.ways, size.shots, size.queries) for size in sizes] == [(5, 1, 1), (5, 5, 5), (10, 1, 1), (10, 5, 1)]
+    assert {size.kind for size in sizes} == {SizeUnit.EPISODE}
+
+
+@given(SENTENCES, DRAWS, st.data())
+def test_sentences_and_shares_nest(examples: list[Example], draw: int, data: st.DataObject) -> None:
+    numbers = sorted(data.draw(st.lists(st.integers(1, len(examples)), min_size=2, max_size=4)))
+    subsets = [draw_subset(examples, number, draw) for number in numbers]
+    subsets += [draw_subset(examples, f"{share}%", draw) for share in data.draw(st.lists(st.integers(1, 100)))]
+    subsets.sort(key=lambda subset: len(subset.places))
+    for smaller, larger in pairwise(subsets):
+        assert set(smaller.places) <= set(larger.places)
+    for subset in subsets:
+        assert list(subset.places) == sorted(set(subset.places))
+        assert Counter(subset.reached) == entities(examples, subset.places)
+    assert all(len(draw_subset(examples, number, draw).places) == number for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("share", "there", "taken"), [("1%", 10, 1), ("5%", 612, 31), ("5%", 610, 31), ("0.1%", 541, 1), ("100%", 7, 7)]
+)
+def test_a_share_is_rounded_and_at_least_one(share: str, there: int, taken: int) -> None:
+    examples = [sentence("", f"word{number}") for number in range(there)]
+    assert len(draw_subset(examples, share, 1).places) == taken
+
+
+def test_more_sentences_than_there_are_and_none_at_all() -> None:
+    with pytest.raises(SettingsError, match="size 3: there are only 2 sentences"):
+        draw_subset([sentence("a")] * 2, 3, 1)
+    with pytest.raises(InputError, match="no sentences to draw 5% from"):
+        draw_subset([], "5%", 1)
+    with pytest.raises(SettingsError, match=r"episodes exist in suites only .*sentences \(50\)"):
+        draw_subset([sentence("a")], "1 way 1 shot", 1)
+
+
+def test_sentences_without_entities_are_drawn_too() -> None:
+    examples = [sentence("a" * (number % 2), f"word{number}") for number in range(1000)]
+    subset = draw_subset(examples, "10%", 1)
+    assert 30 < subset.reached["a"] < 70, "about half of a hundred"
+    assert draw_subset(examples, "all", 1).places == tuple(range(1000))
+
+
+def test_draws_differ_and_each_sentence_has_its_share_of_luck() -> None:
+    examples = [sentence("a", f"word{number}") for number in range(20)]
+    subsets = [draw_subset(examples, 5, draw).places for draw in range(1, 401)]
+    assert len(set(subsets)) > 390
+    times = Counter(place for places in subsets for place in places)
+    assert all(60 < times[place] < 140 for place in range(20)), "100 times is what to expect; sd is 9"
+
+
+@given(SENTENCES, SENTENCES, DRAWS, st.integers(1, 10))
+def test_sentences_added_take_places_and_change_nothing_else(
+    examples: list[Example], added: list[Example], draw: int, number: int
+) -> None:
+    number = min(number, len(examples))
+    before = set(draw_subset(examples, number, draw).places)
+    after = set(draw_subset([*examples, *added], number, draw).places)
+    old = {place for place in after if place < len(examples)}
+    assert old <= before
+    assert len(before - old) == len(after - old)
+
+
+def test_a_sentences_place_is_no_part_of_its_luck() -> None:
+    examples = [sentence("a", f"word{number}") for number in range(60)]
+    drawn = {examples[place].text for place in draw_subset(examples, 20, 3).places}
+    turned = examples[::-1]
+    assert {turned[place].text for place in draw_subset(turned, 20, 3).places} == drawn
+
+
+def test_equal_sentences_have_coins_of_their_own() -> None:
+    twelve = [sentence("a")] * 12
+    subsets = {draw_subset(twelve, 4, draw).places for draw in range(1, 30)}
+    assert len(subsets) > 20
+    assert all(len(set(places)) == 4 for places in subsets)
+
+
+def test_no_entity_at_all_is_no_subset_of_types() -> None:
+    with pytest.raises(InputError, match="no entity in 2 sentences"):
+        draw_subset([sentence("")] * 2, "k=1", 1)
+
+
+@given(WITH_ENTITIES, DRAWS, st.integers(1, 6))
+def test_k_entities_of_each_type_or_all_there_are(examples: list[Example], draw: int, k: int) -> None:
+    subset = draw_subset(examples, f"k={k}", draw)
+    there = entities(examples, range(len(examples)))
+    assert Counter(subset.there) == there
+    assert set(subset.reached) == set(there)
+    for type_, count in there.items():
+        assert min(k, count) <= subset.reached[type_] <= count
+    assert subset.short == {type_: count for type_, count in there.items() if count < k}
+    assert all(examples[place].spans for place in subset.places)
+    larger = draw_subset(examples, f"k={k + 1}", draw)
+    assert set(subset.places) <= set(larger.places), "nested over k"
+
+
+@given(WITH_ENTITIES, DRAWS, st.integers(1, 4))
+def test_no_sentence_is_taken_that_was_not_needed_then(examples: list[Example], draw: int, k: int) -> None:
+    """Sentences ≤ entities asked for: each one taken was taken for a type that wanted one more."""
+    subset = draw_subset(examples, f"k={k}", draw)
+    assert len(subset.places) <= sum(min(k, count) for count in subset.there.values())
+
+
+def test_the_rarest_type_comes_first() -> None:
+    """The two with `a` bring b and c along, so no other is needed."""
+    examples = [sentence("abc", "x"), sentence("abc", "y"), *[sentence("b", f"b{n}") for n in range(30)],
+                *[sentence("c", f"c{n}") for n in range(30)]]  # fmt: skip
+    for draw in range(1, 20):
+        assert draw_subset(examples, "k=2", draw).places == (0, 1)
+
+
+def check_episode(examples: Sequence[Example], episode: Episode, sizes: tuple[int, int, int]) -> None:
+    ways, shots, queries = sizes
+    assert len(episode.types) == ways
+    assert not set(episode.support) & set(episode.query)
+    parts = ((episode.support, shots, episode.support_reached), (episode.query, queries, episode.query_reached))
+    for places, k, reached in parts:
+        found = entities(examples, places)
+        assert found == Counter(reached)
+        assert set(found) == set(episode.types)
+        assert all(k <= count <= 2 * k for count in found.values())
+        assert all(examples[place].spans for place in places)
+        assert list(places) == sorted(set(places))
+    assert not {examples[place].text for place in episode.support} & {examples[place].text for place in episode.query}
+
+
+@given(SENTENCES, DRAWS, st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+def test_an_episode_is_few_nerds_or_the_error_says_what_is_lacking(
+    examples: list[Example], draw: int, ways: int, shots: int, queries: int
+) -> None:
+    try:
+        episode = draw_episode(examples, ways, shots, queries, draw)
+    except InputError as error:
+        asked = f"{many(ways, 'way')}, {many(shots, 'shot')} and {many(queries, 'query', 'queries')}"
+        assert f"no episode of {asked}: " in str(error)  # noqa: PT017
+    else:
+        check_episode(examples, episode, (ways, shots, queries))
+        assert draw_episode(examples, ways, shots, queries, draw) == episode
+
+
+def test_an_episode_that_is_there_is_found() -> None:
+    """Of 20 types only a and b are ever alone in a sentence, so one in 190 pairs of types will do."""
+    types = "abcdefghijklmnopqrst"
+    examples = [sentence(types[2:], f"all{number}") for number in range(5)]
+    examples += [sentence(type_, f"{type_}{number}") for type_ in "ab" for number in range(3)]
+    assert draw_episode(examples, 2, 1, 1, 3).types == ("a", "b")
+
+
+def test_what_holds_no_episode_says_why() -> None:
+    with pytest.raises(InputError, match=r"0 types have the 2 entities that both parts need; there are a 1, b 1"):
+        draw_episode([sentence("ab")], 3, 1, 1, 1)
+    with pytest.raises(InputError, match=r"of 2 ways, 1 shot and 1 query: 1 type has the 2 entities"):
+        draw_episode([sentence("ab"), sentence("a")], 2, 1, 1, 1)
+    with pytest.raises(InputError, match="no entity at all"):
+        draw_episode([sentence("")], 1, 1, 1, 1)
+    mixed = [sentence("aab"), sentence("ab")]
+    with pytest.raises(InputError, match=r"the rarest: a 3 \(0 beside no other type\), b 2 \(0 beside no other type\)"):
+        draw_episode(mixed, 1, 1, 1, 1)
+    with pytest.raises(SettingsError, match="shots = 0"):
+        draw_episode([sentence("a")], 1, 0, 1, 1)
+
+
+def test_a_bound_that_failed_is_told() -> None:
+    """Sentences of one type alone, all too full, or all of one text: nothing is said of other types beside it."""
+    full = [sentence("aaa", f"word{number}") for number in range(9)]
+    wanted = r"in 10 of 10 orders no support part came to 1 to 2 entities .* more than 2 of one: 9 of 9\)"
+    with pytest.raises(InputError, match=wanted) as told:
+        draw_episode(full, 1, 1, 1, 1)
+    assert "beside no other type" not in str(told.value)
+    assert "query" not in str(told.value).partition(":")[2].replace("shots and queries", "")
+    wanted = "no query part, of other texts than the support part's, came to 1 to 2 entities"
+    with pytest.raises(InputError, match=wanted):
+        draw_episode([sentence("a")] * 4, 1, 1, 1, 1)
+    with pytest.raises(InputError, match=r"no query part.* came to 1 to 2 .* more than 2 of one: 9 of 10\)"):
+        draw_episode([*full, sentence("a")], 1, 1, 1, 1)
+
+
+def test_draws_are_numbered_from_one() -> None:
+    for draw in (0, -1):
+        with pytest.raises(SettingsError, match=f"draw {draw}: draws are numbered from 1"):
+            draw_subset([sentence("a")], 1, draw)
+        with pytest.raises(SettingsError, match=f"draw {draw}: draws are numbered from 1"):
+            draw_episode([sentence("a")], 1, 1, 1, draw)
+
+
+def test_k_and_shares_do_change_with_sentences_added() -> None:
+    """Why the promise of `order` is made for sentence counts alone."""
+    examples = [sentence("ab", f"both{number}") for number in range(4)] + [sentence("b", f"b{n}") for n in range(4)]
+    added = [*examples, *[sentence("a", f"a{number}") for number in range(20)]]
+
+    def changed(size: str) -> bool:
+        """Whether an old sentence comes in, in some draw."""
+        pairs = [
+            (draw_subset(examples, size, draw).places, draw_subset(added, size, draw).places) for draw in range(1, 30)
+        ]
+        return any({place for place in after if place < len(examples)} - set(before) for before, after in pairs)
+
+    assert changed("k=1")
+    assert changed("25%")
+    assert not changed("3")
+
+
+def test_one_is_not_many() -> None:
+    assert [many(count, "type") for count in (0, 1, 1000)] == ["0 types", "1 type", "1,000 types"]
+    assert [many(count, "query", "queries") for count in (1, 2)] == ["1 query", "2 queries"]
+    with pytest.raises(SettingsError, match="there is only 1 sentence; take"):
+        draw_subset([sentence("a")], 2, 1)
+    with pytest.raises(InputError, match="no entity in 1 sentence, so"):
+        draw_subset([sentence("")], "k=1", 1)
+
+
+@pytest.mark.parametrize("name", ["few_tk_inter", "few_tk_intra", "few_tk_supervised"])
+@pytest.mark.parametrize("size", ["5 way 1 shot", "5 way 5 shot", "8 way 1 shot"])
+def test_episodes_of_real_data(shared: Path, name: str, size: str) -> None:
+    folder = shared / "data" / "ner" / name
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    examples, asked = read_conll_file(folder / "test.conll"), parse_size(size)
+    sizes = (asked.ways, asked.shots, asked.queries)
+    episodes = [draw_episode(examples, *sizes, draw) for draw in range(1, 11)]
+    for episode in episodes:
+        check_episode(examples, episode, sizes)
+    assert len({episode.support for episode in episodes}) == 10
+    assert len({episode.types for episode in episodes}) > (5 if asked.ways == 5 else 0)
+
+
+def test_drawing_loads_nothing_heavy() -> None:
+    code = ("import sys, nerbert.finetuning.sampling, nerbert.evaluation.datasets.sample\n"
+            "sys.exit(', '.join({'torch', 'transformers', 'pyarrow'} & set(sys.modules)) or 0)")  # fmt: skip
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,133 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from nerbert.errors import InputError
+from nerbert.model.backbone import (
+    EMBEDDED,
+    embedded,
+    load_mlm_model,
+    load_tagging_model,
+    load_tokenizer,
+    read_card,
+    tags_of,
+    write_card,
+)
+from tests.encoder.backbones import tiny_tagging
+
+TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
+
+
+@pytest.fixture
+def folder(tiny_tagger: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny tagger, to be broken."""
+    return Path(shutil.copytree(tiny_tagger, tmp_path / "model"))
+
+
+def test_weights_of_another_model_are_refused(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    some = {name: each for name, each in weights.items() if "attention" not in name}
+    save_file(some, folder / "model.safetensors", {"format": "pt"})
+    for tags in (None, TAGS):
+        with pytest.raises(InputError, match=r"don't belong together: .* say bert\.encoder"):
+            load_tagging_model(str(folder), tags)
+
+
+def test_shapes_that_do_not_fit_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 99}))
+    with pytest.raises(InputError, match=r"say bert\.embeddings\.position"):
+        load_tagging_model(str(folder), TAGS)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(InputError, match="tokenizer"):
+        load_tokenizer(str(folder))
+
+
+def test_the_card_says_what_a_folder_is(tmp_path: Path) -> None:
+    assert read_card(str(tmp_path))["kind"] == "foreign"
+    write_card(tmp_path, "tagger", word_splitter="joined-words-1", max_length=64)
+    assert read_card(str(tmp_path))["word_splitter"] == "joined-words-1"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": 99}, "not a card"), ({"word_splitter": "x"}, "word splitter 'x'"),
+        ({"word_splitter": ["x"]}, "word splitter"), ({"max_length": "x"}, "max_length = 'x'"),
+        ({"max_length": 0}, "max_length = 0"), ({"max_length": True}, "max_length = True"),
+        ({"language": ["en"]}, "language = "), ({"calibration": [1]}, "calibration and thresholds must be tables"),
+        ({"calibration": {"temperature": 0}}, "temperature = 0: must be"),
+        ({"calibration": {"temperature": float("nan")}}, "temperature = nan"),
+        ({"calibration": {"temperature": "2"}}, "temperature = '2'"),
+        ({"calibration": {"temperature": 1e9}}, "temperature = 1000000000.0"),
+        ({"thresholds": 0.5}, "calibration and thresholds must be tables"),
+        ({"thresholds": {"ship": 1.5}}, r"thresholds\['ship'\] = 1.5: must be a confidence from 0 to 1"),
+        ({"thresholds": {"ship": True}}, "thresholds"), ({"thresholds": {"ship": float("inf")}}, "thresholds"),
+        ({"thresholds": {"ship": None}}, "thresholds"),
+    ],
+)  # fmt: skip
+def test_a_strange_card_is_refused_by_name(folder: Path, change: dict[str, Any], said: str) -> None:
+    card = json.loads((folder / "nerbert.json").read_text())
+    (folder / "nerbert.json").write_text(json.dumps(card | change))
+    with pytest.raises(InputError, match=f"nerbert.json: {said}"):
+        read_card(str(folder))
+
+
+def test_a_card_on_the_hub_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def fetch(name: str, file: str) -> str:
+        if name == "some/tagger":
+            return str(folder / file)
+        raise LocalEntryNotFoundError("not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    assert read_card("some/tagger")["kind"] == "tagger"
+    assert read_card("some/encoder")["kind"] == "foreign"
+
+
+def test_labels_that_are_not_bio_are_refused() -> None:
+    model = tiny_tagging("bert", id2label=dict(enumerate(TAGS)))
+    assert tags_of(model, "m") == TAGS
+    for names in (["LABEL_0"], ["B-x", "I-x"], ["O", "S-x"]):
+        model.config.id2label = dict(enumerate(names))
+        with pytest.raises(InputError, match="m: not a BIO tagger"):
+            tags_of(model, "m")
+
+
+@pytest.mark.parametrize("name", sorted(EMBEDDED))
+def test_names_lead_to_the_encoders_in_the_package(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(embedded(name))
+    assert folder.name == EMBEDDED[name]
+    assert read_card(name) == json.loads((folder / "nerbert.json").read_text())
+    assert len(load_tokenizer(name)) == load_mlm_model(name, 0).config.vocab_size
+    kept = load_file(folder / "model.safetensors")
+    assert {each.dtype for each in kept.values()} == {torch.float16}
+    loaded = load_tagging_model(name, ["O"]).state_dict()
+    body = [key for key in loaded if key.startswith("bert.")]
+    assert body
+    assert all(torch.equal(loaded[key], kept[key].float()) for key in body)
+    (tmp_path / name).mkdir()
+    assert embedded(name) == name, "a folder of that name wins"
+
+
+def test_the_encoders_in_the_package_are_small() -> None:
+    sizes = [(Path(embedded(name)) / "model.safetensors").stat().st_size for name in EMBEDDED]
+    assert sum(sizes) <= 12_000_000
+
+
+def test_the_masked_language_form_has_its_head() -> None:
+    """Whatever the seed, nothing of it is made up."""
+    one, other = (load_mlm_model("embedded-mlm", seed).state_dict() for seed in (1, 2))
+    assert all(torch.equal(one[key], other[key]) for key in one)

@@ -1,0 +1,136 @@
+"""Decoding against brute force, and against the decoder that says what BIO means."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.labels import spans_from_bio, split_tag, tag_names
+from nerbert.model.decode import TagClasses, decode
+from nerbert.model.predict import WordScores
+from nerbert.rng import Array
+
+NAMES = tag_names(["org", "person"])
+FIGURES = st.integers(-8, 8).map(lambda each: each / 2)
+
+
+def scores_of(logits: list[list[float]], lengths: list[int], unread: set[int], followers: set[int]) -> WordScores:
+    """Scores of words in examples of some lengths; some words have no piece, some share that of the word before."""
+    offsets = np.cumsum([0, *lengths])
+    own = [place for place in range(len(logits)) if place not in unread | followers]
+    rows = np.array(logits, np.float32).reshape(len(logits), -1)[own] if own else np.zeros((0, len(NAMES)), np.float32)
+    return WordScores(offsets, np.array(own, np.int64), rows, np.array(sorted(followers), np.int64))
+
+
+@st.composite
+def scores(draw: st.DrawFn, names: list[str] = NAMES, most: int = 5) -> WordScores:
+    """A few short examples."""
+    lengths = draw(st.lists(st.integers(0, most), min_size=1, max_size=3))
+    count = sum(lengths)
+    row = st.lists(FIGURES, min_size=len(names), max_size=len(names))
+    logits = draw(st.lists(row, min_size=count, max_size=count))
+    unread = draw(st.sets(st.sampled_from(range(count)), max_size=2)) if count else set[int]()
+    begins = {int(place) for place in np.cumsum([0, *lengths])}
+    able = [n for n in range(count) if n not in begins | unread and n - 1 not in unread]
+    followers = draw(st.sets(st.sampled_from(able))) if able else set[int]()
+    return scores_of(logits, lengths, unread, followers)
+
+
+def legal(tags: list[str]) -> bool:
+    """Whether an I-x always follows B-x or I-x."""
+    pairs = pairwise(["O", *tags])
+    return all(split_tag(b)[0] != "I" or split_tag(a)[1] == split_tag(b)[1] for a, b in pairs)
+
+
+def best_by_trying(found: WordScores, names: list[str], begin: int, end: int) -> float:
+    """The score of the best legal tagging of the words of one example, among all there are."""
+    row_of = {int(word): found.logits[row] for row, word in enumerate(found.read)}
+    followers = set(found.followers.tolist())
+    choices = [range(len(names)) if word in row_of else [-1] for word in range(begin, end)]
+    best = -np.inf
+    for path in product(*choices):
+        tags, total = list[str](), 0.0
+        for word, chosen in zip(range(begin, end), path, strict=True):
+            if chosen >= 0:
+                tags.append(names[chosen])
+                total += float(row_of[word][chosen])
+            elif word in followers:
+                tags.append(f"I-{split_tag(tags[-1])[1]}" if tags[-1] != "O" else "O")
+            else:
+                tags.append("O")
+        if legal(tags):
+            best = max(best, total)
+    return best
+
+
+@given(scores())
+def test_the_legal_path_is_the_best_of_all(found: WordScores) -> None:
+    classes = TagClasses(NAMES)
+    decoded = decode(found, classes, "legal")
+    tags = [each.tags for each in decoded.rows(classes)]
+    row_of = {int(word): found.logits[row] for row, word in enumerate(found.read)}
+    for example, (begin, end) in zip(tags, pairwise(found.offsets.tolist()), strict=True):
+        assert legal(example)
+        total = sum(
+            float(row_of[word][NAMES.index(example[word - begin])]) for word in range(begin, end) if word in row_of
+        )
+        assert total == best_by_trying(found, NAMES, begin, end)
+
+
+@given(scores())
+def test_greedy_tags_are_each_words_most_probable(found: WordScores) -> None:
+    classes = TagClasses(NAMES)
+    rows = decode(found, classes, "greedy").rows(classes)
+    flat = [tag for row in rows for tag in row.tags]
+    sure = [each for row in rows for each in row.confidences]
+    followers = set(found.followers.tolist())
+    for row, word in enumerate(found.read.tolist()):
+        assert flat[word] == NAMES[int(found.logits[row].argmax())]
+        powers = np.exp(found.logits[row].astype(float))
+        assert sure[word] == pytest.approx(powers.max() / powers.sum())
+    for word in set(range(found.words)) - set(found.read.tolist()):
+        if word in followers:
+            assert flat[word] == flat[word - 1].replace("B-", "I-")
+            assert sure[word] == sure[word - 1]
+        else:
+            assert (flat[word], sure[word]) == ("O", 1.0)
+
+
+@given(scores(), st.sampled_from(["greedy", "legal"]))
+def test_entities_are_those_of_the_tags(found: WordScores, decoding: str) -> None:
+    classes = TagClasses(NAMES)
+    decoded = decode(found, classes, decoding)
+    wanted = [(n, *span) for n, row in enumerate(decoded.rows(classes)) for span in spans_from_bio(row.tags)]
+    assert [each[:4] for each in decoded.spans(classes)] == wanted
+    for *_, confidence in decoded.spans(classes):
+        assert 0 < confidence <= 1
+
+
+@given(scores(), st.sampled_from([0.25, 0.5, 3.0, 20.0]))
+def test_a_temperature_changes_no_tag(found: WordScores, temperature: float) -> None:
+    classes = TagClasses(NAMES)
+    for decoding in ("greedy", "legal"):
+        one, other = decode(found, classes, decoding), decode(found, classes, decoding, temperature)
+        assert np.array_equal(one.codes, other.codes)
+        if temperature > 1:
+            assert decoding == "legal" or (other.probabilities <= one.probabilities + 1e-12).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "logits", "wanted"),
+    [
+        (["I-a", "O", "B-a"], [[9, 0, 1], [9, 0, 0]], ["B-a", "I-a"]),
+        (["O", "I-a"], [[0, 9], [0, 9]], ["O", "O"]),
+        (["O", "B-a", "B-b", "I-b"], [[0, 1, 0, 5], [0, 0, 0, 4]], ["B-b", "I-b"]),
+        (["O", "B-a"], [[0, 9], [0, 9]], ["B-a", "B-a"]),
+    ],
+)
+def test_heads_of_any_order_and_without_some_tags(
+    names: list[str], logits: list[list[float]], wanted: list[str]
+) -> None:
+    classes = TagClasses(names)
+    rows: Array = np.array(logits, np.float32)
+    found = WordScores(np.array([0, len(rows)]), np.arange(len(rows)), rows, np.empty(0, np.int64))
+    assert decode(found, classes, "legal").rows(classes)[0].tags == wanted

@@ -1,0 +1,248 @@
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import CONFIG_MAPPING
+
+from nerbert.model.backbone import load_tagging_model, load_tokenizer, save_model
+from nerbert.model.batch import Batch
+from nerbert.model.fresh import fresh_model, train_tokenizer
+from nerbert.model.heads import POINTWISE, logits_at, renew_head
+from nerbert.model.windows import Window, Windows
+from nerbert.training.batches import collate
+from tests.encoder.backbones import tiny_mlm, tiny_tagging
+
+TAGS = ["O", "B-x", "I-x"]
+WINDOWS = [
+    Window(0, (2, 7, 8, 9, 10, 3), (0, 1, 2), (1, 3, 3)),
+    Window(1, (2, 11, 3), (0,), (1,)),
+    Window(2, (2, 12, 13, 14, 3), (0, 1), (3, 2)),
+]
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Windows of several lengths; a piece is asked for twice, and one before an earlier one."""
+    return collate(Windows.pack(WINDOWS), np.arange(3), 0)
+
+
+def all_logits(model: Any, batch: Batch) -> torch.Tensor:
+    logits: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask).logits
+    return logits[batch.rows, batch.columns]
+
+
+def widths_of_head(model: Any) -> list[int]:
+    """A list that gets the number of states that each call of the head's first layer sees."""
+    seen: list[int] = []
+    body = {id(each) for each in model.base_model.modules()}
+    first = next(e for e in model.modules() if isinstance(e, torch.nn.Linear | torch.nn.Dropout) and id(e) not in body)
+    first.register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0].shape[:-1].numel()))
+    return seen
+
+
+@pytest.mark.parametrize("kind", sorted(POINTWISE))
+@pytest.mark.parametrize("make", [tiny_tagging, tiny_mlm])
+def test_chosen_logits_are_those_of_the_whole(batch: Batch, kind: str, make: Callable[[str], Any]) -> None:
+    if kind not in CONFIG_MAPPING:
+        pytest.skip(f"this transformers has no {kind}")
+    model = make(kind)
+    with torch.no_grad():
+        wanted = all_logits(model, batch)
+        seen = widths_of_head(model)
+        torch.testing.assert_close(logits_at(model, batch), wanted, rtol=1e-4, atol=1e-5)
+        assert seen == [len(batch.rows)]
+        none = replace(batch, rows=batch.rows[:0], columns=batch.columns[:0])
+        assert logits_at(model, none).shape == (0, wanted.shape[1])
+        torch.testing.assert_close(all_logits(model, batch), wanted)
+
+
+@pytest.mark.parametrize("make", [tiny_tagging, tiny_mlm])
+def test_gradients_are_those_of_the_whole(batch: Batch, make: Callable[[str], Any]) -> None:
+    gradients = []
+    for logits in (all_logits, logits_at):
+        model = make("bert")
+        logits(model, batch).square().sum().backward()  # type: ignore[no-untyped-call]
+        gradients.append({name: each.grad for name, each in model.named_parameters()})
+    assert all(each is not None for each in gradients[1].values())
+    for name, each in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], each, rtol=1e-4, atol=1e-6)
+
+
+def test_a_batch_without_terms_has_no_loss_and_no_gradient(batch: Batch) -> None:
+    model = tiny_mlm("bert")
+    none = replace(batch, rows=batch.rows[:0], columns=batch.columns[:0])
+    logits_at(model, none).sum().backward()  # type: ignore[no-untyped-call]
+    assert not any(each.grad.any() for each in model.parameters())
+
+
+def test_tuples_are_handed_on_too(batch: Batch) -> None:
+    class Old(torch.nn.Module):
+        """As models were before they had named outputs."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.base_model, self.head, self.config = Body(), torch.nn.Linear(4, 3), Named()
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+            states, second = self.base_model(input_ids)
+            assert second == "second"
+            assert attention_mask.shape == input_ids.shape
+            return type("Output", (), {"logits": self.head(states)})
+
+    class Named:
+        model_type = "bert"
+
+    class Body(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(60, 4)
+
+        def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, str]:
+            return self.table(ids), "second"
+
+    model = Old()
+    wanted = all_logits(model, batch)
+    seen = widths_of_head(model)
+    torch.testing.assert_close(logits_at(model, batch), wanted)
+    assert seen == [len(batch.rows)]
+
+
+def test_a_head_over_neighbours_sees_all_pieces(batch: Batch) -> None:
+    """What isn't known to look at each piece alone runs whole."""
+
+    class Mixed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = tiny_tagging("bert", num_labels=3)
+            self.config = type("Config", (), {"model_type": "made-up"})
+            self.base_model, self.mix = self.inner.base_model, torch.nn.Conv1d(3, 3, 3, padding=1)
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+            logits = self.inner(input_ids=input_ids, attention_mask=attention_mask).logits
+            return type("Output", (), {"logits": self.mix(logits.transpose(1, 2)).transpose(1, 2)})
+
+    model = Mixed().eval()
+    torch.testing.assert_close(logits_at(model, batch), all_logits(model, batch))
+
+
+def test_a_body_that_the_hook_does_not_reach_gives_all_logits(batch: Batch) -> None:
+    """As where a compiled model goes past its body's hooks."""
+
+    class Past(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.base_model = tiny_tagging("bert"), torch.nn.Identity()
+            self.config = self.inner.config
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+            return self.inner(input_ids=input_ids, attention_mask=attention_mask)
+
+    model = Past()
+    torch.testing.assert_close(logits_at(model, batch), all_logits(model, batch))
+
+
+def test_other_threads_are_left_alone(batch: Batch) -> None:
+    model = tiny_tagging("bert")
+    wanted, other = all_logits(model, batch), list[torch.Tensor]()
+    mine = threading.get_ident()
+
+    def meanwhile(*_: Any) -> None:
+        if threading.get_ident() == mine:
+            thread = threading.Thread(target=lambda: other.append(all_logits(model, batch)))
+            thread.start()
+            thread.join()
+
+    model.bert.register_forward_pre_hook(meanwhile)
+    torch.testing.assert_close(logits_at(model, batch), wanted)
+    torch.testing.assert_close(other[0], wanted)
+
+
+def test_a_failing_model_is_left_as_it_was(batch: Batch) -> None:
+    model = tiny_tagging("bert")
+    with pytest.raises(IndexError):
+        logits_at(model, replace(batch, ids=batch.ids + 1000))
+    assert not model.bert._forward_hooks
+
+
+def tiny() -> Any:
+    return tiny_tagging("bert", hidden_size=64, num_attention_heads=1)
+
+
+def test_the_head_is_new_and_the_encoder_is_not() -> None:
+    model = tiny()
+    torch.nn.init.ones_(model.classifier.bias)
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    renew_head(model, 1)
+    after = model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+    assert not after["classifier.bias"].any()
+    assert 0.01 < float(after["classifier.weight"].std()) < 0.03
+
+
+def test_heads_differ_by_seed_alone() -> None:
+    heads = []
+    for seed, state in ((1, 5), (1, 6), (2, 5)):
+        model = tiny()
+        torch.manual_seed(state)
+        renew_head(model, seed)
+        heads.append(model.classifier.weight.clone())
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_norms_of_a_deep_head_start_at_one() -> None:
+    model = tiny_tagging("modernbert")
+    torch.nn.init.zeros_(model.head.norm.weight)
+    renew_head(model, 1)
+    assert torch.equal(model.head.norm.weight, torch.ones(32))
+
+
+@pytest.mark.parametrize("kind", ["bert", "modernbert", "electra", "deberta-v2"])
+def test_a_tied_decoder_is_no_part_of_the_head(kind: str) -> None:
+    model = tiny_mlm(kind)
+    tied = model.get_output_embeddings().weight
+    before = tied.clone()
+    renew_head(model, 1)
+    assert tied is model.get_input_embeddings().weight
+    assert torch.equal(tied, before)
+
+
+def test_only_what_is_named_is_new() -> None:
+    model = tiny_mlm("bert")
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    renew_head(model, 1, only={"cls.predictions.transform.dense.weight"})
+    changed = {name for name, each in model.state_dict().items() if not torch.equal(before[name], each)}
+    assert changed == {"cls.predictions.transform.dense.weight"}
+
+
+def test_a_head_of_the_same_shape_does_not_stay(tmp_path: Any) -> None:
+    tokenizer = train_tokenizer(["a b c d"], 300)
+    old = fresh_model(len(tokenizer), 1, 64, TAGS, 1)
+    save_model(tmp_path, old, tokenizer)
+    model = load_tagging_model(str(tmp_path), ["O", "B-new", "I-new"])
+    renew_head(model, 2)
+    assert model.config.id2label == {0: "O", 1: "B-new", 2: "I-new"}
+    assert not torch.equal(model.classifier.weight, old.classifier.weight)
+    for one, other in zip(model.bert.parameters(), old.bert.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert len(load_tokenizer(str(tmp_path))) == len(tokenizer)
+
+
+def test_fresh_models_start_equal_whatever_their_head() -> None:
+    state = torch.get_rng_state()
+    models = [fresh_model(50, 2, 64, tags, 4) for tags in (TAGS, ["O", "B-y", "I-y", "B-z", "I-z"], None)]
+    other = fresh_model(50, 2, 64, TAGS, 5)
+    assert torch.equal(torch.get_rng_state(), state)
+    bodies = [model.bert.state_dict() for model in models]
+    for name, weight in bodies[0].items():
+        assert all(torch.equal(body[name], weight) for body in bodies[1:]), name
+    assert not torch.equal(bodies[0]["embeddings.word_embeddings.weight"], other.bert.embeddings.word_embeddings.weight)
+    assert not torch.equal(models[0].classifier.weight, other.classifier.weight)
+    mlm = models[2]
+    assert mlm.cls.predictions.decoder.weight is mlm.bert.embeddings.word_embeddings.weight
+    assert 0.015 < float(mlm.cls.predictions.transform.dense.weight.detach().std()) < 0.025

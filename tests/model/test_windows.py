@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.model.windows import Window, Windows, chosen, open_windows, write_windows
+
+
+@st.composite
+def window(draw: st.DrawFn) -> Window:
+    ids = draw(st.lists(st.integers(0, 99), min_size=1, max_size=9))
+    places = sorted(draw(st.sets(st.integers(0, len(ids) - 1))))
+    labels = draw(st.lists(st.integers(-100, 5), min_size=len(places), max_size=len(places)))
+    return Window(draw(st.integers(0, 9)), tuple(ids), tuple(range(len(places))), tuple(places), tuple(labels))
+
+
+ROWS = st.lists(window(), max_size=12)
+
+
+@given(ROWS)
+def test_rows_come_back(rows: list[Window]) -> None:
+    packed = Windows.pack(rows)
+    assert list(packed) == rows
+    assert packed.lengths.tolist() == [len(row.ids) for row in rows]
+
+
+@given(ROWS, st.data())
+def test_a_choice_is_that_of_the_rows(rows: list[Window], data: st.DataObject) -> None:
+    packed = Windows.pack(rows)
+    wanted = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=9)) if rows else []
+    numbers = np.array(wanted, np.int64)
+    ids, lengths = chosen(packed.ids, packed.ends, numbers)
+    assert ids.tolist() == [piece for number in wanted for piece in rows[number].ids]
+    assert lengths.tolist() == packed.lengths_of(numbers).tolist() == [len(rows[number].ids) for number in wanted]
+    labels, _ = chosen(packed.labels, packed.word_ends, numbers)
+    assert labels.tolist() == [label for number in wanted for label in rows[number].labels]
+
+
+@given(st.lists(ROWS, max_size=4))
+def test_parts_that_are_written_are_one_when_mapped(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[list[Window]]
+) -> None:
+    folder = tmp_path_factory.mktemp("windows")
+    write_windows(folder, map(Windows.pack, parts))
+    assert list(open_windows(folder)) == [row for part in parts for row in part]
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "ends.bin", "labels.bin", "windows.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_files_that_are_not_whole_are_refused(tmp_path: Path, name: str, damage: str) -> None:
+    write_windows(tmp_path, [Windows.pack([Window(0, (1, 2, 3), (0,), (1,), (4,))])])
+    if damage == "gone":
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-3])
+    with pytest.raises(InputError, match=name.removesuffix(".bin")):
+        open_windows(tmp_path)
+
+
+def test_windows_without_labels_have_an_empty_column() -> None:
+    packed = Windows.pack([Window(0, (1, 2), (0,), (1,)), Window(1, (3,), (), ())])
+    assert len(packed.labels) == 0
+    assert packed.row(0) == Window(0, (1, 2), (0,), (1,))

@@ -1,0 +1,157 @@
+"""The data card: front matter that a hub reads, figures that are the manifest's, nothing that acts as Markdown."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.shards import read_manifest
+from nerbert.render.corpus import write_card
+from nerbert.render.corpus.card import card_of
+from nerbert.render.markdown import code, quoted, said
+from nerbert.terminal import visible
+
+EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"
+
+
+@pytest.fixture(scope="module")
+def manifest(sample_corpus: Path) -> dict[str, Any]:
+    return read_manifest(sample_corpus)
+
+
+@pytest.fixture(scope="module")
+def card(manifest: dict[str, Any]) -> str:
+    return card_of(manifest)
+
+
+def front_of(card: str) -> dict[str, Any]:
+    yaml = pytest.importorskip("yaml")
+    assert card.startswith("---\n")
+    found = yaml.safe_load(card.split("\n---\n")[0].removeprefix("---\n"))
+    assert isinstance(found, dict)
+    return found
+
+
+def numbers_in(card: str) -> set[str]:
+    return set(re.findall(r"\d[\d,]*", card))
+
+
+def test_front_matter(card: str) -> None:
+    front = front_of(card)
+    assert front["language"] == ["en"]
+    assert front["license"] == ["cc-by-sa-4.0", "cc-by-sa-3.0"]
+    assert front["task_categories"] == ["token-classification"]
+    assert front["size_categories"] == ["1K<n<10K"]
+    assert front["configs"][0]["data_files"] == [{"split": "train", "path": "sentences/*.parquet"}]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "size"),
+    [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (16_300_000, "10M<n<100M"), (10**12, "n>1B")],
+)
+def test_size_categories(manifest: dict[str, Any], sentences: int, size: str) -> None:
+    split = next(iter(manifest["splits"].values())) | {"sentences": sentences}
+    assert front_of(card_of(manifest | {"splits": {"train": split}}))["size_categories"] == [size]
+
+
+def test_figures_are_the_manifests(card: str, manifest: dict[str, Any]) -> None:
+    told = numbers_in(card)
+    counts = [count for split in manifest["splits"].values() for count in split.values()]
+    counts += [step[key] for step in manifest["steps"] for key in ("in", "out")]
+    counts += [count for step in manifest["steps"] for count in step["dropped"].values()]
+    counts += list(manifest["mention_sources"].values())
+    counts += [each["mentions"] for each in list(manifest["categories"].values())[:10]]
+    assert {f"{count:,}" for count in counts} <= told
+    for each in (*manifest["inputs"], *manifest["knowledge"]["used"]):
+        assert each["sha256"] in card
+    assert "`min_mentions = 5`" in card
+    assert "index.php?oldid" in card
+
+
+def test_topics_are_the_manifests(card: str, manifest: dict[str, Any]) -> None:
+    lines = re.findall(r"^\| (persons|places|organisations|others|untyped) \| ([\d,]+) ", card, re.MULTILINE)
+    assert [(name, int(count.replace(",", ""))) for name, count in lines] == [
+        (name, counts["mentions"]) for name, counts in manifest["topics"].items()
+    ]
+
+
+def test_what_filter_1_folded_and_what_drew_the_copies(manifest: dict[str, Any]) -> None:
+    notes = {"filter 1": {"mentions_made_entity": 1234, "categories_kept": 56}}
+    card = card_of(manifest | {"notes": notes, "balance": manifest["balance"] | {"method": "fit"}})
+    assert "In filter 1, 1,234 mentions of rare categories became ENTITY; 56 categories are left beside it." in card
+    assert re.search(r"`literal` \d\.\d\d, `fit` \d\.\d\d \(this corpus is drawn by it\)", card)
+
+
+def test_entity_is_no_label_for_whatever_reason(card: str) -> None:
+    assert "`ENTITY`, no label in this set (class unknown, outside the set, or rare), is " in card
+
+
+def test_written_and_read_by_datasets(
+    sample_corpus: Path, manifest: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    corpus = tmp_path / "corpus"
+    shutil.copytree(sample_corpus, corpus)
+    write_card(corpus, manifest)
+    loaded = datasets.load_dataset(str(corpus), split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(loaded) == sum(manifest["shards"].values())
+    once = (corpus / "README.md").read_bytes()
+    write_card(corpus, manifest)
+    assert (corpus / "README.md").read_bytes() == once
+
+
+def test_nothing_from_outside_acts(manifest: dict[str, Any]) -> None:
+    evil = json.loads(json.dumps(manifest)) | {
+        "wiki": EVIL, "language": EVIL, "licence": EVIL, "made_by": EVIL, "scanner": EVIL, "settings": {EVIL: EVIL},
+        "steps": [{"step": EVIL, "in": 2, "out": 1, "dropped": {EVIL: 1}}], "mention_sources": {EVIL: 3},
+        "categories": {EVIL: {"mentions": 1, "with_copies": 1}}, "unresolved": [{"title": EVIL, "links": 9}],
+        "inputs": [{"file": EVIL, "bytes": EVIL, "sha256": EVIL}], "label_set": {"name": EVIL},
+        "knowledge": {"used": [{"path": EVIL, "kind": EVIL}], "passed_over": [{"path": EVIL}]},
+        "excluded": [{"file": EVIL}],
+    }  # fmt: skip
+    card = card_of(evil)
+    front = front_of(card)
+    assert front["language"] == [visible(EVIL)]
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", card)
+    outside = re.sub(r"(?<![`\\])(`+)(?!`).*?(?<!`)\1(?!`)", "", card.split("\n---\n", 1)[1])
+    assert not re.search(r"(?<!\\)<script", outside)
+    assert not re.search(r"(?<!\\)\[a", outside)
+    assert "http://" not in outside
+    heading = f"# {code(EVIL)}: named entities from Wikipedia's links"
+    assert [line for line in card.splitlines() if line.startswith("# ")] == [heading]
+
+
+def test_little_is_needed(manifest: dict[str, Any]) -> None:
+    needed = ("wiki", "language", "label_set", "steps", "splits", "mention_sources", "categories", "shards")
+    bare = {key: manifest[key] for key in needed} | {"knowledge": {"passed_over": []}}
+    assert "## Known noise" in card_of(bare)
+
+
+@given(st.text())
+def test_any_text_is_one_yaml_scalar(text: str) -> None:
+    yaml = pytest.importorskip("yaml")
+    assert yaml.safe_load(quoted(text)) == visible(text)
+    assert quoted(text).isascii()
+
+
+@given(st.text())
+def test_a_code_span_ends_where_it_should(text: str) -> None:
+    span = code(text)
+    fence = re.match(r"`*", span)
+    assert fence is not None
+    inner = span[len(fence[0]) : len(span) - len(fence[0])]
+    assert "\n" not in span
+    assert not re.search(r"(?<!\\)\|", span)
+    assert not fence[0] or (fence[0] not in re.findall(r"`+", inner) and span.endswith(fence[0]))
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8")))
+def test_words_keep_their_letters(text: str) -> None:
+    assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", said(text).replace("\\\\", "\0")).replace("\0", "\\") == visible(text)

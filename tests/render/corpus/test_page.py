@@ -1,0 +1,354 @@
+"""The page: every category once, figures that are the manifest's, and nothing from a corpus that a browser acts on."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree, html
+
+from nerbert.corpus.build import CorpusPlan, build_corpus
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.shards import read_sentences
+from nerbert.render.corpus import make_overview
+from nerbert.render.corpus.facts import concentration
+from nerbert.render.corpus.page import page_of
+from nerbert.render.corpus.sentences import sentence
+from nerbert.render.markup import tag
+from nerbert.rng import coin
+from nerbert.terminal import visible
+
+VOID = {"meta", "link", "input", "wbr"}
+EVIL = "</p><script>alert(1)</script><img src=x onerror=alert(1)>\"' & &lt; \u202eabc\u2066 \x1b[31m\x00\x9b -->"
+
+
+@pytest.fixture(scope="module")
+def overview(sample_corpus: Path) -> dict[str, Any]:
+    return make_overview(sample_corpus)
+
+
+@pytest.fixture(scope="module")
+def page(overview: dict[str, Any]) -> str:
+    return page_of(overview)
+
+
+@pytest.fixture(scope="module")
+def tree(page: str) -> "etree._Element":
+    return html.document_fromstring(page)
+
+
+@pytest.fixture
+def evil_corpus(sample_corpus: Path, tmp_path: Path) -> Path:
+    """The sample with a text that is an attack wherever a text can stand."""
+    corpus = tmp_path / "evil"
+    shutil.copytree(sample_corpus, corpus)
+    path = corpus / "sentences" / "part-00000.parquet"
+    rows = pq.read_table(path)
+    evil = [
+        row | {"title": EVIL, "text": EVIL * 3, "split": EVIL}
+        | {"mentions": [each | dict.fromkeys(("target", "resolved_target", "source", "category"), EVIL)
+                        | {"start": -3 + 7 * place, "end": 40 + place * 10**6, "class_path": [EVIL]}
+                        for place, each in enumerate(row["mentions"])]}
+        for row in rows.to_pylist()
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(evil, schema=rows.schema), path)
+    manifest = json.loads((corpus / "manifest.json").read_text())
+    counts = {"mentions": 5, "with_copies": 3}
+    manifest |= {
+        "wiki": EVIL, "language": EVIL, "licence": EVIL, "made_by": EVIL, "scanner": EVIL,
+        "steps": [{"step": EVIL, "in": 2, "out": 1, "dropped": {EVIL: 1}}], "mention_sources": {EVIL: 3},
+        "splits": {EVIL: next(iter(manifest["splits"].values()))}, "categories": {EVIL: counts},
+        "settings": manifest["settings"] | {EVIL: EVIL},
+        "balance": {EVIL: EVIL, "fit": {EVIL: EVIL}}, "unresolved": [{"title": EVIL, "links": 9}],
+        "label_set": {"name": EVIL, "sha256": EVIL, "to_ancestor": {EVIL: 1}, "to_entity": {EVIL: 1}},
+        "inputs": [{"file": EVIL, "bytes": 1, "sha256": EVIL}],
+        "knowledge": {"used": [{"path": EVIL, "kind": EVIL, "rows": EVIL, "typed": EVIL, "dropped": {EVIL: 1}}],
+                      "passed_over": [{"path": EVIL, "why": EVIL}], "unknown_classes": {EVIL: 1}},
+    }  # fmt: skip
+    (corpus / "manifest.json").write_text(json.dumps(manifest))
+    line = {"step": EVIL, "reason": EVIL, "id": EVIL, "text": EVIL}
+    (corpus / "dropped.jsonl").write_text(json.dumps(line) + "\n")
+    return corpus
+
+
+class Strict(HTMLParser):
+    """Raises unless all tags are closed in order, no attribute stands twice and no id either."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: set[str] = set()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.texts: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), (tag, attrs)
+        given = {name: value or "" for name, value in attrs}
+        assert given.get("id", "-") not in self.ids
+        self.ids |= {given["id"]} if "id" in given else set()
+        self.attributes += [(tag, name, value) for name, value in given.items()]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def check(page: str) -> Strict:
+    """Well-formed, and nothing in it acts or loads but its own style and script."""
+    parser = Strict()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    tags = {tag for tag, _, _ in parser.attributes}
+    assert not tags & {"img", "iframe", "object", "embed", "base", "form", "video", "audio", "source"}
+    for _, name, value in parser.attributes:
+        assert not name.startswith("on")
+        assert name not in ("src", "srcset", "style", "action", "srcdoc")
+        assert name != "href" or value.startswith("#") or value == "data:,"
+    assert page.count("<script") == page.count("</script") == page.count("<style") == page.count("</style") == 1
+    return parser
+
+
+def text_of(element: "etree._Element") -> str:
+    return "".join(str(part) for part in element.itertext())
+
+
+def find(tree: "etree._Element", path: str) -> "list[etree._Element]":
+    found = tree.xpath(path)
+    assert isinstance(found, list)
+    return [each for each in found if isinstance(each, etree._Element)]
+
+
+def test_well_formed_and_loads_nothing(page: str) -> None:
+    ids = check(page).ids
+    assert {"size", "topics", "categories", "sentences", "funnel", "knowledge", "dropped", "making"} <= ids
+    linked = set(re.findall(r'href="#([^"]*)"', page))
+    assert linked <= ids
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "http" not in style
+
+
+def test_policy_names_what_stands_inside(page: str) -> None:
+    policy = html.document_fromstring(page).xpath("string(//meta[@http-equiv]/@content)")
+    for name in ("style", "script"):
+        inside = page.partition(f"<{name}>")[2].partition(f"</{name}>")[0]
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in str(policy)
+    assert "default-src 'none'" in str(policy)
+    assert "unsafe" not in str(policy)
+
+
+def test_each_category_is_a_heading_once(tree: "etree._Element", overview: dict[str, Any]) -> None:
+    assert [text_of(each) for each in find(tree, "//*[@id='blocks']//h3")] == list(overview["categories"])
+    assert len(overview["categories"]) > 20
+
+
+def test_figures_are_the_manifests(tree: "etree._Element", overview: dict[str, Any]) -> None:
+    told = {
+        text_of(find(each, "./span[@class='name']")[0]): text_of(find(each, "./span[@class='told']")[0])
+        for each in find(tree, "//ol[@class='barlist']/li")
+    }
+    assert told == {
+        name: f"{counts['mentions']:,} → {counts['with_copies']:,}" for name, counts in overview["categories"].items()
+    }
+    for kind, key in (("before", "mentions"), ("after", "with_copies")):
+        dots = [re.fullmatch(r"(\d+)\. (.*): ([\d,]+) (\w+)", text_of(each)) for each in
+                find(tree, f"//*[@class='plot']/g[@class='{kind}']/circle/title")]  # fmt: skip
+        drawn = {dot[2]: int(dot[3].replace(",", "")) for dot in dots if dot}
+        assert drawn == {name: each[key] for name, each in overview["categories"].items() if each[key]}
+        assert [int(dot[1]) for dot in dots if dot] == list(range(1, len(drawn) + 1))
+    steps = [re.findall(r"\d[\d,]*", text_of(each)) for each in find(tree, "//*[@class='step']/p[1]")]
+    assert [tuple(int(n.replace(",", "")) for n in each) for each in steps] == [
+        (step["in"], step["out"]) for step in overview["steps"]
+    ]
+    drops = [int(text_of(each).replace(",", "")) for each in find(tree, "//ul[@class='reasons']//b")]
+    assert sorted(drops) == sorted(count for step in overview["steps"] for count in step["dropped"].values())
+    sizes = [text_of(each).replace(",", "") for each in find(tree, "//*[@id='size']//td")]
+    ours = overview["table1"]["ours"]
+    assert {str(ours["examples"]), str(ours["tokens"]), str(ours["categories"])} <= set(sizes)
+    assert {"16.3 M", "475.6 M", "315", "4.2 GB"} <= set(sizes)
+
+
+def test_sentences_are_those_of_the_smallest_coins(sample_corpus: Path, overview: dict[str, Any]) -> None:
+    holding: dict[str, list[tuple[float, str]]] = {}
+    for each in read_sentences(sample_corpus):
+        for category in {mention.category for mention in each.mentions}:
+            holding.setdefault(category, []).append((coin(0, f"show {category}", each.id), each.id))
+    drawn = overview["sentences_by_category"]
+    assert {name: [row["id"] for row in rows] for name, rows in drawn.items()} == {
+        name: [identity for _, identity in sorted(holding.get(name, []))[:3]] for name in overview["categories"]
+    }
+    assert sum(map(len, drawn.values())) > 60
+
+
+def test_topics_are_the_manifests(tree: "etree._Element", overview: dict[str, Any]) -> None:
+    shown = [text_of(each) for each in find(tree, "//*[@id='topics']//figure//g/title")]
+    assert [title.rpartition(" (")[0] for title in shown] == [
+        f"{name}: {counts[key]:,}" for key in ("mentions", "with_copies") for name, counts in overview["topics"].items()
+    ]
+    old = {key: value for key, value in overview.items() if key != "topics"}
+    assert not find(html.document_fromstring(page_of(old)), "//*[@id='topics']//figure")
+
+
+def test_what_filter_1_folded_is_shown(overview: dict[str, Any]) -> None:
+    told = page_of(overview | {"notes": {"filter 1": {"mentions_made_entity": 1234, "categories_kept": 56}}})
+    step = find(html.document_fromstring(told), "//*[@class='step'][starts-with(h3, 'Filter 1')]")[0]
+    assert "1,234 mentions of rare categories became ENTITY; 56 categories are left" in text_of(step)
+
+
+def test_the_way_that_the_copies_are_drawn_by_is_told(overview: dict[str, Any]) -> None:
+    for way in ("literal", "fit"):
+        tree = html.document_fromstring(page_of(overview | {"balance": overview["balance"] | {"method": way}}))
+        told = {text_of(each[0]): text_of(each[1]) for each in find(tree, "//*[@id='categories']//dl/div")}
+        exponents = {name: told[f"expected exponent, {name}"] for name in ("literal", "fit")}
+        assert [name for name, found in exponents.items() if found.endswith("(this corpus)")] == [way]
+
+
+def test_figures_of_the_sampling_have_plain_names(tree: "etree._Element", overview: dict[str, Any]) -> None:
+    heads = [text_of(each) for each in find(tree, "//*[@id='categories']//tbody/tr/td[1]")]
+    keys = {key for way in overview["balance"].values() if isinstance(way, dict) for key in way}
+    assert len(heads) == len(keys)
+    assert not keys & set(heads)
+
+
+def test_every_mention_can_be_reached_without_a_mouse(page: str, tree: "etree._Element") -> None:
+    marks = find(tree, "//mark")
+    assert marks
+    assert all(each.get("tabindex") == "0" and each.get("title") for each in marks)
+    assert re.search(r"mark:focus::after \{ content: [^}]*attr\(title\)", page)
+
+
+@pytest.mark.parametrize("label_set", ["1type", "4types", "dbpedia"])
+def test_words_fit_every_label_set(label_set: str, sample: Path, tmp_path: Path) -> None:
+    plan = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), tmp_path / "corpus")
+    manifest = build_corpus(plan, CorpusSettings(min_mentions=5, label_set=label_set))
+    page = text_of(html.document_fromstring(page_of(make_overview(plan.output))))
+    card = (plan.output / "README.md").read_text()
+    for shown in (page, card):
+        assert label_set in shown
+        assert "without a type" not in re.sub("titles without a type", "", shown)
+        assert "class unknown, outside the set, or rare" in shown
+    halves = "hold half of all mentions"
+    assert (halves in page) == (halves in card) == (len(manifest["categories"]) > 1)
+
+
+def test_marks_are_the_mentions(tree: "etree._Element", overview: dict[str, Any]) -> None:
+    shown = [[(text_of(mark[0]), text_of(mark[1])) for mark in find(each, ".//mark")]
+             for each in find(tree, "//*[@id='blocks']//div[@class='sentence']")]  # fmt: skip
+    assert shown == [
+        [(row["text"][m["start"] : m["end"]], m["category"]) for m in row["mentions"]]
+        for rows in overview["sentences_by_category"].values()
+        for row in rows
+    ]
+
+
+def test_nothing_in_a_corpus_acts(evil_corpus: Path) -> None:
+    page = page_of(make_overview(evil_corpus))
+    parser = check(page)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page)
+    assert page.count("alert(1)") == page.count("&lt;script&gt;alert(1)") + page.count("onerror=alert(1)")
+    assert "<img" not in page
+    shown = text_of(html.document_fromstring(page))
+    assert shown.count(visible(EVIL)) > 20
+    assert any(name == "title" and visible(EVIL) in value for _, name, value in parser.attributes)
+
+
+@given(st.text())
+def test_any_text_comes_back_from_a_tag(text: str) -> None:
+    parser = Strict()
+    parser.feed(tag("p", text, title=text))
+    parser.close()
+    assert "".join(parser.texts) == visible(text)
+    assert parser.attributes == [("p", "title", visible(text))]
+
+
+@given(st.text(min_size=1, max_size=900), st.lists(st.tuples(st.integers(-9, 999), st.integers(-9, 999)), max_size=6))
+def test_spans_that_lie_lose_no_text(text: str, spans: list[tuple[int, int]]) -> None:
+    mention = {"category": "City", "resolved_target": "x", "class_path": [], "source": ""}
+    mentions = [mention | {"start": start, "end": end} for start, end in spans]
+    row = {"text": text, "mentions": mentions, "title": "t", "id": "i", "split": "train", "copies": 1}
+    shown = str(sentence(row, "City"))
+    check_marks = Strict()
+    check_marks.feed(shown)
+    paragraph = html.fragment_fromstring(shown)[0]
+    for small in find(paragraph, ".//small"):
+        small.text = ""
+    got = text_of(paragraph).removeprefix("… ").removesuffix(" …")
+    whole = "".join(text_of(html.fragment_fromstring(tag("p", text))))
+    assert got in whole if len(text) > 600 else got == whole
+
+
+_OPTIONAL = (
+    "balance",
+    "unresolved",
+    "topics",
+    "years",
+    "inputs",
+    "settings",
+    "notes",
+    "licence",
+    "made_by",
+    "excluded",
+)
+_JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(_OPTIONAL), _JSON))
+def test_keys_that_may_be_absent_may_hold_anything(odd: dict[str, Any]) -> None:
+    plain = {key: value for key, value in _small().items() if key not in _OPTIONAL}
+    check(page_of(plain | odd))
+
+
+def test_many_categories_stay_below_three_megabytes() -> None:
+    overview, name = _small(), "SomeLongNameOfAClass"
+    mention = {"category": name, "resolved_target": "A title of some length", "source": "instance_types.ttl.bz2"}
+    text = "Words of a sentence of Wikipedia, " * 8
+    row = {"id": "enwiki:12345678:1234567890:12345", "title": "A title of some length", "text": text,
+           "split": "train", "copies": 1, "mentions": [
+               mention | {"start": 30 * n, "end": 30 * n + 20, "class_path": ["Agent", "Person", name]}
+               for n in range(5)
+           ]}  # fmt: skip
+    names = [f"{name}{number}" for number in range(315)]
+    overview["categories"] = {each: {"mentions": 10**7, "with_copies": 10**6} for each in names}
+    overview["sentences_by_category"] = {each: [row] * 3 for each in names}
+    assert len(page_of(overview).encode()) < 3_000_000
+
+
+def _small() -> dict[str, Any]:
+    """An overview with as little as there can be."""
+    counts: Mapping[str, int] = {"mentions": 3, "with_copies": 2}
+    split = dict.fromkeys(("sentences", "words", "mentions", "copies", "words_with_copies"), 1)
+    return {
+        "wiki": "w", "language": "en", "splits": {"train": split}, "mention_sources": {}, "shards": {},
+        "steps": [{"step": "pages", "in": 0, "out": 0, "dropped": {}}], "categories": {"City": counts},
+        "knowledge": {"passed_over": []}, "slope": None, "dropped_sentences": {}, "sentences_by_category": {"City": []},
+        "table1": {"paper": dict.fromkeys(("examples", "tokens", "categories", "bytes"), 1),
+                   "ours": dict.fromkeys(("examples", "tokens", "categories", "bytes"), 1)},
+        "label_set": {"name": "n"}, "topics": {"persons": counts},
+        "concentration": concentration({"categories": {"City": counts}}),
+    }  # fmt: skip

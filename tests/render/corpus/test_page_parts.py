@@ -1,0 +1,155 @@
+"""The page's parts: words, figures, colours, what is read from a corpus's files."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from nerbert.corpus.knowledge.detect import SourceKind
+from nerbert.corpus.shards import read_manifest
+from nerbert.errors import InputError, OutputExists
+from nerbert.records import Reason
+from nerbert.render.corpus import write_page
+from nerbert.render.corpus.facts import concentration, dump_date, slope
+from nerbert.render.corpus.figures import log_share, rank_plot, short
+from nerbert.render.corpus.phrases import kind_words, note_words, reason_words, share, size, source_words
+from nerbert.render.corpus.reading import draw_sentences, read_dropped
+from nerbert.render.markup import rows
+
+
+def test_every_reason_is_told_in_plain_words() -> None:
+    for reason in Reason:
+        assert len(reason_words(reason).split()) > 1, f"{reason}: say in nerbert/render/corpus/phrases.py what it means"
+    assert reason_words("some_new_reason") == "some new reason"
+
+
+def test_every_kind_of_knowledge_is_told_in_plain_words() -> None:
+    for kind in SourceKind:
+        assert len(kind_words(kind).split()) > 3, f"{kind}: say in nerbert/render/corpus/phrases.py what it holds"
+    assert kind_words("some new kind") == ""
+    kinds = {"a.json": SourceKind.WIKIDATA_JSON.value, "b.tsv": SourceKind.TABLE.value}
+    assert "Wikidata" in source_words("a.json", kinds)
+    assert "table" in source_words("b.tsv", kinds)
+    assert source_words("c", kinds) == "a file named with --knowledge"
+
+
+def test_notes_that_are_not_there_are_not_told() -> None:
+    assert note_words({}) == ""
+    assert note_words({"mentions_made_entity": 0, "categories_kept": 0}) == ""
+    assert note_words({"mentions_made_entity": 0, "categories_kept": 2}).startswith("0 mentions")
+
+
+def test_damaged_samples_of_dropped_sentences_name_the_line(tmp_path: Path) -> None:
+    assert read_dropped(tmp_path) == {}
+    good = json.dumps({"step": "b", "reason": "r", "id": "i", "text": "t"})
+    (tmp_path / "dropped.jsonl").write_text(f"{good}\n" * 5 + good.replace('"b"', '"a"') + "\n")
+    assert list(read_dropped(tmp_path, ["a"]).items()) == [
+        ("a", {"r": [{"id": "i", "text": "t"}]}), ("b", {"r": [{"id": "i", "text": "t"}] * 3}),
+    ]  # fmt: skip
+    for bad in ("{", "[]", '{"step": 1}', '"\\ud800'):
+        (tmp_path / "dropped.jsonl").write_text(f"{good}\n{bad}\n")
+        with pytest.raises(InputError, match=r"dropped\.jsonl:2: .*build the corpus again"):
+            read_dropped(tmp_path)
+
+
+def test_categories_that_the_manifest_does_not_name_are_left_out(sample_corpus: Path) -> None:
+    manifest = read_manifest(sample_corpus) | {"categories": {"ENTITY": {}, "Nothing": {}}}
+    drawn = draw_sentences(sample_corpus, manifest, 2)
+    assert [(name, len(rows)) for name, rows in drawn.items()] == [("ENTITY", 2), ("Nothing", 0)]
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**9))
+def test_bars_grow_with_counts(one: int, other: int) -> None:
+    most = max(one, other)
+    assert (log_share(one, most) < log_share(other, most)) == (one < other)
+    assert 0 == log_share(0, most) < log_share(one, most) <= log_share(most, most) == 1
+
+
+def test_a_plot_of_nothing_and_of_one() -> None:
+    for before, after in (({}, {}), ({"a": 0}, {"a": 0}), ({"a": 1}, {"a": 0}), ({"a": 10**9}, {"a": 1})):
+        drawn = etree.fromstring(rank_plot(before, after))
+        numbers = [float(each) for each in drawn.xpath("//@cx | //@cy | //@x1 | //@y1")]  # type: ignore[union-attr,arg-type]
+        assert all(0 <= each <= 640 for each in numbers)
+        assert len(list(drawn.iter("circle"))) == sum(count > 0 for count in (*before.values(), *after.values()))
+
+
+def test_facts() -> None:
+    law = {f"c{n}": {"mentions": n**2 * 100, "with_copies": round(n**2 * 100) * 3} for n in range(1, 9)}
+    fitted = slope({"categories": law})
+    assert fitted is not None
+    assert math.isclose(fitted, 1)
+    power = {f"c{n}": {"mentions": 10 ** (2 * n), "with_copies": 10**n} for n in range(1, 9)}
+    assert math.isclose(slope({"categories": power}) or 0, 0.5)
+    assert slope({"categories": {"a": {"mentions": 3, "with_copies": 3}}}) is None
+    assert slope({"categories": {name: {"mentions": 3, "with_copies": 4} for name in "abcd"}}) is None
+    dense = concentration(
+        {"categories": {name: {"mentions": n} for name, n in zip("abcd", (50, 30, 15, 5), strict=True)}}
+    )
+    assert (dense["mentions"], dense["categories_that_hold_half"]) == (100, 1)
+    assert dump_date("enwiki-20240101-pages-articles.xml.bz2") == "2024-01-01"
+    assert dump_date("enwiki-latest-pages-articles.xml.bz2") == ""
+    assert [short(n) for n in (950, 1200, 16_300_000, 10**9)] == ["950", "1.2K", "16.3M", "1G"]
+    assert [share(*pair) for pair in ((1, 2), (0, 2), (1, 10**6), (0, 0))] == [
+        "50.0\xa0%",
+        "0.0\xa0%",
+        "<\xa00.1\xa0%",
+        "–",
+    ]
+    assert [size(n) for n in (None, 12, 4_200_000_000)] == ["not told", "12 bytes", "4.2 GB"]
+
+
+def test_long_texts_and_narrow_screens() -> None:
+    style = (Path(write_page.__code__.co_filename).parent / "page.css").read_text()
+    rules = dict(re.findall(r"^([^\s@{}][^{}]*) \{([^}]*)\}", style, re.MULTILINE))
+    assert "overflow-wrap: anywhere" in rules["body"]
+    assert "min-width: 0" in rules[".blocks > *, .barlist li > *, dl > *"]
+    assert re.search(r"min-width: \d", rules["td:last-child:not(.n)"])
+    assert "nowrap" not in rules["th"]
+    table = etree.fromstring(rows(("way", "x" * 99), [["a", 10**18], ["b", "y" * 99], ["c", "0.85"]], (1,)))
+    assert [cell.get("class") for cell in table.iter("th", "td")] == [None, None, None, "n", None, None, None, "n"]
+
+
+def test_colours_have_enough_contrast() -> None:
+    style = (Path(write_page.__code__.co_filename).parent / "page.css").read_text()
+    light = dict(re.findall(r"--([\w]+): (#\w{6});", style.partition("@media")[0]))
+    dark = light | dict(re.findall(r"--([\w]+): (#\w{6});", style.partition("@media")[2].partition("}")[0]))
+    assert len(light) == len(set(light)) > 40
+    assert light["paper"] != dark["paper"]
+    for scheme in (light, dark):
+        texts = [(name, back) for name in ("ink", "soft", "link") for back in ("paper", "card")]
+        texts += [(f"l{n}", f"k{n}") for n in range(10)] + [("ink", f"k{n}") for n in range(10)]
+        texts += [("lentity", "entity"), ("ink", "entity")]
+        for front, back in texts:
+            assert contrast(scheme[front], scheme[back]) >= 4.5, (front, back, scheme[front], scheme[back])
+        for name in ("before", "after", "kept", "d0"):
+            assert contrast(scheme[name], scheme["paper"]) >= 3, name
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's contrast ratio of two colours."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_same_corpus_same_page(sample_corpus: Path, tmp_path: Path) -> None:
+    for name in ("one.html", "two.html"):
+        write_page(sample_corpus, tmp_path / name)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+    with pytest.raises(OutputExists, match="--overwrite"):
+        write_page(sample_corpus, tmp_path / "one.html")
+    with pytest.raises(OutputExists, match="is no file"):
+        write_page(sample_corpus, tmp_path, overwrite=True)
+    with pytest.raises(InputError, match="no such folder"):
+        write_page(sample_corpus, tmp_path / "no" / "one.html")
+    write_page(sample_corpus, tmp_path / "one.html", overwrite=True)

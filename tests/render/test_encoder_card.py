@@ -1,0 +1,197 @@
+"""The model card: front matter for the hub, figures that are nerbert.json's, code that runs, nothing that acts."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.corpus.shards import read_manifest
+from nerbert.model.backbone import load_tokenizer, save_model
+from nerbert.render.encoder_card import model_card
+from nerbert.render.markdown import code
+from nerbert.terminal import visible
+
+EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"
+
+
+@pytest.fixture(scope="module")
+def manifest(sample_corpus: Path) -> dict[str, Any]:
+    return read_manifest(sample_corpus)
+
+
+@pytest.fixture(scope="module")
+def facts(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What nerbert.json holds."""
+    label_set = {"name": manifest["label_set"]["name"], "sha256": manifest["label_set"]["sha256"]}
+    return {
+        "format": 1, "kind": "encoder", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1",
+        "language": "en", "objective": "tagging", "precision": "bf16", "best_step": 1234,
+        "label_set": label_set | {"typed_mentions": 1000, "made_entity": 125},
+        "corpus": {"wiki": "enwiki", "manifest_sha256": "ab" * 32},
+        "settings": {"corpus": "corpus", "backbone": "google-bert/bert-base-cased", "epochs": 3.0, "batch_size": 960},
+        "log": [{"step": 600, "epoch": 1.0, "loss": 0.5, "typed_f1": 0.25, "span_f1": 0.5},
+                {"step": 1234, "epoch": 2.06, "loss": 0.25, "typed_f1": 0.4321, "span_f1": 0.6}],
+        "validation": {"typed_f1": 0.4321, "span_f1": 0.6},
+    }  # fmt: skip
+
+
+def front_of(text: str) -> Any:
+    from huggingface_hub import ModelCard
+
+    return ModelCard(text).data
+
+
+def section(text: str, name: str) -> str:
+    return text.split(f"\n## {name}\n")[1].split("\n## ")[0]
+
+
+def snippets(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_front_matter(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
+    front = front_of(model_card(facts, manifest))
+    assert (front.license, front.language, front.library_name) == ("other", ["en"], "transformers")
+    assert front.pipeline_tag == "token-classification"
+    assert front.base_model == "google-bert/bert-base-cased"
+    assert {"nerbert", "named-entity-recognition"} <= set(front.tags)
+    mlm = front_of(model_card(facts | {"objective": "mlm", "licence": "apache-2.0"}, manifest))
+    assert (mlm.pipeline_tag, mlm.license) == ("fill-mask", "apache-2.0")
+
+
+@pytest.mark.parametrize("backbone", ["fresh", "minilm", "../a/b", "a/b c", "a/b/c", ""])
+def test_only_a_hubs_name_is_a_base_model(facts: dict[str, Any], manifest: dict[str, Any], backbone: str) -> None:
+    card = model_card(facts | {"settings": {"backbone": backbone}}, manifest)
+    assert front_of(card).base_model is None
+    licence = section(card, "Licence")
+    assert ("- the backbone" in licence) is (backbone not in ("fresh", ""))
+
+
+def test_what_it_is(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
+    card, count = model_card(facts, manifest), len(manifest["categories"])
+    assert f"{count} categories with `ENTITY`, so {2 * count + 1} classes" in card
+    assert "weights are those of step 1,234" in card
+    assert "begun from `google-bert/bert-base-cased`" in card
+    assert "11 categories with `ENTITY`, so 23 classes" in model_card(facts | {"categories": 11}, manifest)
+    other = facts | {"label_set": {"name": "1type", "sha256": "0"}}
+    assert "categories with" not in section(f"\n## x\n{model_card(other, manifest)}", "x")
+    mlm = model_card(facts | {"objective": "mlm"}, manifest)
+    assert "masked pieces" in mlm
+    assert "categories with" not in mlm.split("## Use")[0]
+    assert "`ENTITY` is" not in mlm
+
+
+def test_what_it_was_trained_on(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
+    data = section(model_card(facts, manifest), "What it was trained on")
+    for name, counts in manifest["splits"].items():
+        cells = [f"{counts[each]:,}" for each in ("sentences", "words", "mentions", "copies")]
+        assert f"| `{name}` | {' | '.join(cells)} |" in data
+    for each in (*manifest["inputs"], *manifest["knowledge"]["used"]):
+        assert each["sha256"] in data
+    assert "ab" * 32 in data
+    assert "Of 1,000 mentions with a type, 12.5\u00a0% are `ENTITY` here" in data
+
+
+def test_settings_that_differ_come_first(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
+    changed, whole = section(model_card(facts, manifest), "Settings").split("<details>")
+    assert "`batch_size` | `960`" in changed
+    assert '`backbone` | `"google-bert/bert-base-cased"`' in changed
+    assert "epochs" not in changed
+    assert "`epochs` | `3.0`" in whole
+    assert "`batch_size` | `960`" in whole
+    assert "Computed in `bf16`" in changed
+
+
+def test_figures_and_log(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
+    told = section(model_card(facts, manifest), "Validation")
+    assert "`typed_f1` 43.21, `span_f1` 60.00." in told
+    assert "| step | epoch | loss | `span_f1` | `typed_f1` |" in told
+    assert "| 1,234 | 2.06 | 0.2500 | 60.00 | 43.21 |" in told
+    mlm = facts | {"objective": "mlm", "validation": {"mlm_loss": 2.5, "mlm_accuracy": 0.5}, "log": []}
+    assert "`mlm_loss` 2.5000, `mlm_accuracy` 50.00." in section(model_card(mlm, manifest), "Validation")
+    bare = model_card(facts | {"validation": {}, "log": []}, manifest)
+    assert "Nothing was scored." in section(bare, "Validation")
+
+
+def test_a_long_log_is_cut_at_its_start(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
+    log = [{"step": step, "epoch": 1.0, "loss": 0.5} for step in range(1, 1001)]
+    told = section(model_card(facts | {"log": log}, manifest), "Validation")
+    assert "| 1,000 | 1.00 |" in told
+    assert "| 900 | 1.00 |" not in told
+
+
+def test_limits_and_licence(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
+    card = model_card(facts, manifest | {"excluded": [{"file": "test.conll"}]})
+    assert "`test.conll`" in section(card, "Limits")
+    assert "`ENTITY` is no label in this set" in section(card, "Limits")
+    assert "CC BY-SA 4.0" in section(card, "Licence")
+    assert "isn't known here" in section(card, "Licence")
+    assert "No text was excluded" in section(model_card(facts, manifest | {"excluded": []}), "Limits")
+    told = section(model_card(facts | {"licence": "mit"}, manifest), "Licence")
+    assert "as its maker says: `mit`." in told
+    assert "Nobody has told" not in told
+
+
+def test_the_tagging_code_runs(
+    facts: dict[str, Any], manifest: dict[str, Any], tiny_encoder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = model_card(facts, manifest)
+    found = snippets(text)
+    assert len(found) == 2
+    for each in found:
+        exec(each.replace("FOLDER", str(tiny_encoder)), {})
+    assert "[" in capsys.readouterr().out
+    assert "nerbert finetune FOLDER --data DATA --output TAGGER" in text
+
+
+def test_the_masking_code_runs(
+    facts: dict[str, Any], manifest: dict[str, Any], tiny_encoder: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from transformers import BertConfig, BertForMaskedLM
+
+    tokenizer = load_tokenizer(str(tiny_encoder))
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=1, num_attention_heads=1,
+                        intermediate_size=64)  # fmt: skip
+    save_model(tmp_path, BertForMaskedLM(config), tokenizer)
+    (snippet,) = snippets(model_card(facts | {"objective": "mlm"}, manifest))
+    capsys.readouterr()
+    exec(snippet.replace("FOLDER", str(tmp_path)), {})
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_nothing_from_outside_acts(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
+    yaml = pytest.importorskip("yaml")
+    evil = json.loads(json.dumps(manifest)) | {
+        "wiki": EVIL, "licence": EVIL, "made_by": EVIL, "excluded": [{"file": EVIL}],
+        "splits": {EVIL: {"sentences": EVIL, "words": 1, "mentions": 1, "copies": None}},
+        "inputs": [{"file": EVIL, "sha256": EVIL}],
+        "knowledge": {"used": [{"path": EVIL, "kind": EVIL, "sha256": EVIL}], "passed_over": []},
+    }  # fmt: skip
+    told = facts | {
+        "language": EVIL, "made_by": EVIL, "precision": EVIL, "licence": EVIL, "corpus": {"manifest_sha256": EVIL},
+        "label_set": {"name": EVIL}, "settings": {"backbone": EVIL, EVIL: EVIL, "corpus": [EVIL]},
+        "validation": {EVIL: 0.5}, "log": [{"step": 1, EVIL: 0.5, "loss": EVIL}],
+    }  # fmt: skip
+    card = model_card(told, evil)
+    front, body = card.split("\n---\n", 1)
+    read = yaml.safe_load(front.removeprefix("---\n"))
+    assert (read["language"], read["license"]) == ([visible(EVIL)], visible(EVIL))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", card)
+    outside = re.sub(r"(?<![`\\])(`+)(?!`).*?(?<!`)\1(?!`)", "", body)
+    assert not re.search(r"(?<!\\)<script", outside)
+    assert not re.search(r"(?<!\\)\[a", outside)
+    assert "http://" not in outside
+    heading = f"# An encoder of {code(EVIL)}'s names"
+    assert [line for line in card.splitlines() if line.startswith("# ")] == [heading]
+    tables = [line.count(" | ") for line in outside.splitlines() if line.startswith("|")]
+    assert tables
+
+
+def test_little_is_needed(manifest: dict[str, Any]) -> None:
+    bare = {key: manifest[key] for key in ("wiki", "splits", "categories")} | {"knowledge": {}}
+    card = model_card({}, bare)
+    assert "## Limits" in card
+    assert "Nothing was scored." in card

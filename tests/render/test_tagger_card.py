@@ -1,0 +1,181 @@
+"""The tagger's model card: figures that are nerbert.json's, code that runs, nothing that acts."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.render.markdown import code
+from nerbert.render.tagger_card import tagger_card, write_readme
+from nerbert.terminal import visible
+
+EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"
+
+
+def counts(right: int, predicted: int, gold: int) -> dict[str, Any]:
+    return {"right": right, "predicted": predicted, "gold": gold,
+            "precision": right / predicted, "recall": right / gold, "f1": 2 * right / (predicted + gold)}  # fmt: skip
+
+
+@pytest.fixture
+def facts() -> dict[str, Any]:
+    """What nerbert.json holds."""
+    return {
+        "format": 1, "kind": "tagger", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1",
+        "max_length": 256, "types": ["person", "ship"], "language": "en", "precision": "bf16",
+        "encoder": {"kind": "encoder", "corpus": {"wiki": "enwiki"}, "name": "some/encoder"},
+        "data": {"name": "ships", "sentences": 110, "sha256": {"train.conll": "ab" * 32, "dev.conll": "cd" * 32}},
+        "source_data": {"name": "news", "sentences": 9000, "sha256": {"train.conll": "ef" * 32, "dev.conll": "0" * 64}},
+        "settings": {"epochs": 20.0, "learning_rate": 2e-4, "select": "dev"}, "log": [], "best_step": 3,
+        "dev": {"sentences": 50, "decoding": "legal", **counts(3, 4, 6),
+                "by_type": {"person": counts(1, 2, 2), "ship": counts(2, 2, 4)}},
+        "calibration": {"temperature": 1.3037, "ece_before": 0.1409, "ece_after": 0.0793, "bins": 10, "folds": 5,
+                        "entities": 226, "sentences": 50, "data": {"name": "dev.conll", "sha256": "cd" * 32}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def bounds() -> dict[str, Any]:
+    """What `nerbert calibrate --precision` adds."""
+    by_type = {
+        "person": {"confidence": None, "predicted": 25, "kept": 25, "kept_precision": 0.52, "recall_kept": 1.0},
+        "ship": {"confidence": 0.5, "predicted": 30, "kept": 20, "kept_precision": 0.9, "recall_kept": 0.75},
+    }
+    return {"thresholds": {"ship": 0.5}, "told": {"precision": 0.9, "by_type": by_type}}
+
+
+def front_of(text: str) -> Any:
+    from huggingface_hub import ModelCard
+
+    return ModelCard(text).data
+
+
+def section(text: str, name: str) -> str:
+    return text.split(f"\n## {name}\n")[1].split("\n## ")[0]
+
+
+def test_front_matter(facts: dict[str, Any]) -> None:
+    front = front_of(tagger_card(facts))
+    assert (front.license, front.language, front.library_name) == ("other", ["en"], "transformers")
+    assert (front.pipeline_tag, front.base_model) == ("token-classification", "some/encoder")
+    assert {"nerbert", "named-entity-recognition"} <= set(front.tags)
+    told = front_of(tagger_card(facts | {"licence": "mit", "encoder": {"name": "embedded"}}))
+    assert (told.license, told.base_model) == ("mit", None)
+
+
+def test_what_it_is(facts: dict[str, Any]) -> None:
+    card = tagger_card(facts)
+    assert "# A named-entity tagger of 2 types" in card
+    assert "It finds `person`, `ship` in text of the language `en`" in card
+    assert "an encoder that `nerbert pretrain` made of `enwiki` (`some/encoder`)" in card
+    assert "tagger of 1 type\n" in tagger_card(facts | {"types": ["x"]})
+
+
+def test_what_it_was_trained_on(facts: dict[str, Any]) -> None:
+    data = section(tagger_card(facts), "What it was trained on")
+    assert f"| `ships` | `train.conll` | training | 110 | `{'ab' * 32}` |" in data
+    assert f"| `ships` | `dev.conll` | held out: scores, confidences | 50 | `{'cd' * 32}` |" in data
+    assert f"| `news` | `train.conll` | source domain, before | 9,000 | `{'ef' * 32}` |" in data
+    assert "0" * 64 not in data
+
+
+def test_scores(facts: dict[str, Any]) -> None:
+    told = section(tagger_card(facts), "Scores")
+    assert "On the 50 sentences of dev.conll" in told
+    assert "| `ship` | 100.00 | 50.00 | 66.67 | 2 | 2 | 4 |" in told
+    assert "| all | 75.00 | 50.00 | 60.00 | 3 | 4 | 6 |" in told
+    assert "chose the checkpoint" in told
+    assert "chose the checkpoint" not in tagger_card(facts | {"settings": {"select": "last"}})
+    del facts["dev"]
+    assert "nothing was scored" in section(tagger_card(facts), "Scores")
+
+
+def test_confidences(facts: dict[str, Any], bounds: dict[str, Any]) -> None:
+    told = section(tagger_card(facts), "Confidences")
+    assert "at a temperature of 1.304 (Guo et al. 2017)" in told
+    assert f"226 entities that the tagger finds in 50 sentences: `dev.conll`, SHA-256 `{'cd' * 32}`" in told
+    assert "(10 bins), in percent: 14.09 without it, 7.93 with it" in told
+    assert "5 parts of the sentences" in told
+    assert "threshold" not in told
+    facts["calibration"] |= bounds["told"]
+    told = section(tagger_card(facts | {"thresholds": bounds["thresholds"]}), "Confidences")
+    assert "precision reached 90.00" in told
+    assert "| `ship` | 0.500 | 30 | 20 | 90.00 | 75.00 |" in told
+    assert "| `person` | none: never reached | 25 | 25 | 52.00 | 100.00 |" in told
+
+
+@pytest.mark.parametrize(
+    ("calibration", "why"),
+    [(None, "no held-out sentences were given"), ({"temperature": 1.0, "entities": 0}, "nothing was found")],
+)
+def test_not_calibrated(facts: dict[str, Any], calibration: object, why: str) -> None:
+    told = section(tagger_card(facts | {"calibration": calibration}), "Confidences")
+    assert f"Not calibrated: {why}" in told
+    assert "`nerbert calibrate FOLDER DATA`" in told
+
+
+def test_settings_and_licence(facts: dict[str, Any]) -> None:
+    changed, whole = section(tagger_card(facts), "Settings").split("<details>")
+    assert "`learning_rate` | `0.0002`" in changed
+    assert "epochs" not in changed
+    assert "`epochs` | `20.0`" in whole
+    assert "Computed in `bf16`" in changed
+    assert "(not known here)" in section(tagger_card(facts), "Licence")
+    assert "(Apache-2.0)" in section(tagger_card(facts | {"encoder": {"name": "embedded"}}), "Licence")
+    assert "as its maker says: `mit`." in section(tagger_card(facts | {"licence": "mit"}), "Licence")
+
+
+def test_the_code_runs(facts: dict[str, Any], tiny_tagger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tagger_card(facts).replace("FOLDER", str(tiny_tagger))
+    found = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(found) == 2
+    for each in found:
+        exec(each.replace("Marie Curie was born in Warsaw.", "The brig Margarethe was built in Bergen."), {})
+    assert len(capsys.readouterr().out.splitlines()) >= 2
+
+
+def test_nothing_from_outside_acts(facts: dict[str, Any], bounds: dict[str, Any]) -> None:
+    yaml = pytest.importorskip("yaml")
+    by_type = {EVIL: {"predicted": EVIL, "kept": 10**400, "kept_precision": "1", "recall_kept": float("nan")}}
+    told = facts | {
+        "language": EVIL, "made_by": EVIL, "precision": EVIL, "licence": EVIL, "types": [EVIL, 1],
+        "encoder": {"kind": EVIL, "name": EVIL, "corpus": {"wiki": EVIL}},
+        "data": {"name": EVIL, "sentences": EVIL, "sha256": {EVIL: EVIL}}, "settings": {EVIL: EVIL},
+        "dev": {"sentences": EVIL, "by_type": {EVIL: {"precision": EVIL}}}, "thresholds": {EVIL: 0.5},
+        "calibration": facts["calibration"] | {"data": {"name": EVIL, "sha256": EVIL}, "by_type": by_type},
+    }  # fmt: skip
+    card = tagger_card(told)
+    front, body = card.split("\n---\n", 1)
+    read = yaml.safe_load(front.removeprefix("---\n"))
+    assert (read["language"], read["license"]) == ([visible(EVIL)], visible(EVIL))
+    assert "base_model" not in read
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", card)
+    outside = re.sub(r"(?<![`\\])(`+)(?!`).*?(?<!`)\1(?!`)", "", body)
+    assert not re.search(r"(?<!\\)<script", outside)
+    assert not re.search(r"(?<!\\)\[a", outside)
+    assert "http://" not in outside
+    assert code(EVIL) in section(card, "Confidences")
+    assert [line for line in card.splitlines() if line.startswith("# ")] == ["# A named-entity tagger of 1 type"]
+
+
+def test_little_is_needed() -> None:
+    card = tagger_card({})
+    assert "Not calibrated" in card
+    assert "Not told." in section(card, "What it was trained on")
+
+
+def test_a_readme_that_was_changed_by_hand_stays(facts: dict[str, Any], tmp_path: Path) -> None:
+    old, new = facts, facts | {"licence": "mit"}
+    readme = tmp_path / "README.md"
+    assert write_readme(tmp_path, old)
+    assert readme.read_text() == tagger_card(old)
+    assert write_readme(tmp_path, json.loads(json.dumps(new)), before=old)
+    assert readme.read_text() == tagger_card(new)
+    assert write_readme(tmp_path, new, before=old), "a run that was killed in between is made again"
+    readme.write_text("mine")
+    assert not write_readme(tmp_path, new, before=old)
+    assert readme.read_text() == "mine"
+    readme.unlink()
+    assert write_readme(tmp_path, new, before=old)

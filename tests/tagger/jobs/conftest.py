@@ -1,0 +1,38 @@
+"""A tagger without a model, and the command as a function."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.cli import main
+from nerbert.tagger.tagger import Tagger
+from tests.tagger.jobs.fakes import Capitals
+
+Tag = Callable[..., int]
+
+
+@pytest.fixture
+def capitals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Capitals:
+    """What `Tagger.load` gives from now on; its folder is `tagger` in the working folder."""
+    fake = Capitals()
+    monkeypatch.setattr(Tagger, "load", lambda source, **_: fake)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tagger").mkdir()
+    (tmp_path / "tagger" / "config.json").write_text("{}")
+    return fake
+
+
+@pytest.fixture
+def tag(capitals: Capitals) -> Tag:
+    """`nerbert tag tagger …`; its exit code."""
+
+    def run(*arguments: Any) -> int:
+        try:
+            main(["tag", "tagger", *map(str, arguments)])
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    return run

@@ -1,0 +1,343 @@
+"""Files in all formats in, files in all formats out: what is carried, what is replaced, what is refused."""
+
+import bz2
+import datetime
+import json
+import lzma
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nerbert.formats.conll import read_conll, write_conll
+from nerbert.formats.jsonl import object_line
+from nerbert.formats.parquet import SPAN_LIST
+from nerbert.labels import bio_from_spans, example_tags, spans_from_bio
+from nerbert.tagger.jobs.job import tag_files
+from nerbert.tagger.jobs.plan import TagJob
+from nerbert.tagger.tagger import Tagger
+from tests.tagger.jobs.conftest import Tag
+from tests.tagger.jobs.fakes import Capitals
+
+Caught = pytest.CaptureFixture[str]
+ADA = {"text": "Ada", "type": "vowel", "start": 0, "end": 3, "confidence": 0.7}
+
+
+def rows(path: str) -> list[Any]:
+    """The objects of a file of JSON lines."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def test_fields_of_json_are_carried_and_entities_replaced(tag: Tag) -> None:
+    given = {"id": 2**70, "text": "Ada", "spans": "old", "deep": [{"x": None, "y": 1.5}], "": True, "ü": "\x7f\u2028"}
+    Path("x.jsonl").write_text(json.dumps(given) + "\r\n\n \n" + json.dumps({"text": "x"}))
+    assert tag("x.jsonl", "-o", "y.jsonl") == 0
+    assert rows("y.jsonl") == [given | {"spans": [ADA]}, {"text": "x", "spans": []}]
+    assert list(rows("y.jsonl")[0]) == list(given)
+    assert not set(Path("y.jsonl").read_text()) & set("\x7f\u2028")
+    assert tag("y.jsonl", "-o", "z.jsonl") == 0
+    assert Path("z.jsonl").read_bytes() == Path("y.jsonl").read_bytes()
+
+
+def test_the_text_may_be_in_any_field_and_may_be_words(tag: Tag, capitals: Capitals) -> None:
+    given = [
+        {"body": "Ada slept"}, {"body": ["Ada Lovelace", "slept", "Bob"], "text": 7}, {"body": []},
+    ]  # fmt: skip
+    Path("x.jsonl").write_text("".join(json.dumps(each) + "\n" for each in given))
+    assert tag("x.jsonl", "-o", "y.jsonl", "--field", "body") == 0
+    found = rows("y.jsonl")
+    assert [[(span["text"], span["start"]) for span in row["spans"]] for row in found] == [
+        [("Ada", 0)], [("Ada Lovelace", 0), ("Bob", 19)], [],
+    ]  # fmt: skip
+    assert found[1]["text"] == 7, "a field that is there stays"
+    assert found[2] == {"text": "", "body": [], "spans": []}
+    assert capitals.seen == ["Ada slept", "Ada Lovelace slept Bob", ""]
+
+
+def test_tokens_will_do_where_there_is_no_text(tag: Tag) -> None:
+    Path("x.jsonl").write_text('{"tokens": ["Ada", "slept"], "n": 1}\n{"text": "Bob", "tokens": 2}\n')
+    assert tag("x.jsonl", "-o", "y.jsonl") == 0
+    assert [(row["text"], row["tokens"]) for row in rows("y.jsonl")] == [("Ada slept", ["Ada", "slept"]), ("Bob", 2)]
+
+
+def test_conll_keeps_its_words(tag: Tag) -> None:
+    Path("x.conll").write_bytes(
+        b"\xef\xbb\xbf-DOCSTART- -X- O\r\n\r\nAda\tNNP\tS-x\r\nNew York\tNNP\tO\r\n\r\n\r\nx y B-z\n10\xc2\xa0km O\nBob"
+    )
+    assert tag("x.conll", "-o", "y.conll") == 0
+    assert Path("y.conll").read_text() == (
+        "Ada\tB-vowel\nNew York\tB-else\n\nx\tO\n10\u00a0km\tO\nBob\tB-else\n\n"
+    )  # fmt: skip
+    assert tag("x.conll", "-o", "y.jsonl") == 0
+    assert rows("y.jsonl")[0]["tokens"] == ["Ada", "New York"]
+    second = rows("y.jsonl")[0]["spans"][1]
+    assert [second[key] for key in ("text", "type", "start", "end")] == ["New York", "else", 4, 12]
+
+
+def test_text_becomes_sentences_of_conll(tag: Tag) -> None:
+    Path("x.txt").write_text("The brig sailed. Ada slept in Oslo!\n\n  \nBob\n")
+    assert tag("x.txt", "-o", "y.conll") == 0
+    found = list(read_conll(Path("y.conll")))
+    assert [each.tokens for each in found] == [
+        ("The", "brig", "sailed", "."), ("Ada", "slept", "in", "Oslo", "!"), ("Bob",),
+    ]  # fmt: skip
+    assert [[span.text for span in each.spans] for each in found] == [["The"], ["Ada", "Oslo"], ["Bob"]]
+
+
+def test_parquet_keeps_its_columns_as_they_are(tag: Tag) -> None:
+    when = datetime.datetime(2020, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    columns: dict[str, Any] = {
+        "n": pa.array([1, 2], pa.int8()), "when": pa.array([when, None], pa.timestamp("ns", "UTC")),
+        "text": pa.array(["Ada", "Bob \U0001f600 Eve"]).dictionary_encode(), "money": pa.array([Decimal("1.10"), None]),
+        "bytes": pa.array([b"\xff", b""]), "x": pa.array([float("nan"), 0.5]), "spans": pa.array([1, 2]),
+        "nested": pa.array([[{"a": b"x"}], None]),
+    }  # fmt: skip
+    pq.write_table(pa.table(columns), "x.parquet")
+    assert tag("x.parquet", "-o", "y.parquet") == 0
+    found = pq.read_table("y.parquet")
+    assert found.column_names == ["n", "when", "text", "money", "bytes", "x", "nested", "spans"]
+    assert found.schema.field("spans").type == SPAN_LIST
+    for name in set(columns) - {"spans", "x"}:
+        assert found.schema.field(name).type == columns[name].type
+        assert found[name].to_pylist() == columns[name].to_pylist()
+    assert [[span["start"] for span in spans] for spans in found["spans"].to_pylist()] == [[0], [0, 6]]
+    assert tag("x.parquet", "-o", "y.jsonl", "--offsets", "utf-16") == 0
+    first, second = rows("y.jsonl")
+    assert first == {
+        "n": 1, "when": "2020-01-02T03:04:05+00:00", "text": "Ada", "money": "1.10", "bytes": "/w==", "x": None,
+        "nested": [{"a": "eA=="}], "spans": [ADA],
+    }  # fmt: skip
+    assert [(span["start"], span["end"]) for span in second["spans"]] == [(0, 3), (7, 10)]
+
+
+def test_parquet_of_words(tag: Tag) -> None:
+    pq.write_table(pa.table({"tokens": [["Ada", "slept"], []]}), "x.parquet")
+    assert tag("x.parquet", "-o", "y.parquet") == 0
+    found = pq.read_table("y.parquet")
+    assert found.select(["tokens", "text"]).to_pylist() == [
+        {"tokens": ["Ada", "slept"], "text": "Ada slept"}, {"tokens": [], "text": ""},
+    ]  # fmt: skip
+    assert tag("x.parquet", "-o", "y.conll") == 0
+    assert Path("y.conll").read_text() == "Ada\tB-vowel\nslept\tO\n\n"
+
+
+def test_json_becomes_columns(tag: Tag) -> None:
+    given = [{"text": "Ada", "id": 1, "tags": []}, {"text": "x\ud800", "id": 2.5, "tags": ["a"], "more": {"y": None}}]
+    Path("x.jsonl").write_text("".join(json.dumps(each) + "\n" for each in given))
+    assert tag("x.jsonl", "-o", "y.parquet", "--offsets", "utf-16") == 0
+    assert pq.read_table("y.parquet").to_pylist() == [
+        {"text": "Ada", "id": 1.0, "tags": [], "more": None, "spans": [ADA]},
+        {"text": "x\ufffd", "id": 2.5, "tags": ["a"], "more": {"y": None}, "spans": []},
+    ]
+
+
+def test_columns_of_all_parts_are_joined(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbert.tagger.jobs.inputs._PART", 1)
+    given = [{"text": "a", "x": None}, {"text": "b", "x": 1, "y": "z"}, {"text": "c", "x": 0.5}]
+    Path("x.jsonl").write_text("".join(json.dumps(each) + "\n" for each in given))
+    assert tag("x.jsonl", "-o", "y.parquet") == 0
+    assert pq.read_table("y.parquet").drop_columns("spans").to_pylist() == [
+        {"text": "a", "x": None, "y": None}, {"text": "b", "x": 1.0, "y": "z"}, {"text": "c", "x": 0.5, "y": None},
+    ]  # fmt: skip
+
+
+def test_columns_of_few_values_are_joined(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dictionaries of parts that hold other values in another order."""
+    monkeypatch.setattr("nerbert.formats.parquet._MOST_ROWS", 3)
+    values = [f"Ada {number * 7 % 11}" for number in range(20)]
+    table = pa.table({"text": pa.array(values).dictionary_encode(), "place": pa.array(range(20), pa.uint16())})
+    pq.write_table(table, "x.parquet", row_group_size=5)
+    assert tag("x.parquet", "-o", "y.parquet") == 0
+    found = pq.read_table("y.parquet")
+    assert found["text"].to_pylist() == values
+    assert found.schema.field("text").type == table.schema.field("text").type
+    assert found.select(["place"]).equals(table.select(["place"]))
+
+
+@pytest.mark.parametrize("to", ["jsonl", "conll", "txt", "parquet", "html"])
+@pytest.mark.parametrize("source", ["x.txt", "x.jsonl", "x.conll", "x.parquet"])
+def test_nothing_in_is_nothing_out(tag: Tag, source: str, to: str) -> None:
+    if source == "x.parquet":
+        pq.write_table(pa.table({"text": pa.array([], pa.string()), "n": pa.array([], pa.int8())}), source)
+    else:
+        Path(source).write_bytes(b"")
+    assert tag(source, "-o", f"y.{to}") == 0
+    if to == "parquet":
+        found = pq.read_table("y.parquet")
+        assert (found.num_rows, found.column_names[0], found.column_names[-1]) == (0, "text", "spans")
+        assert ("n" in found.column_names) == (source == "x.parquet")
+    elif to == "html":
+        assert "No entity was found" in Path("y.html").read_text()
+    else:
+        assert Path(f"y.{to}").read_bytes() == b""
+
+
+@pytest.mark.parametrize(("pack", "end"), [(bz2.compress, "bz2"), (lzma.compress, "xz")])
+def test_packed_files_are_unpacked(tag: Tag, pack: Any, end: str) -> None:
+    Path(f"x.jsonl.{end}").write_bytes(pack(b'{"text": "Ada"}\n'))
+    assert tag(f"x.jsonl.{end}", "-o", "y.jsonl") == 0
+    assert rows("y.jsonl") == [{"text": "Ada", "spans": [ADA]}]
+
+
+def test_text_in_a_file_has_no_colours(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    Path("x").write_text("Ada\x1b")
+    assert tag("x", "-o", "y.txt") == 0
+    assert Path("y.txt").read_text() == "Ada vowel\\x1b\n  0–3  vowel  0.70  Ada\n"
+
+
+BAD: list[tuple[str, bytes, str]] = [
+    ("x.txt", b"ok\nca\xe9", "x.txt:2: not UTF-8 at byte 2 of the line; convert the text to UTF-8 (or pass --errors"),
+    ("x.txt", b"PAR1abc", "x.txt:1: is Parquet, not text; pass --from parquet"),
+    ("x.jsonl", b'{"text": "a"}\n{"text" "b"}\n', "x.jsonl:2: not JSON: Expecting ':' delimiter at character 8"),
+    ("x.jsonl", b'{"text": "a"}\n{"id": 1, "body": 2}\n', "x.jsonl:2: no field 'text' (there are: id, body); name"),
+    ("x.jsonl", b"{}\n", "x.jsonl:1: no field 'text' (there are: none)"),
+    ("x.jsonl", b'{"text": 3}\n', "x.jsonl:1: field 'text' holds 3: must be a text, or a list of words"),
+    ("x.jsonl", b'{"text": null}\n', "x.jsonl:1: field 'text' holds None: must be a text"),
+    ("x.jsonl", b'{"tokens": ["a", 3]}\n', "x.jsonl:1: field 'tokens': word 1 (from 0) is 3: must be a text"),
+    ("x.jsonl", b'{"tokens": ["a", ""]}\n', "x.jsonl:1: field 'tokens': word 1 (from 0) is '': must be a text"),
+    ("x.jsonl", b'[{"text": "a"}]\n', "x.jsonl:1: not a JSON object: the file is one JSON array, not JSON lines"),
+    ("x.json", b"[\n", "x.json:1: not JSON: Expecting value"),
+    ("x.jsonl", b'"a"\n', "x.jsonl:1: not a JSON object: '\"a\"'"),
+    ("x.jsonl", b'{"text": "a", "x": \xff}\n', "x.jsonl:1: not UTF-8 at byte 19"),
+    ("x.jsonl", b"[" * 100_000, "x.jsonl:1: not JSON that can be read: too deep"),
+    ("x.jsonl", b'{"text": "a", "x": ' + b"9" * 5000 + b"}", "x.jsonl:1: not JSON that can be read: too deep, or too"),
+    ("x.conll", b"Ada\tO\n\tO\n", "x.conll:2: broken line '\\tO': expected a word"),
+    ("x.conll", b"Ada\tO\n\n\xff\tO\n", "x.conll:3: not UTF-8 at byte 0"),
+    ("x.parquet", b"", "x.parquet: can't be read as Parquet: Parquet file size is 0 bytes"),
+    ("x.parquet", b"PAR1" + bytes(100), "x.parquet: can't be read as Parquet: "),
+    ("x.txt.gz", b"\x1f\x8b\x08\x00abc", "x.txt.gz: cut off or damaged"),
+]
+
+
+@pytest.mark.parametrize("to", ["jsonl", "html"])
+@pytest.mark.parametrize(("name", "data", "told"), BAD)
+def test_a_fault_is_one_line_that_names_the_place(
+    tag: Tag, capsys: Caught, name: str, data: bytes, told: str, to: str
+) -> None:
+    Path(name).write_bytes(data)
+    assert tag(name, "-o", f"y.{to}") == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"nerbert: {told}")
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["tagger", name]
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"body": ["a"]}, "x.parquet: no column 'text' (there are: body)"),
+        ({"text": [1]}, "x.parquet: column 'text' holds int64, no text"),
+        ({"text": ["a", None]}, "x.parquet: row 2: no text in column 'text' (null); leave such rows out"),
+        ({"text": [b"a", b"\xe9"]}, "x.parquet: row 2: not UTF-8 at byte 0"),
+        ({"text": [["a", None]]}, "x.parquet: row 1: no text in column 'text'"),
+        ({"text": [["a", ""]]}, "x.parquet: row 1: field 'text': word 1 (from 0) is ''"),
+    ],
+)
+def test_faults_of_parquet(tag: Tag, capsys: Caught, columns: dict[str, Any], told: str) -> None:
+    pq.write_table(pa.table(columns), "x.parquet")
+    assert tag("x.parquet", "--json") == 1
+    assert capsys.readouterr().err.startswith(f"nerbert: {told}")
+
+
+def test_columns_of_one_name_are_refused(tag: Tag, capsys: Caught) -> None:
+    pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), "x.parquet")
+    assert tag("x.parquet", "--json") == 1
+    assert "has several columns 'text'" in capsys.readouterr().err
+
+
+def test_bytes_that_are_no_text_are_replaced_on_wish(tag: Tag) -> None:
+    Path("x.txt").write_bytes(b"Ada \xff\xfe")
+    assert tag("x.txt", "-o", "y.jsonl", "--errors", "replace") == 0
+    assert rows("y.jsonl") == [{"text": "Ada \ufffd\ufffd", "spans": [ADA]}]
+    pq.write_table(pa.table({"text": [b"Ada\xff"], "n": [1]}), "x.parquet")
+    for to in ("jsonl", "parquet"):
+        assert tag("x.parquet", "-o", f"z.{to}", "--errors", "replace") == 0
+    assert rows("z.jsonl") == pq.read_table("z.parquet").to_pylist()
+    assert rows("z.jsonl")[0]["text"] == "Ada\ufffd"
+
+
+MIXED: list[tuple[list[Any], str]] = [
+    ([1, "a"], "field 'x' can't be a Parquet column: Could not convert 'a'"),
+    ([2**70], "field 'x' can't be a Parquet column: Python int too large"),
+    ([{}], "Cannot write struct type 'x' with no child field to Parquet"),
+]
+
+
+@pytest.mark.parametrize(("values", "told"), MIXED)
+def test_what_no_column_holds_is_told(tag: Tag, capsys: Caught, values: list[Any], told: str) -> None:
+    Path("x.jsonl").write_text("".join(json.dumps({"text": "a", "x": value}) + "\n" for value in values))
+    assert tag("x.jsonl", "-o", "y.parquet") == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"nerbert: x.jsonl: rows from 1 on: {told}")
+    assert "write JSON lines (--to jsonl)" in err
+
+
+def test_parts_that_no_column_joins_are_told_at_once(
+    tag: Tag, capitals: Capitals, capsys: Caught, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nerbert.tagger.jobs.inputs._PART", 1)
+    Path("x.jsonl").write_text('{"text": "a", "x": 1}\n{"text": "b", "x": "1"}\n{"text": "c"}\n')
+    assert tag("x.jsonl", "-o", "y.parquet") == 1
+    told = (
+        "nerbert: x.jsonl:2: Unable to merge: Field x has incompatible types: int64 vs string; such fields can't be one"
+    )
+    assert capsys.readouterr().err.startswith(told)
+    assert capitals.seen == ["a", "b"]
+
+
+@pytest.mark.parametrize("word", ["a\tb", "a\nb", "a\rb"])
+def test_words_that_conll_cannot_hold_are_told(tag: Tag, capsys: Caught, word: str) -> None:
+    Path("x.jsonl").write_text('{"text": "a"}\n' + json.dumps({"tokens": [word]}))
+    assert tag("x.jsonl", "--to", "conll") == 1
+    assert capsys.readouterr().err.startswith(f"nerbert: x.jsonl:2: word {word!r} holds a tab or the end of a line")
+
+
+def test_types_that_conll_cannot_hold_are_told(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
+    capitals.backend.tags.append("B-work of art")
+    Path("x.txt").write_text("a")
+    assert tag("x.txt", "-o", "y.conll") == 1
+    assert "type 'work of art' holds white space" in capsys.readouterr().err
+
+
+def test_halves_of_characters_go_out_as_they_came(tag: Tag) -> None:
+    Path("x.jsonl").write_text('{"text": "Ada \\ud800", "x\\udc00": "\\ud83d\\ude00"}\n')
+    assert tag("x.jsonl", "-o", "y.jsonl") == 0
+    assert rows("y.jsonl") == [{"text": "Ada \ud800", "x\udc00": "\U0001f600", "spans": [ADA]}]
+    for to in ("conll", "txt", "html", "parquet"):
+        assert tag("x.jsonl", "-o", f"y.{to}") == 0
+
+
+def test_a_real_tagger_finds_the_same_in_all_formats(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:
+    """Given words go through as in scoring; sentences of a text hold what the text holds."""
+    gold = list(read_conll(sample / "domain" / "test.conll"))[:40]
+    tagger = Tagger.load(tiny_tagger)
+    write_conll(tmp_path / "x.conll", gold)
+    tag_files(TagJob(tagger=str(tiny_tagger), inputs=(str(tmp_path / "x.conll"),), output=tmp_path / "y.conll"))
+    expected = [each.tags for each in tagger.tag_examples(gold)]
+    assert [example_tags(each) for each in read_conll(tmp_path / "y.conll")] == [
+        bio_from_spans(len(tags), spans_from_bio(tags)) for tags in expected
+    ]
+    text = "\n".join(each.text for each in gold)
+    (tmp_path / "x.jsonl").write_bytes(object_line({"text": text}))
+    for to in ("jsonl", "conll", "parquet"):
+        output = tmp_path / f"z.{to}"
+        tag_files(TagJob(tagger=str(tiny_tagger), inputs=(str(tmp_path / "x.jsonl"),), output=output))
+    (row,) = rows(str(tmp_path / "z.jsonl"))
+    found = [(span["text"], span["type"]) for span in row["spans"]]
+    assert len(found) > 40
+    assert pq.read_table(tmp_path / "z.parquet").to_pylist() == [row]
+    in_conll = [span for each in read_conll(tmp_path / "z.conll") for span in each.spans]
+    assert [(span.text.replace(" ", ""), span.type) for span in in_conll] == [
+        (text.replace(" ", ""), type_) for text, type_ in found
+    ]
+
+
+def test_an_entity_in_no_sentence_is_never_lost(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
+    capitals.sentences = lambda text: iter(())  # type: ignore[method-assign]
+    Path("x.txt").write_text("Ada")
+    assert tag("x.txt", "--to", "conll") == 1
+    assert "x.txt:1: entity 'Ada' lies in no sentence, so CoNLL can't hold it" in capsys.readouterr().err

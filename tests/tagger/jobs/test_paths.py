@@ -1,0 +1,248 @@
+"""Folders and several inputs, what is refused before any work, and options that don't go together."""
+
+import contextlib
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from nerbert.artifacts import MARKERS
+from nerbert.cli import main
+from nerbert.tagger.tagger import Tagger
+from tests.tagger.jobs.conftest import Tag
+from tests.tagger.jobs.fakes import Capitals
+
+Caught = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def folder(capitals: Capitals) -> Path:
+    """A folder of files, of which some can be read."""
+    files = {"a.txt": "Ada\n", "deep/er/b.jsonl": '{"text": "Bob"}\n', "deep/c.conll": "Eve\tO\n", "d.pdf": "%PDF",
+             ".hidden.txt": "x", "deep/.h/e.txt": "x", "README.md": "x"}  # fmt: skip
+    for name, text in files.items():
+        path = Path("in") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Path("in")
+
+
+def names(folder: str) -> list[str]:
+    """All files below a folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+
+
+def test_a_folder_becomes_a_folder(tag: Tag, folder: Path, capsys: Caught) -> None:
+    assert tag(folder, "-o", "out") == 0
+    assert names("out") == ["a.jsonl", "deep/c.jsonl", "deep/er/b.jsonl", "manifest.json"]
+    assert json.loads(Path("out/deep/er/b.jsonl").read_text())["spans"][0]["text"] == "Bob"
+    manifest = json.loads(Path("out/manifest.json").read_text())
+    assert manifest["files"] == [
+        {"file": "a.jsonl", "rows": 1, "entities": {"vowel": 1}},
+        {"file": "deep/c.jsonl", "rows": 1, "entities": {"vowel": 1}},
+        {"file": "deep/er/b.jsonl", "rows": 1, "entities": {"else": 1}},
+    ]
+    assert capsys.readouterr().err == (
+        "out: 3 files, 3 rows, 3 entities (vowel 2, else 1)\n2 files were passed over, say in/README.md\n"
+    )
+    assert "manifest.json" in MARKERS
+    assert tag(folder, "-o", "out") == 1
+    assert "out: exists already; choose another place or pass --overwrite" in capsys.readouterr().err
+    assert tag(folder, "-o", "out", "--to", "html", "--overwrite") == 0
+    assert names("out") == ["a.html", "deep/c.html", "deep/er/b.html", "manifest.json"]
+
+
+def test_a_folder_of_one_kind(tag: Tag, folder: Path, capsys: Caught) -> None:
+    assert tag(folder, "-o", "out", "--from", "conll", "--to", "conll") == 0
+    assert names("out") == ["deep/c.conll", "manifest.json"]
+    assert tag(folder, "--from", "parquet", "--json") == 1
+    assert "in: holds no file with a name for parquet" in capsys.readouterr().err
+
+
+def test_links_that_lead_out_of_a_folder_are_passed_over(tag: Tag, folder: Path, capsys: Caught) -> None:
+    Path("secret.txt").write_text("Secret\n")
+    Path("elsewhere").mkdir()
+    Path("elsewhere/f.txt").write_text("Secret\n")
+    for name, target in (("out.txt", "../secret.txt"), ("dir", "../elsewhere"), ("none.txt", "nothing"),
+                         ("in.txt", "a.txt"), ("round.txt", "round.txt")):  # fmt: skip
+        (folder / name).symlink_to(target)
+    os.mkfifo(folder / "pipe.txt")
+    assert tag(folder, "-o", "out") == 0
+    assert names("out") == ["a.jsonl", "deep/c.jsonl", "deep/er/b.jsonl", "in.jsonl", "manifest.json"]
+    assert "7 files were passed over" in capsys.readouterr().err
+
+
+def test_several_inputs_become_a_folder(tag: Tag, folder: Path) -> None:
+    Path("z.txt").write_text("Zoe\n")
+    assert tag("z.txt", folder / "deep", "-o", "new/out") == 0
+    assert names("new/out") == ["c.jsonl", "er/b.jsonl", "manifest.json", "z.jsonl"]
+
+
+def test_names_keep_what_tells_no_kind(tag: Tag, capitals: Capitals) -> None:
+    for name in ("notes.v1", "notes.v2", "x.txt.gz", "y.json"):
+        Path(name).write_bytes(b"")
+    assert tag("notes.v1", "notes.v2", "x.txt.gz", "y.json", "-o", "out", "--to", "conll") == 0
+    assert names("out") == ["manifest.json", "notes.v1.conll", "notes.v2.conll", "x.conll", "y.conll"]
+
+
+def test_names_that_are_no_text(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
+    odd = os.fsdecode(b"in/\xff\x1b.txt")
+    Path("in").mkdir()
+    Path(odd).write_text("Ada")
+    assert tag("in", "-o", "out", "--field", "\udcff") == 0
+    assert json.loads(Path("out/manifest.json").read_text())["files"][0]["file"] == "\\udcff\x1b.jsonl"
+    assert tag(odd, "-o", "y.html") == 0
+    Path(odd).write_bytes(b"\xff")
+    assert tag("in", "--json") == 1
+    assert capsys.readouterr().err.endswith("nerbert: in/\\udcff\\x1b.txt:1: not UTF-8 at byte 0 of the line; convert "
+                                            "the text to UTF-8 (or pass --errors replace)\n")  # fmt: skip
+
+
+def test_one_file_in_a_folder_is_a_folder(tag: Tag, folder: Path) -> None:
+    assert tag(folder / "deep" / "er", "-o", "out") == 0
+    assert names("out") == ["b.jsonl", "manifest.json"]
+
+
+def _clash(folder: Path) -> list[str]:
+    (folder / "a.conll").write_text("x")
+    return [str(folder), "-o", "out"]
+
+
+def _clash_of_two(folder: Path) -> list[str]:
+    Path("a.txt").write_text("x")
+    return ["a.txt", f"{folder}/a.txt", "-o", "out"]
+
+
+def _clash_of_file_and_folder(folder: Path) -> list[str]:
+    (folder / "a.jsonl").mkdir()
+    (folder / "a.jsonl" / "x.txt").write_text("x")
+    return [str(folder), "-o", "out"]
+
+
+def _clash_with_the_manifest(folder: Path) -> list[str]:
+    (folder / "manifest.json").mkdir()
+    (folder / "manifest.json" / "x.txt").write_text("x")
+    return [str(folder), "-o", "out"]
+
+
+def _theirs(folder: Path) -> list[str]:
+    Path("out").mkdir()
+    Path("out/letter").write_text("dear")
+    return [str(folder), "-o", "out", "--overwrite"]
+
+
+def _json_twice(_: Path) -> list[str]:
+    return ["in/a.txt", "--json", "--to", "conll"]
+
+
+REFUSED = [
+    (lambda _: ["none.txt"], "none.txt: no such file or folder; give files or folders, or - for standard input"),
+    (lambda _: ["in/a.txt", "none"], "none: no such file or folder"),
+    (lambda _: ["", "x"], "'': no such file or folder"),
+    (lambda _: ["in/deep/.h"], "in/deep/.h: "),
+    (_clash, "in/a.txt and in/a.conll: both would become out/a.jsonl"),
+    (_clash_of_two, "in/a.txt and a.txt: both would become out/a.jsonl"),
+    (_clash_of_file_and_folder, "in/a.jsonl/x.txt: would lie in out/a.jsonl, which is a file there"),
+    (_clash_with_the_manifest, "in/manifest.json/x.txt: would lie in out/manifest.json, which is a file there"),
+    (_theirs, "out: not a folder that nerbert made"),
+    (lambda _: ["in", "-o", "in/out"], "in/out: output and input (in) lie in one another"),
+    (lambda _: ["in", "-o", "in"], "in: output and input (in/a.txt) lie in one another"),
+    (lambda _: ["in/a.txt", "in/d.pdf", "-o", "in"], "in: output and input (in/a.txt) lie in one another"),
+    (lambda _: ["in/a.txt", "-o", "in/a.txt", "--overwrite"], "in/a.txt: is the input itself; name another output"),
+    (lambda _: ["in/a.txt", "-o", "nowhere/x.jsonl"], "nowhere: no such folder; make it first"),
+    (lambda _: ["in/a.txt", "-o", "in"], "in: its name tells no format; give --to one of text, jsonl, conll, parquet"),
+    (lambda _: ["in/a.txt", "-o", "in", "--json"], "in: is no file; name one"),
+    (lambda _: ["in/a.txt", "-o", "x.jsonl.gz"], "x.jsonl.gz: can't be packed here"),
+    (lambda _: ["in/a.txt", "-o", "x.csv"], "x.csv: its name tells no format; give --to one of"),
+    (lambda _: ["in/a.txt", "--to", "html"], "--to html: is made as a whole, so name a file for it with -o"),
+    (lambda _: ["in/a.txt", "--to", "parquet"], "--to parquet: is made as a whole"),
+    (lambda _: ["in/a.txt", "--to", "csv"], "--to 'csv': must be one of text, jsonl, conll, parquet, html"),
+    (lambda _: ["in/a.txt", "--from", "html"], "--from 'html': must be one of text, jsonl, conll, parquet"),
+    (lambda _: ["in/a.txt", "--errors", "ignore"], "--errors 'ignore': must be one of strict, replace"),
+    (lambda _: ["in/a.txt", "--offsets", "bytes", "--json"], "--offsets 'bytes': must be one of characters, utf-16"),
+    (lambda _: ["in/a.txt", "--offsets", "utf-16"], "--offsets utf-16: text has no offsets for programs"),
+    (_json_twice, "--json is --to jsonl, so --to conll can't stand beside it"),
+    (lambda _: ["-", "-"], "standard input (-) can be read only once"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), REFUSED)
+def test_what_cannot_be_is_said_before_the_tagger_is_loaded(
+    tag: Tag, folder: Path, capsys: Caught, monkeypatch: pytest.MonkeyPatch, arguments: object, told: str
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(Tagger, "load", never)
+    assert callable(arguments)
+    before = names(".")
+    (folder / "deep" / ".h" / "e.txt").unlink()
+    words = arguments(folder)
+    assert tag(*words) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"nerbert: {told}")
+    assert err.count("\n") == 1
+    assert set(names(".")) - set(before) <= {"a.txt", "in/a.conll", "in/a.jsonl/x.txt", "in/manifest.json/x.txt",
+                                             "out/letter"}  # fmt: skip
+
+
+def test_parquet_through_a_pipe_is_refused(tag: Tag, capsys: Caught) -> None:
+    assert tag("--from", "parquet", "--json") == 1
+    assert "standard input: Parquet is read from its end on, so a pipe won't do" in capsys.readouterr().err
+
+
+def test_standard_input_may_be_one_of_several(tag: Tag, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Ada")))
+    assert tag("-", folder / "a.txt", "-o", "out") == 0
+    assert names("out") == ["a.jsonl", "manifest.json", "stdin.jsonl"]
+
+
+def test_what_the_tagger_is_loaded_with(folder: Path, monkeypatch: pytest.MonkeyPatch, tag: Tag) -> None:
+    seen: list[dict[str, object]] = []
+
+    def load(source: str, **named: object) -> Capitals:
+        seen.append({"source": source, **named})
+        return Capitals()
+
+    monkeypatch.setattr(Tagger, "load", load)
+    options = ["--decoding", "greedy", "--on-too-long", "error", "--backend", "torch", "--precision", "fp32"]
+    assert tag("in/a.txt", *options, "--threads", "2", "--device", "cpu", "--min-confidence", "a=b=0.5, c=1") == 0
+    assert tag("in/a.txt", "--min-confidence", "0.25") == 0
+    usual = {"source": "tagger", "decoding": "", "on_too_long": "", "backend": "auto", "precision": "auto",
+             "device": "", "threads": 0}  # fmt: skip
+    assert seen == [
+        {"source": "tagger", "decoding": "greedy", "on_too_long": "error", "backend": "torch", "precision": "fp32",
+         "threads": 2, "device": "cpu", "thresholds": {"a=b": 0.5, "c": 1.0}},
+        usual | {"thresholds": 0.25},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["much", "a=", "a=0.5,b", "=x"])
+def test_confidences_that_are_no_numbers(tag: Tag, folder: Path, capsys: Caught, text: str) -> None:
+    assert tag("in/a.txt", "--min-confidence", text) == 1
+    assert f"--min-confidence {text!r}: must be a number, or type=number" in capsys.readouterr().err
+
+
+def test_a_real_tagger_leaves_out_what_is_unsure(tiny_tagger: Path, tmp_path: Path, capsys: Caught) -> None:
+    (tmp_path / "x.txt").write_text("The brig Margarethe was built by Larsen & Holm in Tromsø.\n")
+
+    def found(*options: str) -> list[float]:
+        with contextlib.suppress(SystemExit):
+            main(["tag", str(tiny_tagger), str(tmp_path / "x.txt"), "--json", *options])
+        return [span["confidence"] for span in json.loads(capsys.readouterr().out)["spans"]]
+
+    sure = sorted(found())
+    assert sure
+    assert sorted(found("--min-confidence", str(sure[-1] - 0.0001))) == [each for each in sure if each >= sure[-1]]
+
+
+def test_a_sentence_too_long_for_a_real_tagger_names_its_row(tiny_tagger: Path, tmp_path: Path, capsys: Caught) -> None:
+    long = "and so on " * 400
+    (tmp_path / "x.txt").write_text(f"short\n{long}\nshort\n")
+    with pytest.raises(SystemExit):
+        main(["tag", str(tiny_tagger), str(tmp_path / "x.txt"), "--json", "--on-too-long", "error"])
+    told = capsys.readouterr()
+    assert told.out.count("\n") == 1
+    assert told.err.startswith(f"nerbert: {tmp_path / 'x.txt'}:2: ")

@@ -1,0 +1,238 @@
+"""What goes to standard output: as it comes, in every format, escaped for terminals."""
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nerbert.records import Span
+from nerbert.tagger.jobs.job import tag_files
+from nerbert.tagger.jobs.plan import TagJob
+from nerbert.tagger.jobs.preview import lines_of, print_tagged
+from nerbert.tagger.tagger import Tagger
+from tests.tagger.jobs.conftest import Tag
+from tests.tagger.jobs.fakes import Instant
+
+LINE = "The brig Margarethe was built by Larsen & Holm."
+Caught = pytest.CaptureFixture[str]
+
+
+def give(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """Let standard input hold this."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding="latin-1"))
+
+
+def test_json_lines_of_a_real_tagger(tiny_tagger: Path, tmp_path: Path, capsys: Caught) -> None:
+    text = [LINE, "", "Tromsø\u2028 \x1b[31m red \x9b31m \x7f"]
+    (tmp_path / "text").write_bytes("\r\n".join(text).encode())
+    tag_files(TagJob(tagger=str(tiny_tagger), inputs=(str(tmp_path / "text"),), json=True))
+    raw = capsys.readouterr().out
+    rows = [json.loads(line) for line in raw.split("\n") if line]
+    assert [row["text"] for row in rows] == text
+    assert rows[0]["spans"]
+    for row in rows:
+        for span in row["spans"]:
+            assert row["text"][span["start"] : span["end"]] == span["text"]
+            assert set(span) == {"text", "type", "start", "end", "confidence"}
+    assert "Tromsø" in raw
+    assert not set(raw) & set("\x1b\x9b\x7f\u2028")
+
+
+def test_text_for_people(tag: Tag, capsys: Caught) -> None:
+    Path("text").write_text("Ada met Bob\n\n\x1b[31m red \x9b \x07\n")
+    assert tag("text") == 0
+    assert capsys.readouterr().out == (
+        "Ada vowel met Bob else\n  0–3  vowel  0.70  Ada\n  8–11  else  0.83  Bob\n\\x1b[31m red \\x9b \\x07\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["text", "jsonl", "conll"])
+def test_nothing_drives_a_terminal(tag: Tag, capsys: Caught, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr("nerbert.tagger.jobs.job.on_terminal", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    Path("x.jsonl").write_text(json.dumps({"tokens": ["Ada\x1b]0;x\x07", "\x9b31m", "\ud800"], "text\x1b": "\x9b"}))
+    assert tag("x.jsonl", "--to", kind) == 0
+    out = capsys.readouterr().out
+    assert "Ada" in out
+    assert not set(out) & set("\x07\x9b\ud800")
+    assert ("\x1b[" in out) == (kind == "text")
+    assert "\x1b]" not in out
+
+
+def test_markup_is_text(capsys: Caught) -> None:
+    line = "[bold]red[/nope]"
+    print_tagged(Console(soft_wrap=True), line, [Span(6, 9, "[/t]", "red", 0.5)])
+    assert capsys.readouterr().out == "[bold]red [/t][/nope]\n  6–9  [/t]  0.50  red\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "spans", "expected"),
+    [
+        ("", [], [("", [])]),
+        ("a\nb\r\n", [(0, 1), (2, 3)], [("a", [(0, 1)]), ("b", [(0, 1)]), ("", [])]),
+        ("ab\ncd", [(1, 4)], [("ab", [(1, 2)]), ("cd", [(0, 1)])]),
+        ("ab\n\ncd", [(0, 6)], [("ab", [(0, 2)]), ("", []), ("cd", [(0, 2)])]),
+        ("ab\ncd", [(2, 3), (3, 5)], [("ab", []), ("cd", [(0, 2)])]),
+    ],
+)
+def test_lines_with_their_parts_of_entities(
+    text: str, spans: list[tuple[int, int]], expected: list[tuple[str, list[tuple[int, int]]]]
+) -> None:
+    found = lines_of(text, [Span(*each, "t", text[slice(*each)]) for each in spans])
+    assert [(line, [(start, end) for start, end, _ in marked]) for line, marked in found] == expected
+
+
+def test_a_text_of_several_lines_is_shown_line_by_line(tag: Tag, capsys: Caught) -> None:
+    Path("x.jsonl").write_text(json.dumps({"text": "one Ada\r\ntwo"}))
+    assert tag("x.jsonl") == 0
+    assert capsys.readouterr().out == "one Ada vowel\ntwo\n  4–7  vowel  0.70  Ada\n"
+
+
+def test_standard_input(tag: Tag, monkeypatch: pytest.MonkeyPatch, capsys: Caught) -> None:
+    give(monkeypatch, "Ås Ada".encode())
+    assert tag("-", "--json") == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["text"], [span["start"] for span in row["spans"]]) == ("Ås Ada", [3])
+    give(monkeypatch, b"ok\n\xff")
+    assert tag("--json") == 1
+    told = capsys.readouterr()
+    assert told.out == '{"text": "ok", "spans": []}\n', "what was whole is given before the error"
+    assert told.err.startswith("nerbert: standard input:2: not UTF-8 at byte 0 of the line")
+    assert told.err.count("\n") == 1
+    monkeypatch.setattr("sys.stdin", None)
+    assert tag("--json") == 1
+    assert "standard input: is closed" in capsys.readouterr().err
+
+
+def test_several_inputs_follow_one_another(tag: Tag, capsys: Caught, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.txt").write_text("a")
+    Path("b.jsonl").write_text('{"text": "b", "id": 7}\n')
+    Path("c.txt.gz").write_bytes(gzip.compress(b"c\n"))
+    give(monkeypatch, b"d\n")
+    assert tag("a.txt", "b.jsonl", "c.txt.gz", "-", "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in rows] == ["a", "b", "c", "d"]
+    assert rows[1] == {"text": "b", "id": 7, "spans": []}
+
+
+def test_a_pipe_is_a_file(tag: Tag, capsys: Caught) -> None:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=lambda: Path("pipe").write_text(LINE))
+    writer.start()
+    assert tag("pipe", "--json") == 0
+    writer.join()
+    assert json.loads(capsys.readouterr().out)["text"] == LINE
+
+
+class Screen(io.BytesIO):
+    """Says when something was flushed to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = threading.Event()
+
+    def flush(self) -> None:
+        """Say whether there is something to see."""
+        if self.getvalue():
+            self.shown.set()
+
+
+SLOW = {
+    "text": (b"first\nsec", b"ond\nlast", ["first", "second", "last"]),
+    "jsonl": (b'{"text": "first"}\n{"te', b'xt": "second"}', ["first", "second"]),
+    "conll": (b"first\tO\nword\tO\n\nsec", b"ond\n", ["first word", "second"]),
+}
+
+
+@pytest.mark.parametrize("to", ["text", "jsonl"])
+@pytest.mark.parametrize("kind", SLOW)
+def test_a_slow_pipe_is_answered_line_by_line(monkeypatch: pytest.MonkeyPatch, kind: str, to: str) -> None:
+    reader, writer = os.pipe()
+    screen, answered = Screen(), []
+    begin, end, expected = SLOW[kind]
+
+    def ask() -> None:
+        with os.fdopen(writer, "wb", buffering=0) as pipe:
+            pipe.write(begin)
+            answered.append(screen.shown.wait(20))
+            pipe.write(end)
+
+    monkeypatch.setattr(Tagger, "load", lambda source, **_: Instant())
+    monkeypatch.setattr("sys.stdin", os.fdopen(reader, encoding="utf-8"))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(screen))
+    asker = threading.Thread(target=ask)
+    asker.start()
+    tag_files(TagJob(tagger="any", from_=kind, to=to))
+    asker.join()
+    sys.stdin.close()
+    assert answered == [True]
+    found = screen.getvalue().decode().splitlines()
+    assert [json.loads(line)["text"] if to == "jsonl" else line for line in found] == expected
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\n", b"a", b"a\n", b"a\r\n\r\nb", b"x" * 200_000 + b"\n" + b"y" * 70_000 + b"\n"]
+)
+def test_lines_are_those_of_the_file(tag: Tag, capsys: Caught, text: bytes) -> None:
+    Path("text").write_bytes(text)
+    assert tag("text", "--json") == 0
+    found = [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()]
+    assert found == [line.decode().rstrip("\r\n") for line in io.BytesIO(text)]
+
+
+def test_a_line_of_ten_megabytes(tag: Tag, capsys: Caught) -> None:
+    Path("text").write_text("ada " * 2_499_999 + "Ada")
+    assert tag("text", "--json") == 0
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [(span["start"], span["end"]) for span in row["spans"]] == [(9_999_996, 9_999_999)]
+
+
+def test_a_row_that_cannot_be_tagged_is_named_and_those_before_it_given(tag: Tag, capsys: Caught) -> None:
+    Path("text").write_text("Ada\nBob\nthis is too long\nEve\n")
+    assert tag("text", "--json") == 1
+    told = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in told.out.splitlines()] == ["Ada", "Bob"]
+    assert told.err == "nerbert: text:3: a sentence is longer than the window\n"
+
+
+CHILD = """
+import sys
+from tests.tagger.jobs.fakes import Capitals
+from nerbert.cli import main
+from nerbert.tagger.tagger import Tagger
+Tagger.load = lambda source, **_: Capitals()
+main(["tag", "any", *sys.argv[1:]])
+"""
+ROOT = Path(__file__).parents[3]
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(f"{LINE}\n" * 20_000)
+    command = [sys.executable, "-c", CHILD, str(tmp_path / "text"), "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stderr
+        assert json.loads(child.stdout.readline())["text"] == LINE
+        child.stdout.close()
+        assert (child.wait(60), child.stderr.read()) == (141, b"")
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    (tmp_path / "text").write_text(LINE)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, str(tmp_path / "text")], cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == b"nerbert: standard output: can't be written: No space left on device; free space\n"

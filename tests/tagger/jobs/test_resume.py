@@ -1,0 +1,276 @@
+"""A job that was stopped goes on: with what is done, with nothing else, to the same bytes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.tagger.jobs.outputs import LineOutput
+from nerbert.tagger.tagger import Tagger
+from tests.tagger.jobs.conftest import Tag
+from tests.tagger.jobs.fakes import Capitals
+
+Caught = pytest.CaptureFixture[str]
+LINES = [f"Ada {number} met Bob" for number in range(10)]
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three lines are a part."""
+    monkeypatch.setattr("nerbert.tagger.jobs.inputs._PART", 40)
+
+
+def stop(capitals: Capitals, after: int) -> None:
+    """Let the tagger be stopped when it has tagged so many rows."""
+    capitals.seen.clear()
+    capitals.enough = after
+
+
+def go_on(capitals: Capitals) -> None:
+    """Let it work again."""
+    stop(capitals, 1 << 30)
+
+
+def texts(path: str) -> list[str]:
+    """The texts of a file of JSON lines."""
+    return [json.loads(line)["text"] for line in Path(path).read_text().splitlines()]
+
+
+def left() -> list[str]:
+    """Hidden files and folders."""
+    return [path.name for path in Path().glob(".*")]
+
+
+@pytest.mark.parametrize("to", ["jsonl", "conll", "txt", "parquet", "html"])
+def test_it_goes_on_to_the_same_bytes(
+    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught, to: str
+) -> None:
+    Path("x.txt").write_text("\n".join(LINES))
+    assert tag("x.txt", "-o", f"whole.{to}") == 0
+    stop(capitals, after=6)
+    assert tag("x.txt", "-o", f"y.{to}") == 130
+    assert capsys.readouterr().err.endswith("nerbert: stopped; run the same command again to go on\n")
+    assert not Path(f"y.{to}").exists()
+    go_on(capitals)
+    assert tag("x.txt", "-o", f"y.{to}") == 0
+    assert capitals.seen == LINES[6:]
+    assert Path(f"y.{to}").read_bytes() == Path(f"whole.{to}").read_bytes()
+    assert left() == []
+
+
+def test_a_folder_goes_on_too(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("in/b").mkdir(parents=True)
+    for name in ("in/a.txt", "in/b/c.txt", "in/d.txt"):
+        Path(name).write_text(f"{name}\n" + "\n".join(LINES[:4]))
+    assert tag("in", "-o", "whole") == 0
+    everything = list(capitals.seen)
+    stop(capitals, after=8)
+    assert tag("in", "-o", "out") == 130
+    done = list(capitals.seen)
+    go_on(capitals)
+    assert tag("in", "-o", "out") == 0
+    assert [*done, *capitals.seen] == everything
+    for path in Path("whole").rglob("*.json*"):
+        assert Path("out", path.relative_to("whole")).read_bytes() == path.read_bytes()
+    assert left() == []
+
+
+def test_a_line_that_was_mended_costs_its_part_only(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
+    lines = [line.encode() for line in LINES]
+    lines[7] = b"Ad\xff"
+    Path("x.txt").write_bytes(b"\n".join(lines))
+    assert tag("x.txt", "-o", "y.jsonl") == 1
+    assert capsys.readouterr().err == (
+        "nerbert: x.txt:8: not UTF-8 at byte 2 of the line; convert the text to UTF-8 (or pass --errors replace). "
+        "What was done before it is kept: mend it and give the same command again\n"
+    )
+    assert capitals.seen == LINES[:6]
+    Path("x.txt").write_bytes(b"\n".join([*lines[:7], b"Ada was mended", *lines[8:]]))
+    capitals.seen.clear()
+    assert tag("x.txt", "-o", "y.jsonl") == 0
+    assert capitals.seen == [LINES[6], "Ada was mended", *LINES[8:]]
+    assert texts("y.jsonl") == [*LINES[:7], "Ada was mended", *LINES[8:]]
+
+
+def test_replacing_bad_bytes_goes_on_but_is_never_taken_for_whole(tag: Tag, capitals: Capitals) -> None:
+    Path("x.txt").write_bytes("\n".join(LINES).encode().replace(b"7 met", b"\xff met").replace(b"9 met", b"\xe9 met"))
+    assert tag("x.txt", "-o", "y.jsonl") == 1
+    capitals.seen.clear()
+    assert tag("x.txt", "-o", "y.jsonl", "--errors", "replace") == 0
+    assert capitals.seen == [line.replace("7", "\ufffd").replace("9", "\ufffd") for line in LINES[6:]]
+
+
+def test_a_part_with_replaced_bytes_is_none_where_they_are_refused(
+    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught
+) -> None:
+    Path("x.txt").write_bytes(b"Ad\xff\n" + "\n".join(LINES).encode())
+    stop(capitals, after=6)
+    assert tag("x.txt", "-o", "y.jsonl", "--errors", "replace") == 130
+    go_on(capitals)
+    assert tag("x.txt", "-o", "y.jsonl") == 1
+    assert "x.txt:1: not UTF-8" in capsys.readouterr().err
+
+
+def test_changed_rows_are_tagged_again(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("x.txt").write_text("\n".join(LINES))
+    stop(capitals, after=6)
+    assert tag("x.txt", "-o", "y.jsonl") == 130
+    go_on(capitals)
+    other = [LINES[0], "Eva 1 met Bob", *LINES[2:]]
+    Path("x.txt").write_text("\n".join(other))
+    assert tag("x.txt", "-o", "y.jsonl") == 0
+    assert capitals.seen == [*other[:3], *LINES[6:]]
+    assert texts("y.jsonl") == other
+
+
+def test_words_in_other_sentences_are_other_rows(tag: Tag, capitals: Capitals) -> None:
+    Path("x.conll").write_text("Ada\n\nmet\nBob\n\n" + "x\ty\n" * 10 + "\n\ty\n")
+    assert tag("x.conll", "-o", "y.jsonl") == 1
+    assert capitals.seen == ["Ada", "met Bob", "x x x x x x x x x x"]
+    Path("x.conll").write_text("Ada\nmet\nBob\n\n" + "x\ty\n" * 10)
+    assert tag("x.conll", "-o", "y.jsonl") == 0
+    assert texts("y.jsonl") == ["Ada met Bob", "x x x x x x x x x x"]
+
+
+def test_a_part_and_its_mark_never_belong_to_two_inputs(
+    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part for other rows of the same size is written, and the run stopped before its mark is."""
+    Path("x.txt").write_text("\n".join(LINES))
+    stop(capitals, after=6)
+    assert tag("x.txt", "-o", "y.jsonl") == 130
+    go_on(capitals)
+    Path("x.txt").write_text("\n".join(LINES).replace("Ada", "Eva"))
+    part = LineOutput.part
+
+    def killed(self: LineOutput, block: Any, found: Any, path: Path) -> None:
+        part(self, block, found, path)
+        path.replace(path.with_name("000000.part"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LineOutput, "part", killed)
+    assert tag("x.txt", "-o", "y.jsonl") == 130
+    monkeypatch.setattr(LineOutput, "part", part)
+    Path("x.txt").write_text("\n".join(LINES))
+    assert tag("x.txt", "-o", "y.jsonl") == 0
+    assert texts("y.jsonl") == LINES
+
+
+@pytest.mark.parametrize("what", ["mark", "part", "torn mark", "odd mark"])
+def test_damaged_parts_are_made_again(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    Path("x.txt").write_text("\n".join(LINES))
+    stop(capitals, after=6)
+    assert tag("x.txt", "-o", "y.jsonl") == 130
+    go_on(capitals)
+    parts = Path(".y.jsonl.partial/.resume/parts")
+    if what == "mark":
+        (parts / "000000.json").unlink()
+    elif what == "part":
+        (parts / "000000.part").write_bytes((parts / "000000.part").read_bytes()[:-9])
+    else:
+        (parts / "000000.json").write_text("{" if what == "torn mark" else "[1]")
+    assert tag("x.txt", "-o", "y.jsonl") == 0
+    assert capitals.seen == [*LINES[:3], *LINES[6:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (["--field", "body"], "field: 'text' then, 'body' now"),
+        (["--min-confidence", "0.5"], "tagger.min_confidence: '' then, '0.5' now"),
+        (["--decoding", "greedy"], "tagger.decoding: '' then, 'greedy' now"),
+        (["--to", "conll"], "to: 'jsonl' then, 'conll' now"),
+        (["--offsets", "utf-16"], "offsets: 'characters' then, 'utf-16' now"),
+        (["--from", "jsonl"], "inputs[0].kind: 'text' then, 'jsonl' now"),
+    ],
+)
+def test_other_settings_are_told(
+    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught, change: list[str], told: str
+) -> None:
+    Path("x").write_text("\n".join(LINES))
+    stop(capitals, after=6)
+    assert tag("x", "-o", "y.jsonl", "--from", "text") == 130
+    go_on(capitals)
+    capsys.readouterr()
+    options = change if "--from" in change else ["--from", "text", *change]
+    assert tag("x", "-o", "y.jsonl", *options) == 1
+    assert f"y.jsonl: half made already, but from something else ({told}); run as before, or" in capsys.readouterr().err
+    assert tag("x", "-o", "y.jsonl", "--from", "text", "--threads", "3") == 0, "threads change no byte to speak of"
+    assert capitals.seen == LINES[6:]
+
+
+def test_another_tagger_or_input_is_told_and_overwritten_on_demand(
+    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught
+) -> None:
+    for name in ("x.txt", "z.txt"):
+        Path(name).write_text("\n".join(LINES))
+    stop(capitals, after=6)
+    assert tag("x.txt", "-o", "y.jsonl") == 130
+    go_on(capitals)
+    assert tag("z.txt", "-o", "y.jsonl") == 1
+    assert "inputs[0].name: 'x.txt' then, 'z.txt' now" in capsys.readouterr().err
+    Path("tagger/model.safetensors").write_text("other weights")
+    assert tag("x.txt", "-o", "y.jsonl") == 1
+    assert "(tagger.sha256: " in capsys.readouterr().err
+    Path("tagger/model.safetensors").unlink()
+    Path("tagger/notes.txt").write_text("no figure hangs on them")
+    capitals.backend.name = "other"
+    assert tag("x.txt", "-o", "y.jsonl") == 1
+    assert "tagger.backend: 'instant' then, 'other' now" in capsys.readouterr().err
+    assert capitals.seen == []
+    assert tag("x.txt", "-o", "y.jsonl", "--overwrite") == 0
+    assert capitals.seen == LINES
+
+
+def test_a_file_is_replaced_only_when_the_new_one_is_whole(
+    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught
+) -> None:
+    Path("x.txt").write_text("\n".join(LINES))
+    Path("y.jsonl").write_text("old")
+    assert tag("x.txt", "-o", "y.jsonl") == 1
+    assert "y.jsonl: exists already; choose another place or pass --overwrite" in capsys.readouterr().err
+    stop(capitals, after=6)
+    assert tag("x.txt", "-o", "y.jsonl", "--overwrite") == 130
+    assert Path("y.jsonl").read_text() == "old"
+    go_on(capitals)
+    assert tag("x.txt", "-o", "y.jsonl", "--overwrite") == 0
+    assert capitals.seen == LINES[6:]
+    assert len(Path("y.jsonl").read_text().splitlines()) == len(LINES)
+
+
+def test_parquet_goes_on_by_rows(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr("nerbert.formats.parquet._MOST_ROWS", 3)
+    pq.write_table(pa.table({"text": LINES}), "x.parquet", row_group_size=4)
+    stop(capitals, after=6)
+    assert tag("x.parquet", "-o", "y.parquet") == 130
+    done = list(capitals.seen)
+    go_on(capitals)
+    assert tag("x.parquet", "-o", "y.parquet") == 0
+    assert 0 < len(done) < len(LINES)
+    assert [*done, *capitals.seen] == LINES
+    stop(capitals, after=6)
+    assert tag("x.parquet", "-o", "z.parquet") == 130
+    pq.write_table(pa.table({"text": LINES}), "x.parquet", row_group_size=5)
+    go_on(capitals)
+    assert tag("x.parquet", "-o", "z.parquet") == 0
+    assert capitals.seen == LINES, "another file is read anew, whatever its rows"
+
+
+def test_a_tagger_of_the_hub_is_its_local_copy(
+    capitals: Capitals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nerbert.tagger.jobs.plan import TagJob, made_from
+
+    monkeypatch.setattr(Tagger, "load", lambda source, **_: capitals)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, file: str(tmp_path / "tagger" / file))
+    Path("x.txt").write_text("a")
+    found, kind = TagJob(tagger="some/tagger", inputs=("x.txt",)).find()
+    digests = [
+        made_from(TagJob(tagger=name, inputs=("x.txt",)), capitals, found, kind)["tagger"]["sha256"]
+        for name in ("some/tagger", "tagger", str(tmp_path))
+    ]
+    assert digests[0] == digests[1] != digests[2]

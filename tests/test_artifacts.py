@@ -1,0 +1,465 @@
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nerbert.artifacts import (
+    RESUME,
+    check_free,
+    check_free_file,
+    json_line,
+    link_file,
+    publish,
+    publish_file,
+    publish_folder,
+    read_json,
+    sha256_of,
+    write_json,
+)
+from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError
+
+
+def test_folder_appears_whole(tmp_path: Path) -> None:
+    with publish_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "a").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), publish_folder(tmp_path / "out") as folder:
+        (folder / "no such folder" / "a").write_text("1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leftover_of_a_killed_run_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "old").write_text("1")
+    with publish_folder(tmp_path / "out"):
+        pass
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_existing_output_is_refused_or_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.json").write_text("{}")
+    with pytest.raises(OutputExists, match="exists already; choose another place or pass --overwrite"):
+        check_free(out, overwrite=False)
+    with publish_folder(out, overwrite=True) as folder:
+        (folder / "new").write_text("1")
+    assert [path.name for path in out.iterdir()] == ["new"]
+
+
+def test_overwrite_spares_what_nerbert_did_not_make(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter").write_text("dear")
+    with pytest.raises(OutputExists, match="not a folder that nerbert made"):
+        check_free(tmp_path / "home", overwrite=True)
+
+
+def test_failed_overwrite_keeps_the_old_one(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.json").write_text("old")
+    with pytest.raises(RuntimeError), publish_folder(out, overwrite=True):
+        raise RuntimeError
+    assert (out / "manifest.json").read_text() == "old"
+
+
+def test_empty_folder_may_be_filled(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with publish_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+    assert (tmp_path / "out" / "a").is_file()
+
+
+def test_output_below_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="can't be made"), publish_folder(tmp_path / "file" / "out"):
+        pass
+
+
+def test_file_is_whole_or_absent(tmp_path: Path) -> None:
+    with pytest.raises(UnicodeEncodeError), publish(tmp_path / "a") as partial:
+        partial.write_text("half \ud800", encoding="utf-8")
+    assert list(tmp_path.iterdir()) == []
+    write_json(tmp_path / "a", {"x": "ä"})
+    assert read_json(tmp_path / "a") == {"x": "ä"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b'{"a": 1,\n', r"bad\.json:2: not JSON"), (b"\xff\xfe", "not JSON in UTF-8"), (b"[" * 100_000, "not JSON")],
+)
+def test_bad_json_names_the_place(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "bad.json").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_json(tmp_path / "bad.json")
+
+
+def test_json_too_large_or_missing(tmp_path: Path) -> None:
+    (tmp_path / "big.json").write_text("[1, 2, 3]")
+    with pytest.raises(InputError, match="9 bytes of JSON are more than the 5 allowed"):
+        read_json(tmp_path / "big.json", limit=5)
+    with pytest.raises(InputError, match="can't be read"):
+        read_json(tmp_path / "none.json")
+
+
+def test_digest(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"nerbert")
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"nerbert").hexdigest()
+
+
+def test_overwrite_spares_files_and_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(OutputExists, match="not a folder that nerbert made"):
+        check_free(tmp_path / "thesis.txt", overwrite=True)
+    with pytest.raises(InputError, match="can't be the output itself"):
+        check_free(Path(), overwrite=True)
+
+
+FULL = """
+import pathlib, resource, sys
+import pyarrow as pa, pyarrow.parquet as pq
+from nerbert.errors import WriteError
+from nerbert.artifacts import publish, publish_folder, write_json
+
+target = pathlib.Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+def json(): write_json(target, "x" * 5000)
+
+def folder():
+    with publish_folder(target) as folder:
+        (folder / "a").write_text("x" * 5000)
+
+def parquet():
+    with publish(target) as partial:
+        pq.write_table(pa.table({"a": [str(n) for n in range(5000)]}), partial)
+
+def weights():
+    import numpy
+    from safetensors.numpy import save_file
+    with publish_folder(target) as folder:
+        save_file({"a": numpy.zeros(5000)}, folder / "a")
+
+try:
+    globals()[sys.argv[2]]()
+except WriteError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("what", ["json", "folder", "parquet", "weights"])
+def test_no_room_is_one_line(tmp_path: Path, what: str) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path / "out"), what]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path / 'out'}: can't be written: File too large; free space or choose another place\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_too_long_is_one_line(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 300)
+    with pytest.raises(WriteError, match="x: can't be written: File name too long"):
+        check_free(long, overwrite=False)
+    with pytest.raises(WriteError, match="File name too long"), publish_folder(long):
+        pass
+    with pytest.raises(WriteError, match="File name too long"):
+        write_json(tmp_path / ("x" * 250), {})
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "", "/scratch/a"), "^/scratch/a: can't be written: No space left on device; free space"),
+        (OSError(errno.EIO, ""), "out: can't be written: Input/output error"),
+        (PermissionError(errno.EACCES, "", ".out.partial/a"), "^out: can't be written: Permission denied"),
+        (OSError("[Errno 28] Error writing bytes"), "out: can't be written: No space left"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "out: can't be written: No space left"),
+    ],
+)
+def test_what_writing_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WriteError, match=message), publish_folder(Path("out")):
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(errno.EACCES, "", "dump.xml"), FileNotFoundError(errno.ENOENT, ""), OSError("odd")]
+)
+def test_what_reading_raises_keeps_its_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(type(error)) as caught, publish_folder(Path("out")):
+        raise error
+    assert caught.value is error
+
+
+def leave(target: Path, plan: object, *, overwrite: bool = False) -> None:
+    """A run that fails after some of its work."""
+
+    def fail() -> None:
+        with publish_folder(target, overwrite=overwrite, resume=plan) as folder:
+            (folder / "other").write_text("1")
+            (folder / RESUME / "part").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+
+def test_a_folder_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    leave(tmp_path / "out", {"a": 1})
+    (tmp_path / ".out.partial" / RESUME / ".part.77.partial").write_text("torn")
+    with publish_folder(tmp_path / "out", resume={"a": 1}) as folder:
+        assert (folder / RESUME / "part").read_text() == "half"
+        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "lock", "part", "plan.json"]
+        (folder / "a").write_text("1")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ({"a": 1}, {"a": 2}, "a: 1 then, 2 now"),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, r"a\.b\[1\]: 2 then, 3 now"),
+        ({"a": [1]}, {"a": [1, 2]}, r"a: \[1\] then, \[1, 2\] now"),
+        ({"a": 1}, {"a": 1, "b": "x"}, "b: None then, 'x' now"),
+    ],
+)
+def test_work_for_something_else_is_told_and_overwritten(tmp_path: Path, old: object, new: object, told: str) -> None:
+    leave(tmp_path / "out", old)
+    message = f"out: half made already, but from something else .{told}.; run as before, or pass --overwrite"
+    with pytest.raises(StaleOutput, match=message), publish_folder(tmp_path / "out", resume=new):
+        pass
+    with publish_folder(tmp_path / "out", resume=new, overwrite=True) as folder:
+        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "lock", "plan.json"]
+
+
+def test_a_failure_before_any_work_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), publish_folder(tmp_path / "out", resume={}):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_being_made_is_not_touched(tmp_path: Path) -> None:
+    with publish_folder(tmp_path / "out", resume={}) as folder:
+        (folder / "a").write_text("1")
+        with pytest.raises(OutputExists, match="another run is making it"), publish_folder(tmp_path / "out", resume={}):
+            pass
+        assert (folder / "a").exists()
+
+
+@pytest.mark.parametrize("name", [".out.partial", f".out.partial/{RESUME}"])
+@pytest.mark.parametrize("resume", [None, {}])
+def test_a_planted_link_leads_nowhere(tmp_path: Path, name: str, resume: object) -> None:
+    victim = tmp_path / "victim"
+    (victim / "sub").mkdir(parents=True)
+    (victim / "letter").write_text("dear")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to(victim)
+    message = "partial(/.resume)?: is a link or another user's, so it is left alone; delete"
+    with pytest.raises(OutputExists, match=message), publish_folder(tmp_path / "out", resume=resume, overwrite=True):
+        pass
+    assert sorted(path.name for path in victim.iterdir()) == ["letter", "sub"]
+
+
+def test_another_users_half_made_folder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(tmp_path / "out", {})
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    with pytest.raises(OutputExists, match="another user's"), publish_folder(tmp_path / "out", resume={}):
+        pass
+    assert (tmp_path / ".out.partial" / RESUME / "part").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with publish_folder(tmp_path / "out", resume={}) as folder:
+        (folder / "a").write_text("1")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
+def test_a_run_that_ended_while_this_one_took_the_lock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other run has renamed its folder between this one's opening of the lock and its locking."""
+
+    def late(*_: object) -> None:
+        (tmp_path / ".out.partial").rename(tmp_path / "out")
+
+    monkeypatch.setattr("fcntl.flock", late)
+    with pytest.raises(OutputExists, match="another run is making it"), publish_folder(tmp_path / "out", resume={}):
+        pass
+    assert (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("plan", ["", "[", "[]", '"x"'])
+def test_a_torn_plan_is_other_work(tmp_path: Path, plan: str) -> None:
+    leave(tmp_path / "out", {"a": 1})
+    (tmp_path / ".out.partial" / RESUME / "plan.json").write_text(plan)
+    with pytest.raises(StaleOutput, match="out: half made already, but"), publish_folder(tmp_path / "out", resume={}):
+        pass
+    with publish_folder(tmp_path / "out", resume={}, overwrite=True) as folder:
+        assert not (folder / RESUME / "part").exists()
+
+
+def test_a_file_where_a_folder_should_be_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / RESUME).write_text("a file")
+    with publish_folder(tmp_path / "out", resume={}):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_is_written_is_on_the_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("os.fsync", lambda handle: seen.append((os.fstat(handle).st_ino, (tmp_path / "a").exists())))
+    write_json(tmp_path / "a", {})
+    assert seen == [((tmp_path / "a").stat().st_ino, False)]
+
+
+def test_a_file_system_that_cannot_be_waited_for_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(number: int) -> None:
+        def refuse(_: int) -> None:
+            raise OSError(number, "no")
+
+        monkeypatch.setattr("os.fsync", refuse)
+
+    fail(errno.EINVAL)
+    write_json(tmp_path / "a", {})
+    fail(errno.ENOSPC)
+    with pytest.raises(WriteError, match="No space left"):
+        write_json(tmp_path / "b", {})
+
+
+def test_an_output_that_is_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    with publish_folder(tmp_path / "out", resume={}) as folder:
+        (folder / "a").write_text("1")
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "disk" / "a").exists()
+
+
+def test_a_failure_says_how_to_go_on_where_work_is_kept(tmp_path: Path) -> None:
+    def stop() -> None:
+        with publish_folder(tmp_path / "out", resume={}) as folder:
+            (folder / RESUME / "part").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stop()
+    assert caught.value.__notes__ == ["run the same command again to go on"]
+
+
+def test_overwriting_goes_on_too(tmp_path: Path) -> None:
+    with publish_folder(tmp_path / "out", resume={}) as folder:
+        (folder / "manifest.json").write_text("{}")
+    leave(tmp_path / "out", {"a": 1}, overwrite=True)
+    assert (tmp_path / "out" / "manifest.json").exists()
+    with publish_folder(tmp_path / "out", resume={"a": 1}, overwrite=True) as folder:
+        assert (folder / RESUME / "part").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_link_is_a_copy_where_links_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    (tmp_path / "a").write_text("1")
+    link_file(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").stat().st_ino == (tmp_path / "a").stat().st_ino
+    monkeypatch.setattr("os.link", refuse)
+    link_file(tmp_path / "a", tmp_path / "c")
+    assert (tmp_path / "c").read_text() == "1"
+    assert (tmp_path / "c").stat().st_ino != (tmp_path / "a").stat().st_ino
+
+
+def leave_file(target: Path, plan: object, *, overwrite: bool = False) -> None:
+    """A run for one file that fails after some of its work."""
+
+    def fail() -> None:
+        with publish_file(target, overwrite=overwrite, resume=plan) as draft:
+            draft.write_text("half")
+            (draft.parent / RESUME / "part").write_text("done")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+
+def test_a_file_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    leave_file(tmp_path / "out.txt", {"a": 1})
+    assert [path.name for path in tmp_path.iterdir()] == [".out.txt.partial"]
+    with pytest.raises(StaleOutput, match=r"out\.txt: half made already, but from something else .a: 1 then, 2 now."):
+        leave_file(tmp_path / "out.txt", {"a": 2})
+    with publish_file(tmp_path / "out.txt", resume={"a": 1}) as draft:
+        assert not draft.exists()
+        assert (draft.parent / RESUME / "part").read_text() == "done"
+        draft.write_text("whole")
+        assert not (tmp_path / "out.txt").exists()
+    assert (tmp_path / "out.txt").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_a_file_is_replaced_on_demand(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("old")
+    with pytest.raises(OutputExists, match="exists already"), publish_file(tmp_path / "out", resume={}):
+        pass
+    leave_file(tmp_path / "out", {}, overwrite=True)
+    assert (tmp_path / "out").read_text() == "old"
+    with publish_file(tmp_path / "out", overwrite=True, resume={}) as draft:
+        assert (draft.parent / RESUME / "part").exists()
+        draft.write_text("new")
+    assert (tmp_path / "out").read_text() == "new"
+
+
+def test_a_file_whose_maker_was_killed_after_its_last_rename_is_whole(tmp_path: Path) -> None:
+    """The work lies aside still; what is there of it goes when the file is asked for again."""
+    leave_file(tmp_path / "out", {})
+    (tmp_path / ".out.partial" / RESUME).rename(tmp_path / ".out.used")
+    (tmp_path / ".out.partial" / "out").rename(tmp_path / "out")
+    with pytest.raises(OutputExists, match="exists already"):
+        check_free_file(tmp_path / "out", overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_work_that_lies_aside_is_taken_up_until_the_file_has_its_name(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("old")
+    leave_file(tmp_path / "out", {}, overwrite=True)
+    (tmp_path / ".out.partial" / RESUME).rename(tmp_path / ".out.used")
+    with publish_file(tmp_path / "out", overwrite=True, resume={}) as draft:
+        assert (draft.parent / RESUME / "part").exists()
+        draft.write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_that_is_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "real")
+    with publish_file(tmp_path / "out", resume={}) as draft:
+        draft.write_text("1")
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "disk" / "real").read_text() == "1"
+
+
+def test_two_runs_for_one_file_are_refused(tmp_path: Path) -> None:
+    with publish_file(tmp_path / "out", resume={}) as draft:
+        draft.write_text("1")
+        with pytest.raises(OutputExists, match="another run is making it"), publish_file(tmp_path / "out", resume={}):
+            pass
+    assert (tmp_path / "out").read_text() == "1"
+
+
+def test_a_line_of_json_can_always_be_written_and_shown() -> None:
+    line = json_line({"a\x7f": "\x9b\u2028\ud800\n\x1b ä"})
+    assert line == '{"a\\u007f": "\\u009b\\u2028\\ud800\\n\\u001b ä"}'
+    assert line.encode()

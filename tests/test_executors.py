@@ -1,0 +1,185 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import NerbertError, SettingsError
+from nerbert.executors import run_ordered, stop_asked
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def refuse(number: int) -> int:
+    raise NerbertError(f"refused {number}")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers: int) -> None:
+    assert list(run_ordered(square, range(20), workers)) == [n * n for n in range(20)]
+
+
+def test_lazy_on_an_endless_input() -> None:
+    assert list(islice(run_ordered(square, count(), 2), 3)) == [0, 1, 4]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_tasks_error_comes_through(workers: int) -> None:
+    with pytest.raises(NerbertError, match="refused 0"):
+        list(run_ordered(refuse, range(3), workers))
+
+
+def test_a_dead_worker_is_an_error() -> None:
+    with pytest.raises(NerbertError, match="worker process died"):
+        list(run_ordered(die, range(3), 2))
+
+
+def test_workers_below_one_are_refused_at_once() -> None:
+    with pytest.raises(SettingsError, match="workers = 0: must be at least 1"):
+        run_ordered(square, [1], 0)
+
+
+def linger(file: str) -> None:
+    """Write this process's id into `file`, then stay."""
+    Path(file).with_suffix(".part").write_text(str(os.getpid()))
+    Path(file).with_suffix(".part").rename(file)
+    time.sleep(600)
+
+
+def run_lingering(folder: str) -> None:
+    """The main process of a run whose two tasks don't end."""
+    list(run_ordered(linger, [f"{folder}/{number}.pid" for number in range(2)], 2))
+
+
+def wait_for(what: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 120
+    while not what() and time.monotonic() < end:
+        time.sleep(0.05)
+    return what()
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(") ")[2][0] != "Z"
+
+
+def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
+    main = get_context("spawn").Process(target=run_lingering, args=(str(tmp_path),))
+    main.start()
+    try:
+        assert wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    finally:
+        main.kill()
+        main.join()
+    workers = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    gone = wait_for(lambda: not any(map(runs, workers)))
+    for pid in filter(runs, workers):
+        os.kill(pid, signal.SIGKILL)
+    assert gone
+
+
+def hears_ctrl_c(_: int) -> bool:
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_ctrl_c_is_the_main_processs_alone() -> None:
+    assert list(run_ordered(hears_ctrl_c, range(3), 2)) == [False] * 3
+    assert hears_ctrl_c(0)
+
+
+def test_workers_end_with_a_run_that_is_given_up(tmp_path: Path) -> None:
+    """Who stops in the middle doesn't wait for what is under way."""
+    results = run_ordered(linger_after_the_first, [f"{tmp_path}/{number}.pid" for number in range(4)], 2)
+    assert next(results) == ""
+    assert wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    del results
+    workers = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    assert wait_for(lambda: not any(map(runs, workers)))
+
+
+def linger_after_the_first(file: str) -> str:
+    if not file.endswith("/0.pid"):
+        linger(file)
+    return ""
+
+
+STOPPED = """
+import pathlib, sys, time
+from nerbert.artifacts import publish_folder
+from nerbert.executors import stop_on_sigterm
+
+stop_on_sigterm()
+with publish_folder(pathlib.Path(sys.argv[1])):
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_sigterm_cleans_up(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STOPPED, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert (tmp_path / ".out.partial").exists()
+        process.terminate()
+        assert process.wait(120) == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as Python has it; a shell's background jobs begin with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_stop_that_is_asked_for_is_noted(ctrl_c: None) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with stop_asked() as asked:
+        assert asked() == 0
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked() == signal.SIGTERM
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_second_ctrl_c_stops_at_once(ctrl_c: None) -> None:
+    with stop_asked() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked() == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_threads_leave_signals_alone() -> None:
+    before, found = signal.getsignal(signal.SIGTERM), list[Any]()
+
+    def work() -> None:
+        with stop_asked() as asked:
+            found.extend([asked(), signal.getsignal(signal.SIGTERM)])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [0, before]
