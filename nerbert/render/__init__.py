@@ -1,1 +1,86 @@
-"""Pages, cards, pictures and tables for people. Science imports nothing from here."""
+"""Pages, cards, pictures and tables for people. Science imports nothing from here.
+
+A stage returns facts. A template in `templates/` turns them into text, and `render` is the only way to run one. Text
+from outside is harmless by construction: HTML and SVG are autoescaped; in Markdown a plain string is escaped unless a
+filter (`code`, `quoted`, `table`) has made Markdown of it. Control characters become visible in both. A page is one
+file that requests nothing: style and script are inside, and the page's policy names their digests.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from nerbert.artifacts import publish
+from nerbert.render import markdown
+from nerbert.terminal import percent, visible
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(template: str, /, **facts: Any) -> str:
+    """Return a template's text with these facts; `NAME.html.j2`, `NAME.svg.j2` and `NAME.md.j2` escape accordingly.
+
+    Raise jinja2.UndefinedError for a fact that the template needs and that is missing.
+    """
+    environment = _markdown() if template.endswith(".md.j2") else _html()
+    return environment.get_template(template).render(**facts)
+
+
+def write(target: Path, template: str, /, **facts: Any) -> None:
+    """Write a template's text to a file, whole or not at all."""
+    text = render(template, **facts)
+    with publish(target) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+@cache
+def _html() -> Environment:
+    environment = _environment(autoescape=True, finalize=_shown)
+    environment.globals |= {"asset": _asset, "digest": _digest}
+    return environment
+
+
+@cache
+def _markdown() -> Environment:
+    environment = _environment(autoescape=False, finalize=markdown.escaped)
+    environment.filters |= {"code": markdown.code, "quoted": markdown.quoted, "plain": markdown.Markdown}
+    environment.globals |= {"table": markdown.table}
+    return environment
+
+
+def _environment(*, autoescape: bool, finalize: Callable[[Any], Any]) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=autoescape, finalize=finalize, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters |= {"percent": percent}
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return what a page shows of a value: whole numbers with thousands marked, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, Markup):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return visible(str(value))
+
+
+@cache
+def _asset(name: str) -> Markup:
+    """Return a style sheet or script of ours."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704  (a file of the package)
+
+
+def _digest(name: str) -> Markup:
+    """Return the source expression that allows an asset in a Content-Security-Policy."""
+    sha256 = hashlib.sha256(_asset(name).encode()).digest()
+    return Markup("'sha256-{}'").format(Markup(base64.b64encode(sha256).decode()))  # noqa: S704  (base64)
