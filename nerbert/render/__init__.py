@@ -55,9 +55,10 @@ def _markdown() -> Environment:
 
 
 def _environment(*, autoescape: bool, finalize: Callable[[Any], Any]) -> Environment:
-    environment = Environment(  # noqa: S701  (Markdown is escaped by `finalize`)
-        loader=FileSystemLoader(TEMPLATES), autoescape=autoescape, finalize=finalize, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    environment = Environment(
+        autoescape=autoescape,  # noqa: S701  (Markdown is escaped by `finalize`)
+        loader=FileSystemLoader(TEMPLATES), finalize=finalize, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {"percent": percent}
     return environment
