@@ -1,4 +1,4 @@
-"""Names: one class a name, few modules a name, docstrings that begin with a verb, no folder in front of a public name."""
+"""Names: one class a name, few modules a name, a verb first in docstrings, no folder in front of a public name."""
 
 import ast
 import importlib
