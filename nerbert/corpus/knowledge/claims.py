@@ -154,7 +154,7 @@ def classifier(ontology: Ontology) -> Callable[[str], Answer]:
 def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tally: ClaimCounts) -> ClassPath:
     """Return the path of the first known class, or its deepest refinement.
 
-    A person who is also a politician is a politician.
+    Infoboxes of the classes Person and then Politician give Politician.
     """
     best: ClassPath = ()
     first = 0
