@@ -1,1 +1,1 @@
-"""Dump → silver corpus."""
+"""Build a silver corpus from a Wikipedia dump."""

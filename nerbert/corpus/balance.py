@@ -1,15 +1,15 @@
-"""The paper's sampling (NER-BERT §2.2): categories drawn with p ∝ |E|^0.7, made a map-only step.
+"""The paper's sampling (NER-BERT §2.2) as a map-only step: categories drawn with p ∝ |E|^0.7.
 
-Each sentence gets an expected number of copies r from its categories alone, and the r of all sentences sum to the total
-asked for. Copies are ⌊r⌋ and one more with the probability of the rest: no state is shared, so shards can be made in
-any order. Two methods:
+The categories of a sentence determine its expected number of copies r, and the r of all sentences sum to the requested
+total. A sentence gets ⌊r⌋ copies, and one more with the fractional part as probability. No state is shared, so shards
+can be made in any order. Two methods:
 
-- `literal`, what the paper writes: draw a category c by p, then a sentence that holds it. Then r = T · Σ p_c / D_c over
-  its distinct categories (D_c: sentences that hold c). Mention counts follow an exponent above alpha (0.85 on real text
-  for 0.7), since rare categories bring frequent ones with them.
-- `fit`, what the paper's Figure 1 shows: r such that *mentions* are ∝ |E|^alpha (see `fit`). Its price: more repeats.
+- `literal`, as the paper says: draw a category c by p, then a sentence that contains it. Then r = T · Σ p_c / D_c
+  over its distinct categories (D_c: sentences with c). Mention counts follow an exponent above alpha (0.85 on real text
+  for 0.7), because rare categories bring frequent ones with them.
+- `fit`, as the paper's Figure 1 shows: r such that *mentions* are ∝ |E|^alpha (see `fit`). It repeats sentences more.
 
-With a cap k no sentence is expected to get more than k copies, and all others get more to make up for it.
+With a cap k, no sentence has more than k expected copies, and all others get more to compensate.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ from nerbert.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Expected copies of any sentence, and what they come to."""
+    """Expected copies of any sentence, and statistics of the draw."""
 
     method: str
     alpha: float
@@ -33,7 +33,7 @@ class Rates:
     """Σ r over all sentences."""
     cap: int
     scale: float
-    """`literal`: λ, by which all are multiplied to make up for what the cap cuts; `fit`: 1, the weights know of it."""
+    """`literal`: λ, a factor on all rates that compensates for the cap; `fit`: 1, as the weights include it."""
     weights: dict[str, float]
     """`literal`: T · p_c / D_c; `fit`: logarithm of the category's weight."""
     exponent: float | None
@@ -43,12 +43,12 @@ class Rates:
     worst: str
     """The category of the residual."""
     largest: float
-    """The most copies that a sentence is expected to get."""
+    """The largest expected number of copies of a sentence."""
     iterations: int
-    """Rounds that `fit` took."""
+    """Rounds of `fit`."""
 
     def expected(self, categories: Iterable[str]) -> float:
-        """r of a sentence with these categories (repeats included, in any order); unseen ones count as not there."""
+        """Return r of a sentence with these categories (with repeats, in any order); unseen ones are ignored."""
         known = [category for category in categories if category in self.weights]
         if not known:
             return 0.0
@@ -60,7 +60,7 @@ class Rates:
 
 
 def draw(histogram: Histogram, *, method: str, alpha: float, total: float = 0, cap: int = 0) -> Rates:
-    """Expected copies that sum to `total` (0: as many as there are sentences), none above `cap` (0: none)."""
+    """Compute expected copies that sum to `total` (0: number of sentences), none above `cap` (0: no cap)."""
     table = histogram.table()
     total = total or float(histogram.sentences)
     _check(method, alpha, total, cap, drawable=int(table.sentences.sum()))
@@ -77,7 +77,7 @@ def draw(histogram: Histogram, *, method: str, alpha: float, total: float = 0, c
 
 
 def _check(method: str, alpha: float, total: float, cap: int, drawable: int) -> None:
-    """Raise SettingsError for what can't be drawn."""
+    """Raise SettingsError for settings that cannot be drawn."""
     if method not in _METHODS:
         raise SettingsError(f"balance = {method!r}: must be one of {', '.join(map(repr, _METHODS))}")
     if not 0 <= alpha <= 5:
@@ -96,14 +96,14 @@ def _check(method: str, alpha: float, total: float, cap: int, drawable: int) -> 
 
 
 def _literal(table: CategorySets, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
-    """T · p_c / D_c of each category (NER-BERT §2.2), and λ."""
+    """Return T · p_c / D_c of each category (NER-BERT §2.2), and λ."""
     shares = _shares(table.by_category(table.sentences), alpha)
     rates = total * shares / table.by_category(table.sentences, distinct=True)
     return rates, level(table.sums(rates), table.sentences, total, cap) if cap else 1.0, 0
 
 
 def _fit(table: CategorySets, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
-    """Logarithms of the categories' weights; λ is in them."""
+    """Return logarithms of the categories' weights; they include λ."""
     logs, rounds = fit(table, _shares(table.by_category(table.sentences), alpha), total, cap)
     return logs, 1.0, rounds
 
@@ -113,15 +113,15 @@ _METHODS: Mapping[str, _Method] = {"literal": _literal, "fit": _fit}
 
 
 def _shares(mentions: Floats, alpha: float) -> Floats:
-    """|E|^alpha / Σ |E|^alpha."""
+    """Return |E|^alpha / Σ |E|^alpha."""
     powers = (mentions / mentions.max()) ** alpha
     return np.asarray(powers / powers.sum())
 
 
 def exponent(before: Mapping[str, float], after: Mapping[str, float]) -> float | None:
-    """Slope of log `after` over log `before` by least squares, every category alike that both have some of.
+    """Return the slope of log `after` over log `before` by least squares, with equal weights for categories.
 
-    None where fewer than two different counts are there to lay a line through.
+    Only categories with counts in both are used. Return None for fewer than two different counts.
     """
     both = [name for name, count in before.items() if count > 0 and after.get(name, 0) > 0]
     return _slope(np.array([before[name] for name in both]), np.array([after[name] for name in both]))
@@ -136,6 +136,6 @@ def _slope(before: Floats, after: Floats) -> float | None:
 
 
 def draw_copies(expected: float, chance: float) -> int:
-    """⌊r⌋, or one more if `chance`, the sentence's coin, is below the rest."""
+    """Return ⌊r⌋, or one more if `chance`, the sentence's random number, is below the fractional part."""
     whole = floor(expected)
     return whole + (chance < expected - whole)

@@ -1,8 +1,8 @@
-"""Words and links of many sentences at once, as columns: what `words.split_words` gives sentence by sentence.
+"""Words and links of many sentences at once, as columns; `words.split_words` gives the same by sentence.
 
-Characters are looked up in a table of their classes, made from the splitter's own expression, and a word's edges are
-where the class changes; sentences with combining marks or joiners, which need more than two neighbours, go through the
-expression itself. The price is one more way to the same words, held equal by a test on any text.
+A table made from the splitter's own expression gives each character's class, and a word's edges are where the class
+changes. Sentences with combining marks or joiners, which need more than two neighbours, use the expression itself. The
+cost is a second implementation; a test on arbitrary text checks that both give the same words.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ _CODES = 0x110000
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words of sentences joined by newlines: places there, and where each sentence begins (one place more at the end).
+    """Words of sentences joined by newlines: positions in that text; and the sentences' starts, with the text's end.
 
-    `first[n]` is the number of the first word of sentence n; `first[-1]` that of all words.
+    `first[n]` is the number of the first word of sentence n; `first[-1]` is the number of all words.
     """
 
     starts: Places
@@ -37,10 +37,10 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The links that stand in a sentence and begin and end where words do: their numbers, and places in the sentence.
+    """The links within a sentence that begin and end at word boundaries: numbers, and positions in the sentence.
 
-    `first[n]` is the place, among these, of the first link of sentence n. `cutting` of the others cut a word, `outside`
-    stand in no sentence.
+    `first[n]` is the index, among these, of the first link of sentence n. Of the other links, `cutting` cut a word and
+    `outside` are in no sentence.
     """
 
     numbers: Places
@@ -52,7 +52,7 @@ class Links:
 
 
 def words_of(texts: Sequence[str]) -> Words:
-    """The words of sentences that hold no newline."""
+    """Return the words of sentences, which must not contain newlines."""
     joined = "\n".join(texts) + "\n"
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
     sentences = np.concatenate(([0], np.cumsum(lengths)))
@@ -68,7 +68,7 @@ def words_of(texts: Sequence[str]) -> Words:
 def links_on_words(
     sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int]
 ) -> Links:
-    """Links by sentence; all starts and ends are places in the pages' texts laid end to end, in order."""
+    """Return links by sentence; all starts and ends are positions in the concatenated texts of the pages."""
     if not texts:
         none = np.zeros(0, np.int64)
         return Links(none, none, none, np.zeros(1, np.int64), 0, len(starts))
@@ -89,7 +89,7 @@ def links_on_words(
 
 
 def _holds(places: Places, wanted: Places) -> npt.NDArray[np.bool_]:
-    """Which of the wanted places are among the sorted ones."""
+    """Return which of the wanted positions are among the sorted ones."""
     if not len(places):
         return np.zeros(len(wanted), np.bool_)
     found = np.searchsorted(places, wanted)
@@ -98,7 +98,7 @@ def _holds(places: Places, wanted: Places) -> npt.NDArray[np.bool_]:
 
 
 def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
-    """Where words begin and end: runs as a whole, single characters each."""
+    """Return the starts and ends of words: whole runs, and single characters."""
     run = classes == _RUN
     single = classes == _SINGLE
     before = np.concatenate(([False], run[:-1]))
@@ -109,7 +109,7 @@ def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
 def _resplit(
     texts: Sequence[str], numbers: Places, sentences: Places, starts: Places, ends: Places
 ) -> tuple[Places, Places]:
-    """Put in the words of some sentences as the expression splits them."""
+    """Replace the words of some sentences by those of the expression."""
     kept = ~np.isin(np.searchsorted(sentences, starts, "right") - 1, numbers)
     spans = [
         (sentences[number] + start, sentences[number] + end)
@@ -123,13 +123,16 @@ def _resplit(
 
 
 def numbers_column(values: Places | Sequence[int], kind: pa.DataType) -> pa.Array:
-    """Whole numbers as an Arrow array. `pa.array` would import pandas where it is installed, half a second a worker."""
+    """Return integers as an Arrow array.
+
+    `pa.array` would import pandas if it is installed, which takes half a second per worker.
+    """
     array = np.ascontiguousarray(values, kind.to_pandas_dtype())
     return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(array)])
 
 
 def strings_column(values: Sequence[str]) -> pa.Array:
-    """Strings as an Arrow array, without `pa.array` for the same reason."""
+    """Return strings as an Arrow array, without `pa.array` for the same reason."""
     encoded = [value.encode("utf-8", "replace") for value in values]
     places = np.zeros(len(encoded) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, encoded), np.int32, len(encoded)), out=places[1:])
@@ -138,7 +141,7 @@ def strings_column(values: Sequence[str]) -> pa.Array:
 
 @cache
 def _classes() -> npt.NDArray[np.uint8]:
-    """The class of each code point."""
+    """Return the class of each code point."""
     table = np.full(_CODES, _SINGLE, np.uint8)
     every = "".join(map(chr, range(_CODES)))
     for class_, pattern in ((_GAP, r"[\s\p{C}]++"), (_RUN, rf"{RUN_CHARACTER}++"), (_SINGLE, rf"[{ALONE}]++"),

@@ -1,7 +1,7 @@
-"""Corpus → CoNLL or JSON lines, for programs that read no Parquet: one sentence at a time, in the corpus's order.
+"""Export a corpus to CoNLL or JSON lines, for programs that do not read Parquet, in the corpus's order.
 
-CoNLL holds words and BIO tags only. It has no comments that readers agree on, so attribution (wiki, page, revision) is
-in the JSON lines and in the corpus itself. A file is whole or not there; a pipe gets sentences as they come.
+CoNLL contains words and BIO tags only. It has no standard comments, so the attribution (wiki, page, revision) is in the
+JSON lines and in the corpus itself. A file appears only when it is complete; a pipe gets each sentence at once.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ PIPE = "-"
 def export_corpus(
     corpus: Path, output: Path, format_: str, split: str = "", copies: bool = False, *, overwrite: bool = False
 ) -> int:
-    """Write the sentences of a corpus as `format_`, of one split or all; how many were written.
+    """Write the sentences of a corpus as `format_`, of one split or all, and return their number.
 
     `output` is a file, or `-` for standard output. `copies` writes each sentence as often as the sampling draws it.
     """
@@ -59,7 +59,7 @@ _TEXT_OF: dict[str, Callable[[Sentence], str]] = {"conll": _conll, "jsonl": _jso
 
 @contextmanager
 def _opened(output: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
-    """A file that appears when all is written, or standard output."""
+    """Provide a file that appears when it is complete, or standard output."""
     if str(output) == PIPE:
         with standard_output() as stream:
             yield stream

@@ -1,7 +1,7 @@
-"""How often each multiset of categories occurs: all that the sampling has to know of the sentences.
+"""Count how often each multiset of categories occurs: the sampling needs nothing else about the sentences.
 
-Sentences with the same categories are drawn alike, so millions of them shrink to their distinct multisets, each kept as
-the bytes of its sorted category numbers: about 150 bytes a multiset. The price: the categories must be known before.
+Sentences with the same categories are drawn alike, so millions of them reduce to their distinct multisets. Each is
+stored as the bytes of its sorted category numbers, about 150 bytes per multiset. The categories must be known before.
 """
 
 from array import array
@@ -17,7 +17,7 @@ _ROWS = 1 << 16
 
 
 class Histogram:
-    """Multiset of categories → sentences that have it; adds up over shards."""
+    """Multiset of categories → number of its sentences; histograms of shards can be merged."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(sorted(set(names)))
@@ -38,25 +38,25 @@ class Histogram:
 
     @property
     def sentences(self) -> int:
-        """Sentences counted."""
+        """Number of sentences counted."""
         return self._counts.total()
 
     def __len__(self) -> int:
-        """Distinct multisets."""
+        """Return the number of distinct multisets."""
         return len(self._counts)
 
     def __iter__(self) -> Iterator[tuple[tuple[str, ...], int]]:
-        """Each multiset, its names sorted, and its number of sentences."""
+        """Yield each multiset, its names sorted, and its number of sentences."""
         for key, sentences in self._counts.items():
             yield tuple(self.names[number] for number in array(self._code, key)), sentences
 
     def mentions(self) -> Counter[str]:
-        """Mentions by category."""
+        """Count mentions by category."""
         table = self.table()
         return Counter(dict(zip(table.names, map(int, table.by_category(table.sentences)), strict=True)))
 
     def table(self) -> "CategorySets":
-        """The multisets that are not empty as arrays, in an order that does not depend on how they came in."""
+        """Return the nonempty multisets as arrays, in an order that does not depend on their order of arrival."""
         keys = sorted(key for key in self._counts if key)
         numbers = np.frombuffer(b"".join(keys), dtype=f"u{array(self._code).itemsize}")
         mentions = np.fromiter(map(len, keys), np.int64, len(keys)) // numbers.itemsize
@@ -88,15 +88,15 @@ class CategorySets:
     sentences: Floats
 
     def sums(self, values: Floats) -> Floats:
-        """Per row, the sum of its distinct categories' values."""
+        """Return for each row the sum of its distinct categories' values."""
         return self._by_row(lambda part: values[self.columns[part]])
 
     def means(self, values: Floats) -> Floats:
-        """Per row, the mean of its mentions' values."""
+        """Return for each row the mean of its mentions' values."""
         return self._by_row(lambda part: values[self.columns[part]] * self.times[part]) / self.mentions
 
     def by_category(self, values: Floats, *, distinct: bool = False) -> Floats:
-        """Per category, the sum of the rows' values over its mentions, or over the rows that hold it."""
+        """Return for each category the sum of the rows' values over its mentions, or over rows if `distinct`."""
         total = np.zeros(len(self.names))
         for rows, part in self._blocks():
             each = np.repeat(values[rows], np.diff(self.starts[rows], append=part.stop))
@@ -109,7 +109,7 @@ class CategorySets:
         return np.concatenate(blocks) if blocks else np.zeros(0)
 
     def _blocks(self) -> Iterator[tuple[slice, slice]]:
-        """Some rows and where their categories stand, so that what is computed of them stays small."""
+        """Yield blocks of rows with the range of their categories, which bounds the size of temporary arrays."""
         for first in range(0, len(self.starts), _ROWS):
             last = first + _ROWS
             stop = self.starts[last] if last < len(self.starts) else len(self.columns)

@@ -1,10 +1,10 @@
-"""Expected copies that make *mentions* follow a target, as near to drawing every sentence alike as can be.
+"""Fit expected copies so that *mentions* follow a target, while sentences are drawn as equally as possible.
 
 A sentence's expectation is the geometric mean of its mentions' weights. Each round multiplies a category's weight by
 wanted / expected mentions. A sentence's exponents, the shares of its mentions, sum to one, so this is generalised
-iterative scaling (Darroch and Ratcliff 1972): it needs no step size, and of all expectations that reach the target it
-finds those nearest to equal ones (in Kullback-Leibler divergence, counted by mention). The price: some twenty passes
-over the histogram, hundreds with a tight cap, and the sentences of rare categories repeat more than in a literal draw.
+iterative scaling (Darroch and Ratcliff 1972). It needs no step size, and of all expectations that reach the target it
+finds those nearest to equal ones (in Kullback-Leibler divergence, counted by mention). The cost: about twenty passes
+over the histogram, hundreds with a tight cap, and more repeats of sentences of rare categories than in a literal draw.
 """
 
 import numpy as np
@@ -12,19 +12,19 @@ import numpy as np
 from nerbert.corpus.histogram import CategorySets, Floats
 
 TOLERANCE = 1e-3
-"""Weights are fitted when the logarithm of wanted / expected mentions is within this for each category."""
+"""Fitting ends when the logarithm of wanted / expected mentions is within this for each category."""
 ROUNDS = 500
-"""Rounds at most."""
+"""Maximum number of rounds."""
 PATIENCE = 50
-"""Rounds in which the error (root mean square of those logarithms) must fall by a hundredth, or it is the end."""
+"""Fitting ends if the error (root mean square of those logarithms) falls by less than 1 % in this many rounds."""
 _BOUND = 200.0
 
 
 def level(values: Floats, counts: Floats, total: float, cap: float) -> float:
-    """λ with Σ counts · min(cap, λ · values) = total; cap 0 is none. `total` is at most cap · Σ counts.
+    """Return λ with Σ counts · min(cap, λ · values) = total; cap 0 is none. `total` is at most cap · Σ counts.
 
-    The λ that fits if nothing else reaches the cap only grows as more do, so the search ends, and it ends at λ itself;
-    fewer at the cap than before is rounding.
+    The search solves for λ with the capped values fixed. λ only grows as more values reach the cap, so the search ends,
+    and at the right λ. Fewer capped values than before are due to rounding.
     """
     found, capped = total / float(counts @ values), 0
     while cap:
@@ -38,15 +38,15 @@ def level(values: Floats, counts: Floats, total: float, cap: float) -> float:
 
 
 def cut(values: Floats, cap: float) -> Floats:
-    """`values`, none above the cap; cap 0 is none."""
+    """Return `values`, none above the cap; cap 0 is none."""
     return np.minimum(values, cap) if cap else values
 
 
 def fit(table: CategorySets, target: Floats, total: float, cap: float) -> tuple[Floats, int]:
-    """Logarithms of the weights that make mentions proportional to `target` and copies sum to `total`; rounds taken.
+    """Fit logarithms of weights that make mentions ∝ `target` and copies sum to `total`; return them and the rounds.
 
-    No weights may do that: a category may occur only with others, or be too rare for the cap. Then the round with the
-    least error is taken, within PATIENCE and ROUNDS. Logarithms stay within ±200, which keeps all sums finite.
+    Such weights may not exist: a category may occur only with others, or be too rare for the cap. Then the round with
+    the least error is used, within PATIENCE and ROUNDS. Logarithms stay within ±200, which keeps all sums finite.
     """
     before = table.by_category(table.sentences)
     logs, best, least, errors = np.zeros(len(before)), np.zeros(len(before)), np.inf, list[float]()
@@ -68,6 +68,6 @@ def fit(table: CategorySets, target: Floats, total: float, cap: float) -> tuple[
 
 
 def _within_reach(target: Floats, before: Floats, total: float, cap: float) -> Floats:
-    """Mentions wanted: `target` scaled to `total`, but of no category more than cap times what there is."""
+    """Return the wanted mentions: `target` scaled to `total`, each at most cap times those that exist."""
     ratio = target / before
     return before * cut(level(ratio, before, total, cap) * ratio, cap)

@@ -1,7 +1,7 @@
-"""The manifest: what went in, what came out, and why the rest did not.
+"""The manifest: the corpus's inputs and outputs, and the reasons for every drop.
 
-Each step says in = out + dropped, and a sum that is off stops the build. Neither workers nor times nor absolute paths
-stand in it, so that the same input gives the same manifest.
+Each step records in = out + dropped, and a wrong sum stops the build. The manifest contains no workers, times or
+absolute paths, so the same input gives the same manifest.
 """
 
 import json
@@ -43,13 +43,13 @@ _LICENCES: Mapping[str, tuple[SourceKind, ...]] = {
                          SourceKind.WIKIDATA_SITELINKS),
     "title tables: as their makers say": (SourceKind.TABLE,),
 }  # fmt: skip
-"""The licences of what each kind of knowledge usually is; a file of the same shape may come from elsewhere."""
+"""The usual licences of each kind of knowledge; a file of the same format may have another source."""
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
 
 
 @dataclass(slots=True)
 class Funnel:
-    """Steps with what came in, went out and was dropped, and the final counts; adds up over shards."""
+    """Steps with their inputs, outputs and drops, and the final counts; funnels of shards can be merged."""
 
     steps: list[dict[str, Any]] = field(default_factory=list)
     notes: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Funnel:
         self.steps.append({"step": name, "in": came, "out": went, "dropped": reasons})
 
     def note(self, step: str, **figures: int) -> None:
-        """Figures of a step that drop nothing."""
+        """Record figures of a step that drops nothing."""
         self.notes.setdefault(step, {}).update(figures)
 
     def count(self, sentences: pa.Table) -> None:
@@ -110,18 +110,18 @@ class Funnel:
 
 @dataclass(slots=True)
 class Samples:
-    """A few dropped sentences by step and reason, drawn by coin, to be read."""
+    """A few dropped sentences by step and reason, drawn at random, for inspection."""
 
     seed: int
     each: int = 20
     rows: dict[tuple[str, str], list[tuple[float, str, str]]] = field(default_factory=dict)
 
     def add(self, step: str, reason: str, identity: str, text: str) -> None:
-        """Offer a dropped sentence."""
+        """Add a dropped sentence if it is drawn."""
         self._offer((step, str(reason)), (coin(self.seed, "dropped sample", identity), identity, text))
 
     def merge(self, other: "Samples") -> None:
-        """Take the samples of another shard into account."""
+        """Merge the samples of another shard."""
         for key, rows in other.rows.items():
             for row in rows:
                 self._offer(key, row)
@@ -148,7 +148,7 @@ def make_manifest(
     folder: Path, dumps: Sequence[Dump], forbidden: Excluded, settings: CorpusSettings, label_set: LabelSet,
     knowledge: Mapping[str, Any], unresolved: Sequence[Mapping[str, Any]], funnel: Funnel,
 ) -> dict[str, Any]:  # fmt: skip
-    """What `manifest.json`, the last file of a corpus, says of the one in `folder`."""
+    """Return the content of `manifest.json`, the last file of a corpus, for the one in `folder`."""
     categories = most_first(funnel.mentions)
     shards = {f"sentences/{path.name}": path for path in shard_paths(folder / "sentences")}
     manifest: dict[str, Any] = {
@@ -187,7 +187,7 @@ def make_manifest(
 
 
 def licence_of(knowledge: Mapping[str, Any]) -> str:
-    """Whose the text and the types are, as far as the kinds of the sources that were used tell."""
+    """Return the licences of the text and the types, according to the kinds of the sources used."""
     used = {each["kind"] for each in knowledge["used"]}
     there = {licence: [kind.value for kind in kinds if kind in used] for licence, kinds in _LICENCES.items()}
     told = [licence.format(kinds=", ".join(kinds)) for licence, kinds in there.items() if kinds]

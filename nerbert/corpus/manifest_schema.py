@@ -1,7 +1,7 @@
-"""The shape that a corpus's manifest must have to be read: what its readers use, and no more.
+"""The schema that a corpus's manifest must satisfy: only what its readers use.
 
-What no reader needs may be absent or hold anything, but nothing may be larger than what JSON's readers agree on: whole
-numbers of 64 bits, and a few tables in one another.
+Other keys may be missing or contain anything. No value may exceed what all JSON readers support: integers of 64 bits,
+and limited nesting.
 """
 
 import re
@@ -20,21 +20,21 @@ _SHAPE: dict[Any, Any] = {
     "categories": {str: {"mentions": int, "with_copies": int}},
     "knowledge": {"passed_over": [{"path": str}]},
 }  # fmt: skip
-"""A kind, a list of one shape, a table from any name (`str`) to one shape, or a table with these keys at least."""
+"""A type, a list of one shape, a table from any name (`str`) to one shape, or a table with at least these keys."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST, _DEEPEST = 1 << 63, 32
 _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
 
 
 def check_manifest(manifest: Mapping[str, Any]) -> None:
-    """Raise InputError that names the first key which is missing, of the wrong kind or too large."""
+    """Raise InputError that names the first key that is missing, of the wrong type or too large."""
     _check_sizes("", manifest, _DEEPEST)
     _check("", manifest, _SHAPE)
     _check_hashes(manifest.get("shard_sha256", {}))
 
 
 def _check_hashes(hashes: Any) -> None:
-    """Raise InputError for what is no table of SHA-256; manifests of older builds have none."""
+    """Raise InputError for anything but a table of SHA-256; manifests of older builds have none."""
     _check("shard_sha256", hashes, {str: str})
     for name, digest in hashes.items():
         if not _SHA256.fullmatch(digest):
@@ -42,7 +42,7 @@ def _check_hashes(hashes: Any) -> None:
 
 
 def _check_sizes(name: str, value: Any, deeper: int) -> None:
-    """Raise InputError for numbers and depths, under any key, that arithmetic and writers choke on."""
+    """Raise InputError for numbers and nesting, under any key, that arithmetic and writers cannot handle."""
     if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
         raise InputError(f"{name:.200} = {value!r:.30}: must be a whole number of 64 bits; build the corpus again")
     if not isinstance(value, list | dict):

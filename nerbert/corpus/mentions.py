@@ -1,7 +1,7 @@
-"""Mentions as columns: links typed, and categories changed, for thousands of sentences at once.
+"""Mentions as columns: type links and change categories for thousands of sentences at once.
 
-The choice: what a link target is (title, class path, source, category) is made once for each target of a part, and
-mentions take it by number. The price is code that thinks in offsets instead of sentences.
+The facts of a link target (title, class path, source, category) are stored once for each target of a part. Mentions
+refer to them by number. The cost is code that works on offsets instead of sentences.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ _MENTION = _MENTIONS.value_type
 
 
 class PartTargets:
-    """What the links of one part lead to, with how many mentions each has: in all, and in the train part."""
+    """The link targets of one part, with their numbers of mentions: in all, and in the train split."""
 
     def __init__(self, targets: Targets, label_set: LabelSet) -> None:
         self._numbers = {target: number for number, target in enumerate(targets)}
@@ -40,7 +40,7 @@ class PartTargets:
         self._seen = np.zeros((2, len(targets)), np.int64)
 
     def mentions(self, links: pa.Array, train: Sequence[bool]) -> pa.Array:
-        """The links of sentences (a list array) as their mentions; `train` says which sentences train."""
+        """Convert the links of sentences (a list array) to mentions; `train` marks sentences of the train split."""
         flat, lengths = links.flatten(), pc.list_value_length(links).to_numpy()
         numbers = np.array([self._numbers[each] for each in pc.struct_field(flat, "target").to_pylist()], np.int64)
         owners = np.repeat(np.array(train, bool), lengths)
@@ -51,7 +51,7 @@ class PartTargets:
         return _listed(places | taken, lengths)
 
     def counts(self) -> tuple[Counter[str], Counter[str], Counter[str]]:
-        """Mentions of the train part by category; all by class that took an ancestor's label, or got none."""
+        """Count mentions: of the train split by category, and all by class with an ancestor's label or with none."""
         train, to_ancestor, to_entity = Counter[str](), Counter[str](), Counter[str]()
         for path, category, (seen, trained) in zip(self._paths, self._categories, self._seen.T.tolist(), strict=True):
             if trained:
@@ -64,14 +64,14 @@ class PartTargets:
 
 
 def categories_of(mentions: pa.Array) -> list[list[str]]:
-    """The categories of each sentence's mentions."""
+    """Return the categories of each sentence's mentions."""
     flat = pc.struct_field(mentions.flatten(), "category").to_pylist()
     ends = np.cumsum(pc.list_value_length(mentions).to_numpy()).tolist()
     return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def recategorised(mentions: pa.Array, categories: Sequence[Sequence[str]]) -> pa.Array:
-    """The same mentions with other categories."""
+    """Return the same mentions with other categories."""
     flat = mentions.flatten()
     columns = {part.name: pc.struct_field(flat, part.name) for part in _MENTION}
     columns["category"] = pa.array(chain.from_iterable(categories), pa.string())
@@ -79,7 +79,7 @@ def recategorised(mentions: pa.Array, categories: Sequence[Sequence[str]]) -> pa
 
 
 def with_columns(rows: pa.RecordBatch, **columns: Any) -> pa.Table:
-    """The table of sentences (`TYPED`) whose columns are these, and those of `rows` where none is given."""
+    """Return the table of sentences (`TYPED`) with the given columns, and those of `rows` for the others."""
     new = {
         name: column if isinstance(column, pa.Array) else pa.array(column, TYPED.field(name).type)
         for name, column in columns.items()
@@ -88,7 +88,7 @@ def with_columns(rows: pa.RecordBatch, **columns: Any) -> pa.Table:
 
 
 def _listed(columns: Mapping[str, pa.Array], lengths: Any) -> pa.Array:
-    """Fields of mentions, laid end to end, as lists of these lengths."""
+    """Group the concatenated fields of mentions into lists of these lengths."""
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
     struct = pa.StructArray.from_arrays([columns[part.name] for part in _MENTION], fields=list(_MENTION))
     return pa.ListArray.from_arrays(pa.array(offsets), struct, type=_MENTIONS)

@@ -1,9 +1,9 @@
-"""Pass 1: dumps in, untyped sentences with their links out, and a row for every page.
+"""Pass 1: convert dumps to untyped sentences with their links, and a row for every page.
 
-All later steps read these columns only: the dump is read once. A part of a dump becomes one part of the files, written
-by the worker that read it: `pages/part-N`, `titles/part-N`, and last a mark, `done/part-N.json`. So what was finished
-before a kill stays, and workers change nothing. The price is that the sizes of the files follow the dump's text, and
-that what can't be told from other content without reading it (behind some addresses) is read again for each mark.
+All later steps read only these columns, so the dump is read once. A part of a dump becomes one part of the files,
+written by the worker that read it: `pages/part-N`, `titles/part-N`, and last a mark, `done/part-N.json`. So finished
+parts survive a kill, and the result does not depend on the number of workers. The cost: file sizes follow the dump's
+text, and input whose changes cannot be detected otherwise (behind some addresses) is read again for each mark.
 """
 
 import hashlib
@@ -38,12 +38,12 @@ from nerbert.words import SPLITTER
 _NAME = re.compile(r"part-([0-9]{5})\.\w+")
 _COUNTED = ("fates", "links")
 _PLACES = 24
-"""Bits of a page's number that count within its part; the part's number stands above."""
+"""Bits of a page's number for its index within its part; the part's number has the bits above."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One part to read and write; `digest` tells what it is made from."""
+    """One part to read and write; `digest` identifies its inputs."""
 
     number: int
     dump: int
@@ -52,7 +52,7 @@ class _Task:
     settings: CorpusSettings
     made_from: str
     told: bool
-    """Whether a change of the input's bytes would be told at the end."""
+    """Whether a change of the input's bytes would be detected at the end."""
 
     def digest(self) -> str:
         made_from = [self.made_from, str(self.site), self.part.root.hex()]
@@ -61,7 +61,7 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What a finished part says of itself."""
+    """The results of a finished part."""
 
     dump: int
     length: int
@@ -72,7 +72,7 @@ class _Done:
 
 
 def made_from(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]:
-    """All that pass 1's files depend on; the content of what comes through a pipe is told by each part."""
+    """Return everything that pass 1's files depend on; each part identifies the content that a pipe gives it."""
     return {
         "nerbert": __version__,
         "pyarrow": pa.__version__,
@@ -94,9 +94,9 @@ def write_pages(
     *,
     overwrite: bool = False,
 ) -> PageReport:
-    """Read all dumps once, and write `pages/`, `titles/` and `done/` below `folder`; what is done there stays.
+    """Read all dumps once, and write `pages/`, `titles/` and `done/` below `folder`; finished parts are kept.
 
-    Parts that were made from other input are made again with `overwrite`, else they are an error.
+    Parts that were made from other input are made again with `overwrite`; else they are an error.
     """
     for name in ("pages", "titles", "done"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def write_pages(
 
 
 def _remove_from(folder: Path, number: int) -> None:
-    """Remove parts from a number on, which a longer input left."""
+    """Remove the parts from a number on, which a longer input left."""
     for path in folder.glob("*/part-*"):
         match = _NAME.fullmatch(path.name)
         if match and int(match[1]) >= number:
@@ -135,7 +135,7 @@ def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_Task]:
 
 
 def write_part(task: _Task, folder: Path, *, overwrite: bool = False) -> _Done:
-    """Write one part's files and its mark, unless they are there."""
+    """Write one part's files and its mark, unless they exist."""
     name, digest = f"part-{task.number:05d}", task.digest()
     mark = folder / "done" / f"{name}.json"
     files = [folder / kind / f"{name}.parquet" for kind in ("pages", "titles")]
@@ -159,7 +159,7 @@ def write_part(task: _Task, folder: Path, *, overwrite: bool = False) -> _Done:
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What is written last of a finished part: what it was made from, the sizes of its files, what was seen."""
+    """The mark of a finished part, written last: the digest of its inputs, its file sizes, and its results."""
 
     digest: str
     sizes: list[int]
@@ -168,7 +168,7 @@ class _Mark:
 
 
 def _read_mark(path: Path) -> _Mark | None:
-    """The mark of a finished part; None if there is none, or what is there is no mark (torn by a loss of power)."""
+    """Return the mark of a finished part; None if there is none, or an invalid one (torn by a loss of power)."""
     try:
         found = read_json(path)
         seen, report = Seen(**found.pop("seen")), found.pop("report")
@@ -180,9 +180,9 @@ def _read_mark(path: Path) -> _Mark | None:
 
 
 def _same_bytes(task: _Task, seen: Seen, *, overwrite: bool) -> bool:
-    """Whether the part's bytes are those that were seen: believed where a change is told later, else read again.
+    """Return whether the part's bytes are unchanged; read them only if a change would not be detected later.
 
-    After such a telling comes `--overwrite`, which therefore believes nothing.
+    After such a detection the user runs with `--overwrite`, which therefore always reads them.
     """
     return (task.told and not overwrite) or task.part.data.digest() == seen.sha256
 

@@ -1,4 +1,4 @@
-"""Parquet written and read piece by piece, so that no file's size is a limit; whole or not at all.
+"""Write and read Parquet in pieces, so that file size is no limit; a file appears only when it is complete.
 
 Row groups are as large as the tables that are added (10,000 rows at most).
 """
@@ -30,7 +30,7 @@ class TableWriter:
 
 @contextmanager
 def writing(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
-    """Yield a writer whose file becomes `path` when the block ends well."""
+    """Provide a writer whose file becomes `path` when the block ends without error."""
     with publish(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         yield TableWriter(writer)
 
@@ -50,7 +50,7 @@ def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> 
 
 
 def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
-    """A file's rows, a few thousand (at most `rows`) at a time; raise InputError if it is damaged."""
+    """Yield a file's rows, a few thousand (at most `rows`) at a time; raise InputError if it is damaged."""
     try:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(rows, columns=list(columns) if columns else None)

@@ -1,8 +1,8 @@
-"""Pages → rows: the sentences of an article with their links, and one row for the page itself.
+"""Convert pages to rows: the sentences of an article with their links, and one row for the page itself.
 
-Pages gather until there are some hundred sentences, whose words and links are then found together, as columns; packs of
-rows gather until they are taken. So a worker's memory does not follow the dump's size, and no row is ever a dictionary,
-which would cost more than the scanner.
+Pages are collected until there are some hundred sentences, whose words and links are then computed together, as
+columns; packs of rows are collected until they are taken. So a worker's memory does not grow with the dump, and no row
+is ever a dict, which would cost more than the scanner.
 """
 
 from collections import Counter
@@ -23,15 +23,15 @@ from nerbert.records import CleanPage, Infobox, RawPage, Reason, sentence_id
 
 ARTICLE = "article"
 _PACK = 500
-"""Sentences whose words are found together: few enough to stay in a processor's cache."""
+"""Sentences whose words are computed together: few enough to fit in a processor's cache."""
 _FULL, _HEAVY = 10_000, 1 << 24
-"""When rows are to be taken: at so many sentences or pages, or characters of wikitext."""
+"""Limits at which rows must be taken: sentences or pages, and characters of wikitext."""
 _NOTHING = CleanPage()
 
 
 @dataclass(slots=True)
 class PageReport:
-    """What pass 1 saw: fates of pages, links kept and dropped; adds up over parts."""
+    """Counts of pass 1: fates of pages, links kept and dropped; reports of parts can be added."""
 
     fates: Counter[str] = field(default_factory=Counter)
     links: Counter[str] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class PageReport:
 
 @dataclass(slots=True)
 class _Pack:
-    """Sentences of some pages, column by column; places are in the pages' texts laid end to end."""
+    """Sentences of some pages, by column; positions are in the pages' concatenated texts."""
 
     texts: list[str] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -55,10 +55,10 @@ class _Pack:
     targets: list[str] = field(default_factory=list)
     page_rows: list[tuple[int, RawPage]] = field(default_factory=list)
     offsets: list[int] = field(default_factory=lambda: [0])
-    """Where each page begins, and where the next one will."""
+    """The start of each page, and of the next one."""
 
     def add(self, number: int, page: RawPage, clean: CleanPage, spans: Sequence[tuple[int, int]]) -> None:
-        """Add an article's sentences and links; the page comes without its wikitext, which would stay in memory."""
+        """Add an article's sentences and links; `page` must come without its wikitext, to save memory."""
         offset, text = self.offsets[-1], clean.text
         self.texts += [text[start:end] for start, end in spans]
         self.starts += [offset + start for start, _ in spans]
@@ -70,14 +70,14 @@ class _Pack:
         self.offsets.append(offset + len(text) + 1)
 
     def keep(self, sentences: Sequence[int]) -> None:
-        """Leave out all other sentences."""
+        """Keep only these sentences."""
         self.texts = [self.texts[place] for place in sentences]
         self.starts = [self.starts[place] for place in sentences]
         self.pages = [self.pages[place] for place in sentences]
 
 
 class PageRows:
-    """Gathers the rows of pages, in order; after `take`, `report` counts all pages that were ever added."""
+    """Collects the rows of pages, in order; after `take`, `report` counts all pages ever added."""
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
@@ -89,11 +89,11 @@ class PageRows:
 
     @property
     def full(self) -> bool:
-        """Whether it is time to `take`."""
+        """Whether the rows should be taken."""
         return self._sentences >= _FULL or len(self._titles) >= _FULL or self._weight >= _HEAVY
 
     def add(self, page: RawPage, number: int) -> None:
-        """Clean a page; `number` is its place in the input."""
+        """Scan a page and add its rows; `number` is its position in the input."""
         ns = page.ns if page.ns is not None else self.site.namespace(page.title)
         self._weight += len(page.text)
         fate, clean = _fate(page, ns, self.settings), _NOTHING
@@ -133,7 +133,7 @@ class PageRows:
         self._packed.append(_sentence_batch(pack, words, links, self.site))
 
     def take(self) -> tuple[pa.Table, pa.Table]:
-        """The rows since the last call, as tables with the schemas UNTYPED and TITLES."""
+        """Return the rows since the last call, as tables with the schemas UNTYPED and TITLES."""
         self._close_pack()
         sentences, titles = pa.Table.from_batches(self._packed, UNTYPED), _title_table(self._titles)
         self._packed, self._titles, self._sentences, self._weight = [], [], 0, 0
@@ -141,7 +141,7 @@ class PageRows:
 
 
 def _fate(page: RawPage, ns: int, settings: CorpusSettings) -> Reason | None:
-    """Why a page gives no text; None for an article."""
+    """Return the reason why a page gives no text; None for an article."""
     if page.redirect:
         return Reason.REDIRECT
     if ns != 0:
@@ -154,7 +154,7 @@ def _fate(page: RawPage, ns: int, settings: CorpusSettings) -> Reason | None:
 
 
 def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.RecordBatch:
-    """Rows of `pages/`."""
+    """Return rows of `pages/`."""
     pages = np.array(pack.pages, np.int64)
     starts = np.array(pack.starts, np.int64) - np.array(pack.offsets, np.int64)[pages]
     begin = np.repeat(words.sentences[:-1], np.diff(words.first))
@@ -183,7 +183,7 @@ def _of_pages(values: Sequence[int], pages: Places) -> pa.Array:
 
 def _lists(first: Places, starts: Places,
            ends: Places, targets: pa.Array | None = None) -> pa.ListArray:  # fmt: skip
-    """Lists of (start, end) or (start, end, target); list n runs from `first[n]` to `first[n + 1]`."""
+    """Return lists of (start, end) or (start, end, target); list n runs from `first[n]` to `first[n + 1]`."""
     fields = [pa.field("start", pa.int32()), pa.field("end", pa.int32())]
     arrays = [numbers_column(starts, pa.int32()), numbers_column(ends, pa.int32())]
     if targets is not None:
@@ -194,7 +194,7 @@ def _lists(first: Places, starts: Places,
 
 
 def _title_table(rows: Sequence[tuple[int, RawPage, int, str, Sequence[Infobox]]]) -> pa.Table:
-    """Rows of `titles/`."""
+    """Return rows of `titles/`."""
     pages, boxes = [row[1] for row in rows], list(chain.from_iterable(row[4] for row in rows))
     parameters = list(chain.from_iterable(box.parameters for box in boxes))
     pairs = pa.StructArray.from_arrays(

@@ -1,7 +1,7 @@
-"""The corpus's files: Parquet shards with a fixed schema, zstd, one row a sentence.
+"""The corpus's files: Parquet shards with a fixed schema, zstd, one row per sentence.
 
-`datasets`, DuckDB, pandas and polars open them as they are (docs/formats.md). A shard follows a part of the dump, so
-shards are the same bytes for any number of workers; the price is that they differ in size.
+`datasets`, DuckDB, pandas and polars open them directly (docs/formats.md). A shard corresponds to a part of the dump,
+so shards have the same bytes for any number of workers; the cost is that they differ in size.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from nerbert.errors import InputError, at
 from nerbert.records import Mention, Sentence
 
 FORMAT = 2
-"""Version of the corpus's files, in the manifest; a reader refuses others."""
+"""Version of the corpus's files, in the manifest; a reader refuses other versions."""
 
 _BATCH = 2_000
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
@@ -35,7 +35,7 @@ _MENTION = [
 ]  # fmt: skip
 
 UNTYPED = pa.schema([*_ROW, _LINKS, ("page_number", pa.int64())])
-"""`pages/`: pass 1's sentences with their links; `page_number` is the page's place in the input."""
+"""`pages/`: pass 1's sentences with their links; `page_number` is the page's position in the input."""
 TYPED = pa.schema(
     [
         *_ROW, ("mentions", pa.list_(pa.struct(_MENTION))), ("split", pa.string()), ("copies", pa.int32()),
@@ -58,7 +58,7 @@ TARGETS = pa.schema(
         ("class_path", pa.list_(pa.string())), ("source", pa.string()),
     ]
 )  # fmt: skip
-"""`targets/`: every link target with its type, in each part the most linked first."""
+"""`targets/`: every link target with its type; each part begins with the most linked."""
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -76,12 +76,12 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """The shards of a folder, in order."""
+    """Return the shards of a folder, in order."""
     return sorted(folder.glob("part-*.parquet"))
 
 
 def read_manifest(corpus: Path) -> dict[str, Any]:
-    """The manifest of a whole corpus; raise InputError for a folder that is none, or is half written."""
+    """Return the manifest of a complete corpus; raise InputError for any other folder."""
     path = corpus / "manifest.json"
     if not corpus.is_dir():
         raise InputError(f"{corpus}: no such corpus folder; make one with `nerbert corpus build`")
@@ -114,7 +114,7 @@ def _check_shard(corpus: Path, name: str, rows: int) -> None:
 
 
 def shard_hashes(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Shard → SHA-256 of its bytes, as the manifest says; where an older build's doesn't, they are read for it."""
+    """Return shard → SHA-256 of its bytes, from the manifest, or computed if an older manifest has none."""
     told = manifest.get("shard_sha256", {})
     if told and (lacking := sorted(manifest["shards"].keys() - told.keys())):
         raise InputError(f"{corpus / 'manifest.json'}: tells no SHA-256 of {lacking[0]}; build the corpus again")
@@ -122,7 +122,7 @@ def shard_hashes(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def checked_shards(corpus: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
-    """The shards in order, each with the bytes that `shard_hashes` says; raise InputError for one with others."""
+    """Yield the shards in order; raise InputError for one whose bytes differ from `shard_hashes`."""
     for name, digest in shard_hashes(corpus, manifest).items():
         if _sha256(corpus / name) != digest:
             raise InputError(
@@ -142,25 +142,25 @@ def _sha256(path: Path) -> str:
 
 @lru_cache(1 << 16)
 def _sha256_once(path: Path, _size: int, _changed: int) -> str:
-    """One reading of each file serves a whole run, as long as nobody writes to it."""
+    """Hash a file once per run, assuming that nobody writes to it."""
     return sha256_of(path)
 
 
 def read_sentences(corpus: Path, split: str | None = None) -> Iterator[Sentence]:
-    """Sentences of a corpus in order, of one split or all; those with 0 copies too."""
+    """Yield sentences of a corpus in order, of one split or all, including those with 0 copies."""
     for name in read_manifest(corpus)["shards"]:
         yield from typed_sentences(corpus / name, split)
 
 
 def typed_sentences(path: Path, split: str | None = None) -> Iterator[Sentence]:
-    """The sentences of one typed shard, of one split or all."""
+    """Yield the sentences of one typed shard, of one split or all."""
     for batch in sentence_batches(path):
         wanted = batch if split is None else batch.filter(pc.equal(batch["split"], split))
         yield from map(_sentence, wanted.to_pylist())
 
 
 def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
-    """A typed shard's rows, at most `rows` at a time; raise InputError where one lacks a value or holds no text."""
+    """Yield a typed shard's rows, at most `rows` at a time; raise InputError for missing values or invalid text."""
     for batch in read_batches(path, columns, rows):
         try:
             batch.validate(full=True)
@@ -173,7 +173,7 @@ def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int
 
 
 def _null_in(name: str, column: pa.Array) -> str:
-    """Where in a column, or in what it holds, a value is missing; "" if nowhere."""
+    """Return the name of a column or nested field with a missing value; "" if there is none."""
     if column.null_count:
         return name
     if pa.types.is_list(column.type):

@@ -1,9 +1,9 @@
-"""Which side of the split a sentence stands on, and what must not stand on both.
+"""Assign sentences to the train and validation splits, and find sentences that occur in both.
 
-The choice: pages are split, not sentences (NER-BERT §3 splits those; a setting does), by a coin, before anything
-is counted, so the train part alone decides filters and sampling. A sentence of the validation part whose words also
-stand in the train part (boilerplate, mostly) is dropped there. The price: that looks at the train part before its
-filters, so a few are dropped for a twin that the filters drop too.
+Pages are split, not sentences (NER-BERT §3 splits sentences; a setting does so too). The split is random and happens
+before anything is counted, so the train split alone determines filters and sampling. A validation sentence whose words
+also occur in the train split (mostly boilerplate) is dropped. The cost: this uses the train split before its filters,
+so a few are dropped for a duplicate that the filters drop too.
 """
 
 from collections.abc import Iterable
@@ -20,26 +20,26 @@ from nerbert.rng import coin
 
 
 def side_of(wiki: str, page_id: int, revision: int, start: int, settings: CorpusSettings) -> str:
-    """The side of one sentence: its page's, or its own by setting `split_by`."""
+    """Return the split of one sentence: its page's, or its own by setting `split_by`."""
     whole_page = settings.split_by == "page"
     identity = f"{wiki}:{page_id}" if whole_page else sentence_id(wiki, page_id, revision, start)
     return VALIDATION if coin(settings.seed, "split", identity) < settings.validation_share else TRAIN
 
 
 def sentence_key(text: str) -> int:
-    """64 bits of the hash of a sentence's normalised words; of two sentences with one key, one is a twin."""
+    """Hash a sentence's normalised words to 64 bits; sentences with the same key are duplicates."""
     words = " ".join(normalised_words(text))
     return int.from_bytes(blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def write_keys(keys: Iterable[int], path: Path) -> None:
-    """Write the keys of one side of one part, each once."""
+    """Write the distinct keys of one split of one part."""
     with publish(path) as partial, partial.open("wb") as stream:
         np.save(stream, np.unique(np.fromiter(keys, np.uint64)))
 
 
 def keys_on_both_sides(train: Iterable[Path], validation: Iterable[Path]) -> frozenset[int]:
-    """The keys that stand on both sides. Only the validation part's are held at once: 8 bytes a sentence."""
+    """Return the keys in both splits; only those of the validation split are in memory, 8 bytes each."""
     held = np.unique(np.concatenate([np.load(path, allow_pickle=False) for path in validation] or [np.empty(0)]))
     found = np.zeros(len(held), bool)
     for path in train:

@@ -1,8 +1,8 @@
-"""The map-only steps over a corpus's parts: typing, counting, judging and drawing, a few thousand sentences at a time.
+"""The map-only steps over a corpus's parts: type, count, filter and sample, a few thousand sentences at a time.
 
-Each takes one part and gives counts that add up, so workers change nothing, and no part's size is a limit. Columns that
-a step doesn't change (text, words) stay Arrow's; only what is judged becomes Python's. The price: typed sentences are
-read three more times, for the counts.
+Each step takes one part and returns counts that can be added, so workers do not change the result, and no part is too
+large. Columns that a step does not change (text, words) stay in Arrow; only the filters' input becomes Python objects.
+The cost: typed sentences are read three more times, for the counts.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ from nerbert.rng import coin
 
 @dataclass(frozen=True, slots=True)
 class Typing:
-    """What typing needs to know: the settings, the label set, and the runs of words that are excluded."""
+    """The inputs of typing: the settings, the label set, and the word n-grams to exclude."""
 
     settings: CorpusSettings
     label_set: LabelSet
@@ -40,10 +40,10 @@ class Typing:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the filters need to know of the whole train part; None for what is not counted yet.
+    """The filters' inputs from the whole train split; None for what is not counted yet.
 
-    `twins` are the keys of sentences that stand on both sides of the split; `typed` is false for a label set that tells
-    no types apart, whose sentences no filter can judge by them.
+    `twins` are the keys of sentences in both splits. `typed` is false for a label set without distinct types, for which
+    no filter can judge sentences by their types.
     """
 
     settings: CorpusSettings
@@ -55,16 +55,16 @@ class Rules:
 
     @property
     def categories(self) -> frozenset[str]:
-        """The categories that are left after filter 1."""
+        """The categories that remain after filter 1."""
         return self.kept | {ENTITY}
 
 
 @dataclass(slots=True)
 class Typed:
-    """What typing one part counted.
+    """Counts of typing one part.
 
-    `to_ancestor` are mentions, by class, that have a listed ancestor's label; `to_entity` those that the label set has
-    no label for.
+    `to_ancestor` are mentions, by class, with a listed ancestor's label; `to_entity` those without a label in the label
+    set.
     """
 
     samples: Samples
@@ -77,7 +77,7 @@ class Typed:
 
 @dataclass(slots=True)
 class Judged:
-    """What judging one part counted; `folded` mentions of sentences that are kept became ENTITY by filter 1."""
+    """Counts of filtering one part; in kept sentences, `folded` mentions became ENTITY by filter 1."""
 
     samples: Samples
     came: int = 0
@@ -87,7 +87,7 @@ class Judged:
 
 
 def type_part(path: Path, folder: Path, typing: Typing) -> Typed:
-    """Write a part of `typed/` from one of `pages/`, and beside it the keys of its sentences, `keys/SIDE/`."""
+    """Write a part of `typed/` from one of `pages/`, and the keys of its sentences to `keys/SIDE/`."""
     done, targets = Typed(Samples(typing.settings.seed)), PartTargets(read_targets(folder, path), typing.label_set)
     keys: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
     write_grouped((_typed(batch, targets, typing, done, keys) for batch in read_batches(path)),
@@ -101,7 +101,7 @@ def type_part(path: Path, folder: Path, typing: Typing) -> Typed:
 def _typed(
     batch: pa.RecordBatch, targets: PartTargets, typing: Typing, done: Typed, keys: dict[str, set[int]]
 ) -> pa.Table:
-    """The sentences of a batch that hold links and no excluded text, their links typed."""
+    """Return the sentences of a batch that have links and no excluded text, with their links typed."""
     kept = batch.filter(pa.array(_linked(batch, typing, done), pa.bool_()))
     names = ("wiki", "page_id", "revision", "start", "text")
     rows = list(zip(*(kept[name].to_pylist() for name in names), strict=True))
@@ -113,7 +113,7 @@ def _typed(
 
 
 def _linked(batch: pa.RecordBatch, typing: Typing, done: Typed) -> list[bool]:
-    """Which sentences of a batch stay; the others are counted."""
+    """Return which sentences of a batch are kept; count the others."""
     texts, linked = batch["text"].to_pylist(), pc.list_value_length(batch["links"]).to_pylist()
     reasons = [
         excluded(text, typing.forbidden, typing.settings.exclude_ngram) or (None if links else Reason.NO_ENTITY)
@@ -128,7 +128,7 @@ def _linked(batch: pa.RecordBatch, typing: Typing, done: Typed) -> list[bool]:
 
 
 def count_part(path: Path, rules: Rules) -> Histogram:
-    """How often each multiset of categories passes the rules in the train part."""
+    """Count how often each multiset of categories passes the rules in the train split."""
     passed = Histogram(rules.categories)
     for batch in read_batches(path, ["id", "split", "mentions.list.element.category"]):
         for row in batch.to_pylist():
@@ -140,7 +140,7 @@ def count_part(path: Path, rules: Rules) -> Histogram:
 
 
 def judge(identity: str, categories: Sequence[str], rules: Rules) -> tuple[list[str], str, Reason | None]:
-    """A sentence's categories after filter 1, and the filter and reason that drop it, if any does."""
+    """Return a sentence's categories after filter 1, and the filter and reason that drop it, if any."""
     settings = rules.settings
     folded = fold_rare(categories, rules.kept)
     if settings.rare_category == "drop" and folded != list(categories):
@@ -160,7 +160,7 @@ def write_part(path: Path, rules: Rules, output: Path) -> Judged:
 
 
 def _judged(batch: pa.RecordBatch, rules: Rules, done: Judged) -> pa.Table:
-    """The sentences of a batch that pass all filters, with the corpus's categories and numbers of copies."""
+    """Return the sentences of a batch that pass all filters, with their final categories and numbers of copies."""
     ids, sides, texts = (batch[name].to_pylist() for name in ("id", "split", "text"))
     stay, categories, drawn = list[bool](), list[list[str]](), list[tuple[float, int]]()
     for identity, side, text, old in zip(ids, sides, texts, categories_of(batch["mentions"]), strict=True):
@@ -186,7 +186,7 @@ def _judged(batch: pa.RecordBatch, rules: Rules, done: Judged) -> pa.Table:
 def _verdict(
     identity: str, split: str, text: str, categories: Sequence[str], rules: Rules
 ) -> tuple[list[str], str, Reason | None]:
-    """As `judge`; before it, a sentence of the validation part whose twin trains is dropped by the split."""
+    """Return the result of `judge`, but drop validation sentences that also occur in the train split."""
     folded, step, reason = judge(identity, categories, rules)
     if split == VALIDATION and rules.twins and sentence_key(text) in rules.twins:
         return folded, "split", Reason.EQUAL_IN_TRAIN
@@ -194,7 +194,7 @@ def _verdict(
 
 
 def _copies(identity: str, split: str, categories: Sequence[str], rules: Rules) -> tuple[float, int]:
-    """A sentence's expected copies, and what is drawn; validation is not sampled."""
+    """Return a sentence's expected and drawn copies; validation is not sampled."""
     if split != TRAIN or not rules.rates:
         return 1.0, 1
     expected = rules.rates.expected(categories)

@@ -1,10 +1,10 @@
-"""Link targets → classes: redirects resolved, then looked up in the table of what the knowledge says.
+"""Map link targets to classes: resolve redirects, then look up the knowledge table.
 
-Where that says nothing of a redirect's end, it is asked of the redirect itself, as pages move and knowledge ages.
+If the table does not know a redirect's end, the redirect itself is looked up, because pages move and knowledge ages.
 
-Both tables lie on disk, mapped (`knowledge.mapped`); a worker looks up what its part links to, so its memory follows
-the part. Targets are counted part by part, and the counts joined by ranges of the hash of what a target resolves to, so
-no memory follows the wiki. The result are files, `targets/`: who wants to know why a link is typed so reads it there.
+Both tables are memory-mapped files (`knowledge.mmap_table`). A worker looks up its part's links, so its memory depends
+on the part. Targets are counted by part, and the counts are merged by ranges of the hash of the resolved target. Memory
+therefore does not grow with the wiki. The results are the files in `targets/`, which show why a link has its type.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from nerbert.executors import run_ordered
 from nerbert.terminal import progress
 
 SCRATCH = "scratch"
-"""Folder of what typing needs and the corpus doesn't: the table of redirects."""
+"""Folder of data that typing needs and the corpus does not: the table of redirects."""
 _REDIRECTS, _KNOWLEDGE = f"{SCRATCH}/redirects.arrow", "knowledge.arrow"
 _MOST_UNTYPED = 100
 
@@ -39,9 +39,9 @@ Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """Distinct targets, how many are typed, and the untyped titles that most links lead to, as in the manifest.
+    """Number of targets, number of typed ones, and the most linked untyped titles, as in the manifest.
 
-    `bad_redirects` name a title that no wiki can have, and lead nowhere.
+    `bad_redirects` name an impossible title and are ignored.
     """
 
     targets: int
@@ -91,7 +91,10 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, workers: i
 
 
 def read_targets(folder: Path, part: Path) -> Targets:
-    """Target → (resolved target, class path, source) for the links of one part of `pages/`; `folder` is the corpus."""
+    """Return target → (resolved target, class path, source) for the links of one part of `pages/`.
+
+    `folder` is the corpus.
+    """
     targets = pc.unique(_links(part)["target"]).to_pylist()
     resolved = Redirects(folder / _REDIRECTS).ends_of(targets)
     types = TypeTable(folder / _KNOWLEDGE)
@@ -104,7 +107,7 @@ def read_targets(folder: Path, part: Path) -> Targets:
 
 
 def _links(part: Path) -> pa.Table:
-    """What a part of `pages/` links to and how often, by batch."""
+    """Return the link targets of a part of `pages/` with their counts, by batch."""
     pieces = [
         pc.value_counts(pc.struct_field(pc.list_flatten(batch["links"]), "target"))
         for batch in read_batches(part, ["links"])
@@ -116,7 +119,7 @@ def _links(part: Path) -> pa.Table:
 
 
 def _count_part(part: Path, folder: Path, runs: Path) -> None:
-    """Write what a part links to as a run: what a target resolves to, the target, its links."""
+    """Write a part's link targets as a run: the resolved target, the target, its links."""
     links = _links(part).group_by("target").aggregate([("links", "sum")])
     resolved = Redirects(folder / _REDIRECTS).ends_of(links["target"].to_pylist())
     columns = [pa.array(resolved, pa.string()), links["target"], links["links_sum"]]
@@ -124,7 +127,7 @@ def _count_part(part: Path, folder: Path, runs: Path) -> None:
 
 
 def _summed(table: pa.Table) -> pa.Table:
-    """Sorted rows with those of the same target joined."""
+    """Return sorted rows with the rows of each target merged."""
     starts = np.flatnonzero(starts_of(table["title"], table["target"]))
     if not len(starts):
         return table
@@ -133,7 +136,7 @@ def _summed(table: pa.Table) -> pa.Table:
 
 
 def _type_range(number: int, folder: Path, runs: Path, bits: int) -> _Range:
-    """Write the part of `targets/` that holds a range of hashes, most linked first."""
+    """Write the part of `targets/` with one range of hashes, most linked first."""
     table = read_range(sorted(runs.iterdir()), number, bits, _summed)
     types = TypeTable(folder / _KNOWLEDGE)
     asked = [table[name].to_pylist() if table.num_rows else [] for name in ("target", "title")]

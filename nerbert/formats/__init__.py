@@ -1,1 +1,1 @@
-"""Annotation formats, one a file."""
+"""Annotation formats, one per file."""

@@ -1,7 +1,7 @@
-"""CoNLL: one `token … tag` a line, a blank line between sentences, BIO tags in the last column.
+"""CoNLL: one `token … tag` per line, a blank line between sentences, BIO tags in the last column.
 
-Columns are cut at tabs if the line has one, else at spaces, so tokens keep no-break spaces. The text of an example is
-its tokens joined by single spaces: CoNLL files don't say what stood between them, and that is the price.
+Columns are separated by tabs if the line has one, else by spaces, so tokens keep no-break spaces. The text of an
+example is its tokens joined by single spaces, because CoNLL files do not store the original white space.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from nerbert.labels import example_tags, spans_from_bio, split_tag
 from nerbert.records import Example, Span
 
 DOCUMENT_START = "-DOCSTART-"
-"""What a line begins with that begins a document, and holds no token."""
+"""Starts a line that begins a document and contains no token."""
 
 
 def read_conll(path: Path) -> Iterator[Example]:
@@ -39,7 +39,7 @@ def read_conll(path: Path) -> Iterator[Example]:
 
 
 def read_conll_file(path: Path) -> list[Example]:
-    """All sentences of a CoNLL file; an empty file is an error."""
+    """Return all sentences of a CoNLL file; raise InputError for an empty file."""
     examples = list(read_conll(path))
     if not examples:
         raise InputError(f"{path}: holds no sentence; expected lines of `token<TAB>tag`")
@@ -47,7 +47,7 @@ def read_conll_file(path: Path) -> list[Example]:
 
 
 def looks_like_conll(lines: Iterable[str]) -> bool:
-    """Whether lines are CoNLL rather than prose: most of those with words end in a BIO tag behind a token."""
+    """Return whether lines are CoNLL, not prose: most nonblank lines end in a BIO tag after a token."""
     kept = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)]
     return sum(map(_ends_in_tag, kept)) > len(kept) / 2
 
@@ -67,12 +67,12 @@ def write_conll(path: Path, examples: Iterable[Example]) -> None:
 
 
 def conll_block(example: Example) -> str:
-    """One sentence as lines of `token<TAB>tag`, and the blank line after it."""
+    """Return one sentence as lines of `token<TAB>tag`, and the blank line after it."""
     return "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True)) + "\n"
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
-    """Tokens and BIO tags as an Example; its text is the tokens joined by spaces."""
+    """Return an Example of tokens and BIO tags; its text is the tokens joined by spaces."""
     tokens = list(tokens)
     words, place = [], 0
     for token in tokens:
@@ -95,12 +95,12 @@ def _decode(raw: bytes, *, first: bool) -> str:
 
 
 def split_columns(line: str) -> list[str]:
-    """The columns of a line, cut at tabs if it has one, else at spaces, however many."""
+    """Split a line at tabs if it has one, else at runs of spaces."""
     return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
 
 
 def _columns(line: str) -> tuple[str, str]:
-    """Token and tag of a line."""
+    """Return token and tag of a line."""
     columns = split_columns(line)
     if len(columns) < 2 or not columns[0] or not columns[-1].strip():
         raise InputError(f"broken line {line!r}: expected a token, a tab (or space) and a tag")

@@ -1,7 +1,7 @@
-"""A folder of annotated sentences: train.conll, and dev.conll and test.conll where there are such.
+"""A folder of annotated sentences: train.conll, and optionally dev.conll and test.conll.
 
-The choice: the test split is read only by those who ask for it, so nothing that trains can look at it by accident; and
-a split that isn't asked for is no cause of failure.
+The test split is read only by callers that request it, so no training code can see it by accident. A split that is not
+requested causes no failure.
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ SPLITS = ("train", "dev", "test")
 class DataSet:
     """Annotated sentences by split, with the SHA-256 of each file read.
 
-    A split that isn't there, or wasn't asked for, is empty.
+    A split that does not exist or was not requested is empty.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class DataSet:
 def read_data(folder: Path, splits: Collection[str] = ("train", "dev")) -> DataSet:
     """Read splits of a data folder (or one CoNLL file, as train), and no other file.
 
-    Raise InputError that says what is wrong; of the splits only train must be there, if it is among them.
+    Raise InputError with the fault; of the requested splits only train must exist.
     """
     if folder.is_file():
         return DataSet(folder, read_conll_file(folder), [], {folder.name: sha256_of(folder)}, [])

@@ -1,7 +1,7 @@
-"""JSON lines: one object a line, with a text (or a list of words), entities in `spans`, and whatever else there is.
+"""JSON lines: one object per line, with a text (or a list of words), entities in `spans`, and any other fields.
 
-Values go out as they came in, as far as Python's JSON keeps them: numbers are doubles or whole numbers of any size.
-The price of reading strictly is that one broken line ends the reading, with its number.
+Values are written as they were read, as far as Python's JSON keeps them: numbers are doubles or integers of any size.
+Reading is strict: one broken line ends the reading, with its number.
 """
 
 import json
@@ -17,7 +17,7 @@ from nerbert.records import Example
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """The object on a line; raise InputError for anything else."""
+    """Parse the object on a line; raise InputError for anything else."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -31,7 +31,7 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def object_line(fields: Mapping[str, Any]) -> bytes:
-    """An object as a line of UTF-8."""
+    """Return an object as a line of UTF-8."""
     try:
         return f"{json_line(fields)}\n".encode()
     except RecursionError:

@@ -1,7 +1,7 @@
-"""Lines of a file or a pipe as bytes: what is at hand is given at once, and decoded line by line.
+"""Read lines of a file or a pipe as bytes as soon as they arrive, and decode them line by line.
 
-A read waits only while there is nothing, so a slow pipe is read line by line and a file in blocks. Only `\\n` ends a
-line. The price: a line is held whole, so one longer than `LONGEST_LINE` is refused instead of filling the memory.
+A read waits only while there is no data, so a slow pipe is read line by line and a file in blocks. Only `\\n` ends a
+line. A line is kept in memory, so one longer than `LONGEST_LINE` is refused.
 """
 
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from typing import IO, Any
 from nerbert.errors import InputError
 
 LONGEST_LINE = 1 << 28
-"""Bytes; a text that long is no text that someone wrote."""
+"""Maximum bytes of a line; nobody writes a text of that length."""
 ERRORS = ("strict", "replace")
-"""What may become of bytes that are no UTF-8: an error, or U+FFFD."""
+"""Handling of bytes that are not UTF-8: an error, or U+FFFD."""
 _BLOCK = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 
 
 def lines_at_hand(stream: IO[bytes]) -> Iterator[list[bytes]]:
-    """The whole lines that each read brings, without their ends; the last may have none."""
+    """Yield the whole lines of each read, without line ends; the last line may lack its end."""
     read: Any = getattr(stream, "read1", stream.read)
     rest: list[bytes] = []
     held = 0
@@ -37,7 +37,7 @@ def lines_at_hand(stream: IO[bytes]) -> Iterator[list[bytes]]:
 
 
 def decoded(raw: bytes, number: int, errors: str = "strict") -> str:
-    """A line's text, by its number: the first may begin with a byte order mark; `errors` is one of ERRORS."""
+    """Decode line `number`; the first may begin with a byte order mark; `errors` is one of ERRORS."""
     if number == 1:
         raw = raw.removeprefix(_BOM)
     try:

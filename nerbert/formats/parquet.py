@@ -1,7 +1,7 @@
-"""Parquet: a row a text, its entities in the column `spans`; read and written some rows at a time, whatever the size.
+"""Parquet: one text per row, its entities in the column `spans`; read and written in batches, for any size.
 
-Texts are read as bytes and decoded here, since files that claim UTF-8 don't always hold it. Halves of characters, which
-broken JSON brings, become U+FFFD: Parquet can't hold them, and offsets stay as they are.
+Texts are read as bytes and decoded here, because files that claim UTF-8 do not always contain it. Lone surrogates,
+which come from broken JSON, become U+FFFD: Parquet cannot store them, and offsets stay the same.
 """
 
 import base64
@@ -42,11 +42,14 @@ SPAN_LIST = pa.list_(
 """The type of the column `spans`."""
 _WORD_LIST = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
 _EXAMPLES = pa.schema([(TEXT, pa.string()), (WORDS, _WORD_LIST), (SPANS, SPAN_LIST)])
-"""What annotated sentences are written as."""
+"""Schema of annotated sentences."""
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """A file's rows, as many at a time as hold some hundred kilobytes; a file without rows gives one empty batch."""
+    """Yield a file's rows in batches of a few hundred kilobytes.
+
+    A file without rows gives one empty batch.
+    """
     try:
         with pq.ParquetFile(path) as file:
             if repeated := _repeated(file.schema_arrow.names):
@@ -59,7 +62,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def texts_of(batch: pa.RecordBatch, field: str, first: int, errors: str = "strict") -> list[str | list[str]]:
-    """The text, or the list of words, of each row; `first` is the number of the first, for those that have none."""
+    """Return the text, or the list of words, of each row; `first` is the number of the first row, for messages."""
     field = _text_column(batch, field)
     column = batch[field]
     lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
@@ -76,13 +79,13 @@ def texts_of(batch: pa.RecordBatch, field: str, first: int, errors: str = "stric
 
 
 def mended(batch: pa.RecordBatch, field: str, texts: Sequence[str | list[str]]) -> pa.RecordBatch:
-    """The rows with these texts, in which bytes that are none have been replaced, in the column that they came from."""
+    """Return the rows with these texts, whose invalid bytes are replaced, in the column that they came from."""
     place = batch.schema.get_field_index(_text_column(batch, field))
     return batch.set_column(place, batch.schema.names[place], _column(list(texts)))
 
 
 def row_count(path: Path) -> int:
-    """How many rows a file has."""
+    """Return the number of rows of a file."""
     try:
         return int(pq.read_metadata(path).num_rows)
     except (pa.ArrowException, OSError) as error:
@@ -90,7 +93,7 @@ def row_count(path: Path) -> int:
 
 
 def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The rows as JSON can hold them: dates and decimals as text, bytes in base64, what is no number as null."""
+    """Return the rows in JSON types: dates and decimals as text, bytes in base64, NaN and infinities as null."""
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except UnicodeDecodeError as error:
@@ -103,12 +106,12 @@ def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def spans_column(found: Iterable[Sequence[Span]]) -> pa.Array:
-    """The column `spans` of some rows."""
+    """Return the column `spans` of some rows."""
     return _column([[span_json(span) for span in spans] for spans in found], SPAN_LIST)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """JSON objects as columns, one for each name that any of them has; the types follow from the values."""
+    """Return JSON objects as columns, one for each name in any of them; the types follow from the values."""
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {}
     for name in names:
@@ -123,7 +126,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
-    """A schema that takes the rows of both: whole numbers become doubles beside such, nothing becomes anything."""
+    """Return a schema for the rows of both: integers become doubles beside doubles, null takes any type."""
     try:
         return pa.unify_schemas([one, other], promote_options="permissive")
     except pa.ArrowException as error:
@@ -157,7 +160,7 @@ def _example_row(example: Example) -> dict[str, Any]:
 
 
 def _rows_of(metadata: Any) -> int:
-    """How many rows hold some hundred kilobytes, on average over the file."""
+    """Return the number of rows that take a few hundred kilobytes, on average over the file."""
     size: int = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     rows = int(metadata.num_rows) * _BATCH_BYTES // max(1, size)
     return max(1, min(_MOST_ROWS, rows))
@@ -173,7 +176,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _text_column(batch: pa.RecordBatch, field: str) -> str:
-    """The name of the column with texts."""
+    """Return the name of the text column."""
     names = batch.schema.names
     if field not in names and field == TEXT and TOKENS in names:
         return TOKENS
@@ -199,7 +202,7 @@ def _column(values: list[Any], kind: pa.DataType | None = None) -> pa.Array:
 
 
 def _whole(value: Any) -> Any:
-    """A value without halves of characters."""
+    """Return a value without lone surrogates."""
     if isinstance(value, str):
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, list):
@@ -213,7 +216,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+    """Convert a value to JSON types."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):

@@ -1,8 +1,8 @@
-"""A row of a user's file: a text, or its words, and all that stands beside it.
+"""A row of a user's file: a text, or its words, and all other fields.
 
-Annotated sentences travel as `Example`; a file to be tagged holds more (names, dates, scores), which goes out as it
-came in. The choice: a list of strings is a sentence cut into words already, and its text is they, joined by spaces, as
-in CoNLL; so a text may be given in either form in one and the same field.
+Annotated sentences are `Example`s; a file to be tagged contains more (names, dates, scores), which is written
+unchanged. A list of strings is a sentence already split into words, and its text is these words joined by spaces, as in
+CoNLL. So one field can contain a text in either form.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from nerbert.records import Example, Span
 from nerbert.words import split_words
 
 TEXT, TOKENS, WORDS, SPANS = "text", "tokens", "words", "spans"
-"""Names of fields: the text; or its words as strings; words as places in the text; entities."""
+"""Names of fields: the text; its words as strings; words as positions in the text; entities."""
 
 
 class TextRow(NamedTuple):
-    """A text and where it stands; `example` holds its words where they are given, `raw` the bytes it was read from."""
+    """A text and its line or row number; `example` has its words if given, `raw` the original bytes."""
 
     number: int
     text: str
@@ -29,7 +29,7 @@ class TextRow(NamedTuple):
 
 
 def row_of(number: int, fields: Mapping[str, Any], field: str, raw: bytes = b"") -> TextRow:
-    """The row of a JSON object, whose text (or list of words) is in `field`; without `text`, `tokens` will do."""
+    """Return the row of a JSON object with its text (or words) in `field`; `tokens` replaces a missing `text`."""
     if field not in fields and field == TEXT and TOKENS in fields:
         field = TOKENS
     if field not in fields:
@@ -42,13 +42,13 @@ def row_of(number: int, fields: Mapping[str, Any], field: str, raw: bytes = b"")
 
 
 def row_of_words(number: int, words: Sequence[str], fields: Mapping[str, Any], raw: bytes = b"") -> TextRow:
-    """The row of a sentence's words; its text joins the fields if they have none."""
+    """Return the row of a sentence's words; the fields get its text if they have none."""
     example = example_of(words, ())
     return TextRow(number, example.text, example, {TEXT: example.text} | dict(fields), raw)
 
 
 def checked_words(value: object, field: str) -> list[str]:
-    """A list of words; raise InputError that says what is none."""
+    """Return `value` if it is a list of words; raise InputError that names the invalid one."""
     if not isinstance(value, list):
         raise InputError(f"field {field!r} holds {value!r:.60}: must be a text, or a list of words")
     for place, word in enumerate(value):
@@ -58,7 +58,7 @@ def checked_words(value: object, field: str) -> list[str]:
 
 
 def span_json(span: Span) -> dict[str, str | int | float]:
-    """A span as JSON: text, type, character start and end, confidence."""
+    """Return a span as JSON: text, type, character start and end, confidence."""
     return {
         "text": span.text, "type": span.type, "start": span.start, "end": span.end,
         "confidence": round(span.confidence, 4),
@@ -66,13 +66,13 @@ def span_json(span: Span) -> dict[str, str | int | float]:
 
 
 def example_fields(example: Example) -> dict[str, Any]:
-    """An annotated sentence as JSON: text, words as [start, end] in it, spans."""
+    """Return an annotated sentence as JSON: text, words as [start, end] in it, spans."""
     spans = [span_json(span) for span in example.spans]
     return {TEXT: example.text, WORDS: [list(word) for word in example.words], SPANS: spans}
 
 
 def example_of_fields(fields: Mapping[str, Any], field: str = TEXT) -> Example:
-    """The annotated sentence of a JSON object: its words are those given, or else what the corpus's splitter finds."""
+    """Return the annotated sentence of a JSON object, with its words or else those of the corpus's splitter."""
     row = row_of(0, fields, field)
     words = row.example.words if row.example else _words(fields, row.text)
     found = fields.get(SPANS)

@@ -1,7 +1,8 @@
-"""Precision, recall and F1 on entities, and what else is said of a tagger: pure functions, without torch.
+"""Precision, recall and F1 of entities, and further metrics of a tagger: pure functions, without torch.
 
-The rule is the CoNLL script's on BIO tags (seqeval's default): an entity counts if its words and its type are exactly
-right. Strict IOB2 stands beside it; `rules` always says which. Figures are 0–1; a figure with a zero denominator is 0.
+The rule is that of the CoNLL script on BIO tags (seqeval's default): an entity counts if its words and its type are
+exactly right. Strict IOB2 is reported too; `rules` always names the rule. Figures are 0–1; a figure with a zero
+denominator is 0.
 """
 
 from nerbert.metrics.calibration import Calibration, calibrate

@@ -1,10 +1,10 @@
-"""Whether predicted entities are as often right as the tagger is sure of them.
+"""Measure whether predicted entities are right as often as the tagger's confidence says.
 
 Expected calibration error as in Guo et al. 2017 ("On Calibration of Modern Neural Networks", §2, equation 3): predicted
-entities are put into bins of equal width by confidence, ((m − 1) / M, m / M]; the error is the mean over bins, weighted
-by their entities, of |share that is right − mean confidence|. Here an entity's confidence is the mean probability of
-its words' tags (as the tagger gives it), and it is right if its ends and type are. Entities that were missed have no
-confidence and are not in it: a low error says nothing of recall.
+entities are put into bins of equal width by confidence, ((m − 1) / M, m / M]. The error is the mean over bins, weighted
+by their entities, of |share that is right − mean confidence|. An entity's confidence is the mean probability of its
+words' tags (as the tagger gives it); it is right if its boundaries and type are. Missed entities have no confidence and
+are excluded: a low error says nothing about recall.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Expected calibration error (0–1) over `bins` bins, and how many predicted entities are in it."""
+    """Expected calibration error (0–1) over `bins` bins, and the number of predicted entities."""
 
     ece: float
     bins: int
@@ -30,7 +30,7 @@ class Calibration:
 
 
 def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> Calibration:
-    """The expected calibration error of predictions, each with its confidence (0–1) and whether it is right."""
+    """Return the expected calibration error of predictions, each with its confidence (0–1) and whether it is right."""
     if bins < 1 or len(confidences) != len(right):
         raise InputError(f"{len(confidences)} confidences, {len(right)} outcomes, {bins} bins: give one for each")
     sure = np.asarray(confidences, float)
@@ -42,7 +42,7 @@ def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int 
 
 
 def calibration_of(pair: Pair, confidences: Sequence[Sequence[float]]) -> Calibration:
-    """The same of predicted entities; `confidences` are one probability a word."""
+    """Return the expected calibration error of predicted entities; `confidences` are one probability per word."""
     check_lengths(pair.offsets, "confidences", confidences)
     words = np.fromiter(chain(chain.from_iterable(confidences), [0.0]), float)
     _check(words, pair)
@@ -50,7 +50,7 @@ def calibration_of(pair: Pair, confidences: Sequence[Sequence[float]]) -> Calibr
 
 
 def _means(words: npt.NDArray[np.float64], pair: Pair) -> list[float]:
-    """The mean of each predicted entity's words; between its ends is every second slice."""
+    """Return the mean of each predicted entity's words; every second slice lies between an entity's ends."""
     starts, ends = pair.found.starts, pair.found.ends
     if not starts.size:
         return []

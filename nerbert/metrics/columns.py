@@ -1,11 +1,11 @@
-"""Two taggings of the same words as columns of entities: the fast decoder, and what is compared on it.
+"""Two taggings of the same words as columns of entities: a fast decoder, and comparisons on its output.
 
-Why there are two decoders: `labels.spans_from_bio` reads one sentence and says what BIO means here; this one reads all
-sentences of a test set at once and must agree with it (a property test holds the two together). A tag is looked at in
-Python only when it is first met; the rest is numpy over one number a word. For one sentence it would be slower.
+There are two decoders. `labels.spans_from_bio` reads one sentence and defines what BIO means here. This one reads all
+sentences of a test set at once and must agree with it (a property test checks both). Python handles a tag only when it
+first occurs; the rest is numpy on one number per word. For one sentence this would be slower.
 
-Places count words over all sentences, so an entity's place says its sentence too. Entities of one tagging never overlap
-and stand in order, which makes every comparison a search in sorted numbers.
+Positions count words over all sentences, so an entity's position also determines its sentence. Entities of one tagging
+never overlap and are sorted, which makes every comparison a search in sorted numbers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Entities `[start, end)` in words over all sentences, with the number of their type; `opened` by a B- or not."""
+    """Entities `[start, end)` in words over all sentences, with type numbers; `opened`: whether B- begins them."""
 
     starts: Numbers
     ends: Numbers
@@ -32,11 +32,11 @@ class Columns:
     opened: Mask
 
     def where(self, mask: Mask) -> "Columns":
-        """The entities that the mask keeps."""
+        """Return the entities that the mask keeps."""
         return Columns(self.starts[mask], self.ends[mask], self.types[mask], self.opened[mask])
 
     def within(self, other: "Columns", *, typed: bool = True) -> Mask:
-        """For each entity, whether the other tagging has it too; its type may differ if not `typed`."""
+        """Return for each entity whether the other tagging has it too; unless `typed`, its type may differ."""
         if not other.starts.size:
             return np.zeros(self.starts.size, bool)
         place = np.minimum(np.searchsorted(other.starts, self.starts), other.starts.size - 1)
@@ -48,7 +48,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Gold and predicted entities of the same sentences; `types` names them, `offsets` are the sentences' places."""
+    """Gold and predicted entities of the same sentences; `types` has their names, `offsets` the sentences' starts."""
 
     types: tuple[str, ...]
     offsets: Numbers
@@ -57,25 +57,25 @@ class Pair:
 
     @property
     def sentences(self) -> int:
-        """How many sentences there are."""
+        """Number of sentences."""
         return self.offsets.size - 1
 
     def strict(self) -> "Pair":
-        """The same by strict IOB2: what no B- opened is no entity."""
+        """Return the pair by strict IOB2: an entity that no B- opens is none."""
         return replace(self, gold=self.gold.where(self.gold.opened), found=self.found.where(self.found.opened))
 
     def sentence_of(self, columns: Columns) -> Numbers:
-        """For each entity the number of its sentence."""
+        """Return the number of each entity's sentence."""
         return np.searchsorted(self.offsets, columns.starts, side="right") - 1
 
     def spans(self, columns: Columns) -> list[WordSpan]:
-        """The entities as `(start, end, type)`, places over all sentences."""
+        """Return the entities as `(start, end, type)`, positions over all sentences."""
         rows = zip(columns.starts.tolist(), columns.ends.tolist(), columns.types.tolist(), strict=True)
         return [(start, end, self.types[type_]) for start, end, type_ in rows]
 
 
 def pair_of(gold: Iterable[Iterable[str]], found: Iterable[Iterable[str]]) -> Pair:
-    """Decode two taggings; raise InputError for a bad tag, or if they are not of the same sentences and words."""
+    """Decode two taggings; raise InputError for a bad tag, or for different sentences or words."""
     gold, found = _sentences("gold", gold), _sentences("predicted", found)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_lengths(gold))])
     check_lengths(offsets, "predicted", found)
@@ -107,7 +107,7 @@ def _sentences(name: str, sentences: Iterable[Iterable[str]]) -> list[Sequence[s
 
 
 class _Codes(dict[str, int]):
-    """Tag → number: 0 is O, 2k is B- and 2k + 1 is I- of type k. A tag is split when it is first asked for."""
+    """Tag → number: 0 is O, 2k is B- and 2k + 1 is I- of type k. A tag is split when it first occurs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ def _numbers(name: str, sentences: Sequence[Sequence[str]], codes: _Codes, words
 
 
 def _name_bad_tag(name: str, sentences: Sequence[Sequence[str]]) -> None:
-    """Find the first bad tag again, and raise an error that says where it stands."""
+    """Find the first bad tag again, and raise an error with its position."""
     for number, sentence in enumerate(sentences):
         for place, tag in enumerate(sentence):
             try:
@@ -138,9 +138,10 @@ def _name_bad_tag(name: str, sentences: Sequence[Sequence[str]]) -> None:
 
 
 def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
-    """The entities of all sentences, whose words begin at `offsets`; 0 is O, 2k is B- and 2k + 1 is I- of type k.
+    """Decode the tag numbers of all sentences, whose words begin at `offsets`.
 
-    The CoNLL script's rules: a word continues an entity if its tag is I- of the type that the word before has.
+    The numbers are those of `_Codes`. By the CoNLL script's rules, a word continues an entity if its tag is I- of the
+    same type as the word before.
     """
     first = np.zeros(codes.size + 1, bool)
     first[offsets] = True

@@ -1,7 +1,7 @@
-"""Counts of entities, and the figures that follow from them.
+"""Counts of entities, and the figures derived from them.
 
-Figures are 0–1; a figure with a zero denominator is 0, so that it can always be written, shown and averaged. The price
-is that a 0 may also mean that there was nothing to find: the counts beside it say so.
+Figures are 0–1; a figure with a zero denominator is 0, so it can always be written, shown and averaged. A 0 may
+therefore also mean that there was nothing to find; the counts show that.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 RULES = "entity F1, CoNLL script's rules on BIO"
-"""What is printed beside every figure: an `I-x` that continues nothing begins an entity (seqeval's default)."""
+"""Printed with every figure: an `I-x` that continues nothing begins an entity (seqeval's default)."""
 STRICT_RULES = "entity F1, strict IOB2: an I- that continues nothing is no entity"
-"""What is printed beside the stricter figures (seqeval's mode="strict", scheme=IOB2)."""
+"""Printed with the strict figures (seqeval's mode="strict", scheme=IOB2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Entities that are right, predicted and gold; the figures follow from them."""
+    """Numbers of right, predicted and gold entities, and the figures derived from them."""
 
     right: int = 0
     predicted: int = 0
@@ -38,13 +38,13 @@ class Counts:
         return 2 * self.right / (self.predicted + self.gold) if self.right else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Counts and figures (0–1)."""
+        """Return counts and figures (0–1)."""
         counts = {"right": self.right, "predicted": self.predicted, "gold": self.gold}
         return counts | {"precision": self.precision, "recall": self.recall, "f1": self.f1}
 
 
 class Macro(NamedTuple):
-    """Unweighted means over the types that occur in gold or predicted (seqeval's macro), and how many they are.
+    """Unweighted means over the types that occur in gold or predicted (seqeval's macro), and their number.
 
     `f1` is the mean of the types' F1, not the F1 of the mean precision and recall. A type that is only predicted counts
     as 0, so one stray prediction of a rare type costs much.
@@ -57,7 +57,7 @@ class Macro(NamedTuple):
 
     @classmethod
     def of(cls, counts: Sequence[Counts]) -> "Macro":
-        """The means over the counts of all types; 0 where there are none."""
+        """Return the means over the counts of all types; 0 if there are none."""
         many = max(1, len(counts))
         sums = (sum(each.precision for each in counts), sum(each.recall for each in counts), sum(e.f1 for e in counts))
         return cls(sums[0] / many, sums[1] / many, sums[2] / many, len(counts))
@@ -65,7 +65,7 @@ class Macro(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Score(Counts):
-    """Micro-averaged counts over all types, with the same for each type that occurs in gold or predicted."""
+    """Micro-averaged counts over all types, and the counts of each type that occurs in gold or predicted."""
 
     by_type: dict[str, Counts] = field(default_factory=dict)
     rules: str = RULES
@@ -76,6 +76,6 @@ class Score(Counts):
         return Macro.of(list(self.by_type.values()))
 
     def as_json(self) -> dict[str, Any]:
-        """Counts and figures (0–1), over all types, as macro means and by type, with the rules of scoring."""
+        """Return counts and figures (0–1) over all types, as macro means and by type, with the scoring rules."""
         by_type = {name: counts.as_json() for name, counts in self.by_type.items()}
         return Counts.as_json(self) | {"macro": self.macro._asdict(), "by_type": by_type, "rules": self.rules}

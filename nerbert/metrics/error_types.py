@@ -1,15 +1,15 @@
-"""What kind of mistake each wrong entity is; every gold and every predicted entity is counted exactly once.
+"""Classify each wrong entity by its kind of mistake; every gold and predicted entity is counted exactly once.
 
-Exact matches are taken out first, then the rest is paired one to one: pairs with the same ends first (`type`), then
-pairs that overlap and have the same type (`boundary`), then other overlaps (`both`); within a kind the larger overlap
-first, then the one further left. An entity without a partner is `missed` (gold) or `spurious` (predicted), even if it
-overlaps one that already has a partner: a gold entity cut in two is one `boundary` and one `spurious`. So always
+Exact matches are removed first. The rest is paired one to one: first pairs with the same boundaries (`type`), then
+overlapping pairs of the same type (`boundary`), then other overlaps (`both`); within a kind the larger overlap first,
+then the leftmost. An entity without a partner is `missed` (gold) or `spurious` (predicted), even if it overlaps one
+that already has a partner: a gold entity cut in two is one `boundary` and one `spurious`. So always
 
     gold      = right + type + boundary + both + missed
     predicted = right + type + boundary + both + spurious
 
-The choice is greedy in a total order, hence the same whatever order the entities come in; the price is that now and
-then one more pair could be made by giving up a better one.
+The pairing is greedy in a total order, so it does not depend on the order of the entities. The cost: occasionally one
+more pair could be made by giving up a better one.
 """
 
 from bisect import bisect_left, bisect_right
@@ -24,7 +24,7 @@ from nerbert.metrics.columns import Pair
 
 
 class MistakeKind(StrEnum):
-    """Kinds of mistakes; the first three are pairs of a gold and a predicted entity, in the order of their worth."""
+    """Kinds of mistakes; the first three are pairs of a gold and a predicted entity, best first."""
 
     TYPE = "type"
     BOUNDARY = "boundary"
@@ -34,7 +34,7 @@ class MistakeKind(StrEnum):
 
 
 class Mistake(NamedTuple):
-    """A mistake: the gold entity that was got wrong or missed, and the predicted one that is wrong."""
+    """A mistake: the gold entity that was mispredicted or missed, and the wrong predicted one."""
 
     kind: MistakeKind
     gold: WordSpan | None
@@ -42,7 +42,7 @@ class Mistake(NamedTuple):
 
 
 def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -> list[Mistake]:
-    """The mistakes among entities of one sentence (or with places over all sentences), in any order."""
+    """Return the mistakes among entities of one sentence (or with positions over all sentences), in any order."""
     gold_left, predicted_left = set(gold) - set(predicted), set(predicted) - set(gold)
     mistakes: list[Mistake] = []
     for pair in sorted(_overlaps(sorted(gold_left), sorted(predicted_left)), key=_worth):
@@ -55,7 +55,7 @@ def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -
 
 
 def kinds_of(pair: Pair) -> dict[str, int]:
-    """How many mistakes of each kind there are, by the CoNLL script's rules; all kinds are there."""
+    """Count the mistakes of each kind, by the CoNLL script's rules; all kinds are included."""
     gold = pair.gold.where(~pair.gold.within(pair.found))
     found = pair.found.where(~pair.found.within(pair.gold))
     counts = Counter(mistake.kind for mistake in find_mistakes(pair.spans(gold), pair.spans(found)))
@@ -63,7 +63,7 @@ def kinds_of(pair: Pair) -> dict[str, int]:
 
 
 def _overlaps(gold: list[WordSpan], predicted: list[WordSpan]) -> Iterator[tuple[WordSpan, WordSpan]]:
-    """All pairs that share a word. Both are sorted; only those between the two bisections are looked at."""
+    """Yield all pairs that share a word; both lists are sorted, and bisection limits the comparisons."""
     starts = [start for start, _, _ in predicted]
     reach = list(accumulate((end for _, end, _ in predicted), max))
     for span in gold:

@@ -1,9 +1,9 @@
-"""How far micro F1 could be from what was measured, had other sentences of the same kind been the test set.
+"""Estimate how much micro F1 depends on the choice of test sentences.
 
-The percentile bootstrap (Efron 1979): sentences are drawn with replacement, as many as there are, and F1 is taken of
-each such sample. Sentences with the same three counts are alike, so what is drawn is how often each kind of sentence
-occurs: the same distribution, at a cost that hardly grows with the test set. It is about the choice of test sentences
-alone; training seeds and few-shot draws vary beside it.
+The percentile bootstrap (Efron 1979) draws as many sentences as there are, with replacement, and computes F1 of each
+such sample. Sentences with the same three counts are equivalent, so the draw is of how often each kind of sentence
+occurs: the same distribution, at a cost that hardly grows with the test set. The interval covers only the choice of
+test sentences; training seeds and few-shot draws add their own variance.
 
 The draws come from numpy's `RandomState`, whose stream is frozen: the same counts give the same interval everywhere.
 """
@@ -22,7 +22,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Bounds of micro F1 (0–1) that hold `level` of the samples."""
+    """Bounds of micro F1 (0–1) that contain the share `level` of the samples."""
 
     low: float
     high: float
@@ -31,14 +31,14 @@ class Interval:
 
 
 def counts_by_sentence(pair: Pair) -> Numbers:
-    """One row a sentence: its right, predicted and gold entities."""
+    """Return one row per sentence: its right, predicted and gold entities."""
     right = pair.found.where(pair.found.within(pair.gold))
     places = (pair.sentence_of(columns) for columns in (right, pair.found, pair.gold))
     return np.stack([np.bincount(each, minlength=pair.sentences) for each in places], axis=1)
 
 
 def bootstrap(counts: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0) -> Interval:
-    """The interval of micro F1 over sentences, given as rows of right, predicted and gold entities, in any order."""
+    """Return the interval of micro F1; `counts` has a row per sentence (right, predicted, gold), in any order."""
     if samples < 1 or not 0 < level < 1:
         raise InputError(f"bootstrap: samples {samples} must be at least 1, level {level} between 0 and 1")
     if not len(counts):

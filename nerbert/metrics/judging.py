@@ -1,10 +1,10 @@
-"""Everything that is said of one tagger on one test set, from the tags that it gave.
+"""Compute all metrics of one tagger on one test set from its tags.
 
-Gold and predicted are decoded once and every figure is taken from the same columns. Figures are by the CoNLL script's
-rules unless they stand under `strict`.
+Gold and predicted are decoded once, and every figure is computed from the same columns. Figures use the CoNLL script's
+rules, except those under `strict`.
 
 An entity, gold or predicted, is *seen* if its text (words joined by single spaces, as they are written) occurs with its
-type among the training entities. A right prediction is its gold entity, so it stands in the same group.
+type among the training entities. A right prediction equals its gold entity, so it is in the same group.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -31,7 +31,7 @@ Entity = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Scores of one tagger on one test set; what was not asked for is None."""
+    """Scores of one tagger on one test set; None for a score that was not requested."""
 
     sentences: int
     score: Score
@@ -46,7 +46,7 @@ class Judgement:
     left_out: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The scores of a benchmark's cell: figures 0–1, the same keys always."""
+        """Return the scores of a benchmark cell: figures 0–1, always with the same keys."""
         strict = {**Counts.as_json(self.strict), "macro_f1": self.strict.macro.f1, "rules": self.strict.rules}
         return {
             "rules": self.score.rules, "sentences": self.sentences, "micro": Counts.as_json(self.score),
@@ -64,7 +64,7 @@ def judge(
     confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
     seen: AbstractSet[Entity] | None = None, without: Collection[int] = (), seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
-    """`assess` as JSON: the scores of a benchmark's cell."""
+    """Return `assess` as JSON: the scores of a benchmark cell."""
     return assess(gold, found, confidences=confidences, words=words, seen=seen, without=without, seed=seed).as_json()
 
 
@@ -73,10 +73,10 @@ def assess(
     confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
     seen: AbstractSet[Entity] | None = None, without: Collection[int] = (), seed: int = 0,
 ) -> Judgement:  # fmt: skip
-    """Judge raw tags against gold tags, one list a sentence; raise InputError if something doesn't fit together.
+    """Score raw tags against gold tags, one list per sentence; raise InputError for inconsistent inputs.
 
     `confidences` are the probabilities of the predicted tags; `seen` are the training entities (`seen_entities`), and
-    need the `words`; `without` are places of sentences to leave out of a second score; `seed` draws the interval.
+    require `words`; `without` are indices of sentences to omit from a second score; `seed` draws the interval.
     """
     pair = pair_of(gold, found)
     in_seen, in_unseen = (None, None) if seen is None else _by_seen(pair, words, seen)
@@ -97,7 +97,7 @@ def assess(
 
 
 def seen_entities(examples: Iterable[Example]) -> set[Entity]:
-    """Text and type of every entity in training sentences: what `judge` takes as `seen`."""
+    """Return text and type of every entity in the training sentences, as `judge` takes them for `seen`."""
     return {
         (" ".join(words[start:end]), type_)
         for words, spans in ((each.tokens, word_spans(each)) for each in examples)

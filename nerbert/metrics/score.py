@@ -1,7 +1,7 @@
 """Precision, recall and F1 on entities: an entity counts if its words and its type are exactly right.
 
-Two ways in: tags of a whole test set (`score_tags`, on columns), and spans sentence by sentence (`score_spans`, plain
-Python, which takes spans that overlap too).
+`score_tags` takes the tags of a whole test set and uses columns. `score_spans` takes spans by sentence, in plain
+Python, and also accepts overlapping spans.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ from nerbert.metrics.counts import RULES, STRICT_RULES, Counts, Score
 
 
 def score_tags(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]], *, strict: bool = False) -> Score:
-    """Score BIO tags, one list a sentence; raise InputError for bad tags, or if lengths differ.
+    """Score BIO tags, one list per sentence; raise InputError for bad tags or different lengths.
 
-    Equal to seqeval's default; with `strict` to its mode="strict", scheme=IOB2, where an I- that continues nothing is
-    no entity, but for types that begin or end in a dash: seqeval cuts the dashes off there. Where nobody has an entity,
-    macro is NaN in seqeval and 0 here. `rules` says which rules.
+    The result equals seqeval's default, or with `strict` its mode="strict", scheme=IOB2, where an I- that continues
+    nothing is no entity. Types that begin or end with a dash differ: seqeval strips these dashes. If there are no
+    entities, macro is NaN in seqeval and 0 here. `rules` names the rules.
     """
     pair = pair_of(gold, predicted)
     return score_pair(pair.strict(), STRICT_RULES) if strict else score_pair(pair)
@@ -37,13 +37,13 @@ def score_pair(pair: Pair, rules: str = RULES) -> Score:
 
 
 def count_where(pair: Pair, gold: Mask, found: Mask, *, typed: bool = True) -> Counts:
-    """Counts of the entities that the masks keep; masks must treat a gold entity and its equal alike."""
+    """Count the entities that the masks keep; masks must treat a gold entity and its equal alike."""
     right = pair.found.within(pair.gold, typed=typed) & found
     return Counts(int(right.sum()), int(found.sum()), int(gold.sum()))
 
 
 def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable[WordSpan]]) -> Score:
-    """Score entities `(start, end, type)`, one iterable a sentence; raise InputError if the lengths differ."""
+    """Score entities `(start, end, type)`, one iterable per sentence; raise InputError for different lengths."""
     right, found, wanted = Counter[str](), Counter[str](), Counter[str]()
     try:
         for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
@@ -58,5 +58,5 @@ def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable
 
 
 def collapse_types(spans: Iterable[WordSpan]) -> list[WordSpan]:
-    """The same spans with one type: what is left is whether boundaries are right."""
+    """Return the same spans with a single type, so that only boundaries matter."""
     return [(start, end, "span") for start, end, _ in spans]

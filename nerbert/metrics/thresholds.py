@@ -1,9 +1,9 @@
-"""By type, the lowest confidence at which precision reaches what is wanted.
+"""For each type, choose the lowest confidence at which precision reaches the requested value.
 
-The choice: of all bounds that reach it the lowest is taken, which keeps most entities; a type whose precision never
-gets there has none, and its entities are as they were. Bounds are confidences that were seen, so nothing is said of
-what lies between them. The price: with few entities of a type the bound is chosen by chance as well, and precision on
-other sentences will be lower than here.
+Of all thresholds that reach it the lowest is chosen, which keeps most entities. A type whose precision never reaches it
+has no threshold, and all its entities are kept. Thresholds are observed confidences, so nothing is claimed about values
+between them. The cost: with few entities of a type chance affects the threshold, and precision on other sentences will
+be lower than here.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from nerbert.errors import InputError, SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What a type's threshold keeps of its predicted entities; `confidence` is None if none reaches the precision.
+    """A type's threshold and its effect; `confidence` is None if no threshold reaches the precision.
 
-    0 keeps all: they are precise enough already. Where it is None, `kept` is all too.
+    0 keeps all entities: they already are precise enough. If it is None, `kept` also counts all.
     """
 
     confidence: float | None
@@ -30,19 +30,19 @@ class Threshold:
 
     @property
     def precision(self) -> float:
-        """The share of the kept entities that is right; 0 of none."""
+        """Share of right entities among the kept ones; 0 of none."""
         return self.kept_right / self.kept if self.kept else 0.0
 
     @property
     def recall_kept(self) -> float:
-        """The share of the right entities that is kept; 0 of none."""
+        """Share of kept entities among the right ones; 0 of none."""
         return self.kept_right / self.right if self.right else 0.0
 
 
 def lowest_thresholds(
     types: Sequence[str], confidences: npt.ArrayLike, right: npt.ArrayLike, precision: float
 ) -> dict[str, Threshold]:
-    """Each predicted type's threshold for a precision (above 0, at most 1), types sorted."""
+    """Return each predicted type's threshold for a precision (above 0, at most 1), sorted by type."""
     check_precision(precision)
     sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
     if not len(types) == sure.size == outcomes.size:
@@ -56,7 +56,7 @@ def lowest_thresholds(
 
 
 def check_precision(value: float) -> float:
-    """`value` if it is a precision that can be asked for; else raise SettingsError."""
+    """Return `value` if it is a valid target precision; else raise SettingsError."""
     if not 0 < value <= 1:
         raise SettingsError(f"precision = {value}: must be above 0 and at most 1, say 0.9")
     return value

@@ -1,7 +1,7 @@
-"""The pages that count: of the same id the newest revision, and no disambiguation pages. Read from `titles/`.
+"""Select the pages that count: the newest revision of each page id, and no disambiguation pages. Read from `titles/`.
 
-Pass 1's files stay as they are, so this can be done again; a part in which nothing changes is linked, not copied. Ids
-are sorted as numbers, and only those that come twice are looked at, so memory is eight bytes a page.
+The files of pass 1 stay unchanged, so this step can be repeated; a part without changes is linked, not copied. Page ids
+are sorted as numbers, and only ids that occur twice are examined, so memory is eight bytes per page.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,9 +35,9 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Titles:
-    """What the page rows say: templates that are redirects with the ends of their chains, and superseded pages.
+    """Template redirects with the ends of their chains, and the superseded pages of a dump.
 
-    The numbers of the pages that another one supersedes are sorted.
+    The numbers of the superseded pages are sorted.
     """
 
     template_redirects: dict[str, str]
@@ -46,7 +46,7 @@ class Titles:
 
 
 def read_titles(folder: Path) -> Titles:
-    """Read `titles/`: of pages with the same id the newest revision wins, a tie goes to the first."""
+    """Read `titles/`; of pages with the same id the newest revision wins, of equal revisions the first."""
     superseded = _find_superseded(folder)
     articles = 0
     template_redirects: dict[str, str] = {}
@@ -60,10 +60,10 @@ def read_titles(folder: Path) -> Titles:
 
 
 def write_newest(source: Path, folder: Path, titles: Titles, language: str, workers: int = 1) -> int:
-    """Make `pages/` and `titles/` in `folder` from pass 1's, and return how many articles are disambiguation pages.
+    """Write `pages/` and `titles/` in `folder` from pass 1's, and return the number of disambiguation articles.
 
-    Pages that are superseded or disambiguate lose their sentences, and their fate is noted; those that had no text
-    disambiguate too, but are not counted: they were dropped before.
+    Superseded pages and disambiguation pages lose their sentences, and their fate is recorded. Disambiguation pages
+    without text are recorded but not counted, because they were dropped before.
     """
     for kind in ("pages", "titles"):
         (folder / kind).mkdir()
@@ -75,9 +75,9 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, work
 
 
 def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
-    """Articles' redirects, normalised, of pages that none supersedes; one to a section is about something of its own.
+    """Yield the normalised redirects of articles that are not superseded, except redirects to a section.
 
-    `Jack Dawson`, who redirects to `Titanic#Characters`, is no film, so that redirect is none here.
+    `Jack Dawson` redirects to `Titanic#Characters` and is no film, so that redirect is skipped.
     """
     for batch in _batches(folder, ["title", "ns", "redirect", "fate"]):
         whole = _filled(batch["redirect"]) & ~_holds(batch["redirect"], "#")
@@ -88,14 +88,14 @@ def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def disambiguation_pages(folder: Path) -> Iterator[str]:
-    """The normalised titles of pages that were taken out since they disambiguate."""
+    """Yield the normalised titles of the removed disambiguation pages."""
     for batch in _batches(folder, ["title", "fate"]):
         rows = batch.filter(pa.array(_equal(batch["fate"], Reason.DISAMBIGUATION_PAGE)))
         yield from map(normalise_title, rows["title"].to_pylist())
 
 
 def infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
-    """Articles, with or without text, with their infoboxes; those without any are left out."""
+    """Yield the articles that have infoboxes, with or without text, with their infoboxes."""
     for batch in _batches(folder, ["title", "infoboxes", "fate"], _FEW_ROWS):
         wanted = _is_scanned(batch["fate"]) & (pc.list_value_length(batch["infoboxes"]).to_numpy(False) > 0)
         rows = batch.filter(pa.array(wanted))
@@ -103,7 +103,7 @@ def infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
 
 
 def _find_superseded(folder: Path) -> Numbers:
-    """Numbers of the pages that another with the same id supersedes."""
+    """Return the numbers of the pages that another page with the same id supersedes."""
     paths = shard_paths(folder / "titles")
     ids = np.empty(sum(pq.read_metadata(path).num_rows for path in paths), np.int64)
     end = 0
@@ -122,7 +122,7 @@ def _find_superseded(folder: Path) -> Numbers:
 
 
 def _with_ids(path: Path, ids: Numbers) -> Numbers:
-    """Id, revision and number of a part's pages that have one of `ids`."""
+    """Return id, revision and number of a part's pages whose id is in `ids`."""
     table = read_table(path, ["page_id", "revision", "page_number"])
     rows = np.stack([table[name].to_numpy() for name in ("page_id", "revision", "page_number")], axis=1)
     return rows[np.isin(rows[:, 0], ids)]
@@ -135,7 +135,7 @@ def _superseded_in(path: Path, titles: Titles) -> Numbers:
 
 
 def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str, str], language: str) -> int:
-    """Make one part of `pages/` and `titles/`; the number of articles in it that are disambiguation pages."""
+    """Write one part of `pages/` and `titles/`; return the number of its disambiguation articles."""
     path, superseded = part
     found, articles = _disambiguating(path, superseded, redirects, language)
     fates = {Reason.DUPLICATE_PAGE: superseded, Reason.DISAMBIGUATION_PAGE: found}
@@ -148,7 +148,7 @@ def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str
 def _disambiguating(
     path: Path, superseded: Numbers, redirects: Mapping[str, str], language: str
 ) -> tuple[Numbers, int]:
-    """Numbers of a part's pages that are disambiguation pages, and how many of them have text."""
+    """Return the numbers of a part's disambiguation pages, and how many of them have text."""
     numbers, articles = [], 0
     for batch in read_batches(path, ["page_number", "title", "fate", _TEMPLATES]):
         wanted = _is_scanned(batch["fate"]) & ~np.isin(batch["page_number"].to_numpy(), superseded)
@@ -162,7 +162,7 @@ def _disambiguating(
 
 
 def _change(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, change: Any) -> None:
-    """Write a part with `change` done to each batch, or link it if none of its rows is of a page that is `gone`."""
+    """Write a part with `change` applied to each batch, or link it if none of its rows is of a page in `gone`."""
     if not len(gone) or not any(_is_of(batch, gone).any() for batch in read_batches(path, ["page_number"])):
         link_file(path, folder / path.name)
         return
@@ -187,24 +187,24 @@ def _is_of(rows: pa.Table | pa.RecordBatch, numbers: Numbers) -> npt.NDArray[np.
 
 
 def _equal(column: pa.Array, value: object) -> npt.NDArray[np.bool_]:
-    """Where a column has a value; an absent one (null) equals nothing."""
+    """Return where a column has a value; null equals nothing."""
     equal: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(column, value), False).to_numpy(zero_copy_only=False)
     return equal
 
 
 def _is_scanned(fates: pa.Array) -> npt.NDArray[np.bool_]:
-    """Where a page's templates are known; a list of meanings is often nothing but a list, so without text."""
+    """Return where a page's templates are known; disambiguation pages often have no text besides a list."""
     return _equal(fates, ARTICLE) | _equal(fates, Reason.EMPTY_TEXT)
 
 
 def _holds(column: pa.Array, text: str) -> npt.NDArray[np.bool_]:
-    """Where a column of texts has one that holds `text`."""
+    """Return where a text column contains `text`."""
     holds: npt.NDArray[np.bool_] = pc.fill_null(pc.match_substring(column, text), False).to_numpy(zero_copy_only=False)
     return holds
 
 
 def _filled(column: pa.Array) -> npt.NDArray[np.bool_]:
-    """Where a column of texts has one that is not empty."""
+    """Return where a text column is not empty."""
     filled: npt.NDArray[np.bool_] = pc.fill_null(pc.not_equal(column, ""), False).to_numpy(zero_copy_only=False)
     return filled
 
@@ -215,7 +215,7 @@ def _batches(folder: Path, columns: Sequence[str], rows: int = _ROWS) -> Iterato
 
 
 def _infoboxes(column: pa.Array) -> Iterator[tuple[Infobox, ...]]:
-    """The infoboxes of each row; taken from flat columns, which is four times as fast as from dictionaries."""
+    """Return the infoboxes of each row; reading flat columns is four times as fast as reading dicts."""
     boxes = pc.list_flatten(column)
     parameters = pc.struct_field(boxes, "parameters")
     flat = pc.list_flatten(parameters)

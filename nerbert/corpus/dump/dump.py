@@ -1,9 +1,9 @@
-"""A MediaWiki dump: looked into first, then cut into parts that are read apart.
+"""Inspect a MediaWiki dump, then divide it into parts that can be read separately.
 
-Plain, bz2 (multistream too), gzip and xz are told by their first bytes. The XML comes from outside: before a parser
-sees a byte the file must begin as an export does, so there is no document type and no entity to expand; no address is
-followed. A dump that is cut off is an error that names the place, since half a corpus under a whole one's name helps
-nobody; the price is that the last pages of a damaged dump are refused too.
+The first bytes identify plain XML, bz2 (multistream too), gzip and xz. The XML is not trusted: before a parser sees a
+byte, the file must begin as an export does, so there is no document type and no entity to expand; no address is
+followed. A truncated dump is an error that names the place, because half a corpus under a full name helps nobody. The
+cost: the last pages of a damaged dump are refused too.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Dump:
-    """A pages-articles dump. `look` learns what it is; `parts` are read wherever, then `check`ed together."""
+    """A pages-articles dump. `look` inspects it; `parts` are read anywhere, and then `check`ed together."""
 
     def __init__(
         self, place: Path | str | DumpInput, *, wiki: str = "", language: str = "", index: Index | None = None
@@ -45,9 +45,9 @@ class Dump:
         self.index, self._wiki, self._language = index, wiki, language
         self.site: Site = make_site(wiki, language, {})
         self.size: int | None = None
-        """Bytes of the input; for what comes through a pipe None, until all have come."""
+        """Bytes of the input; None for a pipe until all bytes have arrived."""
         self.splits = False
-        """Whether workers can read parts of it on their own."""
+        """Whether workers can read parts of it independently."""
         self._packed, self._step = False, 0
         self._root, self._head, self._digest = b"", b"", ""
         self._raw: HashingFile | None = None
@@ -59,9 +59,9 @@ class Dump:
         self._stamp: object = None
 
     def look(self) -> Site:
-        """Read as far as the first page, and return the site: what is wrong at the beginning is known before work.
+        """Read up to the first page, and return the site, so that errors at the beginning appear before the work.
 
-        What can't be entered anywhere stays open, and `parts` reads on.
+        A dump that does not split stays open, and `parts` continues reading it.
         """
         try:
             with self.source.faults():
@@ -77,7 +77,7 @@ class Dump:
         return self.site
 
     def parts(self, split_bytes: int = 0) -> Iterator[DumpPart]:
-        """The parts, in order; those of a dump that splits are named only, and its digest is begun."""
+        """Yield the parts, in order; those of a dump that splits are only named, and hashing it begins."""
         if not self._root or not (self.splits or self._stream):
             self.look()
         found: Iterator[Range | Chunk] = self._ranges(split_bytes) if self.splits else self._chunks(split_bytes)
@@ -85,7 +85,7 @@ class Dump:
             yield DumpPart(data, number, self._root)
 
     def pages(self) -> Iterator[RawPage]:
-        """Every page in the order of the dump, read here; raise InputError that names file and place."""
+        """Yield every page in the order of the dump, read in this process; raise InputError with file and place."""
         seen: list[Seen] = []
         for part in self.parts(_END):
             seen.append(Seen())
@@ -93,13 +93,13 @@ class Dump:
         self.check(seen)
 
     def check(self, parts: Sequence[Seen]) -> None:
-        """Raise InputError unless these parts, all of them, make a whole dump, and are what the input holds now."""
+        """Raise InputError unless these parts form a whole dump, and match what the input contains now."""
         check_parts(str(self.source), self.size if self.splits else None, parts)
         self._check_unchanged(parts)
         self._seen = parts
 
     def _check_unchanged(self, parts: Sequence[Seen]) -> None:
-        """Hold each part's digest against a second reading, or, from an address, what the server says against then."""
+        """Compare each part's digest with a second reading, or for an address compare the server's metadata."""
         digests = self._beside.parts() if self._beside is not None else []
         for part, seen, digest in zip(self._parts, parts, digests, strict=False):
             if seen.sha256 != digest:
@@ -110,22 +110,22 @@ class Dump:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What told the input's content from others when it was first looked into."""
+        """What identified the input's content when it was first inspected."""
         self._identity = self._identity or self.source.identity()
         return self._identity
 
     @property
     def tells_change(self) -> bool:
-        """Whether a change of the input would be told: its file is read twice, or its server gives it a mark."""
+        """Whether a change of the input would be detected: its file is read twice, or its server gives it a mark."""
         return not (self.splits and self.source.remote) or len(self.identity) > len(("address", "size"))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the input once all parts are read; empty where nobody reads it as a whole."""
+        """SHA-256 of the input once all parts are read; empty if no process reads it as a whole."""
         return self._beside.result() if self._beside is not None else self._digest
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest says of this input."""
+        """Return the manifest's entry for this input."""
         digests = "".join(each.sha256 for each in self._seen)
         parts = {"sha256_of_parts": _sha256(digests), "parts": len(self._seen), "part_bytes": self._step}
         whole = {"sha256": self.digest} if self.digest else parts
@@ -133,7 +133,7 @@ class Dump:
         return {"file": self.source.name, "bytes": self.size, **whole, "wiki": self.site.wiki, **index}
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close everything that is open."""
         if self._beside is not None:
             self._beside.stop()
         if self._raw is not None:
@@ -169,7 +169,7 @@ class Dump:
         self.close()
 
     def _has_streams(self) -> bool:
-        """Whether a second stream begins so early that entering them is worth it."""
+        """Return whether a second stream begins early enough to make reading streams separately worthwhile."""
         with self.source.open_at(0) as stream:
             start = stream.read(1)
             while len(start) < _PROBE and (more := stream.read(_END)):
@@ -180,7 +180,7 @@ class Dump:
         return False
 
     def _check_end(self) -> None:
-        """Look for the end tag, so that a download that was cut off is told before days of work."""
+        """Search for the end tag, so that a truncated download is detected before days of work."""
         size, seen = self.size or 0, Seen()
         end = Range(self.source, max(0, size - _END), size, size, self._packed)
         with closing(end.pieces(seen)) as pieces:
@@ -204,7 +204,7 @@ class Dump:
             raise InputError(f"{self.source}:{error.lineno}: {fault_of(error)}") from error
 
     def _check_beginning(self, head: bytes) -> int:
-        """Where the root's tag is; refuse what doesn't begin as an export, a document type first of all."""
+        """Return the offset of the root's tag; refuse what is no export, a document type first of all."""
         prolog = _PROLOG.match(head, len(_BOM) if head.startswith(_BOM) else 0)
         place = prolog.end() if prolog else 0
         root, begin = _ROOT_NAME.match(head, place), head[place : place + 20]
@@ -222,7 +222,7 @@ class Dump:
         raise InputError(f"{self.source}:1: {what}")
 
     def _read_site(self, root: "etree._Element") -> None:
-        """Take the site from the root and `<siteinfo>`; the caller's language may only say more of the same."""
+        """Read the site from the root and `<siteinfo>`; the caller's language may only refine the dump's."""
         names = {each.text or "": self._key(each) for each in root.iterfind("{*}siteinfo/{*}namespaces/{*}namespace")}
         wiki = self._wiki or root.findtext("{*}siteinfo/{*}dbname") or ""
         told = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()

@@ -1,8 +1,8 @@
-"""The index of a multistream dump: where its streams begin, and how many pages each holds.
+"""Read the index of a multistream dump: the offsets of its streams, and how many pages each contains.
 
-The lines are `offset:page id:title`. A dump is read without one as well; what the index brings is a second witness: a
-stream that isn't there, or a page too few, is an error. Of the 25 million lines of a large wiki's only the distinct
-offsets are kept, in arrays.
+The lines are `offset:page id:title`. A dump can also be read without an index; the index is a second check: a missing
+stream or a missing page is an error. Of the 25 million lines of a large wiki, only the distinct offsets are kept, in
+arrays.
 """
 
 import re
@@ -27,7 +27,7 @@ _LONGEST_LINE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Distinct offsets in order, the number of pages at each, and the first line that names it."""
+    """Distinct offsets in order, the number of pages at each, and the number of the first line with it."""
 
     name: str
     sha256: str
@@ -36,11 +36,11 @@ class Index:
     lines: "array[int]"
 
     def facts(self) -> dict[str, str]:
-        """What the manifest says of it."""
+        """Return the manifest's entry for the index."""
         return {"file": self.name.rpartition("/")[2], "sha256": self.sha256}
 
     def cuts(self, step: int, size: int) -> list[tuple[int, Borders]]:
-        """Where parts of about `step` bytes begin, at streams, with what the index says of each."""
+        """Return the starts of parts of about `step` bytes, at streams, with the index's data on each."""
         if self.offsets[-1] >= size:
             line = self.lines[bisect_left(self.offsets, size)]
             raise InputError(f"{self.name}:{line}: names byte {self.offsets[-1]} of a dump of {size}; {REMEDY}")
@@ -53,7 +53,7 @@ class Index:
 
 
 def pair_indexes(sources: Sequence[DumpInput]) -> list[tuple[DumpInput, DumpInput | None]]:
-    """The dumps among the sources, in order, each with its index; raise InputError for an index without its dump."""
+    """Return the dumps among the sources, in order, each with its index; raise InputError for an index alone."""
     indexes = {_dump_name(source): source for source in sources if is_index(source)}
     pairs = [(source, indexes.pop(_stem(source.name), None)) for source in sources if not is_index(source)]
     for name, source in indexes.items():
@@ -62,12 +62,12 @@ def pair_indexes(sources: Sequence[DumpInput]) -> list[tuple[DumpInput, DumpInpu
 
 
 def is_index(source: DumpInput) -> bool:
-    """Whether a source is named as Wikimedia names indexes."""
+    """Return whether a source has Wikimedia's name pattern for indexes."""
     return _NAME.search(source.name) is not None
 
 
 def read_index(source: DumpInput) -> Index:
-    """Read an index from front to back; raise InputError that names the line that is none."""
+    """Read an index in one pass; raise InputError that names the first invalid line."""
     offsets, pages, lines = array("q"), array("q"), array("q")
     with source.faults(), source.open() as file:
         hashed = HashingFile(file)

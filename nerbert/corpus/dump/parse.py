@@ -1,9 +1,9 @@
-"""The one parser of dumps: a part's XML in, its pages out, in memory that no dump fills.
+"""The one parser of dumps: it reads a part's XML and yields its pages, in bounded memory.
 
-In an export every raw `<` begins a tag, since text is escaped; a comment or CDATA that hides a `<page` is refused, and
-so is a document type. So a page belongs to the part in which its `<page` begins: a part starts at its first one and
-runs on beyond its end up to the next (Hadoop's rule). That holds wherever streams are cut, between pages or in the
-middle of a word; the price is that a part may read a little of the next one.
+In an export every raw `<` begins a tag, because text is escaped. A comment or CDATA that contains a `<page` is refused,
+and so is a document type. So a page belongs to the part in which its `<page` begins: a part starts at its first one and
+continues beyond its end up to the next (Hadoop's rule). That holds wherever streams are cut, between pages or inside a
+word. The cost: a part may read a little of the next one.
 """
 
 import re
@@ -23,23 +23,23 @@ _REDIRECT = re.compile(
     rf"\s*+#(?:redirect|redirection|weiterleitung|rinvia|redirecció|redirección){_TO}", re.IGNORECASE
 )
 _ANY_REDIRECT = re.compile(rf"\s*+#[^\s#:\[\]]++{_TO}")
-"""A redirect in whatever language, where something else says that it is one."""
+"""A redirect in any language, for pages that are known to be redirects."""
 _TAG = re.compile(rb"<(?:page(?=[\s/>])|/mediawiki(?=[\s>])|!--|!\[CDATA\[|!(?=[^\[-])|\?)")
 _HIDING = {
     begin: re.compile(re.escape(end) + rb"|<(?:page(?=[\s/>])|/mediawiki(?=[\s>]))")
     for begin, end in ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<?", b"?>"))
 }
-"""What begins a comment, CDATA, an instruction, and what ends it or must not stand in it."""
+"""The starts of comments, CDATA and instructions, with what ends them or must not occur in them."""
 _TAG_LENGTH, _TAIL = 12, 64
 _BETWEEN = 1 << 22
-"""Bytes that may stand between two pages, or before the first; an honest dump has there the site's facts."""
+"""Maximum bytes between two pages, or before the first; valid dumps have only the site's facts there."""
 _NEVER = 1 << 63
 _LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class DumpPart:
-    """What a worker needs to read one part: the bytes, their number in the dump, and the dump's root tag."""
+    """The input of a worker for one part: the bytes, their number in the dump, and the dump's root tag."""
 
     data: Range | Chunk
     number: int
@@ -50,9 +50,9 @@ class DumpPart:
 
 
 class PageCutter:
-    """Keeps of a part's pieces the XML of the pages that begin in its own; the dump's end tag counts as a page.
+    """Cuts from a part's pieces the XML of the pages that begin in it; the dump's end tag counts as a page.
 
-    What follows the end tag is kept too, for the parser to refuse. The first part keeps the dump's head.
+    What follows the end tag is kept too, so that the parser refuses it. The first part keeps the dump's head.
     """
 
     def __init__(self, seen: Seen, *, first: bool) -> None:
@@ -62,7 +62,7 @@ class PageCutter:
         self.over = False
 
     def feed(self, data: bytes, *, own: bool) -> bytes:
-        """The next XML to parse; `over` once there is no more."""
+        """Return the next XML to parse; `over` is set once there is no more."""
         if not own and self._limit == _NEVER:
             self._limit = self._place + len(self._text)
             if self._met and self._wanted is _TAG and (self._tail + self._text).rstrip().endswith(b"</page>"):
@@ -72,11 +72,11 @@ class PageCutter:
         return self._take(*self._judge())
 
     def rest(self) -> bytes:
-        """What is left at the end of the input."""
+        """Return the remaining text at the end of the input."""
         return self._text if self.begun and not self.over else b""
 
     def _judge(self) -> tuple[int, int]:
-        """Where in the text what is kept begins and ends."""
+        """Return the start and end of the text to keep."""
         start = 0 if self.begun else _NEVER
         while match := self._wanted.search(self._text, self._next):
             tag, place = match.group(), match.start()
@@ -94,7 +94,7 @@ class PageCutter:
         return start, stop if start == _NEVER else max(start, stop)
 
     def _hide(self, tag: bytes) -> re.Pattern[bytes]:
-        """What to look for behind the beginning or the end of a comment and its like."""
+        """Return the pattern to search for after the start or the end of a comment, CDATA or instruction."""
         if self._wanted is not _TAG and not tag.startswith(b"<"):
             return _TAG
         if self._wanted is not _TAG or tag not in _HIDING:
@@ -103,7 +103,7 @@ class PageCutter:
         return _HIDING[tag]
 
     def _take(self, start: int, stop: int) -> bytes:
-        """Cut the text there."""
+        """Cut off the text up to `stop`, and return it from `start` on."""
         kept = self._text[start:stop]
         self.begun = self.begun or start != _NEVER
         self._tail = (self._tail + kept[-_TAIL:])[-_TAIL:]
@@ -135,7 +135,7 @@ def read_pages(part: DumpPart, seen: Seen) -> Iterator[RawPage]:
 
 
 def page_parser(*tags: str, events: "Sequence[Literal['start', 'end']]" = ("end",)) -> etree.XMLPullParser:
-    """A parser that expands nothing, fetches nothing and tells of the end of these elements."""
+    """Return a parser that expands nothing, fetches nothing and reports the ends of these elements."""
     return etree.XMLPullParser(
         events,
         tag=tags,
@@ -149,7 +149,7 @@ def page_parser(*tags: str, events: "Sequence[Literal['start', 'end']]" = ("end"
 
 
 def fault_of(error: etree.XMLSyntaxError) -> str:
-    """What is wrong, and what to do."""
+    """Return a message with the fault and its remedy."""
     message = (error.msg or "").partition(", line ")[0]
     if any(
         word in message
@@ -160,7 +160,7 @@ def fault_of(error: etree.XMLSyntaxError) -> str:
 
 
 def number_in(text: str | None, *, lowest: int, highest: int = _LARGEST) -> int | None:
-    """The number that `text` writes, if it is within bounds; else None."""
+    """Parse the number in `text`; return None if there is none within bounds."""
     match = re.fullmatch(r"\s*(-?[0-9]{1,19})\s*", text or "")
     number = int(match.group(1)) if match else None
     return number if number is not None and lowest <= number <= highest else None
@@ -168,7 +168,7 @@ def number_in(text: str | None, *, lowest: int, highest: int = _LARGEST) -> int 
 
 @contextmanager
 def _faults(part: DumpPart, reader: "_Reader") -> Iterator[None]:
-    """What the parser raises, with its line in the file, or with the page before it where that isn't known."""
+    """Convert parser errors to InputErrors with the line in the file, or if that is unknown, the page before it."""
     try:
         yield
     except etree.XMLSyntaxError as error:
@@ -178,7 +178,7 @@ def _faults(part: DumpPart, reader: "_Reader") -> Iterator[None]:
 
 
 def kept_xml(name: str, pieces: Iterator[tuple[bytes, bool]], cutter: PageCutter) -> Iterator[bytes]:
-    """What a cutter keeps of a part's pieces."""
+    """Yield the XML that a cutter keeps of a part's pieces."""
     for piece, own in pieces:
         with at(name):
             xml = cutter.feed(piece, own=own)
@@ -190,7 +190,7 @@ def kept_xml(name: str, pieces: Iterator[tuple[bytes, bool]], cutter: PageCutter
 
 
 class _Reader:
-    """Takes pages from a parser, and bounds what the parser holds."""
+    """Reads pages from a parser, and limits the parser's memory."""
 
     def __init__(self, part: DumpPart, seen: Seen) -> None:
         self._part, self._seen = part, seen
@@ -198,7 +198,7 @@ class _Reader:
         self.last = "before its first page"
 
     def pages(self, parser: etree.XMLPullParser, more: int) -> Iterator[RawPage]:
-        """The pages that have ended with `more` bytes of XML."""
+        """Yield the pages that ended within the next `more` bytes of XML."""
         self._size += more
         for event, element in cast("Iterator[tuple[str, etree._Element]]", parser.read_events()):
             self._inside, self._size = event == "start", 0
@@ -212,7 +212,7 @@ class _Reader:
         self._check()
 
     def _check(self) -> None:
-        """Raise InputError for a page without end, and for other things without end around pages."""
+        """Raise InputError for an endless page, and for endless other data between pages."""
         if self._inside and self._size > LARGEST_PAGE:
             raise InputError(f"{self._part}: page {self._seen.pages + 1} has more than {LARGEST_PAGE} bytes; refused")
         if not self._inside and self._size > _BETWEEN:
@@ -225,7 +225,7 @@ class _Reader:
 
 
 def _page(element: etree._Element, place: str) -> RawPage:
-    """A page with its last revision; ids that aren't there are an error, since sentence ids rest on them."""
+    """Return a page with its last revision; missing ids are an error, because sentence ids depend on them."""
     revisions = element.findall("{*}revision")
     revision = revisions[-1] if revisions else element
     title = element.findtext("{*}title") or ""
@@ -243,9 +243,9 @@ def _page(element: etree._Element, place: str) -> RawPage:
 
 
 def _redirect(element: etree._Element, text: str) -> str:
-    """Where a page redirects to, with `#` and the section if it does to one; "" for none.
+    """Return the target of a page's redirect, with `#` and the section if it has one; "" for none.
 
-    Exports name the page, and leave the section to the text; old ones say all of it in the text only.
+    Exports name the page, and leave the section to the text; old exports have both in the text only.
     """
     redirect = element.find("{*}redirect")
     named = redirect.get("title") if redirect is not None else None
@@ -255,7 +255,7 @@ def _redirect(element: etree._Element, text: str) -> str:
 
 
 def _forget(element: etree._Element) -> None:
-    """Free a page that has been read, and what stood before it."""
+    """Free a page that has been read, and its preceding siblings."""
     element.clear()
     while element.getprevious() is not None:
         del element.getparent()[0]  # type: ignore[union-attr]

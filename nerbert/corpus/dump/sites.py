@@ -1,9 +1,10 @@
-"""What the scanner must know of a wiki: its name, language, namespaces, link trails.
+"""Facts about a wiki that the scanner needs: its name, language, namespaces, link trails.
 
-Taken from the dump's `<siteinfo>` where present; a few names that every wiki understands are built in. Interlanguage
-prefixes are a fixed list, since dumps don't name them: a language founded later is taken for a title, not lost.
-A wiki is called by its language, but for some that are older than their language's code (`nowiki` is in `nb`): what
-belongs to a wiki (DBpedia's files, Wikidata's links) is told by the wiki's own code, from the name of its database.
+They come from the dump's `<siteinfo>` if it is present; a few names that every wiki understands are built in.
+Interlanguage prefixes are a fixed list, because dumps do not contain them: the prefix of a newer language is read as
+part of a title, not lost. A wiki is named after its language, except some that are older than their language's code
+(`nowiki` is in `nb`). The wiki's own code, from the name of its database, therefore selects what belongs to a wiki
+(DBpedia's files, Wikidata's links).
 """
 
 import re
@@ -40,7 +41,7 @@ _TRAILS = {
     "tr": "[a-zÇĞçğİıÖöŞşÜüÂâÎîÛû]+",
     "uk": "[a-zа-яґєії]+",
 }
-"""MediaWiki's link trails by language; any other has `[a-z]+`, as there."""
+"""MediaWiki's link trails by language; any other language has `[a-z]+`, as in MediaWiki."""
 _SISTERS = """b c commons d m meta metawikipedia mw n q s v w wikibooks wikidata wikinews wikipedia wikiquote wikisource
     wikispecies wikiversity wikivoyage wikt wiktionary voy foundation doi imdbname imdbtitle species""".split()
 _LANGUAGES = frozenset(
@@ -63,7 +64,7 @@ _OLDER = {
 }  # fmt: skip
 """Languages whose Wikipedia is named after an older code."""
 _DATABASE = re.compile(r"([a-z]{2,3}(?:[_-][a-z]{1,12}){0,2}|simple)wiki")
-"""What Wikipedias' databases are called: all others have a longer first part (`commonswiki`, `testwiki`)."""
+"""Database names of Wikipedias; all others have a longer first part (`commonswiki`, `testwiki`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,12 @@ class Site:
     namespaces: dict[str, int] = field(default_factory=dict, hash=False)
 
     def namespace(self, title: str) -> int:
-        """Number of the namespace that a title stands in; 0 for articles."""
+        """Return the number of a title's namespace; 0 for articles."""
         prefix, colon, _ = title.partition(":")
         return self.namespaces.get(prefix.strip().replace("_", " ").lower(), 0) if colon else 0
 
     def other_wiki(self, title: str) -> str:
-        """`"language"`, `"sister"` or `""`: whether the title's prefix leads to another wiki."""
+        """Return `"language"`, `"sister"` or `""`: whether the title's prefix leads to another wiki."""
         prefix, colon, _ = title.partition(":")
         name = prefix.strip().lower() if colon else ""
         if name in self.namespaces:
@@ -88,12 +89,12 @@ class Site:
         return "language" if name in _LANGUAGES else "sister" if name in _SISTERS else ""
 
     def trail(self) -> re.Pattern[str]:
-        """What letters after `]]` belong to the link, in this language."""
+        """Return the pattern of letters after `]]` that belong to the link, in this language."""
         return re.compile(_TRAILS.get(self.language.partition("-")[0], "[a-z]+"))
 
 
 def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
-    """A Site from what `<siteinfo>` says, with the built-in names added; missing parts fall back to English."""
+    """Return a Site from `<siteinfo>`, with the built-in names added; missing parts default to English."""
     language = (language or "en").lower()
     base = language.partition("-")[0]
     known = _ALIASES["en"] | _ALIASES.get(base, {}) | {name.lower(): number for name, number in names.items() if name}
@@ -101,14 +102,14 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
 
 
 def wiki_code(language: str) -> str:
-    """The code that a language's Wikipedia is named after: `no` for `nb`, else the language's own."""
+    """Return the code that a language's Wikipedia is named after: `no` for `nb`, else the language's own."""
     return _OLDER.get(language, language)
 
 
 def wiki_codes(wiki: str, language: str) -> tuple[str, ...]:
-    """What a Wikipedia is called, first the code in its address: `enwiki` en, `be_x_oldwiki` be-x-old and be-tarask.
+    """Return the codes of a Wikipedia, first the one in its address: `be_x_oldwiki` → be-x-old, be-tarask.
 
-    A database that is no Wikipedia's (`samplewiki`), or of one not known here, says less than the language.
+    If the database is no known Wikipedia's (`samplewiki`), the language decides.
     """
     named = _DATABASE.fullmatch(wiki)
     code = named[1].replace("_", "-") if named else ""
@@ -117,6 +118,9 @@ def wiki_codes(wiki: str, language: str) -> tuple[str, ...]:
 
 
 def editions(wiki: str, language: str) -> tuple[str, ...]:
-    """Codes of the Wikipedias whose titles mean the same as here: the wiki's own, and English for Simple English."""
+    """Return the codes of the Wikipedias whose titles mean the same as here.
+
+    They are the wiki's own codes, and English for Simple English.
+    """
     codes = wiki_codes(wiki, language)
     return (*codes, "en") if codes == ("simple",) else codes

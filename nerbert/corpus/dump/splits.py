@@ -1,8 +1,8 @@
-"""A dump cut into parts that are read apart, and where the cuts lie.
+"""Divide a dump into parts that can be read separately.
 
-They depend on the input and one setting, never on workers. What can be entered anywhere (plain XML, bz2 of many
-streams) becomes `Range`s that workers open themselves; the rest is unpacked by the main process into `Chunk`s of whole
-pages, which is slower: one process unpacks for all.
+The cuts depend on the input and one setting, never on workers. An input with random access (plain XML, multistream bz2)
+becomes `Range`s that workers open themselves. The main process unpacks any other input into `Chunk`s of whole pages,
+which is slower, because one process unpacks for all.
 """
 
 import hashlib
@@ -25,29 +25,29 @@ _PAGE_TAG = pattern(rb"<page(?=[\s/>])")
 _TAG_LENGTH = 6
 
 Pieces = Generator[tuple[bytes, bool], None, None]
-"""XML bytes in order, each piece with whether it is the part's own; what is not own comes last."""
+"""XML bytes in order, each with whether it belongs to the part; what does not belong to it comes last."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen of a part; whole once it has been read to its end."""
+    """What was read of a part; it is whole once the part has been read to its end."""
 
     pages: int = 0
     closed: bool = False
-    """Whether the dump's end tag is the part's own."""
+    """Whether the dump's end tag belongs to the part."""
     heads: list[int] = field(default_factory=list)
-    """Where its own bz2 streams begin; of plain XML where it begins."""
+    """Offsets of its own bz2 streams; for plain XML, its start."""
     end: int | None = None
-    """Where the last of them ends."""
+    """Offset of the end of the last of them."""
     sha256: str = ""
     """Digest of its bytes of the input."""
     whole: bool = False
-    """Whether all pages that begin in it were read; without that its bytes have no digest."""
+    """Whether all pages that begin in it were read; otherwise its bytes have no digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Borders:
-    """What an index says of one part: where streams begin, how many pages each holds, in which line that stands."""
+    """An index's data on one part: the streams' offsets, their numbers of pages, and their lines in the index."""
 
     index: str
     offsets: "array[int]"
@@ -55,7 +55,7 @@ class Borders:
     lines: "array[int]"
 
     def check(self, seen: Seen) -> None:
-        """Raise InputError unless the streams are there, and hold as many pages."""
+        """Raise InputError unless the streams exist, and contain as many pages."""
         for offset, line in zip(self.offsets, self.lines, strict=True):
             if offset not in seen.heads:
                 raise InputError(f"{self.index}:{line}: no bz2 stream begins at byte {offset} of the dump; {REMEDY}")
@@ -69,7 +69,7 @@ class Borders:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A part for a worker to read: the bytes from `start` to `stop`; of a bz2 file the streams that begin there."""
+    """A part for a worker to read: the bytes from `start` to `stop`; of a bz2 file, the streams that begin there."""
 
     source: DumpInput
     start: int
@@ -83,25 +83,25 @@ class Range:
 
     @property
     def first_line(self) -> int | None:
-        """Number of the line that it begins in, where that is known."""
+        """Number of the line in which it begins, if known."""
         return None if self.start else 1
 
     @property
     def place(self) -> str:
-        """Where it is, for people."""
+        """Its position, for messages."""
         return f"the part from byte {self.start} on"
 
     @property
     def length(self) -> int:
-        """Bytes of the input that it stands for."""
+        """Bytes of the input that it covers."""
         return self.stop - self.start
 
     def key(self) -> list[object]:
-        """What tells it from other parts of the same input."""
+        """Return what distinguishes it from other parts of the same input."""
         return [self.start, self.stop]
 
     def pieces(self, seen: Seen) -> Pieces:
-        """The part's XML, and what follows it as far as anyone asks."""
+        """Yield the part's XML, and what follows it as far as the caller reads."""
         with self._reading() as reader:
             streams = Streams(reader)
             try:
@@ -113,7 +113,7 @@ class Range:
                     seen.sha256 = reader.digest()
 
     def digest(self) -> str:
-        """SHA-256 of its bytes as they are now."""
+        """Return the SHA-256 of its current bytes."""
         with self._reading() as reader:
             return reader.digest()
 
@@ -146,23 +146,23 @@ class Chunk:
 
     @property
     def place(self) -> str:
-        """Where it is, for people."""
+        """Its position, for messages."""
         return f"the part from line {self.first_line} on"
 
     @property
     def borders(self) -> None:
-        """No index speaks of it."""
+        """None, because no index describes it."""
 
     def key(self) -> list[object]:
-        """What tells it from other parts: its content."""
+        """Return what distinguishes it from other parts: its content."""
         return [self.digest(), self.last]
 
     def digest(self) -> str:
-        """SHA-256 of its bytes."""
+        """Return the SHA-256 of its bytes."""
         return hashlib.sha256(self.data).hexdigest()
 
     def pieces(self, seen: Seen) -> Pieces:
-        """The part's XML; `<page>` stands for what follows."""
+        """Yield the part's XML; `<page>` represents what follows."""
         seen.sha256 = self.digest()
         for place in range(0, len(self.data), _PIECE):
             yield self.data[place : place + _PIECE], True
@@ -171,7 +171,7 @@ class Chunk:
 
 
 def step_of(size: int, *, packed: bool, wanted: int) -> int:
-    """Bytes from one cut to the next: as wanted, or by the size of the input."""
+    """Return the bytes between cuts: as wanted, or by the size of the input."""
     least, most = (1 << 20, 1 << 23) if packed else (1 << 22, 1 << 25)
     step = wanted or min(max(size // 64, least), most)
     if size > step * MOST_PARTS:
@@ -182,7 +182,7 @@ def step_of(size: int, *, packed: bool, wanted: int) -> int:
 def ranges(
     source: DumpInput, size: int, *, packed: bool, step: int, cuts: Sequence[tuple[int, Borders]]
 ) -> Iterator[Range]:
-    """The parts of a source that seeks: cut every `step` bytes, or at the borders that an index gives."""
+    """Yield the parts of a seekable source: cut every `step` bytes, or at the borders of an index."""
     if cuts:
         stops = [start for start, _ in cuts[1:]] + [size]
         for (start, borders), stop in zip(cuts, stops, strict=True):
@@ -193,7 +193,7 @@ def ranges(
 
 
 def chunks(stream: IO[bytes], head: bytes, name: str, step: int, taken: Callable[[], int]) -> Iterator[Chunk]:
-    """The parts of an unpacked stream whose first bytes are `head`; `taken` says how much of the input it has taken."""
+    """Yield the parts of an unpacked stream that begins with `head`; `taken` gives the input bytes read so far."""
     if step > LARGEST_PAGE:
         raise SettingsError(f"split_bytes = {step}: {name} is unpacked here in pieces of that size; "
                             f"take at most {LARGEST_PAGE}")  # fmt: skip
@@ -216,7 +216,7 @@ def chunks(stream: IO[bytes], head: bytes, name: str, step: int, taken: Callable
 
 
 def check_parts(name: str, size: int | None, parts: Iterable[Seen]) -> None:
-    """Raise InputError unless parts meet without a gap, and one of them, the last with pages, has the dump's end."""
+    """Raise InputError unless parts meet without a gap, and the last one with pages has the dump's end."""
     place, closed = 0, False
     for part in parts:
         if part.heads and part.heads[0] != place:

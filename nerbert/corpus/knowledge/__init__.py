@@ -1,1 +1,1 @@
-"""Titles → classes: every kind of source, read into one table."""
+"""Titles → classes: sources of every kind are read into one table."""

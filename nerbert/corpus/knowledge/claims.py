@@ -1,10 +1,9 @@
-"""What each kind of source answers when asked for the classes of titles, and the tally of what it was asked with.
+"""Classes that a source assigns to titles, and the counts of its rows.
 
-The choice: answers are streamed, a title as often as a source names it; which of them counts is decided when they are
-sorted (`table`). A table's first row on a title counts; of triples the deepest class does, since DBpedia's transitive
-files name all of a path; of a page's infoboxes the first that maps, made finer by those that follow. A class that the
-ontology lacks types nothing, here as in Wikidata. The price: of two deep classes of one title (a town that is a ship,
-too) one is left by no reason but its name.
+Claims are streamed; a title occurs as often as a source names it. Sorting (`table`) decides which claim counts: a
+table's first row on a title; the deepest class of triples, since DBpedia's transitive files list all classes of a path;
+the first infobox of a page that maps, refined by those that follow. A class that the ontology lacks types nothing, here
+as in Wikidata. The cost: if a title has two equally deep classes (a town and a ship), only their names decide.
 """
 
 from collections import Counter
@@ -28,22 +27,25 @@ ClassPath: TypeAlias = tuple[str, ...]
 Answer: TypeAlias = tuple[bool, ClassPath]
 """Whether a class is known (all are without an ontology), and its path, () for owl:Thing."""
 Claim: TypeAlias = tuple[str, int, ClassPath]
-"""A title, its class path, and between them how far that path stands back behind others of the same source.
+"""A title, the priority of the claim within its source (lower values win), and the class path.
 
-Of claims that stand back by nothing the first counts; of others, equally far, one that their order doesn't choose.
+Of claims with priority 0 the first counts; of others with equal priority, one that does not depend on their order.
 """
 
 DISAMBIGUATION: ClassPath = ("disambiguation page",)
-"""Says of a title that it lists the meanings of a name, and so has no class whatever a source says. No class is called
-that: names of classes have no blanks. A claim of it stands back by 0 if the dump's own page says so, by 1 if a list."""
+"""Marks a title that lists the meanings of a name and therefore has no class, whatever a source says.
+
+No class has this name, because class names contain no blanks. Its claim has priority 0 from the dump's own page and 1
+from a list.
+"""
 
 
 @dataclass(slots=True)
 class ClaimCounts:
-    """What was counted of a source; `other_rows` are whole but type nothing (owl:Thing, labels).
+    """Counts of one source; `other_rows` are valid rows that type nothing (owl:Thing, labels).
 
-    Of the titles it names, `typed` have their class from it, `lost_to_precedence` from a source before it, and
-    `disambiguation_pages` none, for what they are.
+    Of the titles it names, `typed` get their class from it and `lost_to_precedence` from an earlier source;
+    `disambiguation_pages` get none.
     """
 
     sha256: str = ""
@@ -64,7 +66,7 @@ class ClaimCounts:
             self.bad_rows.append(text)
 
     def good(self, answer: Answer) -> None:
-        """Count a whole row by its class."""
+        """Count a valid row by its class."""
         known, path = answer
         self.rows += 1
         if not path:
@@ -73,7 +75,7 @@ class ClaimCounts:
             self.unknown_class(path[-1])
 
     def unknown_class(self, name: str) -> None:
-        """Count a class that the ontology lacks; past thousands of names, new ones are counted without their name."""
+        """Count a class that the ontology lacks; names beyond the first thousands are not stored."""
         self.dropped[Reason.UNKNOWN_CLASS] += 1
         if name in self.unknown or len(self.unknown) < _UNKNOWN_KEPT:
             self.unknown[name] += 1
@@ -81,7 +83,7 @@ class ClaimCounts:
 
 @dataclass(frozen=True, slots=True)
 class RowFormat:
-    """How a file's lines are read: into pairs, below a header or not, the deepest class of a title or its first."""
+    """How to read a file's lines: the parser, the test for a header, and whether the deepest or first class counts."""
 
     parse: Callable[[bytes], Pair | None]
     is_header: Callable[[bytes], bool] | None
@@ -94,7 +96,7 @@ def read_rows(
     tally: ClaimCounts,
     is_header: Callable[[bytes], bool] | None = None,
 ) -> Iterator[_Row]:
-    """Yield the whole rows of a file; broken ones, and those with a title that no wiki has, are counted as bad."""
+    """Yield the valid rows of a file; count broken rows and rows with an overlong title as bad."""
     for number, line in enumerate(read_lines(found.path), 1):
         if not line.strip() or (number == 1 and is_header and is_header(line)):
             continue
@@ -106,7 +108,7 @@ def read_rows(
 
 
 def ask_rows(found: FoundFile, rows: RowFormat, ontology: Ontology, tally: ClaimCounts) -> Iterator[Claim]:
-    """Stream a table's or triples' titles with their classes; those that the ontology lacks are counted only."""
+    """Yield the titles of a table or triples with their classes; only count classes that the ontology lacks."""
     classify = classifier(ontology)
     for title, name in read_rows(found, rows.parse, tally, rows.is_header):
         known, path = answer = classify(name)
@@ -122,7 +124,7 @@ def ask_infoboxes(
     template_redirects: Mapping[str, str],
     tallies: Sequence[ClaimCounts],
 ) -> Iterator[tuple[int, Claim]]:
-    """Read `pages` once; of each page, what its infoboxes say, with the number of the mappings that say it.
+    """Yield the claim of each page's infoboxes, with the number of the mappings; read `pages` once.
 
     `template_redirects` lead to the ends of their chains.
     """
@@ -140,7 +142,7 @@ def ask_infoboxes(
 
 
 def classifier(ontology: Ontology) -> Callable[[str], Answer]:
-    """A function that says whether a class is known, and its path; it remembers."""
+    """Return a cached function that gives whether a class is known, and its path."""
 
     @lru_cache(maxsize=4096)
     def classify(name: str) -> Answer:
@@ -150,7 +152,10 @@ def classifier(ontology: Ontology) -> Callable[[str], Answer]:
 
 
 def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tally: ClaimCounts) -> ClassPath:
-    """The path of the first known class, or the deepest that goes on from it: a politician who is a person first."""
+    """Return the path of the first known class, or its deepest refinement.
+
+    Infoboxes of the classes Person and then Politician give Politician.
+    """
     best: ClassPath = ()
     first = 0
     for name in names:
@@ -163,5 +168,5 @@ def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tall
 
 
 def _behind(path: ClassPath) -> int:
-    """How far a class stands back, at least 1: a deeper one comes before others."""
+    """Return a class's priority, at least 1: a deeper class has a lower value and wins."""
     return 1 + _DEEPEST - min(len(path), _DEEPEST)

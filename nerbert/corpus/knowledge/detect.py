@@ -1,9 +1,9 @@
-"""What a file of knowledge holds, told by its content and never by its name.
+"""Detect the kind of a knowledge file by its content, never by its name.
 
-The choice: an export is told by its first page titles, triples and tables by their first thousand lines, a dump of
-Wikidata by its first entity. The price: a file that begins unlike the rest of it is told wrongly. Without an ontology,
-any two columns whose second holds single words pass for a title table; with one, its classes decide. Triples say
-whose titles they name; those without a language are of the English Wikipedia, as DBpedia writes them.
+An export is detected by its first page titles, triples and tables by their first thousand lines, a Wikidata dump by its
+first entity. The cost: a file whose start differs from the rest is detected wrongly. Without an ontology, two columns
+count as a title table if the second has single words; with one, its classes decide. Triples name the wiki of their
+titles; triples without a language belong to the English Wikipedia, as DBpedia writes them.
 """
 
 import re
@@ -43,7 +43,7 @@ _HEAD = 1 << 18
 _FIRST_LINES = 1000
 _FIRST_PAGES = 200
 _FEWEST = 10
-"""A table has two cells in one of so many rows at least; text with a stray tab is none."""
+"""At least one in this many rows of a table has two cells; text with a stray tab is no table."""
 _CLASS_LIKE = re.compile(r"(?![BIESLU]-)(?:[a-z-]+:|<?https?://\S+[/#])?[^\W\d_]\w+(?:[-.]\w+)*>?")
 _WIKIDATA_JSON = re.compile(
     rb'\[?\s*\{(?=[^{}]{0,200}"type"\s*:\s*"(?:item|property)")(?=[^{}]{0,200}"id"\s*:\s*"[QP][1-9][0-9]{0,9}")'
@@ -59,14 +59,14 @@ _LINKS_TABLE = re.compile(rb"^(?:CREATE TABLE|INSERT INTO) `?wb_items_per_site`?
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = {"commas": re.compile(","), "semicolons": re.compile(";"), "bars": re.compile(r"\|"),
                "blanks": re.compile(r"[ ]{2,}")}  # fmt: skip
-"""What parts columns in files that were meant for tables."""
+"""Column separators in files that were meant as tables."""
 _NAME = 40
-"""Characters of a class's name in a message."""
+"""Characters of a class name in a message."""
 _DERIVED = {"class": ("parent", "parents", "superclass"), "template": ("class",), "infobox": ("class",)}
 
 
 class SourceKind(StrEnum):
-    """What a file of knowledge holds."""
+    """The kind of a knowledge file."""
 
     ONTOLOGY = "ontology"
     MAPPING = "infobox mapping"
@@ -83,7 +83,7 @@ class SourceKind(StrEnum):
 class Detected:
     """A file's kind and, for mappings and triples, the language of its titles ("" for any).
 
-    Without a kind, `why` says why the file is of no use, and `unknown` that its content isn't understood at all.
+    Without a kind, `why` says why the file cannot be used; `unknown` means that its content was not recognised at all.
     """
 
     kind: SourceKind | None
@@ -93,7 +93,7 @@ class Detected:
 
 
 def tell_export(path: Path) -> Detected | None:
-    """Say which MediaWiki export a file is; None if it doesn't look like XML."""
+    """Detect which MediaWiki export a file is; return None if it does not look like XML."""
     if not path.is_file():
         return Detected(None, why="not a file (a link to a folder or to nothing)", unknown=True)
     with open_plain(path) as stream:
@@ -112,7 +112,7 @@ def tell_export(path: Path) -> Detected | None:
 
 
 def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) -> Detected:
-    """Say what a file of lines holds; `mapped` says whether an infobox mapping knows a template."""
+    """Detect the content of a file of lines; `mapped` says whether an infobox mapping knows a template."""
     with open_plain(path) as stream:
         head = stream.read(_HEAD)
     if _WIKIDATA_JSON.match(head.removeprefix(BOM).lstrip()):
@@ -134,9 +134,9 @@ def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) ->
 
 
 def tell_together(files: Sequence[tuple[FoundFile, Detected]], ontology: Ontology) -> list[tuple[FoundFile, Detected]]:
-    """Say of Wikidata's truthy dumps and of its links to pages that one is of no use without the other, in any order.
+    """Reject truthy Wikidata dumps without a table of page links, and such tables without a dump, in any order.
 
-    Of several tables of links the one named first is used.
+    Of several tables of links the first one is used.
     """
     kinds = [told.kind for _, told in files]
     truthy, links = SourceKind.WIKIDATA_TRUTHY in kinds, SourceKind.WIKIDATA_SITELINKS in kinds
@@ -154,17 +154,17 @@ def tell_together(files: Sequence[tuple[FoundFile, Detected]], ontology: Ontolog
 
 
 def is_header(line: bytes) -> bool:
-    """Whether a table's first line names its columns: its first cell is `title`."""
+    """Return whether a table's first line names its columns: its first cell is `title`."""
     return b"\t" in line and line.split(b"\t", 1)[0].strip().lower() == b"title"
 
 
 def looks_like_class(name: str) -> bool:
-    """Whether `name` could be a class's name where no ontology tells: one word, not a BIO tag."""
+    """Return whether `name` could be a class name where there is no ontology: one word, not a BIO tag."""
     return len(name) < 200 and bool(_CLASS_LIKE.fullmatch(name))
 
 
 def _tell_triples(texts: list[str], head: bytes) -> Detected | None:
-    """Say which triples a file holds; None for none of use."""
+    """Detect which triples a file contains; return None for unusable ones."""
     for kind, pattern in ((SourceKind.TRIPLES, TYPE_TRIPLE), (SourceKind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
         if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
             return Detected(kind, edition_of(triple))
@@ -176,7 +176,7 @@ def _tell_triples(texts: list[str], head: bytes) -> Detected | None:
 
 
 def _tell_table(rows: list[list[str]], ontology: Ontology, mapped: Callable[[str], bool]) -> Detected | None:
-    """Say whether rows are a table of titles, or one derived from an export; None for neither."""
+    """Detect whether rows are a title table, or derived from an export; return None for neither."""
     names = [cell.strip().lower() for cell in rows[0][:2]]
     headed = len(names) == 2 and names[0] == "title"
     if len(names) == 2 and names[1] in _DERIVED.get(names[0], ()):
@@ -198,7 +198,7 @@ def _tell_table(rows: list[list[str]], ontology: Ontology, mapped: Callable[[str
 
 
 def _tell_classes(pairs: Sequence[tuple[str, str]], ontology: Ontology) -> Detected:
-    """Say that a table's classes are not those of the ontology."""
+    """Return the rejection of a table whose classes are not in the ontology."""
     classes = dict.fromkeys(name for _, name in pairs)
     unknown = [name for name in classes if not _is_class(name, ontology)]
     named = ", ".join(name[:_NAME] for name in unknown[:3]) + (", …" if len(unknown) > 3 else "")
@@ -220,7 +220,7 @@ def _is_derived(title: str, ontology: Ontology, mapped: Callable[[str], bool]) -
 
 
 def _tell_wikidata(path: Path, kind: SourceKind, ontology: Ontology) -> Detected:
-    """Say that a file is a dump of Wikidata; without a class that equals one of its items it is of no use."""
+    """Accept a Wikidata dump; raise InputError if the ontology has no class that equals an item."""
     if not ontology.equivalents:
         raise InputError(
             f"{path}: a dump of Wikidata is of use only beside the export of DBpedia's ontology, which says what items "

@@ -1,10 +1,10 @@
-"""Which pages only say what a name can mean: by their templates, their title's bracket, or DBpedia's list of them.
+"""Detect disambiguation pages by their templates, the brackets in their titles, or DBpedia's list of them.
 
-The choice: a table of ours by language, of the templates that make a page one (from the wikis' own lists and those of
-pywikibot and AutoWikiBrowser) and of what stands in brackets behind titles (from DBpedia's extraction). Notes that
-lead elsewhere from the head of an article are not in it, nor surnames, given names and set indices, which describe what
-they list. The price: a wiki that isn't here is read with the names that most wikis understand, and a page marked by
-`__DISAMBIG__` alone, or by a template of another name, is missed.
+A built-in table lists by language the templates that mark such pages, and the words in brackets after their titles. The
+templates come from the wikis' own lists, pywikibot and AutoWikiBrowser, the words from DBpedia's extraction. The table
+omits hatnotes at the head of an article. It also omits surnames, given names and set indices, because these pages
+describe what they list. The cost: a wiki without an entry is read with the names that most wikis understand. A page
+marked only by `__DISAMBIG__`, or by a template of another name, is missed.
 """
 
 import re
@@ -104,7 +104,7 @@ _BRACKETS = {
 
 
 def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bool:
-    """Whether a page only lists what its title can mean; all names are as `normalise_title` returns them."""
+    """Return whether a page only lists the meanings of its title; names must be normalised (`normalise_title`)."""
     bracket, names = _patterns(language)
     name, _, end = title.rpartition(" (")
     if name and bracket.fullmatch(end.casefold()):
@@ -115,7 +115,7 @@ def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bo
 def disambiguation_rows(
     found: FoundFile, editions: Collection[str], tally: ClaimCounts
 ) -> Iterator[tuple[str, ClassPath]]:
-    """Yield the titles that DBpedia's `disambiguations` triples name, once for a run of lines, with DISAMBIGUATION."""
+    """Yield the titles of DBpedia's `disambiguations` triples, once per run of lines, with DISAMBIGUATION."""
     last = ""
     for (title,) in read_rows(found, partial(parse_disambiguation, editions=editions), tally):
         tally.good((True, DISAMBIGUATION if title else ()))
@@ -126,7 +126,7 @@ def disambiguation_rows(
 
 @lru_cache(maxsize=16)
 def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What stands in a title's bracket with the one that closes it, and the names of templates, case folded."""
+    """Return the case-folded patterns of title brackets, with the closing bracket, and of template names."""
     code = "en" if language == "simple" else wiki_code(language)
     code = code if code in _TEMPLATES else code.partition("-")[0]
     names = "|".join(filter(None, [_ANYWHERE, _TEMPLATES.get(code)]))

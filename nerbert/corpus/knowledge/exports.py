@@ -1,8 +1,8 @@
-"""What DBpedia's wiki exports have in common: the pages of a MediaWiki export, and the templates in a page's text.
+"""Parse DBpedia's wiki exports: the pages of a MediaWiki export, and the templates in a page's text.
 
-The choice: a parser of our own that knows only `{{…}}`, `[[…]]`, `|` and comments, in one pass over the text; these
-exports hold nothing else that matters. It forgives as MediaWiki does: what is never closed ends with the text, what was
-never opened is text. The price: `<nowiki>` and tables aren't seen (no mapping uses them).
+The parser knows only `{{…}}`, `[[…]]`, `|` and comments, and makes one pass over the text; nothing else matters in
+these exports. It is as lenient as MediaWiki: an unclosed template ends with the text, an unopened one is text. The
+cost: `<nowiki>` and tables are not parsed (no mapping uses them).
 """
 
 import re
@@ -30,24 +30,24 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template call: its normalised name and its named arguments (of twins, the first)."""
+    """A template call: its normalised name and its arguments by name (of equal names, the first)."""
 
     name: str
     fields: Mapping[str, Field]
 
     def text(self, name: str) -> str:
-        """The text of the argument `name`, "" where it is absent."""
+        """Return the text of the argument `name`, "" if it is absent."""
         found = self.fields.get(name)
         return found.text if found else ""
 
     def nested(self, name: str) -> tuple["Template", ...]:
-        """The templates nested in the argument `name`."""
+        """Return the templates nested in the argument `name`."""
         found = self.fields.get(name)
         return found.templates if found else ()
 
 
 def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, str]]:
-    """Yield title and newest text of each page; XML that is not well-formed is an InputError with its line."""
+    """Yield the title and newest text of each page; raise InputError with the line for malformed XML."""
     events = etree.iterparse(
         stream, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
         remove_pis=True,
@@ -70,7 +70,7 @@ def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, st
 
 
 def templates(text: str) -> tuple[Template, ...]:
-    """Return the templates at the top level of `text`, comments removed first."""
+    """Return the top-level templates of `text`; comments are removed first."""
     text = _COMMENT.sub("", text)
     stack, position = [_Frame()], 0
     for mark in _MARK.finditer(text):
@@ -95,7 +95,7 @@ class _Fragment:
 
 @dataclass(slots=True)
 class _Frame:
-    """An open template: its parts between `|`, and how many `[[` are open in it."""
+    """An open template: its parts between `|`, and the number of open `[[` in it."""
 
     parts: list[_Fragment] = field(default_factory=lambda: [_Fragment()])
     links: int = 0
@@ -126,7 +126,7 @@ def _close(stack: list[_Frame]) -> None:
 
 
 def _names(element: etree._Element) -> tuple[str, str, str]:
-    """The names of an element and of the two that it stands in, without namespaces; "" where there is none."""
+    """Return the names of an element, its parent and its grandparent without namespaces; "" if there is none."""
     above = element.getparent()
     over = above.getparent() if above is not None else None
     one, two, three = ("" if each is None else str(each.tag).rpartition("}")[2] for each in (element, above, over))
@@ -134,7 +134,7 @@ def _names(element: etree._Element) -> tuple[str, str, str]:
 
 
 def _forget(element: etree._Element) -> None:
-    """Free an element that was read, and what stands before it, so that memory stays bounded by one text."""
+    """Free an element that was read and its preceding siblings, so that memory is bounded by one text."""
     element.clear()
     parent = element.getparent()
     while parent is not None and element.getprevious() is not None:

@@ -1,8 +1,8 @@
-"""Rows by the hash of a title, sorted with little memory: some at a time on their way to disk, then range by range.
+"""Sort rows by the hash of a title on disk, with little memory.
 
-The choice: rows are cut into runs of bounded size, each sorted and written; afterwards the same range of hashes is read
-from every run, as many ranges as it takes for one to fit in memory. The order is by hash, title and the column that
-follows, so it is the same whatever the runs were. The price: every row is written twice, and read twice.
+Rows are cut into runs of bounded size; each run is sorted and written. Then the same range of hashes is read from every
+run; ranges are small enough to fit in memory. Rows are ordered by hash, title and the next column, so the order does
+not depend on the runs. The cost: every row is written twice and read twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,27 +19,27 @@ from pyarrow import ipc
 from nerbert.artifacts import publish
 
 _RUN_ROWS, _RUN_CHARACTERS = 1 << 17, 1 << 24
-"""When a run is full: its rows, or the characters of its titles."""
+"""Limits of a run: its rows, and the characters of its titles."""
 _RANGE_BYTES = 1 << 25
 _HASH_BITS = 64
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 Rows: TypeAlias = npt.NDArray[np.int64]
 Reduce: TypeAlias = Callable[[pa.Table], pa.Table]
-"""What becomes of sorted rows: those of one title stand together. It is applied to runs, and again to ranges."""
+"""Reduces sorted rows, in which rows of one title are adjacent; it is applied to runs, then to ranges."""
 
 HASHED = [("hash", pa.uint64()), ("title", pa.string())]
-"""The columns that all such rows begin with."""
+"""The first columns of all such rows."""
 
 
 def hash_titles(titles: Iterable[str]) -> Hashes:
-    """BLAKE2b of each title in UTF-8, 8 bytes of digest read as a big-endian number."""
+    """Hash each title in UTF-8 with BLAKE2b: 8 bytes of digest, read as a big-endian number."""
     digests = b"".join(blake2b(title.encode(), digest_size=8).digest() for title in titles)
     return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
 def starts_of(*columns: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    """For each of sorted rows whether it differs from the row before in one of `columns`."""
+    """Return for each sorted row whether it differs from the previous row in one of `columns`."""
     new = np.ones(len(columns[0]), dtype=np.bool_)
     if len(new) > 1:
         differ = [pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)) for column in columns]
@@ -48,7 +48,7 @@ def starts_of(*columns: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
 
 
 def spill(rows: Iterable[Sequence[Any]], schema: pa.Schema, folder: Path, reduce: Reduce) -> list[Path]:
-    """Write `rows` (values of `schema` behind the hash, the title first) as sorted runs in `folder`; their paths."""
+    """Write `rows` as sorted runs in `folder` and return their paths; `schema` has the row's columns, title first."""
     paths = []
     for number, some in enumerate(_some(rows)):
         paths.append(folder / f"run-{number:05d}.arrow")
@@ -58,7 +58,7 @@ def spill(rows: Iterable[Sequence[Any]], schema: pa.Schema, folder: Path, reduce
 
 
 def write_run(rows: pa.Table, path: Path, reduce: Reduce) -> None:
-    """Write rows that begin with a title as one sorted run."""
+    """Write rows whose first column is a title as one sorted run."""
     hashes = pa.array(hash_titles(rows["title"].to_pylist()), pa.uint64())
     table = reduce(_sorted(rows.add_column(0, "hash", hashes))).combine_chunks()
     with publish(path) as draft, ipc.new_file(str(draft), table.schema) as writer:
@@ -66,19 +66,19 @@ def write_run(rows: pa.Table, path: Path, reduce: Reduce) -> None:
 
 
 def range_bits(runs: Iterable[Path]) -> int:
-    """How many leading bits of the hash tell the ranges: 0, so one range, for what fits in memory at once."""
+    """Return how many leading bits of the hash select a range; 0, so one range, if all rows fit in memory."""
     size = sum(path.stat().st_size for path in runs)
     return max(0, (size - 1) // _RANGE_BYTES).bit_length()
 
 
 def read_range(runs: Iterable[Path], number: int, bits: int, reduce: Reduce) -> pa.Table:
-    """The rows of all runs whose hash begins with the `bits` bits of `number`, sorted and reduced."""
+    """Return the rows of all runs whose hash begins with the `bits` bits of `number`, sorted and reduced."""
     pieces = [_slice(path, number, bits) for path in runs]
     return reduce(_sorted(pa.concat_tables(pieces))) if pieces else pa.table({})
 
 
 def read_ranges(runs: Sequence[Path], reduce: Reduce) -> Iterator[pa.Table]:
-    """All rows in order, a range at a time; ranges without rows are left out."""
+    """Yield all rows in order, one range at a time; skip empty ranges."""
     bits = range_bits(runs)
     for number in range(1 << bits):
         table = read_range(runs, number, bits, reduce)
@@ -104,7 +104,7 @@ def _sorted(table: pa.Table) -> pa.Table:
 
 
 def _slice(path: Path, number: int, bits: int) -> pa.Table:
-    """A range of one run, copied, so that nothing of the run stays mapped."""
+    """Return a copy of one run's range, so that the run does not stay mapped."""
     with pa.memory_map(str(path)) as source:
         table = ipc.open_file(source).read_all()
         hashes = table["hash"].combine_chunks().to_numpy()

@@ -1,9 +1,9 @@
-"""Titles and their classes: from DBpedia's exports and triples, Wikidata's dumps, and tables of titles.
+"""Read titles and their classes from DBpedia's exports and triples, Wikidata's dumps, and tables of titles.
 
-The choice: of the sources that type a title the one named first wins, or the one that the setting `precedence` names
-first; all are streamed into one table. The price: each build reads every source whole, and damage at the end of one
-shows only then. Triples and mappings of another wiki are passed over, those of http://dbpedia.org/resource/ are of the
-English one; tables say nothing of their titles' language, and count for every wiki.
+Of the sources that type a title, the first named wins, or the first in the setting `precedence`; all are streamed into
+one table. The cost: each build reads every source in full, and detects damage at the end of a file only then. Triples
+and mappings of other wikis are skipped; http://dbpedia.org/resource/ belongs to the English one. Tables do not name
+their titles' language, and apply to every wiki.
 """
 
 from collections import Counter
@@ -47,11 +47,11 @@ from nerbert.errors import InputError
 from nerbert.records import Infobox
 
 INFOBOX = "infobox"
-"""The source of a title that an infobox mapping typed."""
+"""The source name of titles that an infobox mapping typed."""
 WIKIDATA = "wikidata"
 _WORDS = {SourceKind.MAPPING: INFOBOX, SourceKind.TRIPLES: "instance-types", SourceKind.TABLE: "table"}
 _UNTYPING = (SourceKind.ONTOLOGY, SourceKind.DISAMBIGUATIONS, SourceKind.WIKIDATA_SITELINKS)
-"""Kinds that give no title a class."""
+"""Kinds that assign no classes to titles."""
 _UNKNOWN_NAMED = 20
 _NONE: Mapping[str, str] = MappingProxyType({})
 _Read = TypeVar("_Read")
@@ -59,7 +59,7 @@ _Read = TypeVar("_Read")
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeSource:
-    """A file that is used: what it holds, and its mappings if it holds those."""
+    """A file that is used: its kind, and its mappings if it contains any."""
 
     found: FoundFile
     kind: SourceKind
@@ -67,21 +67,21 @@ class KnowledgeSource:
 
     @property
     def word(self) -> str:
-        """The kind as the setting `precedence` calls it."""
+        """The kind's name in the setting `precedence`."""
         return _WORDS.get(self.kind, WIKIDATA)
 
     @property
     def name(self) -> str:
-        """What a title typed by this source names as its source."""
+        """The source name in the rows of titles that this source typed."""
         return INFOBOX if self.mappings is not None else self.found.name
 
     @property
     def types(self) -> bool:
-        """Whether it can give a title a class."""
+        """Whether the source can assign classes to titles."""
         return self.kind not in _UNTYPING and (self.mappings is None or bool(self.mappings.rules))
 
     def report(self, tally: ClaimCounts) -> dict[str, object]:
-        """The source and its counts, fit for JSON."""
+        """Return the source and its counts, ready for JSON."""
         dropped = {reason.value: count for reason, count in sorted(tally.dropped.items())}
         titles = {
             "typed": tally.typed,
@@ -95,10 +95,10 @@ class KnowledgeSource:
 
 @dataclass(slots=True)
 class Knowledge:
-    """The sources in the order in which they were named, the classes, what was passed over and why; and the counts.
+    """The sources in the order given, the classes, the skipped files with reasons, and the counts.
 
-    `order` holds the places of the sources that type titles, first the one whose word counts most. `wiki` is the name
-    of the wiki's database; where that isn't known, the language says what Wikidata calls the wiki.
+    `order` has the indices of the sources that type titles, highest precedence first. `wiki` is the name of the wiki's
+    database; if it is unknown, the language determines Wikidata's name of the wiki.
     """
 
     language: str
@@ -112,7 +112,7 @@ class Knowledge:
 
     @property
     def editions(self) -> tuple[str, ...]:
-        """The wikis whose titles are meant by the same names as here."""
+        """The wikis whose titles mean the same as here."""
         return editions(self.wiki, self.language)
 
     def write_table(
@@ -123,10 +123,11 @@ class Knowledge:
         template_redirects: Mapping[str, str] = _NONE,
         disambiguation: Iterable[str] = (),
     ) -> None:
-        """Write the class of every title that a source names as `table.TypeTable`; `scratch` is a folder to be made.
+        """Write the class of every title that a source names as `table.TypeTable`.
 
-        `pages` is read once, and only if there are mappings. The redirects' templates and the titles that are known to
-        be `disambiguation` pages are normalised as `normalise_title` does. Memory does not grow with the titles.
+        The method creates and removes the folder `scratch`. It reads `pages` once, and only if there are mappings. The
+        redirects' templates and the `disambiguation` titles must be normalised (`normalise_title`). Memory does not
+        grow with the number of titles.
         """
         self.tallies = [ClaimCounts(sha256_of(source.found.path)) for source in self.sources]
         scratch.mkdir()
@@ -145,7 +146,7 @@ class Knowledge:
     def _infobox_claims(
         self, pages: Iterable[tuple[str, Sequence[Infobox]]], template_redirects: Mapping[str, str]
     ) -> Iterator[tuple[int, Claim]]:
-        """What infoboxes claim of the dump's pages, with the rank of their mappings."""
+        """Yield the claims of infoboxes on the dump's pages, with the rank of their mappings."""
         places = [place for place in self.order if self.sources[place].mappings is not None]
         mappings = [mapping for place in places if (mapping := self.sources[place].mappings) is not None]
         ranks = [self.order.index(place) for place in places]
@@ -154,7 +155,7 @@ class Knowledge:
             yield ranks[number], claim
 
     def _file_claims(self, scratch: Path) -> Iterator[tuple[int, Claim]]:
-        """What files of rows claim, with their rank; they are read in the order in which they were named."""
+        """Yield the claims of row files, with their rank, in the order of the sources."""
         for place, (source, tally) in enumerate(zip(self.sources, self.tallies, strict=True)):
             if source.kind == SourceKind.ONTOLOGY:
                 tally.rows = len(self.ontology)
@@ -163,7 +164,7 @@ class Knowledge:
                 yield from ((rank, claim) for claim in self._claims(source, tally, scratch))
 
     def _claims(self, source: KnowledgeSource, tally: ClaimCounts, scratch: Path) -> Iterator[Claim]:
-        """What a file of rows claims."""
+        """Yield the claims of one row file."""
         if source.kind in (SourceKind.TABLE, SourceKind.TRIPLES):
             yield from ask_rows(source.found, _row_format(source.kind, self.editions), self.ontology, tally)
             return
@@ -176,14 +177,14 @@ class Knowledge:
         yield from ((title, int(path == DISAMBIGUATION), path) for title, path in rows)
 
     def _links(self) -> tuple[FoundFile, ClaimCounts] | None:
-        """Wikidata's table of links to pages, for dumps without any."""
+        """Return Wikidata's table of page links with its counts, for dumps without links."""
         pairs = zip(self.sources, self.tallies, strict=True)
         return next(
             ((source.found, tally) for source, tally in pairs if source.kind == SourceKind.WIKIDATA_SITELINKS), None
         )
 
     def report(self) -> dict[str, object]:
-        """What was used, what was passed over and why, fit for JSON; the counts are those of the last table."""
+        """Return the used and skipped files, with reasons and the counts of the last table, ready for JSON."""
         tallies = self.tallies or [ClaimCounts() for _ in self.sources]
         unknown = Counter[str]()
         for tally in tallies:
@@ -200,10 +201,11 @@ class Knowledge:
 
 
 def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", wiki: str = "") -> Knowledge:
-    """Tell what the files at `paths` hold, read classes and the wiki's mappings; rows are read when typing.
+    """Detect the kinds of the files at `paths`, and read the classes and the wiki's mappings.
 
-    `precedence` names the kinds and files whose word counts most, between commas; the others follow in their order.
-    `wiki` is the database's name, if it is known; else the wiki is told by the language.
+    Rows are read later, by `write_table`. `precedence` lists kinds and files, separated by commas, in decreasing
+    precedence; the others follow in their order. `wiki` is the database's name if it is known; else the language
+    determines the wiki.
     """
     language = language.lower()
     ours = editions(wiki, language)
@@ -232,7 +234,7 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
 def _choose(
     files: Iterable[tuple[FoundFile, Detected]], ours: Collection[str], mappings: Mapping[FoundFile, Mappings]
 ) -> tuple[list[KnowledgeSource], list[tuple[str, str]]]:
-    """The files that are used, and the names of those passed over, with why."""
+    """Return the files that are used, and the names of the skipped files with reasons."""
     sources: list[KnowledgeSource] = []
     passed_over: list[tuple[str, str]] = []
     used: set[Path | SourceKind] = set()
@@ -272,7 +274,7 @@ def _row_format(kind: SourceKind, ours: Collection[str]) -> RowFormat:
 
 
 def _why_not(found: FoundFile, told: Detected, ours: Collection[str]) -> str:
-    """Say why a file is passed over, "" if it is used; a file of unknown content that was named itself is an error."""
+    """Return why a file is skipped, "" if it is used; raise InputError if it was named directly and is unknown."""
     if told.unknown and found.direct:
         raise InputError(f"{found.path}: {told.why}; {UNDERSTOOD}")
     if told.why:
@@ -283,7 +285,7 @@ def _why_not(found: FoundFile, told: Detected, ours: Collection[str]) -> str:
 
 
 def _why_again(place: Path, told: Detected, used: Collection[Path | SourceKind]) -> str:
-    """Say why a file that could be used is one too many."""
+    """Return why a usable file is redundant, "" if it is not."""
     if place in used:
         return "named before"
     if told.kind == SourceKind.ONTOLOGY and told.kind in used:

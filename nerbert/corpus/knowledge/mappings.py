@@ -1,8 +1,8 @@
-"""Which DBpedia class an infobox stands for, from the MediaWiki export of the mappings' wiki (`Mapping xx:` pages).
+"""Map infoboxes to DBpedia classes by the MediaWiki export of the mappings' wiki (`Mapping xx:` pages).
 
-The choice: the wiki's own rules are kept as they are, conditions in their order, and asked per infobox, as DBpedia's
-extraction does. The price: a condition is compared with the infobox's value as the dump writes it, only without link
-brackets and bold, since rendering templates inside a value is what we don't do.
+The wiki's rules are kept unchanged, with their conditions in order, and evaluated for each infobox as DBpedia's
+extraction does. The cost: conditions see the infobox's value as the dump writes it, without link brackets and bold,
+because templates inside a value are not rendered.
 """
 
 import re
@@ -24,7 +24,7 @@ _DEEPEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A branch of a conditional mapping: when `property` meets `operator` with `value`, the infobox is `outcome`."""
+    """A branch of a conditional mapping: if `property` meets `operator` with `value`, the infobox maps to `outcome`."""
 
     property: str
     operator: str
@@ -32,7 +32,7 @@ class Case:
     outcome: "Outcome"
 
     def holds(self, parameters: Mapping[str, str]) -> bool:
-        """Whether an infobox with these parameters meets the condition; an operator the wiki lacks never holds."""
+        """Return whether an infobox with these parameters meets the condition; unknown operators never hold."""
         found = _plain(parameters.get(self.property, ""))
         match self.operator:
             case "otherwise":
@@ -51,10 +51,10 @@ Outcome: TypeAlias = str | tuple[Case, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mappings:
-    """Template names with the class or the cases they map to; `unread` are pages that map to nothing, and why.
+    """Template names with the class or the cases they map to; `unread` are pages without a mapping, with reasons.
 
     `folded` has the case-folded names: `Infobox Software` redirects to `Infobox software`, but a dump of articles alone
-    doesn't say so. Names that fold alike and map apart are not in it.
+    does not contain that redirect. Names that are equal after folding and map differently are omitted.
     """
 
     language: str
@@ -63,13 +63,14 @@ class Mappings:
     folded: Mapping[str, Outcome] = field(default_factory=dict)
 
     def knows(self, template: str) -> bool:
-        """Whether there is a mapping for this template."""
+        """Return whether there is a mapping for this template."""
         return bool(self._outcome(normalise_title(template)))
 
     def led_by(self, ends: Mapping[str, str]) -> "Mappings":
-        """These mappings where templates are redirects to their `ends`: a redirect maps as its end does.
+        """Return these mappings with redirected templates added: a redirect maps as the end of its chain does.
 
-        A mapping of a redirect is one of its end too, unless that has its own: the wiki renamed the template since.
+        A mapping of a redirect also applies to its end, unless that has its own: the wiki has renamed the template
+        since.
         """
         rules = dict(self.rules)
         for name, outcome in self.rules.items():
@@ -80,9 +81,9 @@ class Mappings:
         return replace(self, rules=led | rules)
 
     def class_of(self, infobox: Infobox) -> str | None:
-        """Return the class as the mapping writes it, if need be of a name in other case.
+        """Return the class as the mapping writes it; names that differ only in case also match.
 
-        None where no rule or case applies, or the class is owl:Thing.
+        Return None if no rule or case applies, or if the class is owl:Thing.
         """
         outcome = self._outcome(normalise_title(infobox.template))
         parameters = dict(infobox.parameters)
@@ -91,12 +92,12 @@ class Mappings:
         return None if outcome.lower() in ("", "thing", "owl:thing") else outcome
 
     def _outcome(self, template: str) -> Outcome:
-        """What a normalised name maps to, "" for nothing."""
+        """Return the outcome of a normalised name, "" for none."""
         return self.rules.get(template) or self.folded.get(template.casefold(), "")
 
 
 def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
-    """Read the mappings of one language; the first mapping page tells which, pages of others are left `unread`."""
+    """Read the mappings of one language, that of the first mapping page; pages of others are `unread`."""
     language, rules, redirects, unread = "", dict[str, Outcome](), dict[str, str](), list[tuple[str, str]]()
     for title, text in export_pages(stream, place):
         match = PAGE_TITLE.fullmatch(title)
@@ -122,7 +123,7 @@ def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
 
 
 def _folded(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:
-    """The rules by case-folded name, without names that fold alike and map apart."""
+    """Return the rules by case-folded name, without names that are equal after folding and map differently."""
     found: dict[str, set[Outcome]] = {}
     for name, outcome in rules.items():
         found.setdefault(name.casefold(), set()).add(outcome)
@@ -135,7 +136,7 @@ def _template_name(title: str) -> str:
 
 
 def _outcome(found: tuple[Template, ...], depth: int = 0) -> Outcome:
-    """What the first mapping among `found` says; "" for nothing, which nesting deeper than any real page also is."""
+    """Return the outcome of the first mapping among `found`; "" for none and for unrealistically deep nesting."""
     for template in found:
         if template.name == "TemplateMapping":
             return template.text("mapToClass")

@@ -1,9 +1,9 @@
-"""A table by title that is looked into where it lies: an Arrow file, sorted by the titles' hash and memory-mapped.
+"""Look up titles in a memory-mapped Arrow file, which is sorted by the titles' hash.
 
-The choice: all workers share the one copy that the system keeps in memory, and pages that nobody asks for are never
-read. A look-up searches the hashes and then compares the titles themselves, so that titles with the same hash are told
-apart. Uncompressed, since what is packed can't be mapped: the price is a file two to three times as large.
-pyarrow and polars open it as it is, DuckDB through pyarrow.
+All workers share the copy in the system's page cache, and pages that nobody needs are never read. A look-up searches
+the hashes and then compares the titles, so titles with equal hashes are distinguished. The file is not compressed,
+because compressed data cannot be mapped; it is two to three times as large. pyarrow and polars open it directly, DuckDB
+through pyarrow.
 """
 
 import json
@@ -23,16 +23,16 @@ from nerbert.corpus.knowledge.external_sort import Hashes, Rows, hash_titles
 from nerbert.errors import InputError
 
 FORMAT = 1
-"""Version of such files, in their metadata; a reader refuses others."""
+"""File version, in the metadata; a reader refuses other versions."""
 _BATCH = 1 << 16
 _ABSENT = -1
 
 
 class Mapped:
-    """The rows of such a file; `facts` are what its metadata holds.
+    """The rows of such a file; `facts` is its metadata.
 
-    What is cut off, of another version or no such file raises InputError. Bytes that changed inside are not looked for,
-    since that would mean to read all: open only what this build has written.
+    A file that is truncated, of another version or of another kind raises InputError. Changed bytes inside are not
+    detected, because that would require reading the whole file: open only files of this build.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -56,11 +56,11 @@ class Mapped:
         return int(self._starts[-1])
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """All rows, some hundred thousand at a time."""
+        """Yield all rows in batches of up to 65,536 rows."""
         yield from self._batches
 
     def rows_of(self, titles: Sequence[str]) -> Rows:
-        """The row of each title, -1 where there is none."""
+        """Return the row of each title, -1 if there is none."""
         hashes, asked = hash_titles(titles), pa.array(titles, pa.string())
         rows, found = self._first_at_least(hashes), np.full(len(titles), _ABSENT, np.int64)
         left = np.arange(len(titles))
@@ -73,7 +73,7 @@ class Mapped:
         return found
 
     def take(self, column: str, rows: npt.NDArray[Any]) -> pa.Array:
-        """The values of a column in some rows, in their order."""
+        """Return a column's values at `rows`, in their order."""
         order = np.argsort(rows, kind="stable")
         pieces = [self._batches[number][column].take(pa.array(local)) for number, local in self._split(rows[order])]
         back = np.empty_like(order)
@@ -84,7 +84,7 @@ class Mapped:
         return self._batches[0].schema.field(column).type if self._batches else pa.null()
 
     def _first_at_least(self, hashes: Hashes) -> Rows:
-        """The first row whose hash is not below each of `hashes`; the number of rows if all are."""
+        """Return the first row whose hash is not below each of `hashes`; the number of rows if all are."""
         order = np.argsort(hashes)
         ordered, rows = hashes[order], np.full(len(hashes), len(self), np.int64)
         begin = 0
@@ -95,7 +95,7 @@ class Mapped:
         return rows
 
     def _have(self, rows: Rows, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """Whether each row is there and has that hash."""
+        """Return whether each row exists and has that hash."""
         order = np.argsort(rows, kind="stable")
         order = order[: np.searchsorted(rows[order], len(self))]
         pieces = [self._hashes[number][local] for number, local in self._split(rows[order])]
@@ -104,7 +104,7 @@ class Mapped:
         return have
 
     def _split(self, ordered: npt.NDArray[Any]) -> Iterator[tuple[int, Rows]]:
-        """Ascending rows by batch: its number, and the rows counted within it."""
+        """Yield ascending rows by batch: the batch's number, and the row numbers within it."""
         ends = np.searchsorted(ordered, self._starts)
         for number, (first, last) in enumerate(pairwise(ends.tolist())):
             if first < last:
@@ -112,7 +112,7 @@ class Mapped:
 
 
 def write_mapped(tables: Iterable[pa.Table], schema: pa.Schema, facts: Mapping[str, Any], path: Path) -> None:
-    """Write sorted rows; where they were cut into tables leaves no trace in the file."""
+    """Write sorted rows; the file does not depend on how they were divided into tables."""
     metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in {"format": FORMAT, **facts}.items()}
     with publish(path) as draft, ipc.new_file(str(draft), schema.with_metadata(metadata)) as writer:
         for batch in _rebatched(tables, schema):
@@ -120,7 +120,7 @@ def write_mapped(tables: Iterable[pa.Table], schema: pa.Schema, facts: Mapping[s
 
 
 def _rebatched(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Batches of one size; each a copy, since what pads a slice in the file is whatever follows it in memory."""
+    """Yield batches of one size, as copies: a slice would write adjacent memory as padding."""
     rest = schema.empty_table()
     for table in tables:
         rest = pa.concat_tables([rest, table.cast(schema)]).combine_chunks()

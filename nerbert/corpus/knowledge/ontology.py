@@ -1,11 +1,10 @@
-"""DBpedia's classes and their parents, from the MediaWiki export of the ontology's wiki (`OntologyClass:` pages).
+"""Read DBpedia's classes and their parents from the MediaWiki export of the ontology's wiki (`OntologyClass:` pages).
 
-The choice: a tree. Of several parents the first that is a class of the export counts, an unknown parent makes the class
-a root, and a cycle is cut where it closes. The wiki's tree changes with its editors (a person is an animal there, a
-bridge no place), so a few parents are fixed by a table of ours, `nerbert/tables/parents.tsv`. The price: a class that
-sits under two branches is seen under one only, and a fixed parent hides what the wiki says.
-Names match whatever their case and with the prefixes in use (`dbo:`, `owl:`, the full IRI), since no two classes
-differ by case alone.
+The classes form a tree. Of several parents, the first that is a class of the export counts. A class with an unknown
+parent becomes a root, and a cycle is cut where it closes. The wiki's tree changes with its editors (a person is an
+animal there, a bridge no place), so `nerbert/tables/parents.tsv` fixes a few parents. The cost: a class under two
+branches is seen under one only, and a fixed parent hides the wiki's. Names match in any case and with the usual
+prefixes (`dbo:`, `owl:`, the full IRI), because no two classes differ by case alone.
 """
 
 import re
@@ -26,7 +25,7 @@ _EQUIVALENT = re.compile(r"wikidata:\s*(Q[1-9]\d*)")
 
 @dataclass(frozen=True, slots=True)
 class Ontology:
-    """Classes with their parent ("" for roots), their names by case-folded name, and Wikidata items that equal one."""
+    """Classes with their parent ("" for roots), their names by case-folded name, and equivalent Wikidata items."""
 
     parents: Mapping[str, str]
     folded: Mapping[str, str]
@@ -38,7 +37,7 @@ class Ontology:
         return cls(parents, {name.casefold(): name for name in reversed(list(parents))}, equivalents or {})
 
     def path(self, name: str) -> tuple[str, ...]:
-        """Return the classes from the root down to `name`; an unknown name stands alone, owl:Thing is ()."""
+        """Return the classes from the root down to `name`; an unknown name is a path of its own, owl:Thing is ()."""
         name = class_name(name)
         if not name or name.casefold() == _THING:
             return ()
@@ -50,7 +49,7 @@ class Ontology:
         return tuple(reversed(path)) or (name,)
 
     def knows(self, name: str) -> bool:
-        """Whether `name` is a class of this ontology."""
+        """Return whether `name` is a class of this ontology."""
         return bool(self._find(class_name(name)))
 
     def __len__(self) -> int:
@@ -61,7 +60,7 @@ class Ontology:
 
 
 def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
-    """Read the classes of a MediaWiki export; other pages (properties, datatypes) are no part of the answer."""
+    """Read the classes of a MediaWiki export; ignore other pages (properties, datatypes)."""
     declared: dict[str, list[str]] = {}
     equivalents: dict[str, str] = {}
     for title, text in export_pages(stream, place):
@@ -80,7 +79,7 @@ def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
 
 
 def _fixed_parents(parents: Mapping[str, str]) -> dict[str, str]:
-    """What `parents.tsv` says of the classes that are there; a fixed parent that is not makes a root."""
+    """Return the parents that `parents.tsv` fixes for known classes; an unknown parent makes a class a root."""
     rows = read_columns("parents.tsv", "class", "parent")
     return {name: parent if parent in parents else "" for name, parent in rows if name in parents}
 

@@ -1,7 +1,7 @@
-"""Which source's word counts where several type a title: the order that the setting `precedence` asks for.
+"""Order the sources by the setting `precedence`, which decides where several sources type a title.
 
-The choice: kinds and files in one list, since people think in kinds until a file gives them trouble. What isn't named
-follows in the order of the command line. A kind of which there is nothing is no mistake: settings outlive one build.
+Kinds and files share one list, because users think in kinds until one file causes trouble. Sources that are not named
+follow in the order of the command line. A kind without a source is no error: settings outlive one build.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from nerbert.errors import SettingsError
 
 KINDS = ("infobox", "instance-types", "wikidata", "table")
-"""What the setting calls kinds of sources."""
+"""The setting's names for kinds of sources."""
 
 
 def ordered(sources: Sequence[tuple[str, str]], precedence: str) -> list[int]:
-    """Return the places of `sources`, pairs of name and kind, first the one whose word counts most.
+    """Return the indices of `sources`, pairs of name and kind, in decreasing precedence.
 
-    `precedence` holds names or kinds between commas; what is no kind and no name of a source raises SettingsError.
+    `precedence` lists names or kinds, separated by commas; an unknown entry raises SettingsError.
     """
     order: dict[int, None] = {}
     for entry in filter(None, map(str.strip, precedence.split(","))):

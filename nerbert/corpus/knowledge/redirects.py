@@ -1,9 +1,8 @@
-"""Redirects of a whole wiki: title → the end of its chain, in a mapped table.
+"""Resolve the redirects of a whole wiki: title → the end of its chain, in a memory-mapped table.
 
-The choice: rows are sorted by hash on disk, each redirect's target is looked up once, and chains are followed by
-numbers alone, all of them at once in steps that double; the titles stay in the file. Memory is two numbers a redirect.
-A title in a cycle ends at itself, one that leads into a cycle ends where it enters (`titles.fold_redirects` says the
-same for a dictionary).
+Rows are sorted by hash on disk, and each redirect's target is looked up once. Chains are followed as row numbers only,
+all at once, in steps that double; the titles stay in the file. Memory is two numbers per redirect. A title in a cycle
+ends at itself; a title that leads into a cycle ends where it enters (as in `titles.fold_redirects`, which uses a dict).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,24 +21,24 @@ from nerbert.corpus.knowledge.sources import LONGEST_TITLE
 
 _LAST = 1 << 62
 _SHORT = 1 << 31
-"""With fewer redirects a number takes four bytes."""
+"""With fewer redirects, a number takes four bytes."""
 
 Numbers: TypeAlias = npt.NDArray[Any]
 
 REDIRECTS = pa.schema([*HASHED, ("end", pa.string())])
-"""`redirects.arrow`: a title and the end of its chain."""
+"""Schema of `redirects.arrow`: a title and the end of its chain."""
 _STEP = pa.schema([*HASHED, ("target", pa.string())])
 _ROW = pa.schema([("title", pa.string()), ("key", pa.int64()), ("target", pa.string())])
 
 
 class Redirects:
-    """A wiki's redirects; a title that is none ends at itself."""
+    """A wiki's redirects; a title without a redirect ends at itself."""
 
     def __init__(self, path: Path) -> None:
         self._table = Mapped(path, REDIRECTS)
 
     def ends_of(self, titles: Sequence[str]) -> list[str]:
-        """The end of each title's chain."""
+        """Return the end of each title's chain."""
         rows = self._table.rows_of(titles)
         ends, is_redirect = list(titles), np.flatnonzero(rows >= 0)
         for place, end in zip(is_redirect, self._table.take("end", rows[is_redirect]).to_pylist(), strict=True):
@@ -48,9 +47,9 @@ class Redirects:
 
 
 def write_redirects(redirects: Iterable[tuple[str, str]], path: Path, scratch: Path) -> int:
-    """Write the table of `redirects`, normalised titles and targets; of a title's rows the last counts.
+    """Write the table of `redirects`, pairs of normalised title and target; of a title's rows the last counts.
 
-    Return how many were left out since a title of theirs is longer than any that a wiki has, or empty.
+    Return the number of redirects that were omitted because one of their titles is too long or the target is empty.
     """
     scratch.mkdir()
     left_out = 0
@@ -73,10 +72,10 @@ def write_redirects(redirects: Iterable[tuple[str, str]], path: Path, scratch: P
 
 
 def fold(following: Numbers) -> tuple[Numbers, Numbers]:
-    """Follow chains of rows, where `following` is -1 at the last of a chain.
+    """Follow chains of rows, where `following` is -1 at the end of a chain.
 
-    Return for each row the last of its chain, and for those that lead into a cycle, or are in one, the row where they
-    enter it; -1 elsewhere.
+    Return for each row the end of its chain. Return also, for rows in or leading into a cycle, the row where they enter
+    it; -1 for others.
     """
     here = np.arange(len(following), dtype=following.dtype)
     last = np.where(following < 0, here, following)
@@ -96,7 +95,10 @@ def fold(following: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _ends(table: Mapped) -> Iterator[pa.Table]:
-    """The rows of the result; of a chain's last redirect the target is the end, of a cycle's entry the title itself."""
+    """Yield the rows of the result.
+
+    The end of a chain is the target of its last redirect; the end of a cycle is the title at its entry.
+    """
     following: Numbers = np.empty(len(table), np.int32 if len(table) < _SHORT else np.int64)
     start = 0
     for batch in table.batches():

@@ -1,10 +1,10 @@
-"""`knowledge.arrow`: which class every title has, and which source says so, decided once for all of a corpus's workers.
+"""`knowledge.arrow`: each title's class and the source that gave it, decided once for all workers of a corpus.
 
-The choice: what all sources claim is sorted by title on disk, and of each title the claim of the first source in order
-of precedence stays. So memory doesn't grow with the titles, neither here nor where they are looked up. Classes and
-sources are numbers whose names stand in the file's metadata, which limits both. A disambiguation page has a row without
-a class: a link to it is a link to nothing in particular, whatever is known of a title that redirects to it. Lists of
-such pages age: an article of the dump whose infobox has a class is none, unless it says so itself.
+The claims of all sources are sorted by title on disk, and the claim of the source with the highest precedence is kept.
+Memory therefore does not grow with the titles, neither here nor in look-ups. Classes and sources are numbers whose
+names are in the file's metadata, which limits the count of both. A disambiguation page has a row without a class: a
+link to it names nothing in particular, whatever is known of a title that redirects to it. Lists of such pages become
+outdated: an article of the dump whose infobox has a class is no disambiguation page, unless its own page says so.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -27,19 +27,23 @@ from nerbert.errors import InputError
 
 _MOST_CLASSES, _MOST_SOURCES = 1 << 16, 1 << 10
 _RANK, _BEHIND = 52, 45
-"""Bits of a claim's key: above, the rank of its source; then how far it stands back there; then its number, or, of one
-that stands back, what its class draws."""
+"""Bit offsets of a claim's key: the rank of its source, the claim's priority within the source, its number.
+
+If the priority is not 0, a hash of the class replaces the number.
+"""
 ABSENT, BARRED = -1, -2
-"""Places of a title that nothing is known of, and of a disambiguation page."""
+"""Values for a title about which nothing is known, and for a disambiguation page."""
 
 TYPES = pa.schema([*HASHED, ("class", pa.uint16()), ("source", pa.uint16())])
-"""Rows sorted by hash and title; `class` and `source` are places in the metadata's `classes` and `sources`, null for
-disambiguation pages."""
+"""Rows sorted by hash and title; `class` and `source` index the metadata's `classes` and `sources`.
+
+Both are null for disambiguation pages.
+"""
 _ROW = pa.schema([("title", pa.string()), ("key", pa.int64()), ("class", pa.uint16())])
 
 
 class TypeTable:
-    """The table, mapped; `classes` are paths from the root."""
+    """The memory-mapped table; `classes` are paths from the root."""
 
     def __init__(self, path: Path) -> None:
         self._table = Mapped(path, TYPES)
@@ -50,13 +54,13 @@ class TypeTable:
         self.sources: tuple[str, ...] = tuple(sources)
 
     def places_of(self, titles: Sequence[str]) -> tuple[Rows, Rows]:
-        """The places of each title's class and source in `classes` and `sources`; else ABSENT or BARRED."""
+        """Return the index of each title's class in `classes` and source in `sources`; else ABSENT or BARRED."""
         rows = self._table.rows_of(titles)
         there = np.flatnonzero(rows >= 0)
         return self._places("class", rows, there, self.classes), self._places("source", rows, there, self.sources)
 
     def places_at_end(self, titles: Sequence[str], ends: Sequence[str]) -> tuple[Rows, Rows]:
-        """The places of what titles lead to, and where nothing is known of that, of the titles; ABSENT for neither.
+        """Return `places_of` the redirects' `ends`, or of the titles where the end is unknown; else ABSENT.
 
         So a page that was moved after the knowledge was made keeps its class.
         """
@@ -77,7 +81,7 @@ class TypeTable:
 
 @dataclass(slots=True)
 class Decided:
-    """By source: the titles that have their class from it, from one before it, and none since they disambiguate."""
+    """Counts by source: titles typed by it, typed by an earlier source, and untyped as disambiguation pages."""
 
     typed: npt.NDArray[np.int64]
     lost: npt.NDArray[np.int64]
@@ -87,7 +91,7 @@ class Decided:
 
 @dataclass(slots=True)
 class _Numbers:
-    """Class paths numbered as they come."""
+    """Class paths, numbered in order of appearance."""
 
     numbers: dict[ClassPath, int] = field(default_factory=dict)
 
@@ -114,10 +118,10 @@ def write_types(
     scratch: Path,
     shown: Collection[int] = (),
 ) -> Decided:
-    """Write the table of what sources claim, each claim with the place of its source in `names`.
+    """Write the table of the sources' claims, each with the index of its source in `names`.
 
-    The sources stand in order of precedence; those `shown` read the dump's own pages, so no list of disambiguation
-    pages bars a title of theirs.
+    The sources are in order of precedence. Those in `shown` read the dump's own pages, so no list of disambiguation
+    pages overrides their titles.
     """
     check_sources(len(names))
     scratch.mkdir()
@@ -138,7 +142,7 @@ def write_types(
 
 
 def _table(rows: pa.Table, classes: npt.NDArray[np.uint16], sources: npt.NDArray[np.uint16]) -> pa.Table:
-    """Rows as the file has them; `classes` and `sources` are the new numbers of the old ones."""
+    """Return rows as the file has them; `classes` and `sources` map old numbers to new ones."""
     ranks = _rank(rows)
     barred = ranks == 0
     named = [
@@ -149,7 +153,7 @@ def _table(rows: pa.Table, classes: npt.NDArray[np.uint16], sources: npt.NDArray
 
 
 def _keyed(claims: Iterable[tuple[int, Claim]], classes: _Numbers) -> Iterator[tuple[str, int, int]]:
-    """Rows whose keys sort as they count; rank 0 is that of disambiguation pages."""
+    """Yield rows whose keys sort by precedence; rank 0 is for disambiguation pages."""
     for number, (source, (title, behind, path)) in enumerate(claims):
         rank = 0 if path == DISAMBIGUATION else source + 1
         yield title, rank << _RANK | behind << _BEHIND | (_drawn(path) if behind else number), classes.of(path)
@@ -157,7 +161,7 @@ def _keyed(claims: Iterable[tuple[int, Claim]], classes: _Numbers) -> Iterator[t
 
 @lru_cache(maxsize=4096)
 def _drawn(path: ClassPath) -> int:
-    """A number that a class always draws, so that of claims alike it is the same one that counts in any order."""
+    """Hash a class path, so that the choice among equal claims does not depend on their order."""
     return int.from_bytes(blake2b("\n".join(path).encode(), digest_size=8).digest()) >> 64 - _BEHIND
 
 
@@ -172,9 +176,9 @@ def _once_a_source(table: pa.Table) -> pa.Table:
 
 
 def _decide(tables: Iterable[pa.Table], decided: Decided, is_shown: npt.NDArray[np.bool_]) -> Iterator[pa.Table]:
-    """Keep each title's first claim; count all. `is_shown` says of ranks which are the dump's own pages.
+    """Keep each title's first claim and count all; `is_shown` says which ranks are the dump's own pages.
 
-    That a title disambiguates comes before all other claims, but where a list says so, and a page shows otherwise.
+    A disambiguation claim precedes all others, unless it is from a list and the dump's page contradicts it.
     """
     for table in tables:
         starts, ranks = starts_of(table["hash"], table["title"]), _rank(table)

@@ -1,8 +1,8 @@
-"""Wikidata as a source of classes: `instance of`, up `subclass of` to a class that equals one of DBpedia's.
+"""Wikidata as a source of classes: `instance of`, then up `subclass of` to a class that equals one of DBpedia's.
 
-The choice: DBpedia's ontology says which item equals a class (`owl:equivalentClass = wikidata:Q5`), so no table of ours
-stands between. The price: what lies below no such item is unknown, and something must link pages to items:
-`latest-all` does, as N-Triples and as JSON; the truthy dump does not, and needs the table `wb_items_per_site`.
+DBpedia's ontology says which item equals a class (`owl:equivalentClass = wikidata:Q5`), so no extra table is needed.
+The cost: items below no such class stay unknown. A source must also link pages to items: `latest-all` does, as
+N-Triples and as JSON; the truthy dump does not, and needs the table `wb_items_per_site`.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,12 +29,13 @@ def wikidata_rows(
     scratch: Path,
     table: tuple[FoundFile, ClaimCounts] | None = None,
 ) -> Iterator[tuple[str, ClassPath]]:
-    """Yield the wiki's titles with their classes, DISAMBIGUATION for pages that are one; `scratch` takes gigabytes.
+    """Yield the wiki's titles with their classes, DISAMBIGUATION for such pages; `scratch` takes gigabytes.
 
-    `table` has the links of a dump without any, and its own tally.
+    `table` is the file of links for a dump without any, with its own counts.
 
-    Rows are titles. Whole but untyped are those without `instance of` and Wikimedia's own (categories, lists,
-    templates); one whose classes lead to none of DBpedia's is of an unknown class, named by the lowest of them.
+    Each title counts as a row. Titles without `instance of` and Wikimedia's own pages (categories, lists, templates)
+    are valid but untyped. A title whose classes lead to none of DBpedia's has an unknown class, named by the lowest of
+    them.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="wikidata-", dir=scratch) as folder:
@@ -56,12 +57,12 @@ def wikidata_rows(
 
 
 def _bad(found: FoundFile, tally: ClaimCounts, unit: str = "") -> Callable[[int, bytes], None]:
-    """What counts a broken line or row of a file, and keeps where it is."""
+    """Return a function that counts a broken line or row of a file, and stores its position."""
     return lambda place, text: tally.bad(f"{found.name}:{unit}{place}: {text[:200].decode('utf-8', 'replace')}")
 
 
 def _counted(verdict: Verdict | None, tally: ClaimCounts) -> ClassPath:
-    """The path that a verdict gives a title, () for none; counted."""
+    """Count a verdict, and return the path that it gives a title, () for none."""
     if verdict and verdict.sort == Sort.UNKNOWN:
         tally.good((False, (f"Q{verdict.said_by}",)))
         return ()

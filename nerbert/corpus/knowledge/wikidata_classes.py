@@ -1,9 +1,8 @@
-"""Which of DBpedia's classes an item of Wikidata has: that of the nearest class above that equals one of DBpedia's.
+"""Map Wikidata items to DBpedia classes: that of the nearest superclass that equals one of DBpedia's.
 
-The choice: from all classes with an equivalent at once, down `subclass of`, one step after the other, so that each edge
-is followed once and cycles end by themselves. The price: nearness is counted in Wikidata's steps, which are short in
-some fields and long in others, and no step is too far. Nothing depends on the order of the dump: of equals the one of
-the lowest number counts.
+A breadth-first search runs down `subclass of` from all classes with an equivalent at once, so each edge is followed
+once and cycles end by themselves. The cost: distance is counted in Wikidata's steps, which are short in some fields and
+long in others, and has no limit. Nothing depends on the order of the dump: of equals, the lowest number counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +23,11 @@ _DISAMBIGUATION = (4167410,)
 _INTERNAL = (17442446, 4167836, 13406463, 11266439)
 """Wikimedia internal item, category, list article, template."""
 _NONE = 1 << 40
-"""No equivalent, further than any."""
+"""Marks a class without an equivalent; larger than any distance."""
 
 
 class Sort(IntEnum):
-    """What an item is, the more telling first: of several classes of an item the first sort counts."""
+    """What an item is; of an item's classes, the first sort in this order counts."""
 
     DISAMBIGUATION = 0
     INTERNAL = 1
@@ -38,7 +37,7 @@ class Sort(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an item is: its sort, the path if it is classed, and the class of Wikidata that said so."""
+    """What an item is: its sort, the path if it is classed, and the Wikidata class that decided."""
 
     sort: Sort
     path: ClassPath
@@ -47,7 +46,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Classes in order of their numbers, and for each the places of those right below it."""
+    """Classes in order of their numbers, and for each the indices of its direct subclasses."""
 
     names: _Ints
     starts: _Ints
@@ -55,7 +54,7 @@ class Edges:
 
     @classmethod
     def of(cls, parents: Pairs, more: Sequence[int]) -> "Edges":
-        """Return the edges of class and parent; `more` are classes that count with no edge, too."""
+        """Return the edges of pairs of class and parent; `more` are classes to include even without an edge."""
         names = np.unique(np.append(parents.ravel().astype(np.int64), np.array(more, dtype=np.int64)))
         above = np.searchsorted(names, parents[:, 1])
         order = np.argsort(above, kind="stable")
@@ -63,11 +62,11 @@ class Edges:
         return cls(names, starts, np.searchsorted(names, parents[:, 0])[order])
 
     def places(self, names: Sequence[int]) -> _Ints:
-        """Where classes stand; all must be there."""
+        """Return the indices of classes, which must all exist."""
         return np.searchsorted(self.names, np.array(names, dtype=np.int64))
 
     def spread(self, ranks: Mapping[int, int]) -> tuple[_Ints, _Ints]:
-        """For each class the lowest rank among the nearest ranked classes at or above it, and how far it is."""
+        """Return each class's lowest rank among the nearest ranked classes at or above it, and their distance."""
         rank, far = (np.full(len(self.names), _NONE, dtype=np.int64) for _ in range(2))
         reached = self.places(sorted(ranks))
         rank[reached] = [ranks[name] for name in sorted(ranks)]
@@ -85,7 +84,7 @@ class Edges:
 
 
 class WikidataClasses:
-    """Wikidata's classes seen through DBpedia's."""
+    """Wikidata's classes, mapped to DBpedia's."""
 
     def __init__(self, parents: Pairs, ontology: Ontology) -> None:
         paths = {int(item[1:]): ontology.path(name) for item, name in ontology.equivalents.items()}
@@ -99,7 +98,7 @@ class WikidataClasses:
         self._depth = np.array([*map(len, self._paths), 0], dtype=np.int64)
 
     def judge(self, pairs: Pairs) -> dict[int, Verdict]:
-        """Say what each item is by its classes: the deepest path, of equals the nearest, then the lowest number."""
+        """Judge each item by its classes: the deepest path, of equals the nearest, then the lowest number."""
         items, names = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
         place = np.minimum(np.searchsorted(self._edges.names, names), len(self._edges.names) - 1)
         there = self._edges.names[place] == names

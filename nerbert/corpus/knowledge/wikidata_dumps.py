@@ -1,9 +1,9 @@
-"""Reads the two forms of Wikidata's dumps in one pass each, whatever the order of their lines.
+"""Read the two formats of Wikidata's dumps in one pass each, in any order of lines.
 
-The choice: only lines that count are parsed. Blocks of N-Triples are searched for the ends of three kinds of triples
-(`instance of`, `subclass of`, a page of the wiki); of JSON, an entity a line, only lines that name the wiki or
-`subclass of`. The best rank counts, as it does in the direct triples. The price: what stands in other lines is not
-checked, so that a broken one shows only where it would have counted.
+Only relevant lines are parsed. Blocks of N-Triples are searched for three kinds of triples (`instance of`, `subclass
+of`, a page of the wiki). Of JSON, with one entity per line, only lines that name the wiki or `subclass of` are parsed.
+The best rank counts, as in the direct triples. The cost: other lines are not checked, so a broken line is detected only
+where it would have counted.
 """
 
 import json
@@ -19,34 +19,34 @@ from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Items
 from nerbert.corpus.wikitext.titles import normalise_title
 
 LONGEST_LINE = 32 << 20
-"""Bytes of a line; the entities with most statements have some millions."""
+"""Maximum bytes of a line; the entities with most statements have some millions."""
 _ENTITY = rb"<https?://www\.wikidata\.org/entity/(?:Q([1-9][0-9]{0,9})|[A-Z][0-9A-Z-]*)>[ \t]*"
 _END = rb"\.[ \t\r]*"
 _ID = re.compile(r"Q([1-9][0-9]{0,9})")
 
 Bad: TypeAlias = Callable[[int, bytes], None]
-"""Is told the number and the beginning of a line that is broken."""
+"""Receives the number and the start of a broken line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wiki:
-    """How dumps of Wikidata name the Wikipedia of a language."""
+    """The names of a language's Wikipedia in Wikidata's dumps."""
 
     site: str
     hosts: tuple[str, ...]
 
     @classmethod
     def of(cls, language: str, name: str = "") -> "Wiki":
-        """Return the Wikipedia called `name` (`zh_yuewiki`), and if none is, that of a language: `de`, `zh-yue`.
+        """Return the Wikipedia called `name` (`zh_yuewiki`), or without a name, that of a language: `de`, `zh-yue`.
 
-        A language is not enough where a dump says less than its name (`simplewiki` is in `en`).
+        The language does not always identify the wiki (`simplewiki` is in `en`).
         """
         codes = wiki_codes(name, language)
         return cls(codes[0].replace("-", "_") + "wiki", tuple(f"{code}.wikipedia.org" for code in codes))
 
 
 class _Sought(NamedTuple):
-    """A kind of triple: what its lines hold, how they are read, and what notes one (False if it is impossible)."""
+    """A kind of triple: a mark of its lines, their pattern, and a function that stores one (False if impossible)."""
 
     mark: bytes
     pattern: "re.Pattern[bytes]"
@@ -54,7 +54,7 @@ class _Sought(NamedTuple):
 
 
 def read_triples(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
-    """Note the statements and links of N-Triples."""
+    """Store the statements and links of N-Triples."""
     statements = [("P31", items.add_class), ("P279", items.add_parent)]
     sought = [_statement(name, add) for name, add in statements] + [_link(host, items) for host in wiki.hosts]
     for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
@@ -68,7 +68,7 @@ def read_triples(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
 
 
 def read_json(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
-    """Note the statements and links of JSON, one entity a line."""
+    """Store the statements and links of JSON, one entity per line."""
     marks = (f'"{wiki.site}"'.encode(), b'"P279"')
     for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
         for number, line in enumerate(block.split(b"\n"), first):
@@ -80,7 +80,7 @@ def read_json(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
 
 
 def _statement(name: str, add: Callable[[int, int], None]) -> _Sought:
-    """Triples that say `name` of an item; those of properties and lexemes are passed over."""
+    """Return the triples of the property `name` of items; those of properties and lexemes are skipped."""
 
     def note(match: "re.Match[bytes]") -> bool:
         item, value = int(match[1] or 0), int(match[2] or 0)
@@ -95,7 +95,7 @@ def _statement(name: str, add: Callable[[int, int], None]) -> _Sought:
 
 
 def _link(host: str, items: Items) -> _Sought:
-    """Triples that say which item a page at `host` is about."""
+    """Return the triples that link a page at `host` to its item."""
 
     def note(match: "re.Match[bytes]") -> bool:
         item, title = int(match[2] or 0), title_of_iri(decode(match[1]) or "")
@@ -110,7 +110,7 @@ def _link(host: str, items: Items) -> _Sought:
 
 
 def _lines_with(block: bytes, mark: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that hold `mark`, with their places."""
+    """Yield the lines that contain `mark`, with their offsets."""
     place = block.find(mark)
     while place >= 0:
         begin, end = block.rfind(b"\n", 0, place) + 1, block.find(b"\n", place)
@@ -120,7 +120,7 @@ def _lines_with(block: bytes, mark: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _note_entity(entity: dict[str, Any], site: str, items: Items) -> None:
-    """Note an item's parents, and if it has a page of the wiki, its title and classes; PHP writes {} as []."""
+    """Store an item's parents, and if it has a page of the wiki, its title and classes; PHP writes {} as []."""
     item = _number(entity["id"])
     link = (entity.get("sitelinks") or {}).get(site) if item else None
     title = normalise_title(link["title"]) if link else ""
@@ -136,7 +136,7 @@ def _note_entity(entity: dict[str, Any], site: str, items: Items) -> None:
 
 
 def _best(entity: dict[str, Any], name: str) -> list[int]:
-    """The items that the statements of the best rank name."""
+    """Return the items in the statements of the best rank."""
     claims = (entity.get("claims") or {}).get(name, [])
     rank = "preferred" if any(claim["rank"] == "preferred" for claim in claims) else "normal"
     snaks = [claim["mainsnak"] for claim in claims if claim["rank"] == rank]
@@ -145,7 +145,7 @@ def _best(entity: dict[str, Any], name: str) -> list[int]:
 
 
 def _number(name: str) -> int:
-    """The number of an item, 0 for a property or a lexeme."""
+    """Return the number of an item, 0 for a property or a lexeme."""
     match = _ID.fullmatch(name)
     number = int(match[1]) if match else 0
     if number > HIGHEST or (not match and name.startswith("Q")):
@@ -154,5 +154,5 @@ def _number(name: str) -> int:
 
 
 def _fits(title: str) -> bool:
-    """Whether a title could be one; a lone surrogate raises ValueError."""
+    """Return whether a title has an allowed length; raise ValueError for a lone surrogate."""
     return 0 < len(title.encode()) <= LONGEST_TITLE

@@ -1,8 +1,8 @@
-"""What is kept of a dump of Wikidata while it is read: classes of items, parents of classes, titles of one wiki.
+"""Data kept while a Wikidata dump is read: classes of items, parents of classes, titles of one wiki.
 
-The choice: an item's classes and its title can stand anywhere in a dump, so both go to files by the item's number, a
-part of them each, and are joined part by part; parents of classes stay in memory (some five million at 8 bytes). The
-price: about 10 bytes on disk for each class of an item and each title, 1.5 GB for all of Wikidata.
+An item's classes and its title can be anywhere in a dump. Both are therefore written to files, partitioned by the
+item's number, and joined part by part. Parents of classes stay in memory (some five million, 8 bytes each). The cost:
+about 10 bytes on disk for each class of an item and each title, 1.5 GB for all of Wikidata.
 """
 
 from array import array
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 Pairs: TypeAlias = npt.NDArray[np.uint32]
-"""Rows of two numbers of items: of what `instance of` or `subclass of` is said, and what is said."""
+"""Rows of two item numbers: the subject and the object of `instance of` or `subclass of`."""
 HIGHEST = (1 << 32) - 1
 _PARTS = 64
 _FULL = 1 << 20
@@ -23,7 +23,7 @@ _FULL = 1 << 20
 
 @dataclass(slots=True)
 class Items:
-    """The facts of a dump; `folder` is empty, and takes what memory should not."""
+    """The facts of a dump; `folder` must be empty and takes the data that does not stay in memory."""
 
     folder: Path
     links: int = 0
@@ -32,28 +32,28 @@ class Items:
     _titles: list[tuple[int, str]] = field(default_factory=list)
 
     def add_class(self, item: int, name: int) -> None:
-        """Note that `item` is an instance of `name`."""
+        """Store that `item` is an instance of `name`."""
         self._classes.extend((item, name))
         if len(self._classes) >= 2 * _FULL:
             self._spill_classes()
 
     def add_parent(self, name: int, parent: int) -> None:
-        """Note that the class `name` is a subclass of `parent`."""
+        """Store that the class `name` is a subclass of `parent`."""
         self._parents.extend((name, parent))
 
     def add_title(self, item: int, title: str) -> None:
-        """Note that a page of the wiki is about `item`."""
+        """Store that a page of the wiki is about `item`."""
         self.links += 1
         self._titles.append((item, title))
         if len(self._titles) >= _FULL // 4:
             self._spill_titles()
 
     def parents(self) -> Pairs:
-        """All classes with a parent each."""
+        """Return all pairs of class and parent."""
         return np.array(self._parents, dtype=np.uint32).reshape(-1, 2)
 
     def parts(self) -> Iterator[tuple[Pairs, list[tuple[int, str]]]]:
-        """Yield the items part by part: those with a title with their classes, and the titles, sorted."""
+        """Yield the parts: pairs of item and class for items with a title, and the sorted titles."""
         self._spill_classes()
         self._spill_titles()
         for part in range(_PARTS):

@@ -1,9 +1,8 @@
-"""Reads which item each page of a wiki is about, from the SQL dump of Wikidata's table `wb_items_per_site`.
+"""Read the item of each page of a wiki from the SQL dump of Wikidata's table `wb_items_per_site`.
 
-The choice: one row of ten names the wiki that is wanted, so blocks are searched for its name between quotes, which
-stands nowhere else in good SQL (quotes in titles are escaped), and only the row around it is parsed; statements and
-lines may be of any length. The price: rows of other wikis are not checked, so that a broken one shows only where it
-would have counted.
+One row in ten belongs to the requested wiki. Blocks are searched for its quoted name, which occurs nowhere else in
+valid SQL (quotes in titles are escaped). Only the row around it is parsed, so statements and lines may have any length.
+The cost: rows of other wikis are not checked, so a broken row is detected only where it would have counted.
 """
 
 import re
@@ -17,20 +16,20 @@ from nerbert.corpus.wikitext.titles import normalise_title
 
 _BLOCK = 4 << 20
 _BEFORE, _AFTER = 40, 1024
-"""Bytes that are looked at around a row's site: two numbers before it, after it a title (310 bytes, and escapes)."""
+"""Bytes examined around a row's site: two numbers before it, a title after it (310 bytes, and escapes)."""
 _NUMBERS = re.compile(rb"\([0-9]{1,20},([1-9][0-9]{0,9})\Z")
 _TITLE = re.compile(rb"((?:[^'\\]|\\.|'')*+)'\)", re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)|''", re.DOTALL)
 _ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z": b"\x1a", b"%": rb"\%",
             b"_": rb"\_"}  # fmt: skip
-"""What a letter behind a backslash stands for, by MySQL's manual; any other character stands for itself."""
+"""Meaning of a letter after a backslash, by MySQL's manual; any other character means itself."""
 
 BadRow: TypeAlias = Callable[[int, bytes], None]
-"""Is told the place, in unpacked bytes, and the beginning of a row that is broken."""
+"""Receives the offset, in unpacked bytes, and the start of a broken row."""
 
 
 def read_links(path: Path, site: str, items: Items, bad: BadRow) -> None:
-    """Note the pages of a site, `enwiki`; titles of all namespaces, as in the other forms of the dump."""
+    """Store the pages of a site, `enwiki`; titles of all namespaces, as in the other forms of the dump."""
     mark = f",'{site}','".encode()
     for place, before, after in _rows(path, mark):
         numbers, written = _NUMBERS.search(before), _TITLE.match(after)
@@ -43,7 +42,7 @@ def read_links(path: Path, site: str, items: Items, bad: BadRow) -> None:
 
 
 def _rows(path: Path, mark: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield where `mark` stands, and what stands before and after it; each place once, wherever blocks end."""
+    """Yield the offsets of `mark` with the bytes before and after it; each once, wherever blocks end."""
     with open_plain(path) as stream:
         data, start, begin = b"", 0, 0
         while True:
@@ -61,7 +60,7 @@ def _rows(path: Path, mark: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def _title(written: bytes) -> str:
-    """The title that stands between quotes; "" if it is none."""
+    """Return the title of a quoted string; "" if it is not valid."""
     plain = _ESCAPED.sub(_unescaped, written)
     try:
         return normalise_title(plain.decode())

@@ -1,8 +1,8 @@
-"""Abbreviations and common sentence starters by language: the word lists of the sentence splitters.
+"""Word lists of the sentence splitters: abbreviations and common sentence starters by language.
 
-The choice: short closed lists of forms that no ordinary word shares, sorted by what may follow, over one long list; a
-word that is also an ordinary one ("no.", "art.") counts only before a number. The price: a rare abbreviation before a
-capital still ends a sentence, and languages without a list rely on the rules for initials and small letters alone.
+The lists are short and closed, contain forms that no ordinary word shares, and are sorted by what may follow. A word
+that is also an ordinary one ("no.", "art.") counts only before a number. The cost: a rare abbreviation before a capital
+still ends a sentence, and languages without a list use only the rules for initials and small letters.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ _NEVER = {
         M mgr mlle mlles mm mme mmes mr p.ex pr prof resp st ste vve
     """,
 }  # fmt: skip
-"""Something always follows these: titles, "e.g.", "cf."; they never end a sentence."""
+"""Abbreviations that never end a sentence, because something always follows: titles, "e.g.", "cf."."""
 
 _SELDOM = {
     "": "al bros co corp inc jr ltd sr",
@@ -64,7 +64,7 @@ _SELDOM = {
         trad tél univ éd
     """,
 }  # fmt: skip
-"""These end a sentence only before a common sentence starter: "Inc.", "p.m."."""
+"""Abbreviations that end a sentence only before a common sentence starter: "Inc.", "p.m."."""
 
 _NUMBERED = {
     "": "apr aug dec feb fig jan jul jun max min no nov nr oct op p pp sep sept vol vols",
@@ -79,7 +79,7 @@ _NUMBERED = {
     """,
     "fr": "art avr chap déc févr janv juil liv n no nos num pag t tab tom tél",
 }  # fmt: skip
-"""These are abbreviations only before a number."""
+"""Abbreviations only before a number."""
 
 _STARTERS = {
     "en": """
@@ -127,18 +127,18 @@ _STARTERS = {
         Trois Très Un Une Vers Voici Y À Étant
     """,
 }  # fmt: skip
-"""Words that begin sentences often and names almost never."""
+"""Words that often begin sentences and almost never names."""
 
 _UNITS = "cm dm ft hp hrs kg km lb lbs m mm mph nm ppb ppm rpm"
-"""Read as ordinary words: "5 km." ends a sentence."""
+"""Units, read as ordinary words: "5 km." ends a sentence."""
 
 ORDINALS = frozenset({"de", "als", "bar", "lb", "nds", "gsw"})
-"""Languages that write "3. Oktober", "Ludwig XIV.": there a number before a capital seldom ends a sentence."""
+"""Languages that write "3. Oktober", "Ludwig XIV."; a number before a capital rarely ends a sentence there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abbreviations:
-    """The lists of one language; words as they stand in text, without their last full stop."""
+    """The lists of one language; words as in text, without their last full stop."""
 
     never: frozenset[str]
     seldom: frozenset[str]
@@ -151,7 +151,7 @@ class Abbreviations:
 
 @cache
 def abbreviations(language: str) -> Abbreviations:
-    """The lists of a language, with those that all languages share."""
+    """Return the lists of a language, including those that all languages share."""
     never, seldom, numbered = (_forms(each, language) for each in (_NEVER, _SELDOM, _NUMBERED))
     units = frozenset(_UNITS.split()) - never
     starters = frozenset(_STARTERS.get(language, "").split())

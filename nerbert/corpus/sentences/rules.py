@@ -1,9 +1,9 @@
-"""Sentences by rules: one compiled expression finds every place where a sentence might end, word lists decide.
+"""Split sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
 
-The expression runs over a whole page, so that Python sees only the places, about one in 140 characters. That is some
-fifteen times as fast as Punkt and needs no training. The price is lists to keep (`abbreviations`) and a preference in
-doubtful places: after an abbreviation, an initial or a German ordinal a sentence ends only before a common sentence
-starter, and never inside a short parenthesis, so that a few short sentences stay joined.
+The expression runs over a whole page, so Python sees only the candidates, about one in 140 characters. That is about
+fifteen times as fast as Punkt and needs no training. The cost: lists to maintain (`abbreviations`), and a bias in
+doubtful cases. After an abbreviation, an initial or a German ordinal, a sentence ends only before a common sentence
+starter. It never ends inside a short parenthesis. So a few short sentences stay joined.
 """
 
 import re
@@ -23,10 +23,13 @@ _CANDIDATE = re.compile(
     rf"(?=[{_OPEN}]{{0,3}}+\ ?+([^a-z\s.,;:!?…)\]]))"
     rf"|(?<=[{_WIDE}])(?<![{_WIDE}][{_WIDE}])[{_WIDE}]*+(?![{_CLOSE}」』）】》〉、，])()[^\S\n]*+(?=[^\s{_WIDE}]))"
 )
-"""A line's end; or end marks before white space, with (1) the sentence's end and (2) the character that tells what
-follows, never an ASCII small letter; or wide end marks, with (3) the sentence's end. It begins with one class because
-`re` skips to a class at the speed of C: alternatives in its place make the search seven times as slow. The looks behind
-let a run of marks be read once, not once from each mark in it."""
+"""A line's end; or end marks before white space; or wide end marks.
+
+End marks have (1) the sentence's end and (2) the first character of what follows, never an ASCII small letter; wide end
+marks have (3) the sentence's end. The expression begins with one class, because `re` skips to a class at the speed of
+C: alternatives in its place make the search seven times as slow. The lookbehinds make the engine read a run of marks
+once, not once from each mark in it.
+"""
 _UNTIDY = re.compile(r"\n(?:(?<=\s\n)|\s)")
 _NEXT_WORD = re.compile(rf"[{_OPEN}]{{0,3}}+\ ?+([^\W\d_]++)(?![.\w-])")
 _CORE = re.compile(r"(?s:.*[^\w.])?([\w.]*)")
@@ -35,13 +38,13 @@ _ROMAN = re.compile(r"[IVXLC]+\b")
 _NO_VOWEL = re.compile(r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}")
 _OPENERS = frozenset(_OPEN)
 _PLAIN = 5
-"""A word of so many letters or more is an ordinary one unless a list has it."""
+"""A word of at least this many letters is an ordinary one unless a list contains it."""
 _PARENTHESIS = 200
-"""No sentence ends inside a parenthesis that closes within so many characters."""
+"""No sentence ends inside a parenthesis that closes within this many characters."""
 
 
 class RuleSplitter:
-    """Sentences by rules and word lists."""
+    """A sentence splitter with rules and word lists."""
 
     name = "rules-1"
 
@@ -53,7 +56,7 @@ class RuleSplitter:
         self._ordinals, self._has_lists = language in ORDINALS, lists.own
 
     def spans(self, text: str) -> list[Span]:
-        """The sentences of a text, in order."""
+        """Return the sentences of a text, in order."""
         found: list[Span] = []
         start = seen = 0
         for match in _CANDIDATE.finditer(text):
@@ -78,7 +81,10 @@ class RuleSplitter:
         return found if text == text.strip() and text and not _UNTIDY.search(text) else _trimmed(text, found)
 
     def _ends(self, text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
-        """Whether a sentence ends after `word` and the end mark at `mark`; what follows has a capital or no case."""
+        """Return whether a sentence ends after `word` and the end mark at `mark`.
+
+        The character at `first` is a capital or has no case.
+        """
         if text[mark] == "…" or text.startswith("..", mark):
             before = text[mark - 1] if word else text[max(start, mark - 2)]
             return mark > start and before not in _OPENERS and text[first].isalpha() and "]" not in text[mark:close]
@@ -94,7 +100,7 @@ class RuleSplitter:
         return not (core.isdigit() and mark - len(core) == start)
 
     def _looks_short(self, core: str, word: str) -> bool:
-        """Whether a word that no list has looks like an initial, an acronym, an ordinal or an abbreviation."""
+        """Return whether an unlisted word looks like an initial, acronym, ordinal or abbreviation."""
         if len(core) == 1 and core.lower() != core.upper():
             before = word[-2:-1]
             return not before or (core.isupper() if before in "'’" else before in _OPENERS)
@@ -105,13 +111,13 @@ class RuleSplitter:
         return self._has_lists and bool(_NO_VOWEL.fullmatch(core))
 
     def _starts(self, text: str, close: int) -> bool:
-        """Whether the word after a sentence's end at `close` is a common sentence starter."""
+        """Return whether the word after a sentence's end at `close` is a common sentence starter."""
         following = _NEXT_WORD.match(text, close + 1)
         return following is not None and following[1] in self._starters
 
 
 def _core(word: str) -> str:
-    """The last part of what stands between white space and a full stop: "(dell'ing" → "ing", "Z.B" → "z.b"."""
+    """Return the last part of the text between white space and a full stop: "(dell'ing" → "ing", "Z.B" → "z.b"."""
     match = _CORE.fullmatch(word)
     core = match[1].lstrip(".") if match else word
     return core.lower() if "." in core else core
@@ -122,19 +128,19 @@ def _is_number(text: str, place: int) -> bool:
 
 
 def _pair(text: str, core: str, mark: int) -> str:
-    """Two letters that white space parts, as one abbreviation: "z. B" → "z.b"."""
+    """Return two letters separated by white space as one abbreviation: "z. B" → "z.b"."""
     spaced = len(core) == 1 and mark > 3 and text[mark - 3 : mark - 1] in (". ", ".\xa0")
     return f"{text[mark - 4]}.{core}".lower() if spaced else ""
 
 
 def _closes(text: str, start: int, place: int) -> bool:
-    """Whether the parenthesis open at `place` closes soon; one that began the sentence holds whole sentences."""
+    """Return whether the parenthesis open at `place` closes soon; one that starts the sentence has whole sentences."""
     following = text[place : place + _PARENTHESIS].partition("\n")[0]
     return text[start] != "(" and ")" in following.partition("(")[0]
 
 
 def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Spans without white space outside; those that have nothing else are left out."""
+    """Return spans without outer white space; blank spans are left out."""
     found = []
     for start, end in spans:
         piece = text[start:end]

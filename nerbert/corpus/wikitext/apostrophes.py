@@ -1,8 +1,8 @@
-"""Bold and italic marks go, apostrophes stay, line by line, as MediaWiki's `doQuotes` does.
+"""Remove bold and italic marks and keep apostrophes, line by line, as MediaWiki's `doQuotes` does.
 
-Two, three and five apostrophes are marks, of four one is text, of more all but five. In a line with an odd number both
-of bold and of italic marks one bold mark is read as an apostrophe and an italic mark, so that `''Hamlet'''s` keeps its
-apostrophe. The price is one more pass over lines with a bold mark.
+Two, three or five apostrophes are a mark. Of four, one is text; of more than five, all but five are text. In a line
+with odd numbers of both bold and italic marks, one bold mark is read as an apostrophe and an italic mark. So
+`''Hamlet'''s` keeps its apostrophe. This costs a second pass over lines with a bold mark.
 """
 
 import re
@@ -12,14 +12,14 @@ _RUN = re.compile("''+")
 
 
 def remove_marks(source: str) -> str:
-    """The text without marks of bold and italic."""
+    """Remove the bold and italic marks from the text."""
     if "'''" not in source:
         return source.replace("''", "")
     return "\n".join(_settled(line) if "'''" in line else line.replace("''", "") for line in source.split("\n"))
 
 
 def _settled(line: str) -> str:
-    """The line without its marks."""
+    """Return the line without its marks."""
     widths = [len(run) for run in _RUN.findall(line)]
     bold, italic = (sum(width in (kind, 5) for width in widths) for kind in (3, 2))
     if set(widths) <= {2, 3, 5} and not (bold % 2 and italic % 2):
@@ -28,7 +28,7 @@ def _settled(line: str) -> str:
 
 
 def _resolved(line: str) -> str:
-    """The line without its marks, where apostrophes must be told from them."""
+    """Return the line without its marks, where some runs also contain apostrophes."""
     runs = [match.span() for match in _RUN.finditer(line)]
     marks = [end - (3 if end - start == 4 else min(end - start, 5)) for start, end in runs]
     widths = [end - mark for mark, (_, end) in zip(marks, runs, strict=True)]
@@ -43,7 +43,10 @@ def _resolved(line: str) -> str:
 
 
 def _lone(line: str, marks: Sequence[int], widths: Sequence[int]) -> int:
-    """Which bold mark has an apostrophe: the first after a one-letter word, else after a longer one, else a space."""
+    """Return the number of the bold mark that contains an apostrophe.
+
+    It is the first after a one-letter word, else the first after a longer word, else the first after a space.
+    """
     bold = [number for number, width in enumerate(widths) if width == 3]
     spaces = [number for number in bold if line[max(marks[number] - 1, 0) : marks[number]] == " "]
     after_space = set(spaces)

@@ -1,7 +1,7 @@
-"""Brackets in brackets: spans that enclose what belongs together, found in linear time on any input.
+"""Find nested brackets in linear time on any input.
 
-Up to a depth of eight by regular expressions without backtracking, which is what makes the scanner fast; deeper ones by
-one stack. The price of the expressions: a template that lacks its `}}` is literal as a whole, as in MediaWiki.
+Regular expressions without backtracking match up to a depth of eight, which keeps the scanner fast; a stack handles
+deeper nesting. A template that lacks its `}}` is therefore literal as a whole, as in MediaWiki.
 """
 
 import re
@@ -11,35 +11,38 @@ _DEPTH = 8
 
 
 def _nested(opening: str, closing: str, depth: int) -> str:
-    """An expression for `opening … closing` with at most `depth` levels of itself inside."""
+    """Return an expression for `opening … closing` with at most `depth` nested levels."""
     a, b = re.escape(opening[0]), re.escape(closing[0])
     inner = f"|{_nested(opening, closing, depth - 1)}" if depth else ""
     return rf"{a}{a}(?:[^{a}{b}]++|{a}(?!{a})|{b}(?!{b}){inner})*+{b}{b}"
 
 
 TEMPLATE = _nested("{{", "}}", _DEPTH)
-"""A template with all that it encloses."""
+"""A template with everything in it."""
 IN_LINK = rf"(?:[^\[\]]++|\[(?!\[)|\](?!\])|{_nested('[[', ']]', 3)})*+"
-"""What a link to a file may enclose: text with whole links."""
+"""What a file link may contain: text with whole links."""
 _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\]{{}}])*+)")
 _BRACES = re.compile(r"(?P<open>\{\{)|\}\}")
 _TABLE = re.compile(r"\n[ \t:]*+(?:(?P<open>\{\|)(?!\})|\|\}(?!\}))")
 
 
 def arguments(inside: str) -> list[str]:
-    """What stands between the top-level bars of a template without its braces: its name first."""
+    """Split a template without its braces at its top-level bars; the first item is its name."""
     if "[[" not in inside and "{{" not in inside:
         return inside.split("|")
     return _ARGUMENT.findall("|" + inside)
 
 
 def remove_deep_templates(source: str) -> str:
-    """Without templates that are nested too deeply for TEMPLATE."""
+    """Remove the templates that are nested too deeply for TEMPLATE."""
     return _without(source, _BRACES, "")[0] if "{{" in source and "}}" in source else source
 
 
 def remove_tables(source: str) -> tuple[str, list[str]]:
-    """Without tables, nested ones too, and these. One that isn't closed stays: its lines are dropped one by one."""
+    """Return the text without tables, and the removed tables, each with the tables nested in it.
+
+    A table that is not closed stays; later passes drop its lines one by one.
+    """
     return _without("\n" + source, _TABLE, "\n") if "{|" in source else (source, [])
 
 
@@ -53,7 +56,7 @@ def _without(source: str, brackets: "re.Pattern[str]", instead: str) -> tuple[st
 
 
 def _outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[int, int]]:
-    """Spans of matched brackets that stand in no other: each closing one closes the last open one."""
+    """Yield the spans of the outermost matched brackets; a closing bracket closes the last open one."""
     still_open: list[int] = []
     spans: list[tuple[int, int]] = []
     for bracket in brackets.finditer(source):

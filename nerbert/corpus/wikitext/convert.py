@@ -1,9 +1,9 @@
-"""`{{convert|5|to|10|km|mi}}` → "5 to 10 kilometres": what the template puts first, its number and unit.
+"""Expand `{{convert|5|to|10|km|mi}}` to "5 to 10 kilometres": the template's input number and unit.
 
-Module:Convert shows the input, spelt out unless `abbr=on`, and the conversion in brackets. The conversion is left out:
-it would need every unit's factor and the module's rounding, and it says nothing that the input doesn't. So a reader
-sees `order=flip` and `disp=output only` with their input too. Unit codes are read by rule (SI prefixes, `km2`, `sqmi`,
-`ft/s`, `e6acre`); one that no rule reads stands as it is.
+Module:Convert shows the input, in full words unless `abbr=on`, and the conversion in brackets. This module omits the
+conversion: it would need every unit's factor and the module's rounding, and it adds no information. `order=flip` and
+`disp=output only` therefore also give the input. Rules read the unit codes (SI prefixes, `km2`, `sqmi`, `ft/s`,
+`e6acre`); a code that no rule reads is kept as it is.
 """
 
 import re
@@ -47,11 +47,11 @@ _COUNTED = re.compile(r"(e\d{1,2}|[kMGT])(oilbbl|cuft|ft3|USgal|impgal|(?<=\d).{
 _MAX_CODE = 24
 
 Names = tuple[str, str, str]
-"""Symbol, name of one, name of many."""
+"""Symbol, singular name, plural name."""
 
 
 def measure(numbered: Sequence[str], named: dict[str, str], *, short: bool) -> str:
-    """The text of `convert` (`short`: of `cvt`), its arguments stripped."""
+    """Return the text of `convert` (`short`: of `cvt`); the arguments must be stripped."""
     if not numbered:
         return ""
     amount, rest = _amount(numbered, grouped=named.get("comma", "") not in ("off", "gaps"))
@@ -68,7 +68,7 @@ def measure(numbered: Sequence[str], named: dict[str, str], *, short: bool) -> s
 
 
 def _amount(numbered: Sequence[str], *, grouped: bool) -> tuple[str, Sequence[str]]:
-    """The number or range that the arguments begin with, and the arguments after it."""
+    """Return the number or range at the start of the arguments, and the arguments after it."""
     pieces, place = [_number(numbered[0], grouped=grouped)], 1
     while place + 1 < len(numbered) and numbered[place] in _BETWEEN:
         pieces += [_BETWEEN[numbered[place]], _number(numbered[place + 1], grouped=grouped)]
@@ -77,7 +77,7 @@ def _amount(numbered: Sequence[str], *, grouped: bool) -> tuple[str, Sequence[st
 
 
 def _number(text: str, *, grouped: bool = True) -> str:
-    """`12345.6` → `12,345.6`, `-3` → `−3`, `1+1/2` → `1 1⁄2`; whatever is no number as it is."""
+    """Format a number: `12345.6` → `12,345.6`, `-3` → `−3`, `1+1/2` → `1 1⁄2`; keep any other text as it is."""
     fraction = _FRACTION.fullmatch(text)
     if fraction:
         sign, whole, above, _, below = fraction.groups()
@@ -90,7 +90,7 @@ def _number(text: str, *, grouped: bool = True) -> str:
 
 
 def thousands(digits: str, mark: str) -> str:
-    """Digits in groups of three, unless they are grouped already or fewer than four."""
+    """Group digits by three, unless there are fewer than four or they already are grouped."""
     if len(digits) < 4 or not digits.isdecimal():
         return digits
     head = len(digits) % 3 or 3
@@ -103,7 +103,7 @@ def _is_one(numbered: Sequence[str]) -> bool:
 
 
 def _joined(amount: str, code: str, *, short: bool, one: bool, hyphen: bool) -> str:
-    """Number and unit: `5 km`, `5 kilometres`, `5-kilometre`."""
+    """Join number and unit: `5 km`, `5 kilometres`, `5-kilometre`."""
     degrees = _DEGREES.get(code.removesuffix("-change"))
     symbol, single, many = (degrees,) * 3 if degrees else unit_names(code) or (code,) * 3
     if short or degrees:
@@ -113,12 +113,12 @@ def _joined(amount: str, code: str, *, short: bool, one: bool, hyphen: bool) -> 
 
 
 def unit_names(code: str) -> Names | None:
-    """Symbol and names of a unit code; None if no rule reads it."""
+    """Return the symbol and names of a unit code; None if no rule reads it."""
     return _compound(code) or _simple(code) if len(code) <= _MAX_CODE else None
 
 
 def _compound(code: str) -> Names | None:
-    """`ft/s`, `e6acre`, `koilbbl`: units made of others."""
+    """Return the names of a compound unit such as `ft/s`, `e6acre`, `koilbbl`."""
     counted = _COUNTED.fullmatch(code.partition("/")[0])
     above, slash, below = code.partition("/")
     if slash and code not in _OTHER:
@@ -133,7 +133,7 @@ def _compound(code: str) -> Names | None:
 
 
 def _simple(code: str) -> Names | None:
-    """A unit with its prefix and power."""
+    """Return the names of a unit with its prefix and power."""
     code = code.replace("²", "2").replace("³", "3")
     if code in _OTHER:
         return (_SYMBOLS.get(code, code), *_forms(_OTHER[code]))

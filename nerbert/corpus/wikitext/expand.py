@@ -1,12 +1,13 @@
-"""Templates out of wikitext: those whose text belongs to the sentence become it, all others go.
+"""Expand the templates whose text belongs to the sentence, and remove all others.
 
-Infoboxes are told from citations by their place: a template is kept with its parameters where nothing but other markup
-stands before it on its line, and without any where it ends one (`* [[A]] {{disambig}}`). An item of a list is most
-often a reference, so a bullet doesn't count as markup here; some citations and marks of maintenance are kept as well.
-Of a template 120 filled parameters are kept, and of a value 120 characters; of twins the last counts, as in MediaWiki.
+The position of a template distinguishes infoboxes from citations. A template is kept with its parameters if only other
+markup precedes it on its line. A template without parameters is kept if it ends its line (`* [[A]] {{disambig}}`). A
+list item that begins with a template is most often a reference, so a bullet does not count as markup here. Some
+citations and maintenance templates are kept as well. At most 120 filled parameters of a template are kept, and 120
+characters of a value. Of parameters with the same name the last counts, as in MediaWiki.
 
-Templates aren't expanded as MediaWiki does, which would need the whole wiki; the price is that text which only another
-template would produce is missing.
+Full expansion as in MediaWiki would need the whole wiki. Text that only some other template produces is therefore
+missing.
 """
 
 import re
@@ -26,14 +27,14 @@ _PARAMETER = re.compile(rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}")
 _NO_TARGET = re.compile(r"[|\]\n]")
 _TITLES = frozenset({"pagename", "fullpagename", "subjectpagename", "articlepagename"})
 _MARKUP = re.compile(rf"[ \t:;]++|&nbsp;|__\w{{1,40}}?__|<[^<>\n]*+>|\[\[([^\[\]|\n]*+){IN_LINK}\]\]")
-"""What may stand before an infobox on its line: a link only to a picture or a category."""
+"""What may precede an infobox on its line; a link only to a picture or a category."""
 _MARKUP_ENDS = frozenset("_]>:;")
 _MAX_DEPTH = 20
 _MAX_PARAMETERS, _MAX_VALUE, _MAX_NAME, _MAX_MARKUP = 120, 120, 200, 1000
 
 
 def expand_templates(source: str, title: str, site: Site) -> tuple[str, list[Infobox]]:
-    """The text without templates, and those that stood in no other, with their filled parameters."""
+    """Return the text without templates, and the outermost kept templates with their filled parameters."""
     boxes: list[Infobox] = []
     if "{{" not in source:
         return source, boxes
@@ -58,13 +59,13 @@ def expand_templates(source: str, title: str, site: Site) -> tuple[str, list[Inf
 
 
 def _bare_name(name: str, site: Site) -> str:
-    """A template's name without the namespace that it may be written with."""
+    """Return a template's name without its namespace."""
     whole = name.removeprefix(":").lstrip()
     return whole.partition(":")[2].strip() if site.namespace(whole) == TEMPLATES else name
 
 
 def _known_text(name: str, inside: str, title: str, site: Site, depth: int = 0) -> str | None:
-    """What a template of the table puts into the sentence; None for others."""
+    """Return the text that a template of the table puts into the sentence; None for others."""
     key = _text_key(name, site.language) if len(name) < _MAX_NAME else None
     if key is None:
         return None
@@ -83,13 +84,13 @@ def _known_text(name: str, inside: str, title: str, site: Site, depth: int = 0) 
 
 @lru_cache(maxsize=20_000)
 def _text_key(name: str, language: str) -> str | None:
-    """A template's name as the table writes it; None if it isn't there."""
+    """Return a template's name as the table writes it; None if the table lacks it."""
     key = " ".join(name.replace("_", " ").lower().split())
     return key if key in _TITLES or is_text_template(key, language) else None
 
 
 def _begins_line(text: str, start: int, site: Site) -> bool:
-    """Whether nothing but other markup stands before a template on its line; references in lists and prose do not."""
+    """Return whether only other markup, no list bullet or prose, precedes a template on its line."""
     before = text[max(start - 40, 0) : start].rstrip(" ")
     if not before or before[-1] in "\n}|":
         return True
@@ -109,18 +110,18 @@ def _begins_line(text: str, start: int, site: Site) -> bool:
 
 
 def _ends_line(text: str, end: int) -> bool:
-    """Whether nothing but blanks follows a template on its line."""
+    """Return whether only blanks follow a template on its line."""
     return text[end : end + 40].lstrip(" ")[:1] in ("", "\n")
 
 
 def _in_target(text: str, start: int) -> bool:
-    """Whether a template stands in the target of a link."""
+    """Return whether a template is in the target of a link."""
     opening = text.rfind("[[", max(start - 300, 0), start)
     return opening >= 0 and _NO_TARGET.search(text, opening, start) is None
 
 
 def _placed(text: str, source: str, start: int) -> str:
-    """The template's text: at a line's beginning it makes no list, in a link's target it leaves a mark."""
+    """Return the template's text, protected from becoming a list at a line's start; DYNAMIC if it is empty."""
     if not text or _in_target(source, start):
         return text or DYNAMIC
     at_line = start == 0 or source[start - 1] == "\n"
@@ -128,7 +129,7 @@ def _placed(text: str, source: str, start: int) -> str:
 
 
 def _infobox(name: str, values: Sequence[str], *, protected: bool) -> Infobox:
-    """The template with its filled parameters, numbered where they have no name; of twins the last counts."""
+    """Return the template with its filled parameters; unnamed ones get numbers, the last of equal names counts."""
     parameters: dict[str, str] = {}
     number = 0
     for each in values:

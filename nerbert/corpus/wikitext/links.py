@@ -1,8 +1,8 @@
-"""Links out of wikitext: each becomes its anchor between marks, with its number in the list of targets.
+"""Extract links from wikitext: replace each by its anchor between marks, with its number in the list of targets.
 
-So the passes that follow change the text as they like, and the anchors move along; whatever link is gone at the end was
-outside prose. What a target means is asked once for each spelling and remembered; the price is memory, some 60 MB of a
-worker's when it has met 200,000 spellings.
+Later passes can then change the text freely, and the anchors move along. A link that is gone at the end was outside
+prose. Each spelling of a target is resolved once and cached. The cache costs a worker about 60 MB after 200,000
+spellings.
 """
 
 import html
@@ -34,21 +34,21 @@ _OPTION = re.compile(
 _PLAIN_LINK = re.compile(r"\[\[(?![^\[\]|\n]{0,40}:)")
 _REMEMBERED = 200_000
 _DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"
-"""What a target means that is no article; no title has a bracket."""
+"""Meanings of targets that are no articles; no title contains a bracket."""
 _LONGEST = 2000
 _NO_TITLE = re.compile(r"(?:https?:|ftp:)?//|\.\.?(?:/|\Z)|[^\[\]{}<>|]*+[\[\]{}<>|]|(?:(?!~~~).)*+~~~", re.DOTALL)
 
 
 @dataclass(slots=True)
 class PageLinks:
-    """The targets of a page's links by number, and what was no mention."""
+    """The targets of a page's links by number, and counts of links that are no mentions."""
 
     targets: list[str] = field(default_factory=list)
     dropped: Counter[Reason] = field(default_factory=Counter)
 
 
 class LinkReader:
-    """Reads the links of one wiki's pages."""
+    """A reader of the links of one wiki's pages."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -60,7 +60,7 @@ class LinkReader:
         self._known: dict[str, tuple[str, str]] = {}
 
     def take_files(self, source: str, *, captions: bool) -> tuple[str, list[str], int]:
-        """The text without links that show files, their captions if wanted, and else how many links stood in them."""
+        """Return the text without file links, their captions if wanted, else the count of links in them."""
         if "[[" not in source:
             return source, [], 0
         kept: list[str] = []
@@ -77,7 +77,7 @@ class LinkReader:
         return self._file.sub(taken, source), [caption for caption in kept if caption], lost
 
     def mark(self, source: str, title: str) -> tuple[str, PageLinks]:
-        """The text with each link as OPEN number NUMBERED anchor CLOSE; `title` is the page's own."""
+        """Return the text with each link as OPEN number NUMBERED anchor CLOSE; `title` is the page's own."""
         found = PageLinks()
         if "[[" not in source:
             return source, found
@@ -100,7 +100,10 @@ class LinkReader:
         return self._link.sub(marked, source), found
 
     def _resolve(self, target: str) -> tuple[str, str]:
-        """What a target means, an article, "" for a section of the page itself, or no article; and how it is shown."""
+        """Return the meaning of a target, and the text that a link without an anchor shows.
+
+        The meaning is an article, "" for a section of the page itself, or one of `_NO_ARTICLE`.
+        """
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         found = self._meaning(target), _shown(target)
@@ -127,23 +130,23 @@ class LinkReader:
 
 @lru_cache(maxsize=4)
 def link_reader(site: Site) -> LinkReader:
-    """The reader of a wiki's links, made once."""
+    """Return the cached reader of a wiki's links."""
     return LinkReader(site)
 
 
 def unescape(text: str) -> str:
-    """Decode entities that end in a semicolon; an unknown one is itself."""
+    """Decode entities that end in a semicolon; keep unknown ones."""
     return ENTITY.sub(character, text) if "&" in text else text
 
 
 def character(entity: "re.Match[str]") -> str:
-    """The text of `&amp;`, `&#38;`."""
+    """Decode one entity such as `&amp;` or `&#38;`."""
     name = entity.group()
     return html.unescape(name) if name[1] == "#" else html5.get(name[1:], name)
 
 
 def _no_mention(match: "re.Match[str]", meaning: str, text: str, dropped: Counter[Reason]) -> str:
-    """What is left of a link that leads to no other article."""
+    """Return the text that replaces a link to no other article."""
     if meaning == _LITERAL:
         return match.group()
     if meaning == _DROP:
@@ -153,13 +156,13 @@ def _no_mention(match: "re.Match[str]", meaning: str, text: str, dropped: Counte
 
 
 def _shown(target: str) -> str:
-    """How a link without an anchor shows its target: as it is typed, but for percent codes."""
+    """Return the text of a link without an anchor: the typed target with its percent codes decoded."""
     target = target.strip().lstrip(": ")
     return without_ours(unquote(target)) if "%" in target else target
 
 
 def do_pipe_tricks(wikitext: str) -> str:
-    """`[[Mercury (planet)|]]` → `[[Mercury (planet)|Mercury]]`; before templates leave anchors empty."""
+    """Expand `[[Mercury (planet)|]]` to `[[Mercury (planet)|Mercury]]`, before templates leave empty anchors."""
     return _PIPE_TRICK.sub(_tricked, wikitext) if "|]]" in wikitext else wikitext
 
 
@@ -169,11 +172,11 @@ def _tricked(match: "re.Match[str]") -> str:
 
 
 def _caption(inside: str) -> str:
-    """The last part of a file link that is no option."""
+    """Return the last part of a file link that is no option."""
     parts = reversed(arguments(inside)[1:])
     return as_prose(next((part.strip() for part in parts if not _OPTION.fullmatch(part)), ""))
 
 
 def count_links(source: str) -> int:
-    """How many links a text holds that name no namespace, roughly: for counts of what is cut as a whole."""
+    """Count the links of a text that name no namespace, approximately, for text that is removed as a whole."""
     return len(_PLAIN_LINK.findall(source))

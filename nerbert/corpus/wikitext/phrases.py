@@ -1,8 +1,7 @@
-"""What text templates put into a sentence: one small pure function a kind of template; the table is in `templates`.
+"""Rules of text templates: one small pure function for each kind of template; the table is in `templates`.
 
-A rule takes the template's arguments and gives wikitext. The choice: an argument that holds markup is given back once
-at most, so templates nested in each other never make a text grow; a title that isn't plain text becomes no
-link, which is the price.
+A rule takes the template's arguments and returns wikitext. It returns an argument that contains markup at most once, so
+nested templates never make a text grow. The cost: a title that is not plain text becomes no link.
 """
 
 import re
@@ -14,7 +13,7 @@ _SHIP_FORMATS = {"2": "{kind} ''{name}''", "3": "''{name}'' ({number})", "6": "'
 
 
 class Arguments:
-    """The arguments of one template, by name and by number, as MediaWiki sees them: the last of a name wins."""
+    """The arguments of one template, by name and number; the last of equal names counts, as in MediaWiki."""
 
     __slots__ = ("count", "values")
 
@@ -27,11 +26,11 @@ class Arguments:
             self.values[named[1] if named else str(self.count)] = each[named.end() :].strip() if named else each
 
     def text(self, *names: str) -> str:
-        """The first of these arguments that isn't blank, stripped; else ""."""
+        """Return the first of these arguments that is not blank, stripped; else ""."""
         return next((value for name in names if (value := self.values.get(name, "").strip())), "")
 
     def numbered(self) -> list[str]:
-        """Values of 1, 2, 3 … to the last unnamed one, stripped."""
+        """Return the stripped values of 1, 2, 3 … up to the last unnamed one."""
         last = max(self.count, next((n for n in (3, 2, 1) if str(n) in self.values), 0))
         return [self.text(str(number)) for number in range(1, last + 1)]
 
@@ -40,50 +39,56 @@ Rule = Callable[[Arguments], str]
 
 
 def fixed(text: str) -> Rule:
-    """Always the same."""
+    """Return a rule that always gives `text`."""
     return lambda _: text
 
 
 def around(before: str, after: str = "", *names: str) -> Rule:
-    """One argument between two texts, nothing if it is blank; `names` in order of preference, `1` by default."""
+    """Return a rule that puts one argument between two texts, and gives nothing if it is blank.
+
+    `names` are the argument's names in order of preference, `1` by default.
+    """
     return lambda given: f"{before}{text}{after}" if (text := given.text(*(names or ("1",)))) else ""
 
 
 def argument(*names: str) -> Rule:
-    """One argument as it stands, blanks at its ends too."""
+    """Return a rule that gives one argument unchanged, including outer blanks."""
     return lambda given: next((given.values[name] for name in names if name in given.values), "")
 
 
 def last(given: Arguments) -> str:
-    """The last of the numbered arguments: `{{transl|ar|ALA|alif}}`."""
+    """Return the last numbered argument: `{{transl|ar|ALA|alif}}`."""
     return (given.numbered() or [""])[-1]
 
 
 def joined(mark: str) -> Rule:
-    """All numbered arguments."""
+    """Return a rule that joins all numbered arguments."""
     return lambda given: mark.join(filter(None, given.numbered()))
 
 
 def link(title: str, label: str = "") -> str:
-    """A link, or the label alone where the title is not plain text."""
+    """Return a link, or only the label if the title is not plain text."""
     if not title or _NO_TITLE.search(title):
         return label or title
     return f"[[{title}|{label}]]" if label and label != title else f"[[{title}]]"
 
 
 def linked(*labels: str) -> Rule:
-    """A link to argument 1, under the first of these arguments that is given."""
+    """Return a rule for a link to argument 1, with the first given argument of `labels` as its label."""
     return lambda given: link(given.text("1"), given.text(*labels))
 
 
 def station(given: Arguments) -> str:
-    """`{{stnlnk|Edinburgh Waverley}}`."""
+    """Expand `{{stnlnk|Edinburgh Waverley}}`."""
     name = given.text("1")
     return link(f"{name} railway station" if name else "", name)
 
 
 def spoken(title: str, name: str, between: str, told: tuple[str, str, str], before: str = "") -> Rule:
-    """Text of a named language, `[[German language|German]]: …`; `told` stands around transliteration and meaning."""
+    """Return a rule for text in a named language, `[[German language|German]]: …`.
+
+    `told` are the strings before the transliteration, before the meaning and after it.
+    """
 
     def rule(given: Arguments) -> str:
         label = name if given.text("link", "links") == "no" else link(title, name)
@@ -94,12 +99,12 @@ def spoken(title: str, name: str, between: str, told: tuple[str, str, str], befo
 
 
 def foreign(told: tuple[str, str, str]) -> Rule:
-    """The same without the language's name."""
+    """Return the same rule as `spoken` without the language's name."""
     return lambda given: _foreign(given, told)
 
 
 def _foreign(given: Arguments, told: tuple[str, str, str]) -> str:
-    """A foreign word with transliteration and meaning, as far as they are given."""
+    """Return a foreign word with its transliteration and meaning, if given."""
     latin, scholarly = given.text("w", "translit", "r", "2"), given.text("d")
     meaning = given.text("b", "de", "lit", "3")
     pieces = (given.text("1", "text"), latin and told[0] + latin, scholarly and f"DMG {scholarly}")
@@ -108,14 +113,14 @@ def _foreign(given: Arguments, told: tuple[str, str, str]) -> str:
 
 
 def japanese(given: Arguments) -> str:
-    """`{{nihongo|English|漢字|rōmaji|extra}}` → `English (漢字, rōmaji, extra)`."""
+    """Expand `{{nihongo|English|漢字|rōmaji|extra}}` to `English (漢字, rōmaji, extra)`."""
     rest = (given.text("2").rstrip(", "), given.text("3"), given.text("4", "extra"))
     inside = ", ".join(filter(None, rest))
     return f"{given.text('1')} ({inside})".strip() if inside else given.text("1")
 
 
 def cited(before: str, after: str) -> Rule:
-    """`{{harvtxt|Witten|Frank|2005|p=7}}` → `Witten & Frank (2005, p. 7)`: citations that are read as words."""
+    """Return a rule for citations in prose: `{{harvtxt|Witten|Frank|2005|p=7}}` → `Witten & Frank (2005, p. 7)`."""
 
     def rule(given: Arguments) -> str:
         *authors, year = list(filter(None, given.numbered()))[:5] or [""]
@@ -127,7 +132,7 @@ def cited(before: str, after: str) -> Rule:
 
 
 def chinese(*labels: str) -> Rule:
-    """`{{zh|c=…|p=…}}`; labels for characters and pinyin, then the mark between the parts."""
+    """Return a rule for `{{zh|c=…|p=…}}`; `labels`: of characters, of pinyin, then the separator of the parts."""
     han, pinyin, mark = labels
 
     def rule(given: Arguments) -> str:
@@ -140,7 +145,7 @@ def chinese(*labels: str) -> Rule:
 
 
 def ship(kind: str) -> Rule:
-    """`{{HMS|Hood|51}}` → `[[HMS Hood (51)|HMS ''Hood'' (51)]]`; the third argument chooses what is shown."""
+    """Return a rule for `{{HMS|Hood|51}}` → `[[HMS Hood (51)|HMS ''Hood'' (51)]]`; argument 3 selects the label."""
 
     def rule(given: Arguments) -> str:
         prefix, (name, number, form) = kind, (given.numbered() + [""] * 4)[:3]
@@ -156,7 +161,7 @@ def ship(kind: str) -> Rule:
 
 
 def ship_class(given: Arguments) -> str:
-    """`{{sclass|Nimitz|aircraft carrier}}`."""
+    """Expand `{{sclass|Nimitz|aircraft carrier}}`."""
     name, kind = given.text("1"), given.text("2")
     if not name or _NO_TITLE.search(name + kind):
         return f"{name} {kind}".strip()
@@ -164,7 +169,7 @@ def ship_class(given: Arguments) -> str:
 
 
 def sort_name(given: Arguments) -> str:
-    """`{{sortname|First|Last|Link}}`."""
+    """Expand `{{sortname|First|Last|Link}}`."""
     name = f"{given.text('1')} {given.text('2')}".strip()
     if given.text("nolink") or _NO_TITLE.search(name):
         return name
@@ -173,18 +178,18 @@ def sort_name(given: Arguments) -> str:
 
 
 def section(given: Arguments) -> str:
-    """`{{section link|Page|Section}}` → `[[Page#Section|Page § Section]]`."""
+    """Expand `{{section link|Page|Section}}` to `[[Page#Section|Page § Section]]`."""
     page, place = given.text("1"), given.text("2")
     label = " § ".join(filter(None, (page, place)))
     return link(f"{page}#{place}", label) if page and place and not _NO_TITLE.search(label) else label
 
 
 def sic(given: Arguments) -> str:
-    """`{{sic|word}}` → `word [sic]`, unless it is to be hidden."""
+    """Expand `{{sic|word}}` to `word [sic]`, or to `word` if the mark is hidden."""
     word = "".join(given.numbered())
     return word if given.text("hide", "nolink") and word else f"{word} [sic]".lstrip()
 
 
 def french_link(given: Arguments) -> str:
-    """`{{lien|Titre|lang=en|trad=Title|texte=label}}`."""
+    """Expand `{{lien|Titre|lang=en|trad=Title|texte=label}}`."""
     return link(given.text("fr", "1"), given.text("texte", "2"))

@@ -1,9 +1,10 @@
-"""Parts of wikitext that hold no markup of ours: comments, references, formulas, code go; `<nowiki>` stays as text.
+"""Remove or protect the parts of wikitext that are not parsed as markup.
 
-What never closes is handled as MediaWiki does: an open comment runs to the end, an open tag is only a tag. One pass
-finds all tags, so hostile input costs linear time. A formula that is a plain symbol or number stays, any other becomes
-the word `formula`, since a hole would break its sentence. Characters that would be read as markup travel as control
-characters, which XML can't hold, and so do the marks of links; the price is that text from elsewhere must lose its own.
+Comments, references, formulas and code are removed; the content of `<nowiki>` stays as text. Unclosed parts are handled
+as in MediaWiki: an open comment runs to the end of the page, an open tag is only a tag. One pass finds all tags, so
+hostile input takes linear time. A formula that is a plain symbol or number stays. Any other becomes the word `formula`,
+because a gap would break its sentence. Control characters, which XML cannot contain, replace characters that could be
+read as markup and mark the links. Text from other sources must therefore lose its control characters.
 """
 
 import re
@@ -19,7 +20,7 @@ _TAG = re.compile(
     rf"|(!--)|/({_DROPPED}|nowiki)\s*+>|({_DROPPED}|nowiki)(?=[\s/>])([^<>]*+)>)",
     re.IGNORECASE,
 )
-"""A whole reference of plain text, which most are; else a comment's beginning, a closing tag, an opening one."""
+"""A whole reference of plain text, which most are; else the start of a comment, a closing tag or an opening tag."""
 _PLAIN_FORMULA = re.compile(r"\s*+[^\W_][^\\{}^_\[\]\n]{0,30}")
 _FORMULA = "formula"
 _MARKUP = "[]{}|'<>&=*#:;!_"
@@ -28,12 +29,12 @@ _HIDDEN = "".join(map(chr, [*range(1, 9), *range(14, 22)]))
 _PROTECT = str.maketrans(_MARKUP, _HIDDEN)
 _SHOW = str.maketrans(_HIDDEN, _MARKUP)
 OPEN, NUMBERED, CLOSE, DYNAMIC = "\x16", "\x17", "\x18", "\x19"
-"""How a link travels: OPEN, its number, NUMBERED, its anchor, CLOSE. DYNAMIC: a template stood in a link's target."""
+"""A marked link is OPEN, its number, NUMBERED, its anchor, CLOSE. DYNAMIC marks a template in a link's target."""
 _OURS = re.compile(f"[{_HIDDEN}{OPEN}-{DYNAMIC}]")
 
 
 def remove_opaque(wikitext: str) -> str:
-    """The text without its opaque parts; what stood in `<nowiki>` is protected until `show_protected`."""
+    """Remove the opaque parts of the text; protect the content of `<nowiki>` until `show_protected`."""
     tags = list(_TAG.finditer(wikitext))
     pieces: list[str] = []
     place, number, line_start, unclosed = 0, 0, True, set[str]()
@@ -45,7 +46,7 @@ def remove_opaque(wikitext: str) -> str:
         if start > place:
             pieces.append(wikitext[place:start])
             line_start = wikitext[start - 1] == "\n"
-        if tag[2]:  # a comment that has lines for itself leaves no empty line, as in MediaWiki
+        if tag[2]:  # a comment on lines of its own leaves no empty line, as in MediaWiki
             end = wikitext.find("-->", tag.end())
             place = end + 3 if end >= 0 else len(wikitext)
             place += line_start and wikitext.startswith("\n", place)
@@ -62,7 +63,7 @@ def remove_opaque(wikitext: str) -> str:
 
 
 def _closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[str]) -> int:
-    """Number of the tag that closes the one before `number`, 0 if none does; a kind is looked for in vain only once."""
+    """Return the number of the tag that closes tag `number - 1`, 0 if none does; `unclosed` caches failed searches."""
     opened = tags[number - 1]
     name = "" if opened[3] or opened[5].endswith("/") else opened[4].lower()
     if not name or name in unclosed:
@@ -83,7 +84,7 @@ def _closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[str]) -
 
 
 def _stand_in(name: str, attributes: str, content: str) -> str:
-    """What stays of an element."""
+    """Return the text that replaces an element."""
     if name == "nowiki":
         return protect(content)
     if name == "gallery":
@@ -96,32 +97,32 @@ def _stand_in(name: str, attributes: str, content: str) -> str:
 
 
 def _picture(line: str) -> str:
-    """A line of a gallery as a link that shows a file, so that it is treated as one."""
+    """Convert a gallery line to a file link, so that it is treated as one."""
     name, bar, caption = line.strip().partition("|")
     whole = caption.count("[[") == caption.count("]]") and not set("[]{}") & set(name)
     return f"[[File:{name.partition(':')[2] or name}|{caption}]]" if bar and whole else ""
 
 
 def protect(text: str) -> str:
-    """Hide characters that could be read as markup, until `show_protected`; lengths stay the same."""
+    """Hide characters that could be read as markup, until `show_protected`; the length stays the same."""
     return text.translate(_PROTECT)
 
 
 def as_prose(text: str) -> str:
-    """The text so that it makes no list, heading or table at a line's beginning."""
+    """Protect the text from becoming a list, heading or table at a line's start."""
     return protect(text[0]) + text[1:] if text and text[0] in _LINE_MARKS else text
 
 
 def show_protected(text: str) -> str:
-    """Give protected characters back their looks; lengths stay the same."""
+    """Restore protected characters; the length stays the same."""
     return text.translate(_SHOW) if is_protected(text) else text
 
 
 def is_protected(text: str) -> bool:
-    """Whether a text holds protected characters."""
+    """Return whether a text contains protected characters."""
     return any(char in text for char in _HIDDEN)
 
 
 def without_ours(text: str) -> str:
-    """Without the control characters that we use; text of an XML dump has none."""
+    """Remove the control characters that this module uses; text of an XML dump has none."""
     return _OURS.sub("", text)

@@ -1,9 +1,12 @@
-"""Wikitext → clean text with every internal link as an exact span. The scanner is ours: it decides quality and speed.
+"""Convert wikitext to clean text with every internal link as an exact span.
 
-A few passes over the whole page, each one regular expression that can't backtrack: opaque parts out, templates,
-tables, files, links marked, lines of prose chosen, marks of bold and italic, tags and entities out, paragraphs joined,
-link marks turned into spans. All are linear, and broken markup never stops a page: what does not close is taken
-literally. The price of passes instead of a tree: markup that crosses other markup is read in their order.
+The scanner is our own, because it decides quality and speed. It makes a few passes over the whole page, each one
+regular expression that cannot backtrack. They remove opaque parts, templates, tables and files, and mark the links.
+Then they select the lines of prose, and remove bold and italic marks, tags and entities. At last they join paragraphs,
+and convert the link marks to spans.
+
+All passes are linear. Broken markup never stops a page: unclosed markup is literal text. The cost of passes instead of
+a tree: markup that crosses other markup is read in the order of the passes.
 """
 
 import re
@@ -28,7 +31,7 @@ from nerbert.corpus.wikitext.whitespace import join_paragraphs, keep_prose, sque
 from nerbert.records import CleanPage, Reason
 
 SCANNER = "nerbert-wikitext-3"
-"""Name and version of the scanner: offsets of two versions must not be mixed."""
+"""Name and version of the scanner; offsets of two versions must not be mixed."""
 
 _PROTOCOL = (
     "(?:https?|ftps?|git|gopher|ircs?|mms|nntp|redis|sftp|ssh|svn|telnet|worldwind)://|//|"
@@ -41,7 +44,7 @@ _TAGS = """abbr b bdi bdo big blockquote br caption center cite code col colgrou
     small span strike strong sub sup table tbody td tfoot th thead time tr tt u ul var wbr ref references
     includeonly math chem ce gallery timeline pre source syntaxhighlight score hiero imagemap templatestyles
     graph mapframe maplink inputbox categorytree section indicator translate tvar languages""".split()
-"""What MediaWiki takes for a tag; anything else between angle brackets is text."""
+"""What MediaWiki reads as a tag; anything else in angle brackets is text."""
 _LINE_BREAK = re.compile(r"<br(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _TAG = re.compile(rf"</?(?:{'|'.join(_TAGS)})(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _MAGIC_WORD = re.compile(
@@ -58,15 +61,15 @@ _LINK_OR_MARK = re.compile(f"{_LINK.pattern}|{OPEN}\\d*+{NUMBERED}?|[{_MARKS}]")
 
 
 def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
-    """Scan one page; `lists` keeps list items, `captions` those of pictures, as paragraphs of their own.
+    """Scan one page; `lists` and `captions` keep list items and picture captions as separate paragraphs.
 
-    Control characters that the scanner uses itself are dropped first; `scan_page` is for text from XML, which has none.
+    Control characters that the scanner uses are removed first; `scan_page` is for text from XML, which has none.
     """
     return scan_page(without_ours(title), without_ours(wikitext), site, lists=lists, captions=captions)
 
 
 def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
-    """`clean_page` for text without control characters."""
+    """Scan one page like `clean_page`, for text without control characters."""
     own, reader = normalise_title(title), link_reader(site)
     text, boxes = expand_templates(do_pipe_tricks(remove_opaque(wikitext)), title, site)
     text, tables = remove_tables(text)
@@ -79,12 +82,12 @@ def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, cap
 
 
 def _without_addresses(text: str) -> str:
-    """`[http://… label]` → label."""
+    """Replace `[http://… label]` by its label."""
     return _EXTERNAL.sub(r"\1", text) if "[" in text else text
 
 
 def _without_tags(text: str) -> str:
-    """Without tags and magic words, entities decoded."""
+    """Remove tags and magic words, and decode entities."""
     if "<" in text:
         text = _TAG.sub("", _LINE_BREAK.sub(" ", text))
     if "__" in text:
@@ -93,7 +96,7 @@ def _without_tags(text: str) -> str:
 
 
 def _spans(text: str, found: PageLinks) -> tuple[str, list[int], list[str]]:
-    """Take the marks out of the text; the places where they stood, and the targets. Links that are gone are counted."""
+    """Return the text without link marks, the marks' offsets and the targets; count the links that are gone."""
     pieces = _LINK.split(text)
     numbers, anchors = pieces[1::3], pieces[2::3]
     del pieces[1::3]
@@ -108,7 +111,7 @@ def _spans(text: str, found: PageLinks) -> tuple[str, list[int], list[str]]:
 
 
 def _mended(text: str, found: PageLinks) -> str:
-    """Without marks that stand alone and links without an anchor; white space moves out of anchors."""
+    """Remove unpaired marks and links without an anchor; move outer white space out of anchors."""
 
     def trimmed(match: "re.Match[str]") -> str:
         number, anchor = match[1], match[2]

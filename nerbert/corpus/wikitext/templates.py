@@ -1,9 +1,9 @@
-"""Templates whose text belongs to the sentence: a table by language, its rules in `phrases`.
+"""Table of the templates whose text belongs to the sentence, by language; the rules are in `phrases` and `numbers`.
 
-Templates are not expanded: that would need every template of the wiki and a Lua machine. The table holds those that
-stand inside prose in real dumps (counted, en, de, it; French from its documentation), each with what it shows by its
-documentation. The price: one that isn't here leaves a hole, and a wiki that redefines a name gets the usual text.
-A name known to show nothing in the sentence is in the table too, so that holes can be told from silence.
+Expanding templates would need every template of the wiki and a Lua interpreter. The table has the templates that occur
+inside prose in real dumps (counted for en, de, it; French from its documentation), each with its documented output. A
+template that is missing here leaves a gap, and a wiki that redefines a name gets the usual text. The table also lists
+names known to show nothing, so that gaps can be distinguished from them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ _TABLE: dict[str, p.Rule] = {
     "sortname": p.sort_name, "section link|slink": p.section, "stnlnk|rws": p.station,
     "ship": p.ship(""), "sclass|sclass2|sclass-": p.ship_class,
     "nihongo|nihongo2|japonais|nihongo4|nihongo krt": p.japanese, "nihongo foot": p.argument("1"),
-    # nothing in the sentence: pronunciation, notes, remarks of editors, pictures, places on the globe
+    # no text in the sentence: pronunciation, notes, editors' remarks, pictures, coordinates
     "ipa|ipac-en|ipalink|ipaslink|ipablink|respell|audio|audio-ipa|listen|pronunciation|link audio|"
     "citation needed|cn|fact|who|who?|when|when?|where|which|which?|why|vague|clarify|by whom|by whom?|"
     "according to whom|dubious|verify source|page needed|failed verification|better source|better source needed|"
@@ -112,7 +112,7 @@ _ROMAN = ("I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX 
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """`a=b c=d` as a table."""
+    """Parse `a=b c=d` into a dict."""
     return dict(each.split("=") for each in text.split())
 
 
@@ -147,15 +147,18 @@ _TOLD = {"en": ("romanized: ", ", lit. ‘", "’"), "de": ("", " ‚", "‘"), 
 
 
 def is_text_template(name: str, language: str) -> bool:
-    """Whether `template_text` knows the name, lower-cased and stripped; cheap, so ask it before splitting arguments."""
+    """Return whether `template_text` knows the name, which must be in lower case and stripped.
+
+    The check is cheap: call it before splitting arguments.
+    """
     return name in _rules(language) or name.startswith(_PREFIXES)
 
 
 def template_text(name: str, arguments: Sequence[str], language: str) -> str | None:
-    """Wikitext that a template puts into the sentence: "" for nothing, None for one that isn't in the table.
+    """Return the wikitext that a template puts into the sentence: "" for nothing, None if the table lacks it.
 
-    `arguments` is what stands between the top-level bars, numbered and `name=value` mixed. `{{convert}}` gives the
-    number and unit that it shows first, without the conversion in brackets.
+    `arguments` is the text between the top-level bars, numbered and `name=value` mixed. `{{convert}}` gives the number
+    and unit that it shows first, without the conversion in brackets.
     """
     rule = _rules(language).get(name) or (_by_prefix(name) if name.startswith(_PREFIXES) else None)
     return None if rule is None else rule(p.Arguments(arguments))
@@ -165,12 +168,12 @@ _PREFIXES = ("lang-", "ipa-", "ipac-")
 
 
 def _by_prefix(name: str) -> p.Rule:
-    """`lang-xx` of a language without a label gives its text; `ipa-xx` nothing."""
+    """Return the rule of a name with a known prefix: `lang-xx` gives its text without a label, `ipa-xx` nothing."""
     return p.argument("1", "text") if name.startswith("lang-") else p.fixed("")
 
 
 def _labelled(given: p.Arguments) -> str:
-    """`{{langx|de|text}}`: as `{{lang-de|text}}`."""
+    """Expand `{{langx|de|text}}` as `{{lang-de|text}}`."""
     rest = p.Arguments(())
     rest.values |= {
         "1": given.text("2", "text"),
@@ -183,13 +186,13 @@ def _labelled(given: p.Arguments) -> str:
 
 @cache
 def _rules(language: str) -> Mapping[str, p.Rule]:
-    """The whole table of one language; another has what all share."""
+    """Return all rules for one language; a language without its own has the shared rules."""
     rows = _TABLE | _OWN.get(language, {}) | _languages(language)
     return {name: rule for names, rule in rows.items() for name in names.split("|")}
 
 
 def _languages(language: str) -> dict[str, p.Rule]:
-    """Templates named after a foreign language: `lang-de`, German `enS`, Italian `inglese`; French centuries."""
+    """Return the rules named after a language: `lang-de`, German `enS`, Italian `inglese`; also French centuries."""
     if language == "en":
         names = {code: name.replace("_", " ") for code, name in _ENGLISH.items()}
         return {f"lang-{code}": p.spoken(f"{n} language", n, ": ", _TOLD["en"]) for code, n in names.items()}

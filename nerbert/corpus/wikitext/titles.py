@@ -1,8 +1,8 @@
-"""Titles the way MediaWiki stores them, in NFC, and redirects folded to the end of their chain.
+"""Normalise titles to the form that MediaWiki stores, in NFC, and resolve redirect chains.
 
-The choice: one form for all sources (dump, tables, triples, template names), so that a lookup is one dict access. The
-price: titles that differ only in the case of their first letter are one title, also on the few wikis that tell them
-apart (Wiktionary), and Unicode's title case of that letter differs from MediaWiki's for a handful of digraphs.
+All sources (dump, tables, triples, template names) share one form, so a lookup is one dict access. The cost: titles
+that differ only in the case of their first letter become one title, also on the few wikis that distinguish them
+(Wiktionary). Unicode's title case of that letter differs from MediaWiki's for a few digraphs.
 """
 
 import re
@@ -13,7 +13,7 @@ _INVISIBLE = re.compile("[\u200e\u200f\u202a-\u202e]")
 
 
 def normalise_title(title: str) -> str:
-    """Return `title` in NFC, without outer blanks, single spaces for underscores and blanks, its first letter upper."""
+    """Return `title` in NFC with an upper first letter; underscores and blanks become single inner spaces."""
     ascii_only = title.isascii()
     if not ascii_only:
         title = normalize("NFC", _INVISIBLE.sub("", title))
@@ -28,7 +28,7 @@ def normalise_title(title: str) -> str:
 def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
     """Return each redirecting title with the end of its chain.
 
-    A title in a cycle ends at itself, one that leads into a cycle ends where it enters. Linear in the redirects.
+    A title in a cycle ends at itself; a title that leads into a cycle ends where it enters. Runs in linear time.
     """
     ends: dict[str, str] = {}
     for start in redirects:

@@ -1,8 +1,8 @@
-"""Paragraphs out of scanned text: headings, lists and leftovers of tables go, white space and empty brackets shrink.
+"""Extract paragraphs from scanned text: remove headings, lists and table remains, tidy white space and brackets.
 
-Invisible characters (soft hyphens, zero-width spaces, marks of direction) go too, since they would cut words. Every
-paragraph is one line of the result. The price of dropping headings and lists is some links; `lists` keeps the items as
-paragraphs of their own. Each edit runs over the whole page, and only where the page has what it looks for.
+Invisible characters (soft hyphens, zero-width spaces, direction marks) are removed too, because they would split words.
+Each paragraph becomes one line. Removing headings and lists loses some links; `lists` keeps the items as separate
+paragraphs. Each edit runs over the whole page, and only if the page contains its pattern.
 """
 
 import re
@@ -27,7 +27,7 @@ _BEFORE_CLOSE = frozenset(" ;,")
 
 
 def keep_prose(source: str, *, lists: bool) -> str:
-    """The lines that are prose, with an empty line wherever a paragraph ends."""
+    """Return the prose lines, with an empty line wherever a paragraph ends."""
     text = "\n" + source
     if "\n----" in text:
         text = _RULE.sub("\n\n", text)
@@ -39,7 +39,7 @@ def keep_prose(source: str, *, lists: bool) -> str:
 
 
 def join_paragraphs(text: str) -> str:
-    """Each paragraph on a line of its own, single spaces, no empty brackets."""
+    """Return each paragraph on one line, with single spaces and without empty brackets."""
     if not text.isascii() and any(char in text for char in _INVISIBLE):
         text = _INVISIBLES.sub("", text)
     paragraphs: list[str] = []
@@ -50,7 +50,7 @@ def join_paragraphs(text: str) -> str:
 
 
 def tidy_lines(text: str) -> str:
-    """Nothing of what removed templates leave in brackets and before commas; single spaces, no empty lines."""
+    """Remove what deleted templates leave in brackets and before commas; squeeze the text if it changed."""
     edited = text
     if "[" in edited:
         edited = _replaced(edited, (" []", ""), (" [ ]", ""), ("([]", "("), ("([ ]", "("))
@@ -72,7 +72,10 @@ def _replaced(text: str, *edits: tuple[str, str]) -> str:
 
 
 def squeeze(text: str) -> str:
-    """Single spaces within lines, none at their edges, no empty lines; white space must be spaces and newlines."""
+    """Remove repeated spaces, spaces at line edges and empty lines.
+
+    White space must already be spaces and newlines.
+    """
     for old, new in (("  ", " "), (" \n", "\n"), ("\n ", "\n"), ("\n\n", "\n")):
         while old in text:
             text = text.replace(old, new)
@@ -80,5 +83,8 @@ def squeeze(text: str) -> str:
 
 
 def _broken(tag: "re.Match[str]") -> str:
-    """A paragraph's end, or a list item; what follows begins no line of the source, so that it is no list by itself."""
+    """Return a paragraph's end or a list item for a block tag.
+
+    A line mark after the tag is protected, because it does not start a line of the source.
+    """
     return ("\n* " if tag[1].lower() == "li" else "\n\n") + protect(tag[2] or "")
