@@ -206,7 +206,7 @@ from transformers import AutoConfig
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder import dataset as feed
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.tokenizer import Pieces
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.corpus_labels import read_label_set
 
@@ -223,7 +223,7 @@ feed.cut_shard = counted
 settings = PretrainSettings(corpus=Path(corpus), cache=cache)
 manifest = read_manifest(settings.corpus)
 config = AutoConfig.for_model("bert", max_position_embeddings=64, vocab_size=3000)
-pieces = Pieces(load_tokenizer(tokenizer), config, 32)
+pieces = SubwordTokenizer(load_tokenizer(tokenizer), config, 32)
 found = feed.open_feed(manifest, read_label_set(manifest, settings), pieces, settings)
 print(len(cuts), len(found.windows), int(found.windows.ids.sum()))
 """
