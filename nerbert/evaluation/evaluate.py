@@ -16,7 +16,8 @@ from nerbert.evaluation.datasets.duplicates import find_twins
 from nerbert.formats.conll import read_conll_file
 from nerbert.formats.folder import read_data
 from nerbert.labels import example_tags
-from nerbert.metrics import Judgement, Score, assess, seen_entities
+from nerbert.metrics.judging import Judgement, assess, seen_entities
+from nerbert.metrics.score import Score
 from nerbert.model.backbone import PRETRAINED, read_card
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger, seed_folders

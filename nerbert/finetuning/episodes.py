@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.order import check_draw, identities, ordered
+from nerbert.finetuning.sampling import check_draw, identities, ordered
 from nerbert.finetuning.sizes import many
 from nerbert.records import Example
 from nerbert.rng import coin

@@ -1,13 +1,17 @@
 """Small subsets of training sentences: drawn apart from training's seeds, the same for every system, and nested.
 
-A draw's number is all the luck there is: the order of sentences is that of their coins, and a subset is how far one
-goes in it. So of one draw, 10 sentences are among the 25, the 25 among the 50, shares lie between them, and the subset
-of k entities a type lies in that of k + 1. To be sure of that, k is reached in rounds, one more of each type a round,
-rarest type first; StructShot (Yang & Katiyar 2020) brings one type to k before it goes to the next. k = 1 is the same,
-larger k take up to a twentieth more sentences.
+A draw's number decides everything: sentences are ordered by their random numbers (`rng.coin`), and a subset is a prefix
+of that order. So of one draw, 10 sentences are among the 25, the 25 among the 50, shares lie between them, and the
+subset of k entities a type lies in that of k + 1. To make sure of that, k is reached in rounds, one more of each type a
+round, rarest type first; StructShot (Yang & Katiyar 2020) brings one type to k before it goes to the next. k = 1 is the
+same, larger k take up to a twentieth more sentences.
 
-The choice: what is drawn is told as places, so that anyone can publish and repeat it (`nerbert.finetuning.order` says
-what a sentence is known by). The price: they hold for one file only, so its hash belongs beside them.
+A subset is a list of places in the file, so that anyone can publish and repeat it; the places hold for one file only,
+so its hash belongs beside them. A sentence is identified by its text and by how many equal ones come before it, not by
+its place. So sentences added to a file change no other's random number, and in a subset of so many sentences a new one
+can only replace some that come later in the order. That holds for sentence counts alone: 5% of more is more, and for k
+entities a type, and for episodes, new entities may change which type is served first. Equal texts with other tags are
+told apart by their order alone.
 """
 
 from collections import Counter
@@ -16,12 +20,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.episodes import Episode, draw_episode
-from nerbert.finetuning.order import check_draw, identities, ordered
 from nerbert.finetuning.sizes import Size, SizeUnit, many, parse_size
 from nerbert.records import Example
-
-__all__ = ["Episode", "Size", "SizeUnit", "Subset", "draw_episode", "draw_subset", "parse_size"]
+from nerbert.rng import coin
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
 
@@ -102,3 +103,24 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
                     taken.add(place)
                     reached += _entities([examples[place]])
     return sorted(taken)
+
+
+def check_draw(draw: int) -> None:
+    """Raise SettingsError for what is no draw's number."""
+    if draw < 1:
+        raise SettingsError(f"draw {draw}: draws are numbered from 1")
+
+
+def identities(examples: Iterable[Example]) -> list[str]:
+    """What each sentence is known by: its text, and how many equal ones stand before it."""
+    before: Counter[str] = Counter()
+    names = []
+    for example in examples:
+        names.append(f"{example.text}\0{before[example.text]}")
+        before[example.text] += 1
+    return names
+
+
+def ordered(names: Sequence[str], places: Iterable[int], draw: int, step: str) -> list[int]:
+    """Places of sentences, of which `names` are the identities, in the order of a draw; `step` says what for."""
+    return sorted(places, key=lambda place: (coin(draw, step, names[place]), place))

@@ -8,13 +8,14 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from nerbert.artifacts import read_json, write_json
 from nerbert.errors import InputError, at
-from nerbert.metrics.temperature import check_temperature
+from nerbert.metrics.calibration import check_temperature
 from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
@@ -26,6 +27,18 @@ PRETRAINED = ("encoder", "untrained")
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
 """Names of the encoders in the package, and their folders: pre-trained on links' types, on masked words alone."""
 _SHORTEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TaggerFacts:
+    """What a tagger's model card is made of: what its `nerbert.json` holds, and what it held `before`, if it did."""
+
+    card: Mapping[str, Any]
+    before: Mapping[str, Any] | None = None
+
+
+TaggerHook: TypeAlias = Callable[[Path, TaggerFacts], bool]
+"""Writes the model card into a tagger's unfinished folder; returns whether it did."""
 
 
 def embedded(source: str) -> str:
@@ -74,7 +87,7 @@ def load_mlm_model(source: str, seed: int) -> Any:
     """
     from transformers import AutoModelForMaskedLM
 
-    from nerbert.model.heads import renew_head
+    from nerbert.model.layers import renew_head
 
     model, report = _load(AutoModelForMaskedLM, source, "masked language model")
     _check_weights(source, model, report, with_head=False)

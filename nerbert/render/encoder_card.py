@@ -8,8 +8,10 @@ card says `other` until somebody who knows puts the right one in.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from nerbert.artifacts import publish
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import EMBEDDED
 from nerbert.records import ENTITY
@@ -18,6 +20,9 @@ from nerbert.render.corpus.phrases import NO_LABEL, share
 from nerbert.render.markdown import code, quoted, rows, said
 from nerbert.terminal import percent
 from nerbert.training.base_settings import TrainSettings
+
+if TYPE_CHECKING:
+    from nerbert.encoder.pretrain import EncoderFacts
 
 Card = Mapping[str, Any]
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -92,6 +97,12 @@ def model_card(card: Card, manifest: Mapping[str, Any]) -> str:
         "## Licence", *_licence(card, manifest),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_card(folder: Path, facts: "EncoderFacts") -> None:
+    """Write the model card of an encoder's folder."""
+    with publish(folder / "README.md") as draft:
+        draft.write_text(model_card(facts.card, facts.manifest), encoding="utf-8")
 
 
 def _front(card: Card, *, tagging: bool) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.model.backbone import EMBEDDED
+from nerbert.model.backbone import EMBEDDED, TaggerFacts
 from nerbert.render.corpus import facts
 from nerbert.render.encoder_card import HUB_NAME, settings_told
 from nerbert.render.markdown import code, quoted, rows, said
@@ -64,13 +64,14 @@ def tagger_card(card: Card) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def write_readme(folder: Path, card: Card, before: Card | None = None) -> bool:
-    """Write the model card of a tagger's folder; whether it was.
+def write_card(folder: Path, facts: TaggerFacts) -> bool:
+    """Write the model card of a tagger's folder; return whether it was written.
 
-    With `before`, what `nerbert.json` held until now, a README that was made from neither stays as it is.
+    With `facts.before`, a README that was made from neither that nor the new facts is left as it is.
     """
-    path, text = folder / NAME, tagger_card(card)
-    if before is not None and path.exists() and path.read_bytes() not in (text.encode(), tagger_card(before).encode()):
+    path, text = folder / NAME, tagger_card(facts.card)
+    ours = (text, tagger_card(facts.before)) if facts.before is not None else ()
+    if ours and path.exists() and path.read_bytes() not in [each.encode() for each in ours]:
         return False
     with publish(path) as draft:
         draft.write_bytes(text.encode())

@@ -107,8 +107,7 @@ def _on_torch(source: str, wanted: Wanted) -> Backend:
     need("train", "torch", "transformers")
     import torch
 
-    from nerbert.model.precision import precision_on
-    from nerbert.model.torch_scorer import TorchScorer
+    from nerbert.model.forward import TorchScorer, precision_on
 
     model = load_tagging_model(source)
     tags = tags_of(model, source)

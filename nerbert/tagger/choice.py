@@ -20,8 +20,8 @@ import numpy as np
 from nerbert.artifacts import read_json, write_json
 from nerbert.cache import cached
 from nerbert.errors import InputError, NerbertError
-from nerbert.model.padding import Padded, micro_batches
 from nerbert.model.predict import Scorer
+from nerbert.model.windows import Padded, micro_batches
 from nerbert.terminal import tell
 
 _VERSION, _FILE = 1, "seconds.json"

@@ -24,11 +24,10 @@ from nerbert.artifacts import publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, at, need
 from nerbert.formats.conll import read_conll_file
 from nerbert.labels import example_tags, spans_from_bio
-from nerbert.metrics import score_tags
+from nerbert.metrics.score import score_tags
 from nerbert.model.backbone import CARD as MODEL_CARD
 from nerbert.model.backbone import check_model_folder, embedded, load_tagging_model, load_tokenizer, read_card, tags_of
-from nerbert.model.decode import predict
-from nerbert.model.predict import Scorer, word_scores
+from nerbert.model.predict import Scorer, predict, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.tagger.backends import LONGEST
@@ -104,7 +103,7 @@ def export(
 
 def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool) -> dict[str, Agreement]:
     """Graphs, tokenizer and card; what they agree on with torch."""
-    from nerbert.model.torch_scorer import TorchScorer
+    from nerbert.model.forward import TorchScorer
 
     model, tokenizer = load_tagging_model(source), load_tokenizer(source)
     card, tags = read_card(source), tags_of(model, source)

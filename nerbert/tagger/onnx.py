@@ -18,8 +18,8 @@ from nerbert.artifacts import read_json
 from nerbert.errors import InputError, at, need
 from nerbert.labels import check_tags
 from nerbert.model.light_tokenizer import light_config, light_tokenizer
-from nerbert.model.padding import Padded
 from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Padded
 from nerbert.rng import Array
 
 FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "nerbert-onnx.json", "tokenizer.json", 1

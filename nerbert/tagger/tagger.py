@@ -19,12 +19,10 @@ from nerbert.corpus.sentences.rules import RuleSplitter
 from nerbert.errors import InputError
 from nerbert.labels import types_of
 from nerbert.model.backbone import check_model_folder, read_card
-from nerbert.model.decode import Decoded, TagClasses, WordTags, check_decoding, decode, predict
-from nerbert.model.predict import word_scores
+from nerbert.model.predict import Decoded, TagClasses, WordTags, check_decoding, decode, predict, word_scores
 from nerbert.records import Example, Span
 from nerbert.tagger.backends import LONGEST, Backend, Wanted, check_libraries, open_backend
-from nerbert.tagger.offsets import check_offsets, utf16_spans
-from nerbert.tagger.thresholds import Thresholds, thresholds_of
+from nerbert.tagger.spans import Thresholds, check_offsets, thresholds_of, utf16_spans
 from nerbert.words import check_splitter, split_words
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512

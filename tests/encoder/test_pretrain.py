@@ -12,20 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 
 import nerbert.encoder.pretrain as stage
+from nerbert import pretrain
 from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.plan import needed_memory
 from nerbert.encoder.prepare import prepare
-from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
-from nerbert.metrics import score_spans
+from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
-from nerbert.model.decode import predict
-from nerbert.model.padding import padded
+from nerbert.model.forward import TorchScorer
+from nerbert.model.predict import predict
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.torch_scorer import TorchScorer
+from nerbert.model.windows import padded
 from nerbert.training.distributed import make_team
 from nerbert.training.early_stopping import BestCheckpoint
 

@@ -11,7 +11,7 @@ from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation, GoldSet, evaluate, tagger_folders
 from nerbert.formats.conll import example_of, read_conll_file, write_conll
 from nerbert.labels import example_tags
-from nerbert.metrics import assess, judge, seen_entities
+from nerbert.metrics.judging import assess, judge, seen_entities
 from nerbert.render.terminal.evaluation import print_evaluation
 from nerbert.tagger.tagger import Tagger
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import nerbert.finetuning.finetune as stage
+from nerbert import finetune
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import read_data
 from nerbert.model.backbone import load_tagging_model, tags_of

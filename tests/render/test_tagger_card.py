@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from nerbert.model.backbone import TaggerFacts
 from nerbert.render.markdown import code
-from nerbert.render.tagger_card import tagger_card, write_readme
+from nerbert.render.tagger_card import tagger_card, write_card
 from nerbert.terminal import visible
 
 EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"
@@ -169,13 +170,13 @@ def test_little_is_needed() -> None:
 def test_a_readme_that_was_changed_by_hand_stays(facts: dict[str, Any], tmp_path: Path) -> None:
     old, new = facts, facts | {"licence": "mit"}
     readme = tmp_path / "README.md"
-    assert write_readme(tmp_path, old)
+    assert write_card(tmp_path, TaggerFacts(old))
     assert readme.read_text() == tagger_card(old)
-    assert write_readme(tmp_path, json.loads(json.dumps(new)), before=old)
+    assert write_card(tmp_path, TaggerFacts(json.loads(json.dumps(new)), before=old))
     assert readme.read_text() == tagger_card(new)
-    assert write_readme(tmp_path, new, before=old), "a run that was killed in between is made again"
+    assert write_card(tmp_path, TaggerFacts(new, before=old)), "a run that was killed in between is made again"
     readme.write_text("mine")
-    assert not write_readme(tmp_path, new, before=old)
+    assert not write_card(tmp_path, TaggerFacts(new, before=old))
     assert readme.read_text() == "mine"
     readme.unlink()
-    assert write_readme(tmp_path, new, before=old)
+    assert write_card(tmp_path, TaggerFacts(new, before=old))

@@ -14,9 +14,10 @@ from lxml import etree, html
 from nerbert.records import Span
 from nerbert.render.tags_page import _direction, _fitting
 from nerbert.terminal import visible
-from tests.tagger.jobs.conftest import Tag
+from tests.tagger.jobs.conftest import Tag, capitals, tag
 from tests.tagger.jobs.fakes import Capitals
 
+__all__ = ["capitals", "tag"]
 EVIL = "</p><script>Alert(1)</script><img src=x onerror=alert(1)>\"' & &lt; \u202eAbc\u2066 \x1b[31m\x00\x9b -->"
 
 

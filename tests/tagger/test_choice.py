@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nerbert.model.padding import Padded
+from nerbert.model.windows import Padded
 from nerbert.rng import Array
 from nerbert.tagger import choice
 from nerbert.tagger.choice import fastest, machine_facts, seconds_of

@@ -9,7 +9,8 @@ from rich.table import Table
 from nerbert.evaluation.datasets.duplicates import AT_LEAST
 from nerbert.evaluation.evaluate import Evaluation
 from nerbert.finetuning.sizes import many
-from nerbert.metrics import Counts, Judgement, Macro
+from nerbert.metrics.judging import Judgement
+from nerbert.metrics.score import Counts, Macro
 from nerbert.terminal import percent, plain
 
 _COLUMNS = ("precision", "recall", "F1", "right", "predicted", "gold")

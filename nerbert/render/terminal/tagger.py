@@ -50,7 +50,7 @@ def _lines(each: Calibrated, data: Path) -> Iterator[str]:
            f"{percent(told['ece_after'])} after ({told['folds']} parts, each by the others' temperature)")  # fmt: skip
     if each.lost:
         yield f"thresholds of an earlier calibration are gone: {', '.join(each.lost)}; give --precision anew"
-    if not each.readme:
+    if each.old_readme:
         yield "README.md was changed by hand, so it is left as it is: its calibration is the old one"
     if each.thresholds:
         yield f"the lowest thresholds at which precision reaches {percent(told['precision'])}"

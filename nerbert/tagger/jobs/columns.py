@@ -15,7 +15,7 @@ from nerbert.formats.parquet import SPAN_LIST, joined_schema, read_batches, span
 from nerbert.formats.rows import SPANS, TEXT
 from nerbert.records import Span
 from nerbert.tagger.jobs.inputs import Block
-from nerbert.tagger.offsets import utf16_spans
+from nerbert.tagger.spans import utf16_spans
 
 _GROUP_ROWS, _GROUP_BYTES = 10_000, 1 << 25
 

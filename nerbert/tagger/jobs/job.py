@@ -7,12 +7,12 @@ tagged by itself. The price: the last sentences of a part go through the model i
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from stat import S_ISREG
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from nerbert.artifacts import (
     RESUME,
@@ -23,7 +23,7 @@ from nerbert.artifacts import (
     standard_output,
     write_json,
 )
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.rows import TextRow
 from nerbert.records import Span
 from nerbert.tagger.jobs.file_types import CONLL, HTML, JSONL, PARQUET
@@ -42,19 +42,28 @@ _OFTEN = 64
 """Rows after which progress is shown."""
 
 
-def tag_files(job: TagJob) -> None:
-    """Tag files, folders or standard input, and write what is found to standard output, a file or a folder."""
+PageFactory: TypeAlias = Callable[[str, str, Sequence[str]], Output]
+"""Makes the output of one HTML page: title, tagger's name, the tagger's types → output."""
+
+
+def tag_files(job: TagJob, page: PageFactory | None = None) -> None:
+    """Tag files, folders or standard input, and write the rows with their entities to standard output or to files.
+
+    `page` makes HTML pages (`nerbert.render.tags_page.PageOutput`); without it, HTML is refused.
+    """
     found, kind = job.find()
+    if kind == HTML and page is None:
+        raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.PageOutput")
     if job.output is None:
-        _to_standard_output(_Run(job, kind, load_tagger(job)), found)
+        _to_standard_output(_Run(job, kind, load_tagger(job), page), found)
     elif found.many:
         names = place_outputs(found, job.output, kind)
         check_free(job.output, overwrite=job.overwrite)
-        _to_folder(_Run(job, kind, load_tagger(job)), found, names, job.output)
+        _to_folder(_Run(job, kind, load_tagger(job), page), found, names, job.output)
     else:
         check_no_input(found, job.output)
         check_free_file(job.output, overwrite=job.overwrite)
-        _to_file(_Run(job, kind, load_tagger(job)), found, job.output)
+        _to_file(_Run(job, kind, load_tagger(job), page), found, job.output)
     if found.passed_over:
         tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
 
@@ -66,6 +75,7 @@ class _Run:
     job: TagJob
     kind: str
     tagger: "Tagger"
+    page: PageFactory | None
 
     def lines(self, *, terminal: bool = False) -> Lines:
         """The format, for those that grow line by line."""
@@ -81,10 +91,8 @@ class _Run:
             from nerbert.tagger.jobs.columns import ParquetOutput
 
             return ParquetOutput(utf16=self.job.utf16)
-        if self.kind == HTML:
-            from nerbert.render.tags_page import PageOutput
-
-            return PageOutput(source.name.name, self.job.tagger, self.tagger.types)
+        if self.page and self.kind == HTML:
+            return self.page(source.name.name, self.job.tagger, self.tagger.types)
         return LineOutput(self.lines())
 
 

@@ -18,7 +18,7 @@ from nerbert.formats.rows import SPANS, TextRow, span_json
 from nerbert.records import Example, Span
 from nerbert.tagger.jobs.inputs import Block
 from nerbert.tagger.jobs.preview import TextRows
-from nerbert.tagger.offsets import utf16_spans
+from nerbert.tagger.spans import utf16_spans
 from nerbert.terminal import visible
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from nerbert.tagger.jobs.file_types import (
 )
 from nerbert.tagger.jobs.inputs import ReadOptions
 from nerbert.tagger.jobs.paths import JobPaths, find_sources
-from nerbert.tagger.offsets import OFFSETS
+from nerbert.tagger.spans import OFFSETS
 
 if TYPE_CHECKING:
     from nerbert.tagger.tagger import Tagger

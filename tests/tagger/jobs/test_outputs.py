@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nerbert.errors import SettingsError
 from nerbert.formats.conll import read_conll, write_conll
 from nerbert.formats.jsonl import object_line
 from nerbert.formats.parquet import SPAN_LIST
@@ -341,3 +342,10 @@ def test_an_entity_in_no_sentence_is_never_lost(tag: Tag, capitals: Capitals, ca
     Path("x.txt").write_text("Ada")
     assert tag("x.txt", "--to", "conll") == 1
     assert "x.txt:1: entity 'Ada' lies in no sentence, so CoNLL can't hold it" in capsys.readouterr().err
+
+
+def test_html_needs_a_page_writer(capitals: Capitals, tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("Ada")
+    with pytest.raises(SettingsError, match=r"--to html: .*PageOutput"):
+        tag_files(TagJob(tagger="tagger", inputs=("x.txt",), output=Path("y.html")))
+    assert not (tmp_path / "y.html").exists()
