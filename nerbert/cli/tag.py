@@ -48,7 +48,7 @@ def tag(
     on_too_long
         Sentences longer than the model's window: window (in overlapping parts), error or truncate.
     backend
-        torch, onnx (after `nerbert export`) or auto: the fastest on this machine.
+        torch, onnx (after `nerbert export`) or auto: torch on a GPU, else the exported model, else torch.
     precision
         bf16, fp32, int8 or auto.
     device

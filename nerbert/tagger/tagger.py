@@ -76,10 +76,10 @@ class Tagger:
     ) -> "Tagger":  # fmt: skip
         """Load a tagger from a folder or a hub name.
 
-        `backend` is `torch`, `onnx` (after `nerbert export`) or `auto`: the fastest here, measured once for a model and
-        a machine and remembered. `precision` is `bf16`, `fp32`, `int8` or `auto`: the best that the back end has.
-        `device` is torch's (default: the GPU if there is one), `threads` those of a CPU (0: the back end's own choice;
-        torch has one number for the whole process).
+        `backend` is `torch`, `onnx` (after `nerbert export`) or `auto`: torch on a GPU if there is one, else the
+        exported model (int8 before fp32), else torch. `precision` is `bf16`, `fp32`, `int8` or `auto`: the best that
+        the back end has. `device` is torch's (default: the GPU if there is one), `threads` those of a CPU (0: the back
+        end's own choice; torch has one number for the whole process).
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
         probable tag of each word; default for others). `on_too_long` says what becomes of a sentence that is longer

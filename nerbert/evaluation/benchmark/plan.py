@@ -42,7 +42,7 @@ Confidences aren't calibrated in a benchmark.
 UNUSED = frozenset(
     {
         "nerbert.corpus.sentences.abbreviations", "nerbert.corpus.sentences.rules", "nerbert.model.light_tokenizer",
-        "nerbert.tagger.choice", "nerbert.tagger.onnx", "nerbert.tagger.spans",
+        "nerbert.tagger.onnx", "nerbert.tagger.spans",
     }
 )  # fmt: skip
 """What a tagger needs for raw text, on other back ends or to choose what it gives; a benchmark's sentences come cut,

@@ -19,7 +19,8 @@ from nerbert.tagger.tagger import Tagger
 
 SETTINGS = FinetuneSettings(epochs=1, least_steps=0, batch_size=8, precision="fp32", threads=1)
 CLOSURE = {
-    "nerbert.rng", "nerbert.config", "nerbert.corpus", "nerbert.corpus.sentences", "nerbert.model", "nerbert.model.predict",
+    "nerbert.rng", "nerbert.config", "nerbert.corpus", "nerbert.corpus.sentences", "nerbert.model",
+    "nerbert.model.predict",
     "nerbert.model.backbone", "nerbert.model.forward", "nerbert.training.early_stopping", "nerbert.model.layers",
     "nerbert.training.objective", "nerbert.model.tokenizer",
     "nerbert.evaluation", "nerbert.evaluation.benchmark",
