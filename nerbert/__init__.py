@@ -86,11 +86,11 @@ def finetune(
     )  # fmt: skip
 
 
-def evaluate(tagger: str, file: Path, *, train: Path | None = None, decoding: str = "") -> "Evaluation":
+def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "") -> "Evaluation":
     """Score a tagger's folder, or a folder of several seeds, on a gold CoNLL file (or a data folder's test.conll).
 
-    `train` is what the tagger was trained on: it tells seen entities from unseen ones, and test sentences that repeat.
-    `decoding` is `legal` or `greedy`; default: as `Tagger.load` chooses.
+    With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
+    of at least eight words that occur there are left out of a second score. `decoding` is as in `Tagger.load`.
     """
     from nerbert.evaluation.evaluate import evaluate as stage
 

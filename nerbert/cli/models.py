@@ -28,8 +28,7 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
     from nerbert.config import load_settings
     from nerbert.encoder.pretrain import plan
     from nerbert.encoder.settings import PretrainSettings
-    from nerbert.render.terminal.pretraining import print_plan
-    from nerbert.render.terminal.training import print_log
+    from nerbert.render.terminal.training import print_log, print_plan
     from nerbert.training.memory import check_fits
 
     settings = load_settings(PretrainSettings, config, set_ or [])

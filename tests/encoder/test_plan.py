@@ -17,7 +17,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
-from nerbert.render.terminal.pretraining import duration, print_plan
+from nerbert.render.terminal.training import duration, print_plan
 from nerbert.terminal import Progress
 from nerbert.training.loop import Feed, batches_of, steps_of_epoch, train
 from nerbert.training.memory import check_fits
