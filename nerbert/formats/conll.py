@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
+from nerbert.formats.lines import decoded
 from nerbert.labels import example_tags, spans_from_bio, split_tag
 from nerbert.records import Example, Span
 
@@ -24,11 +25,9 @@ def read_conll(path: Path) -> Iterator[Example]:
         with path.open("rb") as stream:
             for number, raw in enumerate(stream, 1):
                 with at(path, number):
-                    line = _decode(raw, first=number == 1)
-                    if line.strip(" \t") and not line.startswith(DOCUMENT_START):
-                        token, tag = _columns(line)
-                        tokens.append(token)
-                        tags.append(tag)
+                    if columns := columns_of(decoded(raw.rstrip(b"\r\n"), number)):
+                        tokens.append(columns[0])
+                        tags.append(_tag(columns))
                     elif tokens:
                         yield example_of(tokens, tags)
                         tokens, tags = [], []
@@ -54,10 +53,9 @@ def looks_like_conll(lines: Iterable[str]) -> bool:
 
 def _ends_in_tag(line: str) -> bool:
     try:
-        _columns(line.rstrip("\r\n"))
+        return bool(_tag(columns_of(line.rstrip("\r\n"))))
     except InputError:
         return False
-    return True
 
 
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
@@ -86,24 +84,26 @@ def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
     return Example(text, tuple(words), spans)
 
 
-def _decode(raw: bytes, *, first: bool) -> str:
-    try:
-        line = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the file to UTF-8") from None
-    return (line.removeprefix("\ufeff") if first else line).rstrip("\r\n")
-
-
 def split_columns(line: str) -> list[str]:
-    """The columns of a line, cut at tabs if it has one, else at spaces, however many."""
+    """Return the columns of a line, cut at tabs if it has one, else at spaces, however many."""
     return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
 
 
-def _columns(line: str) -> tuple[str, str]:
-    """Token and tag of a line."""
+def columns_of(line: str, *, tagged: bool = True) -> list[str]:
+    """Return the columns of a word's line; none for a line that ends a sentence.
+
+    Raise InputError for a line without a token, or, if `tagged`, without a tag behind it.
+    """
+    if not line.strip(" \t") or line.startswith(DOCUMENT_START):
+        return []
     columns = split_columns(line)
-    if len(columns) < 2 or not columns[0] or not columns[-1].strip():
-        raise InputError(f"broken line {line!r}: expected a token, a tab (or space) and a tag")
+    if not columns[0] or (tagged and (len(columns) < 2 or not columns[-1].strip())):
+        wanted = "a token, a tab (or space) and a tag" if tagged else "a token, and behind a tab or space anything"
+        raise InputError(f"broken line {line!r:.60}: expected {wanted}")
+    return columns
+
+
+def _tag(columns: list[str]) -> str:
     tag = columns[-1].strip()
     split_tag(tag)
-    return columns[0], tag
+    return tag

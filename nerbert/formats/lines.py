@@ -36,13 +36,15 @@ def lines_at_hand(stream: IO[bytes]) -> Iterator[list[bytes]]:
         yield [b"".join(rest)]
 
 
-def decoded(raw: bytes, number: int, errors: str = "strict") -> str:
-    """A line's text, by its number: the first may begin with a byte order mark; `errors` is one of ERRORS."""
+def decoded(raw: bytes, number: int, errors: str = "") -> str:
+    """Return a line's text; the first line may begin with a byte order mark.
+
+    `errors` is one of ERRORS where the user can choose, and "" where bytes that are no UTF-8 are always refused.
+    """
     if number == 1:
         raw = raw.removeprefix(_BOM)
     try:
-        return raw.decode("utf-8", errors)
+        return raw.decode("utf-8", errors or "strict")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8 (or pass --errors replace)"
-        ) from None
+        other = " (or pass --errors replace)" if errors else ""
+        raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8{other}") from None

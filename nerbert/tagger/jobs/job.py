@@ -26,20 +26,25 @@ from nerbert.artifacts import (
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.rows import TextRow
 from nerbert.records import Span
-from nerbert.tagger.jobs.file_types import CONLL, HTML, JSONL, PARQUET
-from nerbert.tagger.jobs.finished import Kept, RowCounts
 from nerbert.tagger.jobs.inputs import Block, parts, read_blocks
-from nerbert.tagger.jobs.outputs import LineOutput, Lines, Output, conll_lines, json_lines, text_lines
-from nerbert.tagger.jobs.paths import MANIFEST, InputFile, JobPaths, check_no_input, place_outputs
+from nerbert.tagger.jobs.outputs import Kept, LineOutput, Lines, Output, RowCounts, conll_lines, json_lines, text_lines
+from nerbert.tagger.jobs.paths import (
+    CONLL,
+    HTML,
+    JSONL,
+    MANIFEST,
+    PARQUET,
+    InputFile,
+    JobPaths,
+    check_no_input,
+    place_outputs,
+)
 from nerbert.tagger.jobs.plan import TagJob, load_tagger, made_from, writable
 from nerbert.tagger.jobs.preview import on_terminal
 from nerbert.terminal import Progress, tell, throughput
 
 if TYPE_CHECKING:
     from nerbert.tagger.tagger import Tagger
-
-_OFTEN = 64
-"""Rows after which progress is shown."""
 
 
 PageFactory: TypeAlias = Callable[[str, str, Sequence[str]], Output]
@@ -158,15 +163,11 @@ def _make(run: _Run, source: InputFile, kept: Kept, target: Path, bar: Progress)
 
 
 def _watched(found: Iterable[list[Span]], block: Block, bar: Progress) -> Iterator[list[Span]]:
-    """The entities of each row; every now and then the bar is told."""
-    told = done = 0
-    for done, spans in enumerate(found, 1):
+    """Yield the entities of each row, and move the bar by the row's share of the block."""
+    rows = max(1, len(block.rows))
+    for done, spans in enumerate(found):
         yield spans
-        if done % _OFTEN == 0:
-            size = block.size * done // len(block.rows)
-            bar.advance(_OFTEN, size=size - told)
-            told = size
-    bar.advance(done % _OFTEN, size=block.size - told)
+        bar.advance(size=block.size * (done + 1) // rows - block.size * done // rows)
 
 
 def _tagged(tagger: "Tagger", block: Block) -> Iterator[list[Span]]:

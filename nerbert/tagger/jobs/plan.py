@@ -10,18 +10,19 @@ from nerbert import __version__
 from nerbert.artifacts import sha256_of
 from nerbert.errors import SettingsError
 from nerbert.formats.lines import ERRORS
-from nerbert.tagger.jobs.file_types import (
+from nerbert.tagger.jobs.inputs import ReadOptions
+from nerbert.tagger.jobs.paths import (
     JSONL,
     ON_FILES,
     PARQUET,
     SOURCES,
     TARGETS,
     TEXT,
+    JobPaths,
     check_choice,
+    find_sources,
     target_kind,
 )
-from nerbert.tagger.jobs.inputs import ReadOptions
-from nerbert.tagger.jobs.paths import JobPaths, find_sources
 from nerbert.tagger.spans import OFFSETS
 
 if TYPE_CHECKING:

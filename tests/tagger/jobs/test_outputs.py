@@ -206,7 +206,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("x.jsonl", b'{"text": "a", "x": \xff}\n', "x.jsonl:1: not UTF-8 at byte 19"),
     ("x.jsonl", b"[" * 100_000, "x.jsonl:1: not JSON that can be read: too deep"),
     ("x.jsonl", b'{"text": "a", "x": ' + b"9" * 5000 + b"}", "x.jsonl:1: not JSON that can be read: too deep, or too"),
-    ("x.conll", b"Ada\tO\n\tO\n", "x.conll:2: broken line '\\tO': expected a word"),
+    ("x.conll", b"Ada\tO\n\tO\n", "x.conll:2: broken line '\\tO': expected a token"),
     ("x.conll", b"Ada\tO\n\n\xff\tO\n", "x.conll:3: not UTF-8 at byte 0"),
     ("x.parquet", b"", "x.parquet: can't be read as Parquet: Parquet file size is 0 bytes"),
     ("x.parquet", b"PAR1" + bytes(100), "x.parquet: can't be read as Parquet: "),
