@@ -116,6 +116,22 @@ def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path,
     assert not (tmp_path / "x").exists()
 
 
+def test_the_stage_writes_no_card_and_a_failing_hook_leaves_nothing(sample_corpus: Path, tmp_path: Path) -> None:
+    settings, output = replace(PretrainSettings(corpus=sample_corpus, **SMALL), most_steps=1), tmp_path / "encoder"
+
+    def hook(folder: Path, facts: stage.EncoderFacts) -> None:
+        assert not output.exists()
+        assert facts.card == card(folder)
+        assert facts.manifest == read_manifest(sample_corpus)
+        raise NerbertError("no card")
+
+    with pytest.raises(NerbertError, match="no card"):
+        stage.pretrain(settings, output, card=hook)
+    assert not output.exists()
+    stage.pretrain(settings, output)
+    assert not (output / "README.md").exists()
+
+
 def test_a_failing_run_leaves_nothing(sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*given: Any, **named: Any) -> Any:
         raise NerbertError("the loss became nan")
