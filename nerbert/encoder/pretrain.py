@@ -88,7 +88,7 @@ def pretrain(
 
 
 def plan(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> Plan:
-    """What `pretrain` would do, and what that would take; nothing is written but the corpus's pieces."""
+    """Return what `pretrain` would do, and what that would take; write nothing but the corpus's pieces."""
     team, work = _begun(settings, output, overwrite=overwrite)
     found = plan_pretraining(
         work.model, work.feed.windows, work.feed.numbers_of(0), settings, work.objective, work.feed.pad_id,
@@ -108,7 +108,7 @@ def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = F
 
 
 def _begun(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[ProcessGroup, Preparation]:
-    """What a pre-training and its plan begin with."""
+    """Check the output and prepare what a pre-training and its plan start from."""
     _check_place(settings, output, overwrite=overwrite)
     team = make_team(settings)
     with out_of_memory(settings):
@@ -159,7 +159,7 @@ class _Best:
 
 @contextmanager
 def _common_folder(team: ProcessGroup, output: Path, identity: Any, *, overwrite: bool) -> Iterator[Path]:
-    """The folder that the first process makes, for all processes; it is there when they get it."""
+    """Give all processes the folder that the first process makes; it exists when they get it."""
     if not team.is_first:
         team.wait()
         yield partial_folder(output)
@@ -179,7 +179,7 @@ def _bar(team: ProcessGroup, total: int) -> Iterator[Progress]:
 
 
 def _dress(folder: Path, work: Preparation) -> None:
-    """What makes a checkpoint's folder a model's: the log's reader may want to use it as it is."""
+    """Add config and tokenizer to a checkpoint's folder, so that it can be used as a model."""
     work.model.config.save_pretrained(folder)
     work.pieces.tokenizer.save_pretrained(folder)
 
@@ -201,7 +201,7 @@ def _write_json_card(
 
 
 def _plain(settings: Any) -> dict[str, Any]:
-    """Settings as JSON; of paths only the last part, so that no folder of this machine is told."""
+    """Return settings as JSON; of paths only the last part, so that no folder of this machine is shown."""
     plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
     paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
     backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone

@@ -83,17 +83,17 @@ def finetune(
 
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
-    """How the source domain is trained on before the target: its own number of passes, nothing chosen on dev."""
+    """Return the settings for the source domain: its own number of passes, nothing chosen on dev."""
     return replace(settings, seed=seed, epochs=settings.source_epochs, least_steps=0, most_steps=0, select="last")
 
 
 def usual_rate(config: Any) -> float:
-    """The learning rate where none is set: NER-BERT §4's from BERT-base's width on; below, what was best on MiniLM."""
+    """Return the default learning rate: NER-BERT §4's from BERT-base's width on, else what was best on MiniLM."""
     return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
 
 
 def _origin(encoder: str, card: dict[str, Any], source: DataSet | None) -> dict[str, Any]:
-    """What a tagger's card says of where it came from; a folder's name is nobody's business."""
+    """Return what a tagger's card says of its origin; the name of a local folder is left out."""
     name = None if Path(encoder).exists() else encoder
     facts: dict[str, Any] = {
         "language": card.get("language", "en"),
@@ -144,7 +144,7 @@ def _train_tagger(
 def _held_out(
     scorer: Scorer, pieces: SubwordTokenizer, data: DataSet, tags: list[str], settings: FinetuneSettings
 ) -> dict[str, Any]:
-    """Scores on the dev split and the temperature fitted there, if there is one."""
+    """Return scores on the dev split and the temperature fitted there, if there is one."""
     if not data.dev:
         return {}
     found = predict_entities(scorer, pieces, data.dev, tags, max_tokens=most_tokens(settings))

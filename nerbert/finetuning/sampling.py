@@ -41,12 +41,12 @@ class Subset:
 
     @property
     def short(self) -> dict[str, int]:
-        """Types of which the whole has fewer than the k asked for, with how many there are."""
+        """Return types of which the whole has fewer than the k asked for, with how many there are."""
         return {type_: count for type_, count in self.reached.items() if count < self.size.shots}
 
 
 def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) -> Subset:
-    """The subset of a size in one of the numbered draws; raise SettingsError if there aren't so many sentences."""
+    """Return the subset of a size in one of the numbered draws; raise SettingsError if it is too large."""
     check_draw(draw)
     size = size if isinstance(size, Size) else parse_size(size)
     if not examples:
@@ -66,12 +66,12 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
 
 
 def _ordered(examples: Sequence[Example], draw: int, step: str) -> list[int]:
-    """All places in the order of a draw."""
+    """Return all places in the order of a draw."""
     return ordered(identities(examples), range(len(examples)), draw, step)
 
 
 def _count(size: Size, there: int) -> int:
-    """Sentences of a size given in sentences or percent."""
+    """Return how many sentences a size in sentences or percent means."""
     if size.kind is SizeUnit.PERCENT:
         return max(1, int((size.number * there / 100).to_integral_value(ROUND_HALF_UP)))
     if size.number > there:
@@ -81,12 +81,12 @@ def _count(size: Size, there: int) -> int:
 
 
 def _entities(examples: Iterable[Example]) -> Counter[str]:
-    """Entities of each type."""
+    """Count the entities of each type."""
     return Counter(span.type for example in examples for span in example.spans)
 
 
 def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
-    """Sentences with at least k entities of each type, or all there are, reached one more a round."""
+    """Return sentences with at least k entities of each type, or all there are, reached one more a round."""
     there = _entities(examples)
     if not there:
         raise InputError(f"no entity in {many(len(examples), 'sentence')}, so none of each type can be drawn")
@@ -112,7 +112,7 @@ def check_draw(draw: int) -> None:
 
 
 def identities(examples: Iterable[Example]) -> list[str]:
-    """What each sentence is known by: its text, and how many equal ones stand before it."""
+    """Return each sentence's identity: its text, and how many equal ones come before it."""
     before: Counter[str] = Counter()
     names = []
     for example in examples:
@@ -122,5 +122,5 @@ def identities(examples: Iterable[Example]) -> list[str]:
 
 
 def ordered(names: Sequence[str], places: Iterable[int], draw: int, step: str) -> list[int]:
-    """Places of sentences, of which `names` are the identities, in the order of a draw; `step` says what for."""
+    """Return places of sentences in the order of a draw; `names` are their identities, `step` is the purpose."""
     return sorted(places, key=lambda place: (coin(draw, step, names[place]), place))

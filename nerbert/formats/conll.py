@@ -38,7 +38,7 @@ def read_conll(path: Path) -> Iterator[Example]:
 
 
 def read_conll_file(path: Path) -> list[Example]:
-    """All sentences of a CoNLL file; an empty file is an error."""
+    """Return all sentences of a CoNLL file; raise InputError for an empty file."""
     examples = list(read_conll(path))
     if not examples:
         raise InputError(f"{path}: holds no sentence; expected lines of `token<TAB>tag`")
@@ -46,7 +46,7 @@ def read_conll_file(path: Path) -> list[Example]:
 
 
 def looks_like_conll(lines: Iterable[str]) -> bool:
-    """Whether lines are CoNLL rather than prose: most of those with words end in a BIO tag behind a token."""
+    """Return whether lines are CoNLL, not prose: most of those with words end in a BIO tag behind a token."""
     kept = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)]
     return sum(map(_ends_in_tag, kept)) > len(kept) / 2
 
@@ -65,12 +65,12 @@ def write_conll(path: Path, examples: Iterable[Example]) -> None:
 
 
 def conll_block(example: Example) -> str:
-    """One sentence as lines of `token<TAB>tag`, and the blank line after it."""
+    """Return one sentence as lines of `token<TAB>tag`, and the blank line after it."""
     return "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True)) + "\n"
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
-    """Tokens and BIO tags as an Example; its text is the tokens joined by spaces."""
+    """Return tokens and BIO tags as an Example; its text is the tokens joined by spaces."""
     tokens = list(tokens)
     words, place = [], 0
     for token in tokens:

@@ -39,7 +39,7 @@ class Calibration:
 
 
 def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> Calibration:
-    """The expected calibration error of predictions, each with its confidence (0–1) and whether it is right."""
+    """Return the expected calibration error of predictions, each with its confidence (0–1) and whether it is right."""
     if bins < 1 or len(confidences) != len(right):
         raise InputError(f"{len(confidences)} confidences, {len(right)} outcomes, {bins} bins: give one for each")
     sure = np.asarray(confidences, float)
@@ -51,7 +51,7 @@ def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int 
 
 
 def calibration_of(pair: Pair, confidences: Sequence[Sequence[float]]) -> Calibration:
-    """The same of predicted entities; `confidences` are one probability a word."""
+    """Return the same of predicted entities; `confidences` are one probability a word."""
     check_lengths(pair.offsets, "confidences", confidences)
     words = np.fromiter(chain(chain.from_iterable(confidences), [0.0]), float)
     _check(words, pair)
@@ -59,7 +59,7 @@ def calibration_of(pair: Pair, confidences: Sequence[Sequence[float]]) -> Calibr
 
 
 def _means(words: npt.NDArray[np.float64], pair: Pair) -> list[float]:
-    """The mean of each predicted entity's words; between its ends is every second slice."""
+    """Return the mean of each predicted entity's words; between its ends is every second slice."""
     starts, ends = pair.found.starts, pair.found.ends
     if not starts.size:
         return []
@@ -101,7 +101,7 @@ class Fitted:
 
 
 def fit_temperature(confidences: ConfidencesAt, right: npt.ArrayLike) -> float:
-    """The temperature in [`LOWEST`, `HIGHEST`] at which entities' log loss, with the prior, is least; 1 without any."""
+    """Return the temperature in [`LOWEST`, `HIGHEST`] of the least log loss with the prior; 1 without entities."""
     outcomes = np.asarray(right, bool)
     return _best(_losses(confidences, outcomes)) if outcomes.size else 1.0
 
@@ -126,26 +126,26 @@ def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.A
 
 
 def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
-    """−ln p of each prediction: p is the confidence of what is right, and one minus that of what is wrong."""
+    """Return −ln p of each prediction: p is the confidence if it is right, else one minus that."""
     sure, outcomes = np.clip(np.asarray(confidences, float), _LEAST, 1 - _LEAST), np.asarray(right, bool)
     losses: Shares = -np.log(np.where(outcomes, sure, 1 - sure))
     return losses
 
 
 def check_temperature(value: object) -> float:
-    """`value` if it is a temperature; else raise InputError."""
+    """Return `value` if it is a temperature; else raise InputError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not LOWEST <= value <= HIGHEST:
         raise InputError(f"temperature = {value!r:.80}: must be a number from {LOWEST} to {HIGHEST}")
     return float(value)
 
 
 def _losses(confidences: ConfidencesAt, right: npt.NDArray[np.bool_]) -> Shares:
-    """(grid, entities): what each entity's confidence costs at each temperature of the grid."""
+    """Return (grid, entities): the loss of each entity at each temperature of the grid."""
     return np.stack([log_loss(confidences(math.exp(each)), right) for each in _GRID])
 
 
 def _best(losses: Shares) -> float:
-    """The temperature of the least loss, between the points of the grid too; the lowest of several lows."""
+    """Return the temperature of the least loss, between the points of the grid too; the lowest of several."""
     loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
     best = int(loss.argmin())
     if best in (0, _GRID.size - 1):

@@ -32,21 +32,21 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """Right ÷ predicted."""
+        """Return right ÷ predicted."""
         return self.right / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """Right ÷ gold."""
+        """Return right ÷ gold."""
         return self.right / self.gold if self.gold else 0.0
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
+        """Return the harmonic mean of precision and recall."""
         return 2 * self.right / (self.predicted + self.gold) if self.right else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Counts and figures (0–1)."""
+        """Return counts and figures (0–1)."""
         counts = {"right": self.right, "predicted": self.predicted, "gold": self.gold}
         return counts | {"precision": self.precision, "recall": self.recall, "f1": self.f1}
 
@@ -65,7 +65,7 @@ class Macro(NamedTuple):
 
     @classmethod
     def of(cls, counts: Sequence[Counts]) -> "Macro":
-        """The means over the counts of all types; 0 where there are none."""
+        """Return the means over the counts of all types; 0 where there are none."""
         many = max(1, len(counts))
         sums = (sum(each.precision for each in counts), sum(each.recall for each in counts), sum(e.f1 for e in counts))
         return cls(sums[0] / many, sums[1] / many, sums[2] / many, len(counts))
@@ -80,11 +80,11 @@ class Score(Counts):
 
     @property
     def macro(self) -> Macro:
-        """Unweighted means over `by_type`."""
+        """Return unweighted means over `by_type`."""
         return Macro.of(list(self.by_type.values()))
 
     def as_json(self) -> dict[str, Any]:
-        """Counts and figures (0–1), over all types, as macro means and by type, with the rules of scoring."""
+        """Return counts and figures (0–1), over all types, as macro means and by type, with the rules of scoring."""
         by_type = {name: counts.as_json() for name, counts in self.by_type.items()}
         return Counts.as_json(self) | {"macro": self.macro._asdict(), "by_type": by_type, "rules": self.rules}
 
@@ -111,7 +111,7 @@ def score_pair(pair: Pair, rules: str = RULES) -> Score:
 
 
 def count_where(pair: Pair, gold: Mask, found: Mask, *, typed: bool = True) -> Counts:
-    """Counts of the entities that the masks keep; masks must treat a gold entity and its equal alike."""
+    """Return counts of the entities that the masks keep; masks must treat a gold entity and its equal alike."""
     right = pair.found.within(pair.gold, typed=typed) & found
     return Counts(int(right.sum()), int(found.sum()), int(gold.sum()))
 
@@ -132,5 +132,5 @@ def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable
 
 
 def collapse_types(spans: Iterable[WordSpan]) -> list[WordSpan]:
-    """The same spans with one type: what is left is whether boundaries are right."""
+    """Return the same spans with one type, so that only boundaries count."""
     return [(start, end, "span") for start, end, _ in spans]

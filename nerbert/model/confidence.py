@@ -56,7 +56,7 @@ class Predicted:
     decoding: str
 
     def confidences(self, temperature: float) -> Array:
-        """The confidence (0–1) of each entity at a temperature."""
+        """Return the confidence (0–1) of each entity at a temperature."""
         if not self.starts.size:
             return np.zeros(0)
         sums = np.add.reduceat(probabilities(self.logits, self.chosen, temperature), self.starts)
@@ -106,7 +106,7 @@ def predict_entities(
 
 
 def _words_of_entities(scores: WordScores, found: Decoded, classes: TagClasses) -> tuple[Array, Array, Array]:
-    """Logits and classes of the words in entities, and how many words each entity has.
+    """Return logits and classes of the words in entities, and how many words each entity has.
 
     A word that shares the piece of the word before has that one's.
     """
@@ -120,7 +120,7 @@ def _words_of_entities(scores: WordScores, found: Decoded, classes: TagClasses) 
 
 
 def _words_in(entities: Columns) -> Array:
-    """The places of all words that stand in an entity."""
+    """Return the places of all words that stand in an entity."""
     lengths = entities.ends - entities.starts
     first = np.repeat(entities.starts - (np.cumsum(lengths) - lengths), lengths)
     places: Array = first + np.arange(len(first))

@@ -37,29 +37,29 @@ class Batch:
     numbers: torch.Tensor
 
     def to(self, device: Any) -> "Batch":
-        """The batch with its tensors on `device`."""
+        """Return the batch with its tensors on `device`."""
         names = ("ids", "mask", "rows", "columns", "labels", "numbers")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
 def batch_of(batch: Padded, labels: Array = _NONE, numbers: Array = _NONE) -> Batch:
-    """A padded micro-batch as tensors, with labels and windows' numbers if there are any."""
+    """Return a padded micro-batch as tensors, with labels and windows' numbers if there are any."""
     columns = (batch.ids, batch.mask, batch.rows, batch.columns, labels, numbers)
     return Batch(*(torch.from_numpy(each.astype(np.int64)) for each in columns))
 
 
 def autocast(device: str, precision: str) -> torch.autocast:
-    """A context that computes in bf16 if `precision` (`auto`: the device's best) says so; weights stay as they are."""
+    """Return a context that computes in bf16 if `precision` says so (`auto`: the device's best); weights stay fp32."""
     return torch.autocast(device, torch.bfloat16, enabled=precision_on(device, precision) == "bf16")
 
 
 def precision_on(device: str, precision: str) -> str:
-    """`bf16` or `fp32`: what a setting of `precision` means on a device; `auto` is its best."""
+    """Return `bf16` or `fp32`: what a setting of `precision` means on a device; `auto` is its best."""
     return precision if precision != "auto" else best_precision(device)
 
 
 def best_precision(device: str = "") -> str:
-    """`bf16` where the device (`cuda`, `cpu` …; default: the GPU if there is one) computes in it, else `fp32`."""
+    """Return `bf16` where the device (default: the GPU if there is one) computes in it, else `fp32`."""
     if (device or "cuda") == "cuda" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if device not in ("", "cpu"):
@@ -77,7 +77,7 @@ POINTWISE = frozenset(
 
 
 def logits_at(model: Any, batch: Batch) -> torch.Tensor:
-    """(terms, classes): the head's output at the batch's rows and columns."""
+    """Return (terms, classes): the head's output at the batch's rows and columns."""
     body = model.base_model if _kind(model) in POINTWISE else None
     with _chosen_only(body, batch) as handed:
         logits: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask).logits
@@ -90,7 +90,7 @@ def _kind(model: Any) -> str:
 
 @contextlib.contextmanager
 def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
-    """Within, `body` gives its last states at the batch's places, (1, terms, width); the list is empty until it has.
+    """Make `body` give its last states at the batch's places only, (1, terms, width); yield [] or [True].
 
     Calls from other threads are left alone.
     """
@@ -126,7 +126,7 @@ class TorchScorer:
         self._device = next(model.parameters()).device
 
     def __call__(self, batch: Padded) -> Array:
-        """(terms, classes) fp32."""
+        """Return (terms, classes) fp32."""
         self._model.eval()
         with torch.inference_mode(), autocast(self._device.type, self._precision):
             logits = logits_at(self._model, batch_of(batch).to(self._device)).float()

@@ -43,7 +43,7 @@ def keep_layers(model: Any, count: int) -> None:
 
 
 def layers_of(model: Any, setting: str, count: int) -> Any:
-    """The body's one list of as many modules as its configuration has layers, of which `setting` asks for `count`.
+    """Return the body's list of layers, of which `setting` asks for `count`.
 
     Raise SettingsError where there is no such list, or where it is shorter.
     """
@@ -62,7 +62,7 @@ def layers_of(model: Any, setting: str, count: int) -> Any:
 
 
 def _like(model: Any) -> Any:
-    """A model as its configuration says, without memory for its weights."""
+    """Return a model as its configuration says, without memory for its weights."""
     with torch.device("meta"):
         return type(model)(deepcopy(model.config))
 
@@ -82,7 +82,7 @@ def freeze(model: Any, layers: int) -> None:
 
 
 def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
-    """The parameters of the body that a layer's output depends on."""
+    """Return the parameters of the body that a layer's output depends on."""
     found: list[torch.Tensor] = []
     handle = layer.register_forward_hook(
         lambda _layer, _inputs, output: found.append(output[0] if isinstance(output, tuple) else output)

@@ -37,7 +37,7 @@ class Scorer(Protocol):
     """A model on some back end: a padded batch → (terms, classes) fp32 logits at its rows and columns."""
 
     def __call__(self, batch: Padded, /) -> Array:
-        """The logits."""
+        """Return the logits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class WordScores:
 
     @property
     def words(self) -> int:
-        """Of all examples."""
+        """Return the number of words of all examples."""
         return int(self.offsets[-1])
 
 
@@ -73,7 +73,7 @@ class _Stretch:
 def word_scores(
     scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], classes: int, max_tokens: int = MAX_TOKENS
 ) -> WordScores:
-    """The logits of all words of some examples; `max_tokens` bounds a micro-batch, padding included."""
+    """Return the logits of all words of some examples; `max_tokens` bounds a padded micro-batch."""
     parts = [part for number, example in enumerate(examples) for part in _parts(number, example)]
     windows = Windows.pack(pieces.windows([part.example for part in parts]))
     logits = _logits(scorer, windows, pieces.pad_id, classes, max_tokens)
@@ -89,7 +89,7 @@ def word_scores(
 
 
 def _parts(number: int, example: Example) -> Iterator[_Stretch]:
-    """An example as it is; one of very many words in overlapping parts."""
+    """Yield an example as it is, or one of very many words in overlapping parts."""
     count = len(example.words)
     if count <= _STRETCH:
         yield _Stretch(number, 0, 0, count, example)
@@ -109,7 +109,7 @@ def _columns(parts: Sequence[_Stretch]) -> tuple[Array, Array, Array, Array]:
 
 
 def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tokens: int) -> Array:
-    """(words of the windows, classes), in their order."""
+    """Return (words of the windows, classes), in their order."""
     logits = np.zeros((len(windows.words), classes), np.float32)
     terms = np.arange(len(windows.words))
     for group in micro_batches(windows.lengths, max_tokens):
@@ -121,7 +121,7 @@ def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tok
 
 
 def _same_piece(windows: Windows) -> Array:
-    """(words,): whether a word shares the piece of the word before it in its window."""
+    """Return (words,): whether a word shares the piece of the word before it in its window."""
     same = np.zeros(len(windows.positions), bool)
     same[1:] = windows.positions[1:] == windows.positions[:-1]
     same[windows.word_ends[windows.word_ends < len(same)]] = False
@@ -134,7 +134,7 @@ _CHUNK = 1000
 
 
 def check_decoding(name: str) -> str:
-    """`name` if it is a way to choose tags; else raise SettingsError."""
+    """Return `name` if it is a way to choose tags; else raise SettingsError."""
     refuse(name not in DECODINGS, "decoding", name, " or ".join(map(repr, DECODINGS)))
     return name
 
@@ -164,7 +164,7 @@ class TagClasses:
         self._begin = np.array([of_code.get(int(code) - 1, -1) for code in self.codes[self._inside]], np.int64)
 
     def best(self, logits: Array, linked: Array) -> Array:
-        """(words,): the class of each word on the best legal path; `linked`: whether an entity may reach it."""
+        """Return (words,): each word's class on the best legal path; `linked`: whether an entity may reach it."""
         greedy: Array = logits.argmax(1)
         bad = self._illegal(greedy, linked)
         if not bad.any():
@@ -183,7 +183,7 @@ class TagClasses:
         return illegal
 
     def _search(self, logits: Array) -> Array:
-        """The best legal path through one chain of words."""
+        """Return the best legal path through one chain of words."""
         total = logits[0].astype(np.float64)
         total[self._inside] = -np.inf
         back = np.zeros(logits.shape, np.int64)
@@ -209,11 +209,11 @@ class Decoded:
     probabilities: Array
 
     def entities(self) -> Columns:
-        """The entities, by the CoNLL script's rules."""
+        """Return the entities, by the CoNLL script's rules."""
         return decode_columns(self.codes, self.offsets)
 
     def spans(self, classes: TagClasses) -> Iterator[tuple[int, int, int, str, float]]:
-        """(example, first word, word after the last, type, confidence) of each entity, in order."""
+        """Yield (example, first word, word after the last, type, confidence) of each entity, in order."""
         found = self.entities()
         number = np.searchsorted(self.offsets, found.starts, side="right") - 1
         sums = np.concatenate([np.zeros(1), np.cumsum(self.probabilities)])
@@ -224,7 +224,7 @@ class Decoded:
             yield place, first, last, classes.types[type_], confidence
 
     def rows(self, classes: TagClasses) -> list[WordTags]:
-        """Tags and probabilities, an example a row."""
+        """Return tags and probabilities, an example a row."""
         tags = [classes.tags[code] for code in self.codes.tolist()]
         sure = self.probabilities.tolist()
         ends = self.offsets.tolist()
@@ -250,7 +250,7 @@ def predict(
     scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], names: Sequence[str], *,
     max_tokens: int = MAX_TOKENS, decoding: str = "greedy", temperature: float = 1.0,
 ) -> list[WordTags]:  # fmt: skip
-    """A tag for each word of each example, in order."""
+    """Return a tag for each word of each example, in order."""
     classes, found = TagClasses(names), list[WordTags]()
     for start in range(0, len(examples), _CHUNK):
         some = examples[start : start + _CHUNK]
@@ -260,7 +260,7 @@ def predict(
 
 
 def _linked(scores: WordScores) -> Array:
-    """(read,): whether the word before one that is read off stands in the same example and has a piece."""
+    """Return (read,): whether the word before is in the same example and has a piece."""
     has_piece = np.zeros(scores.words + 1, bool)
     has_piece[scores.read + 1] = True
     has_piece[scores.followers + 1] = True
@@ -270,7 +270,7 @@ def _linked(scores: WordScores) -> Array:
 
 
 def probabilities(logits: Array, best: Array, temperature: float) -> Array:
-    """(words,): the softmax of each row at its class."""
+    """Return (words,): the softmax of each row at its class."""
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
     powers = np.exp(scaled)

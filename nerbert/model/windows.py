@@ -60,7 +60,7 @@ class Windows:
 
     @classmethod
     def pack(cls, windows: Iterable[Window]) -> "Windows":
-        """The columns of some windows."""
+        """Return the columns of some windows."""
         rows = list(windows)
         return cls(
             ids=_flat((row.ids for row in rows), "ids"), ends=_ends([len(row.ids) for row in rows]),
@@ -76,15 +76,15 @@ class Windows:
 
     @property
     def lengths(self) -> Array:
-        """(windows,): pieces of each."""
+        """Return (windows,): pieces of each."""
         return np.diff(self.ends, prepend=0)
 
     def lengths_of(self, numbers: Array) -> Array:
-        """Pieces of some windows."""
+        """Return pieces of some windows."""
         return _lengths(self.ends, numbers)
 
     def row(self, number: int) -> Window:
-        """One window."""
+        """Return one window."""
         pieces, words = (_slice(ends, number) for ends in (self.ends, self.word_ends))
         columns = (self.ids[pieces], self.words[words], self.positions[words], self.labels[words])
         ids, of_words, positions, labels = (tuple(column.tolist()) for column in columns)
@@ -95,7 +95,7 @@ class Windows:
 
 
 def chosen(column: Array, ends: Array, numbers: Array) -> tuple[Array, Array]:
-    """What a column holds of some windows, one after the other, and how much of each."""
+    """Return what a column holds of some windows, one after the other, and how much of each."""
     lengths = _lengths(ends, numbers)
     before = np.cumsum(lengths) - lengths
     places = np.repeat(ends[numbers] - lengths - before, lengths) + np.arange(int(lengths.sum()))
@@ -117,7 +117,7 @@ def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
 
 
 def open_windows(folder: Path) -> Windows:
-    """The labelled windows of a folder, mapped; raise InputError for files that aren't whole."""
+    """Return the labelled windows of a folder, mapped; raise InputError for files that aren't whole."""
     counts = read_json(folder / _COUNTS)
     if not isinstance(counts, dict) or counts.get("format") != _FORMAT:
         raise InputError(f"{folder / _COUNTS}: not the windows of this version; delete the folder")
@@ -130,7 +130,7 @@ def _column(folder: Path, name: str, counts: dict[str, Any]) -> Array:
 
 
 def mapped(path: Path, kind: type, size: Any) -> Array:
-    """A file of `size` numbers, mapped; raise InputError if it isn't of that size, or that is none."""
+    """Map a file of `size` numbers; raise InputError if it isn't of that size."""
     dtype = np.dtype(kind)
     if type(size) is not int or not path.is_file() or path.stat().st_size != size * dtype.itemsize:
         raise InputError(f"{path}: cut off or missing; delete the folder {path.parent}, it is made again")
@@ -184,7 +184,7 @@ class Padded:
 
 
 def padded(windows: Windows, numbers: Array, pad_id: int) -> Padded:
-    """Some windows, padded to the longest of them."""
+    """Return some windows, padded to the longest of them."""
     pieces, lengths = chosen(windows.ids, windows.ends, numbers)
     inside = np.arange(int(lengths.max())) < lengths[:, None]
     ids = np.full(inside.shape, pad_id, np.int64)
@@ -194,7 +194,7 @@ def padded(windows: Windows, numbers: Array, pad_id: int) -> Padded:
 
 
 def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[list[int]]:
-    """Places in `lengths` in groups whose padded size stays below `max_tokens` (a longer window stands alone)."""
+    """Yield places in `lengths` in groups of a padded size up to `max_tokens`; a longer window is alone."""
     group: list[int] = []
     for place in _by_length(lengths):
         if group and (len(group) + 1) * int(lengths[place]) > max_tokens:
@@ -206,7 +206,7 @@ def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[l
 
 
 def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: int) -> list[list[int]]:
-    """`micro_batches` of the least cost: padded pieces, and `start_cost` pieces for each group.
+    """Return `micro_batches` of the least cost: padded pieces, and `start_cost` pieces for each group.
 
     Exact, since groups of the best cut are neighbours by length: the cheapest way to cut off the first n is known when
     the cheapest for fewer are.

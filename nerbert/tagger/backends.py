@@ -56,7 +56,7 @@ class Wanted:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether a CPU may compute."""
+        """Return whether a CPU may compute."""
         return self.device.partition(":")[0] in ("", "cpu")
 
 
@@ -130,7 +130,7 @@ def _check_fresh(source: str, exported: onnx.Exported) -> None:
 
 
 def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:
-    """What to do about a back end that isn't there."""
+    """Say what to do about a back end that isn't there."""
     asked = f"no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}"
     if not wanted.on_cpu:
         return f"{asked} on {wanted.device}: onnx computes on the CPU here"
@@ -147,5 +147,5 @@ def check_libraries(source: str) -> None:
 
 
 def installed(name: str) -> bool:
-    """Whether a library can be imported."""
+    """Return whether a library can be imported."""
     return find_spec(name) is not None

@@ -84,7 +84,7 @@ def _calibrated(
 
 
 def _thresholds(found: Predicted, temperature: float, precision: float) -> dict[str, Threshold]:
-    """By type; rounded down before they are chosen, so that what is written keeps what is counted."""
+    """Return thresholds by type; confidences are rounded down first, so what is written keeps what is counted."""
     scale = 10**_PLACES
     confidences = [math.floor(each * scale) / scale for each in found.confidences(temperature).tolist()]
     return lowest_thresholds(found.types, confidences, found.right, precision)
@@ -95,7 +95,7 @@ def _told(threshold: Threshold) -> dict[str, Any]:
 
 
 def _card(folder: Path) -> dict[str, Any]:
-    """The card of a tagger that nerbert made, in a folder here."""
+    """Return the card of a tagger that nerbert made, in a folder here."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; a model on the hub must be copied into one first")
     card = read_card(str(folder))

@@ -18,13 +18,13 @@ _LAST_OF_ONE_UNIT = "\uffff"
 
 
 def check_offsets(name: str) -> str:
-    """`name` if it is a unit to count in; else raise SettingsError."""
+    """Return `name` if it is a unit to count in; else raise SettingsError."""
     refuse(name not in OFFSETS, "offsets", name, " or ".join(map(repr, OFFSETS)))
     return name
 
 
 def utf16_spans(text: str, spans: Sequence[Span]) -> list[Span]:
-    """The spans of `text` with their places in UTF-16 units."""
+    """Return the spans of `text` with their places in UTF-16 units."""
     if text.isascii() or not spans:
         return list(spans)
     wide = [place for place, char in enumerate(text) if char > _LAST_OF_ONE_UNIT]
@@ -44,14 +44,14 @@ class Thresholds:
     by_type: Mapping[str, float] = field(default_factory=dict)
 
     def leave_out(self, type_: str, confidence: float) -> bool:
-        """Whether an entity is not sure enough."""
+        """Return whether an entity is not sure enough."""
         return confidence < self.by_type.get(type_, self.default)
 
 
 def thresholds_of(
     wanted: float | Mapping[str, float] | None, card: Mapping[str, Any], types: Sequence[str]
 ) -> Thresholds:
-    """What the user wants, over what the tagger's card says; a number is for all types and leaves the card aside.
+    """Return the user's thresholds over those of the tagger's card; a number is for all types.
 
     Raise SettingsError for a bound outside 0–1, or of a type that the tagger doesn't know.
     """

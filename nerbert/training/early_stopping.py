@@ -33,7 +33,7 @@ class BestCheckpoint:
         self.best_step = 0
 
     def __call__(self, model: Any, step: int) -> dict[str, float]:
-        """The model's figures at this step."""
+        """Return the model's figures at this step."""
         if self._only_at and step != self._only_at:
             return {}
         figures = self._score(model)
@@ -61,7 +61,7 @@ Figures = Callable[[Spans, Spans], dict[str, float]]
 
 
 def most_tokens(settings: TrainSettings) -> int:
-    """The largest micro-batch to score: none larger than those that are trained on."""
+    """Return the largest micro-batch to score: none larger than those that are trained on."""
     return min(settings.micro_batch_tokens, settings.batch_size * settings.max_length)
 
 
@@ -78,14 +78,14 @@ class TagScore:
         self._gold = [word_spans(example) for example in examples]
 
     def __call__(self, model: Any) -> dict[str, float]:
-        """The model's figures."""
+        """Return the model's figures."""
         settings = self._settings
         scorer = TorchScorer(model, settings.precision)
         found = predict(scorer, self._pieces, self._share, self._tags, max_tokens=most_tokens(settings))
         return self._figures(self._gold, self._joined([spans_from_bio(each.tags) for each in found]))
 
     def _joined(self, own: list[list[WordSpan]]) -> list[list[WordSpan]]:
-        """What all processes found, in the order of the examples."""
+        """Return what all processes found, in the order of the examples."""
         shares = self._team.gather([own]) if self._team else [own]
         joined: list[list[WordSpan]] = [[] for _ in self._gold]
         for rank, share in enumerate(shares):
@@ -94,7 +94,7 @@ class TagScore:
 
 
 def typed_figures(gold: Spans, found: Spans) -> dict[str, float]:
-    """`typed_f1` chooses the checkpoint, `span_f1` has all types collapsed."""
+    """Return `typed_f1`, which chooses the checkpoint, and `span_f1`, which ignores types."""
     return {
         "typed_f1": score_spans(map(_typed, gold), map(_typed, found)).f1,
         "span_f1": score_spans(map(collapse_types, gold), map(collapse_types, found)).f1,
@@ -102,7 +102,7 @@ def typed_figures(gold: Spans, found: Spans) -> dict[str, float]:
 
 
 def span_figures(gold: Spans, found: Spans) -> dict[str, float]:
-    """The figures where ENTITY is the only category: spans alone choose."""
+    """Return the figures where ENTITY is the only category: spans alone choose."""
     return dict(reversed(typed_figures(gold, found).items()))
 
 

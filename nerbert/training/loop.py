@@ -58,7 +58,7 @@ class Feed:
     pad_id: int
 
     def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[Array]:
-        """The windows of each step, from the one after `after` on."""
+        """Yield the windows of each step, from the one after `after` on."""
         epoch = done = 0
         while done < total:
             numbers = self.numbers_of(epoch)
@@ -150,7 +150,7 @@ class _Recorder:
             error.args = (f"{error}; the last good checkpoint is {newest}",)
 
     def is_due(self, step: int) -> bool:
-        """Whether to save after this step."""
+        """Return whether to save after this step."""
         return bool(self._checkpoints and self._checkpoints.is_due(step))
 
     def step(self, figures: dict[str, float]) -> None:
@@ -178,7 +178,7 @@ def train_step(
     model: Any, feed: Feed, numbers: Array, objective: Objective, optimizer: torch.optim.Optimizer, rate: float,
     settings: TrainSettings, team: ProcessGroup, step: int,
 ) -> dict[str, float]:  # fmt: skip
-    """One update on the windows `numbers`, this process's share of them; the mean loss, the gradient's norm, the rate.
+    """Update the model on this process's share of `numbers`; return mean loss, gradient norm and rate.
 
     Raise NerbertError before the update if one of them is no number.
     """
@@ -208,13 +208,13 @@ def train_step(
 
 
 def total_steps(windows: int, settings: TrainSettings) -> int:
-    """How many steps `train` will take."""
+    """Return how many steps `train` will take."""
     steps = max(1, settings.least_steps, round(settings.epochs * math.ceil(windows / settings.batch_size)))
     return min(steps, settings.most_steps) if settings.most_steps else steps
 
 
 def rate_at(step: int, total: int, warmup_share: float) -> float:
-    """The learning rate's share of its highest: up in a straight line, then down to 0."""
+    """Return the learning rate's share of its highest: up in a straight line, then down to 0."""
     warmup = round(total * warmup_share)
     if step < warmup:
         return (step + 1) / (warmup + 1)
@@ -222,7 +222,7 @@ def rate_at(step: int, total: int, warmup_share: float) -> float:
 
 
 def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.optim.Optimizer:
-    """AdamW over what isn't frozen; vectors (biases, norms) have no decay."""
+    """Return AdamW over what isn't frozen; vectors (biases, norms) have no decay."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
@@ -232,7 +232,7 @@ def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.op
 
 
 def _told(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
-    """An evaluation, or a checkpoint, the speed, and the time left, as one line."""
+    """Return an evaluation, or a checkpoint, the speed, and the time left, as one line."""
     figures = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
     left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
     speed = f"{log.tokens / log.seconds:,.0f} tokens/s, {left} left"
@@ -256,7 +256,7 @@ def _evaluate(evaluate: Evaluate, model: Any, step: int) -> dict[str, float]:
 
 
 def _stopped(signal_: int, step: int) -> BaseException:
-    """How a training ends that was asked to: as Ctrl-C does, or with SIGTERM's exit code."""
+    """Return how a training ends that was asked to: as Ctrl-C does, or with SIGTERM's exit code."""
     stop = KeyboardInterrupt() if signal_ == SIGINT else SystemExit(128 + SIGTERM)
     stop.add_note(f"step {step} is kept")
     return stop
@@ -270,7 +270,7 @@ _START_COST = 50
 
 
 def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
-    """The windows of each step of an epoch: each of `numbers` once, with `lengths` beside; one step may be smaller."""
+    """Return the windows of each step of an epoch: each of `numbers` once; one step may be smaller."""
     places = np.argsort(coins(seed, f"order of epoch {epoch}", np.arange(len(numbers))), kind="stable")
     pool = batch_size * max(1, min(_POOL_STEPS, len(places) // (_POOLS * batch_size)))
     places = places[np.lexsort((lengths[places], np.arange(len(places)) // pool))]
@@ -279,7 +279,7 @@ def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, e
 
 
 def batches_of(windows: Windows, numbers: Array, max_tokens: int, device: str, pad_id: int) -> Iterator[Batch]:
-    """Some windows as micro-batches: on a CPU, where padding costs most, the cheapest cut; else as few as fit."""
+    """Yield some windows as micro-batches: on a CPU the cheapest cut, else as few as fit."""
     lengths = windows.lengths_of(numbers)
     cut = cheapest_cuts(lengths, max_tokens, _START_COST) if device == "cpu" else micro_batches(lengths, max_tokens)
     for group in cut:

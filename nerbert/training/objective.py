@@ -21,15 +21,15 @@ class Objective(Protocol):
     """Called for each micro-batch in this order; the first two on the CPU, before the batch moves to the model."""
 
     def prepare(self, batch: Batch, step: int) -> Batch:
-        """The batch with what is drawn for this step (masks, negatives), by `coins` of seed, step and window number."""
+        """Return the batch with what is drawn for this step (masks, say) by seed, step and window number."""
         ...
 
     def terms(self, batch: Batch) -> float:
-        """What this batch adds to the number that the step's loss is divided by."""
+        """Return the batch's share of the number that the step's loss is divided by."""
         ...
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """The sum of the terms' losses, a scalar."""
+        """Return the sum of the terms' losses, a scalar."""
         ...
 
 
@@ -47,16 +47,16 @@ class Tagging:
         self._smoothing, self._outside = label_smoothing, outside_weight
 
     def prepare(self, batch: Batch, step: int) -> Batch:
-        """The batch as it is."""
+        """Return the batch as it is."""
         return batch
 
     def terms(self, batch: Batch) -> float:
-        """The weights of all labelled words together."""
+        """Return the weights of all labelled words together."""
         labelled, outside = int((batch.labels != IGNORED).sum()), int((batch.labels == _OUTSIDE).sum())
         return labelled - outside + self._outside * outside
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """The weighted sum of cross-entropies, computed in fp32."""
+        """Return the weighted sum of cross-entropies, computed in fp32."""
         logits = logits_at(model, batch).float()
         return torch.nn.functional.cross_entropy(
             logits, batch.labels, self._weights(logits), ignore_index=IGNORED, reduction="sum",

@@ -48,7 +48,7 @@ class ParquetOutput:
 
 
 def _table(block: Block) -> pa.Table:
-    """The rows' own columns, without entities that they had."""
+    """Return the rows' own columns, without entities that they had."""
     if block.batch is None:
         return table_of([{name: each for name, each in row.fields.items() if name != SPANS} for row in block.rows])
     table = pa.Table.from_batches([block.batch])
@@ -65,7 +65,7 @@ def _write(table: pa.Table, path: Path) -> None:
 
 
 def _groups(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of all parts in tables of some megabytes, each with all columns."""
+    """Yield the rows of all parts in tables of some megabytes, each with all columns."""
     held: list[pa.Table] = []
     for part in parts:
         for batch in read_batches(part):
@@ -77,7 +77,7 @@ def _groups(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
 
 
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
-    """Rows with the columns of a schema; those that they lack are empty."""
+    """Return rows with the columns of a schema; those that they lack are empty."""
     columns = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         try:

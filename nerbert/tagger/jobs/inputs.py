@@ -54,7 +54,7 @@ _Parser = Callable[[int, bytes | None], TextRow | None]
 
 
 def read_blocks(source: InputFile, how: ReadOptions) -> Iterator[Block]:
-    """What a source holds, block by block as it comes; raise InputError that names the line."""
+    """Yield what a source holds, block by block as it comes; raise InputError that names the line."""
     if source.kind == PARQUET:
         yield from _parquet_blocks(source, how)
         return
@@ -63,7 +63,7 @@ def read_blocks(source: InputFile, how: ReadOptions) -> Iterator[Block]:
 
 
 def parts(source: InputFile, how: ReadOptions) -> Iterator[Block]:
-    """The same rows in blocks that are cut alike each time, each with its digest."""
+    """Yield the same rows in blocks that are cut alike each time, each with its digest."""
     if source.kind == PARQUET:
         whole, first = sha256_of(Path(source.place)), 1
         for block in read_blocks(source, how):
@@ -84,7 +84,7 @@ def parts(source: InputFile, how: ReadOptions) -> Iterator[Block]:
 
 
 def _part(source: InputFile, how: ReadOptions, rows: list[TextRow], size: int) -> Block:
-    """A part; its digest says, too, where rows end (none holds an empty line), and whether bytes were replaced."""
+    """Return a part; its digest also covers where rows end, and whether bytes were replaced."""
     raw = b"\n\n".join(row.raw for row in rows)
     digest = hashlib.sha256(raw).hexdigest()
     if how.errors != "strict":

@@ -83,7 +83,7 @@ class _Run:
     page: PageFactory | None
 
     def lines(self, *, terminal: bool = False) -> Lines:
-        """The format, for those that grow line by line."""
+        """Return the format, for those that grow line by line."""
         if self.kind == JSONL:
             return json_lines(utf16=self.job.utf16)
         if self.kind == CONLL:
@@ -91,7 +91,7 @@ class _Run:
         return text_lines(terminal=terminal)
 
     def output(self, source: InputFile) -> Output:
-        """The format, for a file."""
+        """Return the output of one file."""
         if self.kind == PARQUET:
             from nerbert.tagger.jobs.columns import ParquetOutput
 
@@ -171,7 +171,7 @@ def _watched(found: Iterable[list[Span]], block: Block, bar: Progress) -> Iterat
 
 
 def _tagged(tagger: "Tagger", block: Block) -> Iterator[list[Span]]:
-    """The entities of each row; a row that can't be tagged is named, and those before it are given."""
+    """Yield the entities of each row; name a row that can't be tagged, after those before it are given."""
     done = 0
     try:
         for spans in _together(tagger, block.rows):
@@ -184,7 +184,7 @@ def _tagged(tagger: "Tagger", block: Block) -> Iterator[list[Span]]:
 
 
 def _together(tagger: "Tagger", rows: Sequence[TextRow]) -> Iterator[list[Span]]:
-    """The entities of each row, those with words given among those without."""
+    """Yield the entities of each row, those with words given among those without."""
     texts = tagger.tag_many(row.text for row in rows if row.example is None)
     sentences = tagger.tag_words(row.example for row in rows if row.example is not None)
     for row in rows:
@@ -192,7 +192,7 @@ def _together(tagger: "Tagger", rows: Sequence[TextRow]) -> Iterator[list[Span]]
 
 
 def _progress(sources: Sequence[InputFile]) -> AbstractContextManager[Progress]:
-    """A bar while standard output is a file; one that is read by a person or a program would be disturbed by it."""
+    """Return a bar if standard output is a file; it would disturb a person or a program that reads."""
     try:
         on_file = S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
     except (OSError, ValueError):

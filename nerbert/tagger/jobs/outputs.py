@@ -114,7 +114,7 @@ def fields_of(block: Block) -> Sequence[Mapping[str, Any]]:
 
 
 def _sentences(tagger: "Tagger", text: str, spans: Sequence[Span]) -> Iterator[Example]:
-    """The tagger's sentences of a text, each with its entities."""
+    """Yield the tagger's sentences of a text, each with its entities."""
     place = 0
     for offset, sentence in tagger.sentences(text):
         inside = []
@@ -130,7 +130,7 @@ def _sentences(tagger: "Tagger", text: str, spans: Sequence[Span]) -> Iterator[E
 
 
 def _sentence(example: Example) -> str:
-    """A sentence as CoNLL; nothing for one without words."""
+    """Return a sentence as CoNLL; nothing for one without words."""
     for word in example.tokens:
         if "\t" in word or "\n" in word or "\r" in word:
             raise InputError(
@@ -158,7 +158,7 @@ class RowCounts:
         self.entities.update(other.entities)
 
     def told(self) -> str:
-        """In words, the most frequent types first."""
+        """Return a summary in words, the most frequent types first."""
         count = self.entities.total()
         types = ", ".join(f"{name} {each:,}" for name, each in self.entities.most_common())
         return f"{self.rows:,} rows, {count:,} entities{f' ({types})' if types else ''}"
@@ -176,11 +176,11 @@ class Kept:
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, number: int) -> Path:
-        """Where a part is."""
+        """Return the path of a part."""
         return self._folder / f"{number:06d}.part"
 
     def find(self, number: int, block: Block) -> RowCounts | None:
-        """What a part counts, if it is done and of these rows."""
+        """Return what a part counts, if it is done and of these rows."""
         part, mark = self.path(number), self._mark(number)
         if not part.is_file() or not mark.is_file():
             return None
