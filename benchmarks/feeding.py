@@ -32,14 +32,12 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.dataset import open_feed
 from nerbert.encoder.objectives.mlm import Mlm
-from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, open_windows, write_windows
-from nerbert.training.batches import batches_of, steps_of_epoch
-from nerbert.training.loop import Feed
-from nerbert.training.objective import Objective
+from nerbert.training.loop import Feed, batches_of, steps_of_epoch
+from nerbert.training.objective import Objective, Tagging
 
 HERE = Path(__file__).parent
 PACKAGES = ("nerbert", "torch", "transformers", "tokenizers", "numpy")

@@ -23,9 +23,9 @@ from scipy.stats import spearmanr
 from nerbert.formats.folder import read_data
 from nerbert.labels import WordSpan, spans_from_bio, word_spans
 from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
-from nerbert.model.decode import predict
+from nerbert.model.forward import TorchScorer
+from nerbert.model.predict import predict
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.torch_scorer import TorchScorer
 from nerbert.records import ENTITY, Example
 
 _FEWEST = 20

@@ -22,16 +22,15 @@ from transformers import DataCollatorForTokenClassification, Trainer, TrainingAr
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.dataset import open_feed
-from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.encoder.prepare import make_model
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import tag_names
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import IGNORED
 from nerbert.terminal import Progress
-from nerbert.training.batches import batches_of
 from nerbert.training.log import StepLog
-from nerbert.training.loop import Feed, train
+from nerbert.training.loop import Feed, batches_of, train
+from nerbert.training.objective import Tagging
 
 SIDES = ("nerbert", "nerbert, fp32", "Trainer", "Trainer, fp32", "Trainer, best", "Trainer, best, fp32")
 WARM_STEPS = 5

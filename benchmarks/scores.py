@@ -25,7 +25,7 @@ from report import ratio, surroundings
 from seqeval.metrics import classification_report, f1_score
 from seqeval.scheme import IOB2
 
-from nerbert.metrics import score_tags
+from nerbert.metrics.score import score_tags
 
 _TYPES = "person organisation location event product work law date quantity language".split()
 _TAGS = ["O", *(f"{prefix}-{type_}" for type_ in _TYPES for prefix in "BI")]

@@ -30,7 +30,7 @@ from spacy.tokens import Doc, DocBin, Span
 
 from nerbert.formats.conll import read_conll_file
 from nerbert.labels import word_spans
-from nerbert.metrics import score_spans
+from nerbert.metrics.score import score_spans
 from nerbert.records import Example
 
 Spans = list[tuple[int, int, str]]

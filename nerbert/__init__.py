@@ -1,23 +1,25 @@
 """nerbert: a Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.
 
-The names below are loaded when first used, so that `import nerbert` costs nothing.
+The functions here join a stage with the page or card that shows its result. Everything is imported when it is first
+used, so that `import nerbert` costs nothing.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nerbert.corpus.build import CorpusPlan, build_corpus
     from nerbert.corpus.settings import CorpusSettings
-    from nerbert.encoder.pretrain import pretrain
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.errors import NerbertError
-    from nerbert.evaluation.evaluate import evaluate
-    from nerbert.finetuning.finetune import finetune
+    from nerbert.evaluation.evaluate import Evaluation
     from nerbert.finetuning.settings import FinetuneSettings
-    from nerbert.metrics import score_tags
+    from nerbert.metrics.score import score_tags
     from nerbert.records import Example, Span
     from nerbert.tagger.tagger import Tagger
+    from nerbert.training.log import TrainLog
 
 __version__ = "0.1.0"
 
@@ -31,10 +33,7 @@ _HOMES = {
     "Span": "records",
     "Tagger": "tagger.tagger",
     "build_corpus": "corpus.build",
-    "evaluate": "evaluation.evaluate",
-    "finetune": "finetuning.finetune",
-    "pretrain": "encoder.pretrain",
-    "score_tags": "metrics",
+    "score_tags": "metrics.score",
 }
 
 __all__ = [
@@ -55,6 +54,55 @@ __all__ = [
 ]
 
 
+def pretrain(settings: "PretrainSettings", output: Path, *, overwrite: bool = False) -> "TrainLog":
+    """Pre-train an encoder on a corpus and write it to `output`, a Hugging Face folder; return the log.
+
+    A run that was killed resumes from its last checkpoint when it is called again with the same settings.
+    """
+    _need_torch()
+    from nerbert.encoder.pretrain import pretrain as stage
+    from nerbert.render.encoder_card import write_card
+
+    return stage(settings, output, overwrite=overwrite, card=write_card)
+
+
+def finetune(
+    encoder: str, data: Path, output: Path, settings: "FinetuneSettings", *, source: Path | None = None,
+    seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True,
+) -> list[Path]:  # fmt: skip
+    """Fine-tune `encoder` (a folder or a hub name) on annotated sentences, once for each seed; return the taggers.
+
+    `data` is a folder with train.conll (and dev.conll) or one CoNLL file; `source` is data of another domain to train
+    on first. With several seeds `output` holds a folder for each. Confidences are calibrated on dev.conll, if there is
+    one, unless `calibrate` is false.
+    """
+    _need_torch()
+    from nerbert.finetuning.finetune import finetune as stage
+    from nerbert.render.tagger_card import write_card
+
+    return stage(
+        encoder, data, output, settings, source=source, seeds=seeds, overwrite=overwrite, calibrate=calibrate,
+        card=write_card,
+    )  # fmt: skip
+
+
+def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "") -> "Evaluation":
+    """Score a tagger's folder, or a folder of several seeds, on a gold CoNLL file (or a data folder's test.conll).
+
+    With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
+    of at least eight words that occur there are left out of a second score. `decoding` is as in `Tagger.load`.
+    """
+    from nerbert.evaluation.evaluate import evaluate as stage
+
+    return stage(tagger, file, train=train, decoding=decoding)
+
+
+def _need_torch() -> None:
+    from nerbert.errors import need
+
+    need("train", "torch", "transformers")
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'nerbert' has no attribute {name!r}")
@@ -64,3 +112,7 @@ def __getattr__(name: str) -> Any:
         from nerbert.errors import missing_extra
 
         raise missing_extra(error) or error from error
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

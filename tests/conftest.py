@@ -82,7 +82,7 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tagger of the sample domain, small and bad, that does find entities; read only."""
-    from nerbert.finetuning.finetune import finetune
+    from nerbert import finetune
     from nerbert.finetuning.settings import FinetuneSettings
 
     output = tmp_path_factory.mktemp("models") / "tagger"

@@ -32,6 +32,23 @@ def test_names_are_sorted_and_there() -> None:
         assert getattr(nerbert, name) is not None
 
 
+def test_dir_lists_the_public_names() -> None:
+    assert dir(nerbert) == nerbert.__all__
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("finetune", "nerbert.finetuning.finetune"), ("Tagger", "nerbert.tagger.tagger")]
+)
+def test_science_loads_little_and_no_presentation(name: str, module: str) -> None:
+    loaded = _loaded_by(f"import nerbert; nerbert.{name}; import {module}")
+    ours = {each for each in loaded if each.split(".")[0] == "nerbert"}
+    assert {"nerbert", module} <= ours
+    assert len(ours) <= 40
+    corpus = {each for each in ours if each.startswith("nerbert.corpus")}
+    assert corpus <= {"nerbert.corpus", *(f"nerbert.corpus.sentences{end}" for end in ("", ".rules", ".abbreviations"))}
+    assert not [each for each in loaded if each.startswith(("nerbert.render", "jinja2", "markupsafe"))]
+
+
 def test_import_loads_nothing_heavy() -> None:
     assert not set(HEAVY) & _loaded_by("import nerbert")
 

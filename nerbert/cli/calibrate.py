@@ -18,7 +18,8 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None) -> Non
         Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
         out from now on. Without it all entities are given.
     """
+    from nerbert.render.tagger_card import write_card
     from nerbert.render.terminal.tagger import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
 
-    print_calibrations(run(tagger, data, precision=precision), data)
+    print_calibrations(run(tagger, data, precision=precision, card=write_card), data)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nerbert
 from nerbert.cli.options import Config, Flag, Output, Set
 
 
@@ -26,10 +27,8 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
     """
     from nerbert.config import load_settings
     from nerbert.encoder.pretrain import plan
-    from nerbert.encoder.pretrain import pretrain as run
     from nerbert.encoder.settings import PretrainSettings
-    from nerbert.render.terminal.pretraining import print_plan
-    from nerbert.render.terminal.training import print_log
+    from nerbert.render.terminal.training import print_log, print_plan
     from nerbert.training.memory import check_fits
 
     settings = load_settings(PretrainSettings, config, set_ or [])
@@ -38,7 +37,7 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
         print_plan(found, output)
         check_fits(found.memory, found.free)
     else:
-        print_log(run(settings, output, overwrite=overwrite), output)
+        print_log(nerbert.pretrain(settings, output, overwrite=overwrite), output)
 
 
 def finetune(
@@ -67,11 +66,10 @@ def finetune(
         Replace a folder that nerbert made.
     """
     from nerbert.config import load_settings, whole_numbers
-    from nerbert.finetuning.finetune import finetune as run
     from nerbert.finetuning.settings import FinetuneSettings
 
     settings = load_settings(FinetuneSettings, config, set_ or [])
-    for folder in run(
+    for folder in nerbert.finetune(
         encoder, data, output, settings, source=source, seeds=whole_numbers("--seeds", seeds), overwrite=overwrite
     ):
         print(folder)
@@ -95,7 +93,6 @@ def evaluate(tagger: str, file: Path, *, train: Path | None = None, decoding: st
     json
         Print JSON.
     """
-    from nerbert.evaluation.evaluate import evaluate as run
     from nerbert.render.terminal.evaluation import print_evaluation
 
-    print_evaluation(run(tagger, file, train=train, decoding=decoding), as_json=json)
+    print_evaluation(nerbert.evaluate(tagger, file, train=train, decoding=decoding), as_json=json)

@@ -48,7 +48,7 @@ def tag(
     on_too_long
         Sentences longer than the model's window: window (in overlapping parts), error or truncate.
     backend
-        torch, onnx (after `nerbert export`) or auto: the fastest on this machine.
+        torch, onnx (after `nerbert export`) or auto: torch on a GPU, else the exported model, else torch.
     precision
         bf16, fp32, int8 or auto.
     device
@@ -60,6 +60,7 @@ def tag(
     overwrite
         Replace a file, or a folder that nerbert made; and what a job with other settings left half made.
     """
+    from nerbert.render.tags_page import PageOutput
     from nerbert.tagger.jobs.inputs import ReadOptions
     from nerbert.tagger.jobs.job import tag_files
     from nerbert.tagger.jobs.plan import TagJob
@@ -69,5 +70,6 @@ def tag(
     tag_files(
         TagJob(tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json,
                reading=ReadOptions(field, errors), offsets=offsets, min_confidence=min_confidence, overwrite=overwrite,
-               loading=loading)
+               loading=loading),
+        PageOutput,
     )  # fmt: skip

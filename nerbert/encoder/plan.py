@@ -14,11 +14,10 @@ import numpy as np
 import torch
 
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.model.precision import autocast, precision_on
+from nerbert.model.forward import autocast, precision_on
 from nerbert.model.windows import Windows
 from nerbert.rng import Array
-from nerbert.training.batches import batches_of, steps_of_epoch
-from nerbert.training.loop import total_steps
+from nerbert.training.loop import batches_of, steps_of_epoch, total_steps
 from nerbert.training.memory import Memory, measure_activations, memory_of, sized_batch
 from nerbert.training.objective import Objective
 from nerbert.training.resources import available

@@ -11,24 +11,20 @@ from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.corpus_labels import SilverLabels, held_out, read_label_set, training_texts
 from nerbert.encoder.dataset import open_feed
 from nerbert.encoder.objectives.mlm import Mlm, score_mlm
-from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.encoder.preprocess import tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import check_model_folder, load_mlm_model, load_tagging_model, load_tokenizer
+from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_model, train_tokenizer
-from nerbert.model.frozen import freeze
-from nerbert.model.heads import renew_head
-from nerbert.model.layers import keep_layers
-from nerbert.model.precision import precision_on
+from nerbert.model.layers import freeze, keep_layers, renew_head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import ENTITY
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import Score
+from nerbert.training.early_stopping import Score, TagScore, most_tokens, span_figures, typed_figures
 from nerbert.training.loop import VERSION, Feed
-from nerbert.training.objective import Objective
-from nerbert.training.span_score import TagScore, most_tokens, span_figures, typed_figures
+from nerbert.training.objective import Objective, Tagging
 
 FRESH = "fresh"
 _FREE = frozenset(

@@ -8,9 +8,9 @@ output's folder in common.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from nerbert.artifacts import (
     check_free,
     link_file,
     partial_folder,
-    publish,
     publish_folder,
     read_json,
     sha256_of,
@@ -33,8 +32,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists
 from nerbert.labels import tag_names
 from nerbert.model.backbone import CARD, save_model, write_card
-from nerbert.model.precision import precision_on
-from nerbert.render.encoder_card import model_card
+from nerbert.model.forward import precision_on
 from nerbert.terminal import Progress, progress
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_team
@@ -47,8 +45,22 @@ LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
 
 
-def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> TrainLog:
-    """Pre-train an encoder and write it to `output`, a Hugging Face folder; the log. Goes on where it was killed."""
+@dataclass(frozen=True, slots=True)
+class EncoderFacts:
+    """What an encoder's model card is made of: what its `nerbert.json` holds, and its corpus's manifest."""
+
+    card: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+
+def pretrain(
+    settings: PretrainSettings, output: Path, *, overwrite: bool = False,
+    card: Callable[[Path, EncoderFacts], None] | None = None,
+) -> TrainLog:  # fmt: skip
+    """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
+
+    A run that was killed resumes from its last checkpoint. `card` writes the model card.
+    """
     team, work = _begun(settings, output, overwrite=overwrite)
     numbers = work.feed.numbers_of(0)
     check_fits(
@@ -68,13 +80,15 @@ def pretrain(settings: PretrainSettings, output: Path, *, overwrite: bool = Fals
         if team.is_first:
             best.put_into(folder, keeper.best_step)
             link_file(folder / RESUME / LOG, folder / LOG)
-            _write_cards(folder, settings, work, keeper, log)
+            _write_json_card(folder, settings, work, keeper, log)
+            if card:
+                card(folder, EncoderFacts(read_json(folder / CARD), work.manifest))
     team.end()
     return log
 
 
 def plan(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> Plan:
-    """What `pretrain` would do, and what that would take; nothing is written but the corpus's pieces."""
+    """Return what `pretrain` would do, and what that would take; write nothing but the corpus's pieces."""
     team, work = _begun(settings, output, overwrite=overwrite)
     found = plan_pretraining(
         work.model, work.feed.windows, work.feed.numbers_of(0), settings, work.objective, work.feed.pad_id,
@@ -94,7 +108,7 @@ def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = F
 
 
 def _begun(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[ProcessGroup, Preparation]:
-    """What a pre-training and its plan begin with."""
+    """Check the output and prepare what a pre-training and its plan start from."""
     _check_place(settings, output, overwrite=overwrite)
     team = make_team(settings)
     with out_of_memory(settings):
@@ -145,7 +159,7 @@ class _Best:
 
 @contextmanager
 def _common_folder(team: ProcessGroup, output: Path, identity: Any, *, overwrite: bool) -> Iterator[Path]:
-    """The folder that the first process makes, for all processes; it is there when they get it."""
+    """Give all processes the folder that the first process makes; it exists when they get it."""
     if not team.is_first:
         team.wait()
         yield partial_folder(output)
@@ -165,15 +179,15 @@ def _bar(team: ProcessGroup, total: int) -> Iterator[Progress]:
 
 
 def _dress(folder: Path, work: Preparation) -> None:
-    """What makes a checkpoint's folder a model's: the log's reader may want to use it as it is."""
+    """Add config and tokenizer to a checkpoint's folder, so that it can be used as a model."""
     work.model.config.save_pretrained(folder)
     work.pieces.tokenizer.save_pretrained(folder)
 
 
-def _write_cards(
+def _write_json_card(
     folder: Path, settings: PretrainSettings, work: Preparation, keeper: BestCheckpoint, log: TrainLog
 ) -> None:
-    """What made the encoder, for programs (nerbert.json) and for people (README.md)."""
+    """Write what made the encoder, for programs (nerbert.json)."""
     manifest = work.manifest
     told = {"label_set": work.labels.told, "categories": len(work.labels.categories)}
     labels: dict[str, Any] = told if settings.objective == "tagging" else {}
@@ -184,12 +198,10 @@ def _write_cards(
         settings=_plain(settings), precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
         best_step=keeper.best_step, validation=keeper.best,
     )  # fmt: skip
-    with publish(folder / "README.md") as draft:
-        draft.write_text(model_card(read_json(folder / CARD), manifest), encoding="utf-8")
 
 
 def _plain(settings: Any) -> dict[str, Any]:
-    """Settings as JSON; of paths only the last part, so that no folder of this machine is told."""
+    """Return settings as JSON; of paths only the last part, so that no folder of this machine is shown."""
     plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
     paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
     backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone

@@ -12,11 +12,12 @@ from statistics import mean, stdev
 from typing import Any
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.duplicates import find_twins
+from nerbert.evaluation.datasets.duplicates import AT_LEAST, find_twins
 from nerbert.formats.conll import read_conll_file
 from nerbert.formats.folder import read_data
 from nerbert.labels import example_tags
-from nerbert.metrics import Judgement, Score, assess, seen_entities
+from nerbert.metrics.judging import Judgement, assess, seen_entities
+from nerbert.metrics.score import Score
 from nerbert.model.backbone import PRETRAINED, read_card
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger, seed_folders
@@ -43,6 +44,8 @@ class Evaluation:
     """Where the training sentences are from; "" if they were not given."""
     other_train: tuple[str, ...] = ()
     """Taggers that were trained on another file than that, by its SHA-256; a subset of it is another file too."""
+    min_words: int = AT_LEAST
+    """Fewest words of a test sentence that counts as a repeat of a training sentence."""
 
     @property
     def scores(self) -> dict[str, Score]:

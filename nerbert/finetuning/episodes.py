@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.order import check_draw, identities, ordered
+from nerbert.finetuning.sampling import check_draw, identities, ordered
 from nerbert.finetuning.sizes import many
 from nerbert.records import Example
 from nerbert.rng import coin
@@ -42,7 +42,7 @@ class Episode:
 
 
 def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: int, draw: int) -> Episode:
-    """One of the numbered episodes; raise InputError that says what is lacking if the sentences hold none."""
+    """Return one of the numbered episodes; raise InputError that says what is missing if there is none."""
     check_draw(draw)
     for name, number in (("ways", ways), ("shots", shots), ("queries", queries)):
         if number < 1:
@@ -64,7 +64,7 @@ def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: in
 
 
 def _attempts(counted: _Counted, ways: int, wanted: int, draw: int) -> Iterator[tuple[tuple[str, ...], list[int], str]]:
-    """Types, the places of sentences with no others, and a name: what to try, in turn."""
+    """Yield what to try, in turn: types, the places of sentences with no others, and a name."""
     possible, tried = _possible(counted, wanted), set()
     for number in range(_TYPE_DRAWS if len(possible) >= ways else 0):
         drawn = sorted(possible, key=lambda type_: (coin(draw, f"episode: types {number}", type_), type_))
@@ -79,7 +79,7 @@ def _attempts(counted: _Counted, ways: int, wanted: int, draw: int) -> Iterator[
 
 
 def _filled(counted: _Counted, order: Iterable[int], types: Sequence[str], k: int) -> tuple[int, ...]:
-    """Places taken in that order until each type has k to 2k entities; none if they never have."""
+    """Return places taken in that order until each type has k to 2k entities; none if they never have."""
     reached: Counter[str] = Counter()
     taken = []
     for place in order:
@@ -101,7 +101,7 @@ def _episode(
 
 
 def _total(counted: _Counted, places: Iterable[int]) -> Counter[str]:
-    """Entities of each type in the sentences at `places`."""
+    """Return entities of each type in the sentences at `places`."""
     total: Counter[str] = Counter()
     for place in places:
         total.update(counted[place])
@@ -109,12 +109,12 @@ def _total(counted: _Counted, places: Iterable[int]) -> Counter[str]:
 
 
 def _possible(counted: _Counted, wanted: int) -> list[str]:
-    """Types with so many entities at all; others are in no episode, whatever the draw."""
+    """Return the types with at least `wanted` entities; others are in no episode."""
     return sorted(type_ for type_, count in _total(counted, counted).items() if count >= wanted)
 
 
 def _lack(counted: _Counted, ways: int, wanted: int) -> str:
-    """What sentences lack of which no types were drawn that had enough."""
+    """Say why no types could be drawn."""
     there, possible = _total(counted, counted), _possible(counted, wanted)
     if len(possible) < ways:
         told = ", ".join(f"{type_} {count}" for type_, count in sorted(there.items())) or "no entity at all"
@@ -128,7 +128,7 @@ def _lack(counted: _Counted, ways: int, wanted: int) -> str:
 
 
 def _unfilled(counted: _Counted, failed: Mapping[str, int], shots: int, queries: int) -> str:
-    """Which bound failed where there were types with enough entities: a part can't have K to 2K of each."""
+    """Say which bound failed where types had enough entities: a part can't have K to 2K of each."""
     told = []
     for part, k in (("support", shots), ("query", queries)):
         if part in failed:

@@ -14,29 +14,32 @@ from typing import Any
 import numpy as np
 
 from nerbert.artifacts import check_free, publish_folder, write_json
-from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.finetuning.calibration import calibration_told, scores_told
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import DataSet, read_data
 from nerbert.labels import WordSpan, example_tags, tag_names, types_of
-from nerbert.metrics import score_spans
-from nerbert.model.backbone import load_tagging_model, load_tokenizer, read_card, save_model, write_card
+from nerbert.metrics.score import score_spans
+from nerbert.model.backbone import (
+    TaggerFacts,
+    TaggerHook,
+    load_tagging_model,
+    load_tokenizer,
+    read_card,
+    save_model,
+    write_card,
+)
 from nerbert.model.confidence import predict_entities
-from nerbert.model.heads import renew_head
-from nerbert.model.layers import keep_layers
-from nerbert.model.precision import precision_on
+from nerbert.model.forward import TorchScorer, precision_on
+from nerbert.model.layers import keep_layers, renew_head
 from nerbert.model.predict import Scorer
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.torch_scorer import TorchScorer
 from nerbert.model.windows import Windows
-from nerbert.render.tagger_card import write_readme
 from nerbert.terminal import progress
-from nerbert.training.early_stopping import BestCheckpoint
+from nerbert.training.early_stopping import BestCheckpoint, TagScore, most_tokens
 from nerbert.training.loop import Feed, total_steps, train
 from nerbert.training.memory import out_of_memory
-from nerbert.training.span_score import TagScore, most_tokens
+from nerbert.training.objective import Tagging
 from nerbert.words import nearest_splitter
 
 _WIDE = 768
@@ -45,11 +48,11 @@ _WIDE = 768
 
 def finetune(
     encoder: str, data: Path, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
-    seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True,
+    seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True, card: TaggerHook | None = None,
 ) -> list[Path]:  # fmt: skip
-    """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; the taggers' folders.
+    """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
-    Unless `calibrate`, confidences are as the model gives them.
+    Unless `calibrate`, confidences are as the model gives them. `card` writes each tagger's model card.
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
@@ -57,7 +60,7 @@ def finetune(
     origin = read_data(source) if source else None
     if settings.select == "dev" and not target.dev:
         raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
-    card = read_card(encoder)
+    origin_card = read_card(encoder)
     seeds = tuple(seeds) or (settings.seed,)
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
@@ -69,25 +72,28 @@ def finetune(
         names = [f"seed-{seed}" for seed in seeds] if len(seeds) > 1 else [""]
         for seed, name in zip(seeds, names, strict=True):
             (folder / name).mkdir(exist_ok=True)
-            of_seed, told = replace(settings, seed=seed), _origin(encoder, card, origin)
-            _train_tagger(start, target, folder / name, of_seed, f"fine-tuning, seed {seed}", told, calibrate=calibrate)
+            of_seed, facts = replace(settings, seed=seed), _origin(encoder, origin_card, origin)
+            what = f"fine-tuning, seed {seed}"
+            _train_tagger(start, target, folder / name, of_seed, what, facts, calibrate=calibrate)
+            if card:
+                card(folder / name, TaggerFacts(read_card(str(folder / name))))
         if len(seeds) > 1:
             write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
     return [output / name for name in names]
 
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
-    """How the source domain is trained on before the target: its own number of passes, nothing chosen on dev."""
+    """Return the settings for the source domain: its own number of passes, nothing chosen on dev."""
     return replace(settings, seed=seed, epochs=settings.source_epochs, least_steps=0, most_steps=0, select="last")
 
 
 def usual_rate(config: Any) -> float:
-    """The learning rate where none is set: NER-BERT §4's from BERT-base's width on; below, what was best on MiniLM."""
+    """Return the default learning rate: NER-BERT §4's from BERT-base's width on, else what was best on MiniLM."""
     return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
 
 
 def _origin(encoder: str, card: dict[str, Any], source: DataSet | None) -> dict[str, Any]:
-    """What a tagger's card says of where it came from; a folder's name is nobody's business."""
+    """Return what a tagger's card says of its origin; the name of a local folder is left out."""
     name = None if Path(encoder).exists() else encoder
     facts: dict[str, Any] = {
         "language": card.get("language", "en"),
@@ -133,18 +139,17 @@ def _train_tagger(
         settings=asdict(settings), precision=precision_on(model.device.type, settings.precision), log=log.entries,
         best_step=keeper.best_step if settings.select == "dev" else None, **held_out,
     )  # fmt: skip
-    write_readme(folder, read_card(str(folder)))
 
 
 def _held_out(
     scorer: Scorer, pieces: SubwordTokenizer, data: DataSet, tags: list[str], settings: FinetuneSettings
 ) -> dict[str, Any]:
-    """Scores on the dev split and the temperature fitted there, if there is one."""
+    """Return scores on the dev split and the temperature fitted there, if there is one."""
     if not data.dev:
         return {}
     found = predict_entities(scorer, pieces, data.dev, tags, max_tokens=most_tokens(settings))
     place = {"name": "dev.conll", "sha256": data.sha256["dev.conll"]}
-    return {"dev": scores_told(found), "calibration": calibration_told(found, place)}
+    return {"dev": found.scores_json(), "calibration": found.calibration_json(place)}
 
 
 def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:

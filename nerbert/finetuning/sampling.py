@@ -1,13 +1,17 @@
 """Small subsets of training sentences: drawn apart from training's seeds, the same for every system, and nested.
 
-A draw's number is all the luck there is: the order of sentences is that of their coins, and a subset is how far one
-goes in it. So of one draw, 10 sentences are among the 25, the 25 among the 50, shares lie between them, and the subset
-of k entities a type lies in that of k + 1. To be sure of that, k is reached in rounds, one more of each type a round,
-rarest type first; StructShot (Yang & Katiyar 2020) brings one type to k before it goes to the next. k = 1 is the same,
-larger k take up to a twentieth more sentences.
+A draw's number decides everything: sentences are ordered by their random numbers (`rng.coin`), and a subset is a prefix
+of that order. So of one draw, 10 sentences are among the 25, the 25 among the 50, shares lie between them, and the
+subset of k entities a type lies in that of k + 1. To make sure of that, k is reached in rounds, one more of each type a
+round, rarest type first; StructShot (Yang & Katiyar 2020) brings one type to k before it goes to the next. k = 1 is the
+same, larger k take up to a twentieth more sentences.
 
-The choice: what is drawn is told as places, so that anyone can publish and repeat it (`nerbert.finetuning.order` says
-what a sentence is known by). The price: they hold for one file only, so its hash belongs beside them.
+A subset is a list of places in the file, so that anyone can publish and repeat it; the places hold for one file only,
+so its hash belongs beside them. A sentence is identified by its text and by how many equal ones come before it, not by
+its place. So sentences added to a file change no other's random number, and in a subset of so many sentences a new one
+can only replace some that come later in the order. That holds for sentence counts alone: 5% of more is more, and for k
+entities a type, and for episodes, new entities may change which type is served first. Equal texts with other tags are
+told apart by their order alone.
 """
 
 from collections import Counter
@@ -16,12 +20,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.episodes import Episode, draw_episode
-from nerbert.finetuning.order import check_draw, identities, ordered
 from nerbert.finetuning.sizes import Size, SizeUnit, many, parse_size
 from nerbert.records import Example
-
-__all__ = ["Episode", "Size", "SizeUnit", "Subset", "draw_episode", "draw_subset", "parse_size"]
+from nerbert.rng import coin
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
 
@@ -40,12 +41,12 @@ class Subset:
 
     @property
     def short(self) -> dict[str, int]:
-        """Types of which the whole has fewer than the k asked for, with how many there are."""
+        """Return types of which the whole has fewer than the k asked for, with how many there are."""
         return {type_: count for type_, count in self.reached.items() if count < self.size.shots}
 
 
 def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) -> Subset:
-    """The subset of a size in one of the numbered draws; raise SettingsError if there aren't so many sentences."""
+    """Return the subset of a size in one of the numbered draws; raise SettingsError if it is too large."""
     check_draw(draw)
     size = size if isinstance(size, Size) else parse_size(size)
     if not examples:
@@ -65,12 +66,12 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
 
 
 def _ordered(examples: Sequence[Example], draw: int, step: str) -> list[int]:
-    """All places in the order of a draw."""
+    """Return all places in the order of a draw."""
     return ordered(identities(examples), range(len(examples)), draw, step)
 
 
 def _count(size: Size, there: int) -> int:
-    """Sentences of a size given in sentences or percent."""
+    """Return how many sentences a size in sentences or percent means."""
     if size.kind is SizeUnit.PERCENT:
         return max(1, int((size.number * there / 100).to_integral_value(ROUND_HALF_UP)))
     if size.number > there:
@@ -80,12 +81,12 @@ def _count(size: Size, there: int) -> int:
 
 
 def _entities(examples: Iterable[Example]) -> Counter[str]:
-    """Entities of each type."""
+    """Count the entities of each type."""
     return Counter(span.type for example in examples for span in example.spans)
 
 
 def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
-    """Sentences with at least k entities of each type, or all there are, reached one more a round."""
+    """Return sentences with at least k entities of each type, or all there are, reached one more a round."""
     there = _entities(examples)
     if not there:
         raise InputError(f"no entity in {many(len(examples), 'sentence')}, so none of each type can be drawn")
@@ -102,3 +103,24 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
                     taken.add(place)
                     reached += _entities([examples[place]])
     return sorted(taken)
+
+
+def check_draw(draw: int) -> None:
+    """Raise SettingsError for what is no draw's number."""
+    if draw < 1:
+        raise SettingsError(f"draw {draw}: draws are numbered from 1")
+
+
+def identities(examples: Iterable[Example]) -> list[str]:
+    """Return each sentence's identity: its text, and how many equal ones come before it."""
+    before: Counter[str] = Counter()
+    names = []
+    for example in examples:
+        names.append(f"{example.text}\0{before[example.text]}")
+        before[example.text] += 1
+    return names
+
+
+def ordered(names: Sequence[str], places: Iterable[int], draw: int, step: str) -> list[int]:
+    """Return places of sentences in the order of a draw; `names` are their identities, `step` is the purpose."""
+    return sorted(places, key=lambda place: (coin(draw, step, names[place]), place))

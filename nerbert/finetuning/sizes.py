@@ -59,22 +59,22 @@ class Size:
 
     @property
     def shots(self) -> int:
-        """Entities of each type that are asked for: k, or an episode's shots."""
+        """Return entities of each type that are asked for: k, or an episode's shots."""
         return int(self.number) if self.kind in (SizeUnit.EACH, SizeUnit.EPISODE) else 0
 
 
 def many(count: int, thing: str, things: str = "") -> str:
-    """`1 sentence`, `2 sentences`; `things` is the plural where an s isn't enough."""
+    """Return `1 sentence`, `2 sentences`; `things` is the plural where an s isn't enough."""
     return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
 
 
 def usual_queries(ways: int, shots: int) -> int:
-    """How many entities of each type are to be found in an episode of Few-NERD: as many as shots up to five ways."""
+    """Return Few-NERD's number of queries: as many as shots up to five ways, else one."""
     return shots if ways <= 5 else 1
 
 
 def parse_size(value: str | int) -> Size:
-    """`"all"`, `50`, `"50"`, `"5%"`, `"k=4"`, `"5 way 1 shot"` as a Size; raise SettingsError for anything else."""
+    """Return `"all"`, `50`, `"5%"`, `"k=4"` or `"5 way 1 shot"` as a Size; raise SettingsError for others."""
     text = f"{value}".strip().lower()
     size = None if isinstance(value, bool) or not isinstance(value, str | int) else _parsed(" ".join(text.split()))
     if size is None:
@@ -88,7 +88,7 @@ def parse_size(value: str | int) -> Size:
 
 
 def _parsed(text: str) -> Size | None:
-    """A size as it is written, numbers not checked."""
+    """Return a size as it is written, numbers not checked."""
     if text == "all":
         return Size(SizeUnit.ALL)
     if _NUMBER.fullmatch(text):

@@ -1,7 +1,7 @@
-"""CoNLL: one `token … tag` per line, a blank line between sentences, BIO tags in the last column.
+"""CoNLL: one `token … tag` a line, a blank line between sentences, BIO tags in the last column.
 
-Columns are separated by tabs if the line has one, else by spaces, so tokens keep no-break spaces. The text of an
-example is its tokens joined by single spaces, because CoNLL files do not store the original white space.
+Columns are cut at tabs if the line has one, else at spaces, so tokens keep no-break spaces. The text of an example is
+its tokens joined by single spaces: CoNLL files don't say what stood between them, and that is the price.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,11 +9,12 @@ from pathlib import Path
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
+from nerbert.formats.lines import decoded
 from nerbert.labels import example_tags, spans_from_bio, split_tag
 from nerbert.records import Example, Span
 
 DOCUMENT_START = "-DOCSTART-"
-"""Starts a line that begins a document and contains no token."""
+"""What a line begins with that begins a document, and holds no token."""
 
 
 def read_conll(path: Path) -> Iterator[Example]:
@@ -24,11 +25,9 @@ def read_conll(path: Path) -> Iterator[Example]:
         with path.open("rb") as stream:
             for number, raw in enumerate(stream, 1):
                 with at(path, number):
-                    line = _decode(raw, first=number == 1)
-                    if line.strip(" \t") and not line.startswith(DOCUMENT_START):
-                        token, tag = _columns(line)
-                        tokens.append(token)
-                        tags.append(tag)
+                    if columns := columns_of(decoded(raw.rstrip(b"\r\n"), number)):
+                        tokens.append(columns[0])
+                        tags.append(_tag(columns))
                     elif tokens:
                         yield example_of(tokens, tags)
                         tokens, tags = [], []
@@ -47,17 +46,16 @@ def read_conll_file(path: Path) -> list[Example]:
 
 
 def looks_like_conll(lines: Iterable[str]) -> bool:
-    """Return whether lines are CoNLL, not prose: most nonblank lines end in a BIO tag after a token."""
+    """Return whether lines are CoNLL, not prose: most of those with words end in a BIO tag behind a token."""
     kept = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)]
     return sum(map(_ends_in_tag, kept)) > len(kept) / 2
 
 
 def _ends_in_tag(line: str) -> bool:
     try:
-        _columns(line.rstrip("\r\n"))
+        return bool(_tag(columns_of(line.rstrip("\r\n"))))
     except InputError:
         return False
-    return True
 
 
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
@@ -72,7 +70,7 @@ def conll_block(example: Example) -> str:
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
-    """Return an Example of tokens and BIO tags; its text is the tokens joined by spaces."""
+    """Return tokens and BIO tags as an Example; its text is the tokens joined by spaces."""
     tokens = list(tokens)
     words, place = [], 0
     for token in tokens:
@@ -86,24 +84,26 @@ def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
     return Example(text, tuple(words), spans)
 
 
-def _decode(raw: bytes, *, first: bool) -> str:
-    try:
-        line = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the file to UTF-8") from None
-    return (line.removeprefix("\ufeff") if first else line).rstrip("\r\n")
-
-
 def split_columns(line: str) -> list[str]:
-    """Split a line at tabs if it has one, else at runs of spaces."""
+    """Return the columns of a line, cut at tabs if it has one, else at spaces, however many."""
     return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
 
 
-def _columns(line: str) -> tuple[str, str]:
-    """Return token and tag of a line."""
+def columns_of(line: str, *, tagged: bool = True) -> list[str]:
+    """Return the columns of a word's line; none for a line that ends a sentence.
+
+    Raise InputError for a line without a token, or, if `tagged`, without a tag behind it.
+    """
+    if not line.strip(" \t") or line.startswith(DOCUMENT_START):
+        return []
     columns = split_columns(line)
-    if len(columns) < 2 or not columns[0] or not columns[-1].strip():
-        raise InputError(f"broken line {line!r}: expected a token, a tab (or space) and a tag")
+    if not columns[0] or (tagged and (len(columns) < 2 or not columns[-1].strip())):
+        wanted = "a token, a tab (or space) and a tag" if tagged else "a token, and behind a tab or space anything"
+        raise InputError(f"broken line {line!r:.60}: expected {wanted}")
+    return columns
+
+
+def _tag(columns: list[str]) -> str:
     tag = columns[-1].strip()
     split_tag(tag)
-    return columns[0], tag
+    return tag

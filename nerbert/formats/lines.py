@@ -1,7 +1,7 @@
-"""Read lines of a file or a pipe as bytes as soon as they arrive, and decode them line by line.
+"""Lines of a file or a pipe as bytes: what is at hand is given at once, and decoded line by line.
 
-A read waits only while there is no data, so a slow pipe is read line by line and a file in blocks. Only `\\n` ends a
-line. A line is kept in memory, so one longer than `LONGEST_LINE` is refused.
+A read waits only while there is nothing, so a slow pipe is read line by line and a file in blocks. Only `\\n` ends a
+line. The price: a line is held whole, so one longer than `LONGEST_LINE` is refused instead of filling the memory.
 """
 
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from typing import IO, Any
 from nerbert.errors import InputError
 
 LONGEST_LINE = 1 << 28
-"""Maximum bytes of a line; nobody writes a text of that length."""
+"""Bytes; a text that long is no text that someone wrote."""
 ERRORS = ("strict", "replace")
-"""Handling of bytes that are not UTF-8: an error, or U+FFFD."""
+"""What may become of bytes that are no UTF-8: an error, or U+FFFD."""
 _BLOCK = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 
 
 def lines_at_hand(stream: IO[bytes]) -> Iterator[list[bytes]]:
-    """Yield the whole lines of each read, without line ends; the last line may lack its end."""
+    """The whole lines that each read brings, without their ends; the last may have none."""
     read: Any = getattr(stream, "read1", stream.read)
     rest: list[bytes] = []
     held = 0
@@ -36,13 +36,15 @@ def lines_at_hand(stream: IO[bytes]) -> Iterator[list[bytes]]:
         yield [b"".join(rest)]
 
 
-def decoded(raw: bytes, number: int, errors: str = "strict") -> str:
-    """Decode line `number`; the first may begin with a byte order mark; `errors` is one of ERRORS."""
+def decoded(raw: bytes, number: int, errors: str = "") -> str:
+    """Return a line's text; the first line may begin with a byte order mark.
+
+    `errors` is one of ERRORS where the user can choose, and "" where bytes that are no UTF-8 are always refused.
+    """
     if number == 1:
         raw = raw.removeprefix(_BOM)
     try:
-        return raw.decode("utf-8", errors)
+        return raw.decode("utf-8", errors or "strict")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8 (or pass --errors replace)"
-        ) from None
+        other = " (or pass --errors replace)" if errors else ""
+        raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8{other}") from None

@@ -19,10 +19,9 @@ from nerbert.errors import InputError
 from nerbert.labels import word_spans
 from nerbert.metrics.calibration import Calibration, calibration_of
 from nerbert.metrics.columns import Columns, Mask, Pair, check_lengths, pair_of
-from nerbert.metrics.counts import STRICT_RULES, Counts, Score
 from nerbert.metrics.error_types import kinds_of
 from nerbert.metrics.interval import Interval, bootstrap, counts_by_sentence
-from nerbert.metrics.score import count_where, score_pair
+from nerbert.metrics.score import STRICT_RULES, Counts, Score, count_where, score_pair
 from nerbert.records import Example
 
 Entity = tuple[str, str]

@@ -8,13 +8,14 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from nerbert.artifacts import read_json, write_json
 from nerbert.errors import InputError, at
-from nerbert.metrics.temperature import check_temperature
+from nerbert.metrics.calibration import check_temperature
 from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
@@ -28,15 +29,27 @@ EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
 _SHORTEST = 8
 
 
+@dataclass(frozen=True, slots=True)
+class TaggerFacts:
+    """What a tagger's model card is made of: what its `nerbert.json` holds, and what it held `before`, if it did."""
+
+    card: Mapping[str, Any]
+    before: Mapping[str, Any] | None = None
+
+
+TaggerHook: TypeAlias = Callable[[Path, TaggerFacts], bool]
+"""Writes the model card into a tagger's unfinished folder; returns whether it did."""
+
+
 def embedded(source: str) -> str:
-    """`source`, or the folder in the package if it names an encoder that ships with it; a folder of that name wins."""
+    """Return `source`, or the package's folder if it names an embedded encoder; a folder of that name wins."""
     if source in EMBEDDED and not Path(source).is_dir():
         return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
     return source
 
 
 def load_tokenizer(source: str) -> Any:
-    """A fast tokenizer from a folder or a hub name."""
+    """Return a fast tokenizer from a folder or a hub name."""
     from transformers import AutoTokenizer
 
     source = embedded(source)
@@ -50,7 +63,7 @@ def load_tokenizer(source: str) -> Any:
 
 
 def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
-    """A token-classification model from a folder or a hub name.
+    """Return a token-classification model from a folder or a hub name.
 
     With `tags` it gets a head for them; its weights are random, or those of a head of the same shape that was there:
     call `heads.renew_head` after. Without, the folder must be a tagger already.
@@ -67,14 +80,14 @@ def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
 
 
 def load_mlm_model(source: str, seed: int) -> Any:
-    """A masked language model from a folder or a hub name.
+    """Return a masked language model from a folder or a hub name.
 
     What its head lacks gets fresh weights by `seed`, all of it in a folder that has only an encoder; the head that is
     there stays, and a decoder that the configuration ties to the embeddings stays tied.
     """
     from transformers import AutoModelForMaskedLM
 
-    from nerbert.model.heads import renew_head
+    from nerbert.model.layers import renew_head
 
     model, report = _load(AutoModelForMaskedLM, source, "masked language model")
     _check_weights(source, model, report, with_head=False)
@@ -83,7 +96,7 @@ def load_mlm_model(source: str, seed: int) -> Any:
 
 
 def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
-    """A model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
+    """Return a model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
     source = embedded(source)
     check_model_folder(source)
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
@@ -133,7 +146,7 @@ def write_card(folder: Path, kind: str, **facts: Any) -> None:
 
 
 def read_card(source: str) -> dict[str, Any]:
-    """The `nerbert.json` of a folder or a hub name, checked; a model without one gets the defaults."""
+    """Return the `nerbert.json` of a folder or a hub name, checked; a model without one gets the defaults."""
     source = embedded(source)
     path = Path(source) / CARD if Path(source).exists() else _card_on_hub(source)
     if path is None or not path.is_file():
@@ -157,7 +170,7 @@ def _check_card(card: Any) -> None:
 
 
 def _check_confidences(card: Mapping[str, Any]) -> None:
-    """What changes an entity's confidence, or leaves it out; both may be absent."""
+    """Check what changes an entity's confidence, or leaves it out; both may be absent."""
     calibration, thresholds = card.get("calibration") or {}, card.get("thresholds") or {}
     if not isinstance(calibration, dict) or not isinstance(thresholds, dict):
         raise InputError("calibration and thresholds must be tables; calibrate again (`nerbert calibrate`)")
@@ -168,7 +181,7 @@ def _check_confidences(card: Mapping[str, Any]) -> None:
 
 
 def _card_on_hub(name: str) -> Path | None:
-    """The card of a model on the hub, in the local cache; None if it has none."""
+    """Return the card of a model on the hub, in the local cache; None if it has none."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -191,7 +204,7 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
 
 
 def tags_of(model: Any, source: str) -> list[str]:
-    """The head's label names in order; raise InputError unless they are O, B-x, I-x."""
+    """Return the head's label names in order; raise InputError unless they are O, B-x, I-x."""
     from nerbert.labels import check_tags
 
     names: Mapping[int, str] = {int(key): str(value) for key, value in model.config.id2label.items()}
@@ -205,7 +218,7 @@ def tags_of(model: Any, source: str) -> list[str]:
 
 @contextlib.contextmanager
 def _refused(source: str, what: str) -> Iterator[None]:
-    """What a library raises on a bad folder or an unreachable hub, as one line."""
+    """Turn what a library raises on a bad folder or an unreachable hub into one line."""
     try:
         yield
     except InputError:
@@ -218,7 +231,7 @@ def _refused(source: str, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the loader's notes on new heads, retries and progress bars: what matters is said by us."""
+    """Silence the loader's notes on new heads, retries and progress bars."""
     from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging as hf_logging
 

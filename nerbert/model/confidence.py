@@ -7,23 +7,33 @@ on entities is among the two best, and the simplest (docs/results/2026-11-21-cal
 probabilities is the honest one only if words were independent, which they are not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from nerbert.labels import example_tags
+from nerbert.metrics.calibration import cross_fit
 from nerbert.metrics.columns import Columns, pair_of
-from nerbert.metrics.counts import Score
-from nerbert.metrics.score import score_pair
-from nerbert.model.decode import Decoded, TagClasses, decode, probabilities
-from nerbert.model.predict import MAX_TOKENS, Scorer, WordScores, word_scores
+from nerbert.metrics.score import Score, score_pair
+from nerbert.model.predict import (
+    MAX_TOKENS,
+    Decoded,
+    Scorer,
+    TagClasses,
+    WordScores,
+    decode,
+    probabilities,
+    word_scores,
+)
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.rng import Array
 
 _CHUNK = 1000
 """Examples whose logits are held at once."""
+_PLACES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +56,30 @@ class Predicted:
     decoding: str
 
     def confidences(self, temperature: float) -> Array:
-        """The confidence (0–1) of each entity at a temperature."""
+        """Return the confidence (0–1) of each entity at a temperature."""
         if not self.starts.size:
             return np.zeros(0)
         sums = np.add.reduceat(probabilities(self.logits, self.chosen, temperature), self.starts)
         sure: Array = np.clip(sums / np.diff(self.starts, append=len(self.chosen)), 0.0, 1.0)
         return sure
+
+    def scores_json(self) -> dict[str, Any]:
+        """Return precision, recall and F1, over all entities and by type, as a card has them."""
+        return {"sentences": self.examples, "decoding": self.decoding, **self.score.as_json()}
+
+    def calibration_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the temperature fitted on these entities and the calibration errors; `data` says where they are from.
+
+        `ece_after` is measured on parts of the sentences, each with the temperature of the others (`cross_fit`).
+        Without any entity the temperature is 1 and nothing is measured.
+        """
+        fitted = cross_fit(self.confidences, self.right, self.sentences)
+        return {
+            "temperature": round(fitted.temperature, _PLACES),
+            "ece_before": round(fitted.before.ece, _PLACES), "ece_after": round(fitted.after.ece, _PLACES),
+            "bins": fitted.before.bins, "folds": fitted.folds, "entities": fitted.before.entities,
+            "sentences": self.examples, "decoding": self.decoding, "data": dict(data),
+        }  # fmt: skip
 
 
 def predict_entities(
@@ -78,7 +106,7 @@ def predict_entities(
 
 
 def _words_of_entities(scores: WordScores, found: Decoded, classes: TagClasses) -> tuple[Array, Array, Array]:
-    """Logits and classes of the words in entities, and how many words each entity has.
+    """Return logits and classes of the words in entities, and how many words each entity has.
 
     A word that shares the piece of the word before has that one's.
     """
@@ -92,7 +120,7 @@ def _words_of_entities(scores: WordScores, found: Decoded, classes: TagClasses) 
 
 
 def _words_in(entities: Columns) -> Array:
-    """The places of all words that stand in an entity."""
+    """Return the places of all words that stand in an entity."""
     lengths = entities.ends - entities.starts
     first = np.repeat(entities.starts - (np.cumsum(lengths) - lengths), lengths)
     places: Array = first + np.arange(len(first))

@@ -14,7 +14,7 @@ _MOST_TEXTS = 1_000_000
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
-    """A cased WordPiece tokenizer (BERT's normalisation and splitting) as a fast `transformers` tokenizer.
+    """Train a cased WordPiece tokenizer (BERT's normalisation and splitting) as a fast `transformers` one.
 
     The same texts give the same pieces: the library numbers the inner forms of characters (`##a`) in the order of a
     hash table and breaks ties by these numbers (huggingface/tokenizers#1794), so they are given to it, in order. Of
@@ -49,7 +49,7 @@ def _bert_like(model: Any) -> Any:
 
 
 def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[str], list[str]]:
-    """The characters that words begin with, and those inside of them: of the `most` frequent ones, in order."""
+    """Return the characters that words begin with, and those inside them, of the `most` frequent ones."""
     first, inner = Counter[str](), Counter[str]()
     for text in texts:
         for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
@@ -73,7 +73,7 @@ def _wrapped(tokenizer: Any) -> Any:
 
 
 def fresh_model(vocabulary: int, layers: int, width: int, tags: list[str] | None, seed: int) -> Any:
-    """A BERT tagger of `layers` × `width` with random weights; without `tags`, a masked language model.
+    """Return a BERT tagger of `layers` × `width` with random weights; without `tags`, a masked language model.
 
     The body's weights hang on shape and seed alone, so trainings with different heads start equal.
     """

@@ -1,13 +1,17 @@
-"""The layers of an encoder: found in any architecture, and fewer of them kept.
+"""Changes of a loaded model, in place, for any architecture: fewer layers, frozen layers, a new head.
 
-The choice: a cut encoder keeps its lowest layers. Sajjad et al. 2020 (arXiv 2004.03844) found that dropping the top
-ones costs least, and layers spread over the depth were worse here too (docs/results/2026-11-21-small-and-fast.md); and
-whatever hangs on a layer's number (kinds of attention in turn, relative positions that the first one holds) stays as it
-was. The price: what the dropped layers had learnt is gone, so a cut encoder must be trained on; and models that have no
-one list of layers (ALBERT's are one shared layer) are refused.
+A cut encoder keeps its lowest layers. Sajjad et al. 2020 (arXiv 2004.03844) found that dropping the top ones costs
+least, and layers spread over the depth were worse here too (docs/results/2026-11-21-small-and-fast.md); and whatever
+depends on a layer's number (kinds of attention in turn, relative positions that the first one holds) stays as it was. A
+cut encoder must be trained on, since what the dropped layers had learnt is gone.
+
+Frozen is all that the output of the last frozen layer depends on, by torch's own graph, so the embeddings are frozen
+too, and so are relative positions that all layers share. A language model's decoder that is tied to the embeddings is
+the same parameter and is frozen with them; its bias is trained. Models that have no one list of layers (ALBERT's are
+one shared layer) are refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -39,7 +43,7 @@ def keep_layers(model: Any, count: int) -> None:
 
 
 def layers_of(model: Any, setting: str, count: int) -> Any:
-    """The body's one list of as many modules as its configuration has layers, of which `setting` asks for `count`.
+    """Return the body's list of layers, of which `setting` asks for `count`.
 
     Raise SettingsError where there is no such list, or where it is shorter.
     """
@@ -58,7 +62,7 @@ def layers_of(model: Any, setting: str, count: int) -> Any:
 
 
 def _like(model: Any) -> Any:
-    """A model as its configuration says, without memory for its weights."""
+    """Return a model as its configuration says, without memory for its weights."""
     with torch.device("meta"):
         return type(model)(deepcopy(model.config))
 
@@ -66,3 +70,49 @@ def _like(model: Any) -> Any:
 def _shapes(model: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
     for name, each in model.state_dict().items():
         yield name, tuple(each.shape)
+
+
+def freeze(model: Any, layers: int) -> None:
+    """Stop the training of the embeddings and the lowest `layers` layers; 0 leaves the model as it is."""
+    if layers == 0:
+        return
+    stack = layers_of(model, "frozen_layers", layers)
+    for parameter in [*_causes_of(model, stack[layers - 1]), *stack[:layers].parameters()]:
+        parameter.requires_grad_(False)
+
+
+def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
+    """Return the parameters of the body that a layer's output depends on."""
+    found: list[torch.Tensor] = []
+    handle = layer.register_forward_hook(
+        lambda _layer, _inputs, output: found.append(output[0] if isinstance(output, tuple) else output)
+    )
+    ids = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device)
+    trained, was_training = [each for each in model.parameters() if each.requires_grad], model.training
+    try:
+        model.eval()
+        with torch.enable_grad():
+            model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids))
+            gradients = torch.autograd.grad(found[0].sum(), trained, allow_unused=True)
+    finally:
+        handle.remove()
+        model.train(was_training)
+    return [each for each, gradient in zip(trained, gradients, strict=True) if gradient is not None]
+
+
+def renew_head(model: Any, seed: int, only: Collection[str] | None = None) -> None:
+    """Give the head fresh weights: normal with the model's own range, biases 0, norms 1; the encoder stays.
+
+    What the head shares with the encoder (a tied decoder) stays too; with `only`, so does what has another name.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    spread = float(getattr(model.config, "initializer_range", 0.02))
+    inside = {id(parameter) for parameter in model.base_model.parameters()}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if id(parameter) in inside or (only is not None and name not in only):
+                continue
+            if parameter.ndim > 1:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+            else:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)

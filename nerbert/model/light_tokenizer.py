@@ -26,7 +26,7 @@ class LightTokenizer:
         self.pad_token_id, self.model_max_length = pad_id, room
 
     def __call__(self, texts: str | Sequence[str], **wanted: Any) -> Mapping[str, list[Any]]:
-        """For one text its pieces with the special ones marked; for several, pieces and offsets without any."""
+        """Return one text's pieces with the special ones marked; of several texts, pieces and offsets without."""
         if isinstance(texts, str):
             ids = self._inner.encode(texts, add_special_tokens=False).ids
             mask = [1] * len(self._before) + [0] * len(ids) + [1] * len(self._after)
@@ -42,7 +42,7 @@ class LightTokenizer:
 def light_tokenizer(
     path: Path, *, before: Sequence[int], after: Sequence[int], pad_id: int, room: int
 ) -> LightTokenizer:
-    """The tokenizer in a `tokenizer.json`; raise InputError for a file that is none."""
+    """Return the tokenizer in a `tokenizer.json`; raise InputError for a file that is none."""
     need("onnx", "tokenizers")
     from tokenizers import Tokenizer
 
@@ -57,5 +57,5 @@ def light_tokenizer(
 
 
 def light_config(room: int, vocabulary: int) -> SimpleNamespace:
-    """What `Pieces` reads off a model's configuration."""
+    """Return what `SubwordTokenizer` reads of a model's configuration."""
     return SimpleNamespace(model_type="onnx", max_position_embeddings=room, vocab_size=vocabulary, name_or_path="")

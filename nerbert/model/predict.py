@@ -1,21 +1,29 @@
-"""Examples in, logits of every word out: what validation, evaluation, calibration and the tagger share.
+"""Examples → logits of every word → tags: what validation, evaluation, calibration and the tagger share.
 
-The choice: whatever computes logits is a function of a padded batch (`Scorer`), so this module knows no torch, and a
-tagger on another back end cuts, batches and reads off in the same way. Words of many examples stand in one row, which
-keeps Python out of what is done for each word. A stretch of thousands of words without a sentence's end is tokenised
-in overlapping parts, each read off in its middle, so memory follows the words and not the square of anything.
+Whatever computes logits is a function of a padded batch (`Scorer`), so this module imports no torch, and every back end
+cuts, batches and decodes in the same way. Words of many examples are one array, which keeps Python out of what is done
+for each word. A stretch of thousands of words without a sentence's end is tokenised in overlapping parts, each read in
+its middle, so memory grows with the words and not with their square.
+
+A tag is a number, as in `metrics.columns` (0 is O, 2k is B- and 2k + 1 is I- of type k). Where the most probable tags
+are legal they are the best legal path too, so the search (Viterbi 1967) runs over the others alone, and over classes,
+not pairs of them: only B-x and I-x may come before I-x. A temperature divides all logits alike, so it changes
+probabilities and never a path.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from nerbert.config import refuse
 from nerbert.errors import InputError
-from nerbert.model.padding import Padded, micro_batches, padded
+from nerbert.labels import OUTSIDE, split_tag
+from nerbert.metrics.columns import Columns, decode_columns
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import Windows, chosen
+from nerbert.model.windows import Padded, Windows, chosen, micro_batches, padded
 from nerbert.records import Example
 from nerbert.rng import Array
 
@@ -29,7 +37,7 @@ class Scorer(Protocol):
     """A model on some back end: a padded batch → (terms, classes) fp32 logits at its rows and columns."""
 
     def __call__(self, batch: Padded, /) -> Array:
-        """The logits."""
+        """Return the logits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class WordScores:
 
     @property
     def words(self) -> int:
-        """Of all examples."""
+        """Return the number of words of all examples."""
         return int(self.offsets[-1])
 
 
@@ -65,7 +73,7 @@ class _Stretch:
 def word_scores(
     scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], classes: int, max_tokens: int = MAX_TOKENS
 ) -> WordScores:
-    """The logits of all words of some examples; `max_tokens` bounds a micro-batch, padding included."""
+    """Return the logits of all words of some examples; `max_tokens` bounds a padded micro-batch."""
     parts = [part for number, example in enumerate(examples) for part in _parts(number, example)]
     windows = Windows.pack(pieces.windows([part.example for part in parts]))
     logits = _logits(scorer, windows, pieces.pad_id, classes, max_tokens)
@@ -81,7 +89,7 @@ def word_scores(
 
 
 def _parts(number: int, example: Example) -> Iterator[_Stretch]:
-    """An example as it is; one of very many words in overlapping parts."""
+    """Yield an example as it is, or one of very many words in overlapping parts."""
     count = len(example.words)
     if count <= _STRETCH:
         yield _Stretch(number, 0, 0, count, example)
@@ -101,7 +109,7 @@ def _columns(parts: Sequence[_Stretch]) -> tuple[Array, Array, Array, Array]:
 
 
 def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tokens: int) -> Array:
-    """(words of the windows, classes), in their order."""
+    """Return (words of the windows, classes), in their order."""
     logits = np.zeros((len(windows.words), classes), np.float32)
     terms = np.arange(len(windows.words))
     for group in micro_batches(windows.lengths, max_tokens):
@@ -113,8 +121,158 @@ def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tok
 
 
 def _same_piece(windows: Windows) -> Array:
-    """(words,): whether a word shares the piece of the word before it in its window."""
+    """Return (words,): whether a word shares the piece of the word before it in its window."""
     same = np.zeros(len(windows.positions), bool)
     same[1:] = windows.positions[1:] == windows.positions[:-1]
     same[windows.word_ends[windows.word_ends < len(same)]] = False
     return same
+
+
+DECODINGS = ("legal", "greedy")
+_CHUNK = 1000
+"""Examples whose logits are held at once."""
+
+
+def check_decoding(name: str) -> str:
+    """Return `name` if it is a way to choose tags; else raise SettingsError."""
+    refuse(name not in DECODINGS, "decoding", name, " or ".join(map(repr, DECODINGS)))
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class WordTags:
+    """Tags of one sentence's words with their probabilities (0–1).
+
+    A word without a piece is O with 1; one that shares the piece of the word before it continues that one's entity.
+    """
+
+    tags: list[str]
+    confidences: list[float]
+
+
+class TagClasses:
+    """The classes of a head: their numbers, and what may follow what."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        parts = [split_tag(name) for name in names]
+        self.types = ("", *sorted({type_ for _, type_ in parts if type_}))
+        number = {type_: place for place, type_ in enumerate(self.types)}
+        self.codes = np.array([2 * number[type_] + (prefix == "I") for prefix, type_ in parts], np.int32)
+        self.tags = [OUTSIDE, OUTSIDE, *(f"{prefix}-{type_}" for type_ in self.types[1:] for prefix in "BI")]
+        self._inside = np.flatnonzero(self.codes & 1)
+        of_code = {int(code): place for place, code in enumerate(self.codes)}
+        self._begin = np.array([of_code.get(int(code) - 1, -1) for code in self.codes[self._inside]], np.int64)
+
+    def best(self, logits: Array, linked: Array) -> Array:
+        """Return (words,): each word's class on the best legal path; `linked`: whether an entity may reach it."""
+        greedy: Array = logits.argmax(1)
+        bad = self._illegal(greedy, linked)
+        if not bad.any():
+            return greedy
+        begins = np.flatnonzero(~linked)
+        ends = np.append(begins[1:], len(linked))
+        for chain in np.unique(np.searchsorted(begins, np.flatnonzero(bad), side="right") - 1):
+            here = slice(begins[chain], ends[chain])
+            greedy[here] = self._search(logits[here])
+        return greedy
+
+    def _illegal(self, classes: Array, linked: Array) -> Array:
+        codes = self.codes[classes]
+        before = np.concatenate([np.zeros(1, codes.dtype), codes[:-1]])
+        illegal: Array = (codes & 1).astype(bool) & ~(linked & (codes >> 1 == before >> 1))
+        return illegal
+
+    def _search(self, logits: Array) -> Array:
+        """Return the best legal path through one chain of words."""
+        total = logits[0].astype(np.float64)
+        total[self._inside] = -np.inf
+        back = np.zeros(logits.shape, np.int64)
+        for word in range(1, len(logits)):
+            back[word] = total.argmax()
+            came = np.full(len(total), total.max())
+            inside, begin = total[self._inside], np.where(self._begin >= 0, total[self._begin], -np.inf)
+            came[self._inside] = np.maximum(inside, begin)
+            back[word, self._inside] = np.where(inside >= begin, self._inside, self._begin)
+            total = came + logits[word]
+        path = [int(total.argmax())]
+        for word in range(len(logits) - 1, 0, -1):
+            path.append(int(back[word, path[-1]]))
+        return np.array(path[::-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Tags of all words as numbers, (words,), their probabilities beside, and where each example begins."""
+
+    offsets: Array
+    codes: Array
+    probabilities: Array
+
+    def entities(self) -> Columns:
+        """Return the entities, by the CoNLL script's rules."""
+        return decode_columns(self.codes, self.offsets)
+
+    def spans(self, classes: TagClasses) -> Iterator[tuple[int, int, int, str, float]]:
+        """Yield (example, first word, word after the last, type, confidence) of each entity, in order."""
+        found = self.entities()
+        number = np.searchsorted(self.offsets, found.starts, side="right") - 1
+        sums = np.concatenate([np.zeros(1), np.cumsum(self.probabilities)])
+        sure = np.clip((sums[found.ends] - sums[found.starts]) / (found.ends - found.starts), 0.0, 1.0)
+        begin = self.offsets[number]
+        columns = (number, found.starts - begin, found.ends - begin, found.types, sure)
+        for place, first, last, type_, confidence in zip(*(each.tolist() for each in columns), strict=True):
+            yield place, first, last, classes.types[type_], confidence
+
+    def rows(self, classes: TagClasses) -> list[WordTags]:
+        """Return tags and probabilities, an example a row."""
+        tags = [classes.tags[code] for code in self.codes.tolist()]
+        sure = self.probabilities.tolist()
+        ends = self.offsets.tolist()
+        return [WordTags(tags[a:b], sure[a:b]) for a, b in itertools.pairwise(ends)]
+
+
+def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy", temperature: float = 1.0) -> Decoded:
+    """Choose a tag for each word; its probability is the softmax of its piece's logits over the temperature."""
+    best: Array
+    best = scores.logits.argmax(1) if decoding == "greedy" else classes.best(scores.logits, _linked(scores))
+    codes, sure = np.zeros(scores.words, np.int32), np.ones(scores.words)
+    codes[scores.read] = classes.codes[best]
+    sure[scores.read] = probabilities(scores.logits, best, temperature)
+    owner = np.arange(scores.words)
+    owner[scores.followers] = 0
+    owner = np.maximum.accumulate(owner)[scores.followers]
+    codes[scores.followers] = np.where(codes[owner] > 0, codes[owner] | 1, 0)
+    sure[scores.followers] = sure[owner]
+    return Decoded(scores.offsets, codes, sure)
+
+
+def predict(
+    scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], names: Sequence[str], *,
+    max_tokens: int = MAX_TOKENS, decoding: str = "greedy", temperature: float = 1.0,
+) -> list[WordTags]:  # fmt: skip
+    """Return a tag for each word of each example, in order."""
+    classes, found = TagClasses(names), list[WordTags]()
+    for start in range(0, len(examples), _CHUNK):
+        some = examples[start : start + _CHUNK]
+        scores = word_scores(scorer, pieces, some, len(names), max_tokens)
+        found += decode(scores, classes, decoding, temperature).rows(classes)
+    return found
+
+
+def _linked(scores: WordScores) -> Array:
+    """Return (read,): whether the word before is in the same example and has a piece."""
+    has_piece = np.zeros(scores.words + 1, bool)
+    has_piece[scores.read + 1] = True
+    has_piece[scores.followers + 1] = True
+    has_piece[scores.offsets] = False
+    linked: Array = has_piece[scores.read]
+    return linked
+
+
+def probabilities(logits: Array, best: Array, temperature: float) -> Array:
+    """Return (words,): the softmax of each row at its class."""
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
+    powers = np.exp(scaled)
+    found: Array = powers[np.arange(len(best)), best] / powers.sum(1)
+    return found

@@ -33,7 +33,7 @@ _Read = tuple[int, int, int]
 
 
 def check_on_too_long(name: str) -> str:
-    """`name` if it says what becomes of long sentences; else raise SettingsError."""
+    """Return `name` if it is a way to treat long sentences; else raise SettingsError."""
     refuse(name not in ON_TOO_LONG, "on_too_long", name, "window, error or truncate")
     return name
 
@@ -69,7 +69,7 @@ class SubwordTokenizer:
     def windows(
         self, examples: Sequence[Example], tags: Sequence[Sequence[str]] | None = None, names: Sequence[str] = ()
     ) -> Iterator[Window]:
-        """The windows of all examples, in order; with `tags` (one list a sentence), labelled by place in `names`.
+        """Yield the windows of all examples, in order; with `tags` (one list a sentence), labelled by `names`.
 
         A tag that is not in `names` gives no loss.
         """
@@ -92,7 +92,7 @@ class SubwordTokenizer:
                 yield from self._cut(start + place, ids, read, labelled=tags is not None)
 
     def facts(self) -> dict[str, Any]:
-        """What tokenizer and model tell of pieces, in numbers: enough for `encoder.light` to cut alike."""
+        """Return numbers about tokenizer and model that are enough to cut alike without torch."""
         return {
             "before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
             "vocabulary": self.vocabulary,
@@ -105,7 +105,7 @@ class SubwordTokenizer:
             )
 
     def _cut(self, sentence: int, ids: Sequence[int], read: Sequence[_Read], *, labelled: bool) -> Iterator[Window]:
-        """Windows of one sentence, in each what is read off there."""
+        """Yield the windows of one sentence, each with what is read there."""
         if self._on_too_long == "error" and len(ids) > self.body:
             raise InputError(
                 f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; take on_too_long = 'window' "
@@ -127,7 +127,7 @@ class SubwordTokenizer:
 
 
 def _labelled(read: Sequence[_Read], tags: Sequence[str], number_of: Mapping[str, int]) -> list[_Read]:
-    """First pieces with their words' labels; words that share an earlier word's piece give no loss."""
+    """Return first pieces with their words' labels; words that share an earlier word's piece give no loss."""
     befores = [-1, *(place for _, place, _ in read)]
     return [
         (word, place, number_of.get(tags[word], IGNORED) if place != before else IGNORED)
@@ -139,7 +139,7 @@ def _with_further(
     read: Sequence[_Read], example: Example, offsets: Sequence[tuple[int, int]], tags: Sequence[str],
     number_of: Mapping[str, int],
 ) -> list[_Read]:  # fmt: skip
-    """What is read off, and the pieces inside each word after its first one; no loss where the first has none."""
+    """Return first pieces and the pieces inside each word after it; no loss where the first has none."""
     found = list[_Read]()
     nexts = [place for _, place, _ in read[1:]] + [len(offsets)]
     for (word, first, label), after in zip(read, nexts, strict=False):
@@ -155,7 +155,7 @@ def _with_further(
 
 
 def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(word, place of its first piece), in order; words that share a piece have the same place."""
+    """Return (word, place of its first piece), in order; words that share a piece have the same place."""
     found: list[tuple[int, int]] = []
     words, word = example.words, 0
     for place, (start, end) in enumerate(offsets):
@@ -170,7 +170,7 @@ def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[
 
 
 def _window_starts(length: int, body: int) -> list[int]:
-    """Where windows begin: one if all fits, else with an overlap, the last one flush with the end."""
+    """Return where windows begin: one if all fits, else with an overlap, the last one flush with the end."""
     if length <= body:
         return [0]
     stride = max(1, body - body // _OVERLAP)
@@ -178,7 +178,7 @@ def _window_starts(length: int, body: int) -> list[int]:
 
 
 def _shares(read: Sequence[_Read], starts: Sequence[int], body: int, length: int) -> Mapping[int, Sequence[_Read]]:
-    """What is read off in each window, by the window's number."""
+    """Return what is read in each window, by the window's number."""
     if len(starts) == 1:
         return {0: read} if read else {}
     shares: defaultdict[int, list[_Read]] = defaultdict(list)
@@ -188,7 +188,7 @@ def _shares(read: Sequence[_Read], starts: Sequence[int], body: int, length: int
 
 
 def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int:
-    """The window in which the piece at `place` has the most context on its poorer side."""
+    """Return the window in which the piece at `place` has the most context on its poorer side."""
 
     def context(number: int) -> int:
         start, end = starts[number], min(starts[number] + body, length)
@@ -200,7 +200,7 @@ def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int
 
 
 def _specials(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The special pieces that the tokenizer puts before and after a text."""
+    """Return the special pieces that the tokenizer puts before and after a text."""
     encoded = tokenizer("a", return_special_tokens_mask=True)
     ids, added = encoded["input_ids"], encoded["special_tokens_mask"]
     before = added.index(0) if 0 in added else len(ids)
@@ -209,7 +209,7 @@ def _specials(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _positions(tokenizer: Any, config: Any) -> int:
-    """How many pieces the model has positions for; RoBERTa's kin keep the first ones for padding."""
+    """Return how many pieces the model has positions for; RoBERTa's kin keep the first ones for padding."""
     room = int(getattr(config, "max_position_embeddings", 0) or 0)
     room = room if room > 0 else _POSITIONS
     if any(name in str(config.model_type) for name in _PADDED_POSITIONS):

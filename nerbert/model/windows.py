@@ -1,8 +1,9 @@
-"""Windows of pieces as columns, in memory or mapped from files: what every training and prediction reads.
+"""Windows of subwords as columns, in memory or mapped from files, and their padded micro-batches; without torch.
 
-The choice: one flat array a column, all windows one after the other, and where each one ends. A corpus of millions of
-windows is then a few files that are mapped, not read, and a batch is cut out of them without a loop over windows. The
-price: a single window is a row that has to be put together (`Windows.row`).
+There is one flat array a column, all windows one after the other, and where each one ends. A corpus of millions of
+windows is then a few files that are mapped, not read, and a batch is cut out of them without a loop over windows. A
+single window must be put together (`Windows.row`). A micro-batch groups neighbours by length, which pads least; how
+large it should be depends on the machine, so there are two ways to cut.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +60,7 @@ class Windows:
 
     @classmethod
     def pack(cls, windows: Iterable[Window]) -> "Windows":
-        """The columns of some windows."""
+        """Return the columns of some windows."""
         rows = list(windows)
         return cls(
             ids=_flat((row.ids for row in rows), "ids"), ends=_ends([len(row.ids) for row in rows]),
@@ -75,15 +76,15 @@ class Windows:
 
     @property
     def lengths(self) -> Array:
-        """(windows,): pieces of each."""
+        """Return (windows,): pieces of each."""
         return np.diff(self.ends, prepend=0)
 
     def lengths_of(self, numbers: Array) -> Array:
-        """Pieces of some windows."""
+        """Return pieces of some windows."""
         return _lengths(self.ends, numbers)
 
     def row(self, number: int) -> Window:
-        """One window."""
+        """Return one window."""
         pieces, words = (_slice(ends, number) for ends in (self.ends, self.word_ends))
         columns = (self.ids[pieces], self.words[words], self.positions[words], self.labels[words])
         ids, of_words, positions, labels = (tuple(column.tolist()) for column in columns)
@@ -94,7 +95,7 @@ class Windows:
 
 
 def chosen(column: Array, ends: Array, numbers: Array) -> tuple[Array, Array]:
-    """What a column holds of some windows, one after the other, and how much of each."""
+    """Return what a column holds of some windows, one after the other, and how much of each."""
     lengths = _lengths(ends, numbers)
     before = np.cumsum(lengths) - lengths
     places = np.repeat(ends[numbers] - lengths - before, lengths) + np.arange(int(lengths.sum()))
@@ -116,7 +117,7 @@ def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
 
 
 def open_windows(folder: Path) -> Windows:
-    """The labelled windows of a folder, mapped; raise InputError for files that aren't whole."""
+    """Return the labelled windows of a folder, mapped; raise InputError for files that aren't whole."""
     counts = read_json(folder / _COUNTS)
     if not isinstance(counts, dict) or counts.get("format") != _FORMAT:
         raise InputError(f"{folder / _COUNTS}: not the windows of this version; delete the folder")
@@ -129,7 +130,7 @@ def _column(folder: Path, name: str, counts: dict[str, Any]) -> Array:
 
 
 def mapped(path: Path, kind: type, size: Any) -> Array:
-    """A file of `size` numbers, mapped; raise InputError if it isn't of that size, or that is none."""
+    """Map a file of `size` numbers; raise InputError if it isn't of that size."""
     dtype = np.dtype(kind)
     if type(size) is not int or not path.is_file() or path.stat().st_size != size * dtype.itemsize:
         raise InputError(f"{path}: cut off or missing; delete the folder {path.parent}, it is made again")
@@ -166,3 +167,65 @@ def _ends(lengths: Sequence[int]) -> Array:
 
 def _slice(ends: Array, number: int) -> slice:
     return slice(int(ends[number - 1]) if number else 0, int(ends[number]))
+
+
+_MOST = 512
+"""Windows of a group that is looked for: beyond, a cut costs nothing to speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """Windows side by side: `ids` and `mask` are (windows, pieces), `rows` and `columns` (terms,): what is read off."""
+
+    ids: Array
+    mask: Array
+    rows: Array
+    columns: Array
+
+
+def padded(windows: Windows, numbers: Array, pad_id: int) -> Padded:
+    """Return some windows, padded to the longest of them."""
+    pieces, lengths = chosen(windows.ids, windows.ends, numbers)
+    inside = np.arange(int(lengths.max())) < lengths[:, None]
+    ids = np.full(inside.shape, pad_id, np.int64)
+    ids[inside] = pieces
+    columns, words = chosen(windows.positions, windows.word_ends, numbers)
+    return Padded(ids, inside, np.repeat(np.arange(len(numbers)), words), columns)
+
+
+def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[list[int]]:
+    """Yield places in `lengths` in groups of a padded size up to `max_tokens`; a longer window is alone."""
+    group: list[int] = []
+    for place in _by_length(lengths):
+        if group and (len(group) + 1) * int(lengths[place]) > max_tokens:
+            yield group
+            group = []
+        group.append(place)
+    if group:
+        yield group
+
+
+def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: int) -> list[list[int]]:
+    """Return `micro_batches` of the least cost: padded pieces, and `start_cost` pieces for each group.
+
+    Exact, since groups of the best cut are neighbours by length: the cheapest way to cut off the first n is known when
+    the cheapest for fewer are.
+    """
+    order = _by_length(lengths)
+    costs, begins = [0], [0]
+    for end, place in enumerate(order, 1):
+        longest = int(lengths[place])
+        fits = range(max(0, end - min(_MOST, max(1, max_tokens // longest))), end)
+        cost, begin = min((costs[begin] + (end - begin) * longest + start_cost, begin) for begin in fits)
+        costs.append(cost)
+        begins.append(begin)
+    groups, end = list[list[int]](), len(order)
+    while end:
+        groups.append(order[begins[end] : end])
+        end = begins[end]
+    return groups[::-1]
+
+
+def _by_length(lengths: Sequence[int] | Array) -> list[int]:
+    order: list[int] = np.argsort(np.asarray(lengths), kind="stable").tolist()
+    return order

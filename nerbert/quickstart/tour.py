@@ -11,18 +11,17 @@ from typing import Any
 
 from rich.console import Console
 
+import nerbert
 from nerbert import __version__
 from nerbert.artifacts import publish
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.datasets.load import open_data
 from nerbert.evaluation.datasets.sample import write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.executors import cores
-from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import spans_from_bio
 from nerbert.model.backbone import read_card
@@ -160,7 +159,7 @@ def _pretrained(folder: Path, key: str, tour: Tour, console: Console) -> _Curve:
             batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate, least_steps=tour.pretrain_steps,
             most_steps=tour.pretrain_steps,
         )  # fmt: skip
-        log = pretrain(settings, folder / f"encoder-{key}")
+        log = nerbert.pretrain(settings, folder / f"encoder-{key}")
     points = tuple((int(entry["step"]), entry[_FIGURES[key]]) for entry in log.entries)
     kept = int(read_card(str(folder / f"encoder-{key}"))["best_step"])
     curve = _Curve(log.steps, log.tokens, log.seconds, points, kept)
@@ -175,7 +174,7 @@ def _judged(folder: Path, key: str, tour: Tour, curve: _Curve) -> Way:
         least_steps=steps, most_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate
     )
     tagger = folder / f"tagger-{key}"
-    finetune(str(folder / f"encoder-{key}"), folder / "data", tagger, settings, seeds=tour.seeds)
+    nerbert.finetune(str(folder / f"encoder-{key}"), folder / "data", tagger, settings, seeds=tour.seeds)
     found = evaluate(tagger, folder / "data" / "test.conll")
     scores = list(found.scores.values())
     return Way(

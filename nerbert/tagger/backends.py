@@ -1,11 +1,11 @@
 """What computes a tagger's logits: torch, or an exported model on onnxruntime.
 
-The choice: a back end is a scorer with the pieces, labels and batch size that fit it; the rest of the tagger is the
-same for all. `auto` takes the GPU, or the only back end there is, or else measures each on this machine, once
-(`nerbert.tagger.choice`). int8 counts only where somebody has exported it.
+A back end is a scorer with the tokenizer, labels and batch size that fit it; the rest of the tagger is the same for
+all. `auto` is a fixed rule: torch on a GPU if there is one; else the exported int8 model, else the exported fp32 model,
+else torch. That is their order of speed on a CPU (docs/results/2026-11-21-tagger.md). int8 is there only if somebody
+has exported it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,6 @@ from nerbert.model.backbone import embedded, load_tagging_model, load_tokenizer,
 from nerbert.model.predict import Scorer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
-from nerbert.tagger.choice import fastest, machine_facts, seconds_of
 
 BACKENDS, PRECISIONS = ("auto", "torch", "onnx"), ("auto", "bf16", "fp32", "int8")
 LONGEST = 256
@@ -57,58 +56,51 @@ class Wanted:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether a CPU may compute."""
+        """Return whether a CPU may compute."""
         return self.device.partition(":")[0] in ("", "cpu")
 
 
 def open_backend(source: str, wanted: Wanted) -> Backend:
-    """The back end of a tagger's folder or hub name; raise InputError if it has none that is wanted."""
+    """Return the back end of a tagger's folder or hub name; raise InputError if it has none that is wanted."""
     source = embedded(source)
     exported = onnx.read_exported(source)
-    openers = _openers(source, exported, wanted)
-    if not openers:
-        raise InputError(f"{source}: {_missing(exported, wanted)}")
-    if len(openers) == 1:
-        return next(iter(openers.values()))()
-    measures = {name: _measure(opener) for name, opener in openers.items()}
-    files = [*Path(source).glob("*.safetensors"), *(exported.graphs.values() if exported else ())]
-    facts = machine_facts(sorted(files), ("torch", "onnxruntime"), wanted.threads) | {"longest": wanted.longest}
-    return openers[fastest(measures, facts)]()
-
-
-def _openers(source: str, exported: onnx.Exported | None, wanted: Wanted) -> dict[str, Callable[[], Backend]]:
-    """What could be taken, by name."""
-    found: dict[str, Callable[[], Backend]] = {}
     has_weights = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
-    usable = exported is not None and (wanted.backend == "onnx" or installed("onnxruntime"))
-    if wanted.backend != "onnx" and wanted.precision != "int8" and has_weights:
-        if wanted.backend == "torch" or not usable or installed("torch"):
-            found[f"torch {wanted.precision}"] = lambda: _on_torch(source, wanted)
-        if found and not (wanted.on_cpu and (wanted.device or not _on_gpu(usable))):
-            return found
-    if wanted.backend != "torch" and exported is not None and usable and wanted.on_cpu:
-        _check_fresh(source, exported)
-        for precision in exported.graphs:
-            if wanted.precision in ("auto", precision):
-                found[f"onnx {precision}"] = _onnx_opener(exported, precision, wanted)
-    return found
+    torch_fits = has_weights and wanted.backend != "onnx" and wanted.precision != "int8"
+    precision = _exported_precision(exported, wanted)
+    if torch_fits and (not precision or _on_gpu(wanted)):
+        return _on_torch(source, wanted)
+    if exported is None or not precision:
+        raise InputError(f"{source}: {_missing(exported, wanted)}")
+    _check_fresh(source, exported)
+    scorer = onnx.OnnxScorer(exported.graphs[precision], len(exported.tags), threads=wanted.threads)
+    pieces = exported.pieces(wanted.longest, wanted.on_too_long)
+    return Backend(f"onnx {precision} cpu", scorer, pieces, exported.tags, onnx.MAX_TOKENS)
 
 
-def _onnx_opener(exported: onnx.Exported, precision: str, wanted: Wanted) -> Callable[[], Backend]:
-    def opener() -> Backend:
-        scorer = onnx.OnnxScorer(exported.graphs[precision], len(exported.tags), threads=wanted.threads)
-        pieces = exported.pieces(wanted.longest, wanted.on_too_long)
-        return Backend(f"onnx {precision} cpu", scorer, pieces, exported.tags, onnx.MAX_TOKENS)
+def _exported_precision(exported: onnx.Exported | None, wanted: Wanted) -> str:
+    """Return the precision of the exported graph to take, int8 before fp32; "" if none can be."""
+    if exported is None or wanted.backend == "torch" or not wanted.on_cpu:
+        return ""
+    if wanted.backend == "auto" and not installed("onnxruntime"):
+        return ""
+    order = ("int8", "fp32") if wanted.precision == "auto" else (wanted.precision,)
+    return next((each for each in order if each in exported.graphs), "")
 
-    return opener
+
+def _on_gpu(wanted: Wanted) -> bool:
+    """Return whether torch would compute on a GPU."""
+    if wanted.device or not installed("torch"):
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def _on_torch(source: str, wanted: Wanted) -> Backend:
     need("train", "torch", "transformers")
     import torch
 
-    from nerbert.model.precision import precision_on
-    from nerbert.model.torch_scorer import TorchScorer
+    from nerbert.model.forward import TorchScorer, precision_on
 
     model = load_tagging_model(source)
     tags = tags_of(model, source)
@@ -126,23 +118,6 @@ def _on_torch(source: str, wanted: Wanted) -> Backend:
     return Backend(name, TorchScorer(model, wanted.precision), pieces, tags, _TOKENS.get(kind, _GPU_TOKENS))
 
 
-def _on_gpu(usable: bool) -> bool:
-    """Whether torch would compute on a GPU; not asked where torch is the only choice."""
-    if not usable:
-        return False
-    import torch
-
-    return bool(torch.cuda.is_available())
-
-
-def _measure(opener: Callable[[], Backend]) -> Callable[[], float]:
-    def measure() -> float:
-        back = opener()
-        return seconds_of(back.scorer, back.max_tokens, back.pieces.body, back.pieces.vocabulary)
-
-    return measure
-
-
 def _check_fresh(source: str, exported: onnx.Exported) -> None:
     """Raise InputError if the weights are no longer those that were exported."""
     told = exported.made_from.get("weights")
@@ -155,7 +130,7 @@ def _check_fresh(source: str, exported: onnx.Exported) -> None:
 
 
 def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:
-    """What to do about a back end that isn't there."""
+    """Say what to do about a back end that isn't there."""
     asked = f"no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}"
     if not wanted.on_cpu:
         return f"{asked} on {wanted.device}: onnx computes on the CPU here"
@@ -172,5 +147,5 @@ def check_libraries(source: str) -> None:
 
 
 def installed(name: str) -> bool:
-    """Whether a library can be imported."""
+    """Return whether a library can be imported."""
     return find_spec(name) is not None

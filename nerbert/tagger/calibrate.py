@@ -13,13 +13,11 @@ from typing import Any
 
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.errors import InputError
-from nerbert.finetuning.calibration import calibration_told
 from nerbert.formats.conll import read_conll_file
 from nerbert.metrics.thresholds import Threshold, check_precision, lowest_thresholds
-from nerbert.model.backbone import CARD, read_card
+from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
 from nerbert.model.confidence import Predicted, predict_entities
 from nerbert.records import Example
-from nerbert.render.tagger_card import write_readme
 from nerbert.tagger.tagger import Tagger, seed_folders
 
 _PLACES = 6
@@ -29,21 +27,24 @@ _PLACES = 6
 class Calibrated:
     """What was written of one tagger: its `calibration`, each found type's threshold if a precision was wanted.
 
-    `lost` are thresholds that an earlier calibration had chosen and that went with it; `readme` says whether README.md
-    was written, too.
+    `lost` are thresholds that an earlier calibration had chosen and that went with it. `old_readme` says that README.md
+    was changed by hand, so it was left as it is.
     """
 
     folder: Path
     calibration: dict[str, Any]
     thresholds: dict[str, Threshold]
     lost: tuple[str, ...]
-    readme: bool
+    old_readme: bool
 
 
-def calibrate(tagger: str | Path, data: Path, *, precision: float | None = None) -> list[Calibrated]:
+def calibrate(
+    tagger: str | Path, data: Path, *, precision: float | None = None, card: TaggerHook | None = None
+) -> list[Calibrated]:
     """Calibrate a tagger's folder (or a folder of several seeds) on a CoNLL file, or a data folder's dev.conll.
 
-    With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on.
+    With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on. `card` writes
+    the model card anew.
     """
     if precision is not None:
         check_precision(precision)
@@ -51,17 +52,18 @@ def calibrate(tagger: str | Path, data: Path, *, precision: float | None = None)
     cards = [_card(folder) for folder in folders]
     file = _annotated_file(data)
     place = {"name": file.name, "sha256": sha256_of(file)}
-    for folder, card in zip(folders, cards, strict=True):
-        _check_held_out(folder, card, file, place["sha256"])
+    for folder, before in zip(folders, cards, strict=True):
+        _check_held_out(folder, before, file, place["sha256"])
     examples = read_conll_file(file)
     pairs = zip(folders, cards, strict=True)
-    return [_calibrated(folder, card, examples, place, precision) for folder, card in pairs]
+    return [_calibrated(folder, before, examples, place, precision, card) for folder, before in pairs]
 
 
 def _calibrated(
-    folder: Path, card: Mapping[str, Any], examples: list[Example], place: Mapping[str, str], precision: float | None
-) -> Calibrated:
-    """Calibrate one tagger and write what came out."""
+    folder: Path, before: Mapping[str, Any], examples: list[Example], place: Mapping[str, str],
+    precision: float | None, card: TaggerHook | None,
+) -> Calibrated:  # fmt: skip
+    """Calibrate one tagger and write the result."""
     loaded = Tagger.load(folder, backend="torch" if any(folder.glob("*.safetensors")) else "onnx", precision="fp32")
     back = loaded.backend
     found = predict_entities(
@@ -69,19 +71,20 @@ def _calibrated(
     )
     if not found.types:
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
-    told, bounds = calibration_told(found, place), dict[str, Threshold]()
+    told, bounds = found.calibration_json(place), dict[str, Threshold]()
     if precision is not None:
         bounds = _thresholds(found, told["temperature"], precision)
         told |= {"precision": precision, "by_type": {name: _told(each) for name, each in bounds.items()}}
     chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
-    after = {**card, "calibration": told, "thresholds": chosen}
-    readme = write_readme(folder, after, before=card)
+    after = {**before, "calibration": told, "thresholds": chosen}
+    lost = tuple(before.get("thresholds") or ()) if precision is None else ()
+    changed_by_hand = card is not None and not card(folder, TaggerFacts(after, before))
     write_json(folder / CARD, after)
-    return Calibrated(folder, told, bounds, tuple(card.get("thresholds") or ()) if precision is None else (), readme)
+    return Calibrated(folder, told, bounds, lost, changed_by_hand)
 
 
 def _thresholds(found: Predicted, temperature: float, precision: float) -> dict[str, Threshold]:
-    """By type; rounded down before they are chosen, so that what is written keeps what is counted."""
+    """Return thresholds by type; confidences are rounded down first, so what is written keeps what is counted."""
     scale = 10**_PLACES
     confidences = [math.floor(each * scale) / scale for each in found.confidences(temperature).tolist()]
     return lowest_thresholds(found.types, confidences, found.right, precision)
@@ -92,7 +95,7 @@ def _told(threshold: Threshold) -> dict[str, Any]:
 
 
 def _card(folder: Path) -> dict[str, Any]:
-    """The card of a tagger that nerbert made, in a folder here."""
+    """Return the card of a tagger that nerbert made, in a folder here."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; a model on the hub must be copied into one first")
     card = read_card(str(folder))

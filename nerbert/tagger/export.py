@@ -24,11 +24,10 @@ from nerbert.artifacts import publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, at, need
 from nerbert.formats.conll import read_conll_file
 from nerbert.labels import example_tags, spans_from_bio
-from nerbert.metrics import score_tags
+from nerbert.metrics.score import score_tags
 from nerbert.model.backbone import CARD as MODEL_CARD
 from nerbert.model.backbone import check_model_folder, embedded, load_tagging_model, load_tokenizer, read_card, tags_of
-from nerbert.model.decode import predict
-from nerbert.model.predict import Scorer, word_scores
+from nerbert.model.predict import Scorer, predict, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.tagger.backends import LONGEST
@@ -62,7 +61,7 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """The share (0–1) of torch's entities that it finds alike."""
+        """Return the share (0–1) of torch's entities that it finds alike."""
         return self.same / self.entities if self.entities else 1.0
 
 
@@ -103,8 +102,8 @@ def export(
 
 
 def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool) -> dict[str, Agreement]:
-    """Graphs, tokenizer and card; what they agree on with torch."""
-    from nerbert.model.torch_scorer import TorchScorer
+    """Write graphs, tokenizer and card; return their agreement with torch."""
+    from nerbert.model.forward import TorchScorer
 
     model, tokenizer = load_tagging_model(source), load_tokenizer(source)
     card, tags = read_card(source), tags_of(model, source)
@@ -190,7 +189,7 @@ def _check_close(source: str, pieces: SubwordTokenizer, scorers: dict[str, Score
 def _agreement(
     scorers: dict[str, Scorer], pieces: SubwordTokenizer, examples: Sequence[Example], tags: list[str]
 ) -> dict[str, Agreement]:
-    """F1 of each scorer, and its entities beside the first one's."""
+    """Return each scorer's F1, and its entities compared with the first one's."""
     gold = [example_tags(each) for each in examples]
     reference: list[set[tuple[int, int, str]]] = []
     found = {}
@@ -206,7 +205,7 @@ def _agreement(
 
 
 def _write_tokenizer(tokenizer: Any, path: Path) -> None:
-    """The tokenizer as `transformers` has set it up, which its own file needn't say."""
+    """Write the tokenizer as `transformers` has set it up, which its own file needn't say."""
     path.write_text(tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
 
 
@@ -225,7 +224,7 @@ def _card(
 
 
 def _copy_light(source: str, folder: Path) -> None:
-    """All of a tagger but its weights; a card in any case, which says that the folder is ours."""
+    """Copy all of a tagger but its weights; write a card in any case, which marks the folder as ours."""
     if Path(source).is_dir():
         for name in _LIGHT:
             if (Path(source) / name).is_file():
@@ -260,7 +259,7 @@ def _check_libraries() -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without the exporter's notes on what the trace fixes and on what comes one day."""
+    """Silence the exporter's notes."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

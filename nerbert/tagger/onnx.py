@@ -18,8 +18,8 @@ from nerbert.artifacts import read_json
 from nerbert.errors import InputError, at, need
 from nerbert.labels import check_tags
 from nerbert.model.light_tokenizer import light_config, light_tokenizer
-from nerbert.model.padding import Padded
 from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Padded
 from nerbert.rng import Array
 
 FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "nerbert-onnx.json", "tokenizer.json", 1
@@ -48,7 +48,7 @@ class Exported:
     made_from: Mapping[str, Any]
 
     def pieces(self, longest: int, on_too_long: str) -> SubwordTokenizer:
-        """What cuts examples into windows of at most `longest` pieces."""
+        """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
         tokenizer = light_tokenizer(
             self.folder / TOKENIZER, before=self.before, after=self.after, pad_id=self.pad_id, room=self.room
         )
@@ -56,7 +56,7 @@ class Exported:
 
 
 def read_exported(source: str) -> Exported | None:
-    """What `nerbert export` left in a tagger's folder; None if there is none. Raise InputError for a broken one."""
+    """Return what `nerbert export` left in a tagger's folder, or None; raise InputError for a broken one."""
     folder = Path(source) / FOLDER
     if not (folder / CARD).is_file():
         return None
@@ -93,7 +93,7 @@ class OnnxScorer:
             )
 
     def __call__(self, batch: Padded, /) -> Array:
-        """(terms, classes) fp32."""
+        """Return (terms, classes) fp32."""
         feed = {
             "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
             "token_type_ids": np.zeros(batch.ids.shape, np.int64),
@@ -129,7 +129,7 @@ def _session(path: Path, threads: int) -> Any:
 
 @contextmanager
 def _refused(path: Path, what: str) -> Iterator[None]:
-    """What onnxruntime raises, as one line."""
+    """Turn what onnxruntime raises into one line."""
     try:
         yield
     except InputError:

@@ -19,12 +19,10 @@ from nerbert.corpus.sentences.rules import RuleSplitter
 from nerbert.errors import InputError
 from nerbert.labels import types_of
 from nerbert.model.backbone import check_model_folder, read_card
-from nerbert.model.decode import Decoded, TagClasses, WordTags, check_decoding, decode, predict
-from nerbert.model.predict import word_scores
+from nerbert.model.predict import Decoded, TagClasses, WordTags, check_decoding, decode, predict, word_scores
 from nerbert.records import Example, Span
 from nerbert.tagger.backends import LONGEST, Backend, Wanted, check_libraries, open_backend
-from nerbert.tagger.offsets import check_offsets, utf16_spans
-from nerbert.tagger.thresholds import Thresholds, thresholds_of
+from nerbert.tagger.spans import Thresholds, check_offsets, thresholds_of, utf16_spans
 from nerbert.words import check_splitter, split_words
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
@@ -51,7 +49,7 @@ class _Block:
     words: int = 0
 
     def add(self, text: _Open, offset: int, example: Example) -> None:
-        """One sentence more."""
+        """Add a sentence."""
         self.texts.append(text)
         self.offsets.append(offset)
         self.examples.append(example)
@@ -78,10 +76,10 @@ class Tagger:
     ) -> "Tagger":  # fmt: skip
         """Load a tagger from a folder or a hub name.
 
-        `backend` is `torch`, `onnx` (after `nerbert export`) or `auto`: the fastest here, measured once for a model and
-        a machine and remembered. `precision` is `bf16`, `fp32`, `int8` or `auto`: the best that the back end has.
-        `device` is torch's (default: the GPU if there is one), `threads` those of a CPU (0: the back end's own choice;
-        torch has one number for the whole process).
+        `backend` is `torch`, `onnx` (after `nerbert export`) or `auto`: torch on a GPU if there is one, else the
+        exported model (int8 before fp32), else torch. `precision` is `bf16`, `fp32`, `int8` or `auto`: the best that
+        the back end has. `device` is torch's (default: the GPU if there is one), `threads` those of a CPU (0: the back
+        end's own choice; torch has one number for the whole process).
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
         probable tag of each word; default for others). `on_too_long` says what becomes of a sentence that is longer
@@ -106,15 +104,15 @@ class Tagger:
 
     @property
     def types(self) -> list[str]:
-        """The entity types that this tagger knows, sorted."""
+        """Return the entity types that this tagger knows, sorted."""
         return types_of(self.backend.tags)
 
     def tag(self, text: str) -> list[Span]:
-        """The entities of `text`, in order: `text[span.start:span.end] == span.text`."""
+        """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`."""
         return next(self.tag_many([text]))
 
     def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
-        """The entities of each text, in order; reads and holds some thousand words (or one text) at a time."""
+        """Yield the entities of each text, in order; read and hold some thousand words (or one text) at a time."""
         if isinstance(texts, str):
             raise InputError("can't tag a str letter by letter: give a list of texts, or take `tag`")
         opened, block = deque[_Open](), _Block()
@@ -131,7 +129,7 @@ class Tagger:
         yield from self._finished(opened)
 
     def tag_words(self, examples: Iterable[Example]) -> Iterator[list[Span]]:
-        """The entities of each sentence, in order; the sentences keep their own words."""
+        """Yield the entities of each sentence, in order; the sentences keep their own words."""
         source = iter(examples)
         while some := list(islice(source, _BLOCK_TEXTS)):
             block, opened = _Block(), deque[_Open]()
@@ -142,7 +140,7 @@ class Tagger:
             yield from self._finished(opened)
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
-        """A tag and its probability for each word of each example; the examples keep their own words.
+        """Return a tag and its probability for each word of each example; the examples keep their own words.
 
         Thresholds are not applied: what is scored is what the model says.
         """
@@ -153,7 +151,7 @@ class Tagger:
         )  # fmt: skip
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
-        """(its first character's place, sentence) for each sentence of a text, cut into words; no entities yet."""
+        """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
         offset = 0
         for line in _checked(text).splitlines(keepends=True):
             whole = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", line)
@@ -189,7 +187,7 @@ class Tagger:
 
 
 def seed_folders(source: str) -> list[Path]:
-    """The taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
+    """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
     path = Path(source)
     if not path.is_dir() or (path / "config.json").exists():
         return []
@@ -197,7 +195,7 @@ def seed_folders(source: str) -> list[Path]:
 
 
 def _check_single(source: str) -> None:
-    """A folder of several seeds' taggers is an error that names them."""
+    """Raise InputError for a folder of several seeds' taggers."""
     if seeds := seed_folders(source):
         raise InputError(f"{source}: holds {len(seeds)} taggers; name one of them, say {seeds[0]}")
 

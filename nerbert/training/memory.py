@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from nerbert.errors import NerbertError, SettingsError
-from nerbert.model.batch import Batch
+from nerbert.model.forward import Batch
 from nerbert.model.windows import Windows
 from nerbert.training.base_settings import TrainSettings
 

@@ -14,12 +14,11 @@ from typing import Any
 
 import torch
 
-from nerbert.model.batch import Batch
-from nerbert.model.precision import autocast
+from nerbert.model.forward import Batch, autocast
 from nerbert.model.windows import Windows
 from nerbert.rng import Array
 from nerbert.training.base_settings import TrainSettings
-from nerbert.training.batches import batches_of
+from nerbert.training.loop import batches_of
 from nerbert.training.objective import Objective
 
 _TIMED = 5

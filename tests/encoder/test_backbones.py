@@ -10,19 +10,17 @@ import pytest
 import torch
 
 from nerbert.encoder.objectives.mlm import Mlm
-from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.model.backbone import load_mlm_model, load_tagging_model, load_tokenizer, save_model
-from nerbert.model.batch import Batch
-from nerbert.model.decode import predict
+from nerbert.model.forward import Batch, TorchScorer, logits_at
 from nerbert.model.fresh import fresh_model, train_tokenizer
-from nerbert.model.heads import logits_at, renew_head
+from nerbert.model.layers import renew_head
+from nerbert.model.predict import predict
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.torch_scorer import TorchScorer
 from nerbert.model.windows import Windows
-from nerbert.training.batches import collate
-from nerbert.training.objective import Objective
+from nerbert.training.loop import collate
+from nerbert.training.objective import Objective, Tagging
 from tests.encoder.backbones import tiny_mlm, tiny_tagging
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]

@@ -7,9 +7,9 @@ import torch
 
 from nerbert.encoder.objectives.mlm import Mlm, score_mlm
 from nerbert.errors import InputError
-from nerbert.model.batch import Batch
+from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
-from nerbert.training.batches import collate
+from nerbert.training.loop import collate
 from tests.encoder.backbones import tiny_mlm
 
 PAD, CLS, SEP, MASK, WORDS = 0, 2, 3, 4, 60

@@ -15,12 +15,11 @@ import nerbert.encoder.plan as stage
 from nerbert.encoder.plan import Plan, needed_memory, plan_pretraining
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
-from nerbert.model.batch import Batch
+from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
-from nerbert.render.terminal.pretraining import duration, print_plan
+from nerbert.render.terminal.training import duration, print_plan
 from nerbert.terminal import Progress
-from nerbert.training.batches import batches_of, steps_of_epoch
-from nerbert.training.loop import Feed, train
+from nerbert.training.loop import Feed, batches_of, steps_of_epoch, train
 from nerbert.training.memory import check_fits
 from nerbert.training.throughput import Speed
 

@@ -12,20 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 
 import nerbert.encoder.pretrain as stage
+from nerbert import pretrain
 from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.plan import needed_memory
 from nerbert.encoder.prepare import prepare
-from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
-from nerbert.metrics import score_spans
+from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
-from nerbert.model.decode import predict
-from nerbert.model.padding import padded
+from nerbert.model.forward import TorchScorer
+from nerbert.model.predict import predict
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.torch_scorer import TorchScorer
+from nerbert.model.windows import padded
 from nerbert.training.distributed import make_team
 from nerbert.training.early_stopping import BestCheckpoint
 
@@ -114,6 +114,22 @@ def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path,
     with pytest.raises(SettingsError, match="keep_layers = 4: the backbone has 3 layers"):
         pretrain(replace(settings, keep_layers=4), tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_the_stage_writes_no_card_and_a_failing_hook_leaves_nothing(sample_corpus: Path, tmp_path: Path) -> None:
+    settings, output = replace(PretrainSettings(corpus=sample_corpus, **SMALL), most_steps=1), tmp_path / "encoder"
+
+    def hook(folder: Path, facts: stage.EncoderFacts) -> None:
+        assert not output.exists()
+        assert facts.card == card(folder)
+        assert facts.manifest == read_manifest(sample_corpus)
+        raise NerbertError("no card")
+
+    with pytest.raises(NerbertError, match="no card"):
+        stage.pretrain(settings, output, card=hook)
+    assert not output.exists()
+    stage.pretrain(settings, output)
+    assert not (output / "README.md").exists()
 
 
 def test_a_failing_run_leaves_nothing(sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

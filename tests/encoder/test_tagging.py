@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives.tagging import Tagging
-from nerbert.model.batch import Batch
+from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
-from nerbert.training.batches import collate
-from nerbert.training.objective import Objective
+from nerbert.training.loop import collate
+from nerbert.training.objective import Objective, Tagging
 from tests.encoder.backbones import tiny_tagging
 
 LABELS = [(0, IGNORED, 4), (2,), (0, 1, 0)]

@@ -11,7 +11,7 @@ from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation, GoldSet, evaluate, tagger_folders
 from nerbert.formats.conll import example_of, read_conll_file, write_conll
 from nerbert.labels import example_tags
-from nerbert.metrics import assess, judge, seen_entities
+from nerbert.metrics.judging import assess, judge, seen_entities
 from nerbert.render.terminal.evaluation import print_evaluation
 from nerbert.tagger.tagger import Tagger
 
@@ -174,7 +174,7 @@ def test_the_print_fits_80_columns_and_names_its_rules(
     assert out.count("CoNLL script's rules on BIO; percent") == 2
     assert out.count("strict: entity F1, strict IOB2") == 2
     for row in ("all (macro)", "strict (micro)", "spans, any type", "unseen in train", "without repeats"):
-        assert f" {row} " in out
+        assert f"\n{row} " in out
     assert "mistakes: 8,000 type, 0 boundary, 0 both, 0 missed, 0 spurious" in out
     assert "micro F1, 95% interval: 33.33–33.33 (1,000 bootstrap samples" in out
     assert "ECE" not in out

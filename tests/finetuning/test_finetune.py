@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import nerbert.finetuning.finetune as stage
+from nerbert import finetune
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import read_data
-from nerbert.model.backbone import load_tagging_model, tags_of
+from nerbert.model.backbone import TaggerFacts, load_tagging_model, tags_of
 from nerbert.records import Example
 from nerbert.training.loop import train
 
@@ -100,6 +100,23 @@ def test_without_a_dev_set_nothing_is_calibrated(
     text = (tmp_path / "tagger" / "README.md").read_text()
     assert "Not calibrated: no held-out sentences were given" in text
     assert "secret-place" not in text
+
+
+def test_the_stage_writes_no_card_and_its_hook_sees_the_unfinished_folder(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    output, seen = tmp_path / "taggers", dict[str, Any]()
+
+    def hook(folder: Path, facts: TaggerFacts) -> bool:
+        assert not output.exists()
+        assert (folder / "model.safetensors").is_file()
+        assert facts.before is None
+        seen[folder.name] = facts.card
+        return True
+
+    stage.finetune(str(tiny_encoder), data, output, FAST, seeds=(1, 2), card=hook)
+    assert seen == {name: card(output / name) for name in ("seed-1", "seed-2")}
+    assert not list(output.rglob("README.md"))
 
 
 def test_calibration_can_be_left_out(

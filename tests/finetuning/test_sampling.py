@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.sampling import Episode, SizeUnit, draw_episode, draw_subset, parse_size
-from nerbert.finetuning.sizes import many
+from nerbert.finetuning.episodes import Episode, draw_episode
+from nerbert.finetuning.sampling import draw_subset
+from nerbert.finetuning.sizes import SizeUnit, many, parse_size
 from nerbert.formats.conll import example_of, read_conll_file
 from nerbert.records import Example
 

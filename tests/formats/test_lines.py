@@ -48,6 +48,6 @@ def test_decoding() -> None:
     assert decoded("\ufeffä".encode(), 2) == "\ufeffä"
     assert decoded(b"a\xff\xc3", 1, "replace") == "a\ufffd\ufffd"
     with pytest.raises(InputError, match=r"not UTF-8 at byte 1 of the line; convert .* \(or pass --errors replace\)"):
-        decoded(b"a\xff", 1)
+        decoded(b"a\xff", 1, "strict")
     with pytest.raises(InputError, match="not UTF-8 at byte 0"):
         decoded(b"\xed\xa0\x80", 1)  # half a character, which UTF-8 never holds

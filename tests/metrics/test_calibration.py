@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.metrics import Calibration, calibrate, judge
+from nerbert.metrics.calibration import Calibration, calibrate
+from nerbert.metrics.judging import judge
 
 PREDICTIONS = st.lists(st.tuples(st.integers(0, 100).map(lambda n: n / 100), st.booleans()), max_size=40)
 

@@ -11,7 +11,7 @@ from seqeval.scheme import IOB2
 
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan, spans_from_bio
-from nerbert.metrics import RULES, STRICT_RULES, Counts, Macro, collapse_types, score_spans, score_tags
+from nerbert.metrics.score import RULES, STRICT_RULES, Counts, Macro, collapse_types, score_spans, score_tags
 from tests.metrics.taggings import PAIRS, Pairs, Tagging, split
 
 SCHEMES: dict[bool, dict[str, Any]] = {False: {}, True: {"mode": "strict", "scheme": IOB2}}

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from nerbert.errors import InputError
-from nerbert.metrics.calibration import calibrate
-from nerbert.metrics.temperature import (
+from nerbert.metrics.calibration import (
     HIGHEST,
     LOWEST,
+    calibrate,
     check_temperature,
     cross_fit,
     fit_temperature,

@@ -7,13 +7,12 @@ import pytest
 
 from nerbert.formats.conll import read_conll_file
 from nerbert.labels import word_spans
-from nerbert.metrics import score_spans
+from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
 from nerbert.model.confidence import Predicted, predict_entities
-from nerbert.model.decode import TagClasses, decode
-from nerbert.model.predict import word_scores
+from nerbert.model.forward import TorchScorer
+from nerbert.model.predict import TagClasses, decode, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.torch_scorer import TorchScorer
 from nerbert.records import Example
 
 

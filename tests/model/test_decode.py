@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.labels import spans_from_bio, split_tag, tag_names
-from nerbert.model.decode import TagClasses, decode
-from nerbert.model.predict import WordScores
+from nerbert.model.predict import TagClasses, WordScores, decode
 from nerbert.rng import Array
 
 NAMES = tag_names(["org", "person"])

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from nerbert.encoder.objectives.mlm import Mlm
-from nerbert.encoder.objectives.tagging import Tagging
 from nerbert.errors import SettingsError
-from nerbert.model.batch import Batch
-from nerbert.model.frozen import freeze
+from nerbert.model.forward import Batch
+from nerbert.model.layers import freeze
 from nerbert.model.windows import Window, Windows
-from nerbert.training.batches import collate
+from nerbert.training.loop import collate
+from nerbert.training.objective import Tagging
 from tests.encoder.backbones import tiny_mlm, tiny_tagging
 
 LOWEST = {

@@ -9,11 +9,11 @@ import torch
 from transformers import CONFIG_MAPPING
 
 from nerbert.model.backbone import load_tagging_model, load_tokenizer, save_model
-from nerbert.model.batch import Batch
+from nerbert.model.forward import POINTWISE, Batch, logits_at
 from nerbert.model.fresh import fresh_model, train_tokenizer
-from nerbert.model.heads import POINTWISE, logits_at, renew_head
+from nerbert.model.layers import renew_head
 from nerbert.model.windows import Window, Windows
-from nerbert.training.batches import collate
+from nerbert.training.loop import collate
 from tests.encoder.backbones import tiny_mlm, tiny_tagging
 
 TAGS = ["O", "B-x", "I-x"]

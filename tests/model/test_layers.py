@@ -11,13 +11,11 @@ import torch
 
 from nerbert.errors import SettingsError
 from nerbert.model.backbone import load_mlm_model, load_tagging_model, save_model
-from nerbert.model.batch import Batch
+from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import train_tokenizer
-from nerbert.model.frozen import freeze
-from nerbert.model.heads import logits_at
-from nerbert.model.layers import keep_layers, layers_of
+from nerbert.model.layers import freeze, keep_layers, layers_of
 from nerbert.model.windows import Window, Windows
-from nerbert.training.batches import collate
+from nerbert.training.loop import collate
 from tests.encoder.backbones import tiny_mlm, tiny_tagging
 
 KINDS = (

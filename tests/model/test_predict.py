@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from nerbert.formats.conll import example_of
-from nerbert.model.decode import predict
-from nerbert.model.padding import Padded
-from nerbert.model.predict import word_scores
+from nerbert.model.forward import TorchScorer
+from nerbert.model.predict import predict, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.torch_scorer import TorchScorer
+from nerbert.model.windows import Padded
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.words import split_words

@@ -176,8 +176,8 @@ def test_the_models_positions_limit_windows(
 def test_the_longest_window_goes_through_the_model(tokenizers: dict[str, Any], conll: Conll) -> None:
     from transformers import RobertaConfig, RobertaForTokenClassification
 
-    from nerbert.model.decode import predict
-    from nerbert.model.torch_scorer import TorchScorer
+    from nerbert.model.forward import TorchScorer
+    from nerbert.model.predict import predict
 
     config = RobertaConfig(
         vocab_size=1000, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=64,

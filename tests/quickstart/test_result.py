@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.metrics import Counts, Score, score_tags
+from nerbert.metrics.score import Counts, Score, score_tags
 from nerbert.quickstart.result import Result, means_by_type, verdict
 from tests.quickstart.made_up import made_up_result, made_up_way, with_text
 

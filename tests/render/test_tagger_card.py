@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from nerbert.model.backbone import TaggerFacts
 from nerbert.render.markdown import code
-from nerbert.render.tagger_card import tagger_card, write_readme
+from nerbert.render.tagger_card import tagger_card, write_card
 from nerbert.terminal import visible
+from tests.pages import markdown_tables_of
 
 EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"
 
@@ -56,6 +58,11 @@ def section(text: str, name: str) -> str:
     return text.split(f"\n## {name}\n")[1].split("\n## ")[0]
 
 
+def said(text: str) -> str:
+    """The text on one line."""
+    return " ".join(text.split())
+
+
 def test_front_matter(facts: dict[str, Any]) -> None:
     front = front_of(tagger_card(facts))
     assert (front.license, front.language, front.library_name) == ("other", ["en"], "transformers")
@@ -66,7 +73,7 @@ def test_front_matter(facts: dict[str, Any]) -> None:
 
 
 def test_what_it_is(facts: dict[str, Any]) -> None:
-    card = tagger_card(facts)
+    card = said(tagger_card(facts))
     assert "# A named-entity tagger of 2 types" in card
     assert "It finds `person`, `ship` in text of the language `en`" in card
     assert "an encoder that `nerbert pretrain` made of `enwiki` (`some/encoder`)" in card
@@ -74,18 +81,21 @@ def test_what_it_is(facts: dict[str, Any]) -> None:
 
 
 def test_what_it_was_trained_on(facts: dict[str, Any]) -> None:
-    data = section(tagger_card(facts), "What it was trained on")
-    assert f"| `ships` | `train.conll` | training | 110 | `{'ab' * 32}` |" in data
-    assert f"| `ships` | `dev.conll` | held out: scores, confidences | 50 | `{'cd' * 32}` |" in data
-    assert f"| `news` | `train.conll` | source domain, before | 9,000 | `{'ef' * 32}` |" in data
-    assert "0" * 64 not in data
+    (table,) = markdown_tables_of(section(tagger_card(facts), "What it was trained on"))
+    assert table[1:] == [
+        ["`news`", "`train.conll`", "source domain, before", "9,000", f"`{'ef' * 32}`"],
+        ["`ships`", "`train.conll`", "training", "110", f"`{'ab' * 32}`"],
+        ["`ships`", "`dev.conll`", "held out: scores, confidences", "50", f"`{'cd' * 32}`"],
+    ]
 
 
 def test_scores(facts: dict[str, Any]) -> None:
     told = section(tagger_card(facts), "Scores")
     assert "On the 50 sentences of dev.conll" in told
-    assert "| `ship` | 100.00 | 50.00 | 66.67 | 2 | 2 | 4 |" in told
-    assert "| all | 75.00 | 50.00 | 60.00 | 3 | 4 | 6 |" in told
+    (table,) = markdown_tables_of(told)
+    assert table[2:] == [
+        ["`ship`", "100.00", "50.00", "66.67", "2", "2", "4"], ["all", "75.00", "50.00", "60.00", "3", "4", "6"],
+    ]  # fmt: skip
     assert "chose the checkpoint" in told
     assert "chose the checkpoint" not in tagger_card(facts | {"settings": {"select": "last"}})
     del facts["dev"]
@@ -93,17 +103,19 @@ def test_scores(facts: dict[str, Any]) -> None:
 
 
 def test_confidences(facts: dict[str, Any], bounds: dict[str, Any]) -> None:
-    told = section(tagger_card(facts), "Confidences")
+    told = said(section(tagger_card(facts), "Confidences"))
     assert "at a temperature of 1.304 (Guo et al. 2017)" in told
     assert f"226 entities that the tagger finds in 50 sentences: `dev.conll`, SHA-256 `{'cd' * 32}`" in told
-    assert "(10 bins), in percent: 14.09 without it, 7.93 with it" in told
+    assert "(10 bins), in percent: 14.09 without the temperature, 7.93 with it" in told
     assert "5 parts of the sentences" in told
     assert "threshold" not in told
     facts["calibration"] |= bounds["told"]
     told = section(tagger_card(facts | {"thresholds": bounds["thresholds"]}), "Confidences")
     assert "precision reached 90.00" in told
-    assert "| `ship` | 0.500 | 30 | 20 | 90.00 | 75.00 |" in told
-    assert "| `person` | none: never reached | 25 | 25 | 52.00 | 100.00 |" in told
+    assert markdown_tables_of(told)[0][1:] == [
+        ["`person`", "none: never reached", "25", "25", "52.00", "100.00"],
+        ["`ship`", "0.500", "30", "20", "90.00", "75.00"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +123,7 @@ def test_confidences(facts: dict[str, Any], bounds: dict[str, Any]) -> None:
     [(None, "no held-out sentences were given"), ({"temperature": 1.0, "entities": 0}, "nothing was found")],
 )
 def test_not_calibrated(facts: dict[str, Any], calibration: object, why: str) -> None:
-    told = section(tagger_card(facts | {"calibration": calibration}), "Confidences")
+    told = said(section(tagger_card(facts | {"calibration": calibration}), "Confidences"))
     assert f"Not calibrated: {why}" in told
     assert "`nerbert calibrate FOLDER DATA`" in told
 
@@ -163,19 +175,19 @@ def test_nothing_from_outside_acts(facts: dict[str, Any], bounds: dict[str, Any]
 def test_little_is_needed() -> None:
     card = tagger_card({})
     assert "Not calibrated" in card
-    assert "Not told." in section(card, "What it was trained on")
+    assert "Not known." in section(card, "What it was trained on")
 
 
 def test_a_readme_that_was_changed_by_hand_stays(facts: dict[str, Any], tmp_path: Path) -> None:
     old, new = facts, facts | {"licence": "mit"}
     readme = tmp_path / "README.md"
-    assert write_readme(tmp_path, old)
+    assert write_card(tmp_path, TaggerFacts(old))
     assert readme.read_text() == tagger_card(old)
-    assert write_readme(tmp_path, json.loads(json.dumps(new)), before=old)
+    assert write_card(tmp_path, TaggerFacts(json.loads(json.dumps(new)), before=old))
     assert readme.read_text() == tagger_card(new)
-    assert write_readme(tmp_path, new, before=old), "a run that was killed in between is made again"
+    assert write_card(tmp_path, TaggerFacts(new, before=old)), "a run that was killed in between is made again"
     readme.write_text("mine")
-    assert not write_readme(tmp_path, new, before=old)
+    assert not write_card(tmp_path, TaggerFacts(new, before=old))
     assert readme.read_text() == "mine"
     readme.unlink()
-    assert write_readme(tmp_path, new, before=old)
+    assert write_card(tmp_path, TaggerFacts(new, before=old))

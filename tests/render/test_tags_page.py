@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from lxml import etree, html
 
 from nerbert.records import Span
-from nerbert.render.tags_page import _direction, _fitting
+from nerbert.render.tags_page import _direction, fitting
 from nerbert.terminal import visible
-from tests.tagger.jobs.conftest import Tag
+from tests.tagger.jobs.conftest import Tag, capitals, tag
 from tests.tagger.jobs.fakes import Capitals
 
+__all__ = ["capitals", "tag"]
 EVIL = "</p><script>Alert(1)</script><img src=x onerror=alert(1)>\"' & &lt; \u202eAbc\u2066 \x1b[31m\x00\x9b -->"
 
 
@@ -111,7 +112,7 @@ def small_page(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_page_says_what_it_leaves_out(tag: Tag, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     monkeypatch.setattr("nerbert.tagger.jobs.inputs._PART", part)
     tree = made(tag, "Ada slept", "", "x" * 15 + " Bob and so on", "y", "Eve", "")
-    assert texts(tree, "//div[@class='row']") == ["Adavowel slept", "x" * 15 + " …"]
+    assert texts(tree, "//div[@class='row']") == ["Adavowel slept", "x" * 15 + "…"]
     (told,) = texts(tree, "//*[@class='left-out']")
     assert told.startswith("Too long for a page: the first 2 of 6 rows are shown. The counts above are of all rows;")
     assert texts(tree, "//ul[@class='legend']/li") == ["vowel 2", "else 1"]
@@ -127,10 +128,9 @@ def test_a_page_that_is_just_full_leaves_out_nothing(tag: Tag) -> None:
 @given(st.text(max_size=60), st.lists(st.integers(0, 59), unique=True, max_size=8), st.integers(0, 400))
 def test_what_fits_shows_no_text_without_its_entities(text: str, places: list[int], room: int) -> None:
     spans = [Span(place, place + 1, "t") for place in sorted(places) if place < len(text)]
-    shown = _fitting(text, spans, room)
-    assert text.startswith(shown.text)
-    assert shown.cost <= room
-    assert [*shown.spans] == [span for span in spans if span.end <= len(shown.text)]
-    assert shown.whole == (shown.text == text and len(shown.spans) == len(spans))
-    if len(text) + 60 * len(spans) <= room:
-        assert shown.whole
+    cut, shown = fitting(text, spans, room)
+    assert text.startswith(cut)
+    assert [*shown] == [span for span in spans if span.end <= len(cut)]
+    assert not [span for span in spans if span.start < len(cut) < span.end]
+    assert (cut == text) == (len(text) + 60 * len(spans) <= room or not text)
+    assert len(cut) <= room

@@ -2,19 +2,23 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.metrics import calibrate as calibration_error
+from nerbert.metrics.calibration import calibrate as calibration_error
 from nerbert.metrics.thresholds import Threshold
 from nerbert.model.backbone import read_card
-from nerbert.render.tagger_card import tagger_card
+from nerbert.render.tagger_card import tagger_card, write_card
 from nerbert.render.terminal.tagger import print_calibrations
-from nerbert.tagger.calibrate import Calibrated, calibrate
+from nerbert.tagger.calibrate import Calibrated
+from nerbert.tagger.calibrate import calibrate as calibrate_tagger
 from nerbert.tagger.tagger import Tagger
+
+calibrate = partial(calibrate_tagger, card=write_card)
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def test_what_is_written(folder: Path, data: Path) -> None:
     assert told["data"]["name"] == "test.conll"
     assert after["thresholds"] == {}
     assert {**after, "calibration": 0, "thresholds": 0} == {**before, "calibration": 0, "thresholds": 0}
-    assert done.readme
+    assert not done.old_readme
     assert (folder / "README.md").read_text() == tagger_card(after)
     assert read_card(str(folder)) == after
 
@@ -115,7 +119,7 @@ def test_each_seed_is_calibrated(folder: Path, data: Path, tmp_path: Path) -> No
 def test_a_readme_of_ones_own_is_left(folder: Path, data: Path) -> None:
     (folder / "README.md").write_text("mine")
     (done,) = calibrate(folder, data / "test.conll")
-    assert not done.readme
+    assert done.old_readme
     assert (folder / "README.md").read_text() == "mine"
 
 
@@ -181,7 +185,7 @@ def test_nothing_that_is_printed_acts(tmp_path: Path, capsys: pytest.CaptureFixt
     told = {"temperature": 1.5, "ece_before": 0.2, "ece_after": 0.1, "bins": 10, "folds": 5, "entities": 1,
             "sentences": 1, "precision": 0.9}  # fmt: skip
     thresholds = {evil: Threshold(None, 1, 0, 1, 0)}
-    print_calibrations([Calibrated(tmp_path / "x\x1b", told, thresholds, (evil,), False)], Path("y\x1b"))
+    print_calibrations([Calibrated(tmp_path / "x\x1b", told, thresholds, (evil,), True)], Path("y\x1b"))
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert "[red]" in printed

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.formats.conll import read_conll_file
 from nerbert.model.backbone import load_tokenizer
 from nerbert.records import Span
+from nerbert.tagger.backends import Wanted, open_backend
 from nerbert.tagger.export import Export, export
 from nerbert.tagger.tagger import Tagger
 
@@ -106,13 +108,33 @@ def test_without_torch(done: Export, tmp_path: Path, command: str) -> None:
     assert found == wanted
 
 
-def test_the_fastest_is_measured_once(done: Export, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    speeds = iter([3.0, 2.0, 1.0])
-    monkeypatch.setattr("nerbert.tagger.backends.seconds_of", lambda *_: next(speeds))
-    assert Tagger.load(done.folder).backend.name == "onnx int8 cpu"
-    assert Tagger.load(done.folder).backend.name == "onnx int8 cpu"
-    assert Tagger.load(done.folder, precision="bf16", device="cpu").backend.name == "torch bf16 cpu"
+def test_auto_takes_a_gpu_then_int8_then_fp32_then_torch(
+    done: Export, tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def chosen(folder: Path, **options: str) -> str:
+        return Tagger.load(folder, **options).backend.name  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert chosen(done.folder) == "onnx int8 cpu"
+    assert (
+        chosen(done.folder, precision="fp32") == chosen(done.folder, precision="fp32", device="cpu") == "onnx fp32 cpu"
+    )
+    assert chosen(done.folder, precision="bf16") == "torch bf16 cpu"
+    assert chosen(done.folder, backend="torch", precision="fp32") == "torch fp32 cpu"
+    assert chosen(tiny_tagger, precision="fp32") == "torch fp32 cpu"
+    without = Path(shutil.copytree(done.folder, tmp_path / "fp32"))
+    (without / "onnx" / "model_int8.onnx").unlink()
+    assert chosen(without) == "onnx fp32 cpu"
+    on_torch = replace(Tagger.load(without).backend, name="torch gpu")
+    monkeypatch.setattr("nerbert.tagger.backends._on_torch", lambda *_: on_torch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert open_backend(str(done.folder), Wanted()).name == "torch gpu"
+    assert open_backend(str(done.folder), Wanted(device="cpu")).name == "onnx int8 cpu"
+    assert open_backend(str(done.folder), Wanted(backend="onnx")).name == "onnx int8 cpu"
+    monkeypatch.setattr("nerbert.tagger.backends.installed", lambda name: name != "onnxruntime")
+    assert open_backend(str(done.folder), Wanted(device="cpu")).name == "torch gpu"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from nerbert.artifacts import read_json
 from nerbert.errors import InputError
 from nerbert.model.backbone import save_model
 from nerbert.model.fresh import train_tokenizer
-from nerbert.model.heads import renew_head
+from nerbert.model.layers import renew_head
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from tests.encoder.backbones import tiny_tagging

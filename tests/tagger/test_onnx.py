@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.model.padding import Padded
+from nerbert.model.windows import Padded
 from nerbert.tagger.onnx import OnnxScorer
 
 onnx = pytest.importorskip("onnx")

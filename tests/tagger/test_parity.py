@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nerbert.formats.conll import read_conll_file
-from nerbert.model.padding import Padded
-from nerbert.model.torch_scorer import TorchScorer
+from nerbert.model.forward import TorchScorer
+from nerbert.model.windows import Padded
 from nerbert.rng import Array
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import example_of, read_conll_file
 from nerbert.labels import spans_from_bio
-from nerbert.model.padding import Padded
-from nerbert.model.torch_scorer import TorchScorer
+from nerbert.model.forward import TorchScorer
+from nerbert.model.windows import Padded
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
 

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForTokenClassification
 
-from nerbert.model.batch import Batch
+from nerbert.model.forward import Batch
 from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training import checkpoint

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from nerbert.model.batch import Batch
+from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
 
 

@@ -9,8 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from nerbert.errors import InputError, NerbertError
-from nerbert.model.batch import Batch
-from nerbert.model.precision import best_precision
+from nerbert.model.forward import Batch, best_precision
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
 from nerbert.terminal import Progress

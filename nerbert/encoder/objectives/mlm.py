@@ -13,12 +13,10 @@ import numpy as np
 import torch
 
 from nerbert.errors import InputError
-from nerbert.model.batch import Batch
-from nerbert.model.heads import logits_at
-from nerbert.model.precision import autocast
+from nerbert.model.forward import Batch, autocast, logits_at
 from nerbert.model.windows import Windows
 from nerbert.rng import Array, coins
-from nerbert.training.batches import batches_of
+from nerbert.training.loop import batches_of
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""

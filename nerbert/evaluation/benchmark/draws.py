@@ -9,7 +9,9 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.hashes import key_of
 from nerbert.evaluation.benchmark.predictions import CellSentences
-from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
+from nerbert.finetuning.episodes import draw_episode
+from nerbert.finetuning.sampling import draw_subset
+from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.records import Example
 
 

@@ -34,12 +34,7 @@ from nerbert.formats.conll import read_conll_file
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _HERE = "nerbert.evaluation.benchmark"
-NO_FIGURES = frozenset(
-    {
-        "nerbert.model.confidence", "nerbert.training.span_score", "nerbert.finetuning.calibration",
-        "nerbert.render.tagger_card", "nerbert.metrics",
-    }
-)  # fmt: skip
+NO_FIGURES = frozenset({"nerbert.model.confidence", "nerbert.metrics"})
 """What training uses to say how it goes, and to choose an epoch by; it matters only where a protocol chooses.
 
 Confidences aren't calibrated in a benchmark.
@@ -47,7 +42,7 @@ Confidences aren't calibrated in a benchmark.
 UNUSED = frozenset(
     {
         "nerbert.corpus.sentences.abbreviations", "nerbert.corpus.sentences.rules", "nerbert.model.light_tokenizer",
-        "nerbert.tagger.choice", "nerbert.tagger.offsets", "nerbert.tagger.onnx", "nerbert.tagger.thresholds",
+        "nerbert.tagger.onnx", "nerbert.tagger.spans",
     }
 )  # fmt: skip
 """What a tagger needs for raw text, on other back ends or to choose what it gives; a benchmark's sentences come cut,
@@ -101,7 +96,7 @@ def this_machine() -> Machine:
     """The kind of device that trains here, and its best precision."""
     import torch
 
-    from nerbert.model.precision import best_precision
+    from nerbert.model.forward import best_precision
 
     other = "mps" if torch.backends.mps.is_available() else "cpu"
     device = "cuda" if torch.cuda.is_available() else other

@@ -5,7 +5,7 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.predictions import CellSentences, Predictions
 from nerbert.labels import example_tags
-from nerbert.metrics import judge, seen_entities
+from nerbert.metrics.judging import judge, seen_entities
 
 
 def score_part(part: CellSentences, found: Predictions, twins: Collection[int]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import Data
-from nerbert.finetuning.sampling import Subset, draw_subset, parse_size
+from nerbert.finetuning.sampling import Subset, draw_subset
+from nerbert.finetuning.sizes import parse_size
 from nerbert.formats.conll import write_conll
 
 MANIFEST = "manifest.json"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nerbert.metrics import Counts, Score
+from nerbert.metrics.score import Counts, Score
 
 Scores = Mapping[str, Any]
 

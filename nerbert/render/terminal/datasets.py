@@ -13,8 +13,8 @@ from rich.text import Text
 from nerbert.evaluation.datasets.check import LONG, RARE, Findings
 from nerbert.evaluation.datasets.duplicates import AT_LEAST
 from nerbert.evaluation.datasets.listing import Listed
-from nerbert.finetuning.sampling import SizeUnit, Subset
-from nerbert.finetuning.sizes import many
+from nerbert.finetuning.sampling import Subset
+from nerbert.finetuning.sizes import SizeUnit, many
 from nerbert.formats.folder import SPLITS
 from nerbert.terminal import plain
 

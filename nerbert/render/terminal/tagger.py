@@ -4,16 +4,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from nerbert.metrics.thresholds import Threshold
+from nerbert.render.terminal.table import table
 from nerbert.tagger.calibrate import Calibrated
 from nerbert.tagger.export import Export
 from nerbert.terminal import percent, plain
 
 _MB = 1_000_000
 _FEW = 5
-_COLUMNS = ("threshold", "found", "kept", "precision", "right kept")
 
 
 def print_calibrations(done: Sequence[Calibrated], data: Path) -> None:
@@ -23,7 +21,11 @@ def print_calibrations(done: Sequence[Calibrated], data: Path) -> None:
         for line in _lines(each, data):
             console.print(plain(line))
         if each.thresholds:
-            console.print(_table(each.thresholds))
+            rows = [(name, "none" if bound.confidence is None else f"{bound.confidence:.3f}", bound.predicted,
+                     bound.kept, percent(bound.precision), percent(bound.recall_kept))
+                    for name, bound in each.thresholds.items()]  # fmt: skip
+            heads = ["type", "threshold", "found", "kept", "precision", "right kept"]
+            console.print(table(heads, rows, numbers=range(1, 6)))
 
 
 def print_export(done: Export) -> None:
@@ -31,15 +33,10 @@ def print_export(done: Export) -> None:
     console = Console(soft_wrap=True)
     told = ", ".join(f"{name} {size / _MB:,.1f} MB" for name, size in sorted(done.sizes.items()))
     console.print(plain(f"{done.folder}: {told}"))
-    if not done.agreement:
-        return
-    table = Table()
-    table.add_column("back end")
-    for name in ("F1", "entities like torch's", "others"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, each in done.agreement.items():
-        table.add_row(plain(name), percent(each.f1), f"{percent(each.share)} %", f"{each.other:,}")
-    console.print(table)
+    if done.agreement:
+        rows = [(name, percent(each.f1), f"{percent(each.share)} %", each.other)
+                for name, each in done.agreement.items()]  # fmt: skip
+        console.print(table(["back end", "F1", "entities like torch's", "others"], rows, numbers=range(1, 4)))
 
 
 def _lines(each: Calibrated, data: Path) -> Iterator[str]:
@@ -50,7 +47,7 @@ def _lines(each: Calibrated, data: Path) -> Iterator[str]:
            f"{percent(told['ece_after'])} after ({told['folds']} parts, each by the others' temperature)")  # fmt: skip
     if each.lost:
         yield f"thresholds of an earlier calibration are gone: {', '.join(each.lost)}; give --precision anew"
-    if not each.readme:
+    if each.old_readme:
         yield "README.md was changed by hand, so it is left as it is: its calibration is the old one"
     if each.thresholds:
         yield f"the lowest thresholds at which precision reaches {percent(told['precision'])}"
@@ -58,15 +55,3 @@ def _lines(each: Calibrated, data: Path) -> Iterator[str]:
         yield f"never reached, so no threshold, and all are given: {', '.join(unreached)}"
     if few := [name for name, bound in each.thresholds.items() if bound.kept < _FEW]:
         yield f"fewer than {_FEW} are kept, so chance may have chosen, and hardly any are given: {', '.join(few)}"
-
-
-def _table(thresholds: dict[str, Threshold]) -> Table:
-    table = Table()
-    table.add_column("type", overflow="fold")
-    for name in _COLUMNS:
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, each in thresholds.items():
-        bound = "none" if each.confidence is None else f"{each.confidence:.3f}"
-        counts = (f"{each.predicted:,}", f"{each.kept:,}", percent(each.precision), percent(each.recall_kept))
-        table.add_row(plain(name), bound, *counts)
-    return table

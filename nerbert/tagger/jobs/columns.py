@@ -15,7 +15,7 @@ from nerbert.formats.parquet import SPAN_LIST, joined_schema, read_batches, span
 from nerbert.formats.rows import SPANS, TEXT
 from nerbert.records import Span
 from nerbert.tagger.jobs.inputs import Block
-from nerbert.tagger.offsets import utf16_spans
+from nerbert.tagger.spans import utf16_spans
 
 _GROUP_ROWS, _GROUP_BYTES = 10_000, 1 << 25
 
@@ -48,7 +48,7 @@ class ParquetOutput:
 
 
 def _table(block: Block) -> pa.Table:
-    """The rows' own columns, without entities that they had."""
+    """Return the rows' own columns, without entities that they had."""
     if block.batch is None:
         return table_of([{name: each for name, each in row.fields.items() if name != SPANS} for row in block.rows])
     table = pa.Table.from_batches([block.batch])
@@ -65,24 +65,19 @@ def _write(table: pa.Table, path: Path) -> None:
 
 
 def _groups(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of all parts in tables of some megabytes, each with all columns."""
-    held: list[pa.Table] = []
+    """Yield the rows of all parts in tables of some megabytes, each with all columns; missing fields are empty."""
+    held = [schema.empty_table()]
     for part in parts:
         for batch in read_batches(part):
-            held.append(_fitted(batch, schema))
+            held.append(pa.Table.from_batches([batch]))
             if sum(map(len, held)) >= _GROUP_ROWS or sum(table.nbytes for table in held) >= _GROUP_BYTES:
-                yield pa.concat_tables(held).combine_chunks()
-                held = []
-    yield pa.concat_tables([schema.empty_table(), *held]).combine_chunks()
+                yield _joined(held)
+                held = held[:1]
+    yield _joined(held)
 
 
-def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
-    """Rows with the columns of a schema; those that they lack are empty."""
-    columns = []
-    for name, kind in zip(schema.names, schema.types, strict=True):
-        try:
-            column = batch[name].cast(kind) if name in batch.schema.names else pa.nulls(len(batch), kind)
-        except pa.ArrowInvalid as error:
-            raise InputError(f"field {name!r} can't be a Parquet column: {error}; write JSON lines") from error
-        columns.append(column)
-    return pa.table(columns, schema=schema)
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    try:
+        return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    except pa.ArrowException as error:
+        raise InputError(f"{error}; such fields can't be one Parquet column: write JSON lines") from error

@@ -1,7 +1,7 @@
 """What comes in: blocks of rows, from lines that are at hand or from batches of Parquet.
 
 A block is what is tagged together. The rows before a broken line are a block of their own, so what was whole is tagged
-before the error is raised. Where work must go on after a kill, `parts` cuts the same rows into blocks that hang on
+before the error is raised. Where work must resume after a kill, `parts` cuts the same rows into blocks that depend on
 nothing but the input's bytes.
 """
 
@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, cast
 
 from nerbert.artifacts import sha256_of
 from nerbert.corpus.knowledge.sources import open_plain
 from nerbert.errors import InputError, NerbertError, at
-from nerbert.formats.conll import DOCUMENT_START, split_columns
+from nerbert.formats.conll import columns_of
 from nerbert.formats.jsonl import json_object
 from nerbert.formats.lines import decoded, lines_at_hand
 from nerbert.formats.rows import TOKENS, TextRow, row_of, row_of_words
-from nerbert.tagger.jobs.file_types import CONLL, JSONL, PARQUET, TEXT
-from nerbert.tagger.jobs.paths import STDIN, InputFile
+from nerbert.tagger.jobs.paths import CONLL, JSONL, PARQUET, STDIN, TEXT, InputFile
 
 _PART = 1 << 18
 """Bytes of input that are tagged, and kept, together."""
@@ -50,18 +49,12 @@ class Block:
     digest: str = ""
 
 
-class _Parser(Protocol):
-    """Makes rows of lines."""
-
-    def row(self, number: int, raw: bytes) -> TextRow | None:
-        """The row that this line completes, if it does."""
-
-    def last(self) -> TextRow | None:
-        """The row that is open at the end."""
+_Parser = Callable[[int, bytes | None], TextRow | None]
+"""(a line's number, the line) → the row that it completes, if it does; None for a line is the end of the file."""
 
 
 def read_blocks(source: InputFile, how: ReadOptions) -> Iterator[Block]:
-    """What a source holds, block by block as it comes; raise InputError that names the line."""
+    """Yield what a source holds, block by block as it comes; raise InputError that names the line."""
     if source.kind == PARQUET:
         yield from _parquet_blocks(source, how)
         return
@@ -70,7 +63,7 @@ def read_blocks(source: InputFile, how: ReadOptions) -> Iterator[Block]:
 
 
 def parts(source: InputFile, how: ReadOptions) -> Iterator[Block]:
-    """The same rows in blocks that are cut alike each time, each with its digest."""
+    """Yield the same rows in blocks that are cut alike each time, each with its digest."""
     if source.kind == PARQUET:
         whole, first = sha256_of(Path(source.place)), 1
         for block in read_blocks(source, how):
@@ -91,7 +84,7 @@ def parts(source: InputFile, how: ReadOptions) -> Iterator[Block]:
 
 
 def _part(source: InputFile, how: ReadOptions, rows: list[TextRow], size: int) -> Block:
-    """A part; its digest says, too, where rows end (none holds an empty line), and whether bytes were replaced."""
+    """Return a part; its digest also covers where rows end, and whether bytes were replaced."""
     raw = b"\n\n".join(row.raw for row in rows)
     digest = hashlib.sha256(raw).hexdigest()
     if how.errors != "strict":
@@ -127,7 +120,7 @@ def _line_blocks(name: str, stream: IO[bytes], parser: _Parser) -> Iterator[Bloc
         fault = None
         try:
             for number, raw in enumerate(some, number + 1):  # noqa: B020
-                if row := parser.row(number, raw):
+                if row := parser(number, raw):
                     rows.append(row)
         except NerbertError as error:
             fault = error
@@ -136,7 +129,7 @@ def _line_blocks(name: str, stream: IO[bytes], parser: _Parser) -> Iterator[Bloc
         if fault is not None:
             with at(name, number):
                 raise fault
-    if last := parser.last():
+    if last := parser(number, None):
         yield Block(name, [last], 0)
 
 
@@ -159,59 +152,47 @@ def _parquet_blocks(source: InputFile, how: ReadOptions) -> Iterator[Block]:
         first += len(rows)
 
 
-class _TextLines:
-    """A row a line."""
+def _text_rows(how: ReadOptions) -> _Parser:
+    """Parse a row a line."""
 
-    def __init__(self, how: ReadOptions) -> None:
-        self._errors = how.errors
-
-    def row(self, number: int, raw: bytes) -> TextRow | None:
+    def parse(number: int, raw: bytes | None) -> TextRow | None:
+        if raw is None:
+            return None
         if number == 1 and raw.startswith(_PARQUET):
             raise InputError("is Parquet, not text; pass --from parquet")
-        text = decoded(raw, number, self._errors).rstrip("\r")
+        text = decoded(raw, number, how.errors).rstrip("\r")
         return TextRow(number, text, None, {"text": text}, raw)
 
-    def last(self) -> TextRow | None:
-        return None
+    return parse
 
 
-class _JsonLines:
-    """A row an object; empty lines are none."""
+def _json_rows(how: ReadOptions) -> _Parser:
+    """Parse a row an object; empty lines are none."""
 
-    def __init__(self, how: ReadOptions) -> None:
-        self._how = how
+    def parse(number: int, raw: bytes | None) -> TextRow | None:
+        text = "" if raw is None else decoded(raw, number, how.errors)
+        return row_of(number, json_object(text), how.field, raw or b"") if text.strip() else None
 
-    def row(self, number: int, raw: bytes) -> TextRow | None:
-        text = decoded(raw, number, self._how.errors)
-        return row_of(number, json_object(text), self._how.field, raw) if text.strip() else None
-
-    def last(self) -> TextRow | None:
-        return None
+    return parse
 
 
-class _ConllLines:
-    """A row a sentence: the first column is its words, all others are passed over."""
+def _conll_rows(how: ReadOptions) -> _Parser:
+    """Parse a row a sentence: the first column is its words, all others are passed over."""
+    held: list[tuple[int, str, bytes]] = []
 
-    def __init__(self, how: ReadOptions) -> None:
-        self._errors = how.errors
-        self._first, self._words, self._raw = 0, list[str](), list[bytes]()
+    def parse(number: int, raw: bytes | None) -> TextRow | None:
+        line = "" if raw is None else decoded(raw, number, how.errors).rstrip("\r")
+        if raw is not None and (columns := columns_of(line, tagged=False)):
+            held.append((number, columns[0], raw))
+            return None
+        if not held:
+            return None
+        words = [word for _, word, _ in held]
+        row = row_of_words(held[0][0], words, {TOKENS: words}, b"\n".join(each for _, _, each in held))
+        held.clear()
+        return row
 
-    def row(self, number: int, raw: bytes) -> TextRow | None:
-        line = decoded(raw, number, self._errors).rstrip("\r")
-        if not line.strip(" \t") or line.startswith(DOCUMENT_START):
-            return self.last()
-        word = split_columns(line)[0]
-        if not word:
-            raise InputError(f"broken line {line!r:.60}: expected a word, and behind a tab or space what you like")
-        self._first = self._first or number
-        self._words.append(word)
-        self._raw.append(raw)
-        return None
-
-    def last(self) -> TextRow | None:
-        first, words, raw = self._first, self._words, self._raw
-        self._first, self._words, self._raw = 0, [], []
-        return row_of_words(first, words, {TOKENS: words}, b"\n".join(raw)) if words else None
+    return parse
 
 
-_PARSERS: dict[str, Callable[[ReadOptions], _Parser]] = {TEXT: _TextLines, JSONL: _JsonLines, CONLL: _ConllLines}
+_PARSERS = {TEXT: _text_rows, JSONL: _json_rows, CONLL: _conll_rows}

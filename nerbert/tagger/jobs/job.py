@@ -7,12 +7,12 @@ tagged by itself. The price: the last sentences of a part go through the model i
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from stat import S_ISREG
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from nerbert.artifacts import (
     RESUME,
@@ -23,14 +23,22 @@ from nerbert.artifacts import (
     standard_output,
     write_json,
 )
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.rows import TextRow
 from nerbert.records import Span
-from nerbert.tagger.jobs.file_types import CONLL, HTML, JSONL, PARQUET
-from nerbert.tagger.jobs.finished import Kept, RowCounts
 from nerbert.tagger.jobs.inputs import Block, parts, read_blocks
-from nerbert.tagger.jobs.outputs import LineOutput, Lines, Output, conll_lines, json_lines, text_lines
-from nerbert.tagger.jobs.paths import MANIFEST, InputFile, JobPaths, check_no_input, place_outputs
+from nerbert.tagger.jobs.outputs import Kept, LineOutput, Lines, Output, RowCounts, conll_lines, json_lines, text_lines
+from nerbert.tagger.jobs.paths import (
+    CONLL,
+    HTML,
+    JSONL,
+    MANIFEST,
+    PARQUET,
+    InputFile,
+    JobPaths,
+    check_no_input,
+    place_outputs,
+)
 from nerbert.tagger.jobs.plan import TagJob, load_tagger, made_from, writable
 from nerbert.tagger.jobs.preview import on_terminal
 from nerbert.terminal import Progress, tell, throughput
@@ -38,23 +46,29 @@ from nerbert.terminal import Progress, tell, throughput
 if TYPE_CHECKING:
     from nerbert.tagger.tagger import Tagger
 
-_OFTEN = 64
-"""Rows after which progress is shown."""
+
+PageFactory: TypeAlias = Callable[[str, str, Sequence[str]], Output]
+"""Makes the output of one HTML page: title, tagger's name, the tagger's types → output."""
 
 
-def tag_files(job: TagJob) -> None:
-    """Tag files, folders or standard input, and write what is found to standard output, a file or a folder."""
+def tag_files(job: TagJob, page: PageFactory | None = None) -> None:
+    """Tag files, folders or standard input, and write the rows with their entities to standard output or to files.
+
+    `page` makes HTML pages (`nerbert.render.tags_page.PageOutput`); without it, HTML is refused.
+    """
     found, kind = job.find()
+    if kind == HTML and page is None:
+        raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.PageOutput")
     if job.output is None:
-        _to_standard_output(_Run(job, kind, load_tagger(job)), found)
+        _to_standard_output(_Run(job, kind, load_tagger(job), page), found)
     elif found.many:
         names = place_outputs(found, job.output, kind)
         check_free(job.output, overwrite=job.overwrite)
-        _to_folder(_Run(job, kind, load_tagger(job)), found, names, job.output)
+        _to_folder(_Run(job, kind, load_tagger(job), page), found, names, job.output)
     else:
         check_no_input(found, job.output)
         check_free_file(job.output, overwrite=job.overwrite)
-        _to_file(_Run(job, kind, load_tagger(job)), found, job.output)
+        _to_file(_Run(job, kind, load_tagger(job), page), found, job.output)
     if found.passed_over:
         tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
 
@@ -66,9 +80,10 @@ class _Run:
     job: TagJob
     kind: str
     tagger: "Tagger"
+    page: PageFactory | None
 
     def lines(self, *, terminal: bool = False) -> Lines:
-        """The format, for those that grow line by line."""
+        """Return the format, for those that grow line by line."""
         if self.kind == JSONL:
             return json_lines(utf16=self.job.utf16)
         if self.kind == CONLL:
@@ -76,15 +91,13 @@ class _Run:
         return text_lines(terminal=terminal)
 
     def output(self, source: InputFile) -> Output:
-        """The format, for a file."""
+        """Return the output of one file."""
         if self.kind == PARQUET:
             from nerbert.tagger.jobs.columns import ParquetOutput
 
             return ParquetOutput(utf16=self.job.utf16)
-        if self.kind == HTML:
-            from nerbert.render.tags_page import PageOutput
-
-            return PageOutput(source.name.name, self.job.tagger, self.tagger.types)
+        if self.page and self.kind == HTML:
+            return self.page(source.name.name, self.job.tagger, self.tagger.types)
         return LineOutput(self.lines())
 
 
@@ -150,19 +163,15 @@ def _make(run: _Run, source: InputFile, kept: Kept, target: Path, bar: Progress)
 
 
 def _watched(found: Iterable[list[Span]], block: Block, bar: Progress) -> Iterator[list[Span]]:
-    """The entities of each row; every now and then the bar is told."""
-    told = done = 0
-    for done, spans in enumerate(found, 1):
+    """Yield the entities of each row, and move the bar by the row's share of the block."""
+    rows = max(1, len(block.rows))
+    for done, spans in enumerate(found):
         yield spans
-        if done % _OFTEN == 0:
-            size = block.size * done // len(block.rows)
-            bar.advance(_OFTEN, size=size - told)
-            told = size
-    bar.advance(done % _OFTEN, size=block.size - told)
+        bar.advance(size=block.size * (done + 1) // rows - block.size * done // rows)
 
 
 def _tagged(tagger: "Tagger", block: Block) -> Iterator[list[Span]]:
-    """The entities of each row; a row that can't be tagged is named, and those before it are given."""
+    """Yield the entities of each row; name a row that can't be tagged, after those before it are given."""
     done = 0
     try:
         for spans in _together(tagger, block.rows):
@@ -175,7 +184,7 @@ def _tagged(tagger: "Tagger", block: Block) -> Iterator[list[Span]]:
 
 
 def _together(tagger: "Tagger", rows: Sequence[TextRow]) -> Iterator[list[Span]]:
-    """The entities of each row, those with words given among those without."""
+    """Yield the entities of each row, those with words given among those without."""
     texts = tagger.tag_many(row.text for row in rows if row.example is None)
     sentences = tagger.tag_words(row.example for row in rows if row.example is not None)
     for row in rows:
@@ -183,7 +192,7 @@ def _together(tagger: "Tagger", rows: Sequence[TextRow]) -> Iterator[list[Span]]
 
 
 def _progress(sources: Sequence[InputFile]) -> AbstractContextManager[Progress]:
-    """A bar while standard output is a file; one that is read by a person or a program would be disturbed by it."""
+    """Return a bar if standard output is a file; it would disturb a person or a program that reads."""
     try:
         on_file = S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
     except (OSError, ValueError):

@@ -1,24 +1,26 @@
-"""What goes out row by row: JSON lines, CoNLL, text for people.
+"""What is written row by row: JSON lines, CoNLL, text for people; and the finished parts of an output.
 
 The same lines go to a pipe as they come and, part by part, into files; so a file made in parts is those parts, one
-after the other. Parquet and pages, which are wholes, have modules of their own with the same three verbs.
+after the other. Parquet and HTML pages are other outputs with the same three methods (`Output`).
 """
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nerbert.errors import InputError, NerbertError, at
+from nerbert.artifacts import publish, read_json, write_json
+from nerbert.errors import InputError, at
 from nerbert.formats.conll import conll_block
 from nerbert.formats.jsonl import object_line
-from nerbert.formats.rows import SPANS, TextRow, span_json
+from nerbert.formats.rows import SPANS, span_json
 from nerbert.records import Example, Span
 from nerbert.tagger.jobs.inputs import Block
 from nerbert.tagger.jobs.preview import TextRows
-from nerbert.tagger.offsets import utf16_spans
+from nerbert.tagger.spans import utf16_spans
 from nerbert.terminal import visible
 
 if TYPE_CHECKING:
@@ -68,58 +70,40 @@ class LineOutput:
 
 
 def json_lines(*, utf16: bool) -> Lines:
-    """Each row as an object: all that the input has of it, and `spans`; offsets in characters or UTF-16 units."""
-
-    def line(row: TextRow, spans: Sequence[Span], fields: Mapping[str, Any]) -> bytes:
-        counted = utf16_spans(row.text, spans) if utf16 else spans
-        return object_line({**fields, SPANS: [span_json(each) for each in counted]})
+    """Write each row as an object: all that the input has of it, and `spans`; offsets in characters or UTF-16 units."""
 
     def lines(block: Block, found: Tagged) -> Iterator[bytes]:
         for row, spans, fields in zip(block.rows, found, fields_of(block), strict=True):
-            try:
-                yield line(row, spans, fields)
-            except NerbertError:
-                with at(block.name, row.number):
-                    raise
+            with at(block.name, row.number):
+                counted = utf16_spans(row.text, spans) if utf16 else spans
+                line = object_line({**fields, SPANS: [span_json(each) for each in counted]})
+            yield line
 
     return lines
 
 
 def conll_lines(tagger: "Tagger", *, terminal: bool) -> Lines:
-    """Each row as sentences of `word<TAB>tag`: its own words, or else the tagger's sentences and words."""
+    """Write each row as sentences of `word<TAB>tag`: its own words, or else the tagger's sentences and words."""
     _check_types(tagger.types)
-
-    def sentences(row: TextRow, spans: Sequence[Span]) -> str:
-        if row.example is not None:
-            return _sentence(replace(row.example, spans=tuple(spans)))
-        return "".join(_sentence(each) for each in _sentences(tagger, row.text, spans))
 
     def lines(block: Block, found: Tagged) -> Iterator[bytes]:
         for row, spans in zip(block.rows, found, strict=True):
-            try:
-                text = sentences(row, spans)
-                shown = _COLUMN.sub(lambda part: visible(part[0]), text) if terminal else text
-                yield shown.encode("utf-8", "replace")
-            except NerbertError:
-                with at(block.name, row.number):
-                    raise
+            with at(block.name, row.number):
+                own = row.example and [replace(row.example, spans=tuple(spans))]
+                text = "".join(map(_sentence, own or _sentences(tagger, row.text, spans)))
+            yield (_COLUMN.sub(lambda part: visible(part[0]), text) if terminal else text).encode("utf-8", "replace")
 
     return lines
 
 
 def text_lines(*, terminal: bool) -> Lines:
-    """Each row as people read it, in colour if that is a terminal."""
+    """Write each row as people read it, in colour if that is a terminal."""
     shown = TextRows(terminal=terminal)
-
-    def lines(block: Block, found: Tagged) -> Iterator[bytes]:
-        for row, spans in zip(block.rows, found, strict=True):
-            yield shown.text(row, spans)
-
-    return lines
+    return lambda block, found: (shown.text(row, spans) for row, spans in zip(block.rows, found, strict=True))
 
 
 def fields_of(block: Block) -> Sequence[Mapping[str, Any]]:
-    """All that the input has of each row, as JSON can hold it."""
+    """Return all that the input has of each row, as JSON can hold it."""
     if block.batch is None:
         return [row.fields for row in block.rows]
     from nerbert.formats.parquet import plain_rows
@@ -130,7 +114,7 @@ def fields_of(block: Block) -> Sequence[Mapping[str, Any]]:
 
 
 def _sentences(tagger: "Tagger", text: str, spans: Sequence[Span]) -> Iterator[Example]:
-    """The tagger's sentences of a text, each with its entities."""
+    """Yield the tagger's sentences of a text, each with its entities."""
     place = 0
     for offset, sentence in tagger.sentences(text):
         inside = []
@@ -146,7 +130,7 @@ def _sentences(tagger: "Tagger", text: str, spans: Sequence[Span]) -> Iterator[E
 
 
 def _sentence(example: Example) -> str:
-    """A sentence as CoNLL; nothing for one without words."""
+    """Return a sentence as CoNLL; nothing for one without words."""
     for word in example.tokens:
         if "\t" in word or "\n" in word or "\r" in word:
             raise InputError(
@@ -159,3 +143,64 @@ def _check_types(types: Iterable[str]) -> None:
     """Raise InputError for a type that splits CoNLL's columns."""
     if broken := next((each for each in types if each.split() != [each]), ""):
         raise InputError(f"type {broken!r} holds white space, which splits CoNLL's columns; choose --to jsonl")
+
+
+@dataclass(slots=True)
+class RowCounts:
+    """Rows, and entities by type."""
+
+    rows: int = 0
+    entities: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "RowCounts") -> None:
+        """Count what another tally has."""
+        self.rows += other.rows
+        self.entities.update(other.entities)
+
+    def told(self) -> str:
+        """Return a summary in words, the most frequent types first."""
+        count = self.entities.total()
+        types = ", ".join(f"{name} {each:,}" for name, each in self.entities.most_common())
+        return f"{self.rows:,} rows, {count:,} entities{f' ({types})' if types else ''}"
+
+
+class Kept:
+    """Finished parts of one output, in a folder of their own: a file each, and a mark with what it was made from.
+
+    A part is reused only if its rows have the same SHA-256; the folder's fingerprint guards the rest (tagger,
+    settings). So an input that was corrected in one line costs the parts from there on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, number: int) -> Path:
+        """Return the path of a part."""
+        return self._folder / f"{number:06d}.part"
+
+    def find(self, number: int, block: Block) -> RowCounts | None:
+        """Return what a part counts, if it is done and of these rows."""
+        part, mark = self.path(number), self._mark(number)
+        if not part.is_file() or not mark.is_file():
+            return None
+        try:
+            told = read_json(mark)
+            same = told["rows_sha256"] == block.digest and told["size"] == part.stat().st_size
+            return RowCounts(int(told["rows"]), Counter(told["entities"])) if same else None
+        except (InputError, KeyError, TypeError, ValueError):
+            return None
+
+    def write(self, number: int, block: Block, found: Sequence[Sequence[Span]], output: Output) -> RowCounts:
+        """Write a part and then its mark; the mark of another part that stood there goes first."""
+        part = self.path(number)
+        self._mark(number).unlink(missing_ok=True)
+        with publish(part) as draft:
+            output.part(block, found, draft)
+        tally = RowCounts(len(block.rows), Counter(span.type for spans in found for span in spans))
+        told: dict[str, Any] = {"rows_sha256": block.digest, "size": part.stat().st_size, "rows": tally.rows}
+        write_json(self._mark(number), told | {"entities": tally.entities})
+        return tally
+
+    def _mark(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.json"

@@ -1,8 +1,8 @@
-"""What is read, and where each of it goes: files by name, folders by what lies in them, standard input.
+"""What is read, and where each of it goes: kinds of files by name, folders by what lies in them, standard input.
 
-Everything that can be wrong with places is found before any work. A folder stands for the files of known kinds below
-it; links that lead out of it are passed over, and so are other files, which is told. An output takes the name of its
-input with another end, so two inputs can want the same name: that is an error, never a number behind the name.
+All errors of paths are found before any work. A folder means the files of known kinds below it; links that lead out of
+it are passed over, and so are other files, which is reported. An output takes the name of its input with another
+suffix. Two inputs that want the same name are an error; no number is appended.
 """
 
 import os
@@ -11,8 +11,65 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from nerbert.corpus.knowledge.sources import find_files
-from nerbert.errors import InputError
-from nerbert.tagger.jobs.file_types import TEXT, named_kind, renamed, source_kind, unpacked_name
+from nerbert.errors import InputError, SettingsError
+
+TEXT, JSONL, CONLL, PARQUET, HTML = "text", "jsonl", "conll", "parquet", "html"
+SOURCES = (TEXT, JSONL, CONLL, PARQUET)
+"""What can be read."""
+TARGETS = (TEXT, JSONL, CONLL, PARQUET, HTML)
+"""What can be written."""
+ON_FILES = (PARQUET, HTML)
+"""What is written as a whole, so to a file only."""
+_SUFFIXES = {
+    ".txt": TEXT, ".text": TEXT, ".jsonl": JSONL, ".ndjson": JSONL, ".conll": CONLL, ".bio": CONLL, ".iob": CONLL,
+    ".iob2": CONLL, ".parquet": PARQUET, ".pq": PARQUET, ".html": HTML, ".htm": HTML,
+}  # fmt: skip
+_JSON = ".json"
+"""JSON lines where a file is named itself; in folders it is mostly something else."""
+_PACKED = (".gz", ".bz2", ".xz")
+_SUFFIX = {TEXT: ".txt", JSONL: ".jsonl", CONLL: ".conll", PARQUET: ".parquet", HTML: ".html"}
+"""How the name of a file of each kind ends."""
+
+
+def named_kind(path: PurePath) -> str:
+    """Return the kind of a file that was named itself; text if its name doesn't say."""
+    return source_kind(path) or (JSONL if unpacked_name(path).suffix.lower() == _JSON else TEXT)
+
+
+def source_kind(path: PurePath) -> str:
+    """Return the kind of a file to read, by its name; "" if its name doesn't say."""
+    name = unpacked_name(path)
+    kind = _SUFFIXES.get(name.suffix.lower(), "")
+    return kind if kind in SOURCES else ""
+
+
+def unpacked_name(path: PurePath) -> PurePath:
+    """Return a file's name without the suffix of its compression."""
+    return path.with_suffix("") if path.suffix.lower() in _PACKED else path
+
+
+def renamed(path: PurePath, kind: str) -> PurePath:
+    """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
+    name = unpacked_name(path)
+    told = name.suffix.lower() in _SUFFIXES or name.suffix.lower() == _JSON
+    return name.with_suffix(_SUFFIX[kind]) if told else name.with_name(name.name + _SUFFIX[kind])
+
+
+def target_kind(output: Path) -> str:
+    """Return the kind of a file to write, by its name; raise SettingsError if its name doesn't say."""
+    if output.suffix.lower() in _PACKED:
+        raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
+    if (kind := _SUFFIXES.get(output.suffix.lower())) is None:
+        raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(TARGETS)}")
+    return kind
+
+
+def check_choice(option: str, value: str, known: tuple[str, ...]) -> str:
+    """Return `value` if it is known, or empty; else raise SettingsError."""
+    if value and value not in known:
+        raise SettingsError(f"{option} {value!r}: must be one of {', '.join(known)}")
+    return value
+
 
 STDIN = "-"
 MANIFEST = "manifest.json"
@@ -28,12 +85,12 @@ class InputFile:
     kind: str
 
     def __str__(self) -> str:
-        """The place as messages name it."""
+        """Return the place as messages name it."""
         return "standard input" if self.place == STDIN else self.place
 
     @property
     def size(self) -> int | None:
-        """Bytes of a file that is read as it is; None where that is not known."""
+        """Return the bytes of a file that is read as it is; None where that is not known."""
         path = Path(self.place)
         known = self.place != STDIN and path.is_file() and unpacked_name(path) == path
         return path.stat().st_size if known else None
@@ -51,7 +108,7 @@ class JobPaths:
 
 
 def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
-    """The files at these places, in order; `kind` is that of all of them, or "" for what their names tell."""
+    """Return the files at these places, in order; `kind` is that of all of them, or "" to go by their names."""
     sources: list[InputFile] = []
     passed_over: list[Path] = []
     for place in inputs or [STDIN]:
@@ -74,7 +131,7 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
 
 
 def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
-    """Where each source's output goes within the folder `output`; raise InputError for names that clash."""
+    """Return where each source's output goes within the folder `output`; raise InputError for clashes."""
     _check_apart(found, output)
     taken: dict[PurePath, InputFile] = {}
     for source in found.sources:
@@ -96,7 +153,7 @@ def check_no_input(found: JobPaths, output: Path) -> None:
 
 
 def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
-    """The files below a folder that have a kind by their names, or the one that is wanted; and the others."""
+    """Return the files below a folder of a known kind, or of the one that is wanted; and the other files."""
     inside = folder.resolve()
     sources, passed_over = [], []
     for each in find_files(folder):

@@ -10,19 +10,20 @@ from nerbert import __version__
 from nerbert.artifacts import sha256_of
 from nerbert.errors import SettingsError
 from nerbert.formats.lines import ERRORS
-from nerbert.tagger.jobs.file_types import (
+from nerbert.tagger.jobs.inputs import ReadOptions
+from nerbert.tagger.jobs.paths import (
     JSONL,
     ON_FILES,
     PARQUET,
     SOURCES,
     TARGETS,
     TEXT,
+    JobPaths,
     check_choice,
+    find_sources,
     target_kind,
 )
-from nerbert.tagger.jobs.inputs import ReadOptions
-from nerbert.tagger.jobs.paths import JobPaths, find_sources
-from nerbert.tagger.offsets import OFFSETS
+from nerbert.tagger.spans import OFFSETS
 
 if TYPE_CHECKING:
     from nerbert.tagger.tagger import Tagger
@@ -52,11 +53,11 @@ class TagJob:
 
     @property
     def utf16(self) -> bool:
-        """Whether offsets count UTF-16 units."""
+        """Return whether offsets count UTF-16 units."""
         return self.offsets == OFFSETS[1]
 
     def find(self) -> tuple[JobPaths, str]:
-        """The files to tag, and the kind of what they become; raise SettingsError for what doesn't go together."""
+        """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
         check_choice("--from", self.from_, SOURCES)
         check_choice("--to", self.to, TARGETS)
         check_choice("--errors", self.reading.errors, ERRORS)
@@ -78,7 +79,7 @@ class TagJob:
 
 
 def thresholds_of(text: str) -> float | dict[str, float] | None:
-    """What `--min-confidence` says: a number for all types, or `type=number,…`."""
+    """Return what `--min-confidence` means: a number for all types, or `type=number,…`."""
     if not text:
         return None
     try:
@@ -91,14 +92,14 @@ def thresholds_of(text: str) -> float | dict[str, float] | None:
 
 
 def load_tagger(job: TagJob) -> "Tagger":
-    """The tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
+    """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
     from nerbert.tagger.tagger import Tagger
 
     return Tagger.load(job.tagger, thresholds=thresholds_of(job.min_confidence), **job.loading)
 
 
 def made_from(job: TagJob, tagger: "Tagger", found: JobPaths, kind: str) -> dict[str, Any]:
-    """All that the outcome hangs on but the inputs' content, which each part answers for by itself."""
+    """Return all that the result depends on but the inputs' content, which each part covers by itself."""
     loading = {name: job.loading.get(name) for name in ("decoding", "on_too_long")}
     return {
         "format": _FORMAT, "made_by": f"nerbert {__version__}",
@@ -110,7 +111,7 @@ def made_from(job: TagJob, tagger: "Tagger", found: JobPaths, kind: str) -> dict
 
 
 def _digest(source: str) -> str:
-    """One digest over what is loaded of a tagger's folder, or of the local copy of one on the hub."""
+    """Return one digest over what is loaded of a tagger's folder, or of the local copy of one on the hub."""
     folder = Path(source) if Path(source).is_dir() else _cached(source)
     files = sorted({path for pattern in _LOADED for path in folder.glob(pattern) if path.is_file()})
     lines = "".join(f"{path.relative_to(folder)} {sha256_of(path)}\n" for path in files)
@@ -125,5 +126,5 @@ def _cached(name: str) -> Path:
 
 
 def writable(name: object) -> str:
-    """A file's name so that it can be written in UTF-8."""
+    """Return a file's name so that it can be written in UTF-8."""
     return str(name).encode("utf-8", "backslashreplace").decode()

@@ -22,7 +22,7 @@ def print_tagged(console: Console, text: str, spans: Sequence[Span]) -> None:
 
 
 def lines_of(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, Span]]]]:
-    """Each line of a text with the parts of entities in it: (start, end) in the line, and the entity."""
+    """Yield each line of a text with the parts of entities in it: (start, end) in the line, and the entity."""
     begin, waiting = 0, deque(spans)
     for line in text.split("\n"):
         shown, end = line.rstrip("\r"), begin + len(line)
@@ -47,7 +47,7 @@ class TextRows:
         self._console = Console(file=self._page, soft_wrap=True, force_terminal=True if terminal else None)
 
     def text(self, row: TextRow, spans: Sequence[Span]) -> bytes:
-        """A row; nothing for one without text."""
+        """Return a row as text; nothing for one without text."""
         if row.text:
             print_tagged(self._console, row.text, spans)
         shown = self._page.getvalue()
@@ -57,5 +57,5 @@ class TextRows:
 
 
 def on_terminal() -> bool:
-    """Whether standard output is a terminal."""
+    """Return whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()

@@ -170,7 +170,7 @@ def test_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(plan, "code_version", changed_code)
         return keys(suite, desk)
 
-    metrics = with_change_in("nerbert.metrics.judging")
+    metrics = with_change_in("nerbert.metrics.score")
     assert changed(before, metrics, SCORE) == set(before)
     assert changed(before, metrics, TAG) == {place for place in before if place.protocol == "dev"}
     assert not changed(before, metrics, SOURCE)

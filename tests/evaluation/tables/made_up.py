@@ -10,7 +10,7 @@ from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.evaluation.tables.grid import BenchmarkTable, Entry, Grid
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.metrics import judge
+from nerbert.metrics.judging import judge
 from nerbert.rng import coin
 
 TYPES = {"person": 0.5, "party": 0.3, "election": 0.2}

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
+from nerbert.render.tags_page import PageOutput
 from nerbert.tagger.jobs.inputs import ReadOptions
 from nerbert.tagger.jobs.job import tag_files
 from nerbert.tagger.jobs.plan import TagJob
@@ -48,7 +49,7 @@ def test_rows_or_one_line(desk: Path, data: bytes, from_: str, to: str, errors: 
     )  # fmt: skip
     told = ""
     try:
-        tag_files(job)
+        tag_files(job, PageOutput)
     except InputError as error:
         told = str(error)
     if told:

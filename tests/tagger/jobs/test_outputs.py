@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nerbert.errors import SettingsError
 from nerbert.formats.conll import read_conll, write_conll
 from nerbert.formats.jsonl import object_line
 from nerbert.formats.parquet import SPAN_LIST
@@ -205,7 +206,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("x.jsonl", b'{"text": "a", "x": \xff}\n', "x.jsonl:1: not UTF-8 at byte 19"),
     ("x.jsonl", b"[" * 100_000, "x.jsonl:1: not JSON that can be read: too deep"),
     ("x.jsonl", b'{"text": "a", "x": ' + b"9" * 5000 + b"}", "x.jsonl:1: not JSON that can be read: too deep, or too"),
-    ("x.conll", b"Ada\tO\n\tO\n", "x.conll:2: broken line '\\tO': expected a word"),
+    ("x.conll", b"Ada\tO\n\tO\n", "x.conll:2: broken line '\\tO': expected a token"),
     ("x.conll", b"Ada\tO\n\n\xff\tO\n", "x.conll:3: not UTF-8 at byte 0"),
     ("x.parquet", b"", "x.parquet: can't be read as Parquet: Parquet file size is 0 bytes"),
     ("x.parquet", b"PAR1" + bytes(100), "x.parquet: can't be read as Parquet: "),
@@ -341,3 +342,10 @@ def test_an_entity_in_no_sentence_is_never_lost(tag: Tag, capitals: Capitals, ca
     Path("x.txt").write_text("Ada")
     assert tag("x.txt", "--to", "conll") == 1
     assert "x.txt:1: entity 'Ada' lies in no sentence, so CoNLL can't hold it" in capsys.readouterr().err
+
+
+def test_html_needs_a_page_writer(capitals: Capitals, tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("Ada")
+    with pytest.raises(SettingsError, match=r"--to html: .*PageOutput"):
+        tag_files(TagJob(tagger="tagger", inputs=("x.txt",), output=Path("y.html")))
+    assert not (tmp_path / "y.html").exists()

@@ -1,11 +1,39 @@
-"""How sure a tagger must be of an entity for it to be given: one bound for all types, or one by type."""
+"""Spans as a tagger gives them: those that are sure enough, with offsets in characters or UTF-16 units.
 
+Python counts characters (code points); JavaScript, Java and C# count UTF-16 units, where an emoji is two. Spans are
+found in characters and converted at the end, so `text[start:end] == span.text` holds for characters only.
+"""
+
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nerbert.config import refuse
 from nerbert.errors import SettingsError, nearest
+from nerbert.records import Span
+
+OFFSETS = ("characters", "utf-16")
+_LAST_OF_ONE_UNIT = "\uffff"
+
+
+def check_offsets(name: str) -> str:
+    """Return `name` if it is a unit to count in; else raise SettingsError."""
+    refuse(name not in OFFSETS, "offsets", name, " or ".join(map(repr, OFFSETS)))
+    return name
+
+
+def utf16_spans(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Return the spans of `text` with their places in UTF-16 units."""
+    if text.isascii() or not spans:
+        return list(spans)
+    wide = [place for place, char in enumerate(text) if char > _LAST_OF_ONE_UNIT]
+    if not wide:
+        return list(spans)
+    return [
+        replace(span, start=span.start + bisect_left(wide, span.start), end=span.end + bisect_left(wide, span.end))
+        for span in spans
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +44,14 @@ class Thresholds:
     by_type: Mapping[str, float] = field(default_factory=dict)
 
     def leave_out(self, type_: str, confidence: float) -> bool:
-        """Whether an entity is not sure enough."""
+        """Return whether an entity is not sure enough."""
         return confidence < self.by_type.get(type_, self.default)
 
 
 def thresholds_of(
     wanted: float | Mapping[str, float] | None, card: Mapping[str, Any], types: Sequence[str]
 ) -> Thresholds:
-    """What the user wants, over what the tagger's card says; a number is for all types and leaves the card aside.
+    """Return the user's thresholds over those of the tagger's card; a number is for all types.
 
     Raise SettingsError for a bound outside 0–1, or of a type that the tagger doesn't know.
     """

@@ -1,0 +1,134 @@
+"""A torch model's forward pass: a padded micro-batch as tensors, in a precision, to logits of the chosen pieces.
+
+The whole `transformers` model is called as it is, and a hook on its body hands the head the chosen pieces' states in
+place of all. So dropout, head and classifier cost what is read, not what is padded: a language model's head over 30,000
+pieces is larger than its body. This needs a head that looks at each piece alone. Those of the types in `POINTWISE` are
+compared with the full logits in the tests; any other model's head runs over all pieces, which is right but slower.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+import torch
+
+from nerbert.model.windows import Padded
+from nerbert.rng import Array
+
+_NONE = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A padded micro-batch: `ids` and `mask` are (windows, pieces); `rows`, `columns`, `labels` are (terms,).
+
+    Row and column say where in `ids` something is predicted, `labels` what. `numbers` (windows,) are the windows'
+    numbers in the data, so that what is drawn for one doesn't depend on its neighbours.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+    labels: torch.Tensor
+    numbers: torch.Tensor
+
+    def to(self, device: Any) -> "Batch":
+        """Return the batch with its tensors on `device`."""
+        names = ("ids", "mask", "rows", "columns", "labels", "numbers")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+
+def batch_of(batch: Padded, labels: Array = _NONE, numbers: Array = _NONE) -> Batch:
+    """Return a padded micro-batch as tensors, with labels and windows' numbers if there are any."""
+    columns = (batch.ids, batch.mask, batch.rows, batch.columns, labels, numbers)
+    return Batch(*(torch.from_numpy(each.astype(np.int64)) for each in columns))
+
+
+def autocast(device: str, precision: str) -> torch.autocast:
+    """Return a context that computes in bf16 if `precision` says so (`auto`: the device's best); weights stay fp32."""
+    return torch.autocast(device, torch.bfloat16, enabled=precision_on(device, precision) == "bf16")
+
+
+def precision_on(device: str, precision: str) -> str:
+    """Return `bf16` or `fp32`: what a setting of `precision` means on a device; `auto` is its best."""
+    return precision if precision != "auto" else best_precision(device)
+
+
+def best_precision(device: str = "") -> str:
+    """Return `bf16` where the device (default: the GPU if there is one) computes in it, else `fp32`."""
+    if (device or "cuda") == "cuda" and torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    if device not in ("", "cpu"):
+        return "fp32"
+    has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16" if has else "fp32"
+
+
+POINTWISE = frozenset(
+    "albert bert big_bird camembert convbert data2vec-text deberta deberta-v2 distilbert electra ernie eurobert gte "
+    "jina_embeddings_v3 longformer megatron-bert mobilebert modernbert mpnet nomic_bert rembert roberta "
+    "roberta-prelayernorm roc_bert roformer squeezebert xlm-roberta xlm-roberta-xl".split()
+)
+"""Model types whose tagging and language-model heads look at each piece alone."""
+
+
+def logits_at(model: Any, batch: Batch) -> torch.Tensor:
+    """Return (terms, classes): the head's output at the batch's rows and columns."""
+    body = model.base_model if _kind(model) in POINTWISE else None
+    with _chosen_only(body, batch) as handed:
+        logits: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask).logits
+    return logits[0] if handed else logits[batch.rows, batch.columns]
+
+
+def _kind(model: Any) -> str:
+    return str(getattr(getattr(model, "config", None), "model_type", ""))
+
+
+@contextlib.contextmanager
+def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
+    """Make `body` give its last states at the batch's places only, (1, terms, width); yield [] or [True].
+
+    Calls from other threads are left alone.
+    """
+    handed: list[bool] = []
+    mine = get_ident()
+
+    def choose(_body: Any, _inputs: Any, output: Any) -> Any:
+        if get_ident() != mine:
+            return output
+        handed.append(True)
+        states = output[0][batch.rows, batch.columns].unsqueeze(0)
+        if isinstance(output, tuple):
+            return (states, *output[1:])
+        output[next(iter(output))] = states
+        return output
+
+    handle = body.register_forward_hook(choose) if body is not None else None
+    try:
+        yield handed
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+class TorchScorer:
+    """Logits of a `transformers` token-classification model where it lies, without gradients or dropout.
+
+    `precision` is as in the settings: `bf16` (weights stay as they are), `fp32` or `auto`.
+    """
+
+    def __init__(self, model: Any, precision: str = "auto") -> None:
+        self._model, self._precision = model, precision
+        self._device = next(model.parameters()).device
+
+    def __call__(self, batch: Padded) -> Array:
+        """Return (terms, classes) fp32."""
+        self._model.eval()
+        with torch.inference_mode(), autocast(self._device.type, self._precision):
+            logits = logits_at(self._model, batch_of(batch).to(self._device)).float()
+        found: Array = logits.cpu().numpy().astype(np.float32, copy=False)
+        return found
