@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nerbert.corpus.build import CorpusPlan, build_corpus
+    from nerbert.corpus.build import BuiltCorpus, CorpusPlan
     from nerbert.corpus.settings import CorpusSettings
     from nerbert.encoder.pretrain import pretrain
     from nerbert.encoder.settings import PretrainSettings
@@ -30,7 +30,6 @@ _HOMES = {
     "PretrainSettings": "encoder.settings",
     "Span": "records",
     "Tagger": "tagger.tagger",
-    "build_corpus": "corpus.build",
     "evaluate": "evaluation.evaluate",
     "finetune": "finetuning.finetune",
     "pretrain": "encoder.pretrain",
@@ -53,6 +52,14 @@ __all__ = [
     "pretrain",
     "score_tags",
 ]
+
+
+def build_corpus(plan: "CorpusPlan", settings: "CorpusSettings") -> "BuiltCorpus":
+    """Build a corpus with its data card and return its folder and manifest."""
+    from nerbert.corpus import build
+    from nerbert.render.corpus.card import write_corpus_card
+
+    return build.build_corpus(plan, settings, write_corpus_card)
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from nerbert import __version__
+from nerbert import CorpusPlan, CorpusSettings, __version__, build_corpus
 from nerbert.artifacts import publish
-from nerbert.corpus.build import CorpusPlan, build_corpus
-from nerbert.corpus.settings import CorpusSettings
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists
@@ -139,7 +137,7 @@ def _make_corpus(folder: Path) -> dict[str, Any]:
     """Dump → corpus, with the sample's knowledge."""
     (dump,) = (SAMPLE / "wiki").glob("*multistream.xml.bz2")
     plan = CorpusPlan((dump,), (SAMPLE / "knowledge",), folder / "corpus")
-    return build_corpus(plan, CorpusSettings(min_mentions=5))
+    return build_corpus(plan, CorpusSettings(min_mentions=5)).manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nerbert.artifacts import json_line
 from nerbert.records import Span
-from nerbert.render.corpus.page import style
+from nerbert.render import TEMPLATES
 from nerbert.render.markup import Child, Markup, document, tag
 from nerbert.tagger.jobs.inputs import Block
 from nerbert.tagger.jobs.preview import lines_of
@@ -24,7 +24,7 @@ ROOM = 1_000_000
 _ENTITY_ROOM = 60
 _COLOURS = 10
 _SURE = 0.5
-_STYLE = Path(__file__).with_name("tags_page.css")
+_STYLES = (TEMPLATES / "style.css", Path(__file__).with_name("tags_page.css"))
 
 
 class PageOutput:
@@ -51,7 +51,11 @@ class PageOutput:
         shown, left_out = self._rows(chain.from_iterable(map(_read, parts)))
         heading = tag("header", tag("h1", self._title, tag("span", f"tagged by {self._tagger}")))
         main = tag("main", heading, self._legend(entities), left_out, tag("section", shown))
-        page = document(self._title, main, style=style() + _STYLE.read_text(encoding="utf-8"))
+        page = document(
+            self._title,
+            main,
+            style="".join(style.read_text(encoding="utf-8") for style in _STYLES),
+        )
         target.write_text(page, encoding="utf-8")
 
     def _legend(self, entities: Mapping[str, int]) -> Markup:
