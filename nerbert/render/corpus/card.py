@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.corpus.build import BuiltCorpus
-from nerbert.records import ENTITY
 from nerbert.render import render, write
-from nerbert.render.corpus.facts import corpus_facts, table1, used_knowledge
+from nerbert.render.corpus.facts import corpus_facts, size_rows, table1, used_knowledge
 
 NAME = "README.md"
 _TEMPLATE = "corpus_card.md.j2"
@@ -26,10 +25,8 @@ def card_of(manifest: Mapping[str, Any]) -> str:
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     sizes = table1(manifest, 0)
-    names = {"examples": "sentences", "tokens": "words", "categories": f"categories with {ENTITY}"}
     digits = len(str(max(1, sizes["ours"]["examples"])))
     return corpus_facts(manifest) | {
-        "sizes": [(told, sizes["paper"][name], sizes["ours"][name]) for name, told in names.items()],
-        "size_category": _SIZES[min(max(0, digits - 3), len(_SIZES) - 1)],
+        "sizes": size_rows(sizes)[:-1], "size_category": _SIZES[min(max(0, digits - 3), len(_SIZES) - 1)],
         "used": used_knowledge(manifest, "typed", "sha256"),
-    }
+    }  # fmt: skip

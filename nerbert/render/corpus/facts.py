@@ -14,10 +14,8 @@ from nerbert.corpus.tallies import TOPICS, most_first
 from nerbert.records import ENTITY
 from nerbert.render.corpus.phrases import (
     NO_LABEL,
-    kind_words,
     note_words,
     reason_words,
-    sampling_words,
     share,
     size,
     source_words,
@@ -71,9 +69,9 @@ def splits(manifest: Manifest) -> list[tuple[Any, ...]]:
 
 
 def used_knowledge(manifest: Manifest, *keys: str) -> list[list[Any]]:
-    """Return for each file of knowledge that was used its name, its kind, what that holds, and these keys' values."""
+    """Return for each file of knowledge that was used its name, its kind and these keys' values."""
     return [
-        [str(each.get("path")), str(each.get("kind")), kind_words(str(each.get("kind"))) or None, *map(each.get, keys)]
+        [str(each.get("path")), str(each.get("kind")), *map(each.get, keys)]
         for each in rows_of(manifest["knowledge"], "used")
     ]
 
@@ -112,7 +110,7 @@ def _input(each: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _sources(manifest: Manifest) -> list[tuple[str, int, str, str]]:
-    kinds = {path: kind for path, kind, _ in used_knowledge(manifest)}
+    kinds = dict(used_knowledge(manifest))
     counts = counts_of(manifest, "mention_sources")
     whole = sum(counts.values())
     return [(name, count, share(count, whole), source_words(name, kinds)) for name, count in counts.items()]
@@ -126,6 +124,14 @@ def table1(manifest: Manifest, bytes_: int) -> dict[str, Counts]:
         "categories": len(manifest["categories"]), "bytes": bytes_,
     }  # fmt: skip
     return {"paper": dict(PAPER), "ours": ours}
+
+
+def size_rows(table1: Mapping[str, Counts]) -> list[tuple[str, str, str]]:
+    """Return Table 1 as rows: what is counted, the paper's count, ours."""
+    paper, ours = table1["paper"], table1["ours"]
+    names = {"examples": "sentences (examples)", "tokens": "words (tokens)", "categories": f"categories with {ENTITY}"}
+    rows = [(told, f"{paper[name]:,}", f"{ours[name]:,}") for name, told in names.items()]
+    return [*rows, ("size on disk", size(paper["bytes"]), size(ours["bytes"]))]
 
 
 def mentions_of(manifest: Manifest, key: str = "mentions") -> Counts:
@@ -161,14 +167,6 @@ def drawn_by(manifest: Manifest) -> str:
     """Return the method of sampling that drew this corpus's copies; "" if the manifest doesn't name it."""
     found = table(manifest, "balance").get("method")
     return found if isinstance(found, str) else ""
-
-
-def sampling(manifest: Manifest) -> tuple[list[str], list[list[str]]]:
-    """Return the heads and rows of a table that compares the methods of sampling."""
-    methods = {name: each for name, each in table(manifest, "balance").items() if isinstance(each, dict)}
-    names = dict.fromkeys(name for each in methods.values() for name in each)
-    return ["", *methods], [[sampling_words(name), *(_value(each.get(name)) for each in methods.values())]
-                            for name in names]  # fmt: skip
 
 
 def changed_settings(manifest: Manifest) -> dict[str, Any]:
@@ -214,9 +212,3 @@ def counts_of(value: Mapping[str, Any], key: str, *, by_count: bool = True) -> C
 
 def _two_decimals(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -62,8 +62,8 @@ def _facts(overview: Overview) -> dict[str, Any]:
             "mentions": sum(each["mentions"] for each in overview["splits"].values()),
             "categories": ours["categories"], "size": size(ours["bytes"]), "made by": shared["made_by"],
         },
-        "sizes": _sizes(overview["table1"]), "plot": rank_plot(before, after), "bars": _bars(before, after),
-        "never_drawn": sum(not count for count in after.values()), "sampling": facts.sampling(overview),
+        "sizes": facts.size_rows(overview["table1"]), "plot": rank_plot(before, after), "bars": _bars(before, after),
+        "never_drawn": sum(not count for count in after.values()),
         "blocks": [_block(name, rows, before.get(name, 0), after.get(name, 0))
                    for name, rows in overview["sentences_by_category"].items()],
         "used": facts.used_knowledge(overview, "rows", "typed", "lost_to_precedence"),
@@ -75,12 +75,6 @@ def _facts(overview: Overview) -> dict[str, Any]:
         "settings": [(name, repr(value), "changed" if name in changed else "default")
                      for name, value in facts.table(overview, "settings").items()],
     }  # fmt: skip
-
-
-def _sizes(table1: Mapping[str, facts.Counts]) -> list[tuple[str, ...]]:
-    names = {"examples": "examples (sentences)", "tokens": "tokens (words)", "categories": "categories with ENTITY"}
-    rows = [(told, *(f"{table1[key][name]:,}" for key in ("paper", "ours"))) for name, told in names.items()]
-    return [*rows, ("size on disk", *(size(table1[key]["bytes"]) for key in ("paper", "ours")))]
 
 
 def _dropped_rows(overview: Overview) -> list[tuple[str, str, int]]:

@@ -1,9 +1,8 @@
-"""Reasons, steps, sources, sampling figures, shares and sizes in words; an unknown name is shown as it is."""
+"""Reasons, steps, sources, shares and sizes in words; an unknown name is shown as it is."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.records import Reason
 
 NO_LABEL = "no label in this set (class unknown, outside the set, or rare)"
@@ -47,30 +46,6 @@ _SOURCES = {
     "infobox": "the infobox of the page that the link leads to, by the infobox mappings",
     "untyped": "no source knows the title: ENTITY",
 }
-_WIKIDATA = "classes of titles, from what their Wikidata items are instances of"
-_KINDS = {
-    SourceKind.ONTOLOGY: "the classes and their parents",
-    SourceKind.MAPPING: "which class an infobox gives its page",
-    SourceKind.TRIPLES: "classes of titles, as triples",
-    SourceKind.TABLE: "classes of titles, as a table",
-    SourceKind.DISAMBIGUATIONS: "titles that can mean several things, and get no class",
-    SourceKind.WIKIDATA_JSON: _WIKIDATA,
-    SourceKind.WIKIDATA_TRIPLES: _WIKIDATA,
-    SourceKind.WIKIDATA_TRUTHY: _WIKIDATA,
-    SourceKind.WIKIDATA_SITELINKS: "which of Wikidata's items is which title",
-}
-_SAMPLING = {
-    "method": "method that draws the copies",
-    "alpha": "target exponent",
-    "total": "copies in all",
-    "cap": "most copies allowed of a sentence (0: no limit)",
-    "scale": "factor that makes up for what that limit cuts off",
-    "exponent": "exponent that mentions are expected to follow",
-    "residual": "largest relative deviation of a category's share from its target",
-    "worst": "category that deviates most",
-    "largest": "most copies expected of a sentence",
-    "iterations": "rounds of fitting",
-}
 
 
 def reason_words(reason: str) -> str:
@@ -86,17 +61,7 @@ def step_words(step: str) -> tuple[str, str]:
 
 def source_words(source: str, kinds: Mapping[str, str]) -> str:
     """Return what a source of types is; `kinds`: file → kind."""
-    return _SOURCES.get(source) or kind_words(kinds.get(source, "")) or "a file named with --knowledge"
-
-
-def kind_words(kind: str) -> str:
-    """Return what a kind of knowledge holds; "" for an unknown one."""
-    return _KINDS.get(SourceKind(kind), "") if kind in {each.value for each in SourceKind} else ""
-
-
-def sampling_words(key: str) -> str:
-    """Return what a figure of the sampling means."""
-    return _SAMPLING.get(key, key.replace("_", " "))
+    return _SOURCES.get(source) or kinds.get(source) or "a file named with --knowledge"
 
 
 def note_words(notes: Mapping[str, int]) -> str:

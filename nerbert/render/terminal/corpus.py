@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.render.corpus import facts
 from nerbert.render.corpus.page import make_overview, size_on_disk, write_page
-from nerbert.render.corpus.phrases import NO_LABEL, note_words, size
+from nerbert.render.corpus.phrases import NO_LABEL, note_words
 from nerbert.render.terminal.table import table
 from nerbert.rng import coin
 from nerbert.terminal import coloured, plain, visible
@@ -57,7 +56,8 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
     print_funnel(manifest, console)
     columns = ("split", "sentences", "words", "mentions", "copies", "words with copies")
     console.print(table(columns, facts.splits(manifest), numbers=range(1, 6)), "")
-    console.print(_table1(manifest, corpus), "")
+    sizes = facts.size_rows(facts.table1(manifest, size_on_disk(corpus, manifest)))
+    console.print(table(("the paper's Table 1", "NER-BERT", "this corpus"), sizes, numbers=(1, 2)), "")
     categories = [(name, each["mentions"], each["with_copies"]) for name, each in manifest["categories"].items()]
     title = f"{len(categories)} categories, the first {min(_CATEGORIES, len(categories))}"
     heads = ("category", "mentions (train)", "with copies")
@@ -75,14 +75,6 @@ def print_funnel(manifest: Mapping[str, Any], console: Console) -> None:
     rows = [(step["step"], step["in"], step["out"], _counts(step["dropped"]) or "–") for step in manifest["steps"]]
     title = f"{manifest['wiki']}: what came in, went out, was dropped"
     console.print(table(("step", "in", "out", "dropped"), rows, numbers=(1, 2), title=title), "")
-
-
-def _table1(manifest: Mapping[str, Any], corpus: Path) -> Table:
-    sizes = facts.table1(manifest, size_on_disk(corpus, manifest))
-    rows = [(name, each["examples"], each["tokens"], each["categories"], size(each["bytes"]))
-            for name, each in zip(("NER-BERT", "this corpus"), sizes.values(), strict=True)]  # fmt: skip
-    heads = ("the paper's Table 1", "examples", "tokens", "categories", "size on disk")
-    return table(heads, rows, numbers=range(1, 5))
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -221,13 +221,6 @@ def test_the_method_that_drew_the_copies_is_named(overview: dict[str, Any]) -> N
         assert re.findall(r"\d\.\d\d by (\w+) \(drew this corpus\)", page) == [method]
 
 
-def test_figures_of_the_sampling_have_plain_names(tree: "etree._Element", overview: dict[str, Any]) -> None:
-    heads = [text_of(each) for each in find(tree, "//*[@id='categories']//tbody/tr/td[1]")]
-    keys = {key for method in overview["balance"].values() if isinstance(method, dict) for key in method}
-    assert len(heads) == len(keys)
-    assert not keys & set(heads)
-
-
 def test_every_mention_can_be_reached_without_a_mouse(page: str, tree: "etree._Element") -> None:
     marks = find(tree, "//mark")
     assert marks

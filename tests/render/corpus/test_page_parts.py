@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, OutputExists
 from nerbert.records import Reason
 from nerbert.render import TEMPLATES
 from nerbert.render.corpus.facts import concentration, dump_date, slope
 from nerbert.render.corpus.page import log_share, rank_plot, write_page
-from nerbert.render.corpus.phrases import kind_words, note_words, reason_words, share, size, source_words
+from nerbert.render.corpus.phrases import note_words, reason_words, share, size, source_words
 from nerbert.render.corpus.samples import draw_sentences, read_dropped
 
 
@@ -26,13 +25,10 @@ def test_every_reason_is_told_in_plain_words() -> None:
     assert reason_words("some_new_reason") == "some new reason"
 
 
-def test_every_kind_of_knowledge_is_told_in_plain_words() -> None:
-    for kind in SourceKind:
-        assert len(kind_words(kind).split()) > 3, f"{kind}: say in nerbert/render/corpus/phrases.py what it holds"
-    assert kind_words("some new kind") == ""
-    kinds = {"a.json": SourceKind.WIKIDATA_JSON.value, "b.tsv": SourceKind.TABLE.value}
-    assert "Wikidata" in source_words("a.json", kinds)
-    assert "table" in source_words("b.tsv", kinds)
+def test_sources_of_types_are_told_in_words() -> None:
+    kinds = {"a.json": "wikidata json"}
+    assert source_words("a.json", kinds) == "wikidata json"
+    assert "infobox" in source_words("infobox", kinds)
     assert source_words("c", kinds) == "a file named with --knowledge"
 
 
