@@ -18,6 +18,8 @@ import pytest
 
 from nerbert import CorpusPlan, build_corpus
 from nerbert.cli.corpus import corpus_punkt
+from nerbert.corpus import build
+from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
 from nerbert.corpus.split import sentence_key
@@ -462,6 +464,25 @@ def test_an_empty_dump_is_an_empty_corpus(sample: Path, tmp_path: Path) -> None:
     empty = CorpusPlan((tmp_path / "dump.xml",), (sample / "knowledge",), tmp_path / "out")
     with pytest.raises(NerbertError, match="the corpus would be empty: no sentence of the train part holds a link"):
         build_corpus(empty, SETTINGS)
+
+
+def test_a_card_is_written_into_the_unfinished_folder(sample: Path, tmp_path: Path) -> None:
+    plan_ = plan(sample, tmp_path / "out")
+
+    def card(folder: Path, built: BuiltCorpus) -> None:
+        assert built.folder == plan_.output
+        assert not plan_.output.exists()
+        (folder / "CARD").write_text(built.manifest["wiki"])
+
+    def failing(folder: Path, built: BuiltCorpus) -> None:
+        raise NerbertError(f"{folder.name}: no card")
+
+    with pytest.raises(NerbertError, match=r": no card"):
+        build.build_corpus(plan_, SETTINGS, failing)
+    assert not plan_.output.exists()
+    build.build_corpus(plan_, SETTINGS, card)
+    assert (plan_.output / "CARD").read_text() == "samplewiki"
+    assert not (plan_.output / "README.md").exists()
 
 
 def test_an_index_is_no_dump_and_changes_no_sentence(shared: Path, sample: Path, tmp_path: Path) -> None:
