@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nerbert.corpus.build import CorpusPlan, build_corpus
+    from nerbert.corpus.build import BuiltCorpus, CorpusPlan
     from nerbert.corpus.settings import CorpusSettings
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.errors import NerbertError
@@ -32,7 +32,6 @@ _HOMES = {
     "PretrainSettings": "encoder.settings",
     "Span": "records",
     "Tagger": "tagger.tagger",
-    "build_corpus": "corpus.build",
     "score_tags": "metrics.score",
 }
 
@@ -52,6 +51,14 @@ __all__ = [
     "pretrain",
     "score_tags",
 ]
+
+
+def build_corpus(plan: "CorpusPlan", settings: "CorpusSettings") -> "BuiltCorpus":
+    """Build a corpus with its data card and return its folder and manifest."""
+    from nerbert.corpus import build
+    from nerbert.render.corpus.card import write_corpus_card
+
+    return build.build_corpus(plan, settings, write_corpus_card)
 
 
 def pretrain(settings: "PretrainSettings", output: Path, *, overwrite: bool = False) -> "TrainLog":

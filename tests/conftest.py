@@ -55,8 +55,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sample_corpus(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample wiki's corpus; read only."""
-    from nerbert.corpus.build import CorpusPlan, build_corpus
-    from nerbert.corpus.settings import CorpusSettings
+    from nerbert import CorpusPlan, CorpusSettings, build_corpus
 
     output = tmp_path_factory.mktemp("corpus") / "corpus"
     plan = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), output)

@@ -12,7 +12,7 @@ import nerbert
 PACKAGE = Path(nerbert.__file__).parent
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
 NO_VERBS = frozenset(
-    """a about after all an and any are as at because before besides both but by each every everything examples f1 few for
+    """a about after all an and any are as at because before besides both but by each every everything examples few for
     from half has hex how if in is it its last many more most much names no none nothing of on one only or other places
     since so some such that the their then there these they this those to true two under what when where whether which
     who whose why with without words""".split()

@@ -60,6 +60,10 @@ def test_the_core_runs_without_torch() -> None:
     assert set(TORCH_FREE) <= loaded
 
 
+def test_building_a_corpus_loads_no_page_and_no_card() -> None:
+    assert not {"nerbert.render", "jinja2"} & _loaded_by("import nerbert.corpus.build")
+
+
 def test_help_loads_no_torch() -> None:
     code = "from nerbert.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not {"torch", "transformers", "pyarrow", "nltk"} & _loaded_by_output(code)

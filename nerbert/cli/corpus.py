@@ -43,14 +43,13 @@ def corpus_build(
     overwrite
         Replace a folder that nerbert made, and what a build from something else left half made.
     """
+    from nerbert import CorpusPlan, CorpusSettings, build_corpus
     from nerbert.config import load_settings
-    from nerbert.corpus.build import CorpusPlan, build_corpus
-    from nerbert.corpus.settings import CorpusSettings
     from nerbert.render.terminal.corpus import print_summary
 
     settings = load_settings(CorpusSettings, config, set_ or [])
     plan = CorpusPlan(dumps, tuple(knowledge), output, tuple(exclude or ()), workers, overwrite)
-    print_summary(build_corpus(plan, settings), output)
+    print_summary(build_corpus(plan, settings).manifest, output)
 
 
 @app.command(name="show")

@@ -5,7 +5,7 @@ bytes. Pass 1, the long one, can be killed and run again: its finished parts sta
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -35,7 +35,6 @@ from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.executors import run_ordered
 from nerbert.label_sets import frequent_categories, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
-from nerbert.render.corpus import write_card
 from nerbert.terminal import progress, throughput
 
 _MOST_COPIES = (1 << 31) - 1
@@ -54,8 +53,18 @@ class CorpusPlan:
     overwrite: bool = False
 
 
-def build_corpus(plan: CorpusPlan, settings: CorpusSettings) -> dict[str, Any]:
-    """Build a corpus in `plan.output` and return its manifest (NER-BERT §2)."""
+@dataclass(frozen=True, slots=True)
+class BuiltCorpus:
+    """A corpus that was built: its folder and its manifest."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+
+def build_corpus(
+    plan: CorpusPlan, settings: CorpusSettings, card: Callable[[Path, BuiltCorpus], None] | None = None
+) -> BuiltCorpus:
+    """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
     check_free(plan.output, overwrite=plan.overwrite)
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
@@ -82,9 +91,11 @@ def build_corpus(plan: CorpusPlan, settings: CorpusSettings) -> dict[str, Any]:
                 folder, dumps, forbidden, settings, label_set, knowledge=knowledge.report(),
                 unresolved=targets.unresolved, funnel=funnel,
             )  # fmt: skip
-            write_card(folder, manifest)
+            built = BuiltCorpus(plan.output, manifest)
+            if card is not None:
+                card(folder, built)
             write_json(folder / "manifest.json", manifest)
-            return manifest
+            return built
 
 
 @contextmanager

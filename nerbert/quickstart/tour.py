@@ -14,7 +14,7 @@ from rich.console import Console
 import nerbert
 from nerbert import __version__
 from nerbert.artifacts import publish
-from nerbert.corpus.build import CorpusPlan, build_corpus
+from nerbert.corpus.build import CorpusPlan
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists
@@ -138,7 +138,7 @@ def _make_corpus(folder: Path) -> dict[str, Any]:
     """Dump → corpus, with the sample's knowledge."""
     (dump,) = (SAMPLE / "wiki").glob("*multistream.xml.bz2")
     plan = CorpusPlan((dump,), (SAMPLE / "knowledge",), folder / "corpus")
-    return build_corpus(plan, CorpusSettings(min_mentions=5))
+    return nerbert.build_corpus(plan, CorpusSettings(min_mentions=5)).manifest
 
 
 @dataclass(frozen=True, slots=True)

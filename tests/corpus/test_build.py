@@ -16,8 +16,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from nerbert import CorpusPlan, build_corpus
 from nerbert.cli.corpus import corpus_punkt
-from nerbert.corpus.build import CorpusPlan, build_corpus
+from nerbert.corpus import build
+from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
 from nerbert.corpus.split import sentence_key
@@ -159,7 +161,7 @@ def test_small_shards_hold_the_same_sentences(sample_corpus: Path, sample: Path,
 def test_excluded_texts_are_left_out_and_counted(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
     victim = next(s for s in read_sentences(sample_corpus) if len(s.words) > 15)
     (tmp_path / "test.txt").write_text(victim.text.upper() + "\n")
-    manifest = build_corpus(plan(sample, tmp_path / "out", exclude=(tmp_path / "test.txt",)), SETTINGS)
+    manifest = build_corpus(plan(sample, tmp_path / "out", exclude=(tmp_path / "test.txt",)), SETTINGS).manifest
     assert victim.id not in {s.id for s in read_sentences(tmp_path / "out")}
     dropped = {step["step"]: step["dropped"] for step in manifest["steps"]}
     assert dropped["exclude"]["excluded_text"] >= 1
@@ -176,7 +178,7 @@ def test_of_pages_with_one_id_the_newest_wins(sample: Path, tmp_path: Path) -> N
     twice = xml.replace(page, older + page + page, 1)
     (tmp_path / "wiki.xml").write_text(twice)
     twin = CorpusPlan((tmp_path / "wiki.xml",), (sample / "knowledge",), tmp_path / "out")
-    manifest = build_corpus(twin, SETTINGS)
+    manifest = build_corpus(twin, SETTINGS).manifest
     assert manifest["steps"][1] == {
         "step": "newest revisions", "in": manifest["steps"][0]["out"], "out": manifest["steps"][0]["out"] - 2,
         "dropped": {"duplicate_page": 2},
@@ -295,7 +297,7 @@ def test_real_english_sample(shared: Path, tmp_path: Path) -> None:
         tmp_path / "out",
         workers=2,
     )
-    manifest = build_corpus(real, CorpusSettings())
+    manifest = build_corpus(real, CorpusSettings()).manifest
     assert manifest["steps"][0]["in"] == 775
     assert manifest["steps"][1]["dropped"] == {"duplicate_page": 3}
     assert len(manifest["categories"]) > 80
@@ -312,7 +314,7 @@ def test_two_builds_to_one_place_share_nothing(sample: Path, tmp_path: Path) -> 
     rows = {m.resolved_target for s in read_sentences(tmp_path / "out") for m in s.mentions}
     (tmp_path / "all.tsv").write_text("title\tclass\n" + "".join(f"{title}\tPerson\n" for title in sorted(rows)))
     other = CorpusPlan((sample / "wiki.xml",), (tmp_path / "all.tsv",), tmp_path / "out", overwrite=True)
-    assert set(build_corpus(other, SETTINGS)["categories"]) == {"person", ENTITY}
+    assert set(build_corpus(other, SETTINGS).manifest["categories"]) == {"person", ENTITY}
 
 
 def mentions_of(corpus: Path) -> list[Mention]:
@@ -321,7 +323,7 @@ def mentions_of(corpus: Path) -> list[Mention]:
 
 @pytest.mark.parametrize("name", ["4types", "212types", "dbpedia"])
 def test_a_label_set_decides_categories_not_paths(sample_corpus: Path, sample: Path, tmp_path: Path, name: str) -> None:
-    manifest = build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, label_set=name))
+    manifest = build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, label_set=name)).manifest
     assert manifest["label_set"]["name"] == manifest["settings"]["label_set"] == name
     some = open_label_set(name)
     mentions = mentions_of(tmp_path / "out")
@@ -332,7 +334,7 @@ def test_a_label_set_decides_categories_not_paths(sample_corpus: Path, sample: P
 
 
 def test_one_type_keeps_every_linked_sentence(sample: Path, tmp_path: Path) -> None:
-    manifest = build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, label_set="1type"))
+    manifest = build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, label_set="1type")).manifest
     assert set(manifest["categories"]) == {ENTITY}
     steps = {step["step"]: step for step in manifest["steps"]}
     assert steps["filter 3"]["out"] == steps["split"]["out"]
@@ -342,7 +344,7 @@ def test_one_type_keeps_every_linked_sentence(sample: Path, tmp_path: Path) -> N
 def test_the_users_map_and_classes_that_it_misses(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.tsv").write_text("Place\tplace\nShip\tvessel\n")
     settings = replace(SETTINGS, label_set=str(tmp_path / "mine.tsv"))
-    manifest = build_corpus(plan(sample, tmp_path / "out"), settings)
+    manifest = build_corpus(plan(sample, tmp_path / "out"), settings).manifest
     assert set(manifest["categories"]) == {"place", "vessel", ENTITY}
     assert manifest["label_set"]["name"] == manifest["settings"]["label_set"] == "mine.tsv"
     outside = manifest["label_set"]
@@ -373,7 +375,7 @@ def test_equal_sentences_never_stand_on_both_sides(sample: Path, tmp_path: Path)
     again = re.sub(r"<title>([^<:]+)</title>", r"<title>\1 again</title>", again).replace("The ", "THE ")
     (tmp_path / "twice.xml").write_text(f"{head}{pages}{again}</mediawiki>")
     twice = CorpusPlan((tmp_path / "twice.xml",), (sample / "knowledge",), tmp_path / "out")
-    manifest = build_corpus(twice, replace(SETTINGS, validation_share=0.3))
+    manifest = build_corpus(twice, replace(SETTINGS, validation_share=0.3)).manifest
     keys: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
     for sentence in read_sentences(tmp_path / "out"):
         keys[sentence.split].add(sentence_key(sentence.text))
@@ -395,7 +397,7 @@ def test_the_papers_split_by_sentence(sample: Path, tmp_path: Path) -> None:
 
 def test_fitted_balance_and_a_cap(sample: Path, tmp_path: Path) -> None:
     settings = replace(SETTINGS, balance="fit", max_copies=2)
-    manifest = build_corpus(plan(sample, tmp_path / "out"), settings)
+    manifest = build_corpus(plan(sample, tmp_path / "out"), settings).manifest
     train = list(read_sentences(tmp_path / "out", TRAIN))
     assert manifest["balance"]["method"] == "fit"
     assert max(sentence.expected_copies for sentence in train) <= 2
@@ -423,7 +425,7 @@ def test_two_dumps_of_one_wiki_are_one_corpus(sample_corpus: Path, sample: Path,
     for name, part in (("a.xml", pages[:cut]), ("b.xml", pages[cut:])):
         (tmp_path / name).write_text(f"{head}{part}</mediawiki>")
     two = CorpusPlan((tmp_path / "a.xml", tmp_path / "b.xml"), (sample / "knowledge",), tmp_path / "out")
-    manifest = build_corpus(two, SETTINGS)
+    manifest = build_corpus(two, SETTINGS).manifest
     assert [each["file"] for each in manifest["inputs"]] == ["a.xml", "b.xml"]
     assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]
 
@@ -464,12 +466,31 @@ def test_an_empty_dump_is_an_empty_corpus(sample: Path, tmp_path: Path) -> None:
         build_corpus(empty, SETTINGS)
 
 
+def test_a_card_is_written_into_the_unfinished_folder(sample: Path, tmp_path: Path) -> None:
+    plan_ = plan(sample, tmp_path / "out")
+
+    def card(folder: Path, built: BuiltCorpus) -> None:
+        assert built.folder == plan_.output
+        assert not plan_.output.exists()
+        (folder / "CARD").write_text(built.manifest["wiki"])
+
+    def failing(folder: Path, built: BuiltCorpus) -> None:
+        raise NerbertError(f"{folder.name}: no card")
+
+    with pytest.raises(NerbertError, match=r": no card"):
+        build.build_corpus(plan_, SETTINGS, failing)
+    assert not plan_.output.exists()
+    build.build_corpus(plan_, SETTINGS, card)
+    assert (plan_.output / "CARD").read_text() == "samplewiki"
+    assert not (plan_.output / "README.md").exists()
+
+
 def test_an_index_is_no_dump_and_changes_no_sentence(shared: Path, sample: Path, tmp_path: Path) -> None:
     wiki = shared / "data/wiki"
     dump, index = (wiki / f"dewiki-sample-pages-articles-multistream{end}.bz2" for end in (".xml", "-index.txt"))
     types = (shared / "data/types/combined.tsv.xz",)
     settings = CorpusSettings(split_bytes=300_000, keep_untyped=True, min_mentions=0)
-    with_index = build_corpus(CorpusPlan((index, dump), types, tmp_path / "one"), settings)
+    with_index = build_corpus(CorpusPlan((index, dump), types, tmp_path / "one"), settings).manifest
     build_corpus(CorpusPlan((dump,), types, tmp_path / "other"), settings)
     assert [each["index"]["file"] for each in with_index["inputs"]] == [index.name]
     assert [s.id for s in read_sentences(tmp_path / "one")] == [s.id for s in read_sentences(tmp_path / "other")]
@@ -513,7 +534,7 @@ def test_the_help_says_what_is_read() -> None:
 def test_addresses_are_read_on_the_command_line(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
     pytest.importorskip("fsspec")
     plan_ = CorpusPlan((f"file://{sample}/wiki.xml",), (sample / "knowledge",), tmp_path / "out", workers=2)
-    manifest = build_corpus(plan_, CorpusSettings(min_mentions=5, split_bytes=20_000))
+    manifest = build_corpus(plan_, CorpusSettings(min_mentions=5, split_bytes=20_000)).manifest
     assert "sha256" not in manifest["inputs"][0]
     assert manifest["inputs"][0]["parts"] > 5
     assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]
@@ -523,7 +544,7 @@ def test_a_corpus_trains_punkt_for_the_next_one(sample_corpus: Path, sample: Pat
     model = tmp_path / "punkt.json"
     corpus_punkt(sample_corpus, output=model)
     settings = CorpusSettings(min_mentions=5, sentence_splitter="punkt-trained", punkt_model=str(model))
-    manifest = build_corpus(plan(sample, tmp_path / "out"), settings)
+    manifest = build_corpus(plan(sample, tmp_path / "out"), settings).manifest
     assert manifest["sentence_splitter"].startswith("punkt-trained-1 ")
     assert manifest["settings"]["punkt_model"] == "punkt.json"
     assert read_manifest(sample_corpus)["sentence_splitter"] == "rules-1"
@@ -565,7 +586,7 @@ def lay_small_wiki(folder: Path) -> CorpusPlan:
 
 def test_pages_that_lead_elsewhere(tmp_path: Path) -> None:
     plan, settings = lay_small_wiki(tmp_path), CorpusSettings(min_mentions=1, validation_share=0.0, split_bytes=300)
-    manifest = build_corpus(plan, settings)
+    manifest = build_corpus(plan, settings).manifest
     rows = pq.read_table(tmp_path / "out" / "targets").to_pylist()
     assert {row["target"]: (row["resolved_target"], "/".join(row["class_path"])) for row in rows} == {
         "Mercury": ("Mercury", ""), "Venus": ("Venus", ""), "Moved": ("Moved (town)", "Town"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from nerbert.corpus.build import CorpusPlan, build_corpus
+from nerbert import CorpusPlan, build_corpus
 from nerbert.corpus.manifest import Funnel
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, read_sentences
@@ -40,7 +40,7 @@ def test_topics_are_those_of_each_mention_whatever_its_label(label_set: str, sam
     (tmp_path / "map").write_text(MAP)
     plan = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), tmp_path / "corpus", workers=2)
     name = str(tmp_path / "map") if label_set == "map" else label_set
-    manifest = build_corpus(plan, CorpusSettings(min_mentions=5, label_set=name, split_bytes=40_000))
+    manifest = build_corpus(plan, CorpusSettings(min_mentions=5, label_set=name, split_bytes=40_000)).manifest
     coarse, names = (
         open_label_set("4types"),
         {"person": "persons", "location": "places", "organisation": "organisations"},

@@ -1,10 +1,1 @@
-"""A corpus shown: as one HTML page, as JSON, and as the data card that goes with it.
-
-All three are made from one overview (`overview.py`), so they can't disagree.
-"""
-
-from nerbert.render.corpus.card import write_card
-from nerbert.render.corpus.overview import make_overview
-from nerbert.render.corpus.page import write_page
-
-__all__ = ["make_overview", "write_card", "write_page"]
+"""A corpus for people: one HTML page, the same as JSON, and the data card in the corpus's folder."""

@@ -1,9 +1,8 @@
-"""Reasons, steps, sources, the sampling, shares and sizes in plain words; a name not known here is shown as it is."""
+"""Reasons, steps, sources, shares and sizes in words; an unknown name is shown as it is."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.records import Reason
 
 NO_LABEL = "no label in this set (class unknown, outside the set, or rare)"
@@ -23,11 +22,11 @@ _REASONS = {
     Reason.EMPTY_ANCHOR: "links that show no word",
     Reason.CUTS_A_WORD: "links that begin or end within a word",
     Reason.EXCLUDED_TEXT: "sentences that share words in a row with a text to exclude, say a test set",
-    Reason.EQUAL_IN_TRAIN: "sentences of the validation part that stand in the training part too",
+    Reason.EQUAL_IN_TRAIN: "sentences of the validation part that are in the training part too",
     Reason.RARE_CATEGORY: "sentences with a category that has too few mentions",
     Reason.NO_ENTITY: "sentences without a link",
     Reason.ONLY_UNTYPED: f"sentences whose mentions are all ENTITY: {NO_LABEL}",
-    Reason.COMMON_AND_UNTYPED: "sentences of common categories only, three or more mentions of them ENTITY; by coin",
+    Reason.COMMON_AND_UNTYPED: "sentences of common categories only, three or more mentions of them ENTITY; at random",
     Reason.UNKNOWN_CLASS: "rows with a class that the ontology doesn't have",
     Reason.BAD_ROW: "rows that can't be read",
 }
@@ -47,77 +46,43 @@ _SOURCES = {
     "infobox": "the infobox of the page that the link leads to, by the infobox mappings",
     "untyped": "no source knows the title: ENTITY",
 }
-_WIKIDATA = "classes of titles, by what Wikidata says that their items are instances of"
-_KINDS = {
-    SourceKind.ONTOLOGY: "the classes, and which stands above which",
-    SourceKind.MAPPING: "which class an infobox gives its page",
-    SourceKind.TRIPLES: "classes of titles, as triples",
-    SourceKind.TABLE: "classes of titles, as a table",
-    SourceKind.DISAMBIGUATIONS: "titles that can mean several things, and get no class",
-    SourceKind.WIKIDATA_JSON: _WIKIDATA,
-    SourceKind.WIKIDATA_TRIPLES: _WIKIDATA,
-    SourceKind.WIKIDATA_TRUTHY: _WIKIDATA,
-    SourceKind.WIKIDATA_SITELINKS: "which of Wikidata's items is which title",
-}
-_SAMPLING = {
-    "method": "copies are drawn by",
-    "alpha": "exponent that is aimed at",
-    "total": "copies in all",
-    "cap": "most copies allowed of a sentence (0: no limit)",
-    "scale": "factor that makes up for what that limit cuts off",
-    "exponent": "exponent that mentions are expected to follow",
-    "residual": "largest relative deviation of a category's share from the one aimed at",
-    "worst": "category that deviates most",
-    "largest": "most copies expected of a sentence",
-    "iterations": "rounds of fitting",
-}
 
 
 def reason_words(reason: str) -> str:
-    """What was dropped, in plain words."""
+    """Return what was dropped, in words."""
     known = reason in {each.value for each in Reason}
     return _REASONS.get(Reason(reason), "") if known else reason.replace("_", " ")
 
 
 def step_words(step: str) -> tuple[str, str]:
-    """A step's title, and what it counts."""
+    """Return a step's title, and what it counts."""
     return _STEPS.get(step, (step, ""))
 
 
 def source_words(source: str, kinds: Mapping[str, str]) -> str:
-    """What a source of types is; `kinds`: file → kind."""
-    return _SOURCES.get(source) or kind_words(kinds.get(source, "")) or "a file named with --knowledge"
-
-
-def kind_words(kind: str) -> str:
-    """What a kind of knowledge holds; "" for an unknown one."""
-    return _KINDS.get(SourceKind(kind), "") if kind in {each.value for each in SourceKind} else ""
-
-
-def sampling_words(key: str) -> str:
-    """What a figure of the sampling is."""
-    return _SAMPLING.get(key, key.replace("_", " "))
+    """Return what a source of types is; `kinds`: file → kind."""
+    return _SOURCES.get(source) or kinds.get(source) or "a file named with --knowledge"
 
 
 def note_words(notes: Mapping[str, int]) -> str:
-    """What filter 1 did without dropping a sentence; "" where the manifest doesn't tell."""
+    """Return what filter 1 did without dropping a sentence; "" where the manifest doesn't say."""
     made, kept = notes.get("mentions_made_entity"), notes.get("categories_kept")
     if made is None or kept is None or not (made or kept):
         return ""
-    return f"{made:,} mentions of rare categories became ENTITY; {kept:,} categories are left beside it"
+    return f"{made:,} mentions of rare categories became ENTITY; {kept:,} categories are left besides it"
 
 
 def share(part: int, whole: int) -> str:
-    """A part of a whole as percent."""
+    """Return a part of a whole as percent."""
     if not whole:
         return "–"
     return f"{100 * part / whole:.1f}\u00a0%" if part <= 0 or part >= whole / 1000 else "<\u00a00.1\u00a0%"
 
 
 def size(count: Any) -> str:
-    """Bytes as people say them."""
+    """Return bytes in the unit that people use."""
     if not isinstance(count, int):
-        return "not told"
+        return "unknown"
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if count >= unit:
             return f"{count / unit:.1f} {name}"

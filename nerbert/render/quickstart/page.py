@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nerbert.artifacts import publish
+from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, OutputExists
 from nerbert.quickstart.result import FIGURES, LIMITS, Marked, Result, Shown, Way
-from nerbert.render.corpus import page as corpus_page
-from nerbert.render.corpus.figures import short
-from nerbert.render.corpus.overview import make_overview
-from nerbert.render.corpus.sections import funnel, section
+from nerbert.render import TEMPLATES, render
+from nerbert.render.corpus.facts import funnel
 from nerbert.render.markup import Child, Markup, document, pairs, rows, tag
 from nerbert.render.quickstart.picture import picture
 from nerbert.render.quickstart.terminal import NEXT
@@ -46,7 +45,7 @@ def _check_free(path: Path) -> None:
 
 def write_page(result: Result, corpus: Path, output: Path) -> None:
     """Write the page; `corpus` is the folder whose funnel it shows."""
-    style = corpus_page.style() + _STYLE.read_text(encoding="utf-8")
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + _STYLE.read_text(encoding="utf-8")
     text = document(TITLE, tag("main", list(_sections(result, corpus))), style=style)
     with publish(output) as draft:
         draft.write_text(text, encoding="utf-8")
@@ -58,7 +57,7 @@ def _sections(result: Result, corpus: Path) -> Iterator[Markup]:
         f"in {result.seconds:.0f} seconds."
     )
     yield tag("header", tag("h1", TITLE, tag("span", lead)))
-    yield section(
+    yield _section(
         "result", "What it came to", tag("div", picture(result), class_="wide"),
         tag("p", "Both encoders start from the same small one and see the same sentences of the sample wiki for the "
             "same steps. One guesses masked words there; the other learns what the links lead to. Then both are "
@@ -68,22 +67,26 @@ def _sections(result: Result, corpus: Path) -> Iterator[Markup]:
         tag("p", f"F1 in percent, means over the seeds. {LIMITS} The encoder is a toy and the sample small; what real "
             "encoders reach on public data stands in docs/results of nerbert’s repository.", class_="told"),
     )  # fmt: skip
-    yield section("tagged", "Test sentences, as annotated and as tagged",
+    yield _section("tagged", "Test sentences, as annotated and as tagged",
                   tag("p", "Drawn by coin, not chosen; taggers of the first seed."),
                   [_compared(shown, result) for shown in result.examples], _own(result))  # fmt: skip
-    yield section("curves", "Pre-training", tag("p", "Figures on held-out sentences, in percent; each way has its own "
+    yield _section("curves", "Pre-training", tag("p", "Figures on held-out sentences, in percent; each way has its own "
                   "task, so the lines say how learning went, not which is better."), _curves(result.ways),
                   tag("p", "; ".join(f"{way.title}: {way.steps:,} steps, {way.pieces:,} pieces, {way.seconds:.0f} s"
                                      for way in result.ways), class_="told"))  # fmt: skip
-    yield funnel(make_overview(corpus))
-    yield section(
+    yield Markup(render("corpus_funnel.html.j2", steps=funnel(read_manifest(corpus))))
+    yield _section(
         "next", "Next: your own data",
         tag("p", "Put your sentences into ", tag("code", "my-data/train.conll"), " and ",
             tag("code", "my-data/test.conll"), ": a word and its tag (B-type, I-type or O) a line, a tab between them, "
             "an empty line after each sentence."),
         tag("pre", [[command, Markup("\n")] for command in NEXT]),
     )  # fmt: skip
-    yield section("making", "How it was made", pairs(result.made))
+    yield _section("making", "How it was made", pairs(result.made))
+
+
+def _section(name: str, title: str, *children: Child) -> Markup:
+    return tag("section", tag("h2", title), children, id=name)
 
 
 def _by_type(result: Result) -> Markup:
@@ -140,7 +143,7 @@ def _curves(ways: Sequence[Way]) -> Markup:
         grid += [tag("line", class_="grid", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y),
                  tag("text", str(value), x=_LEFT - 8, y=y + 5, text_anchor="end")]  # fmt: skip
     for step in (0, last // 2, last):
-        grid.append(tag("text", short(step), x=_across(step, last), y=_HEIGHT - _BOTTOM + 20, text_anchor="middle"))
+        grid.append(tag("text", f"{step:,}", x=_across(step, last), y=_HEIGHT - _BOTTOM + 20, text_anchor="middle"))
     grid.append(tag("text", "steps", x=(_LEFT + _WIDTH) / 2, y=_HEIGHT - 6, text_anchor="middle"))
     lines = [_curve(way, kind, last) for way, kind in zip(ways, _KINDS, strict=True)]
     told = "; ".join(f"{FIGURES[way.key]}: {percent(way.curve[-1][1])} % at the end" for way in ways)

@@ -8,18 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lxml import etree
 
-from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, OutputExists
 from nerbert.records import Reason
-from nerbert.render.corpus import write_page
+from nerbert.render import TEMPLATES
 from nerbert.render.corpus.facts import concentration, dump_date, slope
-from nerbert.render.corpus.figures import log_share, rank_plot, short
-from nerbert.render.corpus.phrases import kind_words, note_words, reason_words, share, size, source_words
-from nerbert.render.corpus.reading import draw_sentences, read_dropped
-from nerbert.render.markup import rows
+from nerbert.render.corpus.page import log_share, rank_plot, write_page
+from nerbert.render.corpus.phrases import note_words, reason_words, share, size, source_words
+from nerbert.render.corpus.samples import draw_sentences, read_dropped
 
 
 def test_every_reason_is_told_in_plain_words() -> None:
@@ -28,13 +25,10 @@ def test_every_reason_is_told_in_plain_words() -> None:
     assert reason_words("some_new_reason") == "some new reason"
 
 
-def test_every_kind_of_knowledge_is_told_in_plain_words() -> None:
-    for kind in SourceKind:
-        assert len(kind_words(kind).split()) > 3, f"{kind}: say in nerbert/render/corpus/phrases.py what it holds"
-    assert kind_words("some new kind") == ""
-    kinds = {"a.json": SourceKind.WIKIDATA_JSON.value, "b.tsv": SourceKind.TABLE.value}
-    assert "Wikidata" in source_words("a.json", kinds)
-    assert "table" in source_words("b.tsv", kinds)
+def test_sources_of_types_are_told_in_words() -> None:
+    kinds = {"a.json": "wikidata json"}
+    assert source_words("a.json", kinds) == "wikidata json"
+    assert "infobox" in source_words("infobox", kinds)
     assert source_words("c", kinds) == "a file named with --knowledge"
 
 
@@ -72,10 +66,12 @@ def test_bars_grow_with_counts(one: int, other: int) -> None:
 
 def test_a_plot_of_nothing_and_of_one() -> None:
     for before, after in (({}, {}), ({"a": 0}, {"a": 0}), ({"a": 1}, {"a": 0}), ({"a": 10**9}, {"a": 1})):
-        drawn = etree.fromstring(rank_plot(before, after))
-        numbers = [float(each) for each in drawn.xpath("//@cx | //@cy | //@x1 | //@y1")]  # type: ignore[union-attr,arg-type]
-        assert all(0 <= each <= 640 for each in numbers)
-        assert len(list(drawn.iter("circle"))) == sum(count > 0 for count in (*before.values(), *after.values()))
+        plot = rank_plot(before, after)
+        for counts, line in ((before, plot["lines"]["before"]), (after, plot["lines"]["after"])):
+            points = [tuple(map(float, point.split(","))) for point in line.split()]
+            assert len(points) == sum(count > 0 for count in counts.values())
+            assert all(0 <= x <= 640 and 0 <= y <= 400 for x, y in points)
+        assert all(0 <= float(place) <= 640 for place, _ in (*plot["x"], *plot["y"]))
 
 
 def test_facts() -> None:
@@ -93,29 +89,17 @@ def test_facts() -> None:
     assert (dense["mentions"], dense["categories_that_hold_half"]) == (100, 1)
     assert dump_date("enwiki-20240101-pages-articles.xml.bz2") == "2024-01-01"
     assert dump_date("enwiki-latest-pages-articles.xml.bz2") == ""
-    assert [short(n) for n in (950, 1200, 16_300_000, 10**9)] == ["950", "1.2K", "16.3M", "1G"]
     assert [share(*pair) for pair in ((1, 2), (0, 2), (1, 10**6), (0, 0))] == [
         "50.0\xa0%",
         "0.0\xa0%",
         "<\xa00.1\xa0%",
         "–",
     ]
-    assert [size(n) for n in (None, 12, 4_200_000_000)] == ["not told", "12 bytes", "4.2 GB"]
-
-
-def test_long_texts_and_narrow_screens() -> None:
-    style = (Path(write_page.__code__.co_filename).parent / "page.css").read_text()
-    rules = dict(re.findall(r"^([^\s@{}][^{}]*) \{([^}]*)\}", style, re.MULTILINE))
-    assert "overflow-wrap: anywhere" in rules["body"]
-    assert "min-width: 0" in rules[".blocks > *, .barlist li > *, dl > *"]
-    assert re.search(r"min-width: \d", rules["td:last-child:not(.n)"])
-    assert "nowrap" not in rules["th"]
-    table = etree.fromstring(rows(("way", "x" * 99), [["a", 10**18], ["b", "y" * 99], ["c", "0.85"]], (1,)))
-    assert [cell.get("class") for cell in table.iter("th", "td")] == [None, None, None, "n", None, None, None, "n"]
+    assert [size(n) for n in (None, 12, 4_200_000_000)] == ["unknown", "12 bytes", "4.2 GB"]
 
 
 def test_colours_have_enough_contrast() -> None:
-    style = (Path(write_page.__code__.co_filename).parent / "page.css").read_text()
+    style = (TEMPLATES / "style.css").read_text()
     light = dict(re.findall(r"--([\w]+): (#\w{6});", style.partition("@media")[0]))
     dark = light | dict(re.findall(r"--([\w]+): (#\w{6});", style.partition("@media")[2].partition("}")[0]))
     assert len(light) == len(set(light)) > 40

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from nerbert.cli import main
-from nerbert.render.corpus import make_overview
+from nerbert.render.corpus.page import make_overview
 from nerbert.render.terminal.corpus import print_summary, show_corpus
 
 

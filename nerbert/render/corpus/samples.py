@@ -1,20 +1,21 @@
-"""What the page shows beyond the manifest: sentences drawn by coin, dropped sentences, sizes.
+"""Sentences to show: some of each category, some of what each step dropped, and their text cut into marked pieces.
 
-The shards are read once, piece by piece, and of each category only the sentences in the lead are kept, so memory
-doesn't grow with the corpus. A row becomes Python objects only when it takes the lead; the price is a coin a category
-of each sentence.
+The shards are read once, in batches. Of each category only the sentences with the smallest coins are kept, so memory
+doesn't grow with the corpus; the price is a coin for each category of each sentence.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pyarrow as pa
 
 from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.shards import sentence_batches
 from nerbert.errors import InputError
+from nerbert.records import ENTITY
 from nerbert.rng import coin
 
 EACH = 3
@@ -22,13 +23,15 @@ EACH = 3
 _COLUMNS = ["id", "title", "text", "mentions", "split", "copies"]
 _BATCH = 8_000
 _LONGEST_LINE = 1 << 22
+_COLOURS = 10
+_LONGEST_TEXT, _BEFORE = 600, 200
 
 Row = dict[str, Any]
 _Lead = list[tuple[float, str, Row]]
 
 
 def draw_sentences(corpus: Path, manifest: Mapping[str, Any], each: int = EACH) -> dict[str, list[Row]]:
-    """Category → up to `each` of its sentences, drawn by coin; categories in the manifest's order."""
+    """Return category → up to `each` of its sentences, drawn by coin; categories in the manifest's order."""
     leads: dict[str, _Lead] = {name: [] for name in manifest["categories"]}
     for shard in manifest["shards"]:
         for batch in sentence_batches(corpus / shard, _COLUMNS, _BATCH):
@@ -52,7 +55,7 @@ def _offer(batch: pa.RecordBatch, leads: dict[str, _Lead], each: int) -> None:
 
 
 def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> dict[str, dict[str, list[Row]]]:
-    """Step → reason → up to `each` dropped sentences of `dropped.jsonl`; empty if there is no such file.
+    """Return step → reason → up to `each` dropped sentences of `dropped.jsonl`; empty if there is no such file.
 
     `steps` come first, in their order.
     """
@@ -80,7 +83,43 @@ def _dropped(line: bytes, place: str) -> dict[str, str]:
     return {key: row[key] for key in keys}
 
 
-def size_on_disk(corpus: Path, manifest: Mapping[str, Any]) -> int:
-    """Bytes of the sentences' files."""
-    paths = (corpus / shard for shard in manifest["shards"])
-    return sum(path.stat().st_size for path in paths if path.is_file())
+def pieces_of(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> list[dict[str, str]]:
+    """Return a sentence as pieces; those with a `label` are mentions, with a `colour` and a `title`.
+
+    A long text is cut around the first mention of `category`. Spans come from a file, so those that overlap or lie
+    outside the text are cut too.
+    """
+    begin, end = _window(text, mentions, category)
+    pieces, place = [{"text": "… " if begin else ""}], begin
+    for each in sorted(mentions, key=lambda mention: (mention["start"], mention["end"])):
+        start, stop = max(place, each["start"]), min(end, each["end"])
+        if start >= stop:
+            continue
+        wanted = " wanted" if each["category"] == category else ""
+        pieces += [{"text": text[place:start]}, {
+            "text": text[start:stop], "label": each["category"], "colour": colour_of(each["category"]) + wanted,
+            "title": _leads_to(each),
+        }]  # fmt: skip
+        place = stop
+    return [*pieces, {"text": text[place:end]}, {"text": " …" if end < len(text) else ""}]
+
+
+def colour_of(category: str) -> str:
+    """Return the style classes of a category's colour."""
+    if category == ENTITY:
+        return "k entity"
+    return f"k k{crc32(category.encode('utf-8', 'surrogatepass')) % _COLOURS}"
+
+
+def _window(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> tuple[int, int]:
+    if len(text) <= _LONGEST_TEXT:
+        return 0, len(text)
+    first = min((each["start"] for each in mentions if each["category"] == category), default=0)
+    begin = max(0, min(first - _BEFORE, len(text) - _LONGEST_TEXT))
+    return begin, begin + _LONGEST_TEXT
+
+
+def _leads_to(mention: Mapping[str, Any]) -> str:
+    path = " › ".join(mention["class_path"]) or "class unknown"
+    source = f"; by {mention['source']}" if mention["source"] else ""
+    return f"{mention['resolved_target']}: {path}{source}"
