@@ -9,10 +9,11 @@ temperature divides all logits alike, so it changes probabilities and never a pa
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from nerbert.config import refuse
+from nerbert.config import check
 from nerbert.labels import OUTSIDE, split_tag
 from nerbert.metrics.columns import Columns, decode_columns
 from nerbert.model.predict import MAX_TOKENS, Scorer, WordScores, word_scores
@@ -20,15 +21,13 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.rng import Array
 
-DECODINGS = ("legal", "greedy")
 _CHUNK = 1000
 """Examples whose logits are held at once."""
 
 
 def check_decoding(name: str) -> str:
-    """`name` if it is a way to choose tags; else raise SettingsError."""
-    refuse(name not in DECODINGS, "decoding", name, " or ".join(map(repr, DECODINGS)))
-    return name
+    """Return `name` if it is a way to choose tags; else raise SettingsError."""
+    return str(check("decoding", name, Literal["legal", "greedy"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def freeze(model: Any, layers: int) -> None:
     """Stop the training of the embeddings and the lowest `layers` layers; 0 leaves the model as it is."""
     if layers == 0:
         return
-    stack = layers_of(model, "frozen_layers", layers)
+    stack = layers_of(model, "num_frozen_layers", layers)
     for parameter in [*_causes_of(model, stack[layers - 1]), *stack[:layers].parameters()]:
         parameter.requires_grad_(False)
 

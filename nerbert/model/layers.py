@@ -23,7 +23,7 @@ def keep_layers(model: Any, count: int) -> None:
     """Cut off all but the lowest `count` layers of the model's body, in place; 0 leaves it as it is."""
     if count == 0:
         return
-    stack = layers_of(model, "keep_layers", count)
+    stack = layers_of(model, "num_layers", count)
     if count == len(stack):
         return
     for name in _PER_LAYER:
@@ -33,7 +33,7 @@ def keep_layers(model: Any, count: int) -> None:
     del stack[count:]
     if dict(_shapes(model)) != dict(_shapes(_like(model))):
         raise SettingsError(
-            f"setting keep_layers = {count}: a {model.config.model_type} has more parts that hang on the number of "
+            f"setting num_layers = {count}: a {model.config.model_type} has more parts that hang on the number of "
             f"layers, so what is left of it couldn't be loaded again; take 0"
         )
 

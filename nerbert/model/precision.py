@@ -1,5 +1,7 @@
 """Precisions that a device computes in."""
 
+from typing import Literal
+
 import torch
 
 
@@ -13,7 +15,7 @@ def precision_on(device: str, precision: str) -> str:
     return precision if precision != "auto" else best_precision(device)
 
 
-def best_precision(device: str = "") -> str:
+def best_precision(device: str = "") -> Literal["bf16", "fp32"]:
     """`bf16` where the device (`cuda`, `cpu` …; default: the GPU if there is one) computes in it, else `fp32`."""
     if (device or "cuda") == "cuda" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from nerbert.config import refuse
+from nerbert.config import Bounds, check
 from nerbert.errors import SettingsError, nearest
 
 
@@ -42,6 +42,4 @@ def thresholds_of(
 
 
 def _bound(name: str, value: object) -> float:
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-    refuse(not fits, name, value, "a confidence between 0 and 1")
-    return float(value)  # type: ignore[arg-type]
+    return float(check(name, value, Annotated[float, Bounds(at_least=0, at_most=1)]))
