@@ -7,7 +7,6 @@ Python.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,39 +22,23 @@ _FOLDERS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class PunktModel:
-    """Punkt's parameters: words in lower case without their full stop."""
-
-    abbreviations: frozenset[str]
-    collocations: frozenset[tuple[str, str]]
-    starters: frozenset[str]
-    contexts: tuple[tuple[str, int], ...]
-    """Word → bits that say where it was seen with a capital and where without (NLTK's `ortho_context`)."""
-
-    @property
-    def digest(self) -> str:
-        """Eight hex digits that differ between models."""
-        plain = {
-            "abbreviations": sorted(self.abbreviations), "collocations": sorted(self.collocations),
-            "starters": sorted(self.starters), "contexts": dict(sorted(self.contexts)),
-        }  # fmt: skip
-        return sha256(json.dumps(plain, ensure_ascii=False).encode()).hexdigest()[:8]
-
-
 class PunktSplitter:
     """Sentences by Punkt, one paragraph at a time; none begins with a small letter."""
 
-    def __init__(self, model: PunktModel) -> None:
+    def __init__(self, path: Path, language: str) -> None:
+        """Read the parameters: a `punkt_tab` folder, or the folder of one language in it."""
         need("punkt", "nltk")
         from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
+        folder = _language_folder(path, language)
+        rows = {name: list(_rows(folder / name, columns)) for name, columns in _COLUMNS.items()}
         parameters = PunktParameters()
-        parameters.abbrev_types.update(model.abbreviations)
-        parameters.collocations.update(model.collocations)
-        parameters.sent_starters.update(model.starters)
-        parameters.ortho_context.update(model.contexts)
-        self.name = f"punkt-1 {model.digest}"
+        parameters.abbrev_types.update(word for (word,) in rows["abbrev_types.txt"])
+        parameters.collocations.update((one, other) for one, other in rows["collocations.tab"])
+        parameters.sent_starters.update(word for (word,) in rows["sent_starters.txt"])
+        for line, (word, bits) in enumerate(rows["ortho_context.tab"], 1):
+            parameters.ortho_context[word] = _bits(bits, folder / "ortho_context.tab", line)
+        self.name = f"punkt-1 {sha256(json.dumps(rows).encode()).hexdigest()[:8]}"
         self._punkt = PunktSentenceTokenizer(parameters)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
@@ -76,20 +59,6 @@ class PunktSplitter:
             else:
                 spans.append((start, end))
         return spans
-
-
-def load_punkt(path: Path, language: str) -> PunktModel:
-    """Read NLTK's parameters: a `punkt_tab` folder, or the folder of one language in it."""
-    folder = _language_folder(path, language)
-    abbreviations, collocations, starters, contexts = (
-        list(_rows(folder / name, columns)) for name, columns in _COLUMNS.items()
-    )
-    return PunktModel(
-        frozenset(word for (word,) in abbreviations),
-        frozenset((one, other) for one, other in collocations),
-        frozenset(word for (word,) in starters),
-        tuple((word, _bits(bits, folder / "ortho_context.tab", line)) for line, (word, bits) in enumerate(contexts, 1)),
-    )
 
 
 def _language_folder(path: Path, language: str) -> Path:

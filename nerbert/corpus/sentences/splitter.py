@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from nerbert.corpus.sentences.punkt import PunktSplitter, load_punkt
+from nerbert.corpus.sentences.punkt import PunktSplitter
 from nerbert.corpus.sentences.rules import RuleSplitter, Span
 from nerbert.corpus.settings import CorpusSettings
 
@@ -49,4 +49,4 @@ def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[i
 
 @cache
 def _open(name: str, model: str, language: str) -> Splitter:
-    return RuleSplitter(language) if name == "rules" else PunktSplitter(load_punkt(Path(model), language))
+    return RuleSplitter(language) if name == "rules" else PunktSplitter(Path(model), language)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nerbert.config import RENAMED
 from nerbert.corpus.balance import exponent
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.tallies import TOPICS, most_first
@@ -67,7 +68,8 @@ def exponents(manifest: Mapping[str, Any]) -> dict[str, float]:
 def changed_settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that differ from the defaults of this version."""
     usual = CorpusSettings().told()
-    return {name: value for name, value in table(manifest, "settings").items() if usual.get(name, _UNSET) != value}
+    settings = table(manifest, "settings")
+    return {name: value for name, value in settings.items() if usual.get(RENAMED.get(name, name), _UNSET) != value}
 
 
 def dump_date(file: str) -> str:

@@ -91,7 +91,11 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ('name = "P"', 'name = "a\\u001bb"', r"setting name = 'a\\x1bb': must be text"),
         ('name = "P"', 'name = "\\u202eP"', "setting name = .*: must be text"),
         ('of = "a paper"', 'of = "a\\tpaper"', "setting of = .*: must be text"),
-        ("sizes = [", "draws = 20000000\nsizes = [", r"number 1: setting draws = 20000000: must be a whole number, at least 1, at most 10000"),
+        (
+            "sizes = [",
+            "draws = 20000000\nsizes = [",
+            r"number 1: setting draws = 20000000: must be a whole number, at least 1, at most 10000",
+        ),
         ("[[targets]]", "[targets]", r"setting targets: must be tables with double brackets, \[\[targets\]\]"),
         ('[[published]]\nname = "P"\nof = "a paper"\nf1 = { x = 50 }', "[[systems.A]]", "."),
     ],
