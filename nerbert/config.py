@@ -14,7 +14,7 @@ import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -68,7 +68,7 @@ class Bounds:
         return ", ".join(f"{name.replace('_', ' ')} {bound}" for name, bound in self._given())
 
     def _given(self) -> list[tuple[str, float]]:
-        return [(name, bound) for name, bound in asdict(self).items() if bound is not None]
+        return [(name, bound) for name in _TESTS if (bound := getattr(self, name)) is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def refuse(condition: bool, name: str, value: object, bound: str) -> None:
 
 
 def whole_numbers(option: str, text: str) -> tuple[int, ...]:
-    """`"1,2,3"` → `(1, 2, 3)`; raise SettingsError that names the option."""
+    """Parse `"1,2,3"` to `(1, 2, 3)`; raise SettingsError that names the option."""
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:

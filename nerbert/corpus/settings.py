@@ -79,7 +79,7 @@ class CorpusSettings(Settings):
         refuse(with_punkt != bool(self.punkt_model), "punkt_model", self.punkt_model, bound)
 
     def told(self) -> dict[str, Any]:
-        """The settings as the manifest tells them: of a path its last part, since a corpus names no folders."""
+        """Return the settings for the manifest: of a path its last part alone, since a corpus names no folders."""
         names = {name: Path(getattr(self, name)).name for name in ("punkt_model", "label_set")}
         return asdict(self) | names
 
