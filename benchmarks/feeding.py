@@ -98,7 +98,7 @@ def _sides(options: argparse.Namespace, work: Path) -> dict[str, Callable[[int],
     (work / "windows").mkdir()
     write_windows(work / "windows", _again(small, options.windows))
     windows = open_windows(work / "windows")
-    tagging, mlm = Tagging(), Mlm.of(tokenizer, config, settings.seed, settings.mask_share)
+    tagging, mlm = Tagging(), Mlm.of(tokenizer, config, settings.seed, settings.mlm_probability)
 
     def side(size: int, device: str, objective: Objective) -> Callable[[int], float]:
         return lambda seed: fed_per_second(
@@ -128,7 +128,7 @@ def fed_per_second(
     settings = replace(settings, batch_size=size)
     pieces, begin = 0, time.process_time()
     for step, numbers in enumerate(feed.steps(settings, 0, -(-len(windows) // size)), 1):
-        cut = batches_of(windows, numbers, settings.micro_batch_tokens, device, pad_id)
+        cut = batches_of(windows, numbers, settings.max_tokens_per_batch, device, pad_id)
         batches = [objective.prepare(batch, step) for batch in cut]
         if sum(map(objective.terms, batches)) <= 0:
             sys.exit(f"step {step} has no terms")

@@ -84,8 +84,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=DEFAULTS.batch_size)
     parser.add_argument("--learning-rate", type=float, default=2e-4, help="default: nerbert's for small encoders")
     parser.add_argument("--weight-decay", type=float, default=DEFAULTS.weight_decay)
-    parser.add_argument("--warmup", type=float, default=DEFAULTS.warmup_share)
-    parser.add_argument("--clip", type=float, default=DEFAULTS.clip_norm)
+    parser.add_argument("--warmup", type=float, default=DEFAULTS.warmup_ratio)
+    parser.add_argument("--clip", type=float, default=DEFAULTS.max_grad_norm)
     return parser.parse_args()
 
 
@@ -117,13 +117,13 @@ def _tune(options: argparse.Namespace, train: Path, test: Path, steps: int) -> l
 def _ours(options: argparse.Namespace, side: str, seed: int, train: Path, output: Path, steps: int) -> list[str | Path]:
     settings = {
         "seed": seed,
-        "least_steps": steps,
-        "most_steps": steps,
+        "min_steps": steps,
+        "max_steps": steps,
         "batch_size": options.batch_size,
         "learning_rate": options.learning_rate,
         "weight_decay": options.weight_decay,
-        "warmup_share": options.warmup,
-        "clip_norm": options.clip,
+        "warmup_ratio": options.warmup,
+        "max_grad_norm": options.clip,
     } | ({"precision": "fp32"} if side.endswith("fp32") else {})
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     return [HERE / "run_finetune.py", options.model, "--data", train.parent, "-o", output, *words]

@@ -72,7 +72,7 @@ def _settings(options: argparse.Namespace) -> PretrainSettings:
 
 
 def _with_steps(settings: PretrainSettings, steps: int) -> PretrainSettings:
-    return replace(settings, least_steps=steps, most_steps=steps)
+    return replace(settings, min_steps=steps, max_steps=steps)
 
 
 def _start(settings: PretrainSettings) -> tuple[Any, Any, Feed]:
@@ -95,7 +95,7 @@ def ours(
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     order = list(feed.steps(settings, 0, log.steps))
     cut = [each.ids.numel() for own in order for each in batches_of(
-        feed.windows, own, settings.micro_batch_tokens, "cpu", feed.pad_id)]  # fmt: skip
+        feed.windows, own, settings.max_tokens_per_batch, "cpu", feed.pad_id)]  # fmt: skip
     return {
         "cpu_seconds": cpu, "wall_seconds": wall, "steps": log.steps, "pieces": log.tokens,
         "padded_pieces": sum(cut), "passes": len(cut), "loss": log.entries[-1]["loss"],
@@ -132,10 +132,10 @@ def _trainer(
     model: Any, feed: Feed, settings: PretrainSettings, work: Path, collate: Any, numbers: Any, **more: Any
 ) -> Trainer:
     arguments = TrainingArguments(
-        output_dir=str(work / "trainer"), seed=settings.seed, max_steps=settings.most_steps,
+        output_dir=str(work / "trainer"), seed=settings.seed, max_steps=settings.max_steps,
         per_device_train_batch_size=settings.batch_size, learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay, warmup_steps=settings.warmup_share, lr_scheduler_type="linear",
-        max_grad_norm=settings.clip_norm, report_to="none", use_cpu=True, save_strategy="no",
+        weight_decay=settings.weight_decay, warmup_steps=settings.warmup_ratio, lr_scheduler_type="linear",
+        max_grad_norm=settings.max_grad_norm, report_to="none", use_cpu=True, save_strategy="no",
         dataloader_pin_memory=False, **more,
     )  # fmt: skip
     return Trainer(model=model, args=arguments, train_dataset=rows_of(feed, numbers), data_collator=collate)

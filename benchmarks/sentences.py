@@ -2,15 +2,14 @@
 
 `python benchmarks/sentences.py SAMPLE.xml.bz2 [--repeats 5] [--punkt-tab FOLDER]`
 
-Every side gets whole pages of clean text, whose paragraphs are lines, and gives spans; making the text, training and
-the first use are not counted. Sides run alternately. blingfire and sentencex run where they are installed, to compare:
-they are no part of nerbert. Words are those of `str.split`.
+Every side gets whole pages of clean text, whose paragraphs are lines, and gives spans; making the text and the first
+use are not counted. Sides run alternately. Punkt runs where NLTK's parameters are given; blingfire and sentencex run
+where they are installed, to compare: they are no part of nerbert. Words are those of `str.split`.
 """
 
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +19,6 @@ from time import process_time
 from report import ratio, surroundings
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.sentences.punkt import save_punkt
-from nerbert.corpus.sentences.punkt_training import train_punkt
 from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.wikitext.scan import clean_page
@@ -36,24 +33,19 @@ def main() -> None:
     articles = (page for page in dump.pages() if not page.redirect and not page.ns)
     pages = [clean for page in articles if (clean := clean_page(page.title, page.text, dump.site).text)]
     words = sum(len(page.split()) for page in pages)
-    with tempfile.TemporaryDirectory() as folder:
-        begun = process_time()
-        save_punkt(train_punkt(pages, dump.site.language), Path(folder) / "punkt.json")
-        training = process_time() - begun
-        sides = _sides(dump.site.language, Path(folder) / "punkt.json", options.punkt_tab)
+    sides = _sides(dump.site.language, options.punkt_tab)
     speeds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(options.repeats):
         for name, split in sides.items():
             speeds[name].append(words / _cost(split, pages) / 1e6)
             print(f"run {number + 1}: {name}: {speeds[name][-1]:.2f} M words per CPU s", file=sys.stderr)
-    characters = sum(map(len, pages))
-    print(f"{len(pages):,} pages, {characters:,} characters, {words:,} words; Punkt trained in {training:.1f} CPU s\n")
-    print("| splitter | M words per CPU s | against punkt-abbreviations |\n|---|---|---|")
+    print(f"{len(pages):,} pages, {sum(map(len, pages)):,} characters, {words:,} words\n")
+    print("| splitter | M words per CPU s | against rules |\n|---|---|---|")
     for name, own in speeds.items():
         spread = f"{median(own):.2f} ({min(own):.2f}–{max(own):.2f})"
-        print(f"| {name} | {spread} | {ratio(own, speeds['punkt-abbreviations'])} |")
+        print(f"| {name} | {spread} | {ratio(own, speeds['rules'])} |")
     around = surroundings([options.sample], ("nerbert", "nltk", "blingfire", "sentencex"))
-    print(json.dumps({**around, "words": words, "training_seconds": training, "speeds": speeds}))
+    print(json.dumps({**around, "words": words, "speeds": speeds}))
 
 
 def _options() -> argparse.Namespace:
@@ -64,12 +56,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _sides(language: str, trained: Path, punkt_tab: Path | None) -> dict[str, Split]:
-    settings = {
-        "rules": CorpusSettings(),
-        "punkt-abbreviations": CorpusSettings(sentence_splitter="punkt-abbreviations"),
-        "punkt-trained": CorpusSettings(sentence_splitter="punkt-trained", punkt_model=str(trained)),
-    }
+def _sides(language: str, punkt_tab: Path | None) -> dict[str, Split]:
+    settings = {"rules": CorpusSettings()}
     if punkt_tab:
         settings["punkt"] = CorpusSettings(sentence_splitter="punkt", punkt_model=str(punkt_tab))
     sides: dict[str, Split] = {name: open_splitter(each, language).spans for name, each in settings.items()}

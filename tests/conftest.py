@@ -73,7 +73,7 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
 
     torch.set_num_threads(1)
     output = tmp_path_factory.mktemp("models") / "encoder"
-    settings = PretrainSettings(corpus=sample_corpus, fresh_layers=1, fresh_width=64, fresh_vocabulary=1500)
+    settings = PretrainSettings(corpus=sample_corpus, fresh_num_layers=1, fresh_hidden_size=64, fresh_vocab_size=1500)
     write_fresh(settings, output)
     return output
 
@@ -85,6 +85,6 @@ def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempP
     from nerbert.finetuning.settings import FinetuneSettings
 
     output = tmp_path_factory.mktemp("models") / "tagger"
-    settings = FinetuneSettings(epochs=12, least_steps=0, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)
+    settings = FinetuneSettings(epochs=12, min_steps=0, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)
     finetune(str(tiny_encoder), sample / "domain", output, settings)
     return output

@@ -1,9 +1,19 @@
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
 
-from nerbert.config import field_docs, load_settings, make_settings, whole_numbers
+from nerbert.config import (
+    RENAMED,
+    Bounds,
+    Settings,
+    field_docs,
+    load_settings,
+    make_settings,
+    manual,
+    whole_numbers,
+)
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
@@ -12,18 +22,18 @@ from nerbert.finetuning.settings import FinetuneSettings
 ALL = [CorpusSettings, PretrainSettings, FinetuneSettings]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Toy:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toy(Settings):
     """A toy."""
 
     size: int
-    """How big. Unit: none. Source: ours."""
-    rate: float = 0.5
-    """How fast. Unit: none. Source: ours."""
+    """How big. Source: ours."""
+    rate: Annotated[float, Bounds(above=0, at_most=2)] = 0.5
+    """How fast."""
+    step: Annotated[int, Bounds(at_least=0, below=9, multiple_of=2)] = 2
+    mode: Literal["slow", "fast", "off"] = "slow"
     names: tuple[str, ...] = ()
-    """Who. Unit: none. Source: ours."""
     folder: Path | None = None
-    """Where. Unit: none. Source: ours."""
 
 
 def test_file_and_changes(tmp_path: Path) -> None:
@@ -37,16 +47,58 @@ def test_file_and_changes(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"size": 1, "rat": 1.0}, "unknown setting 'rat': did you mean 'rate'"),
-        ({"size": 1, "zzz": 1.0}, "unknown setting 'zzz'; there are size, rate, names, folder"),
-        ({"size": "big"}, "setting size = 'big': must be whole number"),
-        ({"size": True}, "setting size = True: must be whole number"),
-        ({"size": 1, "names": "a"}, "setting names = 'a': must be list of text"),
+        ({"size": 1, "zzz": 1.0}, "unknown setting 'zzz'; there are size, rate, step, mode, names, folder"),
+        ({"size": "big"}, "setting size = 'big': must be a whole number"),
+        ({"size": True}, "setting size = True: must be a whole number"),
+        ({"size": 1, "names": "a"}, "setting names = 'a': must be a list of text"),
+        ({"size": 1, "folder": 3}, "setting folder = 3: must be a path or none"),
+        ({"size": 1, "rate": 0}, "setting rate = 0: must be a number, above 0, at most 2"),
+        ({"size": 1, "rate": 2.5}, "setting rate = 2.5: must be a number, above 0, at most 2"),
+        ({"size": 1, "rate": float("nan")}, "setting rate = nan: must be a number, above 0, at most 2"),
+        ({"size": 1, "rate": float("inf")}, "setting rate = inf: must be a number"),
+        ({"size": 1, "step": -2}, "setting step = -2: must be a whole number, at least 0, below 9, multiple of 2"),
+        ({"size": 1, "step": 3}, "setting step = 3: must be a whole number"),
+        ({"size": 1, "step": 10}, "setting step = 10: must be a whole number"),
+        ({"size": 1, "mode": "quick"}, "setting mode = 'quick': must be 'slow', 'fast' or 'off'"),
+        ({"size": 1, "mode": ["slow"]}, "must be 'slow', 'fast' or 'off'"),
         ({}, "setting size is missing"),
     ],
 )
 def test_refusals_carry_the_value(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         make_settings(Toy, values)
+
+
+def test_settings_made_in_python_are_checked_too() -> None:
+    values: dict[str, Any] = {"size": 1, "rate": 1, "names": ["a"], "folder": "some/where"}
+    assert Toy(**values) == make_settings(Toy, values) == Toy(size=1, rate=1.0, names=("a",), folder=Path("some/where"))
+    assert isinstance(Toy(size=1, rate=1).rate, float)
+    with pytest.raises(SettingsError, match=r"setting size = 1\.5: must be a whole number"):
+        Toy(**(values | {"size": 1.5}))
+    with pytest.raises(SettingsError, match="setting rate = 3: must be a number, above 0, at most 2"):
+        replace(Toy(size=1), rate=3)
+
+
+def test_the_manual_says_choices_and_bounds() -> None:
+    page = manual("Toys", Toy)
+    assert "- **`size`** (whole number; no default). How big. Source: ours." in page
+    assert "- **`rate`** (number, above 0, at most 2; default `0.5`). How fast." in page
+    assert "- **`mode`** ('slow', 'fast' or 'off'; default `'slow'`). " in page
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_refused_with_the_new_one(old: str, new: str) -> None:
+    classes = [cls for cls in ALL if new in field_docs(cls)]
+    assert classes
+    for cls in classes:
+        assert old not in field_docs(cls)
+        with pytest.raises(SettingsError, match=f"setting '{old}' is now called '{new}'"):
+            load_settings(cls, None, [f"{old}=1"])
+
+
+def test_an_old_name_of_another_class_is_unknown() -> None:
+    with pytest.raises(SettingsError, match="unknown setting 'least_steps'"):
+        load_settings(CorpusSettings, None, ["least_steps=1"])
 
 
 def test_bad_files_and_changes(tmp_path: Path) -> None:
@@ -60,7 +112,7 @@ def test_bad_files_and_changes(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("#" * (1 << 21))
     with pytest.raises(SettingsError, match=r"bad\.toml: \d+ bytes are too many"):
         load_settings(Toy, tmp_path / "bad.toml")
-    with pytest.raises(SettingsError, match="must be whole number"):
+    with pytest.raises(SettingsError, match="must be a whole number"):
         load_settings(Toy, None, ["size=" + "9" * 5000])
     with pytest.raises(InputError, match=r"none\.toml: can't be read"):
         load_settings(Toy, tmp_path / "none.toml")
@@ -76,17 +128,17 @@ def test_whole_numbers() -> None:
 
 
 @pytest.mark.parametrize("cls", ALL)
-def test_every_setting_says_meaning_unit_and_source(cls: type) -> None:
+def test_every_setting_says_meaning_and_source(cls: type) -> None:
     docs = field_docs(cls)
     for each in fields(cls):
-        assert "Unit: " in docs[each.name], each.name
         assert "Source: " in docs[each.name], each.name
+        assert "Unit: none" not in docs[each.name], each.name
 
 
 @pytest.mark.parametrize(
     ("cls", "name", "value"),
     [
-        (CorpusSettings, "validation_share", 1.5),
+        (CorpusSettings, "validation_ratio", 1.5),
         (CorpusSettings, "rare_category", "keep"),
         (CorpusSettings, "alpha", -1.0),
         (FinetuneSettings, "batch_size", 0),
@@ -94,16 +146,20 @@ def test_every_setting_says_meaning_unit_and_source(cls: type) -> None:
         (PretrainSettings, "learning_rate", 0.0),
         (FinetuneSettings, "select", "test"),
         (FinetuneSettings, "on_too_long", "cut"),
-        (FinetuneSettings, "least_steps", -1),
-        (FinetuneSettings, "least_steps", 10**20),
+        (FinetuneSettings, "min_steps", -1),
+        (FinetuneSettings, "min_steps", 10**20),
         (FinetuneSettings, "weight_decay", float("nan")),
         (FinetuneSettings, "epochs", 10**400),
-        (FinetuneSettings, "most_steps", -1),
+        (FinetuneSettings, "max_steps", -1),
         (FinetuneSettings, "precision", "fp16"),
         (FinetuneSettings, "epochs", float("nan")),
-        (PretrainSettings, "fresh_width", 100),
-        (PretrainSettings, "keep_layers", 3),
-        (FinetuneSettings, "keep_layers", -1),
+        (PretrainSettings, "fresh_hidden_size", 100),
+        (PretrainSettings, "num_layers", 3),
+        (PretrainSettings, "backbone", ""),
+        (PretrainSettings, "label_smoothing", 1.0),
+        (PretrainSettings, "mlm_probability", 0.0),
+        (PretrainSettings, "save_total_limit", 0),
+        (FinetuneSettings, "num_layers", -1),
     ],
 )
 def test_out_of_bounds_is_refused(cls: type, name: str, value: object) -> None:

@@ -102,22 +102,3 @@ def corpus_export(
 
     written = export_corpus(corpus, output, format_, split, copies, overwrite=overwrite)
     print(f"{written:,} sentences written", file=sys.stderr)
-
-
-@app.command(name="punkt")
-def corpus_punkt(corpus: Path, *, output: Output, overwrite: Flag = False) -> None:
-    """Train Punkt, a sentence splitter, on a corpus's own text, for `--set sentence_splitter=punkt-trained`.
-
-    Parameters
-    ----------
-    corpus
-        Folder that `corpus build` made.
-    output
-        JSON file to make.
-    overwrite
-        Replace a file.
-    """
-    from nerbert.corpus.sentences.punkt_training import train_on_corpus
-
-    model = train_on_corpus(corpus, output, overwrite=overwrite)
-    print(f"{output}: {len(model.abbreviations):,} abbreviations, {len(model.starters):,} sentence starters")

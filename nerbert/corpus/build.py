@@ -69,7 +69,7 @@ def build_corpus(
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
-        forbidden = read_excluded(plan.exclude, settings.exclude_ngram)
+        forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = made_from(dumps, settings)
         with publish_folder(plan.output, overwrite=plan.overwrite, resume=made) as folder:
             funnel, samples = Funnel(), Samples(settings.seed)
@@ -205,7 +205,7 @@ def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
     """What is missing, and what to give."""
     typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
     if not mentions:
-        return "no sentence of the train part holds a link; give a larger dump, or a smaller --set validation_share"
+        return "no sentence of the train part holds a link; give a larger dump, or a smaller --set validation_ratio"
     if not typed:
         return ("no link leads to a title that the knowledge types; give title tables or infobox mappings for this "
                 "wiki's titles (--knowledge)")  # fmt: skip

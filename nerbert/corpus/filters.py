@@ -6,10 +6,11 @@ Counts and rankings that they need are made by `build` on the train part alone, 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from nerbert.corpus.settings import CorpusSettings
 from nerbert.records import ENTITY, Reason
 
 _WORD = re.compile(r"\w+")
+_DROPPED = (0.0, 0.0, 0.0, 0.3, 0.5, 0.7)
+"""Filter 3: the probability of dropping a sentence with 0, 1, … 5 or more ENTITY mentions (NER-BERT §2.2)."""
 
 
 def fold_rare(categories: Iterable[str], kept: Collection[str]) -> list[str]:
@@ -30,18 +31,15 @@ def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
     return frozenset(ranked[:number])
 
 
-def common_and_untyped(
-    categories: Sequence[str], common: Collection[str], chance: float, settings: CorpusSettings
-) -> Reason | None:
+def common_and_untyped(categories: Sequence[str], common: Collection[str], chance: float) -> Reason | None:
     """Filter 3: where all categories are common ones, many ENTITY mentions drop the sentence (NER-BERT §2.2).
 
-    Dropped is where `chance`, the sentence's coin, is below the setting for 3, 4, or more ENTITY mentions.
+    `chance` is the sentence's random number in [0, 1).
     """
-    if not settings.common_categories or not set(categories) <= set(common):
+    if not set(categories) <= set(common):
         return None
-    untyped = categories.count(ENTITY)
-    bound = {0: 0.0, 1: 0.0, 2: 0.0, 3: settings.drop_at_3, 4: settings.drop_at_4}.get(untyped, settings.drop_above_4)
-    return Reason.COMMON_AND_UNTYPED if chance < bound else None
+    untyped = min(categories.count(ENTITY), len(_DROPPED) - 1)
+    return Reason.COMMON_AND_UNTYPED if chance < _DROPPED[untyped] else None
 
 
 def normalised_words(text: str) -> list[str]:

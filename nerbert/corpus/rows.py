@@ -26,6 +26,8 @@ _PACK = 500
 """Sentences whose words are computed together: few enough to fit in a processor's cache."""
 _FULL, _HEAVY = 10_000, 1 << 24
 """Limits at which rows must be taken: sentences or pages, and characters of wikitext."""
+_LONGEST_PAGE = 5_000_000
+"""Characters of wikitext; MediaWiki itself takes no more than 2 MiB of bytes."""
 _NOTHING = CleanPage()
 
 
@@ -96,7 +98,7 @@ class PageRows:
         """Scan a page and add its rows; `number` is its position in the input."""
         ns = page.ns if page.ns is not None else self.site.namespace(page.title)
         self._weight += len(page.text)
-        fate, clean = _fate(page, ns, self.settings), _NOTHING
+        fate, clean = _fate(page, ns), _NOTHING
         if fate is None:
             settings = self.settings
             clean = scan_page(page.title, page.text, self.site, lists=settings.lists, captions=settings.captions)
@@ -140,7 +142,7 @@ class PageRows:
         return sentences, titles
 
 
-def _fate(page: RawPage, ns: int, settings: CorpusSettings) -> Reason | None:
+def _fate(page: RawPage, ns: int) -> Reason | None:
     """Return the reason why a page gives no text; None for an article."""
     if page.redirect:
         return Reason.REDIRECT
@@ -150,7 +152,7 @@ def _fate(page: RawPage, ns: int, settings: CorpusSettings) -> Reason | None:
         return Reason.NO_TITLE
     if page.model != "wikitext":
         return Reason.NOT_WIKITEXT
-    return Reason.PAGE_TOO_LONG if len(page.text) > settings.max_page_characters else None
+    return Reason.PAGE_TOO_LONG if len(page.text) > _LONGEST_PAGE else None
 
 
 def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.RecordBatch:

@@ -23,7 +23,7 @@ def side_of(wiki: str, page_id: int, revision: int, start: int, settings: Corpus
     """Return the split of one sentence: its page's, or its own by setting `split_by`."""
     whole_page = settings.split_by == "page"
     identity = f"{wiki}:{page_id}" if whole_page else sentence_id(wiki, page_id, revision, start)
-    return VALIDATION if coin(settings.seed, "split", identity) < settings.validation_share else TRAIN
+    return VALIDATION if coin(settings.seed, "split", identity) < settings.validation_ratio else TRAIN
 
 
 def sentence_key(text: str) -> int:

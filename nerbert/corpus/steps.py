@@ -116,7 +116,7 @@ def _linked(batch: pa.RecordBatch, typing: Typing, done: Typed) -> list[bool]:
     """Return which sentences of a batch are kept; count the others."""
     texts, linked = batch["text"].to_pylist(), pc.list_value_length(batch["links"]).to_pylist()
     reasons = [
-        excluded(text, typing.forbidden, typing.settings.exclude_ngram) or (None if links else Reason.NO_ENTITY)
+        excluded(text, typing.forbidden, typing.settings.exclude_ngram_size) or (None if links else Reason.NO_ENTITY)
         for text, links in zip(texts, linked, strict=True)
     ]
     done.came += len(texts)
@@ -149,7 +149,7 @@ def judge(identity: str, categories: Sequence[str], rules: Rules) -> tuple[list[
     if reason or rules.common is None or not rules.typed:
         return folded, "filter 2", reason
     chance = coin(settings.seed, "filter 3", identity)
-    return folded, "filter 3", common_and_untyped(folded, rules.common, chance, settings)
+    return folded, "filter 3", common_and_untyped(folded, rules.common, chance)
 
 
 def write_part(path: Path, rules: Rules, output: Path) -> Judged:

@@ -86,7 +86,7 @@ def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> S
 
 def held_out(manifest: Mapping[str, Any], labels: SilverLabels, settings: PretrainSettings) -> list[Sentence]:
     """The validation split, or a part of it drawn by seed, in the order of the draw."""
-    drawn = {"seed": settings.seed, "at_most": settings.evaluate_at_most}
+    drawn = {"seed": settings.seed, "at_most": settings.max_eval_samples}
     make = partial(_write_drawn, manifest=manifest, settings=settings)
     sentences = cached(settings.cache, "validation", _origin(manifest, settings) | drawn, make, _read_drawn)
     return list(map(labels.relabelled, sentences))
@@ -100,7 +100,7 @@ def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def training_texts(manifest: Mapping[str, Any], settings: PretrainSettings) -> Iterator[str]:
     """The texts that are trained on, in order, each once, whatever its copies."""
-    drawn = "expected_copies" if settings.redraw_copies else "copies"
+    drawn = "expected_copies" if settings.resample_each_epoch else "copies"
     for path in checked_shards(settings.corpus, manifest):
         for batch in sentence_batches(path, ["split", "copies", "expected_copies", "text"]):
             rows = training_rows(batch)
@@ -175,17 +175,17 @@ def _write_drawn(folder: Path, manifest: Mapping[str, Any], settings: PretrainSe
         for batch in sentence_batches(path):
             rows = pa.Table.from_batches([batch.filter(pc.equal(batch["split"], VALIDATION))])
             drawn = rows if drawn is None else pa.concat_tables([drawn, rows])
-            if settings.evaluate_at_most and len(drawn) > 2 * settings.evaluate_at_most:
+            if settings.max_eval_samples and len(drawn) > 2 * settings.max_eval_samples:
                 drawn = _lowest(drawn, settings)
     if drawn is None or not len(drawn):
-        raise InputError(f"{settings.corpus}: its validation split is empty; build it with a larger validation_share")
+        raise InputError(f"{settings.corpus}: its validation split is empty; build it with a larger validation_ratio")
     write_table(_lowest(drawn, settings), folder / _TABLE)
 
 
 def _lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
     """The sentences with the lowest coins, lowest first."""
     coins = [coin(settings.seed, "validation part", identity) for identity in rows["id"].to_pylist()]
-    order = np.argsort(np.array(coins), kind="stable")[: settings.evaluate_at_most or None]
+    order = np.argsort(np.array(coins), kind="stable")[: settings.max_eval_samples or None]
     return rows.combine_chunks().take(pa.array(order))
 
 

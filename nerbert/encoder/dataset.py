@@ -38,7 +38,7 @@ class CorpusFeed:
 
     def __init__(self, windows: Windows, sentences: Sentences, settings: PretrainSettings) -> None:
         self.windows, self.sentences = windows, sentences
-        self._seed, self._redraw = settings.seed, settings.redraw_copies
+        self._seed, self._redraw = settings.seed, settings.resample_each_epoch
         self._last: tuple[int, Array] | None = None
 
     def numbers_of(self, epoch: int) -> Array:

@@ -141,7 +141,7 @@ def _memory(
     model.to(device)
 
     def loss_of(rows: int, length: int) -> torch.Tensor:
-        some = sized_batch(windows, rows, length, settings.mask_share if settings.objective == "mlm" else None)
+        some = sized_batch(windows, rows, length, settings.mlm_probability if settings.objective == "mlm" else None)
         batch = (some if settings.objective == "mlm" else objective.prepare(some, 0)).to(device)
         with autocast(device.type, settings.precision):
             return objective.loss(model, batch)
@@ -169,7 +169,7 @@ def _shapes(
 ) -> Iterator[tuple[int, int, int]]:
     """Windows, padded length and real pieces of the micro-batches of some steps, as the first process cuts them."""
     for numbers in steps:
-        for batch in batches_of(windows, numbers[::processes], settings.micro_batch_tokens, device.type, 0):
+        for batch in batches_of(windows, numbers[::processes], settings.max_tokens_per_batch, device.type, 0):
             yield *batch.ids.shape, int(batch.mask.sum())
 
 
@@ -190,4 +190,4 @@ def _count(parameters: Iterator[torch.Tensor]) -> int:
 
 def _disk(memory: Memory, settings: PretrainSettings) -> int:
     """Bytes on the disk at most: the checkpoints that are kept, the one being written, the best models."""
-    return (settings.checkpoints + 1) * (memory.weights + memory.moments) + _BEST * memory.weights
+    return (settings.save_total_limit + 1) * (memory.weights + memory.moments) + _BEST * memory.weights

@@ -29,12 +29,12 @@ from nerbert.training.objective import Objective, Tagging
 FRESH = "fresh"
 _FREE = frozenset(
     {
-        "corpus", "backbone", "label_set", "precision", "cache", "tensorboard", "threads", "micro_batch_tokens",
-        "checkpoint_minutes", "checkpoint_steps", "checkpoints",
+        "corpus", "backbone", "label_set", "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch",
+        "save_minutes", "save_steps", "save_total_limit",
     }
 )  # fmt: skip
 """Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
-(`micro_batch_tokens`, with dropout) luck, never what is computed."""
+(`max_tokens_per_batch`, with dropout) luck, never what is computed."""
 
 _NAMES = ("_name_or_path", "transformers_version")
 """What a model's configuration says that changes nothing."""
@@ -64,9 +64,13 @@ def prepare(settings: PretrainSettings, team: ProcessGroup) -> Preparation:
     labels = read_label_set(manifest, settings)
     tags = tag_names(labels.categories)
     model, tokenizer = make_model(manifest, settings, tags)
-    freeze(model, settings.frozen_layers)
-    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length, further=settings.further_pieces)
-    mlm = Mlm.of(tokenizer, model.config, settings.seed, settings.mask_share) if settings.objective == "mlm" else None
+    freeze(model, settings.num_frozen_layers)
+    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length, further=settings.label_all_tokens)
+    mlm = (
+        Mlm.of(tokenizer, model.config, settings.seed, settings.mlm_probability)
+        if settings.objective == "mlm"
+        else None
+    )
     found = open_feed(manifest, labels, pieces, settings)
     examples = [sentence_example(each) for each in held_out(manifest, labels, settings)]
     score: Score
@@ -89,8 +93,8 @@ def make_model(manifest: Mapping[str, Any], settings: PretrainSettings, tags: li
     """The model to train, with a new head for its objective, and its tokenizer."""
     is_mlm = settings.objective == "mlm"
     if settings.backbone == FRESH:
-        tokenizer = train_tokenizer(training_texts(manifest, settings), settings.fresh_vocabulary)
-        size = (len(tokenizer), settings.fresh_layers, settings.fresh_width)
+        tokenizer = train_tokenizer(training_texts(manifest, settings), settings.fresh_vocab_size)
+        size = (len(tokenizer), settings.fresh_num_layers, settings.fresh_hidden_size)
         return fresh_model(*size, None if is_mlm else tags, settings.seed), tokenizer
     tokenizer = load_tokenizer(settings.backbone)
     if is_mlm:
@@ -98,7 +102,7 @@ def make_model(manifest: Mapping[str, Any], settings: PretrainSettings, tags: li
     else:
         model = load_tagging_model(settings.backbone, tags)
         renew_head(model, settings.seed)
-    keep_layers(model, settings.keep_layers)
+    keep_layers(model, settings.num_layers)
     return model, tokenizer
 
 

@@ -70,8 +70,8 @@ def pretrain(
         best = _Best(folder / RESUME, work.pieces.tokenizer, team)
         keeper = BestCheckpoint(work.score, best.save)
         checkpoints = Checkpoints(
-            folder / RESUME, settings.checkpoints, minutes=settings.checkpoint_minutes,
-            steps=settings.checkpoint_steps, dress=lambda place: _dress(place, work),
+            folder / RESUME, settings.save_total_limit, minutes=settings.save_minutes,
+            steps=settings.save_steps, dress=lambda place: _dress(place, work),
         )  # fmt: skip
         steps = StepLog(folder / RESUME / LOG, settings.tensorboard)
         with _bar(team, total_steps(len(numbers), settings)) as bar, out_of_memory(settings):

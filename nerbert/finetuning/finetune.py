@@ -84,7 +84,7 @@ def finetune(
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
     """Return the settings for the source domain: its own number of passes, nothing chosen on dev."""
-    return replace(settings, seed=seed, epochs=settings.source_epochs, least_steps=0, most_steps=0, select="last")
+    return replace(settings, seed=seed, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last")
 
 
 def usual_rate(config: Any) -> float:
@@ -117,7 +117,7 @@ def _train_tagger(
     tokenizer = load_tokenizer(encoder)
     model = load_tagging_model(encoder, tags)
     renew_head(model, settings.seed)
-    keep_layers(model, settings.keep_layers)
+    keep_layers(model, settings.num_layers)
     pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
     windows = Windows.pack(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))

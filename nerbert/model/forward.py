@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from threading import get_ident
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ def precision_on(device: str, precision: str) -> str:
     return precision if precision != "auto" else best_precision(device)
 
 
-def best_precision(device: str = "") -> str:
+def best_precision(device: str = "") -> Literal["bf16", "fp32"]:
     """Return `bf16` where the device (default: the GPU if there is one) computes in it, else `fp32`."""
     if (device or "cuda") == "cuda" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"

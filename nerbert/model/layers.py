@@ -27,7 +27,7 @@ def keep_layers(model: Any, count: int) -> None:
     """Cut off all but the lowest `count` layers of the model's body, in place; 0 leaves it as it is."""
     if count == 0:
         return
-    stack = layers_of(model, "keep_layers", count)
+    stack = layers_of(model, "num_layers", count)
     if count == len(stack):
         return
     for name in _PER_LAYER:
@@ -37,7 +37,7 @@ def keep_layers(model: Any, count: int) -> None:
     del stack[count:]
     if dict(_shapes(model)) != dict(_shapes(_like(model))):
         raise SettingsError(
-            f"setting keep_layers = {count}: a {model.config.model_type} has more parts that hang on the number of "
+            f"setting num_layers = {count}: a {model.config.model_type} has more parts that hang on the number of "
             f"layers, so what is left of it couldn't be loaded again; take 0"
         )
 
@@ -76,7 +76,7 @@ def freeze(model: Any, layers: int) -> None:
     """Stop the training of the embeddings and the lowest `layers` layers; 0 leaves the model as it is."""
     if layers == 0:
         return
-    stack = layers_of(model, "frozen_layers", layers)
+    stack = layers_of(model, "num_frozen_layers", layers)
     for parameter in [*_causes_of(model, stack[layers - 1]), *stack[:layers].parameters()]:
         parameter.requires_grad_(False)
 

@@ -14,11 +14,11 @@ probabilities and never a path.
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from nerbert.config import refuse
+from nerbert.config import check
 from nerbert.errors import InputError
 from nerbert.labels import OUTSIDE, split_tag
 from nerbert.metrics.columns import Columns, decode_columns
@@ -128,15 +128,13 @@ def _same_piece(windows: Windows) -> Array:
     return same
 
 
-DECODINGS = ("legal", "greedy")
 _CHUNK = 1000
 """Examples whose logits are held at once."""
 
 
 def check_decoding(name: str) -> str:
     """Return `name` if it is a way to choose tags; else raise SettingsError."""
-    refuse(name not in DECODINGS, "decoding", name, " or ".join(map(repr, DECODINGS)))
-    return name
+    return str(check("decoding", name, Literal["legal", "greedy"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,16 @@ window and shifts nothing. Of two windows that hold a word, the one with more co
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from nerbert.config import refuse
+from nerbert.config import check
 from nerbert.errors import InputError, SettingsError
 from nerbert.labels import continued
 from nerbert.model.windows import IGNORED, Window
 from nerbert.records import Example
 
-ON_TOO_LONG = ("window", "error", "truncate")
+OnTooLong = Literal["window", "truncate", "error"]
+"""What becomes of a sentence that is longer than a window."""
 _OVERLAP = 4
 """A window shares this fraction (one over) of its length with the next one."""
 _CHUNK = 1000
@@ -30,12 +31,6 @@ _PADDED_POSITIONS = (
 """Parts of the names of model types that number positions from the padding piece's id on."""
 _Read = tuple[int, int, int]
 """A word, the place of the piece that it is read off, and the label there."""
-
-
-def check_on_too_long(name: str) -> str:
-    """Return `name` if it is a way to treat long sentences; else raise SettingsError."""
-    refuse(name not in ON_TOO_LONG, "on_too_long", name, "window, error or truncate")
-    return name
 
 
 class SubwordTokenizer:
@@ -50,7 +45,8 @@ class SubwordTokenizer:
     def __init__(
         self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window", further: bool = False
     ) -> None:
-        self.tokenizer, self._on_too_long, self._further = tokenizer, check_on_too_long(on_too_long), further
+        self.tokenizer, self._further = tokenizer, further
+        self._on_too_long = check("on_too_long", on_too_long, OnTooLong)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
         self._before, self._after = _specials(tokenizer)

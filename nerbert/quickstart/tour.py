@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -42,7 +42,7 @@ DEFAULT_TEXT = (
 PAGE = "nerbert-quickstart.html"
 _MLM, _NER = "mlm", "ner"
 _TITLES = {_MLM: "masked words of the same text", _NER: "NER pre-trained: types of its links"}
-_OBJECTIVES = {_MLM: "mlm", _NER: "tagging"}
+_OBJECTIVES: dict[str, Literal["mlm", "tagging"]] = {_MLM: "mlm", _NER: "tagging"}
 _LABEL_SETS = {_MLM: "", _NER: "4types"}
 """So small a corpus has too few mentions for the 315 categories."""
 _FIGURES = {_MLM: "mlm_accuracy", _NER: "typed_f1"}
@@ -156,8 +156,8 @@ def _pretrained(folder: Path, key: str, tour: Tour, console: Console) -> _Curve:
         settings = PretrainSettings(
             corpus=folder / "corpus", backbone=tour.backbone, objective=_OBJECTIVES[key], cache=cache,
             label_set=_LABEL_SETS[key],
-            batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate, least_steps=tour.pretrain_steps,
-            most_steps=tour.pretrain_steps,
+            batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate, min_steps=tour.pretrain_steps,
+            max_steps=tour.pretrain_steps,
         )  # fmt: skip
         log = nerbert.pretrain(settings, folder / f"encoder-{key}")
     points = tuple((int(entry["step"]), entry[_FIGURES[key]]) for entry in log.entries)
@@ -171,7 +171,7 @@ def _judged(folder: Path, key: str, tour: Tour, curve: _Curve) -> Way:
     """Encoder + examples → taggers, one a seed → F1."""
     steps = tour.finetune_steps
     settings = FinetuneSettings(
-        least_steps=steps, most_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate
+        min_steps=steps, max_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate
     )
     tagger = folder / f"tagger-{key}"
     nerbert.finetune(str(folder / f"encoder-{key}"), folder / "data", tagger, settings, seeds=tour.seeds)

@@ -9,16 +9,16 @@ has exported it.
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated, Literal
 
 from nerbert.artifacts import sha256_of
-from nerbert.config import refuse
+from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, need
 from nerbert.model.backbone import embedded, load_tagging_model, load_tokenizer, tags_of
 from nerbert.model.predict import Scorer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
 
-BACKENDS, PRECISIONS = ("auto", "torch", "onnx"), ("auto", "bf16", "fp32", "int8")
 LONGEST = 256
 """Pieces of a window where the card says nothing."""
 _TOKENS = {"cpu": 512}
@@ -49,10 +49,9 @@ class Wanted:
     on_too_long: str = "window"
 
     def __post_init__(self) -> None:
-        refuse(self.backend not in BACKENDS, "backend", self.backend, ", ".join(BACKENDS))
-        refuse(self.precision not in PRECISIONS, "precision", self.precision, ", ".join(PRECISIONS))
-        fits = type(self.threads) is int and 0 <= self.threads <= 4096
-        refuse(not fits, "threads", self.threads, "a whole number between 0 and 4096")
+        check("backend", self.backend, Literal["auto", "torch", "onnx"])
+        check("precision", self.precision, Literal["auto", "bf16", "fp32", "int8"])
+        check("threads", self.threads, Annotated[int, Bounds(at_least=0, at_most=4096)])
 
     @property
     def on_cpu(self) -> bool:

@@ -7,9 +7,9 @@ found in characters and converted at the end, so `text[start:end] == span.text` 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from nerbert.config import refuse
+from nerbert.config import Bounds, check
 from nerbert.errors import SettingsError, nearest
 from nerbert.records import Span
 
@@ -19,8 +19,7 @@ _LAST_OF_ONE_UNIT = "\uffff"
 
 def check_offsets(name: str) -> str:
     """Return `name` if it is a unit to count in; else raise SettingsError."""
-    refuse(name not in OFFSETS, "offsets", name, " or ".join(map(repr, OFFSETS)))
-    return name
+    return str(check("offsets", name, Literal[OFFSETS]))
 
 
 def utf16_spans(text: str, spans: Sequence[Span]) -> list[Span]:
@@ -70,6 +69,4 @@ def thresholds_of(
 
 
 def _bound(name: str, value: object) -> float:
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-    refuse(not fits, name, value, "a confidence between 0 and 1")
-    return float(value)  # type: ignore[arg-type]
+    return float(check(name, value, Annotated[float, Bounds(at_least=0, at_most=1)]))

@@ -62,7 +62,7 @@ Figures = Callable[[Spans, Spans], dict[str, float]]
 
 def most_tokens(settings: TrainSettings) -> int:
     """Return the largest micro-batch to score: none larger than those that are trained on."""
-    return min(settings.micro_batch_tokens, settings.batch_size * settings.max_length)
+    return min(settings.max_tokens_per_batch, settings.batch_size * settings.max_length)
 
 
 class TagScore:

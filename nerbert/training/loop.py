@@ -80,7 +80,7 @@ def train(
     """Train `model` in place; the log. With `checkpoints`, from the newest of them on, and a signal stops it after one.
 
     The number of steps follows the first epoch's windows. There are about as many log entries, and evaluations, as
-    `settings.epochs`, also where `least_steps` goes through few windows more often than that.
+    `settings.epochs`, also where `min_steps` goes through few windows more often than that.
     """
     team = team or make_team(settings)
     first = len(feed.numbers_of(0))
@@ -98,7 +98,7 @@ def train(
     model.train()
     with recorder, stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
         for numbers in feed.steps(settings, log.steps, total):
-            rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_share)
+            rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio)
             figures = train_step(model, feed, numbers, objective, optimizer, rate, settings, team, log.steps + 1)
             log.add_step(figures["loss"], int(feed.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
             recorder.step(figures)
@@ -185,7 +185,7 @@ def train_step(
     device = team.device.type
     torch.manual_seed(int(coin(settings.seed, "step", f"{step} {team.rank}") * (1 << 53)))
     share = numbers[team.rank :: team.count]
-    cut = batches_of(feed.windows, share, settings.micro_batch_tokens, device, feed.pad_id)
+    cut = batches_of(feed.windows, share, settings.max_tokens_per_batch, device, feed.pad_id)
     batches = [objective.prepare(batch, step) for batch in cut]
     (terms,) = team.totals(sum(map(objective.terms, batches)))
     loss = torch.zeros((), device=team.device)
@@ -197,7 +197,7 @@ def train_step(
             loss += part.detach()
     parameters = [each for each in model.parameters() if each.requires_grad]
     team.sum_gradients(parameters)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
     figures = {"loss": team.totals(float(loss))[0], "norm": float(norm), "rate": rate}
     _check_numbers(figures, step)
     for group in optimizer.param_groups:
@@ -209,13 +209,13 @@ def train_step(
 
 def total_steps(windows: int, settings: TrainSettings) -> int:
     """Return how many steps `train` will take."""
-    steps = max(1, settings.least_steps, round(settings.epochs * math.ceil(windows / settings.batch_size)))
-    return min(steps, settings.most_steps) if settings.most_steps else steps
+    steps = max(1, settings.min_steps, round(settings.epochs * math.ceil(windows / settings.batch_size)))
+    return min(steps, settings.max_steps) if settings.max_steps else steps
 
 
-def rate_at(step: int, total: int, warmup_share: float) -> float:
+def rate_at(step: int, total: int, warmup_ratio: float) -> float:
     """Return the learning rate's share of its highest: up in a straight line, then down to 0."""
-    warmup = round(total * warmup_share)
+    warmup = round(total * warmup_ratio)
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return max(0.0, (total - step) / max(1, total - warmup))

@@ -65,7 +65,7 @@ class Memory:
     activations: Activations
     longest: int
     most_rows: int
-    micro_batch_tokens: int
+    max_tokens_per_batch: int
     on_cpu: bool
     largest: tuple[int, int] | None = None
 
@@ -82,20 +82,20 @@ class Memory:
     @property
     def most(self) -> int:
         """All of it, were a micro-batch as large as the settings allow and as long as the longest window."""
-        return self.at(self.micro_batch_tokens)
+        return self.at(self.max_tokens_per_batch)
 
     @property
     def _shape(self) -> tuple[float, int]:
-        return self.largest or (self._rows(self.micro_batch_tokens), self.longest)
+        return self.largest or (self._rows(self.max_tokens_per_batch), self.longest)
 
     @property
     def held(self) -> int:
         """What the allocator holds beside."""
         return self.total - self.weights - self.gradients - self.moments - self.micro_batch
 
-    def at(self, micro_batch_tokens: int) -> int:
+    def at(self, max_tokens_per_batch: int) -> int:
         """All of it, with micro-batches of at most so many pieces; a longer window stands alone."""
-        return self.with_batch(self._rows(micro_batch_tokens), self.longest)
+        return self.with_batch(self._rows(max_tokens_per_batch), self.longest)
 
     def with_batch(self, rows: float, length: int) -> int:
         """All of it, with micro-batches of that shape; of none, where `rows` is 0."""
@@ -104,9 +104,9 @@ class Memory:
         held = on_cpu if self.on_cpu else _HELD_ON_GPU * kept
         return self.weights + self.gradients + self.moments + kept + round(held)
 
-    def _rows(self, micro_batch_tokens: int) -> float:
+    def _rows(self, max_tokens_per_batch: int) -> float:
         """How many of the longest windows; a part of one too, since shorter ones fill a micro-batch better."""
-        return max(1.0, min(self.most_rows, micro_batch_tokens / self.longest))
+        return max(1.0, min(self.most_rows, max_tokens_per_batch / self.longest))
 
 
 def memory_of(
@@ -118,7 +118,7 @@ def memory_of(
     trained = sum(each.numel() * each.element_size() for each in model.parameters() if each.requires_grad)
     rows, on_cpu = -(-settings.batch_size // processes), device.type == "cpu"
     return Memory(
-        weights, trained, 2 * trained, activations, longest, rows, settings.micro_batch_tokens, on_cpu, largest
+        weights, trained, 2 * trained, activations, longest, rows, settings.max_tokens_per_batch, on_cpu, largest
     )
 
 
@@ -173,7 +173,7 @@ def check_fits(memory: Memory, free: int | None) -> None:
     """Raise SettingsError that names what would fit, if a training needs more than is free (None: not known)."""
     if free is None or memory.total <= free:
         return
-    tokens, longest = memory.micro_batch_tokens, memory.longest
+    tokens, longest = memory.max_tokens_per_batch, memory.longest
     needs, there = f"needs about {as_bytes(memory.total)}", f"{as_bytes(free)} are free"
     if memory.with_batch(0, 0) > free:
         raise SettingsError(f"the model {needs} with gradients and moments, {there}: take a smaller one")
@@ -181,7 +181,7 @@ def check_fits(memory: Memory, free: int | None) -> None:
         fitting = _halved(min(tokens, memory.most_rows * longest))
         while memory.at(fitting) > free:
             fitting //= 2
-        raise SettingsError(f"micro_batch_tokens = {tokens} {needs}, {there}: {fitting} fits")
+        raise SettingsError(f"max_tokens_per_batch = {tokens} {needs}, {there}: {fitting} fits")
     shorter = [each for each in range(_SHORTEST, longest, _SHORTEST) if memory.with_batch(1, each) <= free]
     todo = f"max_length = {shorter[-1]} fits" if shorter else "take a smaller model"
     raise SettingsError(f"a single window of {longest} pieces {needs}, {there}: {todo}")
@@ -203,16 +203,16 @@ def explained(error: BaseException, settings: TrainSettings) -> NerbertError | N
     """One line for a memory that ran out in a training with these settings; None for any other error."""
     if not _is_memory(error):
         return None
-    tried, tokens, longest = _tried(str(error)), settings.micro_batch_tokens, settings.max_length
+    tried, tokens, longest = _tried(str(error)), settings.max_tokens_per_batch, settings.max_length
     largest = min(tokens, settings.batch_size * longest)
     if largest < 2 * longest:
         shorter = max(_SHORTEST, longest // 2)
         return NerbertError(
-            f"memory ran out{tried} with single windows of up to {longest} pieces (micro_batch_tokens = {tokens}): try "
-            f"max_length={shorter}, or a smaller model"
+            f"memory ran out{tried} with single windows of up to {longest} pieces (max_tokens_per_batch = {tokens}): "
+            f"try max_length={shorter}, or a smaller model"
         )
     return NerbertError(
-        f"memory ran out{tried} with micro_batch_tokens = {tokens}: try micro_batch_tokens={_halved(largest)}; it "
+        f"memory ran out{tried} with max_tokens_per_batch = {tokens}: try max_tokens_per_batch={_halved(largest)}; it "
         "changes memory and speed, never the sums"
     )
 

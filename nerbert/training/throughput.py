@@ -56,7 +56,9 @@ def measure_speed(
 
     The model is left as it was.
     """
-    tokens = min(settings.micro_batch_tokens, _TIMED_TOKENS) if device.type == "cpu" else settings.micro_batch_tokens
+    tokens = (
+        min(settings.max_tokens_per_batch, _TIMED_TOKENS) if device.type == "cpu" else settings.max_tokens_per_batch
+    )
     batches = _to_time(windows, steps, tokens, pad_id, device)
 
     def learn(batch: Batch) -> None:
@@ -114,7 +116,7 @@ def _seconds_an_update(model: Any, settings: TrainSettings, device: torch.device
     optimizer = torch.optim.AdamW([largest], fused=device.type in ("cpu", "cuda"))
 
     def update() -> None:
-        torch.nn.utils.clip_grad_norm_([largest], settings.clip_norm)
+        torch.nn.utils.clip_grad_norm_([largest], settings.max_grad_norm)
         optimizer.step()
 
     update()

@@ -39,7 +39,7 @@ class MlmSettings(TrainSettings):
     """Width; heads are 64 wide. Unit: dimensions. Source: ours."""
     vocabulary: int = 5500
     """Largest vocabulary of the cased WordPiece tokenizer. Unit: pieces. Source: ours."""
-    mask_share: float = 0.15
+    mlm_probability: float = 0.15
     """Share of pieces asked for. Unit: 0–1. Source: Devlin et al. 2019 §3.1."""
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     trained = _windows(pieces, [text for number, text in enumerate(texts) if number % _HELD_OUT])
     held_out = _windows(pieces, texts[::_HELD_OUT])
     numbers = np.arange(len(trained))
-    objective = Mlm.of(tokenizer, model.config, settings.seed, settings.mask_share)
+    objective = Mlm.of(tokenizer, model.config, settings.seed, settings.mlm_probability)
 
     class Held:
         """Scores on the sentences held out."""

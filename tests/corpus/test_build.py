@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert import CorpusPlan, build_corpus
-from nerbert.cli.corpus import corpus_punkt
 from nerbert.corpus import build
 from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.settings import CorpusSettings
@@ -95,7 +94,7 @@ def test_sentence_ids_point_into_the_clean_page(sample_corpus: Path) -> None:
         assert sentence.id == f"samplewiki:{sentence.page_id}:{sentence.revision}:{sentence.start}"
 
 
-def test_train_and_validation_share_no_page(sample_corpus: Path) -> None:
+def test_train_and_validation_ratio_no_page(sample_corpus: Path) -> None:
     pages: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
     for sentence in read_sentences(sample_corpus):
         pages[sentence.split].add(sentence.page_id)
@@ -375,7 +374,7 @@ def test_equal_sentences_never_stand_on_both_sides(sample: Path, tmp_path: Path)
     again = re.sub(r"<title>([^<:]+)</title>", r"<title>\1 again</title>", again).replace("The ", "THE ")
     (tmp_path / "twice.xml").write_text(f"{head}{pages}{again}</mediawiki>")
     twice = CorpusPlan((tmp_path / "twice.xml",), (sample / "knowledge",), tmp_path / "out")
-    manifest = build_corpus(twice, replace(SETTINGS, validation_share=0.3)).manifest
+    manifest = build_corpus(twice, replace(SETTINGS, validation_ratio=0.3)).manifest
     keys: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
     for sentence in read_sentences(tmp_path / "out"):
         keys[sentence.split].add(sentence_key(sentence.text))
@@ -388,7 +387,7 @@ def test_equal_sentences_never_stand_on_both_sides(sample: Path, tmp_path: Path)
 
 
 def test_the_papers_split_by_sentence(sample: Path, tmp_path: Path) -> None:
-    build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, split_by="sentence", validation_share=0.5))
+    build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, split_by="sentence", validation_ratio=0.5))
     pages: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
     for sentence in read_sentences(tmp_path / "out"):
         pages[sentence.split].add(sentence.page_id)
@@ -540,14 +539,14 @@ def test_addresses_are_read_on_the_command_line(sample_corpus: Path, sample: Pat
     assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]
 
 
-def test_a_corpus_trains_punkt_for_the_next_one(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
-    model = tmp_path / "punkt.json"
-    corpus_punkt(sample_corpus, output=model)
-    settings = CorpusSettings(min_mentions=5, sentence_splitter="punkt-trained", punkt_model=str(model))
+def test_a_corpus_by_punkt(sample: Path, tmp_path: Path) -> None:
+    for name in ("abbrev_types.txt", "collocations.tab", "sent_starters.txt", "ortho_context.tab"):
+        (tmp_path / "punkt_tab" / "english").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "punkt_tab" / "english" / name).touch()
+    settings = CorpusSettings(min_mentions=5, sentence_splitter="punkt", punkt_model=str(tmp_path / "punkt_tab"))
     manifest = build_corpus(plan(sample, tmp_path / "out"), settings).manifest
-    assert manifest["sentence_splitter"].startswith("punkt-trained-1 ")
-    assert manifest["settings"]["punkt_model"] == "punkt.json"
-    assert read_manifest(sample_corpus)["sentence_splitter"] == "rules-1"
+    assert manifest["sentence_splitter"].startswith("punkt-1 ")
+    assert manifest["settings"]["punkt_model"] == "punkt_tab"
 
 
 PAGES = {
@@ -585,7 +584,7 @@ def lay_small_wiki(folder: Path) -> CorpusPlan:
 
 
 def test_pages_that_lead_elsewhere(tmp_path: Path) -> None:
-    plan, settings = lay_small_wiki(tmp_path), CorpusSettings(min_mentions=1, validation_share=0.0, split_bytes=300)
+    plan, settings = lay_small_wiki(tmp_path), CorpusSettings(min_mentions=1, validation_ratio=0.0, split_bytes=300)
     manifest = build_corpus(plan, settings).manifest
     rows = pq.read_table(tmp_path / "out" / "targets").to_pylist()
     assert {row["target"]: (row["resolved_target"], "/".join(row["class_path"])) for row in rows} == {

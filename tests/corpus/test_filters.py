@@ -1,11 +1,8 @@
 import pytest
 
 from nerbert.corpus.filters import common_and_untyped, excluded, fold_rare, most_common, ngrams, no_typed_entity
-from nerbert.corpus.settings import CorpusSettings
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, Reason
-
-SETTINGS = CorpusSettings()
 
 
 def test_filter_1_keeps_frequent_categories() -> None:
@@ -40,14 +37,13 @@ def test_filter_3_ranks_with_entity_and_breaks_ties_by_name() -> None:
 )  # fmt: skip
 def test_filter_3_probabilities(untyped: int, chance: float, dropped: bool) -> None:
     categories = ["City"] + [ENTITY] * untyped
-    reason = common_and_untyped(categories, {"City", ENTITY}, chance, SETTINGS)
+    reason = common_and_untyped(categories, {"City", ENTITY}, chance)
     assert (reason is Reason.COMMON_AND_UNTYPED) == dropped
 
 
 def test_filter_3_spares_sentences_with_a_rarer_category() -> None:
-    assert common_and_untyped(["Moss"] + [ENTITY] * 9, {"City", ENTITY}, 0.0, SETTINGS) is None
-    off = CorpusSettings(common_categories=0)
-    assert common_and_untyped([ENTITY] * 9, {ENTITY}, 0.0, off) is None
+    assert common_and_untyped(["Moss"] + [ENTITY] * 9, {"City", ENTITY}, 0.0) is None
+    assert common_and_untyped([ENTITY] * 9, most_common({ENTITY: 9}, 0), 0.0) is None, "0 turns the filter off"
 
 
 def test_exclusion_looks_at_runs_of_normalised_words() -> None:

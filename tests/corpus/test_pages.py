@@ -105,7 +105,7 @@ def test_links_that_cut_words_are_counted(tmp_path: Path) -> None:
     check_counts(report, 1)
 
 
-def test_every_page_has_a_fate(tmp_path: Path) -> None:
+def test_every_page_has_a_fate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = [
         page(1, "Text."),
         page(2, "#REDIRECT [[P1]]"),
@@ -118,8 +118,8 @@ def test_every_page_has_a_fate(tmp_path: Path) -> None:
         page(9, ""),
         page(10, "Text.", ns=""),
     ]
-    settings = CorpusSettings(max_page_characters=100)
-    rows, titles, report = build([dump(tmp_path, *pages)], tmp_path / "out", settings)
+    monkeypatch.setattr("nerbert.corpus.rows._LONGEST_PAGE", 100)
+    rows, titles, report = build([dump(tmp_path, *pages)], tmp_path / "out")
     assert report.fates == {
         ARTICLE: 2, Reason.REDIRECT: 1, Reason.NOT_AN_ARTICLE: 2, Reason.NO_TITLE: 1, Reason.NOT_WIKITEXT: 1,
         Reason.PAGE_TOO_LONG: 1, Reason.EMPTY_TEXT: 2,

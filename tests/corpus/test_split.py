@@ -21,7 +21,7 @@ def test_a_page_is_whole_and_its_sentences_may_differ_by_setting() -> None:
 
 
 def test_the_share_is_that_of_the_setting() -> None:
-    sides = [side_of("w", page, 1, 0, CorpusSettings(validation_share=0.25)) for page in range(4000)]
+    sides = [side_of("w", page, 1, 0, CorpusSettings(validation_ratio=0.25)) for page in range(4000)]
     assert 0.22 < sides.count(VALIDATION) / 4000 < 0.28
 
 

@@ -95,7 +95,7 @@ def test_the_validation_part_is_drawn_by_coin(
     settings: PretrainSettings, at_most: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(silver, "sentence_batches", partial(sentence_batches, rows=rows))
-    settings = replace(settings, evaluate_at_most=at_most, label_set="4types")
+    settings = replace(settings, max_eval_samples=at_most, label_set="4types")
     labels = labels_of(settings)
     validation = [labels.relabelled(each) for each in read_sentences(settings.corpus, "validation")]
     ordered = sorted(validation, key=lambda each: coin(settings.seed, "validation part", each.id))
@@ -107,7 +107,7 @@ def test_the_validation_part_is_drawn_by_coin(
 
 def test_an_empty_validation_part_is_told(sample_corpus: Path, settings: PretrainSettings, tmp_path: Path) -> None:
     empty = replace(settings, corpus=cut(sample_corpus, tmp_path / "train", with_column("split", lambda _: "train")))
-    with pytest.raises(InputError, match="its validation split is empty; build it with a larger validation_share"):
+    with pytest.raises(InputError, match="its validation split is empty; build it with a larger validation_ratio"):
         held_out(read_manifest(empty.corpus), labels_of(settings), empty)
     assert not list((tmp_path / "cache" / "validation").iterdir())
 
@@ -143,7 +143,7 @@ def test_categories_that_the_manifest_lacks_are_told(settings: PretrainSettings)
 
 def test_texts_to_train_on_are_those_with_copies(settings: PretrainSettings) -> None:
     manifest, train = read_manifest(settings.corpus), list(read_sentences(settings.corpus, "train"))
-    drawn = replace(settings, redraw_copies=True)
+    drawn = replace(settings, resample_each_epoch=True)
     assert list(training_texts(manifest, settings)) == [each.text for each in train if each.copies]
     assert list(training_texts(manifest, drawn)) == [each.text for each in train if each.expected_copies]
     assert 0 < sum(each.copies > 0 for each in train) < len(train)

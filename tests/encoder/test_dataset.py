@@ -42,7 +42,7 @@ def training(settings: PretrainSettings) -> list[Sentence]:
     """What was trained on before there was a cache: sentences that can have copies, relabelled."""
     labels = read_label_set(read_manifest(settings.corpus), settings)
     train = map(labels.relabelled, read_sentences(settings.corpus, "train"))
-    return [each for each in train if (each.expected_copies if settings.redraw_copies else each.copies)]
+    return [each for each in train if (each.expected_copies if settings.resample_each_epoch else each.copies)]
 
 
 def plain_windows(settings: PretrainSettings, pieces: SubwordTokenizer) -> list[Window]:
@@ -81,7 +81,7 @@ def test_windows_are_those_of_cutting_all_sentences_in_memory(
 
 
 def test_windows_of_all_that_can_have_copies_are_there(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
-    settings = replace(settings, redraw_copies=True)
+    settings = replace(settings, resample_each_epoch=True)
     examples = [sentence_example(each) for each in training(settings)]
     tags = tag_names(read_label_set(read_manifest(settings.corpus), settings).categories)
     expected = Windows.pack(pieces.windows(examples, [example_tags(each) for each in examples], tags))
@@ -152,7 +152,9 @@ def test_what_decides_the_windows_decides_their_folder(
             tokenizer.save_pretrained(tmp_path / "tokenizer")
             again = load_tokenizer(str(tmp_path / "tokenizer"))
             again("a", padding="max_length", truncation=True, max_length=9)
-            feed_of(replace(settings, epochs=5, seed=2, redraw_copies=True), SubwordTokenizer(again, config(), 32))
+            feed_of(
+                replace(settings, epochs=5, seed=2, resample_each_epoch=True), SubwordTokenizer(again, config(), 32)
+            )
             feed_of(replace(settings, label_set="paper315"), pieces)
     assert len(caches(settings)) == (1 if change == "nothing" else 2)
 
@@ -317,7 +319,7 @@ def test_a_train_part_without_copies_is_told(
     none = cut(sample_corpus, tmp_path / "none", with_column("copies", lambda _: 0))
     with pytest.raises(InputError, match="nothing to train on: no training sentence has copies and a word"):
         feed_of(replace(settings, corpus=none), pieces)
-    assert len(feed_of(replace(settings, corpus=none, redraw_copies=True), pieces).numbers_of(0))
+    assert len(feed_of(replace(settings, corpus=none, resample_each_epoch=True), pieces).numbers_of(0))
     empty = cut(sample_corpus, tmp_path / "empty", with_column("split", lambda _: "validation"))
     with pytest.raises(InputError, match="nothing to train on"):
         feed_of(replace(settings, corpus=empty), pieces)
@@ -338,7 +340,7 @@ def test_a_full_disk_names_the_cache(
 
 def test_copies_are_the_corpus_own_in_every_epoch(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
     feed = feed_of(settings, pieces)
-    copies = np.array([each.copies for each in training(replace(settings, redraw_copies=True))])
+    copies = np.array([each.copies for each in training(replace(settings, resample_each_epoch=True))])
     assert np.array_equal(feed.copies_of(3), copies)
     assert np.array_equal(np.bincount(feed.numbers_of(3)), copies[feed.windows.sentences][: feed.numbers_of(3)[-1] + 1])
     assert feed.numbers_of(0) is feed.numbers_of(7)
@@ -348,7 +350,7 @@ def test_copies_are_the_corpus_own_in_every_epoch(settings: PretrainSettings, pi
 def test_copies_are_drawn_anew_each_epoch_around_their_expectation(
     settings: PretrainSettings, pieces: SubwordTokenizer
 ) -> None:
-    settings = replace(settings, redraw_copies=True)
+    settings = replace(settings, resample_each_epoch=True)
     feed, sentences = feed_of(settings, pieces), training(settings)
     expected = np.array([each.expected_copies for each in sentences])
     epochs = np.array([feed.copies_of(epoch) for epoch in range(200)])

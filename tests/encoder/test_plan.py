@@ -25,7 +25,7 @@ from nerbert.training.throughput import Speed
 
 CPU = torch.device("cpu")
 SETTINGS = PretrainSettings(
-    corpus=Path("corpus"), batch_size=8, epochs=2.5, precision="fp32", micro_batch_tokens=64, threads=1
+    corpus=Path("corpus"), batch_size=8, epochs=2.5, precision="fp32", max_tokens_per_batch=64, threads=1
 )
 
 
@@ -83,7 +83,7 @@ def plan_of(model: Any, windows: Windows, numbers: Any, settings: PretrainSettin
     return plan_pretraining(model, windows, numbers, settings, Tags(), 0, 11, CPU, **more)
 
 
-@pytest.mark.parametrize("change", [{}, {"epochs": 0.4}, {"least_steps": 40}, {"most_steps": 7}])
+@pytest.mark.parametrize("change", [{}, {"epochs": 0.4}, {"min_steps": 40}, {"max_steps": 7}])
 def test_counts_are_those_of_the_training(model: Any, windows: Windows, numbers: Any, change: dict[str, Any]) -> None:
     settings = replace(SETTINGS, **change)
     plan = plan_of(model, windows, numbers, settings)
@@ -118,7 +118,7 @@ def test_padding_is_that_of_the_steps(model: Any, windows: Windows, numbers: Any
 
 @pytest.mark.parametrize("tokens", [16, 64, 4096])
 def test_the_largest_micro_batch_is_that_of_the_epoch(model: Any, windows: Windows, numbers: Any, tokens: int) -> None:
-    settings = replace(SETTINGS, micro_batch_tokens=tokens)
+    settings = replace(SETTINGS, max_tokens_per_batch=tokens)
     memory, _ = needed_memory(model, windows, numbers, settings, Tags(), CPU)
     shapes = [
         tuple(batch.ids.shape)
@@ -179,13 +179,13 @@ def test_what_wouldnt_fit_is_told_and_not_timed(
 ) -> None:
     need, _ = needed_memory(model, windows, numbers, SETTINGS, Tags(), CPU)
     monkeypatch.setattr(stage, "available", lambda _: need.at(32) - need.weights)
-    settings = replace(SETTINGS, micro_batch_tokens=4096)
+    settings = replace(SETTINGS, max_tokens_per_batch=4096)
     plan = plan_of(model, windows, numbers, settings)
     assert plan.speed is None
     assert plan.seconds is None
     print_plan(plan, Path("out"))
     assert "it wouldn't fit" in capsys.readouterr().out
-    with pytest.raises(SettingsError, match=r"micro_batch_tokens = 4096 needs .* are free: (32|64) fits"):
+    with pytest.raises(SettingsError, match=r"max_tokens_per_batch = 4096 needs .* are free: (32|64) fits"):
         check_fits(plan.memory, plan.free)
 
 
@@ -237,6 +237,11 @@ def test_the_papers_settings() -> None:
     paper = load_settings(PretrainSettings, Path(__file__).parents[2] / "configs" / "paper.toml")
     told = (paper.backbone, paper.batch_size, paper.learning_rate, paper.weight_decay, paper.objective)
     assert told == ("google-bert/bert-base-cased", 960, 5e-5, 0.0, "tagging")
-    assert (paper.label_set, paper.further_pieces, paper.label_smoothing, paper.outside_weight) == ("", False, 0.0, 1.0)
+    assert (paper.label_set, paper.label_all_tokens, paper.label_smoothing, paper.outside_weight) == (
+        "",
+        False,
+        0.0,
+        1.0,
+    )
     folder = load_settings(PretrainSettings, Path(__file__).parents[2] / "configs" / "paper.toml", ["backbone=bert"])
     assert folder.backbone == "bert"

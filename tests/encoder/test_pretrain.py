@@ -31,7 +31,7 @@ from nerbert.training.early_stopping import BestCheckpoint
 
 SMALL: dict[str, Any] = {
     "epochs": 8, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
-    "fresh_layers": 1, "fresh_width": 64, "fresh_vocabulary": 1500, "max_length": 128,
+    "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 1500, "max_length": 128,
 }  # fmt: skip
 
 
@@ -101,23 +101,23 @@ def test_a_folder_is_a_backbone_and_two_runs_are_equal(sample_corpus: Path, tiny
 
 
 @pytest.mark.parametrize("objective", ["tagging", "mlm"])
-def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path, objective: str) -> None:
-    deep = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "fresh_layers": 3}))
+def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path, objective: Any) -> None:
+    deep = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "fresh_num_layers": 3}))
     stage.write_fresh(deep, tmp_path / "deep")
-    settings = replace(deep, backbone=str(tmp_path / "deep"), keep_layers=2, frozen_layers=1, objective=objective)
+    settings = replace(deep, backbone=str(tmp_path / "deep"), num_layers=2, num_frozen_layers=1, objective=objective)
     pretrain(settings, tmp_path / "e")
     model, old = (load_tagging_model(str(tmp_path / name), ["O"]).bert.encoder.layer for name in ("e", "deep"))
     assert (len(model), len(old)) == (2, 3)
-    assert card(tmp_path / "e")["settings"]["keep_layers"] == 2
+    assert card(tmp_path / "e")["settings"]["num_layers"] == 2
     same = [one.output.dense.weight.equal(other.output.dense.weight) for one, other in zip(model, old, strict=False)]
     assert same == [True, False]
-    with pytest.raises(SettingsError, match="keep_layers = 4: the backbone has 3 layers"):
-        pretrain(replace(settings, keep_layers=4), tmp_path / "x")
+    with pytest.raises(SettingsError, match="num_layers = 4: the backbone has 3 layers"):
+        pretrain(replace(settings, num_layers=4), tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
 def test_the_stage_writes_no_card_and_a_failing_hook_leaves_nothing(sample_corpus: Path, tmp_path: Path) -> None:
-    settings, output = replace(PretrainSettings(corpus=sample_corpus, **SMALL), most_steps=1), tmp_path / "encoder"
+    settings, output = replace(PretrainSettings(corpus=sample_corpus, **SMALL), max_steps=1), tmp_path / "encoder"
 
     def hook(folder: Path, facts: stage.EncoderFacts) -> None:
         assert not output.exists()
@@ -207,14 +207,14 @@ def test_a_run_goes_on_where_it_failed(
 
     real, calls = BestCheckpoint.__call__, list[int]()
     monkeypatch.setattr(BestCheckpoint, "__call__", failing)
-    settings = PretrainSettings(corpus=sample_corpus, checkpoint_steps=7, **SMALL)
+    settings = PretrainSettings(corpus=sample_corpus, save_steps=7, **SMALL)
     with pytest.raises(NerbertError, match=r"nan; the last good checkpoint is .*step-00000") as failed:
         pretrain(settings, tmp_path / "e")
     checkpoint = Path(str(failed.value).rpartition(" is ")[2])
     assert tags_of(load_tagging_model(str(checkpoint)), "")
     with pytest.raises(StaleOutput, match=r"settings.learning_rate: 0.005 then, 0.001 now"):
         pretrain(replace(settings, learning_rate=1e-3), tmp_path / "e")
-    pretrain(replace(settings, micro_batch_tokens=4096, checkpoints=1), tmp_path / "e")
+    pretrain(replace(settings, max_tokens_per_batch=4096, save_total_limit=1), tmp_path / "e")
     assert calls[3] == calls[2]
     ours, whole = (load_file(each / "model.safetensors") for each in (tmp_path / "e", encoder))
     assert ours.keys() == whole.keys()
@@ -238,7 +238,7 @@ def test_a_dry_run_says_what_it_takes_and_trains_nothing(
 def test_too_large_micro_batches_are_told_before(
     sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"micro_batch_tokens": 100_000, "batch_size": 4096}))
+    settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"max_tokens_per_batch": 100_000, "batch_size": 4096}))
     team = make_team(settings)
     work = prepare(settings, team)
     memory, _ = needed_memory(
@@ -246,7 +246,7 @@ def test_too_large_micro_batches_are_told_before(
     )
     between = (memory.at(1) + memory.total) // 2 - memory.weights
     monkeypatch.setattr("nerbert.encoder.plan.available", lambda _: between)
-    with pytest.raises(SettingsError, match=r"micro_batch_tokens = 100000 needs about .* are free: \d+ fits"):
+    with pytest.raises(SettingsError, match=r"max_tokens_per_batch = 100000 needs about .* are free: \d+ fits"):
         pretrain(settings, tmp_path / "e")
 
 
@@ -283,7 +283,7 @@ def test_what_a_run_hangs_on_is_told_apart(sample_corpus: Path, tiny_encoder: Pa
     backbone = Path(shutil.copytree(tiny_encoder, tmp_path / "backbone"))
     settings = PretrainSettings(corpus=corpus, backbone=str(backbone), **SMALL)
     first = prepare(settings, make_team(settings)).identity
-    assert prepare(replace(settings, micro_batch_tokens=99, threads=0), make_team(settings)).identity == first
+    assert prepare(replace(settings, max_tokens_per_batch=99, threads=0), make_team(settings)).identity == first
     config = json.loads((backbone / "config.json").read_text())
     (backbone / "config.json").write_text(json.dumps(config | {"hidden_dropout_prob": 0.5}))
     second = prepare(settings, make_team(settings)).identity
@@ -307,7 +307,7 @@ def test_scoring_takes_no_larger_batches_than_training(
 
     monkeypatch.setattr("nerbert.model.predict.padded", noted)
     settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "batch_size": 2, "max_length": 48}))
-    pretrain(replace(settings, micro_batch_tokens=10**9), tmp_path / "e")
+    pretrain(replace(settings, max_tokens_per_batch=10**9), tmp_path / "e")
     assert len(sizes) > 5
     assert max(sizes) <= 2 * 48
 

@@ -36,11 +36,11 @@ batch_size = 32
 learning_rate = 5e-3
 precision = "fp32"
 threads = 1
-fresh_layers = 1
-fresh_width = 64
-fresh_vocabulary = 1500
+fresh_num_layers = 1
+fresh_hidden_size = 64
+fresh_vocab_size = 1500
 max_length = 128
-checkpoint_steps = 9
+save_steps = 9
 """
 
 

@@ -16,9 +16,9 @@ from nerbert.model.backbone import TaggerFacts, load_tagging_model, tags_of
 from nerbert.records import Example
 from nerbert.training.loop import train
 
-FAST = FinetuneSettings(epochs=1, least_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
+FAST = FinetuneSettings(epochs=1, min_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
 DEV = FinetuneSettings(
-    epochs=4, least_steps=0, precision="fp32", threads=1, learning_rate=3e-3, batch_size=8, select="dev"
+    epochs=4, min_steps=0, precision="fp32", threads=1, learning_rate=3e-3, batch_size=8, select="dev"
 )
 
 
@@ -199,26 +199,26 @@ def test_fewer_layers_are_kept_on_the_whole_road(
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.tagger.tagger import Tagger
 
-    write_fresh(PretrainSettings(corpus=sample_corpus, fresh_layers=3, fresh_width=64, fresh_vocabulary=500),
+    write_fresh(PretrainSettings(corpus=sample_corpus, fresh_num_layers=3, fresh_hidden_size=64, fresh_vocab_size=500),
                 tmp_path / "deep")  # fmt: skip
     source = tmp_path / "source.conll"
     source.write_text("Oslo\tB-place\nharbour\tO\n\n" * 5)
-    settings = replace(FAST, keep_layers=2)
+    settings = replace(FAST, num_layers=2)
     for name, first in (("alone", None), ("after a source", source)):
         finetune(str(tmp_path / "deep"), data, tmp_path / name, settings, source=first)
         model = load_tagging_model(str(tmp_path / name))
         assert len(model.bert.encoder.layer) == model.config.num_hidden_layers == 2
-        assert card(tmp_path / name)["settings"]["keep_layers"] == 2
+        assert card(tmp_path / name)["settings"]["num_layers"] == 2
         assert Tagger.load(tmp_path / name, device="cpu").types == ["person", "ship"]
-    with pytest.raises(SettingsError, match="keep_layers = 4: the backbone has 3 layers"):
-        finetune(str(tmp_path / "deep"), data, tmp_path / "x", replace(FAST, keep_layers=4))
+    with pytest.raises(SettingsError, match="num_layers = 4: the backbone has 3 layers"):
+        finetune(str(tmp_path / "deep"), data, tmp_path / "x", replace(FAST, num_layers=4))
     assert not (tmp_path / "x").exists()
 
 
 def test_bounds_on_steps_are_the_targets_alone() -> None:
-    settings = FinetuneSettings(least_steps=9, most_steps=9, source_epochs=2, select="dev", weight_decay=0.5)
+    settings = FinetuneSettings(min_steps=9, max_steps=9, source_epochs=2, select="dev", weight_decay=0.5)
     own = stage.source_settings(settings, 7)
-    assert (own.epochs, own.least_steps, own.most_steps, own.select, own.seed) == (2, 0, 0, "last", 7)
+    assert (own.epochs, own.min_steps, own.max_steps, own.select, own.seed) == (2, 0, 0, "last", 7)
     assert own.weight_decay == 0.5
 
 
@@ -256,7 +256,7 @@ def test_truncated_words_are_missed(tiny_encoder: Path, tmp_path: Path, card: Ca
     row = "Oslo\tB-place\n" * 30 + "\n"
     (tmp_path / "train.conll").write_text(row * 4)
     settings = FinetuneSettings(
-        most_steps=30, least_steps=30, precision="fp32", threads=1, max_length=20, learning_rate=1e-2
+        max_steps=30, min_steps=30, precision="fp32", threads=1, max_length=20, learning_rate=1e-2
     )
     recall = {}
     for how in ("window", "truncate"):

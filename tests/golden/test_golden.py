@@ -57,7 +57,7 @@ def _digest(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("objective", ["tagging", "mlm"])
 def test_losses_of_an_objective(objective: str, sample_corpus: Path, tmp_path: Path, golden: Check) -> None:
     settings = {"corpus": str(sample_corpus), "backbone": "embedded-mlm", "objective": objective, "precision": "fp32"}
-    numbers = {"threads": 1, "most_steps": 20, "batch_size": 16, "evaluate_at_most": 20, "learning_rate": 5e-4}
+    numbers = {"threads": 1, "max_steps": 20, "batch_size": 16, "max_eval_samples": 20, "learning_rate": 5e-4}
     text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in (settings | numbers).items())
     (tmp_path / "settings.toml").write_text(text)
     _run(["pretrain", str(tmp_path / "settings.toml"), "-o", str(tmp_path / "encoder")])
@@ -130,7 +130,7 @@ same_encoder_as = "tiny"
 source = "far"
 [protocols.fast]
 epochs = 6
-least_steps = 0
+min_steps = 0
 source_epochs = 2
 batch_size = 8
 learning_rate = 3e-3

@@ -99,12 +99,12 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_more_layers_than_there_are_is_refused() -> None:
-    with pytest.raises(SettingsError, match="frozen_layers = 3: the backbone has 2 layers"):
+    with pytest.raises(SettingsError, match="num_frozen_layers = 3: the backbone has 2 layers"):
         freeze(tiny_tagging("bert"), 3)
 
 
 @pytest.mark.parametrize("kind", ["albert", "xlm"])
 def test_layers_that_are_no_list_are_refused(kind: str) -> None:
     """ALBERT has one layer, used twice; XLM keeps the parts of its layers in several lists."""
-    with pytest.raises(SettingsError, match=f"frozen_layers = 1: {kind} has no list of 2 layers"):
+    with pytest.raises(SettingsError, match=f"num_frozen_layers = 1: {kind} has no list of 2 layers"):
         freeze(tiny_tagging(kind), 1)

@@ -41,7 +41,7 @@ def made(make: Callable[..., Any], kind: str) -> Any:
 def states(model: Any, batch: Batch) -> list[torch.Tensor]:
     """What each layer gives, whatever comes after the last one."""
     seen: list[torch.Tensor] = []
-    stack = layers_of(model, "keep_layers", 1)
+    stack = layers_of(model, "num_layers", 1)
     handles = [
         each.register_forward_hook(lambda _m, _i, out: seen.append(out[0] if isinstance(out, tuple) else out))
         for each in stack
@@ -109,10 +109,10 @@ def test_0_and_all_of_them_change_nothing(batch: Batch) -> None:
 
 def test_no_more_than_there_are(batch: Batch) -> None:
     model = made(tiny_tagging, "bert")
-    with pytest.raises(SettingsError, match="setting keep_layers = 5: the backbone has 4 layers"):
+    with pytest.raises(SettingsError, match="setting num_layers = 5: the backbone has 4 layers"):
         keep_layers(model, 5)
     keep_layers(model, 2)
-    with pytest.raises(SettingsError, match="setting frozen_layers = 3: the backbone has 2 layers"):
+    with pytest.raises(SettingsError, match="setting num_frozen_layers = 3: the backbone has 2 layers"):
         freeze(model, 3)
     assert len(states(model, batch)) == 2
 
@@ -120,11 +120,11 @@ def test_no_more_than_there_are(batch: Batch) -> None:
 @pytest.mark.parametrize("kind", ["albert", "xlm"])
 def test_layers_that_are_no_list_are_refused(kind: str) -> None:
     """ALBERT has one layer, used twice; XLM keeps the parts of its layers in several lists."""
-    with pytest.raises(SettingsError, match=f"keep_layers = 1: {kind} has no list of 2 layers .* take 0"):
+    with pytest.raises(SettingsError, match=f"num_layers = 1: {kind} has no list of 2 layers .* take 0"):
         keep_layers(tiny_tagging(kind), 1)
 
 
 def test_what_could_not_be_loaded_again_is_refused() -> None:
     """ESM's contact head is as wide as it has layers and heads."""
-    with pytest.raises(SettingsError, match=r"keep_layers = 1: a esm has more parts .* take 0"):
+    with pytest.raises(SettingsError, match=r"num_layers = 1: a esm has more parts .* take 0"):
         keep_layers(tiny_tagging("esm"), 1)

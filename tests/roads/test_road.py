@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., int]
-BRIEF = ["--set", "most_steps=20", "--set", "least_steps=0"]
-TINY = ["--set", "fresh_layers=1", "--set", "fresh_width=64", "--set", "epochs=1", "--set", "threads=1"]
+BRIEF = ["--set", "max_steps=20", "--set", "min_steps=0"]
+TINY = ["--set", "fresh_num_layers=1", "--set", "fresh_hidden_size=64", "--set", "epochs=1", "--set", "threads=1"]
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ def road(nerbert: Run, sample: Path, sample_corpus: Path, tmp_path_factory: pyte
             "-o",
             tagger,
             "--set",
-            "most_steps=20",
+            "max_steps=20",
             "--set",
-            "least_steps=0",
+            "min_steps=0",
         )
         == 0
     )

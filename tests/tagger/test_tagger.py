@@ -144,7 +144,7 @@ def test_long_sentences_as_the_user_wants(tiny_tagger: Path) -> None:
     with pytest.raises(InputError, match="longer than a window of 254; take on_too_long = 'window'"):
         load("error").tag(LONG)
     assert load("error").tag(SHIP)
-    with pytest.raises(SettingsError, match="on_too_long = 'cut': must be window, error or truncate"):
+    with pytest.raises(SettingsError, match="on_too_long = 'cut': must be 'window', 'truncate' or 'error'"):
         load("cut")
 
 

@@ -34,7 +34,7 @@ def test_an_entity_at_its_threshold_stays() -> None:
 
 @pytest.mark.parametrize("wanted", [1.5, -0.1, float("nan"), "0.5", True, {"ship": 2}, {"ship": "x"}])
 def test_what_is_no_confidence_is_refused(wanted: float) -> None:
-    with pytest.raises(SettingsError, match="a confidence between 0 and 1"):
+    with pytest.raises(SettingsError, match="must be a number, at least 0, at most 1"):
         thresholds_of(wanted, {}, ["ship"])
 
 

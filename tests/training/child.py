@@ -28,7 +28,9 @@ from nerbert.training.distributed import make_team
 from nerbert.training.log import StepLog
 from nerbert.training.loop import Feed, train
 
-SETTINGS = TrainSettings(precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, micro_batch_tokens=40)
+SETTINGS = TrainSettings(
+    precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, max_tokens_per_batch=40
+)
 
 
 class Tags:

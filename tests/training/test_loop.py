@@ -21,7 +21,7 @@ from nerbert.training.objective import Objective
 
 Make = Callable[..., Any]
 Run = Callable[..., TrainLog]
-FP32 = TrainSettings(precision="fp32", threads=1, batch_size=8, epochs=1, clip_norm=1e5)
+FP32 = TrainSettings(precision="fp32", threads=1, batch_size=8, epochs=1, max_grad_norm=1e5)
 
 
 def weights(model: Any) -> list[torch.Tensor]:
@@ -75,7 +75,7 @@ def test_the_cut_into_micro_batches_does_not_change_gradients(
     run: Run, make_model: Make, windows: Windows, most: int
 ) -> None:
     whole = gradients(run, make_model, windows, FP32)
-    parts = gradients(run, make_model, windows, replace(FP32, micro_batch_tokens=most))
+    parts = gradients(run, make_model, windows, replace(FP32, max_tokens_per_batch=most))
     assert len(whole) == len(parts) > 10
     for one, other in zip(whole, parts, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
@@ -174,13 +174,13 @@ def test_the_log_has_an_entry_an_epoch(run: Run, make_model: Make, windows: Wind
     ("least", "most", "steps"), [(0, 0, 8), (5, 0, 8), (20, 0, 20), (0, 3, 3), (12, 12, 12), (2, 2, 2), (2, 9, 8)]
 )
 def test_steps_have_bounds(run: Run, make_model: Make, windows: Windows, least: int, most: int, steps: int) -> None:
-    settings = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=2.5, least_steps=least, most_steps=most)
+    settings = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=2.5, min_steps=least, max_steps=most)
     assert total_steps(len(windows), settings) == steps
     assert run(make_model(), windows, settings).steps == steps
 
 
 def test_many_passes_are_scored_as_often_as_few(run: Run, make_model: Make, windows: Windows) -> None:
-    settings = TrainSettings(precision="fp32", threads=1, batch_size=16, epochs=4, least_steps=42)
+    settings = TrainSettings(precision="fp32", threads=1, batch_size=16, epochs=4, min_steps=42)
     scored = Scored()
     run(make_model(), windows, settings, scored)
     assert scored.steps == [10, 20, 30, 40, 42]

@@ -29,7 +29,7 @@ from nerbert.training.memory import (
 CPU = torch.device("cpu")
 SMALL = Memory(
     weights=400, gradients=400, moments=800, activations=Activations(100, 2.0, 0.05), longest=64, most_rows=1024,
-    micro_batch_tokens=65536, on_cpu=False,
+    max_tokens_per_batch=65536, on_cpu=False,
 )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def test_longest_windows_of_a_few_pieces(windows: Windows) -> None:
 
 
 def test_parameters_dont_count_and_frozen_ones_need_less(windows: Windows) -> None:
-    model, settings = make_model(), TrainSettings(batch_size=100, micro_batch_tokens=2048)
+    model, settings = make_model(), TrainSettings(batch_size=100, max_tokens_per_batch=2048)
     count = sum(each.numel() for each in model.parameters())
     loss = partial(loss_of, model, windows, "fp32")
     whole = memory_of(model, measure_activations(model, loss, 64), 64, settings, CPU)
@@ -139,9 +139,9 @@ def test_the_largest_that_is_known_to_come_counts() -> None:
     assert known.micro_batch == SMALL.activations.bytes(3, 50)
     assert known.total == SMALL.with_batch(3, 50) < known.most == SMALL.total
     check_fits(known, known.total)
-    with pytest.raises(SettingsError, match=r"micro_batch_tokens = 65536 .*: [0-9]+ fits"):
+    with pytest.raises(SettingsError, match=r"max_tokens_per_batch = 65536 .*: [0-9]+ fits"):
         check_fits(known, known.total - 1)
-    settings = TrainSettings(batch_size=33, micro_batch_tokens=10**6)
+    settings = TrainSettings(batch_size=33, max_tokens_per_batch=10**6)
     model = torch.nn.Linear(2, 2)
     assert memory_of(model, SMALL.activations, 64, settings, CPU, processes=2).most_rows == 17
 
@@ -151,18 +151,20 @@ def test_the_largest_that_is_known_to_come_counts() -> None:
 def test_what_is_said_to_fit_fits(free: int, on_cpu: bool) -> None:
     memory = replace(SMALL, on_cpu=on_cpu, gradients=100)
     free += memory.with_batch(0, 0) if on_cpu else 0
-    with pytest.raises(SettingsError, match=r"micro_batch_tokens = 65536 needs about .* are free: [0-9]+ fits") as told:
+    with pytest.raises(
+        SettingsError, match=r"max_tokens_per_batch = 65536 needs about .* are free: [0-9]+ fits"
+    ) as told:
         check_fits(memory, free)
     fitting = int(str(told.value).split()[-2])
     assert memory.at(fitting) <= free
-    check_fits(replace(memory, micro_batch_tokens=fitting), free)
+    check_fits(replace(memory, max_tokens_per_batch=fitting), free)
     if fitting >= 128:
         assert memory.at(2 * fitting) > free
 
 
 def test_a_step_smaller_than_its_micro_batches_is_halved_too() -> None:
     memory = replace(SMALL, most_rows=8, on_cpu=False)
-    with pytest.raises(SettingsError, match=r"micro_batch_tokens = 65536 .*: 256 fits"):
+    with pytest.raises(SettingsError, match=r"max_tokens_per_batch = 65536 .*: 256 fits"):
         check_fits(memory, memory.at(511))
 
 
@@ -182,7 +184,9 @@ def test_what_fits_or_is_not_known_is_not_refused() -> None:
 
 def test_figures_are_readable() -> None:
     memory = replace(SMALL, weights=10**9, activations=Activations(0, 6e5, 0))
-    with pytest.raises(SettingsError, match=r"micro_batch_tokens = 65536 needs about 42.3 GB, 22.9 GB are free: 32768"):
+    with pytest.raises(
+        SettingsError, match=r"max_tokens_per_batch = 65536 needs about 42.3 GB, 22.9 GB are free: 32768"
+    ):
         check_fits(memory, 22_900_000_000)
     assert [as_bytes(count) for count in (1_234, 12_345_678, 999_000_000, 41_234_000_000)] == [
         "0.0 MB", "12 MB", "999 MB", "41.2 GB",
@@ -219,18 +223,18 @@ def no_map() -> Any:
     ],
 )  # fmt: skip
 def test_memory_that_runs_out_is_one_line(fail: Callable[[], Any], tried: str) -> None:
-    with pytest.raises(NerbertError) as told, out_of_memory(TrainSettings(batch_size=960, micro_batch_tokens=65536)):
+    with pytest.raises(NerbertError) as told, out_of_memory(TrainSettings(batch_size=960, max_tokens_per_batch=65536)):
         fail()
-    assert str(told.value).startswith(f"memory ran out{tried} with micro_batch_tokens = 65536: ")
-    assert "try micro_batch_tokens=32768;" in str(told.value)
+    assert str(told.value).startswith(f"memory ran out{tried} with max_tokens_per_batch = 65536: ")
+    assert "try max_tokens_per_batch=32768;" in str(told.value)
 
 
 @pytest.mark.parametrize(
     ("change", "todo"),
     [
-        ({"micro_batch_tokens": 3000}, "micro_batch_tokens=1024"),
-        ({"micro_batch_tokens": 10**6, "batch_size": 32}, "micro_batch_tokens=4096"),
-        ({"micro_batch_tokens": 300}, "max_length=128, or a smaller model"),
+        ({"max_tokens_per_batch": 3000}, "max_tokens_per_batch=1024"),
+        ({"max_tokens_per_batch": 10**6, "batch_size": 32}, "max_tokens_per_batch=4096"),
+        ({"max_tokens_per_batch": 300}, "max_length=128, or a smaller model"),
         ({"batch_size": 1, "max_length": 8}, "max_length=8, or a smaller model"),
     ],
 )
@@ -272,4 +276,4 @@ except Exception as error:
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux")
 def test_an_allocator_that_really_fails() -> None:
     ended = subprocess.run([sys.executable, "-c", _CHILD], capture_output=True, text=True, check=True)
-    assert ended.stdout.startswith("NerbertError memory ran out (4.2 MB at once) with micro_batch_tokens = 8192: try")
+    assert ended.stdout.startswith("NerbertError memory ran out (4.2 MB at once) with max_tokens_per_batch = 8192: try")

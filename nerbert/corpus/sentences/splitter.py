@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from nerbert.corpus.sentences.punkt import PunktSplitter, digest, listed_model, load_punkt, load_punkt_tab
+from nerbert.corpus.sentences.punkt import PunktSplitter
 from nerbert.corpus.sentences.rules import RuleSplitter, Span
 from nerbert.corpus.settings import CorpusSettings
 
@@ -49,9 +49,4 @@ def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[i
 
 @cache
 def _open(name: str, model: str, language: str) -> Splitter:
-    if name == "rules":
-        return RuleSplitter(language)
-    if name == "punkt-abbreviations":
-        return PunktSplitter("punkt-abbreviations-2", listed_model(language))
-    learnt = load_punkt(Path(model)) if name == "punkt-trained" else load_punkt_tab(Path(model), language)
-    return PunktSplitter(f"{name}-1 {digest(learnt)}", learnt)
+    return RuleSplitter(language) if name == "rules" else PunktSplitter(Path(model), language)

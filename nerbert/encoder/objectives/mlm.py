@@ -104,5 +104,7 @@ def score_mlm(
                 loss += float(_cross_entropy(logits, batch))
                 hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
     if not count:
-        raise InputError("no piece of the validation sentences is masked: take a larger mask_share, or more sentences")
+        raise InputError(
+            "no piece of the validation sentences is masked: take a larger mlm_probability, or more sentences"
+        )
     return {"mlm_loss": loss / count, "mlm_accuracy": hits / count}

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from nerbert.errors import InputError, NerbertError, StaleOutput
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
@@ -88,7 +88,7 @@ class Machine:
     """What of the machine figures hang on."""
 
     device: str
-    precision: str
+    precision: Literal["bf16", "fp32"]
     """What `precision = "auto"` is on this device; no figure hangs on it where a protocol names another."""
 
 
@@ -196,7 +196,7 @@ class _Planner:
         )  # fmt: skip
         return SourceTraining(key, name, folder, encoder, settings, digest, sha256)
 
-    def _precision(self, settings: FinetuneSettings) -> str:
+    def _precision(self, settings: FinetuneSettings) -> Literal["bf16", "fp32"]:
         return self.machine.precision if settings.precision == "auto" else settings.precision
 
 

@@ -36,8 +36,9 @@ folders come from the command line. The price: an encoder of one's own has no pl
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from nerbert.config import refuse
+from nerbert.config import Bounds, Settings
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.cells import CellKey
 from nerbert.finetuning.settings import FinetuneSettings
@@ -47,8 +48,6 @@ DEFAULT_PROTOCOL = "default"
 """The name of the one protocol of a suite that has no `[protocols]`: finetune's own defaults."""
 SEEDS = (1, 2, 3, 4, 5)
 """The seeds of a suite that names none."""
-MOST_DRAWS = 10_000
-"""Few-NERD's papers use 5,000 episodes."""
 MOST_CELLS = 1_000_000
 """What a plan holds in memory, some 2 KB each."""
 
@@ -66,24 +65,21 @@ class System:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Settings):
     """A data set, at which sizes of its train split, in how many draws of each."""
 
     data: str
     """Name of a data set, or a folder below the data folder."""
     sizes: tuple[str | int, ...] = ("all",)
     """`"all"`, so many sentences (50), a share ("5%"), entities a type ("k=4"), or episodes ("5 way 1 shot")."""
-    draws: int = 1
-    """Subsets drawn of each size but "all", numbered from 1; the same for all systems, nested over sizes."""
+    draws: Annotated[int, Bounds(at_least=1, at_most=10_000)] = 1
+    """Subsets drawn of each size but "all", numbered from 1; the same for all systems, nested over sizes. Few-NERD's
+    papers use 5,000 episodes."""
     draw_by_seed: bool = False
     """The first seed trains on draw 1, the second on draw 2 …: a spread over seeds and subsets at the cost of seeds
     alone. `draws` isn't given then."""
     seeds: tuple[int, ...] = ()
     """Seeds of training; none: the suite's."""
-
-    def __post_init__(self) -> None:
-        refuse(self.draws < 1, "draws", self.draws, "at least 1")
-        refuse(self.draws > MOST_DRAWS, "draws", self.draws, f"at most {MOST_DRAWS}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

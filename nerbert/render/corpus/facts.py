@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nerbert.config import RENAMED
 from nerbert.corpus.balance import exponent
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.tallies import TOPICS, most_first
@@ -172,7 +173,8 @@ def drawn_by(manifest: Manifest) -> str:
 def changed_settings(manifest: Manifest) -> dict[str, Any]:
     """Return the settings that differ from the defaults of this version."""
     usual = CorpusSettings().told()
-    return {name: value for name, value in table(manifest, "settings").items() if usual.get(name, _UNSET) != value}
+    settings = table(manifest, "settings")
+    return {name: value for name, value in settings.items() if usual.get(RENAMED.get(name, name), _UNSET) != value}
 
 
 def dump_date(file: str) -> str:

@@ -6,28 +6,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerbert.config import make_settings
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.sentences.punkt import listed_model, save_punkt
 from nerbert.corpus.sentences.splitter import Splitter, join_in_links, open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.wikitext.scan import clean_page
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import SettingsError
 from nerbert.words import split_words
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of Punkt's parameters."""
-    path = tmp_path_factory.mktemp("punkt") / "punkt.json"
-    save_punkt(listed_model("en"), path)
-    return path
+    """A folder of Punkt's parameters, with a few abbreviations."""
+    folder = tmp_path_factory.mktemp("punkt_tab") / "english"
+    folder.mkdir()
+    for name in ("collocations.tab", "sent_starters.txt", "ortho_context.tab"):
+        (folder / name).touch()
+    (folder / "abbrev_types.txt").write_text("dr\nst\nu.s\napprox\n", encoding="utf-8")
+    return folder
 
 
-@pytest.fixture(scope="module", params=["rules", "punkt-abbreviations", "punkt-trained"])
+@pytest.fixture(scope="module", params=["rules", "punkt"])
 def splitter(request: pytest.FixtureRequest, model: Path) -> Splitter:
-    """Each splitter that needs no download, by the settings."""
-    name = str(request.param)
-    settings = CorpusSettings(sentence_splitter=name, punkt_model=str(model) if name == "punkt-trained" else "")
+    """Each splitter, by the settings."""
+    settings = CorpusSettings()
+    if request.param == "punkt":
+        settings = CorpusSettings(sentence_splitter="punkt", punkt_model=str(model))
     return open_splitter(pickle.loads(pickle.dumps(settings)), "en")
 
 
@@ -58,34 +62,24 @@ def test_every_splitter(splitter: Splitter, text: str, sentences: list[str]) -> 
 
 def test_splitters_have_names_and_are_made_once(model: Path) -> None:
     assert open_splitter(CorpusSettings(), "en").name == "rules-1"
-    assert open_splitter(CorpusSettings(sentence_splitter="punkt-abbreviations"), "en").name == "punkt-abbreviations-2"
-    trained = CorpusSettings(sentence_splitter="punkt-trained", punkt_model=str(model))
-    assert open_splitter(trained, "en").name.startswith("punkt-trained-1 ")
-    assert open_splitter(trained, "en") is open_splitter(trained, "en")
+    punkt = CorpusSettings(sentence_splitter="punkt", punkt_model=str(model))
+    assert open_splitter(punkt, "en").name.startswith("punkt-1 ")
+    assert open_splitter(punkt, "en") is open_splitter(punkt, "en")
 
 
 @pytest.mark.parametrize(
     ("name", "model", "message"),
     [
-        ("blingfire", "", "sentence_splitter = 'blingfire': must be one of 'rules', 'punkt', 'punkt-trained'"),
-        ("", "", "sentence_splitter = '': must be one of"),
+        ("blingfire", "", "sentence_splitter = 'blingfire': must be 'rules' or 'punkt'"),
+        ("", "", "sentence_splitter = '': must be 'rules' or 'punkt'"),
         ("punkt", "", "punkt_model = '': must be a path with sentence_splitter 'punkt'"),
-        ("punkt-trained", "", "punkt_model = '': must be a path with sentence_splitter 'punkt-trained'"),
-        ("rules", "x.json", "punkt_model = 'x.json': must be empty with sentence_splitter 'rules'"),
-        ("punkt-abbreviations", "x", "punkt_model = 'x': must be empty with sentence_splitter 'punkt-abbreviations'"),
+        ("rules", "x", "punkt_model = 'x': must be empty with sentence_splitter 'rules'"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(name: str, model: str, message: str) -> None:
     with pytest.raises(SettingsError) as error:
-        CorpusSettings(sentence_splitter=name, punkt_model=model)
+        make_settings(CorpusSettings, {"sentence_splitter": name, "punkt_model": model})
     assert message in str(error.value)
-
-
-def test_a_trained_model_is_never_the_papers(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no folder; `punkt` takes the punkt_tab folder"):
-        open_splitter(CorpusSettings(sentence_splitter="punkt", punkt_model=str(model)), "en")
-    with pytest.raises(InputError, match="a folder; `punkt-trained` takes a JSON file"):
-        open_splitter(CorpusSettings(sentence_splitter="punkt-trained", punkt_model=str(tmp_path)), "en")
 
 
 def test_languages_have_their_own_abbreviations() -> None:
@@ -120,14 +114,15 @@ def _borders(places: list[int], limit: int) -> list[tuple[int, int]]:
     ),
     st.lists(st.integers(0, 120), max_size=10),
     st.sampled_from(["en", "de", "xx"]),
-    st.sampled_from(["rules", "punkt-abbreviations"]),
+    st.booleans(),
 )
 def test_sentences_hold_all_words_and_no_link_is_cut(
-    tokens: list[str], places: list[int], language: str, name: str
+    model: Path, tokens: list[str], places: list[int], language: str, by_punkt: bool
 ) -> None:
     text = " ".join(tokens)
     links = _borders(places, len(text))
-    split_by = open_splitter(CorpusSettings(sentence_splitter=name), language)
+    punkt = CorpusSettings(sentence_splitter="punkt", punkt_model=str(model))
+    split_by = open_splitter(punkt if by_punkt else CorpusSettings(), language)
     spans = join_in_links(split_by.spans(text), [start for start, _ in links], [end for _, end in links])
     assert all(a < b for a, b in spans)
     assert all(one[1] <= other[0] for one, other in pairwise(spans))

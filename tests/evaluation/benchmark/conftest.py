@@ -40,7 +40,7 @@ same_encoder_as = "tiny"
 source = "far"
 [protocols.fast]
 epochs = 4
-least_steps = 0
+min_steps = 0
 source_epochs = 1
 batch_size = 8
 learning_rate = 3e-3

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.config import make_settings
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
 from nerbert.evaluation.benchmark.parts import CellInputs, read_part, read_source
 from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
@@ -21,7 +22,7 @@ def planned(data: Path, tiny_encoder: Path) -> Plan:
         suite = Suite(
             name="s", title="S", systems={"A": System(encoder=str(tiny_encoder), source=source)},
             targets=(Target(data=target, sizes=(size,)),), seeds=(1,),
-            protocols={"p": FinetuneSettings(select=select)},
+            protocols={"p": make_settings(FinetuneSettings, {"select": select})},
         )  # fmt: skip
         (job,) = make_plan(suite, data, Machine("cpu", "fp32"))
         assert isinstance(job, Job), job.why

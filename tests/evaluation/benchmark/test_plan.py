@@ -155,7 +155,7 @@ def test_the_machine(suite: Suite, desk: Path) -> None:
 
 def test_bounds_of_the_targets_steps_touch_no_source(suite: Suite, desk: Path) -> None:
     before = keys(suite, desk)
-    bound = {name: replace(each, least_steps=9, most_steps=9) for name, each in suite.protocols.items()}
+    bound = {name: replace(each, min_steps=9, max_steps=9) for name, each in suite.protocols.items()}
     after = keys(replace(suite, protocols=bound), desk)
     assert changed(before, after, TAG) == set(before)
     assert not changed(before, after, SOURCE)

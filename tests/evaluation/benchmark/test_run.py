@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -182,7 +182,7 @@ def failed_jobs(suite_file: Path, data: Path, cells: dict[Any, Cell]) -> list[Jo
     return [each for each in plan if isinstance(each, Job) and cells[each.place].state is State.FAILED]
 
 
-def precision() -> str:
+def precision() -> Literal["bf16", "fp32"]:
     from nerbert.evaluation.benchmark.plan import this_machine
 
     return this_machine().precision

@@ -17,7 +17,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import read_conll_file
 from nerbert.tagger.tagger import Tagger
 
-SETTINGS = FinetuneSettings(epochs=1, least_steps=0, batch_size=8, precision="fp32", threads=1)
+SETTINGS = FinetuneSettings(epochs=1, min_steps=0, batch_size=8, precision="fp32", threads=1)
 CLOSURE = {
     "nerbert.rng", "nerbert.config", "nerbert.corpus", "nerbert.corpus.sentences", "nerbert.model",
     "nerbert.model.predict",
