@@ -11,6 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 WIDTH, HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 360, 58, 18, 14, 52
+STYLES = 8
+"""Lines that can be told apart in one figure: the style sheet has so many colours with dashes of their own."""
 _APART = 34
 """Smallest distance of two labels below the axis."""
 Point = tuple[float, float]

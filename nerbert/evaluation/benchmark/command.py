@@ -19,15 +19,16 @@ def run(
     again: str = "run the same command again",
 ) -> bool:  # fmt: skip
     """Run a suite and make its tables in `output`; whether no cell failed."""
+    from nerbert.evaluation.tables.grid import RECORD
     from nerbert.evaluation.tables.table import make_table
-    from nerbert.render.benchmark.files import write_tables
+    from nerbert.render.benchmark import write_tables
     from nerbert.render.terminal.benchmark import print_table
 
     _check(data, minutes, workers)
     cells = run_suite(suite, data, output, minutes=minutes, workers=workers, retry=retry)
     table = make_table(suite, cells)
     try:
-        files = write_tables(output, table)
+        files = write_tables(output, table, RECORD)
     finally:  # cells on a full disk are told of though their tables can't be written
         print_table(table)
         for line in _left(cells, again):

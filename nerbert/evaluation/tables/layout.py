@@ -81,14 +81,18 @@ class Layout:
         found = {cell.place: cell for cell in cells}
         self.cells = [found.get(place, Cell(place, State.NOT_RUN)) for place in places]
         self.strangers = len(found.keys() - set(places))
-        self.spots = tuple(_in_order(suite))
+        self.row_keys = tuple(_in_order(suite))
         self.protocols = tuple(dict.fromkeys(place.protocol for place in places))
-        self.makers = tuple(ColumnKey(system, protocol) for protocol in self.protocols for system in suite.systems)
-        episodes = {spot: parse_size(spot.size).kind is SizeUnit.EPISODE for spot in self.spots}
-        self._groups = {(spot, maker): Group(episodes[spot]) for spot in self.spots for maker in self.makers}
+        self.columns = tuple(ColumnKey(system, protocol) for protocol in self.protocols for system in suite.systems)
+        episodes = {row_key: parse_size(row_key.size).kind is SizeUnit.EPISODE for row_key in self.row_keys}
+        self._groups = {
+            (row_key, column): Group(episodes[row_key]) for row_key in self.row_keys for column in self.columns
+        }
         for cell in self.cells:
             self._put(cell)
-        self.ran = tuple(maker for maker in self.makers if any(self.at(spot, maker).done for spot in self.spots))
+        self.ran = tuple(
+            column for column in self.columns if any(self.at(row_key, column).done for row_key in self.row_keys)
+        )
         """Columns with a finished run; the others hold nothing up."""
 
     @property
@@ -96,17 +100,19 @@ class Layout:
         """The system that the others are tested against."""
         return self.suite.baseline or next(iter(self.suite.systems), "")
 
-    def shared(self, makers: Collection[ColumnKey]) -> tuple[RowKey, ...]:
+    def shared(self, columns: Collection[ColumnKey]) -> tuple[RowKey, ...]:
         """Rows on which every one of these columns has a finished run: what a mean may be taken over; none of none."""
-        return tuple(spot for spot in self.spots if makers and all(self.at(spot, maker).done for maker in makers))
+        return tuple(
+            row_key for row_key in self.row_keys if columns and all(self.at(row_key, column).done for column in columns)
+        )
 
-    def at(self, spot: RowKey, maker: ColumnKey) -> Group:
+    def at(self, row_key: RowKey, column: ColumnKey) -> Group:
         """The cells of a row and a column."""
-        return self._groups[spot, maker]
+        return self._groups[row_key, column]
 
-    def named(self, maker: ColumnKey) -> str:
+    def named(self, column: ColumnKey) -> str:
         """A column's name on one line; the protocol only where there are several."""
-        return f"{maker.system}, {maker.protocol}" if len(self.protocols) > 1 else maker.system
+        return f"{column.system}, {column.protocol}" if len(self.protocols) > 1 else column.system
 
     def _put(self, cell: Cell) -> None:
         place = cell.place
@@ -119,23 +125,23 @@ class Layout:
             group.failed[run] = cell.why or "no F1 in its scores"
 
 
-def by_target(spots: Sequence[RowKey]) -> dict[str, list[RowKey]]:
+def by_target(row_keys: Sequence[RowKey]) -> dict[str, list[RowKey]]:
     """Rows of each target."""
     found: dict[str, list[RowKey]] = {}
-    for spot in spots:
-        found.setdefault(spot.target, []).append(spot)
+    for row_key in row_keys:
+        found.setdefault(row_key.target, []).append(row_key)
     return found
 
 
-def of_size(spots: Iterable[RowKey], size: str) -> list[RowKey]:
+def of_size(row_keys: Iterable[RowKey], size: str) -> list[RowKey]:
     """Rows of a size; "" is any."""
-    return [spot for spot in spots if size in ("", spot.size)]
+    return [row_key for row_key in row_keys if size in ("", row_key.size)]
 
 
-def mean_sizes(spots: Sequence[RowKey]) -> list[str]:
+def mean_sizes(row_keys: Sequence[RowKey]) -> list[str]:
     """Sizes over whose targets a mean is taken: each that several have, then, where it is more, "": all of them."""
-    targets, sizes = by_target(spots), dict.fromkeys(spot.size for spot in spots)
-    shared = [size for size in sizes if len(of_size(spots, size)) > 1]
+    targets, sizes = by_target(row_keys), dict.fromkeys(row_key.size for row_key in row_keys)
+    shared = [size for size in sizes if len(of_size(row_keys, size)) > 1]
     alone = len(sizes) == 1
     return [*shared, *([""] if len(targets) > 1 and not alone else [])]
 
@@ -153,5 +159,5 @@ def _read(scores: Mapping[Run, Scores], read: Reader) -> dict[Run, float]:
 
 def _in_order(suite: Suite) -> list[RowKey]:
     """Targets with their sizes as the suite names them, a target that is named twice in one place."""
-    spots = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
-    return [spot for each in by_target(list(spots)).values() for spot in each]
+    row_keys = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
+    return [row_key for each in by_target(list(row_keys)).values() for row_key in each]
