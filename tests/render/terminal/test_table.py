@@ -1,0 +1,40 @@
+"""One way to draw a table: figures with thousands, texts folded, nothing that acts."""
+
+from io import StringIO
+
+from rich.console import Console
+
+from nerbert.render.terminal.table import table
+
+
+def drawn(*arguments: object, **options: object) -> str:
+    console = Console(file=StringIO(), width=80)
+    console.print(table(*arguments, **options))  # type: ignore[arg-type]
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_whole_numbers_align_right_with_thousands() -> None:
+    rows = [("a", 1_234_567), ("b", 8), ("c", None)]
+    lines = [line.rstrip() for line in drawn(("name", "count"), rows, numbers=(1,), title="counts").splitlines()]
+    assert lines[0] == "counts"
+    cells = [line for line in lines if line[:2] in ("a ", "b ", "c ")]
+    assert [line.split()[-1] for line in cells] == ["1,234,567", "8", "–"]
+    assert len({len(line) for line in cells}) == 1
+
+
+def test_a_wide_table_wraps_without_loss() -> None:
+    text = "x" * 200
+    shown = drawn(("a text", "a head of several words", "other"), [(text, 16_300_000, 475_600_000)], numbers=(1, 2))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.count("x") - "a text".count("x") == len(text)
+    assert "16,300,000" in shown
+    assert "475,600,000" in shown
+    digits = drawn([f"n{place}" for place in range(9)], [[10**11] * 9], numbers=range(9))
+    assert digits.count("0") == 9 * 11 + 1
+
+
+def test_cells_are_neither_markup_nor_control() -> None:
+    evil = "[/red]\x1b[31m\x9b"
+    shown = drawn([evil], [[evil]], title=evil)
+    assert shown.count(r"[/red]\x1b[31m\x9b") == 3
