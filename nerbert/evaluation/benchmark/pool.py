@@ -19,14 +19,14 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from nerbert.artifacts import read_json
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.plan import Job, Machine, SourceTraining
+from nerbert.evaluation.benchmark.inputs import Job, Machine, SourceTraining
 from nerbert.evaluation.benchmark.worker import End, Post, run_child
 from nerbert.executors import cores, without_ctrl_c
 
 Task = Job | SourceTraining
 _PRELOAD = [
-    "nerbert.evaluation.benchmark.tagging", "nerbert.evaluation.benchmark.scoring", "nerbert.evaluation.datasets.load",
-    "transformers.models.auto.modeling_auto", "transformers.models.auto.tokenization_auto", "torch._dynamo",
+    "nerbert.evaluation.benchmark.steps", "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto", "torch._dynamo",
 ]  # fmt: skip
 """What a cell imports in any case; 4 seconds of CPU that each would spend."""
 _GRACE = 10.0

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.plan import Job, make_plan, this_machine
+from nerbert.evaluation.benchmark.inputs import Job
+from nerbert.evaluation.benchmark.plan import make_plan, this_machine
 from nerbert.evaluation.benchmark.pool import Processes
 from nerbert.evaluation.benchmark.scheduler import Scheduler, said
 from nerbert.evaluation.benchmark.store import Store

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nerbert.errors import WriteError
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, CellKey, State
-from nerbert.evaluation.benchmark.plan import Job, SourceTraining
+from nerbert.evaluation.benchmark.inputs import Job, SourceTraining
 from nerbert.evaluation.benchmark.pool import Pool, Task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.worker import End

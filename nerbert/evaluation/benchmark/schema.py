@@ -10,8 +10,7 @@ from math import isfinite
 from typing import Any
 
 from nerbert.errors import InputError, NerbertError
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.predictions import Predictions
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
 from nerbert.labels import split_tag
 from nerbert.records import Example
 

@@ -20,8 +20,7 @@ from typing import Any
 
 from nerbert.artifacts import check_own, publish, read_json, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, at
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.predictions import Predictions
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
 from nerbert.evaluation.benchmark.schema import FORMAT, cell_of, cost_of, files_of, found_of
 from nerbert.locks import held
 from nerbert.records import Example

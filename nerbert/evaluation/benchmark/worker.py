@@ -13,19 +13,22 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from nerbert.artifacts import read_json
 from nerbert.errors import NerbertError, StaleOutput, WriteError
-from nerbert.evaluation.benchmark.cells import Cell, State
-from nerbert.evaluation.benchmark.plan import Job, Machine, SourceTraining, check_unchanged
-from nerbert.evaluation.benchmark.predictions import Predictions
-from nerbert.evaluation.benchmark.provenance import made_by, read_from
+from nerbert.evaluation.benchmark.cells import Cell, Predictions, State
+from nerbert.evaluation.benchmark.inputs import (
+    CellInputs,
+    Job,
+    Machine,
+    SourceTraining,
+    check_unchanged,
+    read_part,
+    read_source,
+)
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.executors import end_with_parent
-
-if TYPE_CHECKING:
-    from nerbert.evaluation.benchmark.parts import CellInputs
 
 _LONGEST_WHY = 500
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -145,8 +148,7 @@ def _watched(task: Job | SourceTraining) -> Iterator[None]:
 
 
 def _make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
-    from nerbert.evaluation.benchmark.parts import read_source
-    from nerbert.evaluation.benchmark.tagging import COST, train_source
+    from nerbert.evaluation.benchmark.steps import COST, train_source
 
     with _watched(source):
         folder = train_source(source.encoder, read_source(source), source.folder.name, source.settings, scratch)
@@ -154,9 +156,7 @@ def _make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
 
 
 def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Path) -> None:
-    from nerbert.evaluation.benchmark.parts import read_part
-    from nerbert.evaluation.benchmark.scoring import score_part
-    from nerbert.evaluation.benchmark.tagging import timed
+    from nerbert.evaluation.benchmark.steps import made_by, made_from, score_part, timed
 
     cost: dict[str, Any] = {}
     with timed(cost, "read"):
@@ -171,14 +171,14 @@ def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Pa
     with timed(cost, "score"):
         scores = score_part(part, found, there.twins)
     seconds = found.facts["seconds"] | cost
-    facts = part.facts | found.facts | read_from(job) | {"twins": len(there.twins), "seconds": seconds}
+    facts = part.facts | found.facts | made_from(job) | {"twins": len(there.twins), "seconds": seconds}
     facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
     store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
 
 
-def _tag(job: Job, store: Store, there: "CellInputs", scratch: Path) -> Predictions:
+def _tag(job: Job, store: Store, there: CellInputs, scratch: Path) -> Predictions:
     """Train and tag; what a source checkpoint cost is read before."""
-    from nerbert.evaluation.benchmark.tagging import tag_part
+    from nerbert.evaluation.benchmark.steps import tag_part
 
     encoder, told = job.encoder, {}
     if job.source:
