@@ -44,7 +44,7 @@ _PAGE_HEAD = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """How an encoder is pre-trained, and what is told of it."""
+    """How an encoder is pre-trained, and what is reported of it."""
 
     title: str
     objective: str
@@ -93,12 +93,12 @@ def run_quickstart(
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
     page = report or (keep / "report.html" if keep else Path(PAGE))
-    told = QuickstartReport()
+    reporter = QuickstartReport()
     with _folder(keep) as folder:
         if report or not keep:
             check_page_free(page)
         readable = text.encode("utf-8", "replace").decode()  # bytes of a command line that are no text become "?"
-        result = take_tour(folder, readable or DEFAULT_TEXT, told, tour or Tour())
+        result = take_tour(folder, readable or DEFAULT_TEXT, reporter, tour or Tour())
         manifest = read_manifest(folder / "corpus")
         if keep:
             write_page(result, manifest, folder / "report.html")
@@ -107,7 +107,7 @@ def run_quickstart(
             write_guide(result, folder / "README.md")
         if report or not keep:
             write_page(result, manifest, page)
-    told.end(result, page, keep)
+    reporter.end(result, page, keep)
     return result
 
 
@@ -143,22 +143,22 @@ def check_page_free(path: Path) -> None:
         raise InputError(f"{path}: can't be written: {error.strerror}; name another file with --report") from error
 
 
-def take_tour(folder: Path, text: str, told: QuickstartReport, tour: Tour) -> QuickstartResult:
+def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -> QuickstartResult:
     """Run all stages in `folder`, from the sample's dump to tags in `text`."""
     begin = time.monotonic()
     (dump,) = (SAMPLE / "wiki").glob("*multistream.xml.bz2")
     plan = CorpusPlan((dump,), (SAMPLE / "knowledge",), folder / "corpus")
     manifest = build_corpus(plan, CorpusSettings(min_mentions=5))
-    told.corpus(manifest)
+    reporter.corpus(manifest)
     data = open_data(str(SAMPLE / "domain"))
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
-    told.encoders(tour.pretrain_steps, _TASKS["ner"].label_set)
-    pretrained = {key: _pretrained(folder, key, tour, told) for key in _TASKS}
-    told.domain(subset, len(tour.seeds))
+    reporter.encoders(tour.pretrain_steps, _TASKS["ner"].label_set)
+    pretrained = {key: _pretrained(folder, key, tour, reporter) for key in _TASKS}
+    reporter.domain(subset, len(tour.seeds))
     encoders, taggers = [], {}
     for key, each in pretrained.items():
         encoders.append(_scored(folder, each, tour))
-        told.taggers(encoders[-1])
+        reporter.taggers(encoders[-1])
         taggers[key] = Tagger.load(folder / f"tagger-{key}" / f"seed-{tour.seeds[0]}")
     spans = taggers["ner"].tag(text)
     result = QuickstartResult(
@@ -169,12 +169,12 @@ def take_tour(folder: Path, text: str, told: QuickstartReport, tour: Tour) -> Qu
         confidences=tuple(each.confidence for each in spans), made=_made(tour, manifest),
         seconds=time.monotonic() - begin,
     )  # fmt: skip
-    told.outcome(result)
-    told.tagged(text, spans)
+    reporter.outcome(result)
+    reporter.tagged(text, spans)
     return result
 
 
-def _pretrained(folder: Path, key: str, tour: Tour, told: QuickstartReport) -> dict[str, Any]:
+def _pretrained(folder: Path, key: str, tour: Tour, reporter: QuickstartReport) -> dict[str, Any]:
     """Train the embedded encoder on the corpus; return the fields of its EncoderResult that are known by now."""
     task = _TASKS[key]
     with TemporaryDirectory() as cache:
@@ -189,7 +189,7 @@ def _pretrained(folder: Path, key: str, tour: Tour, told: QuickstartReport) -> d
         "kept": int(read_card(str(folder / f"encoder-{key}"))["best_step"]), "seconds": log.seconds,
         "curve": tuple((int(entry["step"]), entry[task.figure]) for entry in log.entries),
     }  # fmt: skip
-    told.encoder(EncoderResult(**known, f1=(), spans_f1=(), by_type={}))
+    reporter.encoder(EncoderResult(**known, f1=(), spans_f1=(), by_type={}))
     return known
 
 

@@ -1,7 +1,7 @@
 """One process, one cell: what a child of the runner does, and how it says that it failed.
 
-A child writes what it made into the store itself and tells the runner only how it ended, so a child that dies takes
-nothing along. What it prints goes to a file of its own: libraries' warnings and bars don't meet on one terminal.
+A child writes what it made into the store itself and reports only how it ended, so a child that dies takes nothing
+along. What it prints goes to a file of its own: libraries' warnings and bars don't meet on one terminal.
 """
 
 import errno
@@ -54,13 +54,16 @@ class End(NamedTuple):
 
 
 class Post(NamedTuple):
-    """Where a child works: the store's folder, the data's, on which GPU ("" for none); whom it tells, and till when."""
+    """Where a child works: the store's folder, the data's, on which GPU ("" for none).
+
+    Where it reports to, and what ends with its parent.
+    """
 
     store: Path
     data: Path
     machine: Machine
     gpu: str
-    told: Connection
+    sends: Connection
     end: Connection
 
 
@@ -69,11 +72,11 @@ class SourceGone(StaleOutput):
 
 
 def run_child(task: Job | SourceTraining, post: Post) -> None:
-    """The whole life of a child: quiet, single-threaded, on one GPU, gone when its parent is."""
+    """Run a task in a child process: quiet, single-threaded, on one GPU, gone when its parent is."""
     end_with_parent(post.end)
     store = Store(post.store)
     scratch = store.scratch / task.key
-    post.told.send(_ended(lambda: _live(task, post, store, scratch), scratch))
+    post.sends.send(_ended(lambda: _live(task, post, store, scratch), scratch))
     rmtree(scratch, ignore_errors=True)
 
 
@@ -117,7 +120,7 @@ def _ended(work: Callable[[], None], scratch: Path) -> End:
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that it came from, each once."""
+    """Yield an error and all that it came from, each once."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
@@ -129,7 +132,10 @@ def _behind(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_machines(error: BaseException) -> bool:
-    """Whether an error says more of the machine than of the cell: no memory, no file handles, no room, a bad disk."""
+    """Return whether an error says more of the machine than of the cell.
+
+    The machine's are: no memory, no file handles, no room, a bad disk.
+    """
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
         return True
     if isinstance(error, OSError) and error.errno:
@@ -180,12 +186,12 @@ def _tag(job: Job, store: Store, there: CellInputs, scratch: Path) -> Prediction
     """Train and tag; what a source checkpoint cost is read before."""
     from nerbert.evaluation.benchmark.steps import tag_part
 
-    encoder, told = job.encoder, {}
+    encoder, cost_of_source = job.encoder, {}
     if job.source:
         cost = store.source_cost(job.source.key)
         if cost is None:
             raise SourceGone("the source checkpoint that it needs is gone; run the benchmark again")
-        encoder, told = str(store.source(job.source.key)), {"source_seconds": cost}
+        encoder, cost_of_source = str(store.source(job.source.key)), {"source_seconds": cost}
     found = tag_part(encoder, there.part, there.dev, job.folder.name, job.settings, scratch)
-    found.facts.update(told)
+    found.facts.update(cost_of_source)
     return found

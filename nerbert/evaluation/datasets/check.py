@@ -56,7 +56,7 @@ class Findings:
     rare: dict[str, int]
     """Types of which train has fewer than five entities."""
     twins: dict[str, int]
-    """`train/test`: sentences of eight tokens or more of the second that stand in the first, and so on."""
+    """`train/test`: sentences of eight tokens or more of the second that are in the first, and so on."""
     conflicts: int
     conflict_examples: tuple[Conflict, ...]
 
@@ -66,7 +66,7 @@ class Findings:
         return {split: facts.scheme.name for split, facts in self.splits.items() if facts.entities}
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, as JSON."""
+        """Return all of it, as JSON."""
         plain = ("splits", "lacking", "rare", "twins", "conflicts", "conflict_examples")
         known = self.data.known
         head = {"name": self.data.name, "known": known.name if known else None, "notes": list(self.data.notes)}
@@ -124,7 +124,7 @@ def _facts(examples: Sequence[Example], scheme: Scheme) -> SplitFacts:
 
 
 def _conflicts(data: Data) -> list[Conflict]:
-    """Sentences that are tagged in more than one way, in the order in which they first occur."""
+    """Return sentences that are tagged in more than one way, in the order in which they first occur."""
     places: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
     for split, examples in data.splits.items():
         for place, example in enumerate(examples):
@@ -138,7 +138,7 @@ def _conflicts(data: Data) -> list[Conflict]:
 
 
 def _plain(value: Any) -> Any:
-    """A value with its dataclasses as dicts."""
+    """Return a value with its dataclasses as dicts."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, tuple):

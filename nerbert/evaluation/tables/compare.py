@@ -42,7 +42,7 @@ class Compared:
 
 
 def compare(layout: Layout) -> dict[Key, Compared]:
-    """All comparisons of a suite, each corrected within its family."""
+    """Return all comparisons of a suite, each corrected within its family."""
     found: dict[Key, Compared] = {}
     for column in layout.columns:
         if column.system == layout.baseline:
@@ -61,7 +61,7 @@ def compare(layout: Layout) -> dict[Key, Compared]:
 
 
 def families(tests: Mapping[Key, Compared]) -> dict[tuple[str, bool], dict[Key, float]]:
-    """The p of each test by (protocol, whether it is over all targets): what is corrected together."""
+    """Return the p of each test by (protocol, whether it is over all targets): what is corrected together."""
     found: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
     for (column, row_key), each in tests.items():
         if each.test.p is not None:
@@ -70,7 +70,7 @@ def families(tests: Mapping[Key, Compared]) -> dict[tuple[str, bool], dict[Key, 
 
 
 def _differences(layout: Layout, column: ColumnKey, row_key: RowKey) -> dict[Observation, float]:
-    """System minus baseline in each independent observation that both have."""
+    """Return system minus baseline in each independent observation that both have."""
     own, base = layout.at(row_key, column), layout.at(row_key, ColumnKey(layout.baseline, column.protocol))
     both = own.done.keys() & base.done.keys()
     ours, theirs = own.observed(only=both), base.observed(only=both)
@@ -78,7 +78,10 @@ def _differences(layout: Layout, column: ColumnKey, row_key: RowKey) -> dict[Obs
 
 
 def _overall(rows: dict[RowKey, dict[Observation, float]]) -> Compared:
-    """The mean over targets, tested; observations of one target that share draw and seed change sign together."""
+    """Return the mean over targets, tested.
+
+    Observations of one target that share draw and seed change sign together.
+    """
     targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(list(rows)).values()]
     means = [fmean(fmean(row.values()) for row in each) / len(targets) for each in targets]
     parts = [part for each in targets for part in _parts(each, 1 / len(targets))]
@@ -87,7 +90,7 @@ def _overall(rows: dict[RowKey, dict[Observation, float]]) -> Compared:
 
 
 def _parts(rows: Sequence[dict[Observation, float]], weight: float) -> list[float]:
-    """What each observation of a target gives to its mean difference, over all its sizes."""
+    """Return what each observation of a target gives to its mean difference, over all its sizes."""
     given: dict[Observation, float] = defaultdict(float)
     for row in rows:
         for name, difference in row.items():

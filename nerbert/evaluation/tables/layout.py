@@ -53,7 +53,7 @@ class Group:
         return len(self.done) == len(self.wanted)
 
     def observed(self, read: Reader = F1, only: Collection[Run] | None = None) -> dict[Observation, float]:
-        """The figure in each independent observation: a run, or a draw.
+        """Return the figure in each independent observation: a run, or a draw.
 
         Of episodes, F1 alone has observations whose mean it is (`pooled_f1`); another figure is one, of all together.
         """
@@ -67,7 +67,7 @@ class Group:
         return observations(_read({(0, 0): self._pooled} if self._pooled is not None else {}, read))
 
     def summary(self, read: Reader = F1) -> Summary | None:
-        """Mean and spread of a figure; None if no run has it."""
+        """Return mean and spread of a figure; None if no run has it."""
         seen = self.observed(read)
         return summary(list(seen.values())) if seen else None
 
@@ -101,17 +101,20 @@ class Layout:
         return self.suite.baseline or next(iter(self.suite.systems), "")
 
     def shared(self, columns: Collection[ColumnKey]) -> tuple[RowKey, ...]:
-        """Rows on which every one of these columns has a finished run: what a mean may be taken over; none of none."""
+        """Return rows on which every one of these columns has a finished run: what a mean may be taken over.
+
+        No columns share no rows.
+        """
         return tuple(
             row_key for row_key in self.row_keys if columns and all(self.at(row_key, column).done for column in columns)
         )
 
     def at(self, row_key: RowKey, column: ColumnKey) -> Group:
-        """The cells of a row and a column."""
+        """Return the cells of a row and a column."""
         return self._groups[row_key, column]
 
     def named(self, column: ColumnKey) -> str:
-        """A column's name on one line; the protocol only where there are several."""
+        """Return a column's name on one line; the protocol only where there are several."""
         return f"{column.system}, {column.protocol}" if len(self.protocols) > 1 else column.system
 
     def _put(self, cell: Cell) -> None:
@@ -126,7 +129,7 @@ class Layout:
 
 
 def by_target(row_keys: Sequence[RowKey]) -> dict[str, list[RowKey]]:
-    """Rows of each target."""
+    """Return rows of each target."""
     found: dict[str, list[RowKey]] = {}
     for row_key in row_keys:
         found.setdefault(row_key.target, []).append(row_key)
@@ -134,12 +137,15 @@ def by_target(row_keys: Sequence[RowKey]) -> dict[str, list[RowKey]]:
 
 
 def of_size(row_keys: Iterable[RowKey], size: str) -> list[RowKey]:
-    """Rows of a size; "" is any."""
+    """Return rows of a size; "" is any."""
     return [row_key for row_key in row_keys if size in ("", row_key.size)]
 
 
 def mean_sizes(row_keys: Sequence[RowKey]) -> list[str]:
-    """Sizes over whose targets a mean is taken: each that several have, then, where it is more, "": all of them."""
+    """Return sizes over whose targets a mean is taken: each that several have, then, where that is more, "".
+
+    The "" means all of them.
+    """
     targets, sizes = by_target(row_keys), dict.fromkeys(row_key.size for row_key in row_keys)
     shared = [size for size in sizes if len(of_size(row_keys, size)) > 1]
     alone = len(sizes) == 1
@@ -147,7 +153,7 @@ def mean_sizes(row_keys: Sequence[RowKey]) -> list[str]:
 
 
 def _sums(scores: Scores) -> Sums | None:
-    """What pooled F1 needs of a run; None if it isn't told."""
+    """Return what pooled F1 needs of a run; None if it isn't known."""
     right, predicted, gold = (figure(scores, f"micro.{key}") for key in ("right", "predicted", "gold"))
     return None if right is None or predicted is None or gold is None else (right, predicted + gold)
 
@@ -158,6 +164,6 @@ def _read(scores: Mapping[Run, Scores], read: Reader) -> dict[Run, float]:
 
 
 def _in_order(suite: Suite) -> list[RowKey]:
-    """Targets with their sizes as the suite names them, a target that is named twice in one place."""
+    """Return targets with their sizes as the suite names them, a target that is named twice in one place."""
     row_keys = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
     return [row_key for each in by_target(list(row_keys)).values() for row_key in each]
