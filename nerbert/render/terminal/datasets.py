@@ -3,24 +3,25 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
-from nerbert.evaluation.datasets.check import LONG, RARE, Findings
-from nerbert.evaluation.datasets.duplicates import AT_LEAST
-from nerbert.evaluation.datasets.listing import Listed
 from nerbert.finetuning.sampling import SizeUnit, Subset
 from nerbert.finetuning.sizes import many
 from nerbert.formats.folder import SPLITS
 from nerbert.render.terminal.table import table
 from nerbert.terminal import plain
 
+if TYPE_CHECKING:
+    from nerbert.evaluation.datasets.check import Findings
+    from nerbert.evaluation.datasets.listing import Listed
+
 _SHOWN, _LONGEST = 3, 60
 
 
-def print_list(listed: Sequence[Listed], *, as_json: bool) -> None:
+def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
     """Print the data sets, a row each."""
     if as_json:
         _print_json([each.as_json() for each in listed])
@@ -38,7 +39,7 @@ def print_list(listed: Sequence[Listed], *, as_json: bool) -> None:
     )
 
 
-def _cells(listed: Listed) -> list[object]:
+def _cells(listed: "Listed") -> list[object]:
     known = listed.known
     if known is None:
         return [listed.name, "", "", "", ""]
@@ -48,7 +49,7 @@ def _cells(listed: Listed) -> list[object]:
     return [known.name, f"{paper}{mark}", sentences, len(known.types), known.licence]
 
 
-def print_findings(findings: Findings, *, as_json: bool) -> None:
+def print_findings(findings: "Findings", *, as_json: bool) -> None:
     """Print what a check found: counts, entities by type, then what to know of, a line each."""
     if as_json:
         _print_json(findings.as_json())
@@ -58,7 +59,7 @@ def print_findings(findings: Findings, *, as_json: bool) -> None:
         (split, facts.sentences, facts.tokens, facts.entities, facts.repeated, facts.long, facts.scheme.name)
         for split, facts in findings.splits.items()
     ]
-    heads = ("split", "sentences", "tokens", "entities", "repeated", f"> {LONG} words", "tags")
+    heads = ("split", "sentences", "tokens", "entities", "repeated", f"> {findings.long_above} words", "tags")
     title = f"{findings.data.name} ({findings.data.folder})"
     console.print(table(heads, splits, numbers=range(1, 6), title=title), "")
     names = dict.fromkeys(name for facts in findings.splits.values() for name in facts.types)
@@ -69,7 +70,7 @@ def print_findings(findings: Findings, *, as_json: bool) -> None:
         console.print(Text.assemble((f"{name}: ", "bold"), plain(told)))
 
 
-def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
+def _lines(findings: "Findings") -> Iterator[tuple[str, str]]:
     """Yield (heading, text) of what to know of a data set."""
     known = findings.data.known
     if known is not None:
@@ -81,14 +82,14 @@ def _lines(findings: Findings) -> Iterator[tuple[str, str]]:
     yield from _faults(findings)
 
 
-def _faults(findings: Findings) -> Iterator[tuple[str, str]]:
+def _faults(findings: "Findings") -> Iterator[tuple[str, str]]:
     """Yield (heading, text) of what may spoil scores."""
     lacking = "; ".join(f"{split}: {_counts(types)}" for split, types in findings.lacking.items())
     yield "types that train lacks", lacking or "none"
-    yield f"types with fewer than {RARE} entities in train", _counts(findings.rare) or "none"
+    yield f"types with fewer than {findings.rare_below} entities in train", _counts(findings.rare) or "none"
     twins = ", ".join(f"{count:,} of {pair.partition('/')[2]} in {pair.partition('/')[0]}" for pair, count in
                       findings.twins.items())  # fmt: skip
-    yield f"sentences of {AT_LEAST} or more tokens that are in another part", twins or "none"
+    yield f"sentences of {findings.twins_at_least} or more tokens that are in another part", twins or "none"
     yield "equal sentences with different tags", _conflicts(findings)
     for split, facts in findings.splits.items():
         if facts.scheme.broken:
@@ -98,7 +99,7 @@ def _faults(findings: Findings) -> Iterator[tuple[str, str]]:
         yield "tag schemes differ", ", ".join(f"{split} {name}" for split, name in findings.schemes.items())
 
 
-def _conflicts(findings: Findings) -> str:
+def _conflicts(findings: "Findings") -> str:
     if not findings.conflicts:
         return "none"
     told = []
