@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from nerbert import __version__
 from nerbert.corpus.build import CorpusPlan, build_corpus
@@ -47,7 +47,7 @@ class _Task:
     """How an encoder is pre-trained, and what is reported of it."""
 
     title: str
-    objective: str
+    objective: Literal["mlm", "tagging"]
     figure: str
     measure: str
     label_set: str = ""

@@ -16,8 +16,10 @@ from nerbert.evaluation.benchmark.cells import CellKey, CellSentences
 from nerbert.evaluation.benchmark.keys import encoder_digest, file_digest, key_of
 from nerbert.evaluation.datasets.duplicates import find_twins
 from nerbert.evaluation.datasets.load import link_out
-from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
+from nerbert.finetuning.episodes import draw_episode
+from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.formats.folder import DataSet, read_data
 from nerbert.records import Example
 

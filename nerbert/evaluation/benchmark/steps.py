@@ -22,7 +22,7 @@ from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import write_conll
 from nerbert.labels import example_tags
-from nerbert.metrics import judge, seen_entities
+from nerbert.metrics.judging import judge, seen_entities
 from nerbert.model.backbone import CARD
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from nerbert.finetuning.sampling import SizeUnit, Subset
-from nerbert.finetuning.sizes import many
+from nerbert.finetuning.sampling import Subset
+from nerbert.finetuning.sizes import SizeUnit, many
 from nerbert.formats.folder import SPLITS
 from nerbert.render.terminal.table import table
 from nerbert.terminal import plain
