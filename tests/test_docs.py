@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.quickstart.result import Result
-from nerbert.render.quickstart.picture import picture
+from nerbert.quickstart.result import QuickstartResult
+from nerbert.render.quickstart import picture
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -92,7 +92,7 @@ def test_readmes_picture_is_of_a_run() -> None:
     """The picture is drawn from figures that a tour left, by today's code; `nerbert quickstart --keep` makes both."""
     images = ROOT / "docs" / "images"
     assert "](docs/images/quickstart.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
-    drawn = f"{picture(Result.read(images / 'quickstart.json'))}\n"
+    drawn = picture(QuickstartResult.read(images / "quickstart.json"))
     assert (images / "quickstart.svg").read_bytes() == drawn.encode("utf-8")
 
 

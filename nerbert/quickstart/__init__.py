@@ -1,8 +1,8 @@
-"""The three-minute tour: the whole road on a sample wiki and a sample domain that ship with the package.
+"""The quickstart: every stage on a sample wiki and a sample domain that ship with the package, in three minutes.
 
-Two encoders start from the same small one, see the same sentences for the same steps, and are fine-tuned on the same 30
-sentences: one learnt masked words on the way, the other the types of links. Every number is computed, and whichever is
-ahead is said to be.
+Two encoders start from the same small one, read the same sentences for the same steps, and are fine-tuned on the same
+30 sentences: one guessed masked words in pre-training, the other learned the types of links. Every number is computed,
+and the one that is ahead is named.
 """
 
 from nerbert.quickstart.tour import run_quickstart

@@ -1,5 +1,6 @@
-"""The tour itself: it reads like the road it takes, and what it says on the way is what the page says later."""
+"""The quickstart's stages in order: corpus, two encoders, their taggers, scores, the user's sentence."""
 
+import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
@@ -9,13 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from rich.console import Console
-
 import nerbert
 from nerbert import __version__
-from nerbert.artifacts import publish
 from nerbert.corpus.build import CorpusPlan
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.datasets.load import open_data
@@ -25,12 +24,10 @@ from nerbert.executors import cores
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import spans_from_bio
 from nerbert.model.backbone import read_card
-from nerbert.quickstart.result import Marked, Result, Shown, Way, means_by_type
+from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example
-from nerbert.render.quickstart import terminal as telling
-from nerbert.render.quickstart.guide import guide
-from nerbert.render.quickstart.page import check_page_free, write_page
-from nerbert.render.quickstart.picture import write_picture
+from nerbert.render.quickstart import TITLE, write_guide, write_page, write_picture
+from nerbert.render.terminal.quickstart import QuickstartReport, sources
 from nerbert.rng import coin
 from nerbert.tagger.tagger import Tagger
 
@@ -40,29 +37,44 @@ DEFAULT_TEXT = (
     "Margarethe and a compass by Larsen & Holm."
 )
 PAGE = "nerbert-quickstart.html"
-_MLM, _NER = "mlm", "ner"
-_TITLES = {_MLM: "masked words of the same text", _NER: "NER pre-trained: types of its links"}
-_OBJECTIVES: dict[str, Literal["mlm", "tagging"]] = {_MLM: "mlm", _NER: "tagging"}
-_LABEL_SETS = {_MLM: "", _NER: "4types"}
-"""So small a corpus has too few mentions for the 315 categories."""
-_FIGURES = {_MLM: "mlm_accuracy", _NER: "typed_f1"}
+_PAGE_HEAD = 1 << 16
+"""Bytes in which a page has its title."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """How an encoder is pre-trained, and what is reported of it."""
+
+    title: str
+    objective: Literal["mlm", "tagging"]
+    figure: str
+    measure: str
+    label_set: str = ""
+
+
+_TASKS = {
+    "mlm": _Task(
+        title="masked words of the same text", objective="mlm", figure="mlm_accuracy", measure="masked tokens found"
+    ),
+    "ner": _Task(
+        title="NER pre-trained: types of its links", objective="tagging", figure="typed_f1",
+        measure="F1 on types of links", label_set="4types",  # so small a corpus has too few mentions for 315 categories
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tour:
-    """The sizes of the tour; the defaults take less than three minutes on two cores."""
+    """The sizes of a quickstart; the defaults take less than three minutes on two cores."""
 
     backbone: str = "embedded-mlm"
-    """Encoder that both ways start from."""
+    """Encoder that both start from."""
     sentences: int = 30
-    """What the taggers are fine-tuned on."""
+    """Sentences that the taggers are fine-tuned on."""
     pretrain_steps: int = 240
-    """Steps for each way."""
     pretrain_batch: int = 32
-    """Sentences a step."""
     pretrain_rate: float = 5e-4
     finetune_steps: int = 120
-    """Steps for each way and seed."""
     finetune_batch: int = 16
     finetune_rate: float = 5e-4
     seeds: tuple[int, ...] = (1, 2, 3)
@@ -70,25 +82,31 @@ class Tour:
     """Test sentences that the page shows."""
 
 
-def run_quickstart(text: str, keep: Path | None, report: Path | None = None, tour: Tour | None = None) -> Result:
-    """Take the tour in `keep`, or in a folder that is removed; print what came out, and write the page.
+def run_quickstart(
+    text: str, keep: Path | None, report: Path | None = None, tour: Tour | None = None
+) -> QuickstartResult:
+    """Run the quickstart in `keep`, or in a folder that is removed; print the results, and write the page.
 
     The page is `report`, else `report.html` in `keep`, else `nerbert-quickstart.html` in the current folder.
     """
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
     page = report or (keep / "report.html" if keep else Path(PAGE))
-    console = Console(soft_wrap=True, highlight=False)
+    reporter = QuickstartReport()
     with _folder(keep) as folder:
         if report or not keep:
             check_page_free(page)
         readable = text.encode("utf-8", "replace").decode()  # bytes of a command line that are no text become "?"
-        result = take_tour(folder, readable or DEFAULT_TEXT, console, tour or Tour())
+        result = take_tour(folder, readable or DEFAULT_TEXT, reporter, tour or Tour())
+        manifest = read_manifest(folder / "corpus")
         if keep:
-            _leave(result, folder)
+            write_page(result, manifest, folder / "report.html")
+            result.write(folder / "result.json")
+            write_picture(result, folder / "result.svg")
+            write_guide(result, folder / "README.md")
         if report or not keep:
-            write_page(result, folder / "corpus", page)
-    telling.end(console, result, page, keep)
+            write_page(result, manifest, page)
+    reporter.end(result, page, keep)
     return result
 
 
@@ -105,126 +123,119 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def take_tour(folder: Path, text: str, console: Console, tour: Tour) -> Result:
-    """Walk the road in `folder`, from the sample's dump to tags in `text`."""
+def check_page_free(path: Path) -> None:
+    """Raise OutputExists for a file that isn't a quickstart's page, InputError where no file can be written."""
+    try:
+        if path.is_dir() or not path.resolve().parent.is_dir():
+            why = "is a folder" if path.is_dir() else "its folder doesn't exist"
+            raise InputError(f"{path}: {why}; name another file with --report")
+        if path.exists():
+            with path.open("rb") as file:
+                if f"<title>{TITLE}</title>".encode() not in file.read(_PAGE_HEAD):
+                    raise OutputExists(
+                        f"{path}: exists and is no page of a quickstart; name another file with --report"
+                    )
+        trial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise InputError(f"{path}: can't be written: {error.strerror}; name another file with --report") from error
+
+
+def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -> QuickstartResult:
+    """Run all stages in `folder`, from the sample's dump to tags in `text`."""
     begin = time.monotonic()
-    manifest = _make_corpus(folder)
-    telling.corpus(console, manifest)
+    (dump,) = (SAMPLE / "wiki").glob("*multistream.xml.bz2")
+    plan = CorpusPlan((dump,), (SAMPLE / "knowledge",), folder / "corpus")
+    manifest = nerbert.build_corpus(plan, CorpusSettings(min_mentions=5)).manifest
+    reporter.corpus(manifest)
     data = open_data(str(SAMPLE / "domain"))
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
-    test = data.test
-    ways, taggers = [], {}
-    telling.ways(console, tour.pretrain_steps, _LABEL_SETS[_NER])
-    curves = {key: _pretrained(folder, key, tour, console) for key in (_MLM, _NER)}
-    telling.domain(console, subset, len(tour.seeds))
-    for key in (_MLM, _NER):
-        ways.append(_judged(folder, key, tour, curves[key]))
-        telling.way(console, ways[-1])
+    reporter.encoders(tour.pretrain_steps, _TASKS["ner"].label_set)
+    pretrained = {key: _pretrained(folder, key, tour, reporter) for key in _TASKS}
+    reporter.domain(subset, len(tour.seeds))
+    encoders, taggers = [], {}
+    for key, each in pretrained.items():
+        encoders.append(_scored(folder, each, tour))
+        reporter.taggers(encoders[-1])
         taggers[key] = Tagger.load(folder / f"tagger-{key}" / f"seed-{tour.seeds[0]}")
-    spans = taggers[_NER].tag(text)
-    result = Result(
-        ways=(ways[0], ways[1]), seeds=tour.seeds, train=tour.sentences, mentions=subset.reached, test=len(test),
-        test_mentions=sum(len(each.spans) for each in test), examples=_examples(test, taggers, tour.examples),
-        own=Shown(text, {_NER: tuple((each.start, each.end, each.type) for each in spans)}),
+    spans = taggers["ner"].tag(text)
+    result = QuickstartResult(
+        encoders=(encoders[0], encoders[1]), seeds=tour.seeds, train=tour.sentences, mentions=subset.reached,
+        test=len(data.test), test_mentions=sum(len(each.spans) for each in data.test),
+        examples=_examples(data.test, taggers, tour.examples),
+        own=TaggedText(text, {"ner": tuple((each.start, each.end, each.type) for each in spans)}),
         confidences=tuple(each.confidence for each in spans), made=_made(tour, manifest),
         seconds=time.monotonic() - begin,
     )  # fmt: skip
-    telling.outcome(console, result)
-    telling.tagged(console, text, spans)
+    reporter.outcome(result)
+    reporter.tagged(text, spans)
     return result
 
 
-def _make_corpus(folder: Path) -> dict[str, Any]:
-    """Dump → corpus, with the sample's knowledge."""
-    (dump,) = (SAMPLE / "wiki").glob("*multistream.xml.bz2")
-    plan = CorpusPlan((dump,), (SAMPLE / "knowledge",), folder / "corpus")
-    return nerbert.build_corpus(plan, CorpusSettings(min_mentions=5)).manifest
-
-
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    steps: int
-    pieces: int
-    seconds: float
-    points: tuple[tuple[int, float], ...]
-    kept: int
-
-
-def _pretrained(folder: Path, key: str, tour: Tour, console: Console) -> _Curve:
-    """Corpus → encoder: the embedded encoder's masked-language form, some steps on."""
+def _pretrained(folder: Path, key: str, tour: Tour, reporter: QuickstartReport) -> dict[str, Any]:
+    """Train the embedded encoder on the corpus; return the fields of its EncoderResult that are known by now."""
+    task = _TASKS[key]
     with TemporaryDirectory() as cache:
         settings = PretrainSettings(
-            corpus=folder / "corpus", backbone=tour.backbone, objective=_OBJECTIVES[key], cache=cache,
-            label_set=_LABEL_SETS[key],
-            batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate, min_steps=tour.pretrain_steps,
-            max_steps=tour.pretrain_steps,
+            corpus=folder / "corpus", backbone=tour.backbone, objective=task.objective, cache=cache,
+            label_set=task.label_set, batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate,
+            min_steps=tour.pretrain_steps, max_steps=tour.pretrain_steps,
         )  # fmt: skip
         log = nerbert.pretrain(settings, folder / f"encoder-{key}")
-    points = tuple((int(entry["step"]), entry[_FIGURES[key]]) for entry in log.entries)
-    kept = int(read_card(str(folder / f"encoder-{key}"))["best_step"])
-    curve = _Curve(log.steps, log.tokens, log.seconds, points, kept)
-    telling.encoder(console, _TITLES[key], curve.steps, curve.pieces, curve.seconds, key, dict(points)[kept])
-    return curve
+    known: dict[str, Any] = {
+        "key": key, "title": task.title, "measure": task.measure, "steps": log.steps, "tokens": log.tokens,
+        "kept": int(read_card(str(folder / f"encoder-{key}"))["best_step"]), "seconds": log.seconds,
+        "curve": tuple((int(entry["step"]), entry[task.figure]) for entry in log.entries),
+    }  # fmt: skip
+    reporter.encoder(EncoderResult(**known, f1=(), spans_f1=(), by_type={}))
+    return known
 
 
-def _judged(folder: Path, key: str, tour: Tour, curve: _Curve) -> Way:
-    """Encoder + examples → taggers, one a seed → F1."""
-    steps = tour.finetune_steps
+def _scored(folder: Path, known: Mapping[str, Any], tour: Tour) -> EncoderResult:
+    """Fine-tune an encoder on the examples, once for each seed, and score the taggers."""
+    steps, tagger = tour.finetune_steps, folder / f"tagger-{known['key']}"
     settings = FinetuneSettings(
         min_steps=steps, max_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate
     )
-    tagger = folder / f"tagger-{key}"
-    nerbert.finetune(str(folder / f"encoder-{key}"), folder / "data", tagger, settings, seeds=tour.seeds)
-    found = evaluate(tagger, folder / "data" / "test.conll")
-    scores = list(found.scores.values())
-    return Way(
-        key, _TITLES[key], curve.steps, curve.kept, curve.pieces, curve.seconds, curve.points,
-        f1=tuple(score.f1 for score in scores),
-        spans_f1=tuple(judged.span.f1 for judged in found.judgements.values()), by_type=means_by_type(scores),
-    )  # fmt: skip
+    nerbert.finetune(str(folder / f"encoder-{known['key']}"), folder / "data", tagger, settings, seeds=tour.seeds)
+    scored = evaluate(tagger, folder / "data" / "test.conll")
+    scores = list(scored.scores.values())
+    spans_f1 = tuple(each.span.f1 for each in scored.judgements.values())
+    by_type = means_by_type(scores)
+    return EncoderResult(**known, f1=tuple(each.f1 for each in scores), spans_f1=spans_f1, by_type=by_type)
 
 
-def _examples(test: list[Example], taggers: dict[str, Tagger], count: int) -> tuple[Shown, ...]:
-    """Some test sentences with mentions, drawn by coin: as annotated, and as each tagger tags them."""
+def _examples(test: list[Example], taggers: dict[str, Tagger], count: int) -> tuple[TaggedText, ...]:
+    """Draw test sentences with mentions at random: as annotated, and as each tagger tags them."""
     drawn = sorted((each for each in test if each.spans), key=lambda each: coin(0, "quickstart", each.text))[:count]
-    found = {key: [spans_from_bio(tags.tags) for tags in tagger.tag_examples(drawn)] for key, tagger in taggers.items()}
+    tags = {key: [each.tags for each in tagger.tag_examples(drawn)] for key, tagger in taggers.items()}
     shown = []
-    for place, each in enumerate(drawn):
+    for number, each in enumerate(drawn):
         gold: tuple[Marked, ...] = tuple((span.start, span.end, span.type) for span in each.spans)
-        by_tagger = {key: _placed(each, spans[place]) for key, spans in found.items()}
-        shown.append(Shown(each.text, {"gold": gold, **by_tagger}))
+        shown.append(TaggedText(each.text, {"gold": gold} | {key: _marked(each, tags[key][number]) for key in tags}))
     return tuple(shown)
 
 
-def _placed(example: Example, spans: list[tuple[int, int, str]]) -> tuple[Marked, ...]:
-    """Spans of words as spans of characters."""
+def _marked(example: Example, tags: list[str]) -> tuple[Marked, ...]:
+    """Return the mentions that tags of words name, as spans of characters."""
+    spans = spans_from_bio(tags)
     return tuple((example.words[first][0], example.words[last - 1][1], name) for first, last, name in spans)
 
 
 def _made(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """How it was made; nothing of the machine but its kind."""
+    """Return how it was made; of the machine its kind alone."""
     import torch
     import transformers
 
+    pretraining = f"{tour.pretrain_steps} steps of {tour.pretrain_batch} sentences"
+    finetuning = f"{tour.finetune_steps} steps of {tour.finetune_batch} sentences"
     return {
         "nerbert": __version__, "torch": torch.__version__, "transformers": transformers.__version__,
         "Python": platform.python_version(), "machine": f"{platform.machine()}, {cores()} cores",
-        "threads of torch": str(torch.get_num_threads()), "types of mentions": telling.sources(manifest),
-        "pre-training, each way": _steps(tour.pretrain_steps, tour.pretrain_batch, tour.pretrain_rate),
-        "label set of the links' types": _LABEL_SETS[_NER],
-        "fine-tuning": _steps(tour.finetune_steps, tour.finetune_batch, tour.finetune_rate),
+        "threads of torch": str(torch.get_num_threads()), "types of mentions": sources(manifest),
+        "pre-training of each encoder": f"{pretraining}, learning rate {tour.pretrain_rate:g}",
+        "label set of the links' types": _TASKS["ner"].label_set,
+        "fine-tuning": f"{finetuning}, learning rate {tour.finetune_rate:g}",
         "seeds of fine-tuning": ", ".join(map(str, tour.seeds)),
     }  # fmt: skip
-
-
-def _steps(steps: int, batch: int, rate: float) -> str:
-    return f"{steps} steps of {batch} sentences, learning rate {rate:g}"
-
-
-def _leave(result: Result, folder: Path) -> None:
-    """What else `--keep` leaves: the page, the figures, the picture, and what each file is."""
-    write_page(result, folder / "corpus", folder / "report.html")
-    result.write(folder / "result.json")
-    write_picture(result, folder / "result.svg")
-    with publish(folder / "README.md") as draft:
-        draft.write_text(guide(result), encoding="utf-8")

@@ -1,18 +1,19 @@
-"""A small result made by hand: no two of its figures are alike, so a page that mixes them up is found out."""
+"""A small result made by hand: no two of its figures are alike, so a page that mixes them up is noticed."""
 
 from dataclasses import replace
 
-from nerbert.quickstart.result import Marked, Result, Shown, Way
+from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText
 
 TEXT = "The brig Ada left Bergen & Oslo <early> in May 1884 ."
 
 
-def made_up_way(key: str, *f1: float) -> Way:
-    """A way whose seeds reached `f1`."""
+def made_up_encoder(key: str, *f1: float) -> EncoderResult:
+    """An encoder whose seeds reached `f1`."""
     first = key == "mlm"
-    return Way(
+    return EncoderResult(
         key, "masked words of the same text" if first else "NER pre-trained: types of its links",
-        steps=120 if first else 121, kept=80 if first else 121, pieces=12_345 if first else 23_456,
+        "masked tokens found" if first else "F1 on types of links",
+        steps=120 if first else 121, kept=80 if first else 121, tokens=12_345 if first else 23_456,
         seconds=17.0 if first else 19.0,
         curve=((40, 0.1234), (80, 0.2345), (120, 0.3456)) if first else ((40, 0.4567), (80, 0.5678), (121, 0.6789)),
         f1=f1, spans_f1=tuple(each + 0.1 for each in f1),
@@ -25,22 +26,22 @@ def made_up_result(
     ner: tuple[float, ...] = (0.511, 0.556, 0.599),
     text: str = TEXT,
     marked: tuple[Marked, ...] = ((9, 12, "vessel"), (18, 24, "port")),
-) -> Result:
+) -> QuickstartResult:
     """A result of these F1s, with a sentence of the user's and its mentions."""
     gold: tuple[Marked, ...] = ((9, 12, "vessel"), (18, 24, "port"), (27, 31, "port"))
-    return Result(
-        ways=(made_up_way("mlm", *mlm), made_up_way("ner", *ner)),
+    return QuickstartResult(
+        encoders=(made_up_encoder("mlm", *mlm), made_up_encoder("ner", *ner)),
         seeds=tuple(range(1, len(mlm) + 1)), train=31, mentions={"port": 1301, "vessel": 53, "date": 7},
         test=151, test_mentions=2643,
         examples=(
-            Shown(TEXT, {"gold": gold, "mlm": ((9, 24, "port"),), "ner": gold[:2]}),
-            Shown("Nothing is here .", {"gold": ((0, 7, "vessel"),), "mlm": (), "ner": ()}),
+            TaggedText(TEXT, {"gold": gold, "mlm": ((9, 24, "port"),), "ner": gold[:2]}),
+            TaggedText("Nothing is here .", {"gold": ((0, 7, "vessel"),), "mlm": (), "ner": ()}),
         ),
-        own=Shown(text, {"ner": marked}), confidences=tuple(0.91 - 0.07 * place for place in range(len(marked))),
+        own=TaggedText(text, {"ner": marked}), confidences=tuple(0.91 - 0.07 * place for place in range(len(marked))),
         made={"nerbert": "9.8.7", "machine": "made up"}, seconds=137.0,
     )  # fmt: skip
 
 
-def with_text(text: str, *marked: Marked) -> Result:
+def with_text(text: str, *marked: Marked) -> QuickstartResult:
     """A result with this sentence of the user's."""
-    return replace(made_up_result(), own=Shown(text, {"ner": marked}), confidences=(0.5,) * len(marked))
+    return replace(made_up_result(), own=TaggedText(text, {"ner": marked}), confidences=(0.5,) * len(marked))

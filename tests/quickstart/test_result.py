@@ -1,4 +1,4 @@
-"""What the tour found: its figures, who is ahead, and the JSON of it."""
+"""A result: its figures, who is ahead, and its JSON."""
 
 import json
 import re
@@ -8,32 +8,32 @@ from pathlib import Path
 import pytest
 
 from nerbert.metrics.score import Counts, Score, score_tags
-from nerbert.quickstart.result import Result, means_by_type, verdict
-from tests.quickstart.made_up import made_up_result, made_up_way, with_text
+from nerbert.quickstart.result import QuickstartResult, means_by_type
+from tests.quickstart.made_up import made_up_encoder, made_up_result, with_text
 
 
 def test_mean_and_standard_deviation_of_the_sample() -> None:
-    way = made_up_way("mlm", 0.2, 0.4, 0.9)
-    assert way.mean == pytest.approx(0.5)
-    assert way.sd == pytest.approx(0.13**0.5)  # (0.09 + 0.01 + 0.16) / (3 - 1)
-    assert way.told == "50.00 ± 36.06"
+    encoder = made_up_encoder("mlm", 0.2, 0.4, 0.9)
+    assert encoder.mean == pytest.approx(0.5)
+    assert encoder.sd == pytest.approx(0.13**0.5)  # (0.09 + 0.01 + 0.16) / (3 - 1)
+    assert encoder.summary == "50.00 ± 36.06"
 
 
 def test_one_seed_has_no_deviation() -> None:
-    assert made_up_way("mlm", 0.25).sd == 0.0
-    assert made_up_way("mlm", 0.25).told == "25.00 ± 0.00"
+    assert made_up_encoder("mlm", 0.25).sd == 0.0
+    assert made_up_encoder("mlm", 0.25).summary == "25.00 ± 0.00"
 
 
-def test_gains_are_by_seed_second_way_minus_first() -> None:
+def test_gains_are_by_seed_second_encoder_minus_first() -> None:
     assert made_up_result((0.5, 0.2, 0.3), (0.75, 0.1, 0.3)).gains == pytest.approx([0.25, -0.1, 0.0])
 
 
 def test_figure_is_that_of_the_step_that_was_kept() -> None:
-    mlm, ner = made_up_result().ways
-    assert (mlm.kept, mlm.figure) == (80, 0.2345)  # not the last
-    assert (ner.kept, ner.figure) == (121, 0.6789)
+    mlm, ner = made_up_result().encoders
+    assert (mlm.kept, mlm.best) == (80, 0.2345)  # not the last
+    assert (ner.kept, ner.best) == (121, 0.6789)
     with pytest.raises(KeyError):
-        _ = replace(mlm, kept=81).figure
+        _ = replace(mlm, kept=81).best
 
 
 CLOSE = "Too close to call here: NER pre-training {} points of F1, the mean of {} seeds."
@@ -66,7 +66,7 @@ FIRST_LOOK = "NER pre-training {} points of F1, with one seed: no more than a fi
         ((0.0,) * 4, (1 / 64, 1 / 64, 1 / 64, 4.9 / 64), AHEAD.format("3.1", 4, 4)),
         ((1 / 64, 1 / 64, 1 / 64, 4.9 / 64), (0.0,) * 4, BEHIND.format("3.1", 4, 4)),
         ((0.0, 0.0), (0.01, 0.2), CLOSE.format("+10.5", 2)),  # all agree, but they are wide apart
-        # the deviation is the gains', not the ways': all gain the same, whatever the seeds reach
+        # the deviation is the gains', not the encoders': all gain the same, whatever the seeds reach
         ((0.1, 0.9), (0.125, 0.925), AHEAD.format("2.5", 2, 2)),
         # wide of a point and of the deviation, but one seed is behind, or equal
         ((0.2,) * 4, (0.3, 0.3, 0.3, 0.199), CLOSE.format("+7.5", 4)),
@@ -78,7 +78,7 @@ FIRST_LOOK = "NER pre-training {} points of F1, with one seed: no more than a fi
     ],
 )
 def test_verdict_says_no_more_than_the_seeds(mlm: tuple[float, ...], ner: tuple[float, ...], told: str) -> None:
-    assert verdict(made_up_result(mlm, ner)) == told
+    assert made_up_result(mlm, ner).verdict == told
 
 
 def _score(gold: list[str], found: list[str]) -> Score:
@@ -102,13 +102,13 @@ def test_written_json_has_every_figure(tmp_path: Path) -> None:
     result = made_up_result()
     result.write(tmp_path / "result.json")
     found = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    assert found["verdict"] == verdict(result)
-    assert [way["key"] for way in found["ways"]] == ["mlm", "ner"]
-    for told, way in zip(found["ways"], result.ways, strict=True):
-        for name in ("title", "steps", "kept", "pieces", "seconds", "by_type"):
-            assert told[name] == getattr(way, name)
-        assert (told["f1"], told["spans_f1"]) == (list(way.f1), list(way.spans_f1))
-        assert told["curve"] == [list(point) for point in way.curve]
+    assert found["verdict"] == result.verdict
+    assert [each["key"] for each in found["encoders"]] == ["mlm", "ner"]
+    for told, encoder in zip(found["encoders"], result.encoders, strict=True):
+        for name in ("title", "measure", "steps", "kept", "tokens", "seconds", "by_type"):
+            assert told[name] == getattr(encoder, name)
+        assert (told["f1"], told["spans_f1"]) == (list(encoder.f1), list(encoder.spans_f1))
+        assert told["curve"] == [list(point) for point in encoder.curve]
     for name in ("train", "mentions", "test", "test_mentions", "made", "seconds"):
         assert found[name] == getattr(result, name)
     assert (found["seeds"], found["confidences"]) == ([1, 2, 3], list(result.confidences))
@@ -129,18 +129,18 @@ def test_written_json_has_every_figure(tmp_path: Path) -> None:
     ],
     ids=["whole", "one seed", "odd characters", "empty"],
 )
-def test_what_is_read_is_what_was_written(result: Result, tmp_path: Path) -> None:
+def test_what_is_read_is_what_was_written(result: QuickstartResult, tmp_path: Path) -> None:
     result.write(tmp_path / "result.json")
-    again = Result.read(tmp_path / "result.json")
+    again = QuickstartResult.read(tmp_path / "result.json")
     assert again == result
     assert repr(again) == repr(result)  # tuples are tuples, whole numbers are whole
     again.write(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "result.json").read_bytes()
 
 
-def test_the_verdict_is_not_read_but_found_again(tmp_path: Path) -> None:
+def test_the_verdict_is_computed_again(tmp_path: Path) -> None:
     result = made_up_result()
     result.write(tmp_path / "result.json")
     told = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     (tmp_path / "result.json").write_text(json.dumps(told | {"verdict": "We are the best."}), encoding="utf-8")
-    assert verdict(Result.read(tmp_path / "result.json")) == told["verdict"] == verdict(result)
+    assert QuickstartResult.read(tmp_path / "result.json").verdict == told["verdict"] == result.verdict

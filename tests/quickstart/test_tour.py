@@ -25,15 +25,12 @@ from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.conll import read_conll_file
 from nerbert.quickstart import run_quickstart
 from nerbert.quickstart import tour as touring
-from nerbert.quickstart.result import LIMITS, Result, Shown, verdict
-from nerbert.quickstart.tour import PAGE, SAMPLE, Tour
-from nerbert.render.quickstart import terminal as telling
-from nerbert.render.quickstart.guide import guide
-from nerbert.render.quickstart.picture import picture
-from nerbert.render.quickstart.terminal import NEXT
+from nerbert.quickstart.result import QuickstartResult, TaggedText
+from nerbert.quickstart.tour import PAGE, SAMPLE, Tour, check_page_free
+from nerbert.render.quickstart import LIMITS, NEXT, picture
+from nerbert.render.terminal.quickstart import QuickstartReport
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
-from tests.quickstart.made_up import made_up_result
 
 TEXT = "The brig Ada left Bergen in May 1884 with a brass sextant ."
 KEYS = ("mlm", "ner")
@@ -44,7 +41,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 class Taken:
     """A tour that was taken: what it returned, left and said."""
 
-    result: Result
+    result: QuickstartResult
     folder: Path
     out: str
     err: str
@@ -92,9 +89,9 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 def retold(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tour whose result is known at once, with the text that it was given as its own sentence."""
 
-    def take(folder: Path, text: str, *_: object) -> Result:
+    def take(folder: Path, text: str, *_: object) -> QuickstartResult:
         shutil.copytree(taken.folder / "corpus", folder / "corpus")
-        return replace(taken.result, own=Shown(text, {"ner": ()}), confidences=())
+        return replace(taken.result, own=TaggedText(text, {"ner": ()}), confidences=())
 
     monkeypatch.setattr(touring, "take_tour", take)
 
@@ -103,20 +100,9 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def timeless(result: Result) -> Result:
-    first, second = (replace(way, seconds=0.0) for way in result.ways)
-    return replace(result, ways=(first, second), seconds=0.0)
-
-
-def test_corpus_opens_and_has_as_many_rows_as_it_says(taken: Taken) -> None:
-    corpus = taken.folder / "corpus"
-    manifest = read(corpus / "manifest.json")
-    sentences = pq.read_table(corpus / "sentences")
-    assert sentences.num_rows == sum(counts["sentences"] for counts in manifest["splits"].values()) > 1000
-    assert len(sentences.column("mentions")[0]) > 0
-    pages = next(step for step in manifest["steps"] if step["step"] == "pages")
-    assert pq.read_table(corpus / "titles").num_rows >= pages["out"] > 100
-    assert pq.read_table(corpus / "pages").num_rows > 0
+def timeless(result: QuickstartResult) -> QuickstartResult:
+    first, second = (replace(encoder, seconds=0.0) for encoder in result.encoders)
+    return replace(result, encoders=(first, second), seconds=0.0)
 
 
 def test_data_is_30_sentences_and_the_whole_test(taken: Taken) -> None:
@@ -160,10 +146,10 @@ def test_taggers_load_and_know_the_domains_types(taken: Taken, key: str, seed: i
 
 
 def test_both_ways_had_the_same(taken: Taken) -> None:
-    mlm, ner = taken.result.ways
+    mlm, ner = taken.result.encoders
     assert (mlm.key, ner.key) == KEYS
     assert mlm.steps == ner.steps == 4
-    assert mlm.pieces == ner.pieces > 1000
+    assert mlm.tokens == ner.tokens > 1000
     cards = [read(taken.folder / f"encoder-{key}" / "nerbert.json") for key in KEYS]
     sha = sha256_of(taken.folder / "corpus" / "manifest.json")
     assert [card["corpus"]["manifest_sha256"] for card in cards] == [sha, sha]
@@ -178,56 +164,23 @@ def test_both_ways_had_the_same(taken: Taken) -> None:
 
 
 def test_curves_are_the_encoders_logs(taken: Taken) -> None:
-    for way, name in zip(taken.result.ways, ("mlm_accuracy", "typed_f1"), strict=True):
-        log = read(taken.folder / f"encoder-{way.key}" / "nerbert.json")["log"]
-        assert way.curve == tuple((entry["step"], entry[name]) for entry in log)
-        assert way.curve[-1][0] == way.steps
-
-
-def test_the_encoder_that_went_on_is_the_one_that_is_told(taken: Taken) -> None:
-    for way, name in zip(taken.result.ways, ("mlm_accuracy", "typed_f1"), strict=True):
-        card = read(taken.folder / f"encoder-{way.key}" / "nerbert.json")
-        assert way.kept == card["best_step"]
-        assert way.kept in dict(way.curve)
-        assert way.figure == card["validation"][name]
-        what = {"mlm": "masked pieces found", "ner": "F1 on types of links"}[way.key]
-        told = f"{way.title}: 4 steps, {way.pieces:,} pieces, {way.seconds:.0f} s; held out: {what} "
-        assert f"{told}{percent(way.figure)} %" in taken.out.splitlines()
-
-
-def test_how_it_was_made_is_what_was_done(taken: Taken) -> None:
-    import torch
-
-    manifest = read(taken.folder / "corpus" / "manifest.json")
-    made = taken.result.made
-    assert list(made) == [
-        "nerbert", "torch", "transformers", "Python", "machine", "threads of torch", "types of mentions",
-        "pre-training, each way", "label set of the links' types", "fine-tuning", "seeds of fine-tuning",
-    ]  # fmt: skip
-    counts = [part.rsplit(" ", 1) for part in made["types of mentions"].split(", ")]
-    assert {source: int(count.replace(",", "")) for source, count in counts} == manifest["mention_sources"]
-    assert len(counts) > 1
-    assert made["pre-training, each way"] == "4 steps of 24 sentences, learning rate 0.0003"
-    assert made["fine-tuning"] == "3 steps of 8 sentences, learning rate 0.002"
-    assert made["seeds of fine-tuning"] == "1, 2"
-    assert made["threads of torch"] == str(torch.get_num_threads())
-    for key in KEYS:
-        for folder, rate, batch in ((f"encoder-{key}", 3e-4, 24), (f"tagger-{key}/seed-2", 2e-3, 8)):
-            settings = read(taken.folder / folder / "nerbert.json")["settings"]
-            assert (settings["batch_size"], settings["learning_rate"]) == (batch, rate)
+    for encoder, name in zip(taken.result.encoders, ("mlm_accuracy", "typed_f1"), strict=True):
+        log = read(taken.folder / f"encoder-{encoder.key}" / "nerbert.json")["log"]
+        assert encoder.curve == tuple((entry["step"], entry[name]) for entry in log)
+        assert encoder.curve[-1][0] == encoder.steps
 
 
 def test_scores_are_those_of_the_taggers(taken: Taken) -> None:
-    for way in taken.result.ways:
-        found = evaluate(taken.folder / f"tagger-{way.key}", taken.folder / "data" / "test.conll")
-        assert way.f1 == tuple(score.f1 for score in found.scores.values())
-        assert way.spans_f1 == tuple(judged.span.f1 for judged in found.judgements.values())
-        assert len(way.f1) == 2
-        assert all(typed <= aside for typed, aside in zip(way.f1, way.spans_f1, strict=True))
-        for name, f1 in way.by_type.items():
+    for encoder in taken.result.encoders:
+        found = evaluate(taken.folder / f"tagger-{encoder.key}", taken.folder / "data" / "test.conll")
+        assert encoder.f1 == tuple(score.f1 for score in found.scores.values())
+        assert encoder.spans_f1 == tuple(judged.span.f1 for judged in found.judgements.values())
+        assert len(encoder.f1) == 2
+        assert all(typed <= aside for typed, aside in zip(encoder.f1, encoder.spans_f1, strict=True))
+        for name, f1 in encoder.by_type.items():
             each = [score.by_type[name].f1 if name in score.by_type else 0.0 for score in found.scores.values()]
             assert f1 == pytest.approx(sum(each) / 2)
-    assert any(f1 > 0 for way in taken.result.ways for f1 in way.f1)
+    assert any(f1 > 0 for encoder in taken.result.encoders for f1 in encoder.f1)
 
 
 def test_examples_are_test_sentences_as_annotated_and_as_tagged(taken: Taken) -> None:
@@ -256,19 +209,19 @@ def test_examples_are_test_sentences_as_annotated_and_as_tagged(taken: Taken) ->
 
 def test_own_sentence_is_tagged_by_the_second_way(taken: Taken) -> None:
     spans = Tagger.load(taken.folder / "tagger-ner" / "seed-1").tag(TEXT)
-    assert taken.result.own == Shown(TEXT, {"ner": tuple((span.start, span.end, span.type) for span in spans)})
+    assert taken.result.own == TaggedText(TEXT, {"ner": tuple((span.start, span.end, span.type) for span in spans)})
     assert taken.result.confidences == tuple(span.confidence for span in spans)
 
 
 def test_result_page_and_picture_are_of_the_same_figures(taken: Taken) -> None:
     told = read(taken.folder / "result.json")
-    assert told == json.loads(json.dumps(asdict(taken.result) | {"verdict": verdict(taken.result)}))
-    again = Result.read(taken.folder / "result.json")
+    assert told == json.loads(json.dumps(asdict(taken.result) | {"verdict": taken.result.verdict}))
+    again = QuickstartResult.read(taken.folder / "result.json")
     assert again == taken.result
-    assert (taken.folder / "result.svg").read_bytes() == f"{picture(again)}\n".encode()
+    assert (taken.folder / "result.svg").read_bytes() == picture(again).encode()
     for name in ("report.html", "result.svg"):
         text = (taken.folder / name).read_text(encoding="utf-8")
-        assert all(way.told in text for way in taken.result.ways)
+        assert all(encoder.summary in text for encoder in taken.result.encoders)
     assert (taken.folder / "result.svg").read_text(encoding="utf-8").strip() in (
         taken.folder / "report.html"
     ).read_text(encoding="utf-8")
@@ -288,16 +241,16 @@ def test_it_says_what_it_found(taken: Taken) -> None:
         row = rf"^{re.escape(step['step'])} +{step['in']:,} +{step['out']:,} "
         assert re.search(row, said, re.MULTILINE), step
     manifest = read(taken.folder / "corpus" / "manifest.json")
-    assert f"{manifest['splits']['train']['sentences']:,} sentences to train on" in said
+    assert f"{manifest['splits']['train']['sentences']:,} training sentences" in said
     told = [f"{source} {count:,}" for source, count in manifest["mention_sources"].items()]
     assert f"types by {', '.join(told)}" in said.splitlines()
     assert sum(manifest["mention_sources"].values()) > 1000
-    for way in taken.result.ways:
-        each = ", ".join(percent(f1) for f1 in way.f1)
-        assert f"{way.title}: F1 {way.told} ({each})" in said
-        assert f"{way.title}: 4 steps, {way.pieces:,} pieces" in said
-        assert re.search(rf"│ {way.told} +│ +{percent(way.f1[0])} +│ +{percent(way.f1[1])} +│", said)
-    place = said.splitlines().index(verdict(taken.result))
+    for encoder in taken.result.encoders:
+        each = ", ".join(percent(f1) for f1 in encoder.f1)
+        assert f"{encoder.title}: F1 {encoder.summary} ({each})" in said
+        assert f"{encoder.title}: 4 steps, {encoder.tokens:,} tokens" in said
+        assert re.search(rf"│ {encoder.summary} +│ +{percent(encoder.f1[0])} +│ +{percent(encoder.f1[1])} +│", said)
+    place = said.splitlines().index(taken.result.verdict)
     assert said.splitlines()[place + 1] == LIMITS
     assert ", ".join(f"{name} {count}" for name, count in sorted(taken.result.mentions.items())) in said
     for (start, end, name), sure in zip(taken.result.own.marked["ner"], taken.result.confidences, strict=True):
@@ -305,12 +258,6 @@ def test_it_says_what_it_found(taken: Taken) -> None:
     assert all(f"  {command}" in said.splitlines() for command in NEXT)
     assert f"page: {taken.folder / 'report.html'}" in said.splitlines()
     assert f"all files, and what each one is: {taken.folder / 'README.md'}" in said.splitlines()
-
-
-def test_standard_error_has_progress_alone(taken: Taken) -> None:
-    lines = taken.err.splitlines()
-    assert [line for line in lines if not re.match(r"step \d+ of \d+: loss \d", line)] == []
-    assert len([line for line in lines if line.startswith("step 4 of 4: ")]) == 2
 
 
 def test_without_keep_the_page_alone_is_left_and_the_figures_are_the_same(
@@ -330,7 +277,7 @@ def test_without_keep_the_page_alone_is_left_and_the_figures_are_the_same(
     assert "all files" not in said
 
     def comparable(page: str) -> str:
-        return re.sub(r"in \d+ seconds|pieces, \d+ s\b", "", page)
+        return re.sub(r"in \d+ seconds|tokens, \d+ s\b", "", page)
 
     kept = (taken.folder / "report.html").read_text(encoding="utf-8")
     assert comparable((here / PAGE).read_text(encoding="utf-8")) == comparable(kept)
@@ -383,14 +330,6 @@ def test_the_page_may_stand_in_the_folder_that_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("retold")
-def test_keep_and_report_leave_the_page_in_both_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "kept").mkdir()  # an empty folder is as good as none
-    run_quickstart("A brig .", tmp_path / "kept", tmp_path / "mine.html", Tour())
-    assert (tmp_path / "mine.html").read_bytes() == (tmp_path / "kept" / "report.html").read_bytes()
-    assert f"page: {tmp_path / 'mine.html'}" in capsys.readouterr().out.splitlines()
-
-
-@pytest.mark.usefixtures("retold")
 def test_bytes_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
     result = run_quickstart("caf\udce9 x", tmp_path / "kept", None, Tour())
     assert result.own.text == "caf? x"
@@ -420,18 +359,13 @@ def test_the_default_text_is_one_that_no_tagger_has_seen(split: str) -> None:
         assert own & grams(each.text) == set(), each.text
 
 
-def test_the_domain_has_no_other_file() -> None:
-    assert {path.stem for path in (SAMPLE / "domain").glob("*.conll")} == {"train", "dev", "test"}
-
-
 def blocks(text: str, language: str) -> list[str]:
     return [body for name, body in FENCE.findall(text) if name == language]
 
 
 def test_guide_names_files_that_are_there(taken: Taken) -> None:
     text = (taken.folder / "README.md").read_text(encoding="utf-8")
-    assert text == guide(taken.result)
-    assert verdict(taken.result) in text
+    assert taken.result.verdict in text
     named = set()
     lines = re.findall(r"^- (.*?): (.*)$", text, re.MULTILINE)
     assert len(lines) > 6
@@ -462,11 +396,11 @@ def run_in(desk: Path, *command: str) -> str:
 
 
 def test_guides_commands_run(taken: Taken, desk: Path) -> None:
-    (commands,) = blocks(guide(taken.result), "sh")
+    (commands,) = blocks((taken.folder / "README.md").read_text(encoding="utf-8"), "sh")
     shown = run_in(desk, "bash", "-euo", "pipefail", "-c", commands)
     assert "samplewiki: what came in, went out, was dropped" in shown
     assert (desk / "corpus.html").is_file()
-    ner = taken.result.ways[1]
+    ner = taken.result.encoders[1]
     assert "F1 over 2 seeds" in shown
     assert all(percent(f1) in shown for f1 in ner.f1)
     line = json.loads(shown.splitlines()[-1])
@@ -474,7 +408,7 @@ def test_guides_commands_run(taken: Taken, desk: Path) -> None:
 
 
 def test_guides_python_runs(taken: Taken, desk: Path) -> None:
-    (code,) = blocks(guide(taken.result), "python")
+    (code,) = blocks((taken.folder / "README.md").read_text(encoding="utf-8"), "python")
     shown = run_in(desk, sys.executable, "-W", "error", "-c", code).splitlines()
     first = pq.read_table(taken.folder / "corpus" / "sentences").column("text")[0].as_py()
     assert shown[0].startswith(first)
@@ -493,25 +427,9 @@ def said_by(tell: Callable[[Console], None]) -> str:
 
 
 def test_terminal_reads_no_markup_in_a_text() -> None:
-    said = said_by(lambda console: telling.tagged(console, "[bold]The[/nonsense] \x1b[31m", []))
+    said = said_by(lambda console: QuickstartReport(console).tagged("[bold]The[/nonsense] \x1b[31m", []))
     assert r"[bold]The[/nonsense] \x1b[31m" in said
     assert "nothing found in it" in said
-
-
-def test_terminal_tells_both_ways_side_by_side() -> None:
-    result = made_up_result()
-    said = said_by(lambda console: telling.outcome(console, result))
-    assert "entity F1 in percent on 151 test sentences with 2,643 mentions" in said
-    for way in result.ways:
-        cells = [way.title, way.told, *map(percent, way.f1), percent(sum(way.spans_f1) / 3)]
-        assert re.search("│ " + " +│ ".join(map(re.escape, cells)) + " +│", said)
-    assert said.splitlines()[-2:] == [verdict(result), LIMITS]
-
-
-def test_terminal_tells_where_types_are_from() -> None:
-    manifest = {"mention_sources": {"title": 12_345, "infobox": 7, "[b]other[/]": 0}}
-    assert telling.sources(manifest) == "title 12,345, infobox 7, [b]other[/] 0"
-    assert telling.sources({"mention_sources": {}}) == ""
 
 
 def main_code(*arguments: object) -> int:
@@ -522,15 +440,38 @@ def main_code(*arguments: object) -> int:
     return 0
 
 
-def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main_code("quickstart", "--help") == 0
-    said = capsys.readouterr().out
-    assert all(option in said for option in ("--text", "--keep", "--report", PAGE))
-
-
 def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
     monkeypatch.setattr("nerbert.quickstart.run_quickstart", lambda *each: given.extend(each))
     assert main_code("quickstart", "--text", "A brig .", "--keep", "kept", "--report", "page.html") == 0
     assert main_code("quickstart") == 0
     assert given == ["A brig .", Path("kept"), Path("page.html"), "", None, None]
+
+
+@pytest.mark.parametrize(("place", "why"), [("", "is a folder"), ("none/page.html", "its folder doesn't exist")])
+def test_no_place_for_a_page(tmp_path: Path, place: str, why: str) -> None:
+    with pytest.raises(InputError, match=f"{why}; name another file with --report"):
+        check_page_free(tmp_path / place)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "<title>my page</title>", "x" * 100_000 + "<title>nerbert quickstart</title>"])
+def test_a_foreign_file_is_left_alone(tmp_path: Path, text: str) -> None:
+    (tmp_path / "page.html").write_text(text)
+    with pytest.raises(OutputExists, match=r"page\.html: exists and is no page of a quickstart; name another file"):
+        check_page_free(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text() == text
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_earlier_page_may_be_replaced(taken: Taken) -> None:
+    check_page_free(taken.folder / "report.html")
+    assert (taken.folder / "report.html").stat().st_size > 1000
+
+
+def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"can't be written: .*; name another file with --report$"):
+        check_page_free(tmp_path / ("n" * 250))  # a hidden partial file's name would be too long
+    with pytest.raises(InputError, match=r"^/proc/page\.html: can't be written: "):
+        check_page_free(Path("/proc/page.html"))
+    assert list(tmp_path.iterdir()) == []

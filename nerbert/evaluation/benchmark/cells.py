@@ -1,12 +1,14 @@
-"""A cell of a benchmark: where it stands, and what came out of it. What the runner writes and the tables read."""
+"""A cell of a benchmark: where it is, what it reads and gives. What the runner writes and the tables read."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from nerbert.records import Example
+
 
 class CellKey(NamedTuple):
-    """Where a cell stands: one training and its score."""
+    """The place of a cell: one training and its score."""
 
     system: str
     target: str
@@ -17,7 +19,7 @@ class CellKey(NamedTuple):
 
 
 class State(StrEnum):
-    """How a cell stands."""
+    """The state of a cell."""
 
     DONE = "done"
     FAILED = "failed"
@@ -48,3 +50,23 @@ class Cell:
     def try_again(self) -> bool:
         """Whether it failed in a way that says more of the machine than of the cell."""
         return self.facts.get(TRY_AGAIN) is True
+
+
+@dataclass(frozen=True, slots=True)
+class CellSentences:
+    """Sentences to learn from and sentences to tag, and how they were chosen."""
+
+    train: list[Example]
+    test: list[Example]
+    whole_test: bool
+    """Whether these are the test split's sentences, all and in order; an episode's are not."""
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a tagger said of each word of the sentences to tag, raw, and how it was made."""
+
+    tags: list[list[str]]
+    confidences: list[list[float]]
+    facts: dict[str, Any]

@@ -19,16 +19,17 @@ def run(
     again: str = "run the same command again",
 ) -> bool:  # fmt: skip
     """Run a suite and make its tables in `output`; whether no cell failed."""
+    from nerbert.evaluation.tables.grid import RECORD
     from nerbert.evaluation.tables.table import make_table
-    from nerbert.render.benchmark.files import write_tables
+    from nerbert.render.benchmark import write_tables
     from nerbert.render.terminal.benchmark import print_table
 
     _check(data, minutes, workers)
     cells = run_suite(suite, data, output, minutes=minutes, workers=workers, retry=retry)
     table = make_table(suite, cells)
     try:
-        files = write_tables(output, table)
-    finally:  # cells on a full disk are told of though their tables can't be written
+        files = write_tables(output, table, RECORD)
+    finally:  # cells on a full disk are reported though their tables can't be written
         print_table(table)
         for line in _left(cells, again):
             tell(line)
@@ -37,7 +38,7 @@ def run(
 
 
 def listed(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[str]:
-    """The cells in order of worth, a line each, and how they stand."""
+    """Yield the cells in order of worth, a line each, with their state."""
     _check(data, None, 0)
     for place, state in list_suite(suite, data, output, retry=retry):
         yield visible(f"{name_of(place)}: {state}")
@@ -60,7 +61,7 @@ def _counted(cells: list[Cell]) -> str:
 
 
 def _left(cells: list[Cell], again: str) -> Iterator[str]:
-    """What to do about cells that failed and that weren't run."""
+    """Yield what to do about cells that failed and that weren't run."""
     failed: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.state is State.FAILED:
@@ -71,7 +72,7 @@ def _left(cells: list[Cell], again: str) -> Iterator[str]:
     if True in tried:
         yield f"cells that failed by the machine are tried by every run: {again}"
     if False in tried:
-        yield "cells that failed by themselves are tried again when what they hang on changes, or with --retry"
+        yield "cells that failed by themselves are tried again when what their key holds changes, or with --retry"
     for why, hint in ((OUT_OF_TIME, ""), (NO_ROOM, "free space there, then ")):
         if rest := sum(cell.state is State.NOT_RUN and cell.why.endswith(why) for cell in cells):
             yield f"{rest} cells are left; {hint}{again}"

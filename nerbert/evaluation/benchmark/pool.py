@@ -1,7 +1,7 @@
 """The processes at work: one task each, so many at once; what happens to one happens to no other.
 
 Children are forked from a server that has the heavy libraries loaded, so a cell doesn't pay seconds of imports. They
-never hear of Ctrl-C, and end when the main process ends, however it does. They import from where the main process does,
+don't receive Ctrl-C, and end when the main process ends, however it does. They import from where the main process does,
 never from the current folder alone. The price: they share no memory, and each reads its data anew.
 """
 
@@ -19,21 +19,21 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from nerbert.artifacts import read_json
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.plan import Job, Machine, SourceTraining
+from nerbert.evaluation.benchmark.inputs import Job, Machine, SourceTraining
 from nerbert.evaluation.benchmark.worker import End, Post, run_child
 from nerbert.executors import cores, without_ctrl_c
 
 Task = Job | SourceTraining
 _PRELOAD = [
-    "nerbert.evaluation.benchmark.tagging", "nerbert.evaluation.benchmark.scoring", "nerbert.evaluation.datasets.load",
-    "transformers.models.auto.modeling_auto", "transformers.models.auto.tokenization_auto", "torch._dynamo",
+    "nerbert.evaluation.benchmark.steps", "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto", "torch._dynamo",
 ]  # fmt: skip
 """What a cell imports in any case; 4 seconds of CPU that each would spend."""
 _GRACE = 10.0
 
 
 class Pool(Protocol):
-    """Who does the tasks."""
+    """Whoever runs the tasks."""
 
     @property
     def free(self) -> bool:
@@ -53,12 +53,12 @@ class Pool(Protocol):
 class _Child(NamedTuple):
     task: Task
     process: Any
-    told: Connection
+    reports: Connection
     slot: int
 
 
 class Processes:
-    """A crew of processes; as a context it ends those that are left."""
+    """A pool of processes; as a context it ends those that are left."""
 
     def __init__(
         self, store: Path, data: Path, machine: Machine, workers: int = 0, encoders: Iterable[str] = ()
@@ -97,13 +97,13 @@ class Processes:
         taken = {child.slot for child in self._children}
         slot = next(number for number in count() if number not in taken)
         gpu = self._gpus[slot % len(self._gpus)] if self._gpus else ""
-        told, tells = self._context.Pipe(duplex=False)
-        post = Post(*self._about, gpu, tells, self._end)
+        reports, sends = self._context.Pipe(duplex=False)
+        post = Post(*self._about, gpu, sends, self._end)
         process = self._context.Process(target=run_child, args=(task, post), daemon=True)
         with without_ctrl_c():
             process.start()
-        tells.close()
-        self._children.append(_Child(task, process, told, slot))
+        sends.close()
+        self._children.append(_Child(task, process, reports, slot))
 
     def wait(self) -> list[tuple[Task, End]]:
         """Wait until at least one has ended; those that have, and how."""
@@ -114,11 +114,11 @@ class Processes:
 
 
 def _end_of(child: _Child) -> End:
-    """How a child ended: what it told, or what killed it."""
+    """Return how a child ended: what it reported, or what killed it."""
     child.process.join()
-    with child.told:
+    with child.reports:
         try:
-            return End(*child.told.recv())
+            return End(*child.reports.recv())
         except EOFError:
             pass
     code = child.process.exitcode or 0
@@ -129,14 +129,17 @@ def _end_of(child: _Child) -> End:
 
 
 def _preloaded(encoders: Iterable[str]) -> list[str]:
-    """Modules to be loaded once for all; none under `python -E`, which looks for them in the current folder first."""
+    """Return modules to be loaded once for all.
+
+    None under `python -E`, which looks for them in the current folder first.
+    """
     if sys.flags.ignore_environment and not sys.flags.safe_path:
         return []
     return _PRELOAD + [name for each in encoders for name in _model_modules(Path(each))]
 
 
 def _model_modules(folder: Path) -> list[str]:
-    """The modules of `transformers` that an encoder needs; a name that is no module's is passed over."""
+    """Return the modules of `transformers` that an encoder needs; a name that is no module's is passed over."""
     with suppress(InputError, AttributeError, TypeError):
         kind = read_json(folder / "config.json").get("model_type").replace("-", "_")
         if re.fullmatch("[a-z0-9_]+", kind):
@@ -145,7 +148,7 @@ def _model_modules(folder: Path) -> list[str]:
 
 
 def _gpus() -> list[str]:
-    """The names by which a child can be given one GPU alone."""
+    """Return the names by which a child can be given one GPU alone."""
     import torch
 
     named = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip()]

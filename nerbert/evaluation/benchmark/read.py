@@ -1,4 +1,4 @@
-"""Reads a suite's TOML: every name is known, every size is one, nothing stands twice.
+"""Reads a suite's TOML: every name is known, every size is valid, nothing is there twice.
 
 The choice: all that can be refused without data is refused before the first training. The price: whether a data set
 exists is known only where the data are, so a wrong name there fails its own cells and no others.
@@ -49,14 +49,14 @@ def read_suite(path: Path, encoders: Mapping[str, str] | None = None) -> Suite:
 
 
 def parse_encoders(given: Iterable[str]) -> dict[str, str]:
-    """`NAME=FOLDER`, as often as a command line has it; what stands before the first `=` is the name."""
+    """Return `NAME=FOLDER`, as often as a command line has it; what is before the first `=` is the name."""
     encoders: dict[str, str] = {}
     for each in given:
         name, _, folder = (part.strip() for part in each.partition("="))
         if not (name and folder):
             raise SettingsError(f"--encoder {each!r}: write it as NAME=FOLDER, NAME being a system of the suite")
         if name in encoders:
-            raise SettingsError(f"--encoder {each!r}: {name!r} stands twice")
+            raise SettingsError(f"--encoder {each!r}: {name!r} is there twice")
         encoders[name] = folder
     return encoders
 
@@ -135,7 +135,7 @@ def _is_percent(value: Any) -> bool:
 
 
 def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str]) -> dict[str, System]:
-    """The systems with the encoders that the command line gives, also by way of `same_encoder_as`."""
+    """Return the systems with the encoders that the command line gives, also by way of `same_encoder_as`."""
     for name in encoders:
         _check_known("system", name, systems)
     own = {name: encoders.get(name, each.encoder) for name, each in systems.items()}
@@ -150,11 +150,11 @@ def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str]) -
 
 
 def _check_targets(suite: Suite) -> None:
-    """Raise SettingsError for a cell that would stand twice, and for few shots in few draws."""
+    """Raise SettingsError for a cell that would be there twice, and for few shots in few draws."""
     rows = Counter((target.data, size) for target in suite.targets for size in target.sizes)
     for (data, size), count in rows.items():
         if count > 1:
-            raise SettingsError(f"[[targets]]: {data!r} at size {size} stands {count} times; leave one")
+            raise SettingsError(f"[[targets]]: {data!r} at size {size} is there {count} times; leave one")
     _check_names({target.data for target in suite.targets})
     for target in suite.targets:
         draws = len(target.seeds or suite.seeds) if target.draw_by_seed else target.draws
@@ -211,7 +211,7 @@ def _make(cls: type[_Table], values: Any) -> _Table:
 
 
 def _tables(values: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The tables below `[key.NAME]`."""
+    """Return the tables below `[key.NAME]`."""
     tables = values.get(key, {})
     if not isinstance(tables, dict):
         raise SettingsError(f"setting {key} = {tables!r:.80}: must be tables [{key}.NAME]")
@@ -219,7 +219,7 @@ def _tables(values: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _list(values: Mapping[str, Any], key: str) -> list[Any]:
-    """The tables of `[[key]]`."""
+    """Return the tables of `[[key]]`."""
     tables = values.get(key, [])
     if not isinstance(tables, list):
         raise SettingsError(f"setting {key}: must be tables with double brackets, [[{key}]]")

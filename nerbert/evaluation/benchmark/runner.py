@@ -1,6 +1,6 @@
 """Runs a suite: what is done is read, what isn't is run, in order of worth, several cells at once.
 
-A cell that fails is kept with its reason and is not tried again before something changes that it hangs on, or someone
+A cell that fails is kept with its reason and is not tried again before something changes that its key holds, or someone
 asks for it; one that failed by the machine (its process died, no memory, a full disk) is tried by every run.
 """
 
@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.plan import Job, make_plan, this_machine
+from nerbert.evaluation.benchmark.inputs import Job
+from nerbert.evaluation.benchmark.plan import make_plan, this_machine
 from nerbert.evaluation.benchmark.pool import Processes
 from nerbert.evaluation.benchmark.scheduler import Scheduler, said
 from nerbert.evaluation.benchmark.store import Store
@@ -26,7 +27,7 @@ def run_suite(
     suite: Suite, data: Path, output: Path, *, minutes: float | None = None, workers: int = 0, retry: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Cell]:  # fmt: skip
-    """Every cell of a suite, in order of worth; those that `output` lacks are run first.
+    """Return every cell of a suite, in order of worth; those that `output` lacks are run first.
 
     `minutes` is when the last cell may be begun; `workers` how many run at once (0: one a GPU, else one a core);
     `retry` runs those again that failed.
@@ -50,7 +51,7 @@ def run_suite(
 
 
 def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[tuple[CellKey, str]]:
-    """Every cell in order of worth and how it stands, without running or writing anything."""
+    """Yield every cell in order of worth and its state, without running or writing anything."""
     store, plan = Store(output), make_plan(suite, data, this_machine())
     known = _known(plan, store, retry=retry)
     for each in plan:
@@ -63,7 +64,7 @@ def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -
 
 
 def _known(plan: Iterable[Job | Cell], store: Store, *, retry: bool) -> dict[str, Cell]:
-    """Outcomes that the store has, by key; what is broken there is told."""
+    """Return outcomes that the store has, by key; tell what is broken there."""
     found = {each.key: store.read_cell(each.key, each.place, retry=retry) for each in _jobs(plan)}
     for note in store.notes:
         tell(note)
@@ -75,7 +76,7 @@ def _jobs(plan: Iterable[Job | Cell]) -> list[Job]:
 
 
 def _first_of_each(jobs: Iterable[Job]) -> list[Job]:
-    """Jobs without those whose outcome another one makes."""
+    """Return jobs without those whose outcome another one makes."""
     first: dict[str, Job] = {}
     for job in jobs:
         first.setdefault(job.key, job)
@@ -83,7 +84,10 @@ def _first_of_each(jobs: Iterable[Job]) -> list[Job]:
 
 
 def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
-    """What became of a cell; one that stands in several places is the same in all. `left` is why one wasn't begun."""
+    """Return what became of a cell.
+
+    One that is in several places is the same in all. `left` is why one wasn't begun.
+    """
     if isinstance(each, Cell):
         return each
     return replace(cells.get(each.key, Cell(each.place, State.NOT_RUN, left)), place=each.place)

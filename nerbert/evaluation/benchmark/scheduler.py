@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nerbert.errors import WriteError
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, CellKey, State
-from nerbert.evaluation.benchmark.plan import Job, SourceTraining
+from nerbert.evaluation.benchmark.inputs import Job, SourceTraining
 from nerbert.evaluation.benchmark.pool import Pool, Task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.worker import End
@@ -74,7 +74,7 @@ class Scheduler:
                     self._cell_ended(task, end, seconds)
 
     def _next(self) -> Task | None:
-        """The first job that can be begun, or the source checkpoint that it needs first."""
+        """Return the first job that can be begun, or the source checkpoint that it needs first."""
         for job in [] if self.stopped else self._waiting:
             missing = self._missing_source(job)
             if not self._in_time(job, missing) or (missing and missing.key in self._begun):
@@ -86,13 +86,13 @@ class Scheduler:
         return None
 
     def _missing_source(self, job: Job) -> SourceTraining | None:
-        """The source checkpoint that a job needs and that isn't there."""
+        """Return the source checkpoint that a job needs and that isn't there."""
         if job.source is None or self._store.has_predictions(job.tag_key) or self._store.has_source(job.source.key):
             return None
         return job.source
 
     def _in_time(self, job: Job, missing: SourceTraining | None) -> bool:
-        """Whether a job can be begun, by the longest of its kind that is known."""
+        """Return whether a job can be begun, by the longest of its kind that is known."""
         if self._limit is None:
             return True
         left = self._limit - self._clock()
@@ -102,7 +102,7 @@ class Scheduler:
         return left > 0 and needed <= left
 
     def _takes(self, task: Task) -> float:
-        """The longest of its own kind, else of what is like it, else 0."""
+        """Return the longest of its own kind, else of what is like it, else 0."""
         return next((self._longest[kind] for kind in _kinds(task) if kind in self._longest), 0.0)
 
     def _took(self, kinds: Iterable[_Kind], seconds: float) -> None:
@@ -145,7 +145,7 @@ class Scheduler:
         tell(f"{name_of(cell.place)}: {said(cell)}, {seconds:.0f} s")
 
     def _failed(self, job: Job, end: End) -> Cell:
-        """A cell that failed, kept if that can be."""
+        """Return a cell that failed, kept if that can be."""
         cell = Cell(job.place, State.FAILED, end.why, facts={TRY_AGAIN: True} if end.try_again else {})
         if self.stopped and end.try_again:
             return cell
@@ -157,18 +157,18 @@ class Scheduler:
 
 
 def name_of(place: CellKey) -> str:
-    """A cell's place in words."""
+    """Return a cell's place in words."""
     protocol = f", {place.protocol}" if place.protocol != "default" else ""
     return f"{place.system}, {place.target}, {place.size}, draw {place.draw}, seed {place.seed}{protocol}"
 
 
 def said(cell: Cell) -> str:
-    """A cell's outcome in words."""
+    """Return a cell's outcome in words."""
     return f"F1 {percent(cell.scores['micro']['f1'])}" if cell.state is State.DONE else f"{cell.state}: {cell.why}"
 
 
 def _kinds(task: Task) -> tuple[_Kind, ...]:
-    """What tasks of like length have in common, the closest first."""
+    """Return what tasks of like length have in common, the closest first."""
     if isinstance(task, SourceTraining):
         return ("source", task.data, task.encoder, str(task.settings)), ("source", task.data)
     return _kinds_of(task.place)

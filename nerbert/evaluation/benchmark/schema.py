@@ -10,8 +10,7 @@ from math import isfinite
 from typing import Any
 
 from nerbert.errors import InputError, NerbertError
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.predictions import Predictions
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
 from nerbert.labels import split_tag
 from nerbert.records import Example
 
@@ -21,7 +20,7 @@ _LARGEST = 2**53
 
 
 def cell_of(content: Any, place: CellKey) -> Cell:
-    """A cell as it was kept; raise InputError for what is none."""
+    """Return a cell as it was kept; raise InputError for what is none."""
     with _refusing("not a cell's outcome"):
         _check_format(content)
         cell = Cell(place, State(content["state"]), content["why"], content["scores"], content["facts"])
@@ -36,7 +35,7 @@ def cell_of(content: Any, place: CellKey) -> Cell:
 
 
 def found_of(content: Any, test: Sequence[Example]) -> Predictions:
-    """Predictions, checked against the sentences that they are of; raise InputError for what doesn't fit."""
+    """Return predictions, checked against the sentences that they are of; raise InputError for what doesn't fit."""
     with _refusing("not predictions of these sentences"):
         _check_format(content)
         names = content["names"]
@@ -53,7 +52,10 @@ def found_of(content: Any, test: Sequence[Example]) -> Predictions:
 
 
 def cost_of(content: Any) -> dict[str, float]:
-    """What a source checkpoint cost, as its manifest says, by kind of second; raise InputError for what can't be."""
+    """Return what a source checkpoint cost, as its manifest says, by kind of second.
+
+    Raise InputError for what can't be.
+    """
     with _refusing("not a checkpoint's manifest"):
         _check_format(content)
         _check_seconds(content)
@@ -61,7 +63,7 @@ def cost_of(content: Any) -> dict[str, float]:
 
 
 def files_of(content: Any) -> dict[str, tuple[int, str]]:
-    """The files that a manifest names, with size and digest; raise InputError for what can't be."""
+    """Return the files that a manifest names, with size and digest; raise InputError for what can't be."""
     with _refusing("not a checkpoint's manifest"):
         files = {name: (each["size"], each["sha256"]) for name, each in content["files"].items()}
         _check("config.json" in files, "files")
@@ -125,7 +127,7 @@ def _place(number: Any) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a number; NaN and infinities are refused."""
+    """Return whether a value is a number; NaN and infinities are refused."""
     if isinstance(value, float) and not isfinite(value):
         raise InputError(f"{value} where a number should be")
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""The folder of a benchmark: what is done stands in it under its key, whole or not at all.
+"""The folder of a benchmark: what is done is kept under its key, whole or not at all.
 
     benchmark.json          marks the folder as a benchmark's; no other is written to, unless it is empty
     cells/KEY.json          a cell: its scores and how it was made; a failed one with its reason
@@ -6,7 +6,7 @@
     sources/KEY/            a checkpoint trained on a source domain; its manifest.json, written last, has its digests
     .benchmark/             what is under way; emptied by the next run
 
-The choice: a key says all that the outcome hangs on, so a file is right or absent, whichever suite asks. The price:
+The choice: a key holds all that the outcome depends on, so a file is right or absent, whichever suite asks. The price:
 what no suite asks for any more stays until someone deletes it.
 """
 
@@ -20,8 +20,7 @@ from typing import Any
 
 from nerbert.artifacts import check_own, publish, read_json, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, at
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.predictions import Predictions
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
 from nerbert.evaluation.benchmark.schema import FORMAT, cell_of, cost_of, files_of, found_of
 from nerbert.locks import held
 from nerbert.records import Example
@@ -80,7 +79,10 @@ class Store:
                     draft.unlink()
 
     def read_cell(self, key: str, place: CellKey, *, retry: bool = False) -> Cell | None:
-        """The outcome of a cell; None if it is to be run: there is none, it is broken, or it failed and may go now."""
+        """Return the outcome of a cell.
+
+        None if it is to be run: there is none, it is broken, or it failed and may go now.
+        """
         path = self.cells / f"{key}.json"
         if not os.path.lexists(path):
             return None
@@ -101,11 +103,11 @@ class Store:
         write_json(path, {"format": FORMAT, **outcome})
 
     def has_predictions(self, key: str) -> bool:
-        """Whether a cell's test sentences have been tagged."""
+        """Return whether a cell's test sentences have been tagged."""
         return os.path.isfile(self.predictions / f"{key}.json")  # noqa: PTH113  (raises nothing)
 
     def read_predictions(self, key: str, test: Sequence[Example]) -> Predictions | None:
-        """What was said of the test sentences; None if there is nothing. What doesn't fit them is removed."""
+        """Return what was said of the test sentences; None if there is nothing. What doesn't fit them is removed."""
         if not self.has_predictions(key):
             return None
         path = self.predictions / f"{key}.json"
@@ -130,11 +132,11 @@ class Store:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
     def source(self, key: str) -> Path:
-        """Where a source domain's checkpoint is, or is to be."""
+        """Return where a source domain's checkpoint is, or is to be."""
         return self.sources / key
 
     def has_source(self, key: str) -> bool:
-        """Whether it is there and whole: sizes are looked at each time, bytes once by each `Store`."""
+        """Return whether it is there and whole: sizes are looked at each time, bytes once by each `Store`."""
         try:
             files, _ = _manifest(self.source(key))
             if key not in self._whole and any(sha256_of(path) != digest for path, digest in files.items()):
@@ -145,14 +147,17 @@ class Store:
         return True
 
     def source_cost(self, key: str) -> dict[str, float] | None:
-        """What a checkpoint cost, by kind of second; None if it isn't there as it was made (by its files' sizes)."""
+        """Return what a checkpoint cost, by kind of second.
+
+        None if it isn't there as it was made (by its files' sizes).
+        """
         try:
             return _manifest(self.source(key))[1]
         except (OSError, InputError):
             return None
 
     def keep_source(self, key: str, made: Path, cost: Any) -> None:
-        """Keep a checkpoint's folder, with a manifest of its files and cost; a broken one that stands there goes."""
+        """Keep a checkpoint's folder, with a manifest of its files and cost; a broken one that is there goes."""
         names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
         files = {name: {"size": (made / name).stat().st_size, "sha256": sha256_of(made / name)} for name in names}
         write_json(made / MANIFEST, {"format": FORMAT, "seconds": cost, "files": files})
@@ -163,7 +168,7 @@ class Store:
 
 
 def _manifest(folder: Path) -> tuple[dict[Path, str], dict[str, float]]:
-    """A checkpoint's files with their digests, and what it cost; raise InputError unless all have their size."""
+    """Return a checkpoint's files with their digests, and what it cost; raise InputError unless all have their size."""
     content = read_json(folder / MANIFEST)
     files, cost = files_of(content), cost_of(content)
     for name, (size, _) in files.items():
@@ -173,14 +178,14 @@ def _manifest(folder: Path) -> tuple[dict[Path, str], dict[str, float]]:
 
 
 def _read(path: Path) -> Any:
-    """The JSON of a file; raise InputError for what is no file."""
+    """Return the JSON of a file; raise InputError for what is no file."""
     if not os.path.isfile(path):  # noqa: PTH113  (raises nothing)
         raise InputError(f"{path}: is no file that can be read")
     return read_json(path, _LARGEST)
 
 
 def _make_way(path: Path) -> None:
-    """Remove a folder that stands where a cell's file belongs: nobody puts anything of worth under a key's name."""
+    """Remove a folder that is where a cell's file belongs: nobody puts anything of worth under a key's name."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
 

@@ -30,7 +30,7 @@
     of = "Liu et al. 2021, Table 2, target only"
     f1 = {crossner_politics = 66.56}
 
-The choice: everything that decides what is compared stands in this file, and nothing that depends on the machine does:
+The choice: everything that decides what is compared is in this file, and nothing that depends on the machine does:
 folders come from the command line. The price: an encoder of one's own has no place in the file, only a name.
 """
 
@@ -88,7 +88,7 @@ class Published:
 
     name: str
     of: str
-    """Where they stand: paper, table, setting, rules of scoring if they aren't the usual ones."""
+    """Their place: paper, table, setting, rules of scoring if they aren't the usual ones."""
     f1: dict[str, float]
 
 
@@ -115,7 +115,7 @@ class Suite:
             )
 
     def places(self) -> Iterator[CellKey]:
-        """Every cell, in order of worth.
+        """Yield every cell, in order of worth.
 
         The first seed (and draw) of all targets, sizes, protocols and systems, in the order in which the suite names
         them; then the second of all, and so on: what there is can be compared at any moment.
@@ -128,12 +128,15 @@ class Suite:
                         yield from (CellKey(name, data, size, draw, seed, protocol) for name in self.systems)
 
     def _trainings(self, target: Target, size: str | int) -> int:
-        """How many `trainings` there are."""
+        """Return how many `trainings` there are."""
         one = target.draw_by_seed or parse_size(size).kind is SizeUnit.ALL
         return len(target.seeds or self.seeds) * (1 if one else target.draws)
 
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
-        """(draw, seed) of a target's cells at a size, in order of worth: a new draw with a new seed comes first."""
+        """Return (draw, seed) of a target's cells at a size, in order of worth.
+
+        A new draw with a new seed comes first.
+        """
         seeds = target.seeds or self.seeds
         if parse_size(size).kind is SizeUnit.ALL:
             return [(1, seed) for seed in seeds]

@@ -1,7 +1,7 @@
 """One process, one cell: what a child of the runner does, and how it says that it failed.
 
-A child writes what it made into the store itself and tells the runner only how it ended, so a child that dies takes
-nothing along. What it prints goes to a file of its own: libraries' warnings and bars don't meet on one terminal.
+A child writes what it made into the store itself and reports only how it ended, so a child that dies takes nothing
+along. What it prints goes to a file of its own: libraries' warnings and bars don't meet on one terminal.
 """
 
 import errno
@@ -13,19 +13,22 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from nerbert.artifacts import read_json
 from nerbert.errors import NerbertError, StaleOutput, WriteError
-from nerbert.evaluation.benchmark.cells import Cell, State
-from nerbert.evaluation.benchmark.plan import Job, Machine, SourceTraining, check_unchanged
-from nerbert.evaluation.benchmark.predictions import Predictions
-from nerbert.evaluation.benchmark.provenance import made_by, read_from
+from nerbert.evaluation.benchmark.cells import Cell, Predictions, State
+from nerbert.evaluation.benchmark.inputs import (
+    CellInputs,
+    Job,
+    Machine,
+    SourceTraining,
+    check_unchanged,
+    read_part,
+    read_source,
+)
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.executors import end_with_parent
-
-if TYPE_CHECKING:
-    from nerbert.evaluation.benchmark.parts import CellInputs
 
 _LONGEST_WHY = 500
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -51,13 +54,16 @@ class End(NamedTuple):
 
 
 class Post(NamedTuple):
-    """Where a child works: the store's folder, the data's, on which GPU ("" for none); whom it tells, and till when."""
+    """Where a child works: the store's folder, the data's, on which GPU ("" for none).
+
+    Where it reports to, and what ends with its parent.
+    """
 
     store: Path
     data: Path
     machine: Machine
     gpu: str
-    told: Connection
+    sends: Connection
     end: Connection
 
 
@@ -66,11 +72,11 @@ class SourceGone(StaleOutput):
 
 
 def run_child(task: Job | SourceTraining, post: Post) -> None:
-    """The whole life of a child: quiet, single-threaded, on one GPU, gone when its parent is."""
+    """Run a task in a child process: quiet, single-threaded, on one GPU, gone when its parent is."""
     end_with_parent(post.end)
     store = Store(post.store)
     scratch = store.scratch / task.key
-    post.told.send(_ended(lambda: _live(task, post, store, scratch), scratch))
+    post.sends.send(_ended(lambda: _live(task, post, store, scratch), scratch))
     rmtree(scratch, ignore_errors=True)
 
 
@@ -114,7 +120,7 @@ def _ended(work: Callable[[], None], scratch: Path) -> End:
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that it came from, each once."""
+    """Yield an error and all that it came from, each once."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
@@ -126,7 +132,10 @@ def _behind(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_machines(error: BaseException) -> bool:
-    """Whether an error says more of the machine than of the cell: no memory, no file handles, no room, a bad disk."""
+    """Return whether an error says more of the machine than of the cell.
+
+    The machine's are: no memory, no file handles, no room, a bad disk.
+    """
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
         return True
     if isinstance(error, OSError) and error.errno:
@@ -145,8 +154,7 @@ def _watched(task: Job | SourceTraining) -> Iterator[None]:
 
 
 def _make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
-    from nerbert.evaluation.benchmark.parts import read_source
-    from nerbert.evaluation.benchmark.tagging import COST, train_source
+    from nerbert.evaluation.benchmark.steps import COST, train_source
 
     with _watched(source):
         folder = train_source(source.encoder, read_source(source), source.folder.name, source.settings, scratch)
@@ -154,9 +162,7 @@ def _make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
 
 
 def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Path) -> None:
-    from nerbert.evaluation.benchmark.parts import read_part
-    from nerbert.evaluation.benchmark.scoring import score_part
-    from nerbert.evaluation.benchmark.tagging import timed
+    from nerbert.evaluation.benchmark.steps import made_by, made_from, score_part, timed
 
     cost: dict[str, Any] = {}
     with timed(cost, "read"):
@@ -171,21 +177,21 @@ def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Pa
     with timed(cost, "score"):
         scores = score_part(part, found, there.twins)
     seconds = found.facts["seconds"] | cost
-    facts = part.facts | found.facts | read_from(job) | {"twins": len(there.twins), "seconds": seconds}
+    facts = part.facts | found.facts | made_from(job) | {"twins": len(there.twins), "seconds": seconds}
     facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
     store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
 
 
-def _tag(job: Job, store: Store, there: "CellInputs", scratch: Path) -> Predictions:
+def _tag(job: Job, store: Store, there: CellInputs, scratch: Path) -> Predictions:
     """Train and tag; what a source checkpoint cost is read before."""
-    from nerbert.evaluation.benchmark.tagging import tag_part
+    from nerbert.evaluation.benchmark.steps import tag_part
 
-    encoder, told = job.encoder, {}
+    encoder, cost_of_source = job.encoder, {}
     if job.source:
         cost = store.source_cost(job.source.key)
         if cost is None:
             raise SourceGone("the source checkpoint that it needs is gone; run the benchmark again")
-        encoder, told = str(store.source(job.source.key)), {"source_seconds": cost}
+        encoder, cost_of_source = str(store.source(job.source.key)), {"source_seconds": cost}
     found = tag_part(encoder, there.part, there.dev, job.folder.name, job.settings, scratch)
-    found.facts.update(told)
+    found.facts.update(cost_of_source)
     return found

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nerbert.evaluation.datasets.duplicates import AT_LEAST, find_twins
 from nerbert.evaluation.datasets.load import Data, find_place, load_folder, split_files
@@ -16,8 +16,6 @@ from nerbert.evaluation.datasets.tags import Scheme, read_scheme
 from nerbert.labels import example_tags
 from nerbert.records import Example
 
-LONG, RARE = 256, 5
-"""Words from which on a sentence is long, and examples below which a type is rare."""
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
 _SHOWN = 20
 
@@ -47,16 +45,22 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What `check_data` found."""
+    """The result of a check."""
 
+    long_above: ClassVar[int] = 256
+    """Words above which a sentence is long."""
+    rare_below: ClassVar[int] = 5
+    """Entities in train below which a type is rare."""
+    twins_at_least: ClassVar[int] = AT_LEAST
+    """Tokens from which on equal sentences count as twins."""
     data: Data
     splits: dict[str, SplitFacts]
     lacking: dict[str, dict[str, int]]
     """By split, the types that train lacks, with their entities."""
     rare: dict[str, int]
-    """Types of which train has fewer than five entities."""
+    """Types of which train has fewer entities than `rare_below`."""
     twins: dict[str, int]
-    """`train/test`: sentences of eight tokens or more of the second that stand in the first, and so on."""
+    """`train/test`: sentences of eight tokens or more of the second that are in the first, and so on."""
     conflicts: int
     conflict_examples: tuple[Conflict, ...]
 
@@ -66,12 +70,12 @@ class Findings:
         return {split: facts.scheme.name for split, facts in self.splits.items() if facts.entities}
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, as JSON."""
+        """Return all of it, as JSON."""
         plain = ("splits", "lacking", "rare", "twins", "conflicts", "conflict_examples")
         known = self.data.known
         head = {"name": self.data.name, "known": known.name if known else None, "notes": list(self.data.notes)}
         told = {key: _plain(getattr(self, key)) for key in plain}
-        return head | {"sha256": self.data.sha256, "twins_at_least": AT_LEAST} | told
+        return head | {"sha256": self.data.sha256, "twins_at_least": self.twins_at_least} | told
 
 
 def check_named(name: str, root: Path | None = None) -> Findings:
@@ -93,7 +97,7 @@ def _findings(data: Data, schemes: Mapping[str, Scheme]) -> Findings:
         split: {type_: count for type_, count in facts.types.items() if type_ not in learnt}
         for split, facts in splits.items()
     }
-    rare = {type_: count for type_, count in learnt.items() if count < RARE}
+    rare = {type_: count for type_, count in learnt.items() if count < Findings.rare_below}
     twins = {
         f"{first}/{second}": len(_twins(data, first, second))
         for first, second in _PAIRS
@@ -118,13 +122,13 @@ def _facts(examples: Sequence[Example], scheme: Scheme) -> SplitFacts:
         entities=types.total(),
         types=dict(sorted(types.items(), key=lambda item: (-item[1], item[0]))),
         repeated=len(examples) - len({example.tokens for example in examples}),
-        long=sum(len(example.words) > LONG for example in examples),
+        long=sum(len(example.words) > Findings.long_above for example in examples),
         scheme=scheme,
     )
 
 
 def _conflicts(data: Data) -> list[Conflict]:
-    """Sentences that are tagged in more than one way, in the order in which they first occur."""
+    """Return sentences that are tagged in more than one way, in the order in which they first occur."""
     places: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
     for split, examples in data.splits.items():
         for place, example in enumerate(examples):
@@ -138,7 +142,7 @@ def _conflicts(data: Data) -> list[Conflict]:
 
 
 def _plain(value: Any) -> Any:
-    """A value with its dataclasses as dicts."""
+    """Return a value with its dataclasses as dicts."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, tuple):

@@ -28,12 +28,12 @@ class Listed:
     there: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """All that is known of it, as JSON."""
+        """Return all that is known of it, as JSON."""
         return {"name": self.name, "there": self.there} | (asdict(self.known) if self.known else {})
 
 
 def list_data(root: Path | None = None) -> list[Listed]:
-    """The known data sets, and how they are there in `root`; then what else is in it."""
+    """Return the known data sets, and how they are there in `root`; then what else is in it."""
     if root is None:
         return [Listed(name, known) for name, known in known_data().items()]
     if not root.is_dir():

@@ -32,7 +32,7 @@ class Data:
     """By the file's name."""
     known: KnownData | None
     twins: tuple[int, ...]
-    """Places of the test sentences of eight tokens or more that stand in train."""
+    """Places of the test sentences of eight tokens or more that are in train too."""
     notes: tuple[str, ...] = ()
     """How the files differ from those that the registry knows by that name."""
 
@@ -64,7 +64,7 @@ def open_data(name: str, root: Path | None = None) -> Data:
 
 
 def find_place(name: str, root: Path | None = None) -> tuple[Path, str]:
-    """Where `open_data` reads a data set, and what it calls it; nothing is read yet."""
+    """Return where `open_data` reads a data set, and what it calls it; nothing is read yet."""
     if root is not None:
         folder = find_folder(root, name)
         return folder, folder.relative_to(root).as_posix()
@@ -85,7 +85,7 @@ def load_folder(folder: Path, *, name: str = "") -> Data:
 
 
 def find_folder(root: Path, name: str) -> Path:
-    """The folder of a data set: that of its own name, else of the set that the paper calls so."""
+    """Return the folder of a data set: that of its own name, else of the set that the paper calls so."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the one that holds the data sets (--data)")
     _check_name(name)
@@ -100,21 +100,21 @@ def find_folder(root: Path, name: str) -> Path:
 
 
 def split_files(folder: Path) -> dict[str, Path]:
-    """The files there are of a data folder, or of one CoNLL file, by the name of their split."""
+    """Return the files there are of a data folder, or of one CoNLL file, by the name of their split."""
     if folder.is_file():
         return {"train": folder}
     return {split: path for split in SPLITS if (path := folder / f"{split}.conll").is_file()}
 
 
 def link_out(root: Path, folder: Path) -> Path | None:
-    """The first of a data set's folder and files that is a link out of `root`; None if none is."""
+    """Return the first of a data set's folder and files that is a link out of `root`; None if none is."""
     inside = os.path.realpath(root)  # unlike resolve, no error where links go round
     paths = (folder, *(folder / f"{split}.conll" for split in SPLITS))
     return next((path for path in paths if not Path(os.path.realpath(path)).is_relative_to(inside)), None)
 
 
 def folder_names(root: Path) -> list[str]:
-    """The folders below `root` that hold a train.conll, sorted."""
+    """Return the folders below `root` that hold a train.conll, sorted."""
     return sorted(path.name for path in root.iterdir() if (path / "train.conll").is_file())
 
 
@@ -135,13 +135,13 @@ def _unknown(root: Path, name: str, known: KnownData | None) -> str:
 
 
 def _fetched(known: KnownData) -> str:
-    """How to get a known data set that isn't there; "" if it has no public address."""
+    """Return how to get a known data set that isn't there; "" if it has no public address."""
     recipe = known_recipes().get(known.name)
     return f"; `nerbert data fetch {known.name}` gets it" if recipe and not recipe.unfetched else ""
 
 
 def differences(known: KnownData, sha256: dict[str, str]) -> list[str]:
-    """How files differ from those that are known, a line each."""
+    """Return how files differ from those that are known, a line each."""
     notes = []
     for split, each in known.splits.items():
         file = f"{split}.conll"

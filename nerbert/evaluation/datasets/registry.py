@@ -1,6 +1,6 @@
 """What is known of public data sets: where they come from, whose they are, what they hold, and their hashes.
 
-The choice: facts stand in a table of the package (`nerbert/tables/datasets.toml`), and nothing of the data does. A set
+The choice: facts are in a table of the package (`nerbert/tables/datasets.toml`), and nothing of the data does. A set
 is known by the bytes of its files in nerbert's own form, so what is claimed of it (counts, licence, whether it is the
 paper's split) is claimed of exactly these. The price: a set converted otherwise is used, but nothing is claimed of it.
 """
@@ -72,18 +72,18 @@ class KnownData(DatasetFacts):
 
 @cache
 def known_data() -> Mapping[str, KnownData]:
-    """All known data sets by the name of their folder, in the table's order."""
+    """Return all known data sets by the name of their folder, in the table's order."""
     return parse_table(files("nerbert.tables").joinpath(TABLE).read_text(encoding="utf-8"))
 
 
 def find_known(name: str) -> KnownData | None:
-    """A known data set by its folder's name or by the paper's (Pol, Sci, …); None if there is none."""
+    """Return a known data set by its folder's name or by the paper's (Pol, Sci, …); None if there is none."""
     known = known_data()
     return known.get(name) or next((each for each in known.values() if name and each.paper_name == name), None)
 
 
 def all_names() -> list[str]:
-    """Every name that `find_known` knows."""
+    """Return every name that `find_known` knows."""
     return [*known_data(), *(each.paper_name for each in known_data().values() if each.paper_name)]
 
 
@@ -96,7 +96,7 @@ def parse_table(text: str) -> dict[str, KnownData]:
                 found[name] = _known(name, values)
         papers = [each.paper_name for each in found.values() if each.paper_name]
         if len(set(papers)) != len(papers) or set(papers) & set(found):
-            raise SettingsError("a paper's name stands twice")
+            raise SettingsError("a paper's name is there twice")
     return found
 
 

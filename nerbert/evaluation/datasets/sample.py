@@ -44,7 +44,7 @@ def _check_apart(output: Path, source: Path) -> None:
 
 
 def _manifest(data: Data, subset: Subset, folder: Path) -> dict[str, Any]:
-    """What the sample is of, how it was drawn, and which sentences it holds."""
+    """Return what the sample is of, how it was drawn, and which sentences it holds."""
     return {
         "kind": "sample",
         "data": data.name,

@@ -47,7 +47,7 @@ def read_scheme(path: Path) -> Scheme:
 
 
 def _name(prefixes: Counter[str], broken: int, own_begin: int) -> str:
-    """What the scheme is called; `own_begin` counts B- tags that IOB1 wouldn't write."""
+    """Return what the scheme is called; `own_begin` counts B- tags that IOB1 wouldn't write."""
     if not prefixes["B"] + prefixes["I"]:
         return "no entity"
     if not broken:
@@ -58,7 +58,7 @@ def _name(prefixes: Counter[str], broken: int, own_begin: int) -> str:
 
 
 def _foreign(path: Path) -> str:
-    """What the tags of a file that can't be read begin with."""
+    """Return what the tags of a file that can't be read begin with."""
     prefixes = Counter(tag.partition("-")[0] for sentence in _sentences(path) for _, tag in sentence)
     told = ", ".join(f"{prefix:.20} {count}" for prefix, count in prefixes.most_common(8))
     return f"must be O, B-TYPE or I-TYPE, but the file's tags begin with {told}; convert it to BIO"

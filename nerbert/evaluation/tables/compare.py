@@ -32,7 +32,7 @@ class Compared:
     """Of all targets together: the same test with a target as one observation; not corrected."""
     better: int = 0
     """Of all targets together: on how many the system is ahead."""
-    spots: tuple[RowKey, ...] = ()
+    row_keys: tuple[RowKey, ...] = ()
     """Of all targets together: the rows that both have."""
 
     @property
@@ -41,19 +41,19 @@ class Compared:
         return "" if self.corrected is None else "*" * sum(self.corrected < level for level in (0.05, 0.01, 0.001))
 
 
-def compare(board: Layout) -> dict[Key, Compared]:
-    """All comparisons of a suite, each corrected within its family."""
+def compare(layout: Layout) -> dict[Key, Compared]:
+    """Return all comparisons of a suite, each corrected within its family."""
     found: dict[Key, Compared] = {}
-    for maker in board.makers:
-        if maker.system == board.baseline:
+    for column in layout.columns:
+        if column.system == layout.baseline:
             continue
-        rows = {spot: _differences(board, maker, spot) for spot in board.spots}
-        for spot, row in rows.items():
-            found[maker, spot] = Compared(paired_t(list(row.values())))
-        for size in mean_sizes(board.spots):
-            asked = {spot: rows[spot] for spot in of_size(board.spots, size) if rows[spot]}
+        rows = {row_key: _differences(layout, column, row_key) for row_key in layout.row_keys}
+        for row_key, row in rows.items():
+            found[column, row_key] = Compared(paired_t(list(row.values())))
+        for size in mean_sizes(layout.row_keys):
+            asked = {row_key: rows[row_key] for row_key in of_size(layout.row_keys, size) if rows[row_key]}
             if len(by_target(list(asked))) > 1:
-                found[maker, RowKey(WHOLE, size)] = _overall(asked)
+                found[column, RowKey(WHOLE, size)] = _overall(asked)
     corrected: dict[Key, float] = {}
     for family in families(found).values():
         corrected |= holm(family)
@@ -61,33 +61,36 @@ def compare(board: Layout) -> dict[Key, Compared]:
 
 
 def families(tests: Mapping[Key, Compared]) -> dict[tuple[str, bool], dict[Key, float]]:
-    """The p of each test by (protocol, whether it is over all targets): what is corrected together."""
+    """Return the p of each test by (protocol, whether it is over all targets): what is corrected together."""
     found: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
-    for (maker, spot), each in tests.items():
+    for (column, row_key), each in tests.items():
         if each.test.p is not None:
-            found[maker.protocol, spot.target == WHOLE][maker, spot] = each.test.p
+            found[column.protocol, row_key.target == WHOLE][column, row_key] = each.test.p
     return found
 
 
-def _differences(board: Layout, maker: ColumnKey, spot: RowKey) -> dict[Observation, float]:
-    """System minus baseline in each independent observation that both have."""
-    own, base = board.at(spot, maker), board.at(spot, ColumnKey(board.baseline, maker.protocol))
+def _differences(layout: Layout, column: ColumnKey, row_key: RowKey) -> dict[Observation, float]:
+    """Return system minus baseline in each independent observation that both have."""
+    own, base = layout.at(row_key, column), layout.at(row_key, ColumnKey(layout.baseline, column.protocol))
     both = own.done.keys() & base.done.keys()
     ours, theirs = own.observed(only=both), base.observed(only=both)
     return {name: ours[name] - theirs[name] for name in ours}
 
 
 def _overall(rows: dict[RowKey, dict[Observation, float]]) -> Compared:
-    """The mean over targets, tested; observations of one target that share draw and seed change sign together."""
-    targets = [[rows[spot] for spot in spots] for spots in by_target(list(rows)).values()]
+    """Return the mean over targets, tested.
+
+    Observations of one target that share draw and seed change sign together.
+    """
+    targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(list(rows)).values()]
     means = [fmean(fmean(row.values()) for row in each) / len(targets) for each in targets]
     parts = [part for each in targets for part in _parts(each, 1 / len(targets))]
     better = sum(mean > 0 for mean in means)
-    return Compared(sign_flip(parts), targets=sign_flip(means), better=better, spots=tuple(rows))
+    return Compared(sign_flip(parts), targets=sign_flip(means), better=better, row_keys=tuple(rows))
 
 
 def _parts(rows: Sequence[dict[Observation, float]], weight: float) -> list[float]:
-    """What each observation of a target gives to its mean difference, over all its sizes."""
+    """Return what each observation of a target gives to its mean difference, over all its sizes."""
     given: dict[Observation, float] = defaultdict(float)
     for row in rows:
         for name, difference in row.items():

@@ -1,35 +1,18 @@
-"""A benchmark's table as data: texts in rows and columns, notes, curves, records. What every renderer reads.
+"""A benchmark's table as data: texts in rows and columns, notes, curves, records. Every renderer reads this.
 
-The choice: figures are rounded and worded once, here below `make_table`, and a renderer only lays out and escapes. The
-price: a renderer can't choose other decimals. Texts are as they came from outside; each renderer escapes for itself.
+The choice: figures are rounded and worded once, in `make_table`, and a renderer only lays out and escapes. The price: a
+renderer can't choose other decimals. Texts are as they came from outside; each renderer escapes for itself.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import NamedTuple
+
+from nerbert.render.plots import PlotPoint
 
 NONE = "–"
-"""What stands where there is nothing: not run, or not known."""
-STYLES = 8
-"""Lines that can be told apart in one figure."""
-
-
-class ColumnKind(StrEnum):
-    """What a column holds."""
-
-    NAME = "name"
-    FIGURE = "figure"
-    PUBLISHED = "published"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column."""
-
-    head: str
-    kind: ColumnKind = ColumnKind.FIGURE
-    note: int = 0
-    """Number of the note that belongs to the head; 0 for none."""
+"""The text of a cell that wasn't run, or isn't known."""
+RECORD = ("system", "protocol", "target", "size", "draw", "seed", "state", "metric", "type", "value", "why")
+"""Columns of the CSV: a row is one figure of one cell, of one `type` perhaps; `value` is 0–1 or a count, as stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +21,7 @@ class Entry:
 
     text: str = NONE
     below: str = ""
-    """What stands small below it where there is room: the confidence interval."""
+    """The confidence interval, in small print where there is room."""
     mark: str = ""
     """Stars of significance."""
     notes: tuple[int, ...] = ()
@@ -47,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row; `whole` if it sums up the others, `minor` if it says so little that the terminal leaves it out."""
+    """A row; `whole` if it sums up the others, `minor` if the terminal leaves it out, as it says so little."""
 
     entries: tuple[Entry, ...]
     whole: bool = False
@@ -56,51 +39,26 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows and columns under a title."""
+    """Rows and columns under a title; the first `names` columns hold names, the last `published` published figures."""
 
     key: str
     title: str
-    columns: tuple[Column, ...]
+    heads: tuple[Entry, ...]
     rows: tuple[TableRow, ...]
+    names: int
+    published: int = 0
     folded: bool = False
     """Whether it is detail: folded in HTML, left out of Markdown, LaTeX and the terminal."""
-
-
-class Point(NamedTuple):
-    """A place of a learning curve; figures are 0–1."""
-
-    sentences: float
-    mean: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
     """F1 against training sentences on one target under one protocol, a line a system."""
 
-    target: str
-    lines: dict[str, tuple[Point, ...]]
+    title: str
+    lines: Mapping[str, Sequence[PlotPoint]]
     styles: dict[str, int]
-    """Number of each line's colour and dashes, the same for a system in all figures; from 0, below `STYLES`."""
-    protocol: str = ""
-    """Empty where the suite has only one."""
-
-
-class Record(NamedTuple):
-    """A line of the CSV: one figure of one cell, of one `type` perhaps; `value` is 0–1 or a count, as it was stored."""
-
-    system: str
-    protocol: str
-    target: str
-    size: str
-    draw: str
-    seed: str
-    state: str
-    metric: str
-    type: str
-    value: str
-    why: str
+    """Number of each line's colour and dashes, the same for a system in all figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,5 +74,6 @@ class BenchmarkTable:
     """Notes that entries and heads refer to, from 1."""
     notes: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
-    """What it takes to make the table again."""
-    records: tuple[Record, ...] = ()
+    """What one needs to make the table again."""
+    records: tuple[tuple[str, ...], ...] = ()
+    """Rows of the CSV, in the order of `RECORD`."""

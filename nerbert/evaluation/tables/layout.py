@@ -53,7 +53,7 @@ class Group:
         return len(self.done) == len(self.wanted)
 
     def observed(self, read: Reader = F1, only: Collection[Run] | None = None) -> dict[Observation, float]:
-        """The figure in each independent observation: a run, or a draw.
+        """Return the figure in each independent observation: a run, or a draw.
 
         Of episodes, F1 alone has observations whose mean it is (`pooled_f1`); another figure is one, of all together.
         """
@@ -67,7 +67,7 @@ class Group:
         return observations(_read({(0, 0): self._pooled} if self._pooled is not None else {}, read))
 
     def summary(self, read: Reader = F1) -> Summary | None:
-        """Mean and spread of a figure; None if no run has it."""
+        """Return mean and spread of a figure; None if no run has it."""
         seen = self.observed(read)
         return summary(list(seen.values())) if seen else None
 
@@ -81,14 +81,18 @@ class Layout:
         found = {cell.place: cell for cell in cells}
         self.cells = [found.get(place, Cell(place, State.NOT_RUN)) for place in places]
         self.strangers = len(found.keys() - set(places))
-        self.spots = tuple(_in_order(suite))
+        self.row_keys = tuple(_in_order(suite))
         self.protocols = tuple(dict.fromkeys(place.protocol for place in places))
-        self.makers = tuple(ColumnKey(system, protocol) for protocol in self.protocols for system in suite.systems)
-        episodes = {spot: parse_size(spot.size).kind is SizeUnit.EPISODE for spot in self.spots}
-        self._groups = {(spot, maker): Group(episodes[spot]) for spot in self.spots for maker in self.makers}
+        self.columns = tuple(ColumnKey(system, protocol) for protocol in self.protocols for system in suite.systems)
+        episodes = {row_key: parse_size(row_key.size).kind is SizeUnit.EPISODE for row_key in self.row_keys}
+        self._groups = {
+            (row_key, column): Group(episodes[row_key]) for row_key in self.row_keys for column in self.columns
+        }
         for cell in self.cells:
             self._put(cell)
-        self.ran = tuple(maker for maker in self.makers if any(self.at(spot, maker).done for spot in self.spots))
+        self.ran = tuple(
+            column for column in self.columns if any(self.at(row_key, column).done for row_key in self.row_keys)
+        )
         """Columns with a finished run; the others hold nothing up."""
 
     @property
@@ -96,17 +100,22 @@ class Layout:
         """The system that the others are tested against."""
         return self.suite.baseline or next(iter(self.suite.systems), "")
 
-    def shared(self, makers: Collection[ColumnKey]) -> tuple[RowKey, ...]:
-        """Rows on which every one of these columns has a finished run: what a mean may be taken over; none of none."""
-        return tuple(spot for spot in self.spots if makers and all(self.at(spot, maker).done for maker in makers))
+    def shared(self, columns: Collection[ColumnKey]) -> tuple[RowKey, ...]:
+        """Return rows on which every one of these columns has a finished run: what a mean may be taken over.
 
-    def at(self, spot: RowKey, maker: ColumnKey) -> Group:
-        """The cells of a row and a column."""
-        return self._groups[spot, maker]
+        No columns share no rows.
+        """
+        return tuple(
+            row_key for row_key in self.row_keys if columns and all(self.at(row_key, column).done for column in columns)
+        )
 
-    def named(self, maker: ColumnKey) -> str:
-        """A column's name on one line; the protocol only where there are several."""
-        return f"{maker.system}, {maker.protocol}" if len(self.protocols) > 1 else maker.system
+    def at(self, row_key: RowKey, column: ColumnKey) -> Group:
+        """Return the cells of a row and a column."""
+        return self._groups[row_key, column]
+
+    def named(self, column: ColumnKey) -> str:
+        """Return a column's name on one line; the protocol only where there are several."""
+        return f"{column.system}, {column.protocol}" if len(self.protocols) > 1 else column.system
 
     def _put(self, cell: Cell) -> None:
         place = cell.place
@@ -119,29 +128,32 @@ class Layout:
             group.failed[run] = cell.why or "no F1 in its scores"
 
 
-def by_target(spots: Sequence[RowKey]) -> dict[str, list[RowKey]]:
-    """Rows of each target."""
+def by_target(row_keys: Sequence[RowKey]) -> dict[str, list[RowKey]]:
+    """Return rows of each target."""
     found: dict[str, list[RowKey]] = {}
-    for spot in spots:
-        found.setdefault(spot.target, []).append(spot)
+    for row_key in row_keys:
+        found.setdefault(row_key.target, []).append(row_key)
     return found
 
 
-def of_size(spots: Iterable[RowKey], size: str) -> list[RowKey]:
-    """Rows of a size; "" is any."""
-    return [spot for spot in spots if size in ("", spot.size)]
+def of_size(row_keys: Iterable[RowKey], size: str) -> list[RowKey]:
+    """Return rows of a size; "" is any."""
+    return [row_key for row_key in row_keys if size in ("", row_key.size)]
 
 
-def mean_sizes(spots: Sequence[RowKey]) -> list[str]:
-    """Sizes over whose targets a mean is taken: each that several have, then, where it is more, "": all of them."""
-    targets, sizes = by_target(spots), dict.fromkeys(spot.size for spot in spots)
-    shared = [size for size in sizes if len(of_size(spots, size)) > 1]
+def mean_sizes(row_keys: Sequence[RowKey]) -> list[str]:
+    """Return sizes over whose targets a mean is taken: each that several have, then, where that is more, "".
+
+    The "" means all of them.
+    """
+    targets, sizes = by_target(row_keys), dict.fromkeys(row_key.size for row_key in row_keys)
+    shared = [size for size in sizes if len(of_size(row_keys, size)) > 1]
     alone = len(sizes) == 1
     return [*shared, *([""] if len(targets) > 1 and not alone else [])]
 
 
 def _sums(scores: Scores) -> Sums | None:
-    """What pooled F1 needs of a run; None if it isn't told."""
+    """Return what pooled F1 needs of a run; None if it isn't known."""
     right, predicted, gold = (figure(scores, f"micro.{key}") for key in ("right", "predicted", "gold"))
     return None if right is None or predicted is None or gold is None else (right, predicted + gold)
 
@@ -152,6 +164,6 @@ def _read(scores: Mapping[Run, Scores], read: Reader) -> dict[Run, float]:
 
 
 def _in_order(suite: Suite) -> list[RowKey]:
-    """Targets with their sizes as the suite names them, a target that is named twice in one place."""
-    spots = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
-    return [spot for each in by_target(list(spots)).values() for spot in each]
+    """Return targets with their sizes as the suite names them, a target that is named twice in one place."""
+    row_keys = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
+    return [row_key for each in by_target(list(row_keys)).values() for row_key in each]

@@ -16,7 +16,7 @@ Scores = Mapping[str, Any]
 
 
 def figure(scores: object, path: str) -> float | None:
-    """The number at `path` ("micro.f1"; keys may hold no dot), None if there is none."""
+    """Return the number at `path` ("micro.f1"; keys may hold no dot), None if there is none."""
     for key in path.split("."):
         scores = scores.get(key) if isinstance(scores, Mapping) else None
     if isinstance(scores, bool) or not isinstance(scores, int | float) or not math.isfinite(scores):
@@ -25,7 +25,7 @@ def figure(scores: object, path: str) -> float | None:
 
 
 def pool(parts: Sequence[Scores]) -> dict[str, Any]:
-    """One score of several, with the keys of `nerbert.metrics`; a single one stays as it is."""
+    """Return one score of several, with the keys of `nerbert.metrics`; a single one stays as it is."""
     if len(parts) == 1:
         return dict(parts[0])
     names = dict.fromkeys(name for part in parts for name in inner(part, "by_type"))
@@ -47,13 +47,13 @@ def pool(parts: Sequence[Scores]) -> dict[str, Any]:
 
 
 def inner(scores: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """What stands at a key; nothing where that holds no keys itself."""
+    """Return what is at a key; nothing where that holds no keys itself."""
     found = scores.get(key)
     return found if isinstance(found, Mapping) else {}
 
 
 def _counts(parts: Sequence[Scores]) -> dict[str, Any] | None:
-    """Summed counts with their figures; None where no part has any."""
+    """Return summed counts with their figures; None where no part has any."""
     found = _sum(parts)
     return None if found is None else found.as_json()
 
@@ -68,7 +68,7 @@ def _sum(parts: Sequence[Scores]) -> Counts | None:
 
 
 def _calibration(parts: Sequence[Scores]) -> dict[str, Any] | None:
-    """The mean calibration error, each part as heavy as its entities."""
+    """Return the mean calibration error, each part as heavy as its entities."""
     known = [(figure(part, "calibration.ece"), figure(part, "calibration.entities")) for part in parts]
     pairs = [(ece, entities) for ece, entities in known if ece is not None and entities]
     whole = sum(entities for _, entities in pairs)

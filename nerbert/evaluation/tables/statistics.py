@@ -5,7 +5,7 @@ The choices, and what they cost:
 *What counts as one observation.* Runs that share a draw of the training sentences aren't independent: the draw moves
 them together. So where there are several draws and a draw has several seeds, a draw's runs are averaged first and the
 draws are the observations (`observations`). With one draw, or draw and seed paired one to one, each run is one. With
-one draw, ± tells nothing of how much the choice of sentences matters.
+one draw, ± says nothing of how much the choice of sentences matters.
 
 *Episodes.* Seeds share the same episodes, so they say little of how another choice of episodes would come out. F1 is
 taken of the entities of all episodes and seeds added up (`pooled_f1`), and the draws are the observations, seeds of a
@@ -91,7 +91,10 @@ class Test:
 
 
 def observations(runs: Mapping[Run, float]) -> dict[Observation, float]:
-    """What may be taken for independent in these runs: means of draws, or the runs themselves; see the text above."""
+    """Return the independent observations in these runs: means of draws, or the runs themselves.
+
+    See the text above.
+    """
     by_draw: dict[int, list[float]] = defaultdict(list)
     for (draw, _), value in sorted(runs.items()):
         by_draw[draw].append(value)
@@ -101,7 +104,7 @@ def observations(runs: Mapping[Run, float]) -> dict[Observation, float]:
 
 
 def pooled_f1(runs: Mapping[Run, Sums]) -> dict[Observation, float]:
-    """An observation a draw, of episodes; their mean is the F1 of all entities together. See the text above."""
+    """Return an observation a draw, of episodes; their mean is the F1 of all entities together. See the text above."""
     whole = math.fsum(both for _, both in runs.values())
     f1 = 2 * math.fsum(right for right, _ in runs.values()) / whole if whole else 0.0
     off: dict[int, float] = defaultdict(float)
@@ -111,7 +114,7 @@ def pooled_f1(runs: Mapping[Run, Sums]) -> dict[Observation, float]:
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """Mean, sample standard deviation and the t interval of the mean; raise InputError if there is no value."""
+    """Return mean, sample standard deviation and the t interval of the mean; raise InputError if there is no value."""
     if not values:
         raise InputError("no run to take the mean of: give at least one")
     mean = fmean(values)
@@ -123,7 +126,7 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def mean_of(parts: Sequence[Summary]) -> Summary:
-    """The mean of independent means that all count the same: targets of a table.
+    """Return the mean of independent means that all count the same: targets of a table.
 
     Its sd is that of one round of runs, one a part; its interval is Welch's (degrees of freedom by Satterthwaite). Both
     are None where a part has a single observation. `n` is the number of parts.
@@ -144,7 +147,7 @@ def mean_of(parts: Sequence[Summary]) -> Summary:
 
 
 def together(parts: Sequence[Summary]) -> Summary:
-    """The mean of means that may depend on each other wholly: sizes of one target, drawn inside each other.
+    """Return the mean of means that may depend on each other wholly: sizes of one target, drawn inside each other.
 
     sd and interval are as wide as full dependence makes them: sd is the mean of the parts' sd, which no mean of one run
     a part exceeds, and the interval takes the fewest runs that a part has.
@@ -161,7 +164,10 @@ def together(parts: Sequence[Summary]) -> Summary:
 
 
 def paired_t(differences: Sequence[float]) -> Test:
-    """Paired t-test, two-sided, with the interval of the difference; none below three pairs or where all are equal."""
+    """Return a paired t-test, two-sided, with the interval of the difference.
+
+    None below three pairs or where all are equal.
+    """
     n = len(differences)
     if n == 0:
         return Test(0, 0.0, None, why="no pair")
@@ -179,7 +185,7 @@ def paired_t(differences: Sequence[float]) -> Test:
 
 
 def sign_flip(parts: Sequence[float]) -> Test:
-    """Two-sided sign-flip test of a sum: the share of all signs under which it is as far from 0 as it is.
+    """Return a two-sided sign-flip test of a sum: the share of all signs under which it is as far from 0 as it is.
 
     `parts` are what each observation gives to the difference, weights included; their sum is the difference. Exact up
     to 20 parts; beyond, p may be a little too large, never too small.
@@ -199,7 +205,7 @@ def _all_signs(parts: Sequence[float]) -> float:
 
 
 def _on_a_grid(parts: Sequence[float]) -> float:
-    """The sum's distribution over random signs, added up part by part on a grid of whole steps.
+    """Return the sum's distribution over random signs, added up part by part on a grid of whole steps.
 
     Rounding moves a sum by no more than the steps' errors together, so all that is as far as observed, less that much,
     counts as far.
@@ -221,7 +227,10 @@ def _on_a_grid(parts: Sequence[float]) -> float:
 
 
 def holm(raw: Mapping[Name, float]) -> dict[Name, float]:
-    """Holm's step-down correction: each p times the number of tests not yet passed, never below the one before."""
+    """Return Holm's step-down correction.
+
+    Each p times the number of tests not yet passed, never below the one before.
+    """
     corrected: dict[Name, float] = {}
     last = 0.0
     for place, (name, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
@@ -231,7 +240,7 @@ def holm(raw: Mapping[Name, float]) -> dict[Name, float]:
 
 
 def t_quantile(freedom: float) -> float:
-    """How many standard errors the interval of the mean reaches to each side."""
+    """Return how many standard errors the interval of the mean reaches to each side."""
     need("benchmark", "scipy")
     from scipy import stats
 

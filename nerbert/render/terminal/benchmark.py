@@ -1,87 +1,65 @@
-"""A benchmark's table on the terminal: the F1s, the tests, the notes. What stands beside is in the files.
+"""A benchmark's table on the terminal: the F1s, the tests, the notes. Other figures are in the files.
 
-Where there are more systems than fit the width, the table is cut into several, each with its rows' names. Systems that
-haven't run have no column here (a note names them), and tests of fewer than three runs no row.
+Columns of systems that haven't run and tests of fewer than three runs are left out. Where there are more systems than
+fit the width, the scores are shown in several tables, each with its rows' names.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table as Shown
+from rich.table import Table
 from rich.text import Text
 
-from nerbert.evaluation.tables.grid import NONE, BenchmarkTable, Column, ColumnKind, Entry, Grid, TableRow
-from nerbert.render.benchmark.wrap import cut
 from nerbert.terminal import plain, visible
 
-_KEYS = ("scores", "tests")
-_WIDEST_NAME = 28
+if TYPE_CHECKING:
+    from nerbert.evaluation.tables.grid import BenchmarkTable, Entry, Grid, TableRow
+
+_NAMES_WIDTH, _FIGURE_WIDTH = 44, 19
 
 
-def print_table(table: BenchmarkTable, console: Console | None = None) -> None:
+def print_table(table: "BenchmarkTable", console: Console | None = None) -> None:
     """Print the table, as wide as the terminal is."""
     console = console or Console()
     console.print(plain(table.title), style="bold")
     for grid in table.grids:
-        kept = replace(grid, rows=tuple(row for row in grid.rows if not row.minor))
-        if grid.key in _KEYS and (kept.rows or not grid.rows):
-            widths = [_width(column, [row.entries[n] for row in kept.rows]) for n, column in enumerate(kept.columns)]
-            for places in cut(kept, widths, console.width - 1, _told(kept)):
-                console.print()
-                console.print(_shown(kept, places))
+        rows = [row for row in grid.rows if not row.minor]
+        if grid.key == "scores":
+            said = [place for place in range(grid.names, len(grid.heads)) if _says(place, rows)]
+            most = max(1, (console.width - _NAMES_WIDTH) // _FIGURE_WIDTH)
+            for first in range(0, max(1, len(said)), most):
+                console.print("", _shown(grid, rows, said[first : first + most]), sep="\n")
+        elif grid.key == "tests" and rows:
+            console.print("", _shown(grid, rows, range(grid.names, len(grid.heads))), sep="\n")
     console.print()
     for number, note in enumerate(table.numbered, 1):
         console.print(plain(f"[{number}] {note}"))
-    for note in table.notes:
-        console.print(plain(note), style="dim")
-    for name, text in table.facts.items():
-        console.print(plain(f"{name}: {text}"), style="dim")
+    for line in (*table.notes, *(f"{name}: {text}" for name, text in table.facts.items())):
+        console.print(plain(line), style="dim")
 
 
-def _told(grid: Grid) -> list[int]:
-    """Places of the columns that say something; all, if none does."""
-    every = range(len(grid.columns))
-    figures = [place for place in every if any(row.entries[place].text != NONE for row in grid.rows)]
-    names = [place for place in every if grid.columns[place].kind is ColumnKind.NAME]
-    return figures if len(figures) > len(names) else list(every)
+def _says(place: int, rows: Iterable["TableRow"]) -> bool:
+    return any(row.entries[place].text != "–" for row in rows)
 
 
-def _width(column: Column, entries: Sequence[Entry]) -> int:
-    """How wide a column is with its lines and blanks."""
-    texts = [
-        *_head(column).plain.split("\n"),
-        *(line for entry in entries for line in (_text(entry).plain.split("\n"))),
-    ]
-    longest = max(plain(text).cell_len for text in texts)
-    return 3 + (min(longest, _WIDEST_NAME) if column.kind is ColumnKind.NAME else longest)
-
-
-def _shown(grid: Grid, places: Sequence[int]) -> Shown:
-    shown = Shown(title=plain(grid.title), title_justify="left")
-    for column in (grid.columns[place] for place in places):
-        name = column.kind is ColumnKind.NAME
-        shown.add_column(_head(column), justify="left" if name else "right", no_wrap=not name, overflow="fold",
-                         max_width=_WIDEST_NAME if name else None)  # fmt: skip
-    whole = False
-    for row in grid.rows:
-        if row.whole and not whole:
+def _shown(grid: "Grid", rows: Sequence["TableRow"], places: Sequence[int]) -> Table:
+    """Return a grid's names and the figures at some places."""
+    shown = Table(title=plain(grid.title), title_justify="left")
+    for head in grid.heads[: grid.names]:
+        shown.add_column(_text(head), overflow="fold")
+    for place in places:
+        published = "\npublished" if place >= len(grid.heads) - grid.published else ""
+        shown.add_column(_text(grid.heads[place]).append(published, style="dim"), justify="right", overflow="fold")
+    for number, row in enumerate(rows):
+        if row.whole and number and not rows[number - 1].whole:
             shown.add_section()
-        whole = row.whole
-        shown.add_row(*(_text(row.entries[place]) for place in places), style=_style(row))
+        entries = [*row.entries[: grid.names], *(row.entries[place] for place in places)]
+        shown.add_row(*map(_text, entries), style="italic" if row.whole else "")
     return shown
 
 
-def _style(row: TableRow) -> str:
-    return "italic" if row.whole else ""
-
-
-def _head(column: Column) -> Text:
-    text = plain(f"{column.head}{f' [{column.note}]' if column.note else ''}")
-    return text.append("\npublished", style="dim") if column.kind is ColumnKind.PUBLISHED else text
-
-
-def _text(entry: Entry) -> Text:
+def _text(entry: "Entry") -> Text:
     notes = f" [{', '.join(map(str, entry.notes))}]" if entry.notes else ""
     text = Text(visible(entry.text), style="bold" if entry.best else "").append(f"{entry.mark}{notes}")
     return text.append(f"\n{entry.below}", style="dim") if entry.below else text

@@ -1,16 +1,14 @@
 """Change one byte of what a cell hangs on, and it alone is run again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from nerbert.evaluation.benchmark import plan
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.hashes import code_files
-from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
+from nerbert.evaluation.benchmark.inputs import Job, Machine
+from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.finetuning.settings import FinetuneSettings
 
@@ -60,18 +58,6 @@ def changed(before: Keys, after: Keys, step: int) -> set[CellKey]:
 
 
 SOURCE, TAG, SCORE = 0, 1, 2
-files_of = cache(code_files)
-
-
-def code_of(files: Mapping[str, Path]) -> str:
-    return " ".join(files)
-
-
-@pytest.fixture(autouse=True)
-def named_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code is known by its files' names here: they are read once, and whoever edits one meanwhile changes nothing."""
-    monkeypatch.setattr(plan, "code_files", files_of)
-    monkeypatch.setattr(plan, "code_version", code_of)
 
 
 def test_every_cell_has_keys_of_its_own(suite: Suite, desk: Path) -> None:
@@ -161,27 +147,19 @@ def test_bounds_of_the_targets_steps_touch_no_source(suite: Suite, desk: Path) -
     assert not changed(before, after, SOURCE)
 
 
-def test_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change in how is scored trains nothing anew but where it chooses the epoch; one in training does."""
+def test_versions_of_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another way to score trains nothing anew but where it chooses the epoch; another way to train does."""
     before = keys(suite, desk)
-
-    def with_change_in(module: str) -> Keys:
-        changed_code = lambda files: code_of(files) + "!" * (module in files)  # noqa: E731
-        monkeypatch.setattr(plan, "code_version", changed_code)
-        return keys(suite, desk)
-
-    metrics = with_change_in("nerbert.metrics.score")
-    assert changed(before, metrics, SCORE) == set(before)
-    assert changed(before, metrics, TAG) == {place for place in before if place.protocol == "dev"}
-    assert not changed(before, metrics, SOURCE)
-    training = with_change_in("nerbert.training.loop")
+    monkeypatch.setattr("nerbert.evaluation.benchmark.keys.SCORING", 1000)
+    scoring = keys(suite, desk)
+    assert changed(before, scoring, SCORE) == set(before)
+    assert changed(before, scoring, TAG) == {place for place in before if place.protocol == "dev"}
+    assert not changed(before, scoring, SOURCE)
+    monkeypatch.undo()
+    monkeypatch.setattr("nerbert.evaluation.benchmark.keys.TRAINING", 1000)
+    training = keys(suite, desk)
     assert changed(before, training, TAG) == set(before)
     assert changed(before, training, SOURCE) == {place for place in before if "source" in place.system}
-    twins = with_change_in("nerbert.evaluation.datasets.duplicates")
-    assert changed(before, twins, SCORE) == set(before)
-    assert not changed(before, twins, TAG)
-    assert with_change_in("nerbert.terminal") == before
-    assert with_change_in("nerbert.evaluation.benchmark.runner") == before
 
 
 @pytest.mark.usefixtures("fleet")

@@ -13,7 +13,7 @@ import torch
 
 import nerbert
 from nerbert.errors import InputError, SettingsError, StaleOutput, WriteError
-from nerbert.evaluation.benchmark.plan import Machine, SourceTraining
+from nerbert.evaluation.benchmark.inputs import Machine, SourceTraining
 from nerbert.evaluation.benchmark.pool import _PRELOAD, Processes, _gpus, _model_modules
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.worker import End, SourceGone, _ended
@@ -58,13 +58,13 @@ def test_a_hyphen_is_no_part_of_a_modules_name(tmp_path: Path) -> None:
 ALONE = """
 from pathlib import Path
 from nerbert.evaluation.benchmark.pool import Processes
-from nerbert.evaluation.benchmark.plan import Machine, Source
+from nerbert.evaluation.benchmark.inputs import Machine, SourceTraining
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.finetuning.settings import FinetuneSettings
 
 if __name__ == "__main__":
     store = Store(Path("out"))
-    task = Source("key", "far", Path("far"), "e", FinetuneSettings())
+    task = SourceTraining("key", "far", Path("far"), "e", FinetuneSettings())
     with store.hold(), Processes(store.folder, Path(), Machine("cpu", "fp32"), 200_000_000) as crew:
         crew.start(task)
         ((_, end),) = crew.wait()

@@ -74,7 +74,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ("[3, 5]", "[4294967296]", "below 2\\*\\*32"),
         ("[3, 5]", "[-1]", "from 0"),
         ("[3, 5]", '["1"]', "must be a list of whole number"),
-        ("10,", "10, 10,", "'x' at size 10 stands 2 times"),
+        ("10,", "10, 10,", "'x' at size 10 is there 2 times"),
         ("10,", '"10 %%",', "size '10 %%': must be"),
         ("k = 5", "k=4", r"'x' at size k=4: draws = 1 are too few.* take 5 or more"),
         ("k = 5", "5 way 1 shot", "at size 5 way 1 shot: draws = 1 are too few"),

@@ -10,11 +10,11 @@ import pytest
 
 from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists, StaleOutput
-from nerbert.evaluation.benchmark.cells import Cell, State
+from nerbert.evaluation.benchmark.cells import Cell, CellSentences, Predictions, State
 from nerbert.evaluation.benchmark.command import _left
-from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
+from nerbert.evaluation.benchmark.inputs import Job, Machine
+from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.pool import Processes
-from nerbert.evaluation.benchmark.predictions import CellSentences, Predictions
 from nerbert.evaluation.benchmark.read import read_suite
 from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, run_suite
 from nerbert.evaluation.benchmark.scheduler import NO_ROOM
@@ -257,7 +257,7 @@ def test_what_was_made_of_changed_files_is_not_kept(
             raise InputError("torn")
         return Predictions([], [], {})
 
-    monkeypatch.setattr("nerbert.evaluation.benchmark.tagging.tag_part", lambda *_: change())
+    monkeypatch.setattr("nerbert.evaluation.benchmark.steps.tag_part", lambda *_: change())
     if when == "before":
         change()
     with store.hold(), pytest.raises(StaleOutput, match="changed while the benchmark ran"):
@@ -276,7 +276,7 @@ def test_what_a_cell_does_not_read_cannot_make_it_fail(
         tags = [["O"] * len(each.words) for each in part.test]
         return Predictions(tags, [[1.0] * len(row) for row in tags], {"seconds": {}})
 
-    monkeypatch.setattr("nerbert.evaluation.benchmark.tagging.tag_part", tagged)
+    monkeypatch.setattr("nerbert.evaluation.benchmark.steps.tag_part", tagged)
     with store.hold():
         _make_cell(jobs[0], store, data, machine, tmp_path)
     assert store.read_cell(jobs[0].key, jobs[0].place) is not None

@@ -8,7 +8,7 @@ import pytest
 
 from nerbert.errors import WriteError
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, CellKey, State
-from nerbert.evaluation.benchmark.plan import Job, SourceTraining
+from nerbert.evaluation.benchmark.inputs import Job, SourceTraining
 from nerbert.evaluation.benchmark.pool import Task
 from nerbert.evaluation.benchmark.scheduler import NO_ROOM, Scheduler
 from nerbert.evaluation.benchmark.store import Store

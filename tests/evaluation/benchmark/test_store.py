@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, OutputExists
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.predictions import Predictions
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
 from nerbert.evaluation.benchmark.store import MARKER, Store
 from nerbert.formats.conll import example_of
 

@@ -80,5 +80,5 @@ def test_the_table_is_checked() -> None:
     with pytest.raises(SettingsError, match="name must be of small letters"):
         parse_table((ROW + SPLITS).replace("[ships", '["../ships"').replace('"../ships".', '"../ships".'))
     twice = ROW.replace("about", 'paper_name = "Pol"\nabout') + SPLITS
-    with pytest.raises(SettingsError, match="stands twice"):
+    with pytest.raises(SettingsError, match="is there twice"):
         parse_table(twice + twice.replace("[ships", "[boats"))

@@ -25,9 +25,9 @@ def made_up_suite(**changes: Any) -> Suite:
     )
     suite = Suite(
         name="made_up", title="A made-up suite", about="Nothing in it was measured.", baseline="MiniLM",
-        targets=targets,        systems={name: System(encoder="x") for name in SYSTEMS}, seeds=(1, 2, 3),
+        targets=targets, systems={name: System(encoder="x") for name in SYSTEMS}, seeds=(1, 2, 3),
         protocols={"default": FinetuneSettings()},
-        published=(Published(name="BERT-base", of="A paper, BenchmarkTable 2", f1={"politics": 66.56, "ai": 50.37}),),
+        published=(Published(name="BERT-base", of="A paper, Table 2", f1={"politics": 66.56, "ai": 50.37}),),
     )  # fmt: skip
     return replace(suite, **changes)
 
@@ -102,7 +102,7 @@ def grid_of(table: BenchmarkTable, key: str) -> Grid:
 def entry(table: BenchmarkTable, names: tuple[str, ...], head: str, key: str = "scores", title: str = "") -> Entry:
     grid = next(grid for grid in table.grids if grid.key == key and title in grid.title)
     rows = [row for row in grid.rows if tuple(each.text for each in row.entries[: len(names)]) == names]
-    heads = [n for n, column in enumerate(grid.columns) if column.head == head]
+    heads = [n for n, each in enumerate(grid.heads) if each.text == head]
     assert (len(rows), len(heads)) == (1, 1), (names, head)
     return rows[0].entries[heads[0]]
 

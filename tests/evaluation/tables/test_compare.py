@@ -6,7 +6,7 @@ from scipy import stats
 from nerbert.evaluation.benchmark.suite import System, Target
 from nerbert.evaluation.tables.compare import WHOLE, compare
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
-from nerbert.evaluation.tables.scores import told_p
+from nerbert.evaluation.tables.scores import p_text
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import all_done, cells_of, entry, grid_of, made_up_cells, made_up_suite, small
@@ -115,4 +115,4 @@ def test_each_mean_has_its_test() -> None:
      (0.0009999, "0.0009999"), (0.000123456, "0.000123"), (None, "–"), (1.0, "1.000"), (2 / 2**30, "1.86e-09")],
 )  # fmt: skip
 def test_a_p_is_shown_on_its_side_of_a_level(p: float | None, told: str) -> None:
-    assert told_p(p) == told
+    assert p_text(p) == told

@@ -17,8 +17,8 @@ def test_published_figures_stand_apart_and_only_where_they_belong() -> None:
     table = make_table(SUITE, CELLS)
     assert entry(table, ("politics", "all"), "BERT-base").text == "66.56"
     assert entry(table, ("btc", "10 sentences"), "BERT-base").text == "–"
-    column = next(column for column in grid_of(table, "scores").columns if column.head == "BERT-base")
-    assert table.numbered[column.note - 1] == "BERT-base: A paper, Table 2"
+    (number,) = next(head for head in grid_of(table, "scores").heads if head.text == "BERT-base").notes
+    assert table.numbered[number - 1] == "BERT-base: A paper, Table 2"
     suite = made_up_suite(targets=(Target(data="politics"), Target(data="ai")))
     means = make_table(suite, made_up_cells(suite, all_done))
     assert entry(means, ("mean of 2 targets", "all"), "BERT-base").text == f"{(66.56 + 50.37) / 2:.2f}"

@@ -9,7 +9,7 @@ import pytest
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import System, Target
-from nerbert.evaluation.tables.grid import Entry
+from nerbert.evaluation.tables.grid import RECORD, Entry
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.pooled import figure, pool
 from nerbert.evaluation.tables.table import make_table
@@ -136,11 +136,11 @@ def test_a_figure_has_one_protocol_and_no_two_lines_alike() -> None:
     protocols = {"dev": FinetuneSettings(select="dev"), "fixed": FinetuneSettings()}
     suite = made_up_suite(systems=systems, protocols=protocols, baseline="S0", published=())
     curves = make_table(suite, made_up_cells(suite, all_done)).curves
-    assert [(curve.protocol, len(curve.lines)) for curve in curves] == [
-        ("dev", 8),
-        ("dev", 2),
-        ("fixed", 8),
-        ("fixed", 2),
+    assert [(curve.title, len(curve.lines)) for curve in curves] == [
+        ("btc, dev", 8),
+        ("btc, dev", 2),
+        ("btc, fixed", 8),
+        ("btc, fixed", 2),
     ]
     assert all(len(set(curve.styles.values())) == len(curve.lines) for curve in curves)
     late = [cell for cell in made_up_cells(suite, all_done) if cell.place.system == "S3"]
@@ -149,10 +149,10 @@ def test_a_figure_has_one_protocol_and_no_two_lines_alike() -> None:
 
 def test_curves_stand_where_a_target_has_several_sizes() -> None:
     (curve,) = make_table(SUITE, CELLS).curves
-    assert curve.target == "btc"
-    assert [point.sentences for point in curve.lines["BERT"]] == [10, 25, 50, 400]
+    assert curve.title == "btc"
+    assert [point.x for point in curve.lines["BERT"]] == [10, 25, 50, 400]
     bare = [replace(cell, facts={}) for cell in CELLS]
-    assert [point.sentences for point in make_table(SUITE, bare).curves[0].lines["BERT"]] == [10, 25, 50]
+    assert [point.x for point in make_table(SUITE, bare).curves[0].lines["BERT"]] == [10, 25, 50]
 
 
 def test_protocols_are_named_where_there_are_several() -> None:
@@ -195,14 +195,18 @@ def test_facts_for_making_it_again() -> None:
 
 
 def test_records_hold_every_cell_and_figure() -> None:
-    records = make_table(SUITE, CELLS).records
-    places = {(r.system, r.protocol, r.target, r.size, int(r.draw), int(r.seed)) for r in records if r.draw}
+    records = [dict(zip(RECORD, each, strict=True)) for each in make_table(SUITE, CELLS).records]
+    places = {
+        (r["system"], r["protocol"], r["target"], r["size"], int(r["draw"]), int(r["seed"]))
+        for r in records
+        if r["draw"]
+    }
     assert len(places) == len(CELLS)
-    first = next(r for r in records if r.metric == "micro.f1")
-    assert float(first.value) == figure(CELLS[0].scores, "micro.f1")
-    failed = [r for r in records if r.state == "failed"]
-    assert [(r.metric, r.value, r.why[:13]) for r in failed] == [("", "", "out of memory")] * 2
-    assert [r.value for r in records if r.state == "published"] == ["0.6656", "0.5037"]
+    first = next(r for r in records if r["metric"] == "micro.f1")
+    assert float(first["value"]) == figure(CELLS[0].scores, "micro.f1")
+    failed = [r for r in records if r["state"] == "failed"]
+    assert [(r["metric"], r["value"], r["why"][:13]) for r in failed] == [("", "", "out of memory")] * 2
+    assert [r["value"] for r in records if r["state"] == "published"] == ["0.6656", "0.5037"]
 
 
 def test_a_type_has_a_column_of_its_own_in_the_records() -> None:
@@ -211,7 +215,7 @@ def test_a_type_has_a_column_of_its_own_in_the_records() -> None:
     suite = small("a")
     records = make_table(suite, [Cell(place, State.DONE, scores=scores) for place in suite.places()]).records
     assert len({record[:9] for record in records}) == len(records), "nothing stands twice"
-    assert {record.type for record in records if record.metric == "by_type.f1"} == {"a.b"}
+    assert {record[8] for record in records if record[7] == "by_type.f1"} == {"a.b"}
 
 
 def test_one_draw_only_is_told_by_target_and_size() -> None:

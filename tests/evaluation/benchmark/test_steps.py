@@ -1,4 +1,4 @@
-"""Tagging's scratch, its settings, and what its code hangs on."""
+"""A training's scratch folder, its settings, and what a failure says."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,49 +7,15 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.draws import draw_part
-from nerbert.evaluation.benchmark.hashes import TALKERS, code_files
-from nerbert.evaluation.benchmark.plan import NO_FIGURES, UNUSED
-from nerbert.evaluation.benchmark.predictions import CellSentences
-from nerbert.evaluation.benchmark.tagging import tag_part, train_source
+from nerbert.evaluation.benchmark.cells import CellSentences
+from nerbert.evaluation.benchmark.inputs import draw_part
+from nerbert.evaluation.benchmark.steps import tag_part, train_source
 from nerbert.finetuning.finetune import usual_rate
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import read_conll_file
 from nerbert.tagger.tagger import Tagger
 
 SETTINGS = FinetuneSettings(epochs=1, min_steps=0, batch_size=8, precision="fp32", threads=1)
-CLOSURE = {
-    "nerbert.rng", "nerbert.config", "nerbert.corpus", "nerbert.corpus.sentences", "nerbert.model",
-    "nerbert.model.predict",
-    "nerbert.model.backbone", "nerbert.model.forward", "nerbert.training.early_stopping", "nerbert.model.layers",
-    "nerbert.training.objective", "nerbert.model.tokenizer",
-    "nerbert.evaluation", "nerbert.evaluation.benchmark",
-    "nerbert.evaluation.benchmark.predictions", "nerbert.evaluation.benchmark.tagging", "nerbert.finetuning",
-    "nerbert.finetuning.finetune", "nerbert.finetuning.settings", "nerbert.formats", "nerbert.formats.conll",
-    "nerbert.formats.folder", "nerbert.labels", "nerbert.records", "nerbert.tagger", "nerbert.tagger.backends",
-    "nerbert.tagger.tagger", "nerbert.training", "nerbert.training.loop", "nerbert.model.windows",
-    "nerbert.training.base_settings", "nerbert.training.distributed", "nerbert.words",
-}  # fmt: skip
-"""An edit of any of these trains every cell of every suite anew."""
-
-
-def test_a_new_module_behind_every_training_is_there_on_purpose() -> None:
-    """If this fails: does a tag hang on the new module? Name it here; if not, cut the import, or add to the lists."""
-    found = set(code_files(["nerbert.evaluation.benchmark.tagging"], TALKERS | NO_FIGURES | UNUSED))
-    assert found == CLOSURE
-
-
-def test_tagging_of_sentences_does_not_run_what_is_left_out(
-    tiny_tagger: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("not for sentences")
-
-    for name in ("__init__", "spans"):
-        monkeypatch.setattr(f"nerbert.corpus.sentences.rules.RuleSplitter.{name}", refuse)
-    assert Tagger.load(tiny_tagger).tag_examples(part_of(data).test)
-    with pytest.raises(AssertionError):
-        Tagger.load(tiny_tagger).tag("Oslo.")
 
 
 def part_of(data: Path) -> CellSentences:

@@ -7,8 +7,8 @@ import pytest
 
 from nerbert.config import make_settings
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
-from nerbert.evaluation.benchmark.parts import CellInputs, read_part, read_source
-from nerbert.evaluation.benchmark.plan import Job, Machine, make_plan
+from nerbert.evaluation.benchmark.inputs import CellInputs, Job, Machine, read_part, read_source
+from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.settings import FinetuneSettings
 

@@ -1,0 +1,74 @@
+"""Keys of steps: a SHA-256 of all that a step's outcome depends on; change any of it and the key is another.
+
+The choice: code counts by a number that whoever changes its meaning raises by hand: `TRAINING` if the same data,
+settings and seed train or tag otherwise, `SCORING` if the same tags get other scores. The golden files remind of it: a
+test ties these numbers to the losses, logits, spans and scores there. So no edit of a comment, a message or the dump's
+reader trains anything anew. The price: a change of meaning that no golden file notices, and that nobody counts, leaves
+old cells in place. The libraries' versions are written down with every cell, and are no part of the key.
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from nerbert.artifacts import sha256_of
+from nerbert.errors import InputError
+
+FORMAT = 2
+"""Raise it to run everything again."""
+TRAINING = 1
+"""Version of what fine-tunes and tags."""
+SCORING = 1
+"""Version of what scores."""
+_MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
+"""What is loaded of a model's folder."""
+_MOST_FILES = 1000
+
+
+def key_of(step: str, **facts: Any) -> str:
+    """Return the key of a step: the SHA-256 of all that its outcome depends on, in canonical JSON."""
+    text = json.dumps({"format": FORMAT, "step": step, **facts}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def encoder_digest(folder: Path) -> str:
+    """Return one digest over the names and contents of the files that are loaded of a model's folder."""
+    files = {path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()}
+    if len(files) > _MOST_FILES:
+        raise InputError(f"{folder}: {len(files)} files of a model are too many; is it a model's folder?")
+    names = "".join(f"{path.name} {file_digest(path)}\n" for path in sorted(files) if not path.name.startswith("."))
+    return hashlib.sha256(names.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file; one that didn't change while this process lives is read once."""
+    state = path.stat()
+    return _digest(path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, *_state: int) -> str:
+    return sha256_of(path)
+
+
+def local_encoder(name: str) -> Path:
+    """Return the folder of an encoder: `name` itself, or the local copy of a model on the hub."""
+    from nerbert.model.backbone import check_model_folder, embedded
+
+    name = embedded(name)
+    check_model_folder(name)
+    folder = Path(name) if Path(name).exists() else _from_hub(name)
+    check_model_folder(str(folder))
+    return folder
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_MODEL_FILES)))
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "")[:300] or type(error).__name__
+        raise InputError(f"{name}: no folder of that name, and not to be had from the hub: {reason}") from error

@@ -1,1 +1,0 @@
-"""The page, picture and guide of the quickstart."""

@@ -1,0 +1,73 @@
+"""Keys tell every fact apart, code counts by a version tied to the golden files, an encoder by what is loaded."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.evaluation.benchmark.keys import SCORING, TRAINING, encoder_digest, key_of, local_encoder
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+TRAINED = ("losses-tagging.json", "logits-torch-fp32.json", "spans-torch-fp32.json")
+SCORED = ("suite-cells.json",)
+TRAINING_GOLDEN = {1: "6593794b6502cca2"}
+SCORING_GOLDEN = {1: "9e03867d89ca8809"}
+
+
+def golden(names: tuple[str, ...]) -> str:
+    return hashlib.sha256(b"".join((GOLDEN / name).read_bytes() for name in names)).hexdigest()[:16]
+
+
+def test_code_that_changed_its_meaning_has_another_version() -> None:
+    """If this fails: training, tagging or scores mean something else. Raise the version in keys.py, and add it here."""
+    assert TRAINING_GOLDEN[TRAINING] == golden(TRAINED)
+    assert SCORING_GOLDEN[SCORING] == golden(SCORED)
+
+
+def test_keys_tell_every_fact_apart() -> None:
+    keys = {key_of("a"), key_of("b"), key_of("a", x=1), key_of("a", x=2), key_of("a", x="1"), key_of("a", y=1)}
+    assert len(keys) == 6
+    assert key_of("a", x=1, y={"p": 1, "q": 2}) == key_of("a", y={"q": 2, "p": 1}, x=1)
+
+
+def test_an_encoder_is_what_is_loaded_of_it(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors", "vocab.txt"):
+        (tmp_path / name).write_text(name)
+    before = encoder_digest(tmp_path)
+    (tmp_path / "README.md").write_text("words")
+    (tmp_path / ".cache.json").write_text("words")
+    (tmp_path / "1_Pooling").mkdir()
+    assert encoder_digest(tmp_path) == before
+    (tmp_path / "vocab.txt").rename(tmp_path / "vocabulary.txt")
+    assert encoder_digest(tmp_path) != before
+    (tmp_path / "vocabulary.txt").rename(tmp_path / "vocab.txt")
+    assert encoder_digest(tmp_path) == before
+    (tmp_path / "model.safetensors").write_text("model.safetensorS!")
+    assert encoder_digest(tmp_path) != before
+
+
+def test_an_encoder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        local_encoder(str(tmp_path / "none"))
+    with pytest.raises(InputError, match="no model folder"):
+        local_encoder(str(tmp_path))
+
+    def refuse(*_: object, **__: object) -> str:
+        raise ConnectionError("no way\nto the hub")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(InputError, match=r"some/model: no folder of that name, .* from the hub: no way$"):
+        local_encoder("some/model")
+
+
+def test_a_model_of_the_hub_is_its_local_copy(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fetch(name: str, *, allow_patterns: list[str]) -> str:
+        asked.append((name, "*.safetensors" in allow_patterns, "*.bin" in allow_patterns))
+        return str(tiny_encoder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    assert local_encoder("some/model") == tiny_encoder
+    assert asked == [("some/model", True, False)]
