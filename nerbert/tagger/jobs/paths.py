@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from nerbert.corpus.knowledge.sources import find_files
 from nerbert.errors import InputError
+from nerbert.sources.files import find_files
 from nerbert.tagger.jobs.file_types import TEXT, named_kind, renamed, source_kind, unpacked_name
 
 STDIN = "-"
