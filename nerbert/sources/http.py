@@ -100,7 +100,7 @@ class _Tries:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells one content of an address from another."""
+    """What distinguishes one content of an address from another."""
 
     etag: str = ""
     modified: str = ""
@@ -260,8 +260,6 @@ def _check_status(name: str, response: "httpx.Response") -> None:
         raise TransientError("the server no longer has the rest of the file (status 416)", anew=True)
     if code >= 500 or code in _BUSY:
         raise TransientError(f"the server is busy or broken (status {code})", _asked_wait(response.headers))
-    if 300 <= code < 400:
-        raise InputError(f"{name}: leads nowhere (status {code}); not followed")
     if code not in (200, 206):
         raise InputError(f"{name}: the server answers with status {code}; check the address")
     packed = response.headers.get("Content-Encoding", "identity").strip().lower()

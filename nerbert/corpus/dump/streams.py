@@ -24,7 +24,7 @@ class BlockReader:
         self._hash = hashlib.sha256()
 
     def read(self, length: int = _BLOCK) -> bytes:
-        """The next bytes; none at the end."""
+        """Return the next bytes; none at the end."""
         data = self._stream.read(length)
         if not data and self.at < self.size:
             raise InputError(f"{self._name}: ends at byte {self.at} of {self.size}: did it change? Run again")
@@ -33,7 +33,7 @@ class BlockReader:
         return data
 
     def digest(self) -> str:
-        """SHA-256 of the bytes from `start` to `stop`: what is left of them is read first."""
+        """Return the SHA-256 of the bytes from `start` to `stop`: what is left of them is read first."""
         while self.at < self.stop:
             self.read()
         return self._hash.hexdigest()
@@ -51,7 +51,7 @@ class Streams:
         self.end: int | None = None
 
     def pieces(self) -> Iterator[tuple[bytes, bool]]:
-        """The unpacked bytes, each piece with whether its stream begins before the stop."""
+        """Yield the unpacked bytes, each piece with whether its stream begins before the stop."""
         rest, own = self._find_first(), True
         while rest:
             begin = self._reader.at - len(rest)
@@ -79,7 +79,7 @@ class Streams:
         return unpack.unused_data
 
     def _find_first(self) -> bytes:
-        """What was read from the first head on; nothing if no stream begins before the stop."""
+        """Return what was read from the first head on; nothing if no stream begins before the stop."""
         data = self._reader.read()
         while True:
             found, place = BZ2_STREAM.search(data), self._reader.at - len(data)

@@ -38,7 +38,7 @@ def decode(line: bytes) -> str | None:
 
 
 def parse_row(line: bytes) -> Pair | None:
-    """Title and class of a table's row; None if one is missing."""
+    """Return title and class of a table's row; None if one is missing."""
     cells = (decode(line) or "").split("\t", 2)
     if len(cells) < 2 or max(map(len, cells[:2])) > LONGEST_TITLE:
         return None
@@ -47,12 +47,12 @@ def parse_row(line: bytes) -> Pair | None:
 
 
 def edition_of(triple: "re.Match[str]") -> str:
-    """The code of the DBpedia that a triple stems from; English has the host without one."""
+    """Return the code of the DBpedia that a triple is from; English has the host without one."""
     return triple.group(1) or "en"
 
 
 def parse_triple(line: bytes, editions: Collection[str]) -> Pair | None:
-    """Title and class of a type triple; NO_TYPE for other triples and editions, and comments; None if broken."""
+    """Return title and class of a type triple; NO_TYPE for other triples and editions, and comments; None if broken."""
     text = decode(line) or ""
     match = TYPE_TRIPLE.fullmatch(text)
     if not match:
@@ -64,7 +64,7 @@ def parse_triple(line: bytes, editions: Collection[str]) -> Pair | None:
 
 
 def parse_disambiguation(line: bytes, editions: Collection[str]) -> tuple[str] | None:
-    """The disambiguation page that a triple names; "" for other triples, editions and comments; None if broken."""
+    """Return the page that a disambiguation triple names; "" for other triples, editions, comments; None if broken."""
     text = decode(line) or ""
     match = DISAMBIGUATION_TRIPLE.fullmatch(text)
     if not match:
@@ -76,7 +76,7 @@ def parse_disambiguation(line: bytes, editions: Collection[str]) -> tuple[str] |
 
 
 def title_of_iri(name: str) -> str:
-    """The title that the end of an IRI stands for, its escapes (`%C3%A4`, `\\u00E4`) undone; "" if they are broken."""
+    """Return the title that the end of an IRI writes with escapes (`%C3%A4`, `\\u00E4`); "" if they are broken."""
     plain = _unescaped(name)
     try:
         return normalise_title(unquote(plain, errors="strict"))
@@ -85,12 +85,12 @@ def title_of_iri(name: str) -> str:
 
 
 def is_other_triple(text: str) -> bool:
-    """Whether a line belongs into a file of triples without typing a title: another triple, a comment, a prefix."""
+    """Return whether a line belongs into a file of triples but types no title: other triple, comment, prefix."""
     return text.startswith(("#", "@")) or bool(_TRIPLE.match(text) and text.rstrip().endswith("."))
 
 
 def _unescaped(iri: str) -> str:
-    """`iri` without its escapes; "" if one names no character."""
+    """Return `iri` without its escapes; "" if one names no character."""
     if "\\" not in iri:
         return iri
     try:
