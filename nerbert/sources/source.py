@@ -63,21 +63,17 @@ class Source:
         """Whether other processes can open it and read from any place; http servers are tried."""
         return self._look()[1]
 
-    def open(self) -> IO[bytes]:
-        """Open for reading from front to back."""
+    def open(self, start: int = 0, stop: int | None = None) -> IO[bytes]:
+        """Open for reading from a place on, 0 if it doesn't seek; of what lies before `stop` all is wanted for sure."""
         if self.pipe:
             return open(0, "rb", closefd=False)
-        if not self.remote:
-            return Path(self.place).open("rb")
-        return cast("IO[bytes]", open_http(self.place) if self._web else self._open_fsspec())
-
-    def open_at(self, start: int, stop: int = 0) -> IO[bytes]:
-        """Open a source that seeks, at a place; what lies before `stop` is wanted for sure."""
         if self.remote:
-            return cast("IO[bytes]", open_http(self.place, start, stop) if self._web else self._open_fsspec(start))
+            file = open_http(self.place, start, stop) if self._web else self._open_fsspec(start)
+            return cast("IO[bytes]", file)
         with self.faults():
             stream = Path(self.place).open("rb", buffering=0)  # noqa: SIM115
-            stream.seek(start)
+            if start:
+                stream.seek(start)
             return cast("IO[bytes]", stream)
 
     def identity(self) -> dict[str, Any]:
@@ -144,7 +140,7 @@ class Source:
             return size, size is not None and "memory" not in files.protocol, marks
 
     def _edges(self, size: int) -> str:
-        with self.faults(), self.open_at(0) as stream:
+        with self.faults(), self.open() as stream:
             found = hashlib.sha256(stream.read(_EDGE))
             stream.seek(max(0, size - _EDGE))
             found.update(stream.read(_EDGE))
@@ -222,7 +218,7 @@ class BackgroundHash:
 
     def _run(self, source: Source, stops: Sequence[int]) -> tuple[str, list[str]]:
         whole, parts = hashlib.sha256(), []
-        with source.faults(), source.open_at(0) as stream:
+        with source.faults(), source.open() as stream:
             for start, stop in pairwise((0, *stops, sys.maxsize)):
                 length, part = stop - start, hashlib.sha256()
                 while length and not self._stopped.is_set() and (data := stream.read(min(length, _BLOCK))):

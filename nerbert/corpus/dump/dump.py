@@ -169,7 +169,7 @@ class Dump:
 
     def _has_streams(self) -> bool:
         """Whether a second stream begins so early that entering them is worth it."""
-        with self.source.open_at(0) as stream:
+        with self.source.open() as stream:
             start = stream.read(1)
             while len(start) < _PROBE and (more := stream.read(_END)):
                 looked = max(1, len(start) - 10)

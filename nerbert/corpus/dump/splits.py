@@ -119,7 +119,7 @@ class Range:
 
     @contextmanager
     def _reading(self) -> Iterator[BlockReader]:
-        with self.source.faults(), self.source.open_at(self.start, self.stop) as stream:
+        with self.source.faults(), self.source.open(self.start, self.stop) as stream:
             yield BlockReader(stream, str(self.source), self.start, self.stop, self.size)
 
 
