@@ -15,13 +15,13 @@ from lxml import etree
 
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import pair_indexes, read_index
-from nerbert.corpus.dump.inputs import DumpInput
 from nerbert.corpus.knowledge.mappings import read_mappings
 from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.formats.conll import conll_block, read_conll_file
 from nerbert.records import CleanPage, Example, RawPage
+from nerbert.sources.source import Source
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "sources" / "wiki"
@@ -85,7 +85,7 @@ def tokens(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def dump() -> Dump:
-    paths = [DumpInput(str(path)) for path in sorted((SAMPLE / "wiki").iterdir())]
+    paths = [Source(str(path)) for path in sorted((SAMPLE / "wiki").iterdir())]
     ((source, index),) = pair_indexes(paths)
     assert index is not None
     return Dump(source, index=read_index(index))

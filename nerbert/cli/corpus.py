@@ -22,8 +22,8 @@ def corpus_build(
     Parameters
     ----------
     dumps
-        MediaWiki pages-articles files: .xml, .xml.bz2 (multistream or not), .xml.gz, .xml.xz; addresses (https://…,
-        s3://…: needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may
+        MediaWiki pages-articles files: .xml, .xml.bz2 (multistream or not), .xml.gz, .xml.xz; addresses (https://…;
+        s3://… needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may
         stand beside it. A build that was stopped goes on when the same command is run again.
     knowledge
         File or folder that types titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables

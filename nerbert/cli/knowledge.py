@@ -36,7 +36,7 @@ def knowledge_fetch(
         Print what would be fetched (name, kind, published checksum, address), and fetch nothing.
     """
     from nerbert.corpus.knowledge.addresses import list_addresses
-    from nerbert.fetch.folder import fetch, list_lines
+    from nerbert.sources.download import fetch, list_lines
 
     addresses = list_addresses(language, date, tuple(also or ()))
     for line in list_lines(addresses, mirror) if list_ else fetch(addresses, output, mirror):

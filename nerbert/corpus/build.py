@@ -18,7 +18,6 @@ from nerbert.corpus.balance import Rates, draw
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import pair_indexes, read_index
-from nerbert.corpus.dump.inputs import DumpInput
 from nerbert.corpus.exclude import read_excluded
 from nerbert.corpus.filters import most_common
 from nerbert.corpus.histogram import Histogram
@@ -35,6 +34,7 @@ from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.executors import run_ordered
 from nerbert.label_sets import frequent_categories, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
+from nerbert.sources.source import Source
 from nerbert.terminal import progress, throughput
 
 _MOST_COPIES = (1 << 31) - 1
@@ -101,7 +101,7 @@ def build_corpus(
 @contextmanager
 def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Iterator[list[Dump]]:
     """The dumps with their indexes, looked into as far as their sites; they must be of one wiki."""
-    sources = [DumpInput(str(place)) for place in places]
+    sources = [Source(str(place)) for place in places]
     _check_places(sources)
     dumps: list[Dump] = []
     with ExitStack() as stack:
@@ -117,7 +117,7 @@ def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Itera
         yield dumps
 
 
-def _check_places(sources: Sequence[DumpInput]) -> None:
+def _check_places(sources: Sequence[Source]) -> None:
     """Raise InputError unless there are dumps, each there and each named once."""
     if not sources:
         raise InputError("no dump given: put it before --exclude, which takes every file that follows it")

@@ -14,9 +14,9 @@ from typing import Any
 
 from nerbert.artifacts import sha256_of
 from nerbert.corpus.filters import ngrams
-from nerbert.corpus.knowledge.sources import find_all, find_files
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import looks_like_conll, read_conll
+from nerbert.sources.files import find_all, find_files
 
 _FIRST_LINES = 200
 _TEXTS = frozenset({".conll", ".txt", ".bio", ".iob", ".iob2", ".tsv", ".jsonl", ".ndjson"})

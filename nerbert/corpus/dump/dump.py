@@ -16,15 +16,14 @@ from typing import IO, Any
 
 from lxml import etree
 
-from nerbert.corpus.dump.hashing import Beside, HashingFile
 from nerbert.corpus.dump.index import Index
-from nerbert.corpus.dump.inputs import DumpInput
-from nerbert.corpus.dump.packed import STREAM, packing, unpacked
 from nerbert.corpus.dump.parse import DumpPart, PageCutter, fault_of, kept_xml, number_in, read_pages
 from nerbert.corpus.dump.sites import Site, make_site, wiki_code
 from nerbert.corpus.dump.splits import Chunk, Range, Seen, check_parts, chunks, ranges, step_of
 from nerbert.errors import InputError
 from nerbert.records import RawPage
+from nerbert.sources.files import BZ2_STREAM, packing, unpacked
+from nerbert.sources.source import BackgroundHash, HashingFile, Source
 
 _BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
@@ -39,9 +38,9 @@ class Dump:
     """A pages-articles dump. `look` inspects it; `parts` are read anywhere, and then `check`ed together."""
 
     def __init__(
-        self, place: Path | str | DumpInput, *, wiki: str = "", language: str = "", index: Index | None = None
+        self, place: Path | str | Source, *, wiki: str = "", language: str = "", index: Index | None = None
     ) -> None:
-        self.source = place if isinstance(place, DumpInput) else DumpInput(str(place))
+        self.source = place if isinstance(place, Source) else Source(str(place))
         self.index, self._wiki, self._language = index, wiki, language
         self.site: Site = make_site(wiki, language, {})
         self.size: int | None = None
@@ -52,7 +51,7 @@ class Dump:
         self._root, self._head, self._digest = b"", b"", ""
         self._raw: HashingFile | None = None
         self._stream: IO[bytes] | None = None
-        self._beside: Beside | None = None
+        self._beside: BackgroundHash | None = None
         self._seen: Sequence[Seen] = ()
         self._parts: Sequence[Range] = ()
         self._identity: dict[str, Any] = {}
@@ -156,7 +155,7 @@ class Dump:
         self._step = step_of(size, packed=self._packed, wanted=split_bytes)
         cuts = self.index.cuts(self._step, size) if self.index is not None else []
         self._parts = list(ranges(self.source, size, packed=self._packed, step=self._step, cuts=cuts))
-        self._beside = None if self.source.remote else Beside(self.source, [part.stop for part in self._parts])
+        self._beside = None if self.source.remote else BackgroundHash(self.source, [part.stop for part in self._parts])
         return iter(self._parts)
 
     def _chunks(self, split_bytes: int) -> Iterator[Chunk]:
@@ -170,12 +169,12 @@ class Dump:
 
     def _has_streams(self) -> bool:
         """Return whether a second stream begins early enough to make reading streams separately worthwhile."""
-        with self.source.open_at(0) as stream:
+        with self.source.open() as stream:
             start = stream.read(1)
             while len(start) < _PROBE and (more := stream.read(_END)):
                 looked = max(1, len(start) - 10)
                 start += more
-                if STREAM.search(start, looked):
+                if BZ2_STREAM.search(start, looked):
                     return True
         return False
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from io import BufferedReader
 from itertools import pairwise
 
-from nerbert.corpus.dump.hashing import HashingFile
-from nerbert.corpus.dump.inputs import DumpInput
-from nerbert.corpus.dump.packed import unpacked
 from nerbert.corpus.dump.splits import REMEDY, Borders
 from nerbert.errors import InputError
+from nerbert.sources.files import unpacked
+from nerbert.sources.source import HashingFile, Source
 
 _NAME = re.compile(r"-index(\d*)\.txt")
 _PACKED = re.compile(r"\.(?:bz2|gz|xz)$")
@@ -52,7 +51,7 @@ class Index:
         return Borders(self.name, self.offsets[here:there], self.pages[here:there], self.lines[here:there])
 
 
-def pair_indexes(sources: Sequence[DumpInput]) -> list[tuple[DumpInput, DumpInput | None]]:
+def pair_indexes(sources: Sequence[Source]) -> list[tuple[Source, Source | None]]:
     """Return the dumps among the sources, in order, each with its index; raise InputError for an index alone."""
     indexes = {_dump_name(source): source for source in sources if is_index(source)}
     pairs = [(source, indexes.pop(_stem(source.name), None)) for source in sources if not is_index(source)]
@@ -61,12 +60,12 @@ def pair_indexes(sources: Sequence[DumpInput]) -> list[tuple[DumpInput, DumpInpu
     return pairs
 
 
-def is_index(source: DumpInput) -> bool:
+def is_index(source: Source) -> bool:
     """Return whether a source has Wikimedia's name pattern for indexes."""
     return _NAME.search(source.name) is not None
 
 
-def read_index(source: DumpInput) -> Index:
+def read_index(source: Source) -> Index:
     """Read an index in one pass; raise InputError that names the first invalid line."""
     offsets, pages, lines = array("q"), array("q"), array("q")
     with source.faults(), source.open() as file:
@@ -94,7 +93,7 @@ def _lines(raw: "BufferedReader[HashingFile]") -> Iterator[bytes]:
         yield line
 
 
-def _dump_name(index: DumpInput) -> str:
+def _dump_name(index: Source) -> str:
     return _NAME.sub(r"\1.xml", _PACKED.sub("", index.name), count=1)
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from re import compile as pattern
 from typing import IO
 
-from nerbert.corpus.dump.inputs import DumpInput
-from nerbert.corpus.dump.packed import BlockReader, Streams
+from nerbert.corpus.dump.streams import BlockReader, Streams
 from nerbert.errors import InputError, SettingsError
+from nerbert.sources.source import Source
 
 MOST_PARTS = 100_000
 LARGEST_PAGE = 1 << 28
@@ -71,7 +71,7 @@ class Borders:
 class Range:
     """A part for a worker to read: the bytes from `start` to `stop`; of a bz2 file, the streams that begin there."""
 
-    source: DumpInput
+    source: Source
     start: int
     stop: int
     size: int
@@ -119,7 +119,7 @@ class Range:
 
     @contextmanager
     def _reading(self) -> Iterator[BlockReader]:
-        with self.source.faults(), self.source.open_at(self.start, self.stop) as stream:
+        with self.source.faults(), self.source.open(self.start, self.stop) as stream:
             yield BlockReader(stream, str(self.source), self.start, self.stop, self.size)
 
 
@@ -180,7 +180,7 @@ def step_of(size: int, *, packed: bool, wanted: int) -> int:
 
 
 def ranges(
-    source: DumpInput, size: int, *, packed: bool, step: int, cuts: Sequence[tuple[int, Borders]]
+    source: Source, size: int, *, packed: bool, step: int, cuts: Sequence[tuple[int, Borders]]
 ) -> Iterator[Range]:
     """Yield the parts of a seekable source: cut every `step` bytes, or at the borders of an index."""
     if cuts:

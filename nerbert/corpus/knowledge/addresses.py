@@ -7,8 +7,8 @@ dbpedia/extraction-framework, Wikimedia's own dump scripts and programs that use
 - DBpedia's exports: `ontology.xml` and `mappings/Mapping_LANGUAGE.xml`, for 44 languages, no checksums.
 - DBpedia's releases: `repo/dbpedia/GROUP/ARTIFACT/DATE/…_lang=LANGUAGE….ttl.bz2`, seen for 2020.12.01 to 2022.12.01,
   the last of this kind, all for English. No folder `latest` was seen, and no checksum list (a SPARQL service has sums).
-- Wikimedia dumps: `WIKI/DATE/WIKI-DATE-sha1sums.txt` and `…-md5sums.txt` with lines of `sum  name`; below `latest` the
-  lists have the names with their dates, which is how `latest` is turned into a date here. Old dumps are removed.
+- Wikimedia dumps: `WIKI/DATE/WIKI-DATE-sha1sums.txt` with lines of `sum  name`; below `latest` the lists have the names
+  with their dates, which is how `latest` is turned into a date here. Old dumps are removed.
 - Wikidata: `wikidatawiki/entities/DATE/wikidata-DATE-truthy-BETA.nt.gz` with the same lists, weekly;
   `latest-truthy.nt.gz` without any. It names no pages: the SQL dump of Wikidata's table `wb_items_per_site` does, made
   with Wikidata's text and listed like it, from the first day of each month on.
@@ -26,7 +26,7 @@ from datetime import date as Date  # noqa: N812
 
 from nerbert.corpus.dump.sites import wiki_code
 from nerbert.errors import SettingsError
-from nerbert.fetch.address import LATEST, Address
+from nerbert.sources.download import LATEST, Address
 
 LAST_RELEASE = "2022.12.01"
 """DBpedia's newest release known to have instance types in this form."""
@@ -120,7 +120,7 @@ def _wikidata(day: str) -> list[Address]:
     name, place = f"wikidata-{day}-truthy-BETA.nt.gz", f"{folder}/entities/{day}"
     triples, sums = f"{place}/{name}", _sums(f"{place}/wikidata-{day}")
     if day == LATEST:
-        name, triples, sums = "wikidata-latest-truthy.nt.gz", f"{folder}/entities/latest-truthy.nt.gz", ()
+        name, triples, sums = "wikidata-latest-truthy.nt.gz", f"{folder}/entities/latest-truthy.nt.gz", ""
     stem = f"{folder}/{links_day}/wikidatawiki-{links_day}"
     links = f"{stem}-wb_items_per_site.sql.gz"
     advice = "Wikimedia keeps some weeks of these: try --also wikidata:latest, or an archive as --mirror"
@@ -130,6 +130,6 @@ def _wikidata(day: str) -> list[Address]:
     ]
 
 
-def _sums(stem: str) -> tuple[tuple[str, str], ...]:
-    """The checksum lists whose addresses begin with `stem`."""
-    return tuple((algorithm, f"{stem}-{algorithm}sums.txt") for algorithm in ("sha1", "md5"))
+def _sums(stem: str) -> str:
+    """Return the address of the list of SHA-1 sums that begins with `stem`."""
+    return f"{stem}-sha1sums.txt"

@@ -14,13 +14,15 @@ from typing import TypeAlias, TypeVar
 
 from nerbert.corpus.knowledge.mappings import Mappings
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.sources import LONGEST_TITLE, FoundFile, Pair, read_lines
+from nerbert.corpus.knowledge.triples import LONGEST_TITLE, Pair
 from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import Infobox, Reason
+from nerbert.sources.files import FoundFile, read_blocks
 
 _BAD_ROWS_KEPT = 5
 _UNKNOWN_KEPT = 10_000
 _DEEPEST = 63
+_LONGEST_LINE = 1 << 20
 _Row = TypeVar("_Row", bound=tuple[str, ...])
 
 ClassPath: TypeAlias = tuple[str, ...]
@@ -97,14 +99,19 @@ def read_rows(
     is_header: Callable[[bytes], bool] | None = None,
 ) -> Iterator[_Row]:
     """Yield the valid rows of a file; count broken rows and rows with an overlong title as bad."""
-    for number, line in enumerate(read_lines(found.path), 1):
-        if not line.strip() or (number == 1 and is_header and is_header(line)):
-            continue
-        row = parse(line)
-        if row is None or max(map(len, row)) > LONGEST_TITLE:
-            tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
-        else:
-            yield row
+
+    def bad(number: int, line: bytes = b"a line too long") -> None:
+        tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
+
+    for first, block in read_blocks(found.path, _LONGEST_LINE, bad):
+        for number, line in enumerate(block.split(b"\n"), first):
+            if not line.strip() or (number == 1 and is_header and is_header(line)):
+                continue
+            row = parse(line)
+            if row is None or max(map(len, row)) > LONGEST_TITLE:
+                bad(number, line)
+            else:
+                yield row
 
 
 def ask_rows(found: FoundFile, rows: RowFormat, ontology: Ontology, tally: ClaimCounts) -> Iterator[Claim]:

@@ -16,17 +16,9 @@ from pathlib import Path
 from nerbert.corpus.knowledge.exports import export_pages
 from nerbert.corpus.knowledge.mappings import PAGE_TITLE
 from nerbert.corpus.knowledge.ontology import PAGE_PREFIX, Ontology
-from nerbert.corpus.knowledge.sources import (
-    BOM,
-    DISAMBIGUATION_TRIPLE,
-    TYPE_TRIPLE,
-    FoundFile,
-    decode,
-    edition_of,
-    is_other_triple,
-    open_plain,
-)
+from nerbert.corpus.knowledge.triples import DISAMBIGUATION_TRIPLE, TYPE_TRIPLE, decode, edition_of, is_other_triple
 from nerbert.errors import InputError, at
+from nerbert.sources.files import BOM, FoundFile, open_plain
 
 UNDERSTOOD = (
     "understood are the MediaWiki exports of DBpedia's ontology and of its infobox mappings, its instance types and "

@@ -13,7 +13,8 @@ from functools import lru_cache, partial
 
 from nerbert.corpus.dump.sites import wiki_code
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath, read_rows
-from nerbert.corpus.knowledge.sources import FoundFile, parse_disambiguation
+from nerbert.corpus.knowledge.triples import parse_disambiguation
+from nerbert.sources.files import FoundFile
 
 _ANYWHERE = "disambig|disambiguation|disambiguation page"
 _TEMPLATES = {

@@ -39,12 +39,13 @@ from nerbert.corpus.knowledge.disambiguation import disambiguation_rows
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.corpus.knowledge.precedence import ordered
-from nerbert.corpus.knowledge.sources import FoundFile, find_all, open_plain, parse_row, parse_triple
 from nerbert.corpus.knowledge.table import check_sources, write_types
+from nerbert.corpus.knowledge.triples import parse_row, parse_triple
 from nerbert.corpus.knowledge.wikidata import wikidata_rows
 from nerbert.corpus.knowledge.wikidata_dumps import Wiki
 from nerbert.errors import InputError
 from nerbert.records import Infobox
+from nerbert.sources.files import FoundFile, find_all, open_plain
 
 INFOBOX = "infobox"
 """The source name of titles that an infobox mapping typed."""

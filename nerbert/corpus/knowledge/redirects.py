@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.knowledge.external_sort import HASHED, read_ranges, spill, starts_of
 from nerbert.corpus.knowledge.mmap_table import Mapped, write_mapped
-from nerbert.corpus.knowledge.sources import LONGEST_TITLE
+from nerbert.corpus.knowledge.triples import LONGEST_TITLE
 
 _LAST = 1 << 62
 _SHORT = 1 << 31

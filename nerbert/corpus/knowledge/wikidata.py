@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.sources import FoundFile
 from nerbert.corpus.knowledge.wikidata_classes import Sort, Verdict, WikidataClasses
 from nerbert.corpus.knowledge.wikidata_dumps import Wiki, read_json, read_triples
 from nerbert.corpus.knowledge.wikidata_items import Items
 from nerbert.corpus.knowledge.wikidata_links import read_links
 from nerbert.errors import InputError
+from nerbert.sources.files import FoundFile
 
 
 def wikidata_rows(

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from nerbert.corpus.dump.sites import wiki_codes
-from nerbert.corpus.knowledge.sources import LONGEST_TITLE, decode, is_other_triple, read_blocks, title_of_iri
+from nerbert.corpus.knowledge.triples import LONGEST_TITLE, decode, is_other_triple, title_of_iri
 from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Items
 from nerbert.corpus.wikitext.titles import normalise_title
+from nerbert.sources.files import read_blocks
 
 LONGEST_LINE = 32 << 20
 """Maximum bytes of a line; the entities with most statements have some millions."""

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from nerbert.corpus.knowledge.sources import open_plain
 from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Items
 from nerbert.corpus.wikitext.titles import normalise_title
+from nerbert.sources.files import open_plain
 
 _BLOCK = 4 << 20
 _BEFORE, _AFTER = 40, 1024

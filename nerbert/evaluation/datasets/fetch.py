@@ -20,16 +20,15 @@ from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.evaluation.datasets.convert import conll_text, cut_sentences, read_raw
 from nerbert.evaluation.datasets.recipes import Recipe, find_addresses, find_recipe, known_recipes
 from nerbert.evaluation.datasets.registry import KnownData, known_data
-from nerbert.fetch.address import check_mirror
-from nerbert.fetch.folder import FETCHED, alone, fetch
-from nerbert.fetch.web import Patience
+from nerbert.sources.download import FETCHED, alone, check_mirror, fetch
+from nerbert.sources.http import RetryPolicy
 
 Known = Mapping[str, KnownData]
 Recipes = Mapping[str, Recipe]
 
 
 def fetch_data(
-    names: Sequence[str], output: Path | None, mirror: str = "", patience: Patience | None = None, *,
+    names: Sequence[str], output: Path | None, mirror: str = "", policy: RetryPolicy | None = None, *,
     known: Known | None = None, recipes: Recipes | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Fetch data sets into folders of their names below `output`, and say of each how that went.
@@ -48,7 +47,7 @@ def fetch_data(
             try:
                 with at(name):
                     data, recipe = find_recipe(name, known, recipes)
-                    yield from _fetch_one(data, recipe, output, mirror, patience)
+                    yield from _fetch_one(data, recipe, output, mirror, policy)
             except NerbertError as error:
                 failed.append(error)
     if failed:
@@ -79,7 +78,7 @@ def convert_data(raw: Path, recipe: Recipe) -> dict[str, bytes]:
 
 
 def _fetch_one(
-    data: KnownData, recipe: Recipe, output: Path, mirror: str, patience: Patience | None
+    data: KnownData, recipe: Recipe, output: Path, mirror: str, policy: RetryPolicy | None
 ) -> Iterator[str]:  # fmt: skip
     """Bring one data set there, or see that it is."""
     target = output / data.name
@@ -94,7 +93,7 @@ def _fetch_one(
     if raw.is_symlink():
         raise OutputExists(f"{raw}: is a link, so it is left alone; delete it by hand, or choose another folder")
     try:
-        deque(fetch(list(find_addresses(data, recipe).values()), raw, mirror, patience), maxlen=0)
+        deque(fetch(list(find_addresses(data, recipe).values()), raw, mirror, policy), maxlen=0)
     except BaseException:
         with suppress(OSError):
             raw.rmdir()

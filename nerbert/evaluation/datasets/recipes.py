@@ -18,8 +18,8 @@ from nerbert.config import make_settings, refuse
 from nerbert.errors import InputError, SettingsError, at, nearest
 from nerbert.evaluation.datasets.convert import READERS, SCHEMES
 from nerbert.evaluation.datasets.registry import KnownData
-from nerbert.fetch.address import Address
 from nerbert.formats.folder import SPLITS
+from nerbert.sources.download import Address
 
 TABLE = "datasets_raw.toml"
 LONGEST = 16 << 20

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from nerbert.artifacts import sha256_of
-from nerbert.corpus.knowledge.sources import open_plain
 from nerbert.errors import InputError, NerbertError, at
 from nerbert.formats.conll import columns_of
 from nerbert.formats.jsonl import json_object
 from nerbert.formats.lines import decoded, lines_at_hand
 from nerbert.formats.rows import TOKENS, TextRow, row_of, row_of_words
+from nerbert.sources.files import open_plain
 from nerbert.tagger.jobs.paths import CONLL, JSONL, PARQUET, STDIN, TEXT, InputFile
 
 _PART = 1 << 18

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from nerbert.corpus.knowledge.sources import find_files
 from nerbert.errors import InputError, SettingsError
+from nerbert.sources.files import find_files
 
 TEXT, JSONL, CONLL, PARQUET, HTML = "text", "jsonl", "conll", "parquet", "html"
 SOURCES = (TEXT, JSONL, CONLL, PARQUET)

@@ -9,10 +9,10 @@ import pytest
 
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import Index, is_index, pair_indexes, read_index
-from nerbert.corpus.dump.inputs import DumpInput
 from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.dump.splits import Seen
 from nerbert.errors import InputError
+from nerbert.sources.source import Source
 
 HEAD, TAIL = b'<mediawiki xml:lang="en">\n', b"</mediawiki>\n"
 REMEDY = "fetch index and dump of the same date, or leave the index out"
@@ -39,7 +39,7 @@ def write(folder: Path, pages: int = 20, each: int = 3) -> tuple[Path, Path]:
 
 def read(dump: Path, index: Path, split_bytes: int = 500) -> list[list[int]]:
     """The ids of the pages of each part."""
-    opened = Dump(dump, index=read_index(DumpInput(str(index))))
+    opened = Dump(dump, index=read_index(Source(str(index))))
     seen, found = [], []
     for part in opened.parts(split_bytes):
         seen.append(Seen())
@@ -59,7 +59,7 @@ def test_borders_are_streams_and_pages_are_the_same(tmp_path: Path) -> None:
 
 def test_only_distinct_offsets_are_kept(tmp_path: Path) -> None:
     dump, path = write(tmp_path)
-    index = read_index(DumpInput(str(path)))
+    index = read_index(Source(str(path)))
     assert (len(index.offsets), sum(index.pages), list(index.lines[:3])) == (7, 20, [1, 4, 7])
     assert index.facts()["file"] == path.name
     path.with_suffix("").write_bytes(bz2.decompress(path.read_bytes()))
@@ -120,11 +120,11 @@ def test_an_index_needs_a_dump_of_streams(tmp_path: Path) -> None:
     for data in (bz2.decompress(dump.read_bytes()), bz2.compress(bz2.decompress(dump.read_bytes()))):
         dump.write_bytes(data)
         with pytest.raises(InputError, match=r"xml\.bz2: is no bz2 of many streams, so .*index\.txt\.bz2 can't be its"):
-            Dump(dump, index=read_index(DumpInput(str(index)))).look()
+            Dump(dump, index=read_index(Source(str(index)))).look()
 
 
 def pairs(*names: str) -> list[tuple[str, str]]:
-    found = pair_indexes([DumpInput(name) for name in names])
+    found = pair_indexes([Source(name) for name in names])
     return [(dump.place, index.place if index else "") for dump, index in found]
 
 
@@ -134,8 +134,8 @@ def test_indexes_find_their_dumps_by_name() -> None:
     assert pairs(one, index, two) == [(one, index), (two, "")]
     assert pairs("a.xml.bz2", "a-index.txt") == [("a.xml.bz2", "a-index.txt")]
     assert pairs("-", "a.xml") == [("-", ""), ("a.xml", "")]
-    assert is_index(DumpInput("https://y.org/x-index.txt.bz2"))
-    assert not is_index(DumpInput("my-index.d/x.xml.bz2"))
+    assert is_index(Source("https://y.org/x-index.txt.bz2"))
+    assert not is_index(Source("my-index.d/x.xml.bz2"))
     with pytest.raises(InputError, match=r"^a-index\.txt\.gz: an index without its dump, a\.xml\.bz2; give that too"):
         pairs("b.xml.bz2", "a-index.txt.gz")
 

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.inputs import DumpInput
 from nerbert.corpus.dump.parse import DumpPart, PageCutter, read_pages
 from nerbert.corpus.dump.splits import MOST_PARTS, Borders, Chunk, Range, Seen, check_parts, chunks, step_of
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
+from nerbert.sources.source import Source
 
 HEAD = b'<mediawiki xml:lang="de"\n  version="0.11"><siteinfo><dbname>dewiki</dbname></siteinfo>\n'
 TAIL = b"</mediawiki>\n"
@@ -329,9 +329,9 @@ def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_range_and_a_chunk_are_told_apart_by_what_they_hold() -> None:
-    one = Range(DumpInput("a"), 0, 10, 20, packed=False)
+    one = Range(Source("a"), 0, 10, 20, packed=False)
     assert (one.key(), one.length, one.first_line, str(one)) == ([0, 10], 10, 1, "a")
-    assert Range(DumpInput("a"), 10, 20, 20, packed=False).first_line is None
+    assert Range(Source("a"), 10, 20, 20, packed=False).first_line is None
     chunk = Chunk("a", b"x", 3, 1, last=True)
     assert chunk.key() != Chunk("a", b"y", 3, 1, last=True).key()
     assert str(DumpPart(chunk, 0, b"<mediawiki>")) == "a"

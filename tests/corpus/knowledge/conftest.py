@@ -1,5 +1,5 @@
 """Fixtures for tests of knowledge."""
 
-from tests.fetch.web_server import web
+from tests.sources.web_server import web
 
 __all__ = ["web"]

@@ -8,8 +8,8 @@ import pytest
 from nerbert.corpus.dump.sites import editions, wiki_codes
 from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.errors import SettingsError
-from nerbert.fetch.folder import fetch
-from tests.fetch.web_server import (
+from nerbert.sources.download import fetch
+from tests.sources.web_server import (
     ONTOLOGY,
 )
 
@@ -44,18 +44,18 @@ def test_the_newest_wikidata_is_meant_where_no_date_is_given() -> None:
     triples, links = list_addresses("en", also=("wikidata",))[4:]
     assert [triples, links] == list_addresses("en", "2021.09.01", also=("wikidata:latest",))[4:]
     assert triples.address.endswith("/wikidatawiki/entities/latest-truthy.nt.gz")
-    assert (triples.undated, triples.sums, links.undated) == (False, (), True)
+    assert (triples.undated, triples.sums, links.undated) == (False, "", True)
     dated = links.dated("20261001")
     assert dated == list_addresses("en", also=("wikidata:20261021",))[-1]
     assert dated.name == dated.address.rpartition("/")[2] == "wikidatawiki-20261001-wb_items_per_site.sql.gz"
     folder = "https://dumps.wikimedia.org/wikidatawiki/20261001"
-    assert dated.sums[0] == ("sha1", f"{folder}/wikidatawiki-20261001-sha1sums.txt")
+    assert dated.sums == f"{folder}/wikidatawiki-20261001-sha1sums.txt"
 
 
 def test_the_lists_of_wikidata_lie_beside_its_triples() -> None:
     triples = list_addresses("en", also=("wikidata:20261021",))[-2]
     folder = triples.address.rpartition("/")[0]
-    assert triples.sums == tuple((each, f"{folder}/wikidata-20261021-{each}sums.txt") for each in ("sha1", "md5"))
+    assert triples.sums == f"{folder}/wikidata-20261021-sha1sums.txt"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 
 from nerbert.corpus.knowledge.detect import Detected, SourceKind, tell_export, tell_lines, tell_together
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.sources import FoundFile
 from nerbert.errors import InputError
+from nerbert.sources.files import FoundFile
 
 WIKIDATA = "http://www.wikidata.org/"
 BARE = Ontology.of({"Person": ""})

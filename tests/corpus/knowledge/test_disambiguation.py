@@ -10,10 +10,10 @@ from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.dump.splits import Seen
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts
 from nerbert.corpus.knowledge.disambiguation import _BRACKETS, _TEMPLATES, disambiguation_rows, is_disambiguation
-from nerbert.corpus.knowledge.sources import FoundFile
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import RawPage, Reason
+from nerbert.sources.files import FoundFile
 
 DISAMBIGUATES = "http://dbpedia.org/ontology/wikiPageDisambiguates"
 

@@ -15,9 +15,8 @@ from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.errors import InputError, OutputExists, WriteError
-from nerbert.fetch.address import Address
-from nerbert.fetch.folder import FETCHED
-from tests.fetch.web_server import (
+from nerbert.sources.download import FETCHED, Address
+from tests.sources.web_server import (
     BODY,
     OLD,
     ONTOLOGY,
@@ -90,16 +89,12 @@ def test_a_wrong_checksum_keeps_nothing(web: Web, tmp_path: Path) -> None:
     assert (tmp_path / found[0].name).read_bytes() == files[found[0].name]
 
 
-def test_md5_where_there_is_no_sha1_and_none_where_neither(web: Web, tmp_path: Path) -> None:
-    found, files = dump(web)
-    lists = [list_ for list_ in web.files if "sums" in list_]
-    lines = [f"{hashlib.md5(data).hexdigest()}  {name}\n".encode() for name, data in files.items()]
-    web.files[lists[0].replace("sha1", "md5")] = b"".join(lines)
-    del web.files[lists[0]]
-    assert get(web, tmp_path / "md5", found[:1])[0].endswith("md5 as published")
-    web.files[lists[0].replace("sha1", "md5")] = lines[1]
+def test_a_file_that_the_list_lacks_isnt_fetched_and_one_without_a_list_is(web: Web, tmp_path: Path) -> None:
+    found, _ = dump(web)
+    list_ = next(list_ for list_ in web.files if "sums" in list_)
+    web.files[list_] = web.files[list_].splitlines(keepends=True)[1]
     fails(InputError, web, tmp_path / "unfinished", "not be finished", addresses=found[:1])
-    del web.files[lists[0].replace("sha1", "md5")]
+    del web.files[list_]
     assert get(web, tmp_path / "none", found[:1])[0].endswith("no checksum is published")
 
 
@@ -186,7 +181,7 @@ def test_the_list_asks_nobody(web: Web, capsys: pytest.CaptureFixture[str]) -> N
     run(line)
     rows = [each.split("\t") for each in capsys.readouterr().out.splitlines()]
     assert rows[0] == ["ontology.xml", "ontology", "no checksum", f"{web.address}/m{PLACE}"]
-    assert (len(rows), rows[4][2], web.asked) == (6, "sha1/md5", [])
+    assert (len(rows), rows[4][2], web.asked) == (6, "sha1", [])
     with pytest.raises(SystemExit):
         run(line[:4])
     assert "--output" in capsys.readouterr().err

@@ -300,6 +300,12 @@ def test_tables_have_headers_more_columns_and_broken_rows(tmp_path: Path) -> Non
     assert entry["bad_rows"] == ["t:3: lonely", "t:4: \tCity", "t:5: C\t"]
 
 
+def test_a_line_of_megabytes_costs_one_row(tmp_path: Path) -> None:
+    knowledge = open_knowledge(write(tmp_path, t="A\tCity\n" + "x" * 9_000_000 + "\tCity\nB\tFilm\nlonely\n"), "en")
+    assert typed(knowledge, "A", "B") == {"A": ("City", "t"), "B": ("Film", "t")}
+    assert used(knowledge)[0]["bad_rows"] == ["t:2: a line too long", "t:4: lonely"]
+
+
 def test_a_table_without_a_usable_row_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"t: no row has both a title and a class"):
         open_knowledge(write(tmp_path, t="title\tclass\nlonely\n"), "en")

@@ -13,15 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nerbert.corpus.knowledge import sources, wikidata_dumps, wikidata_items
+from nerbert.corpus.knowledge import wikidata_dumps, wikidata_items
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.sources import FoundFile, read_blocks
 from nerbert.corpus.knowledge.wikidata import wikidata_rows
 from nerbert.corpus.knowledge.wikidata_dumps import Wiki
 from nerbert.errors import InputError
 from nerbert.records import Reason
+from nerbert.sources import files as source_files
+from nerbert.sources.files import FoundFile, read_blocks
 
 WIKIDATA = "http://www.wikidata.org/"
 ENGLISH = Wiki.of("en")
@@ -356,7 +357,7 @@ def test_numbering_bad_lines_reads_a_block_once(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("kind", [SourceKind.WIKIDATA_TRIPLES, SourceKind.WIKIDATA_JSON])
 def test_a_line_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: SourceKind) -> None:
     monkeypatch.setattr(wikidata_dumps, "LONGEST_LINE", 2000)
-    monkeypatch.setattr(sources, "_LARGE_BLOCK", 500)
+    monkeypatch.setattr(source_files, "_BLOCK", 500)
     first, last = Entity(8, "B", (6,)), Entity(9, "A", (5,))
     good = [[one.json()] if kind == SourceKind.WIKIDATA_JSON else one.triples() for one in (first, last)]
     text = "\n".join([*good[0], '"enwiki"' * 3000, *good[1]])
@@ -376,12 +377,12 @@ def test_blocks_are_whole_lines_and_only_long_ones_are_lost(
     path, lost = tmp_path / "lines", list[int]()
     path.write_bytes(b"\n".join(lines))
     with monkeypatch.context() as patched:
-        patched.setattr(sources, "_LARGE_BLOCK", size)
+        patched.setattr(source_files, "_BLOCK", size)
         blocks = list(read_blocks(path, 15, lost.append))
     found = {
         first + n: line for first, block in blocks for n, line in enumerate(block.removesuffix(b"\n").split(b"\n"))
     }
-    bom = dict(enumerate(path.read_bytes().removeprefix(sources.BOM).split(b"\n"), 1))
+    bom = dict(enumerate(path.read_bytes().removeprefix(source_files.BOM).split(b"\n"), 1))
     assert all(found.get(number, b"") == line for number, line in bom.items() if number not in lost)
     assert set(found) <= set(bom) - set(lost)
     assert all(len(bom[number]) > 15 for number in lost)

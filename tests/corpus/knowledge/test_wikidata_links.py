@@ -16,12 +16,12 @@ from nerbert.corpus.knowledge import wikidata_links
 from nerbert.corpus.knowledge.claims import ClaimCounts, ClassPath
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
-from nerbert.corpus.knowledge.sources import FoundFile
 from nerbert.corpus.knowledge.wikidata_items import Items
 from nerbert.corpus.knowledge.wikidata_links import read_links
 from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.errors import InputError
 from nerbert.records import Reason
+from nerbert.sources.files import FoundFile
 from tests.corpus.knowledge.test_knowledge import typed, wiki
 from tests.corpus.knowledge.test_wikidata import ENGLISH, Entity, read, read_text, worlds
 

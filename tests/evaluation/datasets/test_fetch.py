@@ -16,10 +16,10 @@ from nerbert.evaluation.datasets.convert import Sentence, conll_text
 from nerbert.evaluation.datasets.fetch import fetch_data, list_public
 from nerbert.evaluation.datasets.recipes import Recipe
 from nerbert.evaluation.datasets.registry import KnownData, KnownSplit, Repository
-from nerbert.fetch.folder import alone
-from nerbert.fetch.web import Patience
+from nerbert.sources.download import alone
+from nerbert.sources.http import RetryPolicy
 from tests.evaluation.datasets.published import undraw
-from tests.fetch.web_server import Mood, Web, serving
+from tests.sources.web_server import Mood, Web, serving
 
 COMMIT = "c0ffee" * 6 + "abcd"
 WHOLE = ["README.md", "dev.conll", "manifest.json", "test.conll", "train.conll"]
@@ -77,9 +77,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
 
 def get(web: Web, output: Path, *names: str, **more: Any) -> list[str]:
     """Fetch without pauses."""
-    patience = more.pop("patience", Patience(silence=20.0, step=1 << 10, sleep=lambda _: None, tell=lambda _: None))
+    policy = more.pop("policy", RetryPolicy(silence=20.0, sleep=lambda _: None, tell=lambda _: None))
     tables: dict[str, Any] = {"known": KNOWN, "recipes": RECIPES} | more
-    return list(fetch_data(names, output, web.address, patience, **tables))
+    return list(fetch_data(names, output, web.address, policy, **tables))
 
 
 def names(folder: Path) -> list[str]:
@@ -148,8 +148,8 @@ def test_dropped_connections_are_taken_up(server: Web, tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on(server: Web, tmp_path: Path) -> None:
     """What is there stays for the next run, hidden; what came of the rest is asked for again."""
     server.moods[PLAIN["dev"]] = [Mood(cut=10)]
-    hurried = Patience(silence=20.0, pauses=(), tell=lambda _: None)
-    fails(InputError, server, tmp_path, "plain", words=("plain: http", "again"), patience=hurried)
+    hurried = RetryPolicy(silence=20.0, tries=1, tell=lambda _: None)
+    fails(InputError, server, tmp_path, "plain", words=("plain: http", "again"), policy=hurried)
     assert names(tmp_path) == [f".plain.{COMMIT[:12]}.raw"]
     get(server, tmp_path, "plain")
     assert whole(tmp_path, "plain")

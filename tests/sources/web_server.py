@@ -15,9 +15,8 @@ import pytest
 
 from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.errors import NerbertError
-from nerbert.fetch.address import Address
-from nerbert.fetch.folder import FETCHED, fetch
-from nerbert.fetch.web import Patience
+from nerbert.sources.download import FETCHED, Address, fetch
+from nerbert.sources.http import RetryPolicy
 
 DATE = "Tue, 01 Jul 2025 10:00:00 GMT"
 OLD = "Sun, 01 Jun 2025 10:00:00 GMT"
@@ -136,10 +135,10 @@ def place(address: Address) -> str:
 
 
 def get(web: Web, output: Path, addresses: list[Address] | None = None, **more: Any) -> list[str]:
-    """Fetch with small steps; the pauses that were made are in `more["slept"]` if given."""
+    """Fetch with even pauses; those that were made are in `more["slept"]` if given."""
     slept = more.pop("slept", [])
-    patience = Patience(**{"silence": 20.0, "step": STEP, "progress": 2 * STEP, "sleep": slept.append} | more)
-    return list(fetch(addresses or [ONTOLOGY], output, web.address, patience))
+    policy = RetryPolicy(**{"silence": 20.0, "jitter": 0.0, "progress": 2 * STEP, "sleep": slept.append} | more)
+    return list(fetch(addresses or [ONTOLOGY], output, web.address, policy))
 
 
 def names(output: Path) -> list[str]:

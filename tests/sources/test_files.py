@@ -1,11 +1,37 @@
+"""Files: found, named, and opened by what they hold."""
+
+import bz2
+import gzip
+import io
+import lzma
 import os
-import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.knowledge import sources
-from nerbert.corpus.knowledge.sources import find_all, is_other_triple
+from nerbert.sources.files import DAMAGED, find_all, packing, unpacked
+
+
+@pytest.mark.parametrize("or_text", [True, False])
+@pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress, lzma.compress])
+def test_every_kind_is_told_by_its_bytes(pack: Callable[[bytes], bytes], or_text: bool) -> None:
+    stream = io.BufferedReader(io.BytesIO(pack(b"whaler")))
+    assert unpacked(stream, or_text=or_text).read() == b"whaler"
+
+
+def test_a_text_that_begins_like_a_packed_file_is_text_where_text_may_stand() -> None:
+    text = b"BZh is no word"
+    assert unpacked(io.BufferedReader(io.BytesIO(text))).read() == text
+    with pytest.raises((*DAMAGED, OSError)):
+        unpacked(io.BufferedReader(io.BytesIO(text)), or_text=False).read()
+
+
+@pytest.mark.parametrize(
+    ("pack", "name"), [(bytes, ""), (bz2.compress, "bz2"), (gzip.compress, "gzip"), (lzma.compress, "xz")]
+)
+def test_packings_have_names(pack: Callable[[bytes], bytes], name: str) -> None:
+    assert packing(pack(b"whaler")) == name
 
 
 def make(folder: Path, *names: str) -> list[Path]:
@@ -21,9 +47,9 @@ def names(*paths: Path) -> list[str]:
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     one, two, other = make(tmp_path, "da/k/t.tsv", "db/k/t.tsv", "db/k/u.tsv")
-    assert names(one, two, other) == ["da/k/t.tsv", "db/k/t.tsv", "u.tsv"]
-    assert names(tmp_path / "da/k", tmp_path / "db/k") == ["da/k/t.tsv", "db/k/t.tsv", "u.tsv"]
-    assert names(one, tmp_path / "db/k") == ["da/k/t.tsv", "db/k/t.tsv", "u.tsv"]
+    assert names(one, other) == names(tmp_path / "da/k", other) == ["t.tsv", "u.tsv"]
+    for paths in ((one, two, other), (tmp_path / "da/k", tmp_path / "db/k"), (one, tmp_path / "db/k")):
+        assert names(*paths) == ["da/k/t.tsv", "db/k/t.tsv", "db/k/u.tsv"]
     assert names(one, tmp_path / "da/k", one) == ["t.tsv"] * 3, "one file has one name"
 
 
@@ -50,22 +76,3 @@ def test_names_that_are_no_utf8_are_escaped(tmp_path: Path) -> None:
     assert names(tmp_path / "a") == names(direct) == ["t\\udcff"]
     assert names(tmp_path) == ["a/t\\udcff", "b\\udcff/t\\udcff"]
     assert names(direct, tmp_path / os.fsdecode(b"b\xff")) == ["a/t\\udcff", "b\\udcff/t\\udcff"]
-
-
-@pytest.mark.parametrize(
-    ("line", "is_triple"),
-    [
-        ("<a> <b> <c> .", True), ('<a><b>"c . d"@en .  ', True), ("_:a <b> _:c .", True), ("_:a<b>_:c.", True),
-        ("# x", True), ("@prefix x", True),
-        ("<a> <b> <c>", False), ("<a> <b> .", False), ("_: <b> <c> .", False), ("a b c .", False), ("", False),
-        ("_:" + "<a>" * 10, False), ("<a> <b> <c> . x", False),
-    ],
-)  # fmt: skip
-def test_triples_are_told(line: str, is_triple: bool) -> None:
-    assert is_other_triple(line) == is_triple
-
-
-def test_no_line_is_read_twice() -> None:
-    """Every repetition in the expression keeps what it took, so a line costs no more than its length."""
-    plain = re.sub(r"\[[^\]]*\]|\\.|\(\?:", "", sources._TRIPLE.pattern)
-    assert not set("*+?{") & set(re.sub(r"[*+?]\+", "", plain))

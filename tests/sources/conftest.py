@@ -1,5 +1,5 @@
 """Fixtures for tests of fetching."""
 
-from tests.fetch.web_server import web
+from tests.sources.web_server import web
 
 __all__ = ["web"]

@@ -1,28 +1,11 @@
 import bz2
-import gzip
 import hashlib
 import io
-import lzma
-from collections.abc import Callable
 
 import pytest
 
-from nerbert.corpus.dump.packed import DAMAGED, BlockReader, Streams, packing, unpacked
+from nerbert.corpus.dump.streams import BlockReader, Streams
 from nerbert.errors import InputError
-
-
-@pytest.mark.parametrize("or_text", [True, False])
-@pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress, lzma.compress])
-def test_every_kind_is_told_by_its_bytes(pack: Callable[[bytes], bytes], or_text: bool) -> None:
-    stream = io.BufferedReader(io.BytesIO(pack(b"whaler")))
-    assert unpacked(stream, or_text=or_text).read() == b"whaler"
-
-
-def test_a_text_that_begins_like_a_packed_file_is_text_where_text_may_stand() -> None:
-    text = b"BZh is no word"
-    assert unpacked(io.BufferedReader(io.BytesIO(text))).read() == text
-    with pytest.raises((*DAMAGED, OSError)):
-        unpacked(io.BufferedReader(io.BytesIO(text)), or_text=False).read()
 
 
 def read(data: bytes, start: int, stop: int) -> tuple[bytes, bytes, Streams]:
@@ -81,10 +64,3 @@ def test_a_reader_hashes_its_own_part_only() -> None:
     short = BlockReader(io.BytesIO(data), "dump", 0, len(data) + 1, len(data) + 1)
     with pytest.raises(InputError, match="dump: ends at byte 1024000 of 1024001"):
         short.digest()
-
-
-@pytest.mark.parametrize(
-    ("pack", "name"), [(bytes, ""), (bz2.compress, "bz2"), (gzip.compress, "gzip"), (lzma.compress, "xz")]
-)
-def test_packings_have_names(pack: Callable[[bytes], bytes], name: str) -> None:
-    assert packing(pack(b"whaler")) == name

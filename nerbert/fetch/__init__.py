@@ -1,1 +1,0 @@
-"""Public files from their addresses into a folder: resumed, checked, never of two versions."""
