@@ -206,7 +206,7 @@ from transformers import AutoConfig
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder import dataset as feed
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.tokenizer import Pieces
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.corpus_labels import read_label_set
 
@@ -223,7 +223,7 @@ feed.cut_shard = counted
 settings = PretrainSettings(corpus=Path(corpus), cache=cache)
 manifest = read_manifest(settings.corpus)
 config = AutoConfig.for_model("bert", max_position_embeddings=64, vocab_size=3000)
-pieces = Pieces(load_tokenizer(tokenizer), config, 32)
+pieces = SubwordTokenizer(load_tokenizer(tokenizer), config, 32)
 found = feed.open_feed(manifest, read_label_set(manifest, settings), pieces, settings)
 print(len(cuts), len(found.windows), int(found.windows.ids.sum()))
 """
@@ -370,7 +370,7 @@ def test_copies_are_drawn_anew_each_epoch_around_their_expectation(
 
 
 def test_the_cutters_key_is_plain_json(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
-    """So that an option which `Pieces` gets one day is in it, or is noticed."""
+    """So that an option which `SubwordTokenizer` gets one day is in it, or is noticed."""
     labels = read_label_set(read_manifest(settings.corpus), settings)
     key = Preprocessor(pieces, labels).key()
     assert json.loads(json.dumps(key)) == json.loads(json.dumps(key, sort_keys=True))
