@@ -1,4 +1,4 @@
-"""A tokenizer without `transformers`: the part of its interface that `Pieces` needs, on `tokenizers` alone.
+"""A tokenizer without `transformers`: the part of its interface that `SubwordTokenizer` needs, on `tokenizers` alone.
 
 The choice: an exported tagger holds the tokenizer as `transformers` had set it up, so the same pieces come out where
 only `tokenizers` is installed; what else is needed of tokenizer and configuration (special pieces, room) is told in
