@@ -53,11 +53,3 @@ def _yaml(char: str) -> str:
     if char in '"\\':
         return f"\\{char}"
     return char if " " <= char <= "~" else f"\\U{ord(char):08x}"
-
-
-said = escaped
-
-
-def rows(heads: Sequence[str], lines: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:
-    """Return a table whose cells are Markdown already."""
-    return table([Markdown(head) for head in heads], [[Markdown(cell) for cell in line] for line in lines], numbers)
