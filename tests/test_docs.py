@@ -54,6 +54,14 @@ def test_readmes_commands_and_python_run(desk: Path) -> None:
         run_in(desk, sys.executable, "-W", "error", "-c", code)
 
 
+def test_readmes_first_command_prints_what_the_readme_shows(desk: Path) -> None:
+    """The embedded tagger works untouched, and its output is the next block of the page."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (name, command), (_, shown) = FENCE.findall(text)[:2]
+    assert name == "sh"
+    assert run_in(desk, "bash", "-euo", "pipefail", "-c", command) == shown
+
+
 def test_taggings_commands_and_python_run(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_tagger, tmp_path / "my-tagger" / "seed-1")
     shutil.copytree(sample / "domain", tmp_path / "data")

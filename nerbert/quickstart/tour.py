@@ -42,7 +42,7 @@ _PAGE_HEAD = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
+class _Pretraining:
     """How an encoder is pre-trained, and what is reported of it."""
 
     title: str
@@ -53,10 +53,10 @@ class _Task:
 
 
 _TASKS = {
-    "mlm": _Task(
+    "mlm": _Pretraining(
         title="masked words of the same text", objective="mlm", figure="mlm_accuracy", measure="masked tokens found"
     ),
-    "ner": _Task(
+    "ner": _Pretraining(
         title="NER pre-trained: types of its links", objective="tagging", figure="typed_f1",
         measure="F1 on types of links", label_set="4types",  # so small a corpus has too few mentions for 315 categories
     ),

@@ -63,21 +63,21 @@ class PageOutput:
 
     def _lines(self, text: str, spans: Sequence[Span]) -> Iterator["_Line"]:
         for line, marked in lines_of(text, spans):
-            parts: list[tuple[str, _Mark | None]] = []
+            parts: list[tuple[str, _MarkedSpan | None]] = []
             place = 0
             for start, end, span in marked:
                 parts += [(line[place:start].replace("\t", " "), None), (line[start:end], self._mark(span))]
                 place = end
             yield _Line(_direction(line), [*parts, (line[place:].replace("\t", " "), None)])
 
-    def _mark(self, span: Span) -> "_Mark":
+    def _mark(self, span: Span) -> "_MarkedSpan":
         kind, about = self._colours.get(span.type, "k entity"), f"{span.type}, confidence {span.confidence:.2f}"
         if span.confidence >= _SURE:
-            return _Mark(span.type, kind, about)
-        return _Mark(f"{span.type}?", f"{kind} unsure", about)
+            return _MarkedSpan(span.type, kind, about)
+        return _MarkedSpan(f"{span.type}?", f"{kind} unsure", about)
 
 
-class _Mark(NamedTuple):
+class _MarkedSpan(NamedTuple):
     """How an entity is shown: its type, its style classes, and its title."""
 
     name: str
@@ -89,7 +89,7 @@ class _Line(NamedTuple):
     """A line: the side where it begins, and its parts, each with its mark if it is an entity."""
 
     side: str
-    parts: list[tuple[str, _Mark | None]]
+    parts: list[tuple[str, _MarkedSpan | None]]
 
 
 def fitting(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequence[Span]]:
