@@ -55,11 +55,12 @@ def test_readmes_commands_and_python_run(desk: Path) -> None:
 
 
 def test_readmes_first_command_prints_what_the_readme_shows(desk: Path) -> None:
-    """The embedded tagger works untouched, and its output is the next block of the page."""
+    """The embedded tagger works untouched; its output is the next block, but for confidences, which vary by machine."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (name, command), (_, shown) = FENCE.findall(text)[:2]
     assert name == "sh"
-    assert run_in(desk, "bash", "-euo", "pipefail", "-c", command) == shown
+    printed = run_in(desk, "bash", "-euo", "pipefail", "-c", command)
+    assert re.sub(r"0\.\d\d", "0.##", printed) == re.sub(r"0\.\d\d", "0.##", shown)
 
 
 def test_taggings_commands_and_python_run(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:
