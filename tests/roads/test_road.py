@@ -18,7 +18,7 @@ def road(nerbert: Run, sample: Path, sample_corpus: Path, tmp_path_factory: pyte
     """A folder with corpus, encoder and tagger made by the commands."""
     folder = tmp_path_factory.mktemp("road")
     shutil.copytree(sample_corpus, folder / "corpus")
-    (folder / "pre.toml").write_text(f'corpus = "{folder / "corpus"}"\nfresh_vocabulary = 1000\n')
+    (folder / "pre.toml").write_text(f'corpus = "{folder / "corpus"}"\nfresh_vocab_size = 1000\n')
     encoder, tagger = folder / "encoder", folder / "tagger"
     assert nerbert("pretrain", folder / "pre.toml", "-o", encoder, *TINY) == 0
     assert (
