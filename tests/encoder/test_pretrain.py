@@ -226,7 +226,8 @@ def test_a_run_goes_on_where_it_failed(
 def test_a_dry_run_says_what_it_takes_and_trains_nothing(
     sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "s.toml").write_text(f'corpus = "{sample_corpus}"\nfresh_num_layers = 1\nfresh_hidden_size = 64\nthreads = 1\n')
+    small = "fresh_num_layers = 1\nfresh_hidden_size = 64\nthreads = 1\n"
+    (tmp_path / "s.toml").write_text(f'corpus = "{sample_corpus}"\n{small}')
     with suppress(SystemExit):  # newer versions of the command line's library end so
         main(["pretrain", str(tmp_path / "s.toml"), "-o", str(tmp_path / "e"), "--dry-run"])
     said = capsys.readouterr().out
