@@ -36,7 +36,12 @@ def test_functions_docstrings_begin_with_a_verb() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and not _is_property(node) and (text := ast.get_docstring(node)):
                 first = re.split(r"[\s,.:;(]", text, maxsplit=1)[0]
-                if first.lower() in NO_VERBS or not first.isalpha() or not first[0].isupper() or _third_person(first):
+                if (
+                    first.lower() in NO_VERBS
+                    or not first.replace("-", "").isalpha()
+                    or not first[0].isupper()
+                    or _third_person(first)
+                ):
                     bad.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {text.splitlines()[0]}")
     assert not bad, f"{len(bad)} docstrings begin with no verb:\n" + "\n".join(bad[:50])
 
