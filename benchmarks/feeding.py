@@ -30,13 +30,13 @@ from report import MB, Part, measure, surroundings
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
-from nerbert.encoder.dataset import open_feed
+from nerbert.encoder.dataset import open_training_data
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, open_windows, write_windows
-from nerbert.training.loop import Feed, batches_of, steps_of_epoch
+from nerbert.training.loop import TrainingData, batches_of, steps_of_epoch
 from nerbert.training.objective import Objective, Tagging
 
 HERE = Path(__file__).parent
@@ -94,7 +94,7 @@ def _sides(options: argparse.Namespace, work: Path) -> dict[str, Callable[[int],
     manifest, tokenizer = read_manifest(settings.corpus), load_tokenizer(options.encoder)
     config = AutoConfig.from_pretrained(options.encoder)
     pieces = SubwordTokenizer(tokenizer, config, settings.max_length)
-    small = open_feed(manifest, read_label_set(manifest, settings), pieces, settings).windows
+    small = open_training_data(manifest, read_label_set(manifest, settings), pieces, settings).windows
     (work / "windows").mkdir()
     write_windows(work / "windows", _again(small, options.windows))
     windows = open_windows(work / "windows")
@@ -124,7 +124,7 @@ def fed_per_second(
     windows: Windows, size: int, device: str, objective: Objective, pad_id: int, settings: PretrainSettings
 ) -> float:
     """Real pieces per CPU second of one epoch, its order included."""
-    feed = Feed(windows, lambda _: np.arange(len(windows)), pad_id)
+    feed = TrainingData(windows, lambda _: np.arange(len(windows)), pad_id)
     settings = replace(settings, batch_size=size)
     pieces, begin = 0, time.process_time()
     for step, numbers in enumerate(feed.steps(settings, 0, -(-len(windows) // size)), 1):

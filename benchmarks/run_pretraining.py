@@ -21,7 +21,7 @@ from transformers import DataCollatorForTokenClassification, Trainer, TrainingAr
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
-from nerbert.encoder.dataset import open_feed
+from nerbert.encoder.dataset import open_training_data
 from nerbert.encoder.prepare import make_model
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import tag_names
@@ -29,7 +29,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import IGNORED
 from nerbert.terminal import Progress
 from nerbert.training.log import StepLog
-from nerbert.training.loop import Feed, batches_of, train
+from nerbert.training.loop import TrainingData, batches_of, train
 from nerbert.training.objective import Tagging
 
 SIDES = ("nerbert", "nerbert, fp32", "Trainer", "Trainer, fp32", "Trainer, best", "Trainer, best, fp32")
@@ -41,13 +41,13 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
     settings = _settings(options)
-    model, tokenizer, feed = _start(settings)
+    model, tokenizer, data = _start(settings)
     if options.side == "check":
-        print(json.dumps(check(model, tokenizer, feed, settings, options.work)))
+        print(json.dumps(check(model, tokenizer, data, settings, options.work)))
         return
     side = ours if options.side.startswith("nerbert") else theirs
-    side(model, tokenizer, feed, _with_steps(settings, WARM_STEPS), options)
-    print(json.dumps(side(model, tokenizer, feed, settings, options)))
+    side(model, tokenizer, data, _with_steps(settings, WARM_STEPS), options)
+    print(json.dumps(side(model, tokenizer, data, settings, options)))
 
 
 def _options() -> argparse.Namespace:
@@ -75,27 +75,26 @@ def _with_steps(settings: PretrainSettings, steps: int) -> PretrainSettings:
     return replace(settings, min_steps=steps, max_steps=steps)
 
 
-def _start(settings: PretrainSettings) -> tuple[Any, Any, Feed]:
+def _start(settings: PretrainSettings) -> tuple[Any, Any, TrainingData]:
     """Model, tokenizer and windows, as `nerbert.encoder.prepare` has them."""
     manifest = read_manifest(settings.corpus)
     labels = read_label_set(manifest, settings)
     model, tokenizer = make_model(manifest, settings, tag_names(labels.categories))
     pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length)
-    found = open_feed(manifest, labels, pieces, settings)
-    return model, tokenizer, Feed(found.windows, found.numbers_of, pieces.pad_id)
+    return model, tokenizer, open_training_data(manifest, labels, pieces, settings)
 
 
 def ours(
-    model: Any, _tokenizer: Any, feed: Feed, settings: PretrainSettings, options: argparse.Namespace
+    model: Any, _tokenizer: Any, data: TrainingData, settings: PretrainSettings, options: argparse.Namespace
 ) -> dict[str, Any]:
     """What nerbert's loop took, with its log of steps."""
     steps = StepLog(options.work / "log.jsonl")
     cpu, wall = time.process_time(), time.monotonic()
-    log = train(model, feed, Tagging(), settings, Progress(), steps=steps)
+    log = train(model, data, Tagging(), settings, Progress(), steps=steps)
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-    order = list(feed.steps(settings, 0, log.steps))
+    order = list(data.steps(settings, 0, log.steps))
     cut = [each.ids.numel() for own in order for each in batches_of(
-        feed.windows, own, settings.max_tokens_per_batch, "cpu", feed.pad_id)]  # fmt: skip
+        data.windows, own, settings.max_tokens_per_batch, "cpu", data.pad_id)]  # fmt: skip
     return {
         "cpu_seconds": cpu, "wall_seconds": wall, "steps": log.steps, "pieces": log.tokens,
         "padded_pieces": sum(cut), "passes": len(cut), "loss": log.entries[-1]["loss"],
@@ -103,7 +102,7 @@ def ours(
 
 
 def theirs(
-    model: Any, tokenizer: Any, feed: Feed, settings: PretrainSettings, options: argparse.Namespace
+    model: Any, tokenizer: Any, data: TrainingData, settings: PretrainSettings, options: argparse.Namespace
 ) -> dict[str, Any]:
     """What `Trainer` took; pieces are counted where its collator gives batches out."""
     sizes: list[tuple[int, int]] = []
@@ -117,7 +116,7 @@ def theirs(
     more: dict[str, Any] = {"bf16": settings.precision == "bf16"}
     if "best" in options.side:
         more |= {"train_sampling_strategy": "group_by_length", "disable_tqdm": True, "logging_strategy": "no"}
-    trainer = _trainer(model, feed, settings, options.work, counted, feed.numbers_of(0), **more)
+    trainer = _trainer(model, data, settings, options.work, counted, data.numbers_of(0), **more)
     cpu, wall = time.process_time(), time.monotonic()
     done = trainer.train()
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
@@ -129,7 +128,7 @@ def theirs(
 
 
 def _trainer(
-    model: Any, feed: Feed, settings: PretrainSettings, work: Path, collate: Any, numbers: Any, **more: Any
+    model: Any, data: TrainingData, settings: PretrainSettings, work: Path, collate: Any, numbers: Any, **more: Any
 ) -> Trainer:
     arguments = TrainingArguments(
         output_dir=str(work / "trainer"), seed=settings.seed, max_steps=settings.max_steps,
@@ -138,14 +137,14 @@ def _trainer(
         max_grad_norm=settings.max_grad_norm, report_to="none", use_cpu=True, save_strategy="no",
         dataloader_pin_memory=False, **more,
     )  # fmt: skip
-    return Trainer(model=model, args=arguments, train_dataset=rows_of(feed, numbers), data_collator=collate)
+    return Trainer(model=model, args=arguments, train_dataset=rows_of(data, numbers), data_collator=collate)
 
 
-def rows_of(feed: Feed, numbers: Any) -> list[dict[str, list[int]]]:
+def rows_of(data: TrainingData, numbers: Any) -> list[dict[str, list[int]]]:
     """The windows as `Trainer` takes them: a label for each piece, of which only words' first ones have one."""
     rows = []
     for number in numbers:
-        window = feed.windows.row(int(number))
+        window = data.windows.row(int(number))
         labels = [IGNORED] * len(window.ids)
         for position, label in zip(window.positions, window.labels, strict=True):
             labels[position] = label
@@ -153,24 +152,24 @@ def rows_of(feed: Feed, numbers: Any) -> list[dict[str, list[int]]]:
     return rows
 
 
-def check(model: Any, tokenizer: Any, feed: Feed, settings: PretrainSettings, work: Path) -> dict[str, Any]:
+def check(model: Any, tokenizer: Any, data: TrainingData, settings: PretrainSettings, work: Path) -> dict[str, Any]:
     """Loss, gradient norm and real pieces of the first step on both sides: the same windows, no dropout, fp32."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    numbers = next(feed.steps(settings, 0, 1))
-    log = train(model, feed, Tagging(), settings, Progress(), steps=StepLog(work / "check.jsonl"))
+    numbers = next(data.steps(settings, 0, 1))
+    log = train(model, data, Tagging(), settings, Progress(), steps=StepLog(work / "check.jsonl"))
     line = json.loads((work / "check.jsonl").read_text().splitlines()[0])
     model.load_state_dict(weights)
     collate = DataCollatorForTokenClassification(tokenizer)
-    trainer = _trainer(model, feed, settings, work, collate, numbers, logging_steps=1)
+    trainer = _trainer(model, data, settings, work, collate, numbers, logging_steps=1)
     trainer.train()
     told = trainer.state.log_history[0]
     pieces = sum(len(row["input_ids"]) for row in trainer.train_dataset)
     return {
         "loss": (line["loss"], told["loss"]), "norm": (line["norm"], told["grad_norm"]),
-        "pieces": (log.tokens, pieces), "classes": model.config.num_labels, "windows": len(feed.numbers_of(0)),
+        "pieces": (log.tokens, pieces), "classes": model.config.num_labels, "windows": len(data.numbers_of(0)),
     }  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def publish_file(target: Path, *, overwrite: bool = False, resume: Any) -> Itera
 
 @contextmanager
 def _half_made(target: Path, resume: Any, *, overwrite: bool) -> Iterator[Path]:
-    """The folder in which a target is made, held against other runs; what may stay of it after a failure stays."""
+    """Provide the folder in which a target is made, locked against other runs; a failure keeps resumable work."""
     partial = _partial(target)
     try:
         with _writing(target):
@@ -121,7 +121,7 @@ def _half_made(target: Path, resume: Any, *, overwrite: bool) -> Iterator[Path]:
     with _writing(target), ExitStack() as stack:
         if resume is not None:
             stack.enter_context(_alone(partial, target))
-            _take_up(partial, target, resume, overwrite=overwrite)
+            _restore(partial, target, resume, overwrite=overwrite)
         try:
             yield partial
         except BaseException as error:
@@ -133,7 +133,7 @@ def _half_made(target: Path, resume: Any, *, overwrite: bool) -> Iterator[Path]:
 
 
 def partial_folder(target: Path) -> Path:
-    """Where `publish_folder` fills a folder before it gets its name."""
+    """Return where `publish_folder` fills a folder before it gets its name."""
     return _partial(_followed(target))
 
 
@@ -153,7 +153,7 @@ def publish(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def standard_output() -> Iterator[IO[bytes]]:
-    """Standard output as bytes, flushed at the end, so that a closed pipe is noticed here and not at exit."""
+    """Provide standard output as bytes, flushed at the end, so that a closed pipe is noticed here and not at exit."""
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -179,7 +179,7 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def json_line(value: Any) -> str:
-    """JSON on one line, readable, with all control characters and halves of characters escaped."""
+    """Return readable JSON on one line, with control characters and lone surrogates escaped."""
     return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", _JSON.encode(value))
 
 
@@ -199,7 +199,7 @@ def read_json(path: Path, limit: int = 64 << 20) -> Any:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes, read in blocks."""
+    """Return the SHA-256 of a file in hex, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -221,7 +221,7 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 def _number_of(error: Exception) -> int:
-    """The system's number of an error, 0 if it has none."""
+    """Return the errno of an error, 0 if it has none."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
     told = _TOLD_NUMBER.search(str(error))
@@ -229,14 +229,14 @@ def _number_of(error: Exception) -> int:
 
 
 def _belongs(path: Path, target: Path) -> bool:
-    """Whether `path` is the target, a folder above it, or inside what is to become it."""
+    """Return whether `path` is the target, a folder above it, or inside what is to become it."""
     path, target = path.absolute(), target.absolute()
     ours = (path, *path.parents)
     return path in (target, *target.parents) or _partial(target) in ours or _draft(target) in ours
 
 
 def _followed(target: Path) -> Path:
-    """Where a link leads, which need not be there."""
+    """Return the target of a link, which need not exist; any other path as it is."""
     return Path(os.path.realpath(target)) if os.path.islink(target) else target  # noqa: PTH114
 
 
@@ -245,12 +245,12 @@ def _partial(target: Path) -> Path:
 
 
 def _used(target: Path) -> Path:
-    """Where the work of a folder that is done goes just before the folder gets its name."""
+    """Return the path to which resumable work moves just before a finished folder gets its name."""
     return target.with_name(f".{target.name}.used")
 
 
 def _draft(target: Path) -> Path:
-    """Where a file is written first: a name of this process, since a killed run's worker may write on for a moment."""
+    """Return the path of an unfinished file, with this process's id: a killed run's worker may still write."""
     return target.with_name(f".{target.name}.{os.getpid()}.partial")
 
 
@@ -287,8 +287,8 @@ def _alone(partial: Path, target: Path) -> Iterator[None]:
         yield
 
 
-def _take_up(partial: Path, target: Path, resume: Any, *, overwrite: bool) -> None:
-    """Keep of a half-made folder what a run made from the same left to go on from, and nothing else."""
+def _restore(partial: Path, target: Path, resume: Any, *, overwrite: bool) -> None:
+    """Delete everything from a half-made folder but what an equal run left to resume from."""
     kept, plan = partial / RESUME, partial / RESUME / _PLAN
     wanted = json.loads(json.dumps(resume))
     difference = _difference_from(plan, wanted)
@@ -306,7 +306,7 @@ def _take_up(partial: Path, target: Path, resume: Any, *, overwrite: bool) -> No
 
 
 def _difference_from(plan: Path, wanted: Any) -> str:
-    """What a run's plan has otherwise than is wanted; empty if nothing."""
+    """Return the first difference between a run's plan and the wanted one; empty if there is none."""
     try:
         found = read_json(plan)
     except InputError:
@@ -315,13 +315,13 @@ def _difference_from(plan: Path, wanted: Any) -> str:
 
 
 def _has_work(partial: Path) -> bool:
-    """Whether more than its plan is kept in a half-made folder; a log, and what has no name yet, is none."""
+    """Return whether a half-made folder holds more work than its plan; logs and unfinished files don't count."""
     files = (path.name for path in (partial / RESUME).rglob("*") if path.is_file())
     return any(name not in (_PLAN, _LOCK) and not name.endswith((".partial", ".jsonl")) for name in files)
 
 
 def _difference(old: Any, new: Any, name: str = "") -> str:
-    """The first place where two JSON values differ, with both."""
+    """Return the first place where two JSON values differ, with both."""
     if isinstance(old, dict) and isinstance(new, dict):
         pairs = [(f"{name}.{key}".strip("."), old.get(key), new.get(key)) for key in {**old, **new}]
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):

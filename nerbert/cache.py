@@ -24,7 +24,7 @@ Read = TypeVar("Read")
 
 
 def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
-    """What `read` finds in the cached folder of a kind that was made from `made_from`, a JSON value.
+    """Return what `read` finds in the cached folder of a kind that was made from `made_from`, a JSON value.
 
     Where there is none, or `read` raises InputError, `make` fills it first; a failure leaves nothing behind. `cache` is
     where folders lie (the setting). Safe to call from several processes at once.
@@ -62,7 +62,7 @@ def _make(target: Path, made_from: Any, make: Callable[[Path], None]) -> None:
 
 
 def _whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
-    """What is read from a folder; None if there is none, or a damaged one."""
+    """Return what is read from a folder; None if there is none, or a damaged one."""
     if not target.is_dir():
         return None
     try:
@@ -73,7 +73,7 @@ def _whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
 
 
 def _place(cache: str, kind: str, name: str) -> Path:
-    """Where a folder lies: below `cache`, or `nerbert` in the user's cache folder; nothing there may be another's."""
+    """Return a cached folder's path, below `cache` or the user's cache folder; raise OutputExists for a foreign one."""
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
         place, parts = (Path(cache).expanduser(), (kind, name)) if cache else (home, ("nerbert", kind, name))

@@ -60,7 +60,7 @@ def at(path: Path | str, line: int | None = None) -> Iterator[None]:
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """`: did you mean 'x'?` with the known name that is most like `name`, whatever its case; "" if none is."""
+    """Return `: did you mean 'x'?` with the known name that is most like `name`, whatever its case; "" if none is."""
     from difflib import get_close_matches
 
     by_folded = {each.casefold(): each for each in known}
@@ -72,7 +72,7 @@ _TRAIN = frozenset({"torch", "transformers", "accelerate", "tokenizers", "safete
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
-    """What to say of a failed import, if it is of a library of the extra `train`; else None."""
+    """Return what to say of a failed import, if it is of a library of the extra `train`; else None."""
     name = (error.name or "").partition(".")[0]
     return MissingExtra(f"{name} not installed: pip install 'nerbert[train]'") if name in _TRAIN else None
 

@@ -37,12 +37,12 @@ def run_ordered(task: Callable[[Item], Result], items: Iterable[Item], workers: 
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_first_process() -> bool:
-    """Whether this is the one process, or the first of several that torchrun started: the one that talks."""
+    """Return whether this is the only process, or the first one of torchrun, which prints and writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -53,7 +53,7 @@ def check_alone(what: str) -> None:
 
 
 def stop_on_sigterm() -> None:
-    """From now on SIGTERM ends the process as Ctrl-C does, with all clean-up, and exit code 143."""
+    """Make SIGTERM end the process as Ctrl-C does, with all clean-up, and exit code 143."""
     main = threading.current_thread() is threading.main_thread()
     if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -61,9 +61,9 @@ def stop_on_sigterm() -> None:
 
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], int]]:
-    """Within, SIGTERM and the first Ctrl-C are only noted: the number of the signal that came first, 0 if none did.
+    """Provide a function that returns the first signal of SIGTERM and Ctrl-C, 0 if none came; neither ends the process.
 
-    So work can end where nothing is lost. A second Ctrl-C acts as it did before; SIGTERM never does, since torchrun and
+    So work can end where nothing is lost. A second Ctrl-C acts as usual; a second SIGTERM doesn't, since torchrun and
     service managers send it twice.
     """
     came, before = list[int](), dict[int, Any]()
@@ -149,7 +149,7 @@ def _own_path() -> Iterator[None]:
 
 
 def end_with_parent(end: Connection) -> None:
-    """In a worker: end it as soon as the main process closes its end of the pipe, or is gone, even if killed."""
+    """End this worker as soon as the main process closes its end of the pipe, or is gone, even if killed."""
     threading.Thread(target=_await_parents_end, args=(end,), daemon=True).start()
 
 

@@ -47,11 +47,11 @@ class LabelSet:
         return tuple(sorted({ENTITY, *(self.of_class or {}).values()}))
 
     def lists(self, name: str) -> bool:
-        """Whether the class stands in the set itself."""
+        """Return whether the class stands in the set itself."""
         return self.of_class is None or name.casefold() in self.of_class
 
     def label(self, path: Sequence[str]) -> str:
-        """The label of the deepest listed class of a path from the root down; ENTITY if none is listed."""
+        """Return the label of the deepest listed class of a path from the root down; ENTITY if none is listed."""
         return next((self._label(name) for name in reversed(path) if self.lists(name)), ENTITY)
 
     def _label(self, name: str) -> str:
@@ -59,7 +59,7 @@ class LabelSet:
 
 
 def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:
-    """A built-in set, or the user's map at the path `name`; `classes` are the ontology's, as far as one is known.
+    """Return a built-in set, or the user's map at the path `name`; `classes` are the ontology's, if one is known.
 
     `paper315`: the 315 categories of NER-BERT; `4types` and `212types`: the coarser sets of its §3; `1type`: any
     entity; `dbpedia`: all `classes`, or whatever class a path ends with where there are none.
@@ -81,7 +81,7 @@ def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:
 
 
 def class_name(name: str) -> str:
-    """A class's own name, without the prefix (`dbo:`, `owl:`, the full IRI) and with `_` for blanks."""
+    """Return a class's own name, without the prefix (`dbo:`, `owl:`, the full IRI) and with `_` for blanks."""
     name = name.strip()
     match = _PREFIX.match(name)
     name = name[match.end() :].rstrip(">").strip() if match else name
@@ -89,7 +89,7 @@ def class_name(name: str) -> str:
 
 
 def _table(column: str) -> dict[str, str]:
-    """Case-folded class → a column of the table of the paper's labels."""
+    """Return case-folded class → a column of the table of the paper's labels."""
     rows = read_columns("paper315.tsv", "classes", column)
     return {name.casefold(): value for names, value in rows for name in names.split()}
 
@@ -118,7 +118,7 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Line numbers and cells of a map's lines; blank ones, comments (`#`) and a header (`class`) are none."""
+    """Yield line numbers and cells of a map's lines; blank ones, comments (`#`) and a header (`class`) are none."""
     first = True
     for number, line in enumerate(_text(path).splitlines(), 1):
         cells = [cell.strip() for cell in line.split("\t")]

@@ -15,7 +15,7 @@ WordSpan = tuple[int, int, str]
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """`"B-person"` → `("B", "person")`, `"O"` → `("O", "")`; raise InputError for anything else."""
+    """Return `"B-person"` → `("B", "person")`, `"O"` → `("O", "")`; raise InputError for anything else."""
     if tag == OUTSIDE:
         return OUTSIDE, ""
     if not isinstance(tag, str):
@@ -27,20 +27,20 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 def _other_scheme(prefix: str, type_: str) -> str:
-    """What to do about a tag of a scheme that marks single words and last words too; "" for any other bad tag."""
+    """Return the remedy for a tag of a scheme that also marks single and last words; "" for any other bad tag."""
     if not type_ or prefix not in ("S", "E", "L", "U", "M"):
         return ""
     return "; the file seems to be BIOES or BILOU: write S- and U- as B-, and E-, L- and M- as I-, in all of it"
 
 
 def continued(tag: str) -> str:
-    """The tag of a word that goes on with the entity of the word before it, which has `tag`."""
+    """Return the tag of a word that continues the entity of a word tagged `tag`."""
     type_ = split_tag(tag)[1]
     return f"I-{type_}" if type_ else OUTSIDE
 
 
 def spans_from_bio(tags: Sequence[str]) -> list[WordSpan]:
-    """Entities of one tagged sentence, by the CoNLL script's rules."""
+    """Return the entities of one tagged sentence, by the rules of the CoNLL script."""
     spans: list[WordSpan] = []
     start, current = 0, ""
     for place, tag in enumerate(tags):
@@ -56,7 +56,7 @@ def spans_from_bio(tags: Sequence[str]) -> list[WordSpan]:
 
 
 def bio_from_spans(length: int, spans: Iterable[WordSpan]) -> list[str]:
-    """BIO tags of a sentence of `length` words; raise InputError if spans overlap or leave the sentence."""
+    """Return BIO tags of a sentence of `length` words; raise InputError if spans overlap or leave the sentence."""
     tags = [OUTSIDE] * length
     for start, end, type_ in spans:
         if not 0 <= start < end <= length or any(tag != OUTSIDE for tag in tags[start:end]):
@@ -66,7 +66,7 @@ def bio_from_spans(length: int, spans: Iterable[WordSpan]) -> list[str]:
 
 
 def tag_names(types: Iterable[str]) -> list[str]:
-    """The label list of a tagging head: O first, then B and I of each type, types sorted."""
+    """Return the label list of a tagging head: O first, then B and I of each type, types sorted."""
     return [OUTSIDE, *(f"{prefix}-{type_}" for type_ in sorted(set(types)) for prefix in "BI")]
 
 
@@ -81,18 +81,18 @@ def check_tags(tags: Sequence[str]) -> None:
 
 
 def types_of(tags: Iterable[str]) -> list[str]:
-    """The entity types of a label list, sorted: what `tag_names` was made from."""
+    """Return the entity types of a label list, sorted."""
     return sorted({split_tag(tag)[1] for tag in tags if tag != OUTSIDE})
 
 
 def sentence_example(sentence: Sentence) -> Example:
-    """A sentence of the corpus as an annotated example, its categories as types."""
+    """Return a sentence of the corpus as an annotated example, its categories as types."""
     spans = tuple(Span(m.start, m.end, m.category, sentence.text[m.start : m.end]) for m in sentence.mentions)
     return Example(sentence.text, sentence.words, spans)
 
 
 def word_spans(example: Example) -> list[WordSpan]:
-    """The entities of an example in words; raise InputError for one whose ends are no words' ends."""
+    """Return the entities of an example in words; raise InputError for one that cuts a word."""
     first = {start: place for place, (start, _) in enumerate(example.words)}
     last = {end: place + 1 for place, (_, end) in enumerate(example.words)}
     try:
@@ -102,5 +102,5 @@ def word_spans(example: Example) -> list[WordSpan]:
 
 
 def example_tags(example: Example) -> list[str]:
-    """BIO tags of an example, one a word."""
+    """Return the BIO tags of an example, one for each word."""
     return bio_from_spans(len(example.words), word_spans(example))

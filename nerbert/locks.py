@@ -38,7 +38,7 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
 
 
 def _locked(path: Path, *, block: bool) -> int | None:
-    """A handle that holds the path; None if another process does, or did and has removed it meanwhile."""
+    """Return a handle that locks the path; None if another process holds it, or held and removed it meanwhile."""
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     free = False
     try:
@@ -57,5 +57,5 @@ def _locked(path: Path, *, block: bool) -> int | None:
 
 
 def _is_still(path: Path, handle: int) -> bool:
-    """Whether a path still leads to an open file: another run may have renamed or removed it in between."""
+    """Return whether a path still names an open file, which another run may have renamed or removed."""
     return path.exists() and os.path.samestat(path.stat(), os.fstat(handle))

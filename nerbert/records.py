@@ -167,5 +167,5 @@ class Sentence:
 
 
 def sentence_id(wiki: str, page_id: int, revision: int, start: int) -> str:
-    """`wiki:page:revision:start`; the only place that writes a sentence's id."""
+    """Return `wiki:page:revision:start`; the only place that writes a sentence's id."""
     return f"{wiki}:{page_id}:{revision}:{start}"

@@ -1,7 +1,7 @@
-"""Every coin of the project: hash(seed, step, id) read as a number in [0, 1).
+"""Random numbers without a state: hash(seed, step, id) read as a number in [0, 1).
 
-Never a shared random state and never one coin for two steps, so work can be done in any order, anywhere, twice, with
-the same outcome. The price is a hash a draw.
+No step shares its numbers with another one, so work can be done in any order, in any process, or twice, with the same
+outcome. The price is a hash for each number.
 """
 
 from hashlib import blake2b
@@ -12,14 +12,14 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-def coin(seed: int, step: str, identity: str) -> float:
-    """A number in [0, 1), uniform over identities, the same on every machine; `step` names what it decides."""
+def uniform(seed: int, step: str, identity: str) -> float:
+    """Return a number in [0, 1), uniform over identities, the same on every machine; `step` names the decision."""
     digest = blake2b(f"{seed}\0{step}\0{identity}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
 
 
-def coins(seed: int, step: str, numbers: Array) -> Array:
-    """`coin` for many whole numbers at once: an array of their shape in [0, 1).
+def uniforms(seed: int, step: str, numbers: Array) -> Array:
+    """Return numbers in [0, 1) for many whole numbers at once, an array of the same shape.
 
     One hash makes the key of seed and step; each number is mixed with it as in SplitMix64 (Steele et al. 2014).
     """
@@ -30,7 +30,7 @@ def coins(seed: int, step: str, numbers: Array) -> Array:
 
 
 def _mixed(values: Array) -> Array:
-    """SplitMix64's output function."""
+    """Mix the bits by SplitMix64's output function."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -47,15 +47,15 @@ class Flow:
         if before:
             self.items_before, self.size_before = self.items_before + items, self.size_before + size
 
-    def told(self, what: str, seconds: float) -> str:
-        """Items, items a second, megabytes of input a second, and the time left, after so many seconds."""
+    def describe(self, what: str, seconds: float) -> str:
+        """Return one line with items, items a second, megabytes a second, and the time left."""
         seconds = max(seconds, 1e-6)
         items, size = (self.items - self.items_before) / seconds, (self.size - self.size_before) / seconds
-        told = f"{self.items:,} {what}, {items:,.0f}/s, {size / 1e6:.1f} MB/s"
+        done = f"{self.items:,} {what}, {items:,.0f}/s, {size / 1e6:.1f} MB/s"
         if self.total is None or not size:
-            return f"{told}, time left unknown"
+            return f"{done}, time left unknown"
         left = round(max(0, self.total - self.size) / size)
-        return f"{told}, {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+        return f"{done}, {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
 
 
 class Progress:
@@ -75,14 +75,14 @@ class Progress:
 
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Progress]:
-    """A progress bar on standard error; silent where that is no terminal."""
+    """Provide a progress bar on standard error; silent where that is no terminal."""
     with _bar(what, total, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()) as bar:
         yield Progress(bar)
 
 
 @contextmanager
 def throughput(what: str, size: int | None) -> Iterator[Progress]:
-    """A progress bar over `size` bytes of input, with speed and time left; silent where there is no terminal."""
+    """Provide a progress bar over `size` bytes of input, with speed and time left; silent without a terminal."""
     flow = Flow(size)
     with _bar("", size, _FlowColumn(what, flow), width=20) as bar:
         yield Progress(bar, flow)
@@ -110,12 +110,12 @@ class _FlowColumn(ProgressColumn):
         self._what, self._flow = what, flow
 
     def render(self, task: Task) -> Text:
-        """The flow after the task's time."""
-        return Text(self._flow.told(self._what, task.elapsed or 0.0))
+        """Return the throughput at the task's elapsed time."""
+        return Text(self._flow.describe(self._what, task.elapsed or 0.0))
 
 
 def visible(text: str) -> str:
-    """`text` with control characters escaped, so that no input drives the terminal."""
+    """Return `text` with control characters escaped, so that no input acts on the terminal."""
     if text.isprintable():
         return text
     return "".join(ascii(char)[1:-1] if _acts(char) else char for char in text)
@@ -128,19 +128,19 @@ def tell(line: str) -> None:
 
 
 def plain(value: object) -> Text:
-    """`value` as it is, for rich: no markup is read in it, and its control characters are escaped."""
+    """Return `value` as it is, for rich: no markup is read in it, and its control characters are escaped."""
     return Text(visible(str(value)))
 
 
 def _acts(char: str) -> bool:
-    """Whether a character drives the terminal instead of being seen: controls, turns of direction, lone surrogates."""
+    """Return whether a character is a control, a change of direction or a lone surrogate, which act on the terminal."""
     return (
         unicodedata.category(char) in ("Cc", "Cs") or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     )
 
 
 def coloured(text: str, spans: Iterable[tuple[int, int, str]]) -> Text:
-    """`text` with each `(start, end, type)` in its type's colour and the type behind it; spans sorted, disjoint."""
+    """Return `text` with each `(start, end, type)` in its type's colour, then the type; spans are sorted, disjoint."""
     shown, place = Text(), 0
     for start, end, type_ in spans:
         colour = _COLOURS[crc32(type_.encode("utf-8", "surrogatepass")) % len(_COLOURS)]
@@ -153,5 +153,5 @@ def coloured(text: str, spans: Iterable[tuple[int, int, str]]) -> Text:
 
 
 def percent(share: float) -> str:
-    """A figure of 0–1 as percent with two decimals, without the sign."""
+    """Return a share (0–1) in percent with two decimals, without the sign."""
     return f"{100 * share:.2f}"

@@ -34,19 +34,19 @@ SPLITTER = "unicode-words-1"
 
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
-    """Character span of each word of `text`, in order, disjoint; control and format characters are in none."""
+    """Return the character span of each word of `text`, in order; control and format characters belong to no word."""
     return tuple(match.span() for match in _SPLITTERS[splitter].finditer(text))
 
 
 def check_splitter(name: object) -> str:
-    """`name` if this version has such a splitter; else raise InputError."""
+    """Return `name` if this version has such a splitter; else raise InputError."""
     if not isinstance(name, str) or name not in _SPLITTERS:
         raise InputError(f"word splitter {name!r}; this version of nerbert has {', '.join(_SPLITTERS)}")
     return name
 
 
 def nearest_splitter(examples: Iterable[Example]) -> str:
-    """The splitter that leaves most of the examples' own words whole, the corpus's if they tie."""
+    """Return the splitter that leaves most of the examples' own words whole, the corpus's if they tie."""
     whole = dict.fromkeys(_SPLITTERS, 0)
     for example in examples:
         for start, end in example.words:

@@ -3,19 +3,19 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from nerbert.rng import Array, coin, coins
+from nerbert.rng import Array, uniform, uniforms
 
 MANY = np.arange(200_000)
 EXPECTED = [0.6203119386163523, 0.2421597320274378, 0.6117730412798799]
 
 
 def test_the_same_everywhere() -> None:
-    assert coin(1, "split", "enwiki:12") == 0.8579569966971418
+    assert uniform(1, "split", "enwiki:12") == 0.8579569966971418
 
 
 def test_uniform_and_apart_by_step_and_seed() -> None:
-    draws = {step: [coin(1, step, str(n)) for n in range(4000)] for step in ("a", "b")}
-    draws["seed"] = [coin(2, "a", str(n)) for n in range(4000)]
+    draws = {step: [uniform(1, step, str(n)) for n in range(4000)] for step in ("a", "b")}
+    draws["seed"] = [uniform(2, "a", str(n)) for n in range(4000)]
     for some in draws.values():
         assert abs(mean(some) - 0.5) < 0.02
         assert all(0 <= each < 1 for each in some)
@@ -25,17 +25,17 @@ def test_uniform_and_apart_by_step_and_seed() -> None:
 
 
 def test_many_at_once_are_the_same_everywhere() -> None:
-    assert coins(1, "order", np.arange(3)).tolist() == EXPECTED
-    assert coins(1, "order", np.array([[2, 0], [1, 2]])).tolist() == [
+    assert uniforms(1, "order", np.arange(3)).tolist() == EXPECTED
+    assert uniforms(1, "order", np.array([[2, 0], [1, 2]])).tolist() == [
         [EXPECTED[2], EXPECTED[0]],
         [EXPECTED[1], EXPECTED[2]],
     ]
-    assert coins(1, "order", np.array([], np.int64)).tolist() == []
+    assert uniforms(1, "order", np.array([], np.int64)).tolist() == []
 
 
 @pytest.mark.parametrize("numbers", [MANY, MANY << 20, np.uint64(2**64 - 1) - MANY.astype(np.uint64)])
 def test_many_at_once_are_uniform_and_apart(numbers: Array) -> None:
-    draws = [coins(seed, step, numbers) for seed, step in ((1, "a"), (1, "b"), (2, "a"))]
+    draws = [uniforms(seed, step, numbers) for seed, step in ((1, "a"), (1, "b"), (2, "a"))]
     for some in draws:
         counts, _ = np.histogram(some, 50, (0, 1))
         assert counts.sum() == len(numbers)

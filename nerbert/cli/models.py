@@ -23,19 +23,16 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
     overwrite
         Replace a folder that nerbert made.
     dry_run
-        Say what it would take (sizes, memory, hours), and train nothing.
+        Run a few steps, print the sizes, memory and hours that the training would take, and write nothing.
     """
     from nerbert.config import load_settings
-    from nerbert.encoder.pretrain import plan
+    from nerbert.encoder.dry_run import dry_run as run_dry
     from nerbert.encoder.settings import PretrainSettings
-    from nerbert.render.terminal.training import print_log, print_plan
-    from nerbert.training.memory import check_fits
+    from nerbert.render.terminal.training import print_dry_run, print_log
 
     settings = load_settings(PretrainSettings, config, set_ or [])
     if dry_run:
-        found = plan(settings, output, overwrite=overwrite)
-        print_plan(found, output)
-        check_fits(found.memory, found.free)
+        print_dry_run(run_dry(settings, output, overwrite=overwrite), output)
     else:
         print_log(nerbert.pretrain(settings, output, overwrite=overwrite), output)
 

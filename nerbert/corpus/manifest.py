@@ -29,7 +29,7 @@ from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import NerbertError
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY, TRAIN
-from nerbert.rng import coin
+from nerbert.rng import uniform
 from nerbert.words import SPLITTER
 
 _LICENCE = (
@@ -118,7 +118,7 @@ class Samples:
 
     def add(self, step: str, reason: str, identity: str, text: str) -> None:
         """Add a dropped sentence if it is drawn."""
-        self._offer((step, str(reason)), (coin(self.seed, "dropped sample", identity), identity, text))
+        self._offer((step, str(reason)), (uniform(self.seed, "dropped sample", identity), identity, text))
 
     def merge(self, other: "Samples") -> None:
         """Merge the samples of another shard."""

@@ -16,14 +16,14 @@ from nerbert.artifacts import publish
 from nerbert.corpus.filters import normalised_words
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.records import TRAIN, VALIDATION, sentence_id
-from nerbert.rng import coin
+from nerbert.rng import uniform
 
 
 def side_of(wiki: str, page_id: int, revision: int, start: int, settings: CorpusSettings) -> str:
     """Return the split of one sentence: its page's, or its own by setting `split_by`."""
     whole_page = settings.split_by == "page"
     identity = f"{wiki}:{page_id}" if whole_page else sentence_id(wiki, page_id, revision, start)
-    return VALIDATION if coin(settings.seed, "split", identity) < settings.validation_ratio else TRAIN
+    return VALIDATION if uniform(settings.seed, "split", identity) < settings.validation_ratio else TRAIN
 
 
 def sentence_key(text: str) -> int:

@@ -26,7 +26,7 @@ from nerbert.corpus.split import sentence_key, side_of, write_keys
 from nerbert.corpus.types import read_targets
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
-from nerbert.rng import coin
+from nerbert.rng import uniform
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def judge(identity: str, categories: Sequence[str], rules: Rules) -> tuple[list[
     reason = no_typed_entity(folded, keep_untyped=settings.keep_untyped or not rules.typed)
     if reason or rules.common is None or not rules.typed:
         return folded, "filter 2", reason
-    chance = coin(settings.seed, "filter 3", identity)
+    chance = uniform(settings.seed, "filter 3", identity)
     return folded, "filter 3", common_and_untyped(folded, rules.common, chance)
 
 
@@ -198,4 +198,4 @@ def _copies(identity: str, split: str, categories: Sequence[str], rules: Rules) 
     if split != TRAIN or not rules.rates:
         return 1.0, 1
     expected = rules.rates.expected(categories)
-    return expected, draw_copies(expected, coin(rules.settings.seed, "copies", identity))
+    return expected, draw_copies(expected, uniform(rules.settings.seed, "copies", identity))

@@ -25,7 +25,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Sentence
-from nerbert.rng import coin
+from nerbert.rng import uniform
 
 _VERSION = 1
 """Of what is cached here."""
@@ -41,23 +41,23 @@ Kinds = Counter[tuple[tuple[str, ...], str]]
 class SilverLabels:
     """The categories that mentions have in a training, ENTITY among them.
 
-    `told` stands in the encoder's card: the set's name and digest, and how many typed mentions of the train part
-    it has no label for, or too few of. `other` is None for the corpus's own set.
+    `facts` are for the encoder's card: the set's name and digest, and how many typed mentions of the train part
+    have no label in it, or a label with too few mentions. `other` is None for the corpus's own set.
     """
 
-    told: dict[str, str | int]
+    facts: dict[str, str | int]
     categories: tuple[str, ...]
     other: LabelSet | None = None
 
     def category(self, path: Sequence[str], own: str) -> str:
-        """The category of a mention with a class path that is `own` in the corpus's set."""
+        """Return the category of a mention with a class path that is `own` in the corpus's set."""
         if self.other is None:
             return own
         label = self.other.label(path)
         return label if label in self.categories else ENTITY
 
     def relabelled(self, sentence: Sentence) -> Sentence:
-        """The sentence with these categories."""
+        """Return the sentence with these categories."""
         if self.other is None:
             return sentence
         mentions = (replace(each, category=self.category(each.class_path, "")) for each in sentence.mentions)
@@ -65,7 +65,7 @@ class SilverLabels:
 
 
 def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> SilverLabels:
-    """The categories of the corpus under `settings.label_set`.
+    """Return the categories of the corpus under `settings.label_set`.
 
     Raise InputError if the train part has none of the set's labels, or a category that the manifest doesn't list.
     """
@@ -80,12 +80,12 @@ def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> S
         _check_categories(kinds, categories, settings.corpus)
         labels = SilverLabels({"name": own["name"], "sha256": own["sha256"]}, categories)
     typed = {kind: count for kind, count in kinds.items() if kind[0]}
-    untold = sum(count for kind, count in typed.items() if labels.category(*kind) == ENTITY)
-    return replace(labels, told=labels.told | {"typed_mentions": sum(typed.values()), "made_entity": untold})
+    without_label = sum(count for kind, count in typed.items() if labels.category(*kind) == ENTITY)
+    return replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
 
 
 def held_out(manifest: Mapping[str, Any], labels: SilverLabels, settings: PretrainSettings) -> list[Sentence]:
-    """The validation split, or a part of it drawn by seed, in the order of the draw."""
+    """Return the validation split, or a part of it drawn by seed, in the order of the draw."""
     drawn = {"seed": settings.seed, "at_most": settings.max_eval_samples}
     make = partial(_write_drawn, manifest=manifest, settings=settings)
     sentences = cached(settings.cache, "validation", _origin(manifest, settings) | drawn, make, _read_drawn)
@@ -93,13 +93,13 @@ def held_out(manifest: Mapping[str, Any], labels: SilverLabels, settings: Pretra
 
 
 def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Of some rows of the corpus those of the train part that have copies, or can have when they are drawn anew."""
+    """Return the rows of the train part that have copies, or can have some when copies are drawn anew."""
     possible = pc.or_(pc.greater(batch["copies"], 0), pc.greater(batch["expected_copies"], 0))
     return batch.filter(pc.and_(pc.equal(batch["split"], TRAIN), possible))
 
 
 def training_texts(manifest: Mapping[str, Any], settings: PretrainSettings) -> Iterator[str]:
-    """The texts that are trained on, in order, each once, whatever its copies."""
+    """Yield the texts that are trained on, in order, each once, whatever its copies."""
     drawn = "expected_copies" if settings.resample_each_epoch else "copies"
     for path in checked_shards(settings.corpus, manifest):
         for batch in sentence_batches(path, ["split", "copies", "expected_copies", "text"]):
@@ -112,7 +112,7 @@ def _origin(manifest: Mapping[str, Any], settings: PretrainSettings) -> dict[str
 
 
 def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> Kinds:
-    """The mentions of the train part by class path and category."""
+    """Return the mentions of the train part by class path and category."""
     make = partial(_write_kinds, manifest=manifest, corpus=settings.corpus)
     return cached(settings.cache, "mentions", _origin(manifest, settings), make, _read_kinds)
 
@@ -128,7 +128,7 @@ def _write_kinds(folder: Path, manifest: Mapping[str, Any], corpus: Path) -> Non
 
 
 def _joined_kinds(mentions: pa.StructArray) -> dict[str, int]:
-    """Class path and category as one text → how many mentions have them."""
+    """Return class path and category as one text → how many mentions have them."""
     paths = pc.binary_join(pc.struct_field(mentions, "class_path"), _STEP)
     counts = pc.value_counts(pc.binary_join_element_wise(paths, pc.struct_field(mentions, "category"), _END))
     return dict(zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True))
@@ -169,7 +169,7 @@ def _frequent(kinds: Kinds, some: LabelSet, at_least: int) -> frozenset[str]:
 
 
 def _write_drawn(folder: Path, manifest: Mapping[str, Any], settings: PretrainSettings) -> None:
-    """Write the validation sentences with the lowest coins; no more than twice as many are held at once."""
+    """Write the validation sentences with the lowest random numbers; no more than twice as many are held at once."""
     drawn: pa.Table | None = None
     for path in checked_shards(settings.corpus, manifest):
         for batch in sentence_batches(path):
@@ -183,9 +183,9 @@ def _write_drawn(folder: Path, manifest: Mapping[str, Any], settings: PretrainSe
 
 
 def _lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
-    """The sentences with the lowest coins, lowest first."""
-    coins = [coin(settings.seed, "validation part", identity) for identity in rows["id"].to_pylist()]
-    order = np.argsort(np.array(coins), kind="stable")[: settings.max_eval_samples or None]
+    """Return the sentences with the lowest random numbers, lowest first."""
+    numbers = [uniform(settings.seed, "validation part", identity) for identity in rows["id"].to_pylist()]
+    order = np.argsort(np.array(numbers), kind="stable")[: settings.max_eval_samples or None]
     return rows.combine_chunks().take(pa.array(order))
 
 

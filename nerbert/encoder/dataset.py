@@ -1,14 +1,14 @@
-"""The train part as labelled windows of pieces: tokenised once, mapped from then on.
+"""Training data of a corpus: labelled windows of subwords, made once, memory-mapped from then on.
 
 The choice: every sentence that can have copies is cut into windows shard by shard, in order, by one process or several,
-into files whose folder is named by the hash of all that decides what stands there (`encoder.cache`). An epoch is then a
+into files whose folder is named by the hash of all that decides their content (`nerbert.cache`). An epoch is then a
 list of window numbers. The price: the corpus's pieces lie on the disk, about 15 bytes each, once for each label set,
 tokenizer and length.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from nerbert.errors import InputError
 from nerbert.executors import cores, run_ordered
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, mapped, open_windows, write_windows
-from nerbert.rng import Array, coins
+from nerbert.rng import Array
 from nerbert.terminal import Progress, progress
+from nerbert.training.loop import TrainingData
 
 _COUNTS = "sentences.json"
 _TYPES = {"copies": np.int32, "expected_copies": np.float64, "identities": np.uint64}
@@ -33,36 +34,11 @@ _FEW = 50_000
 """Sentences that one process has cut before others have started."""
 
 
-class CorpusFeed:
-    """The labelled windows of the train part, mapped, and which of them an epoch has."""
-
-    def __init__(self, windows: Windows, sentences: Sentences, settings: PretrainSettings) -> None:
-        self.windows, self.sentences = windows, sentences
-        self._seed, self._redraw = settings.seed, settings.resample_each_epoch
-        self._last: tuple[int, Array] | None = None
-
-    def numbers_of(self, epoch: int) -> Array:
-        """(windows of the epoch,): numbers in order, each as often as its sentence has copies then."""
-        epoch = epoch if self._redraw else 0
-        if self._last is None or self._last[0] != epoch:
-            copies = self.copies_of(epoch)[self.windows.sentences]
-            self._last = epoch, np.repeat(np.arange(len(copies)), copies)
-        return self._last[1]
-
-    def copies_of(self, epoch: int) -> Array:
-        """(sentences,): as the corpus drew them, or drawn anew: ⌊r⌋, and one more with the rest's probability."""
-        if not self._redraw:
-            return self.sentences.copies
-        whole = np.floor(self.sentences.expected_copies)
-        chances = coins(self._seed, f"copies of epoch {epoch}", self.sentences.identities)
-        return (whole + (chances < self.sentences.expected_copies - whole)).astype(np.int64)
-
-
-def open_feed(
+def open_training_data(
     manifest: Mapping[str, Any], labels: SilverLabels, pieces: SubwordTokenizer, settings: PretrainSettings,
     workers: int | None = None,
-) -> CorpusFeed:  # fmt: skip
-    """The train part's windows, from the cache; made first, by `workers` processes (None: all cores), if not there.
+) -> TrainingData:  # fmt: skip
+    """Open the train part's windows in the cache; `workers` processes (None: all cores) make them if there are none.
 
     Safe to call from several processes at once: one makes them. Raise InputError for a shard that isn't as the manifest
     says, and where there is nothing to train on.
@@ -70,10 +46,22 @@ def open_feed(
     cutter = Preprocessor(pieces, labels)
     origin = {"version": VERSION, "shards": shard_hashes(settings.corpus, manifest), **cutter.key()}
     make = partial(_make, manifest=manifest, corpus=settings.corpus, cutter=cutter, workers=workers)
-    feed = CorpusFeed(*cached(settings.cache, "pieces", origin, make, _read), settings)
-    if not len(feed.numbers_of(0)):
+    windows, sentences = cached(settings.cache, "pieces", origin, make, _read)
+    data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)
+    if not len(data.numbers_of(0)):
         raise InputError(_NOTHING)
-    return feed
+    return data
+
+
+def _numbers_of(windows: Windows, sentences: Sentences, settings: PretrainSettings) -> Callable[[int], Array]:
+    """Return a function from an epoch to its windows' numbers, in order, each as often as its sentence has copies."""
+
+    @lru_cache(maxsize=1)
+    def numbers_of(epoch: int) -> Array:
+        copies = sentences.drawn(epoch, settings.seed) if settings.resample_each_epoch else sentences.copies
+        return np.repeat(np.arange(len(windows)), copies[windows.sentences])
+
+    return numbers_of if settings.resample_each_epoch else lambda _: numbers_of(0)
 
 
 _NOTHING = "nothing to train on: no training sentence has copies and a word that the tokenizer knows"
@@ -96,7 +84,7 @@ def _shown(shards: Iterable[list[ShardWindows]], bar: Progress) -> Iterator[Shar
 
 
 def _written(folder: Path, parts: Iterable[ShardWindows]) -> Iterator[Windows]:
-    """The parts' windows, numbered by their sentences' places in all, while what copies are drawn from is written."""
+    """Yield the parts' windows, numbered by their sentences in all parts, and write the columns of the sentences."""
     count = 0
     files = {name: (folder / f"{name}.bin").open("wb") for name in _TYPES}
     try:

@@ -1,18 +1,20 @@
-"""What a pre-training starts from, put together from its settings: corpus, label set, model, windows, objective."""
+"""Prepare a pre-training from its settings: corpus, label set, model, windows, objective."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import sha256_of
+from nerbert.artifacts import check_free, sha256_of
 from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.corpus_labels import SilverLabels, held_out, read_label_set, training_texts
-from nerbert.encoder.dataset import open_feed
+from nerbert.encoder.dataset import open_training_data
 from nerbert.encoder.objectives.mlm import Mlm, score_mlm
 from nerbert.encoder.preprocess import tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import OutputExists
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import check_model_folder, load_mlm_model, load_tagging_model, load_tokenizer
 from nerbert.model.forward import precision_on
@@ -21,9 +23,10 @@ from nerbert.model.layers import freeze, keep_layers, renew_head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import ENTITY
-from nerbert.training.distributed import ProcessGroup
+from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.early_stopping import Score, TagScore, most_tokens, span_figures, typed_figures
-from nerbert.training.loop import VERSION, Feed
+from nerbert.training.loop import VERSION, TrainingData
+from nerbert.training.memory import out_of_memory
 from nerbert.training.objective import Objective, Tagging
 
 FRESH = "fresh"
@@ -42,21 +45,41 @@ _NAMES = ("_name_or_path", "transformers_version")
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """All that a pre-training needs; `identity` is what it hangs on, so that a killed run goes on as the same one."""
+    """All that a pre-training needs; `identity` is what decides its outcome, so that only the same run is resumed."""
 
     manifest: Mapping[str, Any]
     labels: SilverLabels
     tags: list[str]
     model: Any
     pieces: SubwordTokenizer
-    feed: Feed
+    data: TrainingData
     objective: Objective
     score: Score
     held_out: int
     identity: dict[str, Any]
 
 
-def prepare(settings: PretrainSettings, team: ProcessGroup) -> Preparation:
+def begin(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[ProcessGroup, Preparation]:
+    """Check the output's place, then join the other processes and prepare the training."""
+    _check_place(settings, output, overwrite=overwrite)
+    processes = make_process_group(settings)
+    with out_of_memory(settings):
+        return processes, prepare(settings, processes)
+
+
+def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -> None:
+    """Raise OutputExists for an output that is taken, or that lies in or around what is read."""
+    check_free(output, overwrite=overwrite)
+    place = output.resolve()
+    for name in ("corpus", "backbone"):
+        read = Path(getattr(settings, name)).resolve()
+        if read.is_dir() and (place.is_relative_to(read) or read.is_relative_to(place)):
+            raise OutputExists(
+                f"{output}: lies in, or around, the {name} ({getattr(settings, name)}); choose another place"
+            )
+
+
+def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     """Read the corpus, load or make the model, open the windows."""
     manifest = read_manifest(settings.corpus)
     if settings.backbone != FRESH:
@@ -71,7 +94,7 @@ def prepare(settings: PretrainSettings, team: ProcessGroup) -> Preparation:
         if settings.objective == "mlm"
         else None
     )
-    found = open_feed(manifest, labels, pieces, settings)
+    data = open_training_data(manifest, labels, pieces, settings)
     examples = [sentence_example(each) for each in held_out(manifest, labels, settings)]
     score: Score
     if mlm:
@@ -80,17 +103,17 @@ def prepare(settings: PretrainSettings, team: ProcessGroup) -> Preparation:
     else:
         figures = span_figures if labels.categories == (ENTITY,) else typed_figures
         score = TagScore(
-            SubwordTokenizer(tokenizer, model.config, settings.max_length), examples, tags, settings, figures, team
+            SubwordTokenizer(tokenizer, model.config, settings.max_length), examples, tags, settings, figures, processes
         )
     objective: Objective = mlm or Tagging(settings.label_smoothing, settings.outside_weight)
     return Preparation(
-        manifest, labels, tags, model, pieces, Feed(found.windows, found.numbers_of, pieces.pad_id), objective, score,
-        len(examples), _identity(settings, manifest, labels, model, tokenizer, team),
+        manifest, labels, tags, model, pieces, data, objective, score, len(examples),
+        _identity(settings, manifest, labels, model, tokenizer, processes),
     )  # fmt: skip
 
 
 def make_model(manifest: Mapping[str, Any], settings: PretrainSettings, tags: list[str]) -> tuple[Any, Any]:
-    """The model to train, with a new head for its objective, and its tokenizer."""
+    """Return the model to train, with a new head for its objective, and its tokenizer."""
     is_mlm = settings.objective == "mlm"
     if settings.backbone == FRESH:
         tokenizer = train_tokenizer(training_texts(manifest, settings), settings.fresh_vocab_size)
@@ -111,15 +134,11 @@ def _mlm_figures(model: Any, windows: Windows, mlm: Mlm, pad_id: int, settings: 
 
 
 def _identity(
-    settings: PretrainSettings,
-    manifest: Mapping[str, Any],
-    labels: SilverLabels,
-    model: Any,
-    tokenizer: Any,
-    team: ProcessGroup,
-) -> dict[str, Any]:
-    """All that a training's outcome hangs on, as JSON."""
-    told = {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    settings: PretrainSettings, manifest: Mapping[str, Any], labels: SilverLabels, model: Any, tokenizer: Any,
+    processes: ProcessGroup,
+) -> dict[str, Any]:  # fmt: skip
+    """Return all that decides a training's outcome, as JSON."""
+    compared = {name: value for name, value in asdict(settings).items() if name not in _FREE}
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
@@ -127,12 +146,12 @@ def _identity(
     config = {name: value for name, value in model.config.to_dict().items() if name not in _NAMES}
     return {
         "loop": VERSION,
-        "settings": told,
-        "precision": precision_on(team.device.type, settings.precision),
+        "settings": compared,
+        "precision": precision_on(processes.device.type, settings.precision),
         "config": config,
         "corpus": sha256_of(settings.corpus / "manifest.json"),
         "shards": shard_hashes(settings.corpus, manifest),
-        "label_set": labels.told,
+        "label_set": labels.facts,
         "weights": weights.hexdigest(),
         "tokenizer": tokenizer_hash(tokenizer),
     }

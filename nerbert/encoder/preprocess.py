@@ -1,4 +1,4 @@
-"""Rows of the corpus into labelled windows, and what their copies are drawn from: pure, so any process may do it.
+"""Turn rows of the corpus into labelled windows and the columns that copies are drawn from, in any process.
 
 The choice: only the columns that training needs are read, and examples are put together from them, twice as fast as by
 way of whole `Sentence`s. The price: a second way from a row to an example, held equal to the first by a test.
@@ -24,7 +24,7 @@ from nerbert.labels import example_tags, tag_names
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example, Span
-from nerbert.rng import Array
+from nerbert.rng import Array, uniforms
 
 VERSION = 1
 """Of the files that are made of this, and of how they are made, here and in `pieces`."""
@@ -34,7 +34,7 @@ _MOST_COPIES = float((1 << 31) - 1)
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """What an epoch is drawn from, (sentences,) each; `identities` are 64 bits of the hashes of their ids."""
+    """Columns that an epoch is drawn from, (sentences,) each; `identities` are 64 bits of the hashes of their ids."""
 
     copies: Array
     expected_copies: Array
@@ -43,10 +43,16 @@ class Sentences:
     def __len__(self) -> int:
         return len(self.copies)
 
+    def drawn(self, epoch: int, seed: int) -> Array:
+        """Return (sentences,): copies drawn for an epoch, ⌊r⌋ and one more with the probability of the remainder."""
+        whole = np.floor(self.expected_copies)
+        chances = uniforms(seed, f"copies of epoch {epoch}", self.identities)
+        return (whole + (chances < self.expected_copies - whole)).astype(np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class ShardWindows:
-    """What was made of a part of a shard: its windows, numbered by their sentences' places in it."""
+    """Windows of a part of a shard, numbered by their sentences' places in it."""
 
     rows: int
     windows: Windows
@@ -55,23 +61,23 @@ class ShardWindows:
 
 @dataclass(frozen=True, slots=True)
 class Preprocessor:
-    """All that turns rows of the corpus into windows."""
+    """Tokenizer and label set, which turn rows of the corpus into windows."""
 
     pieces: SubwordTokenizer
     labels: SilverLabels
 
     def key(self) -> dict[str, Any]:
-        """What the windows hang on beside the shards: tokenizer, lengths, options, tags in order."""
+        """Return all that decides the windows beside the shards: tokenizer, lengths, options, tags in order."""
         import tokenizers
 
         options = {name: value for name, value in sorted(vars(self.pieces).items()) if name != "tokenizer"}
         return {
             "tokenizer": tokenizer_hash(self.pieces.tokenizer), "tokenizers": tokenizers.__version__,
-            "pieces": options, "label_set": self.labels.told["sha256"], "tags": tag_names(self.labels.categories),
+            "pieces": options, "label_set": self.labels.facts["sha256"], "tags": tag_names(self.labels.categories),
         }  # fmt: skip
 
     def cut(self, batch: pa.RecordBatch) -> tuple[Windows, Sentences]:
-        """The windows of rows that can have copies, and what their copies are drawn from."""
+        """Return the windows of rows that can have copies, and the columns that copies are drawn from."""
         category = lru_cache(1 << 16)(self.labels.category)
         examples = list(_examples(batch, lambda path, own: category(tuple(path), own)))
         tags = tag_names(self.labels.categories)
@@ -82,13 +88,13 @@ class Preprocessor:
 
 
 def cut_shard_alone(path: Path, cutter: Preprocessor) -> list[ShardWindows]:
-    """`cut_shard` in a process beside others like it, without threads of its own."""
+    """Call `cut_shard` without threads of the tokenizer, in a process beside others like it."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     return cut_shard(path, cutter)
 
 
 def cut_shard(path: Path, cutter: Preprocessor) -> list[ShardWindows]:
-    """Cut one shard; raise InputError that names it for what isn't as it should be."""
+    """Cut one shard into windows; raise InputError that names the shard for a bad value."""
     parts = []
     for batch in sentence_batches(path, _COLUMNS):
         with at(path):
@@ -107,7 +113,7 @@ def _check_copies(rows: pa.RecordBatch) -> None:
 
 
 def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
-    """Rows of the corpus as `labels.sentence_example` gives them, from the columns that it needs."""
+    """Yield rows of the corpus as `labels.sentence_example` gives them, from the columns that it needs."""
     words, mentions = batch["words"], batch["mentions"]
     edges = list(zip(*(_field(words, name) for name in ("start", "end")), strict=True))
     kinds = map(category, _field(mentions, "class_path"), _field(mentions, "category"))
@@ -130,7 +136,7 @@ def _identity(name: str) -> int:
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """SHA-256 of a fast tokenizer's content; padding and truncation, which it isn't asked for, are no part of it."""
+    """Return the SHA-256 of a fast tokenizer's content, without padding and truncation, which are never used."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     kept = {name: value for name, value in content.items() if name not in ("padding", "truncation")}
     return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

@@ -20,7 +20,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.sampling import check_draw, identities, ordered
 from nerbert.finetuning.sizes import many
 from nerbert.records import Example
-from nerbert.rng import coin
+from nerbert.rng import uniform
 
 _TYPE_DRAWS, _ORDERS = 500, 10
 """How often types are drawn, and orders of sentences for each, before the search is given up."""
@@ -67,7 +67,7 @@ def _attempts(counted: _Counted, ways: int, wanted: int, draw: int) -> Iterator[
     """Yield what to try, in turn: types, the places of sentences with no others, and a name."""
     possible, tried = _possible(counted, wanted), set()
     for number in range(_TYPE_DRAWS if len(possible) >= ways else 0):
-        drawn = sorted(possible, key=lambda type_: (coin(draw, f"episode: types {number}", type_), type_))
+        drawn = sorted(possible, key=lambda type_: (uniform(draw, f"episode: types {number}", type_), type_))
         types = tuple(sorted(drawn[:ways]))
         if types in tried:
             continue

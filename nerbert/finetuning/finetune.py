@@ -37,7 +37,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.terminal import progress
 from nerbert.training.early_stopping import BestCheckpoint, TagScore, most_tokens
-from nerbert.training.loop import Feed, total_steps, train
+from nerbert.training.loop import TrainingData, total_steps, train
 from nerbert.training.memory import out_of_memory
 from nerbert.training.objective import Tagging
 from nerbert.words import nearest_splitter
@@ -124,10 +124,10 @@ def _train_tagger(
     steps = total_steps(len(windows), settings)
     only_at = steps if settings.select == "last" else 0
     score = TagScore(pieces, data.dev, tags, settings, _figures)
-    keeper = BestCheckpoint(score, lambda best, *_: save_model(folder, best, tokenizer), only_at)
-    feed = Feed(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
+    best = BestCheckpoint(score, lambda chosen, *_: save_model(folder, chosen, tokenizer), only_at)
+    examples = TrainingData(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
     with progress(what, steps) as bar, out_of_memory(settings):
-        log = train(model, feed, Tagging(), settings, bar, evaluate=keeper if data.dev else None)
+        log = train(model, examples, Tagging(), settings, bar, evaluate=best if data.dev else None)
     if settings.select == "last":
         save_model(folder, model, tokenizer)
     elif calibrate:
@@ -137,7 +137,7 @@ def _train_tagger(
         folder, "tagger", word_splitter=nearest_splitter(data.train), max_length=settings.max_length,
         on_too_long=settings.on_too_long, types=types_of(tags), data=_facts(data), **origin,
         settings=asdict(settings), precision=precision_on(model.device.type, settings.precision), log=log.entries,
-        best_step=keeper.best_step if settings.select == "dev" else None, **held_out,
+        best_step=best.best_step if settings.select == "dev" else None, **held_out,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Small subsets of training sentences: drawn apart from training's seeds, the same for every system, and nested.
 
-A draw's number decides everything: sentences are ordered by their random numbers (`rng.coin`), and a subset is a prefix
+A draw's number decides everything: `rng.uniform` gives each sentence its place in an order, and a subset is a prefix
 of that order. So of one draw, 10 sentences are among the 25, the 25 among the 50, shares lie between them, and the
 subset of k entities a type lies in that of k + 1. To make sure of that, k is reached in rounds, one more of each type a
 round, rarest type first; StructShot (Yang & Katiyar 2020) brings one type to k before it goes to the next. k = 1 is the
@@ -22,7 +22,7 @@ from decimal import ROUND_HALF_UP
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.sizes import Size, SizeUnit, many, parse_size
 from nerbert.records import Example
-from nerbert.rng import coin
+from nerbert.rng import uniform
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
 
@@ -123,4 +123,4 @@ def identities(examples: Iterable[Example]) -> list[str]:
 
 def ordered(names: Sequence[str], places: Iterable[int], draw: int, step: str) -> list[int]:
     """Return places of sentences in the order of a draw; `names` are their identities, `step` is the purpose."""
-    return sorted(places, key=lambda place: (coin(draw, step, names[place]), place))
+    return sorted(places, key=lambda place: (uniform(draw, step, names[place]), place))

@@ -14,7 +14,7 @@ import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.metrics.columns import Numbers, Pair
-from nerbert.rng import coin
+from nerbert.rng import uniform
 
 SAMPLES = 1_000
 LEVEL = 0.95
@@ -44,7 +44,7 @@ def bootstrap(counts: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, 
     if not len(counts):
         return Interval(0.0, 0.0, level, samples)
     kinds, often = np.unique(counts, axis=0, return_counts=True)
-    draws = np.random.RandomState(int(coin(seed, "bootstrap", str(samples)) * (1 << 32)))
+    draws = np.random.RandomState(int(uniform(seed, "bootstrap", str(samples)) * (1 << 32)))
     right, predicted, gold = (draws.multinomial(len(counts), often / len(counts), samples) @ kinds).T
     f1 = 2 * right / np.maximum(1, predicted + gold)
     low, high = np.quantile(f1, [(1 - level) / 2, (1 + level) / 2])

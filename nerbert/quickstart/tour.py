@@ -28,7 +28,7 @@ from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, T
 from nerbert.records import Example
 from nerbert.render.quickstart import TITLE, write_guide, write_page, write_picture
 from nerbert.render.terminal.quickstart import QuickstartReport, sources
-from nerbert.rng import coin
+from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
 
 SAMPLE = Path(__file__).parent.parent / "sample"
@@ -208,7 +208,7 @@ def _scored(folder: Path, known: Mapping[str, Any], tour: Tour) -> EncoderResult
 
 def _examples(test: list[Example], taggers: dict[str, Tagger], count: int) -> tuple[TaggedText, ...]:
     """Draw test sentences with mentions at random: as annotated, and as each tagger tags them."""
-    drawn = sorted((each for each in test if each.spans), key=lambda each: coin(0, "quickstart", each.text))[:count]
+    drawn = sorted((each for each in test if each.spans), key=lambda each: uniform(0, "quickstart", each.text))[:count]
     tags = {key: [each.tags for each in tagger.tag_examples(drawn)] for key, tagger in taggers.items()}
     shown = []
     for number, each in enumerate(drawn):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from nerbert import __version__
 from nerbert.errors import InputError
-from nerbert.rng import coin
+from nerbert.rng import uniform
 from nerbert.sources.files import ReadFile
 from nerbert.terminal import tell
 
@@ -91,7 +91,7 @@ class _Tries:
         if self._failed >= policy.tries:
             tries = f"tried {self._failed} times"
             raise InputError(f"{self._name}: {error} ({tries}); run the same command again to go on") from error
-        share = policy.jitter * coin(policy.seed, "retry", f"{os.getpid()} {self._name} {self._failed}")
+        share = policy.jitter * uniform(policy.seed, "retry", f"{os.getpid()} {self._name} {self._failed}")
         pause = round(min(max((1 + share) * 2 ** (self._failed - 1), error.wait), policy.longest_pause), 1)
         tries = f"try {self._failed} of {policy.tries} failed; the next in {pause:g} seconds"
         policy.tell(f"{self._name}: {error} ({tries})")

@@ -34,14 +34,20 @@ class Checkpoints:
 
     def __init__(
         self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0,
-        dress: Callable[[Path], None] = lambda _: None,
+        add_config_files: Callable[[Path], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        self._folder, self._keep, self._seconds, self._steps, self._dress = folder, keep, 60 * minutes, steps, dress
+        self._folder, self._keep, self._seconds, self._steps, self._add_config_files = (
+            folder,
+            keep,
+            60 * minutes,
+            steps,
+            add_config_files,
+        )
         self._last = time.monotonic()
         self._unreadable: set[Path] = set()
 
     def is_due(self, step: int) -> bool:
-        """Whether to save after this step."""
+        """Return whether to save after this step."""
         by_time = bool(self._seconds) and time.monotonic() - self._last >= self._seconds
         return by_time or (bool(self._steps) and step % self._steps == 0)
 
@@ -52,7 +58,7 @@ class Checkpoints:
         if target.exists():
             shutil.rmtree(target)
         with publish_folder(target) as folder:
-            self._dress(folder)
+            self._add_config_files(folder)
             _write(folder / _WEIGHTS, _weights(model))
             _write(folder / _OPTIMIZER, _moments(model, optimizer))
             write_json(folder / _STATE, {"format": _FORMAT, "log": log.to_json()})
@@ -75,7 +81,7 @@ class Checkpoints:
         return TrainLog()
 
     def newest(self) -> Path | None:
-        """The newest checkpoint's folder."""
+        """Return the newest checkpoint's folder."""
         return next(reversed(self._found()), None)
 
     def _found(self) -> list[Path]:
@@ -93,7 +99,7 @@ def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _weights(model: Any) -> dict[str, torch.Tensor]:
-    """All that training may change, each tensor once (tied ones under their first name)."""
+    """Return all tensors that training may change, each once (tied ones under their first name)."""
     kept = model.state_dict().keys()
     tensors = dict(model.named_parameters()) | {name: each for name, each in model.named_buffers() if name in kept}
     return {name: each.detach().cpu().contiguous() for name, each in tensors.items()}

@@ -35,7 +35,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def totals(self, *values: float) -> list[float]:
-        """Sums over all processes."""
+        """Return the sums over all processes."""
         if self.count == 1:
             return list(values)
         summed: torch.Tensor = self._accelerator.reduce(torch.tensor(values, dtype=torch.float64, device=self.device))
@@ -52,7 +52,7 @@ class ProcessGroup:
                 parameter.grad = self._accelerator.reduce(grad)
 
     def gather(self, items: Sequence[Any]) -> list[Any]:
-        """What all processes have, in the order of their ranks."""
+        """Return what all processes have, in the order of their ranks."""
         return list(gather_object(list(items))) if self.count > 1 else list(items)
 
     def wait(self) -> None:
@@ -60,14 +60,14 @@ class ProcessGroup:
         self._accelerator.wait_for_everyone()
 
     def end(self) -> None:
-        """Part with the other processes."""
+        """Wait for the other processes and end the group."""
         if self.count > 1:
             self.wait()
             self._accelerator.end_training()
 
 
-def make_team(settings: TrainSettings) -> ProcessGroup:
-    """This process's team; its own mixed precision stays off."""
+def make_process_group(settings: TrainSettings) -> ProcessGroup:
+    """Return the group of this process; Accelerate's own mixed precision stays off."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
     try:

@@ -42,8 +42,8 @@ class BestCheckpoint:
             self.best, self.best_step = figures, step
         return figures
 
-    def take_up(self, entries: Sequence[Mapping[str, float]]) -> None:
-        """Know the best of the entries of a log, where a training goes on."""
+    def restore(self, entries: Sequence[Mapping[str, float]]) -> None:
+        """Restore the best checkpoint from the entries of a log, where a training resumes."""
         for entry in entries:
             figures = {name: value for name, value in entry.items() if name not in _NOT_FIGURES}
             if figures and self._is_better(figures):
@@ -70,10 +70,14 @@ class TagScore:
 
     def __init__(
         self, pieces: SubwordTokenizer, examples: Sequence[Example], tags: list[str], settings: TrainSettings,
-        figures: Figures, team: ProcessGroup | None = None,
+        figures: Figures, processes: ProcessGroup | None = None,
     ) -> None:  # fmt: skip
         self._pieces, self._tags, self._settings, self._figures = pieces, tags, settings, figures
-        self._team, self._rank, self._count = team, team.rank if team else 0, team.count if team else 1
+        self._processes, self._rank, self._count = (
+            processes,
+            processes.rank if processes else 0,
+            processes.count if processes else 1,
+        )
         self._share = examples[self._rank :: self._count]
         self._gold = [word_spans(example) for example in examples]
 
@@ -86,7 +90,7 @@ class TagScore:
 
     def _joined(self, own: list[list[WordSpan]]) -> list[list[WordSpan]]:
         """Return what all processes found, in the order of the examples."""
-        shares = self._team.gather([own]) if self._team else [own]
+        shares = self._processes.gather([own]) if self._processes else [own]
         joined: list[list[WordSpan]] = [[] for _ in self._gold]
         for rank, share in enumerate(shares):
             joined[rank :: self._count] = share

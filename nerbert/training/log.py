@@ -36,19 +36,19 @@ class TrainLog:
         self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
 
     def add_entry(self, epoch: float) -> dict[str, float]:
-        """A new entry, with the mean loss since the one before."""
+        """Add an entry with the mean loss since the last one, and return it."""
         mean = self.loss_sum / max(1, self.loss_steps)
         self.entries.append({"step": self.steps, "epoch": epoch, "loss": mean})
         self.loss_sum, self.loss_steps = 0.0, 0
         return self.entries[-1]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it; numbers come back from JSON as they were."""
+        """Return the log as JSON; `from_json` gives the same numbers."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Any) -> "TrainLog":
-        """The log of a checkpoint; raise InputError if it is none."""
+        """Return the log of a checkpoint; raise InputError for anything else."""
         try:
             log = cls(**value)
             entries = [value for entry in log.entries for value in (entry["step"], *entry.values())]
@@ -73,7 +73,7 @@ class StepLog:
             need("tensorboard", "tensorboard")
 
     def begin(self, steps: int) -> None:
-        """Open the log after `steps` steps; what stands there of later ones is taken back."""
+        """Open the log after `steps` steps; the lines of later ones are removed."""
         kept = _lines_until(self._path, steps)
         with publish(self._path) as draft:
             draft.write_text("".join(kept), encoding="utf-8")
@@ -96,7 +96,7 @@ class StepLog:
                 self._board.add_scalar(f"{kind}/{name}", figures[name], step)
 
     def close(self) -> None:
-        """Close the files; what can't be written any more was told before."""
+        """Close the files; errors of writing were raised before."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -105,7 +105,7 @@ class StepLog:
 
 
 def _lines_until(path: Path, steps: int) -> list[str]:
-    """The whole lines of a log that are of no later step; a torn one, and what follows, is none."""
+    """Return the lines of a log up to a step; it ends at a torn line."""
     kept: list[str] = []
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as file:

@@ -28,11 +28,11 @@ from nerbert.errors import InputError, NerbertError
 from nerbert.executors import stop_asked
 from nerbert.model.forward import Batch, autocast, batch_of
 from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
-from nerbert.rng import Array, coin, coins
+from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import Progress, tell
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.checkpoint import Checkpoints
-from nerbert.training.distributed import ProcessGroup, make_team
+from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective
 
@@ -41,17 +41,17 @@ VERSION = 1
 
 
 class Evaluate(Protocol):
-    """Called with the model about once an epoch and at the end; what it returns is kept in the log."""
+    """Called with the model about once an epoch and at the end; the log keeps the figures that it returns."""
 
     def __call__(self, model: Any, step: int) -> dict[str, float]: ...  # noqa: D102
 
-    def take_up(self, entries: Sequence[Mapping[str, float]]) -> None:
-        """Called before, with what the log of an earlier run has."""
+    def restore(self, entries: Sequence[Mapping[str, float]]) -> None:
+        """Restore the state from the entries of an earlier run's log."""
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """What is trained on: windows, and which of them an epoch has (each as often as it stands there)."""
+class TrainingData:
+    """Labelled windows; `numbers_of(epoch)` returns the numbers of those that an epoch has, repeated for copies."""
 
     windows: Windows
     numbers_of: Callable[[int], Array]
@@ -73,41 +73,43 @@ class Feed:
 
 
 def train(
-    model: Any, feed: Feed, objective: Objective, settings: TrainSettings, bar: Progress, *,
+    model: Any, data: TrainingData, objective: Objective, settings: TrainSettings, bar: Progress, *,
     evaluate: Evaluate | None = None, checkpoints: Checkpoints | None = None, steps: StepLog | None = None,
-    team: ProcessGroup | None = None,
+    processes: ProcessGroup | None = None,
 ) -> TrainLog:  # fmt: skip
-    """Train `model` in place; the log. With `checkpoints`, from the newest of them on, and a signal stops it after one.
+    """Train `model` in place and return the log.
+
+    With `checkpoints`, start from the newest of them; a signal then stops the training after it has made one.
 
     The number of steps follows the first epoch's windows. There are about as many log entries, and evaluations, as
     `settings.epochs`, also where `min_steps` goes through few windows more often than that.
     """
-    team = team or make_team(settings)
-    first = len(feed.numbers_of(0))
+    processes = processes or make_process_group(settings)
+    first = len(data.numbers_of(0))
     per_epoch, total = math.ceil(first / settings.batch_size), total_steps(first, settings)
     every = max(per_epoch, int(total / settings.epochs))
-    model.to(team.device)
-    optimizer = make_optimizer(model, settings, team.device.type)
+    model.to(processes.device)
+    optimizer = make_optimizer(model, settings, processes.device.type)
     log = checkpoints.resume(model, optimizer) if checkpoints else TrainLog()
-    _check_together(team, log.steps)
+    _check_together(processes, log.steps)
     bar.advance(log.steps, before=True)
     if evaluate:
-        evaluate.take_up(log.entries)
-    recorder = _Recorder(model, optimizer, log, team, checkpoints, steps, total)
+        evaluate.restore(log.entries)
+    recorder = _Recorder(model, optimizer, log, processes, checkpoints, steps, total)
     begin = time.monotonic() - log.seconds
     model.train()
     with recorder, stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
-        for numbers in feed.steps(settings, log.steps, total):
+        for numbers in data.steps(settings, log.steps, total):
             rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio)
-            figures = train_step(model, feed, numbers, objective, optimizer, rate, settings, team, log.steps + 1)
-            log.add_step(figures["loss"], int(feed.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
+            figures = train_step(model, data, numbers, objective, optimizer, rate, settings, processes, log.steps + 1)
+            log.add_step(figures["loss"], int(data.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
             recorder.step(figures)
             bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
             if scored := log.steps % every == 0 or log.steps == total:
                 entry = log.add_entry(log.steps / per_epoch)
                 entry |= _evaluate(evaluate, model, log.steps) if evaluate else {}
                 recorder.entry(entry)
-            due, stop = team.totals(recorder.is_due(log.steps), asked())
+            due, stop = processes.totals(recorder.is_due(log.steps), asked())
             if scored or due or stop:
                 recorder.save(tells=not scored)
             if stop:
@@ -115,25 +117,26 @@ def train(
     return log
 
 
-def _check_together(team: ProcessGroup, step: int) -> None:
+def _check_together(processes: ProcessGroup, step: int) -> None:
     """Raise NerbertError unless all processes go on from the same step."""
-    if team.totals(step, step * step) != [team.count * step, team.count * step * step]:
+    if processes.totals(step, step * step) != [processes.count * step, processes.count * step * step]:
         raise NerbertError(
-            f"process {team.rank} goes on after step {step}, another one elsewhere: all must see the output's folder"
+            f"process {processes.rank} resumes after step {step}, another one elsewhere: "
+            "all must see the output's folder"
         )
 
 
 class _Recorder:
-    """What the first process writes while it trains: lines of the log, checkpoints."""
+    """Writer of the first process: lines of the log, and checkpoints."""
 
     def __init__(
-        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, team: ProcessGroup,
+        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, processes: ProcessGroup,
         checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
     ) -> None:  # fmt: skip
         self._total = total
         self._state = (model, optimizer, log)
         self._log = log
-        self._checkpoints, self._steps = (checkpoints, steps) if team.is_first else (None, None)
+        self._checkpoints, self._steps = (checkpoints, steps) if processes.is_first else (None, None)
 
     def __enter__(self) -> "_Recorder":
         if self._steps:
@@ -164,41 +167,41 @@ class _Recorder:
         if self._steps:
             self._steps.write("validation", entry)
             if not sys.stderr.isatty():
-                tell(_told(entry, self._log, self._total))
+                tell(_progress_line(entry, self._log, self._total))
 
     def save(self, *, tells: bool) -> None:
         """Make a checkpoint, and say so if it `tells`, where no bar shows how far the training is."""
         if self._checkpoints:
             self._checkpoints.save(*self._state)
             if tells and self._steps and not sys.stderr.isatty():
-                tell(_told({}, self._log, self._total))
+                tell(_progress_line({}, self._log, self._total))
 
 
 def train_step(
-    model: Any, feed: Feed, numbers: Array, objective: Objective, optimizer: torch.optim.Optimizer, rate: float,
-    settings: TrainSettings, team: ProcessGroup, step: int,
+    model: Any, data: TrainingData, numbers: Array, objective: Objective, optimizer: torch.optim.Optimizer, rate: float,
+    settings: TrainSettings, processes: ProcessGroup, step: int,
 ) -> dict[str, float]:  # fmt: skip
     """Update the model on this process's share of `numbers`; return mean loss, gradient norm and rate.
 
     Raise NerbertError before the update if one of them is no number.
     """
-    device = team.device.type
-    torch.manual_seed(int(coin(settings.seed, "step", f"{step} {team.rank}") * (1 << 53)))
-    share = numbers[team.rank :: team.count]
-    cut = batches_of(feed.windows, share, settings.max_tokens_per_batch, device, feed.pad_id)
+    device = processes.device.type
+    torch.manual_seed(int(uniform(settings.seed, "step", f"{step} {processes.rank}") * (1 << 53)))
+    share = numbers[processes.rank :: processes.count]
+    cut = batches_of(data.windows, share, settings.max_tokens_per_batch, device, data.pad_id)
     batches = [objective.prepare(batch, step) for batch in cut]
-    (terms,) = team.totals(sum(map(objective.terms, batches)))
-    loss = torch.zeros((), device=team.device)
+    (terms,) = processes.totals(sum(map(objective.terms, batches)))
+    loss = torch.zeros((), device=processes.device)
     with torch.autocast(device, enabled=False):  # keeps the casts of weights from one micro-batch to the next
         for batch in batches:
             with autocast(device, settings.precision):
-                part = objective.loss(model, batch.to(team.device)) / (terms or 1.0)
+                part = objective.loss(model, batch.to(processes.device)) / (terms or 1.0)
             part.backward()  # type: ignore[no-untyped-call]
             loss += part.detach()
     parameters = [each for each in model.parameters() if each.requires_grad]
-    team.sum_gradients(parameters)
+    processes.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-    figures = {"loss": team.totals(float(loss))[0], "norm": float(norm), "rate": rate}
+    figures = {"loss": processes.totals(float(loss))[0], "norm": float(norm), "rate": rate}
     _check_numbers(figures, step)
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -231,8 +234,8 @@ def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.op
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device in ("cpu", "cuda"))
 
 
-def _told(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
-    """Return an evaluation, or a checkpoint, the speed, and the time left, as one line."""
+def _progress_line(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
+    """Return one line with the figures of an evaluation, the speed, and the time left."""
     figures = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
     left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
     speed = f"{log.tokens / log.seconds:,.0f} tokens/s, {left} left"
@@ -271,11 +274,11 @@ _START_COST = 50
 
 def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
     """Return the windows of each step of an epoch: each of `numbers` once; one step may be smaller."""
-    places = np.argsort(coins(seed, f"order of epoch {epoch}", np.arange(len(numbers))), kind="stable")
+    places = np.argsort(uniforms(seed, f"order of epoch {epoch}", np.arange(len(numbers))), kind="stable")
     pool = batch_size * max(1, min(_POOL_STEPS, len(places) // (_POOLS * batch_size)))
     places = places[np.lexsort((lengths[places], np.arange(len(places)) // pool))]
     steps = [numbers[places[start : start + batch_size]] for start in range(0, len(places), batch_size)]
-    return [steps[at] for at in np.argsort(coins(seed, f"steps of epoch {epoch}", np.arange(len(steps))))]
+    return [steps[at] for at in np.argsort(uniforms(seed, f"steps of epoch {epoch}", np.arange(len(steps))))]
 
 
 def batches_of(windows: Windows, numbers: Array, max_tokens: int, device: str, pad_id: int) -> Iterator[Batch]:

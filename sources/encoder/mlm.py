@@ -21,8 +21,8 @@ from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.terminal import progress, tell
 from nerbert.training.base_settings import TrainSettings
-from nerbert.training.distributed import make_team
-from nerbert.training.loop import Feed, total_steps, train
+from nerbert.training.distributed import make_process_group
+from nerbert.training.loop import TrainingData, total_steps, train
 from nerbert.words import SPLITTER, split_words
 
 _HELD_OUT = 100
@@ -75,13 +75,13 @@ def main() -> None:
             tell(f"step {step} of {total_steps(len(numbers), settings)}: {figures}")
             return figures
 
-        def take_up(self, entries: object) -> None:
+        def restore(self, entries: object) -> None:
             """Nothing to take up: this script starts anew each time."""
 
     tell(f"{len(trained)} windows, {len(trained.ids)} pieces, {model.num_parameters()} parameters")
     with progress("masked language modelling", total_steps(len(numbers), settings)) as bar:
-        log = train(model, Feed(trained, lambda _: numbers, pieces.pad_id), objective, settings, bar,
-                    evaluate=Held(), team=make_team(settings))  # fmt: skip
+        log = train(model, TrainingData(trained, lambda _: numbers, pieces.pad_id), objective, settings, bar,
+                    evaluate=Held(), processes=make_process_group(settings))  # fmt: skip
     with publish_folder(given.output, overwrite=True) as folder:
         save_model(folder, model, tokenizer)
         write_card(folder, "encoder", word_splitter=SPLITTER, language="en", objective="mlm", sentences=len(texts),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nerbert.corpus.balance import draw, draw_copies, exponent
 from nerbert.corpus.histogram import Histogram
 from nerbert.errors import SettingsError
-from nerbert.rng import coin
+from nerbert.rng import uniform
 
 METHODS = ("literal", "fit")
 
@@ -83,7 +83,7 @@ def test_copies_follow_the_expectation_in_every_bin(method: str) -> None:
     for number, each in enumerate(some):
         expected = rates.expected(each)
         bins.setdefault(int(4 * expected), []).append(
-            (expected, draw_copies(expected, coin(1, "copies", str(number))))
+            (expected, draw_copies(expected, uniform(1, "copies", str(number))))
         )  # fmt: skip
     assert len(bins) > 5
     for rows in bins.values():

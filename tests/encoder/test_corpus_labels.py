@@ -17,7 +17,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.label_sets import frequent_categories, open_label_set
 from nerbert.records import ENTITY, Sentence
-from nerbert.rng import coin
+from nerbert.rng import uniform
 from tests.encoder.corpora import cut, poison, with_column
 
 SETS = ["", "paper315", "4types", "212types", "1type", "dbpedia"]
@@ -59,7 +59,7 @@ def test_streaming_finds_what_reading_it_whole_finds(
     expected, train = read_whole(read_manifest(settings.corpus), settings)
     for _ in range(2):
         labels = labels_of(settings)
-        assert (labels.told, labels.categories) == (expected.told, expected.categories)
+        assert (labels.facts, labels.categories) == (expected.facts, expected.categories)
     assert [labels.relabelled(each) for each in read_sentences(settings.corpus, "train")] == train
     if name not in ("", "paper315"):
         assert train != list(read_sentences(settings.corpus, "train"))
@@ -98,7 +98,7 @@ def test_the_validation_part_is_drawn_by_coin(
     settings = replace(settings, max_eval_samples=at_most, label_set="4types")
     labels = labels_of(settings)
     validation = [labels.relabelled(each) for each in read_sentences(settings.corpus, "validation")]
-    ordered = sorted(validation, key=lambda each: coin(settings.seed, "validation part", each.id))
+    ordered = sorted(validation, key=lambda each: uniform(settings.seed, "validation part", each.id))
     for _ in range(2):
         assert held_out(read_manifest(settings.corpus), labels, settings) == ordered[: at_most or None]
     other = held_out(read_manifest(settings.corpus), labels, replace(settings, seed=2))
@@ -159,12 +159,12 @@ def test_a_map_of_the_same_name_is_another_set(settings: PretrainSettings, tmp_p
     twin = read_manifest(settings.corpus) | {"label_set": {"name": "map.tsv", "sha256": "0" * 64}}
     labels = read_label_set(twin, replace(settings, label_set=str(tmp_path / "map.tsv")))
     assert labels.categories == (ENTITY, "loc", "per")
-    assert labels.told["name"] == "map.tsv"
+    assert labels.facts["name"] == "map.tsv"
     train = list(read_sentences(settings.corpus, "train"))
     some = open_label_set(str(tmp_path / "map.tsv"))
     typed = [m.class_path for each in train for m in each.mentions if m.class_path]
-    assert labels.told["typed_mentions"] == len(typed)
-    assert labels.told["made_entity"] == sum(some.label(path) == ENTITY for path in typed)
+    assert labels.facts["typed_mentions"] == len(typed)
+    assert labels.facts["made_entity"] == sum(some.label(path) == ENTITY for path in typed)
 
 
 def test_a_map_that_names_no_class_of_the_corpus_is_refused(settings: PretrainSettings, tmp_path: Path) -> None:
@@ -190,4 +190,4 @@ def test_corpora_without_hashes_have_them_read_off(settings: PretrainSettings, t
     shards[0].write_bytes(shards[1].read_bytes())
     manifest["shards"] |= {f"sentences/{shards[0].name}": manifest["shards"][f"sentences/{shards[1].name}"]}
     changed = read_label_set(manifest, settings)
-    assert changed.told["typed_mentions"] != before.told["typed_mentions"]
+    assert changed.facts["typed_mentions"] != before.facts["typed_mentions"]

@@ -14,8 +14,8 @@ import pytest
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
 from nerbert.encoder import preprocess as cutting
 from nerbert.encoder.corpus_labels import read_label_set, training_rows
-from nerbert.encoder.dataset import CorpusFeed, open_feed
-from nerbert.encoder.preprocess import Preprocessor
+from nerbert.encoder.dataset import open_training_data
+from nerbert.encoder.preprocess import Preprocessor, Sentences
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, WriteError
 from nerbert.labels import example_tags, sentence_example, tag_names
@@ -24,6 +24,7 @@ from nerbert.model.fresh import train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Window, Windows
 from nerbert.records import Sentence
+from nerbert.training.loop import TrainingData
 from tests.encoder.corpora import cut, poison, with_column
 
 
@@ -33,9 +34,9 @@ def pieces(tokenizers: dict[str, Any], config: Callable[..., Any]) -> SubwordTok
     return SubwordTokenizer(tokenizers["wordpiece"], config(), 32)
 
 
-def feed_of(settings: PretrainSettings, pieces: SubwordTokenizer, workers: int = 1) -> CorpusFeed:
+def data_of(settings: PretrainSettings, pieces: SubwordTokenizer, workers: int = 1) -> TrainingData:
     manifest = read_manifest(settings.corpus)
-    return open_feed(manifest, read_label_set(manifest, settings), pieces, settings, workers)
+    return open_training_data(manifest, read_label_set(manifest, settings), pieces, settings, workers)
 
 
 def training(settings: PretrainSettings) -> list[Sentence]:
@@ -72,8 +73,8 @@ def test_windows_are_those_of_cutting_all_sentences_in_memory(
 ) -> None:  # fmt: skip
     settings = replace(settings, label_set=name)
     pieces = SubwordTokenizer(tokenizers[kind], config(), 32, further=further)
-    feed, expected = feed_of(settings, pieces), plain_windows(settings, pieces)
-    rows = [feed.windows.row(number) for number in feed.numbers_of(0)]
+    data, expected = data_of(settings, pieces), plain_windows(settings, pieces)
+    rows = [data.windows.row(number) for number in data.numbers_of(0)]
     assert [replace(each, sentence=0) for each in rows] == [replace(each, sentence=0) for each in expected]
     of_one = [(rows[at].sentence == rows[at + 1].sentence) for at in range(len(rows) - 1)]
     assert of_one == [expected[at].sentence == expected[at + 1].sentence for at in range(len(rows) - 1)]
@@ -85,7 +86,7 @@ def test_windows_of_all_that_can_have_copies_are_there(settings: PretrainSetting
     examples = [sentence_example(each) for each in training(settings)]
     tags = tag_names(read_label_set(read_manifest(settings.corpus), settings).categories)
     expected = Windows.pack(pieces.windows(examples, [example_tags(each) for each in examples], tags))
-    windows = feed_of(settings, pieces).windows
+    windows = data_of(settings, pieces).windows
     assert content(windows) == content(expected)
     assert all(isinstance(getattr(windows, each.name), np.memmap) for each in fields(windows))
 
@@ -102,19 +103,19 @@ def test_examples_from_columns_are_those_of_sentences(corpus: Path) -> None:
 def test_a_second_opening_reads_no_shard(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
     manifest = read_manifest(settings.corpus)
     labels = read_label_set(manifest, settings)
-    before = content(open_feed(manifest, labels, pieces, settings).windows)
+    before = content(open_training_data(manifest, labels, pieces, settings).windows)
     poison(settings.corpus)
-    feed = open_feed(manifest, labels, pieces, settings)
-    assert content(feed.windows) == before
-    assert len(feed.numbers_of(0))
+    data = open_training_data(manifest, labels, pieces, settings)
+    assert content(data.windows) == before
+    assert len(data.numbers_of(0))
 
 
 def test_several_processes_make_the_same_bytes(
     settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path
 ) -> None:
     other = replace(settings, cache=str(tmp_path / "other"), label_set="4types")
-    feed_of(replace(settings, label_set="4types"), pieces)
-    feed_of(other, pieces, workers=2)
+    data_of(replace(settings, label_set="4types"), pieces)
+    data_of(other, pieces, workers=2)
     assert caches(settings) == caches(other)
     one, two = ({path.name: path.read_bytes() for path in (Path(each.cache) / "pieces").rglob("*.*") if path.is_file()}
                 for each in (settings, other))  # fmt: skip
@@ -129,33 +130,33 @@ def test_what_decides_the_windows_decides_their_folder(
     change: str, settings: PretrainSettings, pieces: SubwordTokenizer, tokenizers: dict[str, Any],
     config: Callable[..., Any], sample_corpus: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
-    feed_of(settings, pieces)
+    data_of(settings, pieces)
     tokenizer = tokenizers["wordpiece"]
     match change:
         case "tokenizer":
             texts = [each.text for each in read_sentences(sample_corpus)]
-            feed_of(settings, SubwordTokenizer(train_tokenizer(texts, 700), config(), 32))
+            data_of(settings, SubwordTokenizer(train_tokenizer(texts, 700), config(), 32))
         case "label set":
-            feed_of(replace(settings, label_set="4types"), pieces)
+            data_of(replace(settings, label_set="4types"), pieces)
         case "length":
-            feed_of(settings, SubwordTokenizer(tokenizer, config(), 31))
+            data_of(settings, SubwordTokenizer(tokenizer, config(), 31))
         case "truncate" | "further":
             options: dict[str, Any] = {"on_too_long": "truncate"} if change == "truncate" else {"further": True}
-            feed_of(settings, SubwordTokenizer(tokenizer, config(), 32, **options))
+            data_of(settings, SubwordTokenizer(tokenizer, config(), 32, **options))
         case "special pieces":
             pieces._after = (*pieces._after, pieces._after[0])
-            feed_of(settings, pieces)
+            data_of(settings, pieces)
         case "shards":
             changed = cut(sample_corpus, tmp_path / "changed", with_column("copies", lambda each: each + 1))
-            feed_of(replace(settings, corpus=changed), pieces)
+            data_of(replace(settings, corpus=changed), pieces)
         case "nothing":
             tokenizer.save_pretrained(tmp_path / "tokenizer")
             again = load_tokenizer(str(tmp_path / "tokenizer"))
             again("a", padding="max_length", truncation=True, max_length=9)
-            feed_of(
+            data_of(
                 replace(settings, epochs=5, seed=2, resample_each_epoch=True), SubwordTokenizer(again, config(), 32)
             )
-            feed_of(replace(settings, label_set="paper315"), pieces)
+            data_of(replace(settings, label_set="paper315"), pieces)
     assert len(caches(settings)) == (1 if change == "nothing" else 2)
 
 
@@ -173,21 +174,21 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_a_damaged_cache_is_made_again(
     settings: PretrainSettings, pieces: SubwordTokenizer, name: str, damage: str
 ) -> None:
-    before = content(feed_of(settings, pieces).windows)
+    before = content(data_of(settings, pieces).windows)
     (path,) = (Path(settings.cache) / "pieces").rglob(name)
     size = path.stat().st_size
     DAMAGES[damage](path)
-    assert content(feed_of(settings, pieces).windows) == before
+    assert content(data_of(settings, pieces).windows) == before
     assert path.stat().st_size == size
     assert len(caches(settings)) == 1
 
 
 @pytest.mark.parametrize("text", ["3", "[]", '{"sentences": "3"}', '{"sentences": -1}', '{"sentences": 5}'])
 def test_counts_that_are_none_are_made_again(settings: PretrainSettings, pieces: SubwordTokenizer, text: str) -> None:
-    before = content(feed_of(settings, pieces).windows)
+    before = content(data_of(settings, pieces).windows)
     (path,) = (Path(settings.cache) / "pieces").rglob("sentences.json")
     path.write_text(text)
-    assert content(feed_of(settings, pieces).windows) == before
+    assert content(data_of(settings, pieces).windows) == before
     assert json.loads(path.read_text())["sentences"] > 100
 
 
@@ -195,10 +196,10 @@ def test_counts_that_are_none_are_made_again(settings: PretrainSettings, pieces:
 def test_files_that_do_not_belong_together_are_made_again(
     settings: PretrainSettings, pieces: SubwordTokenizer, name: str
 ) -> None:
-    before = content(feed_of(settings, pieces).windows)
+    before = content(data_of(settings, pieces).windows)
     (path,) = (Path(settings.cache) / "pieces").rglob(f"{name}.bin")
     path.write_bytes((np.fromfile(path, np.int64) + 10_000_000).tobytes())
-    assert content(feed_of(settings, pieces).windows) == before
+    assert content(data_of(settings, pieces).windows) == before
 
 
 CHILD = """
@@ -206,14 +207,14 @@ import os, signal, sys
 from pathlib import Path
 from transformers import AutoConfig
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder import dataset as feed
+from nerbert.encoder import dataset
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.corpus_labels import read_label_set
 
 corpus, cache, tokenizer, kill = sys.argv[1:]
-cut_shard, cuts = feed.cut_shard, []
+cut_shard, cuts = dataset.cut_shard, []
 
 def counted(path, cutter):
     cuts.append(path)
@@ -221,19 +222,19 @@ def counted(path, cutter):
         os.kill(os.getpid(), signal.SIGKILL)
     return cut_shard(path, cutter)
 
-feed.cut_shard = counted
+dataset.cut_shard = counted
 settings = PretrainSettings(corpus=Path(corpus), cache=cache)
 manifest = read_manifest(settings.corpus)
 config = AutoConfig.for_model("bert", max_position_embeddings=64, vocab_size=3000)
 pieces = SubwordTokenizer(load_tokenizer(tokenizer), config, 32)
-found = feed.open_feed(manifest, read_label_set(manifest, settings), pieces, settings)
+found = dataset.open_training_data(manifest, read_label_set(manifest, settings), pieces, settings)
 print(len(cuts), len(found.windows), int(found.windows.ids.sum()))
 """
 
 
 @pytest.fixture
 def child(settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path) -> list[str]:
-    """The command of a process that opens the feed, but for the shard at which it is killed."""
+    """The command of a process that opens the training data, but for the shard at which it is killed."""
     pieces.tokenizer.save_pretrained(tmp_path / "tokenizer")
     return [sys.executable, "-c", CHILD, str(settings.corpus), settings.cache, str(tmp_path / "tokenizer")]
 
@@ -243,7 +244,7 @@ def test_two_processes_at_once_make_one_cache(
 ) -> None:
     running = [subprocess.Popen([*child, "0"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = sorted(process.communicate()[0].split() for process in running)
-    windows = feed_of(settings, pieces).windows
+    windows = data_of(settings, pieces).windows
     assert told == [[str(cuts), str(len(windows)), str(windows.ids.sum())] for cuts in (0, 5)]
     assert len(list((Path(settings.cache) / "pieces").iterdir())) == 1
 
@@ -255,7 +256,7 @@ def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(
     place = Path(settings.cache) / "pieces"
     assert {path.name[0] for path in place.iterdir()} == {"."}
     elsewhere = replace(settings, cache=str(tmp_path / "elsewhere"))
-    assert content(feed_of(settings, pieces).windows) == content(feed_of(elsewhere, pieces).windows)
+    assert content(data_of(settings, pieces).windows) == content(data_of(elsewhere, pieces).windows)
     assert [path.name for path in place.iterdir()] == caches(elsewhere)
 
 
@@ -271,7 +272,7 @@ def test_a_shard_of_other_bytes_is_named(
     path = settings.corpus / "sentences" / "part-00003.parquet"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"part-00003\.parquet: has other bytes than manifest\.json says \(SHA-256\)"):
-        open_feed(manifest, labels, pieces, settings)
+        open_training_data(manifest, labels, pieces, settings)
     assert not list((Path(settings.cache) / "pieces").iterdir())
 
 
@@ -285,10 +286,10 @@ def test_a_damaged_shard_without_a_hash_is_named(
     path = settings.corpus / "sentences" / "part-00003.parquet"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"part-00003\.parquet: not a readable shard .*build the corpus again"):
-        open_feed(manifest, labels, pieces, settings)
+        open_training_data(manifest, labels, pieces, settings)
     path.unlink()
     with pytest.raises(InputError, match=r"part-00003\.parquet: shard can't be read: No such file"):
-        open_feed(manifest, labels, pieces, settings)
+        open_training_data(manifest, labels, pieces, settings)
     assert not list((Path(settings.cache) / "pieces").iterdir())
 
 
@@ -309,7 +310,7 @@ def test_values_that_no_corpus_has_name_the_shard(
     broken = cut(sample_corpus, tmp_path / "broken", with_column(column, lambda _: value))
     settings = replace(settings, corpus=broken)
     with pytest.raises(InputError, match=rf"part-00000\.parquet: .*{message or column}"):
-        feed_of(settings, pieces)
+        data_of(settings, pieces)
     assert not list((Path(settings.cache) / "pieces").iterdir())
 
 
@@ -318,11 +319,11 @@ def test_a_train_part_without_copies_is_told(
 ) -> None:
     none = cut(sample_corpus, tmp_path / "none", with_column("copies", lambda _: 0))
     with pytest.raises(InputError, match="nothing to train on: no training sentence has copies and a word"):
-        feed_of(replace(settings, corpus=none), pieces)
-    assert len(feed_of(replace(settings, corpus=none, resample_each_epoch=True), pieces).numbers_of(0))
+        data_of(replace(settings, corpus=none), pieces)
+    assert len(data_of(replace(settings, corpus=none, resample_each_epoch=True), pieces).numbers_of(0))
     empty = cut(sample_corpus, tmp_path / "empty", with_column("split", lambda _: "validation"))
     with pytest.raises(InputError, match="nothing to train on"):
-        feed_of(replace(settings, corpus=empty), pieces)
+        data_of(replace(settings, corpus=empty), pieces)
 
 
 def test_a_full_disk_names_the_cache(
@@ -334,26 +335,27 @@ def test_a_full_disk_names_the_cache(
     read_label_set(read_manifest(settings.corpus), settings)
     monkeypatch.setattr("nerbert.encoder.dataset.write_windows", full)
     with pytest.raises(WriteError, match=r"cache/pieces/[0-9a-f]{64}: can't be written: No space left"):
-        feed_of(settings, pieces)
+        data_of(settings, pieces)
     assert not list((Path(settings.cache) / "pieces").iterdir())
 
 
 def test_copies_are_the_corpus_own_in_every_epoch(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
-    feed = feed_of(settings, pieces)
+    data = data_of(settings, pieces)
     copies = np.array([each.copies for each in training(replace(settings, resample_each_epoch=True))])
-    assert np.array_equal(feed.copies_of(3), copies)
-    assert np.array_equal(np.bincount(feed.numbers_of(3)), copies[feed.windows.sentences][: feed.numbers_of(3)[-1] + 1])
-    assert feed.numbers_of(0) is feed.numbers_of(7)
-    assert feed.numbers_of(0).dtype == np.int64
+    counts = np.bincount(data.numbers_of(3), minlength=len(data.windows))
+    assert np.array_equal(counts, copies[data.windows.sentences])
+    assert data.numbers_of(0) is data.numbers_of(7)
+    assert data.numbers_of(0).dtype == np.int64
 
 
 def test_copies_are_drawn_anew_each_epoch_around_their_expectation(
     settings: PretrainSettings, pieces: SubwordTokenizer
 ) -> None:
     settings = replace(settings, resample_each_epoch=True)
-    feed, sentences = feed_of(settings, pieces), training(settings)
+    data, sentences = data_of(settings, pieces), training(settings)
     expected = np.array([each.expected_copies for each in sentences])
-    epochs = np.array([feed.copies_of(epoch) for epoch in range(200)])
+    columns = Sentences(np.empty(0), expected, np.array([cutting._identity(each.id) for each in sentences], np.uint64))
+    epochs = np.array([columns.drawn(epoch, settings.seed) for epoch in range(200)])
     assert len({each.tobytes() for each in epochs}) == 200
     assert (epochs >= np.floor(expected)).all()
     assert (epochs <= np.ceil(expected)).all()
@@ -364,11 +366,12 @@ def test_copies_are_drawn_anew_each_epoch_around_their_expectation(
     alike = np.corrcoef(chances[:, np.ptp(chances, axis=0) > 0].T)
     assert abs(alike[np.triu_indices(len(alike), 1)].mean()) < 0.01
     for epoch in (0, 3):
-        counts = np.bincount(feed.numbers_of(epoch), minlength=len(feed.windows))
-        assert np.array_equal(counts, epochs[epoch][feed.windows.sentences])
-        assert feed.numbers_of(epoch) is feed.numbers_of(epoch)
-    other = feed_of(replace(settings, seed=2), pieces)
-    assert not np.array_equal(other.copies_of(0), epochs[0])
+        counts = np.bincount(data.numbers_of(epoch), minlength=len(data.windows))
+        assert np.array_equal(counts, epochs[epoch][data.windows.sentences])
+        assert data.numbers_of(epoch) is data.numbers_of(epoch)
+    assert not np.array_equal(columns.drawn(0, settings.seed + 1), epochs[0])
+    other = data_of(replace(settings, seed=settings.seed + 1), pieces)
+    assert not np.array_equal(other.numbers_of(0), data.numbers_of(0))
 
 
 def test_the_cutters_key_is_plain_json(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:

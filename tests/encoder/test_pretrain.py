@@ -15,7 +15,6 @@ import nerbert.encoder.pretrain as stage
 from nerbert import pretrain
 from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.encoder.plan import needed_memory
 from nerbert.encoder.prepare import prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
@@ -26,7 +25,8 @@ from nerbert.model.forward import TorchScorer
 from nerbert.model.predict import predict
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import padded
-from nerbert.training.distributed import make_team
+from nerbert.training import loop
+from nerbert.training.distributed import make_process_group
 from nerbert.training.early_stopping import BestCheckpoint
 
 SMALL: dict[str, Any] = {
@@ -223,7 +223,7 @@ def test_a_run_goes_on_where_it_failed(
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
 
-def test_a_dry_run_says_what_it_takes_and_trains_nothing(
+def test_a_dry_run_prints_its_figures_and_writes_nothing(
     sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = "fresh_num_layers = 1\nfresh_hidden_size = 64\nthreads = 1\n"
@@ -232,23 +232,27 @@ def test_a_dry_run_says_what_it_takes_and_trains_nothing(
         main(["pretrain", str(tmp_path / "s.toml"), "-o", str(tmp_path / "e"), "--dry-run"])
     said = capsys.readouterr().out
     assert "validation" in said
+    assert "peak memory" in said
     assert "without --dry-run" in said
-    assert not (tmp_path / "e").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
 
 
-def test_too_large_micro_batches_are_told_before(
-    sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", [1, 5])
+def test_memory_that_runs_out_at_any_step_is_one_line(
+    sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"max_tokens_per_batch": 100_000, "batch_size": 4096}))
-    team = make_team(settings)
-    work = prepare(settings, team)
-    memory, _ = needed_memory(
-        work.model, work.feed.windows, work.feed.numbers_of(0), settings, work.objective, team.device
-    )
-    between = (memory.at(1) + memory.total) // 2 - memory.weights
-    monkeypatch.setattr("nerbert.encoder.plan.available", lambda _: between)
-    with pytest.raises(SettingsError, match=r"max_tokens_per_batch = 100000 needs about .* are free: \d+ fits"):
-        pretrain(settings, tmp_path / "e")
+    def failing(*arguments: Any) -> dict[str, float]:
+        if arguments[-1] == step:
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: tried to allocate 4096 bytes"
+            )
+        return real(*arguments)
+
+    real = loop.train_step
+    monkeypatch.setattr(loop, "train_step", failing)
+    with pytest.raises(NerbertError, match=r"^memory ran out .* max_tokens_per_batch = 8192: try .*=1024; [^\n]*$"):
+        pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), tmp_path / "e")
+    assert not (tmp_path / "e").exists()
 
 
 @pytest.mark.parametrize("place", ["", "/inside", "/.."])
@@ -283,16 +287,18 @@ def test_what_a_run_hangs_on_is_told_apart(sample_corpus: Path, tiny_encoder: Pa
     (corpus / "manifest.json").write_text(json.dumps(manifest))
     backbone = Path(shutil.copytree(tiny_encoder, tmp_path / "backbone"))
     settings = PretrainSettings(corpus=corpus, backbone=str(backbone), **SMALL)
-    first = prepare(settings, make_team(settings)).identity
-    assert prepare(replace(settings, max_tokens_per_batch=99, threads=0), make_team(settings)).identity == first
+    first = prepare(settings, make_process_group(settings)).identity
+    assert (
+        prepare(replace(settings, max_tokens_per_batch=99, threads=0), make_process_group(settings)).identity == first
+    )
     config = json.loads((backbone / "config.json").read_text())
     (backbone / "config.json").write_text(json.dumps(config | {"hidden_dropout_prob": 0.5}))
-    second = prepare(settings, make_team(settings)).identity
+    second = prepare(settings, make_process_group(settings)).identity
     assert [name for name in first if first[name] != second[name]] == ["config"]
     (shard,) = corpus.glob("sentences/*.parquet")
     table = pq.read_table(shard)
     pq.write_table(table.take(list(reversed(range(table.num_rows)))), shard)
-    third = prepare(settings, make_team(settings)).identity
+    third = prepare(settings, make_process_group(settings)).identity
     assert [name for name in second if second[name] != third[name]] == ["shards"]
 
 

@@ -24,9 +24,9 @@ from nerbert.terminal import Progress
 from nerbert.training import checkpoint
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.checkpoint import Checkpoints, _moments, _weights
-from nerbert.training.distributed import make_team
+from nerbert.training.distributed import make_process_group
 from nerbert.training.log import StepLog
-from nerbert.training.loop import Feed, train
+from nerbert.training.loop import TrainingData, train
 
 SETTINGS = TrainSettings(
     precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, max_tokens_per_batch=40
@@ -49,7 +49,7 @@ class Scored:
     def __call__(self, model: Any, step: int) -> dict[str, float]:
         return {"norm": float(sum(each.detach().norm() for each in model.parameters()))}
 
-    def take_up(self, entries: Any) -> None:
+    def restore(self, entries: Any) -> None:
         sys.stdout.write(f"took up {len(entries)} entries\n")
 
 
@@ -128,15 +128,16 @@ def main() -> None:
         real(self, *given, **named)
 
     torch.optim.AdamW.__init__ = spy  # type: ignore[method-assign]
-    team = make_team(SETTINGS)
+    processes = make_process_group(SETTINGS)
     log = train(
-        model, Feed(windows, lambda epoch: np.arange(30 - epoch % 2), 0), Tags(), SETTINGS, Progress(),
-        evaluate=Scored(), checkpoints=Checkpoints(folder, 2, steps=5), steps=StepLog(folder / "log.jsonl"), team=team,
+        model, TrainingData(windows, lambda epoch: np.arange(30 - epoch % 2), 0), Tags(), SETTINGS, Progress(),
+        evaluate=Scored(), checkpoints=Checkpoints(folder, 2, steps=5), steps=StepLog(folder / "log.jsonl"),
+        processes=processes,
     )  # fmt: skip
-    if team.is_first:
+    if processes.is_first:
         save_file(_weights(model) | _moments(model, optimizers[0]), folder / "end.safetensors")
     sys.stdout.write(f"{log.steps} steps\n")
-    team.end()
+    processes.end()
 
 
 if __name__ == "__main__":

@@ -12,22 +12,20 @@ F1S = {1: 0.2, 2: 0.5, 3: 0.5, 4: 0.4}
 @pytest.mark.parametrize(("only_at", "kept"), [(0, [(1, 0), (2, 1)]), (3, [])])
 def test_the_first_figure_chooses_and_a_tie_goes_to_the_earlier(only_at: int, kept: list[tuple[int, int]]) -> None:
     saved: list[tuple[int, int]] = []
-    keeper = BestCheckpoint(
+    best = BestCheckpoint(
         lambda f1: {"f1": f1, "other": -f1}, lambda _, step, before: saved.append((step, before)), only_at
     )
-    shown = {step: keeper(f1, step) for step, f1 in F1S.items()}
+    shown = {step: best(f1, step) for step, f1 in F1S.items()}
     assert saved == kept
-    assert keeper.best_step == (2 if not only_at else 0)
+    assert best.best_step == (2 if not only_at else 0)
     assert [step for step, figures in shown.items() if figures] == ([only_at] if only_at else list(F1S))
 
 
 def test_of_a_loss_the_lowest_is_best() -> None:
     saved: list[int] = []
-    keeper = BestCheckpoint(
-        lambda loss: {"mlm_loss": loss, "mlm_accuracy": loss}, lambda _, step, __: saved.append(step)
-    )
+    best = BestCheckpoint(lambda loss: {"mlm_loss": loss, "mlm_accuracy": loss}, lambda _, step, __: saved.append(step))
     for step, loss in enumerate([3.0, 2.0, 2.5, 1.0], 1):
-        keeper(loss, step)
+        best(loss, step)
     assert saved == [1, 2, 4]
 
 
@@ -42,7 +40,7 @@ def test_a_keeper_that_goes_on_knows_the_best_so_far(until: int) -> None:
         whole(f1, step)
         if step <= until:
             entries.append({"step": step, "epoch": step / 2, "loss": 9.0, **first(f1, step)})
-    second.take_up(entries)
+    second.restore(entries)
     assert (second.best, second.best_step) == (first.best, first.best_step)
     for step, f1 in F1S.items():
         if step > until:

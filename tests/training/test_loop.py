@@ -14,9 +14,9 @@ from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
 from nerbert.terminal import Progress
 from nerbert.training.base_settings import TrainSettings
-from nerbert.training.distributed import make_team
+from nerbert.training.distributed import make_process_group
 from nerbert.training.log import TrainLog
-from nerbert.training.loop import Feed, make_optimizer, rate_at, total_steps, train
+from nerbert.training.loop import TrainingData, make_optimizer, rate_at, total_steps, train
 from nerbert.training.objective import Objective
 
 Make = Callable[..., Any]
@@ -28,14 +28,14 @@ def weights(model: Any) -> list[torch.Tensor]:
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
-def feed_of(windows: Windows) -> Feed:
-    return Feed(windows, lambda _: np.arange(len(windows)), 0)
+def data_of(windows: Windows) -> TrainingData:
+    return TrainingData(windows, lambda _: np.arange(len(windows)), 0)
 
 
 @pytest.fixture
 def run(objective: Objective) -> Run:
     def run(model: Any, windows: Windows, settings: TrainSettings, evaluate: Any = None) -> TrainLog:
-        return train(model, feed_of(windows), objective, settings, Progress(), evaluate=evaluate)
+        return train(model, data_of(windows), objective, settings, Progress(), evaluate=evaluate)
 
     return run
 
@@ -51,7 +51,7 @@ class Scored:
         self.steps.append(step)
         return {"f1": 0.5}
 
-    def take_up(self, entries: Sequence[Mapping[str, float]]) -> None:
+    def restore(self, entries: Sequence[Mapping[str, float]]) -> None:
         assert not entries
 
 
@@ -195,7 +195,7 @@ def test_precisions_follow_each_other_in_one_process(run: Run, make_model: Make,
     for precision in ("bf16", "fp32"):
         run(make_model(), windows, TrainSettings(precision=precision, threads=1, epochs=1))
     mine = Accelerator()
-    make_team(FP32)
+    make_process_group(FP32)
     assert mine.mixed_precision == "no"
     assert best_precision("mps") == "fp32"
 
@@ -208,24 +208,24 @@ def test_each_epoch_has_its_own_windows(objective: Objective, make_model: Make, 
         return np.arange(4 - epoch)
 
     settings = replace(FP32, epochs=2, batch_size=2)
-    log = train(make_model(), Feed(windows, numbers_of, 0), objective, settings, Progress())
+    log = train(make_model(), TrainingData(windows, numbers_of, 0), objective, settings, Progress())
     assert log.steps == 4
     assert log.tokens == sum(int(windows.lengths[: 4 - epoch].sum()) for epoch in (0, 1))
     assert sorted(set(asked)) == [0, 1]
 
 
 def test_an_epoch_without_windows_is_an_error(objective: Objective, make_model: Make, windows: Windows) -> None:
-    feed = Feed(windows, lambda epoch: np.arange(0 if epoch else len(windows)), 0)
+    data = TrainingData(windows, lambda epoch: np.arange(0 if epoch else len(windows)), 0)
     with pytest.raises(InputError, match="nothing to train on"):
-        train(make_model(), feed, objective, replace(FP32, epochs=2), Progress())
+        train(make_model(), data, objective, replace(FP32, epochs=2), Progress())
 
 
 def test_steps_go_on_from_anywhere(windows: Windows) -> None:
     def numbers_of(epoch: int) -> Array:
         return np.arange(len(windows) - epoch % 3)
 
-    feed, settings = Feed(windows, numbers_of, 0), replace(FP32, batch_size=3)
-    whole = [step.tolist() for step in feed.steps(settings, 0, 20)]
+    data, settings = TrainingData(windows, numbers_of, 0), replace(FP32, batch_size=3)
+    whole = [step.tolist() for step in data.steps(settings, 0, 20)]
     assert len(whole) == 20
     for after in range(21):
-        assert [step.tolist() for step in feed.steps(settings, after, 20)] == whole[after:]
+        assert [step.tolist() for step in data.steps(settings, after, 20)] == whole[after:]

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from nerbert.terminal import Progress
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.log import TrainLog
-from nerbert.training.loop import Feed, make_optimizer, train
+from nerbert.training.loop import TrainingData, make_optimizer, train
 
 CHILD = Path(__file__).parent / "child.py"
 _CHILD = runpy.run_path(str(CHILD))
@@ -134,9 +134,9 @@ def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int
     windows, settings = windows_of(30), replace(SETTINGS, epochs=1)
 
     def run(model: Any, **more: Any) -> TrainLog:
-        feed = Feed(windows, lambda _: np.arange(30), 0)
+        data = TrainingData(windows, lambda _: np.arange(30), 0)
         return train(
-            model, feed, Tags(), settings, Progress(), checkpoints=Checkpoints(tmp_path, 1, steps=every), **more
+            model, data, Tags(), settings, Progress(), checkpoints=Checkpoints(tmp_path, 1, steps=every), **more
         )
 
     run(model_of(0.2))

@@ -1,8 +1,8 @@
 """Masked language modelling (Devlin et al. 2019 §3.1): the control that sees the text without the labels.
 
-The choice: each piece of each window has coins of its own in each step, so masks depend neither on how a step is cut
-nor on what runs beside it, and a resumed run draws the same. The price: a window that stands twice in one step is
-masked the same way twice, and a short window may have no masked piece at all, since each is drawn for itself.
+The choice: each piece of each window has random numbers of its own in each step. So masks depend neither on how a step
+is cut nor on what runs beside it, and a resumed run draws the same ones. The price: two copies of a window in one step
+are masked the same way, and a short window may have no masked piece at all, since each is drawn for itself.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ import torch
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch, autocast, logits_at
 from nerbert.model.windows import Windows
-from nerbert.rng import Array, coins
+from nerbert.rng import Array, uniforms
 from nerbert.training.loop import batches_of
 
 _MASKED, _REPLACED = 0.8, 0.1
@@ -40,7 +40,7 @@ class Mlm:
 
     @classmethod
     def of(cls, tokenizer: Any, config: Any, seed: int, share: float) -> "Mlm":
-        """The objective for a tokenizer and its model's configuration; raise InputError if it has no mask piece."""
+        """Return the objective for a tokenizer and its model; raise InputError if there is no mask token."""
         if tokenizer.mask_token_id is None:
             raise InputError(
                 f"{tokenizer.name_or_path or 'the tokenizer'}: has no mask piece, so nothing can be masked; add one as "
@@ -55,29 +55,29 @@ class Mlm:
         return cls(seed, share, tokenizer.mask_token_id, min(len(tokenizer), known), tokenizer.all_special_ids)
 
     def prepare(self, batch: Batch, step: int) -> Batch:
-        """The batch with this step's masks; its terms are the pieces asked for, its labels what stood there."""
+        """Return the batch with this step's masks; its terms are the pieces asked for, its labels the original ones."""
         ids = batch.ids.numpy()
         places = batch.numbers.numpy()[:, None] * _LONGEST + np.arange(ids.shape[1])
         ordinary = batch.mask.numpy().astype(bool) & ~np.isin(ids, self._special)
-        rows, columns = np.nonzero(ordinary & (coins(self._seed, f"masks of step {step}", places) < self._share))
+        rows, columns = np.nonzero(ordinary & (uniforms(self._seed, f"masks of step {step}", places) < self._share))
         labels, filled = ids[rows, columns], ids.copy()
         filled[rows, columns] = self._shown(labels, places[rows, columns], step)
         drawn = {"ids": filled, "rows": rows, "columns": columns, "labels": labels}
         return replace(batch, **{name: torch.from_numpy(each) for name, each in drawn.items()})
 
     def _shown(self, labels: Array, places: Array, step: int) -> Array:
-        """What stands in the text for the pieces asked for."""
-        kinds = coins(self._seed, f"kinds of masks of step {step}", places)
-        drawn = coins(self._seed, f"random pieces of step {step}", places)
+        """Return the pieces that the model sees in place of those asked for."""
+        kinds = uniforms(self._seed, f"kinds of masks of step {step}", places)
+        drawn = uniforms(self._seed, f"random pieces of step {step}", places)
         random = self._ordinary[(drawn * len(self._ordinary)).astype(np.int64)]
         return np.where(kinds < _MASKED, self._mask_id, np.where(kinds < _MASKED + _REPLACED, random, labels))
 
     def terms(self, batch: Batch) -> float:
-        """How many pieces are asked for."""
+        """Return the number of pieces asked for."""
         return len(batch.labels)
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """The sum of their cross-entropies, computed in fp32."""
+        """Return the sum of their cross-entropies, computed in fp32."""
         return _cross_entropy(logits_at(model, batch), batch)
 
 
@@ -88,7 +88,7 @@ def _cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 def score_mlm(
     model: Any, windows: Windows, mlm: Mlm, pad_id: int, *, max_tokens: int, precision: str
 ) -> dict[str, float]:
-    """How well a model finds masked pieces of held-out windows: `mlm_loss`, and `mlm_accuracy` (0–1).
+    """Return `mlm_loss` and `mlm_accuracy` (0–1) of a model on the masked pieces of held-out windows.
 
     The masks are those of step 0, which no training has: the same at each call.
     """

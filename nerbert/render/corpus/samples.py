@@ -1,7 +1,7 @@
 """Sentences to show: some of each category, some of what each step dropped, and their text cut into marked pieces.
 
-The shards are read once, in batches. Of each category only the sentences with the smallest coins are kept, so memory
-doesn't grow with the corpus; the price is a coin for each category of each sentence.
+The shards are read once, in batches. Of each category only the sentences with the smallest random numbers are
+kept, so memory doesn't grow with the corpus; the price is a hash for each category of each sentence.
 """
 
 import json
@@ -16,7 +16,7 @@ from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.shards import sentence_batches
 from nerbert.errors import InputError
 from nerbert.records import ENTITY
-from nerbert.rng import coin
+from nerbert.rng import uniform
 
 EACH = 3
 """Sentences shown of each category."""
@@ -31,7 +31,7 @@ _Lead = list[tuple[float, str, Row]]
 
 
 def draw_sentences(corpus: Path, manifest: Mapping[str, Any], each: int = EACH) -> dict[str, list[Row]]:
-    """Return category → up to `each` of its sentences, drawn by coin; categories in the manifest's order."""
+    """Return category → up to `each` of its sentences, drawn at random; categories in the manifest's order."""
     leads: dict[str, _Lead] = {name: [] for name in manifest["categories"]}
     for shard in manifest["shards"]:
         for batch in sentence_batches(corpus / shard, _COLUMNS, _BATCH):
@@ -46,7 +46,7 @@ def _offer(batch: pa.RecordBatch, leads: dict[str, _Lead], each: int) -> None:
             lead = leads.get(category)
             if lead is None:
                 continue
-            place = coin(0, f"show {category}", identity)
+            place = uniform(0, f"show {category}", identity)
             if len(lead) == each and (place, identity) >= lead[-1][:2]:
                 continue
             lead.append((place, identity, batch.slice(number, 1).to_pylist()[0]))

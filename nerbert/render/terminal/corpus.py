@@ -18,7 +18,7 @@ from nerbert.render.corpus import facts
 from nerbert.render.corpus.page import make_overview, size_on_disk, write_page
 from nerbert.render.corpus.phrases import NO_LABEL, note_words
 from nerbert.render.terminal.table import table
-from nerbert.rng import coin
+from nerbert.rng import uniform
 from nerbert.terminal import coloured, plain, visible
 
 _CATEGORIES = 20
@@ -28,7 +28,7 @@ _ACTS = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 def show_corpus(
     corpus: Path, sentences: int = 8, *, as_json: bool = False, html: Path | None = None, overwrite: bool = False
 ) -> None:
-    """Print the statistics of a corpus and some of its sentences, drawn by coin; or JSON, or write a page to `html`."""
+    """Print the statistics of a corpus and some random sentences of it; or JSON, or write a page to `html`."""
     if html is not None:
         write_page(corpus, html, overwrite=overwrite)
         print(f"page: {visible(str(html))}", file=sys.stderr)
@@ -42,7 +42,7 @@ def show_corpus(
 def _print_corpus(corpus: Path, sentences: int) -> None:
     console = Console(soft_wrap=True)
     print_summary(read_manifest(corpus), corpus, console)
-    for sentence in heapq.nsmallest(sentences, read_sentences(corpus), key=lambda each: coin(0, "show", each.id)):
+    for sentence in heapq.nsmallest(sentences, read_sentences(corpus), key=lambda each: uniform(0, "show", each.id)):
         spans = [(m.start, m.end, m.category) for m in sentence.mentions]
         place = f"  {sentence.title} · {sentence.id} · {sentence.split} · copies {sentence.copies}"
         console.print()

@@ -1,11 +1,11 @@
-"""Trainings on the terminal: the plan of a pre-training, and what a training did."""
+"""Trainings on the terminal: the figures of a dry run, and the log of a training."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from nerbert.encoder.plan import Plan
+from nerbert.encoder.dry_run import DryRun
 from nerbert.executors import is_first_process
 from nerbert.render.terminal.table import table
 from nerbert.terminal import percent, plain
@@ -13,15 +13,14 @@ from nerbert.training.log import TrainLog
 from nerbert.training.memory import as_bytes
 
 
-def print_plan(plan: Plan, output: Path) -> None:
+def print_dry_run(run: DryRun, output: Path) -> None:
     """Print sizes, memory and time of a pre-training, then what the command would do without --dry-run."""
     if not is_first_process():
         return
     console = Console()
-    console.print(table(["of", "plan"], _plan_rows(plan)))
-    time = f" in about {duration(plan.seconds)}" if plan.seconds is not None else ""
-    told = f"without --dry-run: trains {plan.steps:,} steps{time} and writes the encoder to {output}"
-    console.print(plain(told), highlight=False)
+    console.print(table(["pre-training", "measured in a few steps"], _rows(run)))
+    line = f"without --dry-run: trains {run.steps:,} steps and writes the encoder to {output}"
+    console.print(plain(line), highlight=False)
 
 
 def print_log(log: TrainLog, output: Path) -> None:
@@ -37,12 +36,12 @@ def print_log(log: TrainLog, output: Path) -> None:
     ]  # fmt: skip
     console.print(table(["step", "epoch", "loss", *names], rows, numbers=range(3 + len(names))))
     speed = log.tokens / max(log.seconds, 1e-9)
-    console.print(f"{log.tokens:,} pieces in {log.seconds:,.0f} s ({speed:,.0f} a second)", highlight=False)
+    console.print(f"{log.tokens:,} tokens in {log.seconds:,.0f} s ({speed:,.0f} a second)", highlight=False)
     console.print(plain(f"encoder: {output}"))
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: `0.25 s`, `42 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Return seconds in readable units: `0.25 s`, `42 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     if seconds < 59.5:
         return f"{seconds:.2g} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -56,37 +55,17 @@ def _figure(name: str, value: float) -> str:
     return f"{value:.4f}" if name.endswith("loss") else percent(value)
 
 
-def _plan_rows(plan: Plan) -> Iterator[tuple[str, str]]:
-    times = "once" if plan.evaluations == 1 else f"{plan.evaluations:,} times"
-    classes = (f"{plan.classes:,} pieces of the vocabulary" if plan.objective == "mlm"
-               else f"{plan.classes:,}: O, and B and I of {plan.classes // 2:,} categories")  # fmt: skip
-    yield "data", (f"{plan.sentences:,} sentences: {plan.windows:,} windows an epoch, with copies; "
-                   f"longest {plan.longest}")  # fmt: skip
-    yield "pieces", f"{plan.pieces:,} an epoch, {percent(plan.padding)} % padding beside; {plan.pieces_in_all:,} in all"
-    yield "classes", classes
-    yield "validation", f"{plan.held_out:,} sentences, scored {times}"
-    yield "steps", f"{plan.steps:,}, {plan.steps_an_epoch:,} an epoch: {plan.epochs:.4g} epochs"
-    yield "parameters", f"{plan.parameters:,}, trained {plan.trained:,}"
-    yield "device", f"{plan.device} in {plan.precision}, {plan.processes} process{'es' * (plan.processes > 1)}"
-    yield "memory", _memory(plan)
-    yield "disk", f"{as_bytes(plan.disk)} at most while it trains, {as_bytes(plan.memory.weights)} of it stay"
-    yield "time", _time(plan)
-
-
-def _memory(plan: Plan) -> str:
-    need = plan.memory
-    parts = {
-        "weights": need.weights, "gradients": need.gradients, "moments": need.moments,
-        "a micro-batch": need.micro_batch, "the allocator": need.held,
-    }  # fmt: skip
-    each = " a process" if plan.processes > 1 else ""
-    there = "unknown" if plan.free is None else as_bytes(plan.free)
-    told = ", ".join(f"{name} {as_bytes(count)}" for name, count in parts.items())
-    return f"about {as_bytes(need.total)}{each} ({told}), {as_bytes(need.most)} at most; free: {there}"
-
-
-def _time(plan: Plan) -> str:
-    step, score, whole = plan.seconds_a_step, plan.seconds_a_score, plan.seconds
-    if step is None or score is None or whole is None:
-        return "not measured: it wouldn't fit into memory"
-    return f"about {duration(whole)}: {duration(step)} a step, {duration(score)} a validation (measured just now)"
+def _rows(run: DryRun) -> Iterator[tuple[str, str]]:
+    times = "once" if run.evaluations == 1 else f"{run.evaluations:,} times"
+    yield "data", f"{run.sentences:,} sentences in {run.windows:,} windows an epoch, with copies; longest {run.longest}"
+    yield (
+        "tokens",
+        f"{run.tokens:,} an epoch, {run.total_tokens:,} in all; {percent(run.padding)} % of a batch is padding",
+    )
+    yield "steps", f"{run.steps:,}, {run.steps_per_epoch:,} an epoch: {run.epochs:.4g} epochs"
+    yield "validation", f"{run.held_out:,} sentences, scored {times}"
+    yield "parameters", f"{run.parameters:,}, trained {run.trained:,}"
+    yield "device", f"{run.device} in {run.precision}, {run.processes} process{'es' * (run.processes > 1)}"
+    yield "peak memory", f"{as_bytes(run.peak_memory)} {'on the GPU' if run.device == 'cuda' else 'of the process'}"
+    yield "speed", f"{run.training_speed:,.0f} tokens a second, {run.scoring_speed:,.0f} in validation"
+    yield "time", f"about {duration(run.seconds)}"

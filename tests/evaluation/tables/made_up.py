@@ -11,7 +11,7 @@ from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.evaluation.tables.grid import BenchmarkTable, Entry, Grid
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.metrics.judging import judge
-from nerbert.rng import coin
+from nerbert.rng import uniform
 
 TYPES = {"person": 0.5, "party": 0.3, "election": 0.2}
 SYSTEMS = {"MiniLM": 0.0, "MiniLM, pre-trained": 0.04, "BERT": 0.015}
@@ -63,8 +63,8 @@ def facts_of(place: CellKey) -> dict[str, Any]:
 def f1_of(place: CellKey) -> float:
     """About what such a cell would reach, with noise of its own and of its draw."""
     size = 0.0 if place.size == "all" else -0.25 + min(50, int(place.size) if place.size.isdigit() else 20) / 250
-    noise = coin(place.seed, "made up", repr(place)) - 0.5
-    drawn = coin(place.draw, "draw", f"{place.target} {place.size}") - 0.5
+    noise = uniform(place.seed, "made up", repr(place)) - 0.5
+    drawn = uniform(place.draw, "draw", f"{place.target} {place.size}") - 0.5
     return TARGETS.get(place.target, 0.4) + SYSTEMS.get(place.system, 0.0) + size + 0.02 * noise + 0.04 * drawn
 
 

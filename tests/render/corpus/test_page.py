@@ -22,7 +22,7 @@ from nerbert.corpus.shards import read_sentences
 from nerbert.render.corpus.facts import concentration
 from nerbert.render.corpus.page import make_overview, page_of
 from nerbert.render.corpus.samples import pieces_of
-from nerbert.rng import coin
+from nerbert.rng import uniform
 from nerbert.terminal import visible
 from tests import pages
 
@@ -194,7 +194,7 @@ def test_sentences_are_those_of_the_smallest_coins(sample_corpus: Path, overview
     holding: dict[str, list[tuple[float, str]]] = {}
     for each in read_sentences(sample_corpus):
         for category in {mention.category for mention in each.mentions}:
-            holding.setdefault(category, []).append((coin(0, f"show {category}", each.id), each.id))
+            holding.setdefault(category, []).append((uniform(0, f"show {category}", each.id), each.id))
     drawn = overview["sentences_by_category"]
     assert {name: [row["id"] for row in rows] for name, rows in drawn.items()} == {
         name: [identity for _, identity in sorted(holding.get(name, []))[:3]] for name in overview["categories"]
