@@ -12,7 +12,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.duplicates import AT_LEAST, find_twins
+from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.conll import read_conll_file
 from nerbert.formats.folder import read_data
 from nerbert.labels import example_tags
@@ -91,14 +91,16 @@ class GoldSet:
         self.tags = [example_tags(each) for each in examples]
         self.words = [each.tokens for each in examples]
         self.seen = None if train is None else seen_entities(train)
-        self.twins = () if train is None else find_twins(train, examples)
+        self.duplicates = () if train is None else find_duplicates(train, examples)
         self.types = frozenset(span.type for example in examples for span in example.spans)
 
     def judge(self, tagger: Tagger) -> Judgement:
         """Judge a loaded tagger on its tags, decoded as it was loaded; its thresholds leave nothing out here."""
         found = tagger.tag_examples(self.examples)
         tags, confidences = [each.tags for each in found], [each.confidences for each in found]
-        return assess(self.tags, tags, confidences=confidences, words=self.words, seen=self.seen, without=self.twins)
+        return assess(
+            self.tags, tags, confidences=confidences, words=self.words, seen=self.seen, without=self.duplicates
+        )
 
 
 def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "") -> Evaluation:

@@ -14,8 +14,7 @@ from typing import Any, Literal
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
 from nerbert.evaluation.benchmark.cells import CellKey, CellSentences
 from nerbert.evaluation.benchmark.keys import encoder_digest, file_digest, key_of
-from nerbert.evaluation.datasets.duplicates import find_twins
-from nerbert.evaluation.datasets.load import link_out
+from nerbert.evaluation.datasets.load import find_duplicates, link_out
 from nerbert.finetuning.episodes import draw_episode
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
@@ -72,7 +71,7 @@ class CellInputs:
     part: CellSentences
     dev: list[Example]
     """Empty unless the protocol chooses by it."""
-    twins: tuple[int, ...]
+    duplicates: tuple[int, ...]
     """Places of test sentences that are in train too; none for an episode, which has no use for train."""
 
 
@@ -86,7 +85,7 @@ def read_part(job: Job, data: Path) -> CellInputs:
         raise StaleOutput(f"{path}: became a link that leads out of {data}; copy the data there")
     there = _read(job, [name.removesuffix(".conll") for name in job.sha256])
     part = draw_part(there.train, there.test, job.place.size, job.place.draw)
-    return CellInputs(part, there.dev, find_twins(there.train, there.test) if part.whole_test else ())
+    return CellInputs(part, there.dev, find_duplicates(there.train, there.test) if part.whole_test else ())
 
 
 def read_source(source: SourceTraining) -> list[Example]:

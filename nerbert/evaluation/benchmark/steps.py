@@ -65,15 +65,15 @@ def tag_part(
     return Predictions([each.tags for each in words], confidences, facts)
 
 
-def score_part(part: CellSentences, found: Predictions, twins: Collection[int]) -> dict[str, Any]:
-    """Return scores of raw greedy tags; `twins` are test sentences that are in train, left out of a second score.
+def score_part(part: CellSentences, found: Predictions, duplicates: Collection[int]) -> dict[str, Any]:
+    """Return scores of raw greedy tags; `duplicates` are test sentences that are in train, left out of a second score.
 
     Seen entities are those of the sentences that the cell trained on; what a source domain held doesn't count.
     """
     return judge(
         [example_tags(each) for each in part.test], found.tags,
         confidences=found.confidences, words=[each.tokens for each in part.test],
-        seen=seen_entities(part.train), without=twins if part.whole_test else (),
+        seen=seen_entities(part.train), without=duplicates if part.whole_test else (),
     )  # fmt: skip
 
 

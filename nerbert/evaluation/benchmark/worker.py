@@ -175,9 +175,9 @@ def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Pa
         found.facts.update(made_by(machine, job))
         store.write_predictions(job.tag_key, found)
     with timed(cost, "score"):
-        scores = score_part(part, found, there.twins)
+        scores = score_part(part, found, there.duplicates)
     seconds = found.facts["seconds"] | cost
-    facts = part.facts | found.facts | made_from(job) | {"twins": len(there.twins), "seconds": seconds}
+    facts = part.facts | found.facts | made_from(job) | {"duplicates": len(there.duplicates), "seconds": seconds}
     facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
     store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
 

@@ -38,7 +38,7 @@ def counts(reading: CellInputs) -> tuple[int, int, int]:
 def test_what_a_cell_does_not_use_may_be_broken_or_gone(planned: Plan, data: Path) -> None:
     (data / "ships" / "dev.conll").write_text(BROKEN)
     found = read_part(planned(), data)
-    assert (counts(found), found.twins) == ((12, 3, 0), (2,))
+    assert (counts(found), found.duplicates) == ((12, 3, 0), (2,))
     assert counts(read_part(planned("5"), data)) == (5, 3, 0)
     rows = (f"Holm{number}\tB-person\nsees\tO\nIngeborg{number}\tB-ship\n\n" for number in range(8))
     (data / "ships" / "test.conll").write_text("".join(rows))
@@ -46,7 +46,7 @@ def test_what_a_cell_does_not_use_may_be_broken_or_gone(planned: Plan, data: Pat
         path = data / "ships" / "train.conll"
         path.write_text(train) if train else path.unlink()
         episode = read_part(planned("2 way 1 shot"), data)
-        assert episode.twins == ()
+        assert episode.duplicates == ()
         assert episode.part.train
         assert episode.part.test
 

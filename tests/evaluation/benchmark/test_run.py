@@ -83,7 +83,7 @@ def test_facts_of_a_cell(suite: Suite, data: Path, tmp_path: Path) -> None:
     assert facts["keys"]["source"] == next((tmp_path / "out" / "sources").iterdir()).name
     assert (facts["source_data"], facts["source_seed"], facts["seed"]) == ("far", 1, 2)
     assert facts["source_seconds"]["cpu"] > 0
-    assert (facts["precision"], facts["steps"], facts["twins"]) == ("fp32", 4, 1)
+    assert (facts["precision"], facts["steps"], facts["duplicates"]) == ("fp32", 4, 1)
     assert "places" not in cells[0].facts
     assert len({cell.facts["encoder"] for cell in cells}) == 1
 

@@ -112,7 +112,7 @@ def test_pooled_scores_have_the_keys_of_scores() -> None:
 def test_other_figures_stand_beside() -> None:
     table = make_table(SUITE, CELLS)
     defense = ("defense", "all", "BERT")
-    assert entry(table, defense, "twins", "beside").text == "8"
+    assert entry(table, defense, "duplicates", "beside").text == "8"
     assert entry(table, defense, "seen F1", "beside").text == "–"
     assert "–" in entry(table, defense, "test set's interval", "beside").text
     group = Layout(SUITE, CELLS).at(RowKey("defense", "all"), ColumnKey("BERT", "default"))
