@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from nerbert.config import make_settings, refuse
 from nerbert.errors import SettingsError, at
@@ -150,7 +151,7 @@ def parse_tables(text: str, recipes: str) -> dict[str, KnownData]:
     return found
 
 
-def _known(name: str, values: dict[str, object]) -> KnownData:
+def _known(name: str, values: dict[str, Any]) -> KnownData:
     if not _NAME.fullmatch(name):
         raise SettingsError("a name must be of small letters, digits and _")
     splits = {split: make_settings(KnownSplit, each) for split, each in values.pop("splits", {}).items()}

@@ -39,7 +39,7 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
         grids=tuple(grid for grid in grids if grid.rows or grid.key == "scores"),
         curves=tuple(_curves(layout)),
         numbered=tuple(notes),
-        notes=tuple(notes_of(layout, tests)),
+        notes=notes_of(layout, tests),
         facts=facts_of(layout),
         records=tuple(_records(layout)),
     )

@@ -160,7 +160,7 @@ def test_protocols_are_named_where_there_are_several() -> None:
     table = make_table(suite, made_up_cells(suite, all_done))
     assert entry(table, ("a", "all"), "BERT", title="percent, dev").text != "–"
     assert sum(grid.key == "scores" for grid in table.grids) == 2, "one a protocol"
-    assert any(note == "Protocol dev: epochs = 5, select = 'dev'." for note in table.notes)
+    assert any(note == "Protocol dev: epochs = 5.0, select = 'dev'." for note in table.notes)
     assert {row.entries[2].text for row in grid_of(table, "tests").rows} >= {"BERT, dev", "BERT, fixed"}
 
 
