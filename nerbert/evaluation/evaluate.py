@@ -63,7 +63,7 @@ class Evaluation:
         return self.over_seeds()["micro"]["sd"]
 
     def over_seeds(self) -> dict[str, dict[str, float]]:
-        """Mean and sample standard deviation over seeds of F1: micro, macro, strict, and of spans without types."""
+        """Return mean and sample standard deviation of F1 over seeds: micro, macro, strict, and spans without types."""
         found = {}
         for name, figure in _SUMMARY.items():
             values = [figure(judged) for judged in self.judgements.values()]
@@ -71,7 +71,7 @@ class Evaluation:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, figures as 0–1; `precision`, `recall` and `f1` at the top are means over the taggers."""
+        """Return everything as JSON; `precision`, `recall` and `f1` at the top are means over the taggers."""
         scores = self.scores.values()
         return {
             "file": self.file, "sentences": self.sentences, "train": self.train or None,
@@ -135,7 +135,7 @@ def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decod
 
 
 def _gold_file(file: Path) -> Path:
-    """The gold file: in a data folder its test.conll."""
+    """Return the gold file: of a data folder its test.conll."""
     test = file / "test.conll"
     if file.is_dir() and not test.is_file():
         raise InputError(f"{file}: a folder without test.conll; name the CoNLL file to score on")
@@ -143,14 +143,14 @@ def _gold_file(file: Path) -> Path:
 
 
 def _trained_on(card: Mapping[str, Any]) -> str:
-    """The SHA-256 of the file that a tagger was trained on, as its card has it; "" if it says none."""
+    """Return the SHA-256 of the file that a tagger was trained on, by its card; "" if it names none."""
     data = card.get("data")
     sums = data.get("sha256") if isinstance(data, dict) else None
     return _train_sum(sums) if isinstance(sums, dict) else ""
 
 
 def _train_sum(sums: Mapping[str, Any]) -> str:
-    """That of train.conll, or of the one file there is."""
+    """Return the SHA-256 of train.conll, or of the only file."""
     found = sums.get("train.conll") or (next(iter(sums.values())) if len(sums) == 1 else "")
     return found if isinstance(found, str) else ""
 

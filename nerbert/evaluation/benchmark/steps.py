@@ -46,7 +46,7 @@ def train_source(encoder: str, train: Sequence[Example], name: str, settings: Fi
 def tag_part(
     encoder: str, part: CellSentences, dev: Sequence[Example], name: str, settings: FinetuneSettings, scratch: Path
 ) -> Predictions:
-    """Fine-tune an encoder (or a source checkpoint) on a part's sentences and tag its test sentences.
+    """Finetune an encoder (or a source checkpoint) on a part's sentences and tag its test sentences.
 
     `dev` is written for `finetune` only where the protocol chooses by it.
     """
