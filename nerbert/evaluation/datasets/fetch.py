@@ -86,8 +86,7 @@ def find_addresses(data: KnownData) -> dict[str, Address]:
         raise SettingsError(f"repository {source.repository!r}: must begin with github.com/ to be fetched")
     root = f"https://raw.githubusercontent.com/{source.repository.removeprefix('github.com/')}/{source.commit}"
     return {
-        split: Address(f"{split}.raw", f"{data.name}, {split}", f"{root}/{quote(path)}", LONGEST, _TEXT, _ADVICE,
-                       sha256=getattr(data.recipe, f"{split}_sha256"))
+        split: Address(f"{split}.raw", f"{data.name}, {split}", f"{root}/{quote(path)}", LONGEST, _TEXT, _ADVICE)
         for split, path in data.recipe.paths.items()
     }  # fmt: skip
 
@@ -138,9 +137,7 @@ def _converted(raw: Path, data: KnownData) -> dict[str, bytes]:
                 raise InputError(f"{split}.conll would have the SHA-256 {found}, but {each.sha256} is known")
     except InputError as error:
         shutil.rmtree(raw)
-        why = "the publisher's files, or the mirror's, are not those that were known"
-        if data.recipe.all_sums_known:
-            why = "the files are those that were known, so it is nerbert that converts them otherwise now: report it"
+        why = "the publisher's files, or the mirror's, are not the known ones"
         raise InputError(f"{error}; {why}; nothing was kept") from error
     return made
 

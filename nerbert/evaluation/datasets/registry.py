@@ -57,10 +57,6 @@ class Recipe:
     draw_dev: int = 0
     """Number of sentences to draw from train as dev, before those of test."""
     draw_test: int = 0
-    train_sha256: str = ""
-    """SHA-256 of the published file, where it is known; the same holds of dev and test."""
-    dev_sha256: str = ""
-    test_sha256: str = ""
     unfetched: str = ""
     """Why it can't be fetched."""
 
@@ -80,11 +76,6 @@ class Recipe:
     def draws(self) -> dict[str, int]:
         """The number of sentences to draw from train, by split."""
         return {split: size for split, size in (("dev", self.draw_dev), ("test", self.draw_test)) if size}
-
-    @property
-    def all_sums_known(self) -> bool:
-        """Whether the SHA-256 of each published file is known."""
-        return all(getattr(self, f"{split}_sha256") for split in self.paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

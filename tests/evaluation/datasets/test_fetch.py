@@ -197,21 +197,6 @@ def test_what_is_not_the_known_data_is_not_kept(server: Web, tmp_path: Path, cau
     assert whole(tmp_path, "plain")
 
 
-def test_sums_known_beforehand_tell_the_publisher_from_the_conversion(server: Web, tmp_path: Path) -> None:
-    sums: dict[str, Any] = {
-        f"{split}_sha256": hashlib.sha256(server.files[path]).hexdigest() for split, path in PLAIN.items()
-    }
-    recipe = replace(RECIPES["plain"], **sums)
-    assert get(server, tmp_path / "good", "plain", known=with_recipe(recipe))
-    words = ("nerbert that converts them otherwise", "nothing was kept")
-    other = with_recipe(replace(recipe, scheme="io"))
-    fails(InputError, server, tmp_path / "other", "plain", words=words, known=other)
-    server.files[PLAIN["dev"]] += b"\n"
-    fails(InputError, server, tmp_path / "bad", "plain", words=(sums["dev_sha256"],), known=with_recipe(recipe))
-    assert [names(tmp_path / each) for each in ("good", "other")] == [["plain"], []]
-    assert not (tmp_path / "bad" / "plain").exists()
-
-
 @pytest.mark.parametrize("what", ["mended", "partly there", "a file", "a link"])
 def test_what_is_there_is_never_replaced(server: Web, tmp_path: Path, what: str) -> None:
     target = tmp_path / "plain"
