@@ -58,9 +58,11 @@ class CellSentences:
 
     train: list[Example]
     test: list[Example]
-    whole_test: bool
-    """Whether these are the test split's sentences, all and in order; an episode's are not."""
     facts: dict[str, Any]
+    dev: list[Example] = field(default_factory=list)
+    """Empty unless the protocol chooses by it."""
+    duplicates: tuple[int, ...] = ()
+    """Places of test sentences that are in train too; none for an episode, which has no use for train."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ drawn before the first cell runs.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,18 +64,7 @@ class Job:
     source: SourceTraining | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CellInputs:
-    """What a cell reads: its part of the sentences, and what else its protocol and its scores need."""
-
-    part: CellSentences
-    dev: list[Example]
-    """Empty unless the protocol chooses by it."""
-    duplicates: tuple[int, ...]
-    """Places of test sentences that are in train too; none for an episode, which has no use for train."""
-
-
-def read_part(job: Job, data: Path) -> CellInputs:
+def read_part(job: Job, data: Path) -> CellSentences:
     """Read exactly the files of a job, which lies below the folder `data`.
 
     Raise StaleOutput if they aren't those of the plan, and other NerbertErrors for what they lack: these are for good
@@ -85,7 +74,8 @@ def read_part(job: Job, data: Path) -> CellInputs:
         raise StaleOutput(f"{path}: became a link that leads out of {data}; copy the data there")
     there = _read(job, [name.removesuffix(".conll") for name in job.sha256])
     part = draw_part(there.train, there.test, job.place.size, job.place.draw)
-    return CellInputs(part, there.dev, find_duplicates(there.train, there.test) if part.whole_test else ())
+    episode = parse_size(job.place.size).kind is SizeUnit.EPISODE
+    return replace(part, dev=there.dev, duplicates=() if episode else find_duplicates(there.train, there.test))
 
 
 def read_source(source: SourceTraining) -> list[Example]:
@@ -174,7 +164,7 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
         drawn |= {} if wanted.kind is SizeUnit.ALL else {"places": list(subset.places)}
     trained, tested = ({span.type for each in part for span in each.spans} for part in (chosen, asked))
     facts = {"sentences": len(chosen), "test_sentences": len(asked), "unknown_types": sorted(tested - trained)}
-    return CellSentences(chosen, asked, wanted.kind is not SizeUnit.EPISODE, facts | drawn)
+    return CellSentences(chosen, asked, facts | drawn)
 
 
 def draw_digest(examples: Sequence[Example], size: str, draw: int) -> str:
