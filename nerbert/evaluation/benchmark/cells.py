@@ -1,4 +1,4 @@
-"""A cell of a benchmark: where it is, what it reads and gives. What the runner writes and the tables read."""
+"""A cell of a benchmark: its place, its sentences, its predictions and its outcome."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

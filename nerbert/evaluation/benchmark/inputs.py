@@ -1,8 +1,8 @@
-"""What a cell and a source checkpoint are made from: the planned tasks, and how their files are read and drawn.
+"""The planned tasks of a benchmark, and how their files are read and their sentences drawn.
 
-The choice: a task reads the files that its key holds and no other, so nothing else can make it fail for good. A plan
-draws too, and a cell's key holds the places drawn instead of the sampler's code. The price: what is drawn is read and
-drawn before the first cell runs.
+A task reads only the files that its key holds, so nothing else can make it fail for good. A plan draws the sentences
+too, and a cell's key holds their places instead of the sampler's version. The price: all data are read and drawn before
+the first cell runs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

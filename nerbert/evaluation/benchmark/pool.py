@@ -1,8 +1,8 @@
-"""The processes at work: one task each, so many at once; what happens to one happens to no other.
+"""The processes of a benchmark: one task each, a limited number at once.
 
-Children are forked from a server that has the heavy libraries loaded, so a cell doesn't pay seconds of imports. They
-don't receive Ctrl-C, and end when the main process ends, however it does. They import from where the main process does,
-never from the current folder alone. The price: they share no memory, and each reads its data anew.
+Children are forked from a server that has the heavy libraries loaded, so a cell doesn't spend seconds on imports. They
+don't receive Ctrl-C, and end when the main process ends, for whatever reason. They import from where the main process
+does, never from the current folder alone. The price: they share no memory, and each reads its data anew.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""The jobs of a run: which is next, what came out, and whether there is time for more.
+"""Decide which job of a run is next, keep its outcome, and stop in time.
 
 Jobs are in order of worth; one that waits for a source checkpoint lets others go first. Under a time limit no cell is
-begun that by the longest one of its kind would end too late. The price: what nothing is known of is begun until the
-last moment, and what is under way when the time is up still ends.
+begun that would end too late, judged by the longest one of its kind. The price: a cell of an unknown kind is begun
+until the last moment, and cells under way still finish when the time is up.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,7 +1,7 @@
-"""The steps of a cell: an encoder becomes a tagger, the tagger tags the test sentences, the tags become scores.
+"""The steps of a cell: fine-tune an encoder, tag the test sentences, score the tags.
 
-What is kept of a tagger is what it said of each word: scores can be made of that anew whenever their rules change. The
-price is that a tagger itself, hundreds of megabytes, is gone when its cell is done.
+Of a tagger only its predictions are kept: they can be scored anew whenever the rules change. The tagger itself,
+hundreds of megabytes, is deleted when its cell is done.
 """
 
 import platform

@@ -1,7 +1,7 @@
-"""One process, one cell: what a child of the runner does, and how it says that it failed.
+"""One process, one cell: what a child process of the benchmark does, and how it reports a failure.
 
-A child writes what it made into the store itself and reports only how it ended, so a child that dies takes nothing
-along. What it prints goes to a file of its own: libraries' warnings and bars don't meet on one terminal.
+A child writes its outcome into the store and reports only how it ended, so a child that dies loses nothing of others.
+Its output goes to a file of its own, so that warnings and progress bars of libraries don't mix on one terminal.
 """
 
 import errno

@@ -1,9 +1,9 @@
-"""Public data sets from their publishers, converted, checked, and each published as a whole folder.
+"""Fetch public data sets from their publishers, convert them, check them, and publish each as a whole folder.
 
-The choice: what a publisher wrote is fetched into a hidden folder beside (so that a stopped run goes on), converted in
-memory, and kept only if each converted file has the SHA-256 that the registry knows; then what was fetched is removed.
-A data set that is there is checked, and never replaced: its labels may have been mended by hand. The price: a file that
-changed at its address can't be had at all.
+Files are downloaded into a hidden folder beside, so that a stopped run can resume, converted in memory, and kept only
+if each converted file has the SHA-256 of the registry; then the downloads are removed. An existing data set is checked,
+and never replaced: its labels may have been corrected by hand. The price: a file that changed at its address can't be
+fetched at all.
 """
 
 import hashlib

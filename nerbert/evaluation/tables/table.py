@@ -1,8 +1,8 @@
-"""A suite and its cells → the table that is shown and written. Pure; the same cells give the same table.
+"""Make the table of a suite from its cells. Pure: the same cells give the same table.
 
 The cells are laid out in rows and columns; every system is tested against the baseline; figures are worded (F1, tests,
-other figures, errors, types, curves); then notes say what one must know to read them. The records are the cells in long
-form, for pandas and its like. Needs scipy (extra `benchmark`) for the intervals.
+other figures, errors, types, curves); notes say how to read them. The records are the cells in long form, for pandas.
+Needs scipy (extra `benchmark`) for the intervals.
 """
 
 import math
