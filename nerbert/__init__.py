@@ -62,7 +62,7 @@ def build_corpus(plan: "CorpusPlan", settings: "CorpusSettings") -> "BuiltCorpus
 
 
 def pretrain(settings: "PretrainSettings", output: Path, *, overwrite: bool = False) -> "TrainLog":
-    """Pre-train an encoder on a corpus and write it to `output`, a Hugging Face folder; return the log.
+    """Pretrain an encoder on a corpus and write it to `output`, a Hugging Face folder; return the log.
 
     A run that was killed resumes from its last checkpoint when it is called again with the same settings.
     """
@@ -77,7 +77,7 @@ def finetune(
     encoder: str, data: Path, output: Path, settings: "FinetuneSettings", *, source: Path | None = None,
     seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True,
 ) -> list[Path]:  # fmt: skip
-    """Fine-tune `encoder` (a folder or a hub name) on annotated sentences, once for each seed; return the taggers.
+    """Finetune `encoder` (a folder or a hub name) on annotated sentences, once for each seed; return the taggers.
 
     `data` is a folder with train.conll (and dev.conll) or one CoNLL file; `source` is data of another domain to train
     on first. With several seeds `output` holds a folder for each. Confidences are calibrated on dev.conll, if there is

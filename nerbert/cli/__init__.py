@@ -28,7 +28,7 @@ for command in (
 
 @app.command
 def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None = None) -> None:
-    """The whole road in three minutes, on a small sample wiki and a sample domain.
+    """Show every step in three minutes, on a small sample wiki and a sample domain.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""`nerbert benchmark`: systems × data × settings × seeds, cached cell by cell."""
+"""`nerbert benchmark`: run a suite of systems, data, settings and seeds; each cell is cached."""
 
 import shlex
 import sys
@@ -16,7 +16,7 @@ def benchmark(
     suite: Path, *, data: Path, output: Output, encoder: Encoders = None, minutes: float | None = None,
     workers: int = 0, dry_run: Flag = False, retry: Flag = False,
 ) -> None:  # fmt: skip
-    """Run a suite: systems × data × settings × seeds → tables. What is done already is not run again.
+    """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not run again.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ def benchmark(
     retry
         Run cells again that failed.
     """
-    from nerbert.evaluation.benchmark import command
+    from nerbert.evaluation.benchmark import runner
     from nerbert.evaluation.benchmark.read import parse_encoders, read_suite
 
     again = shlex.join(["nerbert", *sys.argv[1:]])
     wanted = read_suite(suite, parse_encoders(encoder or []))
     if dry_run:
-        for line in command.listed(wanted, data, output, retry=retry):
+        for line in runner.list_suite(wanted, data, output, retry=retry):
             print(line)
-    elif not command.run(wanted, data, output, minutes=minutes, workers=workers, retry=retry, again=again):
+    elif not runner.benchmark(wanted, data, output, minutes=minutes, workers=workers, retry=retry, again=again):
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""`nerbert calibrate`: confidences that are as often right as they say."""
+"""`nerbert calibrate`: fit confidences to how often a tagger is right."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`nerbert corpus …`: make and look at silver corpora."""
+"""`nerbert corpus …`: build, show and export silver corpora."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ def corpus_build(
     output: Output, exclude: Many = None, workers: int = 1, config: Config = None, set_: Set = None,
     overwrite: Flag = False,
 ) -> None:  # fmt: skip
-    """Dump → corpus: sentences with typed links, filtered and sampled as in the paper.
+    """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def corpus_build(
 def corpus_show(
     corpus: Path, *, sentences: int = 8, json: Flag = False, html: Path | None = None, overwrite: Flag = False
 ) -> None:
-    """Statistics of a corpus, and some of its sentences with coloured mentions.
+    """Show statistics of a corpus, and some of its sentences with coloured mentions.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def corpus_export(
     corpus: Path, *, output: FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
     split: str = "", copies: Flag = False, overwrite: Flag = False,
 ) -> None:  # fmt: skip
-    """Corpus → CoNLL or JSON lines, for programs that read no Parquet.
+    """Export a corpus as CoNLL or JSON lines, for programs that read no Parquet.
 
     Parameters
     ----------

@@ -1,28 +1,27 @@
-"""`nerbert data …`: the data sets there are, what is in one, small samples of one, getting public ones."""
+"""`nerbert data …`: list, check, sample and fetch data sets."""
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
-from nerbert.cli.data_fetch import fetch
-from nerbert.cli.options import Flag, Output
+from nerbert.cli.options import Flag, OptionalOutput, Output
 
 app = App(name="data", help="List, check, sample and fetch annotated data sets.")
-app.command(fetch)
 
 
 @app.command(name="list")
 def data_list(*, data: Path | None = None, json: Flag = False) -> None:
-    """The data sets that nerbert knows, and those in a folder.
+    """List the data sets that nerbert knows, and those in a folder.
 
     Parameters
     ----------
     data
-        Folder that holds data sets, a folder each: says of each whether it is there, to the byte.
+        Folder that holds data sets, a folder each: print of each whether its files are there and as published.
     json
-        Print all that is known of them as JSON instead.
+        Print everything that is known of them as JSON instead.
     """
-    from nerbert.evaluation.datasets.listing import list_data
+    from nerbert.evaluation.datasets.load import list_data
     from nerbert.render.terminal.datasets import print_list
 
     print_list(list_data(data), as_json=json)
@@ -30,7 +29,7 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
 
 @app.command(name="check")
 def data_check(name: str, *, data: Path | None = None, json: Flag = False) -> None:
-    """What a data set holds, and what in it spoils scores: leaks, contradictions, types that can't be learnt.
+    """Check a data set for what spoils scores: leaks, contradictions, types that can't be learnt.
 
     Parameters
     ----------
@@ -42,10 +41,10 @@ def data_check(name: str, *, data: Path | None = None, json: Flag = False) -> No
     json
         Print JSON instead.
     """
-    from nerbert.evaluation.datasets.check import check_named
+    from nerbert.evaluation.datasets.check import check_data
     from nerbert.render.terminal.datasets import print_findings
 
-    print_findings(check_named(name, data), as_json=json)
+    print_findings(check_data(name, data), as_json=json)
 
 
 @app.command(name="sample")
@@ -75,3 +74,30 @@ def data_sample(
     from nerbert.render.terminal.datasets import print_sample
 
     print_sample(write_sample(open_data(name, data), size, draw, output, overwrite=overwrite), output)
+
+
+@app.command(name="fetch")
+def data_fetch(
+    *names: str, output: OptionalOutput = None, mirror: str = "",
+    list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
+) -> None:  # fmt: skip
+    """Fetch public data sets from their publishers, and check them by SHA-256.
+
+    Each becomes a folder of train.conll, dev.conll and test.conll. Their licences are printed; the terms are the
+    publishers'. A data set that is there is checked, and not fetched again.
+
+    Parameters
+    ----------
+    names
+        Data sets by name, or by the paper's: crossner_politics, btc, Pol. Without --list at least one.
+    output
+        Folder to make, or to add to; each data set becomes a folder in it.
+    mirror
+        http(s)://host/folder to ask instead of the public server, with the same paths below it.
+    list_
+        Print what would be fetched (data set, split, address, licence), and fetch nothing.
+    """
+    from nerbert.evaluation.datasets.fetch import fetch_data, list_public
+
+    for line in list_public(names, mirror) if list_ else fetch_data(names, output, mirror):
+        print(line, flush=True)

@@ -1,4 +1,4 @@
-"""`nerbert export`: a tagger for machines without torch."""
+"""`nerbert export`: export a tagger for machines without torch."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ def export(
     tagger: str, *, onnx: Flag = True, int8: Flag = False, output: OptionalOutput = None, data: Path | None = None,
     overwrite: Flag = False,
 ) -> None:  # fmt: skip
-    """Tagger → ONNX, for onnxruntime: faster on a CPU, and no torch needed.
+    """Export a tagger to ONNX, for onnxruntime: faster on a CPU, and no torch needed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""`nerbert knowledge …`: get what gives titles their types."""
+"""`nerbert knowledge …`: fetch the files that give titles their types."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ def knowledge_fetch(
     also: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None, mirror: str = "",
     list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
 ) -> None:  # fmt: skip
-    """Public files → folder for `corpus build --knowledge`: DBpedia's ontology, mappings, instance types, and more.
+    """Fetch public files for `corpus build --knowledge`: DBpedia's ontology, mappings, instance types, and more.
 
     What was stopped goes on when the same command is run again; what is there is checked, and not fetched twice.
 

@@ -1,4 +1,4 @@
-"""`nerbert pretrain`, `finetune`, `evaluate`: encoders and taggers."""
+"""`nerbert pretrain`, `finetune`, `evaluate`: train encoders and taggers, and score them."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from nerbert.cli.options import Config, Flag, Output, Set
 
 
 def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag = False, dry_run: Flag = False) -> None:
-    """Corpus → encoder: pre-train an encoder as a tagger over the corpus's categories.
+    """Train an encoder on a corpus, as a tagger over the corpus's categories.
 
     A run that was killed goes on when the same command is given again. For several processes, give the command to
     torchrun: `torchrun --nproc-per-node 4 -m nerbert pretrain …`.
@@ -41,7 +41,7 @@ def finetune(
     encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", config: Config = None,
     set_: Set = None, overwrite: Flag = False,
 ) -> None:  # fmt: skip
-    """Encoder + annotated sentences → tagger.
+    """Train a tagger: fine-tune an encoder on annotated sentences.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def finetune(
 
 
 def evaluate(tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", json: Flag = False) -> None:
-    """Precision, recall and F1 of a tagger on a CoNLL file, by type and over all; mistakes, interval, calibration.
+    """Score a tagger on a CoNLL file: precision, recall and F1 by type and over all, errors, interval, calibration.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What several commands take, named once."""
+"""Types of options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated

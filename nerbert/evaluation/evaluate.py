@@ -12,7 +12,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.duplicates import AT_LEAST, find_twins
+from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.conll import read_conll_file
 from nerbert.formats.folder import read_data
 from nerbert.labels import example_tags
@@ -63,7 +63,7 @@ class Evaluation:
         return self.over_seeds()["micro"]["sd"]
 
     def over_seeds(self) -> dict[str, dict[str, float]]:
-        """Mean and sample standard deviation over seeds of F1: micro, macro, strict, and of spans without types."""
+        """Return mean and sample standard deviation of F1 over seeds: micro, macro, strict, and spans without types."""
         found = {}
         for name, figure in _SUMMARY.items():
             values = [figure(judged) for judged in self.judgements.values()]
@@ -71,7 +71,7 @@ class Evaluation:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, figures as 0–1; `precision`, `recall` and `f1` at the top are means over the taggers."""
+        """Return everything as JSON; `precision`, `recall` and `f1` at the top are means over the taggers."""
         scores = self.scores.values()
         return {
             "file": self.file, "sentences": self.sentences, "train": self.train or None,
@@ -91,14 +91,16 @@ class GoldSet:
         self.tags = [example_tags(each) for each in examples]
         self.words = [each.tokens for each in examples]
         self.seen = None if train is None else seen_entities(train)
-        self.twins = () if train is None else find_twins(train, examples)
+        self.duplicates = () if train is None else find_duplicates(train, examples)
         self.types = frozenset(span.type for example in examples for span in example.spans)
 
     def judge(self, tagger: Tagger) -> Judgement:
         """Judge a loaded tagger on its tags, decoded as it was loaded; its thresholds leave nothing out here."""
         found = tagger.tag_examples(self.examples)
         tags, confidences = [each.tags for each in found], [each.confidences for each in found]
-        return assess(self.tags, tags, confidences=confidences, words=self.words, seen=self.seen, without=self.twins)
+        return assess(
+            self.tags, tags, confidences=confidences, words=self.words, seen=self.seen, without=self.duplicates
+        )
 
 
 def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "") -> Evaluation:
@@ -133,7 +135,7 @@ def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decod
 
 
 def _gold_file(file: Path) -> Path:
-    """The gold file: in a data folder its test.conll."""
+    """Return the gold file: of a data folder its test.conll."""
     test = file / "test.conll"
     if file.is_dir() and not test.is_file():
         raise InputError(f"{file}: a folder without test.conll; name the CoNLL file to score on")
@@ -141,14 +143,14 @@ def _gold_file(file: Path) -> Path:
 
 
 def _trained_on(card: Mapping[str, Any]) -> str:
-    """The SHA-256 of the file that a tagger was trained on, as its card has it; "" if it says none."""
+    """Return the SHA-256 of the file that a tagger was trained on, by its card; "" if it names none."""
     data = card.get("data")
     sums = data.get("sha256") if isinstance(data, dict) else None
     return _train_sum(sums) if isinstance(sums, dict) else ""
 
 
 def _train_sum(sums: Mapping[str, Any]) -> str:
-    """That of train.conll, or of the one file there is."""
+    """Return the SHA-256 of train.conll, or of the only file."""
     found = sums.get("train.conll") or (next(iter(sums.values())) if len(sums) == 1 else "")
     return found if isinstance(found, str) else ""
 

@@ -19,22 +19,30 @@ DOCUMENT_START = "-DOCSTART-"
 
 def read_conll(path: Path) -> Iterator[Example]:
     """Yield the sentences of a CoNLL file; raise InputError that names file and line."""
-    tokens: list[str] = []
-    tags: list[str] = []
+    for sentence in read_tagged_lines(path):
+        for number, _, tag in sentence:
+            with at(path, number):
+                split_tag(tag)
+        yield example_of([token for _, token, _ in sentence], [tag for _, _, tag in sentence])
+
+
+def read_tagged_lines(path: Path) -> Iterator[list[tuple[int, str, str]]]:
+    """Yield each sentence as (line, token, tag) with the tags as written; raise InputError for a broken line."""
+    sentence: list[tuple[int, str, str]] = []
     try:
         with path.open("rb") as stream:
             for number, raw in enumerate(stream, 1):
                 with at(path, number):
-                    if columns := columns_of(decoded(raw.rstrip(b"\r\n"), number)):
-                        tokens.append(columns[0])
-                        tags.append(_tag(columns))
-                    elif tokens:
-                        yield example_of(tokens, tags)
-                        tokens, tags = [], []
+                    columns = columns_of(decoded(raw.rstrip(b"\r\n"), number))
+                if columns:
+                    sentence.append((number, columns[0], columns[-1].strip()))
+                elif sentence:
+                    yield sentence
+                    sentence = []
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}") from error
-    if tokens:
-        yield example_of(tokens, tags)
+    if sentence:
+        yield sentence
 
 
 def read_conll_file(path: Path) -> list[Example]:
@@ -53,9 +61,11 @@ def looks_like_conll(lines: Iterable[str]) -> bool:
 
 def _ends_in_tag(line: str) -> bool:
     try:
-        return bool(_tag(columns_of(line.rstrip("\r\n"))))
+        columns = columns_of(line.rstrip("\r\n"))
+        split_tag(columns[-1].strip())
     except InputError:
         return False
+    return True
 
 
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
@@ -101,9 +111,3 @@ def columns_of(line: str, *, tagged: bool = True) -> list[str]:
         wanted = "a token, a tab (or space) and a tag" if tagged else "a token, and behind a tab or space anything"
         raise InputError(f"broken line {line!r:.60}: expected {wanted}")
     return columns
-
-
-def _tag(columns: list[str]) -> str:
-    tag = columns[-1].strip()
-    split_tag(tag)
-    return tag

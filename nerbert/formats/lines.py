@@ -18,7 +18,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def lines_at_hand(stream: IO[bytes]) -> Iterator[list[bytes]]:
-    """The whole lines that each read brings, without their ends; the last may have none."""
+    """Yield the whole lines that each read brings, without their ends; the last may have none."""
     read: Any = getattr(stream, "read1", stream.read)
     rest: list[bytes] = []
     held = 0

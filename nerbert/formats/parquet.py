@@ -8,30 +8,18 @@ import base64
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.lines import decoded
-from nerbert.formats.rows import (
-    SPANS,
-    TEXT,
-    TOKENS,
-    WORDS,
-    checked_words,
-    example_fields,
-    example_of_fields,
-    span_json,
-)
-from nerbert.records import Example, Span
+from nerbert.formats.rows import TEXT, TOKENS, checked_words, span_json
+from nerbert.records import Span
 
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
-_GROUP = 10_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 SPAN_LIST = pa.list_(
     pa.struct(
@@ -40,9 +28,6 @@ SPAN_LIST = pa.list_(
     )
 )  # fmt: skip
 """The type of the column `spans`."""
-_WORD_LIST = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
-_EXAMPLES = pa.schema([(TEXT, pa.string()), (WORDS, _WORD_LIST), (SPANS, SPAN_LIST)])
-"""Schema of annotated sentences."""
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -131,32 +116,6 @@ def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
         return pa.unify_schemas([one, other], promote_options="permissive")
     except pa.ArrowException as error:
         raise InputError(f"{error}; such fields can't be one Parquet column: write JSON lines (--to jsonl)") from error
-
-
-def read_parquet(path: Path, field: str = TEXT) -> Iterator[Example]:
-    """Yield the annotated sentences of a file; raise InputError that names file and row."""
-    number = 0
-    for batch in read_batches(path):
-        with at(path):
-            name, texts = _text_column(batch, field), texts_of(batch, field, number + 1)
-            rows = plain_rows(batch.drop_columns([name]))
-        for number, (row, text) in enumerate(zip(rows, texts, strict=True), number + 1):  # noqa: B020
-            with at(f"{path}: row {number}"):
-                example = example_of_fields({**row, name: text}, name)
-            yield example
-
-
-def write_parquet(path: Path, examples: Iterable[Example]) -> None:
-    """Write annotated sentences as Parquet, whole or not at all."""
-    source = iter(examples)
-    with publish(path) as partial, pq.ParquetWriter(partial, _EXAMPLES, compression="zstd") as writer:
-        while some := [_example_row(each) for each in islice(source, _GROUP)]:
-            columns = [_column([row[name] for row in some], _EXAMPLES.field(name).type) for name in _EXAMPLES.names]
-            writer.write_table(pa.table(columns, _EXAMPLES))
-
-
-def _example_row(example: Example) -> dict[str, Any]:
-    return example_fields(example) | {WORDS: [{"start": start, "end": end} for start, end in example.words]}
 
 
 def _rows_of(metadata: Any) -> int:

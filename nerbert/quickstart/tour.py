@@ -193,7 +193,7 @@ def _pretrained(folder: Path, key: str, tour: Tour, reporter: QuickstartReport) 
 
 
 def _scored(folder: Path, known: Mapping[str, Any], tour: Tour) -> EncoderResult:
-    """Fine-tune an encoder on the examples, once for each seed, and score the taggers."""
+    """Finetune an encoder on the examples, once for each seed, and score the taggers."""
     steps, tagger = tour.finetune_steps, folder / f"tagger-{known['key']}"
     settings = FinetuneSettings(
         min_steps=steps, max_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate

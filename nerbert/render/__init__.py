@@ -8,7 +8,7 @@ file that requests nothing: style and script are inside, and the page's policy n
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 def render(template: str, /, **facts: Any) -> str:
     """Return a template's text with these facts; `NAME.html.j2`, `NAME.svg.j2` and `NAME.md.j2` escape accordingly.
 
+    `NAME.txt.j2` is plain text, which whoever shows it escapes; a value is kept on one line.
     Raise jinja2.UndefinedError for a fact that the template needs and that is missing.
     """
-    environment = _markdown() if template.endswith(".md.j2") else _html()
+    environments = {"md": _markdown, "txt": _text}
+    environment = environments.get(template.split(".")[-2], _html)()
     return environment.get_template(template).render(**facts)
 
 
@@ -52,6 +54,18 @@ def _markdown() -> Environment:
     environment.filters |= {"code": markdown.code, "quoted": markdown.quoted, "plain": markdown.Markdown}
     environment.globals |= {"table": markdown.table}
     return environment
+
+
+@cache
+def _text() -> Environment:
+    environment = _environment(autoescape=False, finalize=lambda value: " ".join(str(value).split()))
+    environment.filters |= {"counted": _counted}
+    return environment
+
+
+def _counted(numbers: Mapping[str, int]) -> str:
+    """Return `text (1 cell); text (2 cells)`."""
+    return "; ".join(f"{text} ({number} {'cell' if number == 1 else 'cells'})" for text, number in numbers.items())
 
 
 def _environment(*, autoescape: bool, finalize: Callable[[Any], Any]) -> Environment:

@@ -40,7 +40,7 @@ class PageOutput:
                 stream.write(json_line([row.text, list(map(astuple, spans))]) + "\n")
 
     def check(self, part: Path) -> None:
-        """Any rows may follow one another."""
+        """Accept rows in any order."""
 
     def whole(self, parts: Sequence[Path], target: Path, entities: Mapping[str, int]) -> None:
         """Write the page: counts of all types, the most frequent first, then the rows that there is room for."""

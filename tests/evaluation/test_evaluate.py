@@ -47,7 +47,7 @@ def test_all_is_judged_from_raw_tags(tiny_tagger: Path, sample: Path) -> None:
     found = Tagger.load(tiny_tagger).tag_examples(gold.examples)
     wanted = judge(
         gold.tags, [each.tags for each in found], confidences=[each.confidences for each in found], words=gold.words,
-        seen=seen_entities(train), without=gold.twins,
+        seen=seen_entities(train), without=gold.duplicates,
     )  # fmt: skip
     result = evaluate(tiny_tagger, test, train=sample / "domain")
     assert next(iter(result.judgements.values())).as_json() == wanted

@@ -1,4 +1,4 @@
-"""A cell of a benchmark: where it is, what it reads and gives. What the runner writes and the tables read."""
+"""A cell of a benchmark: its place, its sentences, its predictions and its outcome."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -58,9 +58,11 @@ class CellSentences:
 
     train: list[Example]
     test: list[Example]
-    whole_test: bool
-    """Whether these are the test split's sentences, all and in order; an episode's are not."""
     facts: dict[str, Any]
+    dev: list[Example] = field(default_factory=list)
+    """Empty unless the protocol chooses by it."""
+    duplicates: tuple[int, ...] = ()
+    """Places of test sentences that are in train too; none for an episode, which has no use for train."""
 
 
 @dataclass(frozen=True, slots=True)

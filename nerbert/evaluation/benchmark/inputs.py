@@ -1,21 +1,20 @@
-"""What a cell and a source checkpoint are made from: the planned tasks, and how their files are read and drawn.
+"""The planned tasks of a benchmark, and how their files are read and their sentences drawn.
 
-The choice: a task reads the files that its key holds and no other, so nothing else can make it fail for good. A plan
-draws too, and a cell's key holds the places drawn instead of the sampler's code. The price: what is drawn is read and
-drawn before the first cell runs.
+A task reads only the files that its key holds, so nothing else can make it fail for good. A plan draws the sentences
+too, and a cell's key holds their places instead of the sampler's version. The price: all data are read and drawn before
+the first cell runs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
 from nerbert.evaluation.benchmark.cells import CellKey, CellSentences
 from nerbert.evaluation.benchmark.keys import encoder_digest, file_digest, key_of
-from nerbert.evaluation.datasets.duplicates import find_twins
-from nerbert.evaluation.datasets.load import link_out
+from nerbert.evaluation.datasets.load import find_duplicates, link_out
 from nerbert.finetuning.episodes import draw_episode
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
@@ -65,18 +64,7 @@ class Job:
     source: SourceTraining | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CellInputs:
-    """What a cell reads: its part of the sentences, and what else its protocol and its scores need."""
-
-    part: CellSentences
-    dev: list[Example]
-    """Empty unless the protocol chooses by it."""
-    twins: tuple[int, ...]
-    """Places of test sentences that are in train too; none for an episode, which has no use for train."""
-
-
-def read_part(job: Job, data: Path) -> CellInputs:
+def read_part(job: Job, data: Path) -> CellSentences:
     """Read exactly the files of a job, which lies below the folder `data`.
 
     Raise StaleOutput if they aren't those of the plan, and other NerbertErrors for what they lack: these are for good
@@ -86,7 +74,8 @@ def read_part(job: Job, data: Path) -> CellInputs:
         raise StaleOutput(f"{path}: became a link that leads out of {data}; copy the data there")
     there = _read(job, [name.removesuffix(".conll") for name in job.sha256])
     part = draw_part(there.train, there.test, job.place.size, job.place.draw)
-    return CellInputs(part, there.dev, find_twins(there.train, there.test) if part.whole_test else ())
+    episode = parse_size(job.place.size).kind is SizeUnit.EPISODE
+    return replace(part, dev=there.dev, duplicates=() if episode else find_duplicates(there.train, there.test))
 
 
 def read_source(source: SourceTraining) -> list[Example]:
@@ -175,7 +164,7 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
         drawn |= {} if wanted.kind is SizeUnit.ALL else {"places": list(subset.places)}
     trained, tested = ({span.type for each in part for span in each.spans} for part in (chosen, asked))
     facts = {"sentences": len(chosen), "test_sentences": len(asked), "unknown_types": sorted(tested - trained)}
-    return CellSentences(chosen, asked, wanted.kind is not SizeUnit.EPISODE, facts | drawn)
+    return CellSentences(chosen, asked, facts | drawn)
 
 
 def draw_digest(examples: Sequence[Example], size: str, draw: int) -> str:

@@ -1,10 +1,10 @@
-"""Keys of steps: a SHA-256 of all that a step's outcome depends on; change any of it and the key is another.
+"""Keys of steps: a SHA-256 of everything that a step's outcome depends on.
 
-The choice: code counts by a number that whoever changes its meaning raises by hand: `TRAINING` if the same data,
-settings and seed train or tag otherwise, `SCORING` if the same tags get other scores. The golden files remind of it: a
-test ties these numbers to the losses, logits, spans and scores there. So no edit of a comment, a message or the dump's
-reader trains anything anew. The price: a change of meaning that no golden file notices, and that nobody counts, leaves
-old cells in place. The libraries' versions are written down with every cell, and are no part of the key.
+Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed train or tag otherwise,
+`SCORING` if the same tags get other scores. A test ties these numbers to the losses, logits, spans and scores of the
+golden files. So an edit of a comment, a message or the dump's reader trains nothing anew. The price: a change that no
+golden file notices, and for which nobody raises a number, leaves old cells in place. The versions of libraries are
+stored with every cell, and are no part of the key.
 """
 
 import hashlib

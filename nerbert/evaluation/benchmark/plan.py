@@ -1,9 +1,9 @@
-"""A suite's cells as jobs, each with the keys of its steps: what is to be run, before anything is.
+"""Plan a suite: its cells as jobs, each with the keys of its steps.
 
 Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells that need it) →
-`tag` (fine-tuned, test sentences tagged) → `score`. The key of a step holds the one before it, so what is stale shows
-without a date. Digests are of exactly what a step reads: dev counts only where the protocol chooses by it, and of the
-sampler only what it drew.
+`tag` (fine-tuned, test sentences tagged) → `score`. The key of a step holds the one before it, so stale outcomes are
+found without dates. Digests are of exactly what a step reads: dev counts only where the protocol chooses by it, and of
+the sampler only the places that it drew.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""The processes at work: one task each, so many at once; what happens to one happens to no other.
+"""The processes of a benchmark: one task each, a limited number at once.
 
-Children are forked from a server that has the heavy libraries loaded, so a cell doesn't pay seconds of imports. They
-don't receive Ctrl-C, and end when the main process ends, however it does. They import from where the main process does,
-never from the current folder alone. The price: they share no memory, and each reads its data anew.
+Children are forked from a server that has the heavy libraries loaded, so a cell doesn't spend seconds on imports. They
+don't receive Ctrl-C, and end when the main process ends, for whatever reason. They import from where the main process
+does, never from the current folder alone. The price: they share no memory, and each reads its data anew.
 """
 
 import os
@@ -15,7 +15,7 @@ from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 from nerbert.artifacts import read_json
 from nerbert.errors import InputError
@@ -30,24 +30,6 @@ _PRELOAD = [
 ]  # fmt: skip
 """What a cell imports in any case; 4 seconds of CPU that each would spend."""
 _GRACE = 10.0
-
-
-class Pool(Protocol):
-    """Whoever runs the tasks."""
-
-    @property
-    def free(self) -> bool:
-        """Whether one more can be begun."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether one is under way."""
-
-    def start(self, task: Task) -> None:
-        """Begin a task."""
-
-    def wait(self) -> list[tuple[Task, End]]:
-        """Wait until at least one has ended; those that have, and how."""
 
 
 class _Child(NamedTuple):
@@ -106,7 +88,7 @@ class Processes:
         self._children.append(_Child(task, process, reports, slot))
 
     def wait(self) -> list[tuple[Task, End]]:
-        """Wait until at least one has ended; those that have, and how."""
+        """Wait until at least one has ended; return those that have, and how they ended."""
         ended = wait([child.process.sentinel for child in self._children])
         gone = [child for child in self._children if child.process.sentinel in ended]
         self._children = [child for child in self._children if child not in gone]

@@ -1,7 +1,7 @@
-"""Reads a suite's TOML: every name is known, every size is valid, nothing is there twice.
+"""Read a suite's TOML: every name is known, every size is valid, nothing is there twice.
 
-The choice: all that can be refused without data is refused before the first training. The price: whether a data set
-exists is known only where the data are, so a wrong name there fails its own cells and no others.
+Everything that can be refused without data is refused before the first training. Whether a data set exists is known
+only where the data are, so a wrong name there makes its own cells fail and no others.
 """
 
 import re

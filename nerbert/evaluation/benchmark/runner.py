@@ -1,26 +1,52 @@
-"""Runs a suite: what is done is read, what isn't is run, in order of worth, several cells at once.
+"""Run a suite: finished cells are read, the others are run, in order of worth, several at once.
 
-A cell that fails is kept with its reason and is not tried again before something changes that its key holds, or someone
-asks for it; one that failed by the machine (its process died, no memory, a full disk) is tried by every run.
+A cell that fails is kept with its reason, and is run again only if something changes that its key holds, or with
+`retry`. One that the machine made fail (its process died, no memory, a full disk) is run again every time.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
+from nerbert.errors import InputError, SettingsError, need
+from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.inputs import Job
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
 from nerbert.evaluation.benchmark.pool import Processes
-from nerbert.evaluation.benchmark.scheduler import Scheduler, said
+from nerbert.evaluation.benchmark.scheduler import NO_ROOM, Scheduler, name_of, said
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.terminal import progress, tell
+from nerbert.terminal import progress, tell, visible
 
 OUT_OF_TIME = "no time left"
 _GO_ON = "run the same command again to go on"
+_EXTRAS = {"train": ("torch", "transformers", "accelerate", "tokenizers"), "benchmark": ("scipy",)}
+
+
+def benchmark(
+    suite: Suite, data: Path, output: Path, *, minutes: float | None = None, workers: int = 0, retry: bool = False,
+    again: str = "run the same command again",
+) -> bool:  # fmt: skip
+    """Run a suite, write its tables to `output` and print them; return whether no cell failed."""
+    from nerbert.evaluation.tables.grid import RECORD
+    from nerbert.evaluation.tables.table import make_table
+    from nerbert.render.benchmark import write_tables
+    from nerbert.render.terminal.benchmark import print_table
+
+    _check(data, minutes, workers)
+    cells = run_suite(suite, data, output, minutes=minutes, workers=workers, retry=retry)
+    table = make_table(suite, cells)
+    try:
+        files = write_tables(output, table, RECORD)
+    finally:  # cells on a full disk are reported though their tables can't be written
+        print_table(table)
+        for line in _left(cells, again):
+            tell(line)
+    tell(f"{_counted(cells)}; written: {', '.join(map(str, files))}")
+    return all(cell.state is not State.FAILED for cell in cells)
 
 
 def run_suite(
@@ -50,17 +76,19 @@ def run_suite(
     return [_outcome(each, cells, work.stopped or OUT_OF_TIME) for each in plan]
 
 
-def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[tuple[CellKey, str]]:
-    """Yield every cell in order of worth and its state, without running or writing anything."""
+def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[str]:
+    """Yield a line for each cell, in order of worth, with its state; run and write nothing."""
+    _check(data, None, 0)
     store, plan = Store(output), make_plan(suite, data, this_machine())
     known = _known(plan, store, retry=retry)
     for each in plan:
         if isinstance(each, Cell):
-            yield each.place, f"{each.state}: {each.why}"
+            state = f"{each.state}: {each.why}"
         elif each.key in known:
-            yield each.place, f"cached: {said(known[each.key])}"
+            state = f"cached: {said(known[each.key])}"
         else:
-            yield each.place, "would be scored anew" if store.has_predictions(each.tag_key) else "would run"
+            state = "would be scored anew" if store.has_predictions(each.tag_key) else "would run"
+        yield visible(f"{name_of(each.place)}: {state}")
 
 
 def _known(plan: Iterable[Job | Cell], store: Store, *, retry: bool) -> dict[str, Cell]:
@@ -104,3 +132,37 @@ def _going_on() -> Iterator[None]:
     except SystemExit:
         tell(f"stopped; {_GO_ON}")
         raise
+
+
+def _check(data: Path, minutes: float | None, workers: int) -> None:
+    for extra, modules in _EXTRAS.items():
+        need(extra, *modules)
+    if not data.is_dir():
+        raise InputError(f"{data}: no such folder; name the one that holds the data sets (--data)")
+    if minutes is not None and not minutes > 0:
+        raise SettingsError(f"--minutes {minutes:g}: must be above 0")
+    if workers < 0:
+        raise SettingsError(f"--workers {workers}: must be at least 0")
+
+
+def _counted(cells: list[Cell]) -> str:
+    counts = Counter(cell.state for cell in cells)
+    return "cells: " + ", ".join(f"{counts[state]} {state.value.replace('_', ' ')}" for state in State if counts[state])
+
+
+def _left(cells: list[Cell], again: str) -> Iterator[str]:
+    """Yield what to do about cells that failed and that weren't run."""
+    failed: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.state is State.FAILED:
+            failed.setdefault(cell.why, []).append(cell)
+    for why, (first, *others) in failed.items():
+        yield f"failed: {name_of(first.place)}{f' and {len(others)} more' if others else ''}: {why}"
+    tried = {cell.try_again for each in failed.values() for cell in each}
+    if True in tried:
+        yield f"cells that failed by the machine are tried by every run: {again}"
+    if False in tried:
+        yield "cells that failed by themselves are tried again when what their key holds changes, or with --retry"
+    for why, hint in ((OUT_OF_TIME, ""), (NO_ROOM, "free space there, then ")):
+        if rest := sum(cell.state is State.NOT_RUN and cell.why.endswith(why) for cell in cells):
+            yield f"{rest} cells are left; {hint}{again}"

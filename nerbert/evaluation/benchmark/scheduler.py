@@ -1,8 +1,8 @@
-"""The jobs of a run: which is next, what came out, and whether there is time for more.
+"""Decide which job of a run is next, keep its outcome, and stop in time.
 
 Jobs are in order of worth; one that waits for a source checkpoint lets others go first. Under a time limit no cell is
-begun that by the longest one of its kind would end too late. The price: what nothing is known of is begun until the
-last moment, and what is under way when the time is up still ends.
+begun that would end too late, judged by the longest one of its kind. The price: a cell of an unknown kind is begun
+until the last moment, and cells under way still finish when the time is up.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from nerbert.errors import WriteError
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, CellKey, State
 from nerbert.evaluation.benchmark.inputs import Job, SourceTraining
-from nerbert.evaluation.benchmark.pool import Pool, Task
+from nerbert.evaluation.benchmark.pool import Processes, Task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.worker import End
 from nerbert.terminal import Progress, percent, tell
@@ -32,7 +32,7 @@ class Scheduler:
     """Runs jobs by a crew; `done` holds what came out, by key; `stopped` says why nothing more was begun, if so."""
 
     def __init__(
-        self, jobs: list[Job], store: Store, crew: Pool, bar: Progress, limit: float | None,
+        self, jobs: list[Job], store: Store, crew: Processes, bar: Progress, limit: float | None,
         clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self._waiting, self._store, self._crew, self._bar = jobs, store, crew, bar

@@ -1,12 +1,12 @@
-"""The steps of a cell: an encoder becomes a tagger, the tagger tags the test sentences, the tags become scores.
+"""The steps of a cell: fine-tune an encoder, tag the test sentences, score the tags.
 
-What is kept of a tagger is what it said of each word: scores can be made of that anew whenever their rules change. The
-price is that a tagger itself, hundreds of megabytes, is gone when its cell is done.
+Of a tagger only its predictions are kept: they can be scored anew whenever the rules change. The tagger itself,
+hundreds of megabytes, is deleted when its cell is done.
 """
 
 import platform
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -43,16 +43,14 @@ def train_source(encoder: str, train: Sequence[Example], name: str, settings: Fi
     return folder
 
 
-def tag_part(
-    encoder: str, part: CellSentences, dev: Sequence[Example], name: str, settings: FinetuneSettings, scratch: Path
-) -> Predictions:
-    """Fine-tune an encoder (or a source checkpoint) on a part's sentences and tag its test sentences.
+def tag_part(encoder: str, part: CellSentences, name: str, settings: FinetuneSettings, scratch: Path) -> Predictions:
+    """Finetune an encoder (or a source checkpoint) on a part's sentences and tag its test sentences.
 
-    `dev` is written for `finetune` only where the protocol chooses by it.
+    Its dev sentences are written for `finetune` only where the protocol chooses by it.
     """
     cost: dict[str, Any] = {}
     with timed(cost, "train"):
-        data = _write(scratch / "data" / name, part.train, dev if settings.select == "dev" else ())
+        data = _write(scratch / "data" / name, part.train, part.dev if settings.select == "dev" else ())
         folder = _trained(encoder, data, scratch, settings)
     with timed(cost, "tag"):
         tagger = Tagger.load(folder, backend="torch", precision=settings.precision, decoding="greedy")
@@ -65,15 +63,15 @@ def tag_part(
     return Predictions([each.tags for each in words], confidences, facts)
 
 
-def score_part(part: CellSentences, found: Predictions, twins: Collection[int]) -> dict[str, Any]:
-    """Return scores of raw greedy tags; `twins` are test sentences that are in train, left out of a second score.
+def score_part(part: CellSentences, found: Predictions) -> dict[str, Any]:
+    """Return scores of raw greedy tags; duplicates of train sentences are left out of a second score.
 
     Seen entities are those of the sentences that the cell trained on; what a source domain held doesn't count.
     """
     return judge(
         [example_tags(each) for each in part.test], found.tags,
         confidences=found.confidences, words=[each.tokens for each in part.test],
-        seen=seen_entities(part.train), without=twins if part.whole_test else (),
+        seen=seen_entities(part.train), without=part.duplicates,
     )  # fmt: skip
 
 

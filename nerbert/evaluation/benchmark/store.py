@@ -6,8 +6,9 @@
     sources/KEY/            a checkpoint trained on a source domain; its manifest.json, written last, has its digests
     .benchmark/             what is under way; emptied by the next run
 
-The choice: a key holds all that the outcome depends on, so a file is right or absent, whichever suite asks. The price:
-what no suite asks for any more stays until someone deletes it.
+A key holds all that the outcome depends on, so a file is right or absent, whichever suite asks. A file with one odd
+figure is refused whole, and its cell is run again, so whoever uses an outcome need not check it. The price: what no
+suite asks for any more stays until someone deletes it.
 """
 
 import json
@@ -21,13 +22,15 @@ from typing import Any
 from nerbert.artifacts import check_own, publish, read_json, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, at
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
-from nerbert.evaluation.benchmark.schema import FORMAT, cell_of, cost_of, files_of, found_of
+from nerbert.labels import split_tag
 from nerbert.locks import held
 from nerbert.records import Example
 
+FORMAT = 1
 MARKER = "benchmark.json"
 MANIFEST = "manifest.json"
 _LARGEST = 512 << 20
+_LARGEST_NUMBER = 2**53
 
 
 class Store:
@@ -89,7 +92,7 @@ class Store:
         try:
             content = _read(path)
             with at(path):
-                cell = cell_of(content, place)
+                cell = _cell_of(content, place)
         except InputError as error:
             self.notes.append(f"{error}; so its cell is run again")
             return None
@@ -112,7 +115,7 @@ class Store:
             return None
         path = self.predictions / f"{key}.json"
         try:
-            return found_of(_read(path), test)
+            return _predictions_of(_read(path), test)
         except NerbertError:
             path.unlink()
             return None
@@ -170,11 +173,86 @@ class Store:
 def _manifest(folder: Path) -> tuple[dict[Path, str], dict[str, float]]:
     """Return a checkpoint's files with their digests, and what it cost; raise InputError unless all have their size."""
     content = read_json(folder / MANIFEST)
-    files, cost = files_of(content), cost_of(content)
+    with _refusing("not a checkpoint's manifest"):
+        _check(content["format"] == FORMAT, "format")
+        _check_seconds(content)
+        files = {name: (each["size"], each["sha256"]) for name, each in content["files"].items()}
+        _check("config.json" in files, "files")
+        _check(not any(name.startswith("/") or ".." in name.split("/") for name in files), "name of a file")
+        cost = dict(content["seconds"]["source"])
     for name, (size, _) in files.items():
         if (folder / name).stat().st_size != size:
             raise InputError(f"{folder / name}: not as it was made")
     return {folder / name: digest for name, (_, digest) in files.items()}, cost
+
+
+def _cell_of(content: Any, place: CellKey) -> Cell:
+    """Return a stored cell; raise InputError for anything else."""
+    with _refusing("not a cell's outcome"):
+        _check(content["format"] == FORMAT, "format")
+        cell = Cell(place, State(content["state"]), content["why"], content["scores"], content["facts"])
+        _check(cell.state is not State.NOT_RUN and isinstance(cell.why, str), "state or why")
+        _check(isinstance(cell.scores, dict) and isinstance(cell.facts, dict), "scores or facts")
+        _check_numbers([cell.scores, cell.facts])
+        if cell.state is State.DONE:
+            _check(_is_share(cell.scores["micro"]["f1"]), "f1")
+            _check_seconds(cell.facts)
+        return cell
+
+
+def _predictions_of(content: Any, test: Sequence[Example]) -> Predictions:
+    """Return stored predictions; raise InputError unless they fit the sentences."""
+    with _refusing("not predictions of these sentences"):
+        _check(content["format"] == FORMAT, "format")
+        _check_numbers(content)
+        _check_seconds(content["facts"])
+        for name in content["names"]:
+            split_tag(name)
+        for example, numbers, row in zip(test, content["tags"], content["confidences"], strict=True):
+            _check(len(example.words) == len(numbers) == len(row), "number of words")
+            _check(all(type(number) is int and number >= 0 for number in numbers), "number of a tag")
+            _check(all(map(_is_share, row)), "confidence")
+        tags = [[content["names"][number] for number in numbers] for numbers in content["tags"]]
+        return Predictions(tags, content["confidences"], dict(content["facts"]))
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Raise InputError for any error that content of unknown shape causes."""
+    try:
+        yield
+    except (NerbertError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = str(error) if isinstance(error, NerbertError) else f"{type(error).__name__}: {error}"
+        raise InputError(f"{what} ({reason[:200]})") from error
+
+
+def _check(right: bool, what: str) -> None:
+    if not right:
+        raise InputError(f"odd {what}")
+
+
+def _check_seconds(facts: dict[str, Any]) -> None:
+    """Raise InputError unless the steps' seconds are numbers that can be added up."""
+    for step, each in facts["seconds"].items():
+        for kind in ("wall", "cpu"):
+            _check(_is_number(each[kind]) and each[kind] >= 0, f"seconds.{step}.{kind}")
+
+
+def _check_numbers(value: Any) -> None:
+    """Raise InputError for a number, at any depth, that is infinite, NaN, or too large to count with."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_numbers(each)
+    elif _is_number(value):
+        _check(abs(value) < _LARGEST_NUMBER, "number")  # false of NaN
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
 
 
 def _read(path: Path) -> Any:

@@ -1,7 +1,7 @@
-"""One process, one cell: what a child of the runner does, and how it says that it failed.
+"""One process, one cell: what a child process of the benchmark does, and how it reports a failure.
 
-A child writes what it made into the store itself and reports only how it ended, so a child that dies takes nothing
-along. What it prints goes to a file of its own: libraries' warnings and bars don't meet on one terminal.
+A child writes its outcome into the store and reports only how it ended, so a child that dies loses nothing of others.
+Its output goes to a file of its own, so that warnings and progress bars of libraries don't mix on one terminal.
 """
 
 import errno
@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 
 from nerbert.artifacts import read_json
 from nerbert.errors import NerbertError, StaleOutput, WriteError
-from nerbert.evaluation.benchmark.cells import Cell, Predictions, State
+from nerbert.evaluation.benchmark.cells import Cell, CellSentences, Predictions, State
 from nerbert.evaluation.benchmark.inputs import (
-    CellInputs,
     Job,
     Machine,
     SourceTraining,
@@ -166,23 +165,22 @@ def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Pa
 
     cost: dict[str, Any] = {}
     with timed(cost, "read"):
-        there = read_part(job, data)
-    part = there.part
+        part = read_part(job, data)
     found = store.read_predictions(job.tag_key, part.test)
     if found is None:
         with _watched(job):
-            found = _tag(job, store, there, scratch)
+            found = _tag(job, store, part, scratch)
         found.facts.update(made_by(machine, job))
         store.write_predictions(job.tag_key, found)
     with timed(cost, "score"):
-        scores = score_part(part, found, there.twins)
+        scores = score_part(part, found)
     seconds = found.facts["seconds"] | cost
-    facts = part.facts | found.facts | made_from(job) | {"twins": len(there.twins), "seconds": seconds}
+    facts = part.facts | found.facts | made_from(job) | {"duplicates": len(part.duplicates), "seconds": seconds}
     facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
     store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
 
 
-def _tag(job: Job, store: Store, there: CellInputs, scratch: Path) -> Predictions:
+def _tag(job: Job, store: Store, part: CellSentences, scratch: Path) -> Predictions:
     """Train and tag; what a source checkpoint cost is read before."""
     from nerbert.evaluation.benchmark.steps import tag_part
 
@@ -192,6 +190,6 @@ def _tag(job: Job, store: Store, there: CellInputs, scratch: Path) -> Prediction
         if cost is None:
             raise SourceGone("the source checkpoint that it needs is gone; run the benchmark again")
         encoder, cost_of_source = str(store.source(job.source.key)), {"source_seconds": cost}
-    found = tag_part(encoder, there.part, there.dev, job.folder.name, job.settings, scratch)
+    found = tag_part(encoder, part, job.folder.name, job.settings, scratch)
     found.facts.update(cost_of_source)
     return found

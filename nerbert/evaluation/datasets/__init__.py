@@ -1,1 +1,1 @@
-"""Annotated data sets: what is known of them, reading and checking them, drawing samples, getting public ones."""
+"""Annotated data sets: known public ones, reading, checking, sampling, fetching."""

@@ -1,18 +1,19 @@
-"""What a data set holds, and what in it spoils scores: leaks, contradictions, types that can't be learnt.
+"""Check a data set: its contents, and faults that spoil scores (leaks, contradictions, types that can't be learnt).
 
-The choice: nothing is mended and nothing refused here but what can't be read; who made the data decides. Sentences are
-equal if their tokens are, to the letter. The price: only what can be counted is found.
+Nothing is corrected, and only what can't be read is refused. Sentences are equal if their tokens are. Tag schemes are
+read from the tags as written, since entities don't tell how they were written: IOB2 begins every entity with B-; IOB1
+only one that touches another of its type; IO none; any other use is called mixed. The price: each file is read twice.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nerbert.evaluation.datasets.duplicates import AT_LEAST, find_twins
-from nerbert.evaluation.datasets.load import Data, find_place, load_folder, split_files
-from nerbert.evaluation.datasets.tags import Scheme, read_scheme
+from nerbert.errors import InputError
+from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, find_place, open_data, split_files
+from nerbert.formats.conll import read_tagged_lines
 from nerbert.labels import example_tags
 from nerbert.records import Example
 
@@ -21,8 +22,19 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Scheme:
+    """The tag scheme of a file."""
+
+    name: str
+    broken: int
+    """Number of I- tags that continue nothing."""
+    first_broken: int
+    """Line of the first of these."""
+
+
+@dataclass(frozen=True, slots=True)
 class SplitFacts:
-    """What a split holds."""
+    """The contents of a split."""
 
     sentences: int
     tokens: int
@@ -51,46 +63,41 @@ class Findings:
     """Words above which a sentence is long."""
     rare_below: ClassVar[int] = 5
     """Entities in train below which a type is rare."""
-    twins_at_least: ClassVar[int] = AT_LEAST
-    """Tokens from which on equal sentences count as twins."""
+    duplicates_at_least: ClassVar[int] = AT_LEAST
+    """Fewest tokens of equal sentences that count as duplicates."""
     data: Data
     splits: dict[str, SplitFacts]
     lacking: dict[str, dict[str, int]]
     """By split, the types that train lacks, with their entities."""
     rare: dict[str, int]
     """Types of which train has fewer entities than `rare_below`."""
-    twins: dict[str, int]
+    duplicates: dict[str, int]
     """`train/test`: sentences of eight tokens or more of the second that are in the first, and so on."""
     conflicts: int
     conflict_examples: tuple[Conflict, ...]
 
     @property
     def schemes(self) -> dict[str, str]:
-        """How each split's entities are written."""
+        """The tag scheme of each split with entities."""
         return {split: facts.scheme.name for split, facts in self.splits.items() if facts.entities}
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it, as JSON."""
-        plain = ("splits", "lacking", "rare", "twins", "conflicts", "conflict_examples")
+        """Return all findings as JSON."""
         known = self.data.known
-        head = {"name": self.data.name, "known": known.name if known else None, "notes": list(self.data.notes)}
-        told = {key: _plain(getattr(self, key)) for key in plain}
-        return head | {"sha256": self.data.sha256, "twins_at_least": self.twins_at_least} | told
+        return {
+            "name": self.data.name, "known": known.name if known else None, "notes": list(self.data.notes),
+            "sha256": self.data.sha256, "splits": {split: asdict(facts) for split, facts in self.splits.items()},
+            "lacking": self.lacking, "rare": self.rare, "duplicates": self.duplicates,
+            "duplicates_at_least": self.duplicates_at_least, "conflicts": self.conflicts,
+            "conflict_examples": [asdict(each) for each in self.conflict_examples],
+        }  # fmt: skip
 
 
-def check_named(name: str, root: Path | None = None) -> Findings:
-    """Check what `open_data` reads by that name; raise InputError for tags of a scheme that isn't read."""
-    folder, name = find_place(name, root)
+def check_data(name: str, root: Path | None = None) -> Findings:
+    """Read and check a data set, named as in `open_data`; raise InputError for tags of a scheme that isn't read."""
+    folder, _ = find_place(name, root)
     schemes = {split: read_scheme(path) for split, path in split_files(folder).items()}
-    return _findings(load_folder(folder, name=name), schemes)
-
-
-def check_data(data: Data) -> Findings:
-    """Count and compare what was read already."""
-    return _findings(data, {split: read_scheme(path) for split, path in data.files.items()})
-
-
-def _findings(data: Data, schemes: Mapping[str, Scheme]) -> Findings:
+    data = open_data(name, root)
     splits = {split: _facts(data.splits[split], scheme) for split, scheme in schemes.items()}
     learnt = splits["train"].types
     lacking = {
@@ -98,20 +105,43 @@ def _findings(data: Data, schemes: Mapping[str, Scheme]) -> Findings:
         for split, facts in splits.items()
     }
     rare = {type_: count for type_, count in learnt.items() if count < Findings.rare_below}
-    twins = {
-        f"{first}/{second}": len(_twins(data, first, second))
-        for first, second in _PAIRS
-        if first in splits and second in splits
-    }
+    pairs = [(first, second) for first, second in _PAIRS if first in splits and second in splits]
+    duplicates = {f"{one}/{two}": len(find_duplicates(data.splits[one], data.splits[two])) for one, two in pairs}
     conflicts = _conflicts(data)
     lacking = {split: types for split, types in lacking.items() if types}
-    return Findings(data, splits, lacking, rare, twins, len(conflicts), tuple(conflicts[:_SHOWN]))
+    return Findings(data, splits, lacking, rare, duplicates, len(conflicts), tuple(conflicts[:_SHOWN]))
 
 
-def _twins(data: Data, first: str, second: str) -> tuple[int, ...]:
-    """Those of train and test were found when the data were read."""
-    known = (first, second) == ("train", "test")
-    return data.twins if known else find_twins(data.splits[first], data.splits[second])
+def read_scheme(path: Path) -> Scheme:
+    """Return the scheme of a file's tags; raise InputError for one that isn't read (BIOES, BILOU, …)."""
+    prefixes: Counter[str] = Counter()
+    broken, own_begin, foreign = [], 0, ""
+    for sentence in read_tagged_lines(path):
+        before = ("O", "")
+        for line, _, tag in sentence:
+            prefix, _, type_ = tag.partition("-")
+            prefixes[prefix] += 1
+            if prefix not in ("O", "B", "I"):
+                foreign = foreign or f"{path}:{line}: tag {tag!r:.80}"
+            continues = before[0] != "O" and before[1] == type_
+            if prefix == "I" and not continues:
+                broken.append(line)
+            own_begin += prefix == "B" and not continues  # IOB1 has no such tag
+            before = (prefix, type_)
+    if foreign:
+        counts = ", ".join(f"{prefix:.20} {count}" for prefix, count in prefixes.most_common(8))
+        raise InputError(
+            f"{foreign}: must be O, B-TYPE or I-TYPE, but the file's tags begin with {counts}; convert it to BIO"
+        )
+    if not prefixes["B"] + prefixes["I"]:
+        name = "no entity"
+    elif not broken:
+        name = "IOB2"
+    elif not prefixes["B"]:
+        name = "IO or IOB1"
+    else:
+        name = "mixed" if own_begin else "IOB1"
+    return Scheme(name, len(broken), broken[0] if broken else 0)
 
 
 def _facts(examples: Sequence[Example], scheme: Scheme) -> SplitFacts:
@@ -139,12 +169,3 @@ def _conflicts(data: Data) -> list[Conflict]:
         for tokens, where in several.items()
     }
     return [Conflict(" ".join(tokens), tuple(where)) for tokens, where in several.items() if len(tags[tokens]) > 1]
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with its dataclasses as dicts."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    return asdict(value) if hasattr(value, "__dataclass_fields__") else value

@@ -1,9 +1,8 @@
-"""Files as their publishers wrote them → sentences of `(token, tag)`, tags in IOB2: small functions on lines.
+"""Convert publishers' files to sentences of `(token, tag)` with tags in IOB2.
 
-The choice: a file is described by how its lines are read (`reader`), how its tags are meant (`scheme`), and
-what lines begin with that aren't data (`drop`); tokens lose their white space, and one that is nothing else becomes
-`_EMPTY_`, so that no line is lost. Tags that are IOB2 already stay as they are, with their faults. The price: what fits
-none of these isn't converted here.
+A file is described by the form of its lines (`reader`), the meaning of its tags (`scheme`), and the prefixes of lines
+that hold no data (`drop`). White space is removed from tokens; a token of white space alone becomes `_EMPTY_`, so that
+no line is lost. Tags that are IOB2 already are kept, with their faults. Other forms can't be converted here.
 """
 
 import random
@@ -12,10 +11,11 @@ from pathlib import Path
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import split_columns
+from nerbert.formats.lines import decoded
 from nerbert.labels import OUTSIDE, bio_from_spans, spans_from_bio, split_tag
 
 EMPTY = "_EMPTY_"
-"""Stands for a token that is white space and nothing else."""
+"""Replaces a token of white space alone."""
 
 Sentence = list[tuple[str, str]]
 Reader = Callable[[Iterable[str]], Iterator[Sentence]]
@@ -24,14 +24,30 @@ _LONGEST_LINE = 1 << 16
 
 
 def read_raw(path: Path, reader: str, scheme: str, drop: Sequence[str] = ()) -> list[Sentence]:
-    """All sentences of a file; raise InputError that names file and line."""
-    lines, sentences = _Lines(path, tuple(drop)), []
+    """Return all sentences of a file, without the lines that begin with one of `drop`.
+
+    Raise InputError that names file and line.
+    """
+    number, sentences = 0, []
+
+    def lines() -> Iterator[str]:
+        nonlocal number
+        with path.open("rb") as stream:
+            while raw := stream.readline(_LONGEST_LINE + 1):
+                number += 1
+                if len(raw) > _LONGEST_LINE:
+                    raise InputError(f"longer than {_LONGEST_LINE} bytes; that is no annotated text")
+                line = decoded(raw, number).removesuffix("\n").removesuffix("\r")
+                if not line.startswith(tuple(drop)):
+                    yield line
+
     try:
-        for sentence in READERS[reader](lines):
+        for sentence in READERS[reader](lines()):
             tags = SCHEMES[scheme]([tag for _, tag in sentence])
-            sentences.append([(_token(token), tag) for (token, _), tag in zip(sentence, tags, strict=True)])
+            tokens = ["".join(token.split()) or EMPTY for token, _ in sentence]
+            sentences.append(list(zip(tokens, tags, strict=True)))
     except InputError as error:
-        raise InputError(f"{path}:{lines.number}: {error}") from error
+        raise InputError(f"{path}:{number}: {error}") from error
     if not sentences:
         raise InputError(f"{path}: holds no sentence; this is another file than the one that was known")
     return sentences
@@ -54,12 +70,12 @@ def cut_sentences(sentences: Sequence[Sentence], sizes: Mapping[str, int], rest:
 
 
 def conll_text(sentences: Iterable[Sentence]) -> str:
-    """Sentences in nerbert's form: `token<TAB>tag`, a blank line after each."""
+    """Return sentences in nerbert's form: `token<TAB>tag`, a blank line after each."""
     return "".join("".join(f"{token}\t{tag}\n" for token, tag in each) + "\n" for each in sentences)
 
 
 def read_columns(lines: Iterable[str]) -> Iterator[Sentence]:
-    """Token first and tag last on a line, cut at tabs, or at spaces where it has none; blank lines end sentences."""
+    """Yield sentences of lines with the token first and the tag last, separated by tabs or else spaces."""
     sentence: Sentence = []
     for line in lines:
         if line.strip():
@@ -75,7 +91,7 @@ def read_columns(lines: Iterable[str]) -> Iterator[Sentence]:
 
 
 def read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
-    """A sentence a line: `word:tag word:tag … <=> intent`."""
+    """Yield a sentence for each line `word:tag word:tag … <=> intent`."""
     for line in lines:
         words, arrow, _ = line.partition(" <=> ")
         if not line.strip():
@@ -87,24 +103,24 @@ def read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
 
 
 def from_iob2(tags: Sequence[str]) -> list[str]:
-    """The tags as they are, once they are known to be tags."""
+    """Return the tags unchanged; raise InputError for one that is no IOB2 tag."""
     for tag in tags:
         split_tag(tag)
     return list(tags)
 
 
 def from_iob1(tags: Sequence[str]) -> list[str]:
-    """B only stands between entities of one type that touch: begin every entity with it."""
+    """Convert IOB1, where B- only separates touching entities of one type: begin every entity with B-."""
     return bio_from_spans(len(tags), spans_from_bio(tags))
 
 
 def from_io(tags: Sequence[str]) -> list[str]:
-    """Bare types: a run of one type is one entity."""
+    """Convert bare types, where a run of one type is one entity."""
     return from_iob1([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags])
 
 
 def from_bioes(tags: Sequence[str]) -> list[str]:
-    """E ends an entity and S is a whole one; both say no more than B and I do."""
+    """Convert BIOES, where E- ends an entity and S- is a whole one."""
     return from_iob1([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags])
 
 
@@ -112,33 +128,3 @@ READERS: Mapping[str, Reader] = {"columns": read_columns, "pairs": read_pairs}
 SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
     "iob2": from_iob2, "iob1": from_iob1, "io": from_io, "bioes": from_bioes,
 }  # fmt: skip
-
-
-class _Lines:
-    """The lines of a file but those that begin with one of `drop`; `number` is the line that was read last."""
-
-    def __init__(self, path: Path, drop: tuple[str, ...]) -> None:
-        self._path, self._drop, self.number = path, drop, 0
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield lines without their ends; raise InputError for what is no text, or too long."""
-        with self._path.open("rb") as stream:
-            while raw := stream.readline(_LONGEST_LINE + 1):
-                self.number += 1
-                line = self._decode(raw)
-                if not line.startswith(self._drop):
-                    yield line
-
-    def _decode(self, raw: bytes) -> str:
-        if len(raw) > _LONGEST_LINE:
-            raise InputError(f"longer than {_LONGEST_LINE} bytes; that is no annotated text")
-        try:
-            line = raw.decode("utf-8-sig" if self.number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(f"not UTF-8 at byte {error.start} of the line") from None
-        return line.removesuffix("\n").removesuffix("\r")
-
-
-def _token(token: str) -> str:
-    """A token without white space."""
-    return "".join(token.split()) or EMPTY

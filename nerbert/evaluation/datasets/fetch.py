@@ -1,37 +1,40 @@
-"""Public data sets from their publishers, converted, checked, and each published as a whole folder.
+"""Fetch public data sets from their publishers, convert them, check them, and publish each as a whole folder.
 
-The choice: what a publisher wrote is fetched into a hidden folder beside (so that a stopped run goes on), converted in
-memory, and kept only if each converted file has the SHA-256 that the registry knows; then what was fetched is removed.
-A data set that is there is checked, and never replaced: its labels may have been mended by hand. The price: a file that
-changed at its address can't be had at all.
+Files are downloaded into a hidden folder beside, so that a stopped run can resume, converted in memory, and kept only
+if each converted file has the SHA-256 of the registry; then the downloads are removed. An existing data set is checked,
+and never replaced: its labels may have been corrected by hand. The price: a file that changed at its address can't be
+fetched at all.
 """
 
 import hashlib
+import re
 import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from nerbert import __version__
 from nerbert.artifacts import publish, publish_folder, read_json, sha256_of, write_json
-from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at, nearest
 from nerbert.evaluation.datasets.convert import conll_text, cut_sentences, read_raw
-from nerbert.evaluation.datasets.recipes import Recipe, find_addresses, find_recipe, known_recipes
-from nerbert.evaluation.datasets.registry import KnownData, known_data
-from nerbert.sources.download import FETCHED, alone, check_mirror, fetch
+from nerbert.evaluation.datasets.registry import KnownData, Recipe, all_names, find_known, known_data
+from nerbert.sources.download import FETCHED, Address, alone, check_mirror, fetch
 from nerbert.sources.http import RetryPolicy
 
-Known = Mapping[str, KnownData]
-Recipes = Mapping[str, Recipe]
+LONGEST = 16 << 20
+"""Most bytes of a file; the longest known has 1.7 million."""
+_TEXT = re.compile(rb"(?i)(?!\s*<(?:!doctype|html)\b)(?s:.)")
+_ADVICE = "the publisher may have taken it away: try a --mirror"
 
 
 def fetch_data(
     names: Sequence[str], output: Path | None, mirror: str = "", policy: RetryPolicy | None = None, *,
-    known: Known | None = None, recipes: Recipes | None = None,
+    known: Mapping[str, KnownData] | None = None,
 ) -> Iterator[str]:  # fmt: skip
-    """Fetch data sets into folders of their names below `output`, and say of each how that went.
+    """Fetch data sets into folders of their names below `output`, and yield the outcome of each.
 
     One that fails keeps no other from being fetched; it is an error at the end.
     """
@@ -40,14 +43,12 @@ def fetch_data(
         raise SettingsError("--output: name the folder to fetch into, or pass --list")
     if not names:
         raise SettingsError("name the data sets to fetch; --list names those that there are")
-    known, recipes = known_data() if known is None else known, known_recipes() if recipes is None else recipes
     failed: list[NerbertError] = []
     with alone(output):
         for name in dict.fromkeys(names):
             try:
                 with at(name):
-                    data, recipe = find_recipe(name, known, recipes)
-                    yield from _fetch_one(data, recipe, output, mirror, policy)
+                    yield from _fetch_one(find_public(name, known), output, mirror, policy)
             except NerbertError as error:
                 failed.append(error)
     if failed:
@@ -55,20 +56,43 @@ def fetch_data(
 
 
 def list_public(
-    names: Sequence[str], mirror: str = "", *, known: Known | None = None, recipes: Recipes | None = None
+    names: Sequence[str], mirror: str = "", *, known: Mapping[str, KnownData] | None = None
 ) -> Iterator[str]:  # fmt: skip
-    """What would be fetched, a line a file: data set, split, address, licence, tabs between them; all without names."""
+    """Yield a line for each file to fetch: data set, split, address, licence, tabs between them; all without names."""
     check_mirror(mirror)
-    known, recipes = known_data() if known is None else known, known_recipes() if recipes is None else recipes
-    for name in dict.fromkeys(names or (each for each in known if each in recipes and not recipes[each].unfetched)):
+    known = known_data() if known is None else known
+    for name in dict.fromkeys(names or (each.name for each in known.values() if not each.recipe.unfetched)):
         with at(name):
-            data, recipe = find_recipe(name, known, recipes)
-        for split, address in find_addresses(data, recipe).items():
+            data = find_public(name, known)
+        for split, address in find_addresses(data).items():
             yield "\t".join((data.name, split, address.at(mirror).address, data.licence))
 
 
+def find_public(name: str, known: Mapping[str, KnownData] | None = None) -> KnownData:
+    """Return a data set by its own name or the paper's; raise SettingsError or InputError if it can't be fetched."""
+    data = find_known(name, known)
+    if data is None:
+        like = nearest(name, all_names(known)) or "; `--list` prints the available names"
+        raise SettingsError(f"no data set is known by that name{like}")
+    if data.recipe.unfetched:
+        raise InputError(f"no public address in this form: {data.recipe.unfetched}")
+    return data
+
+
+def find_addresses(data: KnownData) -> dict[str, Address]:
+    """Return the addresses of a data set's files, by split; a commit's files never change, so they need no date."""
+    source = data.sources[0]
+    if not source.repository.startswith("github.com/"):
+        raise SettingsError(f"repository {source.repository!r}: must begin with github.com/ to be fetched")
+    root = f"https://raw.githubusercontent.com/{source.repository.removeprefix('github.com/')}/{source.commit}"
+    return {
+        split: Address(f"{split}.raw", f"{data.name}, {split}", f"{root}/{quote(path)}", LONGEST, _TEXT, _ADVICE)
+        for split, path in data.recipe.paths.items()
+    }  # fmt: skip
+
+
 def convert_data(raw: Path, recipe: Recipe) -> dict[str, bytes]:
-    """The splits of a data set in nerbert's form, made from the fetched files `SPLIT.raw` in the folder `raw`."""
+    """Convert the fetched files `SPLIT.raw` in the folder `raw` to the splits of a data set in nerbert's form."""
     splits = {
         split: read_raw(raw / f"{split}.raw", recipe.reader, recipe.scheme, recipe.drop) for split in recipe.paths
     }
@@ -77,10 +101,8 @@ def convert_data(raw: Path, recipe: Recipe) -> dict[str, bytes]:
     return {split: conll_text(sentences).encode() for split, sentences in splits.items()}
 
 
-def _fetch_one(
-    data: KnownData, recipe: Recipe, output: Path, mirror: str, policy: RetryPolicy | None
-) -> Iterator[str]:  # fmt: skip
-    """Bring one data set there, or see that it is."""
+def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy | None) -> Iterator[str]:
+    """Fetch one data set, or check it if it is there."""
     target = output / data.name
     raw = output / f".{data.name}.{data.sources[0].commit[:12]}.raw"
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
@@ -93,31 +115,29 @@ def _fetch_one(
     if raw.is_symlink():
         raise OutputExists(f"{raw}: is a link, so it is left alone; delete it by hand, or choose another folder")
     try:
-        deque(fetch(list(find_addresses(data, recipe).values()), raw, mirror, policy), maxlen=0)
+        deque(fetch(list(find_addresses(data).values()), raw, mirror, policy), maxlen=0)
     except BaseException:
         with suppress(OSError):
             raw.rmdir()
         raise
-    made = _made(raw, data, recipe)
-    _publish(target, made, data, recipe, read_json(raw / FETCHED)["files"])
+    made = _converted(raw, data)
+    _publish(target, made, data, read_json(raw / FETCHED)["files"])
     shutil.rmtree(raw)
     counts = ", ".join(f"{split} {each.sentences:,}" for split, each in data.splits.items())
     yield f"{data.name}: fetched into {target}: {counts} sentences, SHA-256 as known"
 
 
-def _made(raw: Path, data: KnownData, recipe: Recipe) -> dict[str, bytes]:
-    """The converted splits, if they are what is known; else nothing is kept, and InputError raised."""
+def _converted(raw: Path, data: KnownData) -> dict[str, bytes]:
+    """Return the converted splits if they have the known hashes; else remove `raw` and raise InputError."""
     try:
-        made = convert_data(raw, recipe)
+        made = convert_data(raw, data.recipe)
         for split, each in data.splits.items():
             found = hashlib.sha256(made[split]).hexdigest()
             if found != each.sha256:
                 raise InputError(f"{split}.conll would have the SHA-256 {found}, but {each.sha256} is known")
     except InputError as error:
         shutil.rmtree(raw)
-        why = "the publisher's files, or the mirror's, are not those that were known"
-        if recipe.all_sums_known:
-            why = "the files are those that were known, so it is nerbert that converts them otherwise now: report it"
+        why = "the publisher's files, or the mirror's, are not the known ones"
         raise InputError(f"{error}; {why}; nothing was kept") from error
     return made
 
@@ -131,7 +151,7 @@ def _check_whole(target: Path, data: KnownData) -> None:
 
 
 def _publish(
-    target: Path, made: Mapping[str, bytes], data: KnownData, recipe: Recipe, raw: Mapping[str, Mapping[str, object]]
+    target: Path, made: Mapping[str, bytes], data: KnownData, raw: Mapping[str, Mapping[str, object]]
 ) -> None:  # fmt: skip
     source, day = data.sources[0], f"{datetime.now(UTC):%Y-%m-%d}"
     files = [{key: each[key] for key in ("address", "mirror", "size", "sha256")} for each in raw.values()]
@@ -140,7 +160,7 @@ def _publish(
             with publish(folder / f"{split}.conll") as draft:
                 draft.write_bytes(content)
         with publish(folder / "README.md") as draft:
-            draft.write_text(_readme(data, recipe, day), encoding="utf-8")
+            draft.write_text(_readme(data, day), encoding="utf-8")
         write_json(folder / "manifest.json", {
             "kind": "data set", "made_by": f"nerbert {__version__}", "name": data.name, "fetched": day,
             "repository": source.repository, "commit": source.commit, "licence": data.licence, "raw": files,
@@ -148,9 +168,10 @@ def _publish(
         })  # fmt: skip
 
 
-def _readme(data: KnownData, recipe: Recipe, day: str) -> str:
-    """Where a data set is from, whose it is, and what was done to it."""
-    source, paths = data.sources[0], ", ".join(recipe.paths.values())
+def _readme(data: KnownData, day: str) -> str:
+    """Return the README: source, licence, and conversion of a data set."""
+    recipe, source = data.recipe, data.sources[0]
+    paths = ", ".join(recipe.paths.values())
     drawn = ", ".join(f"{size} to be {split}" for split, size in recipe.draws.items())
     done = [f"read as {recipe.reader}, tags from {recipe.scheme.upper()}"]
     done += [f"lines of {', '.join(recipe.drop)} dropped"] if recipe.drop else []

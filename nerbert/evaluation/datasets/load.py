@@ -1,29 +1,33 @@
-"""A data set by name: a folder below the data folder, or what the registry knows under that name.
+"""Find, read and list data sets by name: a folder below the data folder, or a name that the registry knows.
 
-The choice: a name comes from outside (a suite, a command line) and never leads out of the data folder, by dots, by
-being absolute, or through a link. The price: data elsewhere must be copied, not linked, into the data folder.
+A name comes from outside (a suite, a command line) and never leads out of the data folder, by dots, by being absolute,
+or through a link. A data set in the folder is identified by its files' hashes, so "whole" means to the byte. The price:
+data elsewhere must be copied, not linked, into the data folder, and listing a folder reads all its files.
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, nearest
-from nerbert.evaluation.datasets.duplicates import find_twins
-from nerbert.evaluation.datasets.recipes import known_recipes
-from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known
+from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known, known_data
 from nerbert.formats.folder import SPLITS, read_data
 from nerbert.records import Example
 
+AT_LEAST = 8
+"""Fewest tokens of a sentence that counts as a duplicate."""
 _LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A data set as it was read. `known` is what the registry knows of exactly these files, None where it doesn't."""
+    """A data set. `known` is the registry's entry for exactly these files; None if there is none."""
 
     name: str
-    """Its folder, as seen from the data folder."""
+    """Its folder, relative to the data folder."""
     folder: Path
     train: list[Example]
     dev: list[Example]
@@ -31,7 +35,7 @@ class Data:
     sha256: dict[str, str]
     """By the file's name."""
     known: KnownData | None
-    twins: tuple[int, ...]
+    duplicates: tuple[int, ...]
     """Places of the test sentences of eight tokens or more that are in train too."""
     notes: tuple[str, ...] = ()
     """How the files differ from those that the registry knows by that name."""
@@ -43,28 +47,42 @@ class Data:
 
     @property
     def files(self) -> dict[str, Path]:
-        """The files read, by the name of their split."""
-        if self.folder.is_file():
-            return {"train": self.folder}
-        return {split: self.folder / f"{split}.conll" for split in SPLITS if f"{split}.conll" in self.sha256}
+        """The files, by the name of their split."""
+        return split_files(self.folder)
 
 
-def load_data(root: Path, name: str) -> Data:
-    """Read a data set with all its splits; raise InputError that names the nearest there is, or what is missing."""
-    data = open_data(name, root)
-    if not data.test:
-        raise InputError(f"{data.folder}: holds no test.conll, so nothing can be scored on it; add one")
-    return data
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A data set and its state in a folder: whole, –, not known, or `no dev`, `another test`; "" without a folder.
+
+    `link out` is a link that leads out of the folder, which no other command reads.
+    """
+
+    name: str
+    known: KnownData | None
+    there: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything that is known of it, as JSON."""
+        return {"name": self.name, "there": self.there} | (asdict(self.known) if self.known else {})
 
 
 def open_data(name: str, root: Path | None = None) -> Data:
-    """Read a data set below `root`, or the folder (or CoNLL file) at the path `name` where no `root` is given."""
+    """Read a data set below `root`, or the folder (or CoNLL file) at the path `name` where no `root` is given.
+
+    The splits dev and test are empty where there are none.
+    """
     folder, name = find_place(name, root)
-    return load_folder(folder, name=name)
+    found = read_data(folder, SPLITS)
+    known = find_known(name)
+    notes = tuple(_differences(known, found.sha256)) if known else ()
+    duplicates = find_duplicates(found.train, found.test)
+    known = None if notes else known
+    return Data(name, folder, found.train, found.dev, found.test, found.sha256, known, duplicates, notes)
 
 
 def find_place(name: str, root: Path | None = None) -> tuple[Path, str]:
-    """Return where `open_data` reads a data set, and what it calls it; nothing is read yet."""
+    """Return the path and the name of a data set without reading it; arguments as in `open_data`."""
     if root is not None:
         folder = find_folder(root, name)
         return folder, folder.relative_to(root).as_posix()
@@ -74,20 +92,9 @@ def find_place(name: str, root: Path | None = None) -> tuple[Path, str]:
     return Path(name), Path(name).resolve().name
 
 
-def load_folder(folder: Path, *, name: str = "") -> Data:
-    """Read a data folder of anyone's; dev and test are empty where there are none."""
-    name = name or folder.resolve().name
-    found = read_data(folder, SPLITS)
-    known = find_known(name)
-    notes = tuple(differences(known, found.sha256)) if known else ()
-    twins = find_twins(found.train, found.test)
-    return Data(name, folder, found.train, found.dev, found.test, found.sha256, None if notes else known, twins, notes)
-
-
 def find_folder(root: Path, name: str) -> Path:
-    """Return the folder of a data set: that of its own name, else of the set that the paper calls so."""
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; name the one that holds the data sets (--data)")
+    """Return the folder of a data set: that of its own name, else that of the set with this name in the paper."""
+    _check_root(root)
     _check_name(name)
     known = find_known(name)
     names = [name] if known is None or known.name == name else [name, known.name]
@@ -100,7 +107,7 @@ def find_folder(root: Path, name: str) -> Path:
 
 
 def split_files(folder: Path) -> dict[str, Path]:
-    """Return the files there are of a data folder, or of one CoNLL file, by the name of their split."""
+    """Return the existing files of a data folder, or one CoNLL file, by the name of their split."""
     if folder.is_file():
         return {"train": folder}
     return {split: path for split in SPLITS if (path := folder / f"{split}.conll").is_file()}
@@ -113,13 +120,48 @@ def link_out(root: Path, folder: Path) -> Path | None:
     return next((path for path in paths if not Path(os.path.realpath(path)).is_relative_to(inside)), None)
 
 
-def folder_names(root: Path) -> list[str]:
+def list_data(root: Path | None = None) -> list[Listed]:
+    """Return the known data sets with their state in `root`, then the other data sets in it."""
+    if root is None:
+        return [Listed(name, known) for name, known in known_data().items()]
+    _check_root(root)
+    listed = [Listed(name, known, _state(root, root / name, known)) for name, known in known_data().items()]
+    others = [name for name in _folder_names(root) if name not in known_data()]
+    return listed + [Listed(name, None, "link out" if link_out(root, root / name) else "not known") for name in others]
+
+
+def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least: int = AT_LEAST) -> tuple[int, ...]:
+    """Return the places of the test sentences of at least so many tokens whose tokens equal a train sentence's.
+
+    Shorter ones ("Yes .", the line of a box score) are no leak. Copies in another case aren't found.
+    """
+    seen = {each.tokens for each in train if len(each.words) >= at_least}
+    return tuple(place for place, each in enumerate(test) if len(each.words) >= at_least and each.tokens in seen)
+
+
+def _state(root: Path, folder: Path, known: KnownData) -> str:
+    if folder.is_dir() and link_out(root, folder):
+        return "link out"
+    files = split_files(folder)
+    if not files:
+        return "–"
+    faults = [f"no {split}" if split not in files else f"another {split}" for split, each in known.splits.items()
+              if split not in files or sha256_of(files[split]) != each.sha256]  # fmt: skip
+    return ", ".join(faults) or "whole"
+
+
+def _folder_names(root: Path) -> list[str]:
     """Return the folders below `root` that hold a train.conll, sorted."""
     return sorted(path.name for path in root.iterdir() if (path / "train.conll").is_file())
 
 
+def _check_root(root: Path) -> None:
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; name the one that holds the data sets (--data)")
+
+
 def _check_name(name: str) -> None:
-    """Raise InputError for what is no path downwards."""
+    """Raise InputError for a name that is no path downwards."""
     parts = PurePosixPath(name).parts
     downwards = parts and name.isprintable() and not name.startswith("/") and ".." not in parts
     if not downwards or len(name.encode()) > _LONGEST:
@@ -129,19 +171,18 @@ def _check_name(name: str) -> None:
 def _unknown(root: Path, name: str, known: KnownData | None) -> str:
     if known is not None:
         return f"{root}: holds no folder {known.name!r}{_fetched(known) or '; it has no public address'}"
-    there = folder_names(root)
+    there = _folder_names(root)
     close = nearest(name, [*there, *all_names()])
     return f"data set {name!r}: no such folder in {root}{close or ';'} there are {', '.join(there) or 'none'}"
 
 
 def _fetched(known: KnownData) -> str:
-    """Return how to get a known data set that isn't there; "" if it has no public address."""
-    recipe = known_recipes().get(known.name)
-    return f"; `nerbert data fetch {known.name}` gets it" if recipe and not recipe.unfetched else ""
+    """Return how to get a known data set; "" if it has no public address."""
+    return "" if known.recipe.unfetched else f"; `nerbert data fetch {known.name}` gets it"
 
 
-def differences(known: KnownData, sha256: dict[str, str]) -> list[str]:
-    """Return how files differ from those that are known, a line each."""
+def _differences(known: KnownData, sha256: dict[str, str]) -> list[str]:
+    """Return how files differ from those of the registry, a line each."""
     notes = []
     for split, each in known.splits.items():
         file = f"{split}.conll"

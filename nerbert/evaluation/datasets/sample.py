@@ -1,7 +1,7 @@
-"""A few-shot subset as a data folder: what others can train on, with the places that say which sentences it is.
+"""Write a few-shot subset as a data folder, with the places of its sentences in the whole.
 
-The choice: train.conll is written anew, dev and test are copied byte for byte, and a manifest says from what, how and
-which, so that anyone with the data can draw the same. The price: a copy of dev and test for each sample.
+A new train.conll is written, dev and test are copied unchanged, and a manifest names the data, the size, the draw and
+the sentences, so that anyone with the data can draw the same. The price: a copy of dev and test for each sample.
 """
 
 import shutil

@@ -1,7 +1,7 @@
-"""A benchmark's table as data: texts in rows and columns, notes, curves, records. Every renderer reads this.
+"""A benchmark's table as data: texts in rows and columns, notes, curves, records.
 
-The choice: figures are rounded and worded once, in `make_table`, and a renderer only lays out and escapes. The price: a
-renderer can't choose other decimals. Texts are as they came from outside; each renderer escapes for itself.
+Figures are rounded and worded once, in `make_table`; a renderer only lays them out and escapes them, and can't choose
+other decimals.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """The cells of a suite laid out: rows are targets and sizes, columns are systems and protocols.
 
-What a row or column is comes from the suite, so a cell that is missing is seen as not run; a cell that the suite
-doesn't ask for is counted and left out.
+Rows and columns come from the suite, so a missing cell counts as not run; cells that the suite doesn't ask for are
+counted and left out.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -1,13 +1,14 @@
-"""What one must know to read a benchmark's table, in sentences, and to make it again.
+"""Notes on a benchmark's table: how to read it, and what the cells don't have in common; and facts to make it again.
 
 Nothing keeps cells that were made in different ways from being compared, so notes say what differs and in how many
-cells. Read from a cell's facts, where they are there: `versions` (library → version), `device`, `machine`, `precision`,
-`commit`, `finished`, `cpu_seconds`, `encoder` (digest), `data` (file → digest), `unknown_types` (of test entities,
-absent in training), `reached` (type → entities). Digests are shortened: the cells have them in full.
+cells. The template `benchmark_notes.txt.j2` holds the sentences. Read from a cell's facts, where they are there:
+`versions` (library → version), `device`, `machine`, `precision`, `commit`, `finished`, `cpu_seconds`, `encoder`
+(digest), `data` (file → digest), `unknown_types` (of test entities, absent in training), `reached` (type → entities).
+Digests are shortened: the cells have them in full.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -17,33 +18,45 @@ from nerbert.evaluation.tables.layout import Layout, RowKey, by_target
 from nerbert.evaluation.tables.pooled import figure, inner
 from nerbert.evaluation.tables.statistics import EXACT
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.sizes import SizeUnit, parse_size
+from nerbert.finetuning.sizes import SizeUnit, many, parse_size
+from nerbert.render import render
 
 _NAMED, _DIGEST = 8, 12
 _SAME = {"device": "devices", "machine": "machines", "precision": "precisions", "commit": "commits"}
 """Facts that the cells of a table should have in common, with their plurals."""
 
 
-def notes_of(layout: Layout, tests: Mapping[Key, Compared]) -> Iterator[str]:
-    """Yield rules of scoring, the meaning of ± and stars, what is missing, what differs between the cells."""
+def notes_of(layout: Layout, tests: Mapping[Key, Compared]) -> tuple[str, ...]:
+    """Return the notes that apply, a sentence or more each."""
     done = _done(layout)
-    yield from _rules(done)
-    yield from _not_run(layout)
-    yield from _spread(layout)
-    yield from _testing(layout, tests)
-    yield from _protocols(layout)
-    yield from _coverage(layout)
-    yield from _differences(done)
     states = Counter(cell.state for cell in layout.cells)
-    if len(done) < len(layout.cells):
-        yield (f"Of {len(layout.cells)} cells {states[State.DONE]} are done, {states[State.FAILED]} failed, "
-               f"{states[State.NOT_RUN]} not run (–). (2/3) after a figure: two runs of three are done.")  # fmt: skip
-    if layout.strangers:
-        yield f"Left out, since the suite doesn't ask for it: {_cells(layout.strangers)}."
+    idle = [column for column in layout.columns if column not in layout.ran]
+    failed = [column for column in idle if any(layout.at(row_key, column).failed for row_key in layout.row_keys)]
+    duplicates, unknown, reached = _coverage(layout)
+    most = max((each.test.n for (_, row_key), each in tests.items() if row_key.target == WHOLE), default=0)
+    text = render(
+        "benchmark_notes.txt.j2",
+        rules={"F1": _rules(cell.scores for cell in done),
+               "Strict F1": _rules(inner(cell.scores, "strict") for cell in done)},
+        idle={"Not run": [layout.named(column) for column in idle if column not in failed],
+              "Without a finished run": [layout.named(column) for column in failed]},
+        single=_single_draws(layout),
+        episodes=any(parse_size(row_key.size).kind is SizeUnit.EPISODE for row_key in layout.row_keys),
+        means=len(by_target(layout.row_keys)) > 1,
+        baseline=layout.baseline, families=_families(layout, tests), rounded=most > EXACT, exact=EXACT,
+        systems=len(layout.suite.systems),
+        protocols={name: _changes(settings) for name, settings in layout.suite.protocols.items()},
+        sources=_sources(layout),
+        duplicates=duplicates, unknown=unknown, reached=reached,
+        differences=_differences(done),
+        cells=len(layout.cells), done=len(done), failed=states[State.FAILED], not_run=states[State.NOT_RUN],
+        strangers=many(layout.strangers, "cell") if layout.strangers else "",
+    )  # fmt: skip
+    return tuple(line for line in text.split("\n") if line)
 
 
 def facts_of(layout: Layout) -> dict[str, str]:
-    """Return what one needs to make the table again."""
+    """Return the facts that are needed to make the table again."""
     done = _done(layout)
     seconds = sum(figure(cell.facts, "cpu_seconds") or 0 for cell in layout.cells)
     finished = _values(done, "finished")
@@ -78,101 +91,56 @@ def _digests(named: Iterable[tuple[str, Any]]) -> str:
     return ", ".join(dict.fromkeys(f"{name} {str(digest)[:_DIGEST]}" for name, digest in named if digest))
 
 
-def _rules(done: list[Cell]) -> Iterator[str]:
-    strict = [inner(cell.scores, "strict") for cell in done]
-    for name, scores in (("F1", [cell.scores for cell in done]), ("Strict F1", strict)):
-        texts = (each.get("rules") for each in scores)
-        known = Counter(text for text in texts if text and isinstance(text, str)).most_common()
-        if len(known) == 1:
-            yield f"{name} is scored by: {known[0][0]}."
-        elif known:
-            counted = "; ".join(f"{text} ({_cells(number)})" for text, number in known)
-            yield f"Not comparable: the cells' {name} was scored by different rules: {counted}."
+def _rules(scores: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the rules of scoring with their number of cells, most first."""
+    texts = (each.get("rules") for each in scores)
+    return dict(Counter(text for text in texts if text and isinstance(text, str)).most_common())
 
 
-def _not_run(layout: Layout) -> Iterator[str]:
-    """Yield the columns without a finished run, which no mean waits for."""
-    idle: dict[bool, list[str]] = {False: [], True: []}
-    for column in layout.columns:
-        if column not in layout.ran:
-            failed = any(layout.at(row_key, column).failed for row_key in layout.row_keys)
-            idle[failed].append(layout.named(column))
-    for head, names in (("Not run", idle[False]), ("Without a finished run", idle[True])):
-        if names:
-            yield f"{head}: {'; '.join(names)}. Means, bold and tests are of the other columns."
-
-
-def _spread(layout: Layout) -> Iterator[str]:
-    yield ("± is the sample standard deviation over independent runs; in brackets is the 95 % confidence interval of "
-           "their mean (t distribution). Where several draws of the training sentences have several seeds each, a "
-           "draw's runs are averaged first, and the draws are the runs that count.")  # fmt: skip
-    kinds = {row_key: parse_size(row_key.size).kind for row_key in layout.row_keys}
+def _single_draws(layout: Layout) -> str:
+    """Return the targets and sizes that are drawn once: `a, 10 and 5%; c, 50`."""
     single = [
-        row_key for row_key, kind in kinds.items()
-        if kind not in (SizeUnit.ALL, SizeUnit.EPISODE)
+        row_key for row_key in layout.row_keys
+        if parse_size(row_key.size).kind not in (SizeUnit.ALL, SizeUnit.EPISODE)
         and len({draw for column in layout.columns for draw, _ in layout.at(row_key, column).wanted}) == 1
     ]  # fmt: skip
-    if single:
-        where = "; ".join(f"{name}, {_and([key.size for key in keys])}" for name, keys in by_target(single).items())
-        yield f"One draw only at {where}: there ± doesn't show how much the choice of sentences matters."
-    if SizeUnit.EPISODE in kinds.values():
-        yield ("Episodes (way, shot): right, predicted and gold entities of all draws and seeds are added up before "
-               "F1, as Few-NERD does over draws. Seeds share the episodes, so ±, interval and test are over draws, "
-               "the seeds of a draw added up: ± is how much episodes differ, the interval is of all.")  # fmt: skip
-    if len(by_target(layout.row_keys)) > 1:
-        yield ("A mean is over targets, each once (its sizes averaged first), and only over those on which every "
-               "column of the table that has run has a finished run; its ± and interval are about training on these "
-               "very targets.")  # fmt: skip
+    sizes = {target: [row_key.size for row_key in row_keys] for target, row_keys in by_target(single).items()}
+    return "; ".join(
+        f"{target}, {' and '.join(filter(None, (', '.join(each[:-1]), each[-1])))}" for target, each in sizes.items()
+    )
 
 
-def _testing(layout: Layout, tests: Mapping[Key, Compared]) -> Iterator[str]:
+def _families(layout: Layout, tests: Mapping[Key, Compared]) -> str:
+    """Return which tests are corrected together; "" if there is none."""
     numbers = {key: len(family) for key, family in families(tests).items()}
-    if numbers:
-        most = max((each.test.n for (_, row_key), each in tests.items() if row_key.target == WHOLE), default=0)
-        rounded = f" up to n = {EXACT}, beyond with rounding that can make p a little too large, never too small"
-        yield (f"* p < 0.05, ** p < 0.01, *** p < 0.001 for the difference from {layout.baseline}, better or worse, "
-               f"over the same draws and seeds, corrected by Holm: {_families(layout, numbers)}. On a target: paired "
-               "t-test, from three runs on. Over all targets on which the two have runs in common: sign-flip test, "
-               f"each target with the same weight, exact{rounded if most > EXACT else ''}; “runs vary” asks whether "
-               "the chance of training explains the difference on these targets, “targets vary” whether other targets "
-               "would show it too (one observation a target; not corrected). A mean has a star only if its targets are "
-               "the tested ones. Least p: the smallest that the test can reach with n, the number of independent "
-               "observations.")  # fmt: skip
-    if len({column.system for column in layout.columns}) > 1:
-        yield "Bold: the highest mean of a row in which every run is done, of the columns that have run."
-
-
-def _families(layout: Layout, numbers: Mapping[tuple[str, bool], int]) -> str:
-    """Return which tests are corrected together."""
     parts = []
     for protocol in layout.protocols:
         where = f" under {protocol}" if len(layout.protocols) > 1 else ""
         rows, whole = numbers.get((protocol, False), 0), numbers.get((protocol, True), 0)
-        apart = "apart from these " if rows else ""
         parts += [f"for the {rows} on single targets{where}"] if rows else []
-        parts += [f"{apart}for the {whole} over all targets{where}"] if whole else []
+        parts += [f"{'apart from these ' if rows else ''}for the {whole} over all targets{where}"] if whole else []
     return ", ".join(parts)
 
 
-def _protocols(layout: Layout) -> Iterator[str]:
-    usual, suite = FinetuneSettings(), layout.suite
-    for name, settings in suite.protocols.items():
-        values = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name != "seed"}
-        other = [f"{key} = {value!r}" for key, value in values.items() if value != getattr(usual, key)]
-        yield f"Protocol {name}: {', '.join(other) or 'the defaults of nerbert finetune'}."
-    sources: dict[tuple[str, str], list[str]] = {}
-    for name, system in suite.systems.items():
+def _changes(settings: FinetuneSettings) -> list[str]:
+    """Return the settings of a protocol that aren't the defaults."""
+    usual, names = FinetuneSettings(), sorted(each.name for each in fields(settings) if each.name != "seed")
+    values = {name: getattr(settings, name) for name in names}
+    return [f"{name} = {value!r}" for name, value in values.items() if value != getattr(usual, name)]
+
+
+def _sources(layout: Layout) -> dict[tuple[str, str], list[str]]:
+    """Return (source data, seeds of its checkpoint) → the systems that are trained on it first."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, system in layout.suite.systems.items():
         if system.source:
             seeds = {cell.facts.get("source_seed") for cell in layout.cells if cell.place.system == name} - {None}
-            seed = f" (seed {', '.join(map(str, sorted(seeds, key=str)))})" if seeds else ""
-            sources.setdefault((system.source, seed), []).append(name)
-    for (source, seed), names in sources.items():
-        yield (f"Trained on {source} first: {'; '.join(names)}. One checkpoint{seed} is made of each under a protocol "
-               "and shared by all its runs there, so ± and p don't contain the chance of that training.")  # fmt: skip
+            found.setdefault((system.source, ", ".join(sorted(map(str, seeds)))), []).append(name)
+    return found
 
 
-def _coverage(layout: Layout) -> Iterator[str]:
-    """Yield what train and test share, types that the training sentences lack, and the k that was reached."""
+def _coverage(layout: Layout) -> tuple[list[str], list[str], list[str]]:
+    """Return counts of duplicates by target, types that the training sentences lack, and the k that was reached."""
     most: dict[str, int] = {}
     unknown, reached = [], []
     for row_key in layout.row_keys:
@@ -183,13 +151,7 @@ def _coverage(layout: Layout) -> Iterator[str]:
             most[row_key.target] = max(left_out, most.get(row_key.target, 0))
         unknown += _unknown(row_key, cells)
         reached += _reached(row_key, cells) if kind is SizeUnit.EACH else []
-    if most:
-        counts = ", ".join(f"{target} {number}" for target, number in most.items())
-        yield f"Twins: test sentences that are in train too ({counts}). The table's F1 counts them."
-    if unknown:
-        yield f"Types in test that the training sentences of a draw lack, counted as missed: {'; '.join(unknown)}."
-    if reached:
-        yield f"Entities of a type reached, fewest to most over types and draws: {'; '.join(reached)}."
+    return [f"{target} {number}" for target, number in most.items()], unknown, reached
 
 
 def _unknown(row_key: RowKey, cells: list[Cell]) -> list[str]:
@@ -214,25 +176,13 @@ def _reached(row_key: RowKey, cells: list[Cell]) -> list[str]:
     return [f"{row_key.target}, {row_key.size}: {min(counts)}–{max(counts)}{lacking}"]
 
 
-def _differences(done: list[Cell]) -> Iterator[str]:
-    """Yield what cells of this table don't have in common."""
+def _differences(done: list[Cell]) -> dict[str, dict[str, int]]:
+    """Return the values of each fact that cells should have in common, with their number of cells."""
     facts = {name: Counter(_text(cell.facts.get(name)) for cell in done) for name in _SAME}
     for name in sorted({name for cell in done for name in inner(cell.facts, "versions")}):
         facts[name] = Counter(_text(inner(cell.facts, "versions").get(name)) for cell in done)
-    for name, values in facts.items():
-        if len(values) > 1:
-            counted = "; ".join(f"{value} ({_cells(number)})" for value, number in sorted(values.items()))
-            yield f"Cells of this table differ in {name}: {counted}."
+    return {name: dict(sorted(values.items())) for name, values in facts.items()}
 
 
 def _text(value: object) -> str:
     return "unknown" if value is None else str(value)
-
-
-def _cells(number: int) -> str:
-    return f"{number} {'cell' if number == 1 else 'cells'}"
-
-
-def _and(texts: list[str]) -> str:
-    *others, last = texts
-    return f"{', '.join(others)} and {last}" if others else last

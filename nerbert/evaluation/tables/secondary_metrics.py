@@ -17,7 +17,7 @@ from nerbert.terminal import percent
 
 _FIGURES = {
     "precision": "micro.precision", "recall": "micro.recall", "macro F1": "macro.f1", "strict F1": "strict.f1",
-    "span F1": "span.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1", "F1 without twins": "without.f1",
+    "span F1": "span.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1", "F1 without duplicates": "without.f1",
 }  # fmt: skip
 _ERRORS = ("boundary", "type", "both", "missed", "spurious")
 _NAMES = ("target", "trained on", "system")
@@ -29,7 +29,7 @@ def other_figures_grid(layout: Layout) -> Grid:
     for names, group in _groups(layout):
         figures = [_percent(group, partial(_known, path=path)) for path in _FIGURES.values()]
         rows.append((*names, *figures, _count(group, partial(figure, path="without.left_out")), _bootstrap(group)))
-    heads = (*_NAMES, *_FIGURES, "twins", "test set's interval")
+    heads = (*_NAMES, *_FIGURES, "duplicates", "test set's interval")
     return _grid("beside", "Other figures of the same runs, in percent", heads, rows)
 
 

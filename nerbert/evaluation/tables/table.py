@@ -1,8 +1,8 @@
-"""A suite and its cells → the table that is shown and written. Pure; the same cells give the same table.
+"""Make the table of a suite from its cells. Pure: the same cells give the same table.
 
 The cells are laid out in rows and columns; every system is tested against the baseline; figures are worded (F1, tests,
-other figures, errors, types, curves); then notes say what one must know to read them. The records are the cells in long
-form, for pandas and its like. Needs scipy (extra `benchmark`) for the intervals.
+other figures, errors, types, curves); notes say how to read them. The records are the cells in long form, for pandas.
+Needs scipy (extra `benchmark`) for the intervals.
 """
 
 import math
@@ -39,7 +39,7 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
         grids=tuple(grid for grid in grids if grid.rows or grid.key == "scores"),
         curves=tuple(_curves(layout)),
         numbered=tuple(notes),
-        notes=tuple(notes_of(layout, tests)),
+        notes=notes_of(layout, tests),
         facts=facts_of(layout),
         records=tuple(_records(layout)),
     )

@@ -16,7 +16,7 @@ from nerbert.terminal import plain
 
 if TYPE_CHECKING:
     from nerbert.evaluation.datasets.check import Findings
-    from nerbert.evaluation.datasets.listing import Listed
+    from nerbert.evaluation.datasets.load import Listed
 
 _SHOWN, _LONGEST = 3, 60
 
@@ -87,9 +87,9 @@ def _faults(findings: "Findings") -> Iterator[tuple[str, str]]:
     lacking = "; ".join(f"{split}: {_counts(types)}" for split, types in findings.lacking.items())
     yield "types that train lacks", lacking or "none"
     yield f"types with fewer than {findings.rare_below} entities in train", _counts(findings.rare) or "none"
-    twins = ", ".join(f"{count:,} of {pair.partition('/')[2]} in {pair.partition('/')[0]}" for pair, count in
-                      findings.twins.items())  # fmt: skip
-    yield f"sentences of {findings.twins_at_least} or more tokens that are in another part", twins or "none"
+    duplicates = ", ".join(f"{count:,} of {pair.partition('/')[2]} in {pair.partition('/')[0]}" for pair, count in
+                      findings.duplicates.items())  # fmt: skip
+    yield f"sentences of {findings.duplicates_at_least} or more tokens that are in another part", duplicates or "none"
     yield "equal sentences with different tags", _conflicts(findings)
     for split, facts in findings.splits.items():
         if facts.scheme.broken:

@@ -7,7 +7,8 @@ import pytest
 
 from nerbert.config import make_settings
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
-from nerbert.evaluation.benchmark.inputs import CellInputs, Job, Machine, read_part, read_source
+from nerbert.evaluation.benchmark.cells import CellSentences
+from nerbert.evaluation.benchmark.inputs import Job, Machine, read_part, read_source
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.settings import FinetuneSettings
@@ -31,14 +32,14 @@ def planned(data: Path, tiny_encoder: Path) -> Plan:
     return plan
 
 
-def counts(reading: CellInputs) -> tuple[int, int, int]:
-    return len(reading.part.train), len(reading.part.test), len(reading.dev)
+def counts(reading: CellSentences) -> tuple[int, int, int]:
+    return len(reading.train), len(reading.test), len(reading.dev)
 
 
 def test_what_a_cell_does_not_use_may_be_broken_or_gone(planned: Plan, data: Path) -> None:
     (data / "ships" / "dev.conll").write_text(BROKEN)
     found = read_part(planned(), data)
-    assert (counts(found), found.twins) == ((12, 3, 0), (2,))
+    assert (counts(found), found.duplicates) == ((12, 3, 0), (2,))
     assert counts(read_part(planned("5"), data)) == (5, 3, 0)
     rows = (f"Holm{number}\tB-person\nsees\tO\nIngeborg{number}\tB-ship\n\n" for number in range(8))
     (data / "ships" / "test.conll").write_text("".join(rows))
@@ -46,9 +47,9 @@ def test_what_a_cell_does_not_use_may_be_broken_or_gone(planned: Plan, data: Pat
         path = data / "ships" / "train.conll"
         path.write_text(train) if train else path.unlink()
         episode = read_part(planned("2 way 1 shot"), data)
-        assert episode.twins == ()
-        assert episode.part.train
-        assert episode.part.test
+        assert episode.duplicates == ()
+        assert episode.train
+        assert episode.test
 
 
 def test_dev_is_read_where_the_protocol_chooses_by_it(planned: Plan, data: Path) -> None:

@@ -11,12 +11,11 @@ import pytest
 from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists, StaleOutput
 from nerbert.evaluation.benchmark.cells import Cell, CellSentences, Predictions, State
-from nerbert.evaluation.benchmark.command import _left
 from nerbert.evaluation.benchmark.inputs import Job, Machine
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.pool import Processes
 from nerbert.evaluation.benchmark.read import read_suite
-from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, run_suite
+from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, _left, run_suite
 from nerbert.evaluation.benchmark.scheduler import NO_ROOM
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
@@ -83,7 +82,7 @@ def test_facts_of_a_cell(suite: Suite, data: Path, tmp_path: Path) -> None:
     assert facts["keys"]["source"] == next((tmp_path / "out" / "sources").iterdir()).name
     assert (facts["source_data"], facts["source_seed"], facts["seed"]) == ("far", 1, 2)
     assert facts["source_seconds"]["cpu"] > 0
-    assert (facts["precision"], facts["steps"], facts["twins"]) == ("fp32", 4, 1)
+    assert (facts["precision"], facts["steps"], facts["duplicates"]) == ("fp32", 4, 1)
     assert "places" not in cells[0].facts
     assert len({cell.facts["encoder"] for cell in cells}) == 1
 

@@ -9,7 +9,7 @@ import pytest
 from nerbert.errors import WriteError
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, CellKey, State
 from nerbert.evaluation.benchmark.inputs import Job, SourceTraining
-from nerbert.evaluation.benchmark.pool import Task
+from nerbert.evaluation.benchmark.pool import Processes, Task
 from nerbert.evaluation.benchmark.scheduler import NO_ROOM, Scheduler
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.worker import End
@@ -23,7 +23,7 @@ EndOf = Callable[[Task], End]
 
 
 @dataclass
-class MadeUp:
+class MadeUp(Processes):
     """A crew whose tasks take the seconds that are told; `begun` is what was started, and when."""
 
     store: Store

@@ -32,13 +32,13 @@ def test_a_data_set_may_have_any_name(data: Path, tiny_encoder: Path, tmp_path: 
         if number:
             assert train_source(str(tiny_encoder), part.train, name, SETTINGS, scratch).is_dir()
         else:
-            assert len(tag_part(str(tiny_encoder), part, (), name, SETTINGS, scratch).tags) == 3
+            assert len(tag_part(str(tiny_encoder), part, name, SETTINGS, scratch).tags) == 3
 
 
 def test_the_settings_that_were_used_are_told(data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
     from transformers import AutoConfig
 
-    found = tag_part(str(tiny_encoder), part_of(data), (), "ships", SETTINGS, tmp_path / "scratch")
+    found = tag_part(str(tiny_encoder), part_of(data), "ships", SETTINGS, tmp_path / "scratch")
     rate = usual_rate(AutoConfig.from_pretrained(tiny_encoder))
     assert found.facts["settings"]["learning_rate"] == rate > 0 == SETTINGS.learning_rate
     assert found.facts["settings"]["batch_size"] == 8
@@ -56,7 +56,7 @@ def test_the_protocols_precision_tags(
     monkeypatch.setattr(Tagger, "load", spy)
     for precision in ("fp32", "bf16"):
         settings = replace(SETTINGS, precision=precision)
-        tag_part(str(tiny_encoder), part_of(data), (), "ships", settings, tmp_path / precision)
+        tag_part(str(tiny_encoder), part_of(data), "ships", settings, tmp_path / precision)
     plain = {"backend": "torch", "decoding": "greedy"}
     assert asked == [plain | {"precision": "fp32"}, plain | {"precision": "bf16"}]
 
@@ -64,6 +64,6 @@ def test_the_protocols_precision_tags(
 def test_a_failure_names_no_data_set(tiny_encoder: Path, tmp_path: Path) -> None:
     (tmp_path / "plain.conll").write_text("Oslo\tO\n")
     sentences = read_conll_file(tmp_path / "plain.conll")
-    part = CellSentences(sentences, sentences, True, {})
+    part = CellSentences(sentences, sentences, {})
     with pytest.raises(InputError, match=r"^no training sentence has an entity"):
-        tag_part(str(tiny_encoder), part, (), "ships", SETTINGS, tmp_path / "scratch")
+        tag_part(str(tiny_encoder), part, "ships", SETTINGS, tmp_path / "scratch")

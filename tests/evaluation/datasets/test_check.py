@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets import check
-from nerbert.evaluation.datasets.check import check_data, check_named
-from nerbert.evaluation.datasets.load import load_folder
-from nerbert.evaluation.datasets.tags import read_scheme
+from nerbert.evaluation.datasets.check import check_data, read_scheme
+from nerbert.evaluation.datasets.load import open_data
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
 
@@ -38,7 +36,7 @@ def test_lines_are_those_of_the_reader(tmp_path: Path) -> None:
     file.write_bytes("\r\n".join(lines).encode())
     scheme = read_scheme(file)
     assert (scheme.name, scheme.broken, scheme.first_broken) == ("IO or IOB1", 2, 3)
-    assert load_folder(file).train[0].spans[0].type == "ORG"
+    assert open_data(str(file)).train[0].spans[0].type == "ORG"
 
 
 def test_foreign_schemes_are_an_error_that_counts(make: Make) -> None:
@@ -48,9 +46,9 @@ def test_foreign_schemes_are_an_error_that_counts(make: Make) -> None:
         read_scheme(folder / "train.conll")
     for name, root in ((str(folder), None), ("ships", folder.parent), (str(folder / "train.conll"), None)):
         with pytest.raises(InputError, match=wanted):
-            check_named(name, root)
+            check_data(name, root)
     with pytest.raises(InputError, match=r"train\.conll:2: tag 'E-x'"):
-        load_folder(folder)
+        open_data(str(folder))
 
 
 @pytest.mark.parametrize(
@@ -65,42 +63,24 @@ def test_foreign_schemes_are_an_error_that_counts(make: Make) -> None:
 )
 def test_what_is_broken_otherwise_is_told_by_the_reader(make: Make, text: str, told: str) -> None:
     with pytest.raises(InputError, match=re.escape(told)):
-        check_named(str(make(train=text)))
+        check_data(str(make(train=text)))
 
 
 def test_a_no_break_space_is_no_end_of_a_token(make: Make) -> None:
-    assert check_named(str(make(train="a\u00a0b O\n"))).splits["train"].tokens == 1
-
-
-def test_checking_by_name_is_checking_what_was_read(make: Make, root: Path) -> None:
-    folder = make()
-    assert check_named("ships", root) == check_data(load_folder(folder, name="ships"))
-
-
-def test_twins_of_train_and_test_are_sought_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = load_folder(make(train=TRAIN, dev=TRAIN, test=TRAIN))
-    sought: list[object] = []
-
-    def find(*parts: object) -> tuple[int, ...]:
-        sought.append(parts)
-        return (2,)
-
-    monkeypatch.setattr(check, "find_twins", find)
-    assert check_data(data).twins == {"train/test": 1, "train/dev": 1, "dev/test": 1}
-    assert len(sought) == 2
+    assert check_data(str(make(train="a\u00a0b O\n"))).splits["train"].tokens == 1
 
 
 def test_what_is_in_a_data_set(make: Make) -> None:
     long = "word\tO\n" * 257 + "\n"
     test = TRAIN.replace("Inga\tB-ship", "Inga\tB-person") + "Oslo\tI-place\n\nOslo\tI-place\n\n" + long
-    found = check_data(load_folder(make(train=TRAIN, dev=TRAIN, test=test)))
+    found = check_data(str(make(train=TRAIN, dev=TRAIN, test=test)))
     facts = found.splits["test"]
     assert (facts.sentences, facts.tokens, facts.entities) == (6, 3 + 3 + 8 + 2 + 257, 5)
     assert (facts.repeated, facts.long, facts.scheme.broken) == (1, 1, 2)
     assert facts.types == {"person": 2, "place": 2, "ship": 1}
     assert found.lacking == {"test": {"place": 2}}
     assert found.rare == {"ship": 2, "person": 1}
-    assert found.twins == {"train/test": 1, "train/dev": 1, "dev/test": 1}
+    assert found.duplicates == {"train/test": 1, "train/dev": 1, "dev/test": 1}
     assert found.conflicts == 1
     assert found.conflict_examples[0].places == (("train", 2), ("dev", 2), ("test", 2))
     assert found.schemes == {"train": "IOB2", "dev": "IOB2", "test": "mixed"}
@@ -108,16 +88,16 @@ def test_what_is_in_a_data_set(make: Make) -> None:
 
 
 def test_equal_sentences_with_equal_tags_are_no_conflict(make: Make) -> None:
-    found = check_data(load_folder(make(train=TRAIN + TRAIN)))
-    assert (found.conflicts, found.splits["train"].repeated, found.twins) == (0, 3, {})
+    found = check_data(str(make(train=TRAIN + TRAIN)))
+    assert (found.conflicts, found.splits["train"].repeated, found.duplicates) == (0, 3, {})
 
 
 def test_real_data_is_checked(shared: Path) -> None:
     folder = shared / "data" / "ner" / "defense_re3d"
     if not folder.is_dir():
         pytest.skip("no defense_re3d there")
-    found = check_data(load_folder(folder))
+    found = check_data(str(folder))
     assert set(found.schemes.values()) == {"IOB2"}
-    assert found.twins["train/test"] == 8
+    assert found.duplicates["train/test"] == 8
     assert (found.lacking, found.rare) == ({}, {})
     assert found.conflicts > 0

@@ -14,8 +14,7 @@ from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.evaluation.datasets import fetch as module
 from nerbert.evaluation.datasets.convert import Sentence, conll_text
 from nerbert.evaluation.datasets.fetch import fetch_data, list_public
-from nerbert.evaluation.datasets.recipes import Recipe
-from nerbert.evaluation.datasets.registry import KnownData, KnownSplit, Repository
+from nerbert.evaluation.datasets.registry import KnownData, KnownSplit, Recipe, Repository
 from nerbert.sources.download import alone
 from nerbert.sources.http import RetryPolicy
 from tests.evaluation.datasets.published import undraw
@@ -23,6 +22,11 @@ from tests.sources.web_server import Mood, Web, serving
 
 COMMIT = "c0ffee" * 6 + "abcd"
 WHOLE = ["README.md", "dev.conll", "manifest.json", "test.conll", "train.conll"]
+RECIPES = {
+    "plain": Recipe(train="a/train file.txt", dev="a/dev.txt", test="a/test.txt"),
+    "drawn": Recipe(train="d/all.txt", draw_dev=4, draw_test=5),
+    "broken": Recipe(train="b/1", dev="b/2", test="b/3"),
+}
 
 
 def made_up(kind: str) -> dict[str, list[Sentence]]:
@@ -46,16 +50,12 @@ def known(name: str, splits: Mapping[str, list[Sentence]], paper_name: str = "")
     return KnownData(
         name=name, title=name.title(), about="Made up.", paper_name=paper_name, split="ours", licence="CC0",
         licence_note="All of it.", types=("x", "y"), splits=told, sources=(source,),
+        recipe=RECIPES[name],
     )  # fmt: skip
 
 
 DATA = {"plain": made_up("p"), "drawn": made_up("d"), "broken": made_up("b")}
 KNOWN = {name: known(name, splits, {"drawn": "Dra"}.get(name, "")) for name, splits in DATA.items()}
-RECIPES = {
-    "plain": Recipe(train="a/train file.txt", dev="a/dev.txt", test="a/test.txt"),
-    "drawn": Recipe(train="d/all.txt", draw_dev=4, draw_test=5),
-    "broken": Recipe(train="b/1", dev="b/2", test="b/3"),
-}
 
 
 def place(path: str) -> str:
@@ -78,12 +78,16 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
 def get(web: Web, output: Path, *names: str, **more: Any) -> list[str]:
     """Fetch without pauses."""
     policy = more.pop("policy", RetryPolicy(silence=20.0, sleep=lambda _: None, tell=lambda _: None))
-    tables: dict[str, Any] = {"known": KNOWN, "recipes": RECIPES} | more
+    tables: dict[str, Any] = {"known": KNOWN} | more
     return list(fetch_data(names, output, web.address, policy, **tables))
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def with_recipe(recipe: Recipe) -> dict[str, KnownData]:
+    return {**KNOWN, "plain": replace(KNOWN["plain"], recipe=recipe)}
 
 
 def whole(output: Path, name: str) -> bool:
@@ -178,34 +182,19 @@ def test_what_is_missing_keeps_no_other_away(server: Web, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("cause", ["another text", "half a line", "another scheme", "a web page"])
 def test_what_is_not_the_known_data_is_not_kept(server: Web, tmp_path: Path, cause: str) -> None:
-    good, recipes = server.files[PLAIN["dev"]], dict(RECIPES)
+    good, there = server.files[PLAIN["dev"]], KNOWN
     if cause == "another scheme":
-        recipes["plain"] = replace(RECIPES["plain"], scheme="io")
+        there = with_recipe(replace(RECIPES["plain"], scheme="io"))
     bad = {"another text": good.replace(b"home", b"away"), "half a line": good[:-9], "a web page": b" <!DOCTYPE HTML>"}
     server.files[PLAIN["dev"]] = bad.get(cause, good)
     words = {"half a line": "dev.raw:15: broken line", "a web page": "begins with"}.get(
         cause, ".conll would have the SHA-256"
     )
-    fails(InputError, server, tmp_path, "plain", words=(words, "nothing was kept"), recipes=recipes)
+    fails(InputError, server, tmp_path, "plain", words=(words, "nothing was kept"), known=there)
     assert not (tmp_path / "plain").exists()
     server.files[PLAIN["dev"]] = good
     get(server, tmp_path, "plain")
     assert whole(tmp_path, "plain")
-
-
-def test_sums_known_beforehand_tell_the_publisher_from_the_conversion(server: Web, tmp_path: Path) -> None:
-    sums: dict[str, Any] = {
-        f"{split}_sha256": hashlib.sha256(server.files[path]).hexdigest() for split, path in PLAIN.items()
-    }
-    recipe = replace(RECIPES["plain"], **sums)
-    assert get(server, tmp_path / "good", "plain", recipes={"plain": recipe})
-    words = ("nerbert that converts them otherwise", "nothing was kept")
-    other = {"plain": replace(recipe, scheme="io")}
-    fails(InputError, server, tmp_path / "other", "plain", words=words, recipes=other)
-    server.files[PLAIN["dev"]] += b"\n"
-    fails(InputError, server, tmp_path / "bad", "plain", words=(sums["dev_sha256"],), recipes={"plain": recipe})
-    assert [names(tmp_path / each) for each in ("good", "other")] == [["plain"], []]
-    assert not (tmp_path / "bad" / "plain").exists()
 
 
 @pytest.mark.parametrize("what", ["mended", "partly there", "a file", "a link"])
@@ -241,9 +230,9 @@ def test_two_runs_dont_share_a_folder(server: Web, tmp_path: Path) -> None:
 def test_what_must_be_named(server: Web, tmp_path: Path) -> None:
     fails(SettingsError, server, tmp_path, words=("name the data sets", "--list"))
     with pytest.raises(SettingsError, match="--output"):
-        list(fetch_data(["plain"], None, known=KNOWN, recipes=RECIPES))
+        list(fetch_data(["plain"], None, known=KNOWN))
     with pytest.raises(SettingsError, match="--mirror"):
-        list(fetch_data(["plain"], tmp_path / "out", "ftp://x", known=KNOWN, recipes=RECIPES))
+        list(fetch_data(["plain"], tmp_path / "out", "ftp://x", known=KNOWN))
     fails(SettingsError, server, tmp_path, "plane", words=("did you mean 'plain'",))
     fails(SettingsError, server, tmp_path, "../plain", words=("no data set is known",))
     assert names(tmp_path) == []
@@ -260,7 +249,7 @@ def test_a_full_disk_leaves_nothing_half_made(server: Web, tmp_path: Path, monke
 
 
 def test_the_list_asks_nobody(server: Web) -> None:
-    rows = [line.split("\t") for line in list_public([], f"{server.address}/m", known=KNOWN, recipes=RECIPES)]
+    rows = [line.split("\t") for line in list_public([], f"{server.address}/m", known=KNOWN)]
     assert [row[:2] for row in rows[:4]] == [
         ["plain", "train"],
         ["plain", "dev"],
@@ -268,7 +257,7 @@ def test_the_list_asks_nobody(server: Web) -> None:
         ["drawn", "train"],
     ]
     assert rows[0][2:] == [f"{server.address}/m{PLAIN['train']}", "CC0"]
-    assert list(list_public(["Dra"], known=KNOWN, recipes=RECIPES)) == [
+    assert list(list_public(["Dra"], known=KNOWN)) == [
         f"drawn\ttrain\thttps://raw.githubusercontent.com{place('d/all.txt')}\tCC0"
     ]
     assert server.asked == []

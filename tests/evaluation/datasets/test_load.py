@@ -3,9 +3,8 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.duplicates import find_twins
-from nerbert.evaluation.datasets.load import load_data, open_data
-from nerbert.evaluation.datasets.recipes import known_recipes
+from nerbert.evaluation.datasets.load import find_duplicates, open_data
+from nerbert.evaluation.datasets.registry import known_data
 from nerbert.formats.conll import example_of
 from tests.evaluation.datasets.conftest import Make
 
@@ -14,78 +13,71 @@ BAD_NAMES = ("../ships", "..", "/etc", "", ".", "a/../../b", "a\nb", "a\0b", "x"
 
 def test_a_data_set_is_read_with_all_its_splits(make: Make, root: Path) -> None:
     make()
-    data = load_data(root, "ships")
+    data = open_data("ships", root)
     assert (data.name, data.folder, data.known, data.notes) == ("ships", root / "ships", None, ())
     assert (len(data.train), len(data.dev), len(data.test)) == (3, 0, 3)
     assert set(data.sha256) == {"train.conll", "test.conll"}
-    assert data.twins == (2,), "the others are short"
+    assert data.duplicates == (2,), "the others are short"
     assert set(data.files) == {"train", "test"}
     make("deep/er")
-    assert load_data(root, "deep/er/").name == "deep/er"
-
-
-def test_without_test_nothing_can_be_scored(make: Make, root: Path) -> None:
-    make(train="Oslo\tB-place\n")
-    with pytest.raises(InputError, match=r"ships: holds no test\.conll"):
-        load_data(root, "ships")
-    assert open_data("ships", root).test == []
+    assert open_data("deep/er/", root).name == "deep/er"
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_names_lead_only_downwards(root: Path, name: str) -> None:
     with pytest.raises(InputError, match="must be the name of a folder below"):
-        load_data(root, name)
+        open_data(name, root)
 
 
 def test_links_lead_only_downwards(make: Make, root: Path, tmp_path: Path) -> None:
     outside = make("ships").rename(tmp_path / "outside")
     (root / "linked").symlink_to(outside)
     with pytest.raises(InputError, match="a link that leads out of"):
-        load_data(root, "linked")
+        open_data("linked", root)
     boats = make("boats")
     (boats / "test.conll").unlink()
     (boats / "test.conll").symlink_to(outside / "test.conll")
     with pytest.raises(InputError, match=r"boats/test\.conll: a link that leads out of"):
-        load_data(root, "boats")
+        open_data("boats", root)
     make("inside")
     (root / "alias").symlink_to(root / "inside")
-    assert load_data(root, "alias").name == "alias"
+    assert open_data("alias", root).name == "alias"
 
 
 def test_links_that_go_round_are_no_files(make: Make, root: Path) -> None:
     folder = make("ships")
     (folder / "dev.conll").symlink_to("dev.conll")
-    assert load_data(root, "ships").dev == []
+    assert open_data("ships", root).dev == []
 
 
 def test_the_unknown_is_told_what_is_there(make: Make, root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such folder in .*; there are none"):
-        load_data(root, "qqqq")
+        open_data("qqqq", root)
     make("ships")
     make("boats")
     with pytest.raises(InputError, match=r"did you mean 'ships'\? there are boats, ships"):
-        load_data(root, "shisp")
+        open_data("shisp", root)
     with pytest.raises(
         InputError, match="holds no folder 'crossner_politics'; `nerbert data fetch crossner_politics` gets"
     ):
-        load_data(root, "Pol")
-    unfetched = next(name for name, recipe in known_recipes().items() if recipe.unfetched)
+        open_data("Pol", root)
+    unfetched = next(name for name, each in known_data().items() if each.recipe.unfetched)
     with pytest.raises(InputError, match=f"holds no folder '{unfetched}'; it has no public address"):
-        load_data(root, unfetched)
+        open_data(unfetched, root)
     with pytest.raises(InputError, match="name the one that holds the data sets"):
-        load_data(tmp_path / "nowhere", "ships")
+        open_data("ships", tmp_path / "nowhere")
 
 
 def test_a_known_name_with_other_files_is_used_but_not_known(make: Make, root: Path) -> None:
     make("crossner_politics", train="Oslo\tB-place\n", test="Bergen\tB-place\n")
     for name in ("crossner_politics", "Pol"):
-        data = load_data(root, name)
+        data = open_data(name, root)
         assert (data.name, data.known) == ("crossner_politics", None)
         assert len(data.notes) == 3
         assert data.notes[0].startswith("train.conll differs from that of the known crossner_politics (SHA-256 ")
         assert data.notes[1] == "dev.conll is missing, which the known crossner_politics has"
     make("Pol")
-    assert load_data(root, "Pol").name == "Pol", "a folder's own name comes first"
+    assert open_data("Pol", root).name == "Pol", "a folder's own name comes first"
 
 
 def test_a_folder_or_file_anywhere_without_a_root(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,12 +93,12 @@ def test_a_folder_or_file_anywhere_without_a_root(make: Make, monkeypatch: pytes
         open_data("crossner_ai")
 
 
-def test_twins_are_long_and_equal_to_the_letter() -> None:
+def test_duplicates_are_long_and_equal_to_the_letter() -> None:
     words = "a b c d e f g h".split()
     train = [example_of(words, ["O"] * 8), example_of(words[:7], ["O"] * 7)]
     upper = [*words[:7], "H"]
     glued = ["a b", *words[2:], "i"]
     test = [example_of(each, ["O"] * len(each)) for each in (words[:7], words, upper, glued, words)]
-    assert find_twins(train, test) == (1, 4)
-    assert find_twins(train, test, at_least=7) == (0, 1, 4)
-    assert find_twins([example_of(["a", "b c"], ["O"] * 2)], [example_of(["a b", "c"], ["O"] * 2)], 1) == ()
+    assert find_duplicates(train, test) == (1, 4)
+    assert find_duplicates(train, test, at_least=7) == (0, 1, 4)
+    assert find_duplicates([example_of(["a", "b c"], ["O"] * 2)], [example_of(["a b", "c"], ["O"] * 2)], 1) == ()

@@ -1,11 +1,16 @@
+"""The tables of known data sets: complete, and true to the real files and to what the publishers' files look like."""
+
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
-from nerbert.errors import SettingsError
-from nerbert.evaluation.datasets.load import load_data
-from nerbert.evaluation.datasets.registry import all_names, find_known, known_data, parse_table
+from nerbert.errors import InputError, SettingsError
+from nerbert.evaluation.datasets.fetch import convert_data, find_addresses, find_public
+from nerbert.evaluation.datasets.load import open_data
+from nerbert.evaluation.datasets.registry import all_names, find_known, known_data, parse_tables
+from tests.evaluation.datasets.published import published, read_splits, undraw
 
 ROW = """
 [ships]
@@ -21,9 +26,29 @@ SPLITS = "".join(
     for split in ("train", "dev", "test")
 )
 
-TWINS = {"harveyner": 148, "jnlpba": 91, "conll2003": 16, "defense_re3d": 8, "crossner_music": 6, "mit_movie": 4,
+DUPLICATES = {"harveyner": 148, "jnlpba": 91, "conll2003": 16, "defense_re3d": 8, "crossner_music": 6, "mit_movie": 4,
          "few_tk_supervised": 2, "crossner_science": 1, "ncbi_disease": 1, "few_tk_inter": 456,
          "few_tk_intra": 774}  # fmt: skip
+
+SIZES = {
+    "crossner_politics": {"train": 97_200, "dev": 300_808, "test": 325_682},
+    "crossner_science": {"train": 78_678},
+    "crossner_music": {"test": 208_279},
+    "crossner_literature": {"dev": 142_411},
+    "crossner_ai": {"train": 40_182, "test": 134_437},
+    "bionlp13cg": {"train": 943_120, "dev": 316_312},
+    "bionlp13pc": {"dev": 267_181},
+    "ncbi_disease": {"dev": 200_352},
+    "mit_movie": {"train": 999_248, "dev": 111_994, "test": 277_066},
+    "few_tk_supervised": {"train": 849_127, "dev": 127_846},
+    "few_tk_inter": {"test": 368_058},
+    "few_tk_intra": {"train": 1_373_041},
+    "ecommerce_zh": {"train": 578_294, "dev": 72_487, "test": 72_010},
+    "defense_re3d": {"train": 215_348, "test": 56_026},
+    "wikigold": {"train": 318_333},
+}
+"""Characters of the publishers' files, as told by stored copies of the repositories."""
+FETCHED = [name for name, known in known_data().items() if not known.recipe.unfetched]
 
 
 def test_the_papers_names_lead_to_folders() -> None:
@@ -56,7 +81,7 @@ def test_what_is_claimed_holds_of_the_real_files(shared: Path, name: str) -> Non
     root = shared / "data" / "ner"
     if not (root / name).is_dir():
         pytest.skip(f"no {name} there")
-    data = load_data(root, name)
+    data = open_data(name, root)
     assert data.notes == ()
     assert data.known is known_data()[name]
     for split, examples in data.splits.items():
@@ -66,19 +91,82 @@ def test_what_is_claimed_holds_of_the_real_files(shared: Path, name: str) -> Non
         assert sum(len(each.spans) for each in examples) == known.entities
     types = {span.type for examples in data.splits.values() for each in examples for span in each.spans}
     assert tuple(sorted(types)) == data.known.types
-    assert len(data.twins) == TWINS.get(name, 0)
+    assert len(data.duplicates) == DUPLICATES.get(name, 0)
 
 
 def test_the_table_is_checked() -> None:
-    assert parse_table(ROW + SPLITS)["ships"].splits["dev"].tokens == 2
+    assert parse_tables(ROW + SPLITS, "")["ships"].splits["dev"].tokens == 2
     with pytest.raises(SettingsError, match=r"datasets\.toml: ships: must have sources, and the splits train, dev"):
-        parse_table(ROW)
+        parse_tables(ROW, "")
     with pytest.raises(SettingsError, match=r"ships: unknown setting 'licenc': did you mean 'licence'"):
-        parse_table(ROW.replace("licence =", "licenc =") + SPLITS)
+        parse_tables(ROW.replace("licence =", "licenc =") + SPLITS, "")
     with pytest.raises(SettingsError, match="sha256 '00000"):
-        parse_table(ROW + SPLITS.replace("0" * 64, "0" * 63))
+        parse_tables(ROW + SPLITS.replace("0" * 64, "0" * 63), "")
     with pytest.raises(SettingsError, match="name must be of small letters"):
-        parse_table((ROW + SPLITS).replace("[ships", '["../ships"').replace('"../ships".', '"../ships".'))
+        parse_tables((ROW + SPLITS).replace("[ships", '["../ships"').replace('"../ships".', '"../ships".'), "")
     twice = ROW.replace("about", 'paper_name = "Pol"\nabout') + SPLITS
     with pytest.raises(SettingsError, match="is there twice"):
-        parse_table(twice + twice.replace("[ships", "[boats"))
+        parse_tables(twice + twice.replace("[ships", "[boats"), "")
+
+
+def test_one_known_data_set_alone_has_no_address() -> None:
+    assert set(known_data()) - set(FETCHED) == {"jnlpba"}
+    with pytest.raises(SettingsError, match="ships: is not in datasets"):
+        parse_tables("", "[ships]\n")
+
+
+@pytest.mark.parametrize("name", FETCHED)
+def test_recipes_name_files_that_the_registry_names(name: str) -> None:
+    data = known_data()[name]
+    recipe = data.recipe
+    told = data.sources[0].paths
+    assert all(any(fnmatchcase(path, each) for each in told) for path in recipe.paths.values())
+    assert all(any(fnmatchcase(path, each) for path in recipe.paths.values()) for each in told)
+    assert len(data.sources) == 1
+    assert {**recipe.paths, **recipe.draws}.keys() == data.splits.keys()
+    assert all(recipe.draws[split] == data.splits[split].sentences for split in recipe.draws)
+
+
+def test_addresses_are_of_a_commit() -> None:
+    found = find_addresses(find_public("Pol"))
+    root = (
+        "https://raw.githubusercontent.com/zliucr/CrossNER/2e7ba2a7798c961e3f29fbc51252c5a8d40224bf/ner_data/politics"
+    )
+    assert {split: each.address for split, each in found.items()} == {
+        split: f"{root}/{split}.txt" for split in ("train", "dev", "test")
+    }
+
+
+@pytest.mark.parametrize("name", FETCHED)
+def test_what_publishers_have_becomes_what_is_known(name: str, shared: Path, tmp_path: Path) -> None:
+    """Their files made back from the known ones have their sizes, and give the known bytes again."""
+    folder, recipe = shared / "data" / "ner" / name, known_data()[name].recipe
+    for split, sentences in undraw(read_splits(folder), recipe).items():
+        text = published(name, sentences, recipe.scheme)
+        assert len(text) == SIZES.get(name, {}).get(split, len(text)), split
+        (tmp_path / f"{split}.raw").write_text(text, encoding="utf-8", newline="")
+    made = convert_data(tmp_path, recipe)
+    assert {split: made[split] == (folder / f"{split}.conll").read_bytes() for split in made} == dict.fromkeys(
+        known_data()[name].splits, True
+    )
+
+
+def test_a_name_that_is_unknown_or_has_no_address() -> None:
+    with pytest.raises(SettingsError, match="did you mean 'conll2003'"):
+        find_public("conll-2003")
+    with pytest.raises(InputError, match="no public address in this form: its train part was rebuilt"):
+        find_public("jnlpba")
+    with pytest.raises(InputError, match="never looked for"):
+        find_public("ships", parse_tables(ROW + SPLITS, ""))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'reader = "column"', 'scheme = "iob3"', 'train = "a"', 'train = "a"\ndev = "b"\ntest = "c"\ndraw_dev = 3',
+        'train = "a"\nunfetched = "so"', 'colour = "red"', "",
+    ],
+)  # fmt: skip
+def test_faults_in_a_recipe_are_told(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"datasets_raw\.toml: ships: "):
+        parse_tables(ROW + SPLITS, f"[ships]\n{text}\n")

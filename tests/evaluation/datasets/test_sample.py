@@ -6,7 +6,7 @@ import pytest
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.evaluation.datasets.load import load_folder
+from nerbert.evaluation.datasets.load import open_data
 from nerbert.evaluation.datasets.sample import write_sample
 from nerbert.finetuning.sampling import draw_subset
 from tests.evaluation.datasets.conftest import TRAIN, Make
@@ -14,10 +14,10 @@ from tests.evaluation.datasets.conftest import TRAIN, Make
 
 def test_a_sample_is_a_data_folder_that_says_what_it_is(make: Make, tmp_path: Path) -> None:
     test = "Bergen NNP B-place\r\n"
-    data = load_folder(make(train=TRAIN * 4, test=test))
+    data = open_data(str(make(train=TRAIN * 4, test=test)))
     subset = write_sample(data, "k=2", 3, tmp_path / "out")
     assert subset == draw_subset(data.train, "k=2", 3)
-    sample = load_folder(tmp_path / "out")
+    sample = open_data(str(tmp_path / "out"))
     assert sample.train == [data.train[place] for place in subset.places]
     assert (tmp_path / "out" / "test.conll").read_bytes() == test.encode(), "as it is"
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -29,7 +29,7 @@ def test_a_sample_is_a_data_folder_that_says_what_it_is(make: Make, tmp_path: Pa
 
 
 def test_the_same_sample_is_the_same_bytes(make: Make, tmp_path: Path) -> None:
-    data = load_folder(make(train=TRAIN * 4))
+    data = open_data(str(make(train=TRAIN * 4)))
     for name in ("one", "two"):
         write_sample(data, "50%", 1, tmp_path / name)
     for file in ("train.conll", "manifest.json"):
@@ -37,7 +37,7 @@ def test_the_same_sample_is_the_same_bytes(make: Make, tmp_path: Path) -> None:
 
 
 def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
-    data = load_folder(make())
+    data = open_data(str(make()))
     with pytest.raises(SettingsError, match="only 3 sentences"):
         write_sample(data, "4", 1, tmp_path / "out")
     with pytest.raises(SettingsError, match="episodes exist in suites only"):
@@ -52,13 +52,13 @@ def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
     with pytest.raises(OutputExists):
         write_sample(data, "1", 1, data.folder, overwrite=True)
     write_sample(data, "3", 1, tmp_path / "out")
-    again = load_folder(tmp_path / "out")
+    again = open_data(str(tmp_path / "out"))
     with pytest.raises(OutputExists):
         write_sample(again, "1", 1, tmp_path / "out")
     with pytest.raises(InputError, match="is the data set itself"):
         write_sample(again, "1", 1, tmp_path / "out", overwrite=True)
-    inner = load_folder(shutil.copytree(data.folder, tmp_path / "out" / "inner"))
+    inner = open_data(str(shutil.copytree(data.folder, tmp_path / "out" / "inner")))
     with pytest.raises(InputError, match="holds the data set itself"):
         write_sample(inner, "1", 1, tmp_path / "out", overwrite=True)
     write_sample(data, "1", 1, tmp_path / "out", overwrite=True)
-    assert len(load_folder(tmp_path / "out").train) == 1
+    assert len(open_data(str(tmp_path / "out")).train) == 1

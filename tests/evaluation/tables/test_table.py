@@ -112,7 +112,7 @@ def test_pooled_scores_have_the_keys_of_scores() -> None:
 def test_other_figures_stand_beside() -> None:
     table = make_table(SUITE, CELLS)
     defense = ("defense", "all", "BERT")
-    assert entry(table, defense, "twins", "beside").text == "8"
+    assert entry(table, defense, "duplicates", "beside").text == "8"
     assert entry(table, defense, "seen F1", "beside").text == "–"
     assert "–" in entry(table, defense, "test set's interval", "beside").text
     group = Layout(SUITE, CELLS).at(RowKey("defense", "all"), ColumnKey("BERT", "default"))
@@ -160,7 +160,7 @@ def test_protocols_are_named_where_there_are_several() -> None:
     table = make_table(suite, made_up_cells(suite, all_done))
     assert entry(table, ("a", "all"), "BERT", title="percent, dev").text != "–"
     assert sum(grid.key == "scores" for grid in table.grids) == 2, "one a protocol"
-    assert any(note == "Protocol dev: epochs = 5, select = 'dev'." for note in table.notes)
+    assert any(note == "Protocol dev: epochs = 5.0, select = 'dev'." for note in table.notes)
     assert {row.entries[2].text for row in grid_of(table, "tests").rows} >= {"BERT, dev", "BERT, fixed"}
 
 
