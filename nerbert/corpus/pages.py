@@ -3,7 +3,7 @@
 All later steps read only these columns, so the dump is read once. A part of a dump becomes one part of the files,
 written by the worker that read it: `pages/part-N`, `titles/part-N`, and last a mark, `done/part-N.json`. So finished
 parts survive a kill, and the result does not depend on the number of workers. The cost: file sizes follow the dump's
-text, and input whose changes cannot be detected otherwise (behind some addresses) is read again for each mark.
+text, and a run that resumes reads the bytes of finished parts again, unless a server names the input's version.
 """
 
 import hashlib
@@ -51,8 +51,8 @@ class _Task:
     site: Site
     settings: CorpusSettings
     made_from: str
-    told: bool
-    """Whether a change of the input's bytes would be detected at the end."""
+    versioned: bool
+    """Whether `digest` changes with the input's content."""
 
     def digest(self) -> str:
         made_from = [self.made_from, str(self.site), self.part.root.hex()]
@@ -130,7 +130,7 @@ def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_Task]:
             if number == MOST_PARTS:
                 raise InputError(f"{part}: would be part {number}, the last has to be {MOST_PARTS - 1}; take a larger "
                                  "--set split_bytes")  # fmt: skip
-            yield _Task(number, place, part, dump.site, settings, basis, dump.tells_change)
+            yield _Task(number, place, part, dump.site, settings, basis, dump.versioned)
             number += 1
 
 
@@ -141,7 +141,7 @@ def write_part(task: _Task, folder: Path, *, overwrite: bool = False) -> _Done:
     files = [folder / kind / f"{name}.parquet" for kind in ("pages", "titles")]
     found = _read_mark(mark)
     if found is not None and all(path.exists() for path in files):
-        same = found.digest == digest and _same_bytes(task, found.seen, overwrite=overwrite)
+        same = found.digest == digest and (task.versioned or task.part.data.digest() == found.seen.sha256)
         if not same and not overwrite:
             raise StaleOutput(f"{mark}: made from other input than {task.part}; give the same again, or --overwrite "
                               "to begin anew")  # fmt: skip
@@ -177,14 +177,6 @@ def _read_mark(path: Path) -> _Mark | None:
         return _Mark(seen=seen, report=PageReport(*counts), **found) if whole else None
     except (InputError, TypeError, ValueError, KeyError, AttributeError):
         return None
-
-
-def _same_bytes(task: _Task, seen: Seen, *, overwrite: bool) -> bool:
-    """Return whether the part's bytes are unchanged; read them only if a change would not be detected later.
-
-    After such a detection the user runs with `--overwrite`, which therefore always reads them.
-    """
-    return (task.told and not overwrite) or task.part.data.digest() == seen.sha256
 
 
 def _write(task: _Task, files: Sequence[Path], seen: Seen) -> PageReport:
