@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,10 @@ from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import DumpPart, read_pages
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.dump.splits import MOST_PARTS, Seen
-from nerbert.corpus.parquet_tables import writing
 from nerbert.corpus.rows import PageReport, PageRows
 from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import LATER, CorpusSettings
-from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED
+from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError, StaleOutput
 from nerbert.executors import run_ordered
@@ -192,9 +191,9 @@ def _write(task: _Task, files: Sequence[Path], seen: Seen) -> PageReport:
     return rows.report
 
 
-def _hand_over(rows: PageRows, *writers: Any) -> None:
-    for table, writer in zip(rows.take(), writers, strict=True):
-        writer.add(table)
+def _hand_over(rows: PageRows, *adding: Callable[[pa.Table], None]) -> None:
+    for table, add in zip(rows.take(), adding, strict=True):
+        add(table)
 
 
 def _digest(value: Any) -> str:

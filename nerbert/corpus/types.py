@@ -23,8 +23,7 @@ from nerbert.corpus.knowledge.external_sort import range_bits, read_range, start
 from nerbert.corpus.knowledge.knowledge import Knowledge
 from nerbert.corpus.knowledge.redirects import Redirects, write_redirects
 from nerbert.corpus.knowledge.table import TypeTable
-from nerbert.corpus.parquet_tables import read_batches
-from nerbert.corpus.shards import TARGETS, shard_paths, write_table
+from nerbert.corpus.shards import TARGETS, read_batches, shard_paths, write_table
 from nerbert.executors import run_ordered
 from nerbert.terminal import progress
 

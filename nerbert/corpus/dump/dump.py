@@ -99,8 +99,8 @@ class Dump:
         check_parts(str(self.source), self.size if self.splits else None, parts)
         self._seen = parts
         if self.splits and not self.source.remote:
-            with self.source.faults(), self.source.open() as stream:
-                self.digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            with self.source.faults(), HashingFile(self.source.open()) as whole:
+                self.digest = whole.digest()
         if self.splits and self.source.stamp() != self._stamp:
             raise InputError(f"{self.source}: changed while it was read; run again with --overwrite")
 

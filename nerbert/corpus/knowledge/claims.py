@@ -83,15 +83,6 @@ class ClaimCounts:
             self.unknown[name] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class RowFormat:
-    """How to read a file's lines: the parser, the test for a header, and whether the deepest or first class counts."""
-
-    parse: Callable[[bytes], Pair | None]
-    is_header: Callable[[bytes], bool] | None
-    deepest: bool
-
-
 def read_rows(
     found: FoundFile,
     parse: Callable[[bytes], _Row | None],
@@ -114,14 +105,17 @@ def read_rows(
                 yield row
 
 
-def ask_rows(found: FoundFile, rows: RowFormat, ontology: Ontology, tally: ClaimCounts) -> Iterator[Claim]:
-    """Yield the titles of a table or triples with their classes; only count classes that the ontology lacks."""
+def ask_rows(rows: Iterable[Pair], ontology: Ontology, tally: ClaimCounts, *, deepest: bool) -> Iterator[Claim]:
+    """Yield the titles of a table or triples with their classes; only count classes that the ontology lacks.
+
+    Of a title's classes the `deepest` counts, or the first.
+    """
     classify = classifier(ontology)
-    for title, name in read_rows(found, rows.parse, tally, rows.is_header):
+    for title, name in rows:
         known, path = answer = classify(name)
         tally.good(answer)
         if path and known:
-            yield title, _behind(path) if rows.deepest else 0, path
+            yield title, 1 + _DEEPEST - min(len(path), _DEEPEST) if deepest else 0, path
 
 
 def ask_infoboxes(
@@ -172,8 +166,3 @@ def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tall
         elif path and (not best or (len(path) > len(best) and path[:first] == best[:first])):
             best, first = path, first or len(path)
     return best
-
-
-def _behind(path: ClassPath) -> int:
-    """Return a class's priority, at least 1: a deeper class has a lower value and wins."""
-    return 1 + _DEEPEST - min(len(path), _DEEPEST)
