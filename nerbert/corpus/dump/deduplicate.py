@@ -140,7 +140,7 @@ def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str
     fates = {Reason.DUPLICATE_PAGE: superseded, Reason.DISAMBIGUATION_PAGE: found}
     gone, pages = np.concatenate([superseded, found]), path.parent.parent / "pages" / path.name
     _change(path, folder / "titles", TITLES, gone, partial(_note, fates=fates))
-    _change(pages, folder / "pages", UNTYPED, gone, partial(_leave_out, gone=gone))
+    _change(pages, folder / "pages", UNTYPED, gone, lambda table: table.filter(pa.array(~_is_of(table, gone))))
     return articles
 
 
@@ -175,10 +175,6 @@ def _note(table: pa.Table, fates: Mapping[Reason, Numbers]) -> pa.Table:
     for reason, numbers in fates.items():
         fate = pc.if_else(pa.array(_is_of(table, numbers)), str(reason), fate)
     return table.set_column(table.column_names.index("fate"), "fate", fate)
-
-
-def _leave_out(table: pa.Table, gone: Numbers) -> pa.Table:
-    return table.filter(pa.array(~_is_of(table, gone)))
 
 
 def _is_of(rows: pa.Table | pa.RecordBatch, numbers: Numbers) -> npt.NDArray[np.bool_]:

@@ -143,8 +143,7 @@ class Dump:
     def _ranges(self, split_bytes: int) -> Iterator[Range]:
         size = self.size or 0
         self._step = step_of(size, packed=self._packed, wanted=split_bytes)
-        cuts = self.index.cuts(self._step, size) if self.index is not None else []
-        return ranges(self.source, size, packed=self._packed, step=self._step, cuts=cuts)
+        return ranges(self.source, size, packed=self._packed, step=self._step, index=self.index)
 
     def _chunks(self, split_bytes: int) -> Iterator[Chunk]:
         stream, raw = self._stream, self._raw

@@ -130,8 +130,8 @@ def read_pages(part: DumpPart, seen: Seen) -> Iterator[RawPage]:
         if cutter.over or cutter.begun:
             parser.close()
         seen.whole = True
-    if part.data.borders is not None:
-        part.data.borders.check(seen)
+    if part.data.index is not None:
+        part.data.index.check(seen.heads, seen.pages)
 
 
 def page_parser(*tags: str, events: "Sequence[Literal['start', 'end']]" = ("end",)) -> etree.XMLPullParser:

@@ -241,7 +241,11 @@ def _choose(
     used: set[Path | SourceKind] = set()
     for found, told in files:
         place = found.path.resolve()
-        why = _why_not(found, told, ours) or _why_again(place, told, used)
+        why = _why_not(found, told, ours)
+        if place in used:
+            why = why or "named before"
+        elif told.kind == SourceKind.ONTOLOGY and told.kind in used:
+            why = why or "a second ontology; the one named first is used"
         if why or not told.kind:
             passed_over.append((found.name, why))
         else:
@@ -288,13 +292,4 @@ def _why_not(found: FoundFile, told: Detected, ours: Collection[str]) -> str:
         return told.why
     if told.language and told.language not in ours:
         return f"{told.kind} of another language ({told.language}) than the dump's ({', '.join(ours)})"
-    return ""
-
-
-def _why_again(place: Path, told: Detected, used: Collection[Path | SourceKind]) -> str:
-    """Return why a usable file is redundant, "" if it is not."""
-    if place in used:
-        return "named before"
-    if told.kind == SourceKind.ONTOLOGY and told.kind in used:
-        return "a second ontology; the one named first is used"
     return ""
