@@ -75,9 +75,8 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, workers: i
             ranges.append(done)
             bar.advance()
     rmtree(runs)
-    unresolved = sorted(
-        chain.from_iterable(each.unresolved for each in ranges), key=lambda e: (-e["links"], e["title"])
-    )
+    untyped = chain.from_iterable(each.unresolved for each in ranges)
+    unresolved = sorted(untyped, key=lambda each: (-each["links"], each["title"]))
     targets, typed = sum(each.targets for each in ranges), sum(each.typed for each in ranges)
     return TargetReport(targets, typed, unresolved[:_MOST_UNTYPED], bad_redirects)
 
@@ -154,4 +153,5 @@ def _most_linked(table: pa.Table) -> list[dict[str, Any]]:
         return []
     sums = table.group_by("title").aggregate([("links", "sum")])
     most = sums.sort_by([("links_sum", "descending"), ("title", "ascending")]).slice(0, _MOST_UNTYPED)
-    return pa.table({"title": most["title"], "links": most["links_sum"]}).to_pylist()
+    named: list[dict[str, Any]] = pa.table({"title": most["title"], "links": most["links_sum"]}).to_pylist()
+    return named

@@ -119,27 +119,26 @@ def ask_rows(rows: Iterable[Pair], ontology: Ontology, tally: ClaimCounts, *, de
 
 
 def ask_infoboxes(
-    mappings: Sequence[Mappings],
+    mappings: Sequence[tuple[int, Mappings, ClaimCounts]],
     ontology: Ontology,
     pages: Iterable[tuple[str, Sequence[Infobox]]],
     template_redirects: Mapping[str, str],
-    tallies: Sequence[ClaimCounts],
 ) -> Iterator[tuple[int, Claim]]:
-    """Yield the claim of each page's infoboxes, with the number of the mappings; read `pages` once.
+    """Yield the claim of each page's infoboxes, with the rank of the mappings; read `pages` once.
 
-    `template_redirects` lead to the ends of their chains.
+    `mappings` have ranks and counts. `template_redirects` lead to the ends of their chains.
     """
-    for mapping, tally in zip(mappings, tallies, strict=True):
+    for _, mapping, tally in mappings:
         for place, why in mapping.unread:
             tally.bad(f"{place}: {why}")
         tally.rows = len(mapping.rules) + len(mapping.unread)
     classify = classifier(ontology)
-    led = [mapping.led_by(template_redirects) for mapping in mappings]
+    led = [(rank, mapping.led_by(template_redirects), tally) for rank, mapping, tally in mappings]
     for raw_title, infoboxes in pages if mappings else ():
         title = normalise_title(raw_title)
-        for number, (mapping, tally) in enumerate(zip(led, tallies, strict=True)):
+        for rank, mapping, tally in led:
             if path := _class_of_page(filter(None, map(mapping.class_of, infoboxes)), classify, tally):
-                yield number, (title, 0, path)
+                yield rank, (title, 0, path)
 
 
 def classifier(ontology: Ontology) -> Callable[[str], Answer]:

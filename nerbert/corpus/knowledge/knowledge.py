@@ -127,27 +127,21 @@ class Knowledge:
         self.tallies = [ClaimCounts(sha256_of(source.found.path)) for source in self.sources]
         scratch.mkdir()
         known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
-        claims = chain(known, self._infobox_claims(pages, template_redirects), self._file_claims(scratch))
         names = [self.sources[place].name for place in self.order]
-        shown = [rank for rank, place in enumerate(self.order) if self.sources[place].mappings is not None]
-        decided = write_types(claims, names, path, scratch / "types", shown)
+        mappings = [
+            (rank, mapping, self.tallies[place])
+            for rank, place in enumerate(self.order)
+            if (mapping := self.sources[place].mappings) is not None
+        ]
+        infoboxes = ask_infoboxes(mappings, self.ontology, pages, template_redirects)
+        claims = chain(known, infoboxes, self._file_claims(scratch))
+        decided = write_types(claims, names, path, scratch / "types", [rank for rank, _, _ in mappings])
         for rank, place in enumerate(self.order):
             tally = self.tallies[place]
             tally.typed, tally.lost_to_precedence = int(decided.typed[rank]), int(decided.lost[rank])
             tally.disambiguation_pages = int(decided.barred[rank])
         self.disambiguation_pages = decided.disambiguation_pages
         rmtree(scratch)
-
-    def _infobox_claims(
-        self, pages: Iterable[tuple[str, Sequence[Infobox]]], template_redirects: Mapping[str, str]
-    ) -> Iterator[tuple[int, Claim]]:
-        """Yield the claims of infoboxes on the dump's pages, with the rank of their mappings."""
-        places = [place for place in self.order if self.sources[place].mappings is not None]
-        mappings = [mapping for place in places if (mapping := self.sources[place].mappings) is not None]
-        ranks = [self.order.index(place) for place in places]
-        tallies = [self.tallies[place] for place in places]
-        for number, claim in ask_infoboxes(mappings, self.ontology, pages, template_redirects, tallies):
-            yield ranks[number], claim
 
     def _file_claims(self, scratch: Path) -> Iterator[tuple[int, Claim]]:
         """Yield the claims of row files, with their rank, in the order of the sources."""
