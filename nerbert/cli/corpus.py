@@ -56,7 +56,7 @@ def corpus_build(
 def corpus_show(
     corpus: Path, *, sentences: int = 8, json: Flag = False, html: Path | None = None, overwrite: Flag = False
 ) -> None:
-    """Statistics of a corpus, and some of its sentences with coloured mentions.
+    """Show statistics of a corpus, and some of its sentences with coloured mentions.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def corpus_export(
     corpus: Path, *, output: FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
     split: str = "", copies: Flag = False, overwrite: Flag = False,
 ) -> None:  # fmt: skip
-    """Corpus → CoNLL or JSON lines, for programs that read no Parquet.
+    """Export a corpus as CoNLL or JSON lines, for programs that do not read Parquet.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ _PLACES = 24
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _PartTask:
     """One part to read and write; `digest` identifies its inputs."""
 
     number: int
@@ -122,18 +122,18 @@ def _remove_from(folder: Path, number: int) -> None:
             path.unlink()
 
 
-def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_Task]:
+def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTask]:
     basis, number = _digest(made_from(dumps, settings)), 0
     for place, dump in enumerate(dumps):
         for part in dump.parts(settings.split_bytes):
             if number == MOST_PARTS:
                 raise InputError(f"{part}: would be part {number}, the last has to be {MOST_PARTS - 1}; take a larger "
                                  "--set split_bytes")  # fmt: skip
-            yield _Task(number, place, part, dump.site, settings, basis, dump.versioned)
+            yield _PartTask(number, place, part, dump.site, settings, basis, dump.versioned)
             number += 1
 
 
-def write_part(task: _Task, folder: Path, *, overwrite: bool = False) -> _Done:
+def write_part(task: _PartTask, folder: Path, *, overwrite: bool = False) -> _Done:
     """Write one part's files and its mark, unless they exist."""
     name, digest = f"part-{task.number:05d}", task.digest()
     mark = folder / "done" / f"{name}.json"
@@ -157,7 +157,7 @@ def write_part(task: _Task, folder: Path, *, overwrite: bool = False) -> _Done:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _PartMark:
     """The mark of a finished part, written last: the digest of its inputs, its file sizes, and its results."""
 
     digest: str
@@ -166,19 +166,19 @@ class _Mark:
     report: PageReport
 
 
-def _read_mark(path: Path) -> _Mark | None:
+def _read_mark(path: Path) -> _PartMark | None:
     """Return the mark of a finished part; None if there is none, or an invalid one (torn by a loss of power)."""
     try:
         found = read_json(path)
         seen, report = Seen(**found.pop("seen")), found.pop("report")
         counts = [Counter({str(name): int(count) for name, count in report[kind].items()}) for kind in _COUNTED]
         whole = isinstance(seen.pages, int) and isinstance(seen.heads, list) and isinstance(seen.sha256, str)
-        return _Mark(seen=seen, report=PageReport(*counts), **found) if whole else None
+        return _PartMark(seen=seen, report=PageReport(*counts), **found) if whole else None
     except (InputError, TypeError, ValueError, KeyError, AttributeError):
         return None
 
 
-def _write(task: _Task, files: Sequence[Path], seen: Seen) -> PageReport:
+def _write(task: _PartTask, files: Sequence[Path], seen: Seen) -> PageReport:
     rows = PageRows(task.site, task.settings)
     with writing(files[0], UNTYPED) as pages, writing(files[1], TITLES) as titles:
         for place, page in enumerate(read_pages(task.part, seen)):

@@ -79,7 +79,10 @@ class Dump:
         """Yield the parts, in order; those of a dump that splits are only named."""
         if not self._root or not (self.splits or self._stream):
             self.look()
-        found: Iterator[Range | Chunk] = self._ranges(split_bytes) if self.splits else self._chunks(split_bytes)
+        found: Iterator[Range | Chunk] = self._chunks(split_bytes)
+        if self.splits and self.size is not None:
+            self._step = step_of(self.size, packed=self._packed, wanted=split_bytes)
+            found = ranges(self.source, self.size, packed=self._packed, step=self._step, index=self.index)
         for number, data in enumerate(found):
             yield DumpPart(data, number, self._root)
 
@@ -139,11 +142,6 @@ class Dump:
         self._read_head(self._stream)
         self._packed = kind == "bz2"
         self.splits = self.source.seeks and (not kind or (self._packed and self._has_streams()))
-
-    def _ranges(self, split_bytes: int) -> Iterator[Range]:
-        size = self.size or 0
-        self._step = step_of(size, packed=self._packed, wanted=split_bytes)
-        return ranges(self.source, size, packed=self._packed, step=self._step, index=self.index)
 
     def _chunks(self, split_bytes: int) -> Iterator[Chunk]:
         stream, raw = self._stream, self._raw

@@ -8,7 +8,7 @@ arrays.
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from itertools import pairwise
@@ -66,7 +66,7 @@ class Index:
 
 def pair_indexes(sources: Sequence[Source]) -> list[tuple[Source, Source | None]]:
     """Return the dumps among the sources, in order, each with its index; raise InputError for an index alone."""
-    indexes = {_dump_name(source): source for source in sources if is_index(source)}
+    indexes = {_NAME.sub(r"\1.xml", _stem(source.name), count=1): source for source in sources if is_index(source)}
     pairs = [(source, indexes.pop(_stem(source.name), None)) for source in sources if not is_index(source)]
     for name, source in indexes.items():
         raise InputError(f"{source}: an index without its dump, {name}.bz2; give that too, or leave the index out")
@@ -83,8 +83,8 @@ def read_index(source: Source) -> Index:
     offsets, pages, lines = array("q"), array("q"), array("q")
     with source.faults(), source.open() as file:
         hashed = HashingFile(file)
-        raw = BufferedReader(hashed, 1 << 18)
-        for number, line in enumerate(_lines(raw), 1):
+        stream = unpacked(BufferedReader(hashed, 1 << 18))
+        for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
             match = _LINE.match(line)
             offset = int(match.group(1)) if match else -1
             if not offsets or offset != offsets[-1]:
@@ -98,16 +98,6 @@ def read_index(source: Source) -> Index:
         if not offsets:
             raise InputError(f"{source}:1: an empty index; {_REMEDY}")
         return Index(str(source), hashed.digest(), offsets, pages, lines)
-
-
-def _lines(raw: "BufferedReader[HashingFile]") -> Iterator[bytes]:
-    stream = unpacked(raw)
-    while line := stream.readline(_LONGEST_LINE):
-        yield line
-
-
-def _dump_name(index: Source) -> str:
-    return _NAME.sub(r"\1.xml", _PACKED.sub("", index.name), count=1)
 
 
 def _stem(name: str) -> str:

@@ -9,9 +9,8 @@ once and cycles end by themselves. The cost: distance is counted in Wikidata's s
 long in others, and has no limit. Nothing depends on the order of the dump: of equals, the lowest number counts.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TypeAlias
@@ -45,58 +44,40 @@ class Sort(IntEnum):
     UNKNOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """Classes in order of their numbers, and for each the indices of its direct subclasses."""
-
-    names: _Ints
-    starts: _Ints
-    below: _Ints
-
-    @classmethod
-    def of(cls, parents: Pairs, more: Sequence[int]) -> "Edges":
-        """Return the edges of pairs of class and parent; `more` are classes to include even without an edge."""
-        names = np.unique(np.append(parents.ravel().astype(np.int64), np.array(more, dtype=np.int64)))
-        above = np.searchsorted(names, parents[:, 1])
-        order = np.argsort(above, kind="stable")
-        starts = np.searchsorted(above[order], np.arange(len(names) + 1))
-        return cls(names, starts, np.searchsorted(names, parents[:, 0])[order])
-
-    def places(self, names: Sequence[int]) -> _Ints:
-        """Return the indices of classes, which must all exist."""
-        return np.searchsorted(self.names, np.array(names, dtype=np.int64))
-
-    def spread(self, ranks: Mapping[int, int]) -> tuple[_Ints, _Ints]:
-        """Return each class's lowest rank among the nearest ranked classes at or above it, and their distance."""
-        rank, far = (np.full(len(self.names), _NONE, dtype=np.int64) for _ in range(2))
-        reached = self.places(sorted(ranks))
-        rank[reached] = [ranks[name] for name in sorted(ranks)]
-        step = 0
-        while reached.size:
-            far[reached] = step
-            counts = self.starts[reached + 1] - self.starts[reached]
-            skipped = np.repeat(self.starts[reached] - np.cumsum(counts) + counts, counts)
-            found = self.below[skipped + np.arange(counts.sum())]
-            given = np.repeat(rank[reached], counts)
-            new = far[found] == _NONE
-            np.minimum.at(rank, found[new], given[new])
-            reached, step = np.unique(found[new]), step + 1
-        return rank, far
-
-
 class WikidataClasses:
-    """Wikidata's classes, mapped to DBpedia's."""
+    """Wikidata's classes, mapped to DBpedia's: in order of their numbers, each with the indices of its subclasses."""
 
     def __init__(self, parents: Pairs, ontology: Ontology) -> None:
         paths = {int(item[1:]): ontology.path(name) for item, name in ontology.equivalents.items()}
         known = sorted((name for name in paths if paths[name] and name <= HIGHEST), key=lambda n: (-len(paths[n]), n))
         self._paths = [paths[name] for name in known]
-        self._edges = Edges.of(parents, [*known, *_DISAMBIGUATION, *_INTERNAL])
-        self._rank, self._far = self._edges.spread({name: rank for rank, name in enumerate(known)})
+        self._names = np.unique(np.append(parents, [*known, *_DISAMBIGUATION, *_INTERNAL]).astype(np.int64))
+        above = np.searchsorted(self._names, parents[:, 1])
+        order = np.argsort(above, kind="stable")
+        self._starts = np.searchsorted(above[order], np.arange(len(self._names) + 1))
+        self._below = np.searchsorted(self._names, parents[:, 0])[order]
+        self._rank, self._far = self._spread({name: rank for rank, name in enumerate(known)})
         self._sort = np.where(self._rank < _NONE, Sort.CLASSED, Sort.UNKNOWN)
         for sort, roots in ((Sort.INTERNAL, _INTERNAL), (Sort.DISAMBIGUATION, _DISAMBIGUATION)):
-            self._sort[self._edges.spread(dict.fromkeys(roots, 0))[1] < _NONE] = sort
+            self._sort[self._spread(dict.fromkeys(roots, 0))[1] < _NONE] = sort
         self._depth = np.array([*map(len, self._paths), 0], dtype=np.int64)
+
+    def _spread(self, ranks: Mapping[int, int]) -> tuple[_Ints, _Ints]:
+        """Return each class's lowest rank among the nearest ranked classes at or above it, and their distance."""
+        rank, far = (np.full(len(self._names), _NONE, dtype=np.int64) for _ in range(2))
+        reached = np.searchsorted(self._names, np.array(sorted(ranks), dtype=np.int64))
+        rank[reached] = [ranks[name] for name in sorted(ranks)]
+        step = 0
+        while reached.size:
+            far[reached] = step
+            counts = self._starts[reached + 1] - self._starts[reached]
+            skipped = np.repeat(self._starts[reached] - np.cumsum(counts) + counts, counts)
+            found = self._below[skipped + np.arange(counts.sum())]
+            given = np.repeat(rank[reached], counts)
+            new = far[found] == _NONE
+            np.minimum.at(rank, found[new], given[new])
+            reached, step = np.unique(found[new]), step + 1
+        return rank, far
 
     def judge(self, pairs: Pairs) -> dict[int, Answer]:
         """Judge each item by its classes: the deepest path, of equals the nearest, then the lowest number.
@@ -104,8 +85,8 @@ class WikidataClasses:
         A class that leads to none of DBpedia's is unknown, and named by its number.
         """
         items, names = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
-        place = np.minimum(np.searchsorted(self._edges.names, names), len(self._edges.names) - 1)
-        there = self._edges.names[place] == names
+        place = np.minimum(np.searchsorted(self._names, names), len(self._names) - 1)
+        there = self._names[place] == names
         sort = np.where(there, self._sort[place], Sort.UNKNOWN)
         rank = np.where(sort == Sort.CLASSED, self._rank[place], len(self._paths))
         far = np.where(sort == Sort.CLASSED, self._far[place], 0)
