@@ -9,8 +9,7 @@ import argparse
 from pathlib import Path
 
 from nerbert.corpus.filters import ngrams
-from nerbert.corpus.parquet_tables import read_batches
-from nerbert.corpus.shards import shard_paths
+from nerbert.corpus.shards import read_batches, shard_paths
 from nerbert.formats.conll import read_conll
 
 

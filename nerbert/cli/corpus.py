@@ -81,7 +81,7 @@ def corpus_export(
     corpus: Path, *, output: FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
     split: str = "", copies: Flag = False, overwrite: Flag = False,
 ) -> None:  # fmt: skip
-    """Export a corpus as CoNLL or JSON lines, for programs that read no Parquet.
+    """Export a corpus as CoNLL or JSON lines, for programs that do not read Parquet.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ def build_corpus(
 
 @contextmanager
 def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Iterator[list[Dump]]:
-    """The dumps with their indexes, looked into as far as their sites; they must be of one wiki."""
+    """Open the dumps with their indexes, and read their sites; they must be of one wiki."""
     sources = [Source(str(place)) for place in places]
     _check_places(sources)
     dumps: list[Dump] = []
@@ -134,7 +134,7 @@ def _check_places(sources: Sequence[Source]) -> None:
 
 
 def _size(dumps: Sequence[Dump]) -> int | None:
-    """Bytes of all inputs, None if one comes through a pipe."""
+    """Return the bytes of all inputs; None if one comes through a pipe."""
     sizes = [dump.size for dump in dumps]
     return None if None in sizes else sum(size or 0 for size in sizes)
 
@@ -153,7 +153,7 @@ def _count_pages(funnel: Funnel, report: PageReport, titles: Titles, ambiguous: 
 
 
 def _type_sentences(folder: Path, typing: Typing, workers: int, funnel: Funnel, samples: Samples) -> Counter[str]:
-    """Write `typed/` from `pages/`; the mentions by category in the train part."""
+    """Write `typed/` from `pages/`; return the mentions by category in the train part."""
     mentions, dropped, came = Counter[str](), Counter[Reason](), 0
     paths = shard_paths(folder / "pages")
     for scratch in ("typed", f"keys/{TRAIN}", f"keys/{VALIDATION}"):
@@ -174,7 +174,7 @@ def _type_sentences(folder: Path, typing: Typing, workers: int, funnel: Funnel, 
 
 
 def _make_rules(folder: Path, typing: Typing, mentions: Counter[str], workers: int, funnel: Funnel) -> Rules:
-    """Twins of the split; filter 1's categories, filter 3's ranking after 1 and 2, the sampling after 3, of train."""
+    """Return the rules; all but the sentences that occur in both splits come from the train part."""
     settings = typing.settings
     train, validation = (sorted((folder / "keys" / side).iterdir()) for side in (TRAIN, VALIDATION))
     twins = keys_on_both_sides(train, validation)
@@ -197,12 +197,12 @@ def _make_rules(folder: Path, typing: Typing, mentions: Counter[str], workers: i
 
 
 def _told(rates: Rates) -> dict[str, Any]:
-    """What the manifest tells of a way of drawing: all but the weights."""
+    """Return the manifest's entry for a sampling method: all but the weights."""
     return {name: value for name, value in asdict(rates).items() if name not in ("weights", "method")}
 
 
 def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
-    """What is missing, and what to give."""
+    """Return what is missing, and the remedy."""
     typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
     if not mentions:
         return "no sentence of the train part holds a link; give a larger dump, or a smaller --set validation_ratio"

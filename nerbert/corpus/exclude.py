@@ -34,7 +34,7 @@ class Excluded:
 
 
 def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
-    """All runs of `length` words of the sentences in these files; a folder stands for the files in it."""
+    """Return all runs of `length` words of the sentences in these files, or in the files of a folder."""
     found: set[str] = set()
     files: list[dict[str, str | int]] = []
     for path, name in _files(paths):
@@ -49,7 +49,7 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Each file with a name that tells it from the others."""
+    """Yield each file with a name that no other has."""
     named = {found.path: found.name for found in find_all(paths)}
     for path in paths:
         some = 0
@@ -67,7 +67,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """Sentences of a CoNLL file, the texts of JSON lines, or the lines of a text."""
+    """Yield the sentences of a CoNLL file, the texts of JSON lines, or the lines of a text."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
             head = list(islice(stream, _FIRST_LINES))

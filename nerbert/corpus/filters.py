@@ -43,12 +43,12 @@ def common_and_untyped(categories: Sequence[str], common: Collection[str], chanc
 
 
 def normalised_words(text: str) -> list[str]:
-    """A text's words as texts are compared: lower-case `\\w+`."""
+    """Return the words of a text for comparisons: lower-case `\\w+`."""
     return _WORD.findall(text.lower())
 
 
 def ngrams(text: str, length: int) -> set[str]:
-    """All runs of `length` normalised words of a text."""
+    """Return all runs of `length` normalised words of a text."""
     words = normalised_words(text)
     return {" ".join(words[place : place + length]) for place in range(len(words) - length + 1)}
 

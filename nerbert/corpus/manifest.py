@@ -1,14 +1,17 @@
 """The manifest: the corpus's inputs and outputs, and the reasons for every drop.
 
 Each step records in = out + dropped, and a wrong sum stops the build. The manifest contains no workers, times or
-absolute paths, so the same input gives the same manifest.
+absolute paths, so the same input gives the same manifest. A topic comes from a mention's whole class path, never from
+its category, which a label set may have merged from several roots.
 """
 
 import json
 import re
+from bisect import insort
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +27,9 @@ from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
-from nerbert.corpus.tallies import TOPICS, most_first, period_of, topic_of
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import NerbertError
-from nerbert.label_sets import LabelSet
+from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import ENTITY, TRAIN
 from nerbert.rng import uniform
 from nerbert.words import SPLITTER
@@ -44,6 +46,9 @@ _LICENCES: Mapping[str, tuple[SourceKind, ...]] = {
     "title tables: as their makers say": (SourceKind.TABLE,),
 }  # fmt: skip
 """The usual licences of each kind of knowledge; a file of the same format may have another source."""
+TOPICS = ("persons", "places", "organisations", "others", "untyped")
+"""Topics of mentions: `others` have a class that is none of the three, `untyped` have no class."""
+_TOPICS = {"person": "persons", "location": "places", "organisation": "organisations"}
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
 
 
@@ -136,12 +141,8 @@ class Samples:
 
     def _offer(self, key: tuple[str, str], row: tuple[float, str, str]) -> None:
         rows = self.rows.setdefault(key, [])
-        if len(rows) < self.each:
-            rows.append(row)
-            rows.sort()
-        elif row < rows[-1]:
-            rows[-1] = row
-            rows.sort()
+        insort(rows, row)
+        del rows[self.each :]
 
 
 def make_manifest(
@@ -192,3 +193,24 @@ def licence_of(knowledge: Mapping[str, Any]) -> str:
     there = {licence: [kind.value for kind in kinds if kind in used] for licence, kinds in _LICENCES.items()}
     told = [licence.format(kinds=", ".join(kinds)) for licence, kinds in there.items() if kinds]
     return f"{_LICENCE} Types: {'; '.join(told)}." if told else _LICENCE
+
+
+@lru_cache(1 << 16)
+def topic_of(path: tuple[str, ...]) -> str:
+    """Return the topic of a mention with this class path."""
+    return _TOPICS.get(_coarse().label(path), "others") if path else "untyped"
+
+
+@cache
+def _coarse() -> LabelSet:
+    return open_label_set("4types")
+
+
+def period_of(year: str) -> str:
+    """Return the decade of a year in a sentence, or before 1900 the century."""
+    return f"{year[:3]}0–{year[:3]}9" if year >= "1900" else f"{year[:2]}00–{year[:2]}99"
+
+
+def most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """Sort counts, largest first, equal ones by name."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -3,14 +3,14 @@
 All later steps read only these columns, so the dump is read once. A part of a dump becomes one part of the files,
 written by the worker that read it: `pages/part-N`, `titles/part-N`, and last a mark, `done/part-N.json`. So finished
 parts survive a kill, and the result does not depend on the number of workers. The cost: file sizes follow the dump's
-text, and input whose changes cannot be detected otherwise (behind some addresses) is read again for each mark.
+text, and a run that resumes reads the bytes of finished parts again, unless a server names the input's version.
 """
 
 import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,10 @@ from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import DumpPart, read_pages
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.dump.splits import MOST_PARTS, Seen
-from nerbert.corpus.parquet_tables import writing
 from nerbert.corpus.rows import PageReport, PageRows
 from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import LATER, CorpusSettings
-from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED
+from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError, StaleOutput
 from nerbert.executors import run_ordered
@@ -42,7 +41,7 @@ _PLACES = 24
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _PartTask:
     """One part to read and write; `digest` identifies its inputs."""
 
     number: int
@@ -51,8 +50,8 @@ class _Task:
     site: Site
     settings: CorpusSettings
     made_from: str
-    told: bool
-    """Whether a change of the input's bytes would be detected at the end."""
+    versioned: bool
+    """Whether `digest` changes with the input's content."""
 
     def digest(self) -> str:
         made_from = [self.made_from, str(self.site), self.part.root.hex()]
@@ -123,25 +122,25 @@ def _remove_from(folder: Path, number: int) -> None:
             path.unlink()
 
 
-def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_Task]:
+def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTask]:
     basis, number = _digest(made_from(dumps, settings)), 0
     for place, dump in enumerate(dumps):
         for part in dump.parts(settings.split_bytes):
             if number == MOST_PARTS:
                 raise InputError(f"{part}: would be part {number}, the last has to be {MOST_PARTS - 1}; take a larger "
                                  "--set split_bytes")  # fmt: skip
-            yield _Task(number, place, part, dump.site, settings, basis, dump.tells_change)
+            yield _PartTask(number, place, part, dump.site, settings, basis, dump.versioned)
             number += 1
 
 
-def write_part(task: _Task, folder: Path, *, overwrite: bool = False) -> _Done:
+def write_part(task: _PartTask, folder: Path, *, overwrite: bool = False) -> _Done:
     """Write one part's files and its mark, unless they exist."""
     name, digest = f"part-{task.number:05d}", task.digest()
     mark = folder / "done" / f"{name}.json"
     files = [folder / kind / f"{name}.parquet" for kind in ("pages", "titles")]
     found = _read_mark(mark)
     if found is not None and all(path.exists() for path in files):
-        same = found.digest == digest and _same_bytes(task, found.seen, overwrite=overwrite)
+        same = found.digest == digest and (task.versioned or task.part.data.digest() == found.seen.sha256)
         if not same and not overwrite:
             raise StaleOutput(f"{mark}: made from other input than {task.part}; give the same again, or --overwrite "
                               "to begin anew")  # fmt: skip
@@ -158,7 +157,7 @@ def write_part(task: _Task, folder: Path, *, overwrite: bool = False) -> _Done:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _PartMark:
     """The mark of a finished part, written last: the digest of its inputs, its file sizes, and its results."""
 
     digest: str
@@ -167,27 +166,19 @@ class _Mark:
     report: PageReport
 
 
-def _read_mark(path: Path) -> _Mark | None:
+def _read_mark(path: Path) -> _PartMark | None:
     """Return the mark of a finished part; None if there is none, or an invalid one (torn by a loss of power)."""
     try:
         found = read_json(path)
         seen, report = Seen(**found.pop("seen")), found.pop("report")
         counts = [Counter({str(name): int(count) for name, count in report[kind].items()}) for kind in _COUNTED]
         whole = isinstance(seen.pages, int) and isinstance(seen.heads, list) and isinstance(seen.sha256, str)
-        return _Mark(seen=seen, report=PageReport(*counts), **found) if whole else None
+        return _PartMark(seen=seen, report=PageReport(*counts), **found) if whole else None
     except (InputError, TypeError, ValueError, KeyError, AttributeError):
         return None
 
 
-def _same_bytes(task: _Task, seen: Seen, *, overwrite: bool) -> bool:
-    """Return whether the part's bytes are unchanged; read them only if a change would not be detected later.
-
-    After such a detection the user runs with `--overwrite`, which therefore always reads them.
-    """
-    return (task.told and not overwrite) or task.part.data.digest() == seen.sha256
-
-
-def _write(task: _Task, files: Sequence[Path], seen: Seen) -> PageReport:
+def _write(task: _PartTask, files: Sequence[Path], seen: Seen) -> PageReport:
     rows = PageRows(task.site, task.settings)
     with writing(files[0], UNTYPED) as pages, writing(files[1], TITLES) as titles:
         for place, page in enumerate(read_pages(task.part, seen)):
@@ -200,9 +191,9 @@ def _write(task: _Task, files: Sequence[Path], seen: Seen) -> PageReport:
     return rows.report
 
 
-def _hand_over(rows: PageRows, *writers: Any) -> None:
-    for table, writer in zip(rows.take(), writers, strict=True):
-        writer.add(table)
+def _hand_over(rows: PageRows, *adding: Callable[[pa.Table], None]) -> None:
+    for table, add in zip(rows.take(), adding, strict=True):
+        add(table)
 
 
 def _digest(value: Any) -> str:

@@ -1,10 +1,12 @@
 """The corpus's files: Parquet shards with a fixed schema, zstd, one row per sentence.
 
 `datasets`, DuckDB, pandas and polars open them directly (docs/formats.md). A shard corresponds to a part of the dump,
-so shards have the same bytes for any number of workers; the cost is that they differ in size.
+so shards have the same bytes for any number of workers; the cost is that they differ in size. Files are written and
+read in pieces, so that their size is no limit, and appear only when they are complete.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,13 @@ import pyarrow.parquet as pq
 
 from nerbert.artifacts import publish, read_json, sha256_of
 from nerbert.corpus.manifest_schema import check_manifest
-from nerbert.corpus.parquet_tables import read_batches
 from nerbert.errors import InputError, at
 from nerbert.records import Mention, Sentence
 
 FORMAT = 2
 """Version of the corpus's files, in the manifest; a reader refuses other versions."""
 
-_BATCH = 2_000
+_GROUP, _BATCH = 10_000, 2_000
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
 _ROW = [
     ("id", pa.string()), ("wiki", pa.string()), ("page_id", pa.int64()), ("revision", pa.int64()),
@@ -63,14 +64,50 @@ TARGETS = pa.schema(
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write one Parquet file, whole or not at all."""
-    with publish(path) as partial:
-        pq.write_table(table, partial, compression="zstd", row_group_size=10_000)
+    with writing(path, table.schema) as add:
+        add(table)
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Provide a function that appends a table; the file becomes `path` when the block ends without error.
+
+    Row groups are as large as the tables, 10,000 rows at most.
+    """
+    with publish(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        yield lambda table: writer.write_table(table, row_group_size=_GROUP) if table.num_rows else None
+
+
+def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> None:
+    """Write tables as one file, in row groups of 10,000 rows whatever their sizes."""
+    held: list[pa.Table] = []
+    with writing(path, schema) as add:
+        for table in tables:
+            held.append(table)
+            if sum(map(len, held)) >= _GROUP:
+                whole = pa.concat_tables(held)
+                full = len(whole) // _GROUP * _GROUP
+                add(whole.slice(0, full).combine_chunks())
+                held = [whole.slice(full)]
+        add(pa.concat_tables([schema.empty_table(), *held]).combine_chunks())
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one Parquet file; raise InputError if it is damaged."""
-    try:
+    with _damage(path):
         return pq.read_table(path, columns=list(columns) if columns else None)
+
+
+def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
+    """Yield a file's rows, a few thousand (at most `rows`) at a time; raise InputError if it is damaged."""
+    with _damage(path), pq.ParquetFile(path) as file:
+        yield from file.iter_batches(rows, columns=list(columns) if columns else None)
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise InputError(f"{path}: not a readable shard ({error}); build the corpus again") from error
 
@@ -162,10 +199,8 @@ def typed_sentences(path: Path, split: str | None = None) -> Iterator[Sentence]:
 def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
     """Yield a typed shard's rows, at most `rows` at a time; raise InputError for missing values or invalid text."""
     for batch in read_batches(path, columns, rows):
-        try:
+        with _damage(path):
             batch.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: not a readable shard ({error}); build the corpus again") from error
         for name in batch.schema.names:
             if place := _null_in(name, batch[name]):
                 raise InputError(f"{path}: a sentence has no {place}; build the corpus again")

@@ -19,9 +19,8 @@ from nerbert.corpus.filters import common_and_untyped, excluded, fold_rare, no_t
 from nerbert.corpus.histogram import Histogram
 from nerbert.corpus.manifest import Funnel, Samples
 from nerbert.corpus.mentions import PartTargets, categories_of, recategorised, with_columns
-from nerbert.corpus.parquet_tables import read_batches, write_grouped
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED
+from nerbert.corpus.shards import TYPED, read_batches, write_grouped
 from nerbert.corpus.split import sentence_key, side_of, write_keys
 from nerbert.corpus.types import read_targets
 from nerbert.label_sets import LabelSet

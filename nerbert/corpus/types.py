@@ -10,6 +10,7 @@ therefore does not grow with the wiki. The results are the files in `targets/`, 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -23,8 +24,7 @@ from nerbert.corpus.knowledge.external_sort import range_bits, read_range, start
 from nerbert.corpus.knowledge.knowledge import Knowledge
 from nerbert.corpus.knowledge.redirects import Redirects, write_redirects
 from nerbert.corpus.knowledge.table import TypeTable
-from nerbert.corpus.parquet_tables import read_batches
-from nerbert.corpus.shards import TARGETS, shard_paths, write_table
+from nerbert.corpus.shards import TARGETS, read_batches, shard_paths, write_table
 from nerbert.executors import run_ordered
 from nerbert.terminal import progress
 
@@ -39,7 +39,7 @@ Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """Number of targets, number of typed ones, and the most linked untyped titles, as in the manifest.
+    """Number of targets, or of those in a range; of typed ones; and the most linked untyped titles, as in the manifest.
 
     `bad_redirects` name an impossible title and are ignored.
     """
@@ -48,15 +48,6 @@ class TargetReport:
     typed: int
     unresolved: list[dict[str, Any]]
     bad_redirects: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """A range's counts, and its most linked untyped titles with their links."""
-
-    targets: int
-    typed: int
-    untyped: list[tuple[int, str]]
 
 
 def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, workers: int = 1) -> TargetReport:
@@ -84,10 +75,10 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, workers: i
             ranges.append(done)
             bar.advance()
     rmtree(runs)
-    untyped = sorted((-links, title) for each in ranges for links, title in each.untyped)[:_MOST_UNTYPED]
-    unresolved: list[dict[str, Any]] = [{"title": title, "links": -links} for links, title in untyped]
+    untyped = chain.from_iterable(each.unresolved for each in ranges)
+    unresolved = sorted(untyped, key=lambda each: (-each["links"], each["title"]))
     targets, typed = sum(each.targets for each in ranges), sum(each.typed for each in ranges)
-    return TargetReport(targets, typed, unresolved, bad_redirects)
+    return TargetReport(targets, typed, unresolved[:_MOST_UNTYPED], bad_redirects)
 
 
 def read_targets(folder: Path, part: Path) -> Targets:
@@ -135,7 +126,7 @@ def _summed(table: pa.Table) -> pa.Table:
     return table.take(pa.array(starts)).set_column(table.column_names.index("links"), "links", pa.array(links))
 
 
-def _type_range(number: int, folder: Path, runs: Path, bits: int) -> _Range:
+def _type_range(number: int, folder: Path, runs: Path, bits: int) -> TargetReport:
     """Write the part of `targets/` with one range of hashes, most linked first."""
     table = read_range(sorted(runs.iterdir()), number, bits, _summed)
     types = TypeTable(folder / _KNOWLEDGE)
@@ -154,12 +145,13 @@ def _type_range(number: int, folder: Path, runs: Path, bits: int) -> _Range:
     else:
         rows = TARGETS.empty_table()
     write_table(rows, folder / "targets" / f"part-{number:05d}.parquet")
-    return _Range(len(typed), int(typed.sum()), _most_linked(table.filter(pa.array(~typed))))
+    return TargetReport(len(typed), int(typed.sum()), _most_linked(table.filter(pa.array(~typed))))
 
 
-def _most_linked(table: pa.Table) -> list[tuple[int, str]]:
+def _most_linked(table: pa.Table) -> list[dict[str, Any]]:
     if not table.num_rows:
         return []
     sums = table.group_by("title").aggregate([("links", "sum")])
     most = sums.sort_by([("links_sum", "descending"), ("title", "ascending")]).slice(0, _MOST_UNTYPED)
-    return list(zip(most["links_sum"].to_pylist(), most["title"].to_pylist(), strict=True))
+    named: list[dict[str, Any]] = pa.table({"title": most["title"], "links": most["links_sum"]}).to_pylist()
+    return named

@@ -7,14 +7,10 @@ common kind, so every error of theirs becomes one InputError; a fault of ours in
 
 import hashlib
 import re
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from threading import Event
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
@@ -191,39 +187,3 @@ class HashingFile(ReadFile):
         self._hash.update(data)
         self.size += len(data)
         return data
-
-
-class BackgroundHash:
-    """SHA-256 of a local file and of its parts, which end at `stops`, computed in a thread while others work.
-
-    So what the others have read can be compared with a second reading; each byte is hashed twice here.
-    """
-
-    def __init__(self, source: Source, stops: Sequence[int] = ()) -> None:
-        self._stopped, executor = Event(), ThreadPoolExecutor(1)
-        self._found = executor.submit(self._run, source, stops)
-        executor.shutdown(wait=False)
-
-    def result(self) -> str:
-        """Wait for the digest; raise what reading raised."""
-        return self._found.result()[0]
-
-    def parts(self) -> list[str]:
-        """Wait for the digests of the parts."""
-        return self._found.result()[1]
-
-    def stop(self) -> None:
-        """Give up."""
-        self._stopped.set()
-
-    def _run(self, source: Source, stops: Sequence[int]) -> tuple[str, list[str]]:
-        whole, parts = hashlib.sha256(), []
-        with source.faults(), source.open() as stream:
-            for start, stop in pairwise((0, *stops, sys.maxsize)):
-                length, part = stop - start, hashlib.sha256()
-                while length and not self._stopped.is_set() and (data := stream.read(min(length, _BLOCK))):
-                    length -= len(data)
-                    part.update(data)
-                    whole.update(data)
-                parts.append(part.hexdigest())
-        return whole.hexdigest(), parts[: len(stops)]

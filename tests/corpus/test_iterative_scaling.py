@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.balance import draw
+from nerbert.corpus.balance import ROUNDS, TOLERANCE, draw, fit, level
 from nerbert.corpus.histogram import Histogram
-from nerbert.corpus.iterative_scaling import ROUNDS, TOLERANCE, fit, level
 from nerbert.corpus.shards import shard_paths, typed_sentences
 
 

@@ -7,10 +7,9 @@ import pyarrow as pa
 import pytest
 
 from nerbert import CorpusPlan, build_corpus
-from nerbert.corpus.manifest import Funnel
+from nerbert.corpus.manifest import TOPICS, Funnel, most_first, period_of, topic_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, read_sentences
-from nerbert.corpus.tallies import TOPICS, most_first, period_of, topic_of
 from nerbert.label_sets import open_label_set
 
 MAP = "Agent\tagent\nPlace\tplace\n"

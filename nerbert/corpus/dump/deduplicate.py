@@ -20,9 +20,8 @@ import pyarrow.parquet as pq
 from nerbert.artifacts import link_file
 from nerbert.corpus.dump.sites import TEMPLATE
 from nerbert.corpus.knowledge.disambiguation import is_disambiguation
-from nerbert.corpus.parquet_tables import read_batches, writing
 from nerbert.corpus.rows import ARTICLE
-from nerbert.corpus.shards import TITLES, UNTYPED, read_table, shard_paths
+from nerbert.corpus.shards import TITLES, UNTYPED, read_batches, read_table, shard_paths, writing
 from nerbert.corpus.wikitext.titles import fold_redirects, normalise_title
 from nerbert.executors import run_ordered
 from nerbert.records import Infobox, Reason
@@ -53,7 +52,7 @@ def read_titles(folder: Path) -> Titles:
     for batch in _batches(folder, ["page_number", "title", "ns", "redirect", "fate"]):
         old = np.isin(batch["page_number"].to_numpy(), superseded)
         articles += int((old & _equal(batch["fate"], ARTICLE)).sum())
-        template = _equal(batch["ns"], TEMPLATE) & _filled(batch["redirect"]) & ~old
+        template = _equal(batch["ns"], TEMPLATE) & _true(pc.not_equal(batch["redirect"], "")) & ~old
         for row in batch.filter(pa.array(template)).to_pylist():
             template_redirects[_template_name(row["title"])] = _template_name(row["redirect"])
     return Titles(fold_redirects(template_redirects), superseded, articles)
@@ -80,7 +79,7 @@ def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
     `Jack Dawson` redirects to `Titanic#Characters` and is no film, so that redirect is skipped.
     """
     for batch in _batches(folder, ["title", "ns", "redirect", "fate"]):
-        whole = _filled(batch["redirect"]) & ~_holds(batch["redirect"], "#")
+        whole = _true(pc.match_substring_regex(batch["redirect"], "^[^#]+$"))
         wanted = _equal(batch["ns"], 0) & whole & ~_equal(batch["fate"], Reason.DUPLICATE_PAGE)
         rows = batch.filter(pa.array(wanted))
         for title, target in zip(rows["title"].to_pylist(), rows["redirect"].to_pylist(), strict=True):
@@ -141,7 +140,7 @@ def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str
     fates = {Reason.DUPLICATE_PAGE: superseded, Reason.DISAMBIGUATION_PAGE: found}
     gone, pages = np.concatenate([superseded, found]), path.parent.parent / "pages" / path.name
     _change(path, folder / "titles", TITLES, gone, partial(_note, fates=fates))
-    _change(pages, folder / "pages", UNTYPED, gone, partial(_leave_out, gone=gone))
+    _change(pages, folder / "pages", UNTYPED, gone, lambda table: table.filter(pa.array(~_is_of(table, gone))))
     return articles
 
 
@@ -166,9 +165,9 @@ def _change(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, change: 
     if not len(gone) or not any(_is_of(batch, gone).any() for batch in read_batches(path, ["page_number"])):
         link_file(path, folder / path.name)
         return
-    with writing(folder / path.name, schema) as writer:
+    with writing(folder / path.name, schema) as add:
         for batch in read_batches(path, rows=_ROWS):
-            writer.add(change(pa.Table.from_batches([batch])))
+            add(change(pa.Table.from_batches([batch])))
 
 
 def _note(table: pa.Table, fates: Mapping[Reason, Numbers]) -> pa.Table:
@@ -178,35 +177,24 @@ def _note(table: pa.Table, fates: Mapping[Reason, Numbers]) -> pa.Table:
     return table.set_column(table.column_names.index("fate"), "fate", fate)
 
 
-def _leave_out(table: pa.Table, gone: Numbers) -> pa.Table:
-    return table.filter(pa.array(~_is_of(table, gone)))
-
-
 def _is_of(rows: pa.Table | pa.RecordBatch, numbers: Numbers) -> npt.NDArray[np.bool_]:
     return np.isin(rows["page_number"].to_numpy(), numbers)
 
 
 def _equal(column: pa.Array, value: object) -> npt.NDArray[np.bool_]:
     """Return where a column has a value; null equals nothing."""
-    equal: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(column, value), False).to_numpy(zero_copy_only=False)
-    return equal
+    return _true(pc.equal(column, value))
+
+
+def _true(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """Return where a boolean column is true, and not null."""
+    true: npt.NDArray[np.bool_] = pc.fill_null(column, False).to_numpy(zero_copy_only=False)
+    return true
 
 
 def _is_scanned(fates: pa.Array) -> npt.NDArray[np.bool_]:
     """Return where a page's templates are known; disambiguation pages often have no text besides a list."""
     return _equal(fates, ARTICLE) | _equal(fates, Reason.EMPTY_TEXT)
-
-
-def _holds(column: pa.Array, text: str) -> npt.NDArray[np.bool_]:
-    """Return where a text column contains `text`."""
-    holds: npt.NDArray[np.bool_] = pc.fill_null(pc.match_substring(column, text), False).to_numpy(zero_copy_only=False)
-    return holds
-
-
-def _filled(column: pa.Array) -> npt.NDArray[np.bool_]:
-    """Return where a text column is not empty."""
-    filled: npt.NDArray[np.bool_] = pc.fill_null(pc.not_equal(column, ""), False).to_numpy(zero_copy_only=False)
-    return filled
 
 
 def _batches(folder: Path, columns: Sequence[str], rows: int = _ROWS) -> Iterator[pa.RecordBatch]:

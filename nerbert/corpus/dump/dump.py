@@ -23,7 +23,7 @@ from nerbert.corpus.dump.splits import Chunk, Range, Seen, check_parts, chunks, 
 from nerbert.errors import InputError
 from nerbert.records import RawPage
 from nerbert.sources.files import BZ2_STREAM, packing, unpacked
-from nerbert.sources.source import BackgroundHash, HashingFile, Source
+from nerbert.sources.source import HashingFile, Source
 
 _BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
@@ -48,12 +48,12 @@ class Dump:
         self.splits = False
         """Whether workers can read parts of it independently."""
         self._packed, self._step = False, 0
-        self._root, self._head, self._digest = b"", b"", ""
+        self.digest = ""
+        """SHA-256 of the input once all parts are checked; empty if no process reads it as a whole."""
+        self._root, self._head = b"", b""
         self._raw: HashingFile | None = None
         self._stream: IO[bytes] | None = None
-        self._beside: BackgroundHash | None = None
         self._seen: Sequence[Seen] = ()
-        self._parts: Sequence[Range] = ()
         self._identity: dict[str, Any] = {}
         self._stamp: object = None
 
@@ -76,10 +76,13 @@ class Dump:
         return self.site
 
     def parts(self, split_bytes: int = 0) -> Iterator[DumpPart]:
-        """Yield the parts, in order; those of a dump that splits are only named, and hashing it begins."""
+        """Yield the parts, in order; those of a dump that splits are only named."""
         if not self._root or not (self.splits or self._stream):
             self.look()
-        found: Iterator[Range | Chunk] = self._ranges(split_bytes) if self.splits else self._chunks(split_bytes)
+        found: Iterator[Range | Chunk] = self._chunks(split_bytes)
+        if self.splits and self.size is not None:
+            self._step = step_of(self.size, packed=self._packed, wanted=split_bytes)
+            found = ranges(self.source, self.size, packed=self._packed, step=self._step, index=self.index)
         for number, data in enumerate(found):
             yield DumpPart(data, number, self._root)
 
@@ -92,18 +95,15 @@ class Dump:
         self.check(seen)
 
     def check(self, parts: Sequence[Seen]) -> None:
-        """Raise InputError unless these parts form a whole dump, and match what the input contains now."""
-        check_parts(str(self.source), self.size if self.splits else None, parts)
-        self._check_unchanged(parts)
-        self._seen = parts
+        """Raise InputError unless these parts form a whole dump, and the input did not change since `look`.
 
-    def _check_unchanged(self, parts: Sequence[Seen]) -> None:
-        """Compare each part's digest with a second reading, or for an address compare the server's metadata."""
-        digests = self._beside.parts() if self._beside is not None else []
-        for part, seen, digest in zip(self._parts, parts, digests, strict=False):
-            if seen.sha256 != digest:
-                raise InputError(f"{self.source}: bytes {part.start} to {part.stop} changed since they were read; "
-                                 "run again with --overwrite")  # fmt: skip
+        A local file that was read in parts is read once more, for its digest.
+        """
+        check_parts(str(self.source), self.size if self.splits else None, parts)
+        self._seen = parts
+        if self.splits and not self.source.remote:
+            with self.source.faults(), HashingFile(self.source.open()) as whole:
+                self.digest = whole.digest()
         if self.splits and self.source.stamp() != self._stamp:
             raise InputError(f"{self.source}: changed while it was read; run again with --overwrite")
 
@@ -114,14 +114,9 @@ class Dump:
         return self._identity
 
     @property
-    def tells_change(self) -> bool:
-        """Whether a change of the input would be detected: its file is read twice, or its server gives it a mark."""
-        return not (self.splits and self.source.remote) or len(self.identity) > len(("address", "size"))
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the input once all parts are read; empty if no process reads it as a whole."""
-        return self._beside.result() if self._beside is not None else self._digest
+    def versioned(self) -> bool:
+        """Whether its identity changes with its content, because a server names its version."""
+        return self.source.remote and len(self.identity) > len(("address", "size"))
 
     def facts(self) -> dict[str, Any]:
         """Return the manifest's entry for this input."""
@@ -133,8 +128,6 @@ class Dump:
 
     def close(self) -> None:
         """Close everything that is open."""
-        if self._beside is not None:
-            self._beside.stop()
         if self._raw is not None:
             self._raw.close()
         self._raw = self._stream = None
@@ -150,21 +143,13 @@ class Dump:
         self._packed = kind == "bz2"
         self.splits = self.source.seeks and (not kind or (self._packed and self._has_streams()))
 
-    def _ranges(self, split_bytes: int) -> Iterator[Range]:
-        size = self.size or 0
-        self._step = step_of(size, packed=self._packed, wanted=split_bytes)
-        cuts = self.index.cuts(self._step, size) if self.index is not None else []
-        self._parts = list(ranges(self.source, size, packed=self._packed, step=self._step, cuts=cuts))
-        self._beside = None if self.source.remote else BackgroundHash(self.source, [part.stop for part in self._parts])
-        return iter(self._parts)
-
     def _chunks(self, split_bytes: int) -> Iterator[Chunk]:
         stream, raw = self._stream, self._raw
         if stream is None or raw is None:
             return
         with self.source.faults():
             yield from chunks(stream, self._head, str(self.source), split_bytes, lambda: raw.size)
-            self._digest, self.size = raw.digest(), raw.size
+            self.digest, self.size = raw.digest(), raw.size
         self.close()
 
     def _has_streams(self) -> bool:

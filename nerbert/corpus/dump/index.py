@@ -8,12 +8,11 @@ arrays.
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from itertools import pairwise
 
-from nerbert.corpus.dump.splits import REMEDY, Borders
 from nerbert.errors import InputError
 from nerbert.sources.files import unpacked
 from nerbert.sources.source import HashingFile, Source
@@ -22,11 +21,15 @@ _NAME = re.compile(r"-index(\d*)\.txt")
 _PACKED = re.compile(r"\.(?:bz2|gz|xz)$")
 _LINE = re.compile(rb"([0-9]{1,18}):[0-9]+:.")
 _LONGEST_LINE = 1 << 16
+_REMEDY = "fetch index and dump of the same date, or leave the index out"
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Distinct offsets in order, the number of pages at each, and the number of the first line with it."""
+    """Distinct offsets in order, the number of pages at each, and the number of the first line with it.
+
+    They describe a whole dump, or one part of it.
+    """
 
     name: str
     sha256: str
@@ -38,22 +41,32 @@ class Index:
         """Return the manifest's entry for the index."""
         return {"file": self.name.rpartition("/")[2], "sha256": self.sha256}
 
-    def cuts(self, step: int, size: int) -> list[tuple[int, Borders]]:
-        """Return the starts of parts of about `step` bytes, at streams, with the index's data on each."""
+    def cuts(self, step: int, size: int) -> list[tuple[int, "Index"]]:
+        """Return the starts of parts of about `step` bytes, at streams, each with its part of the index."""
         if self.offsets[-1] >= size:
             line = self.lines[bisect_left(self.offsets, size)]
-            raise InputError(f"{self.name}:{line}: names byte {self.offsets[-1]} of a dump of {size}; {REMEDY}")
+            raise InputError(f"{self.name}:{line}: names byte {self.offsets[-1]} of a dump of {size}; {_REMEDY}")
         firsts = sorted({bisect_left(self.offsets, cut) for cut in range(step, size, step)} - {len(self.offsets)})
         places = [0, *(place for place in firsts if place), len(self.offsets)]
-        return [(self.offsets[here] if here else 0, self._borders(here, there)) for here, there in pairwise(places)]
+        return [(self.offsets[here] if here else 0, self._part(here, there)) for here, there in pairwise(places)]
 
-    def _borders(self, here: int, there: int) -> Borders:
-        return Borders(self.name, self.offsets[here:there], self.pages[here:there], self.lines[here:there])
+    def check(self, heads: Collection[int], pages: int) -> None:
+        """Raise InputError unless its streams are among `heads`, and contain as many pages."""
+        for offset, line in zip(self.offsets, self.lines, strict=True):
+            if offset not in heads:
+                raise InputError(f"{self.name}:{line}: no bz2 stream begins at byte {offset} of the dump; {_REMEDY}")
+        if pages != sum(self.pages):
+            raise InputError(f"{self.name}:{self.lines[0] if self.lines else 1}: the index names {sum(self.pages)} "
+                             f"pages here where the dump has {pages}; {_REMEDY}")  # fmt: skip
+
+    def _part(self, here: int, there: int) -> "Index":
+        columns = {name: getattr(self, name)[here:there] for name in ("offsets", "pages", "lines")}
+        return replace(self, **columns)
 
 
 def pair_indexes(sources: Sequence[Source]) -> list[tuple[Source, Source | None]]:
     """Return the dumps among the sources, in order, each with its index; raise InputError for an index alone."""
-    indexes = {_dump_name(source): source for source in sources if is_index(source)}
+    indexes = {_NAME.sub(r"\1.xml", _stem(source.name), count=1): source for source in sources if is_index(source)}
     pairs = [(source, indexes.pop(_stem(source.name), None)) for source in sources if not is_index(source)]
     for name, source in indexes.items():
         raise InputError(f"{source}: an index without its dump, {name}.bz2; give that too, or leave the index out")
@@ -70,31 +83,21 @@ def read_index(source: Source) -> Index:
     offsets, pages, lines = array("q"), array("q"), array("q")
     with source.faults(), source.open() as file:
         hashed = HashingFile(file)
-        raw = BufferedReader(hashed, 1 << 18)
-        for number, line in enumerate(_lines(raw), 1):
+        stream = unpacked(BufferedReader(hashed, 1 << 18))
+        for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
             match = _LINE.match(line)
             offset = int(match.group(1)) if match else -1
             if not offsets or offset != offsets[-1]:
                 if offset <= (offsets[-1] if offsets else -1):
                     what = "offsets go down" if match else "not offset:id:title"
-                    raise InputError(f"{source}:{number}: {what}: {line[:60]!r}; {REMEDY}")
+                    raise InputError(f"{source}:{number}: {what}: {line[:60]!r}; {_REMEDY}")
                 offsets.append(offset)
                 pages.append(0)
                 lines.append(number)
             pages[-1] += 1
         if not offsets:
-            raise InputError(f"{source}:1: an empty index; {REMEDY}")
+            raise InputError(f"{source}:1: an empty index; {_REMEDY}")
         return Index(str(source), hashed.digest(), offsets, pages, lines)
-
-
-def _lines(raw: "BufferedReader[HashingFile]") -> Iterator[bytes]:
-    stream = unpacked(raw)
-    while line := stream.readline(_LONGEST_LINE):
-        yield line
-
-
-def _dump_name(index: Source) -> str:
-    return _NAME.sub(r"\1.xml", _PACKED.sub("", index.name), count=1)
 
 
 def _stem(name: str) -> str:

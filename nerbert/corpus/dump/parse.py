@@ -7,10 +7,10 @@ word. The cost: a part may read a little of the next one.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 from lxml import etree
 
@@ -115,7 +115,10 @@ class PageCutter:
 def read_pages(part: DumpPart, seen: Seen) -> Iterator[RawPage]:
     """Yield the pages that begin in a part; `seen` is whole at the end. InputErrors name file and place."""
     cutter = PageCutter(seen, first=part.number == 0)
-    parser = page_parser("{*}page", events=("start", "end"))
+    parser = etree.XMLPullParser(
+        ("start", "end"), tag="{*}page", no_network=True, load_dtd=False, remove_comments=True, remove_pis=True,
+        huge_tree=True, resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
+    )  # fmt: skip
     reader = _Reader(part, seen)
     with _faults(part, reader), closing(part.data.pieces(seen)) as pieces:
         if part.number:
@@ -130,22 +133,8 @@ def read_pages(part: DumpPart, seen: Seen) -> Iterator[RawPage]:
         if cutter.over or cutter.begun:
             parser.close()
         seen.whole = True
-    if part.data.borders is not None:
-        part.data.borders.check(seen)
-
-
-def page_parser(*tags: str, events: "Sequence[Literal['start', 'end']]" = ("end",)) -> etree.XMLPullParser:
-    """Return a parser that expands nothing, fetches nothing and reports the ends of these elements."""
-    return etree.XMLPullParser(
-        events,
-        tag=tags,
-        resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
-        no_network=True,
-        load_dtd=False,
-        remove_comments=True,
-        remove_pis=True,
-        huge_tree=True,
-    )
+    if part.data.index is not None:
+        part.data.index.check(seen.heads, seen.pages)
 
 
 def fault_of(error: etree.XMLSyntaxError) -> str:

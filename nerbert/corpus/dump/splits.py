@@ -6,20 +6,19 @@ which is slower, because one process unpacks for all.
 """
 
 import hashlib
-from array import array
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from re import compile as pattern
 from typing import IO
 
+from nerbert.corpus.dump.index import Index
 from nerbert.corpus.dump.streams import BlockReader, Streams
 from nerbert.errors import InputError, SettingsError
 from nerbert.sources.source import Source
 
 MOST_PARTS = 100_000
 LARGEST_PAGE = 1 << 28
-REMEDY = "fetch index and dump of the same date, or leave the index out"
 _CHUNK, _READ, _PIECE = 1 << 24, 1 << 18, 1 << 16
 _PAGE_TAG = pattern(rb"<page(?=[\s/>])")
 _TAG_LENGTH = 6
@@ -46,28 +45,6 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Borders:
-    """An index's data on one part: the streams' offsets, their numbers of pages, and their lines in the index."""
-
-    index: str
-    offsets: "array[int]"
-    pages: "array[int]"
-    lines: "array[int]"
-
-    def check(self, seen: Seen) -> None:
-        """Raise InputError unless the streams exist, and contain as many pages."""
-        for offset, line in zip(self.offsets, self.lines, strict=True):
-            if offset not in seen.heads:
-                raise InputError(f"{self.index}:{line}: no bz2 stream begins at byte {offset} of the dump; {REMEDY}")
-        if seen.pages != sum(self.pages):
-            line = self.lines[0] if self.lines else 1
-            raise InputError(
-                f"{self.index}:{line}: the index names {sum(self.pages)} pages here where the dump has {seen.pages}; "
-                f"{REMEDY}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
 class Range:
     """A part for a worker to read: the bytes from `start` to `stop`; of a bz2 file, the streams that begin there."""
 
@@ -76,7 +53,7 @@ class Range:
     stop: int
     size: int
     packed: bool
-    borders: Borders | None = None
+    index: Index | None = None
 
     def __str__(self) -> str:
         return str(self.source)
@@ -150,7 +127,7 @@ class Chunk:
         return f"the part from line {self.first_line} on"
 
     @property
-    def borders(self) -> None:
+    def index(self) -> None:
         """None, because no index describes it."""
 
     def key(self) -> list[object]:
@@ -179,17 +156,11 @@ def step_of(size: int, *, packed: bool, wanted: int) -> int:
     return step
 
 
-def ranges(
-    source: Source, size: int, *, packed: bool, step: int, cuts: Sequence[tuple[int, Borders]]
-) -> Iterator[Range]:
-    """Yield the parts of a seekable source: cut every `step` bytes, or at the borders of an index."""
-    if cuts:
-        stops = [start for start, _ in cuts[1:]] + [size]
-        for (start, borders), stop in zip(cuts, stops, strict=True):
-            yield Range(source, start, stop, size, packed, borders)
-    else:
-        for start in range(0, size, step):
-            yield Range(source, start, min(start + step, size), size, packed)
+def ranges(source: Source, size: int, *, packed: bool, step: int, index: Index | None = None) -> Iterator[Range]:
+    """Yield the parts of a seekable source: cut every `step` bytes, or at streams of an index."""
+    cuts = index.cuts(step, size) if index is not None else [(start, None) for start in range(0, size, step)]
+    for (start, part), stop in zip(cuts, [*(start for start, _ in cuts[1:]), size], strict=True):
+        yield Range(source, start, stop, size, packed, part)
 
 
 def chunks(stream: IO[bytes], head: bytes, name: str, step: int, taken: Callable[[], int]) -> Iterator[Chunk]:

@@ -45,7 +45,7 @@ _GIB = 1 << 30
 
 
 def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...] = ()) -> list[Address]:
-    """The files for a Wikipedia's language and date, in the order in which they are fetched.
+    """Return the files for a Wikipedia's language and date, in the order in which they are fetched.
 
     `date` may be written 2022.12.01, 20221201 or 2022-12-01. `also` holds `dump` and `wikidata`, each with a date of
     its own behind a colon; without one the newest is meant, since Wikimedia keeps none as old as DBpedia's releases.
@@ -67,7 +67,7 @@ def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...
 
 
 def _read_date(option: str, text: str) -> str:
-    """A date as eight digits, or `latest`."""
+    """Return a date as eight digits, or `latest`."""
     if text == LATEST:
         return text
     with suppress(ValueError):
@@ -78,7 +78,7 @@ def _read_date(option: str, text: str) -> str:
 
 
 def _exports(language: str) -> list[Address]:
-    """DBpedia's ontology and infobox mappings: the newest state; they have no date."""
+    """Return DBpedia's ontology and infobox mappings: the newest state; they have no date."""
     advice = "DBpedia maps the infoboxes of some forty languages; has it this one? Else name a --mirror"
     files = (("ontology.xml", "ontology"), (f"Mapping_{language}.xml", "infobox mapping"))
     places = (f"{_EXPORTS}/ontology.xml", f"{_EXPORTS}/mappings/Mapping_{language}.xml")
@@ -86,7 +86,7 @@ def _exports(language: str) -> list[Address]:
 
 
 def _release(language: str, day: str) -> list[Address]:
-    """What DBpedia releases at a date."""
+    """Return the files of DBpedia's release of a date."""
     if day == LATEST:
         raise SettingsError(
             f"--date = {LATEST!r}: DBpedia has no such folder; name a release's date, say {LAST_RELEASE}"
@@ -104,7 +104,7 @@ def _release(language: str, day: str) -> list[Address]:
 
 
 def _dump(language: str, day: str) -> list[Address]:
-    """Wikipedia's multistream dump and its index."""
+    """Return Wikipedia's multistream dump and its index."""
     wiki = f"{language.replace('-', '_')}wiki"
     advice = "Wikimedia keeps the dumps of a few months: try --also dump:latest, or an archive as --mirror"
     folder, stem = f"{_WIKIMEDIA}/{wiki}/{day}", f"{wiki}-{day}"
@@ -115,7 +115,7 @@ def _dump(language: str, day: str) -> list[Address]:
 
 
 def _wikidata(day: str) -> list[Address]:
-    """Wikidata's best statements as N-Triples, and the links to pages that these lack, of the same month."""
+    """Return Wikidata's best statements as N-Triples, and the links to pages that these lack, of the same month."""
     folder, links_day = f"{_WIKIMEDIA}/wikidatawiki", day if day == LATEST else f"{day[:6]}01"
     name, place = f"wikidata-{day}-truthy-BETA.nt.gz", f"{folder}/entities/{day}"
     triples, sums = f"{place}/{name}", _sums(f"{place}/wikidata-{day}")

@@ -83,15 +83,6 @@ class ClaimCounts:
             self.unknown[name] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class RowFormat:
-    """How to read a file's lines: the parser, the test for a header, and whether the deepest or first class counts."""
-
-    parse: Callable[[bytes], Pair | None]
-    is_header: Callable[[bytes], bool] | None
-    deepest: bool
-
-
 def read_rows(
     found: FoundFile,
     parse: Callable[[bytes], _Row | None],
@@ -114,38 +105,40 @@ def read_rows(
                 yield row
 
 
-def ask_rows(found: FoundFile, rows: RowFormat, ontology: Ontology, tally: ClaimCounts) -> Iterator[Claim]:
-    """Yield the titles of a table or triples with their classes; only count classes that the ontology lacks."""
+def ask_rows(rows: Iterable[Pair], ontology: Ontology, tally: ClaimCounts, *, deepest: bool) -> Iterator[Claim]:
+    """Yield the titles of a table or triples with their classes; only count classes that the ontology lacks.
+
+    Of a title's classes the `deepest` counts, or the first.
+    """
     classify = classifier(ontology)
-    for title, name in read_rows(found, rows.parse, tally, rows.is_header):
+    for title, name in rows:
         known, path = answer = classify(name)
         tally.good(answer)
         if path and known:
-            yield title, _behind(path) if rows.deepest else 0, path
+            yield title, 1 + _DEEPEST - min(len(path), _DEEPEST) if deepest else 0, path
 
 
 def ask_infoboxes(
-    mappings: Sequence[Mappings],
+    mappings: Sequence[tuple[int, Mappings, ClaimCounts]],
     ontology: Ontology,
     pages: Iterable[tuple[str, Sequence[Infobox]]],
     template_redirects: Mapping[str, str],
-    tallies: Sequence[ClaimCounts],
 ) -> Iterator[tuple[int, Claim]]:
-    """Yield the claim of each page's infoboxes, with the number of the mappings; read `pages` once.
+    """Yield the claim of each page's infoboxes, with the rank of the mappings; read `pages` once.
 
-    `template_redirects` lead to the ends of their chains.
+    `mappings` have ranks and counts. `template_redirects` lead to the ends of their chains.
     """
-    for mapping, tally in zip(mappings, tallies, strict=True):
+    for _, mapping, tally in mappings:
         for place, why in mapping.unread:
             tally.bad(f"{place}: {why}")
         tally.rows = len(mapping.rules) + len(mapping.unread)
     classify = classifier(ontology)
-    led = [mapping.led_by(template_redirects) for mapping in mappings]
+    led = [(rank, mapping.led_by(template_redirects), tally) for rank, mapping, tally in mappings]
     for raw_title, infoboxes in pages if mappings else ():
         title = normalise_title(raw_title)
-        for number, (mapping, tally) in enumerate(zip(led, tallies, strict=True)):
+        for rank, mapping, tally in led:
             if path := _class_of_page(filter(None, map(mapping.class_of, infoboxes)), classify, tally):
-                yield number, (title, 0, path)
+                yield rank, (title, 0, path)
 
 
 def classifier(ontology: Ontology) -> Callable[[str], Answer]:
@@ -172,8 +165,3 @@ def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tall
         elif path and (not best or (len(path) > len(best) and path[:first] == best[:first])):
             best, first = path, first or len(path)
     return best
-
-
-def _behind(path: ClassPath) -> int:
-    """Return a class's priority, at least 1: a deeper class has a lower value and wins."""
-    return 1 + _DEEPEST - min(len(path), _DEEPEST)

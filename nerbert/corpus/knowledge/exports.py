@@ -20,12 +20,17 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _MARK = re.compile(r"\{\{|\}\}|\[\[|\]\]|\|")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Field:
-    """A template's argument: its own text, and the templates nested in it."""
+    """A template's argument: the pieces of its own text, and the templates nested in it."""
 
-    text: str
-    templates: tuple["Template", ...] = ()
+    pieces: list[str] = field(default_factory=list)
+    templates: list["Template"] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The text without the nested templates."""
+        return "".join(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Template:
     def nested(self, name: str) -> tuple["Template", ...]:
         """Return the templates nested in the argument `name`."""
         found = self.fields.get(name)
-        return found.templates if found else ()
+        return tuple(found.templates) if found else ()
 
 
 def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, str]]:
@@ -84,20 +89,10 @@ def templates(text: str) -> tuple[Template, ...]:
 
 
 @dataclass(slots=True)
-class _Fragment:
-    pieces: list[str] = field(default_factory=list)
-    templates: list[Template] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-
-@dataclass(slots=True)
 class _Frame:
     """An open template: its parts between `|`, and the number of open `[[` in it."""
 
-    parts: list[_Fragment] = field(default_factory=lambda: [_Fragment()])
+    parts: list[Field] = field(default_factory=lambda: [Field()])
     links: int = 0
 
 
@@ -108,7 +103,7 @@ def _take(stack: list[_Frame], mark: str) -> None:
     elif mark == "}}" and is_template:
         _close(stack)
     elif mark == "|" and is_template and not frame.links:
-        frame.parts.append(_Fragment())
+        frame.parts.append(Field())
     else:
         frame.links = max(0, frame.links + {"[[": 1, "]]": -1}.get(mark, 0))
         frame.parts[-1].pieces.append(mark)
@@ -121,7 +116,7 @@ def _close(stack: list[_Frame]) -> None:
         name, equals, text = part.text.partition("=")
         if not equals:
             name, text = str(number), part.text
-        fields.setdefault(name.strip(), Field(text.strip(), tuple(part.templates)))
+        fields.setdefault(name.strip(), Field([text.strip()], part.templates))
     stack[-1].parts[-1].templates.append(Template(normalise_title(frame.parts[0].text), fields))
 
 

@@ -18,14 +18,7 @@ from typing import IO, TypeVar
 
 from nerbert.artifacts import sha256_of
 from nerbert.corpus.dump.sites import editions
-from nerbert.corpus.knowledge.claims import (
-    DISAMBIGUATION,
-    Claim,
-    ClaimCounts,
-    RowFormat,
-    ask_infoboxes,
-    ask_rows,
-)
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClaimCounts, ask_infoboxes, ask_rows, read_rows
 from nerbert.corpus.knowledge.detect import (
     UNDERSTOOD,
     Detected,
@@ -38,12 +31,11 @@ from nerbert.corpus.knowledge.detect import (
 from nerbert.corpus.knowledge.disambiguation import disambiguation_rows
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
-from nerbert.corpus.knowledge.precedence import ordered
 from nerbert.corpus.knowledge.table import check_sources, write_types
 from nerbert.corpus.knowledge.triples import parse_row, parse_triple
 from nerbert.corpus.knowledge.wikidata import wikidata_rows
 from nerbert.corpus.knowledge.wikidata_dumps import Wiki
-from nerbert.errors import InputError
+from nerbert.errors import InputError, SettingsError
 from nerbert.records import Infobox
 from nerbert.sources.files import FoundFile, find_all, open_plain
 
@@ -51,6 +43,8 @@ INFOBOX = "infobox"
 """The source name of titles that an infobox mapping typed."""
 WIKIDATA = "wikidata"
 _WORDS = {SourceKind.MAPPING: INFOBOX, SourceKind.TRIPLES: "instance-types", SourceKind.TABLE: "table"}
+_KINDS = (INFOBOX, "instance-types", WIKIDATA, "table")
+"""The names of kinds in the setting `precedence`."""
 _UNTYPING = (SourceKind.ONTOLOGY, SourceKind.DISAMBIGUATIONS, SourceKind.WIKIDATA_SITELINKS)
 """Kinds that assign no classes to titles."""
 _UNKNOWN_NAMED = 20
@@ -133,27 +127,21 @@ class Knowledge:
         self.tallies = [ClaimCounts(sha256_of(source.found.path)) for source in self.sources]
         scratch.mkdir()
         known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
-        claims = chain(known, self._infobox_claims(pages, template_redirects), self._file_claims(scratch))
         names = [self.sources[place].name for place in self.order]
-        shown = [rank for rank, place in enumerate(self.order) if self.sources[place].mappings is not None]
-        decided = write_types(claims, names, path, scratch / "types", shown)
+        mappings = [
+            (rank, mapping, self.tallies[place])
+            for rank, place in enumerate(self.order)
+            if (mapping := self.sources[place].mappings) is not None
+        ]
+        infoboxes = ask_infoboxes(mappings, self.ontology, pages, template_redirects)
+        claims = chain(known, infoboxes, self._file_claims(scratch))
+        decided = write_types(claims, names, path, scratch / "types", [rank for rank, _, _ in mappings])
         for rank, place in enumerate(self.order):
             tally = self.tallies[place]
             tally.typed, tally.lost_to_precedence = int(decided.typed[rank]), int(decided.lost[rank])
             tally.disambiguation_pages = int(decided.barred[rank])
         self.disambiguation_pages = decided.disambiguation_pages
         rmtree(scratch)
-
-    def _infobox_claims(
-        self, pages: Iterable[tuple[str, Sequence[Infobox]]], template_redirects: Mapping[str, str]
-    ) -> Iterator[tuple[int, Claim]]:
-        """Yield the claims of infoboxes on the dump's pages, with the rank of their mappings."""
-        places = [place for place in self.order if self.sources[place].mappings is not None]
-        mappings = [mapping for place in places if (mapping := self.sources[place].mappings) is not None]
-        ranks = [self.order.index(place) for place in places]
-        tallies = [self.tallies[place] for place in places]
-        for number, claim in ask_infoboxes(mappings, self.ontology, pages, template_redirects, tallies):
-            yield ranks[number], claim
 
     def _file_claims(self, scratch: Path) -> Iterator[tuple[int, Claim]]:
         """Yield the claims of row files, with their rank, in the order of the sources."""
@@ -166,8 +154,13 @@ class Knowledge:
 
     def _claims(self, source: KnowledgeSource, tally: ClaimCounts, scratch: Path) -> Iterator[Claim]:
         """Yield the claims of one row file."""
-        if source.kind in (SourceKind.TABLE, SourceKind.TRIPLES):
-            yield from ask_rows(source.found, _row_format(source.kind, self.editions), self.ontology, tally)
+        if source.kind == SourceKind.TABLE:
+            pairs = read_rows(source.found, parse_row, tally, is_header)
+            yield from ask_rows(pairs, self.ontology, tally, deepest=False)
+            return
+        if source.kind == SourceKind.TRIPLES:
+            pairs = read_rows(source.found, partial(parse_triple, editions=self.editions), tally)
+            yield from ask_rows(pairs, self.ontology, tally, deepest=True)
             return
         if source.kind == SourceKind.DISAMBIGUATIONS:
             rows = disambiguation_rows(source.found, self.editions, tally)
@@ -227,7 +220,8 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
         seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
         seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")
         raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
-    order = _in_order(sources, precedence)
+    named = {place: (each.found.name, each.word) for place, each in enumerate(sources) if each.kind not in _UNTYPING}
+    order = ordered(named, precedence)
     check_sources(len(order))
     return Knowledge(language, ontology, tuple(sources), tuple(passed_over), tuple(order), wiki=wiki)
 
@@ -241,7 +235,11 @@ def _choose(
     used: set[Path | SourceKind] = set()
     for found, told in files:
         place = found.path.resolve()
-        why = _why_not(found, told, ours) or _why_again(place, told, used)
+        why = _why_not(found, told, ours)
+        if place in used:
+            why = why or "named before"
+        elif told.kind == SourceKind.ONTOLOGY and told.kind in used:
+            why = why or "a second ontology; the one named first is used"
         if why or not told.kind:
             passed_over.append((found.name, why))
         else:
@@ -250,10 +248,22 @@ def _choose(
     return sources, passed_over
 
 
-def _in_order(sources: Sequence[KnowledgeSource], precedence: str) -> list[int]:
-    typing = [place for place, source in enumerate(sources) if source.kind not in _UNTYPING]
-    named = [(sources[place].found.name, sources[place].word) for place in typing]
-    return [typing[place] for place in ordered(named, precedence)]
+def ordered(named: Mapping[int, tuple[str, str]], precedence: str) -> list[int]:
+    """Return the keys of `named`, which has sources' names and kinds, in decreasing precedence.
+
+    `precedence` lists names or kinds, separated by commas; sources that it does not name follow in their order. A kind
+    without a source is no error, because settings outlive one build; any other unknown entry is.
+    """
+    order: dict[int, None] = {}
+    for entry in filter(None, map(str.strip, precedence.split(","))):
+        fitting = [place for place, words in named.items() if entry in words]
+        if not fitting and entry not in _KINDS:
+            there = ", ".join(f"{name} ({kind})" for name, kind in named.values())
+            raise SettingsError(
+                f"precedence: {entry!r} is no source in use; there are {there}; kinds are {', '.join(_KINDS)}"
+            )
+        order.update(dict.fromkeys(fitting))
+    return list(order | dict.fromkeys(named))
 
 
 def _read(found: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:
@@ -268,12 +278,6 @@ def _first_ontology(exports: Iterable[tuple[FoundFile, Detected | None]]) -> Ont
     return Ontology.of({})
 
 
-def _row_format(kind: SourceKind, ours: Collection[str]) -> RowFormat:
-    if kind == SourceKind.TABLE:
-        return RowFormat(parse_row, is_header, deepest=False)
-    return RowFormat(partial(parse_triple, editions=ours), None, deepest=True)
-
-
 def _why_not(found: FoundFile, told: Detected, ours: Collection[str]) -> str:
     """Return why a file is skipped, "" if it is used; raise InputError if it was named directly and is unknown."""
     if told.unknown and found.direct:
@@ -282,13 +286,4 @@ def _why_not(found: FoundFile, told: Detected, ours: Collection[str]) -> str:
         return told.why
     if told.language and told.language not in ours:
         return f"{told.kind} of another language ({told.language}) than the dump's ({', '.join(ours)})"
-    return ""
-
-
-def _why_again(place: Path, told: Detected, used: Collection[Path | SourceKind]) -> str:
-    """Return why a usable file is redundant, "" if it is not."""
-    if place in used:
-        return "named before"
-    if told.kind == SourceKind.ONTOLOGY and told.kind in used:
-        return "a second ontology; the one named first is used"
     return ""

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pyarrow import ipc
 
 from nerbert.artifacts import publish
-from nerbert.corpus.knowledge.external_sort import Hashes, Rows, hash_titles
+from nerbert.corpus.knowledge.external_sort import Rows, hash_titles
 from nerbert.errors import InputError
 
 FORMAT = 1
@@ -48,6 +48,7 @@ class Mapped:
             raise InputError(f"{path}: not a readable table ({error}); build the corpus again") from error
         if not reader.schema.equals(schema) or self.facts.get("format") != FORMAT:
             raise InputError(f"{path}: not a table of this version ({FORMAT}); build the corpus again")
+        self._schema = schema
         self._batches = [batch for batch in batches if batch.num_rows]
         self._hashes = [batch["hash"].to_numpy() for batch in self._batches]
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
@@ -62,53 +63,36 @@ class Mapped:
     def rows_of(self, titles: Sequence[str]) -> Rows:
         """Return the row of each title, -1 if there is none."""
         hashes, asked = hash_titles(titles), pa.array(titles, pa.string())
-        rows, found = self._first_at_least(hashes), np.full(len(titles), _ABSENT, np.int64)
-        left = np.arange(len(titles))
-        while len(left := left[self._have(rows[left], hashes[left])]):
-            equal = pc.equal(self.take("title", rows[left]), asked.take(pa.array(left)))
-            same = equal.to_numpy(zero_copy_only=False)
-            found[left[same]] = rows[left[same]]
-            left = left[~same]
-            rows[left] += 1
+        order, found = np.argsort(hashes), np.full(len(titles), _ABSENT, np.int64)
+        ordered = hashes[order]
+        for batch, known, start in zip(self._batches, self._hashes, self._starts, strict=False):
+            first, last = np.searchsorted(ordered, known[0]), np.searchsorted(ordered, known[-1], side="right")
+            left, rows = order[first:last], np.searchsorted(known, ordered[first:last])
+            while len(left):
+                there = known[rows] == hashes[left]
+                left, rows = left[there], rows[there]
+                equal = pc.equal(batch["title"].take(pa.array(rows)), asked.take(pa.array(left)))
+                same = equal.to_numpy(zero_copy_only=False)
+                found[left[same]] = start + rows[same]
+                left, rows = left[~same], rows[~same] + 1
+                left, rows = left[rows < len(known)], rows[rows < len(known)]
         return found
 
     def take(self, column: str, rows: npt.NDArray[Any]) -> pa.Array:
         """Return a column's values at `rows`, in their order."""
         order = np.argsort(rows, kind="stable")
-        pieces = [self._batches[number][column].take(pa.array(local)) for number, local in self._split(rows[order])]
+        ordered = rows[order]
+        ends = pairwise(np.searchsorted(ordered, self._starts).tolist())
+        pieces = [
+            batch[column].take(pa.array(ordered[first:last] - start))
+            for batch, start, (first, last) in zip(self._batches, self._starts, ends, strict=False)
+            if first < last
+        ]
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
-        return pa.concat_arrays(pieces).take(pa.array(back)) if pieces else pa.array([], self._type(column))
-
-    def _type(self, column: str) -> pa.DataType:
-        return self._batches[0].schema.field(column).type if self._batches else pa.null()
-
-    def _first_at_least(self, hashes: Hashes) -> Rows:
-        """Return the first row whose hash is not below each of `hashes`; the number of rows if all are."""
-        order = np.argsort(hashes)
-        ordered, rows = hashes[order], np.full(len(hashes), len(self), np.int64)
-        begin = 0
-        for known, start in zip(self._hashes, self._starts, strict=False):
-            end = int(np.searchsorted(ordered, known[-1], side="right"))
-            rows[order[begin:end]] = start + np.searchsorted(known, ordered[begin:end])
-            begin = end
-        return rows
-
-    def _have(self, rows: Rows, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """Return whether each row exists and has that hash."""
-        order = np.argsort(rows, kind="stable")
-        order = order[: np.searchsorted(rows[order], len(self))]
-        pieces = [self._hashes[number][local] for number, local in self._split(rows[order])]
-        have = np.zeros(len(rows), np.bool_)
-        have[order] = np.concatenate([np.empty(0, np.uint64), *pieces]) == hashes[order]
-        return have
-
-    def _split(self, ordered: npt.NDArray[Any]) -> Iterator[tuple[int, Rows]]:
-        """Yield ascending rows by batch: the batch's number, and the row numbers within it."""
-        ends = np.searchsorted(ordered, self._starts)
-        for number, (first, last) in enumerate(pairwise(ends.tolist())):
-            if first < last:
-                yield number, ordered[first:last] - self._starts[number]
+        if not pieces:
+            return pa.array([], self._schema.field(column).type)
+        return pa.concat_arrays(pieces).take(pa.array(back))
 
 
 def write_mapped(tables: Iterable[pa.Table], schema: pa.Schema, facts: Mapping[str, Any], path: Path) -> None:

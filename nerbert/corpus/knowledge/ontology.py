@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from nerbert.corpus.knowledge.exports import Template, export_pages, templates
+from nerbert.corpus.knowledge.exports import export_pages, templates
 from nerbert.errors import InputError, at
 from nerbert.label_sets import class_name
 from nerbert.tables import read_columns
@@ -66,7 +66,7 @@ def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
     for title, text in export_pages(stream, place):
         name = class_name(title.removeprefix(PAGE_PREFIX))
         if title.startswith(PAGE_PREFIX) and name.casefold() != _THING:
-            template = _class_template(text)
+            template = next((template for template in templates(text) if template.name == "Class"), None)
             declared[name] = template.text("rdfs:subClassOf").split(",") if template else []
             for item in _EQUIVALENT.findall(template.text("owl:equivalentClass") if template else ""):
                 equivalents.setdefault(item, name)
@@ -74,19 +74,11 @@ def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
         with at(place):
             raise InputError(f"no page is called {PAGE_PREFIX}…; give the export of DBpedia's ontology classes")
     flat = Ontology.of(dict.fromkeys(declared, ""))
-    parents = {name: _first_known(flat, parents) for name, parents in declared.items()}
-    return Ontology.of(parents | _fixed_parents(parents), equivalents)
-
-
-def _fixed_parents(parents: Mapping[str, str]) -> dict[str, str]:
-    """Return the parents that `parents.tsv` fixes for known classes; an unknown parent makes a class a root."""
-    rows = read_columns("parents.tsv", "class", "parent")
-    return {name: parent if parent in parents else "" for name, parent in rows if name in parents}
-
-
-def _class_template(text: str) -> Template | None:
-    return next((template for template in templates(text) if template.name == "Class"), None)
-
-
-def _first_known(flat: Ontology, parents: list[str]) -> str:
-    return next((flat.path(parent)[-1] for parent in parents if flat.knows(parent)), "")
+    parents = {
+        name: next((flat.path(parent)[-1] for parent in parents if flat.knows(parent)), "")
+        for name, parents in declared.items()
+    }
+    for name, parent in read_columns("parents.tsv", "class", "parent"):
+        if name in parents:
+            parents[name] = parent if parent in parents else ""
+    return Ontology.of(parents, equivalents)

@@ -8,7 +8,7 @@ outdated: an article of the dump whose infobox has a class is no disambiguation 
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -89,22 +89,6 @@ class Decided:
     disambiguation_pages: int = 0
 
 
-@dataclass(slots=True)
-class _Numbers:
-    """Class paths, numbered in order of appearance."""
-
-    numbers: dict[ClassPath, int] = field(default_factory=dict)
-
-    def of(self, path: ClassPath) -> int:
-        number = self.numbers.setdefault(path, len(self.numbers))
-        if number >= _MOST_CLASSES:
-            raise InputError(
-                f"the knowledge names more than {_MOST_CLASSES} classes, at last {path[-1]!r:.60}: are these classes? "
-                "leave that table out, or give an ontology where there is none, which leaves out what it doesn't name"
-            )
-        return number
-
-
 def check_sources(count: int) -> None:
     """Raise InputError for more sources than the table can name."""
     if count > _MOST_SOURCES:
@@ -125,12 +109,12 @@ def write_types(
     """
     check_sources(len(names))
     scratch.mkdir()
-    classes, count = _Numbers(), len(names)
+    classes, count = dict[ClassPath, int](), len(names)
     runs = spill(_keyed(claims, classes), _ROW, scratch, _once_a_source)
     decided = Decided(np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64))
-    paths, sources = sorted(classes.numbers.keys() - {DISAMBIGUATION}), sorted(set(names))
-    new_classes = np.zeros(max(1, len(classes.numbers)), np.uint16)
-    new_classes[[classes.numbers[each] for each in paths]] = np.arange(len(paths))
+    paths, sources = sorted(classes.keys() - {DISAMBIGUATION}), sorted(set(names))
+    new_classes = np.zeros(max(1, len(classes)), np.uint16)
+    new_classes[[classes[each] for each in paths]] = np.arange(len(paths))
     new_sources = np.array([sources.index(name) for name in names], np.uint16)
     is_shown = np.isin(np.arange(count + 1), [place + 1 for place in shown])
     tables = (
@@ -152,11 +136,17 @@ def _table(rows: pa.Table, classes: npt.NDArray[np.uint16], sources: npt.NDArray
     return pa.table([rows["hash"], rows["title"], *named], TYPES)
 
 
-def _keyed(claims: Iterable[tuple[int, Claim]], classes: _Numbers) -> Iterator[tuple[str, int, int]]:
-    """Yield rows whose keys sort by precedence; rank 0 is for disambiguation pages."""
+def _keyed(claims: Iterable[tuple[int, Claim]], classes: dict[ClassPath, int]) -> Iterator[tuple[str, int, int]]:
+    """Yield rows whose keys sort by precedence, and number the class paths; rank 0 is for disambiguation pages."""
     for number, (source, (title, behind, path)) in enumerate(claims):
         rank = 0 if path == DISAMBIGUATION else source + 1
-        yield title, rank << _RANK | behind << _BEHIND | (_drawn(path) if behind else number), classes.of(path)
+        key = rank << _RANK | behind << _BEHIND | (_drawn(path) if behind else number)
+        if (class_ := classes.setdefault(path, len(classes))) >= _MOST_CLASSES:
+            raise InputError(
+                f"the knowledge names more than {_MOST_CLASSES} classes, at last {path[-1]!r:.60}: are these classes? "
+                "leave that table out, or give an ontology where there is none, which leaves out what it doesn't name"
+            )
+        yield title, key, class_
 
 
 @lru_cache(maxsize=4096)

@@ -7,8 +7,9 @@ about 10 bytes on disk for each class of an item and each title, 1.5 GB for all 
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from struct import Struct
+from tempfile import TemporaryFile
 from typing import TypeAlias
 
 import numpy as np
@@ -18,24 +19,28 @@ Pairs: TypeAlias = npt.NDArray[np.uint32]
 """Rows of two item numbers: the subject and the object of `instance of` or `subclass of`."""
 HIGHEST = (1 << 32) - 1
 _PARTS = 64
-_FULL = 1 << 20
+_PAIR = Struct("=II")
 
 
-@dataclass(slots=True)
 class Items:
-    """The facts of a dump; `folder` must be empty and takes the data that does not stay in memory."""
+    """The facts of a dump; `folder` takes the data that does not stay in memory, until `close`."""
 
-    folder: Path
-    links: int = 0
-    _classes: "array[int]" = field(default_factory=lambda: array("I"))
-    _parents: "array[int]" = field(default_factory=lambda: array("I"))
-    _titles: list[tuple[int, str]] = field(default_factory=list)
+    def __init__(self, folder: Path) -> None:
+        self.links = 0
+        self._parents = array("I")
+        self._classes, self._titles = (
+            [TemporaryFile(dir=folder) for _ in range(_PARTS)]  # noqa: SIM115  (`close` closes them)
+            for _ in range(2)
+        )
+
+    def close(self) -> None:
+        """Remove the files."""
+        for file in (*self._classes, *self._titles):
+            file.close()
 
     def add_class(self, item: int, name: int) -> None:
         """Store that `item` is an instance of `name`."""
-        self._classes.extend((item, name))
-        if len(self._classes) >= 2 * _FULL:
-            self._spill_classes()
+        self._classes[item % _PARTS].write(_PAIR.pack(item, name))
 
     def add_parent(self, name: int, parent: int) -> None:
         """Store that the class `name` is a subclass of `parent`."""
@@ -44,9 +49,7 @@ class Items:
     def add_title(self, item: int, title: str) -> None:
         """Store that a page of the wiki is about `item`."""
         self.links += 1
-        self._titles.append((item, title))
-        if len(self._titles) >= _FULL // 4:
-            self._spill_titles()
+        self._titles[item % _PARTS].write(f"{item}\t{title}\n".encode())
 
     def parents(self) -> Pairs:
         """Return all pairs of class and parent."""
@@ -54,39 +57,10 @@ class Items:
 
     def parts(self) -> Iterator[tuple[Pairs, list[tuple[int, str]]]]:
         """Yield the parts: pairs of item and class for items with a title, and the sorted titles."""
-        self._spill_classes()
-        self._spill_titles()
-        for part in range(_PARTS):
-            titles = self._read_titles(part)
-            items = np.unique(np.array([item for item, _ in titles], dtype=np.uint32))
-            pairs = self._read_classes(part)
-            yield pairs[np.isin(pairs[:, 0], items)], titles
-
-    def _spill_classes(self) -> None:
-        pairs = np.array(self._classes, dtype=np.uint32).reshape(-1, 2)
-        parts = pairs[:, 0] % _PARTS
-        for part in np.unique(parts).tolist():
-            with self._file("classes", part).open("ab") as stream:
-                stream.write(pairs[parts == part].tobytes())
-        del self._classes[:]
-
-    def _spill_titles(self) -> None:
-        lines: list[list[str]] = [[] for _ in range(_PARTS)]
-        for item, title in self._titles:
-            lines[item % _PARTS].append(f"{item}\t{title}\n")
-        for part, found in enumerate(lines):
-            with self._file("titles", part).open("a", encoding="utf-8", newline="\n") as stream:
-                stream.writelines(found)
-        self._titles.clear()
-
-    def _read_classes(self, part: int) -> Pairs:
-        path = self._file("classes", part)
-        return np.fromfile(path, dtype=np.uint32).reshape(-1, 2) if path.exists() else np.empty((0, 2), np.uint32)
-
-    def _read_titles(self, part: int) -> list[tuple[int, str]]:
-        with self._file("titles", part).open(encoding="utf-8", newline="\n") as stream:
-            cells = (line.rstrip("\n").split("\t", 1) for line in stream)
-            return sorted({(int(item), title) for item, title in cells})
-
-    def _file(self, kind: str, part: int) -> Path:
-        return self.folder / f"{kind}-{part:02d}"
+        for classes, lines in zip(self._classes, self._titles, strict=True):
+            classes.seek(0)
+            lines.seek(0)
+            cells = (line.split("\t", 1) for line in lines.read().decode().split("\n")[:-1])
+            titles = sorted({(int(item), title) for item, title in cells})
+            pairs = np.frombuffer(classes.read(), np.uint32).reshape(-1, 2)
+            yield pairs[np.isin(pairs[:, 0], [item for item, _ in titles])], titles

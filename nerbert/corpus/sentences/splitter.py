@@ -23,11 +23,11 @@ class Splitter(Protocol):
         """Name and version, kept in the manifest; a changed rule is a new name."""
 
     def spans(self, text: str) -> list[Span]:
-        """The sentences in order: none crosses a line's end, none is empty or has white space outside."""
+        """Return the sentences in order: none crosses a line's end, none is empty or has white space outside."""
 
 
 def open_splitter(settings: CorpusSettings, language: str) -> Splitter:
-    """The splitter that the settings name, made once in a process; raise InputError for a damaged model."""
+    """Return the splitter that the settings name, made once per process; raise InputError for a damaged model."""
     return _open(settings.sentence_splitter, settings.punkt_model, language)
 
 

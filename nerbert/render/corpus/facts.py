@@ -10,8 +10,8 @@ from typing import Any
 
 from nerbert.config import RENAMED
 from nerbert.corpus.balance import exponent
+from nerbert.corpus.manifest import TOPICS, most_first
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.tallies import TOPICS, most_first
 from nerbert.records import ENTITY
 from nerbert.render.corpus.phrases import (
     NO_LABEL,

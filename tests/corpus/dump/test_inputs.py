@@ -19,7 +19,7 @@ from nerbert.corpus.pages import write_pages
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, MissingExtra, StaleOutput
 from nerbert.sources.http import RetryPolicy
-from nerbert.sources.source import BackgroundHash, Source
+from nerbert.sources.source import Source
 from nerbert.terminal import Progress
 
 HEAD, TAIL = b'<mediawiki xml:lang="en">\n', b"</mediawiki>\n"
@@ -339,25 +339,6 @@ def test_an_addresss_identity_holds_no_signature() -> None:
     with serve({"/dump": XML}) as address:
         one, other = (Source(f"{address}/dump?signature={key}").identity() for key in "ab")
     assert one == other
-
-
-def test_a_digest_is_taken_beside_the_work(tmp_path: Path) -> None:
-    path = tmp_path / "dump"
-    path.write_bytes(XML)
-    beside = BackgroundHash(Source(str(path)))
-    assert beside.result() == hashlib.sha256(XML).hexdigest()
-    beside = BackgroundHash(Source(str(tmp_path / "none")))
-    with pytest.raises(InputError, match="none: can't be read: No such file"):
-        beside.result()
-
-
-def test_parts_are_hashed_beside_the_work(tmp_path: Path) -> None:
-    path = tmp_path / "dump"
-    path.write_bytes(XML)
-    beside = BackgroundHash(Source(str(path)), [10, 2_000_000, len(XML) - 3])
-    cuts = [XML[:10], XML[10:2_000_000], XML[2_000_000:-3]]
-    assert beside.parts() == [hashlib.sha256(cut).hexdigest() for cut in cuts]
-    assert beside.result() == hashlib.sha256(XML).hexdigest()
 
 
 def test_names_hold_no_secrets() -> None:

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.index import Index
 from nerbert.corpus.dump.parse import DumpPart, PageCutter, read_pages
-from nerbert.corpus.dump.splits import MOST_PARTS, Borders, Chunk, Range, Seen, check_parts, chunks, step_of
+from nerbert.corpus.dump.splits import MOST_PARTS, Chunk, Range, Seen, check_parts, chunks, step_of
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
 from nerbert.sources.source import Source
@@ -264,16 +265,16 @@ def test_too_many_parts_are_refused() -> None:
 
 
 def test_borders_are_held_against_the_dump() -> None:
-    borders = Borders("dump-index.txt", array("q", [10, 50]), array("q", [2, 1]), array("q", [1, 3]))
-    borders.check(Seen(pages=3, heads=[10, 50, 70]))
+    borders = Index("dump-index.txt", "", array("q", [10, 50]), array("q", [2, 1]), array("q", [1, 3]))
+    borders.check([10, 50, 70], 3)
     with pytest.raises(
         InputError, match=r"dump-index\.txt:3: no bz2 stream begins at byte 50 of the dump; fetch index"
     ):
-        borders.check(Seen(pages=3, heads=[10, 70]))
+        borders.check([10, 70], 3)
     with pytest.raises(
         InputError, match=r"dump-index\.txt:1: the index names 3 pages here where the dump has 2; fetch"
     ):
-        borders.check(Seen(pages=2, heads=[10, 50]))
+        borders.check([10, 50], 2)
 
 
 def test_what_is_no_page_fills_no_memory(tmp_path: Path) -> None:

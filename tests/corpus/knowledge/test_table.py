@@ -20,8 +20,8 @@ from nerbert.corpus.knowledge import mmap_table as mapped
 from nerbert.corpus.knowledge import table
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath
 from nerbert.corpus.knowledge.external_sort import hash_titles
+from nerbert.corpus.knowledge.knowledge import ordered
 from nerbert.corpus.knowledge.mmap_table import write_mapped
-from nerbert.corpus.knowledge.precedence import ordered
 from nerbert.corpus.knowledge.table import ABSENT, BARRED, TYPES, Decided, TypeTable, write_types
 from nerbert.errors import InputError, SettingsError
 from tests.corpus.knowledge.looking import shrink, types_of
@@ -202,12 +202,12 @@ SOURCES = [("a.nt", "instance-types"), ("t.tsv", "table"), ("m.xml", "infobox"),
     ],
 )
 def test_what_is_not_named_follows_in_its_order(precedence: str, order: list[int]) -> None:
-    assert ordered(SOURCES, precedence) == order
+    assert ordered(dict(enumerate(SOURCES)), precedence) == order
 
 
 @given(st.lists(st.sampled_from(list(itertools.chain(*SOURCES)))))
 def test_the_order_holds_every_source_once(entries: list[str]) -> None:
-    order = ordered(SOURCES, ",".join(entries))
+    order = ordered(dict(enumerate(SOURCES)), ",".join(entries))
     assert sorted(order) == [0, 1, 2, 3]
     assert not entries or entries[0] in SOURCES[order[0]]
 
@@ -216,4 +216,4 @@ def test_an_entry_that_fits_nothing_names_what_is_there() -> None:
     with pytest.raises(
         SettingsError, match=r"'wikidate' is no source in use; there are a.nt \(instance-types\), .*kinds are infobox"
     ):
-        ordered(SOURCES, "table,wikidate")
+        ordered(dict(enumerate(SOURCES)), "table,wikidate")

@@ -4,6 +4,7 @@ import json
 import lzma
 import random as randoms
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -348,8 +349,8 @@ def test_numbering_bad_lines_reads_a_block_once(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Counted, "searched", 0)
     monkeypatch.setattr(wikidata_dumps, "read_blocks", lambda *_: [(1, Counted(text))])
     told: list[int] = []
-    items = wikidata_items.Items(tmp_path)
-    wikidata_dumps.read_triples(tmp_path / "x", ENGLISH, items, lambda number, _: told.append(number))
+    with closing(wikidata_items.Items(tmp_path)) as items:
+        wikidata_dumps.read_triples(tmp_path / "x", ENGLISH, items, lambda number, _: told.append(number))
     assert told == [*range(len(good) + 1, len(good) + 501)]
     assert Counted.searched <= len(text) * 4
 
@@ -400,14 +401,6 @@ def test_packed_dumps_are_read(tmp_path: Path, pack: Callable[[bytes], bytes]) -
 def test_a_dump_that_names_no_page_of_the_wiki_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no item has a page of dewiki; .* give .*latest-all\.json"):
         read_text(tmp_path, "\n".join(Entity(9, "A", (5,)).triples()), SourceKind.WIKIDATA_TRIPLES, "de")
-
-
-def test_what_does_not_fit_into_memory_goes_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = [Entity(number, f"Page {number}", (5, 1000 + number % 7)) for number in range(2000, 2300)]
-    whole = triples(tmp_path, *world)
-    monkeypatch.setattr(wikidata_items, "_FULL", 20)
-    assert triples(tmp_path, *world) == whole
-    assert len(whole[0]) == 300
 
 
 def test_long_chains_of_classes_are_followed_once(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import random as randoms
 import re
 import tracemalloc
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nerbert.corpus.knowledge import wikidata_links
+from nerbert.corpus.knowledge import wikidata_dumps
 from nerbert.corpus.knowledge.claims import ClaimCounts, ClassPath
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
+from nerbert.corpus.knowledge.wikidata_dumps import read_links
 from nerbert.corpus.knowledge.wikidata_items import Items
-from nerbert.corpus.knowledge.wikidata_links import read_links
 from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.errors import InputError
 from nerbert.records import Reason
@@ -57,7 +58,7 @@ class Kept(Items):
     """Items that keep their titles in order."""
 
     def __init__(self) -> None:
-        super().__init__(Path("nowhere"))
+        self.links = 0
         self.kept: list[tuple[int, str]] = []
 
     def add_title(self, item: int, title: str) -> None:
@@ -88,8 +89,8 @@ def test_a_table_says_what_was_written(
     tmp_path: Path, table: list[Row], form: tuple[str, str], many: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(wikidata_links, "_BLOCK", block)
-        patched.setattr(wikidata_links, "_AFTER", 200)
+        patched.setattr(wikidata_dumps, "_BLOCK", block)
+        patched.setattr(wikidata_dumps, "_AFTER", 200)
         for site in ("enwiki", "zh_yuewiki"):
             found, bad = links(tmp_path / "t", sql(table, *form, many), site)
             wanted = [(item, normalise_title(title)) for item, name, title in table if name == site]
@@ -129,8 +130,8 @@ def test_a_damaged_table_loses_only_what_is_damaged(
         place = random.randrange(len(text))
         text = text[:place] + random.choice(["", "'", "\\", ",", "(", ")", "''"]) + text[place + random.randint(0, 9) :]
     with monkeypatch.context() as patched:
-        patched.setattr(wikidata_links, "_BLOCK", block)
-        patched.setattr(wikidata_links, "_AFTER", 600)
+        patched.setattr(wikidata_dumps, "_BLOCK", block)
+        patched.setattr(wikidata_dumps, "_AFTER", 600)
         found, bad = links(tmp_path / "t", text.encode())
     assert (found, len(bad)) == naive(text, "enwiki")
     assert all(text.encode()[place:].startswith(b",'enwiki','") for place, _ in bad)
@@ -170,11 +171,12 @@ def test_memory_does_not_grow_with_a_statement(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "t"
     path.write_bytes(sql(table, many=100_000))
     assert max(map(len, path.read_bytes().split(b"\n"))) > 2_000_000
-    monkeypatch.setattr(wikidata_links, "_BLOCK", 10_000)
+    monkeypatch.setattr(wikidata_dumps, "_BLOCK", 10_000)
     counted = list[int]()
     monkeypatch.setattr(Items, "add_title", lambda _, item, __: counted.append(item))
     tracemalloc.start()
-    read_links(path, "enwiki", Items(tmp_path), lambda _, __: None)
+    with closing(Items(tmp_path)) as items:
+        read_links(path, "enwiki", items, lambda _, __: None)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert counted == wanted

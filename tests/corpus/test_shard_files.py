@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert.corpus.parquet_tables import read_batches, write_grouped, writing
+from nerbert.corpus.shards import read_batches, write_grouped, writing
 from nerbert.errors import InputError
 
 SCHEMA = pa.schema([("a", pa.int64()), ("b", pa.string())])
@@ -17,10 +17,10 @@ def table(*numbers: int) -> pa.Table:
 
 
 def test_what_is_added_is_read(tmp_path: Path) -> None:
-    with writing(tmp_path / "a.parquet", SCHEMA) as writer:
-        writer.add(table(*range(3000)))
-        writer.add(table())
-        writer.add(table(7))
+    with writing(tmp_path / "a.parquet", SCHEMA) as add:
+        add(table(*range(3000)))
+        add(table())
+        add(table(7))
         assert not (tmp_path / "a.parquet").exists()
     batches = list(read_batches(tmp_path / "a.parquet", ["a"]))
     assert max(batch.num_rows for batch in batches) <= 2000
@@ -37,8 +37,8 @@ def test_a_file_without_rows_has_its_columns(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
     def fail() -> None:
-        with writing(tmp_path / "a.parquet", SCHEMA) as writer:
-            writer.add(table(1))
+        with writing(tmp_path / "a.parquet", SCHEMA) as add:
+            add(table(1))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
