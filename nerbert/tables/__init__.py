@@ -9,7 +9,7 @@ from importlib.resources import files
 
 
 def read_columns(name: str, *columns: str) -> Iterator[tuple[str, ...]]:
-    """The cells of each row of a table, in the order of `columns`."""
+    """Yield the cells of each row of a table, in the order of `columns`."""
     text = files(__name__).joinpath(name).read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
     header = next(lines).split("\t")
