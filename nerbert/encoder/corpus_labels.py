@@ -38,7 +38,7 @@ Kinds = Counter[tuple[tuple[str, ...], str]]
 
 
 @dataclass(frozen=True, slots=True)
-class SilverLabels:
+class CorpusLabels:
     """The categories that mentions have in a training, ENTITY among them.
 
     `facts` are for the encoder's card: the set's name and digest, and how many typed mentions of the train part
@@ -64,7 +64,7 @@ class SilverLabels:
         return replace(sentence, mentions=tuple(mentions))
 
 
-def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> SilverLabels:
+def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> CorpusLabels:
     """Return the categories of the corpus under `settings.label_set`.
 
     Raise InputError if the train part has none of the set's labels, or a category that the manifest doesn't list.
@@ -75,16 +75,16 @@ def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> S
     kinds = _mention_kinds(manifest, settings)
     if other is not None:
         kept = _frequent(kinds, other, int(manifest["settings"]["min_mentions"]))
-        labels = SilverLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
+        labels = CorpusLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
     else:
         _check_categories(kinds, categories, settings.corpus)
-        labels = SilverLabels({"name": own["name"], "sha256": own["sha256"]}, categories)
+        labels = CorpusLabels({"name": own["name"], "sha256": own["sha256"]}, categories)
     typed = {kind: count for kind, count in kinds.items() if kind[0]}
     without_label = sum(count for kind, count in typed.items() if labels.category(*kind) == ENTITY)
     return replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
 
 
-def held_out(manifest: Mapping[str, Any], labels: SilverLabels, settings: PretrainSettings) -> list[Sentence]:
+def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Sentence]:
     """Return the validation split, or a part of it drawn by seed, in the order of the draw."""
     drawn = {"seed": settings.seed, "at_most": settings.max_eval_samples}
     make = partial(_write_drawn, manifest=manifest, settings=settings)

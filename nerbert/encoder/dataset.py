@@ -17,7 +17,7 @@ import numpy as np
 from nerbert.artifacts import read_json, write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, shard_hashes
-from nerbert.encoder.corpus_labels import SilverLabels
+from nerbert.encoder.corpus_labels import CorpusLabels
 from nerbert.encoder.preprocess import VERSION, Preprocessor, Sentences, ShardWindows, cut_shard, cut_shard_alone
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
@@ -35,7 +35,7 @@ _FEW = 50_000
 
 
 def open_training_data(
-    manifest: Mapping[str, Any], labels: SilverLabels, pieces: SubwordTokenizer, settings: PretrainSettings,
+    manifest: Mapping[str, Any], labels: CorpusLabels, pieces: SubwordTokenizer, settings: PretrainSettings,
     workers: int | None = None,
 ) -> TrainingData:  # fmt: skip
     """Open the train part's windows in the cache; `workers` processes (None: all cores) make them if there are none.

@@ -9,7 +9,7 @@ from typing import Any
 
 from nerbert.artifacts import check_free, sha256_of
 from nerbert.corpus.shards import read_manifest, shard_hashes
-from nerbert.encoder.corpus_labels import SilverLabels, held_out, read_label_set, training_texts
+from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
 from nerbert.encoder.dataset import open_training_data
 from nerbert.encoder.objectives.mlm import Mlm, score_mlm
 from nerbert.encoder.preprocess import tokenizer_hash
@@ -48,7 +48,7 @@ class Preparation:
     """All that a pre-training needs; `identity` is what decides its outcome, so that only the same run is resumed."""
 
     manifest: Mapping[str, Any]
-    labels: SilverLabels
+    labels: CorpusLabels
     tags: list[str]
     model: Any
     pieces: SubwordTokenizer
@@ -134,7 +134,7 @@ def _mlm_figures(model: Any, windows: Windows, mlm: Mlm, pad_id: int, settings: 
 
 
 def _identity(
-    settings: PretrainSettings, manifest: Mapping[str, Any], labels: SilverLabels, model: Any, tokenizer: Any,
+    settings: PretrainSettings, manifest: Mapping[str, Any], labels: CorpusLabels, model: Any, tokenizer: Any,
     processes: ProcessGroup,
 ) -> dict[str, Any]:  # fmt: skip
     """Return all that decides a training's outcome, as JSON."""

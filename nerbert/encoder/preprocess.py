@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.corpus.shards import sentence_batches
-from nerbert.encoder.corpus_labels import SilverLabels, training_rows
+from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
 from nerbert.errors import InputError, at
 from nerbert.labels import example_tags, tag_names
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -64,7 +64,7 @@ class Preprocessor:
     """Tokenizer and label set, which turn rows of the corpus into windows."""
 
     pieces: SubwordTokenizer
-    labels: SilverLabels
+    labels: CorpusLabels
 
     def key(self) -> dict[str, Any]:
         """Return all that decides the windows beside the shards: tokenizer, lengths, options, tags in order."""

@@ -28,21 +28,16 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 class Checkpoints:
     """The checkpoints of one training below `folder`: the newest `keep` of them.
 
-    One is due each `steps` steps and each `minutes` (0: not by that). `dress` puts what else a model's folder has
-    beside the weights.
+    One is due each `steps` steps and each `minutes` (0: not by that). `add_config_files` writes the other files of a
+    model's folder beside the weights.
     """
 
     def __init__(
         self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0,
         add_config_files: Callable[[Path], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        self._folder, self._keep, self._seconds, self._steps, self._add_config_files = (
-            folder,
-            keep,
-            60 * minutes,
-            steps,
-            add_config_files,
-        )
+        self._folder, self._keep, self._seconds, self._steps = folder, keep, 60 * minutes, steps
+        self._add_config_files = add_config_files
         self._last = time.monotonic()
         self._unreadable: set[Path] = set()
 

@@ -73,11 +73,8 @@ class TagScore:
         figures: Figures, processes: ProcessGroup | None = None,
     ) -> None:  # fmt: skip
         self._pieces, self._tags, self._settings, self._figures = pieces, tags, settings, figures
-        self._processes, self._rank, self._count = (
-            processes,
-            processes.rank if processes else 0,
-            processes.count if processes else 1,
-        )
+        self._processes = processes
+        self._rank, self._count = (processes.rank, processes.count) if processes else (0, 1)
         self._share = examples[self._rank :: self._count]
         self._gold = [word_spans(example) for example in examples]
 

@@ -12,7 +12,7 @@ import pytest
 from nerbert.corpus.filters import fold_rare
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
 from nerbert.encoder import corpus_labels as silver
-from nerbert.encoder.corpus_labels import SilverLabels, held_out, read_label_set, training_texts
+from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.label_sets import frequent_categories, open_label_set
@@ -23,7 +23,7 @@ from tests.encoder.corpora import cut, poison, with_column
 SETS = ["", "paper315", "4types", "212types", "1type", "dbpedia"]
 
 
-def labels_of(settings: PretrainSettings) -> SilverLabels:
+def labels_of(settings: PretrainSettings) -> CorpusLabels:
     return read_label_set(read_manifest(settings.corpus), settings)
 
 
@@ -35,7 +35,7 @@ def relabelled(sentence: Sentence, name: str, kept: frozenset[str]) -> Sentence:
     return replace(sentence, mentions=tuple(replace(each, category=category) for each, category in pairs))
 
 
-def read_whole(manifest: dict[str, Any], settings: PretrainSettings) -> tuple[SilverLabels, list[Sentence]]:
+def read_whole(manifest: dict[str, Any], settings: PretrainSettings) -> tuple[CorpusLabels, list[Sentence]]:
     """Categories, what the card tells, and the train part, from all sentences in memory."""
     train, name = list(read_sentences(settings.corpus, "train")), settings.label_set
     told, categories = manifest["label_set"], tuple(manifest["categories"])
@@ -46,7 +46,7 @@ def read_whole(manifest: dict[str, Any], settings: PretrainSettings) -> tuple[Si
         told, categories = {"name": name, "sha256": some.digest}, tuple(sorted(kept | {ENTITY}))
     typed = [m for each in train for m in each.mentions if m.class_path]
     facts = {"name": told["name"], "sha256": told["sha256"], "typed_mentions": len(typed)}
-    return SilverLabels(facts | {"made_entity": sum(m.category == ENTITY for m in typed)}, categories), train
+    return CorpusLabels(facts | {"made_entity": sum(m.category == ENTITY for m in typed)}, categories), train
 
 
 @pytest.mark.parametrize("rows", [7, 2_000])
