@@ -145,7 +145,7 @@ def test_cells_that_fail_are_told_and_the_others_go_on(
 ) -> None:
     text = suite_file.read_text().replace("seeds = [1, 2]", "seeds = [1]").replace('sizes = ["all", 3]', "sizes = [1]")
     text += '[[targets]]\ndata = "torn"\n[[targets]]\ndata = "nowhere"\n'
-    text += '[protocols.dev]\nepochs = 1\nleast_steps = 0\nselect = "dev"\n[systems.mine]\n'
+    text += '[protocols.dev]\nepochs = 1\nmin_steps = 0\nselect = "dev"\n[systems.mine]\n'
     text += f'[systems.gone]\nencoder = "{tmp_path}/gone"\n'
     suite_file.write_text(text + '[[targets]]\ndata = "far"\n')
     output = tmp_path / "out"
