@@ -23,7 +23,7 @@ from nerbert.corpus.filters import most_common
 from nerbert.corpus.histogram import Histogram
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.manifest import Funnel, Samples, make_manifest
-from nerbert.corpus.pages import made_from, write_pages
+from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import shard_paths
@@ -70,7 +70,7 @@ def build_corpus(
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
-        made = made_from(dumps, settings)
+        made = fingerprint(dumps, settings)
         with publish_folder(plan.output, overwrite=plan.overwrite, resume=made) as folder:
             funnel, samples = Funnel(), Samples(settings.seed)
             with throughput("pages", _size(dumps)) as bar:
@@ -177,8 +177,8 @@ def _make_rules(folder: Path, typing: Typing, mentions: Counter[str], workers: i
     """Return the rules; all but the sentences that occur in both splits come from the train part."""
     settings = typing.settings
     train, validation = (sorted((folder / "keys" / side).iterdir()) for side in (TRAIN, VALIDATION))
-    twins = keys_on_both_sides(train, validation)
-    rules = Rules(settings, typing.label_set.typed, twins, frequent_categories(mentions, settings.min_mentions))
+    duplicates = keys_on_both_sides(train, validation)
+    rules = Rules(settings, typing.label_set.typed, duplicates, frequent_categories(mentions, settings.min_mentions))
     common = most_common(_count(folder, rules, workers).mentions(), settings.common_categories)
     rules = replace(rules, common=common)
     histogram = _count(folder, rules, workers)

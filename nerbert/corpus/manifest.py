@@ -164,7 +164,7 @@ def make_manifest(
         "inputs": [dump.facts() for dump in dumps],
         "knowledge": dict(knowledge),
         "excluded": list(forbidden.files),
-        "settings": settings.told(),
+        "settings": settings.to_dict(),
         "label_set": {"name": label_set.name, "labels": len(label_set.labels), "sha256": label_set.digest}
         | {kind: most_first(classes) for kind, classes in funnel.outside.items()},
         "steps": funnel.steps,

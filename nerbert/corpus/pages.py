@@ -49,13 +49,13 @@ class _PartTask:
     part: DumpPart
     site: Site
     settings: CorpusSettings
-    made_from: str
+    fingerprint: str
     versioned: bool
     """Whether `digest` changes with the input's content."""
 
     def digest(self) -> str:
-        made_from = [self.made_from, str(self.site), self.part.root.hex()]
-        return _digest([*made_from, self.part.number, self.part.data.key()])
+        fingerprint = [self.fingerprint, str(self.site), self.part.root.hex()]
+        return _digest([*fingerprint, self.part.number, self.part.data.key()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class _Done:
     """Whether an earlier run finished it."""
 
 
-def made_from(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]:
+def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]:
     """Return everything that pass 1's files depend on; each part identifies the content that a pipe gives it."""
     return {
         "nerbert": __version__,
@@ -79,7 +79,7 @@ def made_from(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]
         "scanner": SCANNER,
         "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
         "word_splitter": SPLITTER,
-        "settings": {name: value for name, value in settings.told().items() if name not in LATER},
+        "settings": {name: value for name, value in settings.to_dict().items() if name not in LATER},
         "inputs": [dump.identity | {"index": dump.index and dump.index.sha256} for dump in dumps],
     }
 
@@ -123,7 +123,7 @@ def _remove_from(folder: Path, number: int) -> None:
 
 
 def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTask]:
-    basis, number = _digest(made_from(dumps, settings)), 0
+    basis, number = _digest(fingerprint(dumps, settings)), 0
     for place, dump in enumerate(dumps):
         for part in dump.parts(settings.split_bytes):
             if number == MOST_PARTS:

@@ -78,7 +78,7 @@ class CorpusSettings(Settings):
         bound = f"{'a path' if with_punkt else 'empty'} with sentence_splitter {self.sentence_splitter!r}"
         refuse(with_punkt != bool(self.punkt_model), "punkt_model", self.punkt_model, bound)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the settings for the manifest: of a path its last part alone, since a corpus names no folders."""
         names = {name: Path(getattr(self, name)).name for name in ("punkt_model", "label_set")}
         return asdict(self) | names

@@ -41,13 +41,13 @@ class Typing:
 class Rules:
     """The filters' inputs from the whole train split; None for what is not counted yet.
 
-    `twins` are the keys of sentences in both splits. `typed` is false for a label set without distinct types, for which
-    no filter can judge sentences by their types.
+    `duplicates` are the keys of sentences in both splits. `typed` is false for a label set without distinct types,
+    for which no filter can judge sentences by their types.
     """
 
     settings: CorpusSettings
     typed: bool
-    twins: frozenset[int]
+    duplicates: frozenset[int]
     kept: frozenset[str]
     common: frozenset[str] | None = None
     rates: Rates | None = None
@@ -187,7 +187,7 @@ def _verdict(
 ) -> tuple[list[str], str, Reason | None]:
     """Return the result of `judge`, but drop validation sentences that also occur in the train split."""
     folded, step, reason = judge(identity, categories, rules)
-    if split == VALIDATION and rules.twins and sentence_key(text) in rules.twins:
+    if split == VALIDATION and rules.duplicates and sentence_key(text) in rules.duplicates:
         return folded, "split", Reason.EQUAL_IN_TRAIN
     return folded, step, reason
 

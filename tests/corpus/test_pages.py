@@ -16,7 +16,7 @@ from pyarrow.parquet import ParquetFile
 
 import nerbert
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.pages import made_from, write_pages
+from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import LATER, CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths
@@ -288,8 +288,8 @@ def test_a_file_that_was_copied_is_the_same(tmp_path: Path) -> None:
     build([Dump(path)], tmp_path / "out", LONG)
     before = files(tmp_path / "out")
     os.utime(path)
-    one, other = Dump(path), made_from([Dump(path)], LONG)
-    assert made_from([one], LONG) == other
+    one, other = Dump(path), fingerprint([Dump(path)], LONG)
+    assert fingerprint([one], LONG) == other
     flow = Flow()
     write_pages([one], tmp_path / "out", LONG, 1, Progress(flow=flow))
     assert (flow.items, flow.items_before) == (100, 100)
@@ -375,10 +375,10 @@ def test_many_sentences_are_written_in_groups(tmp_path: Path) -> None:
 def test_the_same_is_made_from_the_same(tmp_path: Path) -> None:
     one = dump(tmp_path, page(1, "A."))
     one.look()
-    told = made_from([one], SETTINGS)
+    told = fingerprint([one], SETTINGS)
     assert (told["nerbert"], told["pyarrow"]) == (nerbert.__version__, pyarrow.__version__)
-    assert told == made_from([one], CorpusSettings(seed=7, alpha=0.1))
-    assert told != made_from([one], CorpusSettings(lists=True))
+    assert told == fingerprint([one], CorpusSettings(seed=7, alpha=0.1))
+    assert told != fingerprint([one], CorpusSettings(lists=True))
     assert {field.name for field in fields(CorpusSettings)} > LATER
 
 

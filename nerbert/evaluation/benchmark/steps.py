@@ -113,7 +113,7 @@ def made_by(machine: Machine, job: Job) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def made_from(job: Job) -> dict[str, Any]:
+def fingerprint(job: Job) -> dict[str, Any]:
     """Return what a cell was made from: digests of encoder and data, keys of its steps, seeds."""
     source = job.source
     return {

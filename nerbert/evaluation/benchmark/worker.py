@@ -161,7 +161,7 @@ def _make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
 
 
 def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Path) -> None:
-    from nerbert.evaluation.benchmark.steps import made_by, made_from, score_part, timed
+    from nerbert.evaluation.benchmark.steps import fingerprint, made_by, score_part, timed
 
     cost: dict[str, Any] = {}
     with timed(cost, "read"):
@@ -175,7 +175,7 @@ def _make_cell(job: Job, store: Store, data: Path, machine: Machine, scratch: Pa
     with timed(cost, "score"):
         scores = score_part(part, found)
     seconds = found.facts["seconds"] | cost
-    facts = part.facts | found.facts | made_from(job) | {"duplicates": len(part.duplicates), "seconds": seconds}
+    facts = part.facts | found.facts | fingerprint(job) | {"duplicates": len(part.duplicates), "seconds": seconds}
     facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
     store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
 

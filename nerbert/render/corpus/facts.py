@@ -172,7 +172,7 @@ def drawn_by(manifest: Manifest) -> str:
 
 def changed_settings(manifest: Manifest) -> dict[str, Any]:
     """Return the settings that differ from the defaults of this version."""
-    usual = CorpusSettings().told()
+    usual = CorpusSettings().to_dict()
     settings = table(manifest, "settings")
     return {name: value for name, value in settings.items() if usual.get(RENAMED.get(name, name), _UNSET) != value}
 

@@ -39,7 +39,7 @@ from nerbert.tagger.jobs.paths import (
     check_no_input,
     place_outputs,
 )
-from nerbert.tagger.jobs.plan import TagJob, load_tagger, made_from, writable
+from nerbert.tagger.jobs.plan import TagJob, fingerprint, load_tagger, writable
 from nerbert.tagger.jobs.preview import on_terminal
 from nerbert.terminal import Progress, tell, throughput
 
@@ -113,15 +113,15 @@ def _to_standard_output(run: _Run, found: JobPaths) -> None:
 
 def _to_file(run: _Run, found: JobPaths, target: Path) -> None:
     """Write one file, in parts until it is whole."""
-    made = made_from(run.job, run.tagger, found, run.kind)
+    made = fingerprint(run.job, run.tagger, found, run.kind)
     with publish_file(target, overwrite=run.job.overwrite, resume=made) as draft, _bar(found.sources) as bar:
         tally = _make(run, found.sources[0], Kept(draft.parent / RESUME / "parts"), draft, bar)
-    tell(f"{target}: {tally.told()}")
+    tell(f"{target}: {tally.summary()}")
 
 
 def _to_folder(run: _Run, found: JobPaths, names: Sequence[PurePath], target: Path) -> None:
     """Write a file for each source, all in parts until the folder is whole."""
-    made = made_from(run.job, run.tagger, found, run.kind)
+    made = fingerprint(run.job, run.tagger, found, run.kind)
     tallies: dict[str, RowCounts] = {}
     with publish_folder(target, overwrite=run.job.overwrite, resume=made) as folder, _bar(found.sources) as bar:
         for number, (source, name) in enumerate(zip(found.sources, names, strict=True)):
@@ -133,7 +133,7 @@ def _to_folder(run: _Run, found: JobPaths, names: Sequence[PurePath], target: Pa
     whole = RowCounts()
     for each in tallies.values():
         whole.add(each)
-    tell(f"{target}: {len(tallies):,} files, {whole.told()}")
+    tell(f"{target}: {len(tallies):,} files, {whole.summary()}")
 
 
 def _make(run: _Run, source: InputFile, kept: Kept, target: Path, bar: Progress) -> RowCounts:

@@ -157,7 +157,7 @@ class RowCounts:
         self.rows += other.rows
         self.entities.update(other.entities)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return a summary in words, the most frequent types first."""
         count = self.entities.total()
         types = ", ".join(f"{name} {each:,}" for name, each in self.entities.most_common())

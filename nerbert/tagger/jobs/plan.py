@@ -98,7 +98,7 @@ def load_tagger(job: TagJob) -> "Tagger":
     return Tagger.load(job.tagger, thresholds=thresholds_of(job.min_confidence), **job.loading)
 
 
-def made_from(job: TagJob, tagger: "Tagger", found: JobPaths, kind: str) -> dict[str, Any]:
+def fingerprint(job: TagJob, tagger: "Tagger", found: JobPaths, kind: str) -> dict[str, Any]:
     """Return all that the result depends on but the inputs' content, which each part covers by itself."""
     loading = {name: job.loading.get(name) for name in ("decoding", "on_too_long")}
     return {

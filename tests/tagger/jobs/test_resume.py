@@ -263,14 +263,14 @@ def test_parquet_goes_on_by_rows(tag: Tag, capitals: Capitals, monkeypatch: pyte
 def test_a_tagger_of_the_hub_is_its_local_copy(
     capitals: Capitals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from nerbert.tagger.jobs.plan import TagJob, made_from
+    from nerbert.tagger.jobs.plan import TagJob, fingerprint
 
     monkeypatch.setattr(Tagger, "load", lambda source, **_: capitals)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, file: str(tmp_path / "tagger" / file))
     Path("x.txt").write_text("a")
     found, kind = TagJob(tagger="some/tagger", inputs=("x.txt",)).find()
     digests = [
-        made_from(TagJob(tagger=name, inputs=("x.txt",)), capitals, found, kind)["tagger"]["sha256"]
+        fingerprint(TagJob(tagger=name, inputs=("x.txt",)), capitals, found, kind)["tagger"]["sha256"]
         for name in ("some/tagger", "tagger", str(tmp_path))
     ]
     assert digests[0] == digests[1] != digests[2]
