@@ -48,6 +48,8 @@ RENAMED = {
     "warmup_share": "warmup_ratio",
 }  # fmt: skip
 """Old name of a setting → its name now."""
+REMOVED = frozenset({"drop_at_3", "drop_at_4", "drop_above_4", "max_page_characters"})
+"""Settings that became constants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,8 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
+    if name in REMOVED:
+        return f"setting {name!r} is gone: its value is a constant now; leave it out"
     if (new := RENAMED.get(name)) in known:
         return f"setting {name!r} is now called {new!r}"
     return f"unknown setting {name!r}{nearest(name, known, 0.4) or '; there are ' + ', '.join(known)}"

@@ -29,19 +29,19 @@ class PretrainSettings(TrainSettings):
     subword in any case. Source: NER-BERT §3 (first subwords alone)."""
     label_smoothing: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
     """Share of each label that is spread over all classes. Source: ours; 0 as in the paper."""
-    outside_weight: Annotated[float, Bounds(at_least=0)] = 1.0
+    outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
     """Weight of words outside of any entity in the loss: many of them are names without a link. Source: ours; 1 as in
     the paper."""
     mlm_probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
     """Share of subwords that `mlm` asks for: 80 % of them masked, 10 % another subword, 10 % as they are. Source:
     Devlin et al. 2019 §3.1."""
-    num_frozen_layers: Annotated[int, Bounds(at_least=0)] = 0
+    num_frozen_layers: Annotated[int, Bounds(at_least=0, below=1e6)] = 0
     """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. Source: ours; NuNER
     freezes 6 of 12."""
     cache: str = ""
     """Folder for the corpus's subwords, made once for each corpus, label set and tokenizer, and mapped from then on.
     May be deleted at any time. Empty: `nerbert` in the user's cache folder. Source: ours."""
-    save_minutes: Annotated[float, Bounds(at_least=0)] = 10.0
+    save_minutes: Annotated[float, Bounds(at_least=0, below=1e6)] = 10.0
     """Time between checkpoints: how much of a killed run is lost at most. The same command goes on from its last
     checkpoint, as if it had never stopped. SIGTERM makes one too. 0: only by steps. Unit: minutes. Source: ours."""
     save_steps: Annotated[int, Bounds(at_least=0)] = 0

@@ -66,7 +66,7 @@ def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
     """Return a token-classification model from a folder or a hub name.
 
     With `tags` it gets a head for them; its weights are random, or those of a head of the same shape that was there:
-    call `heads.renew_head` after. Without, the folder must be a tagger already.
+    call `layers.renew_head` after. Without, the folder must be a tagger already.
     """
     from transformers import AutoModelForTokenClassification
 

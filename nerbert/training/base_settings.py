@@ -12,7 +12,7 @@ class TrainSettings(Settings):
 
     seed: int = 1
     """Seed of the head's weights, of dropout and of the order of sentences. Source: ours."""
-    epochs: Annotated[float, Bounds(above=0)] = 3.0
+    epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
     """Passes over the training data, copies included. Source: ours; the paper doesn't say."""
     min_steps: Annotated[int, Bounds(at_least=0)] = 0
     """Fewest updates: a training set too small for that many in `epochs` is gone through more often. 0: no bound.
@@ -25,21 +25,21 @@ class TrainSettings(Settings):
     max_tokens_per_batch: Annotated[int, Bounds(at_least=1)] = 8192
     """A step's sentences go through the model in micro-batches of at most this size. Changes memory and speed, never
     what is summed (rounding, and which units drop out, differ). Unit: subwords, padding included. Source: ours."""
-    learning_rate: Annotated[float, Bounds(above=0)] = 1e-4
+    learning_rate: Annotated[float, Bounds(above=0, below=1e6)] = 1e-4
     """Highest learning rate of AdamW. Source: ours, for small encoders."""
-    weight_decay: Annotated[float, Bounds(at_least=0)] = 0.01
+    weight_decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.01
     """AdamW's weight decay; biases and norms have none. Source: ours; the paper doesn't say."""
     warmup_ratio: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.1
     """Share of steps in which the rate rises from 0; then it falls to 0 in a straight line. Source: ours; the paper
     doesn't say."""
-    max_grad_norm: Annotated[float, Bounds(above=0)] = 1.0
+    max_grad_norm: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
     """Largest norm of a gradient. Source: ours; the paper doesn't say."""
     max_length: Annotated[int, Bounds(at_least=8)] = 256
     """Longest window; longer sentences are cut into overlapping windows at words, and nothing is lost. Unit: subwords.
     Source: ours; the paper doesn't say."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`bf16` (weights stay fp32), `fp32`, or `auto`: bf16 where the processor has it. Source: ours."""
-    num_layers: Annotated[int, Bounds(at_least=0)] = 0
+    num_layers: Annotated[int, Bounds(at_least=0, below=1e6)] = 0
     """Lowest layers of the backbone that are kept, the others are cut off: smaller and faster, and it knows less and
     must be trained on. 0: all. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""
     threads: Annotated[int, Bounds(at_least=0, at_most=4096)] = 0

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., int]
-BRIEF = ["--set", "max_steps=20", "--set", "min_steps=0"]
 TINY = ["--set", "fresh_num_layers=1", "--set", "fresh_hidden_size=64", "--set", "epochs=1", "--set", "threads=1"]
 
 

@@ -59,7 +59,7 @@ class LineOutput:
             stream.writelines(self._lines(block, found))
 
     def check(self, part: Path) -> None:
-        """Any lines may follow one another."""
+        """Accept any part: lines may follow one another."""
 
     def whole(self, parts: Sequence[Path], target: Path, entities: Mapping[str, int]) -> None:
         """Write the parts one after the other."""
