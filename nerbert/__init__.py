@@ -61,8 +61,8 @@ def build_corpus(plan: "CorpusPlan", settings: "CorpusSettings") -> "BuiltCorpus
     return build.build_corpus(plan, settings, write_corpus_card)
 
 
-def pretrain(settings: "PretrainSettings", output: Path, *, overwrite: bool = False) -> "TrainLog":
-    """Pretrain an encoder on a corpus and write it to `output`, a Hugging Face folder; return the log.
+def pretrain(settings: "PretrainSettings", output: str | Path, *, overwrite: bool = False) -> "TrainLog":
+    """Pre-train an encoder on a corpus and write it to `output`, a Hugging Face folder; return the log.
 
     A run that was killed resumes from its last checkpoint when it is called again with the same settings.
     """
@@ -70,14 +70,14 @@ def pretrain(settings: "PretrainSettings", output: Path, *, overwrite: bool = Fa
     from nerbert.encoder.pretrain import pretrain as stage
     from nerbert.render.encoder_card import write_card
 
-    return stage(settings, output, overwrite=overwrite, card=write_card)
+    return stage(settings, Path(output), overwrite=overwrite, card=write_card)
 
 
 def finetune(
-    encoder: str, data: Path, output: Path, settings: "FinetuneSettings", *, source: Path | None = None,
-    seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True,
+    encoder: str | Path, data: str | Path, output: str | Path, settings: "FinetuneSettings", *,
+    source: str | Path | None = None, seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True,
 ) -> list[Path]:  # fmt: skip
-    """Finetune `encoder` (a folder or a hub name) on annotated sentences, once for each seed; return the taggers.
+    """Fine-tune `encoder` (a folder or a hub name) on annotated sentences, once for each seed; return the taggers.
 
     `data` is a folder with train.conll (and dev.conll) or one CoNLL file; `source` is data of another domain to train
     on first. With several seeds `output` holds a folder for each. Confidences are calibrated on dev.conll, if there is
@@ -88,12 +88,14 @@ def finetune(
     from nerbert.render.tagger_card import write_card
 
     return stage(
-        encoder, data, output, settings, source=source, seeds=seeds, overwrite=overwrite, calibrate=calibrate,
-        card=write_card,
+        str(encoder), Path(data), Path(output), settings, source=Path(source) if source is not None else None,
+        seeds=seeds, overwrite=overwrite, calibrate=calibrate, card=write_card,
     )  # fmt: skip
 
 
-def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "") -> "Evaluation":
+def evaluate(
+    tagger: str | Path, file: str | Path, *, train: str | Path | None = None, decoding: str = ""
+) -> "Evaluation":  # fmt: skip
     """Score a tagger's folder, or a folder of several seeds, on a gold CoNLL file (or a data folder's test.conll).
 
     With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
@@ -101,7 +103,7 @@ def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decod
     """
     from nerbert.evaluation.evaluate import evaluate as stage
 
-    return stage(tagger, file, train=train, decoding=decoding)
+    return stage(tagger, Path(file), train=Path(train) if train is not None else None, decoding=decoding)
 
 
 def _need_torch() -> None:

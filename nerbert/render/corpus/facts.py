@@ -107,7 +107,8 @@ def _topics(manifest: Manifest) -> list[tuple[str, int, str, str]]:
 
 def _input(each: Mapping[str, Any]) -> tuple[str, str, str, str]:
     file, digest = str(each.get("file")), each.get("sha256") or f"of parts: {each.get('sha256_of_parts')}"
-    return file, dump_date(file) or "–", size(each.get("bytes")), str(digest)
+    count = each.get("bytes")
+    return file, dump_date(file) or "–", f"{count:,}" if isinstance(count, int) else "–", str(digest)
 
 
 def _sources(manifest: Manifest) -> list[tuple[str, int, str, str]]:

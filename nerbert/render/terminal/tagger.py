@@ -48,7 +48,7 @@ def _lines(each: Calibrated, data: Path) -> Iterator[str]:
     if each.lost:
         yield f"thresholds of an earlier calibration are gone: {', '.join(each.lost)}; give --precision anew"
     if each.old_readme:
-        yield "README.md was changed by hand, so it is left as it is: its calibration is the old one"
+        yield "README.md was changed by hand, or made by another version, and stays: its calibration is the old one"
     if each.thresholds:
         yield f"the lowest thresholds at which precision reaches {percent(told['precision'])}"
     if unreached := [name for name, bound in each.thresholds.items() if bound.confidence is None]:
