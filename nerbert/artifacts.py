@@ -46,7 +46,7 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     """Raise OutputExists if `target` is taken and may not be replaced; call it before long work."""
     if not target.name:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
-    with _writing(target):
+    with writing(target):
         if not target.exists() or _is_empty_folder(target):
             return
         if os.path.lexists(_used(target)):  # a run was killed just after its output had got its name
@@ -109,7 +109,7 @@ def _half_made(target: Path, resume: Any, *, overwrite: bool) -> Iterator[Path]:
     """Provide the folder in which a target is made, locked against other runs; a failure keeps resumable work."""
     partial = _partial(target)
     try:
-        with _writing(target):
+        with writing(target):
             check_own(partial, partial / RESUME, _used(target))
             if resume is None:
                 _remove(partial)
@@ -118,7 +118,7 @@ def _half_made(target: Path, resume: Any, *, overwrite: bool) -> Iterator[Path]:
             partial.mkdir(parents=True, exist_ok=resume is not None)
     except OSError as error:
         raise InputError(f"{target}: can't be made: {error.strerror}") from error
-    with _writing(target), ExitStack() as stack:
+    with writing(target), ExitStack() as stack:
         if resume is not None:
             stack.enter_context(_alone(partial, target))
             _restore(partial, target, resume, overwrite=overwrite)
@@ -141,7 +141,7 @@ def partial_folder(target: Path) -> Path:
 def publish(target: Path) -> Iterator[Path]:
     """Yield a temporary path whose file becomes `target` when the block ends well."""
     draft = _draft(target)
-    with _writing(target):
+    with writing(target):
         try:
             yield draft
             to_disk(draft)
@@ -205,7 +205,7 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def _writing(target: Path) -> Iterator[None]:
+def writing(target: Path) -> Iterator[None]:
     """Raise WriteError for what a full disk, a missing right or a long name raises; let all else pass."""
     try:
         yield

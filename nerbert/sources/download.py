@@ -6,11 +6,13 @@ address, or one that isn't in the list, is never replaced. `latest` is looked up
 index are of one date. The price: a rerun reads all bytes, and a new date needs a new folder.
 
 What has come of a file is in `.NAME.partial`; `.NAME.partial.json` says of which version it is, by the server's ETag or
-date. Only the rest of that version is asked for; without ETag and date a stopped download begins anew. A file that a
-loss of power has torn is noticed by its checksum, the publisher's or that of bz2 and gzip.
+date, and how much of it was forced to the disk. Only the rest of that version is asked for; without ETag and sure date
+a stopped download begins anew. A new run trusts only what was forced to the disk, so that a loss of power leaves no
+hole; the price is that up to 64 MiB are fetched twice after a kill.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nerbert.artifacts import publish, read_json, sha256_of, write_json
+from nerbert.artifacts import read_json, sha256_of, to_disk, write_json, writing
 from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
 from nerbert.locks import held
 from nerbert.sources.http import Answer, Missing, RetryPolicy, Version, read_small, stream
@@ -32,6 +34,8 @@ LATEST = "latest"
 """In a name and its address: the newest date, which the checksum list names."""
 _SUM = re.compile(r"([0-9A-Fa-f]{40}) [ *]([\w.-]{1,255})")
 _LONGEST_LIST = 16 << 20
+_STEP = 64 << 20
+"""So many bytes later what has come is forced to the disk again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,9 @@ class _Folder:
     def _get(self, address: Address, target: Path) -> str:
         """Fetch, check, write down and name a file, in this order."""
         place = address.at(self.mirror)
-        with publish(target) as draft:
+        with writing(target):
+            for stale in self.output.glob(f".{address.name}.[0-9]*.partial"):  # no other run is at work in the folder
+                stale.unlink()
             wanted = self._published(place)
             partial = _Partial(target, place.address)
             _download(partial, place, self.policy)
@@ -172,7 +178,7 @@ class _Folder:
                 "mirror": self.mirror or None,
             }  # fmt: skip
             self._write()
-            partial.finish(draft)
+            partial.finish(target)
         known = "as known" if place.sha256 else "as published"
         how = f"{wanted[0]} {known}" if wanted else "no checksum is published"
         return f"{address.name}: {size:,} bytes fetched, {how}"
@@ -228,12 +234,16 @@ class _Partial:
                 raise OutputExists(
                     f"{path}: is a link, so it is left alone; delete it by hand, or choose another folder"
                 )
-        self.version = Version()
+        self.version, self._synced = Version(), 0
         with suppress(InputError, TypeError, KeyError, ValueError):
             found = read_json(self._side, 1 << 16)
             if found["address"] == address and all(isinstance(found[name], str) for name in ("etag", "modified")):
-                self.version = Version(found["etag"], found["modified"], found["size"] and int(found["size"]))
-        if not self.version.condition or self.size > (self.version.size or self.size):
+                size, sure = found["size"] and int(found["size"]), found["sure"] is True
+                self._synced = int(found["synced"])
+                self.version = Version(found["etag"], found["modified"], size, sure)
+        if self.version.condition and 0 < self._synced <= min(self.size, self.version.size or self.size):
+            os.truncate(self.path, self._synced)
+        else:
             self.drop()
 
     @property
@@ -245,22 +255,31 @@ class _Partial:
         """Forget what has come; what comes now is of this version."""
         self.path.write_bytes(b"")
         self.version = version
-        write_json(self._side, {"address": self._address, **asdict(version)})
+        self.sync()
 
     def drop(self) -> None:
         """Forget what has come, and its version."""
         self.path.unlink(missing_ok=True)
         self._side.unlink(missing_ok=True)
-        self.version = Version()
+        self.version, self._synced = Version(), 0
 
     def add(self, block: bytes) -> None:
         """Append a block."""
         with self.path.open("ab") as file:
             file.write(block)
+        if self.size - self._synced >= _STEP:
+            self.sync()
 
-    def finish(self, draft: Path) -> None:
-        """Rename the file, which is whole, to `draft`."""
-        self.path.replace(draft)
+    def sync(self) -> None:
+        """Force what has come to the disk, and write down how much that is."""
+        if self.path.exists():
+            to_disk(self.path)
+            self._synced = self.size
+            write_json(self._side, {"address": self._address, **asdict(self.version), "synced": self._synced})
+
+    def finish(self, target: Path) -> None:
+        """Give the file, which is whole and on the disk, its name."""
+        self.path.replace(target)
         self._side.unlink(missing_ok=True)
 
 
@@ -279,7 +298,8 @@ def _download(partial: _Partial, place: Address, policy: RetryPolicy) -> None:
             )
 
     blocks = stream(place.address, partial.size, version=partial.version, policy=policy, begin=begin)
-    with closing(blocks):
+    with closing(blocks), ExitStack() as stack:
+        stack.callback(partial.sync)
         first = next(blocks, b"")  # now the size is known
         with throughput("blocks", partial.version.size) as bar:
             bar.advance(0, place.name, size=partial.size, before=True)
@@ -287,6 +307,9 @@ def _download(partial: _Partial, place: Address, policy: RetryPolicy) -> None:
                 partial.add(block)
                 bar.advance(1, place.name, size=len(block))
                 check_size(partial.size, "kept")
+    if partial.size != (partial.version.size or partial.size):
+        partial.drop()
+        raise InputError(f"{place.address}: the bytes that came are not as many as the server said; run again")
 
 
 def _check(partial: _Partial, place: Address, wanted: tuple[str, ...]) -> str:

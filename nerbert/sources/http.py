@@ -74,19 +74,19 @@ class TransientError(Exception):
 class _Tries:
     """The tries for one address: counts failures in a row, and pauses after each."""
 
-    def __init__(self, address: str, policy: RetryPolicy) -> None:
+    def __init__(self, address: str, policy: RetryPolicy, start: int) -> None:
         self._name, self._policy = without_secrets(address), policy
-        self._failed = self._came = 0
+        self._failed, self._before, self._furthest = 0, start, start
 
-    def add(self, size: int) -> None:
-        """Count bytes that have come."""
-        self._came += size
-        if self._came >= self._policy.progress:
+    def reach(self, at: int) -> None:
+        """Note how far the file has come; what had come before the last failure, and comes again, is no progress."""
+        self._furthest = max(self._furthest, at)
+        if self._furthest - self._before >= self._policy.progress:
             self._failed = 0
 
     def pause(self, error: TransientError) -> None:
         """Wait after a failure; raise InputError after the last try."""
-        policy, self._came = self._policy, 0
+        policy, self._before = self._policy, self._furthest
         self._failed += 1
         if self._failed >= policy.tries:
             tries = f"tried {self._failed} times"
@@ -100,16 +100,19 @@ class _Tries:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What distinguishes one content of an address from another."""
+    """What distinguishes one content of an address from another; `sure` if two contents can't share the date."""
 
     etag: str = ""
     modified: str = ""
     size: int | None = None
+    sure: bool = False
 
     @property
     def condition(self) -> str:
-        """What If-Range may ask for (RFC 9110, 13.1.5); "" if the server names no strong ETag and no date."""
-        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+        """What If-Range may ask for (RFC 9110, 13.1.5); "" without a strong ETag, or a sure date and no ETag."""
+        if self.etag:
+            return "" if self.etag.startswith("W/") else self.etag
+        return self.modified if self.sure else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ def open_client(policy: RetryPolicy) -> "Iterator[httpx.Client]":
     try:
         client = httpx.Client(
             headers=_HEADERS, timeout=policy.silence, follow_redirects=True, max_redirects=10,
-            verify=ssl.create_default_context(), event_hooks={"request": [_check_scheme]},
+            verify=ssl.create_default_context(),
+            event_hooks={"request": [_check_scheme], "response": [_check_redirect]},
         )  # fmt: skip
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise InputError(f"the proxies that the environment names can't be used: {error}") from error
@@ -154,24 +158,32 @@ def request(
         headers["If-Range"] = version.condition
     try:
         with client.stream("GET", address, headers=headers) as response:
+            if start == 0 and response.status_code == 416 and response.headers.get("Content-Range") == "bytes */0":
+                yield Answer(0, 0, _version(response.headers, 0), iter(()))  # of an empty file there is no part
+                return
             _check_status(name, response)
             yield _read_answer(name, response, start, version)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise _meaning(name, error) from error
 
 
+def _to_the_end(_: int) -> int | None:
+    """Return that no request stops before the end of the file."""
+    return None
+
+
 def stream(
     address: str, start: int = 0, *, version: Version | None = None, policy: RetryPolicy | None = None,
-    window: Callable[[int], int | None] = lambda _: None, begin: Callable[[Answer], None] | None = None,
+    window: Callable[[int], int | None] = _to_the_end, begin: Callable[[Answer], None] | None = None,
 ) -> Generator[bytes, None, None]:  # fmt: skip
     """Yield the bytes of one version of a file from `start` on, through lost connections.
 
     `window` says to which place the next request asks, None for the end of the file. Where the file can't be continued
-    it comes again from its beginning, and `begin` is called with each answer that begins there; without `begin` that is
-    an InputError.
+    it comes again from its beginning (whole, if no part can be had from there), and `begin` is called with each answer
+    that begins there; without `begin` that is an InputError.
     """
     policy, version, at = policy or DEFAULT_POLICY, version or Version(), start
-    tries = _Tries(address, policy)
+    tries = _Tries(address, policy, start)
     with open_client(policy) as client:
         while version.size is None or at < version.size:
             try:
@@ -183,7 +195,7 @@ def stream(
                     at, version = answer.start, answer.version
                     for block in answer.blocks:
                         at += len(block)
-                        tries.add(len(block))
+                        tries.reach(at)
                         yield block
                 if at < (answer.stop or 0):
                     raise TransientError(f"cut off after {at:,} of {answer.stop:,} bytes")
@@ -196,6 +208,7 @@ def stream(
                         f"{error}; run again"
                     ) from error
                 if error.anew or (begin is not None and not version.condition):
+                    window = _to_the_end if error.anew and at == 0 else window
                     at, version = 0, Version()
                 tries.pause(error)
 
@@ -251,6 +264,16 @@ def _check_scheme(request: "httpx.Request") -> None:
         )
 
 
+def _check_redirect(response: "httpx.Response") -> None:
+    if response.has_redirect_location and response.url.scheme == "https":
+        target = response.url.join(response.headers["Location"])
+        if target.scheme == "http":
+            raise InputError(
+                f"{without_secrets(str(response.url))} leads from https to {without_secrets(str(target))[:80]!r}, "
+                "where others may change what is sent; not followed: give another address"
+            )
+
+
 def _check_status(name: str, response: "httpx.Response") -> None:
     """Raise what an answer without the file means."""
     code = response.status_code
@@ -284,12 +307,24 @@ def _read_answer(name: str, response: "httpx.Response", start: int, version: Ver
     fits = first == start <= last < size and size == (version.size or size) and length in (None, last + 1 - first)
     if not fits or (version != Version() and not same):
         raise TransientError("the server sent another part of the file than it was asked for", anew=True)
-    return Answer(first, last + 1, version if version.size else now, response.iter_raw())
+    return Answer(first, last + 1, version if version.size else now, _cut(response.iter_raw(), last + 1 - first))
+
+
+def _cut(blocks: Iterator[bytes], length: int) -> Iterator[bytes]:
+    """Yield no more than `length` bytes; a chunked answer may hold more than it says."""
+    for block in blocks:
+        if not length:
+            return
+        yield block[:length]
+        length -= len(block[:length])
 
 
 def _version(headers: "httpx.Headers", size: int | None) -> Version:
     etag, modified = (headers.get(name, "").strip()[:1000] for name in ("ETag", "Last-Modified"))
-    return Version(etag, modified, size)
+    sure = False
+    with suppress(KeyError, TypeError, ValueError, OverflowError):
+        sure = (parsedate_to_datetime(headers["Date"]) - parsedate_to_datetime(modified)).total_seconds() >= 1
+    return Version(etag, modified, size, sure)
 
 
 def _meaning(name: str, error: Exception) -> Exception:

@@ -56,8 +56,9 @@ class Source:
 
     @property
     def seeks(self) -> bool:
-        """Whether other processes can open it and read from any place; http servers are tried."""
-        return self._look()[1]
+        """Whether other processes can open it and read from any place; servers are tried."""
+        size, seeks, _ = self._look()
+        return seeks and (self._web or not self.remote or self._reads_at((size or 0) // 2, size))
 
     def open(self, start: int = 0, stop: int | None = None) -> IO[bytes]:
         """Open for reading from a place on, 0 if it doesn't seek; of what lies before `stop` all is wanted for sure."""
@@ -155,6 +156,14 @@ class Source:
                 return bytes(stream.read(length))
 
         return ReadFile(read, stream.close)
+
+    def _reads_at(self, place: int, size: int | None) -> bool:
+        """Return whether fsspec reads a byte at a place; a size alone doesn't say so."""
+        try:
+            with self._open_fsspec(place) as stream:
+                return len(stream.read(1)) == min(1, size or 0)
+        except InputError:
+            return False
 
     def _fsspec(self) -> tuple[Any, str]:
         """Return the file system and the path in it."""

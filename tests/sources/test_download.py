@@ -20,6 +20,7 @@ from nerbert.sources import download
 from nerbert.sources.download import FETCHED, Address
 from tests.sources.web_server import (
     BODY,
+    DATE,
     OLD,
     ONTOLOGY,
     OTHER,
@@ -103,6 +104,18 @@ def test_less_than_asked_for_is_completed(web: Web, tmp_path: Path) -> None:
     assert web.ranges() == ["", "bytes=3000-", "bytes=5000-"]
 
 
+def test_bytes_behind_the_part_are_cut_off(web: Web, tmp_path: Path) -> None:
+    web.moods[PLACE] = [Mood(cut=3000), Mood(body=BODY[3000:] + b"more", chunked=True)]
+    get(web, tmp_path)
+    assert whole(tmp_path)
+
+
+def test_what_comes_again_is_no_progress(web: Web, tmp_path: Path) -> None:
+    """A server that always stops at the same place is given up, though it sends much."""
+    web.moods[PLACE] = [Mood(cut=5000, headers={"ETag": None, "Last-Modified": None})] * 20
+    fails(InputError, web, tmp_path, "tried 8 times")
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_two_versions_are_never_mixed(web: Web, tmp_path: Path, kept: bool) -> None:
     """The file changes while the connection is down, within a run and between two."""
@@ -128,7 +141,8 @@ def test_a_server_without_ranges_sends_the_whole_again(web: Web, tmp_path: Path)
     ("headers", "condition"),
     [
         ({"ETag": None}, OLD),
-        ({"ETag": 'W/"weak"'}, OLD),
+        ({"ETag": 'W/"weak"'}, ""),
+        ({"ETag": None, "Last-Modified": DATE}, ""),
         ({"ETag": 'W/"weak"', "Last-Modified": None}, ""),
         ({"ETag": None, "Last-Modified": None}, ""),
     ],
@@ -136,7 +150,7 @@ def test_a_server_without_ranges_sends_the_whole_again(web: Web, tmp_path: Path)
 def test_only_a_named_version_is_continued(
     web: Web, tmp_path: Path, headers: dict[str, str | None], condition: str
 ) -> None:
-    """RFC 9110, 13.1.5: no weak ETag in If-Range."""
+    """RFC 9110, 13.1.5: no weak ETag in If-Range, and no date beside an ETag or as young as the answer."""
     web.moods[PLACE] = [Mood(cut=3000, headers=headers), Mood(headers=headers)]
     get(web, tmp_path)
     assert whole(tmp_path)
@@ -237,24 +251,44 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 from nerbert.corpus.knowledge.addresses import list_addresses
+from nerbert.sources import download
 from nerbert.sources.download import fetch
 from nerbert.sources.http import RetryPolicy
+download._STEP = int(sys.argv[3])
 die = lambda _: os.kill(os.getpid(), signal.SIGKILL)
 list(fetch(list_addresses("en")[:1], Path(sys.argv[1]), sys.argv[2], RetryPolicy(sleep=die)))
 """
 
 
 @pytest.mark.parametrize("cut", [1, 1024, 1025, 5000, len(BODY) - 1])
-def test_a_killed_run_is_taken_up(web: Web, tmp_path: Path, cut: int) -> None:
-    """SIGKILL in the middle: the next run asks for the rest only."""
+@pytest.mark.parametrize("step", [1, 64 << 20])
+def test_a_killed_run_is_taken_up(web: Web, tmp_path: Path, cut: int, step: int) -> None:
+    """SIGKILL in the middle: the next run asks for what wasn't forced to the disk only."""
     web.moods[PLACE] = [Mood(cut=cut)]
-    done = subprocess.run([sys.executable, "-c", CHILD, tmp_path, web.address], check=False)
+    done = subprocess.run([sys.executable, "-c", CHILD, tmp_path, web.address, str(step)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / ".ontology.xml.partial").stat().st_size == cut
     get(web, tmp_path)
     assert whole(tmp_path)
-    assert web.ranges() == ["", f"bytes={cut}-"]
-    assert web.sent == len(BODY)
+    assert web.ranges() == ["", f"bytes={cut}-" if step == 1 else ""]
+    assert web.sent == len(BODY) + (0 if step == 1 else cut)
+
+
+def test_a_stop_while_the_file_gets_its_name_loses_nothing(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".ontology.xml.123.partial").write_bytes(b"of a dead process")
+
+    def stop(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(download._Partial, "finish", stop)
+        with pytest.raises(SystemExit):
+            get(web, tmp_path)
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.ranges() == [""]
 
 
 def test_ctrl_c_leaves_what_has_come(web: Web, tmp_path: Path) -> None:

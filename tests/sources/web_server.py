@@ -86,6 +86,7 @@ class Handler(BaseHTTPRequestHandler):
             if value and not (mood.chunked and name == "Content-Length"):
                 self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked") if mood.chunked else None
+        self.send_header("Connection", "close")
         self.end_headers()
         cut = part if mood.cut is None else part[: mood.cut]
         web.sent += len(cut)
@@ -102,10 +103,11 @@ class Handler(BaseHTTPRequestHandler):
         headers: dict[str, str | None] = {"ETag": tag, "Last-Modified": OLD}
         if not wanted or condition not in (tag, OLD, ""):
             return 200, headers, data
-        start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        start, stop = int(first), min(len(data), int(last or len(data)) + 1)
         if start >= len(data):
             return 416, {"Content-Range": f"bytes */{len(data)}"}, b""
-        return 206, headers | {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}, data[start:]
+        return 206, headers | {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}, data[start:stop]
 
 
 @contextmanager
