@@ -180,7 +180,7 @@ def test_the_terminal_leaves_out_what_says_nothing() -> None:
     text = printed(table, 120)
     assert "Not run: BERT." in text
     assert text.count("BERT") == 1, "no column, no row"
-    assert [line.split()[1] for line in text.split("\n") if " +" in line] == ["b", "2"], "two runs are no test"
+    assert [line.split()[0] for line in text.split("\n") if " +" in line] == ["b", "2"], "two runs are no test"
 
 
 def test_the_terminal_reads_no_markup_and_no_control_characters() -> None:

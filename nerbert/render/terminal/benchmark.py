@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nerbert.render.terminal.table import table as draw_table
 from nerbert.terminal import plain, visible
 
 if TYPE_CHECKING:
@@ -45,12 +46,11 @@ def _says(place: int, rows: Iterable["TableRow"]) -> bool:
 
 def _shown(grid: "Grid", rows: Sequence["TableRow"], places: Sequence[int]) -> Table:
     """Return a grid's names and the figures at some places."""
-    shown = Table(title=plain(grid.title), title_justify="left")
-    for head in grid.heads[: grid.names]:
-        shown.add_column(_text(head), overflow="fold")
+    heads = [_text(head) for head in grid.heads[: grid.names]]
     for place in places:
         published = "\npublished" if place >= len(grid.heads) - grid.published else ""
-        shown.add_column(_text(grid.heads[place]).append(published, style="dim"), justify="right", overflow="fold")
+        heads.append(_text(grid.heads[place]).append(published, style="dim"))
+    shown = draw_table(heads, (), numbers=range(grid.names, len(heads)), title=grid.title)
     for number, row in enumerate(rows):
         if row.whole and number and not rows[number - 1].whole:
             shown.add_section()

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from nerbert.finetuning.sampling import Subset
 from nerbert.records import Span
 from nerbert.render.quickstart import LIMITS, NEXT
 from nerbert.render.terminal.corpus import print_funnel
+from nerbert.render.terminal.table import table
 from nerbert.tagger.jobs.preview import print_tagged
 from nerbert.terminal import percent, plain
 
@@ -74,12 +74,17 @@ class QuickstartReport:
         """Print both encoders side by side, and which is ahead."""
         self._head("4 · result")
         title = f"entity F1 in percent on {result.test} test sentences with {result.test_mentions:,} mentions"
-        table = Table("encoder before fine-tuning", "F1, mean ± sd", *(f"seed {seed}" for seed in result.seeds),
-                      "types ignored", title=title, title_justify="left")  # fmt: skip
-        for each in result.encoders:
-            spans = percent(sum(each.spans_f1) / len(each.spans_f1))
-            table.add_row(plain(each.title), each.summary, *map(percent, each.f1), spans)
-        self._console.print(table)
+        heads = [
+            "encoder before fine-tuning",
+            "F1, mean ± sd",
+            *(f"seed {seed}" for seed in result.seeds),
+            "types ignored",
+        ]
+        rows = [
+            (each.title, each.summary, *map(percent, each.f1), percent(sum(each.spans_f1) / len(each.spans_f1)))
+            for each in result.encoders
+        ]
+        self._console.print(table(heads, rows, numbers=range(1, len(heads)), title=title))
         self._console.print(plain(result.verdict), style="bold")
         self._console.print(LIMITS, style="dim")
 
