@@ -1,13 +1,17 @@
 """`nerbert tag`: text in, entities out."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from nerbert.cli.options import FileOrDash, Flag
 
 Place = Annotated[Path | None, Parameter(name=["--output", "-o"])]
+
+if TYPE_CHECKING:
+    from nerbert.render.tags_page import PageOutput
 
 
 def tag(
@@ -60,7 +64,6 @@ def tag(
     overwrite
         Replace a file, or a folder that nerbert made; and what a job with other settings left half made.
     """
-    from nerbert.render.tags_page import PageOutput
     from nerbert.tagger.jobs.inputs import ReadOptions
     from nerbert.tagger.jobs.job import tag_files
     from nerbert.tagger.jobs.plan import TagJob
@@ -71,5 +74,12 @@ def tag(
         TagJob(tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json,
                reading=ReadOptions(field, errors), offsets=offsets, min_confidence=min_confidence, overwrite=overwrite,
                loading=loading),
-        PageOutput,
+        _page,
     )  # fmt: skip
+
+
+def _page(title: str, tagger: str, types: Sequence[str]) -> "PageOutput":
+    """Return the output that writes an HTML page; templates are loaded only then."""
+    from nerbert.render.tags_page import PageOutput
+
+    return PageOutput(title, tagger, types)
