@@ -36,6 +36,23 @@ def markdown_tables_of(card: str) -> list[list[list[str]]]:
     return tables
 
 
+def front_of(card: str) -> Any:
+    """Return a card's front matter as the hub reads it."""
+    from huggingface_hub import ModelCard
+
+    return ModelCard(card).data
+
+
+def section(card: str, name: str) -> str:
+    """Return the text below a heading of the second level."""
+    return card.split(f"\n## {name}\n")[1].split("\n## ")[0]
+
+
+def said(text: str) -> str:
+    """Return the text on one line."""
+    return " ".join(text.split())
+
+
 def check_harmless(page: str) -> None:
     """Raise AssertionError for a page that asks for something, or that runs what its policy doesn't name."""
     root = _parsed(page)

@@ -15,6 +15,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import EMBEDDED
 from nerbert.records import ENTITY
 from nerbert.render.markdown import Markdown, code, escaped
+from nerbert.render.values import changed_settings, dict_of, dicts_of
 from nerbert.terminal import percent
 from nerbert.training.base_settings import TrainSettings
 
@@ -98,21 +99,9 @@ def settings_facts(card: Card, kind: type[TrainSettings]) -> dict[str, Any]:
     usual = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
     rows = {name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
             for name, value in settings.items()}  # fmt: skip
-    changed = [row for name, row in rows.items() if name not in usual or usual[name] != settings[name]]
+    changed = [rows[name] for name in changed_settings(settings, usual)]
     precision = code(card["precision"]) if card.get("precision") else "the precision of its device"
     return {"precision": precision, "changed": changed, "settings": list(rows.values())}
-
-
-def dict_of(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the dictionary below `key`; an empty one if there is none."""
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def dicts_of(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the dictionaries in the list below `key`; none if there is no list."""
-    found = value.get(key)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _figures(value: object) -> dict[str, float]:

@@ -11,8 +11,9 @@ from nerbert import render
 from nerbert.artifacts import publish
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import EMBEDDED, TaggerFacts
-from nerbert.render.encoder_card import HUB_NAME, Card, dict_of, settings_facts
+from nerbert.render.encoder_card import HUB_NAME, Card, settings_facts
 from nerbert.render.markdown import Markdown, code
+from nerbert.render.values import dict_of
 from nerbert.terminal import percent
 
 NAME = "README.md"

@@ -43,7 +43,7 @@ class Address:
     """A public file: our name for it, what it holds, where it is, and how its content is recognised.
 
     `sums` is the address of a list of SHA-1 sums; `limit` is the most bytes that are taken; `advice` says what to try
-    where the file isn't there; `sha256` is what the content must have, where that is known beforehand.
+    where the file isn't there.
     """
 
     name: str
@@ -53,7 +53,6 @@ class Address:
     begins: re.Pattern[bytes]
     advice: str
     sums: str = ""
-    sha256: str = ""
 
     @property
     def undated(self) -> bool:
@@ -114,7 +113,7 @@ def list_lines(addresses: list[Address], mirror: str = "") -> Iterator[str]:
     """Yield what `fetch` would get, a line each: name, kind, the publisher's checksum, address, tabs between them."""
     check_mirror(mirror)
     for each in addresses:
-        sums = "sha1" if each.sums else "sha256" if each.sha256 else "no checksum"
+        sums = "sha1" if each.sums else "no checksum"
         yield "\t".join((each.name, each.kind, sums, each.at(mirror).address))
 
 
@@ -179,17 +178,14 @@ class _Folder:
             }  # fmt: skip
             self._write()
             partial.finish(target)
-        known = "as known" if place.sha256 else "as published"
-        how = f"{wanted[0]} {known}" if wanted else "no checksum is published"
+        how = f"{wanted[0]} as published" if wanted else "no checksum is published"
         return f"{address.name}: {size:,} bytes fetched, {how}"
 
     def _write(self) -> None:
         write_json(self.output / FETCHED, {"files": dict(sorted(self.files.items())), "latest": self.latest})
 
     def _published(self, place: Address) -> tuple[str, str] | tuple[()]:
-        """Return algorithm and checksum, known beforehand or by the publisher's list; nothing where there is none."""
-        if place.sha256:
-            return "sha256", place.sha256
+        """Return algorithm and checksum by the publisher's list; nothing where there is none."""
         found = self._list(place)
         if found is None:
             return ()

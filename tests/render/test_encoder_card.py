@@ -12,7 +12,7 @@ from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.render.encoder_card import model_card
 from nerbert.render.markdown import code
 from nerbert.terminal import visible
-from tests.pages import markdown_tables_of
+from tests.pages import front_of, markdown_tables_of, said, section
 
 EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"
 
@@ -36,21 +36,6 @@ def facts(manifest: dict[str, Any]) -> dict[str, Any]:
                 {"step": 1234, "epoch": 2.06, "loss": 0.25, "typed_f1": 0.4321, "span_f1": 0.6}],
         "validation": {"typed_f1": 0.4321, "span_f1": 0.6},
     }  # fmt: skip
-
-
-def front_of(text: str) -> Any:
-    from huggingface_hub import ModelCard
-
-    return ModelCard(text).data
-
-
-def section(text: str, name: str) -> str:
-    return text.split(f"\n## {name}\n")[1].split("\n## ")[0]
-
-
-def said(text: str) -> str:
-    """The text on one line."""
-    return " ".join(text.split())
 
 
 def snippets(text: str) -> list[str]:

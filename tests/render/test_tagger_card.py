@@ -11,7 +11,7 @@ from nerbert.model.backbone import TaggerFacts
 from nerbert.render.markdown import code
 from nerbert.render.tagger_card import tagger_card, write_card
 from nerbert.terminal import visible
-from tests.pages import markdown_tables_of
+from tests.pages import front_of, markdown_tables_of, said, section
 
 EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"
 
@@ -46,21 +46,6 @@ def bounds() -> dict[str, Any]:
         "ship": {"confidence": 0.5, "predicted": 30, "kept": 20, "kept_precision": 0.9, "recall_kept": 0.75},
     }
     return {"thresholds": {"ship": 0.5}, "told": {"precision": 0.9, "by_type": by_type}}
-
-
-def front_of(text: str) -> Any:
-    from huggingface_hub import ModelCard
-
-    return ModelCard(text).data
-
-
-def section(text: str, name: str) -> str:
-    return text.split(f"\n## {name}\n")[1].split("\n## ")[0]
-
-
-def said(text: str) -> str:
-    """The text on one line."""
-    return " ".join(text.split())
 
 
 def test_front_matter(facts: dict[str, Any]) -> None:

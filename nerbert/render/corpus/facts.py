@@ -1,18 +1,18 @@
 """What a page and a data card say about a corpus: figures and words that follow from its manifest. No file is read.
 
 The reader of corpora checks some of the manifest's keys (`corpus/manifest_schema.py`). Every other key may be absent or
-hold anything: `table`, `rows_of` and `counts_of` take from it what makes sense.
+hold anything: `dict_of`, `dicts_of` and `counts_of` take from it what makes sense.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from nerbert.config import RENAMED
 from nerbert.corpus.balance import exponent
 from nerbert.corpus.manifest import TOPICS, most_first
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.records import ENTITY
+from nerbert.render import values
 from nerbert.render.corpus.phrases import (
     NO_LABEL,
     note_words,
@@ -22,13 +22,13 @@ from nerbert.render.corpus.phrases import (
     source_words,
     step_words,
 )
+from nerbert.render.values import dict_of, dicts_of
 
 PAPER = {"examples": 16_300_000, "tokens": 475_600_000, "categories": 315, "bytes": 4_200_000_000}
 """NER-BERT's Table 1."""
 _DATE = re.compile(r"-(20\d\d)(\d\d)(\d\d)(?=\D)")
 _BEFORE_AFTER = ("mentions", "with_copies")
 _COLUMNS = ("sentences", "words", "mentions", "copies", "words_with_copies")
-_UNSET = object()
 
 Counts = dict[str, int]
 Manifest = Mapping[str, Any]
@@ -36,7 +36,7 @@ Manifest = Mapping[str, Any]
 
 def corpus_facts(manifest: Manifest) -> dict[str, Any]:
     """Return the facts that the templates of the page and of the card share; lists hold a table's rows."""
-    dense, knowledge, label_set = concentration(manifest), manifest["knowledge"], table(manifest, "label_set")
+    dense, knowledge, label_set = concentration(manifest), manifest["knowledge"], dict_of(manifest, "label_set")
     whole, largest = dense["mentions"], dense["largest"]
     versions = ("scanner", "sentence_splitter", "word_splitter")
     return {
@@ -53,11 +53,11 @@ def corpus_facts(manifest: Manifest) -> dict[str, Any]:
         "slope": _two_decimals(slope(manifest)),
         "exponents": {name: _two_decimals(value) for name, value in exponents(manifest).items()},
         "steps": funnel(manifest), "sources": _sources(manifest),
-        "inputs": [_input(each) for each in rows_of(manifest, "inputs")],
-        "excluded": [str(each.get("file")) for each in rows_of(manifest, "excluded")],
+        "inputs": [_input(each) for each in dicts_of(manifest, "inputs")],
+        "excluded": [str(each.get("file")) for each in dicts_of(manifest, "excluded")],
         "passed_over": [(str(each.get("path")), str(each.get("why", "")))
-                        for each in rows_of(knowledge, "passed_over")],
-        "targets": counts_of(table(manifest, "notes"), "targets"), "unresolved": unresolved(manifest),
+                        for each in dicts_of(knowledge, "passed_over")],
+        "targets": counts_of(dict_of(manifest, "notes"), "targets"), "unresolved": unresolved(manifest),
         "unknown_classes": list(counts_of(knowledge, "unknown_classes").items()),
         "to_ancestor": list(counts_of(label_set, "to_ancestor").items()),
         "to_entity": list(counts_of(label_set, "to_entity").items()), "changed": changed_settings(manifest),
@@ -73,13 +73,13 @@ def used_knowledge(manifest: Manifest, *keys: str) -> list[list[Any]]:
     """Return for each file of knowledge that was used its name, its kind and these keys' values."""
     return [
         [str(each.get("path")), str(each.get("kind")), *map(each.get, keys)]
-        for each in rows_of(manifest["knowledge"], "used")
+        for each in dicts_of(manifest["knowledge"], "used")
     ]
 
 
 def funnel(manifest: Manifest) -> list[dict[str, Any]]:
     """Return for each step its title, what came in and went out, what was dropped and why, and the parts of a bar."""
-    return [_step(step, note_words(counts_of(table(manifest, "notes"), step["step"]))) for step in manifest["steps"]]
+    return [_step(step, note_words(counts_of(dict_of(manifest, "notes"), step["step"]))) for step in manifest["steps"]]
 
 
 def _step(step: Mapping[str, Any], note: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _step(step: Mapping[str, Any], note: str) -> dict[str, Any]:
 
 def _topics(manifest: Manifest) -> list[tuple[str, int, str, str]]:
     """Return the topics of the train part's mentions; none if the manifest doesn't count them."""
-    told = table(manifest, "topics")
+    told = dict_of(manifest, "topics")
     counts = {name: [counts_of(told, name).get(key, 0) for key in _BEFORE_AFTER] for name in TOPICS} if told else {}
     before, after = (sum(each[place] for each in counts.values()) for place in (0, 1))
     return [(name, each[0], share(each[0], before), share(each[1], after)) for name, each in counts.items()]
@@ -160,22 +160,20 @@ def slope(manifest: Manifest) -> float | None:
 
 def exponents(manifest: Manifest) -> dict[str, float]:
     """Return method of sampling → the exponent that mentions are expected to follow."""
-    balance = table(manifest, "balance")
-    found = ((name, table(balance, name).get("exponent")) for name in ("literal", "fit"))
+    balance = dict_of(manifest, "balance")
+    found = ((name, dict_of(balance, name).get("exponent")) for name in ("literal", "fit"))
     return {name: value for name, value in found if isinstance(value, float)}
 
 
 def drawn_by(manifest: Manifest) -> str:
     """Return the method of sampling that drew this corpus's copies; "" if the manifest doesn't name it."""
-    found = table(manifest, "balance").get("method")
+    found = dict_of(manifest, "balance").get("method")
     return found if isinstance(found, str) else ""
 
 
 def changed_settings(manifest: Manifest) -> dict[str, Any]:
     """Return the settings that differ from the defaults of this version."""
-    usual = CorpusSettings().to_dict()
-    settings = table(manifest, "settings")
-    return {name: value for name, value in settings.items() if usual.get(RENAMED.get(name, name), _UNSET) != value}
+    return values.changed_settings(dict_of(manifest, "settings"), CorpusSettings().to_dict())
 
 
 def dump_date(file: str) -> str:
@@ -186,7 +184,7 @@ def dump_date(file: str) -> str:
 
 def unresolved(manifest: Manifest) -> list[tuple[str, int]]:
     """Return the titles that no source types, with their links; as many as the manifest names."""
-    rows = [(each.get("title"), each.get("links")) for each in rows_of(manifest, "unresolved")]
+    rows = [(each.get("title"), each.get("links")) for each in dicts_of(manifest, "unresolved")]
     return [(title, links) for title, links in rows if isinstance(title, str) and isinstance(links, int)]
 
 
@@ -195,21 +193,9 @@ def part_of(count: int, whole: int) -> float:
     return min(1.0, max(0, count) / whole) if whole > 0 else 0.0
 
 
-def table(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the table below `key`; an empty one if there is none."""
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def rows_of(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the tables in the list below `key`; none if there is no list."""
-    found = value.get(key)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
 def counts_of(value: Mapping[str, Any], key: str, *, by_count: bool = True) -> Counts:
     """Return the whole numbers in the table below `key`, largest first unless told otherwise."""
-    counts = {name: count for name, count in table(value, key).items() if isinstance(count, int)}
+    counts = {name: count for name, count in dict_of(value, key).items() if isinstance(count, int)}
     return most_first(counts) if by_count else counts
 
 

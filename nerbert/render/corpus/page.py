@@ -11,6 +11,7 @@ from nerbert.render import render, write
 from nerbert.render.corpus import facts
 from nerbert.render.corpus.phrases import reason_words, size, step_words
 from nerbert.render.corpus.samples import colour_of, draw_sentences, pieces_of, read_dropped
+from nerbert.render.values import dict_of, dicts_of
 
 _TEMPLATE = "corpus.html.j2"
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 400, 76, 14, 14, 54
@@ -73,7 +74,7 @@ def _facts(overview: Overview) -> dict[str, Any]:
             for step, reasons in overview["dropped_sentences"].items() for reason, rows in reasons.items()
         ],
         "settings": [(name, repr(value), "changed" if name in changed else "default")
-                     for name, value in facts.table(overview, "settings").items()],
+                     for name, value in dict_of(overview, "settings").items()],
     }  # fmt: skip
 
 
@@ -81,7 +82,7 @@ def _dropped_rows(overview: Overview) -> list[tuple[str, str, int]]:
     """Return what was dropped from files of knowledge: file, reason, rows."""
     return [
         (str(each.get("path")), reason_words(reason), count)
-        for each in facts.rows_of(overview["knowledge"], "used")
+        for each in dicts_of(overview["knowledge"], "used")
         for reason, count in facts.counts_of(each, "dropped").items()
     ]
 

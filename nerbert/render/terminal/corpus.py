@@ -18,6 +18,7 @@ from nerbert.render.corpus import facts
 from nerbert.render.corpus.page import make_overview, size_on_disk, write_page
 from nerbert.render.corpus.phrases import NO_LABEL, note_words
 from nerbert.render.terminal.table import table
+from nerbert.render.values import dict_of
 from nerbert.rng import uniform
 from nerbert.terminal import coloured, plain, visible
 
@@ -84,7 +85,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 def _lines(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Yield what no table says."""
     yield f"label set: {manifest['label_set']['name']}; ENTITY: {NO_LABEL}"
-    if note := note_words(facts.counts_of(facts.table(manifest, "notes"), "filter 1")):
+    if note := note_words(facts.counts_of(dict_of(manifest, "notes"), "filter 1")):
         yield f"filter 1: {note}"
     drawn = facts.drawn_by(manifest)
     if exponents := ", ".join(f"{name} {value:.2f}{' (this corpus)' if name == drawn else ''}"
