@@ -1,0 +1,64 @@
+"""Registries: what an extension point offers, by name.
+
+A built-in one is written as `module:name` and imported when it is first asked for, so naming it costs nothing. A user's
+own is registered by its code (`register`), or named in a setting as `module:name`; only the second form reaches worker
+processes, which import the module themselves. A registry is also the bound of the setting that chooses from it:
+`objective: Annotated[str, OBJECTIVES]`.
+"""
+
+import re
+from importlib import import_module
+from typing import Any, Generic, TypeVar
+
+from nerbert.errors import SettingsError
+
+Kind = TypeVar("Kind")
+_OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+class Registry(Generic[Kind]):
+    """The known ones of a `kind` (a noun, for messages); `built_in` maps names to `module:name`."""
+
+    def __init__(self, kind: str, built_in: dict[str, str]) -> None:
+        self._kind, self._known = kind, dict[str, str | Kind](built_in)
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(repr, self._known))}, or your own as module:name"
+
+    def __iter__(self) -> Any:
+        """Iterate over the known names, built-in ones first."""
+        return iter(list(self._known))
+
+    def register(self, name: str, one: Kind) -> Kind:
+        """Add one under a name in this process, and return it; raise SettingsError for a name that is taken or has a colon."""
+        if name in self._known or ":" in name:
+            raise SettingsError(f"{self._kind} {name!r}: the name must be new and hold no colon; there are {self}")
+        self._known[name] = one
+        return one
+
+    def contains(self, name: str) -> bool:
+        """Return whether `name` is known, or has the form `module:name`; nothing is imported."""
+        return name in self._known or bool(_OWN.fullmatch(name))
+
+    def find(self, name: str, *, known_only: bool = False) -> Kind:
+        """Return the one of this name; raise SettingsError if there is none.
+
+        `known_only` refuses `module:name`: for names from files of others, which may import nothing.
+        """
+        if not self.contains(name) or (known_only and name not in self._known):
+            raise SettingsError(f"{self._kind} {name!r}: must be {'registered, ' if known_only else ''}{self}")
+        one = self._known.get(name, name)
+        return _imported(self._kind, one) if isinstance(one, str) else one
+
+
+def _imported(kind: str, place: str) -> Any:
+    """Return what `module:name` names; raise SettingsError if it can't be imported."""
+    module, _, name = place.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
+            raise  # a library that the module needs
+        raise SettingsError(
+            f"{kind} {place!r}: {error}; install its module, or put its folder into PYTHONPATH"
+        ) from error
