@@ -249,7 +249,8 @@ def test_it_says_what_it_found(taken: Taken) -> None:
         each = ", ".join(percent(f1) for f1 in encoder.f1)
         assert f"{encoder.title}: F1 {encoder.summary} ({each})" in said
         assert f"{encoder.title}: 4 steps, {encoder.tokens:,} tokens" in said
-        cells = (encoder.summary, *map(percent, encoder.f1))
+        spans_f1 = percent(sum(encoder.spans_f1) / len(encoder.spans_f1))
+        cells = (encoder.summary, *map(percent, encoder.f1), spans_f1)
         assert re.search(" +".join(map(re.escape, cells)) + " *$", said, re.MULTILINE), cells
     place = said.splitlines().index(taken.result.verdict)
     assert said.splitlines()[place + 1] == LIMITS
