@@ -33,11 +33,12 @@ from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.dataset import open_training_data
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.model.backbone import load_tokenizer
+from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, open_windows, write_windows
 from nerbert.training.loop import TrainingData, batches_of, steps_of_epoch
-from nerbert.training.objective import Objective, Tagging
+from nerbert.training.objective import Objective, Task
+from nerbert.training.tagging import Tagging
 
 HERE = Path(__file__).parent
 PACKAGES = ("nerbert", "torch", "transformers", "tokenizers", "numpy")
@@ -98,7 +99,7 @@ def _sides(options: argparse.Namespace, work: Path) -> dict[str, Callable[[int],
     (work / "windows").mkdir()
     write_windows(work / "windows", _again(small, options.windows))
     windows = open_windows(work / "windows")
-    tagging, mlm = Tagging(), Mlm.of(tokenizer, config, settings.seed, settings.mlm_probability)
+    tagging, mlm = Tagging(), Mlm.of(Task((), settings, Backbone(options.encoder, tokenizer, settings.seed)))
 
     def side(size: int, device: str, objective: Objective) -> Callable[[int], float]:
         return lambda seed: fed_per_second(
@@ -130,7 +131,7 @@ def fed_per_second(
     for step, numbers in enumerate(feed.steps(settings, 0, -(-len(windows) // size)), 1):
         cut = batches_of(windows, numbers, settings.max_tokens_per_batch, device, pad_id)
         batches = [objective.prepare(batch, step) for batch in cut]
-        if sum(map(objective.terms, batches)) <= 0:
+        if sum(objective.terms(batch)["loss"] for batch in batches) <= 0:
             sys.exit(f"step {step} has no terms")
         pieces += int(windows.lengths_of(numbers).sum())
     return pieces / (time.process_time() - begin)

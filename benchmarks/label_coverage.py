@@ -21,10 +21,10 @@ from typing import Any
 from scipy.stats import spearmanr
 
 from nerbert.formats.folder import read_data
-from nerbert.labels import WordSpan, spans_from_bio, word_spans
-from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
+from nerbert.labels import WordSpan, word_spans
+from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.forward import TorchScorer
-from nerbert.model.predict import predict
+from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import ENTITY, Example
 
@@ -91,10 +91,9 @@ def rows_of(encoder: str, data: Path, target: str) -> list[Row]:
 
 def tagged(encoder: str, examples: Sequence[Example]) -> list[list[WordSpan]]:
     """What the pre-trained head says of the examples."""
-    model = load_tagging_model(encoder)
+    model = load_tagger_model(encoder)
     pieces = SubwordTokenizer(load_tokenizer(encoder), model.config, 256)
-    found = predict(TorchScorer(model), pieces, examples, tags_of(model, encoder))
-    return [spans_from_bio(each.tags) for each in found]
+    return LinearHead(TorchScorer(model), pieces, tags_of(model, encoder)).predict(examples).word_spans(len(examples))
 
 
 def show(rows: list[Row]) -> None:

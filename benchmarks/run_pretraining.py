@@ -30,7 +30,7 @@ from nerbert.model.windows import IGNORED
 from nerbert.terminal import Progress
 from nerbert.training.log import StepLog
 from nerbert.training.loop import TrainingData, batches_of, train
-from nerbert.training.objective import Tagging
+from nerbert.training.tagging import Tagging
 
 SIDES = ("nerbert", "nerbert, fp32", "Trainer", "Trainer, fp32", "Trainer, best", "Trainer, best, fp32")
 WARM_STEPS = 5

@@ -94,16 +94,17 @@ def finetune(
 
 
 def evaluate(
-    tagger: str | Path, file: str | Path, *, train: str | Path | None = None, decoding: str = ""
+    tagger: str | Path, file: str | Path, *, train: str | Path | None = None, decoding: str = "", head: str = ""
 ) -> "Evaluation":  # fmt: skip
     """Score a tagger's folder, or a folder of several seeds, on a gold CoNLL file (or a data folder's test.conll).
 
     With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
-    of at least eight words that occur there are left out of a second score. `decoding` is as in `Tagger.load`.
+    of at least eight words that occur there are left out of a second score. `decoding` and `head` are as in
+    `Tagger.load`.
     """
     from nerbert.evaluation.evaluate import evaluate as stage
 
-    return stage(tagger, Path(file), train=Path(train) if train is not None else None, decoding=decoding)
+    return stage(tagger, Path(file), train=Path(train) if train is not None else None, decoding=decoding, head=head)
 
 
 def _need_torch() -> None:

@@ -8,9 +8,13 @@ processes, which import the module themselves. A registry is also the bound of t
 
 import re
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nerbert.errors import SettingsError
+
+if TYPE_CHECKING:
+    from nerbert.tagger.backends import OpenHead
+    from nerbert.training.objective import Objective
 
 Kind = TypeVar("Kind")
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -30,7 +34,7 @@ class Registry(Generic[Kind]):
         return iter(list(self._known))
 
     def register(self, name: str, one: Kind) -> Kind:
-        """Add one under a name in this process, and return it; raise SettingsError for a name that is taken or has a colon."""
+        """Add one under a new name in this process, and return it; raise SettingsError for a name that can't be."""
         if name in self._known or ":" in name:
             raise SettingsError(f"{self._kind} {name!r}: the name must be new and hold no colon; there are {self}")
         self._known[name] = one
@@ -62,3 +66,11 @@ def _imported(kind: str, place: str) -> Any:
         raise SettingsError(
             f"{kind} {place!r}: {error}; install its module, or put its folder into PYTHONPATH"
         ) from error
+
+
+OBJECTIVES: "Registry[type[Objective]]" = Registry(
+    "objective", {"tagging": "nerbert.training.tagging:Tagging", "mlm": "nerbert.encoder.objectives.mlm:Mlm"}
+)
+"""What a model can be trained for."""
+HEADS: "Registry[OpenHead]" = Registry("head", {"linear": "nerbert.tagger.backends:open_linear"})
+"""What finds a tagger's entities: functions from a tagger's folder to a `Head`."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def calibrate(tagger: str, data: Path, *, precision: float | None = None) -> None:
+def calibrate(tagger: str, data: Path, *, precision: float | None = None, head: str = "") -> None:
     """Fit a tagger's confidences to annotated sentences that it wasn't trained on; its spans stay the same.
 
     `nerbert finetune` does so by itself where the data has a dev.conll.
@@ -17,9 +17,11 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None) -> Non
     precision
         Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
         out from now on. Without it all entities are given.
+    head
+        For a tagger whose head is your own code: its module:function, which is imported.
     """
     from nerbert.render.tagger_card import write_card
     from nerbert.render.terminal.tagger import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
 
-    print_calibrations(run(tagger, data, precision=precision, card=write_card), data)
+    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_card), data)

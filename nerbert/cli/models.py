@@ -73,7 +73,9 @@ def finetune(
         print(folder)
 
 
-def evaluate(tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", json: Flag = False) -> None:
+def evaluate(
+    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", head: str = "", json: Flag = False
+) -> None:
     """Score a tagger on a CoNLL file: precision, recall and F1 by type and over all, errors, interval, calibration.
 
     Parameters
@@ -88,9 +90,11 @@ def evaluate(tagger: str, file: Path, *, train: Path | None = None, decoding: st
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself, as the cells
         of `nerbert benchmark`).
+    head
+        For a tagger whose head is your own code: its module:function, which is imported.
     json
         Print JSON.
     """
     from nerbert.render.terminal.evaluation import print_evaluation
 
-    print_evaluation(nerbert.evaluate(tagger, file, train=train, decoding=decoding), as_json=json)
+    print_evaluation(nerbert.evaluate(tagger, file, train=train, decoding=decoding, head=head), as_json=json)

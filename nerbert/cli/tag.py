@@ -18,7 +18,7 @@ def tag(
     tagger: str, *inputs: FileOrDash, output: Place = None, from_: Annotated[str, Parameter(name="--from")] = "",
     to: str = "", json: Flag = False, field: str = "text", min_confidence: str = "", offsets: str = "characters",
     decoding: str = "", on_too_long: str = "", backend: str = "auto", precision: str = "auto", device: str = "",
-    threads: int = 0, errors: str = "strict", overwrite: Flag = False,
+    threads: int = 0, head: str = "", errors: str = "strict", overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Tag texts: files, folders, or what comes through a pipe.
 
@@ -59,6 +59,8 @@ def tag(
         Torch's name of a device; default: the GPU if there is one.
     threads
         Threads of the CPU; 0 is the back end's own choice.
+    head
+        For a tagger whose head is your own code: its module:function, which is imported; see docs/extending/head.md.
     errors
         Bytes that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD).
     overwrite
@@ -69,7 +71,7 @@ def tag(
     from nerbert.tagger.jobs.plan import TagJob
 
     loading = {"decoding": decoding, "on_too_long": on_too_long, "backend": backend, "precision": precision,
-               "device": device, "threads": threads}  # fmt: skip
+               "device": device, "threads": threads, "head": head}  # fmt: skip
     tag_files(
         TagJob(tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json,
                reading=ReadOptions(field, errors), offsets=offsets, min_confidence=min_confidence, overwrite=overwrite,

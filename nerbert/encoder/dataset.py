@@ -22,7 +22,7 @@ from nerbert.encoder.preprocess import VERSION, Preprocessor, Sentences, ShardWi
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.executors import cores, run_ordered
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows, mapped, open_windows, write_windows
 from nerbert.rng import Array
 from nerbert.terminal import Progress, progress
@@ -36,14 +36,14 @@ _FEW = 50_000
 
 def open_training_data(
     manifest: Mapping[str, Any], labels: CorpusLabels, pieces: SubwordTokenizer, settings: PretrainSettings,
-    workers: int | None = None,
+    workers: int | None = None, own: WordLabels | None = None,
 ) -> TrainingData:  # fmt: skip
     """Open the train part's windows in the cache; `workers` processes (None: all cores) make them if there are none.
 
-    Safe to call from several processes at once: one makes them. Raise InputError for a shard that isn't as the manifest
-    says, and where there is nothing to train on.
+    `own` are the labels of an objective that reads some. Safe to call from several processes at once: one makes them.
+    Raise InputError for a shard that isn't as the manifest says, and where there is nothing to train on.
     """
-    cutter = Preprocessor(pieces, labels)
+    cutter = Preprocessor(pieces, labels, own)
     origin = {"version": VERSION, "shards": shard_hashes(settings.corpus, manifest), **cutter.key()}
     make = partial(_make, manifest=manifest, corpus=settings.corpus, cutter=cutter, workers=workers)
     windows, sentences = cached(settings.cache, "pieces", origin, make, _read)

@@ -33,12 +33,13 @@ _TIMED = 3
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What a pre-training would take; sentences, windows and tokens are of the first epoch, copies included.
+    """What a pre-training learns and would take; sentences, windows and tokens are of the first epoch, copies included.
 
     `padding` is its share of a batch (0–1), `scored_tokens` are those of one evaluation, `peak_memory` is that of the
     first process. Tokens a second are of all processes and don't count padding.
     """
 
+    learnt: str
     sentences: int
     windows: int
     tokens: int
@@ -95,8 +96,8 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     sentences, total = len(np.unique(windows.sentences[distinct])), total_steps(len(numbers), settings)
     trained = [each.numel() for each in work.model.parameters() if each.requires_grad]
     training, scoring = _Steps(work, settings, processes).speeds(steps, _largest([*batches, *long]))
-    scorers = processes.count if settings.objective == "mlm" else 1  # each process scores all of `mlm`
     return DryRun(
+        learnt=work.objective.describe().learnt,
         sentences=sentences, windows=len(numbers), tokens=int(lengths.sum()), longest=int(lengths.max()),
         padding=1 - sum(int(each.mask.sum()) for each in batches) / sum(each.ids.numel() for each in batches),
         held_out=work.held_out, scored_tokens=round(work.held_out * windows.lengths_of(distinct).sum() / sentences),
@@ -104,7 +105,7 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
         steps_per_epoch=len(steps), parameters=sum(each.numel() for each in work.model.parameters()),
         trained=sum(trained), device=processes.device.type,
         precision=precision_on(processes.device.type, settings.precision), processes=processes.count,
-        peak_memory=peak_memory(processes.device), training_speed=training, scoring_speed=scoring / scorers,
+        peak_memory=peak_memory(processes.device), training_speed=training, scoring_speed=scoring,
     )  # fmt: skip
 
 
@@ -163,7 +164,8 @@ class _Steps:
     def _score(self, numbers: Array) -> None:
         for batch in _micro_batches(self._work, [numbers], self._settings, self._processes):
             with torch.inference_mode(), autocast(self._device.type, self._settings.precision):
-                self._work.objective.loss(self._model, self._work.objective.prepare(batch, 0).to(self._device))
+                shared = self._work.objective.begin_step(self._work.data.windows, numbers, 0)
+                self._work.objective.loss(self._model, self._work.objective.prepare(batch, 0, shared).to(self._device))
 
     def _seconds(self, run: Any, batches: Sequence[Array]) -> float:
         """Return the time of running all of them, until the device is done."""

@@ -1,9 +1,8 @@
 """Prepare a pre-training from its settings: corpus, label set, model, windows, objective."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,21 @@ from nerbert.artifacts import check_free, sha256_of
 from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
 from nerbert.encoder.dataset import open_training_data
-from nerbert.encoder.objectives.mlm import Mlm, score_mlm
 from nerbert.encoder.preprocess import tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists
-from nerbert.labels import sentence_example, tag_names
-from nerbert.model.backbone import check_model_folder, load_mlm_model, load_tagging_model, load_tokenizer
+from nerbert.labels import sentence_example
+from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer
 from nerbert.model.forward import precision_on
-from nerbert.model.fresh import fresh_model, train_tokenizer
-from nerbert.model.layers import freeze, keep_layers, renew_head
+from nerbert.model.fresh import fresh_config, train_tokenizer
+from nerbert.model.layers import freeze
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import Windows
-from nerbert.records import ENTITY
+from nerbert.registry import OBJECTIVES
 from nerbert.training.distributed import ProcessGroup, make_process_group
-from nerbert.training.early_stopping import Score, TagScore, most_tokens, span_figures, typed_figures
+from nerbert.training.early_stopping import CheckpointScore
 from nerbert.training.loop import VERSION, TrainingData
 from nerbert.training.memory import out_of_memory
-from nerbert.training.objective import Objective, Tagging
+from nerbert.training.objective import Objective, Task
 
 FRESH = "fresh"
 _FREE = frozenset(
@@ -49,12 +46,11 @@ class Preparation:
 
     manifest: Mapping[str, Any]
     labels: CorpusLabels
-    tags: list[str]
     model: Any
     pieces: SubwordTokenizer
     data: TrainingData
     objective: Objective
-    score: Score
+    score: Callable[[Any], CheckpointScore]
     held_out: int
     identity: dict[str, Any]
 
@@ -85,52 +81,26 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     if settings.backbone != FRESH:
         check_model_folder(settings.backbone)
     labels = read_label_set(manifest, settings)
-    tags = tag_names(labels.categories)
-    model, tokenizer = make_model(manifest, settings, tags)
+    backbone = open_backbone(manifest, settings)
+    objective = OBJECTIVES.find(settings.objective).of(Task(labels.categories, settings, backbone))
+    model = objective.make_model(backbone)
     freeze(model, settings.num_frozen_layers)
-    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length, further=settings.label_all_tokens)
-    mlm = (
-        Mlm.of(tokenizer, model.config, settings.seed, settings.mlm_probability)
-        if settings.objective == "mlm"
-        else None
-    )
-    data = open_training_data(manifest, labels, pieces, settings)
+    pieces = SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, further=settings.label_all_tokens)
     examples = [sentence_example(each) for each in held_out(manifest, labels, settings)]
-    score: Score
-    if mlm:
-        windows = Windows.pack(pieces.windows(examples))
-        score = partial(_mlm_figures, windows=windows, mlm=mlm, pad_id=pieces.pad_id, settings=settings)
-    else:
-        figures = span_figures if labels.categories == (ENTITY,) else typed_figures
-        score = TagScore(
-            SubwordTokenizer(tokenizer, model.config, settings.max_length), examples, tags, settings, figures, processes
-        )
-    objective: Objective = mlm or Tagging(settings.label_smoothing, settings.outside_weight)
-    return Preparation(
-        manifest, labels, tags, model, pieces, data, objective, score, len(examples),
-        _identity(settings, manifest, labels, model, tokenizer, processes),
-    )  # fmt: skip
+    data = open_training_data(manifest, labels, pieces, settings, own=objective.labels)
+    score = objective.score_on(examples, pieces, settings, processes)
+    identity = _identity(settings, manifest, labels, model, backbone.tokenizer, processes)
+    return Preparation(manifest, labels, model, pieces, data, objective, score, len(examples), identity)
 
 
-def make_model(manifest: Mapping[str, Any], settings: PretrainSettings, tags: list[str]) -> tuple[Any, Any]:
-    """Return the model to train, with a new head for its objective, and its tokenizer."""
-    is_mlm = settings.objective == "mlm"
-    if settings.backbone == FRESH:
-        tokenizer = train_tokenizer(training_texts(manifest, settings), settings.fresh_vocab_size)
-        size = (len(tokenizer), settings.fresh_num_layers, settings.fresh_hidden_size)
-        return fresh_model(*size, None if is_mlm else tags, settings.seed), tokenizer
-    tokenizer = load_tokenizer(settings.backbone)
-    if is_mlm:
-        model = load_mlm_model(settings.backbone, settings.seed)
-    else:
-        model = load_tagging_model(settings.backbone, tags)
-        renew_head(model, settings.seed)
-    keep_layers(model, settings.num_layers)
-    return model, tokenizer
-
-
-def _mlm_figures(model: Any, windows: Windows, mlm: Mlm, pad_id: int, settings: PretrainSettings) -> dict[str, float]:
-    return score_mlm(model, windows, mlm, pad_id, max_tokens=most_tokens(settings), precision=settings.precision)
+def open_backbone(manifest: Mapping[str, Any], settings: PretrainSettings) -> Backbone:
+    """Return what the training starts from, with its tokenizer; for a fresh one it is trained on the corpus."""
+    if settings.backbone != FRESH:
+        tokenizer = load_tokenizer(settings.backbone)
+        return Backbone(settings.backbone, tokenizer, settings.seed, settings.num_layers)
+    tokenizer = train_tokenizer(training_texts(manifest, settings), settings.fresh_vocab_size)
+    config = fresh_config(len(tokenizer), settings.fresh_num_layers, settings.fresh_hidden_size)
+    return Backbone(FRESH, tokenizer, settings.seed, fresh=config)
 
 
 def _identity(

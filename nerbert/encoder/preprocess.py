@@ -20,13 +20,13 @@ import pyarrow.compute as pc
 from nerbert.corpus.shards import sentence_batches
 from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
 from nerbert.errors import InputError, at
-from nerbert.labels import example_tags, tag_names
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.labels import tag_names
+from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
 from nerbert.records import Example, Span
 from nerbert.rng import Array, uniforms
 
-VERSION = 1
+VERSION = 2
 """Of the files that are made of this, and of how they are made, here and in `pieces`."""
 _COLUMNS = ("id", "split", "text", "words", "mentions", "copies", "expected_copies")
 _MOST_COPIES = float((1 << 31) - 1)
@@ -61,10 +61,19 @@ class ShardWindows:
 
 @dataclass(frozen=True, slots=True)
 class Preprocessor:
-    """Tokenizer and label set, which turn rows of the corpus into windows."""
+    """Tokenizer, label set and labels of words, which turn rows of the corpus into windows.
+
+    Where an objective reads no labels, those of BIO tags are made, so that it shares the cache with `tagging`.
+    """
 
     pieces: SubwordTokenizer
     labels: CorpusLabels
+    own: WordLabels | None = None
+
+    @property
+    def word_labels(self) -> WordLabels:
+        """Return the labels of words."""
+        return self.own or BioLabels(tag_names(self.labels.categories))
 
     def key(self) -> dict[str, Any]:
         """Return all that decides the windows beside the shards: tokenizer, lengths, options, tags in order."""
@@ -73,15 +82,15 @@ class Preprocessor:
         options = {name: value for name, value in sorted(vars(self.pieces).items()) if name != "tokenizer"}
         return {
             "tokenizer": tokenizer_hash(self.pieces.tokenizer), "tokenizers": tokenizers.__version__,
-            "pieces": options, "label_set": self.labels.facts["sha256"], "tags": tag_names(self.labels.categories),
+            "pieces": options, "label_set": self.labels.facts["sha256"],
+            "labels": self.word_labels.key(),
         }  # fmt: skip
 
     def cut(self, batch: pa.RecordBatch) -> tuple[Windows, Sentences]:
         """Return the windows of rows that can have copies, and the columns that copies are drawn from."""
         category = lru_cache(1 << 16)(self.labels.category)
         examples = list(_examples(batch, lambda path, own: category(tuple(path), own)))
-        tags = tag_names(self.labels.categories)
-        windows = self.pieces.windows(examples, [example_tags(each) for each in examples], tags)
+        windows = self.pieces.windows(examples, self.word_labels)
         identities = [_identity(each) for each in batch["id"].to_pylist()]
         copies, expected = (batch[name].to_numpy() for name in ("copies", "expected_copies"))
         return Windows.pack(windows), Sentences(copies, expected, np.array(identities, np.uint64))

@@ -25,11 +25,11 @@ from nerbert.artifacts import (
 )
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
-from nerbert.encoder.prepare import Preparation, begin, make_model
+from nerbert.encoder.prepare import Preparation, begin, open_backbone
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.labels import tag_names
 from nerbert.model.backbone import CARD, save_model, write_card
 from nerbert.model.forward import precision_on
+from nerbert.registry import OBJECTIVES
 from nerbert.terminal import Progress, progress
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.distributed import ProcessGroup
@@ -37,6 +37,7 @@ from nerbert.training.early_stopping import BestCheckpoint
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import total_steps, train
 from nerbert.training.memory import out_of_memory
+from nerbert.training.objective import Task
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
@@ -84,9 +85,10 @@ def pretrain(
 def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> None:
     """Write the fresh encoder that `pretrain` would start from, untrained: the other side of a comparison."""
     manifest = read_manifest(settings.corpus)
-    tags = tag_names(read_label_set(manifest, settings).categories)
+    backbone = open_backbone(manifest, settings)
+    task = Task(read_label_set(manifest, settings).categories, settings, backbone)
     with publish_folder(output, overwrite=overwrite) as folder:
-        save_model(folder, *make_model(manifest, settings, tags))
+        save_model(folder, OBJECTIVES.find(settings.objective).of(task).make_model(backbone), backbone.tokenizer)
         write_card(folder, "untrained", word_splitter=manifest["word_splitter"], language=manifest["language"])
 
 
@@ -153,13 +155,13 @@ def _write_json_card(
     """Write nerbert.json: the settings, the corpus and the figures of the encoder, for programs."""
     manifest = work.manifest
     facts = {"label_set": work.labels.facts, "categories": len(work.labels.categories)}
-    labels: dict[str, Any] = facts if settings.objective == "tagging" else {}
+    labels: dict[str, Any] = facts if work.objective.labels else {}
     write_card(
         folder, "encoder", word_splitter=manifest["word_splitter"], language=manifest["language"],
-        objective=settings.objective, **labels,
+        objective=settings.objective, description=asdict(work.objective.describe()), **labels,
         corpus={"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
         settings=_plain(settings), precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
-        best_step=best.best_step, validation=best.best,
+        best_step=best.best_step, validation=best.figures,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from nerbert.config import Bounds, refuse
 from nerbert.training.base_settings import TrainSettings
@@ -21,17 +21,6 @@ class PretrainSettings(TrainSettings):
     label_set: str = ""
     """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all that `corpus build`
     knows are read off the class paths of the same sentences. Source: NER-BERT §3."""
-    objective: Literal["tagging", "mlm"] = "tagging"
-    """What is learnt: `tagging`, the corpus's categories; `mlm`, masked subwords of the same sentences, the control
-    that has the text without the labels. Source: NER-BERT §3; Devlin et al. 2019 §3.1."""
-    label_all_tokens: bool = False
-    """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
-    subword in any case. Source: NER-BERT §3 (first subwords alone)."""
-    label_smoothing: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
-    """Share of each label that is spread over all classes. Source: ours; 0 as in the paper."""
-    outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
-    """Weight of words outside of any entity in the loss: many of them are names without a link. Source: ours; 1 as in
-    the paper."""
     mlm_probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
     """Share of subwords that `mlm` asks for: 80 % of them masked, 10 % another subword, 10 % as they are. Source:
     Devlin et al. 2019 §3.1."""
@@ -68,6 +57,3 @@ class PretrainSettings(TrainSettings):
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
         cut = self.num_layers != 0 and self.backbone == "fresh"
         refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")
-        if self.objective == "mlm":
-            refuse(bool(self.label_set), "label_set", self.label_set, "left out with objective = 'mlm'")
-            refuse(self.label_all_tokens, "label_all_tokens", True, "left out with objective = 'mlm'")

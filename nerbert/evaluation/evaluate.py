@@ -103,12 +103,14 @@ class GoldSet:
         )
 
 
-def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "") -> Evaluation:
+def evaluate(
+    tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "", head: str = ""
+) -> Evaluation:
     """Judge a tagger's folder (or a folder of several seeds) on a CoNLL file, or on the test.conll of a data folder.
 
     With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
-    of at least eight words that occur there are left out of a second score. `decoding` is as in `Tagger.load`; cells of
-    a benchmark are `greedy`.
+    of at least eight words that occur there are left out of a second score. `decoding` and `head` are as in
+    `Tagger.load`; cells of a benchmark are `greedy`.
     """
     folders, file = tagger_folders(str(tagger)), _gold_file(file)
     learnt = None if train is None else read_data(train)
@@ -116,7 +118,7 @@ def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decod
     unknown, untuned, other = set(gold.types), [], []
     judgements: dict[str, Judgement] = {}
     for name, folder in folders.items():
-        loaded = Tagger.load(folder, decoding=decoding)
+        loaded = Tagger.load(folder, decoding=decoding, head=head)
         judgements[name] = gold.judge(loaded)
         unknown -= set(loaded.types)
         if gold.types and gold.types.isdisjoint(loaded.types) and read_card(folder).get("kind") in PRETRAINED:

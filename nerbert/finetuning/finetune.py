@@ -18,28 +18,30 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import DataSet, read_data
-from nerbert.labels import WordSpan, example_tags, tag_names, types_of
+from nerbert.labels import WordSpan
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import (
+    Backbone,
     TaggerFacts,
     TaggerHook,
-    load_tagging_model,
     load_tokenizer,
     read_card,
     save_model,
+    saved_model,
     write_card,
 )
 from nerbert.model.confidence import predict_entities
-from nerbert.model.forward import TorchScorer, precision_on
-from nerbert.model.layers import keep_layers, renew_head
-from nerbert.model.predict import Scorer
+from nerbert.model.forward import precision_on
+from nerbert.model.heads import Head
+from nerbert.model.linear import greedy
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
+from nerbert.registry import OBJECTIVES
 from nerbert.terminal import progress
-from nerbert.training.early_stopping import BestCheckpoint, TagScore, most_tokens
+from nerbert.training.early_stopping import BestCheckpoint, SpanScore
 from nerbert.training.loop import TrainingData, total_steps, train
 from nerbert.training.memory import out_of_memory
-from nerbert.training.objective import Tagging
+from nerbert.training.objective import Task
 from nerbert.words import nearest_splitter
 
 _WIDE = 768
@@ -111,43 +113,43 @@ def _train_tagger(
     calibrate: bool = False,
 ) -> None:  # fmt: skip
     """Train one tagger on `data` and write it to `folder`."""
-    tags = tag_names(span.type for example in data.train for span in example.spans)
-    if len(tags) == 1:
+    types = {span.type for example in data.train for span in example.spans}
+    if not types:
         raise InputError(f"{data.folder}: no training sentence has an entity, so there is nothing to learn")
-    tokenizer = load_tokenizer(encoder)
-    model = load_tagging_model(encoder, tags)
-    renew_head(model, settings.seed)
-    keep_layers(model, settings.num_layers)
-    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
+    backbone = Backbone(encoder, load_tokenizer(encoder), settings.seed, settings.num_layers)
+    objective = OBJECTIVES.find(settings.objective).of(Task(sorted(types), settings, backbone))
+    if not objective.head_name:
+        raise SettingsError(f"setting objective = {settings.objective!r}: finds no entities, so it makes no tagger")
+    model = objective.make_model(backbone)
+    pieces = SubwordTokenizer(
+        backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
+        further=settings.label_all_tokens,
+    )  # fmt: skip
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
-    windows = Windows.pack(pieces.windows(data.train, [example_tags(each) for each in data.train], tags))
+    windows = Windows.pack(pieces.windows(data.train, objective.labels))
     steps = total_steps(len(windows), settings)
     only_at = steps if settings.select == "last" else 0
-    score = TagScore(pieces, data.dev, tags, settings, _figures)
-    best = BestCheckpoint(score, lambda chosen, *_: save_model(folder, chosen, tokenizer), only_at)
+    score = SpanScore(lambda model: greedy(objective.head(model, pieces, settings)), data.dev, _figures)
+    best = BestCheckpoint(score, lambda chosen, *_: save_model(folder, chosen, backbone.tokenizer), only_at)
     examples = TrainingData(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
     with progress(what, steps) as bar, out_of_memory(settings):
-        log = train(model, examples, Tagging(), settings, bar, evaluate=best if data.dev else None)
+        log = train(model, examples, objective, settings, bar, evaluate=best if data.dev else None)
     if settings.select == "last":
-        save_model(folder, model, tokenizer)
+        save_model(folder, model, backbone.tokenizer)
     elif calibrate:
-        model = load_tagging_model(str(folder)).to(model.device)
-    held_out = _held_out(TorchScorer(model, settings.precision), pieces, data, tags, settings) if calibrate else {}
+        model = saved_model(folder, model)
+    held_out = _held_out(objective.head(model, pieces, settings), data) if calibrate and data.dev else {}
     write_card(
         folder, "tagger", word_splitter=nearest_splitter(data.train), max_length=settings.max_length,
-        on_too_long=settings.on_too_long, types=types_of(tags), data=_facts(data), **origin,
+        on_too_long=settings.on_too_long, head=objective.head_name, types=sorted(types), data=_facts(data), **origin,
         settings=asdict(settings), precision=precision_on(model.device.type, settings.precision), log=log.entries,
         best_step=best.best_step if settings.select == "dev" else None, **held_out,
     )  # fmt: skip
 
 
-def _held_out(
-    scorer: Scorer, pieces: SubwordTokenizer, data: DataSet, tags: list[str], settings: FinetuneSettings
-) -> dict[str, Any]:
-    """Return scores on the dev split and the temperature fitted there, if there is one."""
-    if not data.dev:
-        return {}
-    found = predict_entities(scorer, pieces, data.dev, tags, max_tokens=most_tokens(settings))
+def _held_out(head: Head, data: DataSet) -> dict[str, Any]:
+    """Return scores on the dev split and the temperature fitted there."""
+    found = predict_entities(head, data.dev)
     place = {"name": "dev.conll", "sha256": data.sha256["dev.conll"]}
     return {"dev": found.scores_json(), "calibration": found.calibration_json(place)}
 

@@ -8,8 +8,10 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -62,37 +64,62 @@ def load_tokenizer(source: str) -> Any:
     return tokenizer
 
 
-def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
-    """Return a token-classification model from a folder or a hub name.
-
-    With `tags` it gets a head for them; its weights are random, or those of a head of the same shape that was there:
-    call `layers.renew_head` after. Without, the folder must be a tagger already.
-    """
+def load_tagger_model(source: str) -> Any:
+    """Return the token-classification model of a tagger's folder or hub name; raise InputError if it has no head."""
     from transformers import AutoModelForTokenClassification
 
-    names: dict[str, Any] = {}
-    if tags is not None:
-        names = {"id2label": dict(enumerate(tags)), "label2id": {tag: number for number, tag in enumerate(tags)}}
-        names |= {"num_labels": len(tags), "ignore_mismatched_sizes": True}
-    model, report = _load(AutoModelForTokenClassification, source, "model", **names)
-    _check_weights(source, model, report, with_head=tags is None)
+    model, report = _load(AutoModelForTokenClassification, source, "model")
+    _check_weights(source, model, report, with_head=True)
     return model
 
 
-def load_mlm_model(source: str, seed: int) -> Any:
-    """Return a masked language model from a folder or a hub name.
+@dataclass(frozen=True)
+class Backbone:
+    """What a training starts from: a model's folder or hub name, or, with `fresh`, a configuration of random weights.
 
-    What its head lacks gets fresh weights by `seed`, all of it in a folder that has only an encoder; the head that is
-    there stays, and a decoder that the configuration ties to the embeddings stays tied.
+    New weights are drawn by `seed`; of the layers the lowest `num_layers` are kept (0: all).
     """
-    from transformers import AutoModelForMaskedLM
 
-    from nerbert.model.layers import renew_head
+    source: str
+    tokenizer: Any
+    seed: int
+    num_layers: int = 0
+    fresh: Any = None
 
-    model, report = _load(AutoModelForMaskedLM, source, "masked language model")
-    _check_weights(source, model, report, with_head=False)
-    renew_head(model, seed, only=report["missing_keys"])
-    return model
+    @cached_property
+    def config(self) -> Any:
+        """Return the configuration of the model."""
+        from transformers import AutoConfig
+
+        if self.fresh is not None:
+            return self.fresh
+        source = embedded(self.source)
+        check_model_folder(source)
+        with _quiet(), _refused(source, "model"):
+            return AutoConfig.from_pretrained(source, trust_remote_code=False)
+
+    def load(self, kind: Any, *, keep_head: bool = False, **config: Any) -> Any:
+        """Return a model of an Auto class of `transformers`, or of a subclass of `PreTrainedModel`, in fp32.
+
+        Its head has fresh weights. With `keep_head` only what the folder lacks of it has, and a decoder that the
+        configuration ties to the embeddings stays tied. `config` changes the configuration (`num_labels`, say). The
+        weights of a fresh body follow from configuration and seed alone, so trainings with different heads start equal.
+        """
+        import torch
+
+        from nerbert.model.layers import keep_layers, renew_head
+
+        if self.fresh is not None:
+            full = deepcopy(self.fresh)
+            full.update(config)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                return kind.from_config(full) if hasattr(kind, "from_config") else kind(full)
+        model, report = _load(kind, self.source, "model", ignore_mismatched_sizes=not keep_head, **config)
+        _check_weights(self.source, model, report, with_head=False)
+        renew_head(model, self.seed, only=report["missing_keys"] if keep_head else None)
+        keep_layers(model, self.num_layers)
+        return model
 
 
 def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
@@ -201,6 +228,11 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     with _quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def saved_model(folder: Path, like: Any) -> Any:
+    """Return the model that `save_model` wrote into a folder, of the class and on the device of another one."""
+    return _load(type(like), str(folder), "model")[0].to(like.device)
 
 
 def tags_of(model: Any, source: str) -> list[str]:

@@ -72,19 +72,11 @@ def _wrapped(tokenizer: Any) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=_POSITIONS, **names)
 
 
-def fresh_model(vocabulary: int, layers: int, width: int, tags: list[str] | None, seed: int) -> Any:
-    """Return a BERT tagger of `layers` × `width` with random weights; without `tags`, a masked language model.
+def fresh_config(vocabulary: int, layers: int, width: int) -> Any:
+    """Return the configuration of a BERT of `layers` × `width`; `Backbone.load` makes a model of random weights."""
+    from transformers import BertConfig
 
-    The body's weights hang on shape and seed alone, so trainings with different heads start equal.
-    """
-    import torch
-    from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification
-
-    more = {"id2label": dict(enumerate(tags)), "label2id": {t: n for n, t in enumerate(tags)}} if tags else {}
-    config = BertConfig(
+    return BertConfig(
         vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64,
-        intermediate_size=4 * width, max_position_embeddings=_POSITIONS, pad_token_id=0, **more,
+        intermediate_size=4 * width, max_position_embeddings=_POSITIONS, pad_token_id=0,
     )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return BertForTokenClassification(config) if tags else BertForMaskedLM(config)

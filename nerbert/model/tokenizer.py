@@ -10,12 +10,12 @@ window and shifts nothing. Of two windows that hold a word, the one with more co
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from nerbert.config import check
 from nerbert.errors import InputError, SettingsError
-from nerbert.labels import continued
-from nerbert.model.windows import IGNORED, Window
+from nerbert.labels import continued, example_tags
+from nerbert.model.windows import IGNORED, Label, Window
 from nerbert.records import Example
 
 OnTooLong = Literal["window", "truncate", "error"]
@@ -29,8 +29,49 @@ _PADDED_POSITIONS = (
     "roberta", "camembert", "mpnet", "longformer", "data2vec", "xmod", "ibert", "luke", "lilt", "layoutlmv3",
 )  # fmt: skip
 """Parts of the names of model types that number positions from the padding piece's id on."""
-_Read = tuple[int, int, int]
+_Read = tuple[int, int, Label]
 """A word, the place of the piece that it is read off, and the label there."""
+
+
+class WordLabels(Protocol):
+    """What the words of an example are labelled with; it goes to worker processes, so it must be picklable."""
+
+    ignored: Label
+    """The label that gives no loss: `IGNORED` for each number of a label."""
+
+    def of(self, example: Example) -> Sequence[Label]:
+        """Return a label for each word: a number, or as many for each word."""
+        ...
+
+    def inside(self, label: Label) -> Label:
+        """Return the label of a word's further subwords, where its first one has `label` (`label_all_tokens`)."""
+        ...
+
+    def key(self) -> Any:
+        """Return all that decides the labels, as JSON: windows are cached under it."""
+        ...
+
+
+class BioLabels(WordLabels):
+    """The numbers of BIO tags among a head's `tags`; a tag that is not among them gives no loss."""
+
+    ignored: Label = IGNORED
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        self._number_of = {tag: number for number, tag in enumerate(tags)}
+        self._inside = [self._number_of.get(continued(tag), IGNORED) for tag in tags]
+
+    def of(self, example: Example) -> list[Label]:
+        """Return the number of each word's tag."""
+        return [self._number_of.get(tag, IGNORED) for tag in example_tags(example)]
+
+    def inside(self, label: Label) -> Label:
+        """Return the number of the tag that continues an entity."""
+        return self._inside[label] if isinstance(label, int) else label
+
+    def key(self) -> list[str]:
+        """Return the tags in order."""
+        return list(self._number_of)
 
 
 class SubwordTokenizer:
@@ -62,14 +103,8 @@ class SubwordTokenizer:
         if self.body < 2:
             raise SettingsError(f"max_length = {max_length}: leaves {self.body} pieces beside the special ones")
 
-    def windows(
-        self, examples: Sequence[Example], tags: Sequence[Sequence[str]] | None = None, names: Sequence[str] = ()
-    ) -> Iterator[Window]:
-        """Yield the windows of all examples, in order; with `tags` (one list a sentence), labelled by `names`.
-
-        A tag that is not in `names` gives no loss.
-        """
-        number_of = {name: number for number, name in enumerate(names)}
+    def windows(self, examples: Sequence[Example], labels: WordLabels | None = None) -> Iterator[Window]:
+        """Yield the windows of all examples, in order; with `labels`, labelled by them."""
         for start in range(0, len(examples), _CHUNK):
             some = examples[start : start + _CHUNK]
             encoded = self.tokenizer(
@@ -80,12 +115,12 @@ class SubwordTokenizer:
             for place, example in enumerate(some):
                 ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
                 self._check_ids(ids)
-                read = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
-                if tags is not None:
-                    read = _labelled(read, tags[start + place], number_of)
+                read: list[_Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
+                if labels is not None:
+                    read = _labelled(read, labels.of(example), labels.ignored)
                     if self._further:
-                        read = _with_further(read, example, offsets, tags[start + place], number_of)
-                yield from self._cut(start + place, ids, read, labelled=tags is not None)
+                        read = _with_further(read, example, offsets, labels)
+                yield from self._cut(start + place, ids, read, labelled=labels is not None)
 
     def facts(self) -> dict[str, Any]:
         """Return numbers about tokenizer and model that are enough to cut alike without torch."""
@@ -122,25 +157,24 @@ class SubwordTokenizer:
             )
 
 
-def _labelled(read: Sequence[_Read], tags: Sequence[str], number_of: Mapping[str, int]) -> list[_Read]:
+def _labelled(read: Sequence[_Read], labels: Sequence[Label], ignored: Label) -> list[_Read]:
     """Return first pieces with their words' labels; words that share an earlier word's piece give no loss."""
     befores = [-1, *(place for _, place, _ in read)]
     return [
-        (word, place, number_of.get(tags[word], IGNORED) if place != before else IGNORED)
+        (word, place, labels[word] if place != before else ignored)
         for (word, place, _), before in zip(read, befores, strict=False)
     ]
 
 
 def _with_further(
-    read: Sequence[_Read], example: Example, offsets: Sequence[tuple[int, int]], tags: Sequence[str],
-    number_of: Mapping[str, int],
-) -> list[_Read]:  # fmt: skip
+    read: Sequence[_Read], example: Example, offsets: Sequence[tuple[int, int]], labels: WordLabels
+) -> list[_Read]:
     """Return first pieces and the pieces inside each word after it; no loss where the first has none."""
     found = list[_Read]()
     nexts = [place for _, place, _ in read[1:]] + [len(offsets)]
     for (word, first, label), after in zip(read, nexts, strict=False):
         found.append((word, first, label))
-        inside = number_of.get(continued(tags[word]), IGNORED) if label != IGNORED else IGNORED
+        inside = labels.inside(label) if label != labels.ignored else label
         end = example.words[word][1]
         found.extend(
             (word, place, inside)

@@ -7,7 +7,7 @@ large it should be depends on the machine, so there are two ways to cut.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,14 @@ from nerbert.rng import Array
 
 IGNORED = -100
 """The label of what gives no loss (torch's own default)."""
-_FORMAT = 1
+_FORMAT = 2
 _COUNTS = "windows.json"
 _TYPES = {"ids": np.int32, "ends": np.int64, "words": np.int32, "positions": np.int32, "labels": np.int32,
           "word_ends": np.int64, "sentences": np.int64}  # fmt: skip
+
+
+Label = int | tuple[int, ...]
+"""What a word is labelled with: a number, or several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +35,23 @@ class Window:
     """Pieces that go through the model together, specials included.
 
     `words` are the sentence's words that are read off here, `positions` the places of their first pieces, `labels`
-    their classes (empty at prediction). A word with the position of the word before it shares that one's piece.
-    `sentence` is the number of the sentence that it was cut from.
+    their labels (empty at prediction): one number a word, or several. A word with the position of the word before it
+    shares that one's piece. `sentence` is the number of the sentence that it was cut from.
     """
 
     sentence: int
     ids: tuple[int, ...]
     words: tuple[int, ...]
     positions: tuple[int, ...]
-    labels: tuple[int, ...] = ()
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
     """Many windows: `ids` is (pieces,); `words`, `positions`, `labels` are (words,); the rest is (windows,).
 
-    `ends` and `word_ends` say where a window's pieces and words end, `sentences` where it comes from. `labels` is empty
-    at prediction.
+    `ends` and `word_ends` say where a window's pieces and words end, `sentences` where it comes from. `labels` is
+    (words, labels a word) if there are several, and empty at prediction.
     """
 
     ids: Array
@@ -66,7 +70,7 @@ class Windows:
             ids=_flat((row.ids for row in rows), "ids"), ends=_ends([len(row.ids) for row in rows]),
             words=_flat((row.words for row in rows), "words"),
             positions=_flat((row.positions for row in rows), "positions"),
-            labels=_flat((row.labels for row in rows), "labels"),
+            labels=np.array([label for row in rows for label in row.labels], _TYPES["labels"]),
             word_ends=_ends([len(row.positions) for row in rows]),
             sentences=np.array([row.sentence for row in rows], _TYPES["sentences"]),
         )  # fmt: skip
@@ -86,8 +90,9 @@ class Windows:
     def row(self, number: int) -> Window:
         """Return one window."""
         pieces, words = (_slice(ends, number) for ends in (self.ends, self.word_ends))
-        columns = (self.ids[pieces], self.words[words], self.positions[words], self.labels[words])
-        ids, of_words, positions, labels = (tuple(column.tolist()) for column in columns)
+        columns = (self.ids[pieces], self.words[words], self.positions[words])
+        ids, of_words, positions = (tuple(column.tolist()) for column in columns)
+        labels = tuple(tuple(each) if isinstance(each, list) else each for each in self.labels[words].tolist())
         return Window(int(self.sentences[number]), ids, of_words, positions, labels)
 
     def __iter__(self) -> Iterator[Window]:
@@ -108,12 +113,14 @@ def _lengths(ends: Array, numbers: Array) -> Array:
 
 def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
     """Write windows into an existing folder, a file a column, a part at a time; their counts come last."""
-    pieces = words = count = 0
+    pieces = words = count = labels = 0
     with _Columns(folder) as columns:
         for part in parts:
             columns.add(part, pieces, words)
             pieces, words, count = pieces + len(part.ids), words + len(part.positions), count + len(part)
-    write_json(folder / _COUNTS, {"format": _FORMAT, "windows": count, "pieces": pieces, "words": words})
+            labels += part.labels.size
+    counts = {"windows": count, "pieces": pieces, "words": words, "labels": labels}
+    write_json(folder / _COUNTS, {"format": _FORMAT, **counts})
 
 
 def open_windows(folder: Path) -> Windows:
@@ -121,11 +128,16 @@ def open_windows(folder: Path) -> Windows:
     counts = read_json(folder / _COUNTS)
     if not isinstance(counts, dict) or counts.get("format") != _FORMAT:
         raise InputError(f"{folder / _COUNTS}: not the windows of this version; delete the folder")
-    return Windows(**{name: _column(folder, name, counts) for name in _TYPES})
+    windows = Windows(**{name: _column(folder, name, counts) for name in _TYPES})
+    words = len(windows.words)
+    if len(windows.labels) % max(1, words):
+        raise InputError(f"{folder / _COUNTS}: its words and labels don't belong together; delete the folder")
+    several = len(windows.labels) > words > 0
+    return replace(windows, labels=windows.labels.reshape(words, -1)) if several else windows
 
 
 def _column(folder: Path, name: str, counts: dict[str, Any]) -> Array:
-    kinds = {"ids": "pieces", "words": "words", "positions": "words", "labels": "words"}
+    kinds = {"ids": "pieces", "words": "words", "positions": "words", "labels": "labels"}
     return mapped(folder / f"{name}.bin", _TYPES[name], counts.get(kinds.get(name, "windows")))
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from nerbert import render
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import EMBEDDED
-from nerbert.records import ENTITY
 from nerbert.render.markdown import Markdown, code, escaped
 from nerbert.render.values import changed_settings, dict_of, dicts_of
 from nerbert.terminal import percent
@@ -28,12 +27,6 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASC
 _LOG_NAMES = ("step", "epoch", "loss")
 _SHOWN = 50
 """Evaluations that the card shows, the last ones; all are in nerbert.json."""
-_MEANINGS = {
-    "typed_f1": f"entities with a type, {ENTITY} left out",
-    "span_f1": "all entities, whatever their types",
-    "mlm_loss": "mean cross-entropy of a masked subword",
-    "mlm_accuracy": "masked subwords found",
-}
 
 
 def write_card(folder: Path, facts: "EncoderFacts") -> None:
@@ -49,13 +42,14 @@ def model_card(card: Card, manifest: Mapping[str, Any]) -> str:
 def _facts(card: Card, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the template shows."""
     backbone, label_set = str(dict_of(card, "settings").get("backbone", "")), dict_of(card, "label_set")
-    is_tagging, step = card.get("objective") != "mlm", card.get("best_step")
+    described, step = dict_of(card, "description"), card.get("best_step")
+    meanings, task = dict_of(described, "figures"), str(described.get("pipeline", ""))
     counts = [label_set.get(name) for name in ("typed_mentions", "made_entity")]
     typed, untyped = (each if isinstance(each, int) else 0 for each in counts)
     log = [_figures(each) for each in dicts_of(card, "log")][-_SHOWN:]
     names = [*_LOG_NAMES, *sorted({name for each in log for name in each} - {*_LOG_NAMES})] if log else []
     return {
-        "pretrained": True, "is_tagging": is_tagging, "task": "token-classification" if is_tagging else "fill-mask",
+        "pretrained": True, "task": task, "learnt": str(described.get("learnt") or card.get("objective")),
         "backbone": backbone, "is_embedded": backbone in EMBEDDED,
         "base_model": backbone if HUB_NAME.fullmatch(backbone) else "", "licence": card.get("licence"),
         "language": str(card.get("language", "")), "made_by": card.get("made_by", "nerbert"),
@@ -67,7 +61,7 @@ def _facts(card: Card, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "splits": [(code(name), *(counts.get(key) for key in ("sentences", "words", "mentions", "copies")))
                    for name, counts in manifest["splits"].items()],
         "sources": _sources(manifest),
-        "best": [(code(name), _figure(name, value), Markdown(_MEANINGS.get(name, "")))
+        "best": [(code(name), _figure(name, value), str(meanings.get(name, "")))
                  for name, value in _figures(card.get("validation")).items()],
         "log_heads": [name if name in _LOG_NAMES else code(name) for name in names],
         "log": [[_figure(name, each[name]) if name in each else None for name in names] for each in log],

@@ -1,21 +1,23 @@
-"""What computes a tagger's logits: torch, or an exported model on onnxruntime.
+"""What computes a linear head's logits: torch, or an exported model on onnxruntime.
 
-A back end is a scorer with the tokenizer, labels and batch size that fit it; the rest of the tagger is the same for
-all. `auto` is a fixed rule: torch on a GPU if there is one; else the exported int8 model, else the exported fp32 model,
+A back end is a scorer with the tokenizer, labels and batch size that fit it; the rest of the head is the same for all.
+ `auto` is a fixed rule: torch on a GPU if there is one; else the exported int8 model, else the exported fp32 model,
 else torch. That is their order of speed on a CPU (docs/results/2026-11-21-tagger.md). int8 is there only if somebody
 has exported it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from nerbert.artifacts import sha256_of
 from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, need
-from nerbert.model.backbone import embedded, load_tagging_model, load_tokenizer, tags_of
-from nerbert.model.predict import Scorer
+from nerbert.model.backbone import embedded, load_tagger_model, load_tokenizer, tags_of
+from nerbert.model.heads import Head
+from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
 
@@ -27,19 +29,8 @@ _GPU_TOKENS = 16384
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
-    """A model that is ready to score; `name` says on what and how it computes, `tags` are its classes."""
-
-    name: str
-    scorer: Scorer
-    pieces: SubwordTokenizer
-    tags: list[str]
-    max_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a tagger is to compute, and what becomes of long sentences."""
+    """How a tagger is to compute, what becomes of long sentences, and how tags are chosen."""
 
     backend: str = "auto"
     precision: str = "auto"
@@ -47,6 +38,7 @@ class Wanted:
     threads: int = 0
     longest: int = LONGEST
     on_too_long: str = "window"
+    decoding: str = "legal"
 
     def __post_init__(self) -> None:
         check("backend", self.backend, Literal["auto", "torch", "onnx"])
@@ -59,8 +51,13 @@ class Wanted:
         return self.device.partition(":")[0] in ("", "cpu")
 
 
-def open_backend(source: str, wanted: Wanted) -> Backend:
-    """Return the back end of a tagger's folder or hub name; raise InputError if it has none that is wanted."""
+OpenHead: TypeAlias = Callable[[str, Wanted], Head]
+"""Returns the head of a tagger's folder or hub name, ready to predict as is wanted."""
+
+
+def open_linear(source: str, wanted: Wanted) -> LinearHead:
+    """Return a linear head on a back end that is wanted; raise InputError if there is none."""
+    check_libraries(source)
     source = embedded(source)
     exported = onnx.read_exported(source)
     has_weights = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
@@ -73,7 +70,8 @@ def open_backend(source: str, wanted: Wanted) -> Backend:
     _check_fresh(source, exported)
     scorer = onnx.OnnxScorer(exported.graphs[precision], len(exported.tags), threads=wanted.threads)
     pieces = exported.pieces(wanted.longest, wanted.on_too_long)
-    return Backend(f"onnx {precision} cpu", scorer, pieces, exported.tags, onnx.MAX_TOKENS)
+    name = f"onnx {precision} cpu"
+    return LinearHead(scorer, pieces, exported.tags, onnx.MAX_TOKENS, wanted.decoding, name)
 
 
 def _exported_precision(exported: onnx.Exported | None, wanted: Wanted) -> str:
@@ -95,13 +93,13 @@ def _on_gpu(wanted: Wanted) -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _on_torch(source: str, wanted: Wanted) -> Backend:
+def _on_torch(source: str, wanted: Wanted) -> LinearHead:
     need("train", "torch", "transformers")
     import torch
 
     from nerbert.model.forward import TorchScorer, precision_on
 
-    model = load_tagging_model(source)
+    model = load_tagger_model(source)
     tags = tags_of(model, source)
     pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
     device = wanted.device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -114,7 +112,8 @@ def _on_torch(source: str, wanted: Wanted) -> Backend:
         reason = str(error).strip().split("\n")[0][:200]
         raise SettingsError(f"setting device = {device!r}: torch can't compute there: {reason}") from error
     name = f"torch {precision_on(kind, wanted.precision)} {device}"
-    return Backend(name, TorchScorer(model, wanted.precision), pieces, tags, _TOKENS.get(kind, _GPU_TOKENS))
+    scorer, tokens = TorchScorer(model, wanted.precision), _TOKENS.get(kind, _GPU_TOKENS)
+    return LinearHead(scorer, pieces, tags, tokens, wanted.decoding, name)
 
 
 def _check_fresh(source: str, exported: onnx.Exported) -> None:

@@ -39,12 +39,12 @@ class Calibrated:
 
 
 def calibrate(
-    tagger: str | Path, data: Path, *, precision: float | None = None, card: TaggerHook | None = None
+    tagger: str | Path, data: Path, *, precision: float | None = None, head: str = "", card: TaggerHook | None = None
 ) -> list[Calibrated]:
     """Calibrate a tagger's folder (or a folder of several seeds) on a CoNLL file, or a data folder's dev.conll.
 
     With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on. `card` writes
-    the model card anew.
+    the model card anew; `head` is as in `Tagger.load`.
     """
     if precision is not None:
         check_precision(precision)
@@ -56,20 +56,18 @@ def calibrate(
         _check_held_out(folder, before, file, place["sha256"])
     examples = read_conll_file(file)
     pairs = zip(folders, cards, strict=True)
-    return [_calibrated(folder, before, examples, place, precision, card) for folder, before in pairs]
+    return [_calibrated(folder, before, examples, place, precision, head, card) for folder, before in pairs]
 
 
 def _calibrated(
     folder: Path, before: Mapping[str, Any], examples: list[Example], place: Mapping[str, str],
-    precision: float | None, card: TaggerHook | None,
+    precision: float | None, head: str, card: TaggerHook | None,
 ) -> Calibrated:  # fmt: skip
     """Calibrate one tagger and write the result."""
-    loaded = Tagger.load(folder, backend="torch" if any(folder.glob("*.safetensors")) else "onnx", precision="fp32")
-    back = loaded.backend
-    found = predict_entities(
-        back.scorer, back.pieces, examples, back.tags, max_tokens=back.max_tokens, decoding=loaded.decoding
-    )
-    if not found.types:
+    backend = "torch" if any(folder.glob("*.safetensors")) else "onnx"
+    loaded = Tagger.load(folder, backend=backend, precision="fp32", head=head)
+    found = predict_entities(loaded.head, examples)
+    if not found.entities.types:
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
     told, bounds = found.calibration_json(place), dict[str, Threshold]()
     if precision is not None:
@@ -86,8 +84,8 @@ def _calibrated(
 def _thresholds(found: Predicted, temperature: float, precision: float) -> dict[str, Threshold]:
     """Return thresholds by type; confidences are rounded down first, so what is written keeps what is counted."""
     scale = 10**_PLACES
-    confidences = [math.floor(each * scale) / scale for each in found.confidences(temperature).tolist()]
-    return lowest_thresholds(found.types, confidences, found.right, precision)
+    confidences = [math.floor(each * scale) / scale for each in found.entities.confidences(temperature).tolist()]
+    return lowest_thresholds(found.entities.types, confidences, found.right, precision)
 
 
 def _told(threshold: Threshold) -> dict[str, Any]:

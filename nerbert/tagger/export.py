@@ -23,11 +23,11 @@ import numpy as np
 from nerbert.artifacts import publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, at, need
 from nerbert.formats.conll import read_conll_file
-from nerbert.labels import example_tags, spans_from_bio
-from nerbert.metrics.score import score_tags
+from nerbert.labels import WordSpan, word_spans
+from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import CARD as MODEL_CARD
-from nerbert.model.backbone import check_model_folder, embedded, load_tagging_model, load_tokenizer, read_card, tags_of
-from nerbert.model.predict import Scorer, predict, word_scores
+from nerbert.model.backbone import check_model_folder, embedded, load_tagger_model, load_tokenizer, read_card, tags_of
+from nerbert.model.linear import LinearHead, Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.tagger.backends import LONGEST
@@ -105,8 +105,11 @@ def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool
     """Write graphs, tokenizer and card; return their agreement with torch."""
     from nerbert.model.forward import TorchScorer
 
-    model, tokenizer = load_tagging_model(source), load_tokenizer(source)
-    card, tags = read_card(source), tags_of(model, source)
+    card = read_card(source)
+    if (head := card.get("head") or "linear") != "linear":
+        raise InputError(f"{source}: has a head of its own ({head}); only taggers with a linear one can be exported")
+    model, tokenizer = load_tagger_model(source), load_tokenizer(source)
+    tags = tags_of(model, source)
     pieces = SubwordTokenizer(tokenizer, model.config, int(card.get("max_length") or LONGEST))
     _trace(source, model, folder / GRAPHS["fp32"])
     scorers: dict[str, Scorer] = {"torch fp32": TorchScorer(model, "fp32")}
@@ -190,17 +193,15 @@ def _agreement(
     scorers: dict[str, Scorer], pieces: SubwordTokenizer, examples: Sequence[Example], tags: list[str]
 ) -> dict[str, Agreement]:
     """Return each scorer's F1, and its entities compared with the first one's."""
-    gold = [example_tags(each) for each in examples]
-    reference: list[set[tuple[int, int, str]]] = []
+    gold = [word_spans(each) for each in examples]
+    reference: list[set[WordSpan]] = []
     found = {}
     for name, scorer in scorers.items():
-        rows = predict(scorer, pieces, examples, tags, max_tokens=MAX_TOKENS, decoding="legal")
-        spans = [set(spans_from_bio(row.tags)) for row in rows]
+        rows = LinearHead(scorer, pieces, tags, MAX_TOKENS).predict(examples).word_spans(len(examples))
+        spans = [set(row) for row in rows]
         reference = reference or spans
         same = sum(len(one & other) for one, other in zip(reference, spans, strict=True))
-        found[name] = Agreement(
-            score_tags(gold, [row.tags for row in rows]).f1, same, sum(map(len, reference)), sum(map(len, spans)) - same
-        )
+        found[name] = Agreement(score_spans(gold, rows).f1, same, sum(map(len, reference)), sum(map(len, spans)) - same)
     return found
 
 
@@ -230,7 +231,7 @@ def _copy_light(source: str, folder: Path) -> None:
             if (Path(source) / name).is_file():
                 shutil.copyfile(Path(source) / name, folder / name)
     else:
-        load_tagging_model(source).config.save_pretrained(folder)
+        load_tagger_model(source).config.save_pretrained(folder)
         load_tokenizer(source).save_pretrained(folder)
     if not (folder / MODEL_CARD).is_file():
         write_json(folder / MODEL_CARD, read_card(source))

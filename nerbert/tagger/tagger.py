@@ -16,12 +16,12 @@ from itertools import islice
 from pathlib import Path
 
 from nerbert.corpus.sentences.rules import RuleSplitter
-from nerbert.errors import InputError
-from nerbert.labels import types_of
+from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import check_model_folder, read_card
-from nerbert.model.predict import Decoded, TagClasses, WordTags, check_decoding, decode, predict, word_scores
+from nerbert.model.heads import Entities, Head, WordTags
 from nerbert.records import Example, Span
-from nerbert.tagger.backends import LONGEST, Backend, Wanted, check_libraries, open_backend
+from nerbert.registry import HEADS
+from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
 from nerbert.tagger.spans import Thresholds, check_offsets, thresholds_of, utf16_spans
 from nerbert.words import check_splitter, split_words
 
@@ -60,19 +60,18 @@ class Tagger:
     """A fine-tuned model with its tokenizer and word splitter; make one with `Tagger.load`."""
 
     def __init__(
-        self, backend: Backend, splitter: str, language: str, *, decoding: str = "legal", temperature: float = 1.0,
+        self, head: Head, splitter: str, language: str, *, temperature: float = 1.0,
         thresholds: Thresholds | None = None, offsets: str = "characters",
     ) -> None:  # fmt: skip
-        self.backend, self.splitter, self.language = backend, splitter, language
-        self.decoding, self.offsets = check_decoding(decoding), check_offsets(offsets)
+        self.head, self.splitter, self.language = head, splitter, language
+        self.offsets = check_offsets(offsets)
         self.temperature, self.thresholds = temperature, thresholds or Thresholds()
-        self._classes = TagClasses(backend.tags)
 
     @classmethod
     def load(
         cls, source: str | Path, *, backend: str = "auto", precision: str = "auto", device: str = "", threads: int = 0,
         decoding: str = "", on_too_long: str = "", thresholds: float | Mapping[str, float] | None = None,
-        offsets: str = "characters",
+        offsets: str = "characters", head: str = "",
     ) -> "Tagger":  # fmt: skip
         """Load a tagger from a folder or a hub name.
 
@@ -86,26 +85,32 @@ class Tagger:
         than the model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training.
         Entities less sure than `thresholds` (0–1; one for all types, or by type, the rest as the tagger's card has
         them) are left out. `offsets` counts `start` and `end` in `characters` (code points) or `utf-16` units.
+
+        `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
+        enough for that, since the folder may be somebody else's.
         """
         name = str(source)
         _check_single(name)
         check_model_folder(name)
-        check_libraries(name)
         card = read_card(name)
+        usual = "greedy" if card.get("kind") == "foreign" else "legal"
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
-                     on_too_long or str(card.get("on_too_long") or "window"))  # fmt: skip
-        opened = open_backend(name, how)
-        own = card.get("kind") != "foreign"
+                     on_too_long or str(card.get("on_too_long") or "window"), decoding or usual)  # fmt: skip
+        opened = _open_head(card, head)(name, how)
         return cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
-            decoding=decoding or ("legal" if own else "greedy"), temperature=_temperature(card),
-            thresholds=thresholds_of(thresholds, card, types_of(opened.tags)), offsets=offsets,
+            temperature=_temperature(card), thresholds=thresholds_of(thresholds, card, opened.types), offsets=offsets,
         )  # fmt: skip
 
     @property
     def types(self) -> list[str]:
         """Return the entity types that this tagger knows, sorted."""
-        return types_of(self.backend.tags)
+        return self.head.types
+
+    @property
+    def decoding(self) -> str:
+        """Say how its head chooses tags."""
+        return self.head.decoding
 
     def tag(self, text: str) -> list[Span]:
         """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`."""
@@ -144,11 +149,7 @@ class Tagger:
 
         Thresholds are not applied: what is scored is what the model says.
         """
-        back = self.backend
-        return predict(
-            back.scorer, back.pieces, examples, back.tags, max_tokens=back.max_tokens, decoding=self.decoding,
-            temperature=self.temperature,
-        )  # fmt: skip
+        return self.head.tag(examples, self.temperature)
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
@@ -171,14 +172,12 @@ class Tagger:
 
     def _filled(self, block: _Block) -> _Block:
         """Find the entities of a block's sentences and put them into their texts; the next block, empty."""
-        back = self.backend
         if block.examples:
-            scores = word_scores(back.scorer, back.pieces, block.examples, len(back.tags), back.max_tokens)
-            self._read_off(block, decode(scores, self._classes, self.decoding, self.temperature))
+            self._read_off(block, self.head.predict(block.examples))
         return _Block()
 
-    def _read_off(self, block: _Block, found: Decoded) -> None:
-        for number, first, last, type_, confidence in found.spans(self._classes):
+    def _read_off(self, block: _Block, found: Entities) -> None:
+        for number, first, last, type_, confidence in found.spans(self.temperature):
             if self.thresholds.leave_out(type_, confidence):
                 continue
             words, offset, here = block.examples[number].words, block.offsets[number], block.texts[number]
@@ -198,6 +197,16 @@ def _check_single(source: str) -> None:
     """Raise InputError for a folder of several seeds' taggers."""
     if seeds := seed_folders(source):
         raise InputError(f"{source}: holds {len(seeds)} taggers; name one of them, say {seeds[0]}")
+
+
+def _open_head(card: Mapping[str, object], own: str) -> OpenHead:
+    """Return what opens the head that a tagger's card names; `own` is the user's own word for it."""
+    name = str(card.get("head") or "linear")
+    if own or name in HEADS:
+        return HEADS.find(own or name)
+    raise SettingsError(
+        f"its head is {name!r}, code outside of nerbert: if you trust it, name it (head, --head {name})"
+    )
 
 
 def _checked(text: str) -> str:

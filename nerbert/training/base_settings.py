@@ -4,12 +4,25 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from nerbert.config import Bounds, Settings, refuse
+from nerbert.registry import OBJECTIVES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings(Settings):
     """How a model is trained."""
 
+    objective: Annotated[str, OBJECTIVES] = "tagging"
+    """What is learnt: `tagging`, entities of the data's types; `mlm` (pre-training alone), masked subwords of the same
+    sentences, the control that has the text without the labels; or your own as `module:Class`. Source: NER-BERT §3;
+    Devlin et al. 2019 §3.1."""
+    label_all_tokens: bool = False
+    """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
+    subword in any case. Source: NER-BERT §3 (first subwords alone)."""
+    label_smoothing: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
+    """Share of each label that is spread over all classes. Source: ours; 0 as in the paper."""
+    outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    """Weight of words outside of any entity in the loss: in a corpus many of them are names without a link. Source:
+    ours; 1 as in the paper."""
     seed: int = 1
     """Seed of the head's weights, of dropout and of the order of sentences. Source: ours."""
     epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0

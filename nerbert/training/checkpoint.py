@@ -21,7 +21,7 @@ from nerbert.terminal import tell
 from nerbert.training.log import TrainLog
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
-_FORMAT = 1
+_FORMAT = 2
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 

@@ -1,63 +1,78 @@
-"""Scores of a model on held-out examples while it trains, and the best checkpoint by them.
-
-Each process tags its share of the examples.
-"""
+"""Scores of a model on held-out examples while it trains, and the best checkpoint by them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from nerbert.labels import WordSpan, spans_from_bio, word_spans
+from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
-from nerbert.model.forward import TorchScorer
-from nerbert.model.predict import predict
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.heads import Head
 from nerbert.records import ENTITY, Example
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
 
-Score = Callable[[Any], dict[str, float]]
-"""Model → figures by name (0–1); the first one chooses the checkpoint: the highest, or the lowest of a loss."""
-_NOT_FIGURES = ("step", "epoch", "loss")
+
+@dataclass(frozen=True, slots=True)
+class CheckpointScore:
+    """What a model's score is: the `value` that chooses the checkpoint, and `figures` by name for logs and cards."""
+
+    value: float
+    higher_is_better: bool
+    figures: dict[str, float]
+
+    def beats(self, other: "CheckpointScore | None") -> bool:
+        """Return whether it is better than another one; a tie goes to the other."""
+        if other is None:
+            return True
+        return self.value > other.value if self.higher_is_better else self.value < other.value
 
 
 class BestCheckpoint:
-    """Called by the loop after each epoch; `best` holds the figures of the checkpoint kept, `best_step` its step.
+    """Called by the loop after each epoch; `best` is the score of the checkpoint kept, `best_step` its step.
 
     `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was. With
     `only_at`, the model is scored at that step alone, and nothing is kept.
     """
 
-    def __init__(self, score: Score, save: Callable[[Any, int, int], None], only_at: int = 0) -> None:
+    def __init__(
+        self, score: Callable[[Any], CheckpointScore], save: Callable[[Any, int, int], None], only_at: int = 0
+    ) -> None:
         self._score, self._save, self._only_at = score, save, only_at
-        self.best: dict[str, float] = {}
+        self.best: CheckpointScore | None = None
         self.best_step = 0
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return the figures of the checkpoint kept; none if there is none."""
+        return self.best.figures if self.best else {}
 
     def __call__(self, model: Any, step: int) -> dict[str, float]:
         """Return the model's figures at this step."""
         if self._only_at and step != self._only_at:
             return {}
-        figures = self._score(model)
-        if not self._only_at and self._is_better(figures):
+        score = self._score(model)
+        if not self._only_at and score.beats(self.best):
             self._save(model, step, self.best_step)
-            self.best, self.best_step = figures, step
-        return figures
+            self.best, self.best_step = score, step
+        return score.figures
 
-    def restore(self, entries: Sequence[Mapping[str, float]]) -> None:
-        """Restore the best checkpoint from the entries of a log, where a training resumes."""
-        for entry in entries:
-            figures = {name: value for name, value in entry.items() if name not in _NOT_FIGURES}
-            if figures and self._is_better(figures):
-                self.best, self.best_step = figures, int(entry["step"])
+    def state(self) -> dict[str, Any]:
+        """Return which checkpoint is the best so far, as JSON."""
+        best = self.best
+        if best is None:
+            return {}
+        return {"step": self.best_step, "value": best.value, "higher": best.higher_is_better, "figures": best.figures}
 
-    def _is_better(self, figures: Mapping[str, float]) -> bool:
-        name, value = next(iter(figures.items()))
-        sign = -1 if name.endswith("loss") else 1
-        return not self.best or sign * value > sign * self.best[name]
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore the best checkpoint from `state`, where a training resumes."""
+        if state:
+            self.best_step = state["step"]
+            self.best = CheckpointScore(state["value"], state["higher"], state["figures"])
 
 
 Spans = Sequence[Sequence[WordSpan]]
-Figures = Callable[[Spans, Spans], dict[str, float]]
-"""(gold, found) → figures by name (0–1); the first one chooses the checkpoint."""
+SpanFigures = Callable[[Spans, Spans], dict[str, float]]
+"""(gold, found) → figures by name (0–1); the first one is the score's value."""
 
 
 def most_tokens(settings: TrainSettings) -> int:
@@ -65,25 +80,23 @@ def most_tokens(settings: TrainSettings) -> int:
     return min(settings.max_tokens_per_batch, settings.batch_size * settings.max_length)
 
 
-class TagScore:
-    """Called with a tagging model: its `figures` on the examples."""
+class SpanScore:
+    """Scores the entities that a model's head finds in examples; each process tags its share of them."""
 
     def __init__(
-        self, pieces: SubwordTokenizer, examples: Sequence[Example], tags: list[str], settings: TrainSettings,
-        figures: Figures, processes: ProcessGroup | None = None,
+        self, head: Callable[[Any], Head], examples: Sequence[Example], figures: SpanFigures,
+        processes: ProcessGroup | None = None,
     ) -> None:  # fmt: skip
-        self._pieces, self._tags, self._settings, self._figures = pieces, tags, settings, figures
-        self._processes = processes
+        self._head, self._figures, self._processes = head, figures, processes
         self._rank, self._count = (processes.rank, processes.count) if processes else (0, 1)
         self._share = examples[self._rank :: self._count]
         self._gold = [word_spans(example) for example in examples]
 
-    def __call__(self, model: Any) -> dict[str, float]:
-        """Return the model's figures."""
-        settings = self._settings
-        scorer = TorchScorer(model, settings.precision)
-        found = predict(scorer, self._pieces, self._share, self._tags, max_tokens=most_tokens(settings))
-        return self._figures(self._gold, self._joined([spans_from_bio(each.tags) for each in found]))
+    def __call__(self, model: Any) -> CheckpointScore:
+        """Return the model's score."""
+        found = self._head(model).predict(self._share).word_spans(len(self._share))
+        figures = self._figures(self._gold, self._joined(found))
+        return CheckpointScore(next(iter(figures.values())), True, figures)
 
     def _joined(self, own: list[list[WordSpan]]) -> list[list[WordSpan]]:
         """Return what all processes found, in the order of the examples."""

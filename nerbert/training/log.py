@@ -20,7 +20,7 @@ from nerbert.errors import InputError, WriteError, need
 class TrainLog:
     """The mean loss since the last entry, with evaluations; and how far it is: steps, pieces, seconds.
 
-    `loss_sum` and `loss_steps` are of the steps since the last entry.
+    `loss_sum` and `loss_steps` are of the steps since the last entry; `best` is the best checkpoint's score so far.
     """
 
     entries: list[dict[str, float]] = field(default_factory=list)
@@ -29,6 +29,7 @@ class TrainLog:
     seconds: float = 0.0
     loss_sum: float = 0.0
     loss_steps: int = 0
+    best: dict[str, Any] = field(default_factory=dict)
 
     def add_step(self, loss: float, tokens: int, seconds: float) -> None:
         """Count a step; `seconds` are those of the whole training until now."""
@@ -54,12 +55,18 @@ class TrainLog:
             entries = [value for entry in log.entries for value in (entry["step"], *entry.values())]
             numbers = [log.steps, log.tokens, log.seconds, log.loss_steps]
             good = all(type(each) in (int, float) for each in [log.loss_sum, *entries, *numbers])
-            good = good and min(numbers) >= 0 and type(log.steps) is int
+            good = good and min(numbers) >= 0 and type(log.steps) is int and _is_score(log.best)
         except (TypeError, AttributeError, KeyError):
             good = False
         if not good:
             raise InputError("is no log of a training")
         return log
+
+
+def _is_score(best: Any) -> bool:
+    """Return whether `best` is what `BestCheckpoint.state` gives."""
+    kinds = {"step": int, "value": float, "higher": bool, "figures": dict}
+    return best == {} or (best.keys() == kinds.keys() and all(type(best[key]) is kind for key, kind in kinds.items()))
 
 
 class StepLog:

@@ -1,9 +1,10 @@
 """The one training loop: short, visible, on Accelerate.
 
-A step's loss is the sum of the objective's terms over all its micro-batches and processes divided by their number, so
-how a step is cut never changes the gradient. A loss that is no number stops before the update. The loop knows no task:
-an objective turns batches into sums. What is random in a step comes from seed, step and rank, never from a running
-state: so a resumed run is the run that never stopped, bit for bit where the device computes so.
+A step's loss is the objective's terms summed over all its micro-batches and processes, divided by their number (each
+part of the loss by its own), so how a step is cut never changes the gradient. A loss that is no number stops before the
+update. The loop knows no task: an objective turns batches into sums. What is random in a step comes from seed, step and
+rank, never from a running state: so a resumed run is the run that never stopped, bit for bit where the device computes
+so.
 
 A step has a fixed number of windows, drawn at random but sorted by length within pools of some steps, so that little is
 padded; the order depends on seed and epoch alone. In large pools a window meets others of its length more often; where
@@ -14,7 +15,7 @@ at most a quarter of an epoch, and small sets go in random order. Packing, for G
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,7 +37,7 @@ from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same settings come to train otherwise: a run that is half made doesn't go on then."""
 
 
@@ -45,8 +46,11 @@ class Evaluate(Protocol):
 
     def __call__(self, model: Any, step: int) -> dict[str, float]: ...  # noqa: D102
 
-    def restore(self, entries: Sequence[Mapping[str, float]]) -> None:
-        """Restore the state from the entries of an earlier run's log."""
+    def state(self) -> dict[str, Any]:
+        """Return what is known so far, as JSON; checkpoints keep it."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore that of an earlier run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def train(
     _check_together(processes, log.steps)
     bar.advance(log.steps, before=True)
     if evaluate:
-        evaluate.restore(log.entries)
+        evaluate.restore(log.best)
     recorder = _Recorder(model, optimizer, log, processes, checkpoints, steps, total)
     begin = time.monotonic() - log.seconds
     model.train()
@@ -107,7 +111,9 @@ def train(
             bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
             if scored := log.steps % every == 0 or log.steps == total:
                 entry = log.add_entry(log.steps / per_epoch)
-                entry |= _evaluate(evaluate, model, log.steps) if evaluate else {}
+                if evaluate:
+                    entry |= _evaluate(evaluate, model, log.steps)
+                    log.best = evaluate.state()
                 recorder.entry(entry)
             due, stop = processes.totals(recorder.is_due(log.steps), asked())
             if scored or due or stop:
@@ -185,23 +191,29 @@ def train_step(
 
     Raise NerbertError before the update if one of them is no number.
     """
-    device = processes.device.type
+    device, parts = processes.device.type, objective.parts
     torch.manual_seed(int(uniform(settings.seed, "step", f"{step} {processes.rank}") * (1 << 53)))
     share = numbers[processes.rank :: processes.count]
     cut = batches_of(data.windows, share, settings.max_tokens_per_batch, device, data.pad_id)
-    batches = [objective.prepare(batch, step) for batch in cut]
-    (terms,) = processes.totals(sum(map(objective.terms, batches)))
-    loss = torch.zeros((), device=processes.device)
+    shared = objective.begin_step(data.windows, numbers, step)
+    batches = [objective.prepare(batch, step, shared) for batch in cut]
+    terms = [objective.terms(batch) for batch in batches]
+    divisors = processes.totals(*(sum(each[part] for each in terms) for part in parts))
+    losses = torch.zeros(len(parts), device=processes.device)
     with torch.autocast(device, enabled=False):  # keeps the casts of weights from one micro-batch to the next
         for batch in batches:
             with autocast(device, settings.precision):
-                part = objective.loss(model, batch.to(processes.device)) / (terms or 1.0)
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += part.detach()
+                sums = objective.loss(model, batch.to(processes.device))
+                means = torch.stack([sums[part] / (many or 1.0) for part, many in zip(parts, divisors, strict=True)])
+            means.sum().backward()  # type: ignore[no-untyped-call]
+            losses += means.detach()
     parameters = [each for each in model.parameters() if each.requires_grad]
     processes.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-    figures = {"loss": processes.totals(float(loss))[0], "norm": float(norm), "rate": rate}
+    means_of_step = processes.totals(*losses.tolist())
+    figures = {"loss": sum(means_of_step), "norm": float(norm), "rate": rate}
+    if len(parts) > 1:
+        figures |= dict(zip(parts, means_of_step, strict=True))
     _check_numbers(figures, step)
     for group in optimizer.param_groups:
         group["lr"] = rate

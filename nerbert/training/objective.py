@@ -1,71 +1,107 @@
-"""What a training minimises: the one thing the loop knows of its task; and tagging, which most trainings minimise.
+"""What a training minimises: the one thing the loop knows of its task.
 
-An objective is a sum of terms, and their number is known before anything is computed. So a step's loss is its terms'
-mean over all micro-batches and processes, however the step is cut. An objective whose number of terms depends on the
-model's output does not fit.
+An objective owns all that differs between trainings: the model with its head, the labels of words, what a whole step
+needs before it is cut, the loss, the score that chooses the checkpoint, and the words that plans and cards say of it.
 
-Tagging (NER-BERT §3) is the cross-entropy of each word's BIO tag, read from the word's first piece. Its two settings
-mean what torch's own `cross_entropy` means by them, so that results can be reproduced elsewhere: a label's own share
-counts with that label's weight, the share that smoothing spreads over the classes with the weight of each class.
+Its loss has one part or several. A part is a sum of terms, and their number (weight, for weighted ones) is known before
+anything is computed. So a step's loss is the sum of its parts, each divided by its terms over all micro-batches and
+processes, however the step is cut. A part whose number of terms depends on the model's output does not fit.
+
+`OBJECTIVES` in `nerbert.registry` knows them by name; `docs/extending/objective.md` shows how to write one.
 """
 
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 
-from nerbert.model.forward import Batch, logits_at
-from nerbert.model.windows import IGNORED
+from nerbert.errors import SettingsError
+from nerbert.model.backbone import Backbone
+from nerbert.model.forward import Batch
+from nerbert.model.heads import Head
+from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
+from nerbert.model.windows import Windows
+from nerbert.records import Example
+from nerbert.rng import Array
+from nerbert.training.base_settings import TrainSettings
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.early_stopping import CheckpointScore
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an objective is made for: the entity types of the data, the settings, and the model to start from."""
+
+    types: Sequence[str]
+    settings: TrainSettings
+    backbone: Backbone
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What plans and cards say of an objective.
+
+    `learnt` completes "An encoder …, pre-trained to …"; `pipeline` is the hub's name of what the model does untouched;
+    `figures` explains the figures of its score by name.
+    """
+
+    learnt: str
+    pipeline: str = "feature-extraction"
+    figures: Mapping[str, str] = field(default_factory=dict)
 
 
 class Objective(Protocol):
-    """Called for each micro-batch in this order; the first two on the CPU, before the batch moves to the model."""
+    """A subclass has to give `of`, `make_model`, `terms`, `loss`, `score_on` and `describe`.
 
-    def prepare(self, batch: Batch, step: int) -> Batch:
-        """Return the batch with what is drawn for this step (masks, say) by seed, step and window number."""
-        ...
-
-    def terms(self, batch: Batch) -> float:
-        """Return the batch's share of the number that the step's loss is divided by."""
-        ...
-
-    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """Return the sum of the terms' losses, a scalar."""
-        ...
-
-
-_OUTSIDE = 0
-"""The class of words outside of any entity, as `labels.tag_names` numbers them."""
-
-
-class Tagging:
-    """The objective: a weighted mean over words that have a label; `IGNORED` ones count nothing.
-
-    `label_smoothing` (0–1) is the share of a label that is spread over all classes, `outside_weight` the weight of O.
+    The loop calls `begin_step` once a step, then for each micro-batch `prepare`, `terms` (both on the CPU) and `loss`.
     """
 
-    def __init__(self, label_smoothing: float = 0.0, outside_weight: float = 1.0) -> None:
-        self._smoothing, self._outside = label_smoothing, outside_weight
+    parts: ClassVar[tuple[str, ...]] = ("loss",)
+    """The parts of its loss, by name."""
+    head_name: ClassVar[str] = ""
+    """The head of its taggers in `HEADS`; "" for an objective that makes no tagger."""
 
-    def prepare(self, batch: Batch, step: int) -> Batch:
-        """Return the batch as it is."""
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the objective for a task; raise SettingsError or InputError if it can't be."""
+        ...
+
+    def make_model(self, backbone: Backbone) -> Any:
+        """Return the model to train, with a new head: a `transformers` model, as `backbone.load` gives it."""
+        ...
+
+    @property
+    def labels(self) -> WordLabels | None:
+        """Return what words are labelled with; None for an objective that reads no labels."""
+        return None
+
+    def begin_step(self, windows: Windows, numbers: Array, step: int) -> Any:
+        """Return what all micro-batches of a step share; `numbers` are its windows in all processes."""
+        return None
+
+    def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
+        """Return the batch with what is drawn for this step (masks, say) by seed, step and window number."""
         return batch
 
-    def terms(self, batch: Batch) -> float:
-        """Return the weights of all labelled words together."""
-        labelled, outside = int((batch.labels != IGNORED).sum()), int((batch.labels == _OUTSIDE).sum())
-        return labelled - outside + self._outside * outside
+    def terms(self, batch: Batch) -> Mapping[str, float]:
+        """Return for each part the batch's share of the number that the part is divided by."""
+        ...
 
-    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
-        """Return the weighted sum of cross-entropies, computed in fp32."""
-        logits = logits_at(model, batch).float()
-        return torch.nn.functional.cross_entropy(
-            logits, batch.labels, self._weights(logits), ignore_index=IGNORED, reduction="sum",
-            label_smoothing=self._smoothing,
-        )  # fmt: skip
+    def loss(self, model: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """Return for each part the sum of its terms' losses, a scalar."""
+        ...
 
-    def _weights(self, logits: torch.Tensor) -> torch.Tensor | None:
-        if self._outside == 1:
-            return None
-        weights = torch.ones(logits.shape[-1], device=logits.device)
-        weights[_OUTSIDE] = self._outside
-        return weights
+    def score_on(
+        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
+    ) -> Callable[[Any], CheckpointScore]:
+        """Return a function that scores a model on held-out sentences; the score chooses the checkpoint."""
+        ...
+
+    def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
+        """Return the model ready to find entities; only an objective with a `head_name` is asked."""
+        raise SettingsError(f"{type(self).__name__}: finds no entities, so it makes no tagger")
+
+    def describe(self) -> Description:
+        """Return what plans and cards say of it."""
+        ...

@@ -1,8 +1,22 @@
 """Tiny encoders of many types with random weights, made on the spot."""
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import torch
+
+from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.labels import continued
+from nerbert.model.backbone import Backbone, load_tagger_model
+from nerbert.model.fresh import fresh_config
+from nerbert.model.linear import LinearHead, Scorer
+from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
+from nerbert.model.windows import IGNORED, Label
+from nerbert.records import Example
+from nerbert.training.objective import Task
 
 _SHAPES: dict[str, dict[str, Any]] = {
     "albert": {"embedding_size": 16},
@@ -44,3 +58,62 @@ def tiny_mlm(kind: str, vocabulary: int = 60, **more: Any) -> Any:
 
     torch.manual_seed(3)
     return AutoModelForMaskedLM.from_config(tiny_config(kind, vocabulary, **more)).eval()
+
+
+def load_tagging_model(source: str, tags: Sequence[str] | None = None) -> Any:
+    """A tagger's model; with `tags` a model with a new head for them."""
+    return load_tagger_model(source) if tags is None else _tagging(Backbone(source, None, 1), tags)
+
+
+def load_mlm_model(source: str, seed: int) -> Any:
+    """A masked language model to train."""
+    from transformers import AutoModelForMaskedLM
+
+    return Backbone(source, None, seed).load(AutoModelForMaskedLM, keep_head=True)
+
+
+def fresh_model(vocabulary: int, layers: int, width: int, tags: Sequence[str] | None, seed: int) -> Any:
+    """A BERT with random weights: a tagger, or without `tags` a masked language model."""
+    from transformers import AutoModelForMaskedLM
+
+    backbone = Backbone("fresh", None, seed, fresh=fresh_config(vocabulary, layers, width))
+    return _tagging(backbone, tags) if tags else backbone.load(AutoModelForMaskedLM, keep_head=True)
+
+
+def _tagging(backbone: Backbone, tags: Sequence[str]) -> Any:
+    from transformers import AutoModelForTokenClassification
+
+    label2id = {tag: number for number, tag in enumerate(tags)}
+    names = {"id2label": dict(enumerate(tags)), "label2id": label2id}
+    return backbone.load(AutoModelForTokenClassification, num_labels=len(tags), **cast("dict[str, Any]", names))
+
+
+def mlm_of(tokenizer: Any, config: Any, seed: int, share: float) -> Mlm:
+    """The objective for a tokenizer and a model's configuration."""
+    settings = PretrainSettings(corpus=Path("corpus"), seed=seed, mlm_probability=share)
+    return Mlm.of(Task((), settings, cast("Backbone", SimpleNamespace(tokenizer=tokenizer, config=config))))
+
+
+def predict(scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], names: Sequence[str]) -> Any:
+    """Greedy tags of words."""
+    return LinearHead(scorer, pieces, list(names), decoding="greedy").tag(examples)
+
+
+class Given(WordLabels):
+    """Labels by tags that are given, one list an example, in their order."""
+
+    ignored: Label = IGNORED
+
+    def __init__(self, tags: Sequence[Sequence[str]], names: Sequence[str]) -> None:
+        self._tags, self._names = iter(tags), list(names)
+
+    def of(self, example: Example) -> list[Label]:
+        return [self._names.index(tag) if tag in self._names else IGNORED for tag in next(self._tags)]
+
+    def inside(self, label: Label) -> Label:
+        assert isinstance(label, int)
+        tag = continued(self._names[label])
+        return self._names.index(tag) if tag in self._names else IGNORED
+
+    def key(self) -> list[str]:
+        return self._names

@@ -9,19 +9,27 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.model.backbone import load_mlm_model, load_tagging_model, load_tokenizer, save_model
+from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.forward import Batch, TorchScorer, logits_at
-from nerbert.model.fresh import fresh_model, train_tokenizer
+from nerbert.model.fresh import train_tokenizer
 from nerbert.model.layers import renew_head
-from nerbert.model.predict import predict
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Objective, Tagging
-from tests.encoder.backbones import tiny_mlm, tiny_tagging
+from nerbert.training.objective import Objective
+from nerbert.training.tagging import Tagging
+from tests.encoder.backbones import (
+    Given,
+    fresh_model,
+    load_mlm_model,
+    load_tagging_model,
+    mlm_of,
+    predict,
+    tiny_mlm,
+    tiny_tagging,
+)
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
 NAMES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: number for number, tag in enumerate(TAGS)}}
@@ -50,8 +58,8 @@ def made(kind: str, tokenizer: Any, make: Callable[..., Any] = tiny_tagging) -> 
 
 def windows_of(tokenizer: Any, model: Any, tags: list[str] | None = None) -> Windows:
     examples = [example_of(TOKENS, ["O"] * 9), example_of(["Paris"] * 12, ["O"] * 12)]
-    labels = [tags, ["O"] * 12] if tags else None
-    return Windows.pack(SubwordTokenizer(tokenizer, model.config, 64).windows(examples, labels, TAGS))
+    labels = Given([tags, ["O"] * 12], TAGS) if tags else None
+    return Windows.pack(SubwordTokenizer(tokenizer, model.config, 64).windows(examples, labels))
 
 
 def train(model: Any, objective: Objective, windows: Windows, pad_id: int) -> None:
@@ -60,7 +68,7 @@ def train(model: Any, objective: Objective, windows: Windows, pad_id: int) -> No
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for step in range(1, 4):
         batch = objective.prepare(collate(windows, np.arange(len(windows)), pad_id), step)
-        (objective.loss(model, batch) / objective.terms(batch)).backward()  # type: ignore[no-untyped-call]
+        (objective.loss(model, batch)["loss"] / objective.terms(batch)["loss"]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
     model.eval()
@@ -111,7 +119,7 @@ def test_a_trained_language_model_is_a_backbone_and_fills_masks(
     tokenizer = cutters["wordpiece" if kind == "deberta-v2" else BACKBONES[kind]]  # the unigram one has no mask
     model = made(kind, tokenizer, tiny_mlm)
     before = {name: each.clone() for name, each in body_of(model).items()}
-    train(model, Mlm.of(tokenizer, model.config, 1, 0.5), windows_of(tokenizer, model), tokenizer.pad_token_id)
+    train(model, mlm_of(tokenizer, model.config, 1, 0.5), windows_of(tokenizer, model), tokenizer.pad_token_id)
     save_model(tmp_path, model, tokenizer)
     tagger = body_of(load_tagging_model(str(tmp_path), TAGS))
     assert set(tagger) == set(before)

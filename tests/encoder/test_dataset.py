@@ -18,10 +18,10 @@ from nerbert.encoder.dataset import open_training_data
 from nerbert.encoder.preprocess import Preprocessor, Sentences
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, WriteError
-from nerbert.labels import example_tags, sentence_example, tag_names
+from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.fresh import train_tokenizer
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import Window, Windows
 from nerbert.records import Sentence
 from nerbert.training.loop import TrainingData
@@ -51,7 +51,7 @@ def plain_windows(settings: PretrainSettings, pieces: SubwordTokenizer) -> list[
     sentences = training(settings)
     examples = [sentence_example(each) for each in sentences]
     tags = tag_names(read_label_set(read_manifest(settings.corpus), settings).categories)
-    windows = pieces.windows(examples, [example_tags(each) for each in examples], tags)
+    windows = pieces.windows(examples, BioLabels(tags))
     return [window for window in windows for _ in range(sentences[window.sentence].copies)]
 
 
@@ -85,7 +85,7 @@ def test_windows_of_all_that_can_have_copies_are_there(settings: PretrainSetting
     settings = replace(settings, resample_each_epoch=True)
     examples = [sentence_example(each) for each in training(settings)]
     tags = tag_names(read_label_set(read_manifest(settings.corpus), settings).categories)
-    expected = Windows.pack(pieces.windows(examples, [example_tags(each) for each in examples], tags))
+    expected = Windows.pack(pieces.windows(examples, BioLabels(tags)))
     windows = data_of(settings, pieces).windows
     assert content(windows) == content(expected)
     assert all(isinstance(getattr(windows, each.name), np.memmap) for each in fields(windows))
@@ -209,7 +209,7 @@ from transformers import AutoConfig
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder import dataset
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.corpus_labels import read_label_set
 

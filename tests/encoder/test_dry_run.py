@@ -21,6 +21,7 @@ from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import batches_of, steps_of_epoch, train, train_step
 
 FIGURES = DryRun(
+    learnt="tag",
     sentences=25, windows=70, tokens=1_400, longest=29, padding=0.2, held_out=11, scored_tokens=300, evaluations=3,
     steps=18, steps_per_epoch=9, parameters=50_000, trained=40_000, device="cpu", precision="fp32", processes=2,
     peak_memory=22_900_000_000, training_speed=100.0, scoring_speed=300.0,

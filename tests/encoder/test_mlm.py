@@ -1,16 +1,19 @@
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives.mlm import Mlm, score_mlm
+from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
+from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import collate
-from tests.encoder.backbones import tiny_mlm
+from tests.encoder.backbones import mlm_of, tiny_mlm
 
 PAD, CLS, SEP, MASK, WORDS = 0, 2, 3, 4, 60
 SPECIAL = (PAD, 1, CLS, SEP)
@@ -25,6 +28,17 @@ def made(count: int, longest: int = 30) -> Windows:
 
 def mlm(seed: int = 1, share: float = 0.15, vocabulary: int = WORDS) -> Mlm:
     return Mlm(seed, share, MASK, vocabulary, SPECIAL)
+
+
+def score_mlm(
+    model: Any, windows: Windows, objective: Mlm, pad_id: int, *, max_tokens: int, precision: str
+) -> dict[str, float]:
+    """The figures of a model on windows, in one process."""
+    settings = PretrainSettings(corpus=Path(), max_tokens_per_batch=max_tokens, precision=precision, batch_size=1000)  # type: ignore[arg-type]
+    alone = cast("ProcessGroup", SimpleNamespace(rank=0, count=1, totals=lambda *values: list(values)))
+    score = objective._score(model, windows, pad_id, settings, alone)
+    assert (score.value, score.higher_is_better) == (score.figures["mlm_loss"], False)
+    return score.figures
 
 
 def batch_of(windows: Windows, *numbers: int) -> Batch:
@@ -111,16 +125,16 @@ def test_the_loss_is_that_of_transformers(kind: str) -> None:
     labels = torch.full_like(batch.ids, IGNORED)
     labels[batch.rows, batch.columns] = batch.labels
     wanted = model(input_ids=batch.ids, attention_mask=batch.mask, labels=labels).loss
-    mine = objective.loss(model, batch) / objective.terms(batch)
+    mine = objective.loss(model, batch)["loss"] / objective.terms(batch)["loss"]
     torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_batch_without_masks_adds_nothing() -> None:
     model, objective = tiny_mlm("bert"), mlm(share=1e-9)
     batch = objective.prepare(batch_of(made(3), 0, 1, 2), 1)
-    loss = objective.loss(model, batch)
+    loss = objective.loss(model, batch)["loss"]
     loss.backward()  # type: ignore[no-untyped-call]
-    assert objective.terms(batch) == float(loss.detach()) == 0
+    assert objective.terms(batch)["loss"] == float(loss.detach()) == 0
 
 
 def test_the_score_is_that_of_all_masks_of_step_0() -> None:
@@ -145,7 +159,7 @@ def test_a_model_that_learns_scores_better() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for step in range(1, 41):
         batch = objective.prepare(batch_of(windows, *range(32)), step)
-        (objective.loss(model, batch) / objective.terms(batch)).backward()  # type: ignore[no-untyped-call]
+        (objective.loss(model, batch)["loss"] / objective.terms(batch)["loss"]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
     after = score_mlm(model, windows, objective, PAD, max_tokens=4000, precision="fp32")
@@ -160,7 +174,7 @@ def test_nothing_masked_is_no_figure() -> None:
 
 def test_an_objective_for_a_tokenizer(tokenizers: dict[str, Any]) -> None:
     tokenizer = tokenizers["wordpiece"]
-    objective = Mlm.of(tokenizer, SimpleNamespace(vocab_size=len(tokenizer) + 60), 1, 1.0)
+    objective = mlm_of(tokenizer, SimpleNamespace(vocab_size=len(tokenizer) + 60), 1, 1.0)
     ids = tokenizer("The Margarethe sailed to Tromsø .")["input_ids"]
     batch = batch_of(Windows.pack([Window(0, tuple(ids), (0,), (1,), (0,))]), 0)
     after = objective.prepare(batch, 1)
@@ -173,6 +187,6 @@ def test_a_tokenizer_without_a_mask_is_refused_by_name(tokenizers: dict[str, Any
     tokenizer = tokenizers["unigram"]
     tokenizer.name_or_path = "some/encoder"
     with pytest.raises(InputError, match="some/encoder: has no mask piece"):
-        Mlm.of(tokenizer, SimpleNamespace(vocab_size=900), 1, 0.15)
+        mlm_of(tokenizer, SimpleNamespace(vocab_size=900), 1, 0.15)
     with pytest.raises(InputError, match=r"mask piece is 4, the model knows 3: they don't belong together"):
-        Mlm.of(tokenizers["wordpiece"], SimpleNamespace(vocab_size=3), 1, 0.15)
+        mlm_of(tokenizers["wordpiece"], SimpleNamespace(vocab_size=3), 1, 0.15)

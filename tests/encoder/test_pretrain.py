@@ -20,14 +20,14 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
 from nerbert.metrics.score import score_spans
-from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
+from nerbert.model.backbone import load_tokenizer, tags_of
 from nerbert.model.forward import TorchScorer
-from nerbert.model.predict import predict
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import padded
 from nerbert.training import loop
 from nerbert.training.distributed import make_process_group
 from nerbert.training.early_stopping import BestCheckpoint
+from tests.encoder.backbones import load_tagging_model, predict
 
 SMALL: dict[str, Any] = {
     "epochs": 8, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
@@ -312,7 +312,7 @@ def test_scoring_takes_no_larger_batches_than_training(
         sizes.append(batch.ids.size)
         return batch
 
-    monkeypatch.setattr("nerbert.model.predict.padded", noted)
+    monkeypatch.setattr("nerbert.model.linear.padded", noted)
     settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "batch_size": 2, "max_length": 48}))
     pretrain(replace(settings, max_tokens_per_batch=10**9), tmp_path / "e")
     assert len(sizes) > 5

@@ -7,7 +7,8 @@ import torch
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Objective, Tagging
+from nerbert.training.objective import Objective
+from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import tiny_tagging
 
 LABELS = [(0, IGNORED, 4), (2,), (0, 1, 0)]
@@ -28,7 +29,7 @@ def batch_of(*windows: Window) -> Batch:
 
 
 def mean(objective: Objective, model: Any, batch: Batch) -> float:
-    return float(objective.loss(model, batch)) / objective.terms(batch)
+    return float(objective.loss(model, batch)["loss"]) / objective.terms(batch)["loss"]
 
 
 def theirs(model: Any, batch: Batch, smoothing: float = 0.0, weight: torch.Tensor | None = None) -> float:
@@ -49,7 +50,7 @@ def test_the_mean_is_torchs_own(model: Any, smoothing: float, outside: float) ->
 
 def test_without_settings_it_is_the_plain_loss(model: Any) -> None:
     batch, objective = batch_of(*WINDOWS), Tagging()
-    assert objective.terms(batch) == 6
+    assert objective.terms(batch) == {"loss": 6}
     assert mean(objective, model, batch) == pytest.approx(theirs(model, batch), rel=1e-5)
     wanted = model(input_ids=batch.ids, attention_mask=batch.mask, labels=full_labels(batch)).loss
     assert mean(objective, model, batch) == pytest.approx(float(wanted), rel=1e-5)
@@ -66,31 +67,31 @@ def full_labels(batch: Batch) -> torch.Tensor:
 def test_parts_add_up(model: Any, objective: Tagging) -> None:
     parts = [batch_of(window) for window in WINDOWS]
     whole = batch_of(*WINDOWS)
-    assert sum(map(objective.terms, parts)) == pytest.approx(objective.terms(whole))
-    total = sum(float(objective.loss(model, part)) for part in parts)
-    assert total == pytest.approx(float(objective.loss(model, whole)), rel=1e-5)
+    assert sum(objective.terms(part)["loss"] for part in parts) == pytest.approx(objective.terms(whole)["loss"])
+    total = sum(float(objective.loss(model, part)["loss"]) for part in parts)
+    assert total == pytest.approx(float(objective.loss(model, whole)["loss"]), rel=1e-5)
 
 
 def test_ignored_labels_count_nothing(model: Any) -> None:
     batch = batch_of(Window(0, (2, 7, 8, 3), (0, 1), (1, 2), (1, IGNORED)))
     alone = batch_of(Window(0, (2, 7, 8, 3), (0,), (1,), (1,)))
     for objective in (Tagging(), Tagging(0.1, 0.5)):
-        assert objective.terms(batch) == objective.terms(alone) == 1
+        assert objective.terms(batch) == objective.terms(alone) == {"loss": 1}
         torch.testing.assert_close(objective.loss(model, batch), objective.loss(model, alone))
     none = batch_of(Window(0, (2, 7, 3), (0,), (1,), (IGNORED,)))
-    assert Tagging().terms(none) == float(Tagging().loss(model, none)) == 0
+    assert Tagging().terms(none)["loss"] == float(Tagging().loss(model, none)["loss"]) == 0
 
 
 def test_weights_count_words_outside(model: Any) -> None:
     batch = batch_of(*WINDOWS)
-    assert [Tagging(outside_weight=weight).terms(batch) for weight in (0, 0.5, 2)] == [3, 4.5, 9]
+    assert [Tagging(outside_weight=weight).terms(batch)["loss"] for weight in (0, 0.5, 2)] == [3, 4.5, 9]
 
 
 def test_the_loss_is_fp32_whatever_the_model_computes_in(model: Any) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        loss = Tagging(0.1, 0.5).loss(model, batch_of(*WINDOWS))
+        loss = Tagging(0.1, 0.5).loss(model, batch_of(*WINDOWS))["loss"]
     assert loss.dtype == torch.float32
-    assert float(loss) == pytest.approx(float(Tagging(0.1, 0.5).loss(model, batch_of(*WINDOWS))), rel=0.05)
+    assert float(loss) == pytest.approx(float(Tagging(0.1, 0.5).loss(model, batch_of(*WINDOWS))["loss"]), rel=0.05)
 
 
 def test_nothing_is_drawn() -> None:

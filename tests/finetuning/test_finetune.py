@@ -12,9 +12,10 @@ from nerbert import finetune
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import read_data
-from nerbert.model.backbone import TaggerFacts, load_tagging_model, tags_of
+from nerbert.model.backbone import TaggerFacts, tags_of
 from nerbert.records import Example
 from nerbert.training.loop import train
+from tests.encoder.backbones import load_tagging_model
 
 FAST = FinetuneSettings(epochs=1, min_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
 DEV = FinetuneSettings(

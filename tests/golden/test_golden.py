@@ -102,14 +102,14 @@ def _rounds_alike() -> bool:
 def _logits(tagger: Any) -> Iterator[np.ndarray[Any, Any]]:
     """Yield (terms, classes) of each batch that goes through the model."""
     seen: list[np.ndarray[Any, Any]] = []
-    inner = tagger.backend.scorer
+    inner = tagger.head.scorer
 
     class Watched:
         def __call__(self, batch: Any) -> Any:
             seen.append(inner(batch))
             return seen[-1]
 
-    tagger.backend = replace(tagger.backend, scorer=Watched())
+    tagger.head = replace(tagger.head, scorer=Watched())
     for text in TEXTS:
         tagger.tag(text)
     yield from seen

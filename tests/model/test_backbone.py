@@ -8,17 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError
-from nerbert.model.backbone import (
-    EMBEDDED,
-    embedded,
-    load_mlm_model,
-    load_tagging_model,
-    load_tokenizer,
-    read_card,
-    tags_of,
-    write_card,
-)
-from tests.encoder.backbones import tiny_tagging
+from nerbert.model.backbone import EMBEDDED, embedded, load_tokenizer, read_card, tags_of, write_card
+from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
 

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from nerbert.formats.conll import read_conll_file
-from nerbert.labels import word_spans
+from nerbert.labels import spans_from_bio, word_spans
 from nerbert.metrics.score import score_spans
-from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
+from nerbert.model.backbone import load_tokenizer, tags_of
 from nerbert.model.confidence import Predicted, predict_entities
 from nerbert.model.forward import TorchScorer
-from nerbert.model.predict import TagClasses, decode, word_scores
+from nerbert.model.heads import Entities
+from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
+from tests.encoder.backbones import load_tagging_model
 
 
 class Model:
@@ -25,8 +27,11 @@ class Model:
         self.scorer = TorchScorer(model, "fp32")
         self.pieces = SubwordTokenizer(load_tokenizer(str(folder)), model.config, 64)
 
+    def head(self, decoding: str = "legal") -> LinearHead:
+        return LinearHead(self.scorer, self.pieces, self.tags, decoding=decoding)
+
     def predicted(self, examples: list[Example], decoding: str = "legal") -> Predicted:
-        return predict_entities(self.scorer, self.pieces, examples, self.tags, decoding=decoding)
+        return predict_entities(self.head(decoding), examples)
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +49,21 @@ def examples(sample: Path) -> list[Example]:
 @pytest.mark.parametrize("decoding", ["legal", "greedy"])
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 1.7, 20.0])
 def test_confidences_are_the_taggers(model: Model, examples: list[Example], decoding: str, temperature: float) -> None:
-    found, classes = model.predicted(examples, decoding), TagClasses(model.tags)
-    scores = word_scores(model.scorer, model.pieces, examples, len(model.tags))
-    spans = list(decode(scores, classes, decoding, temperature).spans(classes))
+    found = model.predicted(examples, decoding)
+    rows = model.head(decoding).tag(examples, temperature)
+    spans = [(number, *span) for number, row in enumerate(rows) for span in spans_from_bio(row.tags)]
     assert len(spans) > 20
-    assert found.types == [type_ for _, _, _, type_, _ in spans]
-    assert found.sentences.tolist() == [number for number, *_ in spans]
-    assert found.confidences(temperature) == pytest.approx([sure for *_, sure in spans], abs=1e-9)
+    assert [each[:4] for each in found.entities.spans()] == spans
+    means = [np.mean(rows[number].confidences[first:last]) for number, first, last, _ in spans]
+    assert found.entities.confidences(temperature) == pytest.approx(means, abs=1e-9)
     assert found.decoding == decoding
 
 
 def test_right_is_what_the_score_counts(model: Model, examples: list[Example]) -> None:
-    found, classes = model.predicted(examples), TagClasses(model.tags)
-    scores = word_scores(model.scorer, model.pieces, examples, len(model.tags))
+    found = model.predicted(examples)
     spans: list[list[tuple[int, int, str]]] = [[] for _ in examples]
     right = list[bool]()
-    for number, first, last, type_, _ in decode(scores, classes, "legal").spans(classes):
+    for number, first, last, type_, _ in found.entities.spans():
         spans[number].append((first, last, type_))
         right.append((first, last, type_) in word_spans(examples[number]))
     assert found.right.tolist() == right
@@ -72,23 +76,23 @@ def test_many_examples_are_looked_at_in_parts(
     model: Model, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = model.predicted(examples)
-    monkeypatch.setattr("nerbert.model.confidence._CHUNK", 7)
+    monkeypatch.setattr("nerbert.model.linear._CHUNK", 7)
     parts = model.predicted(examples)
-    assert parts.types == whole.types
-    assert parts.sentences.tolist() == whole.sentences.tolist()
-    assert parts.confidences(1.3) == pytest.approx(whole.confidences(1.3), abs=1e-5)
+    assert [each[:4] for each in parts.entities.spans()] == [each[:4] for each in whole.entities.spans()]
+    assert parts.entities.confidences(1.3) == pytest.approx(whole.entities.confidences(1.3), abs=1e-5)
 
 
 def test_no_entity_no_confidence(model: Model) -> None:
     found = model.predicted([Example("", ())])
-    assert (found.types, found.confidences(1.0).tolist(), found.score.f1) == ([], [], 0.0)
+    assert (found.entities.types, found.entities.confidences(1.0).tolist(), found.score.f1) == ([], [], 0.0)
 
 
 def test_words_that_share_a_piece_share_its_probability() -> None:
     """An entity of two pieces, the first of three words, the second of one."""
-    found = Predicted(
-        types=["x"], right=np.array([True]), sentences=np.array([0]), logits=np.log([[3.0, 1.0]] * 3 + [[1.0, 1.0]]),
-        chosen=np.zeros(4, int), starts=np.array([0]), score=score_spans([], []), examples=1, decoding="legal",
+    first = np.array([0])
+    found = Entities(
+        examples=first, starts=first, ends=first + 4, types=["x"], logits=np.log([[3.0, 1.0]] * 3 + [[1.0, 1.0]]),
+        chosen=np.zeros(4, int), parts=first,
     )  # fmt: skip
     assert found.confidences(1.0) == pytest.approx([(3 * 0.75 + 0.5) / 4])
     assert found.confidences(20.0) == pytest.approx([0.5], abs=0.02)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.labels import spans_from_bio, split_tag, tag_names
-from nerbert.model.predict import TagClasses, WordScores, decode
+from nerbert.model.linear import TagClasses, WordScores, decode, entities_of, word_tags
 from nerbert.rng import Array
 
 NAMES = tag_names(["org", "person"])
@@ -67,8 +67,7 @@ def best_by_trying(found: WordScores, names: list[str], begin: int, end: int) ->
 @given(scores())
 def test_the_legal_path_is_the_best_of_all(found: WordScores) -> None:
     classes = TagClasses(NAMES)
-    decoded = decode(found, classes, "legal")
-    tags = [each.tags for each in decoded.rows(classes)]
+    tags = [each.tags for each in word_tags(found, classes, decode(found, classes, "legal"))]
     row_of = {int(word): found.logits[row] for row, word in enumerate(found.read)}
     for example, (begin, end) in zip(tags, pairwise(found.offsets.tolist()), strict=True):
         assert legal(example)
@@ -81,7 +80,7 @@ def test_the_legal_path_is_the_best_of_all(found: WordScores) -> None:
 @given(scores())
 def test_greedy_tags_are_each_words_most_probable(found: WordScores) -> None:
     classes = TagClasses(NAMES)
-    rows = decode(found, classes, "greedy").rows(classes)
+    rows = word_tags(found, classes, decode(found, classes, "greedy"))
     flat = [tag for row in rows for tag in row.tags]
     sure = [each for row in rows for each in row.confidences]
     followers = set(found.followers.tolist())
@@ -100,21 +99,30 @@ def test_greedy_tags_are_each_words_most_probable(found: WordScores) -> None:
 @given(scores(), st.sampled_from(["greedy", "legal"]))
 def test_entities_are_those_of_the_tags(found: WordScores, decoding: str) -> None:
     classes = TagClasses(NAMES)
-    decoded = decode(found, classes, decoding)
-    wanted = [(n, *span) for n, row in enumerate(decoded.rows(classes)) for span in spans_from_bio(row.tags)]
-    assert [each[:4] for each in decoded.spans(classes)] == wanted
-    for *_, confidence in decoded.spans(classes):
+    codes = decode(found, classes, decoding)
+    rows, entities = word_tags(found, classes, codes), entities_of(found, classes, codes)
+    wanted = [(n, *span) for n, row in enumerate(rows) for span in spans_from_bio(row.tags)]
+    assert [each[:4] for each in entities.spans()] == wanted
+    for number, first, last, _, confidence in entities.spans():
         assert 0 < confidence <= 1
+        assert confidence == pytest.approx(np.mean(rows[number].confidences[first:last]))
+    assert entities.word_spans(len(rows)) == [spans_from_bio(row.tags) for row in rows]
 
 
 @given(scores(), st.sampled_from([0.25, 0.5, 3.0, 20.0]))
 def test_a_temperature_changes_no_tag(found: WordScores, temperature: float) -> None:
     classes = TagClasses(NAMES)
     for decoding in ("greedy", "legal"):
-        one, other = decode(found, classes, decoding), decode(found, classes, decoding, temperature)
-        assert np.array_equal(one.codes, other.codes)
-        if temperature > 1:
-            assert decoding == "legal" or (other.probabilities <= one.probabilities + 1e-12).all()
+        codes = decode(found, classes, decoding)
+        one, other = (word_tags(found, classes, codes, each) for each in (1.0, temperature))
+        assert [each.tags for each in one] == [each.tags for each in other]
+        if temperature > 1 and decoding == "greedy":
+            pairs = (
+                (a, b)
+                for x, y in zip(one, other, strict=True)
+                for a, b in zip(x.confidences, y.confidences, strict=True)
+            )
+            assert all(cooler <= sure + 1e-12 for sure, cooler in pairs)
 
 
 @pytest.mark.parametrize(
@@ -132,4 +140,4 @@ def test_heads_of_any_order_and_without_some_tags(
     classes = TagClasses(names)
     rows: Array = np.array(logits, np.float32)
     found = WordScores(np.array([0, len(rows)]), np.arange(len(rows)), rows, np.empty(0, np.int64))
-    assert decode(found, classes, "legal").rows(classes)[0].tags == wanted
+    assert word_tags(found, classes, decode(found, classes, "legal"))[0].tags == wanted

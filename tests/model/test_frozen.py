@@ -12,7 +12,7 @@ from nerbert.model.forward import Batch
 from nerbert.model.layers import freeze
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Tagging
+from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import tiny_mlm, tiny_tagging
 
 LOWEST = {
@@ -52,7 +52,7 @@ def test_exactly_the_lowest_stay(batch: Batch, kind: str) -> None:
     names = {name for name, _ in model.named_parameters()}
     low = {name for name in names if re.match(LOWEST[kind], name)}
     assert {name for name, each in model.named_parameters() if not each.requires_grad} == low
-    assert moved(model, lambda: Tagging().loss(model, batch)) == names - low
+    assert moved(model, lambda: Tagging().loss(model, batch)["loss"]) == names - low
 
 
 @pytest.mark.parametrize("kind", LOWEST)
@@ -65,7 +65,7 @@ def test_what_a_frozen_layer_gives_stays_bit_for_bit(batch: Batch, kind: str) ->
             return tuple(model(batch.ids, batch.mask, output_hidden_states=True).hidden_states)
 
     before = states()
-    moved(model, lambda: Tagging().loss(model, batch))
+    moved(model, lambda: Tagging().loss(model, batch)["loss"])
     same = [torch.equal(one, other) for one, other in zip(before, states(), strict=True)]
     assert same == [True, True, False]
 
@@ -76,7 +76,7 @@ def test_a_tied_decoder_is_frozen_with_the_embeddings(batch: Batch, kind: str) -
     freeze(model, 1)
     decoder = model.get_output_embeddings()
     assert not decoder.weight.requires_grad
-    changed = moved(model, lambda: mlm.loss(model, mlm.prepare(batch, 1)))
+    changed = moved(model, lambda: mlm.loss(model, mlm.prepare(batch, 1))["loss"])
     assert not any(re.match(LOWEST[kind], name) for name in changed)
     assert decoder.bias.requires_grad
     assert any("head" in name or "transform" in name for name in changed)
@@ -88,7 +88,7 @@ def test_0_freezes_nothing_and_all_leaves_the_head(batch: Batch) -> None:
     assert all(each.requires_grad for each in model.parameters())
     freeze(model, 1)
     freeze(model, 2)
-    assert moved(model, lambda: Tagging().loss(model, batch)) == {"classifier.weight", "classifier.bias"}
+    assert moved(model, lambda: Tagging().loss(model, batch)["loss"]) == {"classifier.weight", "classifier.bias"}
 
 
 def test_nothing_is_left_behind() -> None:

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from nerbert.errors import SettingsError
-from nerbert.model.backbone import load_mlm_model, load_tagging_model, save_model
+from nerbert.model.backbone import save_model
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.layers import freeze, keep_layers, layers_of
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
-from tests.encoder.backbones import tiny_mlm, tiny_tagging
+from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_mlm, tiny_tagging
 
 KINDS = (
     "bert", "roberta", "distilbert", "deberta", "deberta-v2", "electra", "mpnet", "modernbert", "mobilebert",

@@ -6,12 +6,13 @@ import torch
 
 from nerbert.formats.conll import example_of
 from nerbert.model.forward import TorchScorer
-from nerbert.model.predict import predict, word_scores
+from nerbert.model.linear import word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.words import split_words
+from tests.encoder.backbones import predict
 
 NAMES = ["O", "B-org", "I-org"]
 
@@ -67,8 +68,8 @@ def test_a_stretch_of_many_words_is_tokenised_in_parts(
     examples = [Example(each, split_words(each)) for each in (text * 3, "", text * 40, "a", text * 9)]
     pieces = SubwordTokenizer(tokenizers[kind], config(), longest)
     whole = word_scores(scorer, pieces, examples, 3)
-    monkeypatch.setattr("nerbert.model.predict._STRETCH", stretch)
-    monkeypatch.setattr("nerbert.model.predict._MARGIN", margin)
+    monkeypatch.setattr("nerbert.model.linear._STRETCH", stretch)
+    monkeypatch.setattr("nerbert.model.linear._MARGIN", margin)
     parted = word_scores(scorer, pieces, examples, 3)
     assert len(whole.read) > 100
     for name in ("offsets", "read", "logits", "followers"):

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import example_of
 from nerbert.model.tokenizer import SubwordTokenizer, _window_of, _window_starts
-from nerbert.model.windows import IGNORED, Window
+from nerbert.model.windows import IGNORED, Label, Window
 from nerbert.records import Example
 from nerbert.words import split_words
+from tests.encoder.backbones import Given, predict
 
 Conll = Callable[[str], Example]
 Config = Callable[..., Any]
@@ -44,7 +45,7 @@ def test_odd_tokens_do_not_shift_the_others(tokenizer: Any, config: Config, odd:
     tokens = ["Paris", odd, "and", odd, odd, "Rome"]
     tags = ["B-a", "B-odd", "O", "B-odd", "I-odd", "B-b"]
     example = example_of(tokens, tags)
-    (window,) = SubwordTokenizer(tokenizer, config(), 64).windows([example], [tags], ["O", "B-a", "B-b"])
+    (window,) = SubwordTokenizer(tokenizer, config(), 64).windows([example], Given([tags], ["O", "B-a", "B-b"]))
     at = dict(zip(window.words, zip(window.positions, window.labels, strict=True), strict=True))
     first = {word: tokenizer(tokens[word], add_special_tokens=False)["input_ids"] for word in (0,)}
     assert [at[word][1] for word in (0, 2, 5)] == [1, 0, 2]
@@ -69,7 +70,7 @@ def test_words_in_one_piece_follow_the_first(tokenizers: dict[str, Any], config:
     example = Example(text, split_words(text))
     tags = ["O", "B-org", "I-org", "I-org", "I-org", "O", "B-org", "I-org"]
     (window,) = SubwordTokenizer(tokenizers["chinese"], config(), 64).windows(
-        [example], [tags], ["O", "B-org", "I-org"]
+        [example], Given([tags], ["O", "B-org", "I-org"])
     )
     assert window.words == tuple(range(8))
     first = window.positions[1]
@@ -154,7 +155,7 @@ def test_truncated_sentences_keep_their_first_window(tokenizers: dict[str, Any],
     example, config = example_of(["Paris"] * length, ["O"] * length), BertConfig(vocab_size=3000)
     whole = SubwordTokenizer(tokenizers["wordpiece"], config, 512)
     cut = SubwordTokenizer(tokenizers["wordpiece"], config, longest, on_too_long="truncate")
-    (long,), (short,) = whole.windows([example]), cut.windows([example], [["O"] * length], ["O"])
+    (long,), (short,) = whole.windows([example]), cut.windows([example], Given([["O"] * length], ["O"]))
     assert len(short.ids) <= longest
     assert short.words == long.words[: len(short.words)]
     assert short.positions == long.positions[: len(short.words)]
@@ -177,7 +178,6 @@ def test_the_longest_window_goes_through_the_model(tokenizers: dict[str, Any], c
     from transformers import RobertaConfig, RobertaForTokenClassification
 
     from nerbert.model.forward import TorchScorer
-    from nerbert.model.predict import predict
 
     config = RobertaConfig(
         vocab_size=1000, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=64,
@@ -202,7 +202,7 @@ def test_what_does_not_fit_is_refused(tokenizers: dict[str, Any], config: Config
 
 def test_a_tag_that_is_not_in_the_names_gives_no_loss(tokenizers: dict[str, Any], config: Config, conll: Conll) -> None:
     (window,) = SubwordTokenizer(tokenizers["wordpiece"], config(), 64).windows(
-        [conll("a b")], [["B-z", "O"]], ["O", "B-x"]
+        [conll("a b")], Given([["B-z", "O"]], ["O", "B-x"])
     )
     assert window.labels == (IGNORED, 0)
 
@@ -214,31 +214,33 @@ WORDS = ["Paris", "a", "xyzzy", "\u200d", "Tromsø", "北京大学", ".", "İsta
 Tagged = list[tuple[str, str]]
 
 
-def labelled_pieces(tokenizer: Any, example: Example, tags: list[str]) -> list[tuple[int, int, int]]:
+def labelled_pieces(tokenizer: Any, example: Example, tags: list[str]) -> list[tuple[int, int, Label]]:
     """(word, place, label) of all pieces with a word, told from offsets alone, a piece at a time."""
     offsets = tokenizer(example.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True)
     first = {place: (word, label) for word, place, label in first_pieces(tokenizer, example, tags)[::-1]}
     shared = {word for word, place, label in first_pieces(tokenizer, example, tags) if first[place][0] != word}
-    found: list[tuple[int, int, int]] = []
+    found: list[tuple[int, int, Label]] = []
     for place, (start, end) in enumerate(offsets["offset_mapping"]):
         inside = [word for word, (left, right) in enumerate(example.words) if left <= start < min(right, end)]
         if place in first:
             found += [each for each in first_pieces(tokenizer, example, tags) if each[1] == place]
         elif inside:
             ((_, label),) = [each for each in first.values() if each[0] == inside[0]] or [(0, IGNORED)]
-            found.append((inside[0], place, IGNORED if inside[0] in shared else INSIDE[label]))
+            found.append(
+                (inside[0], place, IGNORED if inside[0] in shared or not isinstance(label, int) else INSIDE[label])
+            )
     return found
 
 
-def first_pieces(tokenizer: Any, example: Example, tags: list[str]) -> list[tuple[int, int, int]]:
+def first_pieces(tokenizer: Any, example: Example, tags: list[str]) -> list[tuple[int, int, Label]]:
     """(word, place, label) of first pieces, as they were without `further`."""
     from transformers import BertConfig
 
     pieces = SubwordTokenizer(tokenizer, BertConfig(vocab_size=3000, max_position_embeddings=4000), 4000)
-    return [each for window in pieces.windows([example], [tags], NAMES) for each in read(pieces, window)]
+    return [each for window in pieces.windows([example], Given([tags], NAMES)) for each in read(pieces, window)]
 
 
-def read(pieces: SubwordTokenizer, window: Window) -> list[tuple[int, int, int]]:
+def read(pieces: SubwordTokenizer, window: Window) -> list[tuple[int, int, Label]]:
     places = [position - len(pieces._before) for position in window.positions]
     return list(zip(window.words, places, window.labels, strict=True))
 
@@ -252,7 +254,7 @@ def test_further_pieces_are_the_inside_of_their_word(tokenizers: dict[str, Any],
     config = BertConfig(vocab_size=3000, max_position_embeddings=4000)
     for name, tokenizer in tokenizers.items():
         pieces = SubwordTokenizer(tokenizer, config, 4000, further=True)
-        windows = list(pieces.windows([example], [tags], NAMES))
+        windows = list(pieces.windows([example], Given([tags], NAMES)))
         found = [each for window in windows for each in read(pieces, window)]
         assert found == labelled_pieces(tokenizer, example, tags), name
         assert [word for word, _, _ in found] == sorted(word for word, _, _ in found)
@@ -269,7 +271,7 @@ def test_further_pieces_are_once_in_some_window(tokenizers: dict[str, Any], tagg
     config = BertConfig(vocab_size=3000, max_position_embeddings=4000)
     for tokenizer in tokenizers.values():
         cut = SubwordTokenizer(tokenizer, config, longest, further=True)
-        windows = list(cut.windows([example], [tags], NAMES))
+        windows = list(cut.windows([example], Given([tags], NAMES)))
         for window in windows:
             inner = range(len(cut._before), len(window.ids) - len(cut._after))
             assert all(position in inner for position in window.positions)
@@ -287,7 +289,7 @@ def test_further_pieces_are_once_in_some_window(tokenizers: dict[str, Any], tagg
 def test_further_pieces_of_an_entity(tokenizers: dict[str, Any], config: Config, conll: Conll) -> None:
     tokenizer = tokenizers["wordpiece"]
     (window,) = SubwordTokenizer(tokenizer, config(), 64, further=True).windows(
-        [conll("xyzzy Qwrtz a")], [["B-a", "I-a", "O"]], NAMES
+        [conll("xyzzy Qwrtz a")], Given([["B-a", "I-a", "O"]], NAMES)
     )
     ends = [window.words.index(1), window.words.index(2)]
     assert 1 < ends[0] < ends[1] - 1
@@ -305,7 +307,7 @@ def test_words_that_share_a_piece_give_no_loss_further_on(config: Config) -> Non
     cutter.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
     example = Example("北abcd d", ((0, 1), (1, 5), (6, 7)))
     pieces = SubwordTokenizer(PreTrainedTokenizerFast(tokenizer_object=cutter), config(), 64, further=True)
-    (window,) = pieces.windows([example], [["B-a", "I-a", "I-a"]], NAMES)
+    (window,) = pieces.windows([example], Given([["B-a", "I-a", "I-a"]], NAMES))
     assert window.words == (0, 1, 1, 1, 2)
     assert window.positions == (0, 0, 1, 2, 4)
     assert window.labels == (1, IGNORED, IGNORED, IGNORED, 2)
@@ -314,6 +316,6 @@ def test_words_that_share_a_piece_give_no_loss_further_on(config: Config) -> Non
 def test_truncated_sentences_lose_further_pieces_too(tokenizers: dict[str, Any], config: Config, conll: Conll) -> None:
     tags = ["B-a"] * 20
     cut = SubwordTokenizer(tokenizers["wordpiece"], config(), 16, on_too_long="truncate", further=True)
-    (window,) = cut.windows([conll(" ".join(["Nebukadnezar"] * 20))], [tags], NAMES)
+    (window,) = cut.windows([conll(" ".join(["Nebukadnezar"] * 20))], Given([tags], NAMES))
     assert window.positions == tuple(range(1, 15))
     assert set(window.labels) == {1, 2}

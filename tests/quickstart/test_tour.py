@@ -53,8 +53,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     import torch
 
     from nerbert.model.backbone import save_model, write_card
-    from nerbert.model.fresh import fresh_model, train_tokenizer
+    from nerbert.model.fresh import train_tokenizer
     from nerbert.words import SPLITTER
+    from tests.encoder.backbones import fresh_model
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models") / "backbone"

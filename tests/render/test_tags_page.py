@@ -66,7 +66,7 @@ def test_types_that_were_not_found_are_named(tag: Tag) -> None:
 
 
 def test_what_a_text_holds_is_only_shown(tag: Tag, capitals: Capitals) -> None:
-    capitals.backend.tags += ["B-<script>x</script>"]
+    capitals.head.types.append("<script>x</script>")
     tree = made(tag, EVIL)
     page = Path("y.html").read_text(encoding="utf-8")
     for raw in ("<script", "<img", "\u202e", "\u2066", "\x1b", "\x00", "\x9b"):

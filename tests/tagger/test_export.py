@@ -16,7 +16,7 @@ from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.formats.conll import read_conll_file
 from nerbert.model.backbone import load_tokenizer
 from nerbert.records import Span
-from nerbert.tagger.backends import Wanted, open_backend
+from nerbert.tagger.backends import Wanted, open_linear
 from nerbert.tagger.export import Export, export
 from nerbert.tagger.tagger import Tagger
 
@@ -43,7 +43,7 @@ def test_fp32_spans_are_torchs_and_int8s_nearly(done: Export, texts: list[str]) 
     found = {}
     for backend, precision in (("torch", "fp32"), ("onnx", "fp32"), ("onnx", "int8")):
         tagger = Tagger.load(done.folder, backend=backend, precision=precision, device="cpu")
-        assert tagger.backend.name == f"{backend} {precision} cpu"
+        assert tagger.head.name == f"{backend} {precision} cpu"
         found[backend, precision] = list(tagger.tag_many(texts))
     own = places(found["torch", "fp32"])
     assert sum(map(len, own)) > 100
@@ -82,7 +82,7 @@ for name in ("torch", "transformers", "accelerate", "safetensors", "huggingface_
 import json
 from nerbert import Tagger
 tagger = Tagger.load(sys.argv[1])
-print(json.dumps([tagger.backend.name, [[s.text, s.type, s.start, s.end] for s in tagger.tag(sys.argv[2])]]))
+print(json.dumps([tagger.head.name, [[s.text, s.type, s.start, s.end] for s in tagger.tag(sys.argv[2])]]))
 """
 
 
@@ -114,7 +114,7 @@ def test_auto_takes_a_gpu_then_int8_then_fp32_then_torch(
     import torch
 
     def chosen(folder: Path, **options: str) -> str:
-        return Tagger.load(folder, **options).backend.name  # type: ignore[arg-type]
+        return Tagger.load(folder, **options).head.name  # type: ignore[arg-type]
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert chosen(done.folder) == "onnx int8 cpu"
@@ -127,14 +127,14 @@ def test_auto_takes_a_gpu_then_int8_then_fp32_then_torch(
     without = Path(shutil.copytree(done.folder, tmp_path / "fp32"))
     (without / "onnx" / "model_int8.onnx").unlink()
     assert chosen(without) == "onnx fp32 cpu"
-    on_torch = replace(Tagger.load(without).backend, name="torch gpu")
+    on_torch = replace(open_linear(str(without), Wanted()), name="torch gpu")
     monkeypatch.setattr("nerbert.tagger.backends._on_torch", lambda *_: on_torch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert open_backend(str(done.folder), Wanted()).name == "torch gpu"
-    assert open_backend(str(done.folder), Wanted(device="cpu")).name == "onnx int8 cpu"
-    assert open_backend(str(done.folder), Wanted(backend="onnx")).name == "onnx int8 cpu"
+    assert open_linear(str(done.folder), Wanted()).name == "torch gpu"
+    assert open_linear(str(done.folder), Wanted(device="cpu")).name == "onnx int8 cpu"
+    assert open_linear(str(done.folder), Wanted(backend="onnx")).name == "onnx int8 cpu"
     monkeypatch.setattr("nerbert.tagger.backends.installed", lambda name: name != "onnxruntime")
-    assert open_backend(str(done.folder), Wanted(device="cpu")).name == "torch gpu"
+    assert open_linear(str(done.folder), Wanted(device="cpu")).name == "torch gpu"
 
 
 @pytest.mark.parametrize(
@@ -213,6 +213,6 @@ def test_an_export_is_replaced_on_demand_alone(done: Export, tmp_path: Path) -> 
     with pytest.raises(OutputExists, match="--overwrite"):
         export(folder)
     assert set(export(folder, overwrite=True).sizes) == {"model.onnx"}
-    assert Tagger.load(folder, backend="onnx").backend.name == "onnx fp32 cpu"
+    assert Tagger.load(folder, backend="onnx").head.name == "onnx fp32 cpu"
     with pytest.raises(InputError, match="no such file; name a CoNLL file"):
         export(folder, overwrite=True, data=tmp_path / "none.conll")

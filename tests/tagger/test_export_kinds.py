@@ -58,7 +58,7 @@ def test_a_tagger_that_others_made_is_exported_into_a_folder_of_ours(tmp_path: P
     for overwrite in (False, True):
         assert export(folder, output=tmp_path / "light", overwrite=overwrite).folder == tmp_path / "light"
     own, light = (Tagger.load(place, precision="fp32", device="cpu") for place in (folder, tmp_path / "light"))
-    assert (light.backend.name, light.splitter, light.decoding) == ("onnx fp32 cpu", own.splitter, own.decoding)
+    assert (light.head.name, light.splitter, light.decoding) == ("onnx fp32 cpu", own.splitter, own.decoding)
     assert [[(span.start, span.type) for span in some] for some in light.tag_many(TEXTS)] == [
         [(span.start, span.type) for span in some] for some in own.tag_many(TEXTS)
     ]

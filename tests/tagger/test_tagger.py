@@ -17,6 +17,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import example_of, read_conll_file
 from nerbert.labels import spans_from_bio
 from nerbert.model.forward import TorchScorer
+from nerbert.model.linear import LinearHead
 from nerbert.model.windows import Padded
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
@@ -104,12 +105,14 @@ def test_a_text_of_many_blocks_is_the_sum_of_its_lines(tagger: Tagger, monkeypat
 def test_ten_megabytes_at_once(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
     """One text, one line; the model is left out, since it would take minutes."""
     seen: list[int] = []
+    head = tagger.head
+    assert isinstance(head, LinearHead)
 
     def score(batch: Any) -> Any:
         seen.append(batch.ids.size)
-        return np.tile(np.eye(len(tagger.backend.tags), dtype=np.float32)[1], (len(batch.rows), 1))
+        return np.tile(np.eye(len(head.tags), dtype=np.float32)[1], (len(batch.rows), 1))
 
-    monkeypatch.setattr(tagger, "backend", replace(tagger.backend, scorer=score))
+    monkeypatch.setattr(tagger, "head", replace(head, scorer=score))
     text = f"{'x' * 199} " * 50_000
     spans = tagger.tag(text)
     assert len(text) == 10_000_000

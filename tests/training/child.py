@@ -27,30 +27,33 @@ from nerbert.training.checkpoint import Checkpoints, _moments, _weights
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import StepLog
 from nerbert.training.loop import TrainingData, train
+from nerbert.training.objective import Objective
 
 SETTINGS = TrainSettings(
     precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, max_tokens_per_batch=40
 )
 
 
-class Tags:
-    def prepare(self, batch: Batch, step: int) -> Batch:
-        return batch
+class Tags(Objective):
+    def terms(self, batch: Batch) -> dict[str, float]:
+        return {"loss": len(batch.labels)}
 
-    def terms(self, batch: Batch) -> float:
-        return float(len(batch.labels))
-
-    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits[batch.rows, batch.columns]
-        return torch.nn.functional.cross_entropy(logits, batch.labels, reduction="sum")
+        return {"loss": torch.nn.functional.cross_entropy(logits, batch.labels, reduction="sum")}
 
 
 class Scored:
     def __call__(self, model: Any, step: int) -> dict[str, float]:
-        return {"norm": float(sum(each.detach().norm() for each in model.parameters()))}
+        self.figures = {"norm": float(sum(each.detach().norm() for each in model.parameters()))}
+        self.step = step
+        return self.figures
 
-    def restore(self, entries: Any) -> None:
-        sys.stdout.write(f"took up {len(entries)} entries\n")
+    def state(self) -> dict[str, Any]:
+        return {"step": self.step, "value": self.figures["norm"], "higher": True, "figures": self.figures}
+
+    def restore(self, state: Any) -> None:
+        sys.stdout.write(f"took up step {state.get('step', 0)}\n")
 
 
 def model_of(dropout: float) -> Any:
@@ -128,9 +131,9 @@ def main() -> None:
         real(self, *given, **named)
 
     torch.optim.AdamW.__init__ = spy  # type: ignore[method-assign]
-    processes = make_process_group(SETTINGS)
+    processes, objective = make_process_group(SETTINGS), Tags()  # type: ignore[abstract]
     log = train(
-        model, TrainingData(windows, lambda epoch: np.arange(30 - epoch % 2), 0), Tags(), SETTINGS, Progress(),
+        model, TrainingData(windows, lambda epoch: np.arange(30 - epoch % 2), 0), objective, SETTINGS, Progress(),
         evaluate=Scored(), checkpoints=Checkpoints(folder, 2, steps=5), steps=StepLog(folder / "log.jsonl"),
         processes=processes,
     )  # fmt: skip

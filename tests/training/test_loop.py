@@ -125,11 +125,11 @@ def test_what_is_no_number_stops_before_the_update(
     model = make_model()
     before = weights(model)
 
-    def loss(model: Any, batch: Batch) -> torch.Tensor:
-        found = real(model, batch)
+    def loss(model: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        found = real(model, batch)["loss"]
         if broken == "loss":
-            return found * math.nan
-        return found + torch.sqrt((model.classifier.weight.flatten()[0] * 0).abs())
+            return {"loss": found * math.nan}
+        return {"loss": found + torch.sqrt((model.classifier.weight.flatten()[0] * 0).abs())}
 
     real = objective.loss
     monkeypatch.setattr(objective, "loss", loss)

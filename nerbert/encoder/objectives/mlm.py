@@ -5,28 +5,38 @@ is cut nor on what runs beside it, and a resumed run draws the same ones. The pr
 are masked the same way, and a short window may have no masked piece at all, since each is drawn for itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import torch
 
-from nerbert.errors import InputError
+from nerbert.config import refuse
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import InputError, SettingsError
+from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch, autocast, logits_at
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
+from nerbert.records import Example
 from nerbert.rng import Array, uniforms
+from nerbert.training.base_settings import TrainSettings
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.early_stopping import CheckpointScore, most_tokens
 from nerbert.training.loop import batches_of
+from nerbert.training.objective import Description, Objective, Task
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""
 _LONGEST = 1 << 20
 """Windows are shorter than this, so window and column make one number."""
 _POOL = 256
-"""Windows that `score_mlm` cuts into micro-batches at once: cutting takes time that grows with their number."""
+"""Windows that a score cuts into micro-batches at once: cutting takes time that grows with their number."""
 
 
-class Mlm:
+class Mlm(Objective):
     """The objective: the mean cross-entropy of the pieces asked for, over all pieces of the vocabulary.
 
     `share` (0–1) of the pieces are asked for, special ones never; a random piece is any of the first `vocabulary` ones
@@ -39,8 +49,13 @@ class Mlm:
         self._ordinary = np.setdiff1d(np.arange(vocabulary), self._special)
 
     @classmethod
-    def of(cls, tokenizer: Any, config: Any, seed: int, share: float) -> "Mlm":
-        """Return the objective for a tokenizer and its model; raise InputError if there is no mask token."""
+    def of(cls, task: Task) -> Self:
+        """Return the objective for a task's tokenizer and model; raise InputError if there is no mask token."""
+        settings, tokenizer, config = task.settings, task.backbone.tokenizer, task.backbone.config
+        if not isinstance(settings, PretrainSettings):
+            raise SettingsError("setting objective = 'mlm': finds no entities, so it is for `nerbert pretrain` alone")
+        refuse(bool(settings.label_set), "label_set", settings.label_set, "left out with objective = 'mlm'")
+        refuse(settings.label_all_tokens, "label_all_tokens", True, "left out with objective = 'mlm'")
         if tokenizer.mask_token_id is None:
             raise InputError(
                 f"{tokenizer.name_or_path or 'the tokenizer'}: has no mask piece, so nothing can be masked; add one as "
@@ -52,9 +67,16 @@ class Mlm:
                 f"the tokenizer's mask piece is {tokenizer.mask_token_id}, the model knows {known}: they don't belong "
                 f"together"
             )
-        return cls(seed, share, tokenizer.mask_token_id, min(len(tokenizer), known), tokenizer.all_special_ids)
+        share, vocabulary = settings.mlm_probability, min(len(tokenizer), known)
+        return cls(settings.seed, share, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids)
 
-    def prepare(self, batch: Batch, step: int) -> Batch:
+    def make_model(self, backbone: Backbone) -> Any:
+        """Return a masked language model; the head that is there stays."""
+        from transformers import AutoModelForMaskedLM
+
+        return backbone.load(AutoModelForMaskedLM, keep_head=True)
+
+    def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
         """Return the batch with this step's masks; its terms are the pieces asked for, its labels the original ones."""
         ids = batch.ids.numpy()
         places = batch.numbers.numpy()[:, None] * _LONGEST + np.arange(ids.shape[1])
@@ -72,39 +94,53 @@ class Mlm:
         random = self._ordinary[(drawn * len(self._ordinary)).astype(np.int64)]
         return np.where(kinds < _MASKED, self._mask_id, np.where(kinds < _MASKED + _REPLACED, random, labels))
 
-    def terms(self, batch: Batch) -> float:
+    def terms(self, batch: Batch) -> dict[str, float]:
         """Return the number of pieces asked for."""
-        return len(batch.labels)
+        return {"loss": len(batch.labels)}
 
-    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the sum of their cross-entropies, computed in fp32."""
-        return _cross_entropy(logits_at(model, batch), batch)
+        return {"loss": _cross_entropy(logits_at(model, batch), batch)}
+
+    def score_on(
+        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
+    ) -> Callable[[Any], CheckpointScore]:
+        """Return the loss on masked pieces of held-out sentences; the masks are those of step 0, which none trains."""
+        windows = Windows.pack(pieces.windows(examples))
+        return partial(self._score, windows=windows, pad_id=pieces.pad_id, settings=settings, processes=processes)
+
+    def _score(
+        self, model: Any, windows: Windows, pad_id: int, settings: TrainSettings, processes: ProcessGroup
+    ) -> CheckpointScore:
+        device = next(model.parameters()).device
+        loss = hits = count = 0.0
+        model.eval()
+        share = np.arange(processes.rank, len(windows), processes.count)
+        with torch.inference_mode(), autocast(device.type, settings.precision):
+            for start in range(0, len(share), _POOL):
+                numbers = share[start : start + _POOL]
+                for each in batches_of(windows, numbers, most_tokens(settings), device.type, pad_id):
+                    batch = self.prepare(each, 0).to(device)
+                    logits = logits_at(model, batch)
+                    loss += float(_cross_entropy(logits, batch))
+                    hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
+        loss, hits, count = processes.totals(loss, hits, count)
+        if not count:
+            raise InputError(
+                "no piece of the validation sentences is masked: take a larger mlm_probability, or more sentences"
+            )
+        return CheckpointScore(loss / count, False, {"mlm_loss": loss / count, "mlm_accuracy": hits / count})
+
+    def describe(self) -> Description:
+        """Return what plans and cards say of it."""
+        return Description(
+            learnt="predict masked subwords of Wikipedia's sentences (Devlin et al. 2019 §3.1), without the labels",
+            pipeline="fill-mask",
+            figures={
+                "mlm_loss": "mean cross-entropy of a masked subword", "mlm_accuracy": "masked subwords found",
+            },
+        )  # fmt: skip
 
 
 def _cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
-
-
-def score_mlm(
-    model: Any, windows: Windows, mlm: Mlm, pad_id: int, *, max_tokens: int, precision: str
-) -> dict[str, float]:
-    """Return `mlm_loss` and `mlm_accuracy` (0–1) of a model on the masked pieces of held-out windows.
-
-    The masks are those of step 0, which no training has: the same at each call.
-    """
-    device = next(model.parameters()).device
-    loss = hits = count = 0.0
-    model.eval()
-    with torch.inference_mode(), autocast(device.type, precision):
-        for start in range(0, len(windows), _POOL):
-            numbers = np.arange(start, min(start + _POOL, len(windows)))
-            for each in batches_of(windows, numbers, max_tokens, device.type, pad_id):
-                batch = mlm.prepare(each, 0).to(device)
-                logits = logits_at(model, batch)
-                loss += float(_cross_entropy(logits, batch))
-                hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
-    if not count:
-        raise InputError(
-            "no piece of the validation sentences is masked: take a larger mlm_probability, or more sentences"
-        )
-    return {"mlm_loss": loss / count, "mlm_accuracy": hits / count}

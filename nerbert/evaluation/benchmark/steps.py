@@ -25,6 +25,7 @@ from nerbert.labels import example_tags
 from nerbert.metrics.judging import judge, seen_entities
 from nerbert.model.backbone import CARD
 from nerbert.records import Example
+from nerbert.registry import OBJECTIVES
 from nerbert.tagger.tagger import Tagger
 
 COST = "seconds.json"
@@ -53,7 +54,8 @@ def tag_part(encoder: str, part: CellSentences, name: str, settings: FinetuneSet
         data = _write(scratch / "data" / name, part.train, part.dev if settings.select == "dev" else ())
         folder = _trained(encoder, data, scratch, settings)
     with timed(cost, "tag"):
-        tagger = Tagger.load(folder, backend="torch", precision=settings.precision, decoding="greedy")
+        head = OBJECTIVES.find(settings.objective).head_name
+        tagger = Tagger.load(folder, backend="torch", precision=settings.precision, decoding="greedy", head=head)
         words = tagger.tag_examples(part.test)
     card = read_json(folder / CARD)
     facts = {

@@ -57,6 +57,7 @@ def _figure(name: str, value: float) -> str:
 
 def _rows(run: DryRun) -> Iterator[tuple[str, str]]:
     times = "once" if run.evaluations == 1 else f"{run.evaluations:,} times"
+    yield "it learns to", run.learnt
     yield "data", f"{run.sentences:,} sentences in {run.windows:,} windows an epoch, with copies; longest {run.longest}"
     yield (
         "tokens",

@@ -100,10 +100,10 @@ def load_tagger(job: TagJob) -> "Tagger":
 
 def fingerprint(job: TagJob, tagger: "Tagger", found: JobPaths, kind: str) -> dict[str, Any]:
     """Return all that the result depends on but the inputs' content, which each part covers by itself."""
-    loading = {name: job.loading.get(name) for name in ("decoding", "on_too_long")}
+    loading = {name: job.loading.get(name) for name in ("decoding", "on_too_long", "head")}
     return {
         "format": _FORMAT, "made_by": f"nerbert {__version__}",
-        "tagger": {"sha256": _digest(job.tagger), "backend": tagger.backend.name, **loading,
+        "tagger": {"sha256": _digest(job.tagger), "backend": tagger.head.name, **loading,
                    "min_confidence": writable(job.min_confidence)},
         "field": writable(job.reading.field), "to": kind, "offsets": job.offsets,
         "inputs": [{"name": writable(source.name), "kind": source.kind} for source in found.sources],

@@ -16,7 +16,7 @@ class Instant(Tagger):
     """Finds nothing, when all texts are there."""
 
     def __init__(self) -> None:
-        self.backend: Any = SimpleNamespace(name="instant", tags=["O", *(f"B-{name}" for name in TYPES)])
+        self.head: Any = SimpleNamespace(name="instant", types=list(TYPES))
         self.splitter, self.language = "unicode-words-1", "en"
 
     def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:

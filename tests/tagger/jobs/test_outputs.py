@@ -298,7 +298,7 @@ def test_words_that_conll_cannot_hold_are_told(tag: Tag, capsys: Caught, word: s
 
 
 def test_types_that_conll_cannot_hold_are_told(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
-    capitals.backend.tags.append("B-work of art")
+    capitals.head.types.append("work of art")
     Path("x.txt").write_text("a")
     assert tag("x.txt", "-o", "y.conll") == 1
     assert "type 'work of art' holds white space" in capsys.readouterr().err

@@ -215,7 +215,7 @@ def test_another_tagger_or_input_is_told_and_overwritten_on_demand(
     assert "(tagger.sha256: " in capsys.readouterr().err
     Path("tagger/model.safetensors").unlink()
     Path("tagger/notes.txt").write_text("no figure hangs on them")
-    capitals.backend.name = "other"
+    capitals.head.name = "other"
     assert tag("x.txt", "-o", "y.jsonl") == 1
     assert "tagger.backend: 'instant' then, 'other' now" in capsys.readouterr().err
     assert capitals.seen == []

@@ -1,4 +1,4 @@
-"""Examples → logits of every word → tags: what validation, evaluation, calibration and the tagger share.
+"""The linear head: examples → logits of every word → the best legal path of BIO tags → entities.
 
 Whatever computes logits is a function of a padded batch (`Scorer`), so this module imports no torch, and every back end
 cuts, batches and decodes in the same way. Words of many examples are one array, which keeps Python out of what is done
@@ -13,15 +13,17 @@ probabilities and never a path.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
 
 from nerbert.config import check
 from nerbert.errors import InputError
-from nerbert.labels import OUTSIDE, split_tag
-from nerbert.metrics.columns import Columns, decode_columns
+from nerbert.labels import OUTSIDE, split_tag, types_of
+from nerbert.metrics.columns import decode_columns
+from nerbert.model.heads import Entities, Head, WordTags, probabilities
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded, Windows, chosen, micro_batches, padded
 from nerbert.records import Example
@@ -137,17 +139,6 @@ def check_decoding(name: str) -> str:
     return str(check("decoding", name, Literal["legal", "greedy"]))
 
 
-@dataclass(frozen=True, slots=True)
-class WordTags:
-    """Tags of one sentence's words with their probabilities (0–1).
-
-    A word without a piece is O with 1; one that shares the piece of the word before it continues that one's entity.
-    """
-
-    tags: list[str]
-    confidences: list[float]
-
-
 class TagClasses:
     """The classes of a head: their numbers, and what may follow what."""
 
@@ -159,7 +150,13 @@ class TagClasses:
         self.tags = [OUTSIDE, OUTSIDE, *(f"{prefix}-{type_}" for type_ in self.types[1:] for prefix in "BI")]
         self._inside = np.flatnonzero(self.codes & 1)
         of_code = {int(code): place for place, code in enumerate(self.codes)}
+        self._order = np.argsort(self.codes)
         self._begin = np.array([of_code.get(int(code) - 1, -1) for code in self.codes[self._inside]], np.int64)
+
+    def of(self, codes: Array) -> Array:
+        """Return the classes of tag numbers."""
+        found: Array = self._order[np.searchsorted(self.codes, codes, sorter=self._order)]
+        return found
 
     def best(self, logits: Array, linked: Array) -> Array:
         """Return (words,): each word's class on the best legal path; `linked`: whether an entity may reach it."""
@@ -198,63 +195,96 @@ class TagClasses:
         return np.array(path[::-1])
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Tags of all words as numbers, (words,), their probabilities beside, and where each example begins."""
-
-    offsets: Array
-    codes: Array
-    probabilities: Array
-
-    def entities(self) -> Columns:
-        """Return the entities, by the CoNLL script's rules."""
-        return decode_columns(self.codes, self.offsets)
-
-    def spans(self, classes: TagClasses) -> Iterator[tuple[int, int, int, str, float]]:
-        """Yield (example, first word, word after the last, type, confidence) of each entity, in order."""
-        found = self.entities()
-        number = np.searchsorted(self.offsets, found.starts, side="right") - 1
-        sums = np.concatenate([np.zeros(1), np.cumsum(self.probabilities)])
-        sure = np.clip((sums[found.ends] - sums[found.starts]) / (found.ends - found.starts), 0.0, 1.0)
-        begin = self.offsets[number]
-        columns = (number, found.starts - begin, found.ends - begin, found.types, sure)
-        for place, first, last, type_, confidence in zip(*(each.tolist() for each in columns), strict=True):
-            yield place, first, last, classes.types[type_], confidence
-
-    def rows(self, classes: TagClasses) -> list[WordTags]:
-        """Return tags and probabilities, an example a row."""
-        tags = [classes.tags[code] for code in self.codes.tolist()]
-        sure = self.probabilities.tolist()
-        ends = self.offsets.tolist()
-        return [WordTags(tags[a:b], sure[a:b]) for a, b in itertools.pairwise(ends)]
-
-
-def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy", temperature: float = 1.0) -> Decoded:
-    """Choose a tag for each word; its probability is the softmax of its piece's logits over the temperature."""
+def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy") -> Array:
+    """Choose a tag for each word; return their numbers, (words,)."""
     best: Array
     best = scores.logits.argmax(1) if decoding == "greedy" else classes.best(scores.logits, _linked(scores))
-    codes, sure = np.zeros(scores.words, np.int32), np.ones(scores.words)
+    codes = np.zeros(scores.words, np.int32)
     codes[scores.read] = classes.codes[best]
-    sure[scores.read] = probabilities(scores.logits, best, temperature)
+    owner = codes[_owners(scores)]
+    codes[scores.followers] = np.where(owner > 0, owner | 1, 0)
+    return codes
+
+
+def entities_of(scores: WordScores, classes: TagClasses, codes: Array) -> Entities:
+    """Return the entities by the CoNLL script's rules; a word that shares the piece before has that word's logits."""
+    found = decode_columns(codes, scores.offsets)
+    number = np.searchsorted(scores.offsets, found.starts, side="right") - 1
+    begin, lengths = scores.offsets[number], found.ends - found.starts
+    parts = np.cumsum(lengths) - lengths
+    row = np.full(scores.words, -1)
+    row[scores.read] = np.arange(len(scores.read))
+    inside = np.repeat(found.starts - parts, lengths) + np.arange(int(lengths.sum()))
+    rows = np.maximum.accumulate(row)[inside]
+    return Entities(
+        number, found.starts - begin, found.ends - begin, [classes.types[type_] for type_ in found.types.tolist()],
+        scores.logits[rows], classes.of(codes[scores.read[rows]]), parts,
+    )  # fmt: skip
+
+
+def word_tags(scores: WordScores, classes: TagClasses, codes: Array, temperature: float = 1.0) -> list[WordTags]:
+    """Return tags and probabilities, an example a row."""
+    sure = np.ones(scores.words)
+    sure[scores.read] = probabilities(scores.logits, classes.of(codes[scores.read]), temperature)
+    sure[scores.followers] = sure[_owners(scores)]
+    tags, confidences = [classes.tags[code] for code in codes.tolist()], sure.tolist()
+    return [WordTags(tags[a:b], confidences[a:b]) for a, b in itertools.pairwise(scores.offsets.tolist())]
+
+
+def _owners(scores: WordScores) -> Array:
+    """Return (followers,): the word whose piece each of them shares."""
     owner = np.arange(scores.words)
     owner[scores.followers] = 0
-    owner = np.maximum.accumulate(owner)[scores.followers]
-    codes[scores.followers] = np.where(codes[owner] > 0, codes[owner] | 1, 0)
-    sure[scores.followers] = sure[owner]
-    return Decoded(scores.offsets, codes, sure)
-
-
-def predict(
-    scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], names: Sequence[str], *,
-    max_tokens: int = MAX_TOKENS, decoding: str = "greedy", temperature: float = 1.0,
-) -> list[WordTags]:  # fmt: skip
-    """Return a tag for each word of each example, in order."""
-    classes, found = TagClasses(names), list[WordTags]()
-    for start in range(0, len(examples), _CHUNK):
-        some = examples[start : start + _CHUNK]
-        scores = word_scores(scorer, pieces, some, len(names), max_tokens)
-        found += decode(scores, classes, decoding, temperature).rows(classes)
+    found: Array = np.maximum.accumulate(owner)[scores.followers]
     return found
+
+
+@dataclass(frozen=True)
+class LinearHead(Head):
+    """A linear layer over BIO `tags`, on any back end; see the module."""
+
+    scorer: Scorer
+    pieces: SubwordTokenizer
+    tags: list[str]
+    max_tokens: int = MAX_TOKENS
+    decoding: str = "legal"
+    name: str = "linear"
+
+    def __post_init__(self) -> None:
+        check_decoding(self.decoding)
+
+    @cached_property
+    def classes(self) -> TagClasses:
+        """Return the numbers of the tags."""
+        return TagClasses(self.tags)
+
+    @property
+    def types(self) -> list[str]:
+        """Return the entity types, sorted."""
+        return types_of(self.tags)
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        """Return the entities of some examples."""
+        parts = list(self._scored(examples))
+        found = [entities_of(scores, self.classes, codes) for scores, codes in parts]
+        return found[0] if len(found) == 1 else Entities.join(found, [len(each.offsets) - 1 for each, _ in parts])
+
+    def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
+        """Return a tag and its probability for each word, raw."""
+        parts = self._scored(examples)
+        return [row for scores, codes in parts for row in word_tags(scores, self.classes, codes, temperature)]
+
+    def _scored(self, examples: Sequence[Example]) -> Iterator[tuple[WordScores, Array]]:
+        """Yield logits and tags of some thousand words after the other."""
+        for start in range(0, max(1, len(examples)), _CHUNK):
+            some = examples[start : start + _CHUNK]
+            scores = word_scores(self.scorer, self.pieces, some, len(self.tags), self.max_tokens)
+            yield scores, decode(scores, self.classes, self.decoding)
+
+
+def greedy(head: Head) -> Head:
+    """Return a linear head that takes each word's most probable tag; any other head as it is."""
+    return replace(head, decoding="greedy") if isinstance(head, LinearHead) else head
 
 
 def _linked(scores: WordScores) -> Array:
@@ -265,12 +295,3 @@ def _linked(scores: WordScores) -> Array:
     has_piece[scores.offsets] = False
     linked: Array = has_piece[scores.read]
     return linked
-
-
-def probabilities(logits: Array, best: Array, temperature: float) -> Array:
-    """Return (words,): the softmax of each row at its class."""
-    scaled = logits.astype(np.float64) / temperature
-    scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
-    powers = np.exp(scaled)
-    found: Array = powers[np.arange(len(best)), best] / powers.sum(1)
-    return found

@@ -1,0 +1,135 @@
+"""What finds entities: the protocol that training, evaluation, benchmark and tagger know, whatever a model's head is.
+
+A head is a model made ready to predict: it gives the entities of examples as spans of words, each with the scores that
+its confidence follows from. So a temperature can be fitted, and applied, without the model. Entities of one example
+don't overlap. BIO tags are one head's business (`nerbert.model.linear`); the tags of another one's words follow from
+its entities.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+
+from nerbert.labels import WordSpan, bio_from_spans
+from nerbert.records import Example
+from nerbert.rng import Array
+
+
+@dataclass(frozen=True, slots=True)
+class WordTags:
+    """Tags of one sentence's words with their probabilities (0–1).
+
+    A word without a piece is O with 1; one that shares the piece of the word before it continues that one's entity.
+    """
+
+    tags: list[str]
+    confidences: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """The entities of some examples, in order; `examples`, `starts`, `ends`, `types` have one item an entity.
+
+    `starts` and `ends` are an entity's first word and the word after its last. Its confidence is the mean probability
+    of its parts, for a tagging head its words: `logits` is (parts, classes), `chosen` (parts,) the class of each, and
+    `parts` (entities,) says where each entity's parts begin.
+    """
+
+    examples: Array
+    starts: Array
+    ends: Array
+    types: list[str]
+    logits: Array
+    chosen: Array
+    parts: Array
+
+    @classmethod
+    def of(cls, found: Sequence[Sequence[tuple[WordSpan, float]]]) -> "Entities":
+        """Return entities with one log-odds each, the logarithm of p ÷ (1 − p), from a list an example."""
+        rows = [(number, *span, odds) for number, spans in enumerate(found) for span, odds in spans]
+        numbers = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3)
+        logits = np.array([[0.0, row[4]] for row in rows], np.float32).reshape(-1, 2)
+        types = [row[3] for row in rows]
+        examples, starts, ends = numbers.T
+        return cls(examples, starts, ends, types, logits, np.ones(len(rows), np.int64), np.arange(len(rows)))
+
+    @classmethod
+    def join(cls, several: Sequence["Entities"], counts: Sequence[int]) -> "Entities":
+        """Return the entities of several groups of examples, `counts` examples each, as those of one group."""
+        first = np.cumsum([0, *counts])
+        parts = np.cumsum([0, *(len(each.chosen) for each in several)])
+        return cls(
+            examples=np.concatenate([each.examples + start for each, start in zip(several, first, strict=False)]),
+            starts=np.concatenate([each.starts for each in several]),
+            ends=np.concatenate([each.ends for each in several]),
+            types=[type_ for each in several for type_ in each.types],
+            logits=np.concatenate([each.logits for each in several]),
+            chosen=np.concatenate([each.chosen for each in several]),
+            parts=np.concatenate([each.parts + start for each, start in zip(several, parts, strict=False)]),
+        )
+
+    def confidences(self, temperature: float = 1.0) -> Array:
+        """Return the confidence (0–1) of each entity, the logits divided by a temperature."""
+        if not self.parts.size:
+            return np.zeros(0)
+        sums = np.add.reduceat(probabilities(self.logits, self.chosen, temperature), self.parts)
+        sure: Array = np.clip(sums / np.diff(self.parts, append=len(self.chosen)), 0.0, 1.0)
+        return sure
+
+    def spans(self, temperature: float = 1.0) -> Iterator[tuple[int, int, int, str, float]]:
+        """Yield (example, first word, word after the last, type, confidence) of each entity, in order."""
+        columns = (each.tolist() for each in (self.examples, self.starts, self.ends))
+        return zip(*columns, self.types, self.confidences(temperature).tolist(), strict=True)
+
+    def word_spans(self, count: int) -> list[list[WordSpan]]:
+        """Return the entities of each of `count` examples."""
+        rows = list(zip(self.starts.tolist(), self.ends.tolist(), self.types, strict=True))
+        places = np.searchsorted(self.examples, np.arange(count + 1)).tolist()
+        return [rows[start:end] for start, end in pairwise(places)]
+
+    def word_tags(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
+        """Return the tags of the examples' words; a word has its entity's confidence, one outside of any has 1."""
+        found = [WordTags(bio_from_spans(len(each.words), spans), [1.0] * len(each.words))
+                 for each, spans in zip(examples, self.word_spans(len(examples)), strict=True)]  # fmt: skip
+        for number, first, last, _, confidence in self.spans(temperature):
+            found[number].confidences[first:last] = [confidence] * (last - first)
+        return found
+
+
+class Head(Protocol):
+    """A model made ready to find entities of its `types`; a subclass has to give `types` and `predict`.
+
+    `decoding` is for cards: how it chooses between readings, if there are several ways.
+    """
+
+    decoding: str = ""
+
+    @property
+    def name(self) -> str:
+        """Say on what and how it computes."""
+        return type(self).__name__
+
+    @property
+    def types(self) -> list[str]:
+        """Return the entity types that it knows, sorted."""
+        ...
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        """Return the entities of some examples, which keep their own words."""
+        ...
+
+    def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
+        """Return a tag and its probability for each word; a head that makes tags gives them raw."""
+        return self.predict(examples).word_tags(examples, temperature)
+
+
+def probabilities(logits: Array, chosen: Array, temperature: float) -> Array:
+    """Return (rows,): the softmax of each row at its class."""
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
+    powers = np.exp(scaled)
+    found: Array = powers[np.arange(len(chosen)), chosen] / powers.sum(1)
+    return found

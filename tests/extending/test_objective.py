@@ -1,0 +1,73 @@
+"""An objective that only the tests know pre-trains an encoder by the command, in two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nerbert.corpus.shards import read_manifest
+from nerbert.encoder.corpus_labels import read_label_set
+from nerbert.encoder.dataset import open_training_data
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import SettingsError
+from nerbert.model.backbone import load_tokenizer
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.registry import OBJECTIVES
+
+ROOT = Path(__file__).parents[2]
+TOY = "tests.extending.toys.starts:Starts"
+
+
+def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_path: Path) -> None:
+    settings = {
+        "corpus": str(sample_corpus), "backbone": "embedded-mlm", "objective": TOY, "max_steps": 6, "epochs": 0.01,
+        "batch_size": 8, "max_eval_samples": 30, "precision": "fp32", "threads": 1, "save_steps": 2,
+        "max_tokens_per_batch": 200,
+    }  # fmt: skip
+    lines = (f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+    (tmp_path / "settings.toml").write_text("".join(lines))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "nerbert"]
+    done = subprocess.run(
+        [*torchrun, "pretrain", str(tmp_path / "settings.toml"), "-o", str(tmp_path / "e")], cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
+    assert (card["objective"], card["best_step"] > 0) == (TOY, True)
+    assert card["validation"].keys() == {"missed"}
+    log = [json.loads(line) for line in (tmp_path / "e" / "log.jsonl").read_text().splitlines()]
+    steps = [line for line in log if line["kind"] == "train"]
+    assert steps[-1]["loss"] < steps[0]["loss"]
+    for line in steps:
+        assert line["loss"] == pytest.approx(line["type"] + line["length"], rel=1e-6)
+    assert card["validation"]["missed"] == min(line["missed"] for line in log if line["kind"] == "validation")
+    readme = (tmp_path / "e" / "README.md").read_text()
+    assert "pre-trained to find where entities begin" in readme
+    assert "one less the F1 of spans" in readme
+
+
+def test_its_labels_are_cut_by_two_workers_as_by_one(
+    sample_corpus: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    manifest, found = read_manifest(sample_corpus), []
+    for workers in (1, 2):
+        settings = PretrainSettings(corpus=sample_corpus, cache=str(tmp_path / str(workers)))
+        labels, tokenizer = read_label_set(manifest, settings), load_tokenizer(str(tiny_encoder))
+        pieces = SubwordTokenizer(tokenizer, type("Config", (), {"model_type": "bert"})(), 64)
+        own = OBJECTIVES.find(TOY)(labels.categories).labels  # type: ignore[call-arg]
+        found.append(open_training_data(manifest, labels, pieces, settings, workers, own).windows)
+    one, two = found
+    assert one.labels.shape == (len(one.words), 2)
+    assert np.array_equal(one.labels, two.labels)
+    assert (one.labels > 0).any(0).all()
+
+
+@pytest.mark.parametrize("name", ["none", "tests.extending.toys.starts:Nothing", "no.module:X"])
+def test_one_that_is_not_there(name: str, sample_corpus: Path) -> None:
+    with pytest.raises(SettingsError, match="objective"):
+        OBJECTIVES.find(PretrainSettings(corpus=sample_corpus, objective=name).objective)
