@@ -225,7 +225,7 @@ def test_code_of_a_model_is_not_run(tmp_path: Path, cutters: dict[str, Any]) -> 
     (tmp_path / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: ...\nclass EvilConfig: ...\n")
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.EvilConfig", "AutoModelForMaskedLM": "evil.Evil"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="can't be loaded as a masked language model"):
+    with pytest.raises(InputError, match="can't be loaded as a model"):
         load_mlm_model(str(tmp_path), 1)
     assert not ran.exists()
 

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from nerbert.terminal import Progress
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import TrainLog
-from nerbert.training.loop import TrainingData, make_optimizer, rate_at, total_steps, train
+from nerbert.training.loop import TrainingData, collate, make_optimizer, rate_at, total_steps, train, train_step
 from nerbert.training.objective import Objective
 
 Make = Callable[..., Any]
@@ -51,8 +51,11 @@ class Scored:
         self.steps.append(step)
         return {"f1": 0.5}
 
-    def restore(self, entries: Sequence[Mapping[str, float]]) -> None:
-        assert not entries
+    def state(self) -> dict[str, Any]:
+        return {"step": self.steps[-1], "value": 0.5, "higher": True, "figures": {"f1": 0.5}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        assert not state
 
 
 def gradients(run: Run, make_model: Make, windows: Windows, settings: TrainSettings) -> list[torch.Tensor]:
@@ -79,6 +82,53 @@ def test_the_cut_into_micro_batches_does_not_change_gradients(
     assert len(whole) == len(parts) > 10
     for one, other in zip(whole, parts, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
+class TwoParts(Objective):
+    """Word losses of class 0, and of the others, each divided by its own number; it notes what the step shares."""
+
+    parts = ("outside", "inside")
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[list[int], int]] = []
+        self.shared: list[int] = []
+
+    def begin_step(self, windows: Windows, numbers: Any, step: int) -> int:
+        self.begun.append((sorted(numbers.tolist()), step))
+        return len(windows)
+
+    def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
+        self.shared.append(shared)
+        return batch
+
+    def terms(self, batch: Batch) -> dict[str, float]:
+        return {"outside": float((batch.labels == 0).sum()), "inside": float((batch.labels > 0).sum())}
+
+    def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits[batch.rows, batch.columns]
+        losses = torch.nn.functional.cross_entropy(logits, batch.labels, ignore_index=IGNORED, reduction="none")
+        return {"outside": losses[batch.labels == 0].sum(), "inside": losses[batch.labels > 0].sum()}
+
+
+def test_each_part_of_a_loss_has_its_own_divisor_over_the_step(make_model: Make, windows: Windows) -> None:
+    found = []
+    for most in (1, 25, 10_000):
+        model, objective = make_model(), TwoParts()  # type: ignore[abstract]
+        optimizer = make_optimizer(model, FP32, "cpu")
+        settings = replace(FP32, max_tokens_per_batch=most)
+        processes = make_process_group(settings)
+        figures = train_step(model, data_of(windows), np.arange(8), objective, optimizer, 1e-3, settings, processes, 1)
+        assert objective.begun == [(list(range(8)), 1)]
+        assert set(objective.shared) == {8}
+        assert figures["loss"] == pytest.approx(figures["outside"] + figures["inside"])
+        found.append((figures, weights(model)))
+    model, whole = make_model(), collate(windows, np.arange(8), 0)
+    sums, terms = TwoParts().loss(model, whole), TwoParts().terms(whole)  # type: ignore[abstract]
+    for figures, after in found:
+        for part in ("outside", "inside"):
+            assert figures[part] == pytest.approx(float(sums[part].detach()) / terms[part], rel=1e-5)
+        for one, other in zip(after, found[0][1], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_gradient_is_that_of_the_mean_over_labelled_words(run: Run, make_model: Make, windows: Windows) -> None:

@@ -153,10 +153,11 @@ def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"format": 1, "log": {"entries": [1], "steps": 8}}', "no log"),
-        ('{"format": 1, "log": {"entries": [], "steps": -3}}', "no log"),
-        ('{"format": 1, "log": {"entries": [], "steps": 7}}', "isn't the folder's"),
-        ('{"format": 2}', "not a checkpoint of this version"),
+        ('{"format": 2, "log": {"entries": [1], "steps": 8}}', "no log"),
+        ('{"format": 2, "log": {"entries": [], "steps": -3}}', "no log"),
+        ('{"format": 2, "log": {"entries": [], "steps": 8, "best": {"step": 1}}}', "no log"),
+        ('{"format": 2, "log": {"entries": [], "steps": 7}}', "isn't the folder's"),
+        ('{"format": 1}', "not a checkpoint of this version"),
         ("{", "not JSON"),
     ],
 )
