@@ -129,7 +129,7 @@ def _train_tagger(
     windows = Windows.pack(pieces.windows(data.train, objective.labels))
     steps = total_steps(len(windows), settings)
     only_at = steps if settings.select == "last" else 0
-    score = SpanScore(lambda model: greedy(objective.head(model, pieces, settings)), data.dev, _figures)
+    score = SpanScore(lambda model: greedy(objective.head(model, pieces, settings)), data.dev, _figures, "dev_f1")
     best = BestCheckpoint(score, lambda chosen, *_: save_model(folder, chosen, backbone.tokenizer), only_at)
     examples = TrainingData(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
     with progress(what, steps) as bar, out_of_memory(settings):

@@ -49,7 +49,8 @@ def _facts(card: Card, manifest: Mapping[str, Any]) -> dict[str, Any]:
     log = [_figures(each) for each in dicts_of(card, "log")][-_SHOWN:]
     names = [*_LOG_NAMES, *sorted({name for each in log for name in each} - {*_LOG_NAMES})] if log else []
     return {
-        "pretrained": True, "task": task, "learnt": str(described.get("learnt") or card.get("objective")),
+        "pretrained": True, "task": task, "chooses": str(described.get("chooses", "")),
+        "learnt": str(described.get("learnt") or card.get("objective")),
         "backbone": backbone, "is_embedded": backbone in EMBEDDED,
         "base_model": backbone if HUB_NAME.fullmatch(backbone) else "", "licence": card.get("licence"),
         "language": str(card.get("language", "")), "made_by": card.get("made_by", "nerbert"),

@@ -72,7 +72,7 @@ class BestCheckpoint:
 
 Spans = Sequence[Sequence[WordSpan]]
 SpanFigures = Callable[[Spans, Spans], dict[str, float]]
-"""(gold, found) → figures by name (0–1); the first one is the score's value."""
+"""(gold, found) → figures by name (0–1), higher is better."""
 
 
 def most_tokens(settings: TrainSettings) -> int:
@@ -81,13 +81,16 @@ def most_tokens(settings: TrainSettings) -> int:
 
 
 class SpanScore:
-    """Scores the entities that a model's head finds in examples; each process tags its share of them."""
+    """Scores the entities that a model's head finds in examples; each process tags its share of them.
+
+    `chooses` is the name of the figure that is the score's value.
+    """
 
     def __init__(
-        self, head: Callable[[Any], Head], examples: Sequence[Example], figures: SpanFigures,
+        self, head: Callable[[Any], Head], examples: Sequence[Example], figures: SpanFigures, chooses: str,
         processes: ProcessGroup | None = None,
     ) -> None:  # fmt: skip
-        self._head, self._figures, self._processes = head, figures, processes
+        self._head, self._figures, self._chooses, self._processes = head, figures, chooses, processes
         self._rank, self._count = (processes.rank, processes.count) if processes else (0, 1)
         self._share = examples[self._rank :: self._count]
         self._gold = [word_spans(example) for example in examples]
@@ -96,7 +99,7 @@ class SpanScore:
         """Return the model's score."""
         found = self._head(model).predict(self._share).word_spans(len(self._share))
         figures = self._figures(self._gold, self._joined(found))
-        return CheckpointScore(next(iter(figures.values())), True, figures)
+        return CheckpointScore(figures[self._chooses], True, figures)
 
     def _joined(self, own: list[list[WordSpan]]) -> list[list[WordSpan]]:
         """Return what all processes found, in the order of the examples."""
@@ -108,16 +111,11 @@ class SpanScore:
 
 
 def typed_figures(gold: Spans, found: Spans) -> dict[str, float]:
-    """Return `typed_f1`, which chooses the checkpoint, and `span_f1`, which ignores types."""
+    """Return `typed_f1`, of entities with a type, and `span_f1`, which ignores types."""
     return {
         "typed_f1": score_spans(map(_typed, gold), map(_typed, found)).f1,
         "span_f1": score_spans(map(collapse_types, gold), map(collapse_types, found)).f1,
     }
-
-
-def span_figures(gold: Spans, found: Spans) -> dict[str, float]:
-    """Return the figures where ENTITY is the only category: spans alone choose."""
-    return dict(reversed(typed_figures(gold, found).items()))
 
 
 def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:

@@ -42,11 +42,12 @@ class Task:
 class Description:
     """What plans and cards say of an objective.
 
-    `learnt` completes "An encoder …, pre-trained to …"; `pipeline` is the hub's name of what the model does untouched;
-    `figures` explains the figures of its score by name.
+    `learnt` completes "An encoder …, pre-trained to …"; `chooses` is the figure that chooses the checkpoint, and
+    `figures` explains all of them by name; `pipeline` is the hub's name of what the model does untouched.
     """
 
     learnt: str
+    chooses: str
     pipeline: str = "feature-extraction"
     figures: Mapping[str, str] = field(default_factory=dict)
 

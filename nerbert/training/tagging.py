@@ -13,13 +13,14 @@ import torch
 from nerbert.labels import tag_names
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch, TorchScorer, logits_at
+from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead, greedy
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED
 from nerbert.records import ENTITY, Example
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import CheckpointScore, SpanScore, most_tokens, span_figures, typed_figures
+from nerbert.training.early_stopping import CheckpointScore, SpanScore, most_tokens, typed_figures
 from nerbert.training.objective import Description, Objective, Task
 
 _OUTSIDE = 0
@@ -37,6 +38,7 @@ class Tagging(Objective):
     def __init__(self, label_smoothing: float = 0.0, outside_weight: float = 1.0, *, types: Sequence[str] = ()) -> None:
         self._smoothing, self._outside, self._types = label_smoothing, outside_weight, tuple(types)
         self._tags = tag_names(types)
+        self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -82,8 +84,11 @@ class Tagging(Objective):
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return F1 of typed entities; where ENTITY is the only category, of spans."""
-        figures = span_figures if self._types == (ENTITY,) else typed_figures
-        return SpanScore(lambda model: greedy(self.head(model, pieces, settings)), examples, figures, processes)
+
+        def head(model: Any) -> Head:
+            return greedy(self.head(model, pieces, settings))
+
+        return SpanScore(head, examples, typed_figures, self._chooses, processes)
 
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
         """Return the model ready to tag."""
@@ -95,6 +100,7 @@ class Tagging(Objective):
         return Description(
             learnt="tag Wikipedia's links with the types of the pages they lead to (NER-BERT, arXiv 2112.00405)",
             pipeline="token-classification",
+            chooses=self._chooses,
             figures={
                 "typed_f1": f"entities with a type, {ENTITY} left out",
                 "span_f1": "all entities, whatever their types",

@@ -2,16 +2,19 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nerbert.corpus.shards import read_manifest
+from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.render.encoder_card import model_card
 from nerbert.render.markdown import code
 from nerbert.terminal import visible
+from nerbert.training.tagging import Tagging
 from tests.pages import front_of, markdown_tables_of, said, section
 
 EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"
@@ -28,7 +31,8 @@ def facts(manifest: dict[str, Any]) -> dict[str, Any]:
     label_set = {"name": manifest["label_set"]["name"], "sha256": manifest["label_set"]["sha256"]}
     return {
         "format": 1, "kind": "encoder", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1",
-        "language": "en", "objective": "tagging", "precision": "bf16", "best_step": 1234,
+        "language": "en", "objective": "tagging",
+        "description": asdict(Tagging(types=["x"]).describe()), "precision": "bf16", "best_step": 1234,
         "label_set": label_set | {"typed_mentions": 1000, "made_entity": 125},
         "corpus": {"wiki": "enwiki", "manifest_sha256": "ab" * 32},
         "settings": {"corpus": "corpus", "backbone": "google-bert/bert-base-cased", "epochs": 3.0, "batch_size": 960},
@@ -36,6 +40,9 @@ def facts(manifest: dict[str, Any]) -> dict[str, Any]:
                 {"step": 1234, "epoch": 2.06, "loss": 0.25, "typed_f1": 0.4321, "span_f1": 0.6}],
         "validation": {"typed_f1": 0.4321, "span_f1": 0.6},
     }  # fmt: skip
+
+
+MLM = {"objective": "mlm", "label_set": {}, "description": asdict(Mlm(1, 0.15, 4, 60, ()).describe())}
 
 
 def snippets(text: str) -> list[str]:
@@ -48,7 +55,7 @@ def test_front_matter(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
     assert front.pipeline_tag == "token-classification"
     assert front.base_model == "google-bert/bert-base-cased"
     assert {"nerbert", "named-entity-recognition"} <= set(front.tags)
-    mlm = front_of(model_card(facts | {"objective": "mlm", "licence": "apache-2.0"}, manifest))
+    mlm = front_of(model_card(facts | MLM | {"licence": "apache-2.0"}, manifest))
     assert (mlm.pipeline_tag, mlm.license) == ("fill-mask", "apache-2.0")
 
 
@@ -68,7 +75,7 @@ def test_what_it_is(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
     assert "11 categories with `ENTITY`, so 23 classes" in model_card(facts | {"categories": 11}, manifest)
     other = facts | {"label_set": {"name": "1type", "sha256": "0"}}
     assert "categories with" not in section(f"\n## x\n{model_card(other, manifest)}", "x")
-    mlm = model_card(facts | {"objective": "mlm"}, manifest)
+    mlm = model_card(facts | MLM, manifest)
     assert "masked subwords" in mlm
     assert "categories with" not in mlm.split("## Use")[0]
     assert "`ENTITY` is" not in mlm
@@ -101,7 +108,7 @@ def test_figures_and_log(facts: dict[str, Any], manifest: dict[str, Any]) -> Non
     assert [row[:2] for row in best[1:]] == [["`typed_f1`", "43.21"], ["`span_f1`", "60.00"]]
     assert log[0] == ["step", "epoch", "loss", "`span_f1`", "`typed_f1`"]
     assert log[-1] == ["1,234", "2.06", "0.2500", "60.00", "43.21"]
-    mlm = facts | {"objective": "mlm", "validation": {"mlm_loss": 2.5, "mlm_accuracy": 0.5}, "log": []}
+    mlm = facts | MLM | {"validation": {"mlm_loss": 2.5, "mlm_accuracy": 0.5}, "log": []}
     (best,) = markdown_tables_of(section(model_card(mlm, manifest), "Validation"))
     assert [row[:2] for row in best[1:]] == [["`mlm_loss`", "2.5000"], ["`mlm_accuracy`", "50.00"]]
     bare = model_card(facts | {"validation": {}, "log": []}, manifest)
@@ -149,7 +156,7 @@ def test_the_masking_code_runs(
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=1, num_attention_heads=1,
                         intermediate_size=64)  # fmt: skip
     save_model(tmp_path, BertForMaskedLM(config), tokenizer)
-    (snippet,) = snippets(model_card(facts | {"objective": "mlm"}, manifest))
+    (snippet,) = snippets(model_card(facts | MLM, manifest))
     capsys.readouterr()
     exec(snippet.replace("FOLDER", str(tmp_path)), {})
     assert len(capsys.readouterr().out.splitlines()) == 5

@@ -135,6 +135,7 @@ class Mlm(Objective):
         """Return what plans and cards say of it."""
         return Description(
             learnt="predict masked subwords of Wikipedia's sentences (Devlin et al. 2019 §3.1), without the labels",
+            chooses="mlm_loss",
             pipeline="fill-mask",
             figures={
                 "mlm_loss": "mean cross-entropy of a masked subword", "mlm_accuracy": "masked subwords found",

@@ -18,7 +18,7 @@ from nerbert.rng import Array
 from nerbert.tagger.backends import Wanted
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import CheckpointScore, SpanScore, span_figures
+from nerbert.training.early_stopping import CheckpointScore, SpanScore, typed_figures
 from nerbert.training.objective import Description, Objective, Task
 
 LONGEST = 6
@@ -106,7 +106,7 @@ class Starts(Objective):
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        f1 = SpanScore(lambda model: self.head(model, pieces, settings), examples, span_figures, processes)
+        f1 = SpanScore(lambda model: self.head(model, pieces, settings), examples, typed_figures, "span_f1", processes)
 
         def missed(model: Any) -> CheckpointScore:
             value = 1 - f1(model).value
@@ -118,7 +118,7 @@ class Starts(Objective):
         return StartsHead(model, pieces, self._labels.types)
 
     def describe(self) -> Description:
-        return Description("find where entities begin", figures={"missed": "one less the F1 of spans"})
+        return Description("find where entities begin", "missed", figures={"missed": "one less the F1 of spans"})
 
 
 class StartsHead(Head):
