@@ -105,13 +105,14 @@ def _public(name: str, thing: Any) -> str:
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
     if isinstance(tree, ast.FunctionDef):
         return f"## `{name}`\n\n{_callable(tree, name)}"
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
     lines = [f"## `{name}`", "", inspect.getdoc(thing) or "", ""]
     if issubclass(thing, Settings):
         return "\n".join([*lines, "Its fields are on the page of [settings](settings.md).", ""])
     if is_dataclass(thing):
-        fields = [f"    {ast.unparse(each)}" for each in tree.body if isinstance(each, ast.AnnAssign)]
+        fields = [f"    {ast.unparse(each)}" for each in body if isinstance(each, ast.AnnAssign)]
         lines += ["```text", f"{name}(", *fields, ")", "```", ""]
-    for each in tree.body:
+    for each in body:
         if isinstance(each, ast.FunctionDef) and not each.name.startswith("_"):
             lines += [f"### `{name}.{each.name}`", "", _callable(each, f"{name}.{each.name}")]
     return "\n".join(lines)
