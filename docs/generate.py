@@ -74,8 +74,8 @@ def _commands(app: App, path: str) -> Iterator[tuple[str, Callable[..., None]]]:
     """Yield the whole name and the function of each command, in the order of the code."""
     for name in app:
         if not name.startswith("-"):
-            if app[name].default_command:
-                yield f"{path} {name}", app[name].default_command
+            if function := app[name].default_command:
+                yield f"{path} {name}", function
             else:
                 yield from _commands(app[name], f"{path} {name}")
 
