@@ -1,32 +1,139 @@
-"""Writes docs/settings.md from the settings' docstrings: `python docs/generate.py`. A test fails when it is stale."""
+"""Write the generated pages of the reference: `python docs/generate.py`. A test fails when one is stale.
 
+docs/settings.md comes from the settings' docstrings, docs/commands.md from the commands' signatures and help, and
+docs/api.md from the public names of the package. All are read from the source, so that no library's version shows.
+"""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any, get_args
 
-from nerbert.config import manual
+from cyclopts import App, Parameter
+
+import nerbert
+from nerbert.cli import app as nerbert_app
+from nerbert.config import Settings, manual
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.finetuning.settings import FinetuneSettings
 
-HEAD = """# Settings
+MADE = "This page is made from the code by `python docs/generate.py`.\n"
+SETTINGS = f"""# Settings
 
 Every setting can stand in a TOML file or be given as `--set name=value`. Unknown names are refused, and the nearest
 right one is named. *Source* says where a default comes from: a section of the NER-BERT paper (arXiv 2112.00405), or
 *ours*.
 
-This page is made from the code by `python docs/generate.py`.
-
+{MADE}
 """
+COMMANDS = f"""# Commands
+
+`nerbert COMMAND --help` prints the same on a terminal. Words in capitals are given without a name; `…` means one or
+more. Every error is one line on standard error. Exit code 0 means success, 1 an error, 130 Ctrl-C, 141 a closed pipe.
+
+{MADE}
+"""
+API = f"""# Python API
+
+`import nerbert` gives the names on this page and loads nothing heavy; each name is imported when it is first used. Only
+these names are public. The version is {nerbert.__version__}: until 1.0 a name may still change, and
+[the changelog](../CHANGELOG.md) says so. Errors are subclasses of `NerbertError`, one line each.
+
+{MADE}
+"""
+KINDS = {"VAR_POSITIONAL": "…", "POSITIONAL_OR_KEYWORD": ""}
 
 
 def settings_page() -> str:
-    """The text of docs/settings.md."""
+    """Return the text of docs/settings.md."""
     parts = [
         manual("`nerbert corpus build`", CorpusSettings),
         manual("`nerbert pretrain`", PretrainSettings),
         manual("`nerbert finetune`", FinetuneSettings),
     ]
-    return HEAD + "\n".join(parts)
+    return SETTINGS + "\n".join(parts)
 
+
+def commands_page() -> str:
+    """Return the text of docs/commands.md."""
+    return COMMANDS + "\n".join(_command(name, function) for name, function in _commands(nerbert_app, "nerbert"))
+
+
+def api_page() -> str:
+    """Return the text of docs/api.md."""
+    names = [name for name in nerbert.__all__ if not name.startswith("_")]
+    return API + "\n".join(_public(name, getattr(nerbert, name)) for name in names)
+
+
+def _commands(app: App, path: str) -> Iterator[tuple[str, Callable[..., None]]]:
+    """Yield the whole name and the function of each command, in the order of the code."""
+    for name in app:
+        if not name.startswith("-"):
+            if function := app[name].default_command:
+                yield f"{path} {name}", function
+            else:
+                yield from _commands(app[name], f"{path} {name}")
+
+
+def _command(name: str, function: Callable[..., None]) -> str:
+    text, _, parameters = (inspect.getdoc(function) or "").partition("\n\nParameters\n----------\n")
+    helps = {key: " ".join(body.split()) for key, body in re.findall(r"(?m)^(\w+)\n((?:    .*\n?)+)", parameters)}
+    lines = [f"## `{name}`", "", text, "", "| | meaning | default |", "|---|---|---|"]
+    for key, each in inspect.signature(function).parameters.items():
+        default = "" if each.default in (each.empty, None, "") else f"`{each.default}`".lower()
+        if each.kind.name == "VAR_POSITIONAL" or each.default is each.empty:
+            default = "may be left out" if each.kind.name == "VAR_POSITIONAL" else "required"
+        cells = (_option(key, each), helps[key].replace("|", "\\|"), default)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _option(key: str, each: inspect.Parameter) -> str:
+    """Return a parameter as it is typed."""
+    if each.kind.name in KINDS:
+        return f"`{key.upper()}{KINDS[each.kind.name]}`"
+    names = [name for one in get_args(each.annotation) if isinstance(one, Parameter) for name in one.name or ()]
+    return ", ".join(f"`{name}`" for name in names or [f"--{key.replace('_', '-')}"])
+
+
+def _public(name: str, thing: Any) -> str:
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+    if isinstance(tree, ast.FunctionDef):
+        return f"## `{name}`\n\n{_callable(tree, name)}"
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    lines = [f"## `{name}`", "", inspect.getdoc(thing) or "", ""]
+    if issubclass(thing, Settings):
+        return "\n".join([*lines, "Its fields are on the page of [settings](settings.md).", ""])
+    if is_dataclass(thing):
+        fields = [f"    {ast.unparse(each)}" for each in body if isinstance(each, ast.AnnAssign)]
+        lines += ["```text", f"{name}(", *fields, ")", "```", ""]
+    for each in body:
+        if isinstance(each, ast.FunctionDef) and not each.name.startswith("_"):
+            lines += [f"### `{name}.{each.name}`", "", _callable(each, f"{name}.{each.name}")]
+    return "\n".join(lines)
+
+
+def _callable(tree: ast.FunctionDef, name: str) -> str:
+    """Return a function's signature and docstring as Markdown."""
+    doc = ast.get_docstring(tree) or ""
+    returns = ast.unparse(tree.returns).strip("'") if tree.returns else "None"
+    if any(isinstance(each, ast.Name) and each.id == "property" for each in tree.decorator_list):
+        return f"A property: `{returns}`. {doc}\n"
+    own = [each for each in tree.args.args if each.arg in ("self", "cls")]
+    tree.args.args = [each for each in tree.args.args if each not in own]
+    given = re.sub(r"(?<=[\w\])])=(?=\S)", " = ", re.sub(r": '([^']+)'", r": \1", ast.unparse(tree.args)))
+    if len(given) > 80:
+        given = "\n    " + re.sub(r", (?=\*?\w+(?::|,)|\*,)", ",\n    ", given) + ",\n"
+    return f"```text\n{name}({given}) -> {returns}\n```\n\n{doc}\n"
+
+
+PAGES = {"settings.md": settings_page, "commands.md": commands_page, "api.md": api_page}
 
 if __name__ == "__main__":
-    (Path(__file__).parent / "settings.md").write_text(settings_page(), encoding="utf-8")
+    for page, text in PAGES.items():
+        (Path(__file__).parent / page).write_text(text(), encoding="utf-8")

@@ -21,7 +21,7 @@ def benchmark(
     Parameters
     ----------
     suite
-        Suite file (TOML); see docs/benchmark.md.
+        Suite file (TOML); see docs/how-to/compare.md.
     data
         Folder that holds the data sets.
     output

@@ -12,7 +12,7 @@ import pytest
 from nerbert.cli import main
 from nerbert.evaluation.benchmark.suite import Published, System, Target
 
-GUIDE = (Path(__file__).parents[3] / "docs" / "benchmark.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[3] / "docs" / "how-to" / "compare.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:

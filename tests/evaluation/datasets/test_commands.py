@@ -14,7 +14,7 @@ from nerbert.cli import main
 from nerbert.evaluation.datasets.registry import known_data
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
-PAGE = Path(__file__).parents[3] / "docs" / "data.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "data-sets.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 Output = pytest.CaptureFixture[str]
 
