@@ -110,10 +110,10 @@ def make_settings(cls: type[_Any], values: Mapping[str, Any]) -> _Any:
     hints = _hints(cls)  # type: ignore[arg-type]
     for name in values:
         if name not in hints:
-            raise SettingsError(_unknown(name, hints))
+            raise SettingsError(_unknown(name, hints), setting=name)
     for each in fields(cls):  # type: ignore[arg-type]
         if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
-            raise SettingsError(f"setting {each.name} is missing: it has no default")
+            raise SettingsError(f"setting {each.name} is missing: it has no default", setting=each.name)
     return cls(**{name: check(name, value, hints[name]) for name, value in values.items()})
 
 
@@ -122,13 +122,13 @@ def check(name: str, value: Any, hint: Any) -> Any:
     try:
         return _convert(value, hint)
     except ValueError:
-        raise SettingsError(f"setting {name} = {value!r}: must be {_allowed(hint)}") from None
+        raise SettingsError(f"setting {name} = {value!r}: must be {_allowed(hint)}", setting=name) from None
 
 
 def refuse(condition: bool, name: str, value: object, bound: str) -> None:
     """Raise SettingsError `setting name = value: must be bound` if `condition` holds."""
     if condition:
-        raise SettingsError(f"setting {name} = {value!r}: must be {bound}")
+        raise SettingsError(f"setting {name} = {value!r}: must be {bound}", setting=name)
 
 
 def whole_numbers(option: str, text: str) -> tuple[int, ...]:

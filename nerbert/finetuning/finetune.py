@@ -59,7 +59,9 @@ def finetune(
     target = read_data(data)
     origin = read_data(source) if source else None
     if settings.select == "dev" and not target.dev:
-        raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
+        raise SettingsError(
+            f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'", setting="select"
+        )
     origin_card = read_card(encoder)
     seeds = tuple(seeds) or (settings.seed,)
     if len(set(seeds)) != len(seeds):

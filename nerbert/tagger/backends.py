@@ -112,7 +112,9 @@ def _on_torch(source: str, wanted: Wanted) -> Backend:
         model.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().split("\n")[0][:200]
-        raise SettingsError(f"setting device = {device!r}: torch can't compute there: {reason}") from error
+        raise SettingsError(
+            f"setting device = {device!r}: torch can't compute there: {reason}", setting="device"
+        ) from error
     name = f"torch {precision_on(kind, wanted.precision)} {device}"
     return Backend(name, TorchScorer(model, wanted.precision), pieces, tags, _TOKENS.get(kind, _GPU_TOKENS))
 
