@@ -22,7 +22,7 @@ from nerbert.model.backbone import check_model_folder, read_card
 from nerbert.model.predict import Decoded, TagClasses, WordTags, check_decoding, decode, predict, word_scores
 from nerbert.records import Example, Span
 from nerbert.tagger.backends import LONGEST, Backend, Wanted, check_libraries, open_backend
-from nerbert.tagger.spans import Thresholds, check_offsets, thresholds_of, utf16_spans
+from nerbert.tagger.spans import Graphemes, Thresholds, check_offsets, thresholds_of, utf16_spans
 from nerbert.words import check_splitter, split_words
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
@@ -37,6 +37,17 @@ class _Open:
 
     text: str
     spans: list[Span] = field(default_factory=list)
+    graphemes: Graphemes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.graphemes = Graphemes(self.text)
+
+    def add(self, start: int, end: int, type_: str, confidence: float) -> None:
+        """Add an entity, grown to whole graphemes; of one that two entities share, the first has it."""
+        start, end = self.graphemes.grow(start, end)
+        start = max(start, self.spans[-1].end if self.spans else 0)
+        if start < end:
+            self.spans.append(Span(start, end, type_, self.text[start:end], confidence))
 
 
 @dataclass(slots=True)
@@ -182,8 +193,7 @@ class Tagger:
             if self.thresholds.leave_out(type_, confidence):
                 continue
             words, offset, here = block.examples[number].words, block.offsets[number], block.texts[number]
-            start, end = offset + words[first][0], offset + words[last - 1][1]
-            here.spans.append(Span(start, end, type_, here.text[start:end], confidence))
+            here.add(offset + words[first][0], offset + words[last - 1][1], type_, confidence)
 
 
 def seed_folders(source: str) -> list[Path]:
