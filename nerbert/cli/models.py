@@ -65,12 +65,12 @@ def finetune(
     """
     from nerbert.config import load_settings, whole_numbers
     from nerbert.finetuning.settings import FinetuneSettings
+    from nerbert.render.terminal.training import print_taggers
 
-    settings = load_settings(FinetuneSettings, config, set_ or [])
-    for folder in nerbert.finetune(
-        encoder, data, output, settings, source=source, seeds=whole_numbers("--seeds", seeds), overwrite=overwrite
-    ):
-        print(folder)
+    settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
+    print_taggers(
+        nerbert.finetune(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite)
+    )
 
 
 def evaluate(tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", json: Flag = False) -> None:

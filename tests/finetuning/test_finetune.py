@@ -9,11 +9,13 @@ import pytest
 
 import nerbert.finetuning.finetune as stage
 from nerbert import finetune
+from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import read_data
 from nerbert.model.backbone import TaggerFacts, load_tagging_model, tags_of
 from nerbert.records import Example
+from nerbert.terminal import percent
 from nerbert.training.loop import train
 
 FAST = FinetuneSettings(epochs=1, min_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
@@ -162,6 +164,32 @@ def test_several_seeds_have_a_folder_each(tiny_encoder: Path, data: Path, tmp_pa
     assert load_tagging_model(str(again[0])).classifier.weight.equal(heads[0])
     with pytest.raises(SettingsError, match="one stands twice"):
         finetune(str(tiny_encoder), data, tmp_path / "x", FAST, seeds=(1, 1))
+
+
+def test_most_steps_need_no_other_setting(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    """Though the default of min_steps is higher."""
+    (folder,) = finetune(str(tiny_encoder), data, tmp_path / "x", FinetuneSettings(max_steps=2, threads=1))
+    assert card(folder)["log"][-1]["step"] == 2
+
+
+def test_command_says_where_the_taggers_are_and_how_good(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "taggers"
+    fast = ["--set", "max_steps=2", "--set", "threads=1"]
+    with pytest.raises(SystemExit) as ended:
+        main(["finetune", str(tiny_encoder), "--data", str(data), "-o", str(output), "--seeds", "1,2", *fast])
+    assert not ended.value.code
+    dev = [card(output / f"seed-{seed}")["dev"] for seed in (1, 2)]
+    assert capsys.readouterr().out.splitlines() == [
+        f"tagger: {output}/seed-{seed}; F1 {percent(each['f1'])} on {each['sentences']} dev sentences"
+        for seed, each in zip((1, 2), dev, strict=True)
+    ]
+    with pytest.raises(SystemExit):
+        main(["finetune", str(tiny_encoder), "--data", str(data / "train.conll"), "-o", str(tmp_path / "one"), *fast])
+    assert capsys.readouterr().out == f"tagger: {tmp_path}/one; no dev.conll to score it on\n"
 
 
 def as_dict(settings: FinetuneSettings) -> dict[str, Any]:

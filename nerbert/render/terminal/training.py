@@ -1,12 +1,13 @@
 """Trainings on the terminal: the figures of a dry run, and the log of a training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from nerbert.encoder.dry_run import DryRun
 from nerbert.executors import is_first_process
+from nerbert.model.backbone import read_card
 from nerbert.render.terminal.table import table
 from nerbert.terminal import percent, plain
 from nerbert.training.log import TrainLog
@@ -38,6 +39,14 @@ def print_log(log: TrainLog, output: Path) -> None:
     speed = log.tokens / max(log.seconds, 1e-9)
     console.print(f"{log.tokens:,} tokens in {log.seconds:,.0f} s ({speed:,.0f} a second)", highlight=False)
     console.print(plain(f"encoder: {output}"))
+
+
+def print_taggers(folders: Iterable[Path]) -> None:
+    """Print where each tagger is and its F1 on the dev split."""
+    for folder in folders:
+        dev = read_card(str(folder)).get("dev")
+        told = f"F1 {percent(dev['f1'])} on {dev['sentences']} dev sentences" if dev else "no dev.conll to score it on"
+        Console(soft_wrap=True).print(plain(f"tagger: {folder}; {told}"), highlight=False)
 
 
 def duration(seconds: float) -> str:
