@@ -51,7 +51,7 @@ def finetune(
     data
         Folder with train.conll (and dev.conll), or one CoNLL file.
     output
-        Folder to make; with several seeds, a folder for each below it.
+        Folder to make: the tagger, or with --seeds a folder seed-N for each seed.
     source
         Data of a source domain to train on first (source & target).
     seeds

@@ -205,9 +205,9 @@ def seed_folders(source: str) -> list[Path]:
 
 
 def _check_single(source: str) -> None:
-    """Raise InputError for a folder of several seeds' taggers."""
+    """Raise InputError for a folder of taggers by seed."""
     if seeds := seed_folders(source):
-        raise InputError(f"{source}: holds {len(seeds)} taggers; name one of them, say {seeds[0]}")
+        raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
 
 
 def _checked(text: str) -> str:

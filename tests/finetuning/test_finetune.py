@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import nerbert.finetuning.finetune as stage
-from nerbert import finetune
+from nerbert import evaluate, finetune
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
@@ -41,7 +41,7 @@ def card() -> Callable[[Path], dict[str, Any]]:
     return lambda folder: dict(json.loads((folder / "nerbert.json").read_text()))
 
 
-def test_one_seed_is_the_folder_itself(
+def test_without_seeds_the_output_is_the_tagger(
     tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
     output = tmp_path / "tagger"
@@ -164,6 +164,19 @@ def test_several_seeds_have_a_folder_each(tiny_encoder: Path, data: Path, tmp_pa
     assert load_tagging_model(str(again[0])).classifier.weight.equal(heads[0])
     with pytest.raises(SettingsError, match="one stands twice"):
         finetune(str(tiny_encoder), data, tmp_path / "x", FAST, seeds=(1, 1))
+
+
+@pytest.mark.parametrize("seeds", [(3,), (3, 1)])
+def test_named_seeds_have_one_layout(tiny_encoder: Path, data: Path, tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    """One is no other case than two, for whatever reads the folder."""
+    output = tmp_path / "taggers"
+    assert finetune(str(tiny_encoder), data, output, FAST, seeds=seeds) == [output / f"seed-{seed}" for seed in seeds]
+    names = {path.name for path in output.iterdir() if not path.name.startswith(".")}
+    assert names == {"manifest.json", *(f"seed-{seed}" for seed in seeds)}
+    assert json.loads((output / "manifest.json").read_text())["seeds"] == list(seeds)
+    scored = evaluate(output, data / "dev.conll")
+    assert [Path(name).name for name in scored.scores] == [f"seed-{seed}" for seed in sorted(seeds)]
+    assert finetune(str(tiny_encoder), data, output, FAST, seeds=seeds, overwrite=True)
 
 
 def test_most_steps_need_no_other_setting(
