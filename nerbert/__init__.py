@@ -81,9 +81,9 @@ def finetune(
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on annotated sentences, once for each seed; return the taggers.
 
-    `data` is a folder with train.conll (and dev.conll) or one CoNLL file; `source` is data of another domain to train
-    on first. With `seeds`, even one, `output` holds a folder `seed-N` for each. Confidences are calibrated on dev.conll, if there is
-    one, unless `calibrate` is false.
+    `data` is a folder with train.conll (and dev.conll) or one CoNLL file; `source` is data of another domain to
+    train on first. With `seeds`, even one, `output` holds a folder `seed-N` for each. Confidences are calibrated on
+    dev.conll, if there is one, unless `calibrate` is false.
     """
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage

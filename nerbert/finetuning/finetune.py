@@ -1,8 +1,8 @@
 """Encoder + annotated sentences → tagger (NER-BERT §4): a fresh linear head, the whole model trained.
 
 *Target only* trains on the target's train split; *source & target* first on a source domain, made once and shared by
-all seeds, then the head is renewed for the target. Seeds that are named have a folder each below the output. Where there is a
-dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
+all seeds, then the head is renewed for the target. Seeds that are named have a folder each below the output. Where
+there is a dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,8 @@ def finetune(
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
-    With `seeds`, even one, `output` holds `seed-N/` for each; without, it is the tagger, of the settings' seed. Unless `calibrate`, confidences are as the model gives them. `card` writes each tagger's model card.
+    With `seeds`, even one, `output` holds `seed-N/` for each; without, it is the tagger, of the settings' seed. Unless
+    `calibrate`, confidences are as the model gives them. `card` writes each tagger's model card.
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)

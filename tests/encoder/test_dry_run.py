@@ -14,9 +14,9 @@ from nerbert.encoder.dry_run import DryRun, dry_run, measure
 from nerbert.encoder.prepare import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import NerbertError
-from nerbert.render.terminal.training import duration, print_dry_run
+from nerbert.render.terminal.training import print_dry_run
 from nerbert.rng import Array
-from nerbert.terminal import Progress
+from nerbert.terminal import Progress, duration
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import batches_of, steps_of_epoch, train, train_step
 
