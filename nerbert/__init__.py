@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from nerbert.training.log import TrainLog
 
 __version__ = "0.1.0"
-DOCS = "https://github.com/nerbert/nerbert/blob/main/docs"
+HOMEPAGE = "https://github.com/nerbert/nerbert"
+DOCS = f"{HOMEPAGE}/blob/main/docs"
 """Where the documentation is; the package has none of it."""
 
 _HOMES = {

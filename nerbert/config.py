@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from nerbert.errors import InputError, SettingsError, nearest
 
 _Any = TypeVar("_Any")
+_PACKAGE = Path(__file__).parent
 _LONGEST_FILE = 1 << 20
 _LARGEST = 1 << 63
 """No number of a setting is that large."""
@@ -94,7 +95,12 @@ def load_settings(cls: type[_Any], path: Path | None, changes: Sequence[str] = (
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Parse a TOML file of at most a megabyte; errors name the file."""
+    """Parse a TOML file of at most a megabyte; errors name the file.
+
+    `configs/NAME.toml` and `suites/NAME.toml` that aren't there are the package's.
+    """
+    if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists() and (_PACKAGE / path).is_file():
+        path = _PACKAGE / path
     try:
         if path.stat().st_size > _LONGEST_FILE:
             raise SettingsError(f"{path}: {path.stat().st_size} bytes are too many for settings")

@@ -24,12 +24,11 @@ def blocks(page: Path, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def desk(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as README assumes it: a dump, knowledge, data, and the project's configs."""
+    """A folder as README assumes it: a dump, knowledge and data; the configs are the package's."""
     folder = tmp_path_factory.mktemp("desk")
     shutil.copy(sample / "wiki.xml", folder / "dump.xml")
     shutil.copytree(sample / "knowledge", folder / "knowledge")
     shutil.copytree(sample / "domain", folder / "data")
-    shutil.copytree(ROOT / "configs", folder / "configs")
     return folder
 
 
@@ -122,7 +121,7 @@ def test_configs_are_valid() -> None:
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.finetuning.settings import FinetuneSettings
 
-    for path in (ROOT / "configs").glob("*.toml"):
+    for path in (ROOT / "nerbert" / "configs").glob("*.toml"):
         assert load_settings(FinetuneSettings if path.name.startswith("finetune") else PretrainSettings, path)
 
 

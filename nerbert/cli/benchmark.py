@@ -21,7 +21,7 @@ def benchmark(
     Parameters
     ----------
     suite
-        Suite file (TOML); see docs/benchmark.md.
+        Suite file (TOML). The package has suites/north_star.toml, ner_bert.toml, controls.toml and quickstart.toml.
     data
         Folder that holds the data sets.
     output

@@ -15,11 +15,9 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
     Parameters
     ----------
     config
-        Settings file (TOML): at least `corpus`; see docs/settings.md.
+        Settings file (TOML): at least `corpus`. The package has configs/small.toml and configs/paper.toml.
     output
         Folder to make: a Hugging Face token-classification model.
-    set_
-        One setting, as key=value.
     overwrite
         Replace a folder that nerbert made.
     dry_run
@@ -58,8 +56,6 @@ def finetune(
         Comma-separated seeds, say 1,2,3.
     config
         Settings file (TOML).
-    set_
-        One setting, as key=value; see docs/settings.md.
     overwrite
         Replace a folder that nerbert made.
     """

@@ -10,7 +10,6 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nerbert import DOCS
 from nerbert.artifacts import publish
 from nerbert.render import render, write
 from nerbert.render.plots import PlotPoint, line_plot
@@ -74,7 +73,7 @@ def _page(result: "QuickstartResult", manifest: Mapping[str, Any]) -> dict[str, 
     }
     annotators = {"gold": "annotated"} | {each.key: each.title for each in encoders}
     return {
-        "result": result, "title": TITLE, "docs": DOCS, "limits": LIMITS, "next": NEXT,
+        "result": result, "title": TITLE, "limits": LIMITS, "next": NEXT,
         "by_type": [
             *typed, ["all, F1 mean ± sd", sum(result.mentions.values()), *(each.summary for each in encoders)],
             ["types ignored", "", *(percent(sum(each.spans_f1) / len(each.spans_f1)) for each in encoders)],

@@ -164,7 +164,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_the_papers_settings() -> None:
-    path = Path(__file__).parents[2] / "configs" / "paper.toml"
+    path = Path("configs/paper.toml")  # the package's
     paper = load_settings(PretrainSettings, path)
     trained = (paper.backbone, paper.batch_size, paper.learning_rate, paper.weight_decay, paper.objective)
     assert trained == ("google-bert/bert-base-cased", 960, 5e-5, 0.0, "tagging")
