@@ -71,11 +71,8 @@ def test_fields_travel_between_processes() -> None:
 
 
 def test_every_error_has_an_http_status_of_its_class() -> None:
-    status = {
-        each.__name__: each.http_status
-        for each in [NerbertError, *NerbertError.__subclasses__()]
-        if each.__module__ == "nerbert.errors"
-    }
+    tree: list[type[NerbertError]] = [NerbertError, *NerbertError.__subclasses__()]
+    status = {each.__name__: each.http_status for each in tree if each.__module__ == "nerbert.errors"}
     assert status == {
         "NerbertError": 500, "InputError": 422, "SettingsError": 400, "OutputExists": 409, "StaleOutput": 409,
         "WriteError": 507, "MissingExtra": 501,

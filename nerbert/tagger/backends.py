@@ -7,7 +7,7 @@ has exported it.
 """
 
 import os
-import sys
+import platform
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -104,9 +104,9 @@ def _may_have_gpu() -> bool:
     """Return whether torch might find a GPU here: false only where no driver is that it can use."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return False
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         return any(map(os.path.exists, _GPU_DEVICES))
-    return sys.platform != "darwin"  # Macs have no CUDA
+    return platform.system() != "Darwin"  # Macs have no CUDA
 
 
 def _on_torch(source: str, wanted: Wanted) -> Backend:
@@ -126,9 +126,8 @@ def _on_torch(source: str, wanted: Wanted) -> Backend:
         model.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().split("\n")[0][:200]
-        raise SettingsError(
-            f"setting device = {device!r}: torch can't compute there: {reason}", setting="device"
-        ) from error
+        why = f"setting device = {device!r}: torch can't compute there: {reason}"
+        raise SettingsError(why, setting="device") from error
     name = f"torch {precision_on(kind, wanted.precision)} {device}"
     return Backend(name, TorchScorer(model, wanted.precision), pieces, tags, _TOKENS.get(kind, _GPU_TOKENS))
 

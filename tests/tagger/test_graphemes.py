@@ -5,7 +5,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerbert.formats.rows import TextRow
 from nerbert.records import Example
+from nerbert.tagger.jobs.inputs import Block
 from nerbert.tagger.jobs.outputs import conll_lines
 from nerbert.tagger.spans import Graphemes
 from nerbert.tagger.tagger import Tagger, _Open
@@ -61,8 +63,6 @@ def test_a_long_stretch_is_cut_once() -> None:
 
 @given(texts, st.data())
 def test_conll_holds_every_entity(tagger: Tagger, atoms: list[str], data: st.DataObject) -> None:
-    from nerbert.tagger.jobs.inputs import Block, TextRow
-
     text = "".join(atoms)
     opened = _Open(text)
     for offset, sentence in tagger.sentences(text):

@@ -37,6 +37,8 @@ class Scheduler:
     ) -> None:  # fmt: skip
         self._waiting, self._store, self._crew, self._bar, self._count = jobs, store, crew, bar, len(jobs)
         self._limit, self._clock = limit, clock
+        self._tagged = {job.key for job in jobs if store.has_predictions(job.tag_key)}
+        """What had only to be scored when the run began."""
         self.done: dict[str, Cell] = {}
         self.stopped = ""
         self._begun: dict[str, _Begun] = {}
@@ -54,8 +56,7 @@ class Scheduler:
 
     def time_left(self) -> str:
         """Return `, about 3 min left` for the jobs that wait; "" if none does or the time of one's like isn't known."""
-        jobs = [job for job in self._waiting if not self._store.has_predictions(job.tag_key)]
-        seconds = [self._takes(job) for job in jobs]
+        seconds = [self._takes(job) for job in self._waiting if job.key not in self._tagged]
         return f", about {duration(sum(seconds) / self._crew.workers)} left" if seconds and all(seconds) else ""
 
     def run(self) -> None:
