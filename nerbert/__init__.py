@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from nerbert.training.log import TrainLog
 
 __version__ = "0.1.0"
+HOMEPAGE = "https://github.com/nerbert/nerbert"
+DOCS = f"{HOMEPAGE}/blob/main/docs"
+"""Where the documentation is; the package has none of it."""
 
 _HOMES = {
     "CorpusPlan": "corpus.build",
@@ -79,9 +82,9 @@ def finetune(
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on annotated sentences, once for each seed; return the taggers.
 
-    `data` is a folder with train.conll (and dev.conll) or one CoNLL file; `source` is data of another domain to train
-    on first. With several seeds `output` holds a folder for each. Confidences are calibrated on dev.conll, if there is
-    one, unless `calibrate` is false.
+    `data` is a folder with train.conll (and dev.conll) or one CoNLL file; `source` is data of another domain to
+    train on first. With `seeds`, even one, `output` holds a folder `seed-N` for each. Confidences are calibrated on
+    dev.conll, if there is one, unless `calibrate` is false.
     """
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage

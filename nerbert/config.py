@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from nerbert.errors import InputError, SettingsError, nearest
 
 _Any = TypeVar("_Any")
+_PACKAGE = Path(__file__).parent
 _LONGEST_FILE = 1 << 20
 _LARGEST = 1 << 63
 """No number of a setting is that large."""
@@ -94,7 +95,12 @@ def load_settings(cls: type[_Any], path: Path | None, changes: Sequence[str] = (
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Parse a TOML file of at most a megabyte; errors name the file."""
+    """Parse a TOML file of at most a megabyte; errors name the file.
+
+    `configs/NAME.toml` and `suites/NAME.toml` that aren't there are the package's.
+    """
+    if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists() and (_PACKAGE / path).is_file():
+        path = _PACKAGE / path
     try:
         if path.stat().st_size > _LONGEST_FILE:
             raise SettingsError(f"{path}: {path.stat().st_size} bytes are too many for settings")
@@ -110,10 +116,10 @@ def make_settings(cls: type[_Any], values: Mapping[str, Any]) -> _Any:
     hints = _hints(cls)  # type: ignore[arg-type]
     for name in values:
         if name not in hints:
-            raise SettingsError(_unknown(name, hints))
+            raise SettingsError(_unknown(name, hints), setting=name)
     for each in fields(cls):  # type: ignore[arg-type]
         if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
-            raise SettingsError(f"setting {each.name} is missing: it has no default")
+            raise SettingsError(f"setting {each.name} is missing: it has no default", setting=each.name)
     return cls(**{name: check(name, value, hints[name]) for name, value in values.items()})
 
 
@@ -122,13 +128,13 @@ def check(name: str, value: Any, hint: Any) -> Any:
     try:
         return _convert(value, hint)
     except ValueError:
-        raise SettingsError(f"setting {name} = {value!r}: must be {_allowed(hint)}") from None
+        raise SettingsError(f"setting {name} = {value!r}: must be {_allowed(hint)}", setting=name) from None
 
 
 def refuse(condition: bool, name: str, value: object, bound: str) -> None:
     """Raise SettingsError `setting name = value: must be bound` if `condition` holds."""
     if condition:
-        raise SettingsError(f"setting {name} = {value!r}: must be {bound}")
+        raise SettingsError(f"setting {name} = {value!r}: must be {bound}", setting=name)
 
 
 def whole_numbers(option: str, text: str) -> tuple[int, ...]:

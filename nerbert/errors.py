@@ -1,14 +1,15 @@
 """The one tree of errors that nerbert raises on purpose.
 
-    NerbertError            exit code 1: one line for people, never a traceback
-    ├── InputError          a file or a text that came from outside is not what it should be
-    ├── SettingsError       a setting is unknown, of the wrong kind or out of bounds
-    ├── OutputExists        the output's place is taken
-    ├── StaleOutput         half of an output is there, made from something else
-    ├── WriteError          the output can't be written: full disk, read-only, name too long
-    └── MissingExtra        an optional library is not installed
+    NerbertError            exit code 1, HTTP 500: one line for people, never a traceback
+    ├── InputError          422  a file or a text that came from outside is not what it should be
+    ├── SettingsError       400  a setting is unknown, of the wrong kind or out of bounds
+    ├── OutputExists        409  the output's place is taken
+    ├── StaleOutput         409  half of an output is there, made from something else
+    ├── WriteError          507  the output can't be written: full disk, read-only, name too long
+    └── MissingExtra        501  an optional library is not installed
 
-The choice: messages say what was wrong *and what to do*; `at` adds the place. The price is longer raises.
+The choice: messages say what was wrong *and what to do*; `at` adds the place, to the message and as fields. The price
+is longer raises.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,46 +18,72 @@ from pathlib import Path
 
 
 class NerbertError(Exception):
-    """Base of all errors meant for people; `str(error)` is one line."""
+    """Base of all errors meant for people; `str(error)` is one line.
+
+    `path`, `line` and `setting` say where the fault is, as far as that is known: "" or None if not.
+    """
 
     exit_code = 1
+    http_status = 500
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, path: str = "", line: int | None = None, setting: str = "") -> None:
         super().__init__(" ".join(message.split()))
+        self.path, self.line, self.setting = path, line, setting
 
 
 class InputError(NerbertError):
     """What came from outside (dump, table, CoNLL, model folder) can't be used."""
 
+    http_status = 422
+
 
 class SettingsError(NerbertError):
     """A setting is refused."""
+
+    http_status = 400
 
 
 class OutputExists(NerbertError):  # noqa: N818  (reads as the fact that it reports)
     """The place where output should go is taken."""
 
+    http_status = 409
+
 
 class StaleOutput(NerbertError):  # noqa: N818
     """What an earlier run left half made was made from other settings or other input."""
+
+    http_status = 409
 
 
 class WriteError(NerbertError):
     """The output can't be written."""
 
+    http_status = 507
+
 
 class MissingExtra(NerbertError):  # noqa: N818
     """An optional library is needed; the message names the extra that brings it."""
 
+    http_status = 501
+
 
 @contextmanager
-def at(path: Path | str, line: int | None = None) -> Iterator[None]:
-    """Put `path:line:` before the message of any NerbertError raised inside."""
+def at(
+    path: Path | str = "", line: int | None = None, *, part: str = "", setting: str = ""
+) -> Iterator[None]:  # fmt: skip
+    """Add a place to any NerbertError raised inside: before the message (`path:line: part: setting: `), and as fields.
+
+    Where several places are given, the message has all of them, and the fields have the innermost. `part` (a row of a
+    table, say) is for the message alone.
+    """
     try:
         yield
     except NerbertError as error:
-        place = f"{path}:{line}" if line is not None else f"{path}"
-        raise type(error)(f"{place}: {error}") from error
+        place = f"{path}:{line}" if path and line is not None else f"{path}"
+        message = ": ".join(filter(None, (place, part, setting, str(error))))
+        own_line = error.line if error.path or error.line is not None else line
+        fields = {"path": error.path or str(path), "setting": error.setting or setting}
+        raise type(error)(message, line=own_line, **fields) from error
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

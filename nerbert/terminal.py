@@ -152,6 +152,16 @@ def coloured(text: str, spans: Iterable[tuple[int, int, str]]) -> Text:
     return shown
 
 
+def duration(seconds: float) -> str:
+    """Return seconds in readable units: `0.25 s`, `42 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    if seconds < 59.5:
+        return f"{seconds:.2g} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
 def percent(share: float) -> str:
     """Return a share (0–1) in percent with two decimals, without the sign."""
     return f"{100 * share:.2f}"

@@ -239,7 +239,7 @@ def test_configs_are_valid() -> None:
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.finetuning.settings import FinetuneSettings
 
-    for path in (ROOT / "configs").glob("*.toml"):
+    for path in (ROOT / "nerbert" / "configs").glob("*.toml"):
         assert load_settings(FinetuneSettings if path.name.startswith("finetune") else PretrainSettings, path)
 
 

@@ -1,6 +1,12 @@
+import pickle
+import re
+from contextlib import AbstractContextManager
+
 import pytest
 
-from nerbert.errors import InputError, MissingExtra, NerbertError, at, need
+from nerbert import errors
+from nerbert.config import refuse
+from nerbert.errors import InputError, MissingExtra, NerbertError, SettingsError, at, need
 
 
 def test_message_is_one_line() -> None:
@@ -25,3 +31,52 @@ def test_need_names_the_extra() -> None:
 
 def test_exit_code() -> None:
     assert NerbertError.exit_code == 1
+
+
+def test_at_keeps_the_innermost_place_as_fields() -> None:
+    with (
+        pytest.raises(
+            SettingsError, match=r"^suite\.toml: \[systems\.'a'\]: setting seeds = 1: must be odd$"
+        ) as raised,
+        at("suite.toml"),
+        at(setting="[systems.'a']"),
+    ):
+        refuse(True, "seeds", 1, "odd")
+    assert (raised.value.path, raised.value.line, raised.value.setting) == ("suite.toml", None, "seeds")
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "fields", "message"),
+    [
+        (at("a.conll", 3), at("folder", 9), ("a.conll", 3), "folder:9: a.conll:3: bad"),
+        (at("a.conll"), at("folder", 9), ("a.conll", None), "folder:9: a.conll: bad"),
+        (at(line=5, part="row 5"), at("a.parquet"), ("a.parquet", 5), "a.parquet: row 5: bad"),
+        (at(), at("a.json", 0), ("a.json", 0), "a.json:0: bad"),
+    ],
+)
+def test_places_nest(
+    inner: AbstractContextManager[None], outer: AbstractContextManager[None], fields: tuple[object, ...], message: str
+) -> None:
+    with pytest.raises(InputError) as raised, outer, inner:
+        raise InputError("bad")
+    assert (raised.value.path, raised.value.line) == fields
+    assert str(raised.value) == message
+
+
+def test_fields_travel_between_processes() -> None:
+    with pytest.raises(InputError) as raised, at("a.conll", 3):
+        raise InputError("bad")
+    there = pickle.loads(pickle.dumps(raised.value))
+    assert (str(there), there.path, there.line) == ("a.conll:3: bad", "a.conll", 3)
+
+
+def test_every_error_has_an_http_status_of_its_class() -> None:
+    tree: list[type[NerbertError]] = [NerbertError, *NerbertError.__subclasses__()]
+    status = {each.__name__: each.http_status for each in tree if each.__module__ == "nerbert.errors"}
+    assert status == {
+        "NerbertError": 500, "InputError": 422, "SettingsError": 400, "OutputExists": 409, "StaleOutput": 409,
+        "WriteError": 507, "MissingExtra": 501,
+    }  # fmt: skip
+    assert errors.__doc__
+    for name, code in status.items():
+        assert re.search(rf"{name}\b.*\b{code}\b", errors.__doc__), name

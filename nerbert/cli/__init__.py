@@ -7,14 +7,16 @@ from pathlib import Path
 
 from cyclopts import App
 
-from nerbert import __version__
+from nerbert import DOCS, __version__
 from nerbert.cli import benchmark, calibrate, corpus, data, export, knowledge, models, tag
 from nerbert.errors import NerbertError, missing_extra
 
 app = App(
     name="nerbert",
     version=__version__,
-    help="A Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.",
+    help=f"""A Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.
+
+    Guide to every command: {DOCS}/guide.md""",
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )

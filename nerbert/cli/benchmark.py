@@ -21,7 +21,7 @@ def benchmark(
     Parameters
     ----------
     suite
-        Suite file (TOML); see docs/how-to/compare.md.
+        Suite file (TOML). The package has suites/north_star.toml, ner_bert.toml, controls.toml and quickstart.toml.
     data
         Folder that holds the data sets.
     output
@@ -40,10 +40,15 @@ def benchmark(
     from nerbert.evaluation.benchmark import runner
     from nerbert.evaluation.benchmark.read import parse_encoders, read_suite
 
-    again = shlex.join(["nerbert", *sys.argv[1:]])
+    again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
+    again += [part for each in encoder or [] for part in ("--encoder", each)]
+    again += ["--minutes", f"{minutes:g}"] if minutes is not None else []
+    again += (["--workers", str(workers)] if workers else []) + (["--retry"] if retry else [])
     wanted = read_suite(suite, parse_encoders(encoder or []))
     if dry_run:
         for line in runner.list_suite(wanted, data, output, retry=retry):
             print(line)
-    elif not runner.benchmark(wanted, data, output, minutes=minutes, workers=workers, retry=retry, again=again):
+    elif not runner.benchmark(
+        wanted, data, output, minutes=minutes, workers=workers, retry=retry, again=shlex.join(again)
+    ):
         sys.exit(1)

@@ -38,8 +38,6 @@ def corpus_build(
         Processes; the result is the same for any number.
     config
         Settings file (TOML).
-    set_
-        One setting, as key=value; see docs/settings.md.
     overwrite
         Replace a folder that nerbert made, and what a build from something else left half made.
     """

@@ -15,11 +15,9 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
     Parameters
     ----------
     config
-        Settings file (TOML): at least `corpus`; see docs/settings.md.
+        Settings file (TOML): at least `corpus`. The package has configs/small.toml and configs/paper.toml.
     output
         Folder to make: a Hugging Face token-classification model.
-    set_
-        One setting, as key=value.
     overwrite
         Replace a folder that nerbert made.
     dry_run
@@ -51,26 +49,24 @@ def finetune(
     data
         Folder with train.conll (and dev.conll), or one CoNLL file.
     output
-        Folder to make; with several seeds, a folder for each below it.
+        Folder to make: the tagger, or with --seeds a folder seed-N for each seed.
     source
         Data of a source domain to train on first (source & target).
     seeds
         Comma-separated seeds, say 1,2,3.
     config
         Settings file (TOML).
-    set_
-        One setting, as key=value; see docs/settings.md.
     overwrite
         Replace a folder that nerbert made.
     """
     from nerbert.config import load_settings, whole_numbers
     from nerbert.finetuning.settings import FinetuneSettings
+    from nerbert.render.terminal.training import print_taggers
 
-    settings = load_settings(FinetuneSettings, config, set_ or [])
-    for folder in nerbert.finetune(
-        encoder, data, output, settings, source=source, seeds=whole_numbers("--seeds", seeds), overwrite=overwrite
-    ):
-        print(folder)
+    settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
+    print_taggers(
+        nerbert.finetune(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite)
+    )
 
 
 def evaluate(

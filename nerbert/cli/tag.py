@@ -22,7 +22,7 @@ def tag(
 ) -> None:  # fmt: skip
     """Tag texts: files, folders, or what comes through a pipe.
 
-    A job with -o that was stopped, killed even, goes on when the same command is given again; see docs/how-to/tag.md.
+    A job with -o that was stopped, killed even, goes on when the same command is given again.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nerbert import DOCS
 from nerbert.artifacts import publish, read_json, sha256_of
 from nerbert.corpus.manifest_schema import check_manifest
 from nerbert.errors import InputError, at
@@ -145,7 +146,7 @@ def _check_shard(corpus: Path, name: str, rows: int) -> None:
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: shard is missing or damaged ({error}); build the corpus again") from error
     if not schema.equals(TYPED):
-        raise InputError(f"{path}: its columns aren't those of a corpus (docs/formats.md); build the corpus again")
+        raise InputError(f"{path}: its columns aren't those of a corpus ({DOCS}/formats.md); build the corpus again")
     if found.num_rows != rows:
         raise InputError(f"{path}: has {found.num_rows} sentences, the manifest says {rows}; build the corpus again")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from nerbert.config import Bounds, refuse
+from nerbert.config import Bounds, Settings, refuse
 from nerbert.training.base_settings import TrainSettings
 
 
@@ -53,7 +53,7 @@ class PretrainSettings(TrainSettings):
     """Largest vocabulary of a fresh cased WordPiece tokenizer. Unit: subwords. Source: ours."""
 
     def __post_init__(self) -> None:
-        TrainSettings.__post_init__(self)
+        Settings.__post_init__(self)
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
         cut = self.num_layers != 0 and self.backbone == "fresh"
         refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")

@@ -1,8 +1,8 @@
 """Encoder + annotated sentences → tagger (NER-BERT §4): a fresh linear head, the whole model trained.
 
 *Target only* trains on the target's train split; *source & target* first on a source domain, made once and shared by
-all seeds, then the head is renewed for the target. Several seeds give a folder each below the output. Where there is a
-dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
+all seeds, then the head is renewed for the target. Seeds that are named have a folder each below the output. Where
+there is a dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
 """
 
 from collections.abc import Sequence
@@ -54,34 +54,36 @@ def finetune(
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
-    Unless `calibrate`, confidences are as the model gives them. `card` writes each tagger's model card.
+    With `seeds`, even one, `output` holds `seed-N/` for each; without, it is the tagger, of the settings' seed. Unless
+    `calibrate`, confidences are as the model gives them. `card` writes each tagger's model card.
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
     target = read_data(data)
     origin = read_data(source) if source else None
     if settings.select == "dev" and not target.dev:
-        raise SettingsError(f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'")
+        raise SettingsError(
+            f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'", setting="select"
+        )
     origin_card = read_card(encoder)
-    seeds = tuple(seeds) or (settings.seed,)
+    folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
     with TemporaryDirectory() as scratch, publish_folder(output, overwrite=overwrite) as folder:
         if origin:
-            own = source_settings(settings, seeds[0])
+            own = source_settings(settings, next(iter(folders)))
             _train_tagger(encoder, replace(origin, dev=[]), Path(scratch), own, "source domain", {})
         start = scratch if origin else encoder
-        names = [f"seed-{seed}" for seed in seeds] if len(seeds) > 1 else [""]
-        for seed, name in zip(seeds, names, strict=True):
+        for seed, name in folders.items():
             (folder / name).mkdir(exist_ok=True)
             of_seed, facts = replace(settings, seed=seed), _origin(encoder, origin_card, origin)
             what = f"fine-tuning, seed {seed}"
             _train_tagger(start, target, folder / name, of_seed, what, facts, calibrate=calibrate)
             if card:
                 card(folder / name, TaggerFacts(read_card(str(folder / name))))
-        if len(seeds) > 1:
+        if seeds:
             write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
-    return [output / name for name in names]
+    return [output / name for name in folders.values()]
 
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:

@@ -17,8 +17,8 @@ class FinetuneSettings(TrainSettings):
     batch_size: Annotated[int, Bounds(at_least=1)] = 16
     """Sentences per step. Unit: windows. Source: NER-BERT §4 (16 or 32)."""
     min_steps: Annotated[int, Bounds(at_least=0)] = 250
-    """Fewest updates: a training set too small for that many in `epochs` is gone through more often. 0: no bound.
-    Source: ours, by measurement at 10–200 sentences."""
+    """Fewest updates: a training set too small for that many in `epochs` is gone through more often. `max_steps`
+    wins over it. 0: no bound. Source: ours, by measurement at 10–200 sentences."""
     learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
     """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4, for BERT-base),
     2e-4 below (ours, measured on all-MiniLM-L6-v2). Source: NER-BERT §4 and ours."""

@@ -57,7 +57,7 @@ def texts_of(batch: pa.RecordBatch, field: str, first: int, errors: str = "stric
         raise InputError(f"column {field!r} holds {column.type}, no text; name another with --field") from None
     texts = []
     for number, value in enumerate(values, first):
-        with at(f"row {number}"):
+        with at(line=number, part=f"row {number}"):
             found = _text(value, field, errors)
             texts.append(checked_words(found, field) if lists else found)
     return texts

@@ -57,7 +57,7 @@ def layers_of(model: Any, setting: str, count: int) -> Any:
             f"one by one (are they shared?); take 0"
         )
     if count > depth:
-        raise SettingsError(f"setting {setting} = {count}: the backbone has {depth} layers")
+        raise SettingsError(f"setting {setting} = {count}: the backbone has {depth} layers", setting=setting)
     return outermost[0]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from nerbert import DOCS
 from nerbert.artifacts import publish
 from nerbert.render import markdown
 from nerbert.terminal import percent, visible
@@ -75,6 +76,7 @@ def _environment(*, autoescape: bool, finalize: Callable[[Any], Any]) -> Environ
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {"percent": percent}
+    environment.globals |= {"docs": DOCS}
     return environment
 
 

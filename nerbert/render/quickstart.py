@@ -1,11 +1,12 @@
 """The quickstart's page, picture and guide. The picture is drawn with attributes only, so it looks the same anywhere.
 
-Words of the picture have a fixed-width font and a given width, so no font moves a mark away from its word. The picture
-has a background of its own: dark pages show it as a light card.
+Words of the picture have a fixed-width font and a given width, so no font moves a mark away from its word. The page
+shows the same figures in its own way: in a dark theme, and as narrow as a phone.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ _NOT_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
 
 def write_page(result: "QuickstartResult", manifest: Mapping[str, Any], output: Path) -> None:
     """Write the page; `manifest` is the corpus's, whose funnel it shows."""
-    write(output, "quickstart.html.j2", **_page(result, manifest), picture=_picture(result))
+    write(output, "quickstart.html.j2", **_page(result, manifest))
 
 
 def write_picture(result: "QuickstartResult", path: Path) -> None:
@@ -71,7 +72,6 @@ def _page(result: "QuickstartResult", manifest: Mapping[str, Any]) -> dict[str, 
         for each in encoders
     }
     annotators = {"gold": "annotated"} | {each.key: each.title for each in encoders}
-    own = result.own.text
     return {
         "result": result, "title": TITLE, "limits": LIMITS, "next": NEXT,
         "by_type": [
@@ -81,10 +81,7 @@ def _page(result: "QuickstartResult", manifest: Mapping[str, Any]) -> dict[str, 
         "examples": [
             [(annotators[key], _parts(shown, key, result)) for key in shown.marked] for shown in result.examples
         ],
-        "own": [
-            [own[start:end], name, f"{confidence:.2f}"]
-            for (start, end, name), confidence in zip(result.own.marked["ner"], result.confidences, strict=True)
-        ],
+        "own": _parts(result.own, "ner", result, [f" {each:.2f}" for each in result.confidences]),
         "curves": line_plot(curves, dict(zip(curves, (0, 1), strict=True)), x_name="steps"),
         "efforts": "; ".join(
             f"{each.title}: {each.steps:,} steps, {each.tokens:,} tokens, {each.seconds:.0f} s" for each in encoders
@@ -97,11 +94,13 @@ def _page(result: "QuickstartResult", manifest: Mapping[str, Any]) -> dict[str, 
     }  # fmt: skip
 
 
-def _parts(shown: "TaggedText", key: str, result: "QuickstartResult") -> list[tuple[str, str, int]]:
+def _parts(
+    shown: "TaggedText", key: str, result: "QuickstartResult", confidences: Iterable[str] = repeat("")
+) -> list[tuple[str, str, int]]:  # fmt: skip
     """Return a text in parts: what is said, and for a mention its type and colour ("" and 0 for other text)."""
     parts, place = [], 0
-    for start, end, name in shown.marked[key]:
-        parts += [(shown.text[place:start], "", 0), (shown.text[start:end], name, _colour(result, name))]
+    for (start, end, name), sure in zip(shown.marked[key], confidences, strict=False):
+        parts += [(shown.text[place:start], "", 0), (shown.text[start:end], name + sure, _colour(result, name))]
         place = end
     return [*parts, (shown.text[place:], "", 0)]
 

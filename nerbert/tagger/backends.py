@@ -6,6 +6,8 @@ else torch. That is their order of speed on a CPU (docs/results/2026-11-21-tagge
 has exported it.
 """
 
+import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,6 +28,9 @@ LONGEST = 256
 _TOKENS = {"cpu": 512}
 """Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache; a GPU takes more."""
 _GPU_TOKENS = 16384
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/nvhost-gpu",
+                "/dev/nvgpu", "/dev/nvmap", "/dev/kfd")  # fmt: skip
+"""What the drivers of GPUs that torch calls CUDA make on Linux: NVIDIA's, WSL's, Tegra's, AMD's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +90,21 @@ def _exported_precision(exported: onnx.Exported | None, wanted: Wanted) -> str:
 
 
 def _on_gpu(wanted: Wanted) -> bool:
-    """Return whether torch would compute on a GPU."""
-    if wanted.device or not installed("torch"):
+    """Return whether torch would compute on a GPU; torch, seconds of import, is asked only where there may be one."""
+    if wanted.device or not installed("torch") or not _may_have_gpu():
         return False
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def _may_have_gpu() -> bool:
+    """Return whether torch might find a GPU here: false only where no driver is that it can use."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    if platform.system() == "Linux":
+        return any(map(os.path.exists, _GPU_DEVICES))
+    return platform.system() != "Darwin"  # Macs have no CUDA
 
 
 def _on_torch(source: str, wanted: Wanted) -> LinearHead:
@@ -110,7 +124,8 @@ def _on_torch(source: str, wanted: Wanted) -> LinearHead:
         model.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().split("\n")[0][:200]
-        raise SettingsError(f"setting device = {device!r}: torch can't compute there: {reason}") from error
+        why = f"setting device = {device!r}: torch can't compute there: {reason}"
+        raise SettingsError(why, setting="device") from error
     name = f"torch {precision_on(kind, wanted.precision)} {device}"
     scorer, tokens = TorchScorer(model, wanted.precision), _TOKENS.get(kind, _GPU_TOKENS)
     return LinearHead(scorer, pieces, tags, tokens, wanted.decoding, name)

@@ -22,7 +22,7 @@ from nerbert.model.heads import Entities, Head, WordTags
 from nerbert.records import Example, Span
 from nerbert.registry import HEADS
 from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
-from nerbert.tagger.spans import Thresholds, check_offsets, thresholds_of, utf16_spans
+from nerbert.tagger.spans import Graphemes, Thresholds, check_offsets, thresholds_of, utf16_spans
 from nerbert.words import check_splitter, split_words
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
@@ -37,6 +37,17 @@ class _Open:
 
     text: str
     spans: list[Span] = field(default_factory=list)
+    graphemes: Graphemes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.graphemes = Graphemes(self.text)
+
+    def add(self, start: int, end: int, type_: str, confidence: float) -> None:
+        """Add an entity, grown to whole graphemes; of one that two entities share, the first has it."""
+        start, end = self.graphemes.grow(start, end)
+        start = max(start, self.spans[-1].end if self.spans else 0)
+        if start < end:
+            self.spans.append(Span(start, end, type_, self.text[start:end], confidence))
 
 
 @dataclass(slots=True)
@@ -181,8 +192,7 @@ class Tagger:
             if self.thresholds.leave_out(type_, confidence):
                 continue
             words, offset, here = block.examples[number].words, block.offsets[number], block.texts[number]
-            start, end = offset + words[first][0], offset + words[last - 1][1]
-            here.spans.append(Span(start, end, type_, here.text[start:end], confidence))
+            here.add(offset + words[first][0], offset + words[last - 1][1], type_, confidence)
 
 
 def seed_folders(source: str) -> list[Path]:
@@ -194,9 +204,9 @@ def seed_folders(source: str) -> list[Path]:
 
 
 def _check_single(source: str) -> None:
-    """Raise InputError for a folder of several seeds' taggers."""
+    """Raise InputError for a folder of taggers by seed."""
     if seeds := seed_folders(source):
-        raise InputError(f"{source}: holds {len(seeds)} taggers; name one of them, say {seeds[0]}")
+        raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
 
 
 def _open_head(card: Mapping[str, object], own: str) -> OpenHead:

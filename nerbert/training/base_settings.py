@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from nerbert.config import Bounds, Settings, refuse
+from nerbert.config import Bounds, Settings
 from nerbert.registry import OBJECTIVES
 
 
@@ -28,11 +28,11 @@ class TrainSettings(Settings):
     epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
     """Passes over the training data, copies included. Source: ours; the paper doesn't say."""
     min_steps: Annotated[int, Bounds(at_least=0)] = 0
-    """Fewest updates: a training set too small for that many in `epochs` is gone through more often. 0: no bound.
-    Source: ours."""
+    """Fewest updates: a training set too small for that many in `epochs` is gone through more often. `max_steps`
+    wins over it. 0: no bound. Source: ours."""
     max_steps: Annotated[int, Bounds(at_least=0)] = 0
-    """Most updates; the schedule ends there. Equal to `min_steps` it fixes their number, whatever the size of the data.
-    0: no bound. Source: ours."""
+    """Most updates; the schedule ends there. It wins over `min_steps` and `epochs`. Equal to `min_steps` it fixes the
+    number of updates, whatever the size of the data. 0: no bound. Source: ours."""
     batch_size: Annotated[int, Bounds(at_least=1)] = 32
     """Sentences (windows, where one is longer than the model) per step. Unit: windows. Source: ours."""
     max_tokens_per_batch: Annotated[int, Bounds(at_least=1)] = 8192
@@ -57,8 +57,3 @@ class TrainSettings(Settings):
     must be trained on. 0: all. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""
     threads: Annotated[int, Bounds(at_least=0, at_most=4096)] = 0
     """Threads of torch on a CPU; 0 leaves torch's own choice. Two processes on one machine: 1 each. Source: ours."""
-
-    def __post_init__(self) -> None:
-        Settings.__post_init__(self)
-        bad = self.max_steps != 0 and self.max_steps < self.min_steps
-        refuse(bad, "max_steps", self.max_steps, f"0, or at least min_steps ({self.min_steps})")

@@ -14,9 +14,9 @@ from nerbert.encoder.dry_run import DryRun, dry_run, measure
 from nerbert.encoder.prepare import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import NerbertError
-from nerbert.render.terminal.training import duration, print_dry_run
+from nerbert.render.terminal.training import print_dry_run
 from nerbert.rng import Array
-from nerbert.terminal import Progress
+from nerbert.terminal import Progress, duration
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import batches_of, steps_of_epoch, train, train_step
 
@@ -165,7 +165,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_the_papers_settings() -> None:
-    path = Path(__file__).parents[2] / "configs" / "paper.toml"
+    path = Path("configs/paper.toml")  # the package's
     paper = load_settings(PretrainSettings, path)
     trained = (paper.backbone, paper.batch_size, paper.learning_rate, paper.weight_decay, paper.objective)
     assert trained == ("google-bert/bert-base-cased", 960, 5e-5, 0.0, "tagging")

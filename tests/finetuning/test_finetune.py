@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 import nerbert.finetuning.finetune as stage
-from nerbert import finetune
+from nerbert import evaluate, finetune
+from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import read_data
 from nerbert.model.backbone import TaggerFacts, tags_of
 from nerbert.records import Example
+from nerbert.terminal import percent
 from nerbert.training.loop import train
 from tests.encoder.backbones import load_tagging_model
 
@@ -40,7 +42,7 @@ def card() -> Callable[[Path], dict[str, Any]]:
     return lambda folder: dict(json.loads((folder / "nerbert.json").read_text()))
 
 
-def test_one_seed_is_the_folder_itself(
+def test_without_seeds_the_output_is_the_tagger(
     tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
     output = tmp_path / "tagger"
@@ -163,6 +165,45 @@ def test_several_seeds_have_a_folder_each(tiny_encoder: Path, data: Path, tmp_pa
     assert load_tagging_model(str(again[0])).classifier.weight.equal(heads[0])
     with pytest.raises(SettingsError, match="one stands twice"):
         finetune(str(tiny_encoder), data, tmp_path / "x", FAST, seeds=(1, 1))
+
+
+@pytest.mark.parametrize("seeds", [(3,), (3, 1)])
+def test_named_seeds_have_one_layout(tiny_encoder: Path, data: Path, tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    """One is no other case than two, for whatever reads the folder."""
+    output = tmp_path / "taggers"
+    assert finetune(str(tiny_encoder), data, output, FAST, seeds=seeds) == [output / f"seed-{seed}" for seed in seeds]
+    names = {path.name for path in output.iterdir() if not path.name.startswith(".")}
+    assert names == {"manifest.json", *(f"seed-{seed}" for seed in seeds)}
+    assert json.loads((output / "manifest.json").read_text())["seeds"] == list(seeds)
+    scored = evaluate(output, data / "dev.conll")
+    assert [Path(name).name for name in scored.scores] == [f"seed-{seed}" for seed in sorted(seeds)]
+    assert finetune(str(tiny_encoder), data, output, FAST, seeds=seeds, overwrite=True)
+
+
+def test_most_steps_need_no_other_setting(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    """Though the default of min_steps is higher."""
+    (folder,) = finetune(str(tiny_encoder), data, tmp_path / "x", FinetuneSettings(max_steps=2, threads=1))
+    assert card(folder)["log"][-1]["step"] == 2
+
+
+def test_command_says_where_the_taggers_are_and_how_good(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "taggers"
+    fast = ["--set", "max_steps=2", "--set", "threads=1"]
+    with pytest.raises(SystemExit) as ended:
+        main(["finetune", str(tiny_encoder), "--data", str(data), "-o", str(output), "--seeds", "1,2", *fast])
+    assert not ended.value.code
+    dev = [card(output / f"seed-{seed}")["dev"] for seed in (1, 2)]
+    assert capsys.readouterr().out.splitlines() == [
+        f"tagger: {output}/seed-{seed}; F1 {percent(each['f1'])} on {each['sentences']} dev sentences"
+        for seed, each in zip((1, 2), dev, strict=True)
+    ]
+    with pytest.raises(SystemExit):
+        main(["finetune", str(tiny_encoder), "--data", str(data / "train.conll"), "-o", str(tmp_path / "one"), *fast])
+    assert capsys.readouterr().out == f"tagger: {tmp_path}/one; no dev.conll to score it on\n"
 
 
 def as_dict(settings: FinetuneSettings) -> dict[str, Any]:

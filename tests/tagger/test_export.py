@@ -130,11 +130,33 @@ def test_auto_takes_a_gpu_then_int8_then_fp32_then_torch(
     on_torch = replace(open_linear(str(without), Wanted()), name="torch gpu")
     monkeypatch.setattr("nerbert.tagger.backends._on_torch", lambda *_: on_torch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("nerbert.tagger.backends._GPU_DEVICES", (str(tmp_path),))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert open_linear(str(done.folder), Wanted()).name == "onnx int8 cpu", "no GPU is to be used"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert open_linear(str(done.folder), Wanted()).name == "torch gpu"
     assert open_linear(str(done.folder), Wanted(device="cpu")).name == "onnx int8 cpu"
     assert open_linear(str(done.folder), Wanted(backend="onnx")).name == "onnx int8 cpu"
     monkeypatch.setattr("nerbert.tagger.backends.installed", lambda name: name != "onnxruntime")
     assert open_linear(str(done.folder), Wanted(device="cpu")).name == "torch gpu"
+
+
+def test_an_exported_tagger_starts_without_torch_where_no_driver_of_a_gpu_is(done: Export, tmp_path: Path) -> None:
+    """The folder has torch weights too, and torch is installed."""
+    (tmp_path / "text").write_text(SHIP)
+    code = f"""
+import sys
+from nerbert.cli import main
+from nerbert.tagger import backends
+backends._GPU_DEVICES = ()
+try:
+    main(["tag", {str(done.folder)!r}, {str(tmp_path / "text")!r}, "--json"])
+finally:
+    print(sorted({{"torch", "transformers"}} & set(sys.modules)), file=sys.stderr)
+"""
+    done_ = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done_.stderr.splitlines()[-1:] == ["[]"]
+    assert json.loads(done_.stdout)["spans"]
 
 
 @pytest.mark.parametrize(

@@ -274,7 +274,7 @@ BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "card splitter": (lambda f: _card(f, word_splitter="next-year-1"), "word splitter 'next-year-1'"),
     "card length": (lambda f: _card(f, max_length="long"), "max_length"),
     "torn card": (lambda f: _cut(f / "nerbert.json"), "not JSON"),
-    "several seeds": (_seeds, "holds 1 taggers"),
+    "several seeds": (_seeds, "holds a tagger for each seed; name one"),
 }
 
 

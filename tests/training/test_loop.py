@@ -221,7 +221,8 @@ def test_the_log_has_an_entry_an_epoch(run: Run, make_model: Make, windows: Wind
 
 
 @pytest.mark.parametrize(
-    ("least", "most", "steps"), [(0, 0, 8), (5, 0, 8), (20, 0, 20), (0, 3, 3), (12, 12, 12), (2, 2, 2), (2, 9, 8)]
+    ("least", "most", "steps"),
+    [(0, 0, 8), (5, 0, 8), (20, 0, 20), (0, 3, 3), (12, 12, 12), (2, 2, 2), (2, 9, 8), (20, 3, 3)],
 )
 def test_steps_have_bounds(run: Run, make_model: Make, windows: Windows, least: int, most: int, steps: int) -> None:
     settings = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=2.5, min_steps=least, max_steps=most)

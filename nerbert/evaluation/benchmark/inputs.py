@@ -90,7 +90,9 @@ def _read(task: Job | SourceTraining, splits: Sequence[str]) -> DataSet:
             if "test" in splits and not there.test:
                 raise InputError("holds no test.conll, so nothing can be scored on it; add one")
             if "dev" in splits and not there.dev:
-                raise SettingsError("setting select = 'dev': there is no dev.conll; add one or take select = 'last'")
+                raise SettingsError(
+                    "setting select = 'dev': there is no dev.conll; add one or take select = 'last'", setting="select"
+                )
     except NerbertError:
         check_data(task)
         raise
@@ -107,7 +109,8 @@ def without_folder(folder: Path) -> Iterator[None]:
     try:
         yield
     except NerbertError as error:
-        raise type(error)(f"{error}".replace(f"{folder}/", "").replace(f"{folder}: ", "")) from error
+        error.args = (f"{error}".replace(f"{folder}/", "").replace(f"{folder}: ", ""),)
+        raise
 
 
 def check_unchanged(task: Job | SourceTraining) -> None:

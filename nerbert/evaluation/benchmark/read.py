@@ -86,7 +86,7 @@ def _suite(name: str, values: Mapping[str, Any]) -> Suite:
 
 
 def _system(name: str, values: Any) -> System:
-    with at(f"[systems.{name!r}]"):
+    with at(setting=f"[systems.{name!r}]"):
         system = _make(System, values)
         _check_readable("a system", name)
         if system.encoder and system.same_encoder_as:
@@ -95,7 +95,7 @@ def _system(name: str, values: Any) -> System:
 
 
 def _target(number: int, values: Any) -> Target:
-    with at(f"[[targets]] number {number}"):
+    with at(setting=f"[[targets]] number {number}"):
         target = _make(Target, values)
         if not target.data.strip() or not target.sizes:
             raise SettingsError("data and sizes can't be empty")
@@ -106,7 +106,7 @@ def _target(number: int, values: Any) -> Target:
 
 
 def _protocol(name: str, values: Any) -> FinetuneSettings:
-    with at(f"[protocols.{name!r}]"):
+    with at(setting=f"[protocols.{name!r}]"):
         _check_readable("a protocol", name)
         for key, instead in _RUNNERS.items():
             if isinstance(values, dict) and key in values:
@@ -115,7 +115,7 @@ def _protocol(name: str, values: Any) -> FinetuneSettings:
 
 
 def _published(number: int, values: Any, targets: Iterable[Target]) -> Published:
-    with at(f"[[published]] number {number}"):
+    with at(setting=f"[[published]] number {number}"):
         _check_table(values)
         for key in values:
             _check_known("setting", key, [each.name for each in fields(Published)])
@@ -141,7 +141,7 @@ def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str]) -
     own = {name: encoders.get(name, each.encoder) for name, each in systems.items()}
     for name, each in systems.items():
         if each.same_encoder_as:
-            with at(f"[systems.{name!r}]"):
+            with at(setting=f"[systems.{name!r}]"):
                 _check_known("system", each.same_encoder_as, systems)
                 if systems[each.same_encoder_as].same_encoder_as:
                     raise SettingsError(f"same_encoder_as = {each.same_encoder_as!r}: has no encoder of its own either")

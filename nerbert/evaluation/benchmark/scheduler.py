@@ -14,7 +14,7 @@ from nerbert.evaluation.benchmark.inputs import Job, SourceTraining
 from nerbert.evaluation.benchmark.pool import Processes, Task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.worker import End
-from nerbert.terminal import Progress, percent, tell
+from nerbert.terminal import Progress, duration, percent, tell
 
 NO_ROOM = "takes no more"
 """How the reason ends of a cell that wasn't begun since the output can't be written."""
@@ -35,8 +35,10 @@ class Scheduler:
         self, jobs: list[Job], store: Store, crew: Processes, bar: Progress, limit: float | None,
         clock: Callable[[], float],
     ) -> None:  # fmt: skip
-        self._waiting, self._store, self._crew, self._bar = jobs, store, crew, bar
+        self._waiting, self._store, self._crew, self._bar, self._count = jobs, store, crew, bar, len(jobs)
         self._limit, self._clock = limit, clock
+        self._tagged = {job.key for job in jobs if store.has_predictions(job.tag_key)}
+        """What had only to be scored when the run began."""
         self.done: dict[str, Cell] = {}
         self.stopped = ""
         self._begun: dict[str, _Begun] = {}
@@ -51,6 +53,11 @@ class Scheduler:
         for cell in cells:
             if cell.state is State.DONE:
                 self._took(_kinds_of(cell.place), sum(each["wall"] for each in cell.facts["seconds"].values()))
+
+    def time_left(self) -> str:
+        """Return `, about 3 min left` for the jobs that wait; "" if none does or the time of one's like isn't known."""
+        seconds = [self._takes(job) for job in self._waiting if job.key not in self._tagged]
+        return f", about {duration(sum(seconds) / self._crew.workers)} left" if seconds and all(seconds) else ""
 
     def run(self) -> None:
         """Run all that can be run, until nothing is left or the time is up."""
@@ -142,7 +149,8 @@ class Scheduler:
             cell = self._failed(job, end if end.why else End(_UNREAD, try_again=True))
         self.done[job.key] = cell
         self._bar.advance()
-        tell(f"{name_of(cell.place)}: {said(cell)}, {seconds:.0f} s")
+        ended = f"{len(self.done)} of {self._count} cells{self.time_left()}"
+        tell(f"{name_of(cell.place)}: {said(cell)}, {seconds:.0f} s; {ended}")
 
     def _failed(self, job: Job, end: End) -> Cell:
         """Return a cell that failed, kept if that can be."""

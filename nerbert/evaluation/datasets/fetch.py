@@ -47,7 +47,7 @@ def fetch_data(
     with alone(output):
         for name in dict.fromkeys(names):
             try:
-                with at(name):
+                with at(part=name):
                     yield from _fetch_one(find_public(name, known), output, mirror, policy)
             except NerbertError as error:
                 failed.append(error)
@@ -62,7 +62,7 @@ def list_public(
     check_mirror(mirror)
     known = known_data() if known is None else known
     for name in dict.fromkeys(names or (each.name for each in known.values() if not each.recipe.unfetched)):
-        with at(name):
+        with at(part=name):
             data = find_public(name, known)
         for split, address in find_addresses(data).items():
             yield "\t".join((data.name, split, address.at(mirror).address, data.licence))

@@ -128,14 +128,14 @@ def parse_tables(text: str, recipes: str) -> dict[str, KnownData]:
     found = {}
     with at(TABLE):
         for name, values in tomllib.loads(text).items():
-            with at(name):
+            with at(part=name):
                 found[name] = _known(name, values)
         names = all_names(found)
         if len(set(names)) != len(names):
             raise SettingsError("a paper's name is there twice")
     with at(RECIPES):
         for name, values in tomllib.loads(recipes).items():
-            with at(name):
+            with at(part=name):
                 if name not in found:
                     raise SettingsError(f"is not in {TABLE}")
                 found[name] = replace(found[name], recipe=make_settings(Recipe, values))

@@ -1,14 +1,15 @@
 """Trainings on the terminal: the figures of a dry run, and the log of a training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from nerbert.encoder.dry_run import DryRun
 from nerbert.executors import is_first_process
+from nerbert.model.backbone import read_card
 from nerbert.render.terminal.table import table
-from nerbert.terminal import percent, plain
+from nerbert.terminal import duration, percent, plain
 from nerbert.training.log import TrainLog
 from nerbert.training.memory import as_bytes
 
@@ -40,14 +41,12 @@ def print_log(log: TrainLog, output: Path) -> None:
     console.print(plain(f"encoder: {output}"))
 
 
-def duration(seconds: float) -> str:
-    """Return seconds in readable units: `0.25 s`, `42 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
-    if seconds < 59.5:
-        return f"{seconds:.2g} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-    return f"{hours // 24} d {hours % 24} h"
+def print_taggers(folders: Iterable[Path]) -> None:
+    """Print where each tagger is and its F1 on the dev split."""
+    for folder in folders:
+        dev = read_card(str(folder)).get("dev")
+        told = f"F1 {percent(dev['f1'])} on {dev['sentences']} dev sentences" if dev else "no dev.conll to score it on"
+        Console(soft_wrap=True).print(plain(f"tagger: {folder}; {told}"), highlight=False)
 
 
 def _figure(name: str, value: float) -> str:

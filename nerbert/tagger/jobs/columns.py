@@ -31,7 +31,7 @@ class ParquetOutput:
         counted = found
         if self._utf16:
             counted = [utf16_spans(row.text, spans) for row, spans in zip(block.rows, found, strict=True)]
-        with at(f"{block.name}: rows from {block.rows[0].number if block.rows else 0} on"):
+        with at(block.name, part=f"rows from {block.rows[0].number if block.rows else 0} on"):
             table = _table(block).append_column(pa.field(SPANS, SPAN_LIST), spans_column(counted))
             _write(table, path)
 

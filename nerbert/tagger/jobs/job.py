@@ -152,11 +152,9 @@ def _make(run: _Run, source: InputFile, kept: Kept, target: Path, bar: Progress)
             whole.add(done)
             count += 1
     except InputError as error:
-        if not count:
-            raise
-        raise InputError(
-            f"{error}. What was done before it is kept: mend it and give the same command again"
-        ) from error
+        if count:
+            error.args = (f"{error}. What was done before it is kept: mend it and give the same command again",)
+        raise
     with at(str(source)):
         output.whole([kept.path(number) for number in range(count)], target, whole.entities)
     return whole

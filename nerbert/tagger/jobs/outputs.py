@@ -6,6 +6,7 @@ after the other. Parquet and HTML pages are other outputs with the same three me
 
 import re
 import shutil
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -114,13 +115,16 @@ def fields_of(block: Block) -> Sequence[Mapping[str, Any]]:
 
 
 def _sentences(tagger: "Tagger", text: str, spans: Sequence[Span]) -> Iterator[Example]:
-    """Yield the tagger's sentences of a text, each with its entities."""
+    """Yield the tagger's sentences of a text, each with its entities: the words that end in one."""
     place = 0
     for offset, sentence in tagger.sentences(text):
-        inside = []
-        while place < len(spans) and spans[place].end <= offset + len(sentence.text):
+        inside, ends = [], [offset + end for _, end in sentence.words]
+        while place < len(spans):
             span = spans[place]
-            inside.append(replace(span, start=span.start - offset, end=span.end - offset))
+            first, last = bisect_right(ends, span.start), bisect_right(ends, span.end)
+            if first == last:
+                break
+            inside.append(replace(span, start=sentence.words[first][0], end=sentence.words[last - 1][1]))
             place += 1
         yield replace(sentence, spans=tuple(inside))
     if place < len(spans):

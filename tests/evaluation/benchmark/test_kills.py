@@ -1,16 +1,19 @@
 """The whole command killed and stopped: what is begun again is done once, and nobody is left behind."""
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from nerbert.evaluation.benchmark.cells import CellKey
 from nerbert.evaluation.benchmark.runner import run_suite
 from nerbert.evaluation.benchmark.suite import Suite
 from tests.evaluation.benchmark.outcome import made
@@ -114,18 +117,28 @@ def test_killed_and_run_again_it_goes_on(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_it_says_how_to_go_on(
+def test_stopped_it_writes_the_tables_and_says_how_to_go_on(
     start: Callable[[], "subprocess.Popen[str]"], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    process = start()
-    wait_for(lambda: list((tmp_path / "out").glob(".benchmark/*")), process)
+    process, output = start(), tmp_path / "out"
+    wait_for(lambda: list(output.glob("cells/*.json")) and list(output.glob(".benchmark/*")), process)
     family = below(process.pid)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    _, told = process.communicate(timeout=300)
+    shown, told = process.communicate(timeout=300)
     assert process.returncode == code, told
+    rows = list(csv.DictReader((output / "small.csv").read_text().splitlines()))
+    state = {tuple(row[name] for name in CellKey._fields): row["state"] for row in rows}
+    count = Counter(state.values())
+    assert set(count) == {"done", "not_run"}
+    assert count["done"] >= told.count(" F1 ")
+    assert sum(count.values()) == CELLS
+    assert {row["why"] for row in rows if row["state"] == "not_run"} == {"the run was stopped"}
+    assert (output / "small.html").is_file()
+    assert "tiny" in shown
+    assert f"{count['not_run']} cells are left; nerbert benchmark " in told
     assert told.splitlines()[-1].endswith("stopped; run the same command again to go on")
     assert "Traceback" not in told
     wait_for_end(family)

@@ -1,8 +1,12 @@
 """Suites run by real processes: cached, killed, failing, going on."""
 
+import importlib.util
 import os
+import re
+import shlex
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +19,7 @@ from nerbert.evaluation.benchmark.inputs import Job, Machine
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.pool import Processes
 from nerbert.evaluation.benchmark.read import read_suite
-from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, _left, run_suite
+from nerbert.evaluation.benchmark.runner import OUT_OF_TIME, STOPPED, _left, run_suite
 from nerbert.evaluation.benchmark.scheduler import NO_ROOM
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
@@ -51,7 +55,11 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
     assert [cell.place for cell in cells] == list(suite.places())
     assert {cell.state for cell in cells} == {State.DONE}
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == CELLS + 1
+    assert len(told) == CELLS + 2
+    assert re.fullmatch(r"cells to run: 8, \d+ at once; done already: 0", told[0])
+    ends = [line.rpartition("; ")[2] for line in told if " F1 " in line]
+    assert [end.split(" cells")[0] for end in ends] == [f"{number} of {CELLS}" for number in range(1, CELLS + 1)]
+    assert ends[-1] == f"{CELLS} of {CELLS} cells"
     assert sum(line.startswith("source far: made in ") for line in told) == 1
     assert not (output / ".benchmark").exists()
     assert len(list((output / "sources").iterdir())) == 1
@@ -134,7 +142,7 @@ def test_broken_files_are_made_anew(
     second = run_suite(suite, data, output)
     assert [cell.scores for cell in first] == [cell.scores for cell in second]
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 5
+    assert len(told) == 6
     assert sum(line.startswith("source far: made in ") for line in told) == 1
     assert told[0].startswith(f"{torn}:")
     assert told[0].endswith("; so its cell is run again")
@@ -217,6 +225,50 @@ def test_a_dry_run_lists_and_writes_nothing(
     assert command("benchmark", suite_file, "--data", data, "-o", output, "--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition("fast: ")[2][:10] for line in lines[:3]] == ["cached: F1", "would be s", "cached: F1"]
+
+
+def test_a_dry_run_tells_each_reason_once(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = suite_file.read_text() + f'[systems.gone]\nencoder = "{tmp_path}/gone"\n[systems.mine]\n'
+    suite_file.write_text(text + '[[targets]]\ndata = "nowhere"\n')
+    assert command("benchmark", suite_file, "--data", data, "-o", tmp_path / "out", "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith(": would run") for line in lines) == CELLS
+    assert len(lines) == CELLS + 3
+    assert all(line.startswith("can't run: ") for line in lines[CELLS:])
+    gone = f"can't run: gone, ships, all, draw 1, seed 1, fast and 5 more: {tmp_path}/gone: "
+    assert sum(line.startswith(gone) for line in lines) == 1
+    assert (
+        "can't run: mine, ships, all, draw 1, seed 1, fast and 5 more: no encoder given: --encoder 'mine'=FOLDER"
+        in lines
+    )
+
+
+def test_a_dry_run_needs_no_scipy(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "scipy" else find(name))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    arguments = ("benchmark", suite_file, "--data", data, "-o", tmp_path / "out")
+    assert command(*arguments, "--dry-run") == 0
+    assert len(capsys.readouterr().out.splitlines()) == CELLS
+    assert command(*arguments) == 1
+    assert capsys.readouterr().err == "nerbert: scipy not installed: pip install 'nerbert[benchmark]'\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_to_go_on_has_all_options(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_encoder: Path
+) -> None:
+    """Wherever the arguments come from."""
+    options = ["--encoder", f"tiny={tiny_encoder}", "--minutes", "1e-09", "--workers", "3", "--retry"]
+    arguments = ["benchmark", str(suite_file), "--data", str(data), "-o", str(tmp_path / "out"), *options]
+    assert command(*arguments) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "are left" in line)
+    assert line == f"{CELLS} cells are left; {shlex.join(['nerbert', *arguments])}"
 
 
 def test_a_child_that_is_killed_is_one_cells_failure(suite: Suite, data: Path, tmp_path: Path) -> None:
@@ -304,7 +356,7 @@ def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     assert left("killed", try_again=True)[1:] == ["cells that failed by the machine are tried by every run: AGAIN"]
     assert "--retry" in left("torn")[1]
     assert "--retry" not in left("killed", try_again=True)[1]
-    assert left(OUT_OF_TIME, State.NOT_RUN) == ["8 cells are left; AGAIN"]
+    assert left(OUT_OF_TIME, State.NOT_RUN) == left(STOPPED, State.NOT_RUN) == ["8 cells are left; AGAIN"]
     assert left(f"out {NO_ROOM}", State.NOT_RUN) == ["8 cells are left; free space there, then AGAIN"]
     assert left("no encoder given", State.NOT_RUN) == []
 

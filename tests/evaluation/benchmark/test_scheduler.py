@@ -95,7 +95,9 @@ def test_cells_run_in_order(store: Store, capsys: pytest.CaptureFixture[str]) ->
     crew = MadeUp(store, lambda _: 10)
     assert set(work(crew, [job("b"), job("a"), job("c")]).done) == {"a", "b", "c"}
     assert crew.begun == [("b", 0), ("a", 10), ("c", 20)]
-    assert capsys.readouterr().err.splitlines() == ["A, one, all, draw 1, seed 1, p: F1 50.00, 10 s"] * 3
+    ends = ("1 of 3 cells, about 20 s left", "2 of 3 cells, about 10 s left", "3 of 3 cells")
+    said = [f"A, one, all, draw 1, seed 1, p: F1 50.00, 10 s; {end}" for end in ends]
+    assert capsys.readouterr().err.splitlines() == said
 
 
 def test_several_at_once(store: Store) -> None:

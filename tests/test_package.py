@@ -1,0 +1,99 @@
+"""What an installed package names is there: in the package itself, or behind a link to the project."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+import nerbert
+from nerbert.cli import app, main
+from nerbert.config import read_toml
+from nerbert.errors import InputError
+from nerbert.evaluation.benchmark.read import read_suite
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(nerbert.__file__).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+NAMED = re.compile(r"(?<![\w/.-])(?:docs|configs|suites|tests|benchmarks|sources|nerbert)/[\w./*-]*\w")
+"""Paths as one writes them in the project's root; addresses have something before."""
+
+
+def missing(text: str) -> list[str]:
+    return [name for name in NAMED.findall(text) if not (PACKAGE / name).exists()]
+
+
+def commands(group: App, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name in group:
+        if not name.startswith("-"):
+            yield from commands(group[name], (*words, name))
+
+
+@pytest.mark.parametrize("words", list(commands(app)), ids=" ".join)
+def test_help_names_only_what_is_there(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    shown = capsys.readouterr().out
+    assert "Usage: " in shown
+    assert not missing(shown)
+    for address in re.findall(r"https://github\.com/[\w./-]*\w", shown):
+        assert address.startswith(f"{nerbert.DOCS}/")
+        assert (ROOT / "docs" / address.removeprefix(f"{nerbert.DOCS}/")).is_file(), address
+
+
+def test_messages_and_cards_name_only_what_is_there() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in (PACKAGE / "render" / "templates").glob("*.j2")}
+    texts |= {path: "\n".join(strings(path)) for path in PACKAGE.rglob("*.py")}
+    for path, text in texts.items():
+        plain = re.sub(r">docs/results<", "", text)  # without a link's words
+        assert not missing(plain), path
+        for page in re.findall(r"\{+ ?(?:docs\|plain|docs|DOCS) ?\}+/([\w./-]*\w)", text):
+            assert (ROOT / "docs" / page).exists(), (path, page)
+
+
+def strings(path: Path) -> Iterator[str]:
+    """The texts of a module that are no docstrings and no comments on names."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.value
+
+
+def test_metadata_names_the_projects_address() -> None:
+    urls = PROJECT["urls"]
+    assert urls["Homepage"] == nerbert.HOMEPAGE
+    assert {"Documentation", "Issues", "Changelog"} <= set(urls)
+    assert all(url.startswith(nerbert.HOMEPAGE) for url in urls.values())
+    for name in ("Documentation", "Changelog"):
+        assert (ROOT / urls[name].removeprefix(f"{nerbert.HOMEPAGE}/blob/main/")).is_file()
+
+
+def test_configs_and_suites_of_the_package_are_found_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_suite(Path("suites/north_star.toml")).name == "north_star"
+    assert "corpus" in read_toml(Path("configs/small.toml"))
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "small.toml").write_text("x = 1")
+    assert read_toml(Path("configs/small.toml")) == {"x": 1}, "one's own comes first"
+    with pytest.raises(InputError, match=r"^configs/smal\.toml: can't be read"):
+        read_toml(Path("configs/smal.toml"))
+    with pytest.raises(InputError, match="can't be read"):
+        read_toml(tmp_path / "suites" / "north_star.toml")
+
+
+def test_run_installs_what_commands_need() -> None:
+    """`./run nerbert …` is any command: no extra that `need` names is missing, but those of single options."""
+    (line,) = (line for line in (ROOT / "run").read_text().splitlines() if line.strip().startswith("nerbert)"))
+    extras = re.search(r"set_up ([\w,]+);", line)
+    assert extras
+    installed = {library for name in extras[1].split(",") for library in PROJECT["optional-dependencies"][name]}
+    for extra in ("train", "benchmark", "onnx", "export"):
+        assert set(PROJECT["optional-dependencies"][extra]) <= installed, extra
