@@ -2,24 +2,28 @@
 
 from pathlib import Path
 
+from nerbert.cli.options import From
 
-def calibrate(tagger: str, data: Path, *, precision: float | None = None) -> None:
+
+def calibrate(tagger: str, data: Path, *, precision: float | None = None, from_: From = "") -> None:
     """Fit a tagger's confidences to annotated sentences that it wasn't trained on; its spans stay the same.
 
-    `nerbert finetune` does so by itself where the data has a dev.conll.
+    `nerbert finetune` does so by itself where the data has a dev split.
 
     Parameters
     ----------
     tagger
         Tagger's folder, or a folder of several seeds.
     data
-        CoNLL file, or a data folder: its dev.conll. Thirty sentences are enough for a temperature.
+        Annotated file, or a data folder: its dev split. Thirty sentences are enough for a temperature.
     precision
         Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
         out from now on. Without it all entities are given.
+    from_
+        Format of the annotated data: conll, jsonl, or your own as module:name; default: by each file's content.
     """
     from nerbert.render.tagger_card import write_card
     from nerbert.render.terminal.tagger import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
 
-    print_calibrations(run(tagger, data, precision=precision, card=write_card), data)
+    print_calibrations(run(tagger, data, precision=precision, card=write_card, format_=from_), data)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import nerbert
-from nerbert.cli.options import Config, Flag, Output, Set
+from nerbert.cli.options import Config, Flag, From, Output, Set
 
 
 def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag = False, dry_run: Flag = False) -> None:
@@ -40,7 +40,7 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
 
 def finetune(
     encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", config: Config = None,
-    set_: Set = None, overwrite: Flag = False,
+    set_: Set = None, from_: From = "", overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Train a tagger: fine-tune an encoder on annotated sentences.
 
@@ -49,7 +49,7 @@ def finetune(
     encoder
         Model folder or hub name; `embedded` is a small English one in the package.
     data
-        Folder with train.conll (and dev.conll), or one CoNLL file.
+        Folder with a file train (and dev) in any format, such as train.conll; or one file.
     output
         Folder to make; with several seeds, a folder for each below it.
     source
@@ -60,6 +60,8 @@ def finetune(
         Settings file (TOML).
     set_
         One setting, as key=value; see docs/settings.md.
+    from_
+        Format of the annotated data: conll, jsonl, or your own as module:name; default: by each file's content.
     overwrite
         Replace a folder that nerbert made.
     """
@@ -68,29 +70,34 @@ def finetune(
 
     settings = load_settings(FinetuneSettings, config, set_ or [])
     for folder in nerbert.finetune(
-        encoder, data, output, settings, source=source, seeds=whole_numbers("--seeds", seeds), overwrite=overwrite
-    ):
+        encoder, data, output, settings, source=source, seeds=whole_numbers("--seeds", seeds), overwrite=overwrite,
+        format_=from_,
+    ):  # fmt: skip
         print(folder)
 
 
-def evaluate(tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", json: Flag = False) -> None:
-    """Score a tagger on a CoNLL file: precision, recall and F1 by type and over all, errors, interval, calibration.
+def evaluate(
+    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", from_: From = "", json: Flag = False
+) -> None:
+    """Score a tagger on annotated data: precision, recall and F1 by type and over all, errors, interval, calibration.
 
     Parameters
     ----------
     tagger
         Tagger's folder, or a folder of several seeds.
     file
-        Gold CoNLL file, or a data folder: its test.conll.
+        Gold file, or a data folder: its test split.
     train
-        What it was trained on (data folder or CoNLL file): tells seen entities, leaves out repeated sentences. A note
+        What it was trained on (data folder or file): tells seen entities, leaves out repeated sentences. A note
         says so if the tagger was trained on another file.
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself, as the cells
         of `nerbert benchmark`).
+    from_
+        Format of the annotated data: conll, jsonl, or your own as module:name; default: by each file's content.
     json
         Print JSON.
     """
     from nerbert.render.terminal.evaluation import print_evaluation
 
-    print_evaluation(nerbert.evaluate(tagger, file, train=train, decoding=decoding), as_json=json)
+    print_evaluation(nerbert.evaluate(tagger, file, train=train, decoding=decoding, format_=from_), as_json=json)

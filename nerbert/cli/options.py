@@ -12,4 +12,5 @@ Set = Annotated[list[str] | None, Parameter(name="--set", negative="", consume_m
 Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
 Config = Annotated[Path | None, Parameter(name="--config")]
 FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
+From = Annotated[str, Parameter(name="--from")]
 Flag = Annotated[bool, Parameter(negative="")]

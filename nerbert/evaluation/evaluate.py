@@ -1,4 +1,4 @@
-"""Tagger + gold CoNLL → scores; several seeds give their mean and standard deviation.
+"""Tagger + gold sentences → scores; several seeds give their mean and standard deviation.
 
 Gold words are kept as they are; gold types that the tagger doesn't know count as missed. With the training sentences,
 entities that were seen there are told from the rest, and there is a second score without the sentences of the test that
@@ -13,8 +13,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
-from nerbert.formats.conll import read_conll_file
-from nerbert.formats.folder import read_data
+from nerbert.formats import read_data, read_examples, split_file, split_sum
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
@@ -103,16 +102,18 @@ class GoldSet:
         )
 
 
-def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "") -> Evaluation:
-    """Judge a tagger's folder (or a folder of several seeds) on a CoNLL file, or on the test.conll of a data folder.
+def evaluate(
+    tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "", format_: str = ""
+) -> Evaluation:
+    """Judge a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
-    With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
-    of at least eight words that occur there are left out of a second score. `decoding` is as in `Tagger.load`; cells of
-    a benchmark are `greedy`.
+    With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
+    least eight words that occur there are left out of a second score. `decoding` is as in `Tagger.load`; cells of a
+    benchmark are `greedy`. `format_` names the format of both files.
     """
-    folders, file = tagger_folders(str(tagger)), _gold_file(file)
-    learnt = None if train is None else read_data(train)
-    gold = GoldSet(read_conll_file(file), learnt.train if learnt else None)
+    folders, file = tagger_folders(str(tagger)), split_file(file, "test", format_)
+    learnt = None if train is None else read_data(train, format_=format_)
+    gold = GoldSet(read_examples(file, format_), learnt.train if learnt else None)
     unknown, untuned, other = set(gold.types), [], []
     judgements: dict[str, Judgement] = {}
     for name, folder in folders.items():
@@ -134,14 +135,6 @@ def evaluate(tagger: str | Path, file: Path, *, train: Path | None = None, decod
     )
 
 
-def _gold_file(file: Path) -> Path:
-    """Return the gold file: of a data folder its test.conll."""
-    test = file / "test.conll"
-    if file.is_dir() and not test.is_file():
-        raise InputError(f"{file}: a folder without test.conll; name the CoNLL file to score on")
-    return test if file.is_dir() else file
-
-
 def _trained_on(card: Mapping[str, Any]) -> str:
     """Return the SHA-256 of the file that a tagger was trained on, by its card; "" if it names none."""
     data = card.get("data")
@@ -150,9 +143,8 @@ def _trained_on(card: Mapping[str, Any]) -> str:
 
 
 def _train_sum(sums: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of train.conll, or of the only file."""
-    found = sums.get("train.conll") or (next(iter(sums.values())) if len(sums) == 1 else "")
-    return found if isinstance(found, str) else ""
+    """Return the SHA-256 of the train split, or of the only file."""
+    return split_sum(sums if len(sums) > 1 else {"train": next(iter(sums.values()), "")}, "train")
 
 
 def tagger_folders(source: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from nerbert.formats.lines import decoded
 from nerbert.labels import example_tags, spans_from_bio, split_tag
 from nerbert.records import Example, Span
 
+_FIRST_LINES = 200
 DOCUMENT_START = "-DOCSTART-"
 """What a line begins with that begins a document, and holds no token."""
 
@@ -45,14 +46,6 @@ def read_tagged_lines(path: Path) -> Iterator[list[tuple[int, str, str]]]:
         yield sentence
 
 
-def read_conll_file(path: Path) -> list[Example]:
-    """Return all sentences of a CoNLL file; raise InputError for an empty file."""
-    examples = list(read_conll(path))
-    if not examples:
-        raise InputError(f"{path}: holds no sentence; expected lines of `token<TAB>tag`")
-    return examples
-
-
 def looks_like_conll(lines: Iterable[str]) -> bool:
     """Return whether lines are CoNLL, not prose: most of those with words end in a BIO tag behind a token."""
     kept = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)]
@@ -77,6 +70,18 @@ def write_conll(path: Path, examples: Iterable[Example]) -> None:
 def conll_block(example: Example) -> str:
     """Return one sentence as lines of `token<TAB>tag`, and the blank line after it."""
     return "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True)) + "\n"
+
+
+class Conll:
+    """The format `conll`."""
+
+    suffixes = (".conll", ".bio", ".iob", ".iob2")
+    read = staticmethod(read_conll)
+    write = staticmethod(write_conll)
+
+    def recognise(self, head: bytes) -> bool:
+        """Return whether most of the first lines end in a BIO tag."""
+        return looks_like_conll(head.decode("utf-8-sig", "replace").split("\n")[:_FIRST_LINES])
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:

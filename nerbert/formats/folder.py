@@ -1,16 +1,17 @@
-"""A folder of annotated sentences: train.conll, and optionally dev.conll and test.conll.
+"""A folder of annotated sentences: a file for each split (`train.conll`, `dev.jsonl`, …), in any format.
 
 The test split is read only by callers that request it, so no training code can see it by accident. A split that is not
 requested causes no failure.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import FORMATS, read_examples
 from nerbert.records import Example
 
 SPLITS = ("train", "dev", "test")
@@ -31,17 +32,59 @@ class DataSet:
     test: list[Example]
 
 
-def read_data(folder: Path, splits: Collection[str] = ("train", "dev")) -> DataSet:
-    """Read splits of a data folder (or one CoNLL file, as train), and no other file.
+def read_data(folder: Path, splits: Collection[str] = ("train", "dev"), format_: str = "") -> DataSet:
+    """Read splits of a data folder (or one file, as train), and no other file.
 
     Raise InputError with the fault; of the requested splits only train must exist.
     """
     if folder.is_file():
-        return DataSet(folder, read_conll_file(folder), [], {folder.name: sha256_of(folder)}, [])
-    wanted = {split: folder / f"{split}.conll" for split in SPLITS if split in splits}
-    if "train" in wanted and not wanted["train"].is_file():
-        raise InputError(f"{folder}: holds no train.conll; give a folder with train.conll (and dev.conll, test.conll)")
-    there = {split: path for split, path in wanted.items() if path.is_file()}
-    found = {split: read_conll_file(path) for split, path in there.items()}
+        return DataSet(folder, read_examples(folder, format_), [], {folder.name: sha256_of(folder)}, [])
+    there = {split: path for split, path in find_splits(folder, format_).items() if split in splits}
+    if "train" in splits and "train" not in there:
+        raise InputError(f"{folder}: {missing('train', format_)}; give a folder with it (and with dev and test)")
+    found = {split: read_examples(path, format_) for split, path in there.items()}
     sums = {path.name: sha256_of(path) for path in there.values()}
     return DataSet(folder, found.get("train", []), found.get("dev", []), sums, found.get("test", []))
+
+
+def find_splits(folder: Path, format_: str = "") -> dict[str, Path]:
+    """Return the files of a folder's splits: named train, dev or test, with a suffix of the format, or of any.
+
+    Raise InputError for two files of one split.
+    """
+    suffixes = {each for name in [format_] * bool(format_) or FORMATS for each in FORMATS.find(name)().suffixes}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        split = split_of(path.name)
+        if split in SPLITS and path.name.removeprefix(split).lower() in suffixes and path.is_file():
+            if other := found.get(split):
+                raise InputError(f"{folder}: holds {other.name} and {path.name}; move one away, or choose with --from")
+            found[split] = path
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def split_file(data: Path, split: str, format_: str = "") -> Path:
+    """Return the file of a folder's split, or the file that was named itself; raise InputError if there is none."""
+    if not data.exists():
+        raise InputError(f"{data}: no such file; name a file of annotated sentences, or a folder with {split}.conll")
+    found = find_splits(data, format_).get(split) if data.is_dir() else data
+    if found is None:
+        raise InputError(f"{data}: {missing(split, format_)}; name a file of annotated sentences")
+    return found
+
+
+def missing(split: str, format_: str = "") -> str:
+    """Return that a folder lacks the file of a split, and how such a file may be named."""
+    names = [split + FORMATS.find(each)().suffixes[0] for each in ([format_] if format_ else FORMATS)]
+    return f"holds no {' or '.join(names)}"
+
+
+def split_of(name: str) -> str:
+    """Return which split a file's name says: `train` of `train.conll`."""
+    return name.partition(".")[0]
+
+
+def split_sum(sums: Mapping[str, Any], split: str) -> str:
+    """Return the SHA-256 of a split's file, of several by name; "" if it isn't there."""
+    found = next((each for name, each in sums.items() if split_of(name) == split), "")
+    return found if isinstance(found, str) else ""

@@ -20,7 +20,7 @@ from nerbert.evaluation.benchmark.inputs import Job, Machine, without_folder
 from nerbert.executors import cores
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.conll import write_conll
+from nerbert.formats import write_examples
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import judge, seen_entities
 from nerbert.model.backbone import CARD
@@ -93,9 +93,9 @@ def _trained(encoder: str, data: Path, scratch: Path, settings: FinetuneSettings
 def _write(folder: Path, train: Sequence[Example], dev: Sequence[Example]) -> Path:
     """Write a data folder as `finetune` takes it."""
     folder.mkdir(parents=True)
-    write_conll(folder / "train.conll", train)
+    write_examples(folder / "train.jsonl", train)
     if dev:
-        write_conll(folder / "dev.conll", dev)
+        write_examples(folder / "dev.jsonl", dev)
     return folder
 
 
