@@ -187,7 +187,7 @@ def test_text_in_a_file_has_no_colours(tag: Tag, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     Path("x").write_text("Ada\x1b")
     assert tag("x", "-o", "y.txt") == 0
-    assert Path("y.txt").read_text() == "Ada vowel\\x1b\n  0–3  vowel  0.70  Ada\n"
+    assert Path("y.txt").read_text() == "[Ada|vowel]\\x1b\n  0–3  vowel  0.70  Ada\n"
 
 
 BAD: list[tuple[str, bytes, str]] = [
@@ -232,7 +232,7 @@ def test_a_fault_is_one_line_that_names_the_place(
     [
         ({"body": ["a"]}, "x.parquet: no column 'text' (there are: body)"),
         ({"text": [1]}, "x.parquet: column 'text' holds int64, no text"),
-        ({"text": ["a", None]}, "x.parquet: row 2: no text in column 'text' (null); leave such rows out"),
+        ({"text": ["a", None]}, "x.parquet: row 2: no text in column 'text' (null or NaN); leave such rows out"),
         ({"text": [b"a", b"\xe9"]}, "x.parquet: row 2: not UTF-8 at byte 0"),
         ({"text": [["a", None]]}, "x.parquet: row 1: no text in column 'text'"),
         ({"text": [["a", ""]]}, "x.parquet: row 1: field 'text': word 1 (from 0) is ''"),
