@@ -1,6 +1,14 @@
 """Annotation formats, one per file; `read_examples` and `find_splits` know them all."""
 
-from nerbert.formats.examples import FORMATS, Format, find_format, read_examples, recognised, write_examples
+from nerbert.formats.examples import (
+    FORMATS,
+    Format,
+    example_of_spans,
+    find_format,
+    read_examples,
+    recognised,
+    write_examples,
+)
 from nerbert.formats.folder import SPLITS, DataSet, find_splits, read_data, split_file, split_of, split_sum
 
 __all__ = [
@@ -8,6 +16,7 @@ __all__ = [
     "SPLITS",
     "DataSet",
     "Format",
+    "example_of_spans",
     "find_format",
     "find_splits",
     "read_data",

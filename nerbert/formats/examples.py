@@ -5,14 +5,17 @@ format that recognises the beginning of the file is taken; formats with the file
 file without a known suffix is opened twice.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 from nerbert.errors import InputError
 from nerbert.formats.foreign import foreign
-from nerbert.records import Example
+from nerbert.labels import WordSpan, example_tags
+from nerbert.records import Example, Span
 from nerbert.registry import Registry
+from nerbert.words import split_words
 
 _HEAD = 1 << 20
 """Bytes of a file by which its format is recognised."""
@@ -56,6 +59,22 @@ def write_examples(path: Path, examples: Iterable[Example], format_: str = "") -
     (FORMATS.find(format_)() if format_ else _by_suffix(path)[0]).write(path, examples)
 
 
+def example_of_spans(text: str, spans: Iterable[WordSpan], tokens: Sequence[str] | None = None) -> Example:
+    """Return a text with entities (start, end, type) in characters as a sentence; raise InputError for wrong ones.
+
+    Without `tokens` its words are those of the corpus's splitter, cut where an entity begins or ends.
+    """
+    known: list[Span] = []
+    for start, end, type_ in sorted(spans):
+        if not (0 <= start < end <= len(text) and type_):
+            raise InputError(f"entity {start}–{end} of type {type_!r}: the text has {len(text)} characters")
+        known.append(Span(start, end, type_, text[start:end]))
+    words = tuple(_cut(text, known) if tokens is None else _located(text, tokens))
+    example = Example(text, words, tuple(known))
+    example_tags(example)  # raises for entities that overlap or cut a word
+    return example
+
+
 def find_format(path: Path, format_: str = "") -> Format:
     """Return the format named, or else that of a file; raise InputError for a file of a format that isn't read."""
     if format_:
@@ -83,3 +102,20 @@ def _by_suffix(path: Path) -> list[Format]:
 def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(_HEAD)
+
+
+def _cut(text: str, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
+    """Yield the words of a text; none reaches over the beginning or the end of an entity."""
+    for start, end in pairwise(sorted({0, len(text), *(place for span in spans for place in (span.start, span.end))})):
+        yield from ((start + first, start + last) for first, last in split_words(text[start:end]))
+
+
+def _located(text: str, tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield where each token is in the text; raise InputError for one that isn't there."""
+    place = 0
+    for number, token in enumerate(tokens):
+        start = text.find(token, place)
+        if start < 0:
+            raise InputError(f"token {number} (from 0), {token!r:.60}, isn't in the text after the one before")
+        place = start + len(token)
+        yield start, place

@@ -6,18 +6,17 @@ As annotated sentences: `text`, `spans` with `start`, `end` and `type`, as `nerb
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
+from nerbert.formats.examples import example_of_spans
 from nerbert.formats.lines import decoded
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, checked_words, span_json
-from nerbert.labels import example_tags
-from nerbert.records import Example, Span
-from nerbert.words import split_words
+from nerbert.labels import WordSpan
+from nerbert.records import Example
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -74,44 +73,21 @@ class JsonLines:
 
 
 def _example(fields: Mapping[str, Any]) -> Example:
-    """Return an object as a sentence; raise InputError for spans that can't be entities of its words."""
+    """Return an object as a sentence."""
     if not isinstance(fields.get(SPANS), list) or not (TEXT in fields or TOKENS in fields):
         raise InputError(f"fields {', '.join(fields)}: there must be {TEXT!r} (or {TOKENS!r}), and a list {SPANS!r}")
     tokens = checked_words(fields[TOKENS], TOKENS) if TOKENS in fields else None
     text = fields.get(TEXT, " ".join(tokens or ()))
     if not isinstance(text, str):
         raise InputError(f"field {TEXT!r} holds {text!r:.60}: must be a text")
-    spans = sorted((_span(each, text) for each in fields[SPANS]), key=lambda span: span.start)
-    example = Example(text, tuple(_cut(text, spans) if tokens is None else _located(text, tokens)), tuple(spans))
-    example_tags(example)  # raises for entities that overlap or cut a word
-    return example
+    return example_of_spans(text, (_span(each, text) for each in fields[SPANS]), tokens)
 
 
-def _span(fields: Any, text: str) -> Span:
-    start, end, type_ = map(fields.get, ("start", "end", "type")) if isinstance(fields, dict) else (0, 0, "")
-    if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
-        raise InputError(f"span {fields!r:.80}: start and end must be places of characters in the text")
-    if not isinstance(type_, str) or not type_:
-        raise InputError(f"span {fields!r:.80}: type must be a text")
+def _span(fields: Any, text: str) -> WordSpan:
+    """Return start, end and type; raise InputError for one whose text is another than the text has there."""
+    start, end, type_ = map(fields.get, ("start", "end", "type")) if isinstance(fields, dict) else (None, None, "")
+    if type(start) is not int or type(end) is not int or not isinstance(type_, str):
+        raise InputError(f"span {fields!r:.80}: must have start and end, in characters of the text, and type")
     if fields.get(TEXT, text[start:end]) != text[start:end]:
-        raise InputError(f"span {fields!r:.80}: the text has {text[start:end]!r} there; offsets count characters")
-    return Span(start, end, type_, text[start:end])
-
-
-def _cut(text: str, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
-    """Yield the words of a text; none reaches over the beginning or the end of an entity."""
-    for start, end in pairwise(sorted({0, len(text), *(place for span in spans for place in (span.start, span.end))})):
-        yield from ((start + first, start + last) for first, last in split_words(text[start:end]))
-
-
-def _located(text: str, tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield where each token is in the text; raise InputError for one that isn't there."""
-    place = 0
-    for number, token in enumerate(tokens):
-        start = text.find(token, place)
-        if start < 0:
-            raise InputError(
-                f"field {TOKENS!r}: word {number} (from 0), {token!r:.60}, isn't in the text behind the last"
-            )
-        place = start + len(token)
-        yield start, place
+        raise InputError(f"span {fields!r:.80}: the text has {text[start:end]!r:.60} there; offsets count characters")
+    return start, end, type_
