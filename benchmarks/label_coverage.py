@@ -20,7 +20,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
-from nerbert.formats import read_data
+from nerbert.formats.folder import read_data
 from nerbert.labels import WordSpan, spans_from_bio, word_spans
 from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of
 from nerbert.model.forward import TorchScorer

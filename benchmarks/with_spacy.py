@@ -28,7 +28,7 @@ from spacy.cli.init_config import init_config
 from spacy.cli.train import train
 from spacy.tokens import Doc, DocBin, Span
 
-from nerbert.formats import read_examples
+from nerbert.formats.examples import read_examples
 from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.records import Example

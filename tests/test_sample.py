@@ -19,8 +19,8 @@ from nerbert.corpus.knowledge.mappings import read_mappings
 from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.wikitext.scan import clean_page
-from nerbert.formats import read_examples
 from nerbert.formats.conll import conll_block
+from nerbert.formats.examples import read_examples
 from nerbert.records import CleanPage, Example, RawPage
 from nerbert.sources.source import Source
 

@@ -19,8 +19,6 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None, from_:
     precision
         Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
         out from now on. Without it all entities are given.
-    from_
-        Format of the annotated data: conll, jsonl, or your own as module:name; default: by each file's content.
     """
     from nerbert.render.tagger_card import write_card
     from nerbert.render.terminal.tagger import print_calibrations

@@ -38,8 +38,6 @@ def data_check(name: str, *, data: Path | None = None, from_: From = "", json: F
         or a file.
     data
         Folder that holds data sets, a folder each.
-    from_
-        Format of the annotated data: conll, jsonl, or your own as module:name; default: by each file's content.
     json
         Print JSON instead.
     """
@@ -69,8 +67,6 @@ def data_sample(
         Folder to make: the sentences drawn, dev and test as they are, and manifest.json with the sentences' places.
     data
         Folder that holds data sets, a folder each.
-    from_
-        Format of the annotated data: conll, jsonl, or your own as module:name; default: by each file's content.
     overwrite
         Replace a folder that nerbert made.
     """

@@ -23,8 +23,6 @@ def export(
         Folder to make that holds all but torch's weights; by default `onnx/` in the tagger's own folder.
     data
         Gold file, or a data folder (its test split): compare F1 and entities with torch's.
-    from_
-        Format of the annotated data: conll, jsonl, or your own as module:name; default: by each file's content.
     overwrite
         Replace an earlier export.
     """

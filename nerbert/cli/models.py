@@ -60,8 +60,6 @@ def finetune(
         Settings file (TOML).
     set_
         One setting, as key=value; see docs/settings.md.
-    from_
-        Format of the annotated data: conll, jsonl, or your own as module:name; default: by each file's content.
     overwrite
         Replace a folder that nerbert made.
     """
@@ -93,8 +91,6 @@ def evaluate(
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself, as the cells
         of `nerbert benchmark`).
-    from_
-        Format of the annotated data: conll, jsonl, or your own as module:name; default: by each file's content.
     json
         Print JSON.
     """

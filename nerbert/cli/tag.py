@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from nerbert.cli.options import FileOrDash, Flag, From
+from nerbert.cli.options import FileOrDash, Flag
 
 Place = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tag(
-    tagger: str, *inputs: FileOrDash, output: Place = None, from_: From = "",
+    tagger: str, *inputs: FileOrDash, output: Place = None, from_: Annotated[str, Parameter(name="--from")] = "",
     to: str = "", json: Flag = False, field: str = "text", min_confidence: str = "", offsets: str = "characters",
     decoding: str = "", on_too_long: str = "", backend: str = "auto", precision: str = "auto", device: str = "",
     threads: int = 0, errors: str = "strict", overwrite: Flag = False,

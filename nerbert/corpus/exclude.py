@@ -4,17 +4,17 @@ To exclude nothing in silence would be the worst outcome. So a file that yields 
 a folder without a text and, in a folder, a file that is neither a text by its name nor a README or a licence.
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nerbert.artifacts import sha256_of
 from nerbert.corpus.filters import ngrams
 from nerbert.errors import InputError, at
-from nerbert.formats import FORMATS, recognised
+from nerbert.formats.examples import FORMATS, recognised
+from nerbert.formats.jsonl import json_object
+from nerbert.formats.rows import row_of
 from nerbert.sources.files import find_all, find_files
 
 _TEXTS = (".txt", ".tsv")
@@ -74,26 +74,17 @@ def _texts(path: Path) -> Iterator[str]:
         with path.open(encoding="utf-8-sig") as stream:
             is_json = next((line for line in stream if line.strip()), "").lstrip().startswith("{")
             stream.seek(0)
-            yield from _json_texts(path, stream) if is_json else stream
+            for number, line in enumerate(stream, 1):
+                with at(path, number):
+                    text = _json_text(line) if is_json and line.strip() else line
+                yield text
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read as text in UTF-8: {error}") from error
 
 
-def _json_texts(path: Path, lines: Iterable[str]) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
-        if line.strip("\ufeff \t\r\n"):
-            with at(path, number):
-                yield _json_text(line)
-
-
 def _json_text(line: str) -> str:
-    try:
-        row: Any = json.loads(line.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}") from error
-    found = next((row[key] for key in _KEYS if key in row), None) if isinstance(row, dict) else None
-    if isinstance(found, list) and all(isinstance(word, str) for word in found):
-        return " ".join(found)
-    if isinstance(found, str):
-        return found
-    raise InputError(f"{line[:60]!r}: has no text; one of {', '.join(_KEYS)} must be there, a text or a list of words")
+    fields = json_object(line)
+    key = next((key for key in _KEYS if key in fields), None)
+    if key is None:
+        raise InputError(f"{line[:60]!r}: has no text; one of {', '.join(_KEYS)} must be there")
+    return row_of(0, fields, key).text

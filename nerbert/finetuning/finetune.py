@@ -17,7 +17,7 @@ from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats import DataSet, read_data, split_of
+from nerbert.formats.folder import DataSet, read_data, split_of
 from nerbert.labels import WordSpan, example_tags, tag_names, types_of
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import (

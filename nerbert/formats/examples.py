@@ -24,8 +24,9 @@ _HEAD = 1 << 20
 class Format(Protocol):
     """An annotation format; a class that is made without arguments."""
 
-    suffixes: tuple[str, ...]
-    """How names of its files end, in lower case (`.conll`); the first is that of files to be written."""
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """How names of its files end, in lower case (`.conll`); the first is that of files to be written."""
 
     def recognise(self, head: bytes) -> bool:
         """Return whether a file that begins with these bytes (all of a small file) is of this format."""

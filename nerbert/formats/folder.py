@@ -11,7 +11,7 @@ from typing import Any
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError
-from nerbert.formats.examples import FORMATS, read_examples
+from nerbert.formats.examples import FORMATS, Format, read_examples
 from nerbert.records import Example
 
 SPLITS = ("train", "dev", "test")
@@ -37,8 +37,6 @@ def read_data(folder: Path, splits: Collection[str] = ("train", "dev"), format_:
 
     Raise InputError with the fault; of the requested splits only train must exist.
     """
-    if folder.is_file():
-        return DataSet(folder, read_examples(folder, format_), [], {folder.name: sha256_of(folder)}, [])
     there = {split: path for split, path in find_splits(folder, format_).items() if split in splits}
     if "train" in splits and "train" not in there:
         raise InputError(f"{folder}: {missing('train', format_)}; give a folder with it (and with dev and test)")
@@ -50,9 +48,11 @@ def read_data(folder: Path, splits: Collection[str] = ("train", "dev"), format_:
 def find_splits(folder: Path, format_: str = "") -> dict[str, Path]:
     """Return the files of a folder's splits: named train, dev or test, with a suffix of the format, or of any.
 
-    Raise InputError for two files of one split.
+    A file in place of a folder is train. Raise InputError for two files of one split.
     """
-    suffixes = {each for name in [format_] * bool(format_) or FORMATS for each in FORMATS.find(name)().suffixes}
+    if folder.is_file():
+        return {"train": folder}
+    suffixes = {each for one in _formats(format_) for each in one.suffixes}
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         split = split_of(path.name)
@@ -65,18 +65,21 @@ def find_splits(folder: Path, format_: str = "") -> dict[str, Path]:
 
 def split_file(data: Path, split: str, format_: str = "") -> Path:
     """Return the file of a folder's split, or the file that was named itself; raise InputError if there is none."""
-    if not data.exists():
-        raise InputError(f"{data}: no such file; name a file of annotated sentences, or a folder with {split}.conll")
-    found = find_splits(data, format_).get(split) if data.is_dir() else data
+    found = data if data.is_file() else find_splits(data, format_).get(split)
     if found is None:
-        raise InputError(f"{data}: {missing(split, format_)}; name a file of annotated sentences")
+        fault = missing(split, format_) if data.is_dir() else "no such file or folder"
+        raise InputError(f"{data}: {fault}; name a file of annotated sentences, or a folder with a {split} split")
     return found
 
 
 def missing(split: str, format_: str = "") -> str:
     """Return that a folder lacks the file of a split, and how such a file may be named."""
-    names = [split + FORMATS.find(each)().suffixes[0] for each in ([format_] if format_ else FORMATS)]
-    return f"holds no {' or '.join(names)}"
+    return f"holds no {' or '.join(split + each.suffixes[0] for each in _formats(format_))}"
+
+
+def _formats(format_: str) -> list[Format]:
+    """Return the format named, or all."""
+    return [FORMATS.find(name)() for name in ([format_] if format_ else FORMATS)]
 
 
 def split_of(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from nerbert import render
 from nerbert.artifacts import publish
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats import split_of
+from nerbert.formats.folder import split_of
 from nerbert.model.backbone import EMBEDDED, TaggerFacts
 from nerbert.render.encoder_card import HUB_NAME, Card, settings_facts
 from nerbert.render.markdown import Markdown, code

@@ -22,7 +22,8 @@ import numpy as np
 
 from nerbert.artifacts import publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, at, need
-from nerbert.formats import read_examples, split_file
+from nerbert.formats.examples import read_examples
+from nerbert.formats.folder import split_file
 from nerbert.labels import example_tags, spans_from_bio
 from nerbert.metrics.score import score_tags
 from nerbert.model.backbone import CARD as MODEL_CARD

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from nerbert.corpus.export import export_corpus
 from nerbert.corpus.shards import read_sentences
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.formats import read_examples
 from nerbert.formats.conll import conll_block, read_conll
+from nerbert.formats.examples import read_examples
 from nerbert.labels import sentence_example, word_spans
 from nerbert.records import ENTITY, Mention, Sentence
 from nerbert.words import split_words

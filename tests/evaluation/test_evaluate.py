@@ -9,8 +9,8 @@ from seqeval.scheme import IOB2
 
 from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation, GoldSet, evaluate, tagger_folders
-from nerbert.formats import read_examples
 from nerbert.formats.conll import example_of, write_conll
+from nerbert.formats.examples import read_examples
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import assess, judge, seen_entities
 from nerbert.render.terminal.evaluation import print_evaluation

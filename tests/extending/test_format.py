@@ -8,7 +8,7 @@ import pytest
 
 from nerbert.cli import main
 from nerbert.errors import InputError
-from nerbert.formats import FORMATS, read_examples, write_examples
+from nerbert.formats.examples import FORMATS, read_examples, write_examples
 from tests.extending.toys.format_toy import Toy
 
 NAME = "tests.extending.toys.format_toy:Toy"

@@ -11,7 +11,7 @@ import nerbert.finetuning.finetune as stage
 from nerbert import finetune
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats import read_data
+from nerbert.formats.folder import read_data
 from nerbert.model.backbone import TaggerFacts, load_tagging_model, tags_of
 from nerbert.records import Example
 from nerbert.training.loop import train

@@ -13,8 +13,8 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.episodes import Episode, draw_episode
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.sizes import SizeUnit, many, parse_size
-from nerbert.formats import read_examples
 from nerbert.formats.conll import example_of
+from nerbert.formats.examples import read_examples
 from nerbert.records import Example
 
 TYPES = "abcd"

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats import read_examples
 from nerbert.formats.conll import example_of, read_conll, write_conll
+from nerbert.formats.examples import read_examples
 from nerbert.labels import example_tags
 
 PLAIN = "-DOCSTART-\tO\n\nAda\tB-person\nLovelace\tI-person\nslept\tO\n\nParis\tB-city\n"

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats import SPLITS, read_data
+from nerbert.formats.folder import SPLITS, read_data
 
 
 def test_splits_are_read_and_test_only_on_wish(tmp_path: Path) -> None:

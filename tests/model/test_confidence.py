@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nerbert.formats import read_examples
+from nerbert.formats.examples import read_examples
 from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tagging_model, load_tokenizer, tags_of

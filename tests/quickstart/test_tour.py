@@ -22,7 +22,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
-from nerbert.formats import read_examples
+from nerbert.formats.examples import read_examples
 from nerbert.quickstart import run_quickstart
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.result import QuickstartResult, TaggedText

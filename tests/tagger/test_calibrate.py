@@ -54,7 +54,7 @@ def test_what_is_written(folder: Path, data: Path) -> None:
 
 
 def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
-    from nerbert.formats import read_examples
+    from nerbert.formats.examples import read_examples
     from nerbert.model.confidence import predict_entities
 
     text = "The brig Margarethe was built by Larsen & Holm in Bergen."
@@ -75,7 +75,7 @@ def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
 
 
 def test_thresholds_leave_out_and_go_with_the_next_temperature(folder: Path, data: Path) -> None:
-    from nerbert.formats import read_examples
+    from nerbert.formats.examples import read_examples
 
     (done,) = calibrate(folder, data, precision=0.6)
     chosen = card_of(folder)["thresholds"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.formats import read_examples
+from nerbert.formats.examples import read_examples
 from nerbert.model.backbone import load_tokenizer
 from nerbert.records import Span
 from nerbert.tagger.backends import Wanted, open_backend

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.formats import read_examples
+from nerbert.formats.examples import read_examples
 from nerbert.model.forward import TorchScorer
 from nerbert.model.windows import Padded
 from nerbert.rng import Array

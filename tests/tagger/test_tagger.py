@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.formats import read_examples
 from nerbert.formats.conll import example_of
+from nerbert.formats.examples import read_examples
 from nerbert.labels import spans_from_bio
 from nerbert.model.forward import TorchScorer
 from nerbert.model.windows import Padded

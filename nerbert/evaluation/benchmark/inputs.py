@@ -19,7 +19,7 @@ from nerbert.finetuning.episodes import draw_episode
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, parse_size
-from nerbert.formats import DataSet, read_data, split_of
+from nerbert.formats.folder import DataSet, read_data, split_of
 from nerbert.records import Example
 
 

@@ -22,7 +22,8 @@ from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, parse_size
-from nerbert.formats import find_splits, read_examples, split_of
+from nerbert.formats.examples import read_examples
+from nerbert.formats.folder import find_splits, split_of
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

@@ -20,7 +20,7 @@ from nerbert.evaluation.benchmark.inputs import Job, Machine, without_folder
 from nerbert.executors import cores
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats import write_examples
+from nerbert.formats.examples import write_examples
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import judge, seen_entities
 from nerbert.model.backbone import CARD

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, find_place, open_data, split_files
-from nerbert.formats import find_format
+from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, find_place, open_data
 from nerbert.formats.conll import Conll, read_tagged_lines
+from nerbert.formats.examples import find_format
+from nerbert.formats.folder import find_splits
 from nerbert.labels import example_tags
 from nerbert.records import Example
 
@@ -97,7 +98,7 @@ class Findings:
 def check_data(name: str, root: Path | None = None, format_: str = "") -> Findings:
     """Read and check a data set, named as in `open_data`; raise InputError for tags of a scheme that isn't read."""
     folder, _ = find_place(name, root)
-    schemes = {split: _scheme(path, format_) for split, path in split_files(folder, format_).items()}
+    schemes = {split: _scheme(path, format_) for split, path in find_splits(folder, format_).items()}
     data = open_data(name, root, format_)
     splits = {split: _facts(data.splits[split], scheme) for split, scheme in schemes.items()}
     learnt = splits["train"].types if "train" in splits else {}

@@ -14,7 +14,8 @@ from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import Data
 from nerbert.finetuning.sampling import Subset, draw_subset
 from nerbert.finetuning.sizes import parse_size
-from nerbert.formats import find_format, find_splits
+from nerbert.formats.examples import find_format
+from nerbert.formats.folder import find_splits
 
 MANIFEST = "manifest.json"
 

@@ -17,7 +17,7 @@ from nerbert.evaluation.tables.grid import NONE, Entry, Grid, TableRow
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.pooled import inner
 from nerbert.evaluation.tables.statistics import FEWEST, Summary, Test, mean_of, together
-from nerbert.formats import split_sum
+from nerbert.formats.folder import split_sum
 from nerbert.terminal import percent
 
 _WHY_LENGTH = 200

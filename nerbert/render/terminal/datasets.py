@@ -10,7 +10,7 @@ from rich.text import Text
 
 from nerbert.finetuning.sampling import Subset
 from nerbert.finetuning.sizes import SizeUnit, many
-from nerbert.formats import SPLITS
+from nerbert.formats.folder import SPLITS
 from nerbert.render.terminal.table import table
 from nerbert.terminal import plain
 

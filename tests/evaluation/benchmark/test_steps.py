@@ -12,7 +12,7 @@ from nerbert.evaluation.benchmark.inputs import draw_part
 from nerbert.evaluation.benchmark.steps import tag_part, train_source
 from nerbert.finetuning.finetune import usual_rate
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats import read_examples
+from nerbert.formats.examples import read_examples
 from nerbert.tagger.tagger import Tagger
 
 SETTINGS = FinetuneSettings(epochs=1, min_steps=0, batch_size=8, precision="fp32", threads=1)

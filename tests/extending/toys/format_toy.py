@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nerbert.errors import InputError, at
-from nerbert.formats import example_of_spans
+from nerbert.formats.examples import example_of_spans
 from nerbert.records import Example
 
 ENTITY = re.compile(r"\[(.+?)\]\((\w+)\)")
