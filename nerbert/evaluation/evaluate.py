@@ -5,7 +5,7 @@ entities that were seen there are told from the rest, and there is a second scor
 occur in train. Gold is made ready once for all seeds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -14,7 +14,7 @@ from typing import Any
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.examples import read_examples
-from nerbert.formats.folder import read_data, split_file, split_sum
+from nerbert.formats.folder import read_data, split_file, train_sum
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
@@ -123,7 +123,7 @@ def evaluate(
         unknown -= set(loaded.types)
         if gold.types and gold.types.isdisjoint(loaded.types) and read_card(folder).get("kind") in PRETRAINED:
             untuned.append(name)
-        if learnt and _trained_on(read_card(folder)) not in ("", _train_sum(learnt.sha256)):
+        if learnt and train_sum(read_card(folder).get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
             other.append(name)
     return Evaluation(
         file=str(file),
@@ -134,18 +134,6 @@ def evaluate(
         train="" if train is None else str(train),
         other_train=tuple(other),
     )
-
-
-def _trained_on(card: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the file that a tagger was trained on, by its card; "" if it names none."""
-    data = card.get("data")
-    sums = data.get("sha256") if isinstance(data, dict) else None
-    return _train_sum(sums) if isinstance(sums, dict) else ""
-
-
-def _train_sum(sums: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the train split, or of the only file."""
-    return split_sum(sums if len(sums) > 1 else {"train": next(iter(sums.values()), "")}, "train")
 
 
 def tagger_folders(source: str) -> dict[str, str]:

@@ -91,3 +91,10 @@ def split_sum(sums: Mapping[str, Any], split: str) -> str:
     """Return the SHA-256 of a split's file, of several by name; "" if it isn't there."""
     found = next((each for name, each in sums.items() if split_of(name) == split), "")
     return found if isinstance(found, str) else ""
+
+
+def train_sum(data: object) -> str:
+    """Return the SHA-256 of the training file (train, or the only one) from a card's `data`; "" if it isn't there."""
+    sums = data.get("sha256") if isinstance(data, dict) else None
+    sums = sums if isinstance(sums, dict) else {}
+    return split_sum(sums, "train") or (split_sum(sums, split_of(*sums)) if len(sums) == 1 else "")

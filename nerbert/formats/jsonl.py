@@ -14,7 +14,7 @@ from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
 from nerbert.formats.examples import example_of_spans
 from nerbert.formats.lines import decoded
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, checked_words, span_json
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, checked_words, row_of, span_json
 from nerbert.labels import WordSpan
 from nerbert.records import Example
 
@@ -74,13 +74,11 @@ class JsonLines:
 
 def _example(fields: Mapping[str, Any]) -> Example:
     """Return an object as a sentence."""
-    if not isinstance(fields.get(SPANS), list) or not (TEXT in fields or TOKENS in fields):
-        raise InputError(f"fields {', '.join(fields)}: there must be {TEXT!r} (or {TOKENS!r}), and a list {SPANS!r}")
+    if not isinstance(fields.get(SPANS), list):
+        raise InputError(f"fields {', '.join(fields)}: a list {SPANS!r} must be there, empty for no entity")
+    row = row_of(0, fields, TEXT)
     tokens = checked_words(fields[TOKENS], TOKENS) if TOKENS in fields else None
-    text = fields.get(TEXT, " ".join(tokens or ()))
-    if not isinstance(text, str):
-        raise InputError(f"field {TEXT!r} holds {text!r:.60}: must be a text")
-    return example_of_spans(text, (_span(each, text) for each in fields[SPANS]), tokens)
+    return example_of_spans(row.text, (_span(each, row.text) for each in fields[SPANS]), tokens)
 
 
 def _span(fields: Any, text: str) -> WordSpan:

@@ -14,7 +14,7 @@ from typing import Any
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.errors import InputError
 from nerbert.formats.examples import read_examples
-from nerbert.formats.folder import split_file, split_sum
+from nerbert.formats.folder import split_file, train_sum
 from nerbert.metrics.thresholds import Threshold, check_precision, lowest_thresholds
 from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
 from nerbert.model.confidence import Predicted, predict_entities
@@ -109,8 +109,5 @@ def _card(folder: Path) -> dict[str, Any]:
 def _check_held_out(folder: Path, card: Mapping[str, Any], file: Path, digest: str) -> None:
     """Raise InputError for a file that the tagger was trained on."""
     for key in ("data", "source_data"):
-        data = card.get(key)
-        sums = data.get("sha256") if isinstance(data, dict) else None
-        sums = sums if isinstance(sums, dict) else {}
-        if digest in ([train] if (train := split_sum(sums, "train")) else sums.values()):
+        if digest == train_sum(card.get(key)):
             raise InputError(f"{file}: {folder} was trained on it, so its confidences there say nothing; name others")

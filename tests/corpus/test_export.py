@@ -117,7 +117,7 @@ def test_a_fault_half_way_leaves_nothing(sample_corpus: Path, tmp_path: Path, mo
     first, second = list(read_sentences(sample_corpus))[:2]
     spaced = replace(second, mentions=(Mention(0, 6, "X", "X", ("Art work",), "mine", "Art work"),))
     monkeypatch.setattr("nerbert.corpus.export.read_sentences", lambda *_: iter([first, spaced]))
-    with pytest.raises(InputError, match=rf"{second.id}: category 'Art work' holds white space.*export as jsonl"):
+    with pytest.raises(InputError, match=rf"{second.id}: type 'Art work' holds white space.*choose jsonl"):
         export_corpus(sample_corpus, tmp_path / "a.conll", "conll")
     assert not list(tmp_path.iterdir())
     assert export_corpus(sample_corpus, tmp_path / "a.jsonl", "jsonl") == 2
