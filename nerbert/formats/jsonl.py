@@ -47,12 +47,14 @@ class JsonLines:
     suffixes = (".jsonl", ".ndjson")
 
     def recognise(self, head: bytes) -> bool:
-        """Return whether the first object has spans, and a text or tokens."""
+        """Return whether the first object has a text or tokens, and spans with types."""
         try:
             fields = json_object(decoded(head.lstrip().partition(b"\n")[0], 1))
         except InputError:
             return False
-        return SPANS in fields and (TEXT in fields or TOKENS in fields)
+        spans = fields.get(SPANS)
+        typed = isinstance(spans, list) and all(isinstance(each, dict) and "type" in each for each in spans)
+        return typed and (TEXT in fields or TOKENS in fields)
 
     def read(self, path: Path) -> Iterator[Example]:
         """Yield the sentences of a file; raise InputError that names file and line."""
