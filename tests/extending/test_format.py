@@ -1,6 +1,7 @@
 """A format that only these tests know goes through the commands, in this process and in workers."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from nerbert.cli import main
 from nerbert.errors import InputError
 from nerbert.formats.examples import FORMATS, read_examples, write_examples
+from nerbert.formats.folder import find_splits
 from tests.extending.toys.format_toy import Toy
 
 NAME = "tests.extending.toys.format_toy:Toy"
@@ -154,3 +156,23 @@ def test_faults_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert error.startswith(f"nerbert: format '{name}': ")
         assert told in error
         assert error.count("\n") == 1
+
+
+def test_the_guides_format_runs(
+    tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "extending" / "format.md").read_text(encoding="utf-8")
+    code, commands = (
+        re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) for kind in ("python", "bash")
+    )
+    (tmp_path / "offsets.py").write_text(code[0], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ships").mkdir()
+    for split, path in find_splits(folders["conll"] / "ships").items():
+        write_examples(tmp_path / "ships" / f"{split}.offsets", read_examples(path), "offsets:Offsets")
+    for line in commands[0].splitlines():
+        words = line.replace("embedded", str(tiny_encoder)).replace(" -o ", " --set max_steps=2 --set min_steps=0 -o ")
+        assert command(*words.split()[1:]) == 0, line
+    card = json.loads((tmp_path / "tagger" / "nerbert.json").read_text())
+    assert set(card["data"]["sha256"]) == {"train.offsets", "dev.offsets"}

@@ -158,6 +158,9 @@ def _check_targets(suite: Suite) -> None:
     for (data, size), count in rows.items():
         if count > 1:
             raise SettingsError(f"[[targets]]: {data!r} at size {size} is there {count} times; leave one")
+    formats = Counter(data for data, _ in {(target.data, target.format) for target in suite.targets})
+    for data in (each for each, count in formats.items() if count > 1):
+        raise SettingsError(f"[[targets]]: {data!r} has two formats; give all its targets the same")
     _check_names({target.data for target in suite.targets})
     for target in suite.targets:
         draws = len(target.seeds or suite.seeds) if target.draw_by_seed else target.draws
