@@ -13,7 +13,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.corpus.filters import ngrams
 from nerbert.errors import InputError, at
 from nerbert.formats.examples import FORMATS, recognised
-from nerbert.formats.jsonl import json_object
+from nerbert.formats.jsonl import JsonLines, json_object
 from nerbert.formats.rows import row_of
 from nerbert.sources.files import find_all, find_files
 
@@ -68,7 +68,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 def _texts(path: Path) -> Iterator[str]:
     """Yield annotated sentences, the texts of JSON lines, or the lines of a text."""
     try:
-        if found := recognised(path):
+        if (found := recognised(path)) and not isinstance(found, JsonLines):  # of JSON the text is enough
             yield from (example.text for example in found.read(path))
             return
         with path.open(encoding="utf-8-sig") as stream:
