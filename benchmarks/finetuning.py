@@ -26,7 +26,8 @@ from report import MB, Part, digest, measure, ratio, surroundings
 
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.conll import read_conll_file, write_conll
+from nerbert.formats.conll import write_conll
+from nerbert.formats.examples import read_examples
 from nerbert.training.loop import total_steps
 
 HERE = Path(__file__).parent
@@ -54,7 +55,7 @@ def main() -> None:
     """Measure all sides alternately; print tables, then one line of JSON."""
     options = _options()
     os.environ |= {"OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
-    examples = read_conll_file(options.data / "train.conll")
+    examples = read_examples(options.data / "train.conll")
     chosen = draw_subset(examples, options.sentences, options.draw).places
     test = options.data / "test.conll"
     with tempfile.TemporaryDirectory(dir=options.work) as name:

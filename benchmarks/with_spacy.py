@@ -28,7 +28,7 @@ from spacy.cli.init_config import init_config
 from spacy.cli.train import train
 from spacy.tokens import Doc, DocBin, Span
 
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import read_examples
 from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.records import Example
@@ -67,7 +67,7 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
         paths = {}
         for split, file in (("train", options.file), ("dev", options.dev)):
             paths[f"paths.{split}"] = str(folder / f"{split}.spacy")
-            DocBin(docs=_gold_docs(read_conll_file(file))).to_disk(paths[f"paths.{split}"])
+            DocBin(docs=_gold_docs(read_examples(file))).to_disk(paths[f"paths.{split}"])
         config.to_disk(folder / "config.cfg")
         cpu, wall = time.process_time(), time.monotonic()
         train(folder / "config.cfg", folder / "out", overrides={**paths, "system.seed": options.seed})
@@ -79,7 +79,7 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
 
 def tag(options: argparse.Namespace) -> dict[str, Any]:
     """Tag the file's sentences, timed and scored."""
-    examples = read_conll_file(options.file)[: options.sentences or None]
+    examples = read_examples(options.file)[: options.sentences or None]
     texts = [example.text for example in examples]
     nlp = spacy.load(options.model)
     list(_entities(nlp, texts[:WARM], options.batch_size))

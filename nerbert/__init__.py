@@ -79,12 +79,14 @@ def pretrain(settings: "PretrainSettings", output: str | Path, *, overwrite: boo
 def finetune(
     encoder: str | Path, data: str | Path, output: str | Path, settings: "FinetuneSettings", *,
     source: str | Path | None = None, seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True,
+    format_: str = "",
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on annotated sentences, once for each seed; return the taggers.
 
-    `data` is a folder with train.conll (and dev.conll) or one CoNLL file; `source` is data of another domain to
-    train on first. With `seeds`, even one, `output` holds a folder `seed-N` for each. Confidences are calibrated on
-    dev.conll, if there is one, unless `calibrate` is false.
+    `data` is a folder with a train split (train.conll, and perhaps dev.conll) or one file; `source` is data of another
+    domain to train on first. With `seeds`, even one, `output` holds a folder `seed-N` for each. Confidences are
+    calibrated on the dev split, if there is one, unless `calibrate` is false. `format_` names the format of the data;
+    by default it is recognised.
     """
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage
@@ -92,22 +94,26 @@ def finetune(
 
     return stage(
         str(encoder), Path(data), Path(output), settings, source=Path(source) if source is not None else None,
-        seeds=seeds, overwrite=overwrite, calibrate=calibrate, card=write_card,
+        seeds=seeds, overwrite=overwrite, calibrate=calibrate, card=write_card, format_=format_,
     )  # fmt: skip
 
 
 def evaluate(
-    tagger: str | Path, file: str | Path, *, train: str | Path | None = None, decoding: str = "", head: str = ""
+    tagger: str | Path, file: str | Path, *, train: str | Path | None = None, decoding: str = "", head: str = "",
+    format_: str = "",
 ) -> "Evaluation":  # fmt: skip
-    """Score a tagger's folder, or a folder of several seeds, on a gold CoNLL file (or a data folder's test.conll).
+    """Score a tagger's folder, or a folder of several seeds, on a gold file (or a data folder's test split).
 
-    With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
+    With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences
     of at least eight words that occur there are left out of a second score. `decoding` and `head` are as in
-    `Tagger.load`.
+    `Tagger.load`, `format_` as in `finetune`.
     """
     from nerbert.evaluation.evaluate import evaluate as stage
 
-    return stage(tagger, Path(file), train=Path(train) if train is not None else None, decoding=decoding, head=head)
+    return stage(
+        tagger, Path(file), train=Path(train) if train is not None else None, decoding=decoding, head=head,
+        format_=format_,
+    )  # fmt: skip
 
 
 def _need_torch() -> None:

@@ -139,14 +139,19 @@ def _acts(char: str) -> bool:
     )
 
 
-def coloured(text: str, spans: Iterable[tuple[int, int, str]]) -> Text:
-    """Return `text` with each `(start, end, type)` in its type's colour, then the type; spans are sorted, disjoint."""
+def coloured(console: Console, text: str, spans: Iterable[tuple[int, int, str]]) -> Text:
+    """Return `text` with each `(start, end, type)` in its type's colour, then the type; spans are sorted, disjoint.
+
+    On a console without colours an entity is `[text|type]`.
+    """
+    before, between, after = ("[", "|", "]") if console.color_system is None else ("", " ", "")
     shown, place = Text(), 0
     for start, end, type_ in spans:
         colour = _COLOURS[crc32(type_.encode("utf-8", "surrogatepass")) % len(_COLOURS)]
-        shown.append(visible(text[place:start]))
+        shown.append(f"{visible(text[place:start])}{before}")
         shown.append(visible(text[start:end]), style=f"bold {colour} underline")
-        shown.append(f" {visible(type_)}", style=f"dim {colour}")
+        shown.append(f"{between}{visible(type_)}", style=f"dim {colour}")
+        shown.append(after)
         place = end
     shown.append(visible(text[place:]))
     return shown

@@ -19,7 +19,8 @@ from nerbert.corpus.knowledge.mappings import read_mappings
 from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.wikitext.scan import clean_page
-from nerbert.formats.conll import conll_block, read_conll_file
+from nerbert.formats.conll import conll_block
+from nerbert.formats.examples import read_examples
 from nerbert.records import CleanPage, Example, RawPage
 from nerbert.sources.source import Source
 
@@ -116,7 +117,7 @@ def prose(clean: Mapping[str, CleanPage]) -> list[Said]:
 
 @pytest.fixture(scope="module")
 def domain() -> dict[str, list[Example]]:
-    return {part: read_conll_file(SAMPLE / "domain" / f"{part}.conll") for part in PARTS}
+    return {part: read_examples(SAMPLE / "domain" / f"{part}.conll") for part in PARTS}
 
 
 def test_dump_is_what_the_sources_give() -> None:

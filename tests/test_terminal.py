@@ -13,13 +13,15 @@ def test_control_characters_are_escaped() -> None:
 
 
 def test_coloured_keeps_the_text_and_names_types() -> None:
-    shown = coloured("Ada met Bob.", [(0, 3, "person"), (8, 11, "person")])
+    spans = [(0, 3, "person"), (8, 11, "person")]
+    shown = coloured(Console(force_terminal=True, color_system="standard"), "Ada met Bob.", spans)
     assert shown.plain == "Ada person met Bob person."
+    assert coloured(Console(file=StringIO()), "Ada met Bob.", spans).plain == "[Ada|person] met [Bob|person]."
 
 
 def test_markup_in_text_is_not_read() -> None:
     console = Console(record=True, width=80, file=StringIO())
-    console.print(coloured("[bold]x[/bold]", []))
+    console.print(coloured(console, "[bold]x[/bold]", []))
     assert "[bold]x[/bold]" in console.export_text()
 
 
@@ -38,7 +40,7 @@ def test_plain_reads_no_markup() -> None:
 
 
 def test_a_type_that_is_half_a_character_has_a_colour() -> None:
-    assert coloured("ab", [(0, 1, "\ud800")]).plain == r"a \ud800b"
+    assert coloured(Console(file=StringIO()), "ab", [(0, 1, "\ud800")]).plain == r"[a|\ud800]b"
 
 
 def test_a_flow_tells_speed_and_time_left() -> None:

@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
+from nerbert.cli.options import From
 
-def calibrate(tagger: str, data: Path, *, precision: float | None = None, head: str = "") -> None:
+
+def calibrate(tagger: str, data: Path, *, precision: float | None = None, from_: From = "", head: str = "") -> None:
     """Fit a tagger's confidences to annotated sentences that it wasn't trained on; its spans stay the same.
 
-    `nerbert finetune` does so by itself where the data has a dev.conll.
+    `nerbert finetune` does so by itself where the data has a dev split.
 
     Parameters
     ----------
     tagger
         Tagger's folder, or a folder of several seeds.
     data
-        CoNLL file, or a data folder: its dev.conll. Thirty sentences are enough for a temperature.
+        Annotated file, or a data folder: its dev split. Thirty sentences are enough for a temperature.
     precision
         Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
         out from now on. Without it all entities are given.
@@ -24,4 +26,4 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None, head: 
     from nerbert.render.terminal.tagger import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
 
-    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_card), data)
+    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_card, format_=from_), data)

@@ -32,8 +32,8 @@ def corpus_build(
     output
         Folder to make.
     exclude
-        CoNLL, JSON lines, or text with a sentence a line, files or folders; sentences that share eight words in a row
-        with them are left out.
+        Annotated data, JSON lines, or text with a sentence a line, files or folders; sentences that share eight words
+        in a row with them are left out.
     workers
         Processes; the result is the same for any number.
     config

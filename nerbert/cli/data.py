@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from nerbert.cli.options import Flag, OptionalOutput, Output
+from nerbert.cli.options import Flag, From, OptionalOutput, Output
 
 app = App(name="data", help="List, check, sample and fetch annotated data sets.")
 
@@ -28,14 +28,14 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
 
 
 @app.command(name="check")
-def data_check(name: str, *, data: Path | None = None, json: Flag = False) -> None:
+def data_check(name: str, *, data: Path | None = None, from_: From = "", json: Flag = False) -> None:
     """Check a data set for what spoils scores: leaks, contradictions, types that can't be learnt.
 
     Parameters
     ----------
     name
         Name of a data set in --data (its folder's, or that of NER-BERT's tables: Pol, Sci, …); without --data a folder
-        or a CoNLL file.
+        or a file.
     data
         Folder that holds data sets, a folder each.
     json
@@ -44,26 +44,27 @@ def data_check(name: str, *, data: Path | None = None, json: Flag = False) -> No
     from nerbert.evaluation.datasets.check import check_data
     from nerbert.render.terminal.datasets import print_findings
 
-    print_findings(check_data(name, data), as_json=json)
+    print_findings(check_data(name, data, from_), as_json=json)
 
 
 @app.command(name="sample")
 def data_sample(
-    name: str, *, size: str, draw: int = 1, output: Output, data: Path | None = None, overwrite: Flag = False
-) -> None:
+    name: str, *, size: str, draw: int = 1, output: Output, data: Path | None = None, from_: From = "",
+    overwrite: Flag = False,
+) -> None:  # fmt: skip
     """Draw a small part of a train split: the same that `nerbert benchmark` trains on.
 
     Parameters
     ----------
     name
         Name of a data set in --data (its folder's, or that of NER-BERT's tables: Pol, Sci, …); without --data a folder
-        or a CoNLL file.
+        or a file.
     size
         50 (sentences), 5% (of them), k=4 (entities of each type), or all.
     draw
         Which of the draws, numbered from 1. Smaller sizes of a draw lie in its larger ones.
     output
-        Folder to make: train.conll, dev and test as they are, and manifest.json with the places of the sentences.
+        Folder to make: the sentences drawn, dev and test as they are, and manifest.json with the sentences' places.
     data
         Folder that holds data sets, a folder each.
     overwrite
@@ -73,7 +74,7 @@ def data_sample(
     from nerbert.evaluation.datasets.sample import write_sample
     from nerbert.render.terminal.datasets import print_sample
 
-    print_sample(write_sample(open_data(name, data), size, draw, output, overwrite=overwrite), output)
+    print_sample(write_sample(open_data(name, data, from_), size, draw, output, overwrite=overwrite), output)
 
 
 @app.command(name="fetch")

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from nerbert.cli.options import Flag, OptionalOutput
+from nerbert.cli.options import Flag, From, OptionalOutput
 
 
 def export(
     tagger: str, *, onnx: Flag = True, int8: Flag = False, output: OptionalOutput = None, data: Path | None = None,
-    overwrite: Flag = False,
+    from_: From = "", overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Export a tagger to ONNX, for onnxruntime: faster on a CPU, and no torch needed.
 
@@ -22,11 +22,11 @@ def export(
     output
         Folder to make that holds all but torch's weights; by default `onnx/` in the tagger's own folder.
     data
-        Gold CoNLL file, or a data folder (its test.conll): compare F1 and entities with torch's.
+        Gold file, or a data folder (its test split): compare F1 and entities with torch's.
     overwrite
         Replace an earlier export.
     """
     from nerbert.render.terminal.tagger import print_export
     from nerbert.tagger.export import export as run
 
-    print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite))
+    print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite, format_=from_))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import nerbert
-from nerbert.cli.options import Config, Flag, Output, Set
+from nerbert.cli.options import Config, Flag, From, Output, Set
 
 
 def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag = False, dry_run: Flag = False) -> None:
@@ -38,7 +38,7 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
 
 def finetune(
     encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", config: Config = None,
-    set_: Set = None, overwrite: Flag = False,
+    set_: Set = None, from_: From = "", overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Train a tagger: fine-tune an encoder on annotated sentences.
 
@@ -47,7 +47,7 @@ def finetune(
     encoder
         Model folder or hub name; `embedded` is a small English one in the package.
     data
-        Folder with train.conll (and dev.conll), or one CoNLL file.
+        Folder with a file train (and dev) in any format, such as train.conll; or one file.
     output
         Folder to make: the tagger, or with --seeds a folder seed-N for each seed.
     source
@@ -65,23 +65,25 @@ def finetune(
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     print_taggers(
-        nerbert.finetune(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite)
-    )
+        nerbert.finetune(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite,
+                         format_=from_)
+    )  # fmt: skip
 
 
 def evaluate(
-    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", head: str = "", json: Flag = False
-) -> None:
-    """Score a tagger on a CoNLL file: precision, recall and F1 by type and over all, errors, interval, calibration.
+    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", head: str = "", from_: From = "",
+    json: Flag = False,
+) -> None:  # fmt: skip
+    """Score a tagger on annotated data: precision, recall and F1 by type and over all, errors, interval, calibration.
 
     Parameters
     ----------
     tagger
         Tagger's folder, or a folder of several seeds.
     file
-        Gold CoNLL file, or a data folder: its test.conll.
+        Gold file, or a data folder: its test split.
     train
-        What it was trained on (data folder or CoNLL file): tells seen entities, leaves out repeated sentences. A note
+        What it was trained on (data folder or file): tells seen entities, leaves out repeated sentences. A note
         says so if the tagger was trained on another file.
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself, as the cells
@@ -93,4 +95,5 @@ def evaluate(
     """
     from nerbert.render.terminal.evaluation import print_evaluation
 
-    print_evaluation(nerbert.evaluate(tagger, file, train=train, decoding=decoding, head=head), as_json=json)
+    found = nerbert.evaluate(tagger, file, train=train, decoding=decoding, head=head, format_=from_)
+    print_evaluation(found, as_json=json)

@@ -19,4 +19,10 @@ Set = Annotated[
 Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
 Config = Annotated[Path | None, Parameter(name="--config")]
 FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
+From = Annotated[
+    str,
+    Parameter(
+        name="--from", help="Format of annotated data: conll, jsonl, or your own as module:name; else by content."
+    ),
+]
 Flag = Annotated[bool, Parameter(negative="")]

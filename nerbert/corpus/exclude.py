@@ -1,25 +1,23 @@
-"""Texts that the corpus must not share runs of words with: test sets, in CoNLL, JSON lines or plain text, by content.
+"""Texts that the corpus must not share runs of words with: annotated data, JSON lines or plain text, by content.
 
 To exclude nothing in silence would be the worst outcome. So a file that yields no run of words is an error, and so are
 a folder without a text and, in a folder, a file that is neither a text by its name nor a README or a licence.
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from nerbert.artifacts import sha256_of
 from nerbert.corpus.filters import ngrams
 from nerbert.errors import InputError, at
-from nerbert.formats.conll import looks_like_conll, read_conll
+from nerbert.formats.examples import FORMATS, recognised
+from nerbert.formats.jsonl import JsonLines, json_object
+from nerbert.formats.rows import row_of
 from nerbert.sources.files import find_all, find_files
 
-_FIRST_LINES = 200
-_TEXTS = frozenset({".conll", ".txt", ".bio", ".iob", ".iob2", ".tsv", ".jsonl", ".ndjson"})
+_TEXTS = (".txt", ".tsv")
 _ABOUT = re.compile(r"(?:readme|licen[cs]e|copying|notice|attribution)|.*\.md$", re.IGNORECASE)
 _KEYS = ("text", "sentence", "tokens", "words", "tokenized_text")
 """What a line of JSON names its text, or its list of words; the first that is there counts."""
@@ -51,12 +49,13 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield each file with a name that no other has."""
     named = {found.path: found.name for found in find_all(paths)}
+    texts = (*_TEXTS, *(suffix for name in FORMATS for suffix in FORMATS.find(name)().suffixes))
     for path in paths:
         some = 0
         for found in find_files(path):
             if not found.direct and _ABOUT.match(found.path.name):
                 continue
-            if not found.direct and found.path.suffix.lower() not in _TEXTS:
+            if not found.direct and not found.path.name.lower().endswith(texts):
                 raise InputError(f"{found.path}: not a text by its name; name the files to exclude one by one")
             some += 1
             yield found.path, named[found.path]
@@ -67,36 +66,25 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """Yield the sentences of a CoNLL file, the texts of JSON lines, or the lines of a text."""
+    """Yield annotated sentences, the texts of JSON lines, or the lines of a text."""
     try:
+        if (found := recognised(path)) and not isinstance(found, JsonLines):  # of JSON the text is enough
+            yield from (example.text for example in found.read(path))
+            return
         with path.open(encoding="utf-8-sig") as stream:
-            head = list(islice(stream, _FIRST_LINES))
+            is_json = next((line for line in stream if line.strip()), "").lstrip().startswith("{")
             stream.seek(0)
-            if next((line for line in head if line.strip()), "").lstrip().startswith("{"):
-                yield from _json_texts(path, stream)
-            elif looks_like_conll(head):
-                yield from (example.text for example in read_conll(path))
-            else:
-                yield from stream
+            for number, line in enumerate(stream, 1):
+                with at(path, number):
+                    text = _json_text(line) if is_json and line.strip() else line
+                yield text
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read as text in UTF-8: {error}") from error
 
 
-def _json_texts(path: Path, lines: Iterable[str]) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
-        if line.strip("\ufeff \t\r\n"):
-            with at(path, number):
-                yield _json_text(line)
-
-
 def _json_text(line: str) -> str:
-    try:
-        row: Any = json.loads(line.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}") from error
-    found = next((row[key] for key in _KEYS if key in row), None) if isinstance(row, dict) else None
-    if isinstance(found, list) and all(isinstance(word, str) for word in found):
-        return " ".join(found)
-    if isinstance(found, str):
-        return found
-    raise InputError(f"{line[:60]!r}: has no text; one of {', '.join(_KEYS)} must be there, a text or a list of words")
+    fields = json_object(line)
+    key = next((key for key in _KEYS if key in fields), None)
+    if key is None:
+        raise InputError(f"{line[:60]!r}: has no text; one of {', '.join(_KEYS)} must be there")
+    return row_of(0, fields, key).text

@@ -12,7 +12,7 @@ from typing import IO
 
 from nerbert.artifacts import check_free_file, json_line, publish, standard_output
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.conll import conll_block
 from nerbert.labels import sentence_example
 from nerbert.records import Sentence
@@ -43,11 +43,8 @@ def export_corpus(
 
 
 def _conll(sentence: Sentence) -> str:
-    broken = next((m.category for m in sentence.mentions if m.category.split() != [m.category]), None)
-    if broken is not None:
-        raise InputError(f"{sentence.id}: category {broken!r} holds white space, which splits CoNLL's columns; "
-                         "export as jsonl")  # fmt: skip
-    return conll_block(sentence_example(sentence))
+    with at(sentence.id):
+        return conll_block(sentence_example(sentence))
 
 
 def _jsonl(sentence: Sentence) -> str:

@@ -1,11 +1,11 @@
-"""Tagger + gold CoNLL → scores; several seeds give their mean and standard deviation.
+"""Tagger + gold sentences → scores; several seeds give their mean and standard deviation.
 
 Gold words are kept as they are; gold types that the tagger doesn't know count as missed. With the training sentences,
 entities that were seen there are told from the rest, and there is a second score without the sentences of the test that
 occur in train. Gold is made ready once for all seeds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -13,8 +13,8 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
-from nerbert.formats.conll import read_conll_file
-from nerbert.formats.folder import read_data
+from nerbert.formats.examples import read_examples
+from nerbert.formats.folder import read_data, split_file, train_sum
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
@@ -104,17 +104,17 @@ class GoldSet:
 
 
 def evaluate(
-    tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "", head: str = ""
+    tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "", head: str = "", format_: str = ""
 ) -> Evaluation:
-    """Judge a tagger's folder (or a folder of several seeds) on a CoNLL file, or on the test.conll of a data folder.
+    """Judge a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
-    With `train` (a data folder or a CoNLL file), entities seen in training are told from the rest, and test sentences
-    of at least eight words that occur there are left out of a second score. `decoding` and `head` are as in
-    `Tagger.load`; cells of a benchmark are `greedy`.
+    With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
+    least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`;
+    cells of a benchmark are `greedy`. `format_` names the format of both files.
     """
-    folders, file = tagger_folders(str(tagger)), _gold_file(file)
-    learnt = None if train is None else read_data(train)
-    gold = GoldSet(read_conll_file(file), learnt.train if learnt else None)
+    folders, file = tagger_folders(str(tagger)), split_file(file, "test", format_)
+    learnt = None if train is None else read_data(train, format_=format_)
+    gold = GoldSet(read_examples(file, format_), learnt.train if learnt else None)
     unknown, untuned, other = set(gold.types), [], []
     judgements: dict[str, Judgement] = {}
     for name, folder in folders.items():
@@ -123,7 +123,7 @@ def evaluate(
         unknown -= set(loaded.types)
         if gold.types and gold.types.isdisjoint(loaded.types) and read_card(folder).get("kind") in PRETRAINED:
             untuned.append(name)
-        if learnt and _trained_on(read_card(folder)) not in ("", _train_sum(learnt.sha256)):
+        if learnt and train_sum(read_card(folder).get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
             other.append(name)
     return Evaluation(
         file=str(file),
@@ -134,27 +134,6 @@ def evaluate(
         train="" if train is None else str(train),
         other_train=tuple(other),
     )
-
-
-def _gold_file(file: Path) -> Path:
-    """Return the gold file: of a data folder its test.conll."""
-    test = file / "test.conll"
-    if file.is_dir() and not test.is_file():
-        raise InputError(f"{file}: a folder without test.conll; name the CoNLL file to score on")
-    return test if file.is_dir() else file
-
-
-def _trained_on(card: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the file that a tagger was trained on, by its card; "" if it names none."""
-    data = card.get("data")
-    sums = data.get("sha256") if isinstance(data, dict) else None
-    return _train_sum(sums) if isinstance(sums, dict) else ""
-
-
-def _train_sum(sums: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of train.conll, or of the only file."""
-    found = sums.get("train.conll") or (next(iter(sums.values())) if len(sums) == 1 else "")
-    return found if isinstance(found, str) else ""
 
 
 def tagger_folders(source: str) -> dict[str, str]:

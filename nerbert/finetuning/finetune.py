@@ -17,7 +17,7 @@ from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.folder import DataSet, read_data
+from nerbert.formats.folder import DataSet, read_data, split_of
 from nerbert.labels import WordSpan
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import (
@@ -49,22 +49,23 @@ _WIDE = 768
 
 
 def finetune(
-    encoder: str, data: Path, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
+    encoder: str, data: Path | DataSet, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
     seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True, card: TaggerHook | None = None,
+    format_: str = "",
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
     With `seeds`, even one, `output` holds `seed-N/` for each; without, it is the tagger, of the settings' seed. Unless
-    `calibrate`, confidences are as the model gives them. `card` writes each tagger's model card.
+    `calibrate`, confidences are as the model gives them. `card` writes each tagger's model card. `format_` names the
+    format of all the data.
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
-    target = read_data(data)
-    origin = read_data(source) if source else None
+    target = data if isinstance(data, DataSet) else read_data(data, format_=format_)
+    origin = read_data(source, format_=format_) if source else None
     if settings.select == "dev" and not target.dev:
-        raise SettingsError(
-            f"setting select = 'dev': {data} has no dev.conll; add one or take select = 'last'", setting="select"
-        )
+        why = f"setting select = 'dev': {target.folder} has no dev split; add one or take select = 'last'"
+        raise SettingsError(why, setting="select")
     origin_card = read_card(encoder)
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
@@ -152,7 +153,8 @@ def _train_tagger(
 def _held_out(head: Head, data: DataSet) -> dict[str, Any]:
     """Return scores on the dev split and the temperature fitted there."""
     found = predict_entities(head, data.dev)
-    place = {"name": "dev.conll", "sha256": data.sha256["dev.conll"]}
+    name = next(name for name in data.sha256 if split_of(name) == "dev")
+    place = {"name": name, "sha256": data.sha256[name]}
     return {"dev": found.scores_json(), "calibration": found.calibration_json(place)}
 
 

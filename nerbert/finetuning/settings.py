@@ -30,5 +30,5 @@ class FinetuneSettings(TrainSettings):
     is tagged; `truncate` drops the rest, as many papers do: entities there count as missed, and the tagger goes on so;
     `error` refuses them. Source: ours; the paper doesn't say."""
     select: Literal["last", "dev"] = "last"
-    """Which model is kept: the `last`, or for `dev` that of the best F1 on dev.conll, scored `epochs` times (a hidden
-    budget of labels when few train). Source: ours; the paper chooses on dev."""
+    """Which model is kept: the `last`, or for `dev` that of the best F1 on the dev split, scored `epochs` times (a
+    hidden budget of labels when few train). Source: ours; the paper chooses on dev."""

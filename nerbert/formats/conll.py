@@ -4,6 +4,7 @@ Columns are cut at tabs if the line has one, else at spaces, so tokens keep no-b
 its tokens joined by single spaces: CoNLL files don't say what stood between them, and that is the price.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from nerbert.formats.lines import decoded
 from nerbert.labels import example_tags, spans_from_bio, split_tag
 from nerbert.records import Example, Span
 
+_FIRST_LINES = 200
+_BREAKS = re.compile(r"[\t\r\n]")
 DOCUMENT_START = "-DOCSTART-"
 """What a line begins with that begins a document, and holds no token."""
 
@@ -29,28 +32,17 @@ def read_conll(path: Path) -> Iterator[Example]:
 def read_tagged_lines(path: Path) -> Iterator[list[tuple[int, str, str]]]:
     """Yield each sentence as (line, token, tag) with the tags as written; raise InputError for a broken line."""
     sentence: list[tuple[int, str, str]] = []
-    try:
-        with path.open("rb") as stream:
-            for number, raw in enumerate(stream, 1):
-                with at(path, number):
-                    columns = columns_of(decoded(raw.rstrip(b"\r\n"), number))
-                if columns:
-                    sentence.append((number, columns[0], columns[-1].strip()))
-                elif sentence:
-                    yield sentence
-                    sentence = []
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            with at(path, number):
+                columns = columns_of(decoded(raw.rstrip(b"\r\n"), number))
+            if columns:
+                sentence.append((number, columns[0], columns[-1].strip()))
+            elif sentence:
+                yield sentence
+                sentence = []
     if sentence:
         yield sentence
-
-
-def read_conll_file(path: Path) -> list[Example]:
-    """Return all sentences of a CoNLL file; raise InputError for an empty file."""
-    examples = list(read_conll(path))
-    if not examples:
-        raise InputError(f"{path}: holds no sentence; expected lines of `token<TAB>tag`")
-    return examples
 
 
 def looks_like_conll(lines: Iterable[str]) -> bool:
@@ -74,9 +66,30 @@ def write_conll(path: Path, examples: Iterable[Example]) -> None:
         stream.writelines(map(conll_block, examples))
 
 
+def check_types(types: Iterable[str]) -> None:
+    """Raise InputError for a type that splits CoNLL's columns."""
+    if broken := next((each for each in types if each.split() != [each]), ""):
+        raise InputError(f"type {broken!r} holds white space, which splits CoNLL's columns; choose jsonl")
+
+
 def conll_block(example: Example) -> str:
-    """Return one sentence as lines of `token<TAB>tag`, and the blank line after it."""
+    """Return one sentence as lines of `token<TAB>tag`, and the blank line after it; raise InputError if it can't be."""
+    check_types(span.type for span in example.spans)
+    if broken := next((word for word in example.tokens if _BREAKS.search(word)), ""):
+        raise InputError(f"word {broken!r:.60} holds a tab or the end of a line, which CoNLL can't; choose jsonl")
     return "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True)) + "\n"
+
+
+class Conll:
+    """The format `conll`."""
+
+    suffixes = (".conll", ".bio", ".iob", ".iob2")
+    read = staticmethod(read_conll)
+    write = staticmethod(write_conll)
+
+    def recognise(self, head: bytes) -> bool:
+        """Return whether most of the first lines end in a BIO tag."""
+        return looks_like_conll(head.decode("utf-8-sig", "replace").split("\n")[:_FIRST_LINES])
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:

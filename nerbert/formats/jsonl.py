@@ -1,14 +1,22 @@
 """JSON lines: one object per line, with a text (or a list of words), and any other fields.
 
 Values are written as they were read, as far as Python's JSON keeps them: numbers are doubles or integers of any size.
+As annotated sentences: `text`, `spans` with `start`, `end` and `type`, as `nerbert tag --json` writes them, and perhaps
+`tokens`. Without those, words are those of the corpus's splitter, cut where an entity begins or ends.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import json_line
-from nerbert.errors import InputError
+from nerbert.artifacts import json_line, publish
+from nerbert.errors import InputError, at
+from nerbert.formats.examples import example_of_spans
+from nerbert.formats.lines import decoded
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, checked_words, row_of, span_json
+from nerbert.labels import WordSpan
+from nerbert.records import Example
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -31,3 +39,55 @@ def object_line(fields: Mapping[str, Any]) -> bytes:
         return f"{json_line(fields)}\n".encode()
     except RecursionError:
         raise InputError("not JSON that can be written: too deep") from None
+
+
+class JsonLines:
+    """The format `jsonl`: a sentence a line, its entities in `spans`."""
+
+    suffixes = (".jsonl", ".ndjson")
+
+    def recognise(self, head: bytes) -> bool:
+        """Return whether the first object has a text or tokens, and spans with types."""
+        try:
+            fields = json_object(decoded(head.lstrip().partition(b"\n")[0], 1))
+        except InputError:
+            return False
+        spans = fields.get(SPANS)
+        typed = isinstance(spans, list) and all(isinstance(each, dict) and "type" in each for each in spans)
+        return typed and (TEXT in fields or TOKENS in fields)
+
+    def read(self, path: Path) -> Iterator[Example]:
+        """Yield the sentences of a file; raise InputError that names file and line."""
+        with path.open("rb") as stream:
+            for number, raw in enumerate(stream, 1):
+                with at(path, number):
+                    text = decoded(raw, number)
+                    example = _example(json_object(text)) if text.strip() else None
+                if example:
+                    yield example
+
+    def write(self, path: Path, examples: Iterable[Example]) -> None:
+        """Write sentences with their words, whole or not at all."""
+        with publish(path) as draft, draft.open("wb") as stream:
+            for each in examples:
+                spans = [span_json(span) for span in each.spans]
+                stream.write(object_line({TEXT: each.text, TOKENS: each.tokens, SPANS: spans}))
+
+
+def _example(fields: Mapping[str, Any]) -> Example:
+    """Return an object as a sentence."""
+    if not isinstance(fields.get(SPANS), list):
+        raise InputError(f"fields {', '.join(fields)}: a list {SPANS!r} must be there, empty for no entity")
+    row = row_of(0, fields, TEXT)
+    tokens = checked_words(fields[TOKENS], TOKENS) if TOKENS in fields else None
+    return example_of_spans(row.text, (_span(each, row.text) for each in fields[SPANS]), tokens)
+
+
+def _span(fields: Any, text: str) -> WordSpan:
+    """Return start, end and type; raise InputError for one whose text is another than the text has there."""
+    start, end, type_ = map(fields.get, ("start", "end", "type")) if isinstance(fields, dict) else (None, None, "")
+    if type(start) is not int or type(end) is not int or not isinstance(type_, str):
+        raise InputError(f"span {fields!r:.80}: must have start and end, in characters of the text, and type")
+    if fields.get(TEXT, text[start:end]) != text[start:end]:
+        raise InputError(f"span {fields!r:.80}: the text has {text[start:end]!r:.60} there; offsets count characters")
+    return start, end, type_

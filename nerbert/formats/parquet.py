@@ -150,7 +150,7 @@ def _text(value: object, field: str, errors: str) -> Any:
         return decoded(value, 0, errors)
     if isinstance(value, list):
         return [_text(each, field, errors) for each in value]
-    raise InputError(f"no text in column {field!r} (null); leave such rows out")
+    raise InputError(f"no text in column {field!r} (null or NaN); leave such rows out")
 
 
 def _column(values: list[Any], kind: pa.DataType | None = None) -> pa.Array:

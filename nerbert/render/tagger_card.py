@@ -10,6 +10,7 @@ from typing import Any
 from nerbert import render
 from nerbert.artifacts import publish
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.folder import split_of
 from nerbert.model.backbone import EMBEDDED, TaggerFacts
 from nerbert.render.encoder_card import HUB_NAME, Card, settings_facts
 from nerbert.render.markdown import Markdown, code
@@ -65,7 +66,7 @@ def _data(card: Card) -> list[tuple[str, ...]]:
     for key, what in (("source_data", "source domain, before"), ("data", "training")):
         data = dict_of(card, key)
         for file, digest in dict_of(data, "sha256").items():
-            is_dev = file == "dev.conll"
+            is_dev = split_of(file) == "dev"
             if is_dev and key == "source_data":
                 continue
             count = dict_of(card, "dev").get("sentences") if is_dev else data.get("sentences")

@@ -131,11 +131,9 @@ def read_blocks(path: Path, longest: int, too_long: Callable[[int], None]) -> It
 def find_files(path: Path) -> Iterator[FoundFile]:
     """Yield `path`, or the files below it sorted by name, without hidden ones; a link to a folder isn't followed."""
     if path.is_dir():
-        yield from (
-            FoundFile(file, _writable(file.relative_to(path).as_posix()), direct=False) for file in _below(path)
-        )
+        yield from (FoundFile(file, writable(file.relative_to(path).as_posix()), direct=False) for file in _below(path))
     elif path.is_file():
-        yield FoundFile(path, _writable(path.name), direct=True)
+        yield FoundFile(path, writable(path.name), direct=True)
     else:
         raise InputError(f"{path}: {'not a file or a folder' if path.exists() else 'no such file or folder'}")
 
@@ -152,12 +150,12 @@ def find_all(paths: Sequence[Path]) -> list[FoundFile]:
     if all(len(each) == 1 for each in holders.values()):
         return [found for found, _ in files]
     common = os.path.commonpath([whole.parent for _, whole in files])
-    return [replace(found, name=_writable(whole.relative_to(common).as_posix())) for found, whole in files]
+    return [replace(found, name=writable(whole.relative_to(common).as_posix())) for found, whole in files]
 
 
-def _writable(name: str) -> str:
+def writable(name: object) -> str:
     """Return a file's name so that it can be written in UTF-8."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def _below(folder: Path) -> Iterator[Path]:

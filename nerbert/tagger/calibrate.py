@@ -13,7 +13,8 @@ from typing import Any
 
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.errors import InputError
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import read_examples
+from nerbert.formats.folder import split_file, train_sum
 from nerbert.metrics.thresholds import Threshold, check_precision, lowest_thresholds
 from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
 from nerbert.model.confidence import Predicted, predict_entities
@@ -39,22 +40,23 @@ class Calibrated:
 
 
 def calibrate(
-    tagger: str | Path, data: Path, *, precision: float | None = None, head: str = "", card: TaggerHook | None = None
-) -> list[Calibrated]:
-    """Calibrate a tagger's folder (or a folder of several seeds) on a CoNLL file, or a data folder's dev.conll.
+    tagger: str | Path, data: Path, *, precision: float | None = None, head: str = "",
+    card: TaggerHook | None = None, format_: str = "",
+) -> list[Calibrated]:  # fmt: skip
+    """Calibrate a tagger's folder (or a folder of several seeds) on a file, or a data folder's dev split.
 
     With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on. `card` writes
-    the model card anew; `head` is as in `Tagger.load`.
+    the model card anew. `head` is as in `Tagger.load`, `format_` names the format of the data.
     """
     if precision is not None:
         check_precision(precision)
     folders = seed_folders(str(tagger)) or [Path(tagger)]
     cards = [_card(folder) for folder in folders]
-    file = _annotated_file(data)
+    file = split_file(data, "dev", format_)
     place = {"name": file.name, "sha256": sha256_of(file)}
     for folder, before in zip(folders, cards, strict=True):
         _check_held_out(folder, before, file, place["sha256"])
-    examples = read_conll_file(file)
+    examples = read_examples(file, format_)
     pairs = zip(folders, cards, strict=True)
     return [_calibrated(folder, before, examples, place, precision, head, card) for folder, before in pairs]
 
@@ -102,20 +104,8 @@ def _card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _annotated_file(data: Path) -> Path:
-    if data.is_dir() and not (data / "dev.conll").is_file():
-        raise InputError(f"{data}: holds no dev.conll; name a CoNLL file of sentences that were held out")
-    if not data.exists():
-        raise InputError(f"{data}: no such file; name a CoNLL file, or a data folder with dev.conll")
-    return data / "dev.conll" if data.is_dir() else data
-
-
 def _check_held_out(folder: Path, card: Mapping[str, Any], file: Path, digest: str) -> None:
     """Raise InputError for a file that the tagger was trained on."""
     for key in ("data", "source_data"):
-        data = card.get(key)
-        sums = data.get("sha256") if isinstance(data, dict) else None
-        sums = sums if isinstance(sums, dict) else {}
-        trained = [sums["train.conll"]] if "train.conll" in sums else list(sums.values())
-        if digest in trained:
+        if digest == train_sum(card.get(key)):
             raise InputError(f"{file}: {folder} was trained on it, so its confidences there say nothing; name others")

@@ -22,7 +22,8 @@ import numpy as np
 
 from nerbert.artifacts import publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, at, need
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import read_examples
+from nerbert.formats.folder import split_file
 from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import CARD as MODEL_CARD
@@ -76,11 +77,12 @@ class Export:
 
 def export(
     tagger: str | Path, *, int8: bool = False, output: Path | None = None, data: Path | None = None,
-    overwrite: bool = False,
+    overwrite: bool = False, format_: str = "",
 ) -> Export:  # fmt: skip
     """Export a tagger's folder or hub name into its `onnx/`, or with `output` into a folder without torch's weights.
 
-    With `data` (a CoNLL file, or a folder: its test.conll) F1 and shared entities of each graph are measured and told.
+    With `data` (a file, or a folder: its test split; in the format `format_`) F1 and shared entities of each graph are
+    measured and told.
     """
     _check_libraries()
     source = embedded(str(tagger))
@@ -89,7 +91,7 @@ def export(
         raise InputError(f"{source}: a model on the hub has no folder to export into; name one with -o")
     if output is not None:
         _check_apart(Path(source), output)
-    examples = read_conll_file(_gold_file(data)) if data else []
+    examples = read_examples(split_file(data, "test", format_), format_) if data else []
     target = output or Path(source) / FOLDER
     with publish_folder(target, overwrite=overwrite, resume={"export": FORMAT}) as folder:
         inside = folder / FOLDER if output else folder
@@ -244,13 +246,6 @@ def _check_apart(source: Path, output: Path) -> None:
         raise InputError(f"{output}: lies in the tagger's folder, or around it; leave -o out, or name another folder")
     if any(output.glob("*.safetensors")):
         raise OutputExists(f"{output}: holds a model's weights, so it is left alone; delete it by hand")
-
-
-def _gold_file(data: Path) -> Path:
-    file = data / "test.conll" if data.is_dir() else data
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; name a CoNLL file to compare on")
-    return file
 
 
 def _check_libraries() -> None:

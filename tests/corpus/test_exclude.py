@@ -6,6 +6,8 @@ import pytest
 
 from nerbert.corpus.exclude import read_excluded
 from nerbert.errors import InputError
+from nerbert.formats.examples import FORMATS
+from tests.extending.toys.format_toy import Toy
 
 WORDS = "the old whaler came home to the quiet harbour in may".split()
 CONLL = "".join(f"{word}\tO\n" for word in WORDS)
@@ -85,3 +87,14 @@ def test_a_folder_that_would_exclude_less_than_it_holds_is_refused(tmp_path: Pat
     (tmp_path / "test.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"test\.parquet: not a text by its name; name the files"):
         read_excluded([tmp_path], 8)
+
+
+def test_any_registered_format_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FORMATS, "_known", dict(FORMATS._known))
+    (tmp_path / "a.toy").write_text(f"[{WORDS[0]}](x) {' '.join(WORDS[1:])}\n")
+    with pytest.raises(InputError, match="not a text by its name"):
+        read_excluded([tmp_path], 8)
+    FORMATS.register("toy", Toy)
+    found = read_excluded([tmp_path], 8)
+    (tmp_path / "a.toy").write_text(f"{' '.join(WORDS)}\n")
+    assert found.ngrams == read_excluded([tmp_path], 8).ngrams

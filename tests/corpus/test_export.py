@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from nerbert.corpus.export import export_corpus
 from nerbert.corpus.shards import read_sentences
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.formats.conll import conll_block, read_conll, read_conll_file
+from nerbert.formats.conll import conll_block, read_conll
+from nerbert.formats.examples import read_examples
 from nerbert.labels import sentence_example, word_spans
 from nerbert.records import ENTITY, Mention, Sentence
 from nerbert.words import split_words
@@ -20,7 +21,7 @@ from nerbert.words import split_words
 def test_conll_holds_words_and_categories_of_every_sentence(sample_corpus: Path, tmp_path: Path) -> None:
     sentences = list(read_sentences(sample_corpus))
     assert export_corpus(sample_corpus, tmp_path / "a.conll", "conll") == len(sentences)
-    read = read_conll_file(tmp_path / "a.conll")
+    read = read_examples(tmp_path / "a.conll")
     assert len(read) == len(sentences)
     for example, sentence in zip(read, sentences, strict=True):
         assert example.text.split(" ") == [sentence.text[start:end] for start, end in sentence.words]
@@ -116,7 +117,7 @@ def test_a_fault_half_way_leaves_nothing(sample_corpus: Path, tmp_path: Path, mo
     first, second = list(read_sentences(sample_corpus))[:2]
     spaced = replace(second, mentions=(Mention(0, 6, "X", "X", ("Art work",), "mine", "Art work"),))
     monkeypatch.setattr("nerbert.corpus.export.read_sentences", lambda *_: iter([first, spaced]))
-    with pytest.raises(InputError, match=rf"{second.id}: category 'Art work' holds white space.*export as jsonl"):
+    with pytest.raises(InputError, match=rf"{second.id}: type 'Art work' holds white space.*choose jsonl"):
         export_corpus(sample_corpus, tmp_path / "a.conll", "conll")
     assert not list(tmp_path.iterdir())
     assert export_corpus(sample_corpus, tmp_path / "a.jsonl", "jsonl") == 2

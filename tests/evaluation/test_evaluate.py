@@ -9,7 +9,8 @@ from seqeval.scheme import IOB2
 
 from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation, GoldSet, evaluate, tagger_folders
-from nerbert.formats.conll import example_of, read_conll_file, write_conll
+from nerbert.formats.conll import example_of, write_conll
+from nerbert.formats.examples import read_examples
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import assess, judge, seen_entities
 from nerbert.render.terminal.evaluation import print_evaluation
@@ -21,7 +22,7 @@ BAD = assess([["B-a", "O"]], [["O", "B-a"]], confidences=[[1.0, 0.75]])
 
 def test_figures_are_those_of_seqeval(tiny_tagger: Path, sample: Path) -> None:
     file = sample / "domain" / "test.conll"
-    examples = read_conll_file(file)
+    examples = read_examples(file)
     gold = [example_tags(each) for each in examples]
     found = [each.tags for each in Tagger.load(tiny_tagger).tag_examples(examples)]
     wanted = classification_report(gold, found, output_dict=True, zero_division=0)
@@ -42,8 +43,8 @@ def test_figures_are_those_of_seqeval(tiny_tagger: Path, sample: Path) -> None:
 
 
 def test_all_is_judged_from_raw_tags(tiny_tagger: Path, sample: Path) -> None:
-    test, train = sample / "domain" / "test.conll", read_conll_file(sample / "domain" / "train.conll")
-    gold = GoldSet(read_conll_file(test), train)
+    test, train = sample / "domain" / "test.conll", read_examples(sample / "domain" / "train.conll")
+    gold = GoldSet(read_examples(test), train)
     found = Tagger.load(tiny_tagger).tag_examples(gold.examples)
     wanted = judge(
         gold.tags, [each.tags for each in found], confidences=[each.confidences for each in found], words=gold.words,
@@ -58,7 +59,7 @@ def test_all_is_judged_from_raw_tags(tiny_tagger: Path, sample: Path) -> None:
 def test_test_sentences_of_train_are_left_out(
     tiny_tagger: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    test = read_conll_file(sample / "domain" / "test.conll")
+    test = read_examples(sample / "domain" / "test.conll")
     repeated = next(each for each in test if len(each.words) >= 8 and each.spans)
     write_conll(tmp_path / "train.conll", [repeated, example_of(["Ada"], ["O"])])
     write_conll(tmp_path / "rest.conll", [each for each in test if each != repeated])
@@ -106,7 +107,7 @@ def test_of_a_data_folder_the_test_part_is_taken(tiny_tagger: Path, sample: Path
     result = evaluate(tiny_tagger, sample / "domain")
     assert result == evaluate(tiny_tagger, sample / "domain" / "test.conll")
     assert result.file.endswith("test.conll")
-    with pytest.raises(InputError, match=r"a folder without test\.conll; name the CoNLL file"):
+    with pytest.raises(InputError, match=r"holds no test\.conll or test\.jsonl; name a file"):
         evaluate(tiny_tagger, tmp_path)
 
 

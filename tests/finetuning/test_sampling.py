@@ -13,7 +13,8 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.episodes import Episode, draw_episode
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.sizes import SizeUnit, many, parse_size
-from nerbert.formats.conll import example_of, read_conll_file
+from nerbert.formats.conll import example_of
+from nerbert.formats.examples import read_examples
 from nerbert.records import Example
 
 TYPES = "abcd"
@@ -286,7 +287,7 @@ def test_episodes_of_real_data(shared: Path, name: str, size: str) -> None:
     folder = shared / "data" / "ner" / name
     if not folder.is_dir():
         pytest.skip(f"no {folder}")
-    examples, asked = read_conll_file(folder / "test.conll"), parse_size(size)
+    examples, asked = read_examples(folder / "test.conll"), parse_size(size)
     sizes = (asked.ways, asked.shots, asked.queries)
     episodes = [draw_episode(examples, *sizes, draw) for draw in range(1, 11)]
     for episode in episodes:

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.conll import example_of, read_conll, read_conll_file, write_conll
+from nerbert.formats.conll import example_of, read_conll, write_conll
+from nerbert.formats.examples import read_examples
 from nerbert.labels import example_tags
 
 PLAIN = "-DOCSTART-\tO\n\nAda\tB-person\nLovelace\tI-person\nslept\tO\n\nParis\tB-city\n"
@@ -54,9 +55,9 @@ def test_other_encodings_empty_and_missing_files(tmp_path: Path) -> None:
         list(read_conll(tmp_path / "latin.conll"))
     (tmp_path / "empty.conll").write_text("\n\n")
     with pytest.raises(InputError, match="holds no sentence"):
-        read_conll_file(tmp_path / "empty.conll")
+        read_examples(tmp_path / "empty.conll")
     with pytest.raises(InputError, match="can't be read: No such file"):
-        read_conll_file(tmp_path / "none.conll")
+        read_examples(tmp_path / "none.conll")
 
 
 def test_tokens_keep_no_break_spaces(tmp_path: Path) -> None:
@@ -74,16 +75,16 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_real_data_reads_whole(shared: Path) -> None:
     """Counts stated in the data's own READMEs."""
-    examples = read_conll_file(shared / "data/ner/crossner_ai/train.conll")
+    examples = read_examples(shared / "data/ner/crossner_ai/train.conll")
     assert (len(examples), sum(len(e.words) for e in examples), sum(len(e.spans) for e in examples)) == (100, 3782, 532)
     files = sorted((shared / "data/ner").rglob("*.conll"))
     assert len(files) > 50
     for path in files:
-        assert read_conll_file(path)
+        assert read_examples(path)
 
 
 def test_sample_domain(sample: Path) -> None:
     for name, sentences in (("train", 110), ("dev", 50), ("test", 150)):
-        examples = read_conll_file(sample / "domain" / f"{name}.conll")
+        examples = read_examples(sample / "domain" / f"{name}.conll")
         assert len(examples) == sentences
         assert len({span.type for example in examples for span in example.spans}) == 8

@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.folder import SPLITS, read_data
+from nerbert.formats.conll import example_of
+from nerbert.formats.examples import write_examples
+from nerbert.formats.folder import SPLITS, find_splits, read_data, split_file, train_sum
 
 
 def test_splits_are_read_and_test_only_on_wish(tmp_path: Path) -> None:
@@ -41,3 +43,48 @@ def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
     assert read_data(tmp_path, ["test"]).train == []
     with pytest.raises(InputError, match=r"dev\.conll:1: "):
         read_data(tmp_path, ["test", "dev"])
+
+
+def test_splits_are_found_in_any_format(tmp_path: Path) -> None:
+    write_examples(tmp_path / "train.jsonl", [example_of(["Oslo"], ["B-place"])])
+    (tmp_path / "dev.BIO").write_text("Oslo\tB-place\n")
+    for name in ("test.md", "test", "train.v2.conll", "training.conll", "validation.conll"):
+        (tmp_path / name).write_text("Oslo\tB-place\n")
+    (tmp_path / "test.conll").mkdir()
+    found = find_splits(tmp_path)
+    assert {split: path.name for split, path in found.items()} == {"train": "train.jsonl", "dev": "dev.BIO"}
+    read = read_data(tmp_path)
+    assert read.train == read.dev
+    assert set(read.sha256) == {"train.jsonl", "dev.BIO"}
+    assert list(find_splits(tmp_path, "conll")) == ["dev"]
+    assert find_splits(tmp_path / "none") == {}
+    assert split_file(tmp_path, "dev").name == "dev.BIO"
+    assert split_file(tmp_path / "test.md", "dev").name == "test.md"
+    with pytest.raises(InputError, match=r"holds no test\.conll or test\.jsonl; name a file"):
+        split_file(tmp_path, "test")
+    with pytest.raises(InputError, match=r"holds no train\.conll; give a folder"):
+        read_data(tmp_path, format_="conll")
+
+
+def test_two_files_of_a_split_are_not_chosen_from(tmp_path: Path) -> None:
+    for name in ("train.conll", "train.bio", "train.jsonl"):
+        write_examples(tmp_path / name, [example_of(["Oslo"], ["B-place"])])
+    with pytest.raises(InputError, match=r"holds train\.bio and train\.conll; move one away, or choose with --from"):
+        read_data(tmp_path)
+    assert find_splits(tmp_path, "jsonl")["train"].name == "train.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ({"sha256": {"dev.toy": "d", "train.toy": "t"}}, "t"),
+        ({"sha256": {"gold.txt": "g"}}, "g"),
+        ({"sha256": {"a": "1", "b": "2"}}, ""),
+        ({"sha256": {"train.conll": 7}}, ""),
+        ({"sha256": {}}, ""),
+        ({"sha256": []}, ""),
+        (None, ""),
+    ],
+)
+def test_the_training_file_of_a_card(data: object, found: str) -> None:
+    assert train_sum(data) == found

@@ -29,7 +29,7 @@ def test_batches_are_smaller_where_texts_are_larger(tmp_path: Path, size: int, m
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (["a", None], "row 8: no text in column 'text' (null)"),
+        (["a", None], "row 8: no text in column 'text' (null or NaN)"),
         ([b"\xff"], "row 7: not UTF-8 at byte 0"),
         ([1], "column 'text' holds int64, no text"),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import read_examples
 from nerbert.labels import spans_from_bio, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tokenizer, tags_of
@@ -43,7 +43,7 @@ def model(tiny_tagger: Path) -> Model:
 def examples(sample: Path) -> list[Example]:
     """Annotated sentences, one of them without a word, one of characters that share a piece."""
     han = Example("東京海上", ((0, 1), (1, 2), (2, 3), (3, 4)))
-    return [*read_conll_file(sample / "domain" / "dev.conll"), Example("", ()), han]
+    return [*read_examples(sample / "domain" / "dev.conll"), Example("", ()), han]
 
 
 @pytest.mark.parametrize("decoding", ["legal", "greedy"])

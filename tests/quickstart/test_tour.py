@@ -22,7 +22,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import read_examples
 from nerbert.quickstart import run_quickstart
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.result import QuickstartResult, TaggedText
@@ -60,7 +60,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models") / "backbone"
     folder.mkdir()
-    tokenizer = train_tokenizer([each.text for each in read_conll_file(SAMPLE / "domain" / "train.conll")], 600)
+    tokenizer = train_tokenizer([each.text for each in read_examples(SAMPLE / "domain" / "train.conll")], 600)
     save_model(folder, fresh_model(len(tokenizer), 1, 64, None, 0), tokenizer)
     write_card(folder, "encoder", word_splitter=SPLITTER, language="en")
     return Tour(backbone=str(folder), pretrain_steps=4, pretrain_batch=24, pretrain_rate=3e-4, finetune_steps=3,
@@ -107,13 +107,13 @@ def timeless(result: QuickstartResult) -> QuickstartResult:
 
 
 def test_data_is_30_sentences_and_the_whole_test(taken: Taken) -> None:
-    train = read_conll_file(taken.folder / "data" / "train.conll")
+    train = read_examples(taken.folder / "data" / "train.conll")
     assert len(train) == 30 == taken.result.train
     drawn = read(taken.folder / "data" / "manifest.json")
-    everything = read_conll_file(SAMPLE / "domain" / "train.conll")
+    everything = read_examples(SAMPLE / "domain" / "train.conll")
     assert [each.text for each in train] == [everything[place].text for place in drawn["places"]]
     assert (taken.folder / "data" / "test.conll").read_bytes() == (SAMPLE / "domain" / "test.conll").read_bytes()
-    test = read_conll_file(SAMPLE / "domain" / "test.conll")
+    test = read_examples(SAMPLE / "domain" / "test.conll")
     assert taken.result.test == len(test)
     assert taken.result.test_mentions == sum(len(each.spans) for each in test)
     counts = {name: sum(span.type == name for each in train for span in each.spans) for name in taken.result.mentions}
@@ -185,7 +185,7 @@ def test_scores_are_those_of_the_taggers(taken: Taken) -> None:
 
 
 def test_examples_are_test_sentences_as_annotated_and_as_tagged(taken: Taken) -> None:
-    test = {each.text: each for each in read_conll_file(SAMPLE / "domain" / "test.conll")}
+    test = {each.text: each for each in read_examples(SAMPLE / "domain" / "test.conll")}
     taggers = {key: Tagger.load(taken.folder / f"tagger-{key}" / "seed-1") for key in KEYS}
     assert len({each.text for each in taken.result.examples}) == 3
     for shown in taken.result.examples:
@@ -350,7 +350,7 @@ def grams(text: str) -> set[tuple[str, ...]]:
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_the_default_text_is_one_that_no_tagger_has_seen(split: str) -> None:
     assert grams("The brig, Ada — LEFT") == {("the", "brig", "ada", "left")}
-    sentences = read_conll_file(SAMPLE / "domain" / f"{split}.conll")
+    sentences = read_examples(SAMPLE / "domain" / f"{split}.conll")
     assert len(sentences) > 20
     own = grams(touring.DEFAULT_TEXT)
     assert len(own) > 10

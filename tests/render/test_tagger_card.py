@@ -76,7 +76,7 @@ def test_what_it_was_trained_on(facts: dict[str, Any]) -> None:
 
 def test_scores(facts: dict[str, Any]) -> None:
     told = section(tagger_card(facts), "Scores")
-    assert "On the 50 sentences of dev.conll" in told
+    assert "On the 50 sentences of the dev split" in told
     (table,) = markdown_tables_of(told)
     assert table[2:] == [
         ["`ship`", "100.00", "50.00", "66.67", "2", "2", "4"], ["all", "75.00", "50.00", "60.00", "3", "4", "6"],

@@ -54,7 +54,7 @@ def test_what_is_written(folder: Path, data: Path) -> None:
 
 
 def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
-    from nerbert.formats.conll import read_conll_file
+    from nerbert.formats.examples import read_examples
     from nerbert.model.confidence import predict_entities
 
     text = "The brig Margarethe was built by Larsen & Holm in Bergen."
@@ -68,19 +68,19 @@ def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
     assert spans
     assert [(each.start, each.end, each.type) for each in spans] == [(e.start, e.end, e.type) for e in again]
     assert [each.confidence for each in spans] != [each.confidence for each in again]
-    found = predict_entities(after.head, read_conll_file(data / "dev.conll"))
+    found = predict_entities(after.head, read_examples(data / "dev.conll"))
     error = calibration_error(found.entities.confidences(1.0).tolist(), found.right.tolist()).ece
     assert done.calibration["ece_before"] == pytest.approx(error, abs=1e-4)
 
 
 def test_thresholds_leave_out_and_go_with_the_next_temperature(folder: Path, data: Path) -> None:
-    from nerbert.formats.conll import read_conll_file
+    from nerbert.formats.examples import read_examples
 
     (done,) = calibrate(folder, data, precision=0.6)
     chosen = card_of(folder)["thresholds"]
     assert chosen == {name: each.confidence for name, each in done.thresholds.items() if each.confidence is not None}
     assert any(bound > 0 for bound in chosen.values())
-    examples = read_conll_file(data / "dev.conll")
+    examples = read_examples(data / "dev.conll")
     kept = [span for spans in Tagger.load(folder, device="cpu", precision="fp32").tag_words(examples) for span in spans]
     every = [
         span

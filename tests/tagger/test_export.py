@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import read_examples
 from nerbert.model.backbone import load_tokenizer
 from nerbert.records import Span
 from nerbert.tagger.backends import Wanted, open_linear
@@ -32,7 +32,7 @@ def done(tiny_tagger: Path, sample: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def texts(sample: Path) -> list[str]:
-    return [each.text for each in read_conll_file(sample / "domain" / "test.conll")]
+    return [each.text for each in read_examples(sample / "domain" / "test.conll")]
 
 
 def places(spans: list[list[Span]]) -> list[list[tuple[int, int, str]]]:
@@ -236,5 +236,5 @@ def test_an_export_is_replaced_on_demand_alone(done: Export, tmp_path: Path) -> 
         export(folder)
     assert set(export(folder, overwrite=True).sizes) == {"model.onnx"}
     assert Tagger.load(folder, backend="onnx").head.name == "onnx fp32 cpu"
-    with pytest.raises(InputError, match="no such file; name a CoNLL file"):
+    with pytest.raises(InputError, match="no such file; name a file of annotated"):
         export(folder, overwrite=True, data=tmp_path / "none.conll")

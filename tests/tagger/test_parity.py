@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import read_examples
 from nerbert.model.forward import TorchScorer
 from nerbert.model.windows import Padded
 from nerbert.rng import Array
@@ -28,7 +28,7 @@ def greedy(tiny_tagger: Path) -> Tagger:
 
 @pytest.fixture(scope="module")
 def texts(sample: Path) -> list[str]:
-    return [each.text for each in read_conll_file(sample / "domain" / "test.conll")]
+    return [each.text for each in read_examples(sample / "domain" / "test.conll")]
 
 
 def test_every_pieces_logits_are_those_of_the_pipeline(

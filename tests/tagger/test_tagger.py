@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.formats.conll import example_of, read_conll_file
+from nerbert.formats.conll import example_of
+from nerbert.formats.examples import read_examples
 from nerbert.labels import spans_from_bio
 from nerbert.model.forward import TorchScorer
 from nerbert.model.linear import LinearHead
@@ -178,7 +179,7 @@ def test_given_words_are_kept(tagger: Tagger) -> None:
 
 
 def test_legal_tags_and_greedy_ones(tiny_tagger: Path, sample: Path) -> None:
-    examples = read_conll_file(sample / "domain" / "test.conll")
+    examples = read_examples(sample / "domain" / "test.conll")
     illegal = {}
     for decoding in ("legal", "greedy", ""):
         tags = [each.tags for each in Tagger.load(tiny_tagger, device="cpu", decoding=decoding).tag_examples(examples)]

@@ -19,7 +19,7 @@ from nerbert.finetuning.episodes import draw_episode
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, parse_size
-from nerbert.formats.folder import DataSet, read_data
+from nerbert.formats.folder import DataSet, read_data, split_of
 from nerbert.records import Example
 
 
@@ -45,6 +45,8 @@ class SourceTraining:
     """"" where no folder is to be checked."""
     sha256: dict[str, str] = field(default_factory=dict)
     """Of the data files that it reads, by name; "" for one that isn't there."""
+    format: str = ""
+    """Of the data files, if it was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Job:
     sha256: dict[str, str]
     """Of the data files that it reads, by name; "" for one that isn't there."""
     source: SourceTraining | None = None
+    format: str = ""
+    """Of the data files, if it was named."""
 
 
 def read_part(job: Job, data: Path) -> CellSentences:
@@ -72,7 +76,7 @@ def read_part(job: Job, data: Path) -> CellSentences:
     """
     if (path := link_out(data, job.folder)) is not None:
         raise StaleOutput(f"{path}: became a link that leads out of {data}; copy the data there")
-    there = _read(job, [name.removesuffix(".conll") for name in job.sha256])
+    there = _read(job, [split_of(name) for name in job.sha256])
     part = draw_part(there.train, there.test, job.place.size, job.place.draw)
     episode = parse_size(job.place.size).kind is SizeUnit.EPISODE
     return replace(part, dev=there.dev, duplicates=() if episode else find_duplicates(there.train, there.test))
@@ -86,12 +90,12 @@ def read_source(source: SourceTraining) -> list[Example]:
 def _read(task: Job | SourceTraining, splits: Sequence[str]) -> DataSet:
     try:
         with without_folder(task.folder):
-            there = read_data(task.folder, splits)
+            there = read_data(task.folder, splits, task.format)
             if "test" in splits and not there.test:
-                raise InputError("holds no test.conll, so nothing can be scored on it; add one")
+                raise InputError("holds no test split, so nothing can be scored on it; add one")
             if "dev" in splits and not there.dev:
                 raise SettingsError(
-                    "setting select = 'dev': there is no dev.conll; add one or take select = 'last'", setting="select"
+                    "setting select = 'dev': there is no dev split; add one or take select = 'last'", setting="select"
                 )
     except NerbertError:
         check_data(task)

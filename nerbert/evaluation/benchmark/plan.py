@@ -18,11 +18,12 @@ from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.inputs import Job, Machine, SourceTraining, data_digest, draw_digest
 from nerbert.evaluation.benchmark.keys import encoder_digest, key_of, local_encoder
-from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, parse_size
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import read_examples
+from nerbert.formats.folder import find_splits, split_of
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -59,7 +60,9 @@ class _Planner:
         self.suite, self.machine = suite, machine
         self.encoder_of = _remembered(_encoder)
         self.folder_of = _remembered(partial(find_folder, data))
-        self.sentences_of = lru_cache(maxsize=1)(read_conll_file)
+        self.sentences_of = lru_cache(maxsize=1)(read_examples)
+        self.splits_of = _remembered(_splits)
+        self.format_of = {each.data: each.format for each in suite.targets}
         self.drawn_of = _remembered(self._drawn)
 
     def plan(self, place: CellKey) -> Job | Cell:
@@ -74,49 +77,65 @@ class _Planner:
         """Return the digest of the places that a cell's sentences have in their file; "" for all of them."""
         kind = parse_size(place.size).kind
         split = "test" if kind is SizeUnit.EPISODE else "train"
-        path = self.folder_of(place.target) / f"{split}.conll"
-        return "" if kind is SizeUnit.ALL else self.drawn_of((path, place.size, place.draw))
+        format_ = self.format_of[place.target]
+        path = self._file(self.folder_of(place.target), split, format_)
+        return "" if kind is SizeUnit.ALL else self.drawn_of((path, format_, place.size, place.draw))
 
-    def _drawn(self, wanted: tuple[Path, str, int]) -> str:
-        path, size, draw = wanted
-        return draw_digest(self.sentences_of(path), size, draw)
+    def _drawn(self, wanted: tuple[Path, str, str, int]) -> str:
+        path, format_, size, draw = wanted
+        return draw_digest(self.sentences_of(path, format_), size, draw)
+
+    def _file(self, folder: Path, split: str, format_: str) -> Path:
+        """Return the file of a split, or the usual name of one that isn't there."""
+        return self.splits_of((folder, format_)).get(split, folder / f"{split}.conll")
 
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
         encoder, digest = self.encoder_of(system.encoder)
         settings = self.suite.protocols[place.protocol]
         settings = replace(settings, threads=1, precision=self._precision(settings))
-        source = self._source(system.source, str(encoder), digest, settings) if system.source else None
+        source = self._source(system, str(encoder), digest, settings) if system.source else None
         settings = replace(settings, seed=place.seed)
-        folder = self.folder_of(place.target)
+        folder, format_ = self.folder_of(place.target), self.format_of[place.target]
         kind = parse_size(place.size).kind
         files = ["test"] if kind is SizeUnit.EPISODE else ["train", "test"]
         files += ["dev"] if settings.select == "dev" else []
-        sha256 = {f"{split}.conll": data_digest(folder / f"{split}.conll") for split in files}
+        sha256 = {path.name: data_digest(path) for path in (self._file(folder, split, format_) for split in files)}
         tag_key = key_of(
             "tag", code=_training(settings), data=sha256,
             drawn=self.drawn(place), seed=place.seed, settings=_in_key(settings), encoder=digest,
-            source=source.key if source else None, device=self.machine.device,
+            source=source.key if source else None, device=self.machine.device, **_named(format_),
         )  # fmt: skip
-        scored = {name: sha for name, sha in sha256.items() if name != "dev.conll"}
+        scored = {name: sha for name, sha in sha256.items() if split_of(name) != "dev"}
         key = key_of("score", code=keys.SCORING, data=scored, tagged=tag_key)
-        return Job(place, tag_key, key, folder, str(encoder), digest, settings, sha256, source)
+        return Job(place, tag_key, key, folder, str(encoder), digest, settings, sha256, source, format_)
 
-    def _source(self, name: str, encoder: str, digest: str, settings: FinetuneSettings) -> SourceTraining:
+    def _source(self, system: System, encoder: str, digest: str, settings: FinetuneSettings) -> SourceTraining:
         """Return a source domain's checkpoint, trained as `finetune` trains it."""
         from nerbert.finetuning.finetune import source_settings  # loads torch
 
-        folder = self.folder_of(name)
+        folder, format_ = self.folder_of(system.source), system.source_format
         settings = source_settings(settings, self.suite.seeds[0])
-        sha256 = {"train.conll": data_digest(folder / "train.conll")}
+        path = self._file(folder, "train", format_)
+        sha256 = {path.name: data_digest(path)}
         key = key_of(
-            "source", code=_training(settings), data=sha256["train.conll"],
+            "source", code=_training(settings), data=sha256[path.name],
             settings=_in_key(settings), seed=settings.seed, encoder=digest, device=self.machine.device,
+            **_named(format_),
         )  # fmt: skip
-        return SourceTraining(key, name, folder, encoder, settings, digest, sha256)
+        return SourceTraining(key, system.source, folder, encoder, settings, digest, sha256, format_)
 
     def _precision(self, settings: FinetuneSettings) -> Literal["bf16", "fp32"]:
         return self.machine.precision if settings.precision == "auto" else settings.precision
+
+
+def _splits(place: tuple[Path, str]) -> dict[str, Path]:
+    return find_splits(*place)
+
+
+def _named(format_: str) -> dict[str, str]:
+    """Return a named format as a part of a key; one that is recognised follows from the file's content."""
+    return {"read_as": format_} if format_ else {}
 
 
 def _encoder(name: str) -> tuple[Path, str]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from nerbert.config import make_settings, read_toml
+from nerbert.config import make_settings, read_toml, refuse
 from nerbert.errors import SettingsError, at, nearest
 from nerbert.evaluation.benchmark.suite import DEFAULT_PROTOCOL, SEEDS, Published, Suite, System, Target
 from nerbert.evaluation.datasets.registry import find_known
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import Size, SizeUnit, parse_size
+from nerbert.formats.examples import FORMATS
 
 _Table = TypeVar("_Table")
 _RUNNERS = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
@@ -89,6 +90,7 @@ def _system(name: str, values: Any) -> System:
     with at(setting=f"[systems.{name!r}]"):
         system = _make(System, values)
         _check_readable("a system", name)
+        _check_format("source_format", system.source_format)
         if system.encoder and system.same_encoder_as:
             raise SettingsError("encoder and same_encoder_as can't both be given; leave one out")
     return system
@@ -100,6 +102,7 @@ def _target(number: int, values: Any) -> Target:
         if not target.data.strip() or not target.sizes:
             raise SettingsError("data and sizes can't be empty")
         _check_seeds(target.seeds, at_least=0)
+        _check_format("format", target.format)
         if target.draw_by_seed and "draws" in values:
             raise SettingsError("setting draws: leave it out where draw_by_seed is true; there are as many as seeds")
         return replace(target, sizes=tuple(str(parse_size(size)) for size in target.sizes))
@@ -155,6 +158,9 @@ def _check_targets(suite: Suite) -> None:
     for (data, size), count in rows.items():
         if count > 1:
             raise SettingsError(f"[[targets]]: {data!r} at size {size} is there {count} times; leave one")
+    formats = Counter(data for data, _ in {(target.data, target.format) for target in suite.targets})
+    for data in (each for each, count in formats.items() if count > 1):
+        raise SettingsError(f"[[targets]]: {data!r} has two formats; give all its targets the same")
     _check_names({target.data for target in suite.targets})
     for target in suite.targets:
         draws = len(target.seeds or suite.seeds) if target.draw_by_seed else target.draws
@@ -189,6 +195,10 @@ def _check_seeds(seeds: tuple[int, ...], at_least: int) -> None:
 def _check_known(what: str, name: str, known: Iterable[str]) -> None:
     if name not in (known := list(known)):
         raise SettingsError(f"unknown {what} {name!r}{nearest(name, known) or '; there are ' + ', '.join(known)}")
+
+
+def _check_format(key: str, name: str) -> None:
+    refuse(bool(name) and not FORMATS.contains(name), key, name, str(FORMATS))
 
 
 def _check_readable(what: str, name: str) -> None:

@@ -20,7 +20,7 @@ from nerbert.evaluation.benchmark.inputs import Job, Machine, without_folder
 from nerbert.executors import cores
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.conll import write_conll
+from nerbert.formats.folder import DataSet
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import judge, seen_entities
 from nerbert.model.backbone import CARD
@@ -39,7 +39,7 @@ def train_source(encoder: str, train: Sequence[Example], name: str, settings: Fi
     """Train an encoder on a source domain; return the checkpoint's folder, with what it cost in `COST`."""
     cost: dict[str, Any] = {}
     with timed(cost, "source"):
-        folder = _trained(encoder, _write(scratch / "data" / name, train, ()), scratch, settings)
+        folder = _trained(encoder, DataSet(Path(name), list(train), [], {}, []), scratch, settings)
     write_json(folder / COST, cost)
     return folder
 
@@ -47,11 +47,11 @@ def train_source(encoder: str, train: Sequence[Example], name: str, settings: Fi
 def tag_part(encoder: str, part: CellSentences, name: str, settings: FinetuneSettings, scratch: Path) -> Predictions:
     """Finetune an encoder (or a source checkpoint) on a part's sentences and tag its test sentences.
 
-    Its dev sentences are written for `finetune` only where the protocol chooses by it.
+    Its dev sentences are given to `finetune` only where the protocol chooses by it.
     """
     cost: dict[str, Any] = {}
     with timed(cost, "train"):
-        data = _write(scratch / "data" / name, part.train, part.dev if settings.select == "dev" else ())
+        data = DataSet(Path(name), part.train, part.dev if settings.select == "dev" else [], {}, [])
         folder = _trained(encoder, data, scratch, settings)
     with timed(cost, "tag"):
         head = OBJECTIVES.find(settings.objective).head_name
@@ -85,19 +85,10 @@ def timed(cost: dict[str, Any], name: str) -> Iterator[None]:
     cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(time.process_time() - cpu, 3)}
 
 
-def _trained(encoder: str, data: Path, scratch: Path, settings: FinetuneSettings) -> Path:
+def _trained(encoder: str, data: DataSet, scratch: Path, settings: FinetuneSettings) -> Path:
     """Return the tagger's folder."""
-    with without_folder(data):
+    with without_folder(data.folder):
         (folder,) = finetune(encoder, data, scratch / "tagger", settings, calibrate=False)
-    return folder
-
-
-def _write(folder: Path, train: Sequence[Example], dev: Sequence[Example]) -> Path:
-    """Write a data folder as `finetune` takes it."""
-    folder.mkdir(parents=True)
-    write_conll(folder / "train.conll", train)
-    if dev:
-        write_conll(folder / "dev.conll", dev)
     return folder
 
 

@@ -62,6 +62,8 @@ class System:
     """Name of another system whose encoder this one has, also if the command line gives it."""
     source: str = ""
     """Data set to train on first."""
+    source_format: str = ""
+    """Format of its files, as a target's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,8 @@ class Target(Settings):
 
     data: str
     """Name of a data set, or a folder below the data folder."""
+    format: str = ""
+    """Format of its files: a name, or your own as module:name, which worker processes import; "": by their content."""
     sizes: tuple[str | int, ...] = ("all",)
     """`"all"`, so many sentences (50), a share ("5%"), entities a type ("k=4"), or episodes ("5 way 1 shot")."""
     draws: Annotated[int, Bounds(at_least=1, at_most=10_000)] = 1

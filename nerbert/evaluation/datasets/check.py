@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, find_place, open_data, split_files
-from nerbert.formats.conll import read_tagged_lines
+from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, find_place, open_data
+from nerbert.formats.conll import Conll, read_tagged_lines
+from nerbert.formats.examples import find_format
+from nerbert.formats.folder import find_splits
 from nerbert.labels import example_tags
 from nerbert.records import Example
 
@@ -93,16 +95,17 @@ class Findings:
         }  # fmt: skip
 
 
-def check_data(name: str, root: Path | None = None) -> Findings:
+def check_data(name: str, root: Path | None = None, format_: str = "") -> Findings:
     """Read and check a data set, named as in `open_data`; raise InputError for tags of a scheme that isn't read."""
     folder, _ = find_place(name, root)
-    schemes = {split: read_scheme(path) for split, path in split_files(folder).items()}
-    data = open_data(name, root)
+    schemes = {split: _scheme(path, format_) for split, path in find_splits(folder, format_).items()}
+    data = open_data(name, root, format_)
     splits = {split: _facts(data.splits[split], scheme) for split, scheme in schemes.items()}
-    learnt = splits["train"].types
+    learnt = splits["train"].types if "train" in splits else {}
     lacking = {
         split: {type_: count for type_, count in facts.types.items() if type_ not in learnt}
         for split, facts in splits.items()
+        if "train" in splits
     }
     rare = {type_: count for type_, count in learnt.items() if count < Findings.rare_below}
     pairs = [(first, second) for first, second in _PAIRS if first in splits and second in splits]
@@ -110,6 +113,11 @@ def check_data(name: str, root: Path | None = None) -> Findings:
     conflicts = _conflicts(data)
     lacking = {split: types for split, types in lacking.items() if types}
     return Findings(data, splits, lacking, rare, duplicates, len(conflicts), tuple(conflicts[:_SHOWN]))
+
+
+def _scheme(path: Path, format_: str) -> Scheme:
+    """Return the scheme of a file's tags; in a format that holds spans there is none."""
+    return read_scheme(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0)
 
 
 def read_scheme(path: Path) -> Scheme:

@@ -14,7 +14,7 @@ from typing import Any
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, nearest
 from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known, known_data
-from nerbert.formats.folder import SPLITS, read_data
+from nerbert.formats.folder import SPLITS, DataSet, find_splits, read_data, split_of
 from nerbert.records import Example
 
 AT_LEAST = 8
@@ -23,32 +23,25 @@ _LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class Data(DataSet):
     """A data set. `known` is the registry's entry for exactly these files; None if there is none."""
 
     name: str
     """Its folder, relative to the data folder."""
-    folder: Path
-    train: list[Example]
-    dev: list[Example]
-    test: list[Example]
-    sha256: dict[str, str]
-    """By the file's name."""
+    files: dict[str, Path]
+    """By the name of their split."""
     known: KnownData | None
     duplicates: tuple[int, ...]
     """Places of the test sentences of eight tokens or more that are in train too."""
     notes: tuple[str, ...] = ()
     """How the files differ from those that the registry knows by that name."""
+    format: str = ""
+    """The name of the files' format, if it was given."""
 
     @property
     def splits(self) -> dict[str, list[Example]]:
         """The sentences by the name of their split; a split that isn't there is empty."""
         return {"train": self.train, "dev": self.dev, "test": self.test}
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """The files, by the name of their split."""
-        return split_files(self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +60,21 @@ class Listed:
         return {"name": self.name, "there": self.there} | (asdict(self.known) if self.known else {})
 
 
-def open_data(name: str, root: Path | None = None) -> Data:
-    """Read a data set below `root`, or the folder (or CoNLL file) at the path `name` where no `root` is given.
+def open_data(name: str, root: Path | None = None, format_: str = "") -> Data:
+    """Read a data set below `root`, or the folder (or file) at the path `name` where no `root` is given.
 
-    The splits dev and test are empty where there are none.
+    A split that isn't there is empty; at least one must be there. `format_` names the files' format.
     """
     folder, name = find_place(name, root)
-    found = read_data(folder, SPLITS)
+    files = find_splits(folder, format_)
+    found = read_data(folder, tuple(files) or SPLITS, format_)
     known = find_known(name)
     notes = tuple(_differences(known, found.sha256)) if known else ()
     duplicates = find_duplicates(found.train, found.test)
     known = None if notes else known
-    return Data(name, folder, found.train, found.dev, found.test, found.sha256, known, duplicates, notes)
+    return Data(
+        folder, found.train, found.dev, found.sha256, found.test, name, files, known, duplicates, notes, format_
+    )
 
 
 def find_place(name: str, root: Path | None = None) -> tuple[Path, str]:
@@ -106,18 +102,11 @@ def find_folder(root: Path, name: str) -> Path:
     return folder
 
 
-def split_files(folder: Path) -> dict[str, Path]:
-    """Return the existing files of a data folder, or one CoNLL file, by the name of their split."""
-    if folder.is_file():
-        return {"train": folder}
-    return {split: path for split in SPLITS if (path := folder / f"{split}.conll").is_file()}
-
-
 def link_out(root: Path, folder: Path) -> Path | None:
     """Return the first of a data set's folder and files that is a link out of `root`; None if none is."""
     inside = os.path.realpath(root)  # unlike resolve, no error where links go round
-    paths = (folder, *(folder / f"{split}.conll" for split in SPLITS))
-    return next((path for path in paths if not Path(os.path.realpath(path)).is_relative_to(inside)), None)
+    files = (path for path in folder.iterdir() if split_of(path.name) in SPLITS)
+    return next((path for path in (folder, *files) if not Path(os.path.realpath(path)).is_relative_to(inside)), None)
 
 
 def list_data(root: Path | None = None) -> list[Listed]:
@@ -142,7 +131,7 @@ def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least:
 def _state(root: Path, folder: Path, known: KnownData) -> str:
     if folder.is_dir() and link_out(root, folder):
         return "link out"
-    files = split_files(folder)
+    files = find_splits(folder)
     if not files:
         return "–"
     faults = [f"no {split}" if split not in files else f"another {split}" for split, each in known.splits.items()
@@ -151,8 +140,8 @@ def _state(root: Path, folder: Path, known: KnownData) -> str:
 
 
 def _folder_names(root: Path) -> list[str]:
-    """Return the folders below `root` that hold a train.conll, sorted."""
-    return sorted(path.name for path in root.iterdir() if (path / "train.conll").is_file())
+    """Return the folders below `root` that hold a split, sorted."""
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and find_splits(path))
 
 
 def _check_root(root: Path) -> None:

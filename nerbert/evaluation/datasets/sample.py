@@ -1,7 +1,8 @@
 """Write a few-shot subset as a data folder, with the places of its sentences in the whole.
 
-A new train.conll is written, dev and test are copied unchanged, and a manifest names the data, the size, the draw and
-the sentences, so that anyone with the data can draw the same. The price: a copy of dev and test for each sample.
+A new train split is written in the data's format, dev and test are copied unchanged, and a manifest names the data, the
+size, the draw and the sentences, so that anyone with the data can draw the same. The price: a copy of dev and test for
+each sample.
 """
 
 import shutil
@@ -13,7 +14,8 @@ from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import Data
 from nerbert.finetuning.sampling import Subset, draw_subset
 from nerbert.finetuning.sizes import parse_size
-from nerbert.formats.conll import write_conll
+from nerbert.formats.examples import find_format
+from nerbert.formats.folder import find_splits
 
 MANIFEST = "manifest.json"
 
@@ -22,12 +24,15 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
     """Draw a subset of the train split and write it to the folder `output`, with dev and test."""
     check_free(output, overwrite=overwrite)
     _check_apart(output, data.folder)
+    if not data.train:
+        raise InputError(f"{data.folder}: has no train split to draw from")
     subset = draw_subset(data.train, parse_size(size), draw)
+    kind = find_format(data.files["train"], data.format)
     with publish_folder(output, overwrite=overwrite) as folder:
-        write_conll(folder / "train.conll", [data.train[place] for place in subset.places])
+        kind.write(folder / f"train{kind.suffixes[0]}", [data.train[place] for place in subset.places])
         for split, path in data.files.items():
             if split != "train":
-                shutil.copyfile(path, folder / f"{split}.conll")
+                shutil.copyfile(path, folder / path.name)
         write_json(folder / MANIFEST, _manifest(data, subset, folder))
     return subset
 
@@ -57,5 +62,5 @@ def _manifest(data: Data, subset: Subset, folder: Path) -> dict[str, Any]:
         "entities": subset.reached,
         "entities_there": subset.there,
         "types_short_of_k": subset.short,
-        "sha256": {path.name: sha256_of(path) for path in sorted(folder.glob("*.conll"))},
+        "sha256": {path.name: sha256_of(path) for path in find_splits(folder, data.format).values()},
     }

@@ -17,6 +17,7 @@ from nerbert.evaluation.tables.grid import NONE, Entry, Grid, TableRow
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.pooled import inner
 from nerbert.evaluation.tables.statistics import FEWEST, Summary, Test, mean_of, together
+from nerbert.formats.folder import split_sum
 from nerbert.terminal import percent
 
 _WHY_LENGTH = 200
@@ -205,7 +206,7 @@ def _doubt(layout: Layout, target: str) -> str:
     done = [cell for cell in layout.cells if cell.place.target == target and cell.state is State.DONE]
     other = [
         f"{split}.conll" for split, each in known.splits.items()
-        if any(inner(cell.facts, "data").get(f"{split}.conll") not in (None, "", each.sha256) for cell in done)
+        if any(split_sum(inner(cell.facts, "data"), split) not in ("", each.sha256) for cell in done)
     ]  # fmt: skip
     differ = f"{', '.join(other)}: not as the registry knows {known.name}" if other else ""
     return "; ".join(filter(None, ("" if known.fits else known.split, differ)))

@@ -47,7 +47,7 @@ def _print_corpus(corpus: Path, sentences: int) -> None:
         spans = [(m.start, m.end, m.category) for m in sentence.mentions]
         place = f"  {sentence.title} · {sentence.id} · {sentence.split} · copies {sentence.copies}"
         console.print()
-        console.print(coloured(sentence.text, spans))
+        console.print(coloured(console, sentence.text, spans))
         console.print(plain(place), style="dim")
 
 

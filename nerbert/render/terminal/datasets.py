@@ -85,8 +85,9 @@ def _lines(findings: "Findings") -> Iterator[tuple[str, str]]:
 def _faults(findings: "Findings") -> Iterator[tuple[str, str]]:
     """Yield (heading, text) of what may spoil scores."""
     lacking = "; ".join(f"{split}: {_counts(types)}" for split, types in findings.lacking.items())
-    yield "types that train lacks", lacking or "none"
-    yield f"types with fewer than {findings.rare_below} entities in train", _counts(findings.rare) or "none"
+    if "train" in findings.splits:
+        yield "types that train lacks", lacking or "none"
+        yield f"types with fewer than {findings.rare_below} entities in train", _counts(findings.rare) or "none"
     duplicates = ", ".join(f"{count:,} of {pair.partition('/')[2]} in {pair.partition('/')[0]}" for pair, count in
                       findings.duplicates.items())  # fmt: skip
     yield f"sentences of {findings.duplicates_at_least} or more tokens that are in another part", duplicates or "none"

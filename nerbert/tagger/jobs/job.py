@@ -26,6 +26,7 @@ from nerbert.artifacts import (
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.rows import TextRow
 from nerbert.records import Span
+from nerbert.sources.files import writable
 from nerbert.tagger.jobs.inputs import Block, parts, read_blocks
 from nerbert.tagger.jobs.outputs import Kept, LineOutput, Lines, Output, RowCounts, conll_lines, json_lines, text_lines
 from nerbert.tagger.jobs.paths import (
@@ -39,7 +40,7 @@ from nerbert.tagger.jobs.paths import (
     check_no_input,
     place_outputs,
 )
-from nerbert.tagger.jobs.plan import TagJob, fingerprint, load_tagger, writable
+from nerbert.tagger.jobs.plan import TagJob, fingerprint, load_tagger
 from nerbert.tagger.jobs.preview import on_terminal
 from nerbert.terminal import Progress, tell, throughput
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nerbert.artifacts import publish, read_json, write_json
 from nerbert.errors import InputError, at
-from nerbert.formats.conll import conll_block
+from nerbert.formats.conll import check_types, conll_block
 from nerbert.formats.jsonl import object_line
 from nerbert.formats.rows import SPANS, span_json
 from nerbert.records import Example, Span
@@ -85,13 +85,13 @@ def json_lines(*, utf16: bool) -> Lines:
 
 def conll_lines(tagger: "Tagger", *, terminal: bool) -> Lines:
     """Write each row as sentences of `word<TAB>tag`: its own words, or else the tagger's sentences and words."""
-    _check_types(tagger.types)
+    check_types(tagger.types)
 
     def lines(block: Block, found: Tagged) -> Iterator[bytes]:
         for row, spans in zip(block.rows, found, strict=True):
             with at(block.name, row.number):
                 own = row.example and [replace(row.example, spans=tuple(spans))]
-                text = "".join(map(_sentence, own or _sentences(tagger, row.text, spans)))
+                text = "".join(conll_block(each) for each in own or _sentences(tagger, row.text, spans) if each.words)
             yield (_COLUMN.sub(lambda part: visible(part[0]), text) if terminal else text).encode("utf-8", "replace")
 
     return lines
@@ -131,22 +131,6 @@ def _sentences(tagger: "Tagger", text: str, spans: Sequence[Span]) -> Iterator[E
         raise InputError(
             f"entity {spans[place].text!r:.60} lies in no sentence, so CoNLL can't hold it; choose --to jsonl"
         )
-
-
-def _sentence(example: Example) -> str:
-    """Return a sentence as CoNLL; nothing for one without words."""
-    for word in example.tokens:
-        if "\t" in word or "\n" in word or "\r" in word:
-            raise InputError(
-                f"word {word!r:.60} holds a tab or the end of a line, which CoNLL can't; choose --to jsonl"
-            )
-    return conll_block(example) if example.words else ""
-
-
-def _check_types(types: Iterable[str]) -> None:
-    """Raise InputError for a type that splits CoNLL's columns."""
-    if broken := next((each for each in types if each.split() != [each]), ""):
-        raise InputError(f"type {broken!r} holds white space, which splits CoNLL's columns; choose --to jsonl")
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from nerbert import __version__
 from nerbert.artifacts import sha256_of
 from nerbert.errors import SettingsError
 from nerbert.formats.lines import ERRORS
+from nerbert.sources.files import writable
 from nerbert.tagger.jobs.inputs import ReadOptions
 from nerbert.tagger.jobs.paths import (
     JSONL,
@@ -123,8 +124,3 @@ def _cached(name: str) -> Path:
 
     found = try_to_load_from_cache(name, "config.json")
     return Path(found).parent if isinstance(found, str) else Path(name)
-
-
-def writable(name: object) -> str:
-    """Return a file's name so that it can be written in UTF-8."""
-    return str(name).encode("utf-8", "backslashreplace").decode()

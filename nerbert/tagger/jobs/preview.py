@@ -1,4 +1,4 @@
-"""Tagged text for people: coloured on a terminal, plain in a file, control characters escaped in both."""
+"""Tagged text for people: coloured on a terminal, with brackets in a file, control characters escaped in both."""
 
 import io
 import sys
@@ -13,9 +13,9 @@ from nerbert.terminal import coloured, visible
 
 
 def print_tagged(console: Console, text: str, spans: Sequence[Span]) -> None:
-    """Print a text, line by line, with its entities in colour, then an entity a row."""
+    """Print a text, line by line, with its entities in colour or brackets, then an entity a row."""
     for line, marked in lines_of(text, spans):
-        console.print(coloured(line, [(start, end, span.type) for start, end, span in marked]))
+        console.print(coloured(console, line, [(start, end, span.type) for start, end, span in marked]))
     for each in spans:
         row = f"  {each.start}–{each.end}  {visible(each.type)}  {each.confidence:.2f}  {visible(each.text)}"
         console.print(row, style="dim", markup=False, highlight=False)

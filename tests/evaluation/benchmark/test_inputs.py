@@ -63,8 +63,8 @@ def test_dev_is_read_where_the_protocol_chooses_by_it(planned: Plan, data: Path)
         ({"test": BROKEN}, "last", InputError, r"^test\.conll:2: "),
         ({"dev": BROKEN}, "dev", InputError, r"^dev\.conll:2: "),
         ({"train": None}, "last", InputError, r"^holds no train\.conll"),
-        ({"test": None}, "last", InputError, r"^holds no test\.conll, so nothing can be scored"),
-        ({"dev": None}, "dev", SettingsError, r"^setting select = 'dev': there is no dev\.conll"),
+        ({"test": None}, "last", InputError, r"^holds no test split, so nothing can be scored"),
+        ({"dev": None}, "dev", SettingsError, r"^setting select = 'dev': there is no dev split"),
     ],
 )
 def test_failures_for_good_name_no_folder(

@@ -60,6 +60,17 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ("[systems.A]", "[system.A]", r"unknown setting 'system': did you mean 'systems'\?"),
         ('encoder = "a"', 'encodr = "a"', r"\[systems.'A'\]: unknown setting 'encodr': did you mean 'encoder'\?"),
         ("data =", "date =", r"\[\[targets\]\] number 1: unknown setting 'date': did you mean 'data'\?"),
+        (
+            "data =",
+            'format = "connl"\ndata =',
+            "setting format = 'connl': must be one of 'conll', 'jsonl', or your own",
+        ),
+        ('encoder = "a"', 'encoder = "a"\nsource_format = ":x"', r"\[systems.'A'\]: setting source_format = ':x'"),
+        (
+            "sizes =",
+            'format = "conll"\n[[targets]]\ndata = "x"\nsizes = [3]\n[[targets]]\ndata = "y"\nsizes =',
+            "'x' has two formats",
+        ),
         ("select =", "selct =", r"\[protocols.'dev'\]: unknown setting 'selct': did you mean 'select'\?"),
         ("of =", "off =", r"\[\[published\]\] number 1: unknown setting 'off': did you mean 'of'\?"),
         ("f1 = { x", "f1 = { xx", r"unknown target 'xx': did you mean 'x'\?"),

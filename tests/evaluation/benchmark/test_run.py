@@ -163,7 +163,7 @@ def test_cells_that_fail_are_told_and_the_others_go_on(
     assert found["tiny", "ships", "fast"] == (State.DONE, ""), "one example is enough"
     assert found["tiny", "ships", "dev"] == (State.DONE, "")
     assert found["tiny", "far", "dev"][1] == (
-        "setting select = 'dev': there is no dev.conll; add one or take select = 'last'"
+        "setting select = 'dev': there is no dev split; add one or take select = 'last'"
     )
     for system in ("tiny", "tiny, source & target"):
         state, why = found[system, "torn", "fast"]

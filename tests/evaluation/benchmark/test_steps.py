@@ -12,14 +12,14 @@ from nerbert.evaluation.benchmark.inputs import draw_part
 from nerbert.evaluation.benchmark.steps import tag_part, train_source
 from nerbert.finetuning.finetune import usual_rate
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.conll import read_conll_file
+from nerbert.formats.examples import read_examples
 from nerbert.tagger.tagger import Tagger
 
 SETTINGS = FinetuneSettings(epochs=1, min_steps=0, batch_size=8, precision="fp32", threads=1)
 
 
 def part_of(data: Path) -> CellSentences:
-    sentences = read_conll_file(data / "ships" / "train.conll")
+    sentences = read_examples(data / "ships" / "train.conll")
     return draw_part(sentences, sentences[:3], "all", 1)
 
 
@@ -63,7 +63,7 @@ def test_the_protocols_precision_tags(
 
 def test_a_failure_names_no_data_set(tiny_encoder: Path, tmp_path: Path) -> None:
     (tmp_path / "plain.conll").write_text("Oslo\tO\n")
-    sentences = read_conll_file(tmp_path / "plain.conll")
+    sentences = read_examples(tmp_path / "plain.conll")
     part = CellSentences(sentences, sentences, {})
     with pytest.raises(InputError, match=r"^no training sentence has an entity"):
         tag_part(str(tiny_encoder), part, "ships", SETTINGS, tmp_path / "scratch")

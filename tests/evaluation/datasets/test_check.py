@@ -7,6 +7,7 @@ import pytest
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.check import check_data, read_scheme
 from nerbert.evaluation.datasets.load import open_data
+from nerbert.render.terminal.datasets import print_findings
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
 
@@ -85,6 +86,22 @@ def test_what_is_in_a_data_set(make: Make) -> None:
     assert found.conflict_examples[0].places == (("train", 2), ("dev", 2), ("test", 2))
     assert found.schemes == {"train": "IOB2", "dev": "IOB2", "test": "mixed"}
     assert json.loads(json.dumps(found.as_json()))["splits"]["test"]["scheme"]["broken"] == 2
+
+
+def test_a_test_split_alone_can_be_checked(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make(test=TRAIN + "Inga\tB-ship\n\nInga\tO\n")
+    found = check_data(str(folder))
+    assert (list(found.splits), found.lacking, found.rare, found.duplicates) == (["test"], {}, {}, {})
+    assert (found.splits["test"].entities, found.conflicts) == (4, 1)
+    print_findings(found, as_json=False)
+    told = capsys.readouterr().out
+    assert "equal sentences with different tags: 1, " in told
+    assert "train" not in told.replace(str(folder), "")
+
+
+def test_a_folder_without_any_split_is_refused(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no train\.conll or train\.jsonl"):
+        check_data(str(tmp_path))
 
 
 def test_equal_sentences_with_equal_tags_are_no_conflict(make: Make) -> None:

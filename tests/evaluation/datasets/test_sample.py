@@ -62,3 +62,9 @@ def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
         write_sample(inner, "1", 1, tmp_path / "out", overwrite=True)
     write_sample(data, "1", 1, tmp_path / "out", overwrite=True)
     assert len(open_data(str(tmp_path / "out")).train) == 1
+
+
+def test_without_a_train_split_nothing_is_drawn(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no train split to draw from"):
+        write_sample(open_data(str(make(test=TRAIN))), "2", 1, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

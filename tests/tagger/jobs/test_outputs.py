@@ -14,6 +14,7 @@ import pytest
 
 from nerbert.errors import SettingsError
 from nerbert.formats.conll import read_conll, write_conll
+from nerbert.formats.examples import example_of_spans, read_examples
 from nerbert.formats.jsonl import object_line
 from nerbert.formats.parquet import SPAN_LIST
 from nerbert.labels import bio_from_spans, example_tags, spans_from_bio
@@ -76,6 +77,19 @@ def test_conll_keeps_its_words(tag: Tag) -> None:
     assert rows("y.jsonl")[0]["tokens"] == ["Ada", "New York"]
     second = rows("y.jsonl")[0]["spans"][1]
     assert [second[key] for key in ("text", "type", "start", "end")] == ["New York", "else", 4, 12]
+
+
+def test_json_lines_are_annotated_sentences_again(tag: Tag) -> None:
+    Path("x.txt").write_text("Ada slept.\nBob met New York\n")
+    assert tag("x.txt", "-o", "y.jsonl") == 0
+    assert read_examples(Path("y.jsonl")) == [
+        example_of_spans("Ada slept.", [(0, 3, "vowel")]),
+        example_of_spans("Bob met New York", [(0, 3, "else"), (8, 11, "else"), (12, 16, "else")]),
+    ]
+    Path("z.conll").write_text("Ada\tO\nNew York\tO\n")
+    assert tag("z.conll", "-o", "z.jsonl") == 0
+    assert tag("z.conll", "-o", "zz.conll") == 0
+    assert read_examples(Path("z.jsonl")) == read_examples(Path("zz.conll"))
 
 
 def test_text_becomes_sentences_of_conll(tag: Tag) -> None:
@@ -187,7 +201,7 @@ def test_text_in_a_file_has_no_colours(tag: Tag, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     Path("x").write_text("Ada\x1b")
     assert tag("x", "-o", "y.txt") == 0
-    assert Path("y.txt").read_text() == "Ada vowel\\x1b\n  0–3  vowel  0.70  Ada\n"
+    assert Path("y.txt").read_text() == "[Ada|vowel]\\x1b\n  0–3  vowel  0.70  Ada\n"
 
 
 BAD: list[tuple[str, bytes, str]] = [
@@ -232,7 +246,7 @@ def test_a_fault_is_one_line_that_names_the_place(
     [
         ({"body": ["a"]}, "x.parquet: no column 'text' (there are: body)"),
         ({"text": [1]}, "x.parquet: column 'text' holds int64, no text"),
-        ({"text": ["a", None]}, "x.parquet: row 2: no text in column 'text' (null); leave such rows out"),
+        ({"text": ["a", None]}, "x.parquet: row 2: no text in column 'text' (null or NaN); leave such rows out"),
         ({"text": [b"a", b"\xe9"]}, "x.parquet: row 2: not UTF-8 at byte 0"),
         ({"text": [["a", None]]}, "x.parquet: row 1: no text in column 'text'"),
         ({"text": [["a", ""]]}, "x.parquet: row 1: field 'text': word 1 (from 0) is ''"),

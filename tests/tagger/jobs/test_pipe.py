@@ -49,7 +49,7 @@ def test_text_for_people(tag: Tag, capsys: Caught) -> None:
     Path("text").write_text("Ada met Bob\n\n\x1b[31m red \x9b \x07\n")
     assert tag("text") == 0
     assert capsys.readouterr().out == (
-        "Ada vowel met Bob else\n  0–3  vowel  0.70  Ada\n  8–11  else  0.83  Bob\n\\x1b[31m red \\x9b \\x07\n"
+        "[Ada|vowel] met [Bob|else]\n  0–3  vowel  0.70  Ada\n  8–11  else  0.83  Bob\n\\x1b[31m red \\x9b \\x07\n"
     )
 
 
@@ -70,7 +70,7 @@ def test_nothing_drives_a_terminal(tag: Tag, capsys: Caught, monkeypatch: pytest
 def test_markup_is_text(capsys: Caught) -> None:
     line = "[bold]red[/nope]"
     print_tagged(Console(soft_wrap=True), line, [Span(6, 9, "[/t]", "red", 0.5)])
-    assert capsys.readouterr().out == "[bold]red [/t][/nope]\n  6–9  [/t]  0.50  red\n"
+    assert capsys.readouterr().out == "[bold][red|[/t]][/nope]\n  6–9  [/t]  0.50  red\n"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_lines_with_their_parts_of_entities(
 def test_a_text_of_several_lines_is_shown_line_by_line(tag: Tag, capsys: Caught) -> None:
     Path("x.jsonl").write_text(json.dumps({"text": "one Ada\r\ntwo"}))
     assert tag("x.jsonl") == 0
-    assert capsys.readouterr().out == "one Ada vowel\ntwo\n  4–7  vowel  0.70  Ada\n"
+    assert capsys.readouterr().out == "one [Ada|vowel]\ntwo\n  4–7  vowel  0.70  Ada\n"
 
 
 def test_standard_input(tag: Tag, monkeypatch: pytest.MonkeyPatch, capsys: Caught) -> None:

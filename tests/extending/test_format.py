@@ -1,0 +1,178 @@
+"""A format that only these tests know goes through the commands, in this process and in workers."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.cli import main
+from nerbert.errors import InputError
+from nerbert.formats.examples import FORMATS, read_examples, write_examples
+from nerbert.formats.folder import find_splits
+from tests.extending.toys.format_toy import Toy
+
+NAME = "tests.extending.toys.format_toy:Toy"
+SENTENCES = (
+    "The [Margarethe](ship) sailed",
+    "[Larsen & Holm](person) slept",
+    "In May the [Ingeborg](ship) left [Bergen](place) for [Oslo](place) .",
+)
+FAST = ("epochs=4", "min_steps=0", "batch_size=8", "learning_rate=3e-3", "precision='fp32'")
+SUITE = """
+seeds = [1, 2]
+[systems.tiny]
+encoder = "{encoder}"
+[systems."tiny, source & target"]
+same_encoder_as = "tiny"
+source = "far"
+{source}
+[protocols.fast]
+epochs = 4
+min_steps = 0
+source_epochs = 4
+batch_size = 8
+learning_rate = 3e-3
+precision = "fp32"
+[[targets]]
+data = "ships"
+{target}
+"""
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, Path]:
+    """The same data sets, `ships` and `far`, in CoNLL and in the toy format: kind → their folder."""
+    for kind in ("conll", "toy"):
+        for name in ("ships", "far"):
+            (tmp_path / kind / name).mkdir(parents=True)
+    for split, times in (("train", 4), ("dev", 2), ("test", 1)):
+        toy = tmp_path / "toy" / "ships" / f"{split}.toy"
+        toy.write_text("".join(f"{each}\n" for each in SENTENCES * times))
+        write_examples(tmp_path / "conll" / "ships" / f"{split}.conll", read_examples(toy, NAME))
+    (tmp_path / "toy" / "far" / "train.toy").write_text("[Oslo](place) harbour\n" * 6)
+    (tmp_path / "conll" / "far" / "train.conll").write_text("Oslo\tB-place\nharbour\tO\n\n" * 6)
+    return {kind: tmp_path / kind for kind in ("conll", "toy")}
+
+
+def command(*arguments: object) -> int:
+    """The exit code of a command, run in this process."""
+    try:
+        main([*map(str, arguments)])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def finetuned(encoder: Path, data: Path, output: Path, *options: str) -> dict[str, Any]:
+    """What the card of a tagger says that the command made."""
+    settings = [word for each in FAST for word in ("--set", each)]
+    assert command("finetune", encoder, "--data", data, "-o", output, *settings, *options) == 0
+    card: dict[str, Any] = json.loads((output / "nerbert.json").read_text())
+    return card
+
+
+def evaluated(tagger: Path, data: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert command("evaluate", tagger, data, "--train", data, "--json", *options) == 0
+    scores: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return {**scores, "file": "", "train": "", "taggers": list(scores["taggers"].values())}
+
+
+def test_a_named_format_trains_and_scores_as_conll_does(
+    tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = folders["toy"] / "ships", folders["conll"] / "ships"
+    card = finetuned(tiny_encoder, ours, tmp_path / "a", "--from", NAME)
+    other = finetuned(tiny_encoder, theirs, tmp_path / "b")
+    assert (card["log"][-1]["loss"], card["dev"]) == (other["log"][-1]["loss"], other["dev"])
+    assert set(card["data"]["sha256"]) == {"train.toy", "dev.toy"}
+    assert card["calibration"]["data"]["name"] == "dev.toy"
+    assert "`dev.toy`" in (tmp_path / "a" / "README.md").read_text()
+    scores = evaluated(tmp_path / "a", ours, capsys, "--from", NAME)
+    assert scores == evaluated(tmp_path / "b", theirs, capsys)
+    assert (scores["sentences"], scores["trained_on_other"]) == (3, [])
+
+
+def test_a_registered_format_is_found_by_its_suffix_and_its_content(
+    tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    ours = folders["toy"] / "ships"
+    assert command("finetune", tiny_encoder, "--data", ours, "-o", tmp_path / "none") == 1
+    assert f"{ours}: holds no train.conll or train.jsonl" in capsys.readouterr().err
+    monkeypatch.setattr(FORMATS, "_known", dict(FORMATS._known))
+    FORMATS.register("toy", Toy)
+    assert finetuned(tiny_encoder, ours, tmp_path / "a")["dev"]["sentences"] == 6
+    gold = (ours / "test.toy").rename(tmp_path / "gold.txt")
+    assert evaluated(tmp_path / "a", gold, capsys)["sentences"] == 3
+
+
+def test_a_benchmark_reads_it_in_two_workers(tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    found = {}
+    for kind, data in folders.items():
+        suite, output = tmp_path / f"{kind}.toml", tmp_path / f"out-{kind}"
+        keys = (f'source_format = "{NAME}"', f'format = "{NAME}"') if kind == "toy" else ("", "")
+        suite.write_text(SUITE.format(encoder=tiny_encoder, source=keys[0], target=keys[1]))
+        assert command("benchmark", suite, "--data", data, "-o", output, "--workers", "2") == 0
+        found[kind] = [json.loads(path.read_text()) for path in (output / "cells").glob("*.json")]
+    scores = {
+        kind: {(each["facts"]["seed"], each["facts"]["source_data"]): each["scores"] for each in cells}
+        for kind, cells in found.items()
+    }
+    assert len(scores["toy"]) == 4
+    assert scores["toy"] == scores["conll"]
+    assert [set(each["facts"]["data"]) for each in found["toy"]] == [{"train.toy", "test.toy"}] * 4
+    assert not {each["facts"]["keys"]["tag"] for each in found["toy"]} & {
+        each["facts"]["keys"]["tag"] for each in found["conll"]
+    }
+
+
+def test_data_commands_read_it(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    ours = str(folders["toy"] / "ships")
+    assert command("data", "check", ours, "--from", NAME, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["scheme"]["name"] for each in told["splits"].values()] == ["spans"] * 3
+    assert told["splits"]["train"]["types"] == {"ship": 8, "place": 8, "person": 4}
+    assert command("data", "sample", ours, "--from", NAME, "--size", 2, "-o", tmp_path / "few") == 0
+    assert len(read_examples(tmp_path / "few" / "train.toy", NAME)) == 2
+    assert (tmp_path / "few" / "test.toy").read_bytes() == (Path(ours) / "test.toy").read_bytes()
+    assert set(json.loads((tmp_path / "few" / "manifest.json").read_text())["sha256"]) == {
+        "train.toy", "dev.toy", "test.toy",
+    }  # fmt: skip
+
+
+def test_faults_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "train.toy").write_text("[Ada](person) slept\n[Bob]() slept\n")
+    with pytest.raises(InputError, match=r"train\.toy:2: '\[Bob\]\(\) slept': an entity has no type"):
+        read_examples(tmp_path / "train.toy", NAME)
+    for name, told in (("toy", "one of 'conll', 'jsonl', or your own as module:name"), ("toys:Toy", "No module named")):
+        assert command("data", "check", tmp_path, "--from", name) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"nerbert: format '{name}': ")
+        assert told in error
+        assert error.count("\n") == 1
+
+
+def test_the_guides_format_runs(
+    tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "extending" / "format.md").read_text(encoding="utf-8")
+    code, commands = (
+        re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) for kind in ("python", "bash")
+    )
+    (tmp_path / "offsets.py").write_text(code[0], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ships").mkdir()
+    for split, path in find_splits(folders["conll"] / "ships").items():
+        write_examples(tmp_path / "ships" / f"{split}.offsets", read_examples(path), "offsets:Offsets")
+    for line in commands[0].splitlines():
+        words = line.replace("embedded", str(tiny_encoder)).replace(" -o ", " --set max_steps=2 --set min_steps=0 -o ")
+        assert command(*words.split()[1:]) == 0, line
+    card = json.loads((tmp_path / "tagger" / "nerbert.json").read_text())
+    assert set(card["data"]["sha256"]) == {"train.offsets", "dev.offsets"}

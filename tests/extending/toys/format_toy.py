@@ -1,0 +1,49 @@
+"""A format of one's own: a sentence a line, entities as `[Ada Lovelace](person)`, words by spaces."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from nerbert.errors import InputError, at
+from nerbert.formats.examples import example_of_spans
+from nerbert.records import Example
+
+ENTITY = re.compile(r"\[(.+?)\]\((\w+)\)")
+
+
+class Toy:
+    """The format."""
+
+    suffixes = (".toy",)
+
+    def recognise(self, head: bytes) -> bool:
+        return bool(ENTITY.search(head.decode("utf-8", "replace")))
+
+    def read(self, path: Path) -> Iterator[Example]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            with at(path, number):
+                example = parse(line)
+            yield example
+
+    def write(self, path: Path, examples: Iterable[Example]) -> None:
+        path.write_text("".join(f"{marked(each)}\n" for each in examples), encoding="utf-8")
+
+
+def parse(line: str) -> Example:
+    text, spans, place = "", [], 0
+    for found in ENTITY.finditer(line):
+        text += line[place : found.start()]
+        spans.append((len(text), len(text) + len(found[1]), found[2]))
+        text, place = text + found[1], found.end()
+    text += line[place:]
+    if "](" in text:
+        raise InputError(f"{text!r:.60}: an entity has no type")
+    return example_of_spans(text, spans, text.split())
+
+
+def marked(example: Example) -> str:
+    line, place = "", 0
+    for span in example.spans:
+        line += f"{example.text[place : span.start]}[{span.text}]({span.type})"
+        place = span.end
+    return line + example.text[place:]

@@ -1,0 +1,161 @@
+"""Which format a file is read in, what is said of files that none reads, and JSON lines as annotated sentences."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.formats.conll import Conll, example_of
+from nerbert.formats.examples import example_of_spans, find_format, read_examples, recognised, write_examples
+from nerbert.formats.jsonl import JsonLines
+from nerbert.labels import example_tags
+from nerbert.records import Example
+
+CONLL = "Ada\tB-person\nslept\tO\n\n"
+OURS = '{"text": "Ada slept", "spans": [{"start": 0, "end": 3, "type": "person"}]}\n'
+ADA = Example("Ada slept", ((0, 3), (4, 9)), example_of_spans("Ada slept", [(0, 3, "person")]).spans)
+
+
+def written(tmp_path: Path, name: str, content: str | bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.jsonl", "a.txt", "a", "A.BIO"])
+@pytest.mark.parametrize(("content", "kind"), [(CONLL, Conll), (OURS, JsonLines)])
+def test_content_decides_whatever_the_name(tmp_path: Path, name: str, content: str, kind: type) -> None:
+    path = written(tmp_path, name, content)
+    assert isinstance(find_format(path), kind)
+    assert isinstance(recognised(path), kind)
+    assert read_examples(path) == [ADA]
+
+
+def test_a_named_format_is_not_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.conll:1: not JSON: "):
+        read_examples(written(tmp_path, "a.conll", CONLL), "jsonl")
+    with pytest.raises(SettingsError, match=r"format 'connl': must be one of 'conll', 'jsonl', or your own"):
+        find_format(tmp_path / "a.conll", "connl")
+
+
+LABEL_STUDIO = [{"id": 1, "annotations": [{"result": []}], "data": {"text": "Ada slept"}}]
+DOCCANO = {"id": 1, "text": "Ada slept", "label": [[0, 3, "person"]]}
+
+
+@pytest.mark.parametrize("name", ["train.conll", "train.jsonl", "train.txt"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (json.dumps(LABEL_STUDIO, indent=2), "Label Studio's JSON"),
+        (json.dumps(DOCCANO), "doccano's JSON lines"),
+        (json.dumps({"text": "Ada", "_input_hash": 1, "spans": [{"start": 0, "label": "x"}]}), "Prodigy's JSON lines"),
+        (json.dumps({"tokens": ["Ada"], "ner_tags": [1]}), "JSON of a Hugging Face data set"),
+        (json.dumps([{"words": ["Ada"]}]), "JSON with words"),
+        ("text,label\nAda slept,person\n", "CSV"),
+        ("text;label\nAda slept;person\n", "CSV"),
+        ("<?xml version='1.0'?><s/>", "XML or HTML"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"\x1f\x8b\x08\x00", "packed with gzip"),
+    ],
+)
+def test_another_format_is_named_with_those_that_are_read(
+    tmp_path: Path, name: str, content: str | bytes, told: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        read_examples(written(tmp_path, name, content))
+    assert str(raised.value) == (
+        f"{tmp_path / name}: seems to be {told}; formats read are conll (.conll), jsonl (.jsonl), and your own with "
+        "--from module:name"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.conll", "Ada\tS-person\nslept\tO\n\nBob\tE-person\n", r"a\.conll:1: tag 'S-person'.* seems to be BIOES"),
+        ("a.txt", "Ada S-person\nslept L-person\n", r"a\.txt:1: tag 'S-person'.* seems to be BIOES"),
+        ("a.conll", "Ada\tO\nb\n", r"a\.conll:2: broken line 'b'"),
+        ("a.jsonl", "slept\n", r"a\.jsonl:1: not JSON"),
+        ("a.jsonl", "", "a.jsonl: holds no sentence"),
+        ("a.conll", "\n\n", "a.conll: holds no sentence"),
+    ],
+)
+def test_faults_are_those_of_the_suffix(tmp_path: Path, name: str, content: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_examples(written(tmp_path, name, content))
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    for name in ("", "conll"):
+        with pytest.raises(InputError, match="none: can't be read: No such file"):
+            read_examples(tmp_path / "none", name)
+        with pytest.raises(InputError, match="can't be read: Is a directory"):
+            read_examples(tmp_path, name)
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    examples = [
+        example_of(["Ada", "met", "a", "Ada"], ["B-x", "O", "O", "B-x"]),
+        example_of(["10\u00a0km", "\u2028"], ["B-y", "O"]),
+        example_of_spans("Berlin-based, naïve 東京.", [(0, 6, "place"), (20, 22, "place")]),
+        example_of([], []),
+    ]
+    write_examples(tmp_path / "a.jsonl", examples)
+    assert read_examples(tmp_path / "a.jsonl") == examples
+    write_examples(tmp_path / "a.txt", examples[:2])
+    assert isinstance(find_format(tmp_path / "a.txt"), Conll)
+    assert read_examples(tmp_path / "a.txt") == examples[:2]
+    write_examples(tmp_path / "b.txt", examples, "jsonl")
+    assert read_examples(tmp_path / "b.txt", "jsonl") == examples
+
+
+@pytest.mark.parametrize(
+    ("tokens", "tags", "told"),
+    [(["a\tb"], ["O"], r"word 'a\\tb' holds a tab"), (["a"], ["B-two words"], "type 'two words' holds white space")],
+)
+def test_what_conll_cannot_hold_is_not_written(tmp_path: Path, tokens: list[str], tags: list[str], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        write_examples(tmp_path / "a.conll", [example_of(tokens, tags)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_words_are_given_or_found_and_cut_at_entities(tmp_path: Path) -> None:
+    span = {"start": 3, "end": 6, "type": "x"}
+    rows: list[dict[str, Any]] = [
+        {"text": "Alabama met", "spans": [span]},
+        {"text": "Ala bama met", "tokens": ["Ala", "bama met"], "spans": []},
+        {"tokens": ["Ala", "bama met"], "spans": [{"start": 4, "end": 12, "type": "x", "text": "bama met"}], "id": 7},
+    ]
+    path = written(tmp_path, "a.jsonl", "\ufeff" + "\n\n".join(map(json.dumps, rows)) + "\n\n")
+    first, second, third = read_examples(path)
+    assert first.tokens == ("Ala", "bam", "a", "met")
+    assert example_tags(first) == ["O", "B-x", "O", "O"]
+    assert (second.tokens, third.text) == (("Ala", "bama met"), "Ala bama met")
+    assert example_tags(third) == ["O", "B-x"]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"text": "Ada"}, "a list 'spans' must be there, empty for no entity"),
+        ({"text": "Ada", "spans": None}, "a list 'spans' must be there"),
+        ({"spans": []}, "no field 'text'"),
+        ({"text": 7, "spans": []}, "field 'text' holds 7"),
+        ({"text": "Ada", "tokens": ["Bob"], "spans": []}, r"token 0 \(from 0\), 'Bob', isn't in the text"),
+        ({"text": "Ada", "spans": [[0, 3, "x"]]}, r"span \[0, 3, 'x'\]: must have start and end"),
+        ({"text": "Ada", "spans": [{"start": 0, "end": True, "type": "x"}]}, "must have start and end"),
+        ({"text": "Ada", "spans": [{"start": 0, "end": 3}]}, "must have start and end"),
+        ({"text": "Ada", "spans": [{"start": 0, "end": 3, "type": ""}]}, "entity 0–3 of type ''"),
+        ({"text": "Ada", "spans": [{"start": 0, "end": 4, "type": "x"}]}, "entity 0–4 .* the text has 3 characters"),
+        ({"text": "Ada", "spans": [{"start": -1, "end": 2, "type": "x"}]}, "entity -1–2 "),
+        ({"text": "Ada", "spans": [{"start": 0, "end": 2, "type": "x", "text": "da"}]}, "the text has 'Ad' there"),
+        ({"text": "A da", "spans": [{"start": 1, "end": 4, "type": "x"}]}, "cuts a word at character 1"),
+        ({"text": "Ada", "spans": [{"start": 0, "end": end, "type": "x"} for end in (2, 3)]}, "cuts a word|overlaps"),
+    ],
+)
+def test_faults_of_json_lines_name_the_line(tmp_path: Path, row: dict[str, Any], told: str) -> None:
+    path = written(tmp_path, "a.jsonl", OURS + json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=rf"a\.jsonl:2: .*({told})"):
+        read_examples(path)
