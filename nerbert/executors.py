@@ -81,12 +81,9 @@ class LocalExecutor:
         except BrokenProcessPool as error:
             self._end(at_once=True)
             raise NerbertError("a worker process died (out of memory?): try fewer --workers") from error
-        except GeneratorExit:
-            if self._under_way == 1:  # else others need the processes
+        except (KeyboardInterrupt, SystemExit, GeneratorExit) as stop:
+            if self._under_way == 1 or not isinstance(stop, GeneratorExit):  # else others need the processes
                 self._end(at_once=True)
-            raise
-        except (KeyboardInterrupt, SystemExit):
-            self._end(at_once=True)
             raise
         finally:
             self._under_way -= 1

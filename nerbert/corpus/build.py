@@ -1,6 +1,7 @@
 """The whole story of a corpus: dump → sentences with links → types → exclude → split → filters → balance → shards.
 
-Everything is a map over parts with a small sum in between, so it runs on any executor and gives the same bytes. Pass 1, the long one, can be killed and run again: its finished parts stay. The later steps are made again.
+Everything is a map over parts with a small sum in between, so it runs on any executor and gives the same bytes. Pass 1,
+the long one, can be killed and run again: its finished parts stay. The later steps (`_steps`) are made again.
 """
 
 from collections import Counter
@@ -32,7 +33,7 @@ from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.sampling import Sampling
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.steps import Step, check_names, own_steps, run_steps
+from nerbert.corpus.steps import Step, own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
 from nerbert.errors import InputError
 from nerbert.executors import HERE, Executor
@@ -136,7 +137,7 @@ def _check_places(sources: Sequence[Source]) -> None:
 
 def _steps(folder: Path, settings: CorpusSettings, label_set: LabelSet, forbidden: Excluded) -> list[Step | Typing]:
     """Return the steps from sentences with links to the corpus, in order."""
-    steps: list[Step | Typing] = [
+    return [
         ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
         WithoutLink(),
         Typing(folder, settings, label_set),
@@ -147,8 +148,6 @@ def _steps(folder: Path, settings: CorpusSettings, label_set: LabelSet, forbidde
         CommonCategories(settings, label_set.typed),
         Sampling(settings),
     ]
-    check_names(steps)
-    return steps
 
 
 def _size(dumps: Sequence[Dump]) -> int | None:

@@ -8,7 +8,7 @@ read once more for each such step. An extension point: docs/extending/corpus-ste
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
@@ -26,8 +26,9 @@ from nerbert.terminal import progress
 
 Result = TypeVar("Result")
 _One = TypeVar("_One")
-_PAGE_STEPS = ("pages", "newest revisions", "disambiguation pages", "links")
-"""What the funnel counts before the first step."""
+_TAKEN = ("pages", "newest revisions", "disambiguation pages", "links", "exclude", "no link", "split", "filter 1",
+          "filter 2", "filter 3")  # fmt: skip
+"""The build's own rows of the funnel."""
 
 
 class Step(Protocol):
@@ -70,65 +71,51 @@ class Upstream:
 
 def own_steps(settings: CorpusSettings) -> list[Step]:
     """Return the user's own steps, each made as `Class(settings)`; raise SettingsError for what is no step."""
-    found = []
+    steps, names = list[Step](), set(_TAKEN)
     for place in settings.extra_steps:
         step = STEPS.find(place)(settings)
-        name = getattr(step, "name", None)
-        if not (isinstance(name, str) and name and callable(getattr(step, "apply", None))):
-            raise SettingsError(f"corpus step {place!r}: must have a `name` and a method `apply(rows)`")
-        found.append(step)
-    return found
-
-
-def check_names(steps: Sequence[Step | Typing]) -> None:
-    """Raise SettingsError for two steps of one name."""
-    counts = Counter([*_PAGE_STEPS, *(step.name for step in steps if not isinstance(step, Typing) and step.name)])
-    for name, count in counts.items():
-        if count > 1:
-            raise SettingsError(f"setting extra_steps: {count} steps are named {name!r}; give yours another `name`")
+        name = getattr(step, "name", "")
+        if not (isinstance(name, str) and name and name not in names and callable(getattr(step, "apply", None))):
+            raise SettingsError(
+                f"corpus step {place!r}: must have a method `apply(rows)`, and a `name` that no other step has; it has "
+                f"{name!r}"
+            )
+        names.add(name)
+        steps.append(step)
+    return steps
 
 
 def run_steps(steps: Sequence[Step | Typing], folder: Path, funnel: Funnel, executor: Executor) -> Upstream:
-    """Make `sentences/` from `pages/`, and count; return what is left, with the steps as they were prepared.
+    """Make `sentences/` from `pages/`, and count; return the steps as they were prepared.
 
     The rows that reach the first step that counts are written to `typed/`, so that what is before it runs once.
     """
     first = next(place for place, step in enumerate(steps) if isinstance(step, CountingStep))
-    _run(_Pass("typing shards", tuple(steps[:first]), folder / "typed"), folder / "pages", funnel, executor)
-    prepared: tuple[Step | Typing, ...] = ()
+    _write(Upstream(folder / "pages", tuple(steps[:first]), executor), folder / "typed", funnel, "typing shards")
+    upstream = Upstream(folder / "typed", (), executor)
     for step in steps[first:]:
-        upstream = Upstream(folder / "typed", prepared, executor)
-        prepared += (step.prepare(upstream) if isinstance(step, CountingStep) else step,)
-    _run(_Pass("writing shards", prepared, folder / "sentences", last=True), folder / "typed", funnel, executor)
-    return Upstream(folder / "sentences", prepared, executor)
+        prepared = step.prepare(upstream) if isinstance(step, CountingStep) else step
+        upstream = replace(upstream, steps=(*upstream.steps, prepared))
+    _write(upstream, folder / "sentences", funnel, "writing shards", last=True)
+    return upstream
 
 
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """Steps that are applied to all parts of a folder, the folder for what they keep, and whether it is the corpus."""
-
-    title: str
-    steps: tuple[Step | Typing, ...]
-    output: Path
-    last: bool = False
-
-
-def _run(work: _Pass, source: Path, funnel: Funnel, executor: Executor) -> None:
-    work.output.mkdir()
-    paths = shard_paths(source)
-    with progress(work.title, len(paths)) as bar:
-        for done in executor.map_ordered(partial(_write_part, work=work, seed=funnel.samples.seed), paths):
+def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bool = False) -> None:
+    output.mkdir()
+    paths = shard_paths(rows.folder)
+    task = partial(_write_part, steps=rows.steps, output=output, seed=funnel.samples.seed, last=last)
+    with progress(title, len(paths)) as bar:
+        for done in rows.executor.map_ordered(task, paths):
             funnel.merge(done)
             bar.advance()
 
 
-def _write_part(path: Path, work: _Pass, seed: int) -> Funnel:
-    """Write one part of a pass; return its counts."""
-    funnel = Funnel(Samples(seed))
-    steps = _opened(work.steps, path)
-    batches = (apply_steps(batch, steps, funnel) for batch in read_batches(path))
-    write_grouped((_table(rows, funnel, work) for rows in batches), work.output / path.name, TYPED)
-    for step in steps:
+def _write_part(path: Path, steps: Sequence[Step | Typing], output: Path, seed: int, *, last: bool) -> Funnel:
+    """Write one part of what the steps keep; return its counts, those of the final sentences if they are the last."""
+    funnel, opened = Funnel(Samples(seed)), _opened(steps, path)
+    batches = (apply_steps(batch, opened, funnel) for batch in read_batches(path))
+    write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED)
+    for step in opened:
         if isinstance(step, PartTargets):
             funnel.outside = step.outside()
     return funnel
@@ -167,13 +154,13 @@ def _keep_samples(step: str, rows: pa.RecordBatch, reasons: Iterable[str], sampl
         samples.add(step, reason, identity, text)
 
 
-def _table(rows: pa.RecordBatch, funnel: Funnel, work: _Pass) -> pa.Table:
-    """Return rows of the corpus with its columns alone; count them if they are the last."""
+def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
+    """Return rows with the corpus's columns alone; count them if they are the final ones."""
     try:
         table = pa.table([rows[each.name] for each in TYPED], schema=TYPED)
     except (KeyError, TypeError, pa.ArrowException) as error:
         raise NerbertError(f"a corpus step changed the columns of docs/formats.md: {error}") from error
-    if work.last:
+    if last:
         funnel.count(table)
         funnel.made_entity += pc.sum(rows[MADE_ENTITY]).as_py() or 0
     return table
