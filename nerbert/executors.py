@@ -53,8 +53,7 @@ class LocalExecutor:
         if workers < 1:
             raise SettingsError(f"workers = {workers}: must be at least 1")
         self.workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-        self._ours: Connection | None = None
+        self._pool: tuple[ProcessPoolExecutor, Connection] | None = None
         self._under_way = 0
 
     def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -95,20 +94,18 @@ class LocalExecutor:
         """Return the pool of processes; start it if there is none."""
         if self._pool is None:
             context = get_context("forkserver")
-            end, self._ours = context.Pipe(duplex=False)
-            self._pool = ProcessPoolExecutor(
-                self.workers, mp_context=context, initializer=end_with_parent, initargs=(end,)
-            )
-        return self._pool
+            end, ours = context.Pipe(duplex=False)
+            pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=end_with_parent, initargs=(end,))
+            self._pool = pool, ours
+        return self._pool[0]
 
     def _end(self, *, at_once: bool) -> None:
         """End the processes, in the middle of their tasks if `at_once`."""
-        pool, ours, self._pool, self._ours = self._pool, self._ours, None, None
-        if ours is not None and at_once:
-            ours.close()
-        if pool is not None:
+        if self._pool is not None:
+            (pool, ours), self._pool = self._pool, None
+            if at_once:
+                ours.close()
             pool.shutdown()
-        if ours is not None:
             ours.close()
 
 

@@ -31,7 +31,7 @@ class Registry(Generic[Kind]):
         return iter(list(self._known))
 
     def register(self, name: str, one: Kind) -> Kind:
-        """Add one under a name in this process, and return it; raise SettingsError for a name that is taken or has a colon."""
+        """Add one under a new name in this process, and return it; raise SettingsError for a name that can't be."""
         if name in self._known or ":" in name:
             raise SettingsError(f"{self._kind} {name!r}: the name must be new and hold no colon; there are {self}")
         self._known[name] = one

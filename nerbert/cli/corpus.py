@@ -14,8 +14,8 @@ app = App(name="corpus", help="Make and look at silver corpora.")
 @app.command(name="build")
 def corpus_build(
     *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=False)],
-    output: Output, exclude: Many = None, workers: int = 1, executor: str = "local", config: Config = None, set_: Set = None,
-    overwrite: Flag = False,
+    output: Output, exclude: Many = None, workers: int = 1, executor: str = "local", config: Config = None,
+    set_: Set = None, overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.
 

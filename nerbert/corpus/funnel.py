@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -98,7 +97,7 @@ class Funnel:
             )
         self.add(name, came, dropped)
 
-    def add(self, name: str, came: int = 0, dropped: Mapping[Any, int] = MappingProxyType({})) -> None:
+    def add(self, name: str, came: int, dropped: Mapping[Any, int]) -> None:
         """Add rows that came into a step, and those of them that it dropped, by reason."""
         self.came[name] += came
         self.dropped.setdefault(name, Counter()).update({str(reason): count for reason, count in dropped.items()})
