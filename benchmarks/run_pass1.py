@@ -9,6 +9,7 @@ from pathlib import Path
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.pages import write_pages
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.executors import LocalExecutor
 from nerbert.terminal import Progress
 
 
@@ -20,7 +21,8 @@ def main() -> None:
     parser.add_argument("--lists", action="store_true", help="keep list items as sentences")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    write_pages([Dump(options.dump)], options.folder, CorpusSettings(lists=options.lists), options.workers, Progress())
+    with LocalExecutor(options.workers) as executor:
+        write_pages([Dump(options.dump)], options.folder, CorpusSettings(lists=options.lists), executor, Progress())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.errors import NerbertError
     from nerbert.evaluation.evaluate import Evaluation
+    from nerbert.executors import Executor
     from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.metrics.score import score_tags
     from nerbert.records import Example, Span
@@ -31,6 +32,7 @@ _HOMES = {
     "CorpusSettings": "corpus.settings",
     "Example": "records",
     "FinetuneSettings": "finetuning.settings",
+    "LocalExecutor": "executors",
     "NerbertError": "errors",
     "PretrainSettings": "encoder.settings",
     "Span": "records",
@@ -43,6 +45,7 @@ __all__ = [
     "CorpusSettings",
     "Example",
     "FinetuneSettings",
+    "LocalExecutor",
     "NerbertError",
     "PretrainSettings",
     "Span",
@@ -56,12 +59,18 @@ __all__ = [
 ]
 
 
-def build_corpus(plan: "CorpusPlan", settings: "CorpusSettings") -> "BuiltCorpus":
-    """Build a corpus with its data card and return its folder and manifest."""
+def build_corpus(
+    plan: "CorpusPlan", settings: "CorpusSettings", executor: "Executor | None" = None
+) -> "BuiltCorpus":  # fmt: skip
+    """Build a corpus with its data card and return its folder and manifest.
+
+    Its tasks run in this process, or where `executor` says: `with LocalExecutor(workers=8) as executor: …`.
+    """
     from nerbert.corpus import build
+    from nerbert.executors import HERE
     from nerbert.render.corpus.card import write_corpus_card
 
-    return build.build_corpus(plan, settings, write_corpus_card)
+    return build.build_corpus(plan, settings, write_corpus_card, executor or HERE)
 
 
 def pretrain(settings: "PretrainSettings", output: str | Path, *, overwrite: bool = False) -> "TrainLog":

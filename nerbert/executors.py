@@ -1,9 +1,10 @@
-"""Run one pure task over many items, in order, in local processes.
+"""Executors run one pure task over many items, in order. A command makes one, and hands it down to every stage.
 
 The choice: results come back in the order of the items whatever the number of workers, and at most a few items a
 worker are under way, so memory stays flat. The price is that one slow item can hold the others back for a moment.
-However the main process ends, its workers end too: each has a thread that waits for that, at the other end of a pipe.
-Ctrl-C is the main process's alone; its workers, which never hear of it, end with it in the middle of their items.
+The local executor's workers are processes. However the main process ends, they end too: each has a thread that waits
+for that, at the other end of a pipe. Ctrl-C is the main process's alone; its workers, which never hear of it, end with
+it in the middle of their items. An extension point: docs/extending/executor.md.
 """
 
 import os
@@ -12,28 +13,105 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from nerbert.errors import NerbertError, SettingsError
+from nerbert.registry import Registry
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def run_ordered(task: Callable[[Item], Result], items: Iterable[Item], workers: int = 1) -> Iterator[Result]:
-    """Yield `task(item)` for each item, in order; `task` must be importable and pure.
+class Executor(Protocol):
+    """What runs a command's tasks: made as `Class(workers)`, and entered and left once, as a context manager."""
 
-    With one worker everything runs here. A worker that dies (out of memory, killed) raises NerbertError.
+    workers: int
+    """How many tasks may run at once."""
+
+    def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield `task(item)` for each item, in order; take few items ahead. `task` is importable and pure."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> object: ...
+
+
+class LocalExecutor:
+    """Run tasks in local processes, or with one worker in this process.
+
+    The processes start with the first task, and stay until the executor is left. They end at once where a caller stops
+    in the middle of its results; then the next task starts others. A worker that dies raises NerbertError.
     """
-    if workers < 1:
-        raise SettingsError(f"workers = {workers}: must be at least 1")
-    return map(task, items) if workers == 1 else _run_in_processes(task, items, workers)
+
+    def __init__(self, workers: int = 1) -> None:
+        if workers < 1:
+            raise SettingsError(f"workers = {workers}: must be at least 1")
+        self.workers = workers
+        self._pool: tuple[ProcessPoolExecutor, Connection] | None = None
+        self._under_way = 0
+
+    def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield `task(item)` for each item, in order; a task's own error ends the run, and leaves the processes."""
+        return map(task, items) if self.workers == 1 else self._map_in_processes(task, items)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end(at_once=self._under_way > 0)
+
+    def _map_in_processes(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        futures: deque[Future[Result]] = deque()
+        self._under_way += 1
+        try:
+            for item in items:
+                with without_ctrl_c():
+                    futures.append(self._started().submit(task, item))
+                if len(futures) > 2 * self.workers:
+                    yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
+        except BrokenProcessPool as error:
+            self._end(at_once=True)
+            raise NerbertError("a worker process died (out of memory?): try fewer --workers") from error
+        except (KeyboardInterrupt, SystemExit, GeneratorExit) as stop:
+            if self._under_way == 1 or not isinstance(stop, GeneratorExit):  # else others need the processes
+                self._end(at_once=True)
+            raise
+        finally:
+            self._under_way -= 1
+            for future in futures:
+                future.cancel()
+            wait(futures)
+
+    def _started(self) -> ProcessPoolExecutor:
+        """Return the pool of processes; start it if there is none."""
+        if self._pool is None:
+            context = get_context("forkserver")
+            end, ours = context.Pipe(duplex=False)
+            pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=end_with_parent, initargs=(end,))
+            self._pool = pool, ours
+        return self._pool[0]
+
+    def _end(self, *, at_once: bool) -> None:
+        """End the processes, in the middle of their tasks if `at_once`."""
+        if self._pool is not None:
+            (pool, ours), self._pool = self._pool, None
+            if at_once:
+                ours.close()
+            pool.shutdown()
+            ours.close()
+
+
+EXECUTORS: Registry[Callable[[int], Executor]] = Registry("executor", {"local": "nerbert.executors:LocalExecutor"})
+HERE: Executor = LocalExecutor()
+"""Runs everything in this process: the default of functions that take an executor."""
 
 
 def cores() -> int:
@@ -80,34 +158,6 @@ def stop_asked() -> Iterator[Callable[[], int]]:
     finally:
         for each, handler in before.items():
             signal.signal(each, signal.SIG_DFL if handler is None else handler)
-
-
-def _run_in_processes(task: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    context = get_context("forkserver")
-    end, ours = context.Pipe(duplex=False)
-    with (
-        end,
-        ours,
-        ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent, initargs=(end,)) as pool,
-    ):
-        under_way: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                with without_ctrl_c():
-                    under_way.append(pool.submit(task, item))
-                if len(under_way) > 2 * workers:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        except BrokenProcessPool as error:
-            raise NerbertError("a worker process died (out of memory?): try fewer --workers") from error
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
-            ours.close()
-            raise
-        except BaseException:
-            for future in under_way:
-                future.cancel()
-            raise
 
 
 @contextmanager

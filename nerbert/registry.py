@@ -27,7 +27,8 @@ class Registry(Generic[Kind]):
         self._kind, self._known = kind, dict[str, str | Kind](built_in)
 
     def __str__(self) -> str:
-        return f"one of {', '.join(map(repr, self._known))}, or your own as module:name"
+        names = ", ".join(map(repr, self._known))
+        return f"one of {names}, or your own as module:name" if names else "your own, as module:name"
 
     def __iter__(self) -> Any:
         """Iterate over the known names, built-in ones first."""

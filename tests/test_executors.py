@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import NerbertError, SettingsError
-from nerbert.executors import run_ordered, stop_asked
+from nerbert.executors import EXECUTORS, LocalExecutor, stop_asked
 
 
 def square(number: int) -> int:
@@ -29,29 +29,64 @@ def refuse(number: int) -> int:
     raise NerbertError(f"refused {number}")
 
 
+def pid_after(_: int) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+@pytest.fixture
+def two() -> Iterator[LocalExecutor]:
+    with LocalExecutor(2) as executor:
+        yield executor
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order(workers: int) -> None:
-    assert list(run_ordered(square, range(20), workers)) == [n * n for n in range(20)]
+    with LocalExecutor(workers) as executor:
+        assert list(executor.map_ordered(square, range(20))) == [n * n for n in range(20)]
 
 
-def test_lazy_on_an_endless_input() -> None:
-    assert list(islice(run_ordered(square, count(), 2), 3)) == [0, 1, 4]
+def test_lazy_on_an_endless_input(two: LocalExecutor) -> None:
+    assert list(islice(two.map_ordered(square, count()), 3)) == [0, 1, 4]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_tasks_error_comes_through(workers: int) -> None:
-    with pytest.raises(NerbertError, match="refused 0"):
-        list(run_ordered(refuse, range(3), workers))
+def test_a_tasks_error_comes_through_and_the_next_task_runs(workers: int) -> None:
+    with LocalExecutor(workers) as executor:
+        before = set(executor.map_ordered(pid_after, range(8)))
+        with pytest.raises(NerbertError, match="refused 0"):
+            list(executor.map_ordered(refuse, range(3)))
+        assert set(executor.map_ordered(pid_after, range(8))) <= before
 
 
-def test_a_dead_worker_is_an_error() -> None:
+def test_one_pool_serves_all_tasks_and_ends_with_the_executor() -> None:
+    with LocalExecutor(2) as executor:
+        workers = {pid for _ in range(3) for pid in executor.map_ordered(pid_after, range(8))}
+        assert len(workers) <= 2
+        assert os.getpid() not in workers
+        assert all(map(runs, workers))
+    assert wait_for(lambda: not any(map(runs, workers)))
+
+
+def test_a_dead_worker_is_an_error_and_the_next_task_runs(two: LocalExecutor) -> None:
     with pytest.raises(NerbertError, match="worker process died"):
-        list(run_ordered(die, range(3), 2))
+        list(two.map_ordered(die, range(3)))
+    assert list(two.map_ordered(square, range(3))) == [0, 1, 4]
+
+
+def test_a_task_that_is_given_up_leaves_the_others_alone(two: LocalExecutor) -> None:
+    outer = two.map_ordered(square, range(20))
+    assert next(outer) == 0
+    inner = two.map_ordered(square, range(100, 200))
+    assert next(inner) == 10_000
+    del inner
+    assert list(outer) == [n * n for n in range(1, 20)]
+    assert list(two.map_ordered(square, range(3))) == [0, 1, 4]
 
 
 def test_workers_below_one_are_refused_at_once() -> None:
     with pytest.raises(SettingsError, match="workers = 0: must be at least 1"):
-        run_ordered(square, [1], 0)
+        EXECUTORS.find("local")(0)
 
 
 def linger(file: str) -> None:
@@ -63,7 +98,7 @@ def linger(file: str) -> None:
 
 def run_lingering(folder: str) -> None:
     """The main process of a run whose two tasks don't end."""
-    list(run_ordered(linger, [f"{folder}/{number}.pid" for number in range(2)], 2))
+    list(LocalExecutor(2).map_ordered(linger, [f"{folder}/{number}.pid" for number in range(2)]))
 
 
 def wait_for(what: Callable[[], bool]) -> bool:
@@ -101,19 +136,24 @@ def hears_ctrl_c(_: int) -> bool:
     return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_ctrl_c_is_the_main_processs_alone() -> None:
-    assert list(run_ordered(hears_ctrl_c, range(3), 2)) == [False] * 3
+def test_ctrl_c_is_the_main_processs_alone(two: LocalExecutor) -> None:
+    assert list(two.map_ordered(hears_ctrl_c, range(3))) == [False] * 3
     assert hears_ctrl_c(0)
 
 
-def test_workers_end_with_a_run_that_is_given_up(tmp_path: Path) -> None:
-    """Who stops in the middle doesn't wait for what is under way."""
-    results = run_ordered(linger_after_the_first, [f"{tmp_path}/{number}.pid" for number in range(4)], 2)
+@pytest.mark.parametrize("left", ["results", "executor"])
+def test_workers_end_with_a_run_that_is_given_up(tmp_path: Path, two: LocalExecutor, left: str) -> None:
+    """Who stops in the middle doesn't wait for what is under way, and can go on with other tasks."""
+    results = two.map_ordered(linger_after_the_first, [f"{tmp_path}/{number}.pid" for number in range(6)])
     assert next(results) == ""
     assert wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
-    del results
+    if left == "results":
+        del results
+    else:
+        two.__exit__()
     workers = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
     assert wait_for(lambda: not any(map(runs, workers)))
+    assert list(two.map_ordered(square, range(3))) == [0, 1, 4]
 
 
 def linger_after_the_first(file: str) -> str:

@@ -14,8 +14,8 @@ app = App(name="corpus", help="Make and look at silver corpora.")
 @app.command(name="build")
 def corpus_build(
     *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=False)],
-    output: Output, exclude: Many = None, workers: int = 1, config: Config = None, set_: Set = None,
-    overwrite: Flag = False,
+    output: Output, exclude: Many = None, workers: int = 1, executor: str = "local", config: Config = None,
+    set_: Set = None, overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.
 
@@ -35,7 +35,9 @@ def corpus_build(
         Annotated data, JSON lines, or text with a sentence a line, files or folders; sentences that share eight words
         in a row with them are left out.
     workers
-        Processes; the result is the same for any number.
+        How many tasks run at once; the result is the same for any number.
+    executor
+        What runs them: `local` (processes of this machine), or your own as module:Class.
     config
         Settings file (TOML).
     overwrite
@@ -43,11 +45,14 @@ def corpus_build(
     """
     from nerbert import CorpusPlan, CorpusSettings, build_corpus
     from nerbert.config import load_settings
+    from nerbert.executors import EXECUTORS
     from nerbert.render.terminal.corpus import print_summary
 
     settings = load_settings(CorpusSettings, config, set_ or [])
-    plan = CorpusPlan(dumps, tuple(knowledge), output, tuple(exclude or ()), workers, overwrite)
-    print_summary(build_corpus(plan, settings).manifest, output)
+    plan = CorpusPlan(dumps, tuple(knowledge), output, tuple(exclude or ()), overwrite)
+    with EXECUTORS.find(executor)(workers) as made:
+        built = build_corpus(plan, settings, made)
+    print_summary(built.manifest, output)
 
 
 @app.command(name="show")

@@ -19,7 +19,7 @@ With a cap k, no sentence has more than k expected copies, and all others get mo
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import exp, floor, fsum, isfinite
+from math import exp, floor, fsum
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def draw(histogram: Histogram, *, method: str, alpha: float, total: float = 0, c
     """Compute expected copies that sum to `total` (0: number of sentences), none above `cap` (0: no cap)."""
     table = histogram.table()
     total = total or float(histogram.sentences)
-    _check(method, alpha, total, cap, drawable=int(table.sentences.sum()))
+    _check(total, cap, drawable=int(table.sentences.sum()))
     weights, scale, iterations = _METHODS[method](table, alpha, total, cap)
     rough = np.exp(table.means(weights)) if method == "fit" else scale * table.sums(weights)
     copies = cut(rough, cap)
@@ -88,16 +88,8 @@ def draw(histogram: Histogram, *, method: str, alpha: float, total: float = 0, c
     )  # fmt: skip
 
 
-def _check(method: str, alpha: float, total: float, cap: int, drawable: int) -> None:
-    """Raise SettingsError for settings that cannot be drawn."""
-    if method not in _METHODS:
-        raise SettingsError(f"balance = {method!r}: must be one of {', '.join(map(repr, _METHODS))}")
-    if not 0 <= alpha <= 5:
-        raise SettingsError(f"alpha = {alpha}: must be between 0 and 5")
-    if not (isfinite(total) and total >= 0):
-        raise SettingsError(f"sample_size = {total}: must be a number of at least 0")
-    if cap < 0:
-        raise SettingsError(f"max_copies = {cap}: must be at least 0")
+def _check(total: float, cap: int, drawable: int) -> None:
+    """Raise SettingsError for what cannot be drawn from so many sentences."""
     if not drawable:
         raise SettingsError("no sentence holds a category: there is nothing to draw from")
     if cap and total > cap * drawable:

@@ -1,44 +1,46 @@
 """The whole story of a corpus: dump → sentences with links → types → exclude → split → filters → balance → shards.
 
-Every step is a map over parts with a small sum in between, so it runs on any number of workers and gives the same
-bytes. Pass 1, the long one, can be killed and run again: its finished parts stay. The later steps are made again.
+Everything is a map over parts with a small sum in between, so it runs on any executor and gives the same bytes. Pass 1,
+the long one, can be killed and run again: its finished parts stay. The later steps (`_steps`) are made again.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
 from nerbert.artifacts import RESUME, check_free, publish_folder, write_json
-from nerbert.corpus.balance import Rates, draw
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import pair_indexes, read_index
-from nerbert.corpus.exclude import read_excluded
-from nerbert.corpus.filters import most_common
-from nerbert.corpus.histogram import Histogram
+from nerbert.corpus.exclude import Excluded, read_excluded
+from nerbert.corpus.filters import (
+    CommonCategories,
+    EqualInTrain,
+    ExcludedTexts,
+    OnlyUntyped,
+    RareCategories,
+    WithoutLink,
+)
+from nerbert.corpus.funnel import Funnel, Samples
 from nerbert.corpus.knowledge.knowledge import open_knowledge
-from nerbert.corpus.manifest import Funnel, Samples, make_manifest
+from nerbert.corpus.manifest import make_manifest
+from nerbert.corpus.mentions import Typing
 from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
+from nerbert.corpus.sampling import Sampling
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import shard_paths
-from nerbert.corpus.split import keys_on_both_sides
-from nerbert.corpus.steps import Rules, Typing, count_part, type_part, write_part
+from nerbert.corpus.steps import Step, own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
-from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.executors import run_ordered
-from nerbert.label_sets import frequent_categories, open_label_set
-from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
+from nerbert.errors import InputError
+from nerbert.executors import HERE, Executor
+from nerbert.label_sets import LabelSet, open_label_set
+from nerbert.records import Reason
 from nerbert.sources.source import Source
-from nerbert.terminal import progress, throughput
-
-_MOST_COPIES = (1 << 31) - 1
-"""What the column `copies` holds."""
+from nerbert.terminal import throughput
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,6 @@ class CorpusPlan:
     knowledge: tuple[Path, ...]
     output: Path
     exclude: tuple[Path, ...] = ()
-    workers: int = 1
     overwrite: bool = False
 
 
@@ -62,8 +63,9 @@ class BuiltCorpus:
 
 
 def build_corpus(
-    plan: CorpusPlan, settings: CorpusSettings, card: Callable[[Path, BuiltCorpus], None] | None = None
-) -> BuiltCorpus:
+    plan: CorpusPlan, settings: CorpusSettings, card: Callable[[Path, BuiltCorpus], None] | None = None,
+    executor: Executor = HERE,
+) -> BuiltCorpus:  # fmt: skip
     """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
     check_free(plan.output, overwrite=plan.overwrite)
     with _open_dumps(plan.dumps, settings) as dumps:
@@ -72,21 +74,21 @@ def build_corpus(
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)
         with publish_folder(plan.output, overwrite=plan.overwrite, resume=made) as folder:
-            funnel, samples = Funnel(), Samples(settings.seed)
+            funnel, steps = Funnel(Samples(settings.seed)), _steps(folder, settings, label_set, forbidden)
             with throughput("pages", _size(dumps)) as bar:
-                report = write_pages(dumps, folder / RESUME, settings, plan.workers, bar, overwrite=plan.overwrite)
+                report = write_pages(dumps, folder / RESUME, settings, executor, bar, overwrite=plan.overwrite)
             titles = read_titles(folder / RESUME)
-            ambiguous = write_newest(folder / RESUME, folder, titles, dumps[0].site.language, plan.workers)
+            ambiguous = write_newest(folder / RESUME, folder, titles, dumps[0].site.language, executor)
             _count_pages(funnel, report, titles, ambiguous)
-            targets = write_targets(folder, titles, knowledge, plan.workers)
+            targets = write_targets(folder, titles, knowledge, executor)
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
-            typing = Typing(settings, label_set, forbidden.ngrams)
-            mentions = _type_sentences(folder, typing, plan.workers, funnel, samples)
-            rules = _make_rules(folder, typing, mentions, plan.workers, funnel)
-            _write_sentences(folder, rules, plan.workers, funnel, samples)
-            for scratch in ("typed", "keys", SCRATCH):
+            done = run_steps(steps, folder, funnel, executor)
+            kept = len(done.find(RareCategories).kept)
+            funnel.note("filter 1", mentions_made_entity=funnel.made_entity, categories_kept=kept)
+            funnel.balance = dict(done.find(Sampling).report)
+            for scratch in ("typed", SCRATCH):
                 rmtree(folder / scratch)
-            samples.write(folder / "dropped.jsonl")
+            funnel.samples.write(folder / "dropped.jsonl")
             manifest = make_manifest(
                 folder, dumps, forbidden, settings, label_set, knowledge=knowledge.report(),
                 unresolved=targets.unresolved, funnel=funnel,
@@ -133,6 +135,21 @@ def _check_places(sources: Sequence[Source]) -> None:
         seen.add(place)
 
 
+def _steps(folder: Path, settings: CorpusSettings, label_set: LabelSet, forbidden: Excluded) -> list[Step | Typing]:
+    """Return the steps from sentences with links to the corpus, in order."""
+    return [
+        ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
+        WithoutLink(),
+        Typing(folder, settings, label_set),
+        *own_steps(settings),
+        EqualInTrain(),
+        RareCategories(settings),
+        OnlyUntyped(settings.keep_untyped or not label_set.typed),
+        CommonCategories(settings, label_set.typed),
+        Sampling(settings),
+    ]
+
+
 def _size(dumps: Sequence[Dump]) -> int | None:
     """Return the bytes of all inputs; None if one comes through a pipe."""
     sizes = [dump.size for dump in dumps]
@@ -150,92 +167,3 @@ def _count_pages(funnel: Funnel, report: PageReport, titles: Titles, ambiguous: 
     links = Counter(report.links)
     found, kept = links.pop("found", 0), links.pop("kept", 0)
     funnel.step("links", found, kept, links)
-
-
-def _type_sentences(folder: Path, typing: Typing, workers: int, funnel: Funnel, samples: Samples) -> Counter[str]:
-    """Write `typed/` from `pages/`; return the mentions by category in the train part."""
-    mentions, dropped, came = Counter[str](), Counter[Reason](), 0
-    paths = shard_paths(folder / "pages")
-    for scratch in ("typed", f"keys/{TRAIN}", f"keys/{VALIDATION}"):
-        (folder / scratch).mkdir(parents=True)
-    with progress("typing shards", len(paths)) as bar:
-        for done in run_ordered(partial(type_part, folder=folder, typing=typing), paths, workers):
-            came += done.came
-            mentions.update(done.mentions)
-            dropped.update(done.dropped)
-            funnel.outside["to_ancestor"].update(done.to_ancestor)
-            funnel.outside["to_entity"].update(done.to_entity)
-            samples.merge(done.samples)
-            bar.advance()
-    left = came - dropped[Reason.EXCLUDED_TEXT]
-    funnel.step("exclude", came, left, {Reason.EXCLUDED_TEXT: dropped[Reason.EXCLUDED_TEXT]})
-    funnel.step("no link", left, left - dropped[Reason.NO_ENTITY], {Reason.NO_ENTITY: dropped[Reason.NO_ENTITY]})
-    return mentions
-
-
-def _make_rules(folder: Path, typing: Typing, mentions: Counter[str], workers: int, funnel: Funnel) -> Rules:
-    """Return the rules; all but the sentences that occur in both splits come from the train part."""
-    settings = typing.settings
-    train, validation = (sorted((folder / "keys" / side).iterdir()) for side in (TRAIN, VALIDATION))
-    duplicates = keys_on_both_sides(train, validation)
-    rules = Rules(settings, typing.label_set.typed, duplicates, frequent_categories(mentions, settings.min_mentions))
-    common = most_common(_count(folder, rules, workers).mentions(), settings.common_categories)
-    rules = replace(rules, common=common)
-    histogram = _count(folder, rules, workers)
-    if not histogram.sentences:
-        raise NerbertError(f"the corpus would be empty: {_why_empty(mentions, settings)}")
-    draws = {
-        method: draw(
-            histogram, method=method, alpha=settings.alpha, total=settings.sample_size, cap=settings.max_copies
-        )
-        for method in ("literal", "fit")
-    }
-    if (most := draws[settings.balance].largest) >= _MOST_COPIES:
-        raise SettingsError(f"sample_size = {settings.sample_size}: a sentence would get {most:.3g} copies; take less")
-    funnel.balance = {name: _told(rates) for name, rates in draws.items()} | {"method": settings.balance}
-    return replace(rules, rates=draws[settings.balance])
-
-
-def _told(rates: Rates) -> dict[str, Any]:
-    """Return the manifest's entry for a sampling method: all but the weights."""
-    return {name: value for name, value in asdict(rates).items() if name not in ("weights", "method")}
-
-
-def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
-    """Return what is missing, and the remedy."""
-    typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
-    if not mentions:
-        return "no sentence of the train part holds a link; give a larger dump, or a smaller --set validation_ratio"
-    if not typed:
-        return ("no link leads to a title that the knowledge types; give title tables or infobox mappings for this "
-                "wiki's titles (--knowledge)")  # fmt: skip
-    name, count = typed.most_common(1)[0]
-    return (f"the most frequent category, {name}, has {count} mentions; take a smaller --set "
-            f"min_mentions={settings.min_mentions}, or give more knowledge or a larger dump")  # fmt: skip
-
-
-def _count(folder: Path, rules: Rules, workers: int) -> Histogram:
-    histogram = Histogram(rules.categories)
-    for part in run_ordered(partial(count_part, rules=rules), shard_paths(folder / "typed"), workers):
-        histogram.merge(part)
-    return histogram
-
-
-def _write_sentences(folder: Path, rules: Rules, workers: int, funnel: Funnel, samples: Samples) -> None:
-    """Apply all rules, draw copies, write `sentences/`; counts go to the funnel."""
-    (folder / "sentences").mkdir()
-    steps: dict[str, Counter[Reason]] = {name: Counter() for name in ("split", "filter 1", "filter 2", "filter 3")}
-    came, folded = 0, 0
-    paths = shard_paths(folder / "typed")
-    with progress("writing shards", len(paths)) as bar:
-        for done in run_ordered(partial(write_part, rules=rules, output=folder / "sentences"), paths, workers):
-            came, folded = came + done.came, folded + done.folded
-            for (step, reason), number in done.dropped.items():
-                steps[step][reason] += number
-            samples.merge(done.samples)
-            funnel.merge(done.counts)
-            bar.advance()
-    for name, reasons in steps.items():
-        funnel.step(name, came, came - reasons.total(), reasons)
-        came -= reasons.total()
-    funnel.note("filter 1", mentions_made_entity=folded, categories_kept=len(rules.kept))

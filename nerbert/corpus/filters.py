@@ -1,28 +1,180 @@
-"""The paper's three filters (NER-BERT §2.2) and the exclusion of test texts, each a pure function of one sentence.
+"""The steps that drop sentences: texts to exclude, repeats over the split, the paper's three filters (NER-BERT §2.2).
 
-Counts and rankings that they need are made by `build` on the train part alone, so that validation decides nothing.
+Counts and rankings that the filters need are made on the train part alone, so that validation decides nothing.
 """
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
 
-from nerbert.records import ENTITY, Reason
+import pyarrow as pa
+import pyarrow.compute as pc
 
-_WORD = re.compile(r"\w+")
+from nerbert.corpus.mentions import MADE_ENTITY, count_by_sentence, flat_categories, recategorised
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.split import keys_on_both_sides, normalised_words, sentence_key, write_keys
+from nerbert.corpus.steps import Upstream
+from nerbert.label_sets import frequent_categories
+from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
+from nerbert.rng import uniform
+
 _DROPPED = (0.0, 0.0, 0.0, 0.3, 0.5, 0.7)
 """Filter 3: the probability of dropping a sentence with 0, 1, … 5 or more ENTITY mentions (NER-BERT §2.2)."""
 
-
-def fold_rare(categories: Iterable[str], kept: Collection[str]) -> list[str]:
-    """Filter 1: categories outside `kept` become ENTITY (NER-BERT §2.2 drops them, which can be read both ways)."""
-    return [category if category in kept else ENTITY for category in categories]
+Verdict = tuple[pa.RecordBatch, Sequence[Reason | None]]
 
 
-def no_typed_entity(categories: Collection[str], *, keep_untyped: bool) -> Reason | None:
-    """Filter 2: a sentence with no entity, or with ENTITY alone, is dropped (NER-BERT §2.2)."""
-    if not categories:
-        return Reason.NO_ENTITY
-    return Reason.ONLY_UNTYPED if not keep_untyped and set(categories) == {ENTITY} else None
+@dataclass(frozen=True, slots=True)
+class ExcludedTexts:
+    """Drop sentences that share a run of words with the texts to exclude."""
+
+    ngrams: frozenset[str]
+    length: int
+    name = "exclude"
+
+    def apply(self, rows: pa.RecordBatch) -> Verdict:
+        """Compare the words of each sentence, if there is something to exclude."""
+        if not self.ngrams:
+            return rows, ()
+        shared = (not ngrams(text, self.length).isdisjoint(self.ngrams) for text in rows["text"].to_pylist())
+        return rows, [Reason.EXCLUDED_TEXT if each else None for each in shared]
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutLink:
+    """Drop sentences without a link."""
+
+    name = "no link"
+
+    def apply(self, rows: pa.RecordBatch) -> Verdict:
+        """Look at the links of pass 1."""
+        return rows, [None if links else Reason.NO_ENTITY for links in pc.list_value_length(rows["links"]).to_pylist()]
+
+
+@dataclass(frozen=True, slots=True)
+class EqualInTrain:
+    """Drop validation sentences whose words also occur in the train split, by keys of 64 bits."""
+
+    keys: frozenset[int] = frozenset()
+    name = "split"
+
+    def prepare(self, upstream: Upstream) -> "EqualInTrain":
+        """Write the keys of both splits, part by part, and compare them."""
+        folder = upstream.folder.with_name("keys")
+        for side in (TRAIN, VALIDATION):
+            (folder / side).mkdir(parents=True)
+        for _ in upstream.map(partial(_write_keys, folder=folder)):
+            pass
+        keys = keys_on_both_sides(*(sorted((folder / side).iterdir()) for side in (TRAIN, VALIDATION)))
+        rmtree(folder)
+        return EqualInTrain(keys)
+
+    def apply(self, rows: pa.RecordBatch) -> Verdict:
+        """Look up the keys of validation sentences."""
+        if not self.keys:
+            return rows, ()
+        pairs = zip(rows["split"].to_pylist(), rows["text"].to_pylist(), strict=True)
+        equal = (side == VALIDATION and sentence_key(text) in self.keys for side, text in pairs)
+        return rows, [Reason.EQUAL_IN_TRAIN if each else None for each in equal]
+
+
+def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
+    keys: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
+    for rows in batches:
+        for side, text in zip(rows["split"].to_pylist(), rows["text"].to_pylist(), strict=True):
+            keys[side].add(sentence_key(text))
+    for side, some in keys.items():
+        write_keys(some, folder / side / f"{part.stem}.npy")
+
+
+@dataclass(frozen=True, slots=True)
+class RareCategories:
+    """Filter 1: rare categories become ENTITY (NER-BERT §2.2 drops them, which can be read both ways)."""
+
+    settings: CorpusSettings
+    counts: Counter[str] = field(default_factory=Counter)
+    kept: frozenset[str] = frozenset()
+    name = "filter 1"
+
+    def prepare(self, upstream: Upstream) -> "RareCategories":
+        """Keep the categories that are frequent in the train split."""
+        counts = train_mentions(upstream)
+        return replace(self, counts=counts, kept=frequent_categories(counts, self.settings.min_mentions))
+
+    def apply(self, rows: pa.RecordBatch) -> Verdict:
+        """Make rare categories ENTITY, or drop their sentences, by setting `rare_category`."""
+        flat, lengths = flat_categories(rows)
+        stays = pc.is_in(flat, pa.array(sorted({*self.kept, ENTITY}), pa.string()))
+        rare = count_by_sentence(pc.invert(stays), lengths)
+        mentions = recategorised(rows["mentions"], pc.if_else(stays, flat, ENTITY))
+        rows = rows.set_column(rows.schema.get_field_index("mentions"), "mentions", mentions)
+        drops = self.settings.rare_category == "drop"
+        reasons = [Reason.RARE_CATEGORY if each else None for each in rare.tolist()] if drops else ()
+        return rows.append_column(MADE_ENTITY, pa.array(rare)), reasons
+
+
+def train_mentions(upstream: Upstream) -> Counter[str]:
+    """Count mentions by category in the train split."""
+    return sum(upstream.map(_count_mentions), Counter[str]())
+
+
+def _count_mentions(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[str]:
+    counts = Counter[str]()
+    for rows in batches:
+        flat, _lengths = flat_categories(rows.filter(pc.equal(rows["split"], TRAIN)))
+        counted = pc.value_counts(flat)
+        counts.update(dict(zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True)))
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyUntyped:
+    """Filter 2: drop sentences with no entity, or with ENTITY alone (NER-BERT §2.2), unless `keep_untyped`."""
+
+    keep_untyped: bool
+    name = "filter 2"
+
+    def apply(self, rows: pa.RecordBatch) -> Verdict:
+        """Count the mentions of each sentence, and those of them that have a type."""
+        flat, lengths = flat_categories(rows)
+        typed = count_by_sentence(pc.not_equal(flat, ENTITY), lengths)
+        untyped = None if self.keep_untyped else Reason.ONLY_UNTYPED
+        pairs = zip(lengths.tolist(), typed.tolist(), strict=True)
+        return rows, [(None if some else untyped) if all_ else Reason.NO_ENTITY for all_, some in pairs]
+
+
+@dataclass(frozen=True, slots=True)
+class CommonCategories:
+    """Filter 3: where all categories are common ones, many ENTITY mentions drop the sentence (NER-BERT §2.2)."""
+
+    settings: CorpusSettings
+    typed: bool
+    """Whether the label set has types; without them no filter can judge a sentence by its types."""
+    common: frozenset[str] = frozenset()
+    name = "filter 3"
+
+    def prepare(self, upstream: Upstream) -> "CommonCategories":
+        """Rank the categories of the train split."""
+        ranked = most_common(train_mentions(upstream), self.settings.common_categories) if self.typed else frozenset()
+        return replace(self, common=ranked)
+
+    def apply(self, rows: pa.RecordBatch) -> Verdict:
+        """Draw a random number for each sentence that has common categories alone, and many ENTITY mentions."""
+        if not self.common:
+            return rows, ()
+        flat, lengths = flat_categories(rows)
+        common = count_by_sentence(pc.is_in(flat, pa.array(sorted(self.common), pa.string())), lengths)
+        untyped = count_by_sentence(pc.equal(flat, ENTITY), lengths)
+        untyped[common < lengths] = 0
+        pairs = zip(rows["id"].to_pylist(), untyped.clip(max=len(_DROPPED) - 1).tolist(), strict=True)
+        return rows, [Reason.COMMON_AND_UNTYPED if self._drops(identity, each) else None for identity, each in pairs]
+
+    def _drops(self, identity: str, untyped: int) -> bool:
+        chance = _DROPPED[untyped]
+        return chance > 0 and uniform(self.settings.seed, "filter 3", identity) < chance
 
 
 def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
@@ -31,28 +183,7 @@ def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
     return frozenset(ranked[:number])
 
 
-def common_and_untyped(categories: Sequence[str], common: Collection[str], chance: float) -> Reason | None:
-    """Filter 3: where all categories are common ones, many ENTITY mentions drop the sentence (NER-BERT §2.2).
-
-    `chance` is the sentence's random number in [0, 1).
-    """
-    if not set(categories) <= set(common):
-        return None
-    untyped = min(categories.count(ENTITY), len(_DROPPED) - 1)
-    return Reason.COMMON_AND_UNTYPED if chance < _DROPPED[untyped] else None
-
-
-def normalised_words(text: str) -> list[str]:
-    """Return the words of a text for comparisons: lower-case `\\w+`."""
-    return _WORD.findall(text.lower())
-
-
 def ngrams(text: str, length: int) -> set[str]:
     """Return all runs of `length` normalised words of a text."""
     words = normalised_words(text)
     return {" ".join(words[place : place + length]) for place in range(len(words) - length + 1)}
-
-
-def excluded(text: str, forbidden: Collection[str], length: int) -> Reason | None:
-    """Drop a sentence that shares a run of words with the texts to exclude."""
-    return Reason.EXCLUDED_TEXT if forbidden and not ngrams(text, length).isdisjoint(forbidden) else None

@@ -6,28 +6,49 @@ refer to them by number. The cost is code that works on offsets instead of sente
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nerbert.corpus.columns import Places
+from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
-from nerbert.corpus.types import Targets
+from nerbert.corpus.split import side_of
+from nerbert.corpus.types import Targets, read_targets
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY
 
 _MENTIONS = TYPED.field("mentions").type
 _MENTION = _MENTIONS.value_type
+MADE_ENTITY = "made_entity"
+"""Column that filter 1 adds for its note: how many of a sentence's mentions it made ENTITY."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """The step from links to typed mentions; it also draws each sentence's split. It is opened for each part."""
+
+    folder: Path
+    settings: CorpusSettings
+    label_set: LabelSet
+
+    def open(self, part: Path) -> "PartTargets":
+        """Return the step for one part of `pages/`, whose link targets are looked up at once."""
+        return PartTargets(read_targets(self.folder, part), self.label_set, self.settings)
 
 
 class PartTargets:
-    """The link targets of one part, with their numbers of mentions: in all, and in the train split."""
+    """The link targets of one part, with their numbers of mentions."""
 
-    def __init__(self, targets: Targets, label_set: LabelSet) -> None:
+    name = ""
+
+    def __init__(self, targets: Targets, label_set: LabelSet, settings: CorpusSettings) -> None:
         self._numbers = {target: number for number, target in enumerate(targets)}
-        self._label_set = label_set
+        self._label_set, self._settings = label_set, settings
         self._paths = [path for _, path, _ in targets.values()]
         self._categories = [label_set.label(path) for path in self._paths]
         self._columns: dict[str, pa.Array] = {
@@ -37,30 +58,50 @@ class PartTargets:
             "source": pa.array([source for _, _, source in targets.values()], pa.string()),
             "category": pa.array(self._categories, pa.string()),
         }
-        self._seen = np.zeros((2, len(targets)), np.int64)
+        self._seen = np.zeros(len(targets), np.int64)
 
-    def mentions(self, links: pa.Array, train: Sequence[bool]) -> pa.Array:
-        """Convert the links of sentences (a list array) to mentions; `train` marks sentences of the train split."""
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
+        """Return rows of `pages/` as rows of the corpus, each with one copy."""
+        places = zip(*(rows[name].to_pylist() for name in ("wiki", "page_id", "revision", "start")), strict=True)
+        new = {
+            "mentions": self.mentions(rows["links"]),
+            "split": [side_of(wiki, page, revision, start, self._settings) for wiki, page, revision, start in places],
+            "copies": [1] * rows.num_rows, "expected_copies": [1.0] * rows.num_rows,
+        }  # fmt: skip
+        columns = [pa.array(new[each.name], each.type) if each.name in new else rows[each.name] for each in TYPED]
+        return pa.RecordBatch.from_arrays(columns, schema=TYPED), ()
+
+    def mentions(self, links: pa.Array) -> pa.Array:
+        """Convert the links of sentences (a list array) to mentions."""
         flat, lengths = links.flatten(), pc.list_value_length(links).to_numpy()
         numbers = np.array([self._numbers[each] for each in pc.struct_field(flat, "target").to_pylist()], np.int64)
-        owners = np.repeat(np.array(train, bool), lengths)
-        for row, some in enumerate((numbers, numbers[owners])):
-            self._seen[row] += np.bincount(some, minlength=self._seen.shape[1])
+        self._seen += np.bincount(numbers, minlength=len(self._seen))
         taken = {name: column.take(pa.array(numbers)) for name, column in self._columns.items()}
         places = {name: pc.struct_field(flat, name) for name in ("start", "end")}
         return _listed(places | taken, lengths)
 
-    def counts(self) -> tuple[Counter[str], Counter[str], Counter[str]]:
-        """Count mentions: of the train split by category, and all by class with an ancestor's label or with none."""
-        train, to_ancestor, to_entity = Counter[str](), Counter[str](), Counter[str]()
-        for path, category, (seen, trained) in zip(self._paths, self._categories, self._seen.T.tolist(), strict=True):
-            if trained:
-                train[category] += trained
+    def outside(self) -> dict[str, Counter[str]]:
+        """Count mentions, by class, that got an ancestor's label, and those without a label in the label set."""
+        to_ancestor, to_entity = Counter[str](), Counter[str]()
+        for path, category, seen in zip(self._paths, self._categories, self._seen.tolist(), strict=True):
             if seen and path and category == ENTITY:
                 to_entity[path[-1]] += seen
             elif seen and path and not self._label_set.lists(path[-1]):
                 to_ancestor[path[-1]] += seen
-        return train, to_ancestor, to_entity
+        return {"to_ancestor": to_ancestor, "to_entity": to_entity}
+
+
+def flat_categories(rows: pa.RecordBatch) -> tuple[pa.Array, Places]:
+    """Return the categories of all mentions in one array, and each sentence's number of mentions."""
+    mentions = rows["mentions"]
+    return pc.struct_field(mentions.flatten(), "category"), pc.list_value_length(mentions).to_numpy()
+
+
+def count_by_sentence(marks: pa.Array, lengths: Places) -> Places:
+    """Return how many of each sentence's mentions are marked; `marks` has a value for each mention, in order."""
+    sums = np.concatenate(([0], np.cumsum(marks.to_numpy(zero_copy_only=False), dtype=np.int64)))
+    ends = np.cumsum(lengths, dtype=np.int64)
+    return np.asarray(sums[ends] - sums[ends - lengths])
 
 
 def categories_of(mentions: pa.Array) -> list[list[str]]:
@@ -70,21 +111,11 @@ def categories_of(mentions: pa.Array) -> list[list[str]]:
     return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def recategorised(mentions: pa.Array, categories: Sequence[Sequence[str]]) -> pa.Array:
-    """Return the same mentions with other categories."""
+def recategorised(mentions: pa.Array, categories: pa.Array) -> pa.Array:
+    """Return the same mentions with other categories, one for each mention."""
     flat = mentions.flatten()
     columns = {part.name: pc.struct_field(flat, part.name) for part in _MENTION}
-    columns["category"] = pa.array(chain.from_iterable(categories), pa.string())
-    return _listed(columns, pc.list_value_length(mentions).to_numpy())
-
-
-def with_columns(rows: pa.RecordBatch, **columns: Any) -> pa.Table:
-    """Return the table of sentences (`TYPED`) with the given columns, and those of `rows` for the others."""
-    new = {
-        name: column if isinstance(column, pa.Array) else pa.array(column, TYPED.field(name).type)
-        for name, column in columns.items()
-    }
-    return pa.table([new[name] if name in new else rows[name] for name in TYPED.names], schema=TYPED)
+    return _listed(columns | {"category": categories}, pc.list_value_length(mentions).to_numpy())
 
 
 def _listed(columns: Mapping[str, pa.Array], lengths: Any) -> pa.Array:

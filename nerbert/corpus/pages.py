@@ -30,7 +30,7 @@ from nerbert.corpus.settings import LATER, CorpusSettings
 from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError, StaleOutput
-from nerbert.executors import run_ordered
+from nerbert.executors import Executor
 from nerbert.terminal import Progress
 from nerbert.words import SPLITTER
 
@@ -88,7 +88,7 @@ def write_pages(
     dumps: Sequence[Dump],
     folder: Path,
     settings: CorpusSettings,
-    workers: int,
+    executor: Executor,
     progress: Progress,
     *,
     overwrite: bool = False,
@@ -102,7 +102,7 @@ def write_pages(
     report, seen = PageReport(), [list[Seen]() for _ in dumps]
     skipped = 0
     task = partial(write_part, folder=folder, overwrite=overwrite)
-    for done in run_ordered(task, _tasks(dumps, settings), workers):
+    for done in executor.map_ordered(task, _tasks(dumps, settings)):
         report.add(done.report)
         seen[done.dump].append(done.seen)
         skipped += done.before

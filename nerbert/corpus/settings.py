@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from nerbert.config import Bounds, Settings, refuse
+from nerbert.registry import Registry
+
+STEPS: Registry[Any] = Registry("corpus step", {})
+"""Steps of users; the build's own are in `nerbert.corpus.build`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,9 @@ class CorpusSettings(Settings):
     exclude_ngram_size: Annotated[int, Bounds(at_least=1)] = 8
     """A sentence is excluded if it shares this many words in a row with a text to exclude. Unit: normalised words.
     Source: ours."""
+    extra_steps: tuple[Annotated[str, STEPS], ...] = ()
+    """Steps of your own, applied in this order to typed sentences, before the filters; the filters and the sampling
+    count only what they keep (docs/extending/corpus-step.md). Source: ours."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -81,13 +88,14 @@ class CorpusSettings(Settings):
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for the manifest: of a path its last part alone, since a corpus names no folders."""
         names = {name: Path(getattr(self, name)).name for name in ("punkt_model", "label_set")}
-        return asdict(self) | names
+        return asdict(self) | names | {"extra_steps": list(self.extra_steps)}
 
 
 LATER = frozenset(
     {
         "seed", "label_set", "precedence", "split_by", "validation_ratio", "min_mentions", "rare_category",
         "keep_untyped", "common_categories", "alpha", "sample_size", "balance", "max_copies", "exclude_ngram_size",
+        "extra_steps",
     }
 )  # fmt: skip
 """Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must begin anew."""

@@ -6,6 +6,7 @@ also occur in the train split (mostly boilerplate) is dropped. The cost: this us
 so a few are dropped for a duplicate that the filters drop too.
 """
 
+import re
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
@@ -13,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from nerbert.artifacts import publish
-from nerbert.corpus.filters import normalised_words
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.records import TRAIN, VALIDATION, sentence_id
 from nerbert.rng import uniform
+
+_WORD = re.compile(r"\w+")
 
 
 def side_of(wiki: str, page_id: int, revision: int, start: int, settings: CorpusSettings) -> str:
@@ -24,6 +26,11 @@ def side_of(wiki: str, page_id: int, revision: int, start: int, settings: Corpus
     whole_page = settings.split_by == "page"
     identity = f"{wiki}:{page_id}" if whole_page else sentence_id(wiki, page_id, revision, start)
     return VALIDATION if uniform(settings.seed, "split", identity) < settings.validation_ratio else TRAIN
+
+
+def normalised_words(text: str) -> list[str]:
+    """Return the words of a text for comparisons: lower-case `\\w+`."""
+    return _WORD.findall(text.lower())
 
 
 def sentence_key(text: str) -> int:

@@ -1,200 +1,177 @@
-"""The map-only steps over a corpus's parts: type, count, filter and sample, a few thousand sentences at a time.
+"""Corpus steps: what a step is, and the runner that applies a list of them, counts their drops and keeps samples.
 
-Each step takes one part and returns counts that can be added, so workers do not change the result, and no part is too
-large. Columns that a step does not change (text, words) stay in Arrow; only the filters' input becomes Python objects.
-The cost: typed sentences are read three more times, for the counts.
+A step takes record batches and gives record batches, a few thousand rows each, so that no part is too large. Counts of
+parts can be added, so workers do not change the result. What is dropped is counted here alone: in = out + dropped
+needs no step's care. A step that has to know the whole corpus first counts the rows that reach it. The cost: these are
+read once more for each such step. An extension point: docs/extending/corpus-step.md.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from operator import ne
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.balance import Rates, draw_copies
-from nerbert.corpus.filters import common_and_untyped, excluded, fold_rare, no_typed_entity
-from nerbert.corpus.histogram import Histogram
-from nerbert.corpus.manifest import Funnel, Samples
-from nerbert.corpus.mentions import PartTargets, categories_of, recategorised, with_columns
-from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED, read_batches, write_grouped
-from nerbert.corpus.split import sentence_key, side_of, write_keys
-from nerbert.corpus.types import read_targets
-from nerbert.label_sets import LabelSet
-from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
-from nerbert.rng import uniform
+from nerbert.corpus.funnel import Funnel, Samples
+from nerbert.corpus.mentions import MADE_ENTITY, PartTargets, Typing
+from nerbert.corpus.settings import STEPS, CorpusSettings
+from nerbert.corpus.shards import TYPED, read_batches, shard_paths, write_grouped
+from nerbert.errors import NerbertError, SettingsError
+from nerbert.executors import Executor
+from nerbert.terminal import progress
+
+Result = TypeVar("Result")
+_One = TypeVar("_One")
+_TAKEN = ("pages", "newest revisions", "disambiguation pages", "links", "exclude", "no link", "split", "filter 1",
+          "filter 2", "filter 3")  # fmt: skip
+"""The build's own rows of the funnel."""
+
+
+class Step(Protocol):
+    """A step of the build; it travels to worker processes by pickle."""
+
+    name: str
+    """Its row in the funnel; "" if it never drops a row."""
+
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[str | None]]:
+        """Return the same rows, whose columns may have new values, and for each row the reason to drop it, or None.
+
+        No reasons, (), stand for None everywhere.
+        """
+
+
+@runtime_checkable
+class CountingStep(Step, Protocol):
+    """A step that has to count what reaches it before its first row."""
+
+    def prepare(self, upstream: "Upstream") -> Step:
+        """Return the step to apply; `upstream` gives all rows that the steps before keep."""
 
 
 @dataclass(frozen=True, slots=True)
-class Typing:
-    """The inputs of typing: the settings, the label set, and the word n-grams to exclude."""
+class Upstream:
+    """The rows that reach a step: those of `folder` that the prepared steps before it keep."""
 
-    settings: CorpusSettings
-    label_set: LabelSet
-    forbidden: frozenset[str]
+    folder: Path
+    steps: tuple[Step | Typing, ...]
+    executor: Executor
+
+    def map(self, task: Callable[[Path, Iterator[pa.RecordBatch]], Result]) -> Iterator[Result]:
+        """Yield for each part, in order, what `task` returns for its path and its rows; `task` must be importable."""
+        return self.executor.map_ordered(partial(_reached, task=task, steps=self.steps), shard_paths(self.folder))
+
+    def find(self, kind: type[_One]) -> _One:
+        """Return the step of this class, as it was prepared."""
+        return next(step for step in self.steps if isinstance(step, kind))
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The filters' inputs from the whole train split; None for what is not counted yet.
+def own_steps(settings: CorpusSettings) -> list[Step]:
+    """Return the user's own steps, each made as `Class(settings)`; raise SettingsError for what is no step."""
+    steps, names = list[Step](), set(_TAKEN)
+    for place in settings.extra_steps:
+        step = STEPS.find(place)(settings)
+        name = getattr(step, "name", "")
+        if not (isinstance(name, str) and name and name not in names and callable(getattr(step, "apply", None))):
+            raise SettingsError(
+                f"corpus step {place!r}: must have a method `apply(rows)`, and a `name` that no other step has; it has "
+                f"{name!r}"
+            )
+        names.add(name)
+        steps.append(step)
+    return steps
 
-    `duplicates` are the keys of sentences in both splits. `typed` is false for a label set without distinct types,
-    for which no filter can judge sentences by their types.
+
+def run_steps(steps: Sequence[Step | Typing], folder: Path, funnel: Funnel, executor: Executor) -> Upstream:
+    """Make `sentences/` from `pages/`, and count; return the steps as they were prepared.
+
+    The rows that reach the first step that counts are written to `typed/`, so that what is before it runs once.
     """
-
-    settings: CorpusSettings
-    typed: bool
-    duplicates: frozenset[int]
-    kept: frozenset[str]
-    common: frozenset[str] | None = None
-    rates: Rates | None = None
-
-    @property
-    def categories(self) -> frozenset[str]:
-        """The categories that remain after filter 1."""
-        return self.kept | {ENTITY}
+    first = next(place for place, step in enumerate(steps) if isinstance(step, CountingStep))
+    _write(Upstream(folder / "pages", tuple(steps[:first]), executor), folder / "typed", funnel, "typing shards")
+    upstream = Upstream(folder / "typed", (), executor)
+    for step in steps[first:]:
+        prepared = step.prepare(upstream) if isinstance(step, CountingStep) else step
+        upstream = replace(upstream, steps=(*upstream.steps, prepared))
+    _write(upstream, folder / "sentences", funnel, "writing shards", last=True)
+    return upstream
 
 
-@dataclass(slots=True)
-class Typed:
-    """Counts of typing one part.
-
-    `to_ancestor` are mentions, by class, with a listed ancestor's label; `to_entity` those without a label in the label
-    set.
-    """
-
-    samples: Samples
-    came: int = 0
-    mentions: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[Reason] = field(default_factory=Counter)
-    to_ancestor: Counter[str] = field(default_factory=Counter)
-    to_entity: Counter[str] = field(default_factory=Counter)
+def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bool = False) -> None:
+    output.mkdir()
+    paths = shard_paths(rows.folder)
+    task = partial(_write_part, steps=rows.steps, output=output, seed=funnel.samples.seed, last=last)
+    with progress(title, len(paths)) as bar:
+        for done in rows.executor.map_ordered(task, paths):
+            funnel.merge(done)
+            bar.advance()
 
 
-@dataclass(slots=True)
-class Judged:
-    """Counts of filtering one part; in kept sentences, `folded` mentions became ENTITY by filter 1."""
-
-    samples: Samples
-    came: int = 0
-    folded: int = 0
-    dropped: Counter[tuple[str, Reason]] = field(default_factory=Counter)
-    counts: Funnel = field(default_factory=Funnel)
-
-
-def type_part(path: Path, folder: Path, typing: Typing) -> Typed:
-    """Write a part of `typed/` from one of `pages/`, and the keys of its sentences to `keys/SIDE/`."""
-    done, targets = Typed(Samples(typing.settings.seed)), PartTargets(read_targets(folder, path), typing.label_set)
-    keys: dict[str, set[int]] = {TRAIN: set(), VALIDATION: set()}
-    write_grouped((_typed(batch, targets, typing, done, keys) for batch in read_batches(path)),
-                  folder / "typed" / path.name, TYPED)  # fmt: skip
-    for side, some in keys.items():
-        write_keys(some, folder / "keys" / side / f"{path.stem}.npy")
-    done.mentions, done.to_ancestor, done.to_entity = targets.counts()
-    return done
+def _write_part(path: Path, steps: Sequence[Step | Typing], output: Path, seed: int, *, last: bool) -> Funnel:
+    """Write one part of what the steps keep; return its counts, those of the final sentences if they are the last."""
+    funnel, opened = Funnel(Samples(seed)), _opened(steps, path)
+    batches = (apply_steps(batch, opened, funnel) for batch in read_batches(path))
+    write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED)
+    for step in opened:
+        if isinstance(step, PartTargets):
+            funnel.outside = step.outside()
+    return funnel
 
 
-def _typed(
-    batch: pa.RecordBatch, targets: PartTargets, typing: Typing, done: Typed, keys: dict[str, set[int]]
-) -> pa.Table:
-    """Return the sentences of a batch that have links and no excluded text, with their links typed."""
-    kept = batch.filter(pa.array(_linked(batch, typing, done), pa.bool_()))
-    names = ("wiki", "page_id", "revision", "start", "text")
-    rows = list(zip(*(kept[name].to_pylist() for name in names), strict=True))
-    sides = [side_of(row[0], row[1], row[2], row[3], typing.settings) for row in rows]
-    for side, row in zip(sides, rows, strict=True):
-        keys[side].add(sentence_key(row[4]))
-    mentions = targets.mentions(kept["links"], [side == TRAIN for side in sides])
-    return with_columns(kept, mentions=mentions, split=sides, copies=[1] * len(rows), expected_copies=[1.0] * len(rows))
+def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | None = None) -> pa.RecordBatch:
+    """Return the rows that all steps keep; `funnel` counts what each drops, and keeps samples."""
+    for step in steps:
+        came = rows
+        rows, reasons = step.apply(came)
+        if rows.num_rows != came.num_rows or len(reasons) not in (0, came.num_rows):
+            raise NerbertError(
+                f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
+                "must be as many; a row is dropped by its reason alone"
+            )
+        dropped = Counter(reason for reason in reasons if reason is not None)
+        for reason in dropped:
+            if not (isinstance(reason, str) and reason):
+                raise NerbertError(
+                    f"corpus step {step.name!r}: reason {reason!r}: must be a text, or None to keep a row"
+                )
+        if funnel is not None and step.name:
+            funnel.add(step.name, came.num_rows, dropped)
+        if dropped:
+            gone = pa.array([reason is not None for reason in reasons])
+            rows = rows.filter(pc.invert(gone))
+            if funnel is not None:
+                _keep_samples(
+                    step.name, came.select(["id", "text"]).filter(gone), filter(None, reasons), funnel.samples
+                )
+    return rows
 
 
-def _linked(batch: pa.RecordBatch, typing: Typing, done: Typed) -> list[bool]:
-    """Return which sentences of a batch are kept; count the others."""
-    texts, linked = batch["text"].to_pylist(), pc.list_value_length(batch["links"]).to_pylist()
-    reasons = [
-        excluded(text, typing.forbidden, typing.settings.exclude_ngram_size) or (None if links else Reason.NO_ENTITY)
-        for text, links in zip(texts, linked, strict=True)
-    ]
-    done.came += len(texts)
-    for identity, text, reason in zip(batch["id"].to_pylist(), texts, reasons, strict=True):
-        if reason:
-            done.dropped[reason] += 1
-            done.samples.add("exclude" if reason is Reason.EXCLUDED_TEXT else "no link", reason, identity, text)
-    return [reason is None for reason in reasons]
+def _keep_samples(step: str, rows: pa.RecordBatch, reasons: Iterable[str], samples: Samples) -> None:
+    for identity, text, reason in zip(rows["id"].to_pylist(), rows["text"].to_pylist(), reasons, strict=True):
+        samples.add(step, reason, identity, text)
 
 
-def count_part(path: Path, rules: Rules) -> Histogram:
-    """Count how often each multiset of categories passes the rules in the train split."""
-    passed = Histogram(rules.categories)
-    for batch in read_batches(path, ["id", "split", "mentions.list.element.category"]):
-        for row in batch.to_pylist():
-            if row["split"] == TRAIN:
-                categories, _, reason = judge(row["id"], [m["category"] for m in row["mentions"]], rules)
-                if reason is None:
-                    passed.add(categories)
-    return passed
+def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
+    """Return rows with the corpus's columns alone; count them if they are the final ones."""
+    try:
+        table = pa.table([rows[each.name] for each in TYPED], schema=TYPED)
+    except (KeyError, TypeError, pa.ArrowException) as error:
+        raise NerbertError(f"a corpus step changed the columns of docs/formats.md: {error}") from error
+    if last:
+        funnel.count(table)
+        funnel.made_entity += pc.sum(rows[MADE_ENTITY]).as_py() or 0
+    return table
 
 
-def judge(identity: str, categories: Sequence[str], rules: Rules) -> tuple[list[str], str, Reason | None]:
-    """Return a sentence's categories after filter 1, and the filter and reason that drop it, if any."""
-    settings = rules.settings
-    folded = fold_rare(categories, rules.kept)
-    if settings.rare_category == "drop" and folded != list(categories):
-        return folded, "filter 1", Reason.RARE_CATEGORY
-    reason = no_typed_entity(folded, keep_untyped=settings.keep_untyped or not rules.typed)
-    if reason or rules.common is None or not rules.typed:
-        return folded, "filter 2", reason
-    chance = uniform(settings.seed, "filter 3", identity)
-    return folded, "filter 3", common_and_untyped(folded, rules.common, chance)
+def _reached(
+    part: Path, task: Callable[[Path, Iterator[pa.RecordBatch]], Result], steps: Sequence[Step | Typing]
+) -> Result:
+    opened = _opened(steps, part)
+    return task(part, (apply_steps(batch, opened) for batch in read_batches(part)))
 
 
-def write_part(path: Path, rules: Rules, output: Path) -> Judged:
-    """Write a part of `sentences/` from one of `typed/`."""
-    done = Judged(Samples(rules.settings.seed))
-    write_grouped((_judged(batch, rules, done) for batch in read_batches(path)), output / path.name, TYPED)
-    return done
-
-
-def _judged(batch: pa.RecordBatch, rules: Rules, done: Judged) -> pa.Table:
-    """Return the sentences of a batch that pass all filters, with their final categories and numbers of copies."""
-    ids, sides, texts = (batch[name].to_pylist() for name in ("id", "split", "text"))
-    stay, categories, drawn = list[bool](), list[list[str]](), list[tuple[float, int]]()
-    for identity, side, text, old in zip(ids, sides, texts, categories_of(batch["mentions"]), strict=True):
-        new, step, reason = _verdict(identity, side, text, old, rules)
-        stay.append(reason is None)
-        if reason:
-            done.dropped[step, reason] += 1
-            done.samples.add(step, reason, identity, text)
-        else:
-            done.folded += sum(map(ne, old, new))
-            categories.append(new)
-            drawn.append(_copies(identity, side, new, rules))
-    done.came += len(ids)
-    kept = batch.filter(pa.array(stay, pa.bool_()))
-    final = with_columns(
-        kept, mentions=recategorised(kept["mentions"], categories),
-        expected_copies=[expected for expected, _ in drawn], copies=[copies for _, copies in drawn],
-    )  # fmt: skip
-    done.counts.count(final)
-    return final
-
-
-def _verdict(
-    identity: str, split: str, text: str, categories: Sequence[str], rules: Rules
-) -> tuple[list[str], str, Reason | None]:
-    """Return the result of `judge`, but drop validation sentences that also occur in the train split."""
-    folded, step, reason = judge(identity, categories, rules)
-    if split == VALIDATION and rules.duplicates and sentence_key(text) in rules.duplicates:
-        return folded, "split", Reason.EQUAL_IN_TRAIN
-    return folded, step, reason
-
-
-def _copies(identity: str, split: str, categories: Sequence[str], rules: Rules) -> tuple[float, int]:
-    """Return a sentence's expected and drawn copies; validation is not sampled."""
-    if split != TRAIN or not rules.rates:
-        return 1.0, 1
-    expected = rules.rates.expected(categories)
-    return expected, draw_copies(expected, uniform(rules.settings.seed, "copies", identity))
+def _opened(steps: Sequence[Step | Typing], part: Path) -> list[Step]:
+    return [step.open(part) if isinstance(step, Typing) else step for step in steps]

@@ -25,7 +25,7 @@ from nerbert.corpus.knowledge.knowledge import Knowledge
 from nerbert.corpus.knowledge.redirects import Redirects, write_redirects
 from nerbert.corpus.knowledge.table import TypeTable
 from nerbert.corpus.shards import TARGETS, read_batches, shard_paths, write_table
-from nerbert.executors import run_ordered
+from nerbert.executors import HERE, Executor
 from nerbert.terminal import progress
 
 SCRATCH = "scratch"
@@ -50,7 +50,7 @@ class TargetReport:
     bad_redirects: int = 0
 
 
-def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, workers: int = 1) -> TargetReport:
+def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE) -> TargetReport:
     """Write `knowledge.arrow`, the table of redirects, and `targets/`: every target with its type."""
     scratch, runs = folder / SCRATCH, folder / SCRATCH / "links"
     runs.mkdir(parents=True)
@@ -64,14 +64,14 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, workers: i
     )
     parts = shard_paths(folder / "pages")
     with progress("counting link targets", len(parts)) as bar:
-        for _ in run_ordered(partial(_count_part, folder=folder, runs=runs), parts, workers):
+        for _ in executor.map_ordered(partial(_count_part, folder=folder, runs=runs), parts):
             bar.advance()
     (folder / "targets").mkdir()
     bits = range_bits(runs.iterdir())
     task = partial(_type_range, folder=folder, runs=runs, bits=bits)
     with progress("typing link targets", 1 << bits) as bar:
         ranges = []
-        for done in run_ordered(task, range(1 << bits), workers):
+        for done in executor.map_ordered(task, range(1 << bits)):
             ranges.append(done)
             bar.advance()
     rmtree(runs)

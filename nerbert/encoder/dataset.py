@@ -21,7 +21,7 @@ from nerbert.encoder.corpus_labels import CorpusLabels
 from nerbert.encoder.preprocess import VERSION, Preprocessor, Sentences, ShardWindows, cut_shard, cut_shard_alone
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
-from nerbert.executors import cores, run_ordered
+from nerbert.executors import LocalExecutor, cores
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows, mapped, open_windows, write_windows
 from nerbert.rng import Array
@@ -71,8 +71,8 @@ def _make(folder: Path, manifest: Mapping[str, Any], corpus: Path, cutter: Prepr
     rows = sum(manifest["shards"].values())
     workers = workers or (1 if rows < _FEW else cores())
     task = partial(cut_shard if workers == 1 else cut_shard_alone, cutter=cutter)
-    with progress("cutting sentences into pieces", rows) as bar:
-        shards = run_ordered(task, checked_shards(corpus, manifest), workers)
+    with progress("cutting sentences into pieces", rows) as bar, LocalExecutor(workers) as executor:
+        shards = executor.map_ordered(task, checked_shards(corpus, manifest))
         write_windows(folder, _written(folder, _shown(shards, bar)))
 
 

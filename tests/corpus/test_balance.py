@@ -2,6 +2,7 @@ import pickle
 from collections import Counter
 from math import isfinite, sqrt
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.balance import draw, draw_copies, exponent
 from nerbert.corpus.histogram import Histogram
+from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import SettingsError
 from nerbert.rng import uniform
 
@@ -139,21 +141,25 @@ def test_categories_that_are_equally_frequent_have_no_exponent(method: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("change", "message"),
     [
-        ({"method": "paper"}, r"balance = 'paper': must be one of 'literal', 'fit'"),
-        ({"alpha": -0.1}, r"alpha = -0.1: must be between 0 and 5"),
-        ({"alpha": float("nan")}, r"alpha = nan"),
-        ({"total": -1}, r"sample_size = -1: must be"),
-        ({"total": float("inf")}, r"sample_size = inf: must be"),
-        ({"cap": -1}, r"max_copies = -1: must be"),
-        ({"total": 7, "cap": 3}, r"sample_size = 7: with max_copies = 3, 2 sentences that hold a category give 6 at"),
+        ({"balance": "paper"}, r"setting balance = 'paper': must be 'literal' or 'fit'"),
+        ({"alpha": -0.1}, r"setting alpha = -0.1: must be a number, at least 0, at most 5"),
+        ({"alpha": float("nan")}, r"setting alpha = nan"),
+        ({"sample_size": -1}, r"setting sample_size = -1: must be"),
+        ({"sample_size": float("inf")}, r"setting sample_size = inf: must be"),
+        ({"max_copies": -1}, r"setting max_copies = -1: must be"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_drawn_is_refused(changes: dict[str, object], message: str) -> None:
-    given: dict[str, object] = {"method": "fit", "alpha": 0.7, **changes}
+def test_settings_that_mean_nothing_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        draw(counted([["A"], ["A", "B"], []]), **given)  # type: ignore[arg-type]
+        CorpusSettings(**change)
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    message = "sample_size = 7: with max_copies = 3, 2 sentences that hold a category give 6 at"
+    with pytest.raises(SettingsError, match=message):
+        draw(counted([["A"], ["A", "B"], []]), method="fit", alpha=0.7, total=7, cap=3)
 
 
 @pytest.mark.parametrize("some", [[], [[], []]])

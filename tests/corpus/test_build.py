@@ -22,8 +22,8 @@ from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
 from nerbert.corpus.split import sentence_key
-from nerbert.corpus.steps import judge
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
+from nerbert.executors import LocalExecutor
 from nerbert.label_sets import open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Mention
 from nerbert.words import split_words
@@ -141,7 +141,8 @@ def test_dropped_sentences_are_kept_to_be_read(sample_corpus: Path) -> None:
 def test_the_same_bytes_for_any_number_of_workers(
     sample_corpus: Path, sample: Path, tmp_path: Path, workers: int
 ) -> None:
-    build_corpus(plan(sample, tmp_path / "out", workers=workers), SETTINGS)
+    with LocalExecutor(workers) as executor:
+        build_corpus(plan(sample, tmp_path / "out"), SETTINGS, executor)
     assert digests(tmp_path / "out") == digests(sample_corpus)
 
 
@@ -250,14 +251,6 @@ def test_an_empty_corpus_says_what_to_give(sample: Path, tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
-def test_judge_drops_rare_categories_if_told() -> None:
-    from nerbert.corpus.steps import Rules
-
-    rules = Rules(CorpusSettings(rare_category="drop"), True, frozenset(), frozenset({"City"}))
-    assert judge("x", ["City", "Moss"], rules)[1:] == ("filter 1", "rare_category")
-    assert judge("x", ["City", ENTITY], rules)[2] is None
-
-
 def test_half_written_corpora_are_refused(sample_corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such corpus folder"):
         read_manifest(tmp_path / "none")
@@ -294,9 +287,9 @@ def test_real_english_sample(shared: Path, tmp_path: Path) -> None:
         (data / "wiki/enwiki-sample-pages-articles-multistream.xml.bz2",),
         (data / "dbpedia", data / "types/combined.tsv.xz"),
         tmp_path / "out",
-        workers=2,
     )
-    manifest = build_corpus(real, CorpusSettings()).manifest
+    with LocalExecutor(2) as executor:
+        manifest = build_corpus(real, CorpusSettings(), executor).manifest
     assert manifest["steps"][0]["in"] == 775
     assert manifest["steps"][1]["dropped"] == {"duplicate_page": 3}
     assert len(manifest["categories"]) > 80
@@ -532,8 +525,9 @@ def test_the_help_says_what_is_read() -> None:
 
 def test_addresses_are_read_on_the_command_line(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
     pytest.importorskip("fsspec")
-    plan_ = CorpusPlan((f"file://{sample}/wiki.xml",), (sample / "knowledge",), tmp_path / "out", workers=2)
-    manifest = build_corpus(plan_, CorpusSettings(min_mentions=5, split_bytes=20_000)).manifest
+    plan_ = CorpusPlan((f"file://{sample}/wiki.xml",), (sample / "knowledge",), tmp_path / "out")
+    with LocalExecutor(2) as executor:
+        manifest = build_corpus(plan_, CorpusSettings(min_mentions=5, split_bytes=20_000), executor).manifest
     assert "sha256" not in manifest["inputs"][0]
     assert manifest["inputs"][0]["parts"] > 5
     assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]
@@ -597,5 +591,6 @@ def test_pages_that_lead_elsewhere(tmp_path: Path) -> None:
     assert (steps["disambiguation pages"]["in"], steps["disambiguation pages"]["out"]) == (4, 3)
     assert all(step["in"] == step["out"] + sum(step["dropped"].values()) for step in steps.values())
     assert manifest["notes"]["targets"] == {"found": 7, "typed": 3, "bad_redirects": 0}
-    build_corpus(replace(plan, output=tmp_path / "again", workers=2), settings)
+    with LocalExecutor(2) as executor:
+        build_corpus(replace(plan, output=tmp_path / "again"), settings, executor)
     assert digests(tmp_path / "again") == digests(tmp_path / "out")

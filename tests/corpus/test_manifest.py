@@ -2,8 +2,9 @@
 
 import pytest
 
+from nerbert.corpus.funnel import Funnel
 from nerbert.corpus.knowledge.detect import SourceKind
-from nerbert.corpus.manifest import Funnel, licence_of
+from nerbert.corpus.manifest import licence_of
 from nerbert.errors import NerbertError
 
 

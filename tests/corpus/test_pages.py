@@ -22,6 +22,7 @@ from nerbert.corpus.settings import LATER, CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.errors import InputError, StaleOutput
+from nerbert.executors import HERE, LocalExecutor
 from nerbert.records import CleanPage, Reason, sentence_id
 from nerbert.terminal import Flow, Progress
 from nerbert.words import split_words
@@ -33,7 +34,8 @@ def build(
     dumps: list[Dump], folder: Path, settings: CorpusSettings = SETTINGS, workers: int = 1
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], PageReport]:
     """Rows of `pages/` and of `titles/`, and the report."""
-    report = write_pages(dumps, folder, settings, workers, Progress())
+    with LocalExecutor(workers) as executor:
+        report = write_pages(dumps, folder, settings, executor, Progress())
     rows, titles = (
         [row for path in shard_paths(folder / name) for row in read_table(path).to_pylist()]
         for name in ("pages", "titles")
@@ -208,7 +210,7 @@ def test_a_second_run_does_only_what_is_missing(sample: Path, tmp_path: Path) ->
     (tmp_path / "titles" / f"{other.stem}.parquet").unlink()
     (tmp_path / "pages" / f"{torn.stem}.parquet").write_bytes(b"PAR1")
     flow = Flow()
-    write_pages([Dump(sample / "wiki.xml")], tmp_path, settings, 1, Progress(flow=flow))
+    write_pages([Dump(sample / "wiki.xml")], tmp_path, settings, HERE, Progress(flow=flow))
     changed = {path for path, when in before.items() if path.stat().st_mtime_ns != when}
     assert changed == {
         tmp_path / kind / f"{mark.stem}{end}"
@@ -238,7 +240,7 @@ def test_a_part_of_other_input_is_told(tmp_path: Path) -> None:
     (tmp_path / "out" / "pages" / "part-00001.parquet").write_bytes(b"of a longer input")
     thread = Thread(target=pipe.write_bytes, args=(data,))
     thread.start()
-    write_pages([Dump(pipe)], tmp_path / "out", SETTINGS, 1, Progress(), overwrite=True)
+    write_pages([Dump(pipe)], tmp_path / "out", SETTINGS, HERE, Progress(), overwrite=True)
     thread.join()
     (made,) = shard_paths(tmp_path / "out" / "pages")
     assert read_table(made)["text"].to_pylist() == ["B."]
@@ -266,7 +268,7 @@ def test_a_file_that_changed_in_its_middle_since_a_run_is_told(tmp_path: Path) -
     os.utime(path, ns=(10**18, 10**18))
     with pytest.raises(StaleOutput, match=r"part-00001\.json: made from other input than .*dump\.xml; give the same"):
         build([Dump(path)], tmp_path / "out", LONG)
-    write_pages([Dump(path)], tmp_path / "out", LONG, 1, Progress(), overwrite=True)
+    write_pages([Dump(path)], tmp_path / "out", LONG, HERE, Progress(), overwrite=True)
     build([Dump(path)], tmp_path / "anew", LONG)
     assert files(tmp_path / "out") == files(tmp_path / "anew")
 
@@ -291,7 +293,7 @@ def test_a_file_that_was_copied_is_the_same(tmp_path: Path) -> None:
     one, other = Dump(path), fingerprint([Dump(path)], LONG)
     assert fingerprint([one], LONG) == other
     flow = Flow()
-    write_pages([one], tmp_path / "out", LONG, 1, Progress(flow=flow))
+    write_pages([one], tmp_path / "out", LONG, HERE, Progress(flow=flow))
     assert (flow.items, flow.items_before) == (100, 100)
     assert files(tmp_path / "out") == before
 
@@ -308,7 +310,7 @@ def test_a_part_depends_on_its_site(tmp_path: Path) -> None:
         data = gzip.compress(f"<mediawiki>{head}{pages}</mediawiki>".encode())
         thread = Thread(target=path.write_bytes, args=(data,))
         thread.start()
-        write_pages([Dump(path)], tmp_path / folder, settings, 1, Progress(), overwrite=True)
+        write_pages([Dump(path)], tmp_path / folder, settings, HERE, Progress(), overwrite=True)
         thread.join()
     plain, anew = (read_table(tmp_path / name / "pages" / "part-00001.parquet") for name in ("plain", "anew"))
     assert plain != anew, "the site matters here"
@@ -324,7 +326,7 @@ def test_a_part_that_is_made_again_has_no_mark_meanwhile(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("nerbert.corpus.pages._write", fail)
     with pytest.raises(KeyboardInterrupt):
-        write_pages([other], tmp_path / "out", SETTINGS, 1, Progress(), overwrite=True)
+        write_pages([other], tmp_path / "out", SETTINGS, HERE, Progress(), overwrite=True)
     assert list((tmp_path / "out" / "done").iterdir()) == []
 
 

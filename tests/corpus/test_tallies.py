@@ -7,9 +7,11 @@ import pyarrow as pa
 import pytest
 
 from nerbert import CorpusPlan, build_corpus
-from nerbert.corpus.manifest import TOPICS, Funnel, most_first, period_of, topic_of
+from nerbert.corpus.funnel import TOPICS, Funnel, period_of, topic_of
+from nerbert.corpus.manifest import most_first
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, read_sentences
+from nerbert.executors import LocalExecutor
 from nerbert.label_sets import open_label_set
 
 MAP = "Agent\tagent\nPlace\tplace\n"
@@ -37,9 +39,11 @@ def test_most_first() -> None:
 @pytest.mark.parametrize("label_set", ["paper315", "1type", "dbpedia", "map"])
 def test_topics_are_those_of_each_mention_whatever_its_label(label_set: str, sample: Path, tmp_path: Path) -> None:
     (tmp_path / "map").write_text(MAP)
-    plan = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), tmp_path / "corpus", workers=2)
+    plan = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), tmp_path / "corpus")
     name = str(tmp_path / "map") if label_set == "map" else label_set
-    manifest = build_corpus(plan, CorpusSettings(min_mentions=5, label_set=name, split_bytes=40_000)).manifest
+    with LocalExecutor(2) as executor:
+        settings = CorpusSettings(min_mentions=5, label_set=name, split_bytes=40_000)
+        manifest = build_corpus(plan, settings, executor).manifest
     coarse, names = (
         open_label_set("4types"),
         {"person": "persons", "location": "places", "organisation": "organisations"},

@@ -15,6 +15,7 @@ from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.shards import TARGETS, TITLES, UNTYPED, read_table, shard_paths, write_table
 from nerbert.corpus.types import SCRATCH, TargetReport, read_targets, write_targets
 from nerbert.corpus.wikitext.titles import fold_redirects
+from nerbert.executors import LocalExecutor
 
 LINKS = [["R1", "A", "A", "X"], [], ["R2", "B", "Loop"], None, ["A", "R3", "Y", "Y", "X", "X"], ["Zed"] * 5]
 REDIRECTS = {"R1": "A", "R2": "R1", "Loop": "Pool", "Pool": "Loop", "R3": "X"}
@@ -52,7 +53,8 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def write(corpus: Path, workers: int = 1) -> TargetReport:
-    return write_targets(corpus, read_titles(corpus), open_knowledge([corpus.parent / "t.tsv"], "en"), workers)
+    with LocalExecutor(workers) as executor:
+        return write_targets(corpus, read_titles(corpus), open_knowledge([corpus.parent / "t.tsv"], "en"), executor)
 
 
 def expected() -> dict[str, tuple[str, tuple[str, ...], str]]:

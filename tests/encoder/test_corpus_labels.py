@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from nerbert.corpus.filters import fold_rare
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
 from nerbert.encoder import corpus_labels as silver
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
@@ -30,9 +29,9 @@ def labels_of(settings: PretrainSettings) -> CorpusLabels:
 def relabelled(sentence: Sentence, name: str, kept: frozenset[str]) -> Sentence:
     """The plain way to another label set's categories."""
     some = open_label_set(name)
-    found = fold_rare([some.label(each.class_path) for each in sentence.mentions], kept)
-    pairs = zip(sentence.mentions, found, strict=True)
-    return replace(sentence, mentions=tuple(replace(each, category=category) for each, category in pairs))
+    pairs = [(each, some.label(each.class_path)) for each in sentence.mentions]
+    mentions = (replace(each, category=category if category in kept else ENTITY) for each, category in pairs)
+    return replace(sentence, mentions=tuple(mentions))
 
 
 def read_whole(manifest: dict[str, Any], settings: PretrainSettings) -> tuple[CorpusLabels, list[Sentence]]:

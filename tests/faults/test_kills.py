@@ -17,6 +17,7 @@ from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.rows import PageRows
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, OutputExists, StaleOutput
+from nerbert.executors import LocalExecutor
 
 CHILD = """
 import multiprocessing, os, signal, sys, time
@@ -67,11 +68,13 @@ if limit:
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import NerbertError
+from nerbert.executors import LocalExecutor
 
 if __name__ == "__main__":
-    plan = CorpusPlan((sys.argv[1],), (Path(sys.argv[2]),), Path(sys.argv[3]), workers=int(sys.argv[7]))
+    plan = CorpusPlan((sys.argv[1],), (Path(sys.argv[2]),), Path(sys.argv[3]))
     try:
-        build_corpus(plan, CorpusSettings(min_mentions=2, split_bytes=160_000))
+        with LocalExecutor(int(sys.argv[7])) as executor:
+            build_corpus(plan, CorpusSettings(min_mentions=2, split_bytes=160_000), executor=executor)
     except NerbertError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -125,7 +128,8 @@ def marks(output: Path) -> dict[str, int]:
 def check_resumed(dump: Path, sample: Path, output: Path, whole: Path, workers: int = 1) -> None:
     """Build again: the same bytes, and finished parts are the very files that were there."""
     before = marks(output)
-    build_corpus(CorpusPlan((dump,), (sample / "knowledge",), output, workers=workers), SETTINGS)
+    with LocalExecutor(workers) as executor:
+        build_corpus(CorpusPlan((dump,), (sample / "knowledge",), output), SETTINGS, executor=executor)
     assert digests(output) == digests(whole)
     inodes = {path.stem: path.stat().st_ino for path in (output / "pages").glob("*.parquet")}
     kept = [name for name, inode in before.items() if inodes[name] == inode]

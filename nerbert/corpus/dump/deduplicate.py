@@ -23,7 +23,7 @@ from nerbert.corpus.knowledge.disambiguation import is_disambiguation
 from nerbert.corpus.rows import ARTICLE
 from nerbert.corpus.shards import TITLES, UNTYPED, read_batches, read_table, shard_paths, writing
 from nerbert.corpus.wikitext.titles import fold_redirects, normalise_title
-from nerbert.executors import run_ordered
+from nerbert.executors import HERE, Executor
 from nerbert.records import Infobox, Reason
 
 _ROWS, _FEW_ROWS = 10_000, 2_000
@@ -58,7 +58,7 @@ def read_titles(folder: Path) -> Titles:
     return Titles(fold_redirects(template_redirects), superseded, articles)
 
 
-def write_newest(source: Path, folder: Path, titles: Titles, language: str, workers: int = 1) -> int:
+def write_newest(source: Path, folder: Path, titles: Titles, language: str, executor: Executor = HERE) -> int:
     """Write `pages/` and `titles/` in `folder` from pass 1's, and return the number of disambiguation articles.
 
     Superseded pages and disambiguation pages lose their sentences, and their fate is recorded. Disambiguation pages
@@ -70,7 +70,7 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, work
     redirects = {name: end for name, end in ends.items() if is_disambiguation("", (end,), language)}
     task = partial(_write_part, folder=folder, redirects=redirects, language=language)
     parts = ((path, _superseded_in(path, titles)) for path in shard_paths(source / "titles"))
-    return sum(run_ordered(task, parts, workers))
+    return sum(executor.map_ordered(task, parts))
 
 
 def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nerbert.corpus.balance import exponent
-from nerbert.corpus.manifest import TOPICS, most_first
+from nerbert.corpus.funnel import TOPICS
+from nerbert.corpus.manifest import most_first
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.records import ENTITY
 from nerbert.render import values

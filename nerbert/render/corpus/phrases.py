@@ -55,8 +55,8 @@ def reason_words(reason: str) -> str:
 
 
 def step_words(step: str) -> tuple[str, str]:
-    """Return a step's title, and what it counts."""
-    return _STEPS.get(step, (step, ""))
+    """Return a step's title, and what it counts; a user's own step is titled by its name."""
+    return _STEPS.get(step, (step, "sentences"))
 
 
 def source_words(source: str, kinds: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from nerbert.corpus.dump.deduplicate import (
     write_newest,
 )
 from nerbert.corpus.shards import TITLES, UNTYPED, read_table, shard_paths, write_table
+from nerbert.executors import LocalExecutor
 from nerbert.records import Infobox
 
 Page = dict[str, Any]
@@ -54,7 +55,8 @@ def rows(folder: Path, kind: str) -> list[dict[str, Any]]:
 
 def newest_of(folder: Path, to: Path, language: str = "en", workers: int = 1) -> int:
     to.mkdir()
-    return write_newest(folder, to, read_titles(folder), language, workers)
+    with LocalExecutor(workers) as executor:
+        return write_newest(folder, to, read_titles(folder), language, executor)
 
 
 def test_the_newest_revision_wins_and_a_tie_goes_to_the_first(tmp_path: Path) -> None:

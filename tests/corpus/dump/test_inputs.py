@@ -18,6 +18,7 @@ from nerbert.corpus.dump.splits import Seen
 from nerbert.corpus.pages import write_pages
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, MissingExtra, StaleOutput
+from nerbert.executors import HERE, LocalExecutor
 from nerbert.sources.http import RetryPolicy
 from nerbert.sources.source import Source
 from nerbert.terminal import Progress
@@ -225,12 +226,12 @@ def test_a_dump_that_is_replaced_between_two_reads_is_told(tmp_path: Path, etag:
         dump = Dump(f"{address}/dump")
         if etag:
             with pytest.raises(InputError, match=r"dump: changed while it was read.*; run again"):
-                write_pages([dump], tmp_path, settings, 1, Progress())
+                write_pages([dump], tmp_path, settings, HERE, Progress())
         else:
-            write_pages([dump], tmp_path, settings, 1, Progress())
+            write_pages([dump], tmp_path, settings, HERE, Progress())
             with pytest.raises(StaleOutput, match="made from other input than http"):
-                write_pages([Dump(f"{address}/dump")], tmp_path, settings, 1, Progress())
-            write_pages([Dump(f"{address}/dump")], tmp_path, settings, 1, Progress(), overwrite=True)
+                write_pages([Dump(f"{address}/dump")], tmp_path, settings, HERE, Progress())
+            write_pages([Dump(f"{address}/dump")], tmp_path, settings, HERE, Progress(), overwrite=True)
 
 
 def test_workers_read_an_address_on_their_own(tmp_path: Path) -> None:
@@ -238,7 +239,8 @@ def test_workers_read_an_address_on_their_own(tmp_path: Path) -> None:
     with serve({"/dump.xml.bz2": MULTI}) as address:
         for workers in (1, 2):
             dump = Dump(f"{address}/dump.xml.bz2")
-            write_pages([dump], tmp_path / str(workers), settings, workers, Progress())
+            with LocalExecutor(workers) as executor:
+                write_pages([dump], tmp_path / str(workers), settings, executor, Progress())
             assert dump.facts()["parts"] == -(-len(MULTI) // 100_000)
     one, two = (
         {path.name: path.read_bytes() for path in (tmp_path / workers).rglob("part*")} for workers in ("1", "2")

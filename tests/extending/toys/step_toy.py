@@ -1,0 +1,78 @@
+"""Corpus steps of the tests' own."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.steps import Upstream
+
+FEWEST_WORDS, FEWEST_SENTENCES = 12, 14
+
+
+class ShortSentences:
+    """Drops sentences of few words, and writes the titles of the others in capitals."""
+
+    name = "length"
+
+    def __init__(self, settings: CorpusSettings) -> None:
+        self.seed = settings.seed
+
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, list[str | None]]:
+        words = pc.list_value_length(rows["words"]).to_pylist()
+        rows = rows.set_column(rows.schema.get_field_index("title"), "title", pc.utf8_upper(rows["title"]))
+        return rows, ["too_short" if count < FEWEST_WORDS else None for count in words]
+
+
+@dataclass
+class SmallPages:
+    """Drops the sentences of pages that have few of them left: it has to count all pages first."""
+
+    settings: CorpusSettings
+    pages: Counter[int] = field(default_factory=Counter)
+    name = "pages' sizes"
+
+    def prepare(self, upstream: Upstream) -> "SmallPages":
+        return replace(self, pages=sum(upstream.map(count_pages), Counter[int]()))
+
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, list[str | None]]:
+        counts = [self.pages[page] for page in rows["page_id"].to_pylist()]
+        return rows, ["small_page" if count < FEWEST_SENTENCES else None for count in counts]
+
+
+def count_pages(part: Path, batches: Iterator[pa.RecordBatch]) -> Counter[int]:
+    return Counter(page for rows in batches for page in rows["page_id"].to_pylist())
+
+
+class _Wrong:
+    name = "wrong"
+
+    def __init__(self, settings: CorpusSettings) -> None:
+        self.settings = settings
+
+
+class FiltersItself(_Wrong):
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
+        return rows.slice(1), ()
+
+
+class SaysTrue(_Wrong):
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, list[bool]]:
+        return rows, [True] * rows.num_rows
+
+
+class LosesAColumn(_Wrong):
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
+        return rows.drop_columns(["title"]), ()
+
+
+class NoStep(_Wrong):
+    """Has no method `apply`."""
+
+
+class TakesAName(LosesAColumn):
+    name = "filter 2"
