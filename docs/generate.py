@@ -88,7 +88,8 @@ def _command(name: str, function: Callable[..., None]) -> str:
         default = "" if each.default in (each.empty, None, "") else f"`{each.default}`".lower()
         if each.kind.name == "VAR_POSITIONAL" or each.default is each.empty:
             default = "may be left out" if each.kind.name == "VAR_POSITIONAL" else "required"
-        cells = (_option(key, each), helps[key].replace("|", "\\|"), default)
+        meaning = helps.get(key) or next(filter(None, (one.help for one in _options(each))))
+        cells = (_option(key, each), " ".join(meaning.split()).replace("|", "\\|"), default)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -97,8 +98,13 @@ def _option(key: str, each: inspect.Parameter) -> str:
     """Return a parameter as it is typed."""
     if each.kind.name in KINDS:
         return f"`{key.upper()}{KINDS[each.kind.name]}`"
-    names = [name for one in get_args(each.annotation) if isinstance(one, Parameter) for name in one.name or ()]
+    names = [name for one in _options(each) for name in one.name or ()]
     return ", ".join(f"`{name}`" for name in names or [f"--{key.replace('_', '-')}"])
+
+
+def _options(each: inspect.Parameter) -> list[Parameter]:
+    """Return what a parameter's annotation says of it."""
+    return [one for one in get_args(each.annotation) if isinstance(one, Parameter)]
 
 
 def _public(name: str, thing: Any) -> str:

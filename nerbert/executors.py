@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from nerbert.errors import NerbertError, SettingsError
-from nerbert.registry import Registry
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -109,7 +108,6 @@ class LocalExecutor:
             ours.close()
 
 
-EXECUTORS: Registry[Callable[[int], Executor]] = Registry("executor", {"local": "nerbert.executors:LocalExecutor"})
 HERE: Executor = LocalExecutor()
 """Runs everything in this process: the default of functions that take an executor."""
 

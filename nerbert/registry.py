@@ -3,16 +3,21 @@
 A built-in one is written as `module:name` and imported when it is first asked for, so naming it costs nothing. A user's
 own is registered by its code (`register`), or named in a setting as `module:name`; only the second form reaches worker
 processes, which import the module themselves. A registry is also the bound of the setting that chooses from it:
-`objective: Annotated[str, OBJECTIVES]`.
+`objective: Annotated[str, OBJECTIVES]`. The five extension points are at the end of this file.
 """
 
 import re
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nerbert.errors import SettingsError
 
 if TYPE_CHECKING:
+    from nerbert.corpus.settings import CorpusSettings
+    from nerbert.corpus.steps import Step
+    from nerbert.executors import Executor
+    from nerbert.formats.examples import Format
     from nerbert.tagger.backends import OpenHead
     from nerbert.training.objective import Objective
 
@@ -69,6 +74,14 @@ def _imported(kind: str, place: str) -> Any:
         ) from error
 
 
+FORMATS: "Registry[Callable[[], Format]]" = Registry(
+    "format", {"conll": "nerbert.formats.conll:Conll", "jsonl": "nerbert.formats.jsonl:JsonLines"}
+)
+"""The formats of annotated sentences; what no format recognises is read as the first."""
+STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry("corpus step", {})
+"""Corpus steps of users; the build's own are a list in `nerbert.corpus.build`."""
+EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry("executor", {"local": "nerbert.executors:LocalExecutor"})
+"""What runs tasks over many items: functions from a number of workers to an `Executor`."""
 OBJECTIVES: "Registry[type[Objective]]" = Registry(
     "objective", {"tagging": "nerbert.training.tagging:Tagging", "mlm": "nerbert.encoder.objectives.mlm:Mlm"}
 )

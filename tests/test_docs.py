@@ -34,7 +34,7 @@ PLACES = {
     "docs/how-to/fine-tune.md": "data encoder",
     "docs/how-to/language.md": "dump.xml knowledge",
     "docs/how-to/long-texts.md": "my-tagger notes.txt",
-    "docs/how-to/pretrain.md": "corpus configs",
+    "docs/how-to/pretrain.md": "corpus",
     "docs/how-to/speed.md": "data encoder my-tagger notes.txt",
     "docs/how-to/tag.md": "letters my-tagger notes.txt",
     "docs/formats.md": "corpus",
@@ -59,7 +59,6 @@ def desk(
     shutil.copy(sample / "wiki.xml", folder / "dump.xml")
     shutil.copytree(sample / "knowledge", folder / "knowledge")
     shutil.copytree(sample / "domain", folder / "data")
-    shutil.copytree(ROOT / "configs", folder / "configs")
     shutil.copytree(sample_corpus, folder / "corpus")
     shutil.copytree(tiny_encoder, folder / "encoder")
     export(str(shutil.copytree(tiny_tagger, folder / "my-tagger")))  # without torch, commands start faster
@@ -119,7 +118,7 @@ def test_a_pages_commands_and_python_run(page: str, desk: Path, tmp_path: Path) 
 
 
 def test_readmes_commands_and_python_run(desk: Path, tmp_path: Path) -> None:
-    take(desk, "dump.xml knowledge configs", tmp_path)
+    take(desk, "dump.xml knowledge", tmp_path)
     shutil.copytree(ROOT / "docs" / "tutorial" / "data", tmp_path / "data")  # short sentences, quickly learnt
     shown = run_in(tmp_path, "bash", "-euo", "pipefail", "-c", "".join(blocks(ROOT / "README.md", "sh")))
     assert "what came in, went out, was dropped" in shown

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from nerbert.errors import NerbertError, SettingsError
-from nerbert.executors import EXECUTORS, LocalExecutor, stop_asked
+from nerbert.executors import LocalExecutor, stop_asked
+from nerbert.registry import EXECUTORS
 
 
 def square(number: int) -> int:

@@ -45,7 +45,7 @@ def corpus_build(
     """
     from nerbert import CorpusPlan, CorpusSettings, build_corpus
     from nerbert.config import load_settings
-    from nerbert.executors import EXECUTORS
+    from nerbert.registry import EXECUTORS
     from nerbert.render.terminal.corpus import print_summary
 
     settings = load_settings(CorpusSettings, config, set_ or [])

@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from nerbert.config import Bounds, Settings, refuse
-from nerbert.registry import Registry
-
-STEPS: Registry[Any] = Registry("corpus step", {})
-"""Steps of users; the build's own are in `nerbert.corpus.build`."""
+from nerbert.registry import STEPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.funnel import Funnel, Samples
 from nerbert.corpus.mentions import MADE_ENTITY, PartTargets, Typing
-from nerbert.corpus.settings import STEPS, CorpusSettings
+from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, read_batches, shard_paths, write_grouped
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.executors import Executor
+from nerbert.registry import STEPS
 from nerbert.terminal import progress
 
 Result = TypeVar("Result")

@@ -5,7 +5,7 @@ format that recognises the beginning of the file is taken; formats with the file
 file without a known suffix is opened twice.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ from nerbert.errors import InputError
 from nerbert.formats.foreign import foreign
 from nerbert.labels import WordSpan, example_tags
 from nerbert.records import Example, Span
-from nerbert.registry import Registry
+from nerbert.registry import FORMATS
 from nerbert.words import split_words
 
 _HEAD = 1 << 20
@@ -36,12 +36,6 @@ class Format(Protocol):
 
     def write(self, path: Path, examples: Iterable[Example]) -> None:
         """Write sentences so that `read` yields them again."""
-
-
-FORMATS = Registry[Callable[[], Format]](
-    "format", {"conll": "nerbert.formats.conll:Conll", "jsonl": "nerbert.formats.jsonl:JsonLines"}
-)
-"""The formats of annotated sentences; what no format recognises is read as the first."""
 
 
 def read_examples(path: Path, format_: str = "") -> list[Example]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError
-from nerbert.formats.examples import FORMATS, Format, read_examples
+from nerbert.formats.examples import Format, read_examples
 from nerbert.records import Example
+from nerbert.registry import FORMATS
 
 SPLITS = ("train", "dev", "test")
 """The splits of a data set, each the name of a file."""

@@ -6,7 +6,7 @@ import pytest
 
 from nerbert.corpus.exclude import read_excluded
 from nerbert.errors import InputError
-from nerbert.formats.examples import FORMATS
+from nerbert.registry import FORMATS
 from tests.extending.toys.format_toy import Toy
 
 WORDS = "the old whaler came home to the quiet harbour in may".split()

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from nerbert.cli import main
-from nerbert.corpus.settings import STEPS
 from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.registry import STEPS
 from tests.extending.toys import step_toy
 
 TOYS = "tests.extending.toys.step_toy"

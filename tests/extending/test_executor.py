@@ -12,7 +12,7 @@ import pytest
 
 from nerbert import executors
 from nerbert.cli import main
-from nerbert.executors import EXECUTORS
+from nerbert.registry import EXECUTORS
 from tests.extending.test_corpus_step import digests
 from tests.extending.toys.executor_toy import Threads
 

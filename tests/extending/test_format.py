@@ -9,8 +9,9 @@ import pytest
 
 from nerbert.cli import main
 from nerbert.errors import InputError
-from nerbert.formats.examples import FORMATS, read_examples, write_examples
+from nerbert.formats.examples import read_examples, write_examples
 from nerbert.formats.folder import find_splits
+from nerbert.registry import FORMATS
 from tests.extending.toys.format_toy import Toy
 
 NAME = "tests.extending.toys.format_toy:Toy"

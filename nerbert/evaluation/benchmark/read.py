@@ -17,7 +17,7 @@ from nerbert.evaluation.benchmark.suite import DEFAULT_PROTOCOL, SEEDS, Publishe
 from nerbert.evaluation.datasets.registry import find_known
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import Size, SizeUnit, parse_size
-from nerbert.formats.examples import FORMATS
+from nerbert.registry import FORMATS
 
 _Table = TypeVar("_Table")
 _RUNNERS = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
