@@ -236,5 +236,5 @@ def test_an_export_is_replaced_on_demand_alone(done: Export, tmp_path: Path) -> 
         export(folder)
     assert set(export(folder, overwrite=True).sizes) == {"model.onnx"}
     assert Tagger.load(folder, backend="onnx").head.name == "onnx fp32 cpu"
-    with pytest.raises(InputError, match="no such file; name a file of annotated"):
+    with pytest.raises(InputError, match="no such file or folder; name a file of annotated"):
         export(folder, overwrite=True, data=tmp_path / "none.conll")
