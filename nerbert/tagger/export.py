@@ -109,7 +109,9 @@ def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool
 
     card = read_card(source)
     if (head := card.get("head") or "linear") != "linear":
-        raise InputError(f"{source}: has a head of its own ({head}); only taggers with a linear one can be exported")
+        raise InputError(
+            f"{source}: has a head of its own ({head!r:.80}); only taggers with a linear one can be exported"
+        )
     model, tokenizer = load_tagger_model(source), load_tokenizer(source)
     tags = tags_of(model, source)
     pieces = SubwordTokenizer(tokenizer, model.config, int(card.get("max_length") or LONGEST))

@@ -107,7 +107,7 @@ class Tagger:
         usual = "greedy" if card.get("kind") == "foreign" else "legal"
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                      on_too_long or str(card.get("on_too_long") or "window"), decoding or usual)  # fmt: skip
-        opened = _open_head(card, head)(name, how)
+        opened = _open_head(name, card, head)(name, how)
         return cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
             temperature=_temperature(card), thresholds=thresholds_of(thresholds, card, opened.types), offsets=offsets,
@@ -209,14 +209,13 @@ def _check_single(source: str) -> None:
         raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
 
 
-def _open_head(card: Mapping[str, object], own: str) -> OpenHead:
+def _open_head(source: str, card: Mapping[str, object], own: str) -> OpenHead:
     """Return what opens the head that a tagger's card names; `own` is the user's own word for it."""
     name = str(card.get("head") or "linear")
     if own or name in HEADS:
         return HEADS.find(own or name)
-    raise SettingsError(
-        f"its head is {name!r}, code outside of nerbert: if you trust it, name it (head, --head {name})"
-    )
+    hint = f": if you trust it, name it (head, --head {name})" if HEADS.contains(name) else ", no head's name"
+    raise SettingsError(f"{source}: its head is {name!r:.80}, code outside of nerbert{hint}")
 
 
 def _checked(text: str) -> str:

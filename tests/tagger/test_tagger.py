@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -329,3 +330,18 @@ def test_precision_is_what_was_asked_for(tiny_tagger: Path, monkeypatch: pytest.
     assert seen == [torch.float32, torch.bfloat16]
     with pytest.raises(SettingsError, match="precision = 'fp16'"):
         Tagger.load(tiny_tagger, precision="fp16")
+
+
+@pytest.mark.parametrize("name", ["this:s", "x\x1b[2J:y", "linear; rm -rf ~", "a" * 9999, ["this:s"], {"this:s": 1}])
+def test_a_folders_head_is_neither_imported_nor_shown_as_it_is(tiny_tagger: Path, tmp_path: Path, name: Any) -> None:
+    folder = tmp_path / "theirs"
+    shutil.copytree(tiny_tagger, folder)
+    (folder / "nerbert.json").write_text(json.dumps(json.loads((folder / "nerbert.json").read_text()) | {"head": name}))
+    sys.modules.pop("this", None)
+    with pytest.raises(SettingsError, match="code outside of nerbert") as caught:
+        Tagger.load(folder)
+    assert str(caught.value).startswith(f"{folder}: its head is ")
+    assert "this" not in sys.modules
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < len(str(folder)) + 200
+    assert ("--head" in str(caught.value)) == (name == "this:s")
