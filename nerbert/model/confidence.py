@@ -59,5 +59,5 @@ def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:
     """Find the entities of annotated sentences, and look at each."""
     entities = head.predict(examples)
     gold, found = [word_spans(each) for each in examples], entities.word_spans(len(examples))
-    right = [span in set(wanted) for spans, wanted in zip(found, gold, strict=True) for span in spans]
+    right = [span in wanted for spans, wanted in zip(found, map(set, gold), strict=True) for span in spans]
     return Predicted(entities, np.array(right, bool), score_spans(gold, found), len(examples), head.decoding)

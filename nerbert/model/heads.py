@@ -13,9 +13,13 @@ from typing import Protocol
 
 import numpy as np
 
+from nerbert.errors import InputError
 from nerbert.labels import WordSpan, bio_from_spans
 from nerbert.records import Example
 from nerbert.rng import Array
+
+_SURE = 1e4
+"""Log-odds of an entity that a head is certain of; infinite ones would be no numbers at a temperature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,18 @@ class Entities:
 
     @classmethod
     def of(cls, found: Sequence[Sequence[tuple[WordSpan, float]]]) -> "Entities":
-        """Return entities with one log-odds each, the logarithm of p ÷ (1 − p), from a list an example."""
-        rows = [(number, *span, odds) for number, spans in enumerate(found) for span, odds in spans]
+        """Return entities with one log-odds each, the logarithm of p ÷ (1 − p), from a list an example, in any order.
+
+        Raise InputError for entities of one example that overlap.
+        """
+        rows = [(number, *span, odds) for number, spans in enumerate(found) for span, odds in sorted(spans)]
         numbers = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3)
-        logits = np.array([[0.0, row[4]] for row in rows], np.float32).reshape(-1, 2)
+        logits = np.array([[0.0, row[4]] for row in rows], np.float32).reshape(-1, 2).clip(-_SURE, _SURE)
         types = [row[3] for row in rows]
         examples, starts, ends = numbers.T
+        for one, other in pairwise(rows):
+            if one[0] == other[0] and one[2] > other[1]:
+                raise InputError(f"a head gave entities that overlap: {one[1:4]} and {other[1:4]} of one sentence")
         return cls(examples, starts, ends, types, logits, np.ones(len(rows), np.int64), np.arange(len(rows)))
 
     @classmethod
