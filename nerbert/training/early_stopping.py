@@ -14,7 +14,10 @@ from nerbert.training.distributed import ProcessGroup
 
 @dataclass(frozen=True, slots=True)
 class CheckpointScore:
-    """What a model's score is: the `value` that chooses the checkpoint, and `figures` by name for logs and cards."""
+    """What a model's score is: the `value` that chooses the checkpoint, and `figures` by name for logs and cards.
+
+    The log's own `step`, `epoch` and `loss` (of training) win over figures of these names.
+    """
 
     value: float
     higher_is_better: bool
@@ -61,7 +64,8 @@ class BestCheckpoint:
         best = self.best
         if best is None:
             return {}
-        return {"step": self.best_step, "value": best.value, "higher": best.higher_is_better, "figures": best.figures}
+        value, higher = float(best.value), bool(best.higher_is_better)
+        return {"step": self.best_step, "value": value, "higher": higher, "figures": best.figures}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the best checkpoint from `state`, where a training resumes."""

@@ -20,7 +20,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from signal import SIGINT, SIGTERM
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,23 +34,12 @@ from nerbert.terminal import Progress, tell
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_process_group
+from nerbert.training.early_stopping import BestCheckpoint
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective
 
 VERSION = 2
 """Raise it when the same settings come to train otherwise: a run that is half made doesn't go on then."""
-
-
-class Evaluate(Protocol):
-    """Called with the model about once an epoch and at the end; the log keeps the figures that it returns."""
-
-    def __call__(self, model: Any, step: int) -> dict[str, float]: ...  # noqa: D102
-
-    def state(self) -> dict[str, Any]:
-        """Return what is known so far, as JSON; checkpoints keep it."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore that of an earlier run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +67,7 @@ class TrainingData:
 
 def train(
     model: Any, data: TrainingData, objective: Objective, settings: TrainSettings, bar: Progress, *,
-    evaluate: Evaluate | None = None, checkpoints: Checkpoints | None = None, steps: StepLog | None = None,
+    evaluate: BestCheckpoint | None = None, checkpoints: Checkpoints | None = None, steps: StepLog | None = None,
     processes: ProcessGroup | None = None,
 ) -> TrainLog:  # fmt: skip
     """Train `model` in place and return the log.
@@ -112,7 +101,7 @@ def train(
             if scored := log.steps % every == 0 or log.steps == total:
                 entry = log.add_entry(log.steps / per_epoch)
                 if evaluate:
-                    entry |= _evaluate(evaluate, model, log.steps)
+                    entry |= _evaluate(evaluate, model, log.steps) | entry
                     log.best = evaluate.state()
                 recorder.entry(entry)
             due, stop = processes.totals(recorder.is_due(log.steps), asked())
@@ -211,9 +200,8 @@ def train_step(
     processes.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
     means_of_step = processes.totals(*losses.tolist())
-    figures = {"loss": sum(means_of_step), "norm": float(norm), "rate": rate}
-    if len(parts) > 1:
-        figures |= dict(zip(parts, means_of_step, strict=True))
+    figures = dict(zip(parts, means_of_step, strict=True)) if len(parts) > 1 else {}
+    figures |= {"loss": sum(means_of_step), "norm": float(norm), "rate": rate}
     _check_numbers(figures, step)
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -263,7 +251,7 @@ def _check_numbers(figures: dict[str, float], step: int) -> None:
             )
 
 
-def _evaluate(evaluate: Evaluate, model: Any, step: int) -> dict[str, float]:
+def _evaluate(evaluate: BestCheckpoint, model: Any, step: int) -> dict[str, float]:
     model.eval()
     figures = evaluate(model, step)
     model.train()

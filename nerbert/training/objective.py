@@ -59,7 +59,7 @@ class Objective(Protocol):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("loss",)
-    """The parts of its loss, by name."""
+    """The parts of its loss, by name; of several none is called `loss`, `norm` or `rate`, as the log's own figures."""
     head_name: ClassVar[str] = ""
     """The head of its taggers in `HEADS`; "" for an objective that makes no tagger."""
 

@@ -13,7 +13,6 @@ import torch
 from nerbert.labels import tag_names
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch, TorchScorer, logits_at
-from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead, greedy
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED
@@ -84,11 +83,9 @@ class Tagging(Objective):
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return F1 of typed entities; where ENTITY is the only category, of spans."""
-
-        def head(model: Any) -> Head:
-            return greedy(self.head(model, pieces, settings))
-
-        return SpanScore(head, examples, typed_figures, self._chooses, processes)
+        return SpanScore(
+            lambda model: greedy(self.head(model, pieces, settings)), examples, typed_figures, self._chooses, processes
+        )
 
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
         """Return the model ready to tag."""

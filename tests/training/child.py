@@ -134,7 +134,8 @@ def main() -> None:
     processes, objective = make_process_group(SETTINGS), Tags()  # type: ignore[abstract]
     log = train(
         model, TrainingData(windows, lambda epoch: np.arange(30 - epoch % 2), 0), objective, SETTINGS, Progress(),
-        evaluate=Scored(), checkpoints=Checkpoints(folder, 2, steps=5), steps=StepLog(folder / "log.jsonl"),
+        evaluate=Scored(),  # type: ignore[arg-type]
+        checkpoints=Checkpoints(folder, 2, steps=5), steps=StepLog(folder / "log.jsonl"),
         processes=processes,
     )  # fmt: skip
     if processes.is_first:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from nerbert.training.early_stopping import BestCheckpoint, CheckpointScore
+from nerbert.training.log import TrainLog
 
 F1S = {1: 0.2, 2: 0.5, 3: 0.5, 4: 0.4}
 
@@ -50,3 +51,11 @@ def test_a_keeper_that_goes_on_knows_the_best_so_far(until: int) -> None:
         if step > until:
             second(f1, step)
     assert (second.best, second.best_step) == (whole.best, whole.best_step)
+
+
+def test_a_score_of_whole_numbers_survives_a_checkpoint() -> None:
+    best = BestCheckpoint(lambda _: CheckpointScore(3, True, {"right": 3}), lambda *_: None)
+    best(None, 1)
+    log = TrainLog.from_json(json.loads(json.dumps(TrainLog(best=best.state()).to_json())))
+    best.restore(log.best)
+    assert best.best == CheckpointScore(3.0, True, {"right": 3})

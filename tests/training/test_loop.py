@@ -280,3 +280,28 @@ def test_steps_go_on_from_anywhere(windows: Windows) -> None:
     assert len(whole) == 20
     for after in range(21):
         assert [step.tolist() for step in data.steps(settings, after, 20)] == whole[after:]
+
+
+def test_figures_of_an_objective_replace_none_of_the_logs(
+    make_model: Make, windows: Windows, objective: Objective
+) -> None:
+    class Two(type(objective)):  # type: ignore[misc]
+        parts = ("loss", "norm")
+
+        def terms(self, batch: Batch) -> dict[str, float]:
+            return dict.fromkeys(self.parts, len(batch.numbers) / len(windows))
+
+        def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
+            return dict.fromkeys(self.parts, objective.loss(model, batch)["loss"])
+
+    class Loss(Scored):
+        def __call__(self, model: Any, step: int) -> dict[str, float]:
+            return super().__call__(model, step) | {"loss": -1.0, "step": -1.0}
+
+    evaluate: Any = Loss()
+    log = train(make_model(), data_of(windows), Two(), FP32, Progress(), evaluate=evaluate)
+    (entry,) = log.entries
+    many = objective.terms(collate(windows, np.arange(len(windows)), 0))["loss"]
+    mean = train(make_model(), data_of(windows), objective, FP32, Progress()).entries[0]["loss"]
+    assert (entry["step"], entry["f1"]) == (1, 0.5)
+    assert entry["loss"] == pytest.approx(2 * many * mean, rel=1e-5)
