@@ -79,11 +79,12 @@ class Preprocessor:
         """Return all that decides the windows beside the shards: tokenizer, lengths, options, tags in order."""
         import tokenizers
 
+        kind = type(self.word_labels)
         options = {name: value for name, value in sorted(vars(self.pieces).items()) if name != "tokenizer"}
         return {
             "tokenizer": tokenizer_hash(self.pieces.tokenizer), "tokenizers": tokenizers.__version__,
             "pieces": options, "label_set": self.labels.facts["sha256"],
-            "labels": self.word_labels.key(),
+            "labels": [kind.__module__, kind.__qualname__, self.word_labels.key()],
         }  # fmt: skip
 
     def cut(self, batch: pa.RecordBatch) -> tuple[Windows, Sentences]:

@@ -36,7 +36,7 @@ _Read = tuple[int, int, Label]
 class WordLabels(Protocol):
     """What the words of an example are labelled with; it goes to worker processes, so it must be picklable."""
 
-    ignored: Label
+    ignored: Label = IGNORED
     """The label that gives no loss: `IGNORED` for each number of a label."""
 
     def of(self, example: Example) -> Sequence[Label]:
@@ -45,17 +45,15 @@ class WordLabels(Protocol):
 
     def inside(self, label: Label) -> Label:
         """Return the label of a word's further subwords, where its first one has `label` (`label_all_tokens`)."""
-        ...
+        return self.ignored
 
     def key(self) -> Any:
-        """Return all that decides the labels, as JSON: windows are cached under it."""
+        """Return all that decides the labels, as JSON: windows are cached under it and the name of the class."""
         ...
 
 
 class BioLabels(WordLabels):
     """The numbers of BIO tags among a head's `tags`; a tag that is not among them gives no loss."""
-
-    ignored: Label = IGNORED
 
     def __init__(self, tags: Sequence[str]) -> None:
         self._number_of = {tag: number for number, tag in enumerate(tags)}

@@ -22,8 +22,8 @@ from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
-from nerbert.model.windows import Window, Windows
-from nerbert.records import Sentence
+from nerbert.model.windows import Label, Window, Windows
+from nerbert.records import Example, Sentence
 from nerbert.training.loop import TrainingData
 from tests.encoder.corpora import cut, poison, with_column
 
@@ -380,4 +380,22 @@ def test_the_cutters_key_is_plain_json(settings: PretrainSettings, pieces: Subwo
     key = Preprocessor(pieces, labels).key()
     assert json.loads(json.dumps(key)) == json.loads(json.dumps(key, sort_keys=True))
     assert {"body", "_before", "_after", "_on_too_long", "_further"} <= set(key["pieces"])
-    assert key["tags"] == tag_names(labels.categories)
+    assert key["labels"][-1] == tag_names(labels.categories)
+
+
+def test_other_labels_with_an_inherited_key_have_their_own_windows(
+    settings: PretrainSettings, pieces: SubwordTokenizer
+) -> None:
+    class AllOutside(BioLabels):
+        def of(self, example: Example) -> list[Label]:
+            return [0] * len(example.words)
+
+    manifest = read_manifest(settings.corpus)
+    labels = read_label_set(manifest, settings)
+    tags = tag_names(labels.categories)
+    usual, own = (
+        open_training_data(manifest, labels, pieces, settings, 1, kind(tags)).windows
+        for kind in (BioLabels, AllOutside)
+    )
+    assert (usual.labels > 0).any()
+    assert not (own.labels > 0).any()

@@ -55,9 +55,6 @@ class StartLabels(WordLabels):
             labels[first] = (self.types.index(type_), min(last - first, LONGEST) - 1)
         return labels
 
-    def inside(self, label: Label) -> Label:
-        return self.ignored
-
     def key(self) -> list[str]:
         return ["starts", *self.types]
 
