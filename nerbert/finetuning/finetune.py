@@ -141,6 +141,7 @@ def _train_tagger(
         save_model(folder, model, backbone.tokenizer)
     elif calibrate:
         model = saved_model(folder, model)
+    model.eval()
     held_out = _held_out(objective.head(model, pieces, settings), data) if calibrate and data.dev else {}
     write_card(
         folder, "tagger", word_splitter=nearest_splitter(data.train), max_length=settings.max_length,
@@ -153,9 +154,8 @@ def _train_tagger(
 def _held_out(head: Head, data: DataSet) -> dict[str, Any]:
     """Return scores on the dev split and the temperature fitted there."""
     found = predict_entities(head, data.dev)
-    name = next(name for name in data.sha256 if split_of(name) == "dev")
-    place = {"name": name, "sha256": data.sha256[name]}
-    return {"dev": found.scores_json(), "calibration": found.calibration_json(place)}
+    files = ({"name": name, "sha256": digest} for name, digest in data.sha256.items() if split_of(name) == "dev")
+    return {"dev": found.scores_json(), "calibration": found.calibration_json(next(files, {}))}
 
 
 def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:

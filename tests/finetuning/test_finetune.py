@@ -3,7 +3,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -17,6 +17,7 @@ from nerbert.model.backbone import TaggerFacts, tags_of
 from nerbert.records import Example
 from nerbert.terminal import percent
 from nerbert.training.loop import train
+from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import load_tagging_model
 
 FAST = FinetuneSettings(epochs=1, min_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
@@ -136,9 +137,9 @@ def test_the_checkpoint_that_is_kept_is_the_one_that_is_calibrated(
 
     heads = list[Any]()
 
-    def spy(scorer: Any, *rest: Any, **named: Any) -> Any:
-        heads.append(scorer._model.classifier.weight)
-        return predict_entities(scorer, *rest, **named)
+    def spy(head: Any, *rest: Any) -> Any:
+        heads.append(head.scorer._model.classifier.weight)
+        return predict_entities(head, *rest)
 
     monkeypatch.setattr("nerbert.finetuning.finetune.predict_entities", spy)
     finetune(str(tiny_encoder), data, tmp_path / "tagger", DEV)
@@ -362,3 +363,26 @@ def test_output_is_not_overwritten_by_accident(tiny_encoder: Path, data: Path, t
     with pytest.raises(OutputExists, match="not a folder that nerbert made"):
         finetune(str(tiny_encoder), data, foreign, FAST, overwrite=True)
     assert (foreign / "chapter.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("select", ["last", "dev"])
+def test_heads_never_get_a_model_that_still_drops_out(
+    tiny_encoder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, select: Literal["last", "dev"]
+) -> None:
+    seen, real = list[bool](), Tagging.head
+
+    def spy(self: Tagging, model: Any, *rest: Any) -> Any:
+        seen.append(model.training)
+        return real(self, model, *rest)
+
+    monkeypatch.setattr(Tagging, "head", spy)
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", replace(FAST, select=select))
+    assert seen == [False, False]
+
+
+def test_sentences_that_come_from_no_file_are_enough(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    sentences = replace(read_data(data), sha256={})
+    stage.finetune(str(tiny_encoder), sentences, tmp_path / "tagger", FAST)
+    assert card(tmp_path / "tagger")["calibration"]["data"] == {}
