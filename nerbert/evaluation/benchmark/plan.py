@@ -29,6 +29,8 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
+_LATER = {"objective": "tagging", "label_all_tokens": False, "label_smoothing": 0.0, "outside_weight": 1.0}
+"""Settings that came after the first cells; at these values they are no part of the key, so those cells still hold."""
 
 
 def this_machine() -> Machine:
@@ -150,7 +152,8 @@ def _training(settings: FinetuneSettings) -> tuple[int, ...]:
 
 
 def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
-    return {name: value for name, value in asdict(settings).items() if name not in _NOT_IN_KEY}
+    values = asdict(settings).items()
+    return {name: value for name, value in values if name not in _NOT_IN_KEY and _LATER.get(name) != value}
 
 
 def _remembered(make: Callable[[_In], _Out]) -> Callable[[_In], _Out]:

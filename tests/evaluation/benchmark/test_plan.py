@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nerbert.evaluation.benchmark import plan
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.inputs import Job, Machine
 from nerbert.evaluation.benchmark.plan import make_plan
@@ -100,6 +102,18 @@ def test_a_setting_of_a_protocol(suite: Suite, desk: Path) -> None:
     other = replace(suite, protocols=suite.protocols | {"dev": FinetuneSettings(select="dev", weight_decay=0.02)})
     after = keys(other, desk)
     assert changed(before, after, SCORE) == {place for place in before if place.protocol == "dev"}
+
+
+def test_settings_that_came_later_count_only_where_they_are_changed() -> None:
+    first = (
+        "batch_size epochs learning_rate max_grad_norm max_length max_steps max_tokens_per_batch min_steps num_layers "
+        "on_too_long precision select warmup_ratio weight_decay"
+    )
+    assert sorted(plan._in_key(FinetuneSettings())) == first.split()
+    later = {"objective": "a:B", "label_all_tokens": True, "label_smoothing": 0.1, "outside_weight": 0.0}
+    for name, value in later.items():
+        other: Any = {name: value}
+        assert plan._in_key(replace(FinetuneSettings(), **other)) == plan._in_key(FinetuneSettings()) | other
 
 
 def test_a_sources_epochs_touch_what_has_a_source(suite: Suite, desk: Path) -> None:
