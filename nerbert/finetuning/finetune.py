@@ -36,7 +36,7 @@ from nerbert.model.heads import Head
 from nerbert.model.linear import greedy
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
-from nerbert.registry import OBJECTIVES
+from nerbert.registry import HEADS, OBJECTIVES
 from nerbert.terminal import progress
 from nerbert.training.early_stopping import BestCheckpoint, SpanScore
 from nerbert.training.loop import TrainingData, total_steps, train
@@ -121,8 +121,9 @@ def _train_tagger(
         raise InputError(f"{data.folder}: no training sentence has an entity, so there is nothing to learn")
     backbone = Backbone(encoder, load_tokenizer(encoder), settings.seed, settings.num_layers)
     objective = OBJECTIVES.find(settings.objective).of(Task(sorted(types), settings, backbone))
-    if not objective.head_name:
-        raise SettingsError(f"setting objective = {settings.objective!r}: finds no entities, so it makes no tagger")
+    if not HEADS.contains(objective.head_name):
+        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {objective.head_name!r}"
+        raise SettingsError(why, setting="objective")
     model = objective.make_model(backbone)
     pieces = SubwordTokenizer(
         backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,

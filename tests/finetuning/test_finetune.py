@@ -15,6 +15,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import read_data
 from nerbert.model.backbone import TaggerFacts, tags_of
 from nerbert.records import Example
+from nerbert.registry import OBJECTIVES
 from nerbert.terminal import percent
 from nerbert.training.loop import train
 from nerbert.training.tagging import Tagging
@@ -386,3 +387,18 @@ def test_sentences_that_come_from_no_file_are_enough(
     sentences = replace(read_data(data), sha256={})
     stage.finetune(str(tiny_encoder), sentences, tmp_path / "tagger", FAST)
     assert card(tmp_path / "tagger")["calibration"]["data"] == {}
+
+
+@pytest.mark.parametrize(("objective", "why"), [("mlm", "pretrain"), ("headless", "head_name is ''"), ("lost", "'x'")])
+def test_an_objective_without_a_head_is_refused_before_anything_is_trained(
+    tiny_encoder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, why: str
+) -> None:
+    known = {
+        "headless": type("Headless", (Tagging,), {"head_name": ""}),
+        "lost": type("X", (Tagging,), {"head_name": "x"}),
+    }
+    monkeypatch.setattr(OBJECTIVES, "_known", {"mlm": OBJECTIVES._known["mlm"], **known})
+    monkeypatch.delattr(Tagging, "make_model")
+    with pytest.raises(SettingsError, match=why) as caught:
+        finetune(str(tiny_encoder), data, tmp_path / "tagger", replace(FAST, objective=objective))
+    assert caught.value.setting == "objective"

@@ -53,7 +53,8 @@ class Mlm(Objective):
         """Return the objective for a task's tokenizer and model; raise InputError if there is no mask token."""
         settings, tokenizer, config = task.settings, task.backbone.tokenizer, task.backbone.config
         if not isinstance(settings, PretrainSettings):
-            raise SettingsError("setting objective = 'mlm': finds no entities, so it is for `nerbert pretrain` alone")
+            why = "setting objective = 'mlm': finds no entities, so it is for `nerbert pretrain` alone"
+            raise SettingsError(why, setting="objective")
         refuse(bool(settings.label_set), "label_set", settings.label_set, "left out with objective = 'mlm'")
         refuse(settings.label_all_tokens, "label_all_tokens", True, "left out with objective = 'mlm'")
         if tokenizer.mask_token_id is None:
