@@ -22,7 +22,8 @@ from nerbert.encoder.preprocess import VERSION, Preprocessor, Sentences, ShardWi
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.executors import LocalExecutor, cores
-from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
+from nerbert.labels import tag_names
+from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows, mapped, open_windows, write_windows
 from nerbert.rng import Array
 from nerbert.terminal import Progress, progress
@@ -40,10 +41,11 @@ def open_training_data(
 ) -> TrainingData:  # fmt: skip
     """Open the train part's windows in the cache; `workers` processes (None: all cores) make them if there are none.
 
-    `own` are the labels of an objective that reads some. Safe to call from several processes at once: one makes them.
-    Raise InputError for a shard that isn't as the manifest says, and where there is nothing to train on.
+    `own` are the labels of an objective that reads some; another one shares the windows of BIO tags. Safe to call from
+    several processes at once: one makes them. Raise InputError for a shard that isn't as the manifest says, and where
+    there is nothing to train on.
     """
-    cutter = Preprocessor(pieces, labels, own)
+    cutter = Preprocessor(pieces, labels, own or BioLabels(tag_names(labels.categories)))
     origin = {"version": VERSION, "shards": shard_hashes(settings.corpus, manifest), **cutter.key()}
     make = partial(_make, manifest=manifest, corpus=settings.corpus, cutter=cutter, workers=workers)
     windows, sentences = cached(settings.cache, "pieces", origin, make, _read)

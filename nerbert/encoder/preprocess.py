@@ -20,8 +20,7 @@ import pyarrow.compute as pc
 from nerbert.corpus.shards import sentence_batches
 from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
 from nerbert.errors import InputError, at
-from nerbert.labels import tag_names
-from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
+from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
 from nerbert.records import Example, Span
 from nerbert.rng import Array, uniforms
@@ -61,19 +60,11 @@ class ShardWindows:
 
 @dataclass(frozen=True, slots=True)
 class Preprocessor:
-    """Tokenizer, label set and labels of words, which turn rows of the corpus into windows.
-
-    Where an objective reads no labels, those of BIO tags are made, so that it shares the cache with `tagging`.
-    """
+    """Tokenizer, label set and labels of words, which turn rows of the corpus into windows."""
 
     pieces: SubwordTokenizer
     labels: CorpusLabels
-    own: WordLabels | None = None
-
-    @property
-    def word_labels(self) -> WordLabels:
-        """Return the labels of words."""
-        return self.own or BioLabels(tag_names(self.labels.categories))
+    word_labels: WordLabels
 
     def key(self) -> dict[str, Any]:
         """Return all that decides the windows beside the shards: tokenizer, lengths, options, tags in order."""

@@ -134,11 +134,6 @@ _CHUNK = 1000
 """Examples whose logits are held at once."""
 
 
-def check_decoding(name: str) -> str:
-    """Return `name` if it is a way to choose tags; else raise SettingsError."""
-    return str(check("decoding", name, Literal["legal", "greedy"]))
-
-
 class TagClasses:
     """The classes of a head: their numbers, and what may follow what."""
 
@@ -251,7 +246,7 @@ class LinearHead(Head):
     name: str = "linear"
 
     def __post_init__(self) -> None:
-        check_decoding(self.decoding)
+        check("decoding", self.decoding, Literal["legal", "greedy"])
 
     @cached_property
     def classes(self) -> TagClasses:

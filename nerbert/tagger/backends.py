@@ -1,7 +1,7 @@
 """What computes a linear head's logits: torch, or an exported model on onnxruntime.
 
 A back end is a scorer with the tokenizer, labels and batch size that fit it; the rest of the head is the same for all.
- `auto` is a fixed rule: torch on a GPU if there is one; else the exported int8 model, else the exported fp32 model,
+`auto` is a fixed rule: torch on a GPU if there is one; else the exported int8 model, else the exported fp32 model,
 else torch. That is their order of speed on a CPU (docs/results/2026-11-21-tagger.md). int8 is there only if somebody
 has exported it.
 """
@@ -61,10 +61,11 @@ OpenHead: TypeAlias = Callable[[str, Wanted], Head]
 
 
 def open_linear(source: str, wanted: Wanted) -> LinearHead:
-    """Return a linear head on a back end that is wanted; raise InputError if there is none."""
-    check_libraries(source)
+    """Return a linear head on a back end that is wanted; raise InputError or MissingExtra if there is none."""
     source = embedded(source)
     exported = onnx.read_exported(source)
+    if exported is None or not installed("onnxruntime"):
+        need("train", "torch", "transformers")
     has_weights = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
     torch_fits = has_weights and wanted.backend != "onnx" and wanted.precision != "int8"
     precision = _exported_precision(exported, wanted)
@@ -151,12 +152,6 @@ def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:
         return f"{asked}: torch computes in bf16 and fp32, from model.safetensors; int8 is onnx"
     has = f"has {', '.join(exported.graphs) or 'none'}" if exported else "holds no onnx/"
     return f"{asked}: the folder {has}; run `nerbert export` (with --int8 for int8)"
-
-
-def check_libraries(source: str) -> None:
-    """Raise MissingExtra if nothing that could compute is installed."""
-    if onnx.read_exported(embedded(source)) is None or not installed("onnxruntime"):
-        need("train", "torch", "transformers")
 
 
 def installed(name: str) -> bool:

@@ -110,7 +110,8 @@ class Tagger:
         opened = _open_head(name, card, head)(name, how)
         return cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
-            temperature=_temperature(card), thresholds=thresholds_of(thresholds, card, opened.types), offsets=offsets,
+            temperature=float((card.get("calibration") or {}).get("temperature", 1.0)),
+            thresholds=thresholds_of(thresholds, card, opened.types), offsets=offsets,
         )  # fmt: skip
 
     @property
@@ -222,9 +223,3 @@ def _checked(text: str) -> str:
     if not isinstance(text, str):
         raise InputError(f"can't tag {type(text).__name__}: give a str")
     return text
-
-
-def _temperature(card: Mapping[str, object]) -> float:
-    calibration = card.get("calibration")
-    found = calibration.get("temperature") if isinstance(calibration, Mapping) else None
-    return float(found) if isinstance(found, int | float) else 1.0

@@ -377,7 +377,7 @@ def test_copies_are_drawn_anew_each_epoch_around_their_expectation(
 def test_the_cutters_key_is_plain_json(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
     """So that an option which `SubwordTokenizer` gets one day is in it, or is noticed."""
     labels = read_label_set(read_manifest(settings.corpus), settings)
-    key = Preprocessor(pieces, labels).key()
+    key = Preprocessor(pieces, labels, BioLabels(tag_names(labels.categories))).key()
     assert json.loads(json.dumps(key)) == json.loads(json.dumps(key, sort_keys=True))
     assert {"body", "_before", "_after", "_on_too_long", "_further"} <= set(key["pieces"])
     assert key["labels"][-1] == tag_names(labels.categories)
