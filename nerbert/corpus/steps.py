@@ -169,7 +169,7 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
     try:
         table = pa.table([rows[each.name] for each in TYPED], schema=TYPED)
     except (KeyError, TypeError, pa.ArrowException) as error:
-        raise NerbertError(f"a corpus step changed the columns of docs/formats.md: {error}") from error
+        raise NerbertError(f"a corpus step changed the columns of a corpus: {error}") from error
     if last:
         funnel.count(table)
         funnel.made_entity += pc.sum(rows[MADE_ENTITY]).as_py() or 0

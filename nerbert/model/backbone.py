@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nerbert.artifacts import read_json, write_json
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, at, need
 from nerbert.metrics.calibration import check_temperature
 from nerbert.words import SPLITTER, check_splitter
 
@@ -209,6 +209,7 @@ def _check_confidences(card: Mapping[str, Any]) -> None:
 
 def _card_on_hub(name: str) -> Path | None:
     """Return the card of a model on the hub, in the local cache; None if it has none."""
+    need("train", "torch", "transformers")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 

@@ -380,4 +380,4 @@ def test_the_cutters_key_is_plain_json(settings: PretrainSettings, pieces: Subwo
     key = Preprocessor(pieces, labels).key()
     assert json.loads(json.dumps(key)) == json.loads(json.dumps(key, sort_keys=True))
     assert {"body", "_before", "_after", "_on_too_long", "_further"} <= set(key["pieces"])
-    assert key["tags"] == tag_names(labels.categories)
+    assert key["labels"] == tag_names(labels.categories)

@@ -136,9 +136,9 @@ def test_the_checkpoint_that_is_kept_is_the_one_that_is_calibrated(
 
     heads = list[Any]()
 
-    def spy(scorer: Any, *rest: Any, **named: Any) -> Any:
-        heads.append(scorer._model.classifier.weight)
-        return predict_entities(scorer, *rest, **named)
+    def spy(head: Any, *rest: Any) -> Any:
+        heads.append(head.scorer._model.classifier.weight)
+        return predict_entities(head, *rest)
 
     monkeypatch.setattr("nerbert.finetuning.finetune.predict_entities", spy)
     finetune(str(tiny_encoder), data, tmp_path / "tagger", DEV)
