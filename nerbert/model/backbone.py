@@ -209,7 +209,7 @@ def _check_confidences(card: Mapping[str, Any]) -> None:
 
 def _card_on_hub(name: str) -> Path | None:
     """Return the card of a model on the hub, in the local cache; None if it has none."""
-    need("train", "huggingface_hub")
+    need("train", "torch", "transformers")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 

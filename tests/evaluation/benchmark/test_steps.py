@@ -57,7 +57,7 @@ def test_the_protocols_precision_tags(
     for precision in ("fp32", "bf16"):
         settings = replace(SETTINGS, precision=precision)
         tag_part(str(tiny_encoder), part_of(data), "ships", settings, tmp_path / precision)
-    plain = {"backend": "torch", "decoding": "greedy"}
+    plain = {"backend": "torch", "decoding": "greedy", "head": "linear"}
     assert asked == [plain | {"precision": "fp32"}, plain | {"precision": "bf16"}]
 
 

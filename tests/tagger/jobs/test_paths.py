@@ -211,10 +211,10 @@ def test_what_the_tagger_is_loaded_with(folder: Path, monkeypatch: pytest.Monkey
     assert tag("in/a.txt", *options, "--threads", "2", "--device", "cpu", "--min-confidence", "a=b=0.5, c=1") == 0
     assert tag("in/a.txt", "--min-confidence", "0.25") == 0
     usual = {"source": "tagger", "decoding": "", "on_too_long": "", "backend": "auto", "precision": "auto",
-             "device": "", "threads": 0}  # fmt: skip
+             "device": "", "threads": 0, "head": ""}  # fmt: skip
     assert seen == [
         {"source": "tagger", "decoding": "greedy", "on_too_long": "error", "backend": "torch", "precision": "fp32",
-         "threads": 2, "device": "cpu", "thresholds": {"a=b": 0.5, "c": 1.0}},
+         "threads": 2, "device": "cpu", "head": "", "thresholds": {"a=b": 0.5, "c": 1.0}},
         usual | {"thresholds": 0.25},
     ]  # fmt: skip
 
