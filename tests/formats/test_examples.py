@@ -52,7 +52,6 @@ DOCCANO = {"id": 1, "text": "Ada slept", "label": [[0, 3, "person"]]}
         (json.dumps(DOCCANO), "doccano's JSON lines"),
         (json.dumps({"text": "Ada", "_input_hash": 1, "spans": [{"start": 0, "label": "x"}]}), "Prodigy's JSON lines"),
         (json.dumps({"tokens": ["Ada"], "ner_tags": [1]}), "JSON of a Hugging Face data set"),
-        (json.dumps([{"words": ["Ada"]}]), "JSON with words"),
         ("text,label\nAda slept,person\n", "CSV"),
         ("text;label\nAda slept;person\n", "CSV"),
         ("<?xml version='1.0'?><s/>", "XML or HTML"),
@@ -69,6 +68,25 @@ def test_another_format_is_named_with_those_that_are_read(
         f"{tmp_path / name}: seems to be {told}; formats read are conll (.conll), jsonl (.jsonl), and your own with "
         "--from module:name"
     )
+
+
+def test_unknown_json_is_named_unless_the_name_says_json_lines(tmp_path: Path) -> None:
+    array = json.dumps([{"words": ["Ada"]}])
+    with pytest.raises(InputError, match=r"a\.conll: seems to be JSON with words; formats read are"):
+        read_examples(written(tmp_path, "a.conll", array))
+    for content, fault in (
+        (array, "not a JSON object: the file is one JSON array"),
+        ('{"text": "Ada", "spans": [{"start": 0, "end": 3}]}', "span .* must have start and end, .* and type"),
+        ('{"text": "Ada", "spans": []', "not JSON: "),
+        ('{"words": ["Ada"]}', "fields words: a list 'spans' must be there"),
+    ):
+        with pytest.raises(InputError, match=f"a.jsonl:1: {fault}"):
+            read_examples(written(tmp_path, "a.jsonl", content))
+
+
+def test_a_first_line_longer_than_what_is_looked_at_is_read_by_the_files_suffix(tmp_path: Path) -> None:
+    line = json.dumps({"text": "Ada " * 300_000, "spans": []})
+    assert len(read_examples(written(tmp_path, "a.jsonl", line))) == 1
 
 
 @pytest.mark.parametrize(

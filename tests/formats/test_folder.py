@@ -72,6 +72,9 @@ def test_two_files_of_a_split_are_not_chosen_from(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds train\.bio and train\.conll; move one away, or choose with --from"):
         read_data(tmp_path)
     assert find_splits(tmp_path, "jsonl")["train"].name == "train.jsonl"
+    write_examples(tmp_path / "test.jsonl", [example_of(["Oslo"], ["B-place"])])
+    assert len(read_data(tmp_path, ["test"]).test) == 1, "a split that isn't asked for causes no failure"
+    assert split_file(tmp_path, "test").name == "test.jsonl"
 
 
 @pytest.mark.parametrize(
