@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from nerbert.corpus.funnel import Funnel, Samples
 from nerbert.corpus.mentions import MADE_ENTITY, PartTargets, Typing
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED, read_batches, shard_paths, write_grouped
+from nerbert.corpus.shards import TYPED, null_in, read_batches, shard_paths, write_grouped
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.executors import Executor
 from nerbert.registry import STEPS
@@ -96,6 +96,8 @@ def run_steps(steps: Sequence[Step | Typing], folder: Path, funnel: Funnel, exec
     upstream = Upstream(folder / "typed", (), executor)
     for step in steps[first:]:
         prepared = step.prepare(upstream) if isinstance(step, CountingStep) else step
+        if prepared is None:
+            raise NerbertError(f"corpus step {step.name!r}: prepare must return the step to apply")
         upstream = replace(upstream, steps=(*upstream.steps, prepared))
     _write(upstream, folder / "sentences", funnel, "writing shards", last=True)
     return upstream
@@ -125,8 +127,10 @@ def _write_part(path: Path, steps: Sequence[Step | Typing], output: Path, seed: 
 def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | None = None) -> pa.RecordBatch:
     """Return the rows that all steps keep; `funnel` counts what each drops, and keeps samples."""
     for step in steps:
-        came = rows
-        rows, reasons = step.apply(came)
+        came, given = rows, step.apply(rows)
+        if not (isinstance(given, tuple) and [hasattr(each, "__len__") for each in given] == [True, True]):
+            raise NerbertError(f"corpus step {step.name!r}: apply must return the rows and a list of reasons")
+        rows, reasons = given
         if rows.num_rows != came.num_rows or len(reasons) not in (0, came.num_rows):
             raise NerbertError(
                 f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
@@ -161,6 +165,8 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
         table = pa.table([rows[each.name] for each in TYPED], schema=TYPED)
     except (KeyError, TypeError, pa.ArrowException) as error:
         raise NerbertError(f"a corpus step changed the columns of docs/formats.md: {error}") from error
+    if place := next(filter(None, (null_in(name, rows[name]) for name in TYPED.names)), ""):
+        raise NerbertError(f"a corpus step left rows without {place}; give each a value")
     if last:
         funnel.count(table)
         funnel.made_entity += pc.sum(rows[MADE_ENTITY]).as_py() or 0
