@@ -8,7 +8,7 @@ import pytest
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, example_of
-from nerbert.formats.examples import example_of_spans, find_format, read_examples, recognised, write_examples
+from nerbert.formats.examples import example_of_spans, find_format, read_examples, recognised
 from nerbert.formats.jsonl import JsonLines
 from nerbert.labels import example_tags
 from nerbert.records import Example
@@ -120,13 +120,11 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         example_of_spans("Berlin-based, naïve 東京.", [(0, 6, "place"), (20, 22, "place")]),
         example_of([], []),
     ]
-    write_examples(tmp_path / "a.jsonl", examples)
+    JsonLines().write(tmp_path / "a.jsonl", examples)
     assert read_examples(tmp_path / "a.jsonl") == examples
-    write_examples(tmp_path / "a.txt", examples[:2])
+    Conll().write(tmp_path / "a.txt", examples[:2])
     assert isinstance(find_format(tmp_path / "a.txt"), Conll)
     assert read_examples(tmp_path / "a.txt") == examples[:2]
-    write_examples(tmp_path / "b.txt", examples, "jsonl")
-    assert read_examples(tmp_path / "b.txt", "jsonl") == examples
 
 
 @pytest.mark.parametrize(
@@ -135,7 +133,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 )
 def test_what_conll_cannot_hold_is_not_written(tmp_path: Path, tokens: list[str], tags: list[str], told: str) -> None:
     with pytest.raises(InputError, match=told):
-        write_examples(tmp_path / "a.conll", [example_of(tokens, tags)])
+        Conll().write(tmp_path / "a.conll", [example_of(tokens, tags)])
     assert not list(tmp_path.iterdir())
 
 
