@@ -50,13 +50,13 @@ class Registry(Generic[Kind]):
         """Return whether `name` is known, or has the form `module:name`; nothing is imported."""
         return name in self._known or bool(_OWN.fullmatch(name))
 
-    def find(self, name: str, *, known_only: bool = False) -> Kind:
+    def find(self, name: str) -> Kind:
         """Return the one of this name; raise SettingsError if there is none.
 
-        `known_only` refuses `module:name`: for names from files of others, which may import nothing.
+        `module:name` is imported, so a name from a file of others must be a known one.
         """
-        if not self.contains(name) or (known_only and name not in self._known):
-            raise SettingsError(f"{self._kind} {name!r}: must be {'registered, ' if known_only else ''}{self}")
+        if not self.contains(name):
+            raise SettingsError(f"{self._kind} {name!r}: must be {self}")
         one = self._known.get(name, name)
         return _imported(self._kind, one) if isinstance(one, str) else one
 

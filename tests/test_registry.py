@@ -1,7 +1,6 @@
 """Registries: names, `module:name`, and what they refuse."""
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -37,14 +36,6 @@ def test_own_ones(shapes: Registry[type]) -> None:
 def test_unknown_ones(shapes: Registry[type], name: str) -> None:
     with pytest.raises(SettingsError, match=f"shape {re.escape(repr(name))}: "):
         shapes.find(name)
-
-
-def test_names_of_others_import_nothing(shapes: Registry[type]) -> None:
-    sys.modules.pop("this", None)
-    with pytest.raises(SettingsError, match="must be registered"):
-        shapes.find("this:s", known_only=True)
-    assert "this" not in sys.modules
-    assert shapes.find("path", known_only=True) is Path
 
 
 def test_a_missing_library_keeps_its_own_error(

@@ -7,7 +7,7 @@ read once more for each such step. An extension point: docs/extending/corpus-ste
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -137,26 +137,18 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
                 "must be as many; a row is dropped by its reason alone"
             )
         dropped = Counter(reason for reason in reasons if reason is not None)
-        for reason in dropped:
-            if not (isinstance(reason, str) and reason):
-                raise NerbertError(
-                    f"corpus step {step.name!r}: reason {reason!r}: must be a text, or None to keep a row"
-                )
+        for wrong in (each for each in dropped if not (isinstance(each, str) and each)):
+            raise NerbertError(f"corpus step {step.name!r}: reason {wrong!r}: must be a text, or None to keep a row")
         if funnel is not None and step.name:
             funnel.add(step.name, came.num_rows, dropped)
         if dropped:
             gone = pa.array([reason is not None for reason in reasons])
             rows = rows.filter(pc.invert(gone))
             if funnel is not None:
-                _keep_samples(
-                    step.name, came.select(["id", "text"]).filter(gone), filter(None, reasons), funnel.samples
-                )
+                ids, texts = (came[name].filter(gone).to_pylist() for name in ("id", "text"))
+                for reason, identity, text in zip(filter(None, reasons), ids, texts, strict=True):
+                    funnel.samples.add(step.name, reason, identity, text)
     return rows
-
-
-def _keep_samples(step: str, rows: pa.RecordBatch, reasons: Iterable[str], samples: Samples) -> None:
-    for identity, text, reason in zip(rows["id"].to_pylist(), rows["text"].to_pylist(), reasons, strict=True):
-        samples.add(step, reason, identity, text)
 
 
 def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
