@@ -13,7 +13,7 @@ from shutil import rmtree
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.mentions import MADE_ENTITY, count_by_sentence, flat_categories, recategorised
+from nerbert.corpus.mentions import CATEGORIES, MADE_ENTITY, count_by_sentence, flat_categories, recategorised
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.split import keys_on_both_sides, normalised_words, sentence_key, write_keys
 from nerbert.corpus.steps import Upstream
@@ -59,14 +59,14 @@ class EqualInTrain:
     """Drop validation sentences whose words also occur in the train split, by keys of 64 bits."""
 
     keys: frozenset[int] = frozenset()
-    name = "split"
+    name, columns = "split", ("split", "text")
 
     def prepare(self, upstream: Upstream) -> "EqualInTrain":
         """Write the keys of both splits, part by part, and compare them."""
         folder = upstream.folder.with_name("keys")
         for side in (TRAIN, VALIDATION):
             (folder / side).mkdir(parents=True)
-        for _ in upstream.map(partial(_write_keys, folder=folder)):
+        for _ in upstream.map(partial(_write_keys, folder=folder), self.columns):
             pass
         keys = keys_on_both_sides(*(sorted((folder / side).iterdir()) for side in (TRAIN, VALIDATION)))
         rmtree(folder)
@@ -97,7 +97,7 @@ class RareCategories:
     settings: CorpusSettings
     counts: Counter[str] = field(default_factory=Counter)
     kept: frozenset[str] = frozenset()
-    name = "filter 1"
+    name, columns = "filter 1", (CATEGORIES,)
 
     def prepare(self, upstream: Upstream) -> "RareCategories":
         """Keep the categories that are frequent in the train split."""
@@ -118,7 +118,7 @@ class RareCategories:
 
 def train_mentions(upstream: Upstream) -> Counter[str]:
     """Count mentions by category in the train split."""
-    return sum(upstream.map(_count_mentions), Counter[str]())
+    return sum(upstream.map(_count_mentions, (CATEGORIES, "split")), Counter[str]())
 
 
 def _count_mentions(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[str]:
@@ -135,7 +135,7 @@ class OnlyUntyped:
     """Filter 2: drop sentences with no entity, or with ENTITY alone (NER-BERT §2.2), unless `keep_untyped`."""
 
     keep_untyped: bool
-    name = "filter 2"
+    name, columns = "filter 2", (CATEGORIES,)
 
     def apply(self, rows: pa.RecordBatch) -> Verdict:
         """Count the mentions of each sentence, and those of them that have a type."""
@@ -154,7 +154,7 @@ class CommonCategories:
     typed: bool
     """Whether the label set has types; without them no filter can judge a sentence by its types."""
     common: frozenset[str] = frozenset()
-    name = "filter 3"
+    name, columns = "filter 3", (CATEGORIES, "id")
 
     def prepare(self, upstream: Upstream) -> "CommonCategories":
         """Rank the categories of the train split."""

@@ -24,6 +24,8 @@ from nerbert.records import ENTITY
 
 _MENTIONS = TYPED.field("mentions").type
 _MENTION = _MENTIONS.value_type
+CATEGORIES = "mentions.list.element.category"
+"""What to read of a file of sentences if nothing else of the mentions is needed."""
 MADE_ENTITY = "made_entity"
 """Column that filter 1 adds for its note: how many of a sentence's mentions it made ENTITY."""
 
@@ -112,14 +114,14 @@ def categories_of(mentions: pa.Array) -> list[list[str]]:
 
 
 def recategorised(mentions: pa.Array, categories: pa.Array) -> pa.Array:
-    """Return the same mentions with other categories, one for each mention."""
-    flat = mentions.flatten()
-    columns = {part.name: pc.struct_field(flat, part.name) for part in _MENTION}
-    return _listed(columns | {"category": categories}, pc.list_value_length(mentions).to_numpy())
+    """Return the same mentions with other categories, one for each mention; they may lack other fields."""
+    flat, fields = mentions.flatten(), list(mentions.type.value_type)
+    columns = {part.name: pc.struct_field(flat, part.name) for part in fields} | {"category": categories}
+    return _listed(columns, pc.list_value_length(mentions).to_numpy(), fields)
 
 
-def _listed(columns: Mapping[str, pa.Array], lengths: Any) -> pa.Array:
+def _listed(columns: Mapping[str, pa.Array], lengths: Any, fields: Sequence[pa.Field] = tuple(_MENTION)) -> pa.Array:
     """Group the concatenated fields of mentions into lists of these lengths."""
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    struct = pa.StructArray.from_arrays([columns[part.name] for part in _MENTION], fields=list(_MENTION))
-    return pa.ListArray.from_arrays(pa.array(offsets), struct, type=_MENTIONS)
+    struct = pa.StructArray.from_arrays([columns[part.name] for part in fields], fields=list(fields))
+    return pa.ListArray.from_arrays(pa.array(offsets), struct)

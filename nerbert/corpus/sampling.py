@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from nerbert.corpus.balance import Rates, draw, draw_copies
 from nerbert.corpus.filters import RareCategories
 from nerbert.corpus.histogram import Histogram
-from nerbert.corpus.mentions import categories_of
+from nerbert.corpus.mentions import CATEGORIES, categories_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.steps import Upstream
 from nerbert.errors import NerbertError, SettingsError
@@ -38,7 +38,7 @@ class Sampling:
         """Count the train part's sets of categories, and compute rates; raise NerbertError if nothing is left."""
         settings, rare = self.settings, upstream.find(RareCategories)
         histogram = Histogram({*rare.kept, ENTITY})
-        for part in upstream.map(partial(_count_sets, names=histogram.names)):
+        for part in upstream.map(partial(_count_sets, names=histogram.names), (CATEGORIES, "split")):
             histogram.merge(part)
         if not histogram.sentences:
             raise NerbertError(f"the corpus would be empty: {_why_empty(rare.counts, settings)}")

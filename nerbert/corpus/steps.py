@@ -61,9 +61,18 @@ class Upstream:
     steps: tuple[Step | Typing, ...]
     executor: Executor
 
-    def map(self, task: Callable[[Path, Iterator[pa.RecordBatch]], Result]) -> Iterator[Result]:
-        """Yield for each part, in order, what `task` returns for its path and its rows; `task` must be importable."""
-        return self.executor.map_ordered(partial(_reached, task=task, steps=self.steps), shard_paths(self.folder))
+    def map(
+        self, task: Callable[[Path, Iterator[pa.RecordBatch]], Result], columns: Sequence[str] | None = None
+    ) -> Iterator[Result]:
+        """Yield for each part, in order, what `task` returns for its path and its rows; `task` must be importable.
+
+        `columns` are those that it reads, None for all. Others are read too where a step before needs them; a step can
+        name its own in an attribute `columns`.
+        """
+        read = [columns, *(getattr(step, "columns", None) for step in self.steps)]
+        names = None if None in read else sorted({name for each in read for name in each or ()})
+        reached = partial(_reached, task=task, steps=self.steps, columns=names)
+        return self.executor.map_ordered(reached, shard_paths(self.folder))
 
     def find(self, kind: type[_One]) -> _One:
         """Return the step of this class, as it was prepared."""
@@ -166,10 +175,11 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
 
 
 def _reached(
-    part: Path, task: Callable[[Path, Iterator[pa.RecordBatch]], Result], steps: Sequence[Step | Typing]
-) -> Result:
+    part: Path, task: Callable[[Path, Iterator[pa.RecordBatch]], Result], steps: Sequence[Step | Typing],
+    columns: Sequence[str] | None,
+) -> Result:  # fmt: skip
     opened = _opened(steps, part)
-    return task(part, (apply_steps(batch, opened) for batch in read_batches(part)))
+    return task(part, (apply_steps(batch, opened) for batch in read_batches(part, columns)))
 
 
 def _opened(steps: Sequence[Step | Typing], part: Path) -> list[Step]:

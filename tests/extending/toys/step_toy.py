@@ -37,7 +37,7 @@ class SmallPages:
     name = "pages' sizes"
 
     def prepare(self, upstream: Upstream) -> "SmallPages":
-        return replace(self, pages=sum(upstream.map(count_pages), Counter[int]()))
+        return replace(self, pages=sum(upstream.map(count_pages, ["page_id"]), Counter[int]()))
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, list[str | None]]:
         counts = [self.pages[page] for page in rows["page_id"].to_pylist()]
