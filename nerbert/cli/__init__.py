@@ -16,7 +16,7 @@ app = App(
     version=__version__,
     help=f"""A Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.
 
-    Guide to every command: {DOCS}/guide.md""",
+    Documentation: {DOCS}/README.md""",
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )

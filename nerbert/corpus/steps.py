@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nerbert import DOCS
 from nerbert.corpus.funnel import Funnel, Samples
 from nerbert.corpus.mentions import MADE_ENTITY, PartTargets, Typing
 from nerbert.corpus.settings import CorpusSettings
@@ -165,7 +166,7 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
     try:
         table = pa.table([rows[each.name] for each in TYPED], schema=TYPED)
     except (KeyError, TypeError, pa.ArrowException) as error:
-        raise NerbertError(f"a corpus step changed the columns of docs/formats.md: {error}") from error
+        raise NerbertError(f"a corpus step changed the columns ({DOCS}/formats.md): {error}") from error
     if place := next(filter(None, (null_in(name, rows[name]) for name in TYPED.names)), ""):
         raise NerbertError(f"a corpus step left rows without {place}; give each a value")
     if last:
