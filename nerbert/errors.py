@@ -68,9 +68,7 @@ class MissingExtra(NerbertError):  # noqa: N818
 
 
 @contextmanager
-def at(
-    path: Path | str = "", line: int | None = None, *, part: str = "", setting: str = ""
-) -> Iterator[None]:  # fmt: skip
+def at(path: Path | str = "", line: int | None = None, *, part: str = "", setting: str = "") -> Iterator[None]:
     """Add a place to any NerbertError raised inside: before the message (`path:line: part: setting: `), and as fields.
 
     Where several places are given, the message has all of them, and the fields have the innermost. `part` (a row of a

@@ -51,7 +51,10 @@ class Registry(Generic[Kind]):
         return name in self._known or bool(_OWN.fullmatch(name))
 
     def find(self, name: str) -> Kind:
-        """Return the one of this name; raise SettingsError if there is none."""
+        """Return the one of this name; raise SettingsError if there is none.
+
+        `module:name` is imported, so a name from a file of others must be a known one.
+        """
         if not self.contains(name):
             raise SettingsError(f"{self._kind} {name!r:.80}: must be {self}")
         one = self._known.get(name, name)

@@ -68,13 +68,14 @@ def build_corpus(
 ) -> BuiltCorpus:  # fmt: skip
     """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
     check_free(plan.output, overwrite=plan.overwrite)
+    own = own_steps(settings)
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)
         with publish_folder(plan.output, overwrite=plan.overwrite, resume=made) as folder:
-            funnel, steps = Funnel(Samples(settings.seed)), _steps(folder, settings, label_set, forbidden)
+            funnel, steps = Funnel(Samples(settings.seed)), _steps(folder, settings, label_set, forbidden, own)
             with throughput("pages", _size(dumps)) as bar:
                 report = write_pages(dumps, folder / RESUME, settings, executor, bar, overwrite=plan.overwrite)
             titles = read_titles(folder / RESUME)
@@ -135,13 +136,15 @@ def _check_places(sources: Sequence[Source]) -> None:
         seen.add(place)
 
 
-def _steps(folder: Path, settings: CorpusSettings, label_set: LabelSet, forbidden: Excluded) -> list[Step | Typing]:
+def _steps(
+    folder: Path, settings: CorpusSettings, label_set: LabelSet, forbidden: Excluded, own: Sequence[Step]
+) -> list[Step | Typing]:
     """Return the steps from sentences with links to the corpus, in order."""
     return [
         ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
         WithoutLink(),
         Typing(folder, settings, label_set),
-        *own_steps(settings),
+        *own,
         EqualInTrain(),
         RareCategories(settings),
         OnlyUntyped(settings.keep_untyped or not label_set.typed),

@@ -203,19 +203,19 @@ def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int
         with _damage(path):
             batch.validate(full=True)
         for name in batch.schema.names:
-            if place := _null_in(name, batch[name]):
+            if place := null_in(name, batch[name]):
                 raise InputError(f"{path}: a sentence has no {place}; build the corpus again")
         yield batch
 
 
-def _null_in(name: str, column: pa.Array) -> str:
+def null_in(name: str, column: pa.Array) -> str:
     """Return the name of a column or nested field with a missing value; "" if there is none."""
     if column.null_count:
         return name
     if pa.types.is_list(column.type):
-        return _null_in(name, column.flatten())
+        return null_in(name, column.flatten())
     if pa.types.is_struct(column.type):
-        inner = (_null_in(f"{name}.{part.name}", pc.struct_field(column, part.name)) for part in column.type)
+        inner = (null_in(f"{name}.{part.name}", pc.struct_field(column, part.name)) for part in column.type)
         return next(filter(None, inner), "")
     return ""
 

@@ -7,7 +7,7 @@ read once more for each such step. An extension point: docs/extending/corpus-ste
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Protocol, TypeVar, runtime_checkable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nerbert import DOCS
 from nerbert.corpus.funnel import Funnel, Samples
 from nerbert.corpus.mentions import MADE_ENTITY, PartTargets, Typing
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED, read_batches, shard_paths, write_grouped
+from nerbert.corpus.shards import TYPED, null_in, read_batches, shard_paths, write_grouped
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.executors import Executor
 from nerbert.registry import STEPS
@@ -105,6 +106,8 @@ def run_steps(steps: Sequence[Step | Typing], folder: Path, funnel: Funnel, exec
     upstream = Upstream(folder / "typed", (), executor)
     for step in steps[first:]:
         prepared = step.prepare(upstream) if isinstance(step, CountingStep) else step
+        if prepared is None:
+            raise NerbertError(f"corpus step {step.name!r}: prepare must return the step to apply")
         upstream = replace(upstream, steps=(*upstream.steps, prepared))
     _write(upstream, folder / "sentences", funnel, "writing shards", last=True)
     return upstream
@@ -134,34 +137,28 @@ def _write_part(path: Path, steps: Sequence[Step | Typing], output: Path, seed: 
 def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | None = None) -> pa.RecordBatch:
     """Return the rows that all steps keep; `funnel` counts what each drops, and keeps samples."""
     for step in steps:
-        came = rows
-        rows, reasons = step.apply(came)
+        came, given = rows, step.apply(rows)
+        if not (isinstance(given, tuple) and [hasattr(each, "__len__") for each in given] == [True, True]):
+            raise NerbertError(f"corpus step {step.name!r}: apply must return the rows and a list of reasons")
+        rows, reasons = given
         if rows.num_rows != came.num_rows or len(reasons) not in (0, came.num_rows):
             raise NerbertError(
                 f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
                 "must be as many; a row is dropped by its reason alone"
             )
         dropped = Counter(reason for reason in reasons if reason is not None)
-        for reason in dropped:
-            if not (isinstance(reason, str) and reason):
-                raise NerbertError(
-                    f"corpus step {step.name!r}: reason {reason!r}: must be a text, or None to keep a row"
-                )
+        for wrong in (each for each in dropped if not (isinstance(each, str) and each)):
+            raise NerbertError(f"corpus step {step.name!r}: reason {wrong!r}: must be a text, or None to keep a row")
         if funnel is not None and step.name:
             funnel.add(step.name, came.num_rows, dropped)
         if dropped:
             gone = pa.array([reason is not None for reason in reasons])
             rows = rows.filter(pc.invert(gone))
             if funnel is not None:
-                _keep_samples(
-                    step.name, came.select(["id", "text"]).filter(gone), filter(None, reasons), funnel.samples
-                )
+                ids, texts = (came[name].filter(gone).to_pylist() for name in ("id", "text"))
+                for reason, identity, text in zip(filter(None, reasons), ids, texts, strict=True):
+                    funnel.samples.add(step.name, reason, identity, text)
     return rows
-
-
-def _keep_samples(step: str, rows: pa.RecordBatch, reasons: Iterable[str], samples: Samples) -> None:
-    for identity, text, reason in zip(rows["id"].to_pylist(), rows["text"].to_pylist(), reasons, strict=True):
-        samples.add(step, reason, identity, text)
 
 
 def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
@@ -169,7 +166,9 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
     try:
         table = pa.table([rows[each.name] for each in TYPED], schema=TYPED)
     except (KeyError, TypeError, pa.ArrowException) as error:
-        raise NerbertError(f"a corpus step changed the columns of a corpus: {error}") from error
+        raise NerbertError(f"a corpus step changed the columns ({DOCS}/formats.md): {error}") from error
+    if place := next(filter(None, (null_in(name, rows[name]) for name in TYPED.names)), ""):
+        raise NerbertError(f"a corpus step left rows without {place}; give each a value")
     if last:
         funnel.count(table)
         funnel.made_entity += pc.sum(rows[MADE_ENTITY]).as_py() or 0

@@ -1,4 +1,4 @@
-"""Annotated sentences, in any format: what a format is, which there are, and how a file is read or written.
+"""Annotated sentences, in any format: what a format is, which there are, and how a file is read.
 
 A format is one class and one line in `FORMATS`. A file is read in the format that the user names. Otherwise the first
 format that recognises the beginning of the file is taken; formats with the file's suffix are asked first. The price: a
@@ -49,11 +49,6 @@ def read_examples(path: Path, format_: str = "") -> list[Example]:
     return examples
 
 
-def write_examples(path: Path, examples: Iterable[Example], format_: str = "") -> None:
-    """Write sentences in the format named, or in that of the file's suffix; CoNLL if there is none."""
-    (FORMATS.find(format_)() if format_ else _by_suffix(path)[0]).write(path, examples)
-
-
 def example_of_spans(text: str, spans: Iterable[WordSpan], tokens: Sequence[str] | None = None) -> Example:
     """Return a text with entities (start, end, type) in characters as a sentence; raise InputError for wrong ones.
 
@@ -76,7 +71,7 @@ def find_format(path: Path, format_: str = "") -> Format:
         return FORMATS.find(format_)()
     if found := recognised(path):
         return found
-    if other := foreign(_head(path)):
+    if other := foreign(_head(path), path.name.lower()):
         known = ", ".join(f"{name} ({FORMATS.find(name)().suffixes[0]})" for name in FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
     return _by_suffix(path)[0]

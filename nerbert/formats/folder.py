@@ -4,7 +4,7 @@ The test split is read only by callers that request it, so no training code can 
 requested causes no failure.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def read_data(folder: Path, splits: Collection[str] = ("train", "dev"), format_:
 
     Raise InputError with the fault; of the requested splits only train must exist.
     """
-    there = {split: path for split, path in find_splits(folder, format_).items() if split in splits}
+    there = find_splits(folder, format_, splits)
     if "train" in splits and "train" not in there:
         raise InputError(f"{folder}: {missing('train', format_)}; give a folder with it (and with dev and test)")
     found = {split: read_examples(path, format_) for split, path in there.items()}
@@ -46,27 +46,32 @@ def read_data(folder: Path, splits: Collection[str] = ("train", "dev"), format_:
     return DataSet(folder, found.get("train", []), found.get("dev", []), sums, found.get("test", []))
 
 
-def find_splits(folder: Path, format_: str = "") -> dict[str, Path]:
+def find_splits(folder: Path, format_: str = "", splits: Collection[str] = SPLITS) -> dict[str, Path]:
     """Return the files of a folder's splits: named train, dev or test, with a suffix of the format, or of any.
 
-    A file in place of a folder is train. Raise InputError for two files of one split.
+    A file in place of a folder is train. Raise InputError for two files of one of these splits.
     """
     if folder.is_file():
-        return {"train": folder}
-    suffixes = {each for one in _formats(format_) for each in one.suffixes}
+        return {"train": folder} if "train" in splits else {}
     found: dict[str, Path] = {}
+    for split, path in split_files(folder, format_):
+        if split in splits and (other := found.setdefault(split, path)) != path:
+            raise InputError(f"{folder}: holds {other.name} and {path.name}; move one away, or choose with --from")
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
+    """Yield each file of a folder that is a split by its name, with the split, in the order of names."""
+    suffixes = {each for one in _formats(format_) for each in one.suffixes}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         split = split_of(path.name)
         if split in SPLITS and path.name.removeprefix(split).lower() in suffixes and path.is_file():
-            if other := found.get(split):
-                raise InputError(f"{folder}: holds {other.name} and {path.name}; move one away, or choose with --from")
-            found[split] = path
-    return {split: found[split] for split in SPLITS if split in found}
+            yield split, path
 
 
 def split_file(data: Path, split: str, format_: str = "") -> Path:
     """Return the file of a folder's split, or the file that was named itself; raise InputError if there is none."""
-    found = data if data.is_file() else find_splits(data, format_).get(split)
+    found = data if data.is_file() else find_splits(data, format_, [split]).get(split)
     if found is None:
         fault = missing(split, format_) if data.is_dir() else "no such file or folder"
         raise InputError(f"{data}: {fault}; name a file of annotated sentences, or a folder with a {split} split")

@@ -8,6 +8,7 @@ _MAGIC = {
     b"\x1f\x8b": "packed with gzip",
     b"BZh": "packed with bz2",
 }
+_LINES = (".jsonl", ".ndjson")
 _KEY = re.compile(r'"(\w+)"\s*:')
 _JSON = (
     ("Label Studio's JSON", {"annotations", "data"}),
@@ -20,13 +21,17 @@ _JSON = (
 """Names and the keys by which each is told, the first that fits counts."""
 
 
-def foreign(head: bytes) -> str:
-    """Return what a file with this beginning seems to be, such as `CSV`; "" if nothing speaks for anything."""
-    if found := next((name for magic, name in _MAGIC.items() if head.startswith(magic)), ""):
+def foreign(head: bytes, name: str) -> str:
+    """Return what a file with this beginning seems to be, such as `CSV`; "" if nothing speaks for anything.
+
+    JSON of no known tool in a file named as JSON lines is left to their reader, which names the line and the fault.
+    """
+    if found := next((tool for magic, tool in _MAGIC.items() if head.startswith(magic)), ""):
         return found
     text = head.decode("utf-8-sig", "replace").lstrip()
     if text.startswith(("{", "[")) and (keys := set(_KEY.findall(text))):
-        return next((name for name, wanted in _JSON if wanted <= keys), f"JSON with {', '.join(sorted(keys)):.60}")
+        unknown = "" if name.endswith(_LINES) else f"JSON with {', '.join(sorted(keys)):.60}"
+        return next((tool for tool, wanted in _JSON if wanted <= keys), unknown)
     if text.startswith("<"):
         return "XML or HTML"
     lines = [line for line in text.splitlines()[:20] if line]

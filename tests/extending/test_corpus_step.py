@@ -107,7 +107,11 @@ def test_a_registered_name_is_a_step_too(sample: Path, tmp_path: Path, monkeypat
     [
         (["FiltersItself"], r"corpus step 'wrong': (\d+) rows in, \d+ out, 0 reasons: must be as many"),
         (["SaysTrue"], r"corpus step 'wrong': reason True: must be a text, or None to keep a row"),
-        (["LosesAColumn"], r"a corpus step changed the columns of docs/formats\.md: .*title"),
+        (["LosesAColumn"], r"a corpus step changed the columns \(.*/docs/formats\.md\): .*title"),
+        (["ReturnsRowsAlone"], r"corpus step 'wrong': apply must return the rows and a list of reasons"),
+        (["ReturnsNone"], r"corpus step 'wrong': apply must return the rows and a list of reasons"),
+        (["PreparesNothing"], r"corpus step 'wrong': prepare must return the step to apply"),
+        (["ForgetsTitles"], r"a corpus step left rows without title; give each a value"),
         (["NoStep"], r"must have a method `apply\(rows\)`, and a `name` that no other step has; it has 'wrong'"),
         (["TakesAName"], r"must have a .*`name` that no other step has; it has 'filter 2'"),
         (["ShortSentences", "ShortSentences"], r"must have a .*`name` that no other step has; it has 'length'"),

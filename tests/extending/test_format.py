@@ -9,7 +9,8 @@ import pytest
 
 from nerbert.cli import main
 from nerbert.errors import InputError
-from nerbert.formats.examples import read_examples, write_examples
+from nerbert.formats.conll import write_conll
+from nerbert.formats.examples import find_format, read_examples
 from nerbert.formats.folder import find_splits
 from nerbert.registry import FORMATS
 from tests.extending.toys.format_toy import Toy
@@ -51,7 +52,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     for split, times in (("train", 4), ("dev", 2), ("test", 1)):
         toy = tmp_path / "toy" / "ships" / f"{split}.toy"
         toy.write_text("".join(f"{each}\n" for each in SENTENCES * times))
-        write_examples(tmp_path / "conll" / "ships" / f"{split}.conll", read_examples(toy, NAME))
+        write_conll(tmp_path / "conll" / "ships" / f"{split}.conll", read_examples(toy, NAME))
     (tmp_path / "toy" / "far" / "train.toy").write_text("[Oslo](place) harbour\n" * 6)
     (tmp_path / "conll" / "far" / "train.conll").write_text("Oslo\tB-place\nharbour\tO\n\n" * 6)
     return {kind: tmp_path / kind for kind in ("conll", "toy")}
@@ -171,7 +172,7 @@ def test_the_guides_format_runs(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ships").mkdir()
     for split, path in find_splits(folders["conll"] / "ships").items():
-        write_examples(tmp_path / "ships" / f"{split}.offsets", read_examples(path), "offsets:Offsets")
+        find_format(path, "offsets:Offsets").write(tmp_path / "ships" / f"{split}.offsets", read_examples(path))
     for line in commands[0].splitlines():
         words = line.replace("embedded", str(tiny_encoder)).replace(" -o ", " --set max_steps=2 --set min_steps=0 -o ")
         assert command(*words.split()[1:]) == 0, line

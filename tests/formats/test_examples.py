@@ -8,7 +8,7 @@ import pytest
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, example_of
-from nerbert.formats.examples import example_of_spans, find_format, read_examples, recognised, write_examples
+from nerbert.formats.examples import example_of_spans, find_format, read_examples, recognised
 from nerbert.formats.jsonl import JsonLines
 from nerbert.labels import example_tags
 from nerbert.records import Example
@@ -52,7 +52,6 @@ DOCCANO = {"id": 1, "text": "Ada slept", "label": [[0, 3, "person"]]}
         (json.dumps(DOCCANO), "doccano's JSON lines"),
         (json.dumps({"text": "Ada", "_input_hash": 1, "spans": [{"start": 0, "label": "x"}]}), "Prodigy's JSON lines"),
         (json.dumps({"tokens": ["Ada"], "ner_tags": [1]}), "JSON of a Hugging Face data set"),
-        (json.dumps([{"words": ["Ada"]}]), "JSON with words"),
         ("text,label\nAda slept,person\n", "CSV"),
         ("text;label\nAda slept;person\n", "CSV"),
         ("<?xml version='1.0'?><s/>", "XML or HTML"),
@@ -69,6 +68,25 @@ def test_another_format_is_named_with_those_that_are_read(
         f"{tmp_path / name}: seems to be {told}; formats read are conll (.conll), jsonl (.jsonl), and your own with "
         "--from module:name"
     )
+
+
+def test_unknown_json_is_named_unless_the_name_says_json_lines(tmp_path: Path) -> None:
+    array = json.dumps([{"words": ["Ada"]}])
+    with pytest.raises(InputError, match=r"a\.conll: seems to be JSON with words; formats read are"):
+        read_examples(written(tmp_path, "a.conll", array))
+    for content, fault in (
+        (array, "not a JSON object: the file is one JSON array"),
+        ('{"text": "Ada", "spans": [{"start": 0, "end": 3}]}', "span .* must have start and end, .* and type"),
+        ('{"text": "Ada", "spans": []', "not JSON: "),
+        ('{"words": ["Ada"]}', "fields words: a list 'spans' must be there"),
+    ):
+        with pytest.raises(InputError, match=f"a.jsonl:1: {fault}"):
+            read_examples(written(tmp_path, "a.jsonl", content))
+
+
+def test_a_first_line_longer_than_what_is_looked_at_is_read_by_the_files_suffix(tmp_path: Path) -> None:
+    line = json.dumps({"text": "Ada " * 300_000, "spans": []})
+    assert len(read_examples(written(tmp_path, "a.jsonl", line))) == 1
 
 
 @pytest.mark.parametrize(
@@ -102,13 +120,11 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         example_of_spans("Berlin-based, naïve 東京.", [(0, 6, "place"), (20, 22, "place")]),
         example_of([], []),
     ]
-    write_examples(tmp_path / "a.jsonl", examples)
+    JsonLines().write(tmp_path / "a.jsonl", examples)
     assert read_examples(tmp_path / "a.jsonl") == examples
-    write_examples(tmp_path / "a.txt", examples[:2])
+    Conll().write(tmp_path / "a.txt", examples[:2])
     assert isinstance(find_format(tmp_path / "a.txt"), Conll)
     assert read_examples(tmp_path / "a.txt") == examples[:2]
-    write_examples(tmp_path / "b.txt", examples, "jsonl")
-    assert read_examples(tmp_path / "b.txt", "jsonl") == examples
 
 
 @pytest.mark.parametrize(
@@ -117,7 +133,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 )
 def test_what_conll_cannot_hold_is_not_written(tmp_path: Path, tokens: list[str], tags: list[str], told: str) -> None:
     with pytest.raises(InputError, match=told):
-        write_examples(tmp_path / "a.conll", [example_of(tokens, tags)])
+        Conll().write(tmp_path / "a.conll", [example_of(tokens, tags)])
     assert not list(tmp_path.iterdir())
 
 

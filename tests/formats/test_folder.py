@@ -4,8 +4,8 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.formats.examples import write_examples
 from nerbert.formats.folder import SPLITS, find_splits, read_data, split_file, train_sum
+from nerbert.formats.jsonl import JsonLines
 
 
 def test_splits_are_read_and_test_only_on_wish(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
 
 
 def test_splits_are_found_in_any_format(tmp_path: Path) -> None:
-    write_examples(tmp_path / "train.jsonl", [example_of(["Oslo"], ["B-place"])])
+    JsonLines().write(tmp_path / "train.jsonl", [example_of(["Oslo"], ["B-place"])])
     (tmp_path / "dev.BIO").write_text("Oslo\tB-place\n")
     for name in ("test.md", "test", "train.v2.conll", "training.conll", "validation.conll"):
         (tmp_path / name).write_text("Oslo\tB-place\n")
@@ -68,10 +68,13 @@ def test_splits_are_found_in_any_format(tmp_path: Path) -> None:
 
 def test_two_files_of_a_split_are_not_chosen_from(tmp_path: Path) -> None:
     for name in ("train.conll", "train.bio", "train.jsonl"):
-        write_examples(tmp_path / name, [example_of(["Oslo"], ["B-place"])])
+        (tmp_path / name).write_text("Oslo\tB-place\n")
     with pytest.raises(InputError, match=r"holds train\.bio and train\.conll; move one away, or choose with --from"):
         read_data(tmp_path)
     assert find_splits(tmp_path, "jsonl")["train"].name == "train.jsonl"
+    JsonLines().write(tmp_path / "test.jsonl", [example_of(["Oslo"], ["B-place"])])
+    assert len(read_data(tmp_path, ["test"]).test) == 1, "a split that isn't asked for causes no failure"
+    assert split_file(tmp_path, "test").name == "test.jsonl"
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ class _Planner:
 
     def _file(self, folder: Path, split: str, format_: str) -> Path:
         """Return the file of a split, or the usual name of one that isn't there."""
-        return self.splits_of((folder, format_)).get(split, folder / f"{split}.conll")
+        return self.splits_of((folder, format_, (split,))).get(split, folder / f"{split}.conll")
 
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
@@ -131,7 +131,7 @@ class _Planner:
         return self.machine.precision if settings.precision == "auto" else settings.precision
 
 
-def _splits(place: tuple[Path, str]) -> dict[str, Path]:
+def _splits(place: tuple[Path, str, tuple[str, ...]]) -> dict[str, Path]:
     return find_splits(*place)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, nearest
 from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known, known_data
-from nerbert.formats.folder import SPLITS, DataSet, find_splits, read_data, split_of
+from nerbert.formats.folder import SPLITS, DataSet, find_splits, read_data, split_files, split_of
 from nerbert.records import Example
 
 AT_LEAST = 8
@@ -131,7 +131,7 @@ def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least:
 def _state(root: Path, folder: Path, known: KnownData) -> str:
     if folder.is_dir() and link_out(root, folder):
         return "link out"
-    files = find_splits(folder)
+    files = dict(split_files(folder, "conll"))
     if not files:
         return "–"
     faults = [f"no {split}" if split not in files else f"another {split}" for split, each in known.splits.items()
@@ -141,7 +141,7 @@ def _state(root: Path, folder: Path, known: KnownData) -> str:
 
 def _folder_names(root: Path) -> list[str]:
     """Return the folders below `root` that hold a split, sorted."""
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and find_splits(path))
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and any(split_files(path)))
 
 
 def _check_root(root: Path) -> None:

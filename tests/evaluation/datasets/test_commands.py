@@ -40,9 +40,10 @@ def test_list_names_all_that_is_known(capsys: Output) -> None:
 
 
 def test_list_says_what_is_there(make: Make, root: Path, capsys: Output) -> None:
-    make("conll2003", train="Oslo\tB-place\n", test="Oslo\tB-place\n")
     make("[bold]ships\x1b[2J")
     (root / "empty").mkdir()
+    for name in ("conll2003", "twice"):
+        (make(name, train="Oslo\tB-place\n", test="Oslo\tB-place\n") / "train.jsonl").write_text("")
     assert data("list", "--data", root) == 0
     shown = capsys.readouterr().out
     assert "[bold]ships\\x1b[2J" in shown
@@ -51,6 +52,7 @@ def test_list_says_what_is_there(make: Make, root: Path, capsys: Output) -> None
     assert data("list", "--data", root, "--json") == 0
     there = {each["name"]: each["there"] for each in json.loads(capsys.readouterr().out)}
     assert there["conll2003"] == "another train, no dev, another test"
+    assert there["twice"] == "not known", "a folder with two files of a split hides no other"
     assert there["btc"] == "–"
     assert there["[bold]ships\x1b[2J"] == "not known"
     assert data("list", "--data", root / "nowhere") == 1

@@ -70,6 +70,30 @@ class LosesAColumn(_Wrong):
         return rows.drop_columns(["title"]), ()
 
 
+class ReturnsRowsAlone(_Wrong):
+    def apply(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        return rows
+
+
+class ReturnsNone(_Wrong):
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, None]:
+        return rows, None
+
+
+class PreparesNothing(_Wrong):
+    def prepare(self, upstream: Upstream) -> None:
+        """Forget to return the step."""
+
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
+        return rows, ()
+
+
+class ForgetsTitles(_Wrong):
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
+        place = rows.schema.get_field_index("title")
+        return rows.set_column(place, "title", pa.nulls(rows.num_rows, pa.string())), ()
+
+
 class NoStep(_Wrong):
     """Has no method `apply`."""
 
