@@ -162,10 +162,11 @@ class _Steps:
         )  # fmt: skip
 
     def _score(self, numbers: Array) -> None:
+        objective = self._work.objective
+        shared = objective.begin_step(self._work.data.windows, numbers, 0)
         for batch in _micro_batches(self._work, [numbers], self._settings, self._processes):
             with torch.inference_mode(), autocast(self._device.type, self._settings.precision):
-                shared = self._work.objective.begin_step(self._work.data.windows, numbers, 0)
-                self._work.objective.loss(self._model, self._work.objective.prepare(batch, 0, shared).to(self._device))
+                objective.loss(self._model, objective.prepare(batch, 0, shared).to(self._device))
 
     def _seconds(self, run: Any, batches: Sequence[Array]) -> float:
         """Return the time of running all of them, until the device is done."""

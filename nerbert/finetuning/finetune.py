@@ -1,4 +1,4 @@
-"""Encoder + annotated sentences → tagger (NER-BERT §4): a fresh linear head, the whole model trained.
+"""Encoder + annotated sentences → tagger (NER-BERT §4): a fresh head, the whole model trained.
 
 *Target only* trains on the target's train split; *source & target* first on a source domain, made once and shared by
 all seeds, then the head is renewed for the target. Seeds that are named have a folder each below the output. Where
