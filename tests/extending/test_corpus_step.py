@@ -14,6 +14,7 @@ import pytest
 
 from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.corpus.steps import _TAKEN
 from nerbert.registry import STEPS
 from tests.extending.toys import step_toy
 
@@ -52,6 +53,10 @@ def test_one_worker_and_two_give_the_same_bytes(built: Path, sample: Path, tmp_p
     assert build(sample, tmp_path / "out", f"{TOYS}:ShortSentences", f"{TOYS}:SmallPages") == 0
     assert digests(tmp_path / "out") == digests(built)
     assert len(list((built / "sentences").iterdir())) > 1
+
+
+def test_names_of_the_builds_own_rows_are_taken(built: Path) -> None:
+    assert {*rows_of(built)} - {"length", "pages' sizes"} == {*_TAKEN}
 
 
 def test_what_a_step_drops_is_counted_and_kept_to_be_read(built: Path) -> None:

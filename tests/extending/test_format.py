@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from nerbert.cli import main
 from nerbert.errors import InputError
 from nerbert.formats.conll import write_conll
 from nerbert.formats.examples import find_format, read_examples
 from nerbert.formats.folder import find_splits
 from nerbert.registry import FORMATS
+from tests.commands import exit_code
 from tests.extending.toys.format_toy import Toy
 
 NAME = "tests.extending.toys.format_toy:Toy"
@@ -58,26 +58,17 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     return {kind: tmp_path / kind for kind in ("conll", "toy")}
 
 
-def command(*arguments: object) -> int:
-    """The exit code of a command, run in this process."""
-    try:
-        main([*map(str, arguments)])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 def finetuned(encoder: Path, data: Path, output: Path, *options: str) -> dict[str, Any]:
     """What the card of a tagger says that the command made."""
     settings = [word for each in FAST for word in ("--set", each)]
-    assert command("finetune", encoder, "--data", data, "-o", output, *settings, *options) == 0
+    assert exit_code("finetune", encoder, "--data", data, "-o", output, *settings, *options) == 0
     card: dict[str, Any] = json.loads((output / "nerbert.json").read_text())
     return card
 
 
 def evaluated(tagger: Path, data: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
     capsys.readouterr()
-    assert command("evaluate", tagger, data, "--train", data, "--json", *options) == 0
+    assert exit_code("evaluate", tagger, data, "--train", data, "--json", *options) == 0
     scores: dict[str, Any] = json.loads(capsys.readouterr().out)
     return {**scores, "file": "", "train": "", "taggers": list(scores["taggers"].values())}
 
@@ -102,7 +93,7 @@ def test_a_registered_format_is_found_by_its_suffix_and_its_content(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     ours = folders["toy"] / "ships"
-    assert command("finetune", tiny_encoder, "--data", ours, "-o", tmp_path / "none") == 1
+    assert exit_code("finetune", tiny_encoder, "--data", ours, "-o", tmp_path / "none") == 1
     assert f"{ours}: holds no train.conll or train.jsonl" in capsys.readouterr().err
     monkeypatch.setattr(FORMATS, "_known", dict(FORMATS._known))
     FORMATS.register("toy", Toy)
@@ -118,7 +109,7 @@ def test_a_benchmark_reads_it_in_two_workers(tiny_encoder: Path, folders: dict[s
         suite, output = tmp_path / f"{kind}.toml", tmp_path / f"out-{kind}"
         keys = (f'source_format = "{NAME}"', f'format = "{NAME}"') if kind == "toy" else ("", "")
         suite.write_text(SUITE.format(encoder=tiny_encoder, source=keys[0], target=keys[1]))
-        assert command("benchmark", suite, "--data", data, "-o", output, "--workers", "2") == 0
+        assert exit_code("benchmark", suite, "--data", data, "-o", output, "--workers", "2") == 0
         found[kind] = [json.loads(path.read_text()) for path in (output / "cells").glob("*.json")]
     scores = {
         kind: {(each["facts"]["seed"], each["facts"]["source_data"]): each["scores"] for each in cells}
@@ -136,11 +127,11 @@ def test_data_commands_read_it(
     folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
     ours = str(folders["toy"] / "ships")
-    assert command("data", "check", ours, "--from", NAME, "--json") == 0
+    assert exit_code("data", "check", ours, "--from", NAME, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert [each["scheme"]["name"] for each in told["splits"].values()] == ["spans"] * 3
     assert told["splits"]["train"]["types"] == {"ship": 8, "place": 8, "person": 4}
-    assert command("data", "sample", ours, "--from", NAME, "--size", 2, "-o", tmp_path / "few") == 0
+    assert exit_code("data", "sample", ours, "--from", NAME, "--size", 2, "-o", tmp_path / "few") == 0
     assert len(read_examples(tmp_path / "few" / "train.toy", NAME)) == 2
     assert (tmp_path / "few" / "test.toy").read_bytes() == (Path(ours) / "test.toy").read_bytes()
     assert set(json.loads((tmp_path / "few" / "manifest.json").read_text())["sha256"]) == {
@@ -153,7 +144,7 @@ def test_faults_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     with pytest.raises(InputError, match=r"train\.toy:2: '\[Bob\]\(\) slept': an entity has no type"):
         read_examples(tmp_path / "train.toy", NAME)
     for name, told in (("toy", "one of 'conll', 'jsonl', or your own as module:name"), ("toys:Toy", "No module named")):
-        assert command("data", "check", tmp_path, "--from", name) == 1
+        assert exit_code("data", "check", tmp_path, "--from", name) == 1
         error = capsys.readouterr().err
         assert error.startswith(f"nerbert: format '{name}': ")
         assert told in error
@@ -175,6 +166,6 @@ def test_the_guides_format_runs(
         find_format(path, "offsets:Offsets").write(tmp_path / "ships" / f"{split}.offsets", read_examples(path))
     for line in commands[0].splitlines():
         words = line.replace("embedded", str(tiny_encoder)).replace(" -o ", " --set max_steps=2 --set min_steps=0 -o ")
-        assert command(*words.split()[1:]) == 0, line
+        assert exit_code(*words.split()[1:]) == 0, line
     card = json.loads((tmp_path / "tagger" / "nerbert.json").read_text())
     assert set(card["data"]["sha256"]) == {"train.offsets", "dev.offsets"}

@@ -19,7 +19,6 @@ import pytest
 from rich.console import Console
 
 from nerbert.artifacts import sha256_of
-from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.examples import read_examples
@@ -31,6 +30,7 @@ from nerbert.render.quickstart import LIMITS, NEXT, picture
 from nerbert.render.terminal.quickstart import QuickstartReport
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
+from tests.commands import exit_code
 
 TEXT = "The brig Ada left Bergen in May 1884 with a brass sextant ."
 KEYS = ("mlm", "ner")
@@ -291,7 +291,7 @@ def test_a_folder_with_files_is_refused_before_any_work(tmp_path: Path, capsys: 
             run_quickstart("", place, None, Tour())
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     assert (tmp_path / "mine.txt").read_text() == "mine"
-    assert main_code("quickstart", "--keep", tmp_path) == 1
+    assert exit_code("quickstart", "--keep", tmp_path) == 1
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == f"nerbert: {tmp_path}: not an empty folder; give --keep a new one\n"
@@ -432,19 +432,11 @@ def test_terminal_reads_no_markup_in_a_text() -> None:
     assert "nothing found in it" in said
 
 
-def main_code(*arguments: object) -> int:
-    try:
-        main([*map(str, arguments)])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
     monkeypatch.setattr("nerbert.quickstart.run_quickstart", lambda *each: given.extend(each))
-    assert main_code("quickstart", "--text", "A brig .", "--keep", "kept", "--report", "page.html") == 0
-    assert main_code("quickstart") == 0
+    assert exit_code("quickstart", "--text", "A brig .", "--keep", "kept", "--report", "page.html") == 0
+    assert exit_code("quickstart") == 0
     assert given == ["A brig .", Path("kept"), Path("page.html"), "", None, None]
 
 

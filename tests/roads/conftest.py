@@ -1,9 +1,10 @@
 """Commands run in this process, as a user would type them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+
+from tests.commands import exit_code
 
 Run = Callable[..., int]
 
@@ -11,14 +12,4 @@ Run = Callable[..., int]
 @pytest.fixture(scope="session")
 def nerbert() -> Run:
     """Run one command; its exit code."""
-
-    def run(*arguments: str | Path) -> int:
-        from nerbert.cli import main
-
-        try:
-            main([*map(str, arguments)])
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return run
+    return exit_code

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import pytest
 
-from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists, StaleOutput
 from nerbert.evaluation.benchmark.cells import Cell, CellSentences, Predictions, State
 from nerbert.evaluation.benchmark.inputs import Job, Machine
@@ -24,6 +23,7 @@ from nerbert.evaluation.benchmark.scheduler import NO_ROOM
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.benchmark.worker import End, _make_cell
+from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import made
 
 pytest.importorskip("scipy")
@@ -32,14 +32,6 @@ CELLS = 8
 
 def f1s(cells: list[Cell]) -> list[float]:
     return [cell.scores["micro"]["f1"] for cell in cells]
-
-
-def command(*arguments: object) -> int:
-    try:
-        main([*map(str, arguments)])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
@@ -157,7 +149,7 @@ def test_cells_that_fail_are_told_and_the_others_go_on(
     text += f'[systems.gone]\nencoder = "{tmp_path}/gone"\n'
     suite_file.write_text(text + '[[targets]]\ndata = "far"\n')
     output = tmp_path / "out"
-    assert command("benchmark", suite_file, "--data", data, "-o", output) == 1
+    assert exit_code("benchmark", suite_file, "--data", data, "-o", output) == 1
     cells = {cell.place: cell for cell in run_suite(read_suite(suite_file), data, output)}
     found = {(place.system, place.target, place.protocol): (cell.state, cell.why) for place, cell in cells.items()}
     assert found["tiny", "ships", "fast"] == (State.DONE, ""), "one example is enough"
@@ -178,7 +170,7 @@ def test_cells_that_fail_are_told_and_the_others_go_on(
     assert {path.suffix for path in output.glob("small.*")} >= {".md", ".csv", ".tex", ".html"}
 
     before = made(output)
-    assert command("benchmark", suite_file, "--data", data, "-o", output, "--retry") == 1
+    assert exit_code("benchmark", suite_file, "--data", data, "-o", output, "--retry") == 1
     after = made(output)
     replaced = {name for name in before if after[name] != before[name]}
     assert replaced == {f"cells/{each.key}.json" for each in failed_jobs(suite_file, data, cells)}
@@ -214,7 +206,7 @@ def test_a_dry_run_lists_and_writes_nothing(
     suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
-    assert command("benchmark", suite_file, "--data", data, "-o", output, "--dry-run") == 0
+    assert exit_code("benchmark", suite_file, "--data", data, "-o", output, "--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "tiny, ships, all, draw 1, seed 1, fast: would run"
     assert len(lines) == CELLS
@@ -222,7 +214,7 @@ def test_a_dry_run_lists_and_writes_nothing(
     cells = run_suite(read_suite(suite_file), data, output)
     (output / "cells" / f"{cells[1].facts['keys']['score']}.json").unlink()
     capsys.readouterr()
-    assert command("benchmark", suite_file, "--data", data, "-o", output, "--dry-run") == 0
+    assert exit_code("benchmark", suite_file, "--data", data, "-o", output, "--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition("fast: ")[2][:10] for line in lines[:3]] == ["cached: F1", "would be s", "cached: F1"]
 
@@ -232,7 +224,7 @@ def test_a_dry_run_tells_each_reason_once(
 ) -> None:
     text = suite_file.read_text() + f'[systems.gone]\nencoder = "{tmp_path}/gone"\n[systems.mine]\n'
     suite_file.write_text(text + '[[targets]]\ndata = "nowhere"\n')
-    assert command("benchmark", suite_file, "--data", data, "-o", tmp_path / "out", "--dry-run") == 0
+    assert exit_code("benchmark", suite_file, "--data", data, "-o", tmp_path / "out", "--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.endswith(": would run") for line in lines) == CELLS
     assert len(lines) == CELLS + 3
@@ -253,9 +245,9 @@ def test_a_dry_run_needs_no_scipy(
     for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
         monkeypatch.setitem(sys.modules, name, None)
     arguments = ("benchmark", suite_file, "--data", data, "-o", tmp_path / "out")
-    assert command(*arguments, "--dry-run") == 0
+    assert exit_code(*arguments, "--dry-run") == 0
     assert len(capsys.readouterr().out.splitlines()) == CELLS
-    assert command(*arguments) == 1
+    assert exit_code(*arguments) == 1
     assert capsys.readouterr().err == "nerbert: scipy not installed: pip install 'nerbert[benchmark]'\n"
     assert not (tmp_path / "out").exists()
 
@@ -266,7 +258,7 @@ def test_the_command_to_go_on_has_all_options(
     """Wherever the arguments come from."""
     options = ["--encoder", f"tiny={tiny_encoder}", "--minutes", "1e-09", "--workers", "3", "--retry"]
     arguments = ["benchmark", str(suite_file), "--data", str(data), "-o", str(tmp_path / "out"), *options]
-    assert command(*arguments) == 0
+    assert exit_code(*arguments) == 0
     (line,) = (line for line in capsys.readouterr().err.splitlines() if "are left" in line)
     assert line == f"{CELLS} cells are left; {shlex.join(['nerbert', *arguments])}"
 
@@ -374,6 +366,6 @@ def test_options_that_are_refused(
     suite_file: Path, data: Path, tmp_path: Path, options: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [] if "--data" in options else ["--data", data]
-    assert command("benchmark", suite_file, *given, "-o", tmp_path / "out", *options) == 1
+    assert exit_code("benchmark", suite_file, *given, "-o", tmp_path / "out", *options) == 1
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.cli import main
 from nerbert.evaluation.datasets.registry import known_data
+from tests.commands import exit_code
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "data-sets.md"
@@ -20,11 +20,7 @@ Output = pytest.CaptureFixture[str]
 
 
 def data(*arguments: object) -> int:
-    try:
-        main(["data", *map(str, arguments)])
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
-    return 0
+    return exit_code("data", *arguments)
 
 
 def test_list_names_all_that_is_known(capsys: Output) -> None:

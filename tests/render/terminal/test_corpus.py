@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nerbert.cli import main
 from nerbert.render.corpus.page import make_overview
 from nerbert.render.terminal.corpus import print_summary, show_corpus
+from tests.commands import exit_code
 
 
 def test_shows_funnel_categories_and_sentences(sample_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,11 +66,7 @@ def test_json_holds_nothing_that_drives_a_terminal(
 
 
 def run(arguments: list[str]) -> int:
-    try:
-        main(arguments)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+    return exit_code(*arguments)
 
 
 def test_the_command_writes_a_page(sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nerbert.cli import main
 from nerbert.tagger.tagger import Tagger
+from tests.commands import exit_code
 from tests.tagger.jobs.fakes import Capitals
 
 Tag = Callable[..., int]
@@ -29,10 +29,6 @@ def tag(capitals: Capitals) -> Tag:
     """`nerbert tag tagger …`; its exit code."""
 
     def run(*arguments: Any) -> int:
-        try:
-            main(["tag", "tagger", *map(str, arguments)])
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
+        return exit_code("tag", "tagger", *arguments)
 
     return run
