@@ -1,0 +1,77 @@
+"""Reads JSON that comes back from disk or the network as typed values: one check for every file.
+
+A dataclass (or any other annotation) says what a file must hold. pydantic checks the content strictly: "1" is no number.
+Keys that a class does not name are ignored, so that newer files stay readable. The price: pydantic is imported with
+the first file.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nerbert.errors import InputError, at
+
+Read = TypeVar("Read")
+LARGEST_FILE = 64 << 20
+LARGEST = 1 << 63
+"""No whole number in a file of ours is that large: its readers need 64 bits."""
+
+
+def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy: str = "") -> Read:
+    """Return the content of a JSON file as a `kind`.
+
+    Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added. A file of
+    more than `limit` bytes is refused.
+    """
+    try:
+        if (size := path.stat().st_size) > limit:
+            raise InputError(f"{path}: {size} bytes of JSON are more than the {limit} allowed")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from error
+    return parse_json(content, kind, path, remedy=remedy)
+
+
+def parse_json(content: bytes | str, kind: type[Read], source: Path | str, *, remedy: str = "") -> Read:
+    """Return JSON text as a `kind`; `source` names it in errors, as in `read_json`."""
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(kind).validate_json(content, strict=True)  # type: ignore[no-any-return, arg-type]
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        if fault["type"] == "json_invalid":
+            what, line = _syntax_error(content)
+        else:
+            what, line = _describe(fault["type"], fault["loc"], fault["msg"], fault["input"]), None
+        with at(source, line):
+            raise InputError(f"{what}{remedy and '; ' + remedy}") from error
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _describe(fault: str, location: tuple[int | str, ...], message: str, value: object) -> str:
+    """Return `a.b[0] = 'x': must be a valid integer` for one of pydantic's errors."""
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    if fault == "missing":
+        return f"{place:.200} is missing"
+    return f"{place:.200}{place and ' = '}{value!r:.80}: {message.replace('Input should', 'must')}"
+
+
+def _syntax_error(content: bytes | str) -> tuple[str, int | None]:
+    """Return what keeps a text from being JSON, and the line where it is known."""
+    try:
+        json.loads(content if isinstance(content, str) else content.decode())
+    except json.JSONDecodeError as error:
+        return f"not JSON: {error.msg}; the file is cut off or damaged", error.lineno
+    except UnicodeDecodeError:
+        return "not JSON in UTF-8", None
+    except (ValueError, RecursionError):
+        pass
+    return "not JSON that can be read (too deep, too long a number)", None
