@@ -70,8 +70,7 @@ def data_sample(
     overwrite
         Replace a folder that nerbert made.
     """
-    from nerbert.evaluation.datasets.load import open_data
-    from nerbert.evaluation.datasets.sample import write_sample
+    from nerbert.evaluation.datasets.load import open_data, write_sample
     from nerbert.render.terminal.datasets import print_sample
 
     print_sample(write_sample(open_data(name, data, from_), size, draw, output, overwrite=overwrite), output)

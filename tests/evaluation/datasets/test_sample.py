@@ -6,8 +6,7 @@ import pytest
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.evaluation.datasets.load import open_data
-from nerbert.evaluation.datasets.sample import write_sample
+from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.finetuning.sampling import draw_subset
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
