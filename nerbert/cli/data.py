@@ -1,11 +1,10 @@
 """`nerbert data …`: list, check, sample and fetch data sets."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from nerbert.cli.options import Flag, From, OptionalOutput, Output
+from nerbert.cli.options import Flag, From, ListOnly, OptionalOutput, Output
 
 app = App(name="data", help="List, check, sample and fetch annotated data sets.")
 
@@ -77,10 +76,7 @@ def data_sample(
 
 
 @app.command(name="fetch")
-def data_fetch(
-    *names: str, output: OptionalOutput = None, mirror: str = "",
-    list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
-) -> None:  # fmt: skip
+def data_fetch(*names: str, output: OptionalOutput = None, mirror: str = "", list_: ListOnly = False) -> None:
     """Fetch public data sets from their publishers, and check them by SHA-256.
 
     Each becomes a folder of train.conll, dev.conll and test.conll. Their licences are printed; the terms are the

@@ -1,9 +1,9 @@
-"""`nerbert pretrain`, `finetune`, `evaluate`: train encoders and taggers, and score them."""
+"""`nerbert pretrain`, `finetune`, `calibrate`, `evaluate`, `export`: train, score and export models."""
 
 from pathlib import Path
 
 import nerbert
-from nerbert.cli.options import Config, Flag, From, Output, Set
+from nerbert.cli.options import Config, Flag, From, OptionalOutput, Output, Set
 
 
 def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag = False, dry_run: Flag = False) -> None:
@@ -97,3 +97,54 @@ def evaluate(
 
     found = nerbert.evaluate(tagger, file, train=train, decoding=decoding, head=head, format_=from_)
     print_evaluation(found, as_json=json)
+
+
+def calibrate(tagger: str, data: Path, *, precision: float | None = None, from_: From = "", head: str = "") -> None:
+    """Fit a tagger's confidences to annotated sentences that it wasn't trained on; its spans stay the same.
+
+    `nerbert finetune` does so by itself where the data has a dev split.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder, or a folder of several seeds.
+    data
+        Annotated file, or a data folder: its dev split. Thirty sentences are enough for a temperature.
+    precision
+        Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
+        out from now on. Without it all entities are given.
+    head
+        For a tagger whose head is your own code: its module:function, which is imported.
+    """
+    from nerbert.render.tagger_card import write_card
+    from nerbert.render.terminal.tagger import print_calibrations
+    from nerbert.tagger.calibrate import calibrate as run
+
+    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_card, format_=from_), data)
+
+
+def export(
+    tagger: str, *, onnx: Flag = True, int8: Flag = False, output: OptionalOutput = None, data: Path | None = None,
+    from_: From = "", overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Export a tagger to ONNX, for onnxruntime: faster on a CPU, and no torch needed.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder or hub name.
+    onnx
+        The format; the only one so far.
+    int8
+        Also with weights in int8: several times faster, a little less exact.
+    output
+        Folder to make that holds all but torch's weights; by default `onnx/` in the tagger's own folder.
+    data
+        Gold file, or a data folder (its test split): compare F1 and entities with torch's.
+    overwrite
+        Replace an earlier export.
+    """
+    from nerbert.render.terminal.tagger import print_export
+    from nerbert.tagger.export import export as run
+
+    print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite, format_=from_))

@@ -26,3 +26,4 @@ From = Annotated[
     ),
 ]
 Flag = Annotated[bool, Parameter(negative="")]
+ListOnly = Annotated[bool, Parameter(name="--list", negative="")]

@@ -1,9 +1,9 @@
 """Download public files into a folder: resumed, checked, never of two versions.
 
-`.fetched.json` (hidden, so that no reader of the folder sees it) says of each file where it came from, its size, ETag,
-date and SHA-256. A rerun reads what is there again, and fetches only what is missing or damaged. A file of another
-address, or one that isn't in the list, is never replaced. `latest` is looked up once a folder, so that a dump and its
-index are of one date. The price: a rerun reads all bytes, and a new date needs a new folder.
+`.fetched.json` (hidden, so that no reader of the folder sees it) has each file's address, size and SHA-256. A rerun
+reads what is there again, and fetches only what is missing or damaged. A file of another address, or one that isn't in
+the list, is never replaced. `latest` is looked up once a folder, so that a dump and its index are of one date. The
+price: a rerun reads all bytes, and a new date needs a new folder.
 
 What has come of a file is in `.NAME.partial`; `.NAME.version` says of which version it is, by the server's ETag. Only
 the rest of that version is asked for; without a strong ETag a stopped download begins anew. The price: after a loss of
@@ -31,6 +31,7 @@ FETCHED = ".fetched.json"
 LATEST = "latest"
 """In a name and its address: the newest date, which the checksum list names."""
 _SUM = re.compile(r"([0-9A-Fa-f]{40}) [ *]([\w.-]{1,255})")
+_MIRROR = re.compile(r"https?://([\w.-]+|\[[\da-fA-F:]+\])(:[1-9]\d{0,4})?(/[\w.~%!$&'()*+,;=:/-]*)?", re.ASCII)
 _LONGEST_LIST = 16 << 20
 
 
@@ -67,16 +68,12 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A file that was fetched, as `.fetched.json` has it; None where nothing is known, or no mirror was asked."""
+    """A file that was fetched, as `.fetched.json` has it; `sha1` is the published one, "" if none is."""
 
     address: str
-    kind: str
     size: int
     sha256: str
-    etag: str = ""
-    modified: str = ""
-    published_checksum: str | None = None
-    mirror: str | None = None
+    sha1: str
 
 
 @dataclass(slots=True)
@@ -97,12 +94,7 @@ class PartialVersion:
 
 def check_mirror(mirror: str) -> None:
     """Raise SettingsError for what can't replace scheme and host."""
-    try:
-        parts = urlsplit(mirror)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if mirror and not (good and mirror.isascii() and mirror.isprintable() and not re.search(r"[\s?#@]", mirror)):
+    if mirror and not _MIRROR.fullmatch(mirror):
         raise SettingsError(
             f"--mirror = {mirror!r}: must be http(s)://host, with a port and a folder if need be, but without a "
             "password or a query"
@@ -132,7 +124,7 @@ def fetch(
     missing: list[str] = []
     try:
         with open_output(output, mirror) as folder:
-            run = _Run(folder, mirror, policy or RetryPolicy())
+            run = _Folder(folder, mirror, policy or RetryPolicy())
             for address in addresses:
                 try:
                     yield run.fetch(address)
@@ -161,7 +153,7 @@ def open_output(output: Path | None, mirror: str = "") -> Iterator[Path]:
 
 
 @dataclass(slots=True)
-class _Run:
+class _Folder:
     """A run's folder, what it has by `.fetched.json`, and the checksum lists read in this run."""
 
     output: Path
@@ -193,11 +185,8 @@ class _Run:
             wanted = self._published(place)
             partial = _Partial(target, place)
             partial.download(self.policy)
-            sha256, size, version = partial.check(wanted), partial.size, partial.version
-            self.known.files[address.name] = FetchedFile(
-                address.address, address.kind, size, sha256, version.etag, version.modified,
-                f"sha1 {wanted}" if wanted else None, self.mirror or None,
-            )  # fmt: skip
+            sha256, size = partial.check(wanted), partial.size
+            self.known.files[address.name] = FetchedFile(address.address, size, sha256, wanted)
             self._write()
             partial.publish(target)
         how = "sha1 as published" if wanted else "no checksum is published"

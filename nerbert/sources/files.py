@@ -190,7 +190,7 @@ class Source:
         if not seeks or self._web or not self.remote:
             return seeks
         try:
-            with self._open_fsspec((size or 0) // 2) as stream:
+            with self.faults(), self.open((size or 0) // 2) as stream:
                 return bool(stream.read(1)) or not size
         except InputError:
             return False
@@ -199,11 +199,14 @@ class Source:
         """Open for reading from a place on, 0 if it doesn't seek; of what lies before `stop` all is wanted for sure."""
         if self.pipe:
             return open(0, "rb", closefd=False)
-        if self.remote:
-            file = open_http(self.place, start, stop) if self._web else self._open_fsspec(start)
-            return cast("IO[bytes]", file)
+        if self._web:
+            return cast("IO[bytes]", open_http(self.place, start, stop))
         with self.faults():
-            stream = Path(self.place).open("rb", buffering=0)  # noqa: SIM115
+            if self.remote:
+                files, path = self._fsspec()
+                stream = files.open(path, "rb", cache_type="none")
+            else:
+                stream = Path(self.place).open("rb", buffering=0)  # noqa: SIM115
             if start:
                 stream.seek(start)
             return cast("IO[bytes]", stream)
@@ -274,20 +277,6 @@ class Source:
             files.invalidate_cache()
             size = files.size(path)
             return size, size is not None and "memory" not in files.protocol, {"version": files.ukey(path)}
-
-    def _open_fsspec(self, start: int = 0) -> ReadFile:
-        """Open what fsspec opens; its faults, of whatever kind, are InputErrors."""
-        files, path = self._fsspec()
-        with self.faults():
-            stream = files.open(path, "rb", cache_type="none")
-            if start:
-                stream.seek(start)
-
-        def read(length: int) -> bytes:
-            with self.faults():
-                return bytes(stream.read(length))
-
-        return ReadFile(read, stream.close)
 
     def _fsspec(self) -> tuple[Any, str]:
         """Return the file system and the path in it."""

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, WriteError
-from nerbert.sources import download
+from nerbert.sources import download, http
 from nerbert.sources.download import FETCHED, Address
 from tests.sources.web_server import (
     BODY,
@@ -332,10 +332,8 @@ def test_whatever_the_server_does_the_bytes_are_one_versions(
 
 
 def test_a_full_disk_is_told_and_gone_on_from(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole_stream = download.stream
-
     def full(*arguments: Any, **more: Any) -> Iterator[bytes]:
-        yield next(whole_stream(*arguments, **more))[:3000]
+        yield next(http.stream(*arguments, **more))[:3000]
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
