@@ -117,7 +117,7 @@ def knowledge_fetch(
 ) -> None:  # fmt: skip
     """Fetch public files for `corpus build --knowledge`: DBpedia's ontology, mappings, instance types, and more.
 
-    What was stopped goes on when the same command is run again; what is there is checked, and not fetched twice.
+    A download that was stopped resumes when the same command is run again. What is there is not fetched twice.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Download public files into a folder: resumed, checked, never of two versions.
 
 `.fetched.json` (hidden, so that no reader of the folder sees it) has each file's address, size and SHA-256. A rerun
-reads what is there again, and fetches only what is missing or damaged. A file of another address, or one that isn't in
-the list, is never replaced. `latest` is looked up once a folder, so that a dump and its index are of one date. The
-price: a rerun reads all bytes, and a new date needs a new folder.
+fetches only what is missing. A file that is there is never replaced, and it is an error if it isn't the one in the
+list. `latest` is looked up once a folder, so that a dump and its index are of one date. The price: a new date needs a
+new folder.
 
 What has come of a file is in `.NAME.partial`; `.NAME.version` says of which version it is, by the server's ETag. Only
 the rest of that version is asked for; without a strong ETag a stopped download begins anew. The price: after a loss of
@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from nerbert.artifacts import sha256_of, to_disk, write_json, writing
+from nerbert.artifacts import to_disk, write_json, writing
 from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
 from nerbert.locks import held
 from nerbert.schema import read_json
@@ -124,10 +124,10 @@ def fetch(
     missing: list[str] = []
     try:
         with open_output(output, mirror) as folder:
-            run = _Folder(folder, mirror, policy or RetryPolicy())
+            fetched = _Folder(folder, mirror, policy or RetryPolicy())
             for address in addresses:
                 try:
-                    yield run.fetch(address)
+                    yield fetched.fetch(address)
                 except Missing as error:
                     missing.append(f"{error}; {address.advice}")
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -174,9 +174,16 @@ class _Folder:
         target = self.output / address.name
         if not target.exists() and not target.is_symlink():
             return self._get(address, target)
-        if _is_whole(self.known.files.get(address.name), address, target):
-            return f"{address.name}: {target.stat().st_size:,} bytes, there already"
-        return f"{self._get(address, target)}, in place of a damaged one"
+        known = self.known.files.get(address.name)
+        if known is None or target.is_symlink() or not target.is_file() or target.stat().st_size != known.size:
+            raise OutputExists(
+                f"{target}: was not fetched by this command, or was changed; move it away, or choose another folder"
+            )
+        if known.address != address.address:
+            raise OutputExists(
+                f"{target}: was fetched from {known.address}, not {address.address}; choose another folder"
+            )
+        return f"{address.name}: {known.size:,} bytes, there already"
 
     def _get(self, address: Address, target: Path) -> str:
         """Fetch, check, write down and name a file, in this order."""
@@ -262,10 +269,11 @@ class _Partial:
         blocks = stream(address, self.size, version=self.version, policy=policy, begin=self._begin)
         with closing(blocks):
             first = next(blocks, b"")  # now the size is known
-            with self.path.open("ab", buffering=0) as file, throughput("blocks", self.version.size) as bar:
+            with self.path.open("ab") as file, throughput("blocks", self.version.size) as bar:
                 bar.advance(0, self._place.name, size=self.size, before=True)
                 for block in chain((first,), blocks):
                     file.write(block)
+                    file.flush()  # the file may be emptied before the next block
                     bar.advance(1, self._place.name, size=len(block))
                     self._check_size(self.size, "kept")
 
@@ -312,17 +320,3 @@ class _Partial:
                 f"{self._place.address}: {size} bytes are more than the {self._place.limit} allowed for such a file; "
                 f"not {done}"
             )
-
-
-def _is_whole(known: FetchedFile | None, address: Address, target: Path) -> bool:
-    """Return whether a file is whole; raise OutputExists if it is not ours, or of another date or release."""
-    if known is None or not target.is_file() or target.is_symlink():
-        raise OutputExists(f"{target}: was not fetched by this command; move it away, or choose another folder")
-    if known.address != address.address:
-        raise OutputExists(
-            f"{target}: was fetched from {known.address}, not {address.address}; choose another folder, or delete it"
-        )
-    try:
-        return target.stat().st_size == known.size and sha256_of(target) == known.sha256
-    except OSError as error:
-        raise InputError(f"{target}: can't be read: {error.strerror}") from error
