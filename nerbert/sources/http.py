@@ -8,6 +8,7 @@ system's store. httpx is imported where it is used, since the import takes a ten
 
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -319,19 +320,13 @@ def _version(headers: "httpx.Headers", size: int | None) -> Version:
 
 def _meaning(name: str, error: Exception) -> Exception:
     """Return what a failed request means: InputError for what lasts, TransientError for what may pass."""
-    import socket
-    import ssl
-
     import httpx
 
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
-            return InputError(f"{name}: no server of that name is known here; check the address and the net")
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return InputError(f"{name}: the server's certificate is not trusted: {cause.verify_message}")
-        cause = cause.__cause__ or cause.__context__
     reason = without_secrets(f"{type(error).__name__} {error}").strip()[:200]
+    if f"[Errno {socket.EAI_NONAME}]" in reason:
+        return InputError(f"{name}: no server of that name is known here; check the address and the net")
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return InputError(f"{name}: the server's certificate is not trusted: {reason}")
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects, UnicodeError)):
         return InputError(f"{name}: can't be asked for, or leads nowhere: {reason}; not followed")
     return TransientError(f"the connection failed: {reason}")
