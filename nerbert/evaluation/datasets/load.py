@@ -72,7 +72,13 @@ def open_data(name: str, root: Path | None = None, format_: str = "") -> Data:
 
     A split that isn't there is empty; at least one must be there. `format_` names the files' format.
     """
-    folder, name = find_place(name, root)
+    if root is not None:
+        folder = find_folder(root, name)
+        name = folder.relative_to(root).as_posix()
+    elif (known := find_known(name)) and not Path(name).exists():
+        raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data{_fetched(known)}")
+    else:
+        folder, name = Path(name), Path(name).resolve().name
     files = find_splits(folder, format_)
     found = read_data(folder, tuple(files) or SPLITS, format_)
     known = find_known(name)
@@ -83,17 +89,6 @@ def open_data(name: str, root: Path | None = None, format_: str = "") -> Data:
         known=None if faults else known, duplicates=find_duplicates(found.train, found.test), notes=notes,
         format=format_,
     )  # fmt: skip
-
-
-def find_place(name: str, root: Path | None = None) -> tuple[Path, str]:
-    """Return the path and the name of a data set without reading it; arguments as in `open_data`."""
-    if root is not None:
-        folder = find_folder(root, name)
-        return folder, folder.relative_to(root).as_posix()
-    known = find_known(name)
-    if known and not Path(name).exists():
-        raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data{_fetched(known)}")
-    return Path(name), Path(name).resolve().name
 
 
 def find_folder(root: Path, name: str) -> Path:
