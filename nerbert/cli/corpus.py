@@ -39,8 +39,6 @@ def corpus_build(
         How many tasks run at once; the result is the same for any number.
     executor
         What runs them: `local` (processes of this machine), or your own as module:Class.
-    config
-        Settings file (TOML).
     overwrite
         Replace a folder that nerbert made, and what a build from something else left half made.
     """
