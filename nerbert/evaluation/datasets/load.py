@@ -134,7 +134,9 @@ def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least:
 def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: bool = False) -> Subset:
     """Draw a subset of the train split and write it to the folder `output`, with dev and test."""
     check_free(output, overwrite=overwrite)
-    _check_apart(output, data.folder)
+    target, source = output.resolve(), data.folder.resolve()
+    if target.is_relative_to(source) or source.is_relative_to(target):
+        raise InputError(f"{output}: is the data set itself, lies in it or holds it; name a folder outside it")
     if not data.train:
         raise InputError(f"{data.folder}: has no train split to draw from")
     subset = draw_subset(data.train, parse_size(size), draw)
@@ -152,17 +154,6 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
             "sha256": {path.name: sha256_of(path) for path in find_splits(folder, data.format).values()},
         })  # fmt: skip
     return subset
-
-
-def _check_apart(output: Path, source: Path) -> None:
-    """Raise InputError for an output that is the data set, lies in it, or holds it and so would replace it."""
-    target, source = output.resolve(), source.resolve()
-    if target == source:
-        raise InputError(f"{output}: is the data set itself; name another folder")
-    if target.is_relative_to(source):
-        raise InputError(f"{output}: lies in the data set itself; name a folder outside it")
-    if source.is_relative_to(target):
-        raise InputError(f"{output}: holds the data set itself; name another folder")
 
 
 def _state(root: Path, folder: Path, known: KnownData) -> str:
