@@ -54,14 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stop_on_sigterm()
     try:
         app(sys.argv[1:] if arguments is None else arguments)
-    except NerbertError as error:
-        print(f"nerbert: {visible(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except ModuleNotFoundError as error:
-        if (missing := missing_extra(error)) is None:
+    except (NerbertError, ModuleNotFoundError) as error:
+        fault = error if isinstance(error, NerbertError) else missing_extra(error)
+        if fault is None:
             raise
-        print(f"nerbert: {missing}", file=sys.stderr)
-        sys.exit(missing.exit_code)
+        print(f"nerbert: {visible(str(fault))}", file=sys.stderr)
+        sys.exit(fault.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
