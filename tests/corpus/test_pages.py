@@ -24,7 +24,7 @@ from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.errors import InputError, StaleOutput
 from nerbert.executors import HERE, LocalExecutor
 from nerbert.records import CleanPage, Reason, sentence_id
-from nerbert.terminal import Flow, Progress
+from nerbert.terminal import Progress
 from nerbert.words import split_words
 
 SETTINGS = CorpusSettings()
@@ -209,16 +209,16 @@ def test_a_second_run_does_only_what_is_missing(sample: Path, tmp_path: Path) ->
     one.unlink()
     (tmp_path / "titles" / f"{other.stem}.parquet").unlink()
     (tmp_path / "pages" / f"{torn.stem}.parquet").write_bytes(b"PAR1")
-    flow = Flow()
-    write_pages([Dump(sample / "wiki.xml")], tmp_path, settings, HERE, Progress(flow=flow))
+    bar = Progress()
+    write_pages([Dump(sample / "wiki.xml")], tmp_path, settings, HERE, bar)
     changed = {path for path, when in before.items() if path.stat().st_mtime_ns != when}
     assert changed == {
         tmp_path / kind / f"{mark.stem}{end}"
         for mark in (one, other, torn)
         for kind, end in (("pages", ".parquet"), ("titles", ".parquet"), ("done", ".json"))
     }
-    assert flow.items == 246
-    assert 0 < flow.items_before < 246
+    assert bar.items == 246
+    assert 0 < bar.items_before < 246
 
 
 def test_a_part_of_other_input_is_told(tmp_path: Path) -> None:
@@ -292,9 +292,9 @@ def test_a_file_that_was_copied_is_the_same(tmp_path: Path) -> None:
     os.utime(path)
     one, other = Dump(path), fingerprint([Dump(path)], LONG)
     assert fingerprint([one], LONG) == other
-    flow = Flow()
-    write_pages([one], tmp_path / "out", LONG, HERE, Progress(flow=flow))
-    assert (flow.items, flow.items_before) == (100, 100)
+    bar = Progress()
+    write_pages([one], tmp_path / "out", LONG, HERE, bar)
+    assert (bar.items, bar.items_before) == (100, 100)
     assert files(tmp_path / "out") == before
 
 

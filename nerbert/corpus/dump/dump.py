@@ -22,8 +22,7 @@ from nerbert.corpus.dump.sites import Site, make_site, wiki_code
 from nerbert.corpus.dump.splits import Chunk, Range, Seen, check_parts, chunks, ranges, step_of
 from nerbert.errors import InputError
 from nerbert.records import RawPage
-from nerbert.sources.files import BZ2_STREAM, packing, unpacked
-from nerbert.sources.source import HashingFile, Source
+from nerbert.sources.files import BZ2_STREAM, HashingFile, Source, packing, unpacked
 
 _BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)

@@ -15,7 +15,7 @@ from typing import IO
 from nerbert.corpus.dump.index import Index
 from nerbert.corpus.dump.streams import BlockReader, Streams
 from nerbert.errors import InputError, SettingsError
-from nerbert.sources.source import Source
+from nerbert.sources.files import Source
 
 MOST_PARTS = 100_000
 LARGEST_PAGE = 1 << 28

@@ -19,8 +19,8 @@ from nerbert.corpus.pages import write_pages
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, MissingExtra, StaleOutput
 from nerbert.executors import HERE, LocalExecutor
+from nerbert.sources.files import Source
 from nerbert.sources.http import RetryPolicy
-from nerbert.sources.source import Source
 from nerbert.terminal import Progress
 
 HEAD, TAIL = b'<mediawiki xml:lang="en">\n', b"</mediawiki>\n"

@@ -21,7 +21,7 @@ from nerbert.corpus.dump.parse import DumpPart, PageCutter, read_pages
 from nerbert.corpus.dump.splits import MOST_PARTS, Chunk, Range, Seen, check_parts, chunks, step_of
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
-from nerbert.sources.source import Source
+from nerbert.sources.files import Source
 
 HEAD = b'<mediawiki xml:lang="de"\n  version="0.11"><siteinfo><dbname>dewiki</dbname></siteinfo>\n'
 TAIL = b"</mediawiki>\n"
