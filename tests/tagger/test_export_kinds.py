@@ -9,8 +9,7 @@ import torch
 from nerbert.artifacts import read_json
 from nerbert.errors import InputError
 from nerbert.model.backbone import save_model
-from nerbert.model.fresh import train_tokenizer
-from nerbert.model.layers import renew_head
+from nerbert.model.fresh import renew_head, train_tokenizer
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from tests.encoder.backbones import tiny_tagging

@@ -265,7 +265,7 @@ BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "short weights": (lambda f: _cut(f / "model.safetensors"), "can't be loaded"),
     "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), "can't be loaded"),
     "torn config": (lambda f: _cut(f / "config.json"), "not JSON"),
-    "config is a list": (lambda f: (f / "config.json").write_text("[]"), "no config.json"),
+    "config is a list": (lambda f: (f / "config.json").write_text("[]"), "must be a valid dictionary"),
     "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "not JSON"),
     "unknown type": (lambda f: _config(f, model_type="nonesuch"), "can't be loaded"),
     "own code": (lambda f: _config(f, model_type="nonesuch", auto_map={"AutoConfig": "evil.Evil"}), "can't be"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import split_columns
-from nerbert.formats.lines import decoded
+from nerbert.formats.rows import decoded
 from nerbert.labels import OUTSIDE, bio_from_spans, spans_from_bio, split_tag
 
 EMPTY = "_EMPTY_"

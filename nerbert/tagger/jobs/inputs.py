@@ -1,198 +1,180 @@
-"""What comes in: blocks of rows, from lines that are at hand or from batches of Parquet.
+"""What is tagged: files by name, folders by what lies in them, standard input; and how their rows are read.
 
-A block is what is tagged together. The rows before a broken line are a block of their own, so what was whole is tagged
-before the error is raised. Where work must resume after a kill, `parts` cuts the same rows into blocks that depend on
-nothing but the input's bytes.
+All errors of paths are found before any work. A folder means the files of known kinds below it; links that lead out of
+it are passed over, and so are other files, which is reported.
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import IO, Any, cast
+from pathlib import Path, PurePath
+from typing import IO, cast
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, NerbertError, at
-from nerbert.formats.conll import columns_of
-from nerbert.formats.jsonl import json_object
-from nerbert.formats.lines import decoded, lines_at_hand
-from nerbert.formats.rows import TOKENS, TextRow, row_of, row_of_words
-from nerbert.sources.files import open_plain
-from nerbert.tagger.jobs.paths import CONLL, JSONL, PARQUET, STDIN, TEXT, InputFile
+from nerbert.errors import InputError
+from nerbert.formats.conll import Conll, conll_rows
+from nerbert.formats.jsonl import JsonLines, json_rows
+from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines
+from nerbert.formats.text import text_rows
+from nerbert.sources.files import find_files, open_plain
 
+TEXT, JSONL, CONLL, PARQUET, HTML = "text", "jsonl", "conll", "parquet", "html"
+SUFFIXES = {
+    TEXT: (".txt", ".text"), JSONL: JsonLines.suffixes, CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
+    HTML: (".html", ".htm"),
+}  # fmt: skip
+"""How names of each kind of file end; the first is that of files to be written."""
+SOURCES = (TEXT, JSONL, CONLL, PARQUET)
+"""What can be read."""
+PACKED = (".gz", ".bz2", ".xz")
+JSON = ".json"
+"""JSON lines where a file is named itself; in folders it is mostly something else."""
+STDIN = "-"
+_READERS: dict[str, Callable[[Lines, str], Iterator[TextRow | None]]] = {
+    TEXT: text_rows, JSONL: json_rows, CONLL: conll_rows,
+}  # fmt: skip
 _PART = 1 << 18
 """Bytes of input that are tagged, and kept, together."""
-_PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How inputs are read: the field (or column) that holds the text, and what becomes of bytes that are no UTF-8."""
+class InputFile:
+    """A file to tag, or standard input, perhaps a `copy` of it; `name` is where it lies among the inputs."""
 
-    field: str = "text"
-    errors: str = "strict"
+    place: str
+    name: PurePath
+    kind: str
+    copy: Path | None = None
 
+    def __str__(self) -> str:
+        """Return the place as messages name it."""
+        return "standard input" if self.place == STDIN else self.place
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Rows of the file `name` that came together, from so many bytes; `batch` has the columns of rows of Parquet.
+    @property
+    def size(self) -> int | None:
+        """Return the bytes of a file that is read as it is; None where that is not known."""
+        path = Path(self.place)
+        known = self.place != STDIN and path.is_file() and unpacked_name(path) == path
+        return path.stat().st_size if known else None
 
-    `digest` is what tells these rows from any others; only parts have it.
-    """
+    def blocks(self, field: str, errors: str) -> Iterator[Block]:
+        """Yield what the file holds, block by block as it comes; raise InputError that names the line.
 
-    name: str
-    rows: Sequence[TextRow]
-    size: int
-    batch: Any = None
-    digest: str = ""
+        `field` (or column) holds the text; `errors` says what becomes of bytes that are no UTF-8.
+        """
+        if self.kind == PARQUET:
+            from nerbert.formats.parquet import parquet_blocks
 
+            if self.place == STDIN:
+                raise InputError(f"{self}: Parquet is read from its end on, so a pipe won't do; name the file")
+            yield from parquet_blocks(Path(self.place), field, errors)
+        else:
+            with self.opened() as stream:
+                yield from blocks_at_hand(str(self), self._rows(stream, field, errors))
 
-_Parser = Callable[[int, bytes | None], TextRow | None]
-"""(a line's number, the line) → the row that it completes, if it does; None for a line is the end of the file."""
+    def parts(self, field: str, errors: str) -> Iterator[Block]:
+        """Yield the same rows in blocks that depend on the input alone, each with its digest."""
+        if self.kind == PARQUET:
+            whole = sha256_of(Path(self.place))
+            for block in self.blocks(field, errors):
+                first = block.rows[0].number if block.rows else 1
+                yield replace(block, digest=f"{whole} from row {first}, {errors}")
+            return
+        held: list[TextRow] = []
+        with self.opened() as stream:
+            size = 0
+            for row in filter(None, self._rows(stream, field, errors)):
+                held.append(row)
+                size += row.size
+                if size >= _PART:
+                    yield self._part(held, size)
+                    held, size = [], 0
+        if held:
+            yield self._part(held, size)
 
+    def _rows(self, stream: IO[bytes], field: str, errors: str) -> Iterator[TextRow | None]:
+        return _READERS[self.kind](read_lines(stream, str(self), errors), field)
 
-def read_blocks(source: InputFile, how: ReadOptions) -> Iterator[Block]:
-    """Yield what a source holds, block by block as it comes; raise InputError that names the line."""
-    if source.kind == PARQUET:
-        yield from _parquet_blocks(source, how)
-        return
-    with _opened(source) as stream:
-        yield from _line_blocks(str(source), stream, _PARSERS[source.kind](how))
+    def _part(self, rows: Sequence[TextRow], size: int) -> Block:
+        """Return a part; an empty line between rows is what no row holds, so the digest covers where rows end."""
+        digest = hashlib.sha256("\n\n".join(row.source for row in rows).encode()).hexdigest()
+        return Block(str(self), rows, size, digest=digest)
 
-
-def parts(source: InputFile, how: ReadOptions) -> Iterator[Block]:
-    """Yield the same rows in blocks that are cut alike each time, each with its digest."""
-    if source.kind == PARQUET:
-        whole, first = sha256_of(Path(source.place)), 1
-        for block in read_blocks(source, how):
-            yield replace(block, digest=f"{whole} from row {first}, {how.errors}")
-            first += len(block.rows)
-        return
-    held: list[TextRow] = []
-    size = 0
-    for block in read_blocks(source, how):
-        for row in block.rows:
-            held.append(row)
-            size += len(row.raw) + 1
-            if size >= _PART:
-                yield _part(source, how, held, size)
-                held, size = [], 0
-    if held:
-        yield _part(source, how, held, size)
-
-
-def _part(source: InputFile, how: ReadOptions, rows: list[TextRow], size: int) -> Block:
-    """Return a part; its digest also covers where rows end, and whether bytes were replaced."""
-    raw = b"\n\n".join(row.raw for row in rows)
-    digest = hashlib.sha256(raw).hexdigest()
-    if how.errors != "strict":
-        try:
-            raw.decode("utf-8")
-        except UnicodeDecodeError:
-            digest += f", {how.errors}"
-    return Block(str(source), rows, size, digest=digest)
-
-
-@contextmanager
-def _opened(source: InputFile) -> Iterator[IO[bytes]]:
-    if source.place == STDIN:
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """Provide the file's bytes, unpacked where it is packed."""
+        if self.copy or self.place != STDIN:
+            with open_plain(self.copy or Path(self.place)) as stream:
+                yield stream
+            return
         if sys.stdin is None:
-            raise InputError("standard input: is closed; name a file")
+            raise InputError(f"{self}: is closed; name a file")
         try:
             yield cast("IO[bytes]", sys.stdin.buffer)
         except OSError as error:
-            raise InputError(f"standard input: can't be read: {error.strerror}") from error
-        return
-    with open_plain(Path(source.place)) as stream:
-        yield stream
+            raise InputError(f"{self}: can't be read: {error.strerror}") from error
 
 
-def _line_blocks(name: str, stream: IO[bytes], parser: _Parser) -> Iterator[Block]:
-    number, lines = 0, lines_at_hand(stream)
-    while True:
-        with at(name, number + 1):
-            some = next(lines, None)
-        if some is None:
-            break
-        rows: list[TextRow] = []
-        fault = None
-        try:
-            for number, raw in enumerate(some, number + 1):  # noqa: B020
-                if row := parser(number, raw):
-                    rows.append(row)
-        except NerbertError as error:
-            fault = error
-        if rows:
-            yield Block(name, rows, sum(map(len, some)) + len(some))
-        if fault is not None:
-            with at(name, number):
-                raise fault
-    if last := parser(number, None):
-        yield Block(name, [last], 0)
+@dataclass(frozen=True, slots=True)
+class JobPaths:
+    """What is to be tagged, from which `folders`; `many` says whether it may be many files, even if it is one."""
+
+    sources: list[InputFile]
+    many: bool
+    folders: list[Path]
+    passed_over: list[Path]
+    """Files in the folders that are not read."""
 
 
-def _parquet_blocks(source: InputFile, how: ReadOptions) -> Iterator[Block]:
-    from nerbert.formats.parquet import mended, read_batches, row_count, texts_of
-
-    if source.place == STDIN:
-        raise InputError("standard input: Parquet is read from its end on, so a pipe won't do; name the file")
-    path, first = Path(source.place), 1
-    row_size = (source.size or 0) / max(1, row_count(path))
-    for batch in read_batches(path):
-        with at(path):
-            texts = texts_of(batch, how.field, first, how.errors)
-        rows = [
-            TextRow(number, text, None, {}, b"") if isinstance(text, str) else row_of_words(number, text, {})
-            for number, text in enumerate(texts, first)
-        ]
-        whole = batch if how.errors == "strict" else mended(batch, how.field, texts)
-        yield Block(str(path), rows, round(row_size * len(rows)), whole)
-        first += len(rows)
-
-
-def _text_rows(how: ReadOptions) -> _Parser:
-    """Parse a row a line."""
-
-    def parse(number: int, raw: bytes | None) -> TextRow | None:
-        if raw is None:
-            return None
-        if number == 1 and raw.startswith(_PARQUET):
-            raise InputError("is Parquet, not text; pass --from parquet")
-        text = decoded(raw, number, how.errors).rstrip("\r")
-        return TextRow(number, text, None, {"text": text}, raw)
-
-    return parse
+def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
+    """Return the files at these places, in order; `kind` is that of all of them, or "" to go by their names."""
+    sources: list[InputFile] = []
+    passed_over: list[Path] = []
+    folders = [Path(place) for place in inputs if os.path.isdir(place)]  # noqa: PTH112  ("" is no folder)
+    for place in inputs or [STDIN]:
+        path = Path(place)
+        if place == STDIN:
+            sources.append(InputFile(STDIN, PurePath("stdin"), kind or TEXT))
+        elif place and path in folders:
+            found, other = _in_folder(path, kind)
+            sources += found
+            passed_over += other
+        elif os.path.lexists(place):
+            usual = JSONL if unpacked_name(path).suffix.lower() == JSON else TEXT
+            sources.append(InputFile(place, PurePath(path.name), kind or kind_of(path) or usual))
+        else:
+            named = place or "''"
+            raise InputError(f"{named}: no such file or folder; give files or folders, or - for standard input")
+    if [source.place for source in sources].count(STDIN) > 1:
+        raise InputError("standard input (-) can be read only once; name it once")
+    return JobPaths(sources, bool(folders) or len(inputs) > 1, folders, passed_over)
 
 
-def _json_rows(how: ReadOptions) -> _Parser:
-    """Parse a row an object; empty lines are none."""
-
-    def parse(number: int, raw: bytes | None) -> TextRow | None:
-        text = "" if raw is None else decoded(raw, number, how.errors)
-        return row_of(number, json_object(text), how.field, raw or b"") if text.strip() else None
-
-    return parse
+def kind_of(path: PurePath) -> str:
+    """Return the kind of a file by its name, compressed or not; "" if its name doesn't say."""
+    suffix = unpacked_name(path).suffix.lower()
+    return next((kind for kind in SOURCES if suffix in SUFFIXES[kind]), "")
 
 
-def _conll_rows(how: ReadOptions) -> _Parser:
-    """Parse a row a sentence: the first column is its words, all others are passed over."""
-    held: list[tuple[int, str, bytes]] = []
-
-    def parse(number: int, raw: bytes | None) -> TextRow | None:
-        line = "" if raw is None else decoded(raw, number, how.errors).rstrip("\r")
-        if raw is not None and (columns := columns_of(line, tagged=False)):
-            held.append((number, columns[0], raw))
-            return None
-        if not held:
-            return None
-        words = [word for _, word, _ in held]
-        row = row_of_words(held[0][0], words, {TOKENS: words}, b"\n".join(each for _, _, each in held))
-        held.clear()
-        return row
-
-    return parse
+def unpacked_name(path: PurePath) -> PurePath:
+    """Return a file's name without the suffix of its compression."""
+    return path.with_suffix("") if path.suffix.lower() in PACKED else path
 
 
-_PARSERS = {TEXT: _text_rows, JSONL: _json_rows, CONLL: _conll_rows}
+def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
+    """Return the files below a folder of a known kind, or of the one that is wanted; and the other files."""
+    inside = folder.resolve()
+    sources, passed_over = [], []
+    for each in find_files(folder):
+        own = kind_of(each.path)
+        if own and kind in ("", own) and each.path.is_file() and each.path.resolve().is_relative_to(inside):
+            sources.append(InputFile(str(each.path), each.path.relative_to(folder), own))
+        else:
+            passed_over.append(each.path)
+    if not sources:
+        ends = f"a name for {kind}" if kind else "a known name (.txt, .jsonl, .conll, .parquet)"
+        raise InputError(f"{folder}: holds no file with {ends}; name the files themselves, with --from")
+    return sources, passed_over
