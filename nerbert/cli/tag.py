@@ -73,8 +73,8 @@ def tag(
     tag_files(job, _write_page)
 
 
-def _write_page(*given: Any) -> None:
+def _write_page(*rows: Any, **names: Any) -> None:
     """Write an HTML page; templates are loaded only then."""
     from nerbert.render.tags_page import write_page
 
-    write_page(*given)
+    write_page(*rows, **names)

@@ -29,10 +29,14 @@ Sentences = Callable[[str], Iterable[tuple[int, Example]]]
 def read_conll(path: Path) -> Iterator[Example]:
     """Yield the sentences of a CoNLL file; raise InputError that names file and line."""
     for sentence in read_tagged_lines(path):
-        for number, _, tag in sentence:
-            with at(path, number):
-                split_tag(tag)
-        yield example_of([token for _, token, _ in sentence], [tag for _, _, tag in sentence])
+        try:
+            example = example_of([token for _, token, _ in sentence], [tag for _, _, tag in sentence])
+        except InputError:
+            for number, _, tag in sentence:
+                with at(path, number):
+                    split_tag(tag)
+            raise
+        yield example
 
 
 def read_tagged_lines(path: Path) -> Iterator[list[tuple[int, str, str]]]:

@@ -26,15 +26,6 @@ _FOREIGN_BEGINS = {
     b"BZh": "packed with bz2",
 }
 _KEY = re.compile(r'"(\w+)"\s*:')
-_FOREIGN_JSON = (
-    ("Label Studio's JSON", {"annotations", "data"}),
-    ("Prodigy's JSON lines", {"_input_hash"}),
-    ("doccano's JSON lines", {"text", "label"}),
-    ("doccano's JSON lines", {"text", "labels"}),
-    ("doccano's JSON lines with relations", {"text", "entities"}),
-    ("JSON of a Hugging Face data set", {"tokens", "ner_tags"}),
-)
-"""Tools, and the keys by which their JSON is told; the first that fits counts."""
 
 
 class Format(Protocol):
@@ -102,14 +93,13 @@ def recognised(path: Path) -> Format | None:
 def _foreign(head: bytes, name: str) -> str:
     """Return what a file with this beginning seems to be that no format reads, such as `CSV`; "" for no guess.
 
-    JSON of no known tool in a file named as JSON lines is left to their reader, which names the line and the fault.
+    JSON in a file named as JSON lines is left to their reader, which names the line and the fault.
     """
     if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), ""):
         return found
     text = head.decode("utf-8-sig", "replace").lstrip()
-    if text.startswith(("{", "[")) and (keys := set(_KEY.findall(text))):
-        unknown = "" if name.endswith((".jsonl", ".ndjson")) else f"JSON with {', '.join(sorted(keys)):.60}"
-        return next((tool for tool, wanted in _FOREIGN_JSON if wanted <= keys), unknown)
+    if text.startswith(("{", "[")) and (keys := sorted(set(_KEY.findall(text)))):
+        return "" if name.endswith((".jsonl", ".ndjson")) else f"JSON with {', '.join(keys):.60}"
     if text.startswith("<"):
         return "XML or HTML"
     lines = [line for line in text.splitlines()[:20] if line]

@@ -6,7 +6,7 @@ As annotated sentences: `text`, `spans` with `start`, `end` and `type`, as `nerb
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,21 +79,10 @@ def row_of(number: int, fields: Mapping[str, Any], field: str, source: str = "")
 
 def json_lines(block: Block, found: Tagged) -> Iterator[bytes]:
     """Yield tagged rows as objects: all that the input has of a row, and `spans`."""
-    for row, spans, fields in zip(block.rows, found, _fields_of(block), strict=True):
+    for row, spans in zip(block.rows, found, strict=True):
         with at(block.name, row.number):
-            line = object_line({**fields, SPANS: [span_json(each) for each in spans]})
+            line = object_line({**row.fields, SPANS: [span_json(each) for each in spans]})
         yield line
-
-
-def _fields_of(block: Block) -> Sequence[Mapping[str, Any]]:
-    """Return all that the input has of each row, as JSON can hold it."""
-    if block.batch is None:
-        return [row.fields for row in block.rows]
-    from nerbert.formats.parquet import plain_rows
-
-    with at(block.name):
-        rows = plain_rows(block.batch)
-    return [{**row.fields, **fields} for row, fields in zip(block.rows, rows, strict=True)]
 
 
 class JsonLines:

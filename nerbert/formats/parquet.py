@@ -19,19 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.conll import row_of_words
-from nerbert.formats.rows import (
-    SPANS,
-    TEXT,
-    TOKENS,
-    Block,
-    Tagged,
-    TaggedFile,
-    TextRow,
-    checked_words,
-    decoded,
-    span_json,
-)
+from nerbert.formats.jsonl import row_of
+from nerbert.formats.rows import SPANS, TEXT, Block, Tagged, TaggedFile, TextRow, decoded, span_json
 
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -55,15 +44,11 @@ def parquet_blocks(path: Path, field: str, errors: str) -> Iterator[Block]:
     first = 1
     for batch in read_batches(path):
         with at(path):
-            field = _text_column(batch, field)
-            texts = texts_of(batch, field, first, errors)
-        rows = [
-            TextRow(number, text, None, {}) if isinstance(text, str) else row_of_words(number, text, {})
-            for number, text in enumerate(texts, first)
-        ]
-        place = batch.schema.get_field_index(field)
-        whole = batch if errors == "strict" else batch.set_column(place, field, _column(list(texts)))
-        yield Block(str(path), rows, round(row_size * len(rows)), whole)
+            mended, rows = _mended(batch, field, first, errors), list[TextRow]()
+            for number, fields in enumerate(plain_rows(mended), first):
+                with at(part=f"row {number}"):
+                    rows.append(row_of(number, fields, field))
+        yield Block(str(path), rows, round(row_size * len(rows)), batch if errors == "strict" else mended)
         first += len(rows)
 
 
@@ -85,20 +70,20 @@ def _reading(path: Path) -> AbstractContextManager[None]:
     return refused(f"{path}: can't be read as Parquet")
 
 
-def texts_of(batch: pa.RecordBatch, field: str, first: int, errors: str = "strict") -> list[str | list[str]]:
-    """Return the text, or the list of words, of each row; `first` is the number of the first row, for messages."""
-    column = batch[field]
-    lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+def _mended(batch: pa.RecordBatch, field: str, first: int, errors: str) -> pa.RecordBatch:
+    """Return the rows with the column of texts decoded, if it is one; `first` is the number of the first row."""
+    place = batch.schema.get_field_index(field)
+    if place < 0 or pa.types.is_nested(batch.schema.types[place]):
+        return batch
     try:
-        values = column.cast(pa.large_list(pa.large_binary()) if lists else pa.large_binary()).to_pylist()
+        values = batch.column(place).cast(pa.large_binary()).to_pylist()
     except pa.ArrowException:
-        raise InputError(f"column {field!r} holds {column.type}, no text; name another with --field") from None
+        return batch
     texts = []
     for number, value in enumerate(values, first):
-        with at(line=number, part=f"row {number}"):
-            found = _text(value, field, errors)
-            texts.append(checked_words(found, field) if lists else found)
-    return texts
+        with at(part=f"row {number}"):
+            texts.append(None if value is None else decoded(value, 0, errors))
+    return batch.set_column(place, field, pa.array(texts, pa.large_string()))
 
 
 def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -162,7 +147,7 @@ def _table(block: Block) -> pa.Table:
     if block.batch is None:
         return table_of([{name: each for name, each in row.fields.items() if name != SPANS} for row in block.rows])
     table = pa.Table.from_batches([block.batch])
-    if any(row.fields for row in block.rows) and TEXT not in table.column_names:
+    if TEXT not in table.column_names and any(row.example for row in block.rows):
         table = table.append_column(TEXT, pa.array([row.text for row in block.rows], pa.string()))
     return table.drop_columns([SPANS]) if SPANS in table.column_names else table
 
@@ -172,25 +157,6 @@ def _rows_of(metadata: Any) -> int:
     size: int = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     rows = int(metadata.num_rows) * _BATCH_BYTES // max(1, size)
     return max(1, min(_MOST_ROWS, rows))
-
-
-def _text_column(batch: pa.RecordBatch, field: str) -> str:
-    """Return the name of the text column."""
-    names = batch.schema.names
-    if field not in names and field == TEXT and TOKENS in names:
-        return TOKENS
-    if field not in names:
-        there = ", ".join(names) or "none"
-        raise InputError(f"no column {field!r} (there are: {there:.200}); name the text's with --field")
-    return field
-
-
-def _text(value: object, field: str, errors: str) -> Any:
-    if isinstance(value, bytes):
-        return decoded(value, 0, errors)
-    if isinstance(value, list):
-        return [_text(each, field, errors) for each in value]
-    raise InputError(f"no text in column {field!r} (null or NaN); leave such rows out")
 
 
 def _column(values: list[Any], kind: pa.DataType | None = None) -> pa.Array:

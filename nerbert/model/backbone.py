@@ -227,7 +227,7 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Write weights (safetensors), config and tokenizer into an existing folder."""
     for name in ("is_local", "local_files_only"):  # how it was loaded, which isn't what it is
         tokenizer.init_kwargs.pop(name, None)
-    with _quiet():
+    with quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
@@ -252,27 +252,23 @@ def tags_of(model: Any, source: str) -> list[str]:
 def _loading(source: str, what: str) -> Iterator[None]:
     """Load quietly; turn what a library raises on a bad folder or an unreachable hub into one line."""
     folder = "" if Path(source).exists() else " (there is no folder of that name)"
-    with _quiet(), refused(f"{source}: can't be loaded as a {what}{folder}"):
+    with quiet(), refused(f"{source}: can't be loaded as a {what}{folder}"):
         yield
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the loader's notes on new heads, retries and progress bars."""
-    from huggingface_hub.utils import logging as hub_logging
+def quiet() -> Iterator[None]:
+    """Silence what libraries log, warn of and count on progress bars: notes on new heads, retries, traces."""
     from transformers.utils import logging as hf_logging
 
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hub_level = hub_logging.get_verbosity()
-    hf_logging.set_verbosity(logging.CRITICAL)
-    hub_logging.set_verbosity(logging.CRITICAL)
+    disabled, bars = logging.root.manager.disable, hf_logging.is_progress_bar_enabled()
+    logging.disable(logging.CRITICAL)
     hf_logging.disable_progress_bar()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
-        finally:
-            hf_logging.set_verbosity(level)
-            hub_logging.set_verbosity(hub_level)
-            if bars:
-                hf_logging.enable_progress_bar()
+    finally:
+        logging.disable(disabled)
+        if bars:
+            hf_logging.enable_progress_bar()

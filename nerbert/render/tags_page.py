@@ -23,7 +23,7 @@ _COLOURS = 10
 _SURE = 0.5
 
 
-def write_page(target: Path, tagged: TaggedFile, title: str, tagger: str, types: Sequence[str]) -> None:
+def write_page(target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, types: Sequence[str]) -> None:
     """Write a page: counts of all types, the most frequent first, then the rows that there is room for.
 
     `title` is what was tagged, `types` are the tagger's.

@@ -8,11 +8,8 @@ its input's values, so a model type that does (longformer) is refused; and int8 
 a close call may fall otherwise in other company.
 """
 
-import logging
 import shutil
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +30,7 @@ from nerbert.model.backbone import (
     embedded,
     load_tagger_model,
     load_tokenizer,
+    quiet,
     read_card,
     tags_of,
 )
@@ -169,7 +167,7 @@ def _trace(source: str, model: Any, path: Path) -> None:
     ids = torch.arange(14).reshape(2, 7) % int(model.config.vocab_size)
     mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2])
     free = {0: "batch", 1: "pieces"}
-    with _silent(), torch.inference_mode():
+    with quiet(), torch.inference_mode():
         if hasattr(model, "set_attn_implementation"):
             model.set_attn_implementation("eager")
         with refused(f"{source}: a {model.config.model_type} can't be exported"):
@@ -188,7 +186,7 @@ def _quantise(folder: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with _silent():
+    with quiet():
         quantize_dynamic(
             folder / GRAPHS["fp32"], folder / GRAPHS["int8"], per_channel=True, reduce_range=True,
             weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"],
@@ -231,16 +229,3 @@ def _check_apart(source: Path, output: Path) -> None:
         raise InputError(f"{output}: lies in the tagger's folder, or around it; leave -o out, or name another folder")
     if any(output.glob("*.safetensors")):
         raise OutputExists(f"{output}: holds a model's weights, so it is left alone; delete it by hand")
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Silence the exporter's notes."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

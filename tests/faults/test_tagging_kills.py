@@ -23,12 +23,12 @@ def counted(one, other, **named):
     rename(one, other, **named)
 
 os.replace = counted
-import nerbert.tagger.jobs.inputs as inputs
+import nerbert.tagger.jobs.files as files
 from nerbert.cli import main
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.fakes import Capitals
 
-inputs._PART = 400
+files._PART = 400
 fake = Capitals()
 Tagger.load = lambda source, **_: fake
 try:

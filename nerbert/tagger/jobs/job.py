@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nerbert import __version__
 from nerbert.artifacts import (
@@ -34,19 +35,22 @@ from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow
 from nerbert.formats.text import text_writer
 from nerbert.records import Example, Span
 from nerbert.sources.files import writable
-from nerbert.tagger.jobs.inputs import (
+from nerbert.tagger.jobs.files import (
     CONLL,
     HTML,
     JSONL,
+    MANIFEST,
     PARQUET,
     SOURCES,
     SUFFIXES,
     TEXT,
     InputFile,
     JobPaths,
+    check_no_input,
     find_sources,
+    place_outputs,
+    target_kind,
 )
-from nerbert.tagger.jobs.outputs import MANIFEST, check_no_input, place_outputs, target_kind
 from nerbert.tagger.jobs.parts import TaggedParts
 from nerbert.tagger.spans import OFFSETS
 from nerbert.terminal import Progress, tell, throughput
@@ -59,8 +63,12 @@ _FORMAT = 2
 _LOADED = ("config.json", "nerbert.json", "tokenizer.json", "*.safetensors", "**/*.onnx*")
 """What of a tagger's folder its spans depend on."""
 
-PageWriter: TypeAlias = Callable[[Path, TaggedFile, str, str, Sequence[str]], None]
-"""Writes tagged rows as one HTML page: target, rows, title, tagger's name, the tagger's types."""
+
+class PageWriter(Protocol):
+    """Writes tagged rows as one HTML page."""
+
+    def __call__(self, target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, types: Sequence[str]) -> None:
+        """Write the page; `types` are the tagger's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,32 +192,28 @@ class _Run:
     def _make(self, source: InputFile, folder: Path, target: Path, bar: Progress) -> TaggedParts:
         """Tag the parts of one file that aren't tagged yet, then write all its rows with their entities."""
         utf16 = self.job.offsets == OFFSETS[1]
-        parts = TaggedParts(source, folder, self.job.field, self.job.errors, utf16=utf16)
+        write, parts = self._writer(source), TaggedParts(source, folder, self.job.field, self.job.errors, utf16=utf16)
         try:
             parts.tag(
                 lambda block: list(_tagged(self.tagger, block, bar)),
                 lambda block: bar.advance(len(block.rows), size=block.size, before=True),
             )
-            self._write(source, target, parts)
+            write(target, parts)
         except InputError as error:
             if parts.count:
                 error.args = (f"{error}. What was done before it is kept: mend it and give the same command again",)
             raise
         return parts
 
-    def _write(self, source: InputFile, target: Path, parts: TaggedParts) -> None:
-        """Write all rows of a file."""
+    def _writer(self, source: InputFile) -> Callable[[Path, TaggedFile], None]:
+        """Return what writes all rows of a file."""
         if self.kind == PARQUET:
             from nerbert.formats.parquet import write_parquet
 
-            write_parquet(target, parts)
-        elif self.kind == HTML and self.page:
-            self.page(target, parts, source.name.name, self.job.tagger, self.tagger.types)
-        else:
-            lines = self._lines()
-            with target.open("wb") as stream:
-                for block, found in parts:
-                    stream.writelines(lines(block, found))
+            return write_parquet
+        if self.kind == HTML and self.page:
+            return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
+        return partial(_write_lines, self._lines())
 
     def _lines(self, *, terminal: bool = False) -> LineWriter:
         """Return what writes rows line by line."""
@@ -221,6 +225,12 @@ class _Run:
         """Return a bar over the bytes of all inputs, if they are known."""
         sizes = [source.size for source in self.found.sources]
         return throughput("rows", None if None in sizes else sum(size or 0 for size in sizes))
+
+
+def _write_lines(lines: LineWriter, target: Path, tagged: TaggedFile) -> None:
+    with target.open("wb") as stream:
+        for block, found in tagged:
+            stream.writelines(lines(block, found))
 
 
 def _summary(done: Sequence[TaggedParts]) -> str:

@@ -2,7 +2,7 @@
 
 A part is one file, with the digest of its rows; the folder's fingerprint guards the rest (tagger, settings). So an
 input that was corrected in one line costs the parts from there on, and another kind of output costs none. The price:
-the input is read once more, which takes a thousandth of the time that tagging it takes.
+the input is read once more, which takes little time beside tagging.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from nerbert.errors import InputError
 from nerbert.formats.rows import Block
 from nerbert.records import Span
 from nerbert.schema import read_json
-from nerbert.tagger.jobs.inputs import STDIN, InputFile
+from nerbert.tagger.jobs.files import STDIN, InputFile
 from nerbert.tagger.spans import utf16_spans
 
 _LARGEST = 1 << 32

@@ -30,7 +30,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tagger, "load", lambda source, **_: Capitals())
         patch.chdir(folder)
-        patch.setattr("nerbert.tagger.jobs.inputs._PART", 20)
+        patch.setattr("nerbert.tagger.jobs.files._PART", 20)
         patch.setattr("nerbert.artifacts.os.fsync", lambda handle: None)
         yield folder
 

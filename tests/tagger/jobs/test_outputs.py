@@ -149,7 +149,7 @@ def test_json_becomes_columns(tag: Tag) -> None:
 
 
 def test_columns_of_all_parts_are_joined(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.tagger.jobs.inputs._PART", 1)
+    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 1)
     given = [{"text": "a", "x": None}, {"text": "b", "x": 1, "y": "z"}, {"text": "c", "x": 0.5}]
     Path("x.jsonl").write_text("".join(json.dumps(each) + "\n" for each in given))
     assert tag("x.jsonl", "-o", "y.parquet") == 0
@@ -243,11 +243,11 @@ def test_a_fault_is_one_line_that_names_the_place(
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        ({"body": ["a"]}, "x.parquet: no column 'text' (there are: body)"),
-        ({"text": [1]}, "x.parquet: column 'text' holds int64, no text"),
-        ({"text": ["a", None]}, "x.parquet: row 2: no text in column 'text' (null or NaN); leave such rows out"),
+        ({"body": ["a"]}, "x.parquet: row 1: no field 'text' (there are: body); name the text's with --field"),
+        ({"text": [1]}, "x.parquet: row 1: field 'text' holds 1: must be a text, or a list of words"),
+        ({"text": ["a", None]}, "x.parquet: row 2: field 'text' holds None: must be a text"),
         ({"text": [b"a", b"\xe9"]}, "x.parquet: row 2: not UTF-8 at byte 0"),
-        ({"text": [["a", None]]}, "x.parquet: row 1: no text in column 'text'"),
+        ({"text": [["a", None]]}, "x.parquet: row 1: field 'text': word 1 (from 0) is None"),
         ({"text": [["a", ""]]}, "x.parquet: row 1: field 'text': word 1 (from 0) is ''"),
     ],
 )
@@ -293,7 +293,7 @@ def test_what_no_column_holds_is_told(tag: Tag, capsys: Caught, values: list[Any
 def test_parts_that_no_column_joins_are_told(
     tag: Tag, capitals: Capitals, capsys: Caught, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nerbert.tagger.jobs.inputs._PART", 1)
+    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 1)
     Path("x.jsonl").write_text('{"text": "a", "x": 1}\n{"text": "b", "x": "1"}\n{"text": "c"}\n')
     assert tag("x.jsonl", "-o", "y.parquet") == 1
     told = (
@@ -315,6 +315,7 @@ def test_types_that_conll_cannot_hold_are_told(tag: Tag, capitals: Capitals, cap
     Path("x.txt").write_text("a")
     assert tag("x.txt", "-o", "y.conll") == 1
     assert "type 'work of art' holds white space" in capsys.readouterr().err
+    assert capitals.seen == []
 
 
 def test_halves_of_characters_go_out_as_they_came(tag: Tag) -> None:

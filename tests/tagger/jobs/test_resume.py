@@ -22,7 +22,7 @@ LINES = [f"Ada {number} met Bob" for number in range(10)]
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three lines are a part."""
-    monkeypatch.setattr("nerbert.tagger.jobs.inputs._PART", 40)
+    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 40)
 
 
 def stop(capitals: Capitals, after: int) -> None:

@@ -1,7 +1,8 @@
-"""What is tagged: files by name, folders by what lies in them, standard input; and how their rows are read.
+"""What is tagged and where it goes: files by name, folders by what lies in them, standard input; how rows are read.
 
 All errors of paths are found before any work. A folder means the files of known kinds below it; links that lead out of
-it are passed over, and so are other files, which is reported.
+it are passed over, and so are other files, which is reported. An output takes the name of its input with another
+suffix. Two inputs that want the same name are an error; no number is appended.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import IO, cast
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError
+from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.jsonl import JsonLines, json_rows
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines
@@ -29,10 +30,12 @@ SUFFIXES = {
 """How names of each kind of file end; the first is that of files to be written."""
 SOURCES = (TEXT, JSONL, CONLL, PARQUET)
 """What can be read."""
-PACKED = (".gz", ".bz2", ".xz")
-JSON = ".json"
+_PACKED = (".gz", ".bz2", ".xz")
+_JSON = ".json"
 """JSON lines where a file is named itself; in folders it is mostly something else."""
 STDIN = "-"
+MANIFEST = "manifest.json"
+"""What says of a folder of outputs what they were made from."""
 _READERS: dict[str, Callable[[Lines, str], Iterator[TextRow | None]]] = {
     TEXT: text_rows, JSONL: json_rows, CONLL: conll_rows,
 }  # fmt: skip
@@ -57,7 +60,7 @@ class InputFile:
     def size(self) -> int | None:
         """Return the bytes of a file that is read as it is; None where that is not known."""
         path = Path(self.place)
-        known = self.place != STDIN and path.is_file() and unpacked_name(path) == path
+        known = self.place != STDIN and path.is_file() and _unpacked_name(path) == path
         return path.stat().st_size if known else None
 
     def blocks(self, field: str, errors: str) -> Iterator[Block]:
@@ -143,8 +146,8 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
             sources += found
             passed_over += other
         elif os.path.lexists(place):
-            usual = JSONL if unpacked_name(path).suffix.lower() == JSON else TEXT
-            sources.append(InputFile(place, PurePath(path.name), kind or kind_of(path) or usual))
+            usual = JSONL if _unpacked_name(path).suffix.lower() == _JSON else TEXT
+            sources.append(InputFile(place, PurePath(path.name), kind or _kind_of(path) or usual))
         else:
             named = place or "''"
             raise InputError(f"{named}: no such file or folder; give files or folders, or - for standard input")
@@ -153,15 +156,15 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
     return JobPaths(sources, bool(folders) or len(inputs) > 1, folders, passed_over)
 
 
-def kind_of(path: PurePath) -> str:
+def _kind_of(path: PurePath) -> str:
     """Return the kind of a file by its name, compressed or not; "" if its name doesn't say."""
-    suffix = unpacked_name(path).suffix.lower()
+    suffix = _unpacked_name(path).suffix.lower()
     return next((kind for kind in SOURCES if suffix in SUFFIXES[kind]), "")
 
 
-def unpacked_name(path: PurePath) -> PurePath:
+def _unpacked_name(path: PurePath) -> PurePath:
     """Return a file's name without the suffix of its compression."""
-    return path.with_suffix("") if path.suffix.lower() in PACKED else path
+    return path.with_suffix("") if path.suffix.lower() in _PACKED else path
 
 
 def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
@@ -169,7 +172,7 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     inside = folder.resolve()
     sources, passed_over = [], []
     for each in find_files(folder):
-        own = kind_of(each.path)
+        own = _kind_of(each.path)
         if own and kind in ("", own) and each.path.is_file() and each.path.resolve().is_relative_to(inside):
             sources.append(InputFile(str(each.path), each.path.relative_to(folder), own))
         else:
@@ -178,3 +181,51 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
         ends = f"a name for {kind}" if kind else "a known name (.txt, .jsonl, .conll, .parquet)"
         raise InputError(f"{folder}: holds no file with {ends}; name the files themselves, with --from")
     return sources, passed_over
+
+
+def target_kind(output: Path) -> str:
+    """Return the kind of a file to write, by its name; raise SettingsError if its name doesn't say."""
+    suffix = output.suffix.lower()
+    if suffix in _PACKED:
+        raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
+    if (kind := next((kind for kind in SUFFIXES if suffix in SUFFIXES[kind]), None)) is None:
+        raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(SUFFIXES)}")
+    return kind
+
+
+def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
+    """Return where each source's output goes within the folder `output`; raise InputError for clashes."""
+    _check_apart(found, output)
+    taken: dict[PurePath, InputFile] = {}
+    for source in found.sources:
+        name = _renamed(source.name, kind)
+        if name in taken:
+            raise InputError(f"{source} and {taken[name]}: both would become {output / name}; tag them one by one")
+        taken[name] = source
+    for name, source in taken.items():
+        if other := next((each for each in name.parents if each in taken or each.name == MANIFEST), None):
+            raise InputError(f"{source}: would lie in {output / other}, which is a file there; tag it by itself")
+    return list(taken)
+
+
+def check_no_input(found: JobPaths, output: Path) -> None:
+    """Raise InputError if the output is what is read."""
+    for source in found.sources:
+        if source.place != STDIN and output.exists() and output.samefile(source.place):
+            raise InputError(f"{output}: is the input itself; name another output")
+
+
+def _renamed(path: PurePath, kind: str) -> PurePath:
+    """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
+    name = _unpacked_name(path)
+    told = any(name.suffix.lower() in (_JSON, *each) for each in SUFFIXES.values())
+    return name.with_suffix(SUFFIXES[kind][0]) if told else name.with_name(name.name + SUFFIXES[kind][0])
+
+
+def _check_apart(found: JobPaths, output: Path) -> None:
+    """Raise InputError if inputs lie in the output folder, or the output in one of theirs."""
+    target = output.resolve()
+    inside = [source.place for source in found.sources if Path(source.place).resolve().is_relative_to(target)]
+    around = [folder for folder in found.folders if target.is_relative_to(folder.resolve())]
+    for place in [*inside, *around]:
+        raise InputError(f"{output}: output and input ({place}) lie in one another; choose another place")
