@@ -34,6 +34,7 @@ EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
 """Names of the encoders in the package, and their folders: pre-trained on links' types, on masked words alone."""
 _SHORTEST = 8
 _LARGEST_CARD = 16 << 20
+_REMEDY = "the card is damaged, or of another version of nerbert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ def read_card(source: str) -> dict[str, Any]:
     path = Path(source) / CARD if Path(source).exists() else _card_on_hub(source)
     if path is None or not path.is_file():
         return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}
-    checked = read_json(path, _Card, limit=_LARGEST_CARD)
+    checked = read_json(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
     with at(path):
         check_splitter(checked.word_splitter)
     return read_json(path, dict[str, Any], limit=_LARGEST_CARD)
