@@ -31,6 +31,8 @@ Result = TypeVar("Result")
 MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
 """A folder that holds one of these was made by nerbert and may be overwritten on demand."""
 
+_LARGEST_MARK = 1 << 32
+"""Bytes of a mark, which may hold the result of a whole part."""
 _PLAN, _LOCK, _OLD = "plan.json", "lock", "old"
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
@@ -157,12 +159,13 @@ def artifact(
     `mark` is a JSON file that is written last: the fingerprint, the files' sizes, and the result, which is a `kind`.
     """
     with suppress(InputError, OSError):
-        found = schema.read_json(mark, _Mark[kind])  # type: ignore[valid-type]
+        found = schema.read_json(mark, _Mark[kind], limit=_LARGEST_MARK)  # type: ignore[valid-type]
         if found.fingerprint == fingerprint and found.sizes == _sizes(files):
             return Made(found.result, before=True)
     mark.unlink(missing_ok=True)
     result = make()
-    write_json(mark, to_plain(_Mark(fingerprint, _sizes(files), result)))
+    with publish(mark) as draft:
+        draft.write_text(json_line(to_plain(_Mark(fingerprint, _sizes(files), result))), encoding="utf-8")
     return Made(result, before=False)
 
 

@@ -84,6 +84,18 @@ def at(path: Path | str = "", line: int | None = None, *, part: str = "", settin
         raise type(error)(message, line=own_line, **fields) from error
 
 
+@contextmanager
+def refused(what: object) -> Iterator[None]:
+    """Turn whatever a library raises inside into an InputError of one line: `what`, and the error's first line."""
+    try:
+        yield
+    except NerbertError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise InputError(f"{what}: {reason:.300}") from error
+
+
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return `: did you mean 'x'?` with the known name that is most like `name`, whatever its case; "" if none is."""
     from difflib import get_close_matches

@@ -1,17 +1,13 @@
 """`nerbert tag`: text in, entities out."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from nerbert.cli.options import FileOrDash, Flag
 
 Place = Annotated[Path | None, Parameter(name=["--output", "-o"])]
-
-if TYPE_CHECKING:
-    from nerbert.render.tags_page import PageOutput
 
 
 def tag(
@@ -66,22 +62,19 @@ def tag(
     overwrite
         Replace a file, or a folder that nerbert made; and what a job with other settings left half made.
     """
-    from nerbert.tagger.jobs.inputs import ReadOptions
-    from nerbert.tagger.jobs.job import tag_files
-    from nerbert.tagger.jobs.plan import TagJob
+    from nerbert.tagger.jobs.job import TagJob, tag_files
 
     loading = {"decoding": decoding, "on_too_long": on_too_long, "backend": backend, "precision": precision,
                "device": device, "threads": threads, "head": head}  # fmt: skip
-    tag_files(
-        TagJob(tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json,
-               reading=ReadOptions(field, errors), offsets=offsets, min_confidence=min_confidence, overwrite=overwrite,
-               loading=loading),
-        _page,
+    job = TagJob(
+        tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json, field=field, errors=errors,
+        offsets=offsets, min_confidence=min_confidence, overwrite=overwrite, loading=loading,
     )  # fmt: skip
+    tag_files(job, _write_page)
 
 
-def _page(title: str, tagger: str, types: Sequence[str]) -> "PageOutput":
-    """Return the output that writes an HTML page; templates are loaded only then."""
-    from nerbert.render.tags_page import PageOutput
+def _write_page(*rows: Any, **names: Any) -> None:
+    """Write an HTML page; templates are loaded only then."""
+    from nerbert.render.tags_page import write_page
 
-    return PageOutput(title, tagger, types)
+    write_page(*rows, **names)

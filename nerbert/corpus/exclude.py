@@ -13,8 +13,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.corpus.filters import ngrams
 from nerbert.errors import InputError, at
 from nerbert.formats.examples import recognised
-from nerbert.formats.jsonl import JsonLines, json_object
-from nerbert.formats.rows import row_of
+from nerbert.formats.jsonl import JsonLines, json_object, row_of
 from nerbert.registry import FORMATS
 from nerbert.sources.files import find_all, find_files
 

@@ -16,8 +16,7 @@ from nerbert.errors import OutputExists
 from nerbert.labels import sentence_example
 from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer
 from nerbert.model.forward import precision_on
-from nerbert.model.fresh import fresh_config, train_tokenizer
-from nerbert.model.layers import freeze
+from nerbert.model.fresh import freeze, fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
 from nerbert.training.distributed import ProcessGroup, make_process_group

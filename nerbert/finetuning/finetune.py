@@ -30,9 +30,8 @@ from nerbert.model.backbone import (
     saved_model,
     write_card,
 )
-from nerbert.model.confidence import predict_entities
 from nerbert.model.forward import precision_on
-from nerbert.model.heads import Head
+from nerbert.model.heads import Head, predict_entities
 from nerbert.model.linear import greedy
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows

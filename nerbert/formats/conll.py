@@ -5,44 +5,75 @@ its tokens joined by single spaces: CoNLL files don't say what stood between the
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
-from nerbert.formats.lines import decoded
+from nerbert.formats.rows import TEXT, TOKENS, Block, Line, Lines, LineWriter, Tagged, TextRow, read_lines
 from nerbert.labels import example_tags, spans_from_bio, split_tag
 from nerbert.records import Example, Span
+from nerbert.terminal import visible
 
 _FIRST_LINES = 200
-_BREAKS = re.compile(r"[\t\r\n]")
+_BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
 DOCUMENT_START = "-DOCSTART-"
 """What a line begins with that begins a document, and holds no token."""
+Sentences = Callable[[str], Iterable[tuple[int, Example]]]
+"""Cuts a text into sentences of words, each with the place of its first character."""
 
 
 def read_conll(path: Path) -> Iterator[Example]:
     """Yield the sentences of a CoNLL file; raise InputError that names file and line."""
     for sentence in read_tagged_lines(path):
-        for number, _, tag in sentence:
-            with at(path, number):
-                split_tag(tag)
-        yield example_of([token for _, token, _ in sentence], [tag for _, _, tag in sentence])
+        try:
+            example = example_of([token for _, token, _ in sentence], [tag for _, _, tag in sentence])
+        except InputError:
+            for number, _, tag in sentence:
+                with at(path, number):
+                    split_tag(tag)
+            raise
+        yield example
 
 
 def read_tagged_lines(path: Path) -> Iterator[list[tuple[int, str, str]]]:
     """Yield each sentence as (line, token, tag) with the tags as written; raise InputError for a broken line."""
-    sentence: list[tuple[int, str, str]] = []
     with path.open("rb") as stream:
-        for number, raw in enumerate(stream, 1):
-            with at(path, number):
-                columns = columns_of(decoded(raw.rstrip(b"\r\n"), number))
-            if columns:
-                sentence.append((number, columns[0], columns[-1].strip()))
-            elif sentence:
-                yield sentence
-                sentence = []
-    if sentence:
-        yield sentence
+        for sentence in _sentences(read_lines(stream, path), tagged=True):
+            if sentence is not None:
+                yield [(line.number, columns[0], columns[-1].strip()) for line, columns in sentence]
+
+
+def conll_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
+    """Yield a row a sentence: the first column is its words, all others are ignored; None as the lines have it."""
+    for sentence in _sentences(lines, tagged=False):
+        if sentence is None:
+            yield None
+            continue
+        words = [columns[0] for _, columns in sentence]
+        source = "\n".join(line.text for line, _ in sentence)
+        yield row_of_words(sentence[0][0].number, words, {TOKENS: words}, source)
+
+
+def _sentences(lines: Lines, *, tagged: bool) -> Iterator[list[tuple[Line, list[str]]] | None]:
+    """Yield the lines and columns of each sentence; None where `lines` has it."""
+    held: list[tuple[Line, list[str]]] = []
+    for line in lines:
+        if line is None:
+            yield None
+            continue
+        with line.place():
+            columns = _columns(line.text, tagged=tagged)
+        if columns:
+            held.append((line, columns))
+        elif held:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def looks_like_conll(lines: Iterable[str]) -> bool:
@@ -53,8 +84,7 @@ def looks_like_conll(lines: Iterable[str]) -> bool:
 
 def _ends_in_tag(line: str) -> bool:
     try:
-        columns = columns_of(line.rstrip("\r\n"))
-        split_tag(columns[-1].strip())
+        split_tag(_columns(line.rstrip("\r\n"), tagged=True)[-1].strip())
     except InputError:
         return False
     return True
@@ -112,7 +142,13 @@ def split_columns(line: str) -> list[str]:
     return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
 
 
-def columns_of(line: str, *, tagged: bool = True) -> list[str]:
+def row_of_words(number: int, words: Sequence[str], fields: Mapping[str, Any], source: str = "") -> TextRow:
+    """Return the row of a sentence's words; the fields get its text if they have none."""
+    example = example_of(words, ())
+    return TextRow(number, example.text, example, {TEXT: example.text} | dict(fields), source)
+
+
+def _columns(line: str, *, tagged: bool) -> list[str]:
     """Return the columns of a word's line; none for a line that ends a sentence.
 
     Raise InputError for a line without a token, or, if `tagged`, without a tag behind it.
@@ -124,3 +160,42 @@ def columns_of(line: str, *, tagged: bool = True) -> list[str]:
         wanted = "a token, a tab (or space) and a tag" if tagged else "a token, and behind a tab or space anything"
         raise InputError(f"broken line {line!r:.60}: expected {wanted}")
     return columns
+
+
+def conll_writer(sentences: Sentences, types: Iterable[str], *, terminal: bool = False) -> LineWriter:
+    """Return what writes tagged rows as `word<TAB>tag`: a row's own words, or else its `sentences`.
+
+    For a terminal, control characters are escaped. Raise InputError for types that CoNLL can't hold.
+    """
+    check_types(types)
+
+    def lines(block: Block, found: Tagged) -> Iterator[bytes]:
+        for row, spans in zip(block.rows, found, strict=True):
+            with at(block.name, row.number):
+                if row.example is not None:
+                    examples: Iterable[Example] = [replace(row.example, spans=tuple(spans))]
+                else:
+                    examples = _annotated(sentences(row.text), spans)
+                text = "".join(conll_block(each) for each in examples if each.words)
+            yield (_COLUMN.sub(lambda part: visible(part[0]), text) if terminal else text).encode("utf-8", "replace")
+
+    return lines
+
+
+def _annotated(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -> Iterator[Example]:
+    """Yield the sentences of a text, each with its entities: the words that end in one."""
+    place = 0
+    for offset, sentence in sentences:
+        inside, ends = [], [offset + end for _, end in sentence.words]
+        while place < len(spans):
+            span = spans[place]
+            first, last = bisect_right(ends, span.start), bisect_right(ends, span.end)
+            if first == last:
+                break
+            inside.append(replace(span, start=sentence.words[first][0], end=sentence.words[last - 1][1]))
+            place += 1
+        yield replace(sentence, spans=tuple(inside))
+    if place < len(spans):
+        raise InputError(
+            f"entity {spans[place].text!r:.60} lies in no sentence, so CoNLL can't hold it; choose --to jsonl"
+        )

@@ -5,13 +5,13 @@ format that recognises the beginning of the file is taken; formats with the file
 file without a known suffix is opened twice.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 from nerbert.errors import InputError
-from nerbert.formats.foreign import foreign
 from nerbert.labels import WordSpan, example_tags
 from nerbert.records import Example, Span
 from nerbert.registry import FORMATS
@@ -19,6 +19,13 @@ from nerbert.words import split_words
 
 _HEAD = 1 << 20
 """Bytes of a file by which its format is recognised."""
+_FOREIGN_BEGINS = {
+    b"PAR1": "Parquet",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "packed with gzip",
+    b"BZh": "packed with bz2",
+}
+_KEY = re.compile(r'"(\w+)"\s*:')
 
 
 class Format(Protocol):
@@ -71,7 +78,7 @@ def find_format(path: Path, format_: str = "") -> Format:
         return FORMATS.find(format_)()
     if found := recognised(path):
         return found
-    if other := foreign(_head(path), path.name.lower()):
+    if other := _foreign(_head(path), path.name.lower()):
         known = ", ".join(f"{name} ({FORMATS.find(name)().suffixes[0]})" for name in FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
     return _by_suffix(path)[0]
@@ -81,6 +88,23 @@ def recognised(path: Path) -> Format | None:
     """Return the format of a file by its content; None if no format recognises it."""
     head = _head(path)
     return next((each for each in _by_suffix(path) if each.recognise(head)), None)
+
+
+def _foreign(head: bytes, name: str) -> str:
+    """Return what a file with this beginning seems to be that no format reads, such as `CSV`; "" for no guess.
+
+    JSON in a file named as JSON lines is left to their reader, which names the line and the fault.
+    """
+    if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), ""):
+        return found
+    text = head.decode("utf-8-sig", "replace").lstrip()
+    if text.startswith(("{", "[")) and (keys := sorted(set(_KEY.findall(text)))):
+        return "" if name.endswith((".jsonl", ".ndjson")) else f"JSON with {', '.join(keys):.60}"
+    if text.startswith("<"):
+        return "XML or HTML"
+    lines = [line for line in text.splitlines()[:20] if line]
+    counts = [{line.count(separator) for line in lines} for separator in ",;"]
+    return "CSV" if len(lines) > 1 and any(len(each) == 1 and each != {0} for each in counts) else ""
 
 
 def _by_suffix(path: Path) -> list[Format]:

@@ -12,9 +12,21 @@ from typing import Any
 
 from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
+from nerbert.formats.conll import row_of_words
 from nerbert.formats.examples import example_of_spans
-from nerbert.formats.lines import decoded
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, checked_words, row_of, span_json
+from nerbert.formats.rows import (
+    SPANS,
+    TEXT,
+    TOKENS,
+    Block,
+    Lines,
+    Tagged,
+    TextRow,
+    checked_words,
+    decoded,
+    read_lines,
+    span_json,
+)
 from nerbert.labels import WordSpan
 from nerbert.records import Example
 
@@ -41,6 +53,38 @@ def object_line(fields: Mapping[str, Any]) -> bytes:
         raise InputError("not JSON that can be written: too deep") from None
 
 
+def json_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
+    """Yield a row an object, its text in `field`; empty lines are none; None where `lines` has it."""
+    for line in lines:
+        if line is None:
+            yield None
+        elif line.text.strip():
+            with line.place():
+                row = row_of(line.number, json_object(line.text), field, line.text)
+            yield row
+
+
+def row_of(number: int, fields: Mapping[str, Any], field: str, source: str = "") -> TextRow:
+    """Return the row of a JSON object with its text (or words) in `field`; `tokens` replaces a missing `text`."""
+    if field not in fields and field == TEXT and TOKENS in fields:
+        field = TOKENS
+    if field not in fields:
+        there = ", ".join(fields) or "none"
+        raise InputError(f"no field {field!r} (there are: {there:.200}); name the text's with --field")
+    value = fields[field]
+    if isinstance(value, str):
+        return TextRow(number, value, None, fields, source)
+    return row_of_words(number, checked_words(value, field), fields, source)
+
+
+def json_lines(block: Block, found: Tagged) -> Iterator[bytes]:
+    """Yield tagged rows as objects: all that the input has of a row, and `spans`."""
+    for row, spans in zip(block.rows, found, strict=True):
+        with at(block.name, row.number):
+            line = object_line({**row.fields, SPANS: [span_json(each) for each in spans]})
+        yield line
+
+
 class JsonLines:
     """The format `jsonl`: a sentence a line, its entities in `spans`."""
 
@@ -59,11 +103,10 @@ class JsonLines:
     def read(self, path: Path) -> Iterator[Example]:
         """Yield the sentences of a file; raise InputError that names file and line."""
         with path.open("rb") as stream:
-            for number, raw in enumerate(stream, 1):
-                with at(path, number):
-                    text = decoded(raw, number)
-                    example = _example(json_object(text)) if text.strip() else None
-                if example:
+            for line in read_lines(stream, path):
+                if line and line.text.strip():
+                    with line.place():
+                        example = _example(json_object(line.text))
                     yield example
 
     def write(self, path: Path, examples: Iterable[Example]) -> None:

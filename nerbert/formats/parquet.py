@@ -2,22 +2,25 @@
 
 Texts are read as bytes and decoded here, because files that claim UTF-8 do not always contain it. Lone surrogates,
 which come from broken JSON, become U+FFFD: Parquet cannot store them, and offsets stay the same.
+
+A file that is written keeps the input's own columns as they are. Columns of JSON's fields get their types from the
+values of each part, and the whole file types that take all of them.
 """
 
 import base64
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nerbert.errors import InputError, at
-from nerbert.formats.lines import decoded
-from nerbert.formats.rows import TEXT, TOKENS, checked_words, span_json
-from nerbert.records import Span
+from nerbert.errors import InputError, at, refused
+from nerbert.formats.jsonl import row_of
+from nerbert.formats.rows import SPANS, TEXT, Block, Tagged, TaggedFile, TextRow, decoded, span_json
 
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -28,6 +31,25 @@ SPAN_LIST = pa.list_(
     )
 )  # fmt: skip
 """The type of the column `spans`."""
+_SPANS = pa.field(SPANS, SPAN_LIST)
+
+
+def parquet_blocks(path: Path, field: str, errors: str) -> Iterator[Block]:
+    """Yield the rows of a file, their texts (or words) in the column `field`, a batch a block.
+
+    With `errors` = `replace` bytes that are no UTF-8 become U+FFFD in the texts, and in their column.
+    """
+    with _reading(path):
+        row_size = path.stat().st_size / max(1, pq.read_metadata(path).num_rows)
+    first = 1
+    for batch in read_batches(path):
+        with at(path):
+            mended, rows = _mended(batch, field, first, errors), list[TextRow]()
+            for number, fields in enumerate(plain_rows(mended), first):
+                with at(part=f"row {number}"):
+                    rows.append(row_of(number, fields, field))
+        yield Block(str(path), rows, round(row_size * len(rows)), batch if errors == "strict" else mended)
+        first += len(rows)
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -35,64 +57,41 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
     A file without rows gives one empty batch.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            if repeated := _repeated(file.schema_arrow.names):
-                raise InputError(f"{path}: has several columns {repeated!r}; rename all but one")
-            yield from file.iter_batches(_rows_of(file.metadata))
-            if not file.metadata.num_rows:
-                yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+    with _reading(path), pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        if repeated := next((name for place, name in enumerate(names) if name in names[:place]), ""):
+            raise InputError(f"{path}: has several columns {repeated!r}; rename all but one")
+        yield from file.iter_batches(_rows_of(file.metadata))
+        if not file.metadata.num_rows:
+            yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
 
 
-def texts_of(batch: pa.RecordBatch, field: str, first: int, errors: str = "strict") -> list[str | list[str]]:
-    """Return the text, or the list of words, of each row; `first` is the number of the first row, for messages."""
-    field = _text_column(batch, field)
-    column = batch[field]
-    lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return refused(f"{path}: can't be read as Parquet")
+
+
+def _mended(batch: pa.RecordBatch, field: str, first: int, errors: str) -> pa.RecordBatch:
+    """Return the rows with the column of texts decoded, if it is one; `first` is the number of the first row."""
+    place = batch.schema.get_field_index(field)
+    if place < 0 or pa.types.is_nested(batch.schema.types[place]):
+        return batch
     try:
-        values = column.cast(pa.large_list(pa.large_binary()) if lists else pa.large_binary()).to_pylist()
+        values = batch.column(place).cast(pa.large_binary()).to_pylist()
     except pa.ArrowException:
-        raise InputError(f"column {field!r} holds {column.type}, no text; name another with --field") from None
+        return batch
     texts = []
     for number, value in enumerate(values, first):
-        with at(line=number, part=f"row {number}"):
-            found = _text(value, field, errors)
-            texts.append(checked_words(found, field) if lists else found)
-    return texts
-
-
-def mended(batch: pa.RecordBatch, field: str, texts: Sequence[str | list[str]]) -> pa.RecordBatch:
-    """Return the rows with these texts, whose invalid bytes are replaced, in the column that they came from."""
-    place = batch.schema.get_field_index(_text_column(batch, field))
-    return batch.set_column(place, batch.schema.names[place], _column(list(texts)))
-
-
-def row_count(path: Path) -> int:
-    """Return the number of rows of a file."""
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+        with at(part=f"row {number}"):
+            texts.append(None if value is None else decoded(value, 0, errors))
+    return batch.set_column(place, field, pa.array(texts, pa.large_string()))
 
 
 def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     """Return the rows in JSON types: dates and decimals as text, bytes in base64, NaN and infinities as null."""
     try:
-        rows: list[dict[str, Any]] = batch.to_pylist()
+        return [_plain(row) for row in batch.to_pylist()]
     except UnicodeDecodeError as error:
         raise InputError(f"a column that should hold text holds other bytes ({error.reason}); mend it") from None
-    kept = [name for name, kind in zip(batch.schema.names, batch.schema.types, strict=True) if not _is_plain(kind)]
-    for row in rows:
-        for name in kept:
-            row[name] = _plain(row[name])
-    return rows
-
-
-def spans_column(found: Iterable[Sequence[Span]]) -> pa.Array:
-    """Return the column `spans` of some rows."""
-    return _column([[span_json(span) for span in spans] for spans in found], SPAN_LIST)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -110,6 +109,31 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table(columns)
 
 
+def write_parquet(path: Path, tagged: TaggedFile) -> None:
+    """Write tagged rows, a block a row group; columns are those of all blocks, and missing fields are empty.
+
+    Raise InputError for fields that no type takes.
+    """
+    schema = pa.schema([])
+    for block, _ in tagged:
+        with at(block.name, block.rows[0].number if block.rows else None):
+            schema = joined_schema(schema, _table(block).schema)
+    empty = (schema if schema.names else pa.schema([(TEXT, pa.string())])).append(_SPANS).empty_table()
+    try:
+        with pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
+            for block, found in tagged:
+                table = _table(block).append_column(_SPANS, spans_column(found))
+                writer.write_table(pa.concat_tables([empty, table], promote_options="permissive").combine_chunks())
+    except pa.ArrowNotImplementedError as error:
+        with at(block.name):
+            raise InputError(f"{error}; write JSON lines (--to jsonl)") from error
+
+
+def spans_column(found: Tagged) -> pa.Array:
+    """Return the column `spans` of some rows."""
+    return _column([[span_json(span) for span in spans] for spans in found], SPAN_LIST)
+
+
 def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
     """Return a schema for the rows of both: integers become doubles beside doubles, null takes any type."""
     try:
@@ -118,39 +142,21 @@ def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
         raise InputError(f"{error}; such fields can't be one Parquet column: write JSON lines (--to jsonl)") from error
 
 
+def _table(block: Block) -> pa.Table:
+    """Return the rows' own columns, without entities that they had."""
+    if block.batch is None:
+        return table_of([{name: each for name, each in row.fields.items() if name != SPANS} for row in block.rows])
+    table = pa.Table.from_batches([block.batch])
+    if TEXT not in table.column_names and any(row.example for row in block.rows):
+        table = table.append_column(TEXT, pa.array([row.text for row in block.rows], pa.string()))
+    return table.drop_columns([SPANS]) if SPANS in table.column_names else table
+
+
 def _rows_of(metadata: Any) -> int:
     """Return the number of rows that take a few hundred kilobytes, on average over the file."""
     size: int = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     rows = int(metadata.num_rows) * _BATCH_BYTES // max(1, size)
     return max(1, min(_MOST_ROWS, rows))
-
-
-def _repeated(names: Sequence[str]) -> str:
-    return next((name for place, name in enumerate(names) if name in names[:place]), "")
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    reason = str(error).partition("\n")[0]
-    return InputError(f"{path}: can't be read as Parquet: {reason:.200}")
-
-
-def _text_column(batch: pa.RecordBatch, field: str) -> str:
-    """Return the name of the text column."""
-    names = batch.schema.names
-    if field not in names and field == TEXT and TOKENS in names:
-        return TOKENS
-    if field not in names:
-        there = ", ".join(names) or "none"
-        raise InputError(f"no column {field!r} (there are: {there:.200}); name the text's with --field")
-    return field
-
-
-def _text(value: object, field: str, errors: str) -> Any:
-    if isinstance(value, bytes):
-        return decoded(value, 0, errors)
-    if isinstance(value, list):
-        return [_text(each, field, errors) for each in value]
-    raise InputError(f"no text in column {field!r} (null or NaN); leave such rows out")
 
 
 def _column(values: list[Any], kind: pa.DataType | None = None) -> pa.Array:
@@ -167,11 +173,6 @@ def _whole(value: Any) -> Any:
     if isinstance(value, list):
         return [_whole(each) for each in value]
     return {_whole(key): _whole(each) for key, each in value.items()} if isinstance(value, dict) else value
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    types = pa.types
-    return any(test(kind) for test in (types.is_integer, types.is_string, types.is_large_string, types.is_boolean))
 
 
 def _plain(value: Any) -> Any:

@@ -1,48 +1,145 @@
-"""A row of a user's file: a text, or its words, and all other fields.
+"""Rows of a user's file: a text, or its words, and all other fields; and the lines and blocks that they come in.
 
 A file to be tagged contains more than texts (names, dates, scores), which is written unchanged. A list of strings is a
 sentence already split into words, and its text is these words joined by spaces, as in CoNLL. So one field can contain a
 text in either form.
+
+Lines are read as they come: a read waits only while there is nothing, so a slow pipe is read line by line and a file in
+blocks. Only `\\n` ends a line. The price: a line is held whole, so one longer than `LONGEST_LINE` is refused.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
-from nerbert.errors import InputError
-from nerbert.formats.conll import example_of
+from nerbert.errors import InputError, NerbertError, at
 from nerbert.records import Example, Span
 
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
 """Names of fields: the text; its words as strings; entities."""
+ERRORS = ("strict", "replace")
+"""What may become of bytes that are no UTF-8: an error, or U+FFFD."""
+LONGEST_LINE = 1 << 28
+"""Bytes; a text that long is no text that someone wrote."""
+_BLOCK = 1 << 16
+_BOM, _PARQUET = b"\xef\xbb\xbf", b"PAR1"
+
+
+class Line(NamedTuple):
+    """A line of a file, decoded, without its end."""
+
+    source: str
+    number: int
+    text: str
+
+    def place(self) -> AbstractContextManager[None]:
+        """Add the line's place to errors raised inside."""
+        return at(self.source, self.number)
 
 
 class TextRow(NamedTuple):
-    """A text and its line or row number; `example` has its words if given, `raw` the original bytes."""
+    """A text and its line or row number; `example` has its words if given, `source` the lines that it was read from."""
 
     number: int
     text: str
     example: Example | None
     fields: Mapping[str, Any]
-    raw: bytes
+    source: str = ""
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that the row was read from."""
+        return len(self.source.encode()) + 1
 
 
-def row_of(number: int, fields: Mapping[str, Any], field: str, raw: bytes = b"") -> TextRow:
-    """Return the row of a JSON object with its text (or words) in `field`; `tokens` replaces a missing `text`."""
-    if field not in fields and field == TEXT and TOKENS in fields:
-        field = TOKENS
-    if field not in fields:
-        there = ", ".join(fields) or "none"
-        raise InputError(f"no field {field!r} (there are: {there:.200}); name the text's with --field")
-    value = fields[field]
-    if isinstance(value, str):
-        return TextRow(number, value, None, fields, raw)
-    return row_of_words(number, checked_words(value, field), fields, raw)
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of the file `name` that are tagged together, from so many bytes; `batch` has the columns of Parquet's rows.
+
+    `digest` tells these rows from any others; only blocks of a file that is made in parts have it.
+    """
+
+    name: str
+    rows: Sequence[TextRow]
+    size: int
+    batch: Any = None
+    digest: str = ""
 
 
-def row_of_words(number: int, words: Sequence[str], fields: Mapping[str, Any], raw: bytes = b"") -> TextRow:
-    """Return the row of a sentence's words; the fields get its text if they have none."""
-    example = example_of(words, ())
-    return TextRow(number, example.text, example, {TEXT: example.text} | dict(fields), raw)
+Lines = Iterable[Line | None]
+"""Lines as they come; None stands where the next one may take a while."""
+Tagged = Iterable[Sequence[Span]]
+"""The entities of each row of a block."""
+LineWriter = Callable[[Block, Tagged], Iterator[bytes]]
+"""Yields the tagged rows of a block as bytes, row by row."""
+TaggedFile = Iterable[tuple[Block, Tagged]]
+"""The blocks of a file with their entities; each iteration reads the file anew."""
+
+
+def read_lines(stream: IO[bytes], source: Path | str, errors: str = "") -> Iterator[Line | None]:
+    """Yield the lines of a stream, and None after those that each read brings; `errors` is as in `decoded`."""
+    read: Any = getattr(stream, "read1", stream.read)
+    name, number, rest, held = str(source), 0, list[bytes](), 0
+    while block := read(_BLOCK):
+        lines, newline, tail = block.rpartition(b"\n")
+        if newline:
+            for number, raw in enumerate(b"".join([*rest, lines]).split(b"\n"), number + 1):  # noqa: B020
+                yield _line(name, number, raw, errors)
+            yield None
+            rest, held = [], 0
+        if tail:
+            rest.append(tail)
+            held += len(tail)
+        if held > LONGEST_LINE:
+            with at(name, number + 1):
+                raise InputError(f"a line of more than {LONGEST_LINE} bytes is no text; break it into lines")
+    if rest:
+        yield _line(name, number + 1, b"".join(rest), errors)
+
+
+def _line(source: str, number: int, raw: bytes, errors: str) -> Line:
+    try:
+        if number == 1 and raw.startswith(_PARQUET):
+            raise InputError("is Parquet, not text; pass --from parquet")
+        return Line(source, number, decoded(raw, number, errors).rstrip("\r"))
+    except InputError:
+        with at(source, number):
+            raise
+
+
+def decoded(raw: bytes, number: int, errors: str = "") -> str:
+    """Return a line's text; the first line may begin with a byte order mark.
+
+    `errors` is one of ERRORS where the user can choose, and "" where bytes that are no UTF-8 are always refused.
+    """
+    if number == 1:
+        raw = raw.removeprefix(_BOM)
+    try:
+        return raw.decode("utf-8", errors or "strict")
+    except UnicodeDecodeError as error:
+        other = " (or pass --errors replace)" if errors else ""
+        raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8{other}") from None
+
+
+def blocks_at_hand(name: str, rows: Iterable[TextRow | None]) -> Iterator[Block]:
+    """Yield rows in blocks as they come; the rows before a fault are a block of their own."""
+    held: list[TextRow] = []
+    fault = None
+    try:
+        for row in rows:
+            if row is not None:
+                held.append(row)
+            elif held:
+                yield Block(name, held, sum(each.size for each in held))
+                held = []
+    except NerbertError as error:
+        fault = error
+    if held:
+        yield Block(name, held, sum(each.size for each in held))
+    if fault is not None:
+        raise fault
 
 
 def checked_words(value: object, field: str) -> list[str]:

@@ -132,13 +132,6 @@ def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
     return losses
 
 
-def check_temperature(value: object) -> float:
-    """Return `value` if it is a temperature; else raise InputError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not LOWEST <= value <= HIGHEST:
-        raise InputError(f"temperature = {value!r:.80}: must be a number from {LOWEST} to {HIGHEST}")
-    return float(value)
-
-
 def _losses(confidences: ConfidencesAt, right: npt.NDArray[np.bool_]) -> Shares:
     """Return (grid, entities): the loss of each entity at each temperature of the grid."""
     return np.stack([log_loss(confidences(math.exp(each)), right) for each in _GRID])

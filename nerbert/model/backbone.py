@@ -13,11 +13,15 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from nerbert.artifacts import read_json, write_json
-from nerbert.errors import InputError, at, need
-from nerbert.metrics.calibration import check_temperature
+from pydantic import Field
+
+from nerbert.artifacts import write_json
+from nerbert.errors import InputError, at, need, refused
+from nerbert.labels import check_tags
+from nerbert.metrics.calibration import HIGHEST, LOWEST
+from nerbert.schema import LARGEST, read_json
 from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
@@ -29,6 +33,8 @@ PRETRAINED = ("encoder", "untrained")
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
 """Names of the encoders in the package, and their folders: pre-trained on links' types, on masked words alone."""
 _SHORTEST = 8
+_LARGEST_CARD = 16 << 20
+_REMEDY = "the card is damaged, or of another version of nerbert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ def load_tokenizer(source: str) -> Any:
     from transformers import AutoTokenizer
 
     source = embedded(source)
-    with _quiet(), _refused(source, "tokenizer"):
+    with _loading(source, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise InputError(f"{source}: its tokenizer isn't a fast one, so pieces have no offsets; convert it first")
@@ -95,7 +101,7 @@ class Backbone:
             return self.fresh
         source = embedded(self.source)
         check_model_folder(source)
-        with _quiet(), _refused(source, "model"):
+        with _loading(source, "model"):
             return AutoConfig.from_pretrained(source, trust_remote_code=False)
 
     def load(self, kind: Any, *, keep_head: bool = False, **config: Any) -> Any:
@@ -107,7 +113,7 @@ class Backbone:
         """
         import torch
 
-        from nerbert.model.layers import keep_layers, renew_head
+        from nerbert.model.fresh import keep_layers, renew_head
 
         if self.fresh is not None:
             full = deepcopy(self.fresh)
@@ -127,7 +133,7 @@ def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping
     source = embedded(source)
     check_model_folder(source)
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
-    with _quiet(), _refused(source, what):
+    with _loading(source, what):
         model, report = kind.from_pretrained(source, output_loading_info=True, **fixed, **names)
     return model, report
 
@@ -157,9 +163,9 @@ def check_model_folder(source: str) -> None:
         return
     if path.is_file():
         raise InputError(f"{source}: is a file; give the model's folder")
-    config = read_json(path / "config.json") if (path / "config.json").is_file() else None
-    if not isinstance(config, dict):
+    if not (path / "config.json").is_file():
         raise InputError(f"{source}: holds no config.json, so it is no model folder")
+    read_json(path / "config.json", dict[str, Any])
     if not any(path.glob("*.safetensors")) and not (path / EXPORTED).is_file():
         other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
         raise InputError(f"{source}: holds {other}, not model.safetensors; pickled weights are refused, convert them")
@@ -172,39 +178,35 @@ def write_card(folder: Path, kind: str, **facts: Any) -> None:
     write_json(folder / CARD, {"format": FORMAT, "kind": kind, "made_by": f"nerbert {__version__}", **facts})
 
 
+@dataclass(frozen=True, slots=True)
+class _Calibration:
+    """What of a card's calibration changes a confidence."""
+
+    temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """What a card must hold to be read; it may hold more."""
+
+    format: Literal[1]
+    word_splitter: str
+    max_length: Annotated[int, Field(ge=_SHORTEST, lt=LARGEST)] = _SHORTEST
+    language: str = "en"
+    calibration: _Calibration | None = None
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] | None = None
+
+
 def read_card(source: str) -> dict[str, Any]:
     """Return the `nerbert.json` of a folder or a hub name, checked; a model without one gets the defaults."""
     source = embedded(source)
     path = Path(source) / CARD if Path(source).exists() else _card_on_hub(source)
     if path is None or not path.is_file():
         return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}
-    card = read_json(path, limit=16 << 20)
+    checked = read_json(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
     with at(path):
-        _check_card(card)
-    return dict(card)
-
-
-def _check_card(card: Any) -> None:
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise InputError(f"not a card that this version reads (format {FORMAT})")
-    check_splitter(card.get("word_splitter"))
-    longest = card.get("max_length", _SHORTEST)
-    if type(longest) is not int or longest < _SHORTEST:
-        raise InputError(f"max_length = {longest!r}: must be a whole number of at least {_SHORTEST}")
-    if not isinstance(card.get("language", ""), str):
-        raise InputError(f"language = {card['language']!r}: must be a code such as 'en'")
-    _check_confidences(card)
-
-
-def _check_confidences(card: Mapping[str, Any]) -> None:
-    """Check what changes an entity's confidence, or leaves it out; both may be absent."""
-    calibration, thresholds = card.get("calibration") or {}, card.get("thresholds") or {}
-    if not isinstance(calibration, dict) or not isinstance(thresholds, dict):
-        raise InputError("calibration and thresholds must be tables; calibrate again (`nerbert calibrate`)")
-    check_temperature(calibration.get("temperature", 1.0))
-    for name, bound in thresholds.items():
-        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound <= 1:
-            raise InputError(f"thresholds[{name!r:.80}] = {bound!r:.80}: must be a confidence from 0 to 1")
+        check_splitter(checked.word_splitter)
+    return read_json(path, dict[str, Any], limit=_LARGEST_CARD)
 
 
 def _card_on_hub(name: str) -> Path | None:
@@ -214,7 +216,7 @@ def _card_on_hub(name: str) -> Path | None:
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
-        with _quiet(), _refused(name, "model"):
+        with _loading(name, "model"):
             return Path(hf_hub_download(name, CARD))
     except InputError as error:
         if isinstance(error.__cause__, EntryNotFoundError):
@@ -226,7 +228,7 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Write weights (safetensors), config and tokenizer into an existing folder."""
     for name in ("is_local", "local_files_only"):  # how it was loaded, which isn't what it is
         tokenizer.init_kwargs.pop(name, None)
-    with _quiet():
+    with quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
@@ -238,8 +240,6 @@ def saved_model(folder: Path, like: Any) -> Any:
 
 def tags_of(model: Any, source: str) -> list[str]:
     """Return the head's label names in order; raise InputError unless they are O, B-x, I-x."""
-    from nerbert.labels import check_tags
-
     names: Mapping[int, str] = {int(key): str(value) for key, value in model.config.id2label.items()}
     tags = [names.get(number, "") for number in range(model.config.num_labels)]
     try:
@@ -250,35 +250,26 @@ def tags_of(model: Any, source: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _refused(source: str, what: str) -> Iterator[None]:
-    """Turn what a library raises on a bad folder or an unreachable hub into one line."""
-    try:
+def _loading(source: str, what: str) -> Iterator[None]:
+    """Load quietly; turn what a library raises on a bad folder or an unreachable hub into one line."""
+    folder = "" if Path(source).exists() else " (there is no folder of that name)"
+    with quiet(), refused(f"{source}: can't be loaded as a {what}{folder}"):
         yield
-    except InputError:
-        raise
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
-        folder = "" if Path(source).exists() else " (there is no folder of that name)"
-        raise InputError(f"{source}: can't be loaded as a {what}{folder}: {reason}") from error
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the loader's notes on new heads, retries and progress bars."""
-    from huggingface_hub.utils import logging as hub_logging
+def quiet() -> Iterator[None]:
+    """Silence what libraries log, warn of and count on progress bars: notes on new heads, retries, traces."""
     from transformers.utils import logging as hf_logging
 
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hub_level = hub_logging.get_verbosity()
-    hf_logging.set_verbosity(logging.CRITICAL)
-    hub_logging.set_verbosity(logging.CRITICAL)
+    disabled, bars = logging.root.manager.disable, hf_logging.is_progress_bar_enabled()
+    logging.disable(logging.CRITICAL)
     hf_logging.disable_progress_bar()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
-        finally:
-            hf_logging.set_verbosity(level)
-            hub_logging.set_verbosity(hub_level)
-            if bars:
-                hf_logging.enable_progress_bar()
+    finally:
+        logging.disable(disabled)
+        if bars:
+            hf_logging.enable_progress_bar()

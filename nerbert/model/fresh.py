@@ -1,16 +1,126 @@
-"""A small encoder from nothing: a cased WordPiece tokenizer trained on the corpus, and a BERT with random weights."""
+"""What is changed or made before a training: fewer layers, frozen layers, a fresh head; a small encoder from nothing.
+
+A cut encoder keeps its lowest layers. Sajjad et al. 2020 (arXiv 2004.03844) found that dropping the top ones costs
+least, and layers spread over the depth were worse here too (docs/results/2026-11-21-small-and-fast.md); and whatever
+depends on a layer's number (kinds of attention in turn, relative positions that the first one holds) stays as it was. A
+cut encoder must be trained on, since what the dropped layers had learnt is gone.
+
+Frozen is all that the output of the last frozen layer depends on, by torch's own graph, so the embeddings are frozen
+too, and so are relative positions that all layers share. A language model's decoder that is tied to the embeddings is
+the same parameter and is frozen with them; its bias is trained. Models that have no one list of layers (ALBERT's are
+one shared layer) are refused.
+
+A small encoder has a cased WordPiece tokenizer trained on the corpus, and is a BERT with random weights.
+"""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from copy import deepcopy
 from itertools import islice
 from typing import Any
 
+import torch
+
+from nerbert.errors import SettingsError
+
+_PER_LAYER = ("layer_types", "mlp_layer_types", "attention_window")
+"""What configurations have a list of, with one entry a layer."""
 _SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _UNKNOWN = _SPECIALS[1]
 _POSITIONS = 512
 _ALPHABET = 1000
 """Most characters that pieces are made of."""
 _MOST_TEXTS = 1_000_000
+
+
+def keep_layers(model: Any, count: int) -> None:
+    """Cut off all but the lowest `count` layers of the model's body, in place; 0 leaves it as it is."""
+    if count == 0:
+        return
+    stack = layers_of(model, "num_layers", count)
+    if count == len(stack):
+        return
+    for name in _PER_LAYER:
+        if isinstance(each := getattr(model.config, name, None), list | tuple):
+            setattr(model.config, name, each[:count])
+    model.config.num_hidden_layers = count
+    del stack[count:]
+    with torch.device("meta"):  # takes no memory for weights
+        loaded_again = type(model)(deepcopy(model.config))
+    if _shapes(model) != _shapes(loaded_again):
+        raise SettingsError(
+            f"setting num_layers = {count}: a {model.config.model_type} has more parts that hang on the number of "
+            f"layers, so what is left of it couldn't be loaded again; take 0"
+        )
+
+
+def layers_of(model: Any, setting: str, count: int) -> Any:
+    """Return the body's list of layers, of which `setting` asks for `count`.
+
+    Raise SettingsError where there is no such list, or where it is shorter.
+    """
+    depth = int(getattr(model.config, "num_hidden_layers", 0) or 0)
+    lists = {name: each for name, each in model.base_model.named_modules()
+             if isinstance(each, torch.nn.ModuleList) and len(each) == depth}  # fmt: skip
+    outermost = [each for name, each in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
+    if len(outermost) != 1:
+        raise SettingsError(
+            f"setting {setting} = {count}: {model.config.model_type} has no list of {depth} layers that could be taken "
+            f"one by one (are they shared?); take 0"
+        )
+    if count > depth:
+        raise SettingsError(f"setting {setting} = {count}: the backbone has {depth} layers", setting=setting)
+    return outermost[0]
+
+
+def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(each.shape) for name, each in model.state_dict().items()}
+
+
+def freeze(model: Any, layers: int) -> None:
+    """Stop the training of the embeddings and the lowest `layers` layers; 0 leaves the model as it is."""
+    if layers == 0:
+        return
+    stack = layers_of(model, "num_frozen_layers", layers)
+    for parameter in [*_causes_of(model, stack[layers - 1]), *stack[:layers].parameters()]:
+        parameter.requires_grad_(False)
+
+
+def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
+    """Return the parameters of the body that a layer's output depends on."""
+    found: list[torch.Tensor] = []
+    handle = layer.register_forward_hook(
+        lambda _layer, _inputs, output: found.append(output[0] if isinstance(output, tuple) else output)
+    )
+    ids = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device)
+    trained, was_training = [each for each in model.parameters() if each.requires_grad], model.training
+    try:
+        model.eval()
+        with torch.enable_grad():
+            model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids))
+            gradients = torch.autograd.grad(found[0].sum(), trained, allow_unused=True)
+    finally:
+        handle.remove()
+        model.train(was_training)
+    return [each for each, gradient in zip(trained, gradients, strict=True) if gradient is not None]
+
+
+def renew_head(model: Any, seed: int, only: Collection[str] | None = None) -> None:
+    """Give the head fresh weights: normal with the model's own range, biases 0, norms 1; the encoder stays.
+
+    What the head shares with the encoder (a tied decoder) stays too; with `only`, so does what has another name.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    spread = float(getattr(model.config, "initializer_range", 0.02))
+    inside = {id(parameter) for parameter in model.base_model.parameters()}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if id(parameter) in inside or (only is not None and name not in only):
+                continue
+            if parameter.ndim > 1:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+            else:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:

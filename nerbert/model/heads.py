@@ -4,20 +4,28 @@ A head is a model made ready to predict: it gives the entities of examples as sp
 its confidence follows from. So a temperature can be fitted, and applied, without the model. Entities of one example
 don't overlap. BIO tags are one head's business (`nerbert.model.linear`); the tags of another one's words follow from
 its entities.
+
+An entity's confidence is the mean probability of its parts. Of the ways to make one number of a word's that were tried,
+the mean with a temperature fitted on entities is among the two best, and the simplest
+(docs/results/2026-11-21-calibration.md). Only the logits of words in entities are kept, so all of a data set's fit into
+memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from nerbert.errors import InputError
-from nerbert.labels import WordSpan, bio_from_spans
+from nerbert.labels import WordSpan, bio_from_spans, word_spans
+from nerbert.metrics.calibration import cross_fit
+from nerbert.metrics.score import Score, score_spans
 from nerbert.records import Example
 from nerbert.rng import Array
 
+_CARD_PLACES = 4
 _SURE = 1e4
 """Log-odds of an entity that a head is certain of; infinite ones would be no numbers at a temperature."""
 
@@ -134,6 +142,46 @@ class Head(Protocol):
     def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
         """Return a tag and its probability for each word; a head that makes tags gives them raw."""
         return self.predict(examples).word_tags(examples, temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The entities that a head finds in annotated sentences, which of them are right, and their score.
+
+    There were so many `examples`, read by the head's `decoding`.
+    """
+
+    entities: Entities
+    right: Array
+    score: Score
+    examples: int
+    decoding: str
+
+    def scores_json(self) -> dict[str, Any]:
+        """Return precision, recall and F1, over all entities and by type, as a card has them."""
+        return {"sentences": self.examples, "decoding": self.decoding, **self.score.as_json()}
+
+    def calibration_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the temperature fitted on these entities and the calibration errors; `data` says where they are from.
+
+        `ece_after` is measured on parts of the sentences, each with the temperature of the others (`cross_fit`).
+        Without any entity the temperature is 1 and nothing is measured.
+        """
+        fitted = cross_fit(self.entities.confidences, self.right, self.entities.examples)
+        return {
+            "temperature": round(fitted.temperature, _CARD_PLACES),
+            "ece_before": round(fitted.before.ece, _CARD_PLACES), "ece_after": round(fitted.after.ece, _CARD_PLACES),
+            "bins": fitted.before.bins, "folds": fitted.folds, "entities": fitted.before.entities,
+            "sentences": self.examples, "decoding": self.decoding, "data": dict(data),
+        }  # fmt: skip
+
+
+def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:
+    """Find the entities of annotated sentences, and look at each."""
+    entities = head.predict(examples)
+    gold, found = [word_spans(each) for each in examples], entities.word_spans(len(examples))
+    right = [span in wanted for spans, wanted in zip(found, map(set, gold), strict=True) for span in spans]
+    return Predicted(entities, np.array(right, bool), score_spans(gold, found), len(examples), head.decoding)
 
 
 def probabilities(logits: Array, chosen: Array, temperature: float) -> Array:

@@ -2,8 +2,7 @@
 
 Whatever computes logits is a function of a padded batch (`Scorer`), so this module imports no torch, and every back end
 cuts, batches and decodes in the same way. Words of many examples are one array, which keeps Python out of what is done
-for each word. A stretch of thousands of words without a sentence's end is tokenised in overlapping parts, each read in
-its middle, so memory grows with the words and not with their square.
+for each word.
 
 A tag is a number, as in `metrics.columns` (0 is O, 2k is B- and 2k + 1 is I- of type k). Where the most probable tags
 are legal they are the best legal path too, so the search (Viterbi 1967) runs over the others alone, and over classes,
@@ -31,8 +30,6 @@ from nerbert.rng import Array
 
 MAX_TOKENS = 8192
 """Largest micro-batch, padding included, where nothing better is known."""
-_STRETCH, _MARGIN = 4096, 512
-"""Words of a sentence that are tokenised together, and how many of them on either side are read off elsewhere."""
 
 
 class Scorer(Protocol):
@@ -61,53 +58,16 @@ class WordScores:
         return int(self.offsets[-1])
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Some words of an example from number `first` on; those in [begin, end) of the example are read off here."""
-
-    number: int
-    first: int
-    begin: int
-    end: int
-    example: Example
-
-
 def word_scores(
     scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], classes: int, max_tokens: int = MAX_TOKENS
 ) -> WordScores:
     """Return the logits of all words of some examples; `max_tokens` bounds a padded micro-batch."""
-    parts = [part for number, example in enumerate(examples) for part in _parts(number, example)]
-    windows = Windows.pack(pieces.windows([part.example for part in parts]))
+    windows = Windows.pack(pieces.windows(examples))
     logits = _logits(scorer, windows, pieces.pad_id, classes, max_tokens)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(each.words) for each in examples], dtype=np.int64)])
-    part_of = np.repeat(windows.sentences, np.diff(windows.word_ends, prepend=0))
-    number, first, begin, end = _columns(parts)
-    inside = windows.words + first[part_of]
-    kept = (begin[part_of] <= inside) & (inside < end[part_of])
+    places = windows.words + offsets[np.repeat(windows.sentences, np.diff(windows.word_ends, prepend=0))]
     follows = _same_piece(windows)
-    places = inside + offsets[number[part_of]]
-    own = kept & ~follows
-    return WordScores(offsets, places[own], logits[own], places[kept & follows])
-
-
-def _parts(number: int, example: Example) -> Iterator[_Stretch]:
-    """Yield an example as it is, or one of very many words in overlapping parts."""
-    count = len(example.words)
-    if count <= _STRETCH:
-        yield _Stretch(number, 0, 0, count, example)
-        return
-    for begin in range(0, count, _STRETCH - 2 * _MARGIN):
-        end = min(begin + _STRETCH - 2 * _MARGIN, count)
-        first, last = max(0, begin - _MARGIN), min(end + _MARGIN, count)
-        start = example.words[first][0]
-        words = tuple((a - start, b - start) for a, b in example.words[first:last])
-        yield _Stretch(number, first, begin, end, Example(example.text[start : start + words[-1][1]], words))
-
-
-def _columns(parts: Sequence[_Stretch]) -> tuple[Array, Array, Array, Array]:
-    rows = [(part.number, part.first, part.begin, part.end) for part in parts]
-    number, first, begin, end = np.array(rows, np.int64).reshape(len(rows), 4).T
-    return number, first, begin, end
+    return WordScores(offsets, places[~follows], logits[~follows], places[follows])
 
 
 def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tokens: int) -> Array:

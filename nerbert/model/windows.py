@@ -7,16 +7,18 @@ large it should be depends on the machine, so there are two ways to cut.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from nerbert.artifacts import read_json, write_json
+from nerbert.artifacts import write_json
 from nerbert.errors import InputError
 from nerbert.rng import Array
+from nerbert.schema import read_json
 
 IGNORED = -100
 """The label of what gives no loss (torch's own default)."""
@@ -114,31 +116,40 @@ def _lengths(ends: Array, numbers: Array) -> Array:
 def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
     """Write windows into an existing folder, a file a column, a part at a time; their counts come last."""
     pieces = words = count = labels = 0
-    with _Columns(folder) as columns:
+    with ExitStack() as stack:
+        files = {name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in _TYPES}
         for part in parts:
-            columns.add(part, pieces, words)
+            shift = {"ends": pieces, "word_ends": words}
+            for name, kind in _TYPES.items():
+                column = getattr(part, name) + shift.get(name, 0)
+                files[name].write(np.ascontiguousarray(column, kind).data)
             pieces, words, count = pieces + len(part.ids), words + len(part.positions), count + len(part)
             labels += part.labels.size
     counts = {"windows": count, "pieces": pieces, "words": words, "labels": labels}
     write_json(folder / _COUNTS, {"format": _FORMAT, **counts})
 
 
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What `windows.json` holds."""
+
+    format: Literal[2]
+    windows: int
+    pieces: int
+    words: int
+    labels: int
+
+
 def open_windows(folder: Path) -> Windows:
     """Return the labelled windows of a folder, mapped; raise InputError for files that aren't whole."""
-    counts = read_json(folder / _COUNTS)
-    if not isinstance(counts, dict) or counts.get("format") != _FORMAT:
-        raise InputError(f"{folder / _COUNTS}: not the windows of this version; delete the folder")
-    windows = Windows(**{name: _column(folder, name, counts) for name in _TYPES})
-    words = len(windows.words)
-    if len(windows.labels) % max(1, words):
-        raise InputError(f"{folder / _COUNTS}: its words and labels don't belong together; delete the folder")
-    several = len(windows.labels) > words > 0
-    return replace(windows, labels=windows.labels.reshape(words, -1)) if several else windows
-
-
-def _column(folder: Path, name: str, counts: dict[str, Any]) -> Array:
+    counts = read_json(folder / _COUNTS, _Counts, remedy="delete the folder")
     kinds = {"ids": "pieces", "words": "words", "positions": "words", "labels": "labels"}
-    return mapped(folder / f"{name}.bin", _TYPES[name], counts.get(kinds.get(name, "windows")))
+    sizes = {name: getattr(counts, kinds.get(name, "windows")) for name in _TYPES}
+    windows = Windows(**{name: mapped(folder / f"{name}.bin", kind, sizes[name]) for name, kind in _TYPES.items()})
+    if counts.labels % max(1, counts.words):
+        raise InputError(f"{folder / _COUNTS}: its words and labels don't belong together; delete the folder")
+    several = counts.labels > counts.words > 0
+    return replace(windows, labels=windows.labels.reshape(counts.words, -1)) if several else windows
 
 
 def mapped(path: Path, kind: type, size: Any) -> Array:
@@ -147,26 +158,6 @@ def mapped(path: Path, kind: type, size: Any) -> Array:
     if type(size) is not int or not path.is_file() or path.stat().st_size != size * dtype.itemsize:
         raise InputError(f"{path}: cut off or missing; delete the folder {path.parent}, it is made again")
     return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
-
-
-class _Columns:
-    """Files that columns are appended to."""
-
-    def __init__(self, folder: Path) -> None:
-        self._files = {name: (folder / f"{name}.bin").open("wb") for name in _TYPES}
-
-    def __enter__(self) -> "_Columns":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in self._files.values():
-            file.close()
-
-    def add(self, part: Windows, pieces: int, words: int) -> None:
-        shift = {"ends": pieces, "word_ends": words}
-        for each in fields(part):
-            column = getattr(part, each.name) + shift.get(each.name, 0)
-            self._files[each.name].write(np.ascontiguousarray(column, _TYPES[each.name]).data)
 
 
 def _flat(rows: Iterable[Sequence[int]], name: str) -> Array:

@@ -5,19 +5,16 @@ fingers and keyboards; entities that are less than half sure are marked as such 
 until it is as long as a browser likes, and says what it leaves out; counts are of all rows.
 """
 
-import json
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from nerbert import render
-from nerbert.artifacts import json_line
+from nerbert.formats.rows import TaggedFile
+from nerbert.formats.text import lines_of
 from nerbert.records import Span
-from nerbert.tagger.jobs.inputs import Block
-from nerbert.tagger.jobs.preview import lines_of
 
 ROOM = 1_000_000
 """Characters that a page shows; an entity counts as some more."""
@@ -26,55 +23,30 @@ _COLOURS = 10
 _SURE = 0.5
 
 
-class PageOutput:
-    """One page; `title` is what was tagged, `types` are the tagger's."""
+def write_page(target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, types: Sequence[str]) -> None:
+    """Write a page: counts of all types, the most frequent first, then the rows that there is room for.
 
-    def __init__(self, title: str, tagger: str, types: Sequence[str]) -> None:
-        self._title, self._tagger = title, tagger
-        self._colours = {name: f"k k{place % _COLOURS}" for place, name in enumerate(types)}
-
-    def part(self, block: Block, found: Sequence[Sequence[Span]], path: Path) -> None:
-        """Write the rows of one block as JSON lines."""
-        with path.open("w", encoding="utf-8") as stream:
-            for row, spans in zip(block.rows, found, strict=True):
-                stream.write(json_line([row.text, list(map(astuple, spans))]) + "\n")
-
-    def check(self, part: Path) -> None:
-        """Accept rows in any order."""
-
-    def whole(self, parts: Sequence[Path], target: Path, entities: Mapping[str, int]) -> None:
-        """Write the page: counts of all types, the most frequent first, then the rows that there is room for."""
-        rows: list[list[_Line]] = []
-        room, whole, total = ROOM, 0, 0
-        for text, spans in chain.from_iterable(map(_read, parts)):
-            cut, shown = fitting(text, spans, room)
-            fits = whole == total and len(cut) == len(text)
-            room = room - len(text) - _ENTITY_ROOM * len(spans) if fits else 0
+    `title` is what was tagged, `types` are the tagger's.
+    """
+    colours = {name: f"k k{place % _COLOURS}" for place, name in enumerate(types)}
+    entities, rows = Counter[str](), list[list[_Line]]()
+    room, whole, total = ROOM, 0, 0
+    for block, found in tagged:
+        for row, spans in zip(block.rows, found, strict=True):
+            entities.update(span.type for span in spans)
+            cut, shown = fitting(row.text, spans, room)
+            fits = whole == total and len(cut) == len(row.text)
+            room = room - len(row.text) - _ENTITY_ROOM * len(spans) if fits else 0
             if cut:
-                rows.append([*self._lines(cut, shown), *([] if fits else [_Line("ltr", [("…", None)])])])
+                rows.append([*_lines(cut, shown, colours), *([] if fits else [_Line("ltr", [("…", None)])])])
             total, whole = total + 1, whole + fits
-        counts = sorted(entities.items(), key=lambda each: (-each[1], each[0]))
-        page = render.render(
-            "tags.html.j2", title=self._title, tagger=self._tagger, rows=rows, whole=whole, total=total, sure=_SURE,
-            counts=[(name, self._colours.get(name, ""), count) for name, count in counts],
-            not_found=[name for name in self._colours if name not in entities],
-        )  # fmt: skip
-        target.write_text(page, encoding="utf-8")
-
-    def _lines(self, text: str, spans: Sequence[Span]) -> Iterator["_Line"]:
-        for line, marked in lines_of(text, spans):
-            parts: list[tuple[str, _MarkedSpan | None]] = []
-            place = 0
-            for start, end, span in marked:
-                parts += [(line[place:start].replace("\t", " "), None), (line[start:end], self._mark(span))]
-                place = end
-            yield _Line(_direction(line), [*parts, (line[place:].replace("\t", " "), None)])
-
-    def _mark(self, span: Span) -> "_MarkedSpan":
-        kind, about = self._colours.get(span.type, "k entity"), f"{span.type}, confidence {span.confidence:.2f}"
-        if span.confidence >= _SURE:
-            return _MarkedSpan(span.type, kind, about)
-        return _MarkedSpan(f"{span.type}?", f"{kind} unsure", about)
+    counts = sorted(entities.items(), key=lambda each: (-each[1], each[0]))
+    page = render.render(
+        "tags.html.j2", title=title, tagger=tagger, rows=rows, whole=whole, total=total, sure=_SURE,
+        counts=[(name, colours.get(name, ""), count) for name, count in counts],
+        not_found=[name for name in colours if name not in entities],
+    )  # fmt: skip
+    target.write_text(page, encoding="utf-8")
 
 
 class _MarkedSpan(NamedTuple):
@@ -92,6 +64,24 @@ class _Line(NamedTuple):
     parts: list[tuple[str, _MarkedSpan | None]]
 
 
+def _lines(text: str, spans: Sequence[Span], colours: Mapping[str, str]) -> Iterator[_Line]:
+    for line, marked in lines_of(text, spans):
+        parts: list[tuple[str, _MarkedSpan | None]] = []
+        place = 0
+        for start, end, span in marked:
+            mark = _mark(span, colours.get(span.type, "k entity"))
+            parts += [(line[place:start].replace("\t", " "), None), (line[start:end], mark)]
+            place = end
+        yield _Line(_direction(line), [*parts, (line[place:].replace("\t", " "), None)])
+
+
+def _mark(span: Span, style: str) -> _MarkedSpan:
+    about = f"{span.type}, confidence {span.confidence:.2f}"
+    if span.confidence >= _SURE:
+        return _MarkedSpan(span.type, style, about)
+    return _MarkedSpan(f"{span.type}?", f"{style} unsure", about)
+
+
 def fitting(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequence[Span]]:
     """Return the beginning of a row that there is room for, and the entities in it; none is cut."""
     cost = len(text) + _ENTITY_ROOM * len(spans)
@@ -106,10 +96,3 @@ def _direction(line: str) -> str:
     """Return where a line begins, by its first letter; `dir=auto` would look at the names of types too."""
     sides = map(unicodedata.bidirectional, line)
     return next(("ltr" if side == "L" else "rtl" for side in sides if side in ("L", "R", "AL")), "auto")
-
-
-def _read(part: Path) -> Iterator[tuple[str, list[Span]]]:
-    with part.open(encoding="utf-8") as stream:
-        for line in stream:
-            text, spans = json.loads(line)
-            yield text, [Span(*each) for each in spans]

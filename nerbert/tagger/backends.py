@@ -1,13 +1,11 @@
 """What computes a linear head's logits: torch, or an exported model on onnxruntime.
 
 A back end is a scorer with the tokenizer, labels and batch size that fit it; the rest of the head is the same for all.
-`auto` is a fixed rule: torch on a GPU if there is one; else the exported int8 model, else the exported fp32 model,
-else torch. That is their order of speed on a CPU (docs/results/2026-11-21-tagger.md). int8 is there only if somebody
-has exported it.
+`auto` is a rule: an exported tagger is computed by onnxruntime on a CPU (int8 before fp32), any other by torch. That is
+the order of speed (docs/results/2026-11-21-tagger.md). int8 is there only if somebody has exported it.
 """
 
 import os
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -28,9 +26,8 @@ LONGEST = 256
 _TOKENS = {"cpu": 512}
 """Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache; a GPU takes more."""
 _GPU_TOKENS = 16384
-_GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/dxg", "/dev/nvhost-gpu",
-                "/dev/nvgpu", "/dev/nvmap", "/dev/kfd")  # fmt: skip
-"""What the drivers of GPUs that torch calls CUDA make on Linux: NVIDIA's, WSL's, Tegra's, AMD's."""
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/kfd")
+"""What drivers of GPUs make that torch calls CUDA: NVIDIA's, WSL's, Tegra's, AMD's. Without one torch isn't asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +61,13 @@ def open_linear(source: str, wanted: Wanted) -> LinearHead:
     """Return a linear head on a back end that is wanted; raise InputError or MissingExtra if there is none."""
     source = embedded(source)
     exported = onnx.read_exported(source)
-    if exported is None or not installed("onnxruntime"):
-        need("train", "torch", "transformers")
-    has_weights = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
-    torch_fits = has_weights and wanted.backend != "onnx" and wanted.precision != "int8"
     precision = _exported_precision(exported, wanted)
-    if torch_fits and (not precision or _on_gpu(wanted)):
+    has_weights = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
+    if exported and precision and not (has_weights and wanted.backend == "auto" and _on_gpu(wanted)):
+        return _on_onnx(source, exported, precision, wanted)
+    if has_weights and wanted.backend != "onnx" and wanted.precision != "int8":
         return _on_torch(source, wanted)
-    if exported is None or not precision:
-        raise InputError(f"{source}: {_missing(exported, wanted)}")
-    _check_fresh(source, exported)
-    scorer = onnx.OnnxScorer(exported.graphs[precision], len(exported.tags), threads=wanted.threads)
-    pieces = exported.pieces(wanted.longest, wanted.on_too_long)
-    name = f"onnx {precision} cpu"
-    return LinearHead(scorer, pieces, exported.tags, onnx.MAX_TOKENS, wanted.decoding, name)
+    raise InputError(f"{source}: {_missing(exported, wanted)}")
 
 
 def _exported_precision(exported: onnx.Exported | None, wanted: Wanted) -> str:
@@ -92,20 +82,27 @@ def _exported_precision(exported: onnx.Exported | None, wanted: Wanted) -> str:
 
 def _on_gpu(wanted: Wanted) -> bool:
     """Return whether torch would compute on a GPU; torch, seconds of import, is asked only where there may be one."""
-    if wanted.device or not installed("torch") or not _may_have_gpu():
+    if wanted.device or wanted.precision == "int8" or not installed("torch"):
+        return False
+    if not any(map(os.path.exists, _GPU_DEVICES)):
         return False
     import torch
 
     return bool(torch.cuda.is_available())
 
 
-def _may_have_gpu() -> bool:
-    """Return whether torch might find a GPU here: false only where no driver is that it can use."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        return False
-    if platform.system() == "Linux":
-        return any(map(os.path.exists, _GPU_DEVICES))
-    return platform.system() != "Darwin"  # Macs have no CUDA
+def _on_onnx(source: str, exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
+    """Return the head on an exported graph; raise InputError if the weights are no longer those that were exported."""
+    for path in sorted(Path(source).glob("*.safetensors")):
+        if exported.card.made_from.weights.get(path.name) != sha256_of(path):
+            raise InputError(
+                f"{exported.folder}: made from other weights than {path.name}; export the tagger again "
+                "(`nerbert export --overwrite`), or delete the folder"
+            )
+    tags = exported.card.tags
+    scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=wanted.threads)
+    pieces = exported.pieces(wanted.longest, wanted.on_too_long)
+    return LinearHead(scorer, pieces, tags, onnx.MAX_TOKENS, wanted.decoding, f"onnx {precision} cpu")
 
 
 def _on_torch(source: str, wanted: Wanted) -> LinearHead:
@@ -132,26 +129,14 @@ def _on_torch(source: str, wanted: Wanted) -> LinearHead:
     return LinearHead(scorer, pieces, tags, tokens, wanted.decoding, name)
 
 
-def _check_fresh(source: str, exported: onnx.Exported) -> None:
-    """Raise InputError if the weights are no longer those that were exported."""
-    told = exported.made_from.get("weights")
-    for path in sorted(Path(source).glob("*.safetensors")):
-        if isinstance(told, dict) and told.get(path.name) != sha256_of(path):
-            raise InputError(
-                f"{exported.folder}: made from other weights than {path.name}; export the tagger again "
-                "(`nerbert export --overwrite`), or delete the folder"
-            )
-
-
 def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:
     """Say what to do about a back end that isn't there."""
-    asked = f"no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}"
-    if not wanted.on_cpu:
-        return f"{asked} on {wanted.device}: onnx computes on the CPU here"
-    if wanted.precision == "bf16" or wanted.backend == "torch":
-        return f"{asked}: torch computes in bf16 and fp32, from model.safetensors; int8 is onnx"
     has = f"has {', '.join(exported.graphs) or 'none'}" if exported else "holds no onnx/"
-    return f"{asked}: the folder {has}; run `nerbert export` (with --int8 for int8)"
+    return (
+        f"no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}, device = {wanted.device!r}: "
+        f"torch computes in bf16 and fp32; onnx computes on a CPU in fp32 and int8, from onnx/, and the folder {has}; "
+        "run `nerbert export` (with --int8 for int8)"
+    )
 
 
 def installed(name: str) -> bool:

@@ -17,7 +17,7 @@ from nerbert.formats.examples import read_examples
 from nerbert.formats.folder import split_file, train_sum
 from nerbert.metrics.thresholds import Threshold, check_precision, lowest_thresholds
 from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
-from nerbert.model.confidence import Predicted, predict_entities
+from nerbert.model.heads import Predicted, predict_entities
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger, seed_folders
 
@@ -50,15 +50,14 @@ def calibrate(
     """
     if precision is not None:
         check_precision(precision)
-    folders = seed_folders(str(tagger)) or [Path(tagger)]
-    cards = [_card(folder) for folder in folders]
+    cards = {folder: _card(folder) for folder in seed_folders(str(tagger)) or [Path(tagger)]}
     file = split_file(data, "dev", format_)
     place = {"name": file.name, "sha256": sha256_of(file)}
-    for folder, before in zip(folders, cards, strict=True):
-        _check_held_out(folder, before, file, place["sha256"])
+    for folder, before in cards.items():
+        if place["sha256"] in (train_sum(before.get("data")), train_sum(before.get("source_data"))):
+            raise InputError(f"{file}: {folder} was trained on it, so its confidences there say nothing; name others")
     examples = read_examples(file, format_)
-    pairs = zip(folders, cards, strict=True)
-    return [_calibrated(folder, before, examples, place, precision, head, card) for folder, before in pairs]
+    return [_calibrated(folder, before, examples, place, precision, head, card) for folder, before in cards.items()]
 
 
 def _calibrated(
@@ -102,10 +101,3 @@ def _card(folder: Path) -> dict[str, Any]:
     if card.get("kind") != "tagger":
         raise InputError(f"{folder}: no tagger that `nerbert finetune` made; only such a one can be calibrated")
     return card
-
-
-def _check_held_out(folder: Path, card: Mapping[str, Any], file: Path, digest: str) -> None:
-    """Raise InputError for a file that the tagger was trained on."""
-    for key in ("data", "source_data"):
-        if digest == train_sum(card.get(key)):
-            raise InputError(f"{file}: {folder} was trained on it, so its confidences there say nothing; name others")

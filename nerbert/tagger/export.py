@@ -8,12 +8,9 @@ its input's values, so a model type that does (longformer) is refused; and int8 
 a close call may fall otherwise in other company.
 """
 
-import logging
 import shutil
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,13 +18,22 @@ from typing import Any
 import numpy as np
 
 from nerbert.artifacts import publish_folder, sha256_of, write_json
-from nerbert.errors import InputError, OutputExists, at, need
+from nerbert.errors import InputError, OutputExists, at, need, refused
 from nerbert.formats.examples import read_examples
 from nerbert.formats.folder import split_file
 from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import CARD as MODEL_CARD
-from nerbert.model.backbone import check_model_folder, embedded, load_tagger_model, load_tokenizer, read_card, tags_of
+from nerbert.model.backbone import (
+    Backbone,
+    check_model_folder,
+    embedded,
+    load_tagger_model,
+    load_tokenizer,
+    quiet,
+    read_card,
+    tags_of,
+)
 from nerbert.model.linear import LinearHead, Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
@@ -40,11 +46,6 @@ _CLOSE = 2e-3
 """The most that a logit of the fp32 graph may differ from torch's."""
 _LARGEST = (1 << 31) - (1 << 22)
 """Bytes of weights that a graph's one file holds: its format's limit, less room for the nodes."""
-_LIGHT = (
-    "config.json", "nerbert.json", "README.md", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json",
-)  # fmt: skip
-"""What a folder without torch's weights takes over."""
 _TEXTS = (
     "The whaler Ingeborg left Bergen in May.", "In 1987 she joined the University of Nairobi as a lecturer.", "Yes.",
     "Minutes: Mr. Okafor (chair), the treasurer, two guests from São Paulo — all agreed; the next is on 3 March 2021.",
@@ -84,7 +85,8 @@ def export(
     With `data` (a file, or a folder: its test split; in the format `format_`) F1 and shared entities of each graph are
     measured and told.
     """
-    _check_libraries()
+    need("train", "torch", "transformers")
+    need("export", "onnxruntime", "onnx")
     source = embedded(str(tagger))
     check_model_folder(source)
     if output is None and not Path(source).is_dir():
@@ -98,7 +100,7 @@ def export(
         inside.mkdir(exist_ok=True)
         agreement = _write(source, inside, examples, int8=int8)
         if output:
-            _copy_light(source, folder)
+            _write_rest(source, folder)
         sizes = {path.name: path.stat().st_size for path in inside.glob("*.onnx")}
     return Export(output or Path(source), sizes, agreement)
 
@@ -115,17 +117,31 @@ def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool
     model, tokenizer = load_tagger_model(source), load_tokenizer(source)
     tags = tags_of(model, source)
     pieces = SubwordTokenizer(tokenizer, model.config, int(card.get("max_length") or LONGEST))
-    _trace(source, model, folder / GRAPHS["fp32"])
     scorers: dict[str, Scorer] = {"torch fp32": TorchScorer(model, "fp32")}
+    _trace(source, model, folder / GRAPHS["fp32"])
     scorers["onnx fp32"] = OnnxScorer(folder / GRAPHS["fp32"], len(tags))
     _check_close(source, pieces, scorers, len(tags))
     if int8:
         _quantise(folder)
         scorers["onnx int8"] = OnnxScorer(folder / GRAPHS["int8"], len(tags))
     agreement = _agreement(scorers, pieces, examples, tags) if examples else {}
-    _write_tokenizer(tokenizer, folder / TOKENIZER)
-    write_json(folder / CARD, _card(source, folder, pieces, tags, agreement))
+    tokenizer.backend_tokenizer.save(str(folder / TOKENIZER), pretty=False)  # as `transformers` has set it up
+    weights = {path.name: sha256_of(path) for path in sorted(Path(source).glob("*.safetensors"))}
+    versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
+    told = {name: asdict(each) for name, each in agreement.items()}
+    facts = {"made_from": {"weights": weights}, "opset": _OPSET, "versions": versions, "agreement": told}
+    write_json(folder / CARD, {"format": FORMAT, "tags": tags, **pieces.facts(), **facts})
     return agreement
+
+
+def _write_rest(source: str, folder: Path) -> None:
+    """Write all of a tagger but its weights; its card in any case, which marks the folder as ours."""
+    backbone = Backbone(source, load_tokenizer(source), seed=0)
+    backbone.config.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    if (readme := Path(source) / "README.md").is_file():
+        shutil.copyfile(readme, folder / readme.name)
+    write_json(folder / MODEL_CARD, read_card(source))
 
 
 def _trace(source: str, model: Any, path: Path) -> None:
@@ -151,18 +167,15 @@ def _trace(source: str, model: Any, path: Path) -> None:
     ids = torch.arange(14).reshape(2, 7) % int(model.config.vocab_size)
     mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2])
     free = {0: "batch", 1: "pieces"}
-    with _silent(), torch.inference_mode():
+    with quiet(), torch.inference_mode():
         if hasattr(model, "set_attn_implementation"):
             model.set_attn_implementation("eager")
-        try:
+        with refused(f"{source}: a {model.config.model_type} can't be exported"):
             torch.onnx.export(
                 Logits(), (ids, mask), str(path), input_names=["input_ids", "attention_mask"], output_names=["logits"],
                 dynamic_axes={"input_ids": free, "attention_mask": free, "logits": free}, opset_version=_OPSET,
                 dynamo=False,
             )  # fmt: skip
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(f"{source}: a {model.config.model_type} can't be exported: {reason:.300}") from error
 
 
 def _quantise(folder: Path) -> None:
@@ -173,7 +186,7 @@ def _quantise(folder: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with _silent():
+    with quiet():
         quantize_dynamic(
             folder / GRAPHS["fp32"], folder / GRAPHS["int8"], per_channel=True, reduce_range=True,
             weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"],
@@ -209,38 +222,6 @@ def _agreement(
     return found
 
 
-def _write_tokenizer(tokenizer: Any, path: Path) -> None:
-    """Write the tokenizer as `transformers` has set it up, which its own file needn't say."""
-    path.write_text(tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
-
-
-def _card(
-    source: str, folder: Path, pieces: SubwordTokenizer, tags: list[str], agreement: dict[str, Agreement]
-) -> dict[str, Any]:
-    names = ("torch", "transformers", "onnxruntime", "onnx")
-    return {
-        "format": FORMAT, "tags": tags, **pieces.facts(),
-        "made_from": {"weights": {path.name: sha256_of(path) for path in sorted(Path(source).glob("*.safetensors"))}},
-        "opset": _OPSET, "versions": {name: version(name) for name in names},
-        "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()},
-        "agreement": {name: {"f1": each.f1, "same": each.same, "entities": each.entities, "other": each.other}
-                      for name, each in agreement.items()},
-    }  # fmt: skip
-
-
-def _copy_light(source: str, folder: Path) -> None:
-    """Copy all of a tagger but its weights; write a card in any case, which marks the folder as ours."""
-    if Path(source).is_dir():
-        for name in _LIGHT:
-            if (Path(source) / name).is_file():
-                shutil.copyfile(Path(source) / name, folder / name)
-    else:
-        load_tagger_model(source).config.save_pretrained(folder)
-        load_tokenizer(source).save_pretrained(folder)
-    if not (folder / MODEL_CARD).is_file():
-        write_json(folder / MODEL_CARD, read_card(source))
-
-
 def _check_apart(source: Path, output: Path) -> None:
     """Raise InputError for an output that would replace the tagger, or any weights."""
     here, there = source.resolve(), output.resolve()
@@ -248,21 +229,3 @@ def _check_apart(source: Path, output: Path) -> None:
         raise InputError(f"{output}: lies in the tagger's folder, or around it; leave -o out, or name another folder")
     if any(output.glob("*.safetensors")):
         raise OutputExists(f"{output}: holds a model's weights, so it is left alone; delete it by hand")
-
-
-def _check_libraries() -> None:
-    need("train", "torch", "transformers")
-    need("export", "onnxruntime", "onnx")
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Silence the exporter's notes."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

@@ -1,26 +1,27 @@
 """onnxruntime as a back end, and the folder `onnx/` that `nerbert export` writes: read as hostile.
 
-The choice: what a tagger needs beside the graph stands in `nerbert-onnx.json` as plain numbers, so neither torch nor
-`transformers` is loaded. A graph that names another file for its weights is refused, whatever file, and its classes
-must be as many as the labels. The price: weights must fit into one file (2 GB).
+The choice: what a tagger needs beside the graph is in `nerbert-onnx.json` as plain numbers, and the tokenizer is there
+as `transformers` had set it up; so neither torch nor `transformers` is loaded. A graph that names another file for its
+weights is refused, whatever file, and its classes must be as many as the labels. The price: weights must fit into one
+file (2 GB), and `LightTokenizer` cuts texts into pieces and nothing else.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
-from nerbert.artifacts import read_json
-from nerbert.errors import InputError, at, need
+from nerbert.errors import InputError, at, need, refused
 from nerbert.labels import check_tags
-from nerbert.model.light_tokenizer import light_config, light_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
 from nerbert.rng import Array
+from nerbert.schema import read_json
 
 FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "nerbert-onnx.json", "tokenizer.json", 1
 GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
@@ -31,28 +32,53 @@ _OUTSIDE = b"location"
 """The key of a weight's file, without which onnxruntime reads none; no graph of ours holds these bytes otherwise."""
 _SLOW = ("SkipLayerNormFusion",)
 """Left out: its kernel takes four times as long as the addition and the norm that it joins (onnxruntime 1.31)."""
+_LARGEST_TOKENIZER = 256 << 20
+_REMEDY = "export the tagger again"
+_Size = Annotated[int, Field(ge=1, lt=1 << 31)]
+_Piece = Annotated[int, Field(ge=0, lt=1 << 31)]
+_Specials = Annotated[list[_Piece], Field(max_length=16)]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The SHA-256 of each file of weights that an export was made from."""
+
+    weights: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxCard:
+    """What `nerbert-onnx.json` holds that tagging needs.
+
+    These are the head's labels, the special pieces `before` and `after` a text, the piece for padding, the model's
+    `room` (pieces in a window) and the size of its `vocabulary`.
+    """
+
+    format: Literal[1]
+    tags: list[str]
+    before: _Specials
+    after: _Specials
+    pad_id: _Piece
+    room: _Size
+    vocabulary: _Size
+    made_from: Weights
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A folder `onnx/`: its graphs by precision, the head's labels, and what cuts text into the model's pieces."""
+    """A folder `onnx/`: its graphs by precision, and its card."""
 
     folder: Path
     graphs: Mapping[str, Path]
-    tags: list[str]
-    before: list[int]
-    after: list[int]
-    pad_id: int
-    room: int
-    vocabulary: int
-    made_from: Mapping[str, Any]
+    card: OnnxCard
 
     def pieces(self, longest: int, on_too_long: str) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
-        tokenizer = light_tokenizer(
-            self.folder / TOKENIZER, before=self.before, after=self.after, pad_id=self.pad_id, room=self.room
+        config = SimpleNamespace(
+            model_type="onnx", max_position_embeddings=self.card.room, vocab_size=self.card.vocabulary, name_or_path=""
         )
-        return SubwordTokenizer(tokenizer, light_config(self.room, self.vocabulary), longest, on_too_long=on_too_long)
+        tokenizer = LightTokenizer(self.folder / TOKENIZER, self.card)
+        return SubwordTokenizer(tokenizer, config, longest, on_too_long=on_too_long)
 
 
 def read_exported(source: str) -> Exported | None:
@@ -60,19 +86,37 @@ def read_exported(source: str) -> Exported | None:
     folder = Path(source) / FOLDER
     if not (folder / CARD).is_file():
         return None
-    card = read_json(folder / CARD, limit=16 << 20)
+    card = read_json(folder / CARD, OnnxCard, remedy=_REMEDY)
     with at(folder / CARD):
-        if not isinstance(card, dict) or card.get("format") != FORMAT:
-            raise InputError(f"not an export that this version reads (format {FORMAT}); export the tagger again")
-        tags = _strings(card, "tags")
-        check_tags(tags)
-        before, after = _numbers(card, "before"), _numbers(card, "after")
-        pad_id, room = _whole(card, "pad_id", least=0), _whole(card, "room", least=1)
-        vocabulary = _whole(card, "vocabulary", least=1)
-        made_from = card.get("made_from")
-    graphs = {precision: folder / name for precision, name in GRAPHS.items() if (folder / name).is_file()}
-    told = made_from if isinstance(made_from, dict) else {}
-    return Exported(folder, graphs, tags, before, after, pad_id, room, vocabulary, told)
+        check_tags(card.tags)
+    return Exported(folder, {name: folder / file for name, file in GRAPHS.items() if (folder / file).is_file()}, card)
+
+
+class LightTokenizer:
+    """Pieces and offsets of plain text by a `tokenizer.json`: what `SubwordTokenizer` asks of `transformers`' one."""
+
+    def __init__(self, path: Path, card: OnnxCard) -> None:
+        need("onnx", "tokenizers")
+        from tokenizers import Tokenizer
+
+        read_json(path, dict[str, Any], limit=_LARGEST_TOKENIZER)
+        with refused(f"{path}: can't be loaded as a tokenizer"):
+            self._inner = Tokenizer.from_file(str(path))
+            self._inner.no_padding()
+            self._inner.no_truncation()
+        self._path, self._before, self._after = path, card.before, card.after
+        self.pad_token_id, self.model_max_length = card.pad_id, card.room
+
+    def __call__(self, texts: str | Sequence[str], **wanted: Any) -> Mapping[str, list[Any]]:
+        """Return one text's pieces with the special ones marked; of several texts, pieces and offsets without."""
+        if isinstance(texts, str):
+            ids = self._inner.encode(texts, add_special_tokens=False).ids
+            mask = [1] * len(self._before) + [0] * len(ids) + [1] * len(self._after)
+            return {"input_ids": [*self._before, *ids, *self._after], "special_tokens_mask": mask}
+        self._inner.encode_special_tokens = bool(wanted.get("split_special_tokens"))
+        with refused(f"{self._path}: can't cut a text"):
+            found = self._inner.encode_batch(list(texts), add_special_tokens=False)
+        return {"input_ids": [each.ids for each in found], "offset_mapping": [each.offsets for each in found]}
 
 
 class OnnxScorer:
@@ -98,7 +142,7 @@ class OnnxScorer:
             "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
             "token_type_ids": np.zeros(batch.ids.shape, np.int64),
         }  # fmt: skip
-        with _refused(self._path, "can't be run"):
+        with refused(f"{self._path}: can't be run by onnxruntime"):
             (logits,) = self._session.run(["logits"], {name: feed[name] for name in self._inputs})
         if logits.dtype != np.float32 or logits.shape != (*batch.ids.shape, self._classes):
             raise InputError(f"{self._path}: gives {logits.dtype} logits of the shape {logits.shape} for windows of "
@@ -118,43 +162,10 @@ def _session(path: Path, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads:
         options.intra_op_num_threads = threads
-    with _refused(path, "can't be loaded"):
+    with refused(f"{path}: can't be loaded by onnxruntime"):
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
             if graph.find(_OUTSIDE) >= 0:
                 raise InputError(f"{path}: names files outside itself, which are not read; export the tagger again")
         return onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
         )
-
-
-@contextmanager
-def _refused(path: Path, what: str) -> Iterator[None]:
-    """Turn what onnxruntime raises into one line."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise InputError(f"{path}: {what} by onnxruntime: {reason:.300}") from error
-
-
-def _strings(card: Mapping[str, Any], name: str) -> list[str]:
-    value = card.get(name)
-    if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-        raise InputError(f"{name}: must be a list of texts; export the tagger again")
-    return value
-
-
-def _numbers(card: Mapping[str, Any], name: str) -> list[int]:
-    value = card.get(name)
-    if not isinstance(value, list) or len(value) > 16 or not all(type(each) is int and each >= 0 for each in value):
-        raise InputError(f"{name}: must be a short list of whole numbers; export the tagger again")
-    return value
-
-
-def _whole(card: Mapping[str, Any], name: str, *, least: int) -> int:
-    value = card.get(name)
-    if type(value) is not int or not least <= value < 1 << 31:
-        raise InputError(f"{name} = {value!r}: must be a whole number of at least {least}; export the tagger again")
-    return value

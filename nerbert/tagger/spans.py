@@ -7,10 +7,12 @@ A grapheme is what a reader takes for one character: a letter with its accents, 
 can be parts of one, so a span grows to whole ones.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from functools import cached_property
+from typing import Annotated, Literal
 
 import regex
 
@@ -43,17 +45,14 @@ def utf16_spans(text: str, spans: Sequence[Span]) -> list[Span]:
 class Graphemes:
     """The borders of a text's graphemes; white space always has one on either side.
 
-    They are looked for in stretches without white space, and the last stretch is kept: spans come in order.
+    They are looked for only where a span's end could be inside one, and then in all of the text.
     """
 
     def __init__(self, text: str) -> None:
         self._text, self._ascii = text, text.isascii()
-        self._borders = [0]
 
     def grow(self, start: int, end: int) -> tuple[int, int]:
         """Return the smallest span of whole graphemes that holds `[start, end)`."""
-        if self._ascii:
-            return start, end
         if not self._is_border(start):
             start = self._borders[bisect_right(self._borders, start) - 1]
         if not self._is_border(end):
@@ -61,56 +60,44 @@ class Graphemes:
         return start, end
 
     def _is_border(self, place: int) -> bool:
-        """Return whether a place is a border for sure; if not, find the borders of the stretch around it."""
+        """Return whether a place is a border for sure."""
         text = self._text
-        if place in (0, len(text)) or text[place - 1].isspace() or text[place].isspace():
+        if self._ascii or place in (0, len(text)) or text[place - 1].isspace() or text[place].isspace():
             return True
-        if text[place] < _FIRST_WIDE and text[place - 1] < _FIRST_PREPENDED:
-            return True
-        if not self._borders[0] < place < self._borders[-1]:
-            before, after = _TO_SPACE_BACK.match(text, 0, place), _TO_SPACE.match(text, place)
-            start, end = before.start() if before else place, after.end() if after else place
-            self._borders = [start, *(each.end() for each in _GRAPHEME.finditer(text, start, end))]
-        return False
+        return text[place] < _FIRST_WIDE and text[place - 1] < _FIRST_PREPENDED
+
+    @cached_property
+    def _borders(self) -> "array[int]":
+        """Return the borders in all words, whose ends are among them."""
+        found = array("q", [0])
+        for word in _WORD.finditer(self._text):
+            found.append(word.start())
+            found.extend(each.end() for each in _GRAPHEME.finditer(self._text, word.start(), word.end()))
+        return found
 
 
-_GRAPHEME = regex.compile(r"\X")
-_TO_SPACE, _TO_SPACE_BACK = regex.compile(r"\S*+"), regex.compile(r"(?r)\S*+")
+_GRAPHEME, _WORD = regex.compile(r"\X"), regex.compile(r"\S++")
 _FIRST_WIDE, _FIRST_PREPENDED = "\x80", "\u0600"
 """Characters below the first continue no grapheme; those below the second take none that follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """The lowest confidence (0–1) of a type's entities; `default` is that of types not in `by_type`."""
-
-    default: float = 0.0
-    by_type: Mapping[str, float] = field(default_factory=dict)
-
-    def leave_out(self, type_: str, confidence: float) -> bool:
-        """Return whether an entity is not sure enough."""
-        return confidence < self.by_type.get(type_, self.default)
-
-
 def thresholds_of(
-    wanted: float | Mapping[str, float] | None, card: Mapping[str, Any], types: Sequence[str]
-) -> Thresholds:
-    """Return the user's thresholds over those of the tagger's card; a number is for all types.
+    wanted: float | Mapping[str, float] | None, own: Mapping[str, float] | None, types: Sequence[str]
+) -> dict[str, float]:
+    """Return the lowest confidence (0–1) of each type's entities: the user's, else the tagger's `own`, else 0.
 
-    Raise SettingsError for a bound outside 0–1, or of a type that the tagger doesn't know.
+    A number is for all types. Raise SettingsError for a bound outside 0–1, or of a type that the tagger doesn't know.
     """
-    own = card.get("thresholds")
-    known = dict(own) if isinstance(own, Mapping) else {}
-    if wanted is None:
-        return Thresholds(by_type=known)
-    if not isinstance(wanted, Mapping):
-        return Thresholds(_bound("thresholds", wanted))
-    for type_ in wanted:
+    if wanted is not None and not isinstance(wanted, Mapping):
+        return dict.fromkeys(types, _bound("thresholds", wanted))
+    bounds = dict.fromkeys(types, 0.0) | dict(own or {})
+    for type_, bound in (wanted or {}).items():
         if type_ not in types:
             raise SettingsError(
                 f"thresholds: no type {type_!r}{nearest(str(type_), types)} (known: {', '.join(types)})"
             )
-    return Thresholds(by_type=known | {type_: _bound(f"thresholds[{type_}]", each) for type_, each in wanted.items()})
+        bounds[type_] = _bound(f"thresholds[{type_}]", bound)
+    return bounds
 
 
 def _bound(name: str, value: object) -> float:

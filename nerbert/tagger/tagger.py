@@ -8,21 +8,19 @@ the tagger's card has a temperature.
 """
 
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from nerbert.corpus.sentences.rules import RuleSplitter
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import check_model_folder, read_card
-from nerbert.model.heads import Entities, Head, WordTags
+from nerbert.model.heads import Head, WordTags
 from nerbert.records import Example, Span
 from nerbert.registry import HEADS
 from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
-from nerbert.tagger.spans import Graphemes, Thresholds, check_offsets, thresholds_of, utf16_spans
+from nerbert.tagger.spans import OFFSETS, Graphemes, check_offsets, thresholds_of, utf16_spans
 from nerbert.words import check_splitter, split_words
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
@@ -31,16 +29,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 """Halves of characters, which broken JSON brings and no tokenizer takes."""
 
 
-@dataclass(slots=True)
 class _Open:
     """A text whose entities are being found."""
 
-    text: str
-    spans: list[Span] = field(default_factory=list)
-    graphemes: Graphemes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.graphemes = Graphemes(self.text)
+    def __init__(self, text: str) -> None:
+        self.text, self.graphemes = text, Graphemes(text)
+        self.spans: list[Span] = []
 
     def add(self, start: int, end: int, type_: str, confidence: float) -> None:
         """Add an entity, grown to whole graphemes; of one that two entities share, the first has it."""
@@ -50,21 +44,8 @@ class _Open:
             self.spans.append(Span(start, end, type_, self.text[start:end], confidence))
 
 
-@dataclass(slots=True)
-class _Block:
-    """Sentences that go through the model together: of which text, from which character on."""
-
-    texts: list[_Open] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    examples: list[Example] = field(default_factory=list)
-    words: int = 0
-
-    def add(self, text: _Open, offset: int, example: Example) -> None:
-        """Add a sentence."""
-        self.texts.append(text)
-        self.offsets.append(offset)
-        self.examples.append(example)
-        self.words += len(example.words)
+_Block: TypeAlias = list[tuple[_Open, int, Example]]
+"""Sentences that go through the model together: of which text, from which character on."""
 
 
 class Tagger:
@@ -72,11 +53,11 @@ class Tagger:
 
     def __init__(
         self, head: Head, splitter: str, language: str, *, temperature: float = 1.0,
-        thresholds: Thresholds | None = None, offsets: str = "characters",
+        thresholds: Mapping[str, float] | None = None, offsets: str = "characters",
     ) -> None:  # fmt: skip
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
-        self.temperature, self.thresholds = temperature, thresholds or Thresholds()
+        self.temperature, self.thresholds = temperature, thresholds or {}
 
     @classmethod
     def load(
@@ -111,7 +92,7 @@ class Tagger:
         return cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
             temperature=float((card.get("calibration") or {}).get("temperature", 1.0)),
-            thresholds=thresholds_of(thresholds, card, opened.types), offsets=offsets,
+            thresholds=thresholds_of(thresholds, card.get("thresholds"), opened.types), offsets=offsets,
         )  # fmt: skip
 
     @property
@@ -128,33 +109,33 @@ class Tagger:
         """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`."""
         return next(self.tag_many([text]))
 
-    def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
-        """Yield the entities of each text, in order; read and hold some thousand words (or one text) at a time."""
+    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[list[Span]]:
+        """Yield the entities of each text, in order; read and hold some thousand words (or one text) at a time.
+
+        An example is one sentence, and keeps its own words.
+        """
         if isinstance(texts, str):
             raise InputError("can't tag a str letter by letter: give a list of texts, or take `tag`")
-        opened, block = deque[_Open](), _Block()
+        opened, block, words = list[_Open](), _Block(), 0
         for text in texts:
-            opened.append(_Open(_checked(text)))
-            for offset, example in self.sentences(text):
-                block.add(opened[-1], offset, example)
-                if block.words >= _BLOCK_WORDS:
-                    block = self._filled(block)
-            if len(opened) >= _BLOCK_TEXTS or not block.examples:
-                block = self._filled(block)
+            sentences = [(0, text)] if isinstance(text, Example) else self.sentences(_checked(text))
+            opened.append(_Open(text.text if isinstance(text, Example) else text))
+            for offset, example in sentences:
+                block.append((opened[-1], offset, example))
+                words += len(example.words)
+                if words >= _BLOCK_WORDS:
+                    self._find(block)
+                    block, words = [], 0
+            if len(opened) >= _BLOCK_TEXTS or not block:
+                self._find(block)
                 yield from self._finished(opened)
-        self._filled(block)
+                opened, block, words = [], [], 0
+        self._find(block)
         yield from self._finished(opened)
 
     def tag_words(self, examples: Iterable[Example]) -> Iterator[list[Span]]:
         """Yield the entities of each sentence, in order; the sentences keep their own words."""
-        source = iter(examples)
-        while some := list(islice(source, _BLOCK_TEXTS)):
-            block, opened = _Block(), deque[_Open]()
-            for example in some:
-                opened.append(_Open(example.text))
-                block.add(opened[-1], 0, example)
-            self._filled(block)
-            yield from self._finished(opened)
+        return self.tag_many(examples)
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
         """Return a tag and its probability for each word of each example; the examples keep their own words.
@@ -177,23 +158,18 @@ class Tagger:
     def _splitter(self) -> RuleSplitter:
         return RuleSplitter(self.language)
 
-    def _finished(self, opened: deque[_Open]) -> Iterator[list[Span]]:
-        while opened:
-            done = opened.popleft()
-            yield utf16_spans(done.text, done.spans) if self.offsets == "utf-16" else done.spans
+    def _finished(self, opened: Iterable[_Open]) -> Iterator[list[Span]]:
+        return (utf16_spans(each.text, each.spans) if self.offsets == OFFSETS[1] else each.spans for each in opened)
 
-    def _filled(self, block: _Block) -> _Block:
-        """Find the entities of a block's sentences and put them into their texts; the next block, empty."""
-        if block.examples:
-            self._read_off(block, self.head.predict(block.examples))
-        return _Block()
-
-    def _read_off(self, block: _Block, found: Entities) -> None:
+    def _find(self, block: _Block) -> None:
+        """Find the entities of a block's sentences and put them into their texts."""
+        if not block:
+            return
+        found = self.head.predict([example for _, _, example in block])
         for number, first, last, type_, confidence in found.spans(self.temperature):
-            if self.thresholds.leave_out(type_, confidence):
-                continue
-            words, offset, here = block.examples[number].words, block.offsets[number], block.texts[number]
-            here.add(offset + words[first][0], offset + words[last - 1][1], type_, confidence)
+            if confidence >= self.thresholds.get(type_, 0.0):
+                text, offset, example = block[number]
+                text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
 
 
 def seed_folders(source: str) -> list[Path]:

@@ -134,7 +134,7 @@ def test_calibration_can_be_left_out(
 def test_the_checkpoint_that_is_kept_is_the_one_that_is_calibrated(
     tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nerbert.model.confidence import predict_entities
+    from nerbert.model.heads import predict_entities
 
     heads = list[Any]()
 

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.parquet import SPAN_LIST, joined_schema, read_batches, spans_column, table_of, texts_of
+from nerbert.formats.parquet import SPAN_LIST, joined_schema, parquet_blocks, read_batches, spans_column, table_of
 from nerbert.records import Span
 
 
@@ -29,15 +29,19 @@ def test_batches_are_smaller_where_texts_are_larger(tmp_path: Path, size: int, m
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (["a", None], "row 8: no text in column 'text' (null or NaN)"),
-        ([b"\xff"], "row 7: not UTF-8 at byte 0"),
-        ([1], "column 'text' holds int64, no text"),
+        (["a", None], "row 2: field 'text' holds None: must be a text"),
+        (["a", "b", "c", b"\xff"], "row 4: not UTF-8 at byte 0"),
+        ([1], "row 1: field 'text' holds 1: must be a text, or a list of words"),
     ],
 )
-def test_faults_name_the_row(values: list[object], told: str) -> None:
+def test_faults_name_the_row(tmp_path: Path, values: list[object], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbert.formats.parquet._MOST_ROWS", 3)
+    if b"\xff" in values:
+        values = [each.encode() if isinstance(each, str) else each for each in values]
+    pq.write_table(pa.table({"text": values}), tmp_path / "x")
     with pytest.raises(InputError) as caught:
-        texts_of(pa.RecordBatch.from_pydict({"text": values}), "text", 7)
-    assert told in str(caught.value)
+        list(parquet_blocks(tmp_path / "x", "text", "strict"))
+    assert str(caught.value).startswith(f"{tmp_path / 'x'}: {told}")
 
 
 def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from nerbert.metrics.calibration import (
     HIGHEST,
     LOWEST,
     calibrate,
-    check_temperature,
     cross_fit,
     fit_temperature,
     log_loss,
@@ -118,14 +117,3 @@ def test_outcomes_and_sentences_belong_together() -> None:
 def test_the_log_loss_is_of_what_happened() -> None:
     assert log_loss([0.8, 0.8], [True, False]) == pytest.approx([-math.log(0.8), -math.log(0.2)])
     assert np.isfinite(log_loss([0.0, 1.0], [True, False])).all()
-
-
-@pytest.mark.parametrize("value", [LOWEST, 1, 1.5, HIGHEST])
-def test_temperatures(value: float) -> None:
-    assert check_temperature(value) == value
-
-
-@pytest.mark.parametrize("value", [0, -1, 0.049, 20.1, math.nan, math.inf, True, "1", None, [1], 10**400])
-def test_what_is_no_temperature(value: object) -> None:
-    with pytest.raises(InputError, match=r"temperature = .*: must be a number from 0\.05 to 20\.0"):
-        check_temperature(value)

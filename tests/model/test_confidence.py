@@ -9,9 +9,8 @@ from nerbert.formats.examples import read_examples
 from nerbert.labels import spans_from_bio, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tokenizer, tags_of
-from nerbert.model.confidence import Predicted, predict_entities
 from nerbert.model.forward import TorchScorer
-from nerbert.model.heads import Entities
+from nerbert.model.heads import Entities, Predicted, predict_entities
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example

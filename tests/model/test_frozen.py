@@ -9,7 +9,7 @@ import torch
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.errors import SettingsError
 from nerbert.model.forward import Batch
-from nerbert.model.layers import freeze
+from nerbert.model.fresh import freeze
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
 from nerbert.training.tagging import Tagging

@@ -10,8 +10,7 @@ from transformers import CONFIG_MAPPING
 
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.forward import POINTWISE, Batch, logits_at
-from nerbert.model.fresh import train_tokenizer
-from nerbert.model.layers import renew_head
+from nerbert.model.fresh import renew_head, train_tokenizer
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
 from tests.encoder.backbones import fresh_model, load_tagging_model, tiny_mlm, tiny_tagging

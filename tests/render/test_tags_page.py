@@ -110,7 +110,7 @@ def small_page(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_page")
 @pytest.mark.parametrize("part", [1, 1 << 18])
 def test_a_page_says_what_it_leaves_out(tag: Tag, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
-    monkeypatch.setattr("nerbert.tagger.jobs.inputs._PART", part)
+    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", part)
     tree = made(tag, "Ada slept", "", "x" * 15 + " Bob and so on", "y", "Eve", "")
     assert texts(tree, "//div[@class='row']") == ["Adavowel slept", "x" * 15 + "…"]
     (told,) = texts(tree, "//*[@class='left-out']")

@@ -55,7 +55,7 @@ def test_what_is_written(folder: Path, data: Path) -> None:
 
 def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
     from nerbert.formats.examples import read_examples
-    from nerbert.model.confidence import predict_entities
+    from nerbert.model.heads import predict_entities
 
     text = "The brig Margarethe was built by Larsen & Holm in Bergen."
     card = card_of(folder)

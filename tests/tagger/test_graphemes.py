@@ -5,10 +5,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.formats.rows import TextRow
+from nerbert.formats.conll import conll_writer
+from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Example
-from nerbert.tagger.jobs.inputs import Block
-from nerbert.tagger.jobs.outputs import conll_lines
 from nerbert.tagger.spans import Graphemes
 from nerbert.tagger.tagger import Tagger, _Open
 from nerbert.words import split_words
@@ -69,8 +68,8 @@ def test_conll_holds_every_entity(tagger: Tagger, atoms: list[str], data: st.Dat
         for start, end in sentence.words:
             if data.draw(st.booleans()):
                 opened.add(offset + start, offset + end, tagger.types[0], 0.5)
-    block = Block("x", (TextRow(1, text, None, {}, b""),), 0)
-    (lines,) = conll_lines(tagger, terminal=False)(block, [opened.spans])
+    block = Block("x", (TextRow(1, text, None, {}),), 0)
+    (lines,) = conll_writer(tagger.sentences, tagger.types)(block, [opened.spans])
     assert lines.count(b"\tB-") == len(opened.spans)
 
 

@@ -5,7 +5,7 @@ import pytest
 from nerbert.errors import SettingsError
 from nerbert.tagger.spans import thresholds_of
 
-CARD = {"thresholds": {"ship": 0.4, "port": 0.6}}
+OWN = {"ship": 0.4, "port": 0.6}
 
 
 @pytest.mark.parametrize(
@@ -21,15 +21,15 @@ CARD = {"thresholds": {"ship": 0.4, "port": 0.6}}
 def test_the_users_thresholds_go_before_the_cards(
     wanted: float | Mapping[str, float] | None, left_out: set[tuple[str, float]]
 ) -> None:
-    found = thresholds_of(wanted, CARD, ["maker", "port", "ship"])
+    found = thresholds_of(wanted, OWN, ["maker", "port", "ship"])
     left_out = left_out | ({("port", 0.3)} if wanted is None else set())
     for type_ in ("maker", "port", "ship"):
         for sure in (0.3, 0.5, 0.7):
-            assert found.leave_out(type_, sure) == ((type_, sure) in left_out)
+            assert (sure < found[type_]) == ((type_, sure) in left_out)
 
 
-def test_an_entity_at_its_threshold_stays() -> None:
-    assert not thresholds_of(0.5, {}, ["a"]).leave_out("a", 0.5)
+def test_a_number_is_for_all_types() -> None:
+    assert thresholds_of(0.5, {}, ["a"]) == {"a": 0.5}
 
 
 @pytest.mark.parametrize("wanted", [1.5, -0.1, float("nan"), "0.5", True, {"ship": 2}, {"ship": "x"}])

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from nerbert.finetuning.sampling import Subset
+from nerbert.formats.text import print_tagged
 from nerbert.records import Span
 from nerbert.render.quickstart import LIMITS, NEXT
 from nerbert.render.terminal.corpus import print_funnel
 from nerbert.render.terminal.table import table
-from nerbert.tagger.jobs.preview import print_tagged
 from nerbert.terminal import percent, plain
 
 if TYPE_CHECKING:

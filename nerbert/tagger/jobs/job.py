@@ -1,73 +1,149 @@
 """The story of `nerbert tag`: find what is to be read and where it goes, load the tagger, tag, write.
 
-To standard output rows go as they come. A file is made in parts that outlive a kill: the same command goes on with the
-first part that isn't done, and the file is the same to the byte, since parts are cut by the input alone and each is
-tagged by itself. The price: the last sentences of a part go through the model in a smaller batch than they could.
+To standard output rows go as they come. A file is tagged in parts that outlive a kill: the same command goes on with
+the first part that isn't done. Then the file is written from its input and the parts. It is the same to the byte, since
+parts are cut by the input alone and each is tagged by itself. The price: the last sentences of a part go through the
+model in a smaller batch than they could.
 """
 
-import os
+import dataclasses
+import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
-from stat import S_ISREG
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
+from nerbert import __version__
 from nerbert.artifacts import (
     check_free,
     check_free_file,
     publish_job,
+    sha256_of,
     standard_output,
     write_json,
 )
 from nerbert.errors import InputError, SettingsError, at
-from nerbert.formats.rows import TextRow
-from nerbert.records import Span
+from nerbert.formats.conll import conll_writer
+from nerbert.formats.jsonl import json_lines
+from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow
+from nerbert.formats.text import text_writer
+from nerbert.records import Example, Span
 from nerbert.sources.files import writable
-from nerbert.tagger.jobs.inputs import Block, parts, read_blocks
-from nerbert.tagger.jobs.outputs import Kept, LineOutput, Lines, Output, RowCounts, conll_lines, json_lines, text_lines
-from nerbert.tagger.jobs.paths import (
+from nerbert.tagger.jobs.files import (
     CONLL,
     HTML,
     JSONL,
     MANIFEST,
     PARQUET,
+    SOURCES,
+    SUFFIXES,
+    TEXT,
     InputFile,
     JobPaths,
     check_no_input,
+    find_sources,
     place_outputs,
+    target_kind,
 )
-from nerbert.tagger.jobs.plan import TagJob, fingerprint, load_tagger
-from nerbert.tagger.jobs.preview import on_terminal
+from nerbert.tagger.jobs.parts import TaggedParts
+from nerbert.tagger.spans import OFFSETS
 from nerbert.terminal import Progress, tell, throughput
 
 if TYPE_CHECKING:
     from nerbert.tagger.tagger import Tagger
 
+_FORMAT = 2
+"""Raise it when parts are written otherwise."""
+_LOADED = ("config.json", "nerbert.json", "tokenizer.json", "*.safetensors", "**/*.onnx*")
+"""What of a tagger's folder its spans depend on."""
 
-PageFactory: TypeAlias = Callable[[str, str, Sequence[str]], Output]
-"""Makes the output of one HTML page: title, tagger's name, the tagger's types → output."""
+
+class PageWriter(Protocol):
+    """Writes tagged rows as one HTML page."""
+
+    def __call__(self, target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, types: Sequence[str]) -> None:
+        """Write the page; `types` are the tagger's."""
 
 
-def tag_files(job: TagJob, page: PageFactory | None = None) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagJob:
+    """What is to be tagged with what, and where it goes; texts are those of the command line."""
+
+    tagger: str
+    inputs: tuple[str, ...] = ()
+    output: Path | None = None
+    from_: str = ""
+    to: str = ""
+    json: bool = False
+    field: str = TEXT
+    errors: str = ERRORS[0]
+    offsets: str = OFFSETS[0]
+    min_confidence: str = ""
+    overwrite: bool = False
+    loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What else `Tagger.load` takes: back end, precision, device, threads, decoding, on_too_long."""
+
+    def find(self) -> tuple[JobPaths, str]:
+        """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
+        _check_choice("--from", self.from_, SOURCES)
+        _check_choice("--to", self.to, tuple(SUFFIXES))
+        _check_choice("--errors", self.errors, ERRORS)
+        _check_choice("--offsets", self.offsets, OFFSETS)
+        if self.json and self.to not in ("", JSONL):
+            raise SettingsError(f"--json is --to jsonl, so --to {self.to} can't stand beside it; leave one out")
+        found = find_sources(self.inputs, self.from_)
+        kind = JSONL if self.json else self.to or self._usual_kind(found)
+        if self.output is None and kind in (PARQUET, HTML):
+            raise SettingsError(f"--to {kind}: is made as a whole, so name a file for it with -o")
+        if self.offsets != OFFSETS[0] and kind not in (JSONL, PARQUET):
+            raise SettingsError(f"--offsets utf-16: {kind} has no offsets for programs; choose jsonl or parquet")
+        return found, kind
+
+    def _usual_kind(self, found: JobPaths) -> str:
+        if self.output is None:
+            return TEXT
+        return JSONL if found.many else target_kind(self.output)
+
+    def load(self) -> "Tagger":
+        """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
+        from nerbert.tagger.tagger import Tagger
+
+        return Tagger.load(self.tagger, thresholds=_thresholds(self.min_confidence), **self.loading)
+
+    def fingerprint(self, tagger: "Tagger", found: JobPaths) -> dict[str, Any]:
+        """Return all that entities depend on but the inputs' content, which each part covers by itself."""
+        loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
+        return {
+            "format": _FORMAT, "made_by": f"nerbert {__version__}",
+            "tagger": {"sha256": _digest(self.tagger), "backend": tagger.head.name, **loading,
+                       "min_confidence": writable(self.min_confidence)},
+            "field": writable(self.field),
+            "inputs": [{"name": writable(source.name), "kind": source.kind} for source in found.sources],
+        }  # fmt: skip
+
+
+def tag_files(job: TagJob, page: PageWriter | None = None) -> None:
     """Tag files, folders or standard input, and write the rows with their entities to standard output or to files.
 
-    `page` makes HTML pages (`nerbert.render.tags_page.PageOutput`); without it, HTML is refused.
+    `page` writes HTML pages (`nerbert.render.tags_page.write_page`); without it, HTML is refused.
     """
     found, kind = job.find()
     if kind == HTML and page is None:
-        raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.PageOutput")
+        raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
-        _to_standard_output(_Run(job, kind, load_tagger(job), page), found)
+        _Run(job, found, kind, job.load(), page).to_standard_output()
     elif found.many:
         names = place_outputs(found, job.output, kind)
         check_free(job.output, overwrite=job.overwrite)
-        _to_folder(_Run(job, kind, load_tagger(job), page), found, names, job.output)
+        _Run(job, found, kind, job.load(), page).to_folder(job.output, names)
     else:
         check_no_input(found, job.output)
         check_free_file(job.output, overwrite=job.overwrite)
-        _to_file(_Run(job, kind, load_tagger(job), page), found, job.output)
+        _Run(job, found, kind, job.load(), page).to_file(job.output)
     if found.passed_over:
         tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
 
@@ -77,127 +153,143 @@ class _Run:
     """A job whose tagger is loaded."""
 
     job: TagJob
+    found: JobPaths
     kind: str
     tagger: "Tagger"
-    page: PageFactory | None
+    page: PageWriter | None
 
-    def lines(self, *, terminal: bool = False) -> Lines:
-        """Return the format, for those that grow line by line."""
-        if self.kind == JSONL:
-            return json_lines(utf16=self.job.utf16)
-        if self.kind == CONLL:
-            return conll_lines(self.tagger, terminal=terminal)
-        return text_lines(terminal=terminal)
+    def to_standard_output(self) -> None:
+        """Write rows as they come."""
+        lines = self._lines(terminal=on_terminal())
+        with standard_output() as stream:
+            for source in self.found.sources:
+                for block in source.blocks(self.job.field, self.job.errors):
+                    stream.writelines(lines(block, _tagged(self.tagger, block, Progress())))
+                    stream.flush()
 
-    def output(self, source: InputFile) -> Output:
-        """Return the output of one file."""
+    def to_file(self, target: Path) -> None:
+        """Write one file, when all its parts are tagged."""
+        made = self.job.fingerprint(self.tagger, self.found)
+        job = publish_job(target, made, overwrite=self.job.overwrite, file=True)
+        with job as (draft, work), self._bar() as bar:
+            done = self._make(self.found.sources[0], work / "parts", draft, bar)
+        tell(f"{target}: {_summary([done])}")
+
+    def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
+        """Write a file for each source into a folder that appears when it is whole."""
+        made = self.job.fingerprint(self.tagger, self.found)
+        done = []
+        with publish_job(target, made, overwrite=self.job.overwrite) as (folder, work), self._bar() as bar:
+            for number, (source, name) in enumerate(zip(self.found.sources, names, strict=True)):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                done.append(self._make(source, work / "parts" / f"{number:06d}", folder / name, bar))
+            files = [{"file": writable(name), "rows": each.rows, "entities": each.entities}
+                     for name, each in zip(names, done, strict=True)]  # fmt: skip
+            write_json(folder / MANIFEST, {**made, "to": self.kind, "offsets": self.job.offsets, "files": files})
+        tell(f"{target}: {len(files):,} files, {_summary(done)}")
+
+    def _make(self, source: InputFile, folder: Path, target: Path, bar: Progress) -> TaggedParts:
+        """Tag the parts of one file that aren't tagged yet, then write all its rows with their entities."""
+        utf16 = self.job.offsets == OFFSETS[1]
+        write, parts = self._writer(source), TaggedParts(source, folder, self.job.field, self.job.errors, utf16=utf16)
+        try:
+            parts.tag(
+                lambda block: list(_tagged(self.tagger, block, bar)),
+                lambda block: bar.advance(len(block.rows), size=block.size, before=True),
+            )
+            write(target, parts)
+        except InputError as error:
+            if parts.count:
+                error.args = (f"{error}. What was done before it is kept: mend it and give the same command again",)
+            raise
+        return parts
+
+    def _writer(self, source: InputFile) -> Callable[[Path, TaggedFile], None]:
+        """Return what writes all rows of a file."""
         if self.kind == PARQUET:
-            from nerbert.tagger.jobs.columns import ParquetOutput
+            from nerbert.formats.parquet import write_parquet
 
-            return ParquetOutput(utf16=self.job.utf16)
-        if self.page and self.kind == HTML:
-            return self.page(source.name.name, self.job.tagger, self.tagger.types)
-        return LineOutput(self.lines())
+            return write_parquet
+        if self.kind == HTML and self.page:
+            return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
+        return partial(_write_lines, self._lines())
 
+    def _lines(self, *, terminal: bool = False) -> LineWriter:
+        """Return what writes rows line by line."""
+        if self.kind == CONLL:
+            return conll_writer(self.tagger.sentences, self.tagger.types, terminal=terminal)
+        return json_lines if self.kind == JSONL else text_writer(terminal=terminal)
 
-def _to_standard_output(run: _Run, found: JobPaths) -> None:
-    """Write rows as they come."""
-    lines = run.lines(terminal=on_terminal())
-    with standard_output() as stream, _progress(found.sources) as bar:
-        for source in found.sources:
-            for block in read_blocks(source, run.job.reading):
-                stream.writelines(lines(block, _watched(_tagged(run.tagger, block), block, bar)))
-                stream.flush()
-
-
-def _to_file(run: _Run, found: JobPaths, target: Path) -> None:
-    """Write one file, in parts until it is whole."""
-    made = fingerprint(run.job, run.tagger, found, run.kind)
-    job = publish_job(target, made, overwrite=run.job.overwrite, file=True)
-    with job as (draft, work), _bar(found.sources) as bar:
-        tally = _make(run, found.sources[0], Kept(work / "parts"), draft, bar)
-    tell(f"{target}: {tally.summary()}")
+    def _bar(self) -> AbstractContextManager[Progress]:
+        """Return a bar over the bytes of all inputs, if they are known."""
+        sizes = [source.size for source in self.found.sources]
+        return throughput("rows", None if None in sizes else sum(size or 0 for size in sizes))
 
 
-def _to_folder(run: _Run, found: JobPaths, names: Sequence[PurePath], target: Path) -> None:
-    """Write a file for each source, all in parts until the folder is whole."""
-    made = fingerprint(run.job, run.tagger, found, run.kind)
-    tallies: dict[str, RowCounts] = {}
-    with publish_job(target, made, overwrite=run.job.overwrite) as (folder, work), _bar(found.sources) as bar:
-        for number, (source, name) in enumerate(zip(found.sources, names, strict=True)):
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            tallies[writable(name)] = _make(run, source, Kept(work / "parts" / f"{number:06d}"), path, bar)
-        files = [{"file": name, "rows": each.rows, "entities": each.entities} for name, each in tallies.items()]
-        write_json(folder / MANIFEST, {**made, "files": files})
-    whole = RowCounts()
-    for each in tallies.values():
-        whole.add(each)
-    tell(f"{target}: {len(tallies):,} files, {whole.summary()}")
+def _write_lines(lines: LineWriter, target: Path, tagged: TaggedFile) -> None:
+    with target.open("wb") as stream:
+        for block, found in tagged:
+            stream.writelines(lines(block, found))
 
 
-def _make(run: _Run, source: InputFile, kept: Kept, target: Path, bar: Progress) -> RowCounts:
-    """Make one file out of the parts that are done and those that are not."""
-    output, whole, count = run.output(source), RowCounts(), 0
-    try:
-        for block in parts(source, run.job.reading):
-            done = kept.find(count, block)
-            if done is None:
-                found = list(_watched(_tagged(run.tagger, block), block, bar))
-                done = kept.write(count, block, found, output)
-            else:
-                bar.advance(done.rows, size=block.size, before=True)
-            with at(block.name, block.rows[0].number if block.rows else None):
-                output.check(kept.path(count))
-            whole.add(done)
-            count += 1
-    except InputError as error:
-        if count:
-            error.args = (f"{error}. What was done before it is kept: mend it and give the same command again",)
-        raise
-    with at(str(source)):
-        output.whole([kept.path(number) for number in range(count)], target, whole.entities)
-    return whole
+def _summary(done: Sequence[TaggedParts]) -> str:
+    """Return the counts of tagged files in words, the most frequent types first."""
+    entities = sum((each.entities for each in done), Counter[str]())
+    types = ", ".join(f"{name} {each:,}" for name, each in entities.most_common())
+    rows = sum(each.rows for each in done)
+    return f"{rows:,} rows, {entities.total():,} entities{f' ({types})' if types else ''}"
 
 
-def _watched(found: Iterable[list[Span]], block: Block, bar: Progress) -> Iterator[list[Span]]:
-    """Yield the entities of each row, and move the bar by the row's share of the block."""
-    rows = max(1, len(block.rows))
-    for done, spans in enumerate(found):
-        yield spans
-        bar.advance(size=block.size * (done + 1) // rows - block.size * done // rows)
-
-
-def _tagged(tagger: "Tagger", block: Block) -> Iterator[list[Span]]:
+def _tagged(tagger: "Tagger", block: Block, bar: Progress) -> Iterator[list[Span]]:
     """Yield the entities of each row; name a row that can't be tagged, after those before it are given."""
     done = 0
     try:
-        for spans in _together(tagger, block.rows):
+        for spans in tagger.tag_many(map(_content, block.rows)):
             yield spans
             done += 1
+            bar.advance(size=block.size // len(block.rows))
     except InputError:
         for row in block.rows[done:]:
             with at(block.name, row.number):
-                yield from _together(tagger, [row])
+                yield from tagger.tag_many([_content(row)])
 
 
-def _together(tagger: "Tagger", rows: Sequence[TextRow]) -> Iterator[list[Span]]:
-    """Yield the entities of each row, those with words given among those without."""
-    texts = tagger.tag_many(row.text for row in rows if row.example is None)
-    sentences = tagger.tag_words(row.example for row in rows if row.example is not None)
-    for row in rows:
-        yield next(texts if row.example is None else sentences)
+def _content(row: TextRow) -> str | Example:
+    return row.text if row.example is None else row.example
 
 
-def _progress(sources: Sequence[InputFile]) -> AbstractContextManager[Progress]:
-    """Return a bar if standard output is a file; it would disturb a person or a program that reads."""
+def on_terminal() -> bool:
+    """Return whether standard output is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _check_choice(option: str, value: str, known: Sequence[str]) -> None:
+    """Raise SettingsError for a value that is neither known nor empty."""
+    if value and value not in known:
+        raise SettingsError(f"{option} {value!r}: must be one of {', '.join(known)}")
+
+
+def _thresholds(text: str) -> float | dict[str, float] | None:
+    """Return what `--min-confidence` means: a number for all types, or `type=number,…`."""
+    if not text:
+        return None
     try:
-        on_file = S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
-    except (OSError, ValueError):
-        on_file = False
-    return _bar(sources) if on_file else nullcontext(Progress())
+        if "=" not in text:
+            return float(text)
+        pairs = [part.rpartition("=") for part in text.split(",")]
+        return {name.strip(): float(number) for name, _, number in pairs}
+    except ValueError:
+        raise SettingsError(f"--min-confidence {text!r}: must be a number, or type=number,type=number") from None
 
 
-def _bar(sources: Iterable[InputFile]) -> AbstractContextManager[Progress]:
-    sizes = [source.size for source in sources]
-    return throughput("rows", None if None in sizes else sum(size or 0 for size in sizes))
+def _digest(source: str) -> str:
+    """Return one digest over what is loaded of a tagger's folder, or of the local copy of one on the hub."""
+    folder = Path(source)
+    if not folder.is_dir():
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(source, "config.json")
+        folder = Path(found).parent if isinstance(found, str) else folder
+    files = sorted({path for pattern in _LOADED for path in folder.glob(pattern) if path.is_file()})
+    lines = "".join(f"{path.relative_to(folder)} {sha256_of(path)}\n" for path in files)
+    return hashlib.sha256(lines.encode()).hexdigest()

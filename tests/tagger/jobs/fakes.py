@@ -9,6 +9,7 @@ from nerbert.errors import InputError
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
 
+_CAPITAL = re.compile("[A-Z\u00c0]")
 TYPES = ["else", "vowel"]
 
 
@@ -19,13 +20,9 @@ class Instant(Tagger):
         self.head: Any = SimpleNamespace(name="instant", types=list(TYPES))
         self.splitter, self.language = "unicode-words-1", "en"
 
-    def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
+    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[list[Span]]:
         """As many empty lists as texts."""
         yield from [[] for _ in list(texts)]
-
-    def tag_words(self, examples: Iterable[Example]) -> Iterator[list[Span]]:
-        """As many empty lists as sentences."""
-        yield from [[] for _ in list(examples)]
 
 
 class Capitals(Instant):
@@ -39,19 +36,16 @@ class Capitals(Instant):
         self.seen: list[str] = []
         self.enough = 1 << 30
 
-    def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
-        """Entities of all texts, when all are there."""
+    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[list[Span]]:
+        """Entities of all texts, when all are there, and among given words."""
         if len(self.seen) >= self.enough:
             raise KeyboardInterrupt
-        yield from [self._found(text) for text in list(texts)]
+        for text in list(texts):
+            yield self._among(text) if isinstance(text, Example) else self._found(text)
 
-    def tag_words(self, examples: Iterable[Example]) -> Iterator[list[Span]]:
-        """Entities among given words."""
-        for example in examples:
-            self.seen.append(example.text)
-            yield [
-                _span(example.text, *word) for word in example.words if re.match("[A-Z\u00c0]", example.text[word[0]])
-            ]
+    def _among(self, example: Example) -> list[Span]:
+        self.seen.append(example.text)
+        return [_span(example.text, *word) for word in example.words if _CAPITAL.match(example.text[word[0]])]
 
     def _found(self, text: str) -> list[Span]:
         if "too long" in text:

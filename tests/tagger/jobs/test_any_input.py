@@ -9,10 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.render.tags_page import PageOutput
-from nerbert.tagger.jobs.inputs import ReadOptions
-from nerbert.tagger.jobs.job import tag_files
-from nerbert.tagger.jobs.plan import TagJob
+from nerbert.render.tags_page import write_page
+from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.fakes import Capitals
 
@@ -32,7 +30,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tagger, "load", lambda source, **_: Capitals())
         patch.chdir(folder)
-        patch.setattr("nerbert.tagger.jobs.inputs._PART", 20)
+        patch.setattr("nerbert.tagger.jobs.files._PART", 20)
         patch.setattr("nerbert.artifacts.os.fsync", lambda handle: None)
         yield folder
 
@@ -44,12 +42,11 @@ SOURCES, TARGETS = ["text", "jsonl", "conll"], ["text", "jsonl", "conll", "parqu
 def test_rows_or_one_line(desk: Path, data: bytes, from_: str, to: str, errors: str) -> None:
     (desk / "x").write_bytes(data)
     job = TagJob(
-        tagger="tagger", inputs=("x",), output=Path("y"), from_=from_, to=to, reading=ReadOptions(errors=errors),
-        overwrite=True,
+        tagger="tagger", inputs=("x",), output=Path("y"), from_=from_, to=to, errors=errors, overwrite=True,
     )  # fmt: skip
     told = ""
     try:
-        tag_files(job, PageOutput)
+        tag_files(job, write_page)
     except InputError as error:
         told = str(error)
     if told:

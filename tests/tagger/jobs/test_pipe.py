@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from nerbert.formats.text import lines_of, print_tagged
 from nerbert.records import Span
-from nerbert.tagger.jobs.job import tag_files
-from nerbert.tagger.jobs.plan import TagJob
-from nerbert.tagger.jobs.preview import lines_of, print_tagged
+from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Instant

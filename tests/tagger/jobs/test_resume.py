@@ -1,12 +1,16 @@
 """A job that was stopped goes on: with what is done, with nothing else, to the same bytes."""
 
+import io
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nerbert.tagger.jobs.outputs import LineOutput
+from nerbert.tagger.jobs.job import TagJob
+from nerbert.tagger.jobs.parts import TaggedParts
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
@@ -18,7 +22,7 @@ LINES = [f"Ada {number} met Bob" for number in range(10)]
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three lines are a part."""
-    monkeypatch.setattr("nerbert.tagger.jobs.inputs._PART", 40)
+    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 40)
 
 
 def stop(capitals: Capitals, after: int) -> None:
@@ -133,45 +137,70 @@ def test_words_in_other_sentences_are_other_rows(tag: Tag, capitals: Capitals) -
     assert texts("y.jsonl") == ["Ada met Bob", "x x x x x x x x x x"]
 
 
-def test_a_part_and_its_mark_never_belong_to_two_inputs(
-    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A part for other rows of the same size is written, and the run stopped before its mark is."""
+@pytest.mark.parametrize("what", ["gone", "torn", "odd"])
+def test_damaged_parts_are_made_again(tag: Tag, capitals: Capitals, what: str) -> None:
     Path("x.txt").write_text("\n".join(LINES))
     stop(capitals, after=6)
     assert tag("x.txt", "-o", "y.jsonl") == 130
     go_on(capitals)
-    Path("x.txt").write_text("\n".join(LINES).replace("Ada", "Eva"))
-    part = LineOutput.part
-
-    def killed(self: LineOutput, block: Any, found: Any, path: Path) -> None:
-        part(self, block, found, path)
-        path.replace(path.with_name("000000.part"))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(LineOutput, "part", killed)
-    assert tag("x.txt", "-o", "y.jsonl") == 130
-    monkeypatch.setattr(LineOutput, "part", part)
-    Path("x.txt").write_text("\n".join(LINES))
+    part = Path(".y.jsonl.work/parts/000000.json")
+    content = {"torn": part.read_text()[:-9], "odd": "[1]"}
+    part.unlink()
+    if what != "gone":
+        part.write_text(content[what])
     assert tag("x.txt", "-o", "y.jsonl") == 0
+    assert capitals.seen == [*LINES[:3], *LINES[6:]]
     assert texts("y.jsonl") == LINES
 
 
-@pytest.mark.parametrize("what", ["mark", "part", "torn mark", "odd mark"])
-def test_damaged_parts_are_made_again(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_another_kind_of_output_costs_no_part(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
+    lines = [json.dumps({"text": line, "x": number}) for number, line in enumerate(LINES)]
+    Path("x.jsonl").write_text("\n".join([*lines, json.dumps({"text": "Eve", "x": "y"})]))
+    assert tag("x.jsonl", "-o", "y", "--to", "parquet") == 1
+    assert "Field x has incompatible types: int64 vs string; such fields can't be one" in capsys.readouterr().err
+    assert capitals.seen == [*LINES, "Eve"]
+    assert tag("x.jsonl", "-o", "y", "--to", "jsonl", "--offsets", "utf-16") == 0
+    assert capitals.seen == [*LINES, "Eve"]
+    assert texts("y") == [*LINES, "Eve"]
+
+
+def test_standard_input_goes_on_too(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
+    for after, code in ((6, 130), (1 << 30, 0)):
+        stop(capitals, after)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(LINES).encode())))
+        assert tag("-o", "y.jsonl") == code
+    assert capitals.seen == LINES[6:]
+    assert texts("y.jsonl") == LINES
+    assert left() == []
+
+
+def test_a_pipe_becomes_a_file(tag: Tag) -> None:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=lambda: Path("pipe").write_text("\n".join(LINES)))
+    writer.start()
+    assert tag("pipe", "-o", "y.jsonl") == 0
+    writer.join()
+    assert texts("y.jsonl") == LINES
+
+
+@pytest.mark.parametrize("after", [[*LINES[:9], "Eve"], LINES[:6], [*LINES, "Eve"]])
+def test_an_input_that_changes_before_it_is_written_is_told(
+    tag: Tag, monkeypatch: pytest.MonkeyPatch, capsys: Caught, after: list[str]
+) -> None:
     Path("x.txt").write_text("\n".join(LINES))
-    stop(capitals, after=6)
-    assert tag("x.txt", "-o", "y.jsonl") == 130
-    go_on(capitals)
-    parts = Path(".y.jsonl.work/parts")
-    if what == "mark":
-        (parts / "000000.json").unlink()
-    elif what == "part":
-        (parts / "000000.part").write_bytes((parts / "000000.part").read_bytes()[:-9])
-    else:
-        (parts / "000000.json").write_text("{" if what == "torn mark" else "[1]")
+    tagged = TaggedParts.tag
+
+    def changed(self: TaggedParts, *given: Any) -> None:
+        tagged(self, *given)
+        Path("x.txt").write_text("\n".join(after))
+
+    monkeypatch.setattr(TaggedParts, "tag", changed)
+    assert tag("x.txt", "-o", "y.jsonl") == 1
+    assert "x.txt: changed while it was read; give the same command again" in capsys.readouterr().err
+    assert not Path("y.jsonl").exists()
+    monkeypatch.setattr(TaggedParts, "tag", tagged)
     assert tag("x.txt", "-o", "y.jsonl") == 0
-    assert capitals.seen == [*LINES[:3], *LINES[6:]]
+    assert texts("y.jsonl") == after
 
 
 @pytest.mark.parametrize(
@@ -180,8 +209,6 @@ def test_damaged_parts_are_made_again(tag: Tag, capitals: Capitals, monkeypatch:
         (["--field", "body"], "field: 'text' then, 'body' now"),
         (["--min-confidence", "0.5"], "tagger.min_confidence: '' then, '0.5' now"),
         (["--decoding", "greedy"], "tagger.decoding: '' then, 'greedy' now"),
-        (["--to", "conll"], "to: 'jsonl' then, 'conll' now"),
-        (["--offsets", "utf-16"], "offsets: 'characters' then, 'utf-16' now"),
         (["--from", "jsonl"], "inputs[0].kind: 'text' then, 'jsonl' now"),
     ],
 )
@@ -263,14 +290,12 @@ def test_parquet_goes_on_by_rows(tag: Tag, capitals: Capitals, monkeypatch: pyte
 def test_a_tagger_of_the_hub_is_its_local_copy(
     capitals: Capitals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from nerbert.tagger.jobs.plan import TagJob, fingerprint
-
     monkeypatch.setattr(Tagger, "load", lambda source, **_: capitals)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, file: str(tmp_path / "tagger" / file))
     Path("x.txt").write_text("a")
-    found, kind = TagJob(tagger="some/tagger", inputs=("x.txt",)).find()
+    found, _ = TagJob(tagger="some/tagger", inputs=("x.txt",)).find()
     digests = [
-        fingerprint(TagJob(tagger=name, inputs=("x.txt",)), capitals, found, kind)["tagger"]["sha256"]
+        TagJob(tagger=name, inputs=("x.txt",)).fingerprint(capitals, found)["tagger"]["sha256"]
         for name in ("some/tagger", "tagger", str(tmp_path))
     ]
     assert digests[0] == digests[1] != digests[2]

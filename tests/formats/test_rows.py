@@ -1,12 +1,13 @@
 import gzip
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.lines import decoded, lines_at_hand
+from nerbert.formats.rows import decoded, read_lines
 
 
 class Drops(io.RawIOBase):
@@ -22,25 +23,31 @@ class Drops(io.RawIOBase):
         return some
 
 
+def lines_of(stream: Any) -> list[tuple[int, str] | None]:
+    """The number and text of each line, and None where the next one was not at hand."""
+    lines = read_lines(stream, "x")
+    return [line and (line.number, line.text) for line in lines]
+
+
 @given(st.lists(st.sampled_from([b"a", b"\n", b"\r\n", b"", b"bc" * 5])).map(b"".join), st.integers(1, 9))
 def test_lines_are_those_of_python_whatever_comes_at_a_time(data: bytes, size: int) -> None:
-    expected = [line.removesuffix(b"\n") for line in io.BytesIO(data)]
+    expected = list(enumerate((line.decode().rstrip("\r\n") for line in io.BytesIO(data)), 1))
     for stream in (Drops(data, size), io.BytesIO(data), io.BufferedReader(io.BytesIO(data), 8)):
-        assert [line for lines in lines_at_hand(stream) for line in lines] == expected  # type: ignore[arg-type]
+        assert [line for line in lines_of(stream) if line] == expected
     with gzip.open(io.BytesIO(gzip.compress(data))) as packed:
-        assert [line for lines in lines_at_hand(packed) for line in lines] == expected  # type: ignore[arg-type]
+        assert [line for line in lines_of(packed) if line] == expected
 
 
 def test_what_is_at_hand_is_given_at_once() -> None:
-    assert list(lines_at_hand(Drops(b"a\nb\nc\nd", 3))) == [[b"a"], [b"b", b"c"], [b"d"]]  # type: ignore[arg-type]
-    assert list(lines_at_hand(Drops(b"a\nb\nc\nd", 4))) == [[b"a", b"b"], [b"c"], [b"d"]]  # type: ignore[arg-type]
+    assert lines_of(Drops(b"a\nb\nc\nd", 3)) == [(1, "a"), None, (2, "b"), (3, "c"), None, (4, "d")]
+    assert lines_of(Drops(b"a\nb\nc\nd", 4)) == [(1, "a"), (2, "b"), None, (3, "c"), None, (4, "d")]
 
 
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.formats.lines.LONGEST_LINE", 100_000)
-    assert list(lines_at_hand(io.BytesIO(b"x" * 100_000)))
-    with pytest.raises(InputError, match="a line of more than 100000 bytes is no text; break it into lines"):
-        list(lines_at_hand(io.BytesIO(b"x" * 200_000)))
+    monkeypatch.setattr("nerbert.formats.rows.LONGEST_LINE", 100_000)
+    assert lines_of(io.BytesIO(b"x" * 100_000))
+    with pytest.raises(InputError, match="x:1: a line of more than 100000 bytes is no text; break it into lines"):
+        lines_of(io.BytesIO(b"x" * 200_000))
 
 
 def test_decoding() -> None:

@@ -1,15 +1,39 @@
-"""Tagged text for people: coloured on a terminal, with brackets in a file, control characters escaped in both."""
+"""Text: a row a line; tagged text for people, coloured on a terminal, with brackets in a file.
+
+Control characters are escaped in both.
+"""
 
 import io
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from nerbert.formats.rows import TextRow
+from nerbert.formats.rows import TEXT, Block, Lines, LineWriter, Tagged, TextRow
 from nerbert.records import Span
 from nerbert.terminal import coloured, visible
+
+
+def text_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
+    """Yield a row a line; None where `lines` has it."""
+    for line in lines:
+        yield None if line is None else TextRow(line.number, line.text, None, {TEXT: line.text}, line.text)
+
+
+def text_writer(*, terminal: bool = False) -> LineWriter:
+    """Return what writes tagged rows as people read them, in colour if that is a terminal."""
+    page = io.StringIO()
+    console = Console(file=page, soft_wrap=True, force_terminal=True if terminal else None)
+
+    def lines(block: Block, found: Tagged) -> Iterator[bytes]:
+        for row, spans in zip(block.rows, found, strict=True):
+            if row.text:
+                print_tagged(console, row.text, spans)
+            yield page.getvalue().encode()
+            page.seek(0)
+            page.truncate()
+
+    return lines
 
 
 def print_tagged(console: Console, text: str, spans: Sequence[Span]) -> None:
@@ -37,25 +61,3 @@ def lines_of(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple
             waiting.popleft()
         yield shown, marked
         begin = end + 1
-
-
-class TextRows:
-    """Rows as text for people; colours if that is a terminal."""
-
-    def __init__(self, *, terminal: bool) -> None:
-        self._page = io.StringIO()
-        self._console = Console(file=self._page, soft_wrap=True, force_terminal=True if terminal else None)
-
-    def text(self, row: TextRow, spans: Sequence[Span]) -> bytes:
-        """Return a row as text; nothing for one without text."""
-        if row.text:
-            print_tagged(self._console, row.text, spans)
-        shown = self._page.getvalue()
-        self._page.seek(0)
-        self._page.truncate()
-        return shown.encode()
-
-
-def on_terminal() -> bool:
-    """Return whether standard output is a terminal."""
-    return sys.stdout is not None and sys.stdout.isatty()

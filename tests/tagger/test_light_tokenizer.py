@@ -8,14 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.model.light_tokenizer import light_config, light_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
+from nerbert.tagger.onnx import Exported, LightTokenizer, OnnxCard, Weights
 from nerbert.words import split_words
 
 LEVELS = ("byte-level", "byte-level, spaces in offsets")
 ODD = ["Paris ", "[MASK]", "<s>", "é", "e\u0301", "北京", "\r\n"]
 TEXTS = st.lists(st.characters(exclude_categories=["Cs"]) | st.sampled_from(ODD), max_size=30).map("".join)
+
+
+def card(**facts: Any) -> OnnxCard:
+    """The card of an export with these facts about its tokenizer."""
+    return OnnxCard(format=1, tags=["O"], made_from=Weights({}), **facts)
 
 
 @pytest.fixture(scope="module", params=["wordpiece", *LEVELS, "unigram", "chinese"])
@@ -25,10 +30,7 @@ def both(request: pytest.FixtureRequest, tokenizers: dict[str, Any], config: Any
     own = SubwordTokenizer(tokenizer, config(), 32)
     path = tmp_path_factory.mktemp("light") / "tokenizer.json"
     path.write_text(tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
-    facts = own.facts()
-    vocabulary = facts.pop("vocabulary")
-    light = light_tokenizer(path, **facts)
-    return own, SubwordTokenizer(light, light_config(facts["room"], vocabulary), 32)
+    return own, Exported(path.parent, {}, card(**own.facts())).pieces(32, "window")
 
 
 @given(texts=st.lists(TEXTS, max_size=3))
@@ -43,5 +45,5 @@ def test_windows_are_the_same(both: tuple[SubwordTokenizer, SubwordTokenizer], t
 def test_what_is_no_tokenizer_is_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(InputError, match=r"tokenizer\.json") as caught:
-        light_tokenizer(tmp_path / "tokenizer.json", before=[], after=[], pad_id=0, room=8)
+        LightTokenizer(tmp_path / "tokenizer.json", card(before=[], after=[], pad_id=0, room=8, vocabulary=9))
     assert "\n" not in str(caught.value)
