@@ -3,29 +3,31 @@
 Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells that need it) →
 `tag` (fine-tuned, test sentences tagged) → `score`. The key of a step holds the one before it, so stale outcomes are
 found without dates. Digests are of exactly what a step reads: dev counts only where the protocol chooses by it, and of
-the sampler only the places that it drew.
+the sampler only the places that it drew. The price: all data are read and drawn before the first cell runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from nerbert.errors import NerbertError
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.inputs import Job, Machine, SourceTraining, data_digest, draw_digest
-from nerbert.evaluation.benchmark.keys import encoder_digest, key_of, local_encoder
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, CellSentences, Job, Machine, SourceTraining, State
+from nerbert.evaluation.benchmark.keys import data_digest, encoder_digest, key_of, local_encoder
 from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
+from nerbert.finetuning.episodes import draw_episode
+from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.formats.examples import read_examples
 from nerbert.formats.folder import find_splits, split_of
+from nerbert.records import Example
 
-_In = TypeVar("_In")
+_In = ParamSpec("_In")
 _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
@@ -63,7 +65,7 @@ class _Planner:
         self.encoder_of = _remembered(_encoder)
         self.folder_of = _remembered(partial(find_folder, data))
         self.sentences_of = lru_cache(maxsize=1)(read_examples)
-        self.splits_of = _remembered(_splits)
+        self.splits_of = _remembered(find_splits)
         self.format_of = {each.data: each.format for each in suite.targets}
         self.drawn_of = _remembered(self._drawn)
 
@@ -81,21 +83,23 @@ class _Planner:
         split = "test" if kind is SizeUnit.EPISODE else "train"
         format_ = self.format_of[place.target]
         path = self._file(self.folder_of(place.target), split, format_)
-        return "" if kind is SizeUnit.ALL else self.drawn_of((path, format_, place.size, place.draw))
+        return "" if kind is SizeUnit.ALL else self.drawn_of(path, format_, place.size, place.draw)
 
-    def _drawn(self, wanted: tuple[Path, str, str, int]) -> str:
-        path, format_, size, draw = wanted
-        return draw_digest(self.sentences_of(path, format_), size, draw)
+    def _drawn(self, path: Path, format_: str, size: str, draw: int) -> str:
+        sentences = self.sentences_of(path, format_)
+        facts = draw_part(sentences, sentences, size, draw).facts
+        return key_of("draw", places=facts.get("places"), query_places=facts.get("query_places"))
 
     def _file(self, folder: Path, split: str, format_: str) -> Path:
         """Return the file of a split, or the usual name of one that isn't there."""
-        return self.splits_of((folder, format_, (split,))).get(split, folder / f"{split}.conll")
+        return self.splits_of(folder, format_, (split,)).get(split, folder / f"{split}.conll")
 
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
         encoder, digest = self.encoder_of(system.encoder)
         settings = self.suite.protocols[place.protocol]
-        settings = replace(settings, threads=1, precision=self._precision(settings))
+        precision = self.machine.precision if settings.precision == "auto" else settings.precision
+        settings = replace(settings, threads=1, precision=precision)
         source = self._source(system, str(encoder), digest, settings) if system.source else None
         settings = replace(settings, seed=place.seed)
         folder, format_ = self.folder_of(place.target), self.format_of[place.target]
@@ -125,14 +129,7 @@ class _Planner:
             settings=_in_key(settings), seed=settings.seed, encoder=digest, device=self.machine.device,
             **_named(format_),
         )  # fmt: skip
-        return SourceTraining(key, system.source, folder, encoder, settings, digest, sha256, format_)
-
-    def _precision(self, settings: FinetuneSettings) -> Literal["bf16", "fp32"]:
-        return self.machine.precision if settings.precision == "auto" else settings.precision
-
-
-def _splits(place: tuple[Path, str, tuple[str, ...]]) -> dict[str, Path]:
-    return find_splits(*place)
+        return SourceTraining(key, system.source, folder, encoder, digest, settings, sha256, format_)
 
 
 def _named(format_: str) -> dict[str, str]:
@@ -156,19 +153,43 @@ def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
     return {name: value for name, value in values if name not in _NOT_IN_KEY and _LATER.get(name) != value}
 
 
-def _remembered(make: Callable[[_In], _Out]) -> Callable[[_In], _Out]:
-    """Return `make` that is called once for each name, whether it ends well or not."""
-    made: dict[_In, _Out | NerbertError] = {}
+def _remembered(make: Callable[_In, _Out]) -> Callable[_In, _Out]:
+    """Return `make` that is called once for the same arguments, whether it ends well or not."""
+    made: dict[Any, _Out | NerbertError] = {}
 
-    def get(name: _In) -> _Out:
-        if name not in made:
+    def get(*names: _In.args, **more: _In.kwargs) -> _Out:
+        place = (names, *more.items())
+        if place not in made:
             try:
-                made[name] = make(name)
+                made[place] = make(*names, **more)
             except NerbertError as error:
-                made[name] = error
-        found = made[name]
+                made[place] = error
+        found = made[place]
         if isinstance(found, NerbertError):
             raise found
         return found
 
     return get
+
+
+def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:
+    """Return the sentences of a cell: a subset and the test split, or the two parts of an episode.
+
+    They are the same for every system, seed and protocol.
+    """
+    wanted = parse_size(size)
+    if wanted.kind is SizeUnit.EPISODE:
+        episode = draw_episode(test, wanted.ways, wanted.shots, wanted.queries, draw)
+        drawn: dict[str, Any] = {
+            "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
+            "query_places": list(episode.query), "query_reached": episode.query_reached,
+        }  # fmt: skip
+        chosen, asked = ([test[place] for place in places] for places in (episode.support, episode.query))
+    else:
+        subset = draw_subset(train, wanted, draw)
+        chosen, asked = [train[place] for place in subset.places], list(test)
+        drawn = {"reached": subset.reached, "short": subset.short}
+        drawn |= {} if wanted.kind is SizeUnit.ALL else {"places": list(subset.places)}
+    trained, tested = ({span.type for each in part for span in each.spans} for part in (chosen, asked))
+    facts = {"sentences": len(chosen), "test_sentences": len(asked), "unknown_types": sorted(tested - trained)}
+    return CellSentences(chosen, asked, facts | drawn)

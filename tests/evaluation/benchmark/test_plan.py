@@ -1,4 +1,4 @@
-"""Change one byte of what a cell hangs on, and it alone is run again."""
+"""Change one byte of what a cell depends on, and it alone is run again."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from nerbert.evaluation.benchmark import plan
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.inputs import Job, Machine
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.finetuning.settings import FinetuneSettings
