@@ -13,20 +13,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from nerbert.errors import InputError, NerbertError, SettingsError, WriteError, need
-from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Job, Machine, SourceTraining, State, Task
+from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Job, Machine, SourceTraining, State
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
 from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.executors import HERE, Executor, LocalExecutor, cores
-from nerbert.terminal import Progress, percent, progress, tell, visible
+from nerbert.terminal import percent, tell, visible
 
 STOPPED = "the run was stopped"
 _AGAIN = "; the next run tries again"
+_Task = TypeVar("_Task", Job, SourceTraining)
 _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 
@@ -89,7 +91,7 @@ def _run(
         for job in _jobs(plan):
             if job.key not in known:
                 jobs.setdefault(job.key, job)
-        run = _Run(list(jobs.values()), store, executor, Desk(output, machine, _gpus(machine), until))
+        run = _SuiteRun(list(jobs.values()), store, executor, Desk(output, machine, _gpus(machine), until))
         if jobs:
             tell(f"cells to run: {len(jobs)}, {executor.workers} at once; done already: {len(known)}")
         try:
@@ -103,7 +105,7 @@ def _run(
     return [_outcome(each, cells, left) for each in plan], stop
 
 
-class _Run:
+class _SuiteRun:
     """The cells that a run makes; `done` holds what came out, by key."""
 
     def __init__(self, jobs: Sequence[Job], store: Store, executor: Executor, desk: Desk) -> None:
@@ -112,16 +114,21 @@ class _Run:
 
     def run(self) -> None:
         """Make the source checkpoints that are missing, then the cells that have theirs."""
-        with progress("cells", len(self._jobs)) as bar:
-            sources = {job.source.key: job.source for job in self._jobs if job.source and self._lacks_source(job)}
-            unmade = self._make_sources(list(sources.values()))
-            ready = [job for job in self._jobs if not (job.source and job.source.key in unmade)]
-            for job in self._jobs:
-                if job.source and (end := unmade.get(job.source.key)):
-                    self._ended(job, end, bar)
-            for task, end in self._ends(ready):
-                if isinstance(task, Job):
-                    self._ended(task, end, bar)
+        sources = {job.source.key: job.source for job in self._jobs if job.source and self._lacks_source(job)}
+        unmade = {}
+        for source, end in self._ends(list(sources.values())):
+            if end.state is State.DONE:
+                tell(f"source {source.data}: made")
+            else:
+                unmade[source.key] = end._replace(why=f"source data {source.data}: {end.why}")
+        ready = []
+        for job in self._jobs:
+            if job.source and job.source.key in unmade:
+                self._ended(job, unmade[job.source.key])
+            else:
+                ready.append(job)
+        for job, end in self._ends(ready):
+            self._ended(job, end)
 
     def _lacks_source(self, job: Job) -> bool:
         """Return whether a job needs a source checkpoint that isn't there."""
@@ -129,17 +136,7 @@ class _Run:
             return False
         return self._store.source_cost(job.source.key, whole=True) is None
 
-    def _make_sources(self, sources: Sequence[SourceTraining]) -> dict[str, End]:
-        """Make source checkpoints; return, by key, how those ended that aren't there now."""
-        unmade = {}
-        for task, end in self._ends(sources):
-            if end.state is State.DONE:
-                tell(f"source {task.folder.name}: made")
-            else:
-                unmade[task.key] = end._replace(why=f"source data {task.folder.name}: {end.why}")
-        return unmade
-
-    def _ends(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, End]]:
+    def _ends(self, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, End]]:
         """Yield each task and how it ended; raise WriteError once the disk is full, since nothing more can be kept.
 
         Where a worker process dies, nobody knows which task killed it. Those under way are run again one by one, so the
@@ -164,7 +161,7 @@ class _Run:
                     yield from self._ends([task])
                 waiting = [task for task in waiting if task not in begun]
 
-    def _ended(self, job: Job, end: End, bar: Progress) -> None:
+    def _ended(self, job: Job, end: End) -> None:
         """Keep and tell what became of a cell."""
         if end.state is State.NOT_RUN:
             return
@@ -174,7 +171,6 @@ class _Run:
             cell = Cell(job.place, State.FAILED, end.why, facts={TRY_AGAIN: True} if end.try_again else {})
             self._store.write_cell(job.key, cell)
         self.done[job.key] = cell
-        bar.advance()
         tell(f"{cell.place}: {_said(cell)}; {len(self.done)} of {len(self._jobs)} cells")
 
 

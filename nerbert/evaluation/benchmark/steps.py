@@ -141,7 +141,9 @@ def _watched(task: Task) -> Iterator[None]:
 
 
 def make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
-    """Train an encoder on a source domain."""
+    """Train an encoder on a source domain, unless that is done."""
+    if store.source_cost(source.key, whole=True):
+        return
     cost: dict[str, Any] = {}
     with _watched(source), _timed(cost, "source"):
         folder = _trained(source, source.encoder, read_data(source.folder, ["train"], source.format).train, [], scratch)

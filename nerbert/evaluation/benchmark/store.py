@@ -40,19 +40,19 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 _Seconds = dict[str, Annotated[float, Field(ge=0, lt=1e9)]]
 
 
-class _Open(BaseModel, extra="allow"):
+class _OpenRecord(BaseModel, extra="allow"):
     pass
 
 
-class _Micro(_Open):
+class _Micro(_OpenRecord):
     f1: _Share
 
 
-class _Scores(_Open):
+class _Scores(_OpenRecord):
     micro: _Micro
 
 
-class _Facts(_Open):
+class _Facts(_OpenRecord):
     seconds: dict[str, _Seconds]
 
 
@@ -78,16 +78,11 @@ _CellFile = Annotated[_DoneFile | _FailedFile, Field(discriminator="state")]
 
 
 @dataclass(frozen=True, slots=True)
-class _TaggedSentence:
-    tags: list[str]
-    confidences: list[_Share]
-
-
-@dataclass(frozen=True, slots=True)
 class _PredictionsFile:
     format: Literal[2]
     facts: _Facts
-    sentences: list[_TaggedSentence]
+    tags: list[list[str]]
+    confidences: list[list[_Share]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +106,10 @@ class Store:
         with _making(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with held(self.folder, f"{self.folder}: another benchmark works there; wait for it or name another folder"):
-            self._claim()
-            self._clear()
-            for each in (self.cells, self.predictions, self.sources, self.scratch):
-                with _making(each):
+            with _making(self.folder):
+                self._claim()
+                self._clear()
+                for each in (self.cells, self.predictions, self.sources, self.scratch):
                     each.mkdir(exist_ok=True)
             try:
                 yield
@@ -125,11 +120,10 @@ class Store:
         """Mark the folder as a benchmark's; raise OutputExists if it is someone else's, or leads elsewhere."""
         marker = self.folder / MARKER
         if not os.path.lexists(marker):
-            with _making(self.folder):
-                taken = next((each for each in self.folder.iterdir() if not each.match(f".{MARKER}.*.partial")), None)
-            if taken is not None:
-                raise OutputExists(f"{self.folder}: holds {taken.name!r} but no {MARKER}, so it is no benchmark's "
-                                   "folder; name a new or an empty one (-o)")  # fmt: skip
+            for each in self.folder.iterdir():
+                if not each.match(f".{MARKER}.*.partial"):
+                    why = f"holds {each.name!r} but no {MARKER}, so it is no benchmark's folder"
+                    raise OutputExists(f"{self.folder}: {why}; name a new or an empty one (-o)")
             write_json(marker, {"format": FORMAT, "made_by": "nerbert benchmark"})
         for each in (marker, self.cells, self.predictions, self.sources, self.scratch):
             if each.is_symlink():
@@ -170,18 +164,18 @@ class Store:
             return None
         try:
             file = read_json(path, _PredictionsFile, limit=_LARGEST)
-            _check_sentences(file.sentences, test)
+            _check_fit(file, test)
         except InputError:
             path.unlink()
             return None
-        rows = file.sentences
-        return Predictions([each.tags for each in rows], [each.confidences for each in rows], file.facts.model_dump())
+        return Predictions(file.tags, file.confidences, file.facts.model_dump())
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
         """Keep what a tagger said: of each sentence its tags, their confidences, and the entities that follow."""
-        rows = [{"tags": tags, "confidences": sure, "spans": spans_from_bio(tags)}
-                for tags, sure in zip(found.tags, found.confidences, strict=True)]  # fmt: skip
-        content = {"format": FORMAT, **place._asdict(), "facts": found.facts, "sentences": rows}
+        content = {
+            "format": FORMAT, **place._asdict(), "facts": found.facts, "tags": found.tags,
+            "confidences": found.confidences, "spans": [spans_from_bio(tags) for tags in found.tags],
+        }  # fmt: skip
         with publish(self.predictions / f"{key}.json") as draft:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
@@ -217,13 +211,13 @@ def _read_cell(path: Path, place: CellKey) -> Cell:
     return Cell(place, State.DONE, scores=file.scores.model_dump(), facts=file.facts.model_dump())
 
 
-def _check_sentences(rows: Sequence[_TaggedSentence], test: Sequence[Example] | None) -> None:
-    """Raise InputError unless predictions fit their sentences."""
-    for tag in {tag for row in rows for tag in row.tags}:
+def _check_fit(file: _PredictionsFile, test: Sequence[Example] | None) -> None:
+    """Raise InputError unless predictions are tags that fit their sentences."""
+    for tag in {tag for tags in file.tags for tag in tags}:
         split_tag(tag)
-    counts = [len(row.tags) for row in rows]
+    counts = [len(tags) for tags in file.tags]
     wanted = counts if test is None else [len(each.words) for each in test]
-    if not counts == wanted == [len(row.confidences) for row in rows]:
+    if not counts == wanted == [len(row) for row in file.confidences]:
         raise InputError("not predictions of these sentences")
 
 
