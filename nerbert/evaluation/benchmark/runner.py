@@ -224,7 +224,6 @@ def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
 
 
 def _check(data: Path, minutes: float | None) -> None:
-    need("train", "torch", "transformers", "accelerate", "tokenizers")
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; name the one that holds the data sets (--data)")
     if minutes is not None and not minutes > 0:

@@ -6,6 +6,7 @@ hundreds of megabytes, is deleted when its cell is done.
 """
 
 import errno
+import gc
 import os
 import platform
 import re
@@ -95,6 +96,7 @@ def run_task(desk: Desk, task: Task) -> End:
         return failure(error, scratch, task.folder)
     finally:
         rmtree(scratch, ignore_errors=True)
+        gc.collect()  # models hold themselves, and this process makes others
         if desk.machine.device == "cuda":
             torch.cuda.empty_cache()
     return End()
