@@ -1,10 +1,10 @@
 """Keys of steps: a SHA-256 of everything that a step's outcome depends on.
 
-Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed train or tag otherwise,
-`SCORING` if the same tags get other scores. A test ties these numbers to the losses, logits, spans and scores of the
-golden files. So an edit of a comment, a message or the dump's reader trains nothing anew. The price: a change that no
-golden file notices, and for which nobody raises a number, leaves old cells in place. The versions of libraries are
-stored with every cell, and are no part of the key.
+Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
+otherwise, `SCORING` if the same tags get other scores. Tests tie these numbers to draws, and to the losses, logits,
+spans and scores of the golden files. So an edit of a comment, a message or the dump's reader trains nothing anew. The
+price: a change that no golden file notices, and for which nobody raises a number, leaves old cells in place. The
+versions of libraries are stored with every cell, and are no part of the key.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from nerbert.evaluation.benchmark.cells import Task
 FORMAT = 2
 """Raise it to run everything again."""
 TRAINING = 1
-"""Version of what fine-tunes and tags."""
+"""Version of what draws sentences, fine-tunes and tags."""
 SCORING = 1
 """Version of what scores."""
 _MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")

@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -35,11 +35,12 @@ from nerbert.evaluation.benchmark.cells import (
     Task,
 )
 from nerbert.evaluation.benchmark.keys import check_unchanged
-from nerbert.evaluation.benchmark.plan import draw_part
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.executors import cores
+from nerbert.finetuning.episodes import draw_episode
 from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.formats.folder import DataSet, read_data, split_of
 from nerbert.labels import example_tags
@@ -183,6 +184,29 @@ def read_part(job: Job) -> CellSentences:
     episode = parse_size(job.place.size).kind is SizeUnit.EPISODE
     duplicates = () if episode else find_duplicates(there.train, there.test)
     return CellSentences(part.train, part.test, part.facts, there.dev, duplicates)
+
+
+def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:
+    """Return the sentences of a cell: a subset and the test split, or the two parts of an episode.
+
+    They are the same for every system, seed and protocol.
+    """
+    wanted = parse_size(size)
+    if wanted.kind is SizeUnit.EPISODE:
+        episode = draw_episode(test, wanted.ways, wanted.shots, wanted.queries, draw)
+        drawn: dict[str, Any] = {
+            "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
+            "query_places": list(episode.query), "query_reached": episode.query_reached,
+        }  # fmt: skip
+        chosen, asked = ([test[place] for place in places] for places in (episode.support, episode.query))
+    else:
+        subset = draw_subset(train, wanted, draw)
+        chosen, asked = [train[place] for place in subset.places], list(test)
+        drawn = {"reached": subset.reached, "short": subset.short}
+        drawn |= {} if wanted.kind is SizeUnit.ALL else {"places": list(subset.places)}
+    trained, tested = ({span.type for each in part for span in each.spans} for part in (chosen, asked))
+    facts = {"sentences": len(chosen), "test_sentences": len(asked), "unknown_types": sorted(tested - trained)}
+    return CellSentences(chosen, asked, facts | drawn)
 
 
 def tag_part(job: Job, part: CellSentences, store: Store, scratch: Path) -> Predictions:

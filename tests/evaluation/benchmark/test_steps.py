@@ -103,6 +103,12 @@ def test_a_cells_own_fault_is_told_without_its_folder(
     assert not list(store.scratch.iterdir())
 
 
+def test_a_size_that_cannot_be_drawn_fails_before_it_trains(planned: Plan, store: Store) -> None:
+    end = run_task(Desk(store.folder, CPU), planned("50"))
+    assert "there are only 12 sentences" in end.why
+    assert not end.try_again
+
+
 @pytest.mark.parametrize("changed", ["data/ships/train.conll", "data/ships/test.conll", "encoder/config.json"])
 @pytest.mark.parametrize("when", ["before", "meanwhile", "and it fails"])
 def test_what_was_made_of_changed_files_is_not_kept(
