@@ -29,7 +29,7 @@ def benchmark(
     encoder
         NAME=FOLDER: the encoder (folder or hub name) of a system of the suite.
     minutes
-        Begin no cell that would end after so many minutes.
+        Begin no cell after so many minutes.
     workers
         Cells at once; 0 is one a GPU, or one a core.
     dry_run
@@ -37,14 +37,17 @@ def benchmark(
     retry
         Run cells again that failed.
     """
-    from nerbert.evaluation.benchmark import runner
-    from nerbert.evaluation.benchmark.read import parse_encoders, read_suite
+    from nerbert.errors import need
+    from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
 
     again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
     again += [part for each in encoder or [] for part in ("--encoder", each)]
     again += ["--minutes", f"{minutes:g}"] if minutes is not None else []
     again += (["--workers", str(workers)] if workers else []) + (["--retry"] if retry else [])
     wanted = read_suite(suite, parse_encoders(encoder or []))
+    need("train", "torch", "transformers", "accelerate", "tokenizers")
+    from nerbert.evaluation.benchmark import runner  # imports torch
+
     if dry_run:
         for line in runner.list_suite(wanted, data, output, retry=retry):
             print(line)

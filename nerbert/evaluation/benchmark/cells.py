@@ -1,9 +1,11 @@
-"""A cell of a benchmark: its place, its sentences, its predictions and its outcome."""
+"""The records of a benchmark: what is to be run (`Job`, `SourceTraining`) and what came out (`Cell`, `Predictions`)."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.records import Example
 
 
@@ -16,6 +18,10 @@ class CellKey(NamedTuple):
     draw: int
     seed: int
     protocol: str
+
+    def __str__(self) -> str:
+        protocol = f", {self.protocol}" if self.protocol != "default" else ""
+        return f"{self.system}, {self.target}, {self.size}, draw {self.draw}, seed {self.seed}{protocol}"
 
 
 class State(StrEnum):
@@ -50,6 +56,53 @@ class Cell:
     def try_again(self) -> bool:
         """Whether it failed in a way that says more of the machine than of the cell."""
         return self.facts.get(TRY_AGAIN) is True
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What figures depend on of the machine."""
+
+    device: str
+    precision: Literal["bf16", "fp32"]
+    """What `precision = "auto"` is on this device; no figure depends on it where a protocol names another."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTraining:
+    """A checkpoint to be made: an encoder trained on a source domain."""
+
+    key: str
+    data: str
+    folder: Path
+    encoder: str
+    encoder_sha256: str
+    settings: FinetuneSettings
+    sha256: dict[str, str]
+    """Of the data files that it reads, by name; "" for one that isn't there."""
+    format: str = ""
+    """Of the data files, if it was named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A cell to be run: its place, what it reads, and the keys of its steps."""
+
+    place: CellKey
+    tag_key: str
+    key: str
+    """The last step's: the cell's own."""
+    folder: Path
+    encoder: str
+    encoder_sha256: str
+    settings: FinetuneSettings
+    sha256: dict[str, str]
+    """As a source training's."""
+    source: SourceTraining | None = None
+    format: str = ""
+    """Of the data files, if it was named."""
+
+
+Task = Job | SourceTraining
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,31 @@
 """Keys of steps: a SHA-256 of everything that a step's outcome depends on.
 
-Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed train or tag otherwise,
-`SCORING` if the same tags get other scores. A test ties these numbers to the losses, logits, spans and scores of the
-golden files. So an edit of a comment, a message or the dump's reader trains nothing anew. The price: a change that no
-golden file notices, and for which nobody raises a number, leaves old cells in place. The versions of libraries are
-stored with every cell, and are no part of the key.
+Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
+otherwise, `SCORING` if the same tags get other scores. Tests tie these numbers to draws, and to the losses, logits,
+spans and scores of the golden files. So an edit of a comment, a message or the dump's reader trains nothing anew. The
+price: a change that no golden file notices, and for which nobody raises a number, leaves old cells in place. The
+versions of libraries are stored with every cell, and are no part of the key.
 """
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError
+from nerbert.errors import InputError, NerbertError, StaleOutput
+from nerbert.evaluation.benchmark.cells import Task
 
 FORMAT = 2
 """Raise it to run everything again."""
 TRAINING = 1
-"""Version of what fine-tunes and tags."""
+"""Version of what draws sentences, fine-tunes and tags."""
 SCORING = 1
 """Version of what scores."""
 _MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
 """What is loaded of a model's folder."""
-_MOST_FILES = 1000
 
 
 def key_of(step: str, **facts: Any) -> str:
@@ -36,10 +37,16 @@ def key_of(step: str, **facts: Any) -> str:
 def encoder_digest(folder: Path) -> str:
     """Return one digest over the names and contents of the files that are loaded of a model's folder."""
     files = {path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()}
-    if len(files) > _MOST_FILES:
-        raise InputError(f"{folder}: {len(files)} files of a model are too many; is it a model's folder?")
     names = "".join(f"{path.name} {file_digest(path)}\n" for path in sorted(files) if not path.name.startswith("."))
     return hashlib.sha256(names.encode()).hexdigest()
+
+
+def data_digest(path: Path) -> str:
+    """Return the digest of a data file; "" for one that isn't there, which is for its reader to say."""
+    try:
+        return file_digest(path) if path.is_file() else ""
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from error
 
 
 def file_digest(path: Path) -> str:
@@ -51,6 +58,25 @@ def file_digest(path: Path) -> str:
 @lru_cache(maxsize=4096)
 def _digest(path: Path, *_state: int) -> str:
     return sha256_of(path)
+
+
+def check_unchanged(task: Task) -> None:
+    """Raise StaleOutput if a task's encoder or data aren't those of its key any more; call it when they were read.
+
+    A file that wasn't there then must not be there now.
+    """
+    for name, digest in task.sha256.items():
+        _check_same(data_digest, task.folder / name, digest)
+    _check_same(encoder_digest, Path(task.encoder), task.encoder_sha256)
+
+
+def _check_same(digest_of: Callable[[Path], str], path: Path, digest: str) -> None:
+    try:
+        same = digest_of(path) == digest
+    except (OSError, NerbertError):
+        same = False
+    if not same:
+        raise StaleOutput(f"{path}: changed while the benchmark ran; run it again")
 
 
 def local_encoder(name: str) -> Path:

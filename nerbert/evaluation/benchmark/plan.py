@@ -2,30 +2,27 @@
 
 Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells that need it) →
 `tag` (fine-tuned, test sentences tagged) → `score`. The key of a step holds the one before it, so stale outcomes are
-found without dates. Digests are of exactly what a step reads: dev counts only where the protocol chooses by it, and of
-the sampler only the places that it drew.
+found without dates. Digests are of exactly what a step reads: dev counts only where the protocol chooses by it. No
+sentence is read or drawn here. The price: a size that can't be drawn is told by its cells.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from nerbert.errors import NerbertError
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.inputs import Job, Machine, SourceTraining, data_digest, draw_digest
-from nerbert.evaluation.benchmark.keys import encoder_digest, key_of, local_encoder
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, SourceTraining, State
+from nerbert.evaluation.benchmark.keys import data_digest, encoder_digest, key_of, local_encoder
 from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, parse_size
-from nerbert.formats.examples import read_examples
 from nerbert.formats.folder import find_splits, split_of
 
-_In = TypeVar("_In")
+_In = ParamSpec("_In")
 _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
@@ -47,25 +44,18 @@ def this_machine() -> Machine:
 def make_plan(suite: Suite, data: Path, machine: Machine) -> list[Job | Cell]:
     """Return every cell of a suite in order of worth: a job, or a cell that can't become one and why."""
     planner = _Planner(suite, data, machine)
-    places = list(suite.places())
-    wanted = {each._replace(system="", seed=0, protocol="") for each in places if suite.systems[each.system].encoder}
-    for place in sorted(wanted):  # one file after another
-        with suppress(NerbertError):
-            planner.drawn(place)
-    return [planner.plan(place) for place in places]
+    return [planner.plan(place) for place in suite.places()]
 
 
 class _Planner:
-    """Reads each encoder and data file once; failures are remembered like the rest."""
+    """Looks at each encoder and data set once; failures are remembered like the rest."""
 
     def __init__(self, suite: Suite, data: Path, machine: Machine) -> None:
         self.suite, self.machine = suite, machine
         self.encoder_of = _remembered(_encoder)
         self.folder_of = _remembered(partial(find_folder, data))
-        self.sentences_of = lru_cache(maxsize=1)(read_examples)
-        self.splits_of = _remembered(_splits)
+        self.files_of = _remembered(_files)
         self.format_of = {each.data: each.format for each in suite.targets}
-        self.drawn_of = _remembered(self._drawn)
 
     def plan(self, place: CellKey) -> Job | Cell:
         if not self.suite.systems[place.system].encoder:
@@ -75,38 +65,22 @@ class _Planner:
         except NerbertError as error:
             return Cell(place, State.FAILED, str(error))
 
-    def drawn(self, place: CellKey) -> str:
-        """Return the digest of the places that a cell's sentences have in their file; "" for all of them."""
-        kind = parse_size(place.size).kind
-        split = "test" if kind is SizeUnit.EPISODE else "train"
-        format_ = self.format_of[place.target]
-        path = self._file(self.folder_of(place.target), split, format_)
-        return "" if kind is SizeUnit.ALL else self.drawn_of((path, format_, place.size, place.draw))
-
-    def _drawn(self, wanted: tuple[Path, str, str, int]) -> str:
-        path, format_, size, draw = wanted
-        return draw_digest(self.sentences_of(path, format_), size, draw)
-
-    def _file(self, folder: Path, split: str, format_: str) -> Path:
-        """Return the file of a split, or the usual name of one that isn't there."""
-        return self.splits_of((folder, format_, (split,))).get(split, folder / f"{split}.conll")
-
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
         encoder, digest = self.encoder_of(system.encoder)
         settings = self.suite.protocols[place.protocol]
-        settings = replace(settings, threads=1, precision=self._precision(settings))
+        precision = self.machine.precision if settings.precision == "auto" else settings.precision
+        settings = replace(settings, threads=1, precision=precision)
         source = self._source(system, str(encoder), digest, settings) if system.source else None
         settings = replace(settings, seed=place.seed)
         folder, format_ = self.folder_of(place.target), self.format_of[place.target]
         kind = parse_size(place.size).kind
-        files = ["test"] if kind is SizeUnit.EPISODE else ["train", "test"]
-        files += ["dev"] if settings.select == "dev" else []
-        sha256 = {path.name: data_digest(path) for path in (self._file(folder, split, format_) for split in files)}
+        splits = ("test",) if kind is SizeUnit.EPISODE else ("train", "test")
+        sha256 = self.files_of(folder, format_, splits + (("dev",) if settings.select == "dev" else ()))
+        drawn = "" if kind is SizeUnit.ALL else f"{place.size}, draw {place.draw}"
         tag_key = key_of(
-            "tag", code=_training(settings), data=sha256,
-            drawn=self.drawn(place), seed=place.seed, settings=_in_key(settings), encoder=digest,
-            source=source.key if source else None, device=self.machine.device, **_named(format_),
+            "tag", code=_training(settings), data=sha256, drawn=drawn, seed=place.seed, settings=_in_key(settings),
+            encoder=digest, source=source.key if source else None, device=self.machine.device, **_named(format_),
         )  # fmt: skip
         scored = {name: sha for name, sha in sha256.items() if split_of(name) != "dev"}
         key = key_of("score", code=keys.SCORING, data=scored, tagged=tag_key)
@@ -118,26 +92,24 @@ class _Planner:
 
         folder, format_ = self.folder_of(system.source), system.source_format
         settings = source_settings(settings, self.suite.seeds[0])
-        path = self._file(folder, "train", format_)
-        sha256 = {path.name: data_digest(path)}
+        sha256 = self.files_of(folder, format_, ("train",))
+        (data,) = sha256.values()
         key = key_of(
-            "source", code=_training(settings), data=sha256[path.name],
-            settings=_in_key(settings), seed=settings.seed, encoder=digest, device=self.machine.device,
-            **_named(format_),
+            "source", code=_training(settings), data=data, settings=_in_key(settings), seed=settings.seed,
+            encoder=digest, device=self.machine.device, **_named(format_),
         )  # fmt: skip
-        return SourceTraining(key, system.source, folder, encoder, settings, digest, sha256, format_)
-
-    def _precision(self, settings: FinetuneSettings) -> Literal["bf16", "fp32"]:
-        return self.machine.precision if settings.precision == "auto" else settings.precision
-
-
-def _splits(place: tuple[Path, str, tuple[str, ...]]) -> dict[str, Path]:
-    return find_splits(*place)
+        return SourceTraining(key, system.source, folder, encoder, digest, settings, sha256, format_)
 
 
 def _named(format_: str) -> dict[str, str]:
     """Return a named format as a part of a key; one that is recognised follows from the file's content."""
     return {"read_as": format_} if format_ else {}
+
+
+def _files(folder: Path, format_: str, splits: Iterable[str]) -> dict[str, str]:
+    """Return the files of some splits with their digests; one that isn't there has its usual name, and "" for it."""
+    paths = [find_splits(folder, format_, (split,)).get(split, folder / f"{split}.conll") for split in splits]
+    return {path.name: data_digest(path) for path in paths}
 
 
 def _encoder(name: str) -> tuple[Path, str]:
@@ -156,17 +128,18 @@ def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
     return {name: value for name, value in values if name not in _NOT_IN_KEY and _LATER.get(name) != value}
 
 
-def _remembered(make: Callable[[_In], _Out]) -> Callable[[_In], _Out]:
-    """Return `make` that is called once for each name, whether it ends well or not."""
-    made: dict[_In, _Out | NerbertError] = {}
+def _remembered(make: Callable[_In, _Out]) -> Callable[_In, _Out]:
+    """Return `make` that is called once for the same arguments, whether it ends well or not."""
+    made: dict[Any, _Out | NerbertError] = {}
 
-    def get(name: _In) -> _Out:
-        if name not in made:
+    def get(*names: _In.args, **more: _In.kwargs) -> _Out:
+        place = (names, *more.items())
+        if place not in made:
             try:
-                made[name] = make(name)
+                made[place] = make(*names, **more)
             except NerbertError as error:
-                made[name] = error
-        found = made[name]
+                made[place] = error
+        found = made[place]
         if isinstance(found, NerbertError):
             raise found
         return found

@@ -1,44 +1,55 @@
-"""Run a suite: finished cells are read, the others are run, in order of worth, several at once.
+"""Run a suite: first its source checkpoints, then its cells in order of worth, several at once; finished ones are read.
 
-A run that is stopped (Ctrl-C, SIGTERM) writes the tables of what is done, too, and then ends as it was asked to.
+A run that is stopped (Ctrl-C, SIGTERM, a full disk) writes the tables of what is done, too, and then ends.
 
 A cell that fails is kept with its reason, and is run again only if something changes that its key holds, or with
 `retry`. One that the machine made fail (its process died, no memory, a full disk) is run again every time.
 """
 
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from nerbert.errors import InputError, SettingsError, need
-from nerbert.evaluation.benchmark.cells import Cell, State
-from nerbert.evaluation.benchmark.inputs import Job
+import torch
+
+from nerbert.errors import InputError, NerbertError, SettingsError, WriteError, need
+from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Job, Machine, SourceTraining, State
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
-from nerbert.evaluation.benchmark.pool import Processes
-from nerbert.evaluation.benchmark.scheduler import NO_ROOM, Scheduler, name_of, said
+from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.terminal import progress, tell, visible
+from nerbert.executors import HERE, Executor, LocalExecutor, cores
+from nerbert.terminal import percent, tell, visible
 
-OUT_OF_TIME, STOPPED = "no time left", "the run was stopped"
-_GO_ON = "run the same command again to go on"
-_Stop = KeyboardInterrupt | SystemExit | None
+STOPPED = "the run was stopped"
+_AGAIN = "; the next run tries again"
+_Task = TypeVar("_Task", Job, SourceTraining)
+_Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 
 def benchmark(
     suite: Suite, data: Path, output: Path, *, minutes: float | None = None, workers: int = 0, retry: bool = False,
     again: str = "run the same command again",
 ) -> bool:  # fmt: skip
-    """Run a suite, write its tables to `output` and print them; return whether no cell failed."""
+    """Run a suite, write its tables to `output` and print them; return whether no cell failed.
+
+    So many `workers` run cells at once (0: one a GPU, else one a core).
+    """
     from nerbert.evaluation.tables.grid import RECORD
     from nerbert.evaluation.tables.table import make_table
     from nerbert.render.benchmark import write_tables
     from nerbert.render.terminal.benchmark import print_table
 
     need("benchmark", "scipy")
-    cells, stop = _run(suite, data, output, minutes, workers, retry=retry)
+    if workers < 0:
+        raise SettingsError(f"--workers {workers}: must be at least 0")
+    with LocalExecutor(workers or len(_gpus(this_machine())) or cores()) as executor:
+        cells, stop = _run(suite, data, output, executor, minutes, retry=retry)
     table = make_table(suite, cells)
     try:
         files = write_tables(output, table, RECORD)
@@ -53,51 +64,114 @@ def benchmark(
 
 
 def run_suite(
-    suite: Suite, data: Path, output: Path, *, minutes: float | None = None, workers: int = 0, retry: bool = False,
-    clock: Callable[[], float] = time.monotonic,
+    suite: Suite, data: Path, output: Path, executor: Executor = HERE, *, minutes: float | None = None,
+    retry: bool = False,
 ) -> list[Cell]:  # fmt: skip
-    """Return every cell of a suite, in order of worth; those that `output` lacks are run first.
+    """Return every cell of a suite, in order of worth; those that `output` lacks are run first, by an executor.
 
-    `minutes` is when the last cell may be begun; `workers` how many run at once (0: one a GPU, else one a core);
-    `retry` runs those again that failed.
+    No cell begins after `minutes`; `retry` runs those again that failed.
     """
-    cells, stop = _run(suite, data, output, minutes, workers, retry=retry, clock=clock)
+    cells, stop = _run(suite, data, output, executor, minutes, retry=retry)
     if stop:
         raise stop
     return cells
 
 
 def _run(
-    suite: Suite, data: Path, output: Path, minutes: float | None, workers: int, *, retry: bool,
-    clock: Callable[[], float] = time.monotonic,
-) -> tuple[list[Cell], _Stop]:  # fmt: skip
+    suite: Suite, data: Path, output: Path, executor: Executor, minutes: float | None, *, retry: bool
+) -> tuple[list[Cell], _Stop]:
     """Return what `run_suite` returns, and what stopped it before its end, if something did."""
-    _check(data, minutes, workers)
-    limit, store, machine = None if minutes is None else clock() + 60 * minutes, Store(output), this_machine()
+    _check(data, minutes)
+    until, machine, store = None if minutes is None else time.time() + 60 * minutes, this_machine(), Store(output)
     stop: _Stop = None
     with store.hold():
         plan = make_plan(suite, data, machine)
         known = _known(plan, store, retry=retry)
-        jobs = _first_of_each(job for job in _jobs(plan) if job.key not in known)
-        encoders = {job.encoder for job in jobs}
-        with (
-            Processes(output, data, machine, min(workers, max(1, len(jobs))), sorted(encoders)) as crew,
-            progress("cells", len(jobs)) as bar,
-        ):
-            work = Scheduler(jobs, store, crew, bar, limit, clock)
-            work.learn(known.values())
-            if jobs:
-                begin = f"cells to run: {len(jobs)}, {crew.workers} at once{work.time_left()}"
-                tell(f"{begin}; done already: {len(known)}")
-            try:
-                work.run()
-            except (KeyboardInterrupt, SystemExit) as error:
-                stop = error
-                stop.add_note(_GO_ON)
+        jobs: dict[str, Job] = {}
+        for job in _jobs(plan):
+            if job.key not in known:
+                jobs.setdefault(job.key, job)
+        run = _SuiteRun(list(jobs.values()), store, executor, Desk(output, machine, _gpus(machine), until))
+        if jobs:
+            tell(f"cells to run: {len(jobs)}, {executor.workers} at once; done already: {len(known)}")
+        try:
+            run.run()
+        except (KeyboardInterrupt, SystemExit, WriteError) as error:
+            stop = error
+            stop.add_note("run the same command again to go on")
     if stop:  # cells that ended meanwhile
         known |= {job.key: cell for job in _jobs(plan) if (cell := store.read_cell(job.key, job.place))}
-    cells, left = known | work.done, STOPPED if stop else work.stopped or OUT_OF_TIME
+    cells, left = known | run.done, STOPPED if stop else OUT_OF_TIME
     return [_outcome(each, cells, left) for each in plan], stop
+
+
+class _SuiteRun:
+    """The cells that a run makes; `done` holds what came out, by key."""
+
+    def __init__(self, jobs: Sequence[Job], store: Store, executor: Executor, desk: Desk) -> None:
+        self._jobs, self._store, self._executor, self._desk = jobs, store, executor, desk
+        self.done: dict[str, Cell] = {}
+
+    def run(self) -> None:
+        """Make the source checkpoints that are missing, then the cells that have theirs."""
+        sources = {job.source.key: job.source for job in self._jobs if job.source and self._lacks_source(job)}
+        unmade = {}
+        for source, end in self._ends(list(sources.values())):
+            if end.state is State.DONE:
+                tell(f"source {source.data}: made")
+            else:
+                unmade[source.key] = end._replace(why=f"source data {source.data}: {end.why}")
+        ready = []
+        for job in self._jobs:
+            if job.source and job.source.key in unmade:
+                self._ended(job, unmade[job.source.key])
+            else:
+                ready.append(job)
+        for job, end in self._ends(ready):
+            self._ended(job, end)
+
+    def _lacks_source(self, job: Job) -> bool:
+        """Return whether a job needs a source checkpoint that isn't there."""
+        if self._store.read_predictions(job.tag_key) is not None or job.source is None:
+            return False
+        return self._store.source_cost(job.source.key, whole=True) is None
+
+    def _ends(self, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, End]]:
+        """Yield each task and how it ended; raise WriteError once the disk is full, since nothing more can be kept.
+
+        Where a worker process dies, nobody knows which task killed it. Those under way are run again one by one, so the
+        death of a process is the failure of one task.
+        """
+        waiting = list(tasks)
+        while waiting:
+            try:
+                for end in self._executor.map_ordered(partial(run_task, self._desk), tuple(waiting)):
+                    if end.full:
+                        raise WriteError(f"{self._store.folder}: takes no more, so no more cells are begun: {end.why}")
+                    yield waiting.pop(0), end
+            except WriteError:
+                raise
+            except NerbertError as error:
+                if len(tasks) == 1:
+                    yield waiting.pop(0), End(State.FAILED, f"{error}{_AGAIN}", try_again=True)
+                    return
+                tell(f"{error}; the tasks that were under way run again, one by one")
+                begun = [task for task in waiting if (self._store.scratch / task.key).exists()] or waiting[:1]
+                for task in begun:
+                    yield from self._ends([task])
+                waiting = [task for task in waiting if task not in begun]
+
+    def _ended(self, job: Job, end: End) -> None:
+        """Keep and tell what became of a cell."""
+        if end.state is State.NOT_RUN:
+            return
+        cell = None if end.why else self._store.read_cell(job.key, job.place)
+        if cell is None:
+            end = end if end.why else End(State.FAILED, f"can't be read back{_AGAIN}", try_again=True)
+            cell = Cell(job.place, State.FAILED, end.why, facts={TRY_AGAIN: True} if end.try_again else {})
+            self._store.write_cell(job.key, cell)
+        self.done[job.key] = cell
+        tell(f"{cell.place}: {_said(cell)}; {len(self.done)} of {len(self._jobs)} cells")
 
 
 def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[str]:
@@ -105,17 +179,26 @@ def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -
 
     Nothing is run or written.
     """
-    _check(data, None, 0)
+    _check(data, None)
     store, plan = Store(output), make_plan(suite, data, this_machine())
     known = _known(plan, store, retry=retry)
     for each in _jobs(plan):
         if each.key in known:
-            state = f"cached: {said(known[each.key])}"
+            state = f"cached: {_said(known[each.key])}"
         else:
-            state = "would be scored anew" if store.has_predictions(each.tag_key) else "would run"
-        yield visible(f"{name_of(each.place)}: {state}")
+            tagged = (store.predictions / f"{each.tag_key}.json").is_file()
+            state = "would be scored anew" if tagged else "would run"
+        yield visible(f"{each.place}: {state}")
     for reason in _reasons(each for each in plan if isinstance(each, Cell)):
         yield visible(f"can't run: {reason}")
+
+
+def _gpus(machine: Machine) -> tuple[str, ...]:
+    """Return the names by which a process can be given one GPU alone."""
+    if machine.device != "cuda":
+        return ()
+    named = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip()]
+    return tuple(named or map(str, range(torch.cuda.device_count())))
 
 
 def _known(plan: Iterable[Job | Cell], store: Store, *, retry: bool) -> dict[str, Cell]:
@@ -130,14 +213,6 @@ def _jobs(plan: Iterable[Job | Cell]) -> list[Job]:
     return [each for each in plan if isinstance(each, Job)]
 
 
-def _first_of_each(jobs: Iterable[Job]) -> list[Job]:
-    """Return jobs without those whose outcome another one makes."""
-    first: dict[str, Job] = {}
-    for job in jobs:
-        first.setdefault(job.key, job)
-    return list(first.values())
-
-
 def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
     """Return what became of a cell.
 
@@ -148,14 +223,16 @@ def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
     return replace(cells.get(each.key, Cell(each.place, State.NOT_RUN, left)), place=each.place)
 
 
-def _check(data: Path, minutes: float | None, workers: int) -> None:
-    need("train", "torch", "transformers", "accelerate", "tokenizers")
+def _check(data: Path, minutes: float | None) -> None:
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; name the one that holds the data sets (--data)")
     if minutes is not None and not minutes > 0:
         raise SettingsError(f"--minutes {minutes:g}: must be above 0")
-    if workers < 0:
-        raise SettingsError(f"--workers {workers}: must be at least 0")
+
+
+def _said(cell: Cell) -> str:
+    """Return a cell's outcome in words."""
+    return f"F1 {percent(cell.scores['micro']['f1'])}" if cell.state is State.DONE else f"{cell.state}: {cell.why}"
 
 
 def _counted(cells: list[Cell]) -> str:
@@ -172,9 +249,8 @@ def _left(cells: list[Cell], again: str) -> Iterator[str]:
         yield f"cells that failed by the machine are tried by every run: {again}"
     if False in tried:
         yield "cells that failed by themselves are tried again when what their key holds changes, or with --retry"
-    for why, hint in ((OUT_OF_TIME, ""), (STOPPED, ""), (NO_ROOM, "free space there, then ")):
-        if rest := sum(cell.state is State.NOT_RUN and cell.why.endswith(why) for cell in cells):
-            yield f"{rest} cells are left; {hint}{again}"
+    if rest := sum(cell.why in (OUT_OF_TIME, STOPPED) for cell in cells):
+        yield f"{rest} cells are left; {again}"
 
 
 def _reasons(cells: Iterable[Cell]) -> Iterator[str]:
@@ -183,4 +259,4 @@ def _reasons(cells: Iterable[Cell]) -> Iterator[str]:
     for cell in cells:
         by_reason.setdefault(cell.why, []).append(cell)
     for why, (first, *others) in by_reason.items():
-        yield f"{name_of(first.place)}{f' and {len(others)} more' if others else ''}: {why}"
+        yield f"{first.place}{f' and {len(others)} more' if others else ''}: {why}"

@@ -1,71 +1,244 @@
-"""The steps of a cell: fine-tune an encoder, tag the test sentences, score the tags.
+"""The steps of a cell, as a task of an executor: read, fine-tune, tag the test sentences, score the tags.
 
+A task writes its outcome into the store and returns only how it ended, so a process that dies loses nothing of others.
 Of a tagger only its predictions are kept: they can be scored anew whenever the rules change. The tagger itself,
 hundreds of megabytes, is deleted when its cell is done.
 """
 
+import errno
+import gc
+import os
 import platform
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from multiprocessing import current_process, parent_process
 from pathlib import Path
-from typing import Any
+from shutil import rmtree
+from typing import Any, NamedTuple
+
+import torch
 
 from nerbert import __version__
-from nerbert.artifacts import read_json, write_json
-from nerbert.evaluation.benchmark.cells import CellSentences, Predictions
-from nerbert.evaluation.benchmark.inputs import Job, Machine, without_folder
+from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput, WriteError
+from nerbert.evaluation.benchmark.cells import (
+    Cell,
+    CellSentences,
+    Job,
+    Machine,
+    Predictions,
+    SourceTraining,
+    State,
+    Task,
+)
+from nerbert.evaluation.benchmark.keys import check_unchanged
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.executors import cores
+from nerbert.finetuning.episodes import draw_episode
 from nerbert.finetuning.finetune import finetune
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.folder import DataSet
+from nerbert.finetuning.sampling import draw_subset
+from nerbert.finetuning.sizes import SizeUnit, parse_size
+from nerbert.formats.folder import DataSet, read_data, split_of
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import judge, seen_entities
-from nerbert.model.backbone import CARD
+from nerbert.model.backbone import read_card
 from nerbert.records import Example
 from nerbert.registry import OBJECTIVES
 from nerbert.tagger.tagger import Tagger
 
-COST = "seconds.json"
-"""The file beside a source checkpoint that says what it cost."""
+OUT_OF_TIME = "no time left"
 _DECIMALS = 4
 """Of the confidences that are kept."""
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
+_LONGEST_WHY = 500
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-def train_source(encoder: str, train: Sequence[Example], name: str, settings: FinetuneSettings, scratch: Path) -> Path:
-    """Train an encoder on a source domain; return the checkpoint's folder, with what it cost in `COST`."""
-    cost: dict[str, Any] = {}
-    with timed(cost, "source"):
-        folder = _trained(encoder, DataSet(Path(name), list(train), [], {}, []), scratch, settings)
-    write_json(folder / COST, cost)
-    return folder
+class Desk(NamedTuple):
+    """Where tasks work: the store's folder, the machine, its GPUs by name, and when (`time.time`) none begins."""
+
+    store: Path
+    machine: Machine
+    gpus: tuple[str, ...] = ()
+    until: float | None = None
 
 
-def tag_part(encoder: str, part: CellSentences, name: str, settings: FinetuneSettings, scratch: Path) -> Predictions:
-    """Finetune an encoder (or a source checkpoint) on a part's sentences and tag its test sentences.
+class End(NamedTuple):
+    """How a task ended: why it isn't done, and what that says of others."""
 
-    Its dev sentences are given to `finetune` only where the protocol chooses by it.
+    state: State = State.DONE
+    why: str = ""
+    try_again: bool = False
+    """It may be the machine's fault."""
+    full: bool = False
+    """The store's disk takes no more, so no other cell can be kept either."""
+
+
+def run_task(desk: Desk, task: Task) -> End:
+    """Make a cell or a source checkpoint, keep it in the store, and return how that ended."""
+    if desk.until is not None and time.time() >= desk.until:
+        return End(State.NOT_RUN, OUT_OF_TIME)
+    if parent_process() is not None:
+        _settle(desk.gpus)
+    store = Store(desk.store)
+    scratch = store.scratch / task.key
+    try:
+        rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        if isinstance(task, SourceTraining):
+            make_source(task, store, scratch)
+        else:
+            make_cell(task, store, desk.machine, scratch)
+    except Exception as error:
+        return failure(error, scratch, task.folder)
+    finally:
+        rmtree(scratch, ignore_errors=True)
+        gc.collect()  # models hold themselves, and this process makes others
+        if desk.machine.device == "cuda":
+            torch.cuda.empty_cache()
+    return End()
+
+
+def _settle(gpus: tuple[str, ...]) -> None:
+    """Make a worker process quiet, so that bars and warnings don't mix on one terminal; give it one of several GPUs."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    if len(gpus) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(current_process().name, gpus)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+
+
+def gpu_of(process: str, gpus: tuple[str, ...]) -> str:
+    """Return the GPU of a process; Python numbers them in their names, so they take the GPUs in turn."""
+    return gpus[int(re.sub(r"\D", "", process) or 0) % len(gpus)]
+
+
+def failure(error: Exception, scratch: Path, data: Path) -> End:
+    """Return an error as an end, in one line without folders, since others may have the same.
+
+    Only what nerbert says of input and settings is the cell's own fault. Everything else may be the machine's: no
+    memory, no file handles, a bad disk, files that changed meanwhile.
     """
+    said = " ".join(str(error).split())
+    why = said if isinstance(error, NerbertError) else f"{type(error).__name__}: {said}"
+    why = why.replace(f"{scratch}/", "").replace(f"{data}/", "").replace(f"{data}: ", "")[:_LONGEST_WHY]
+    own = isinstance(error, InputError | SettingsError) and not isinstance(error.__cause__, OSError | MemoryError)
+    full = isinstance(error, WriteError) or (isinstance(error, OSError) and error.errno in _FULL)
+    return End(State.FAILED, why, not own, full)
+
+
+@contextmanager
+def _watched(task: Task) -> Iterator[None]:
+    """Raise StaleOutput if what a task reads isn't what its key holds, whatever else went wrong by that."""
+    try:
+        yield
+    except Exception:
+        check_unchanged(task)
+        raise
+    check_unchanged(task)
+
+
+def make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
+    """Train an encoder on a source domain, unless that is done."""
+    if store.source_cost(source.key, whole=True):
+        return
     cost: dict[str, Any] = {}
-    with timed(cost, "train"):
-        data = DataSet(Path(name), part.train, part.dev if settings.select == "dev" else [], {}, [])
-        folder = _trained(encoder, data, scratch, settings)
-    with timed(cost, "tag"):
+    with _watched(source), _timed(cost, "source"):
+        folder = _trained(source, source.encoder, read_data(source.folder, ["train"], source.format).train, [], scratch)
+    store.keep_source(source, folder, cost["source"])
+
+
+def make_cell(job: Job, store: Store, machine: Machine, scratch: Path) -> None:
+    """Make a cell; what has been tagged already is only scored."""
+    cost: dict[str, Any] = {}
+    with _watched(job):
+        with _timed(cost, "read"):
+            part = read_part(job)
+        kept = store.read_predictions(job.tag_key, part.test)
+        found = kept or tag_part(job, part, store, scratch)
+    if kept is None:
+        found.facts.update(_made_by(machine, job))
+        store.write_predictions(job.tag_key, job.place, found)
+    with _timed(cost, "score"):
+        scores = _scores(part, found)
+    seconds = found.facts["seconds"] | cost
+    facts = part.facts | found.facts | _made_from(job) | {"duplicates": len(part.duplicates), "seconds": seconds}
+    facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
+    store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
+
+
+def read_part(job: Job) -> CellSentences:
+    """Read exactly the files that a job's key holds, and draw its sentences."""
+    there = read_data(job.folder, [split_of(name) for name in job.sha256], job.format)
+    if not there.test:
+        raise InputError("holds no test split, so nothing can be scored on it; add one")
+    if job.settings.select == "dev" and not there.dev:
+        why = "setting select = 'dev': there is no dev split; add one or take select = 'last'"
+        raise SettingsError(why, setting="select")
+    part = draw_part(there.train, there.test, job.place.size, job.place.draw)
+    episode = parse_size(job.place.size).kind is SizeUnit.EPISODE
+    duplicates = () if episode else find_duplicates(there.train, there.test)
+    return CellSentences(part.train, part.test, part.facts, there.dev, duplicates)
+
+
+def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:
+    """Return the sentences of a cell: a subset and the test split, or the two parts of an episode.
+
+    They are the same for every system, seed and protocol.
+    """
+    wanted = parse_size(size)
+    if wanted.kind is SizeUnit.EPISODE:
+        episode = draw_episode(test, wanted.ways, wanted.shots, wanted.queries, draw)
+        drawn: dict[str, Any] = {
+            "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
+            "query_places": list(episode.query), "query_reached": episode.query_reached,
+        }  # fmt: skip
+        chosen, asked = ([test[place] for place in places] for places in (episode.support, episode.query))
+    else:
+        subset = draw_subset(train, wanted, draw)
+        chosen, asked = [train[place] for place in subset.places], list(test)
+        drawn = {"reached": subset.reached, "short": subset.short}
+        drawn |= {} if wanted.kind is SizeUnit.ALL else {"places": list(subset.places)}
+    trained, tested = ({span.type for each in part for span in each.spans} for part in (chosen, asked))
+    facts = {"sentences": len(chosen), "test_sentences": len(asked), "unknown_types": sorted(tested - trained)}
+    return CellSentences(chosen, asked, facts | drawn)
+
+
+def tag_part(job: Job, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+    """Fine-tune an encoder (or its source checkpoint) on a part's sentences and tag its test sentences."""
+    cost: dict[str, Any] = {}
+    facts: dict[str, Any] = {"seconds": cost}
+    encoder, settings = job.encoder, job.settings
+    if job.source:
+        encoder = str(store.source(job.source.key))
+        facts["source_seconds"] = store.source_cost(job.source.key)
+        if facts["source_seconds"] is None:
+            raise StaleOutput("the source checkpoint that it needs is gone; run the benchmark again")
+    with _timed(cost, "train"):
+        folder = _trained(job, encoder, part.train, part.dev, scratch)
+    with _timed(cost, "tag"):
         head = OBJECTIVES.find(settings.objective).head_name
         tagger = Tagger.load(folder, backend="torch", precision=settings.precision, decoding="greedy", head=head)
         words = tagger.tag_examples(part.test)
-    card = read_json(folder / CARD)
-    facts = {
-        "steps": card["log"][-1]["step"], "best_step": card["best_step"], "settings": card["settings"], "seconds": cost,
-    }  # fmt: skip
+    card = read_card(str(folder))
+    facts |= {"steps": card["log"][-1]["step"], "best_step": card["best_step"], "settings": card["settings"]}
     confidences = [[round(one, _DECIMALS) for one in each.confidences] for each in words]
     return Predictions([each.tags for each in words], confidences, facts)
 
 
-def score_part(part: CellSentences, found: Predictions) -> dict[str, Any]:
+def _trained(task: Task, encoder: str, train: list[Example], dev: list[Example], scratch: Path) -> Path:
+    """Return the tagger's folder."""
+    data = DataSet(task.folder, train, dev, {}, [])
+    (folder,) = finetune(encoder, data, scratch / "tagger", task.settings, calibrate=False)
+    return folder
+
+
+def _scores(part: CellSentences, found: Predictions) -> dict[str, Any]:
     """Return scores of raw greedy tags; duplicates of train sentences are left out of a second score.
 
     Seen entities are those of the sentences that the cell trained on; what a source domain held doesn't count.
@@ -78,35 +251,26 @@ def score_part(part: CellSentences, found: Predictions) -> dict[str, Any]:
 
 
 @contextmanager
-def timed(cost: dict[str, Any], name: str) -> Iterator[None]:
+def _timed(cost: dict[str, Any], name: str) -> Iterator[None]:
     """Put what a block takes into `cost`: seconds on the wall, and of this process's CPU (user and system)."""
     wall, cpu = time.monotonic(), time.process_time()
     yield
     cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(time.process_time() - cpu, 3)}
 
 
-def _trained(encoder: str, data: DataSet, scratch: Path, settings: FinetuneSettings) -> Path:
-    """Return the tagger's folder."""
-    with without_folder(data.folder):
-        (folder,) = finetune(encoder, data, scratch / "tagger", settings, calibrate=False)
-    return folder
-
-
-def made_by(machine: Machine, job: Job) -> dict[str, Any]:
+def _made_by(machine: Machine, job: Job) -> dict[str, Any]:
     """Return what made the predictions: day, machine, versions."""
-    import torch
-
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{_processor()}, {cores()} cores",
         "device": torch.cuda.get_device_name() if machine.device == "cuda" else machine.device,
         "precision": job.settings.precision,
         "versions": {"nerbert": __version__, "python": platform.python_version(),
-                     **{name: _version(name) for name in _LIBRARIES}},
+                     **{name: version(name) for name in _LIBRARIES}},
     }  # fmt: skip
 
 
-def fingerprint(job: Job) -> dict[str, Any]:
+def _made_from(job: Job) -> dict[str, Any]:
     """Return what a cell was made from: digests of encoder and data, keys of its steps, seeds."""
     source = job.source
     return {
@@ -114,13 +278,6 @@ def fingerprint(job: Job) -> dict[str, Any]:
         "keys": {"source": source.key if source else None, "tag": job.tag_key, "score": job.key},
         "source_data": source.data if source else None, "source_seed": source.settings.seed if source else None,
     }  # fmt: skip
-
-
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "?"
 
 
 def _processor() -> str:

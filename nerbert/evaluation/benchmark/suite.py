@@ -1,48 +1,29 @@
-"""A suite: which systems are compared on which data, under which protocols, with which seeds. A TOML file.
+"""A suite: which systems are compared on which data, under which protocols, with which seeds.
 
-    title = "North star"
-    seeds = [1, 2, 3]
-    baseline = "MiniLM"                      # what the others are tested against; the first system if not given
-
-    [systems.MiniLM]
-    encoder = "sentence-transformers/all-MiniLM-L6-v2"    # folder or hub name; --encoder NAME=FOLDER wins
-    [systems."MiniLM, source & target"]
-    encoder = "sentence-transformers/all-MiniLM-L6-v2"
-    source = "conll2003"                     # a chain: trained on this data first, once for all cells
-
-    [protocols.fixed]                        # settings of `nerbert finetune`; none at all is one protocol, "default"
-    [protocols.dev]
-    select = "dev"
-
-    [[targets]]
-    data = "crossner_politics"
-    [[targets]]
-    data = "btc"
-    sizes = [10, "5%", "k=4", "5 way 1 shot"]
-    draws = 5
-    [[targets]]
-    data = "conll2003"
-    sizes = [100]
-    draw_by_seed = true                      # seed 1 trains on draw 1, seed 2 on draw 2: as many cells as seeds
-
-    [[published]]
-    name = "BERT"
-    of = "Liu et al. 2021, Table 2, target only"
-    f1 = {crossner_politics = 66.56}
+It is a TOML file (docs/how-to/compare.md).
 
 The choice: everything that decides what is compared is in this file, and nothing that depends on the machine does:
-folders come from the command line. The price: an encoder of one's own has no place in the file, only a name.
+folders come from the command line. The price: an encoder of one's own has no place in the file, only a name. Whatever
+can be refused without data is refused before the first training. Whether a data set exists is known only where the data
+are, so a wrong name there makes its own cells fail and no others.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Annotated
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, TypeVar
 
-from nerbert.config import Bounds, Settings
-from nerbert.errors import SettingsError
+from nerbert.config import Bounds, Settings, check, make_settings, read_toml
+from nerbert.errors import SettingsError, at, nearest
 from nerbert.evaluation.benchmark.cells import CellKey
+from nerbert.evaluation.datasets.registry import find_known
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, parse_size
+from nerbert.registry import FORMATS
+
+_Table = TypeVar("_Table")
 
 DEFAULT_PROTOCOL = "default"
 """The name of the one protocol of a suite that has no `[protocols]`: finetune's own defaults."""
@@ -50,6 +31,28 @@ SEEDS = (1, 2, 3, 4, 5)
 """The seeds of a suite that names none."""
 MOST_CELLS = 1_000_000
 """What a plan holds in memory, some 2 KB each."""
+_RUNNERS = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
+"""Settings of a training that no protocol may choose, and what to do instead."""
+_NAME = re.compile(r"\w[\w .-]{0,99}")
+_FEW_SHOTS, _DRAWS_FOR_FEW = 4, 5
+"""So few entities a type need so many draws: one alone says nothing (templateNER's users got 51 for 37)."""
+
+
+class _Readable:
+    """The bound of a text that people read."""
+
+    def contains(self, text: str) -> bool:
+        """Return whether people can read it."""
+        return bool(text.strip()) and text.isprintable()
+
+    def __str__(self) -> str:
+        return "printable and not empty"
+
+
+Readable = Annotated[str, _Readable()]
+FormatName = Annotated[str, FORMATS] | Literal[""]
+Seeds = tuple[Annotated[int, Bounds(at_least=0, below=1 << 32)], ...]
+_Percent = Annotated[float, Bounds(at_least=0, at_most=100)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ class System:
     """Name of another system whose encoder this one has, also if the command line gives it."""
     source: str = ""
     """Data set to train on first."""
-    source_format: str = ""
+    source_format: FormatName = ""
     """Format of its files, as a target's."""
 
 
@@ -70,9 +73,9 @@ class System:
 class Target(Settings):
     """A data set, at which sizes of its train split, in how many draws of each."""
 
-    data: str
+    data: Readable
     """Name of a data set, or a folder below the data folder."""
-    format: str = ""
+    format: FormatName = ""
     """Format of its files: a name, or your own as module:name, which worker processes import; "": by their content."""
     sizes: tuple[str | int, ...] = ("all",)
     """`"all"`, so many sentences (50), a share ("5%"), entities a type ("k=4"), or episodes ("5 way 1 shot")."""
@@ -82,8 +85,12 @@ class Target(Settings):
     draw_by_seed: bool = False
     """The first seed trains on draw 1, the second on draw 2 …: a spread over seeds and subsets at the cost of seeds
     alone. `draws` isn't given then."""
-    seeds: tuple[int, ...] = ()
+    seeds: Seeds = ()
     """Seeds of training; none: the suite's."""
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        object.__setattr__(self, "sizes", tuple(str(parse_size(size)) for size in self.sizes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +118,10 @@ class Suite:
     published: tuple[Published, ...] = ()
 
     def __post_init__(self) -> None:
-        trainings = sum(self._trainings(each, size) for each in self.targets for size in each.sizes)
+        trainings = sum(
+            len(each.seeds or self.seeds) * (1 if each.draw_by_seed or size == "all" else each.draws)
+            for each in self.targets for size in each.sizes
+        )  # fmt: skip
         if (cells := trainings * len(self.protocols) * len(self.systems)) > MOST_CELLS:
             raise SettingsError(
                 f"{cells:,} cells are more than {MOST_CELLS:,}; take fewer draws, seeds, sizes or targets, or cut the "
@@ -131,11 +141,6 @@ class Suite:
                     for protocol in self.protocols:
                         yield from (CellKey(name, data, size, draw, seed, protocol) for name in self.systems)
 
-    def _trainings(self, target: Target, size: str | int) -> int:
-        """Return how many `trainings` there are."""
-        one = target.draw_by_seed or parse_size(size).kind is SizeUnit.ALL
-        return len(target.seeds or self.seeds) * (1 if one else target.draws)
-
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
         """Return (draw, seed) of a target's cells at a size, in order of worth.
 
@@ -149,3 +154,170 @@ class Suite:
         pairs = [(draw, place) for draw in range(target.draws) for place in range(len(seeds))]
         pairs.sort(key=lambda pair: ((pair[0] - pair[1]) % max(target.draws, len(seeds)), pair))
         return [(draw + 1, seeds[place]) for draw, place in pairs]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SuiteFile:
+    """The keys of a suite's file; its tables are read one by one."""
+
+    title: str = ""
+    about: str = ""
+    baseline: str = ""
+    seeds: Seeds = SEEDS
+    systems: object = None
+    protocols: object = None
+    targets: object = None
+    published: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PublishedTable:
+    """The keys of `[[published]]`."""
+
+    name: Readable
+    of: Readable
+    f1: object
+
+
+def read_suite(path: Path, encoders: Mapping[str, str] | None = None) -> Suite:
+    """Read and check a suite; `encoders` (name of a system → folder or hub name) win over the file's.
+
+    Raise SettingsError that names file, key and the nearest right one.
+    """
+    with at(path):
+        if not _NAME.fullmatch(path.stem):
+            raise SettingsError("its name names the tables: use letters, digits, spaces, dots and hyphens alone")
+        file = make_settings(_SuiteFile, read_toml(path))
+        systems = _with_encoders(_named("systems", file.systems, System), encoders or {})
+        targets = tuple(_listed("targets", file.targets, Target))
+        if not systems or not targets:
+            raise SettingsError("a suite needs at least one [systems.NAME] and one [[targets]]")
+        protocols = _named("protocols", file.protocols, FinetuneSettings) or {DEFAULT_PROTOCOL: FinetuneSettings()}
+        papers = _listed("published", file.published, _PublishedTable)
+        published = tuple(Published(name=each.name, of=each.of, f1=_figures(each, targets)) for each in papers)
+        suite = Suite(
+            name=path.stem, title=file.title or path.stem, about=file.about, seeds=file.seeds, systems=systems,
+            baseline=file.baseline or next(iter(systems)), targets=targets, published=published, protocols=protocols,
+        )  # fmt: skip
+        _check_suite(suite)
+        return suite
+
+
+def parse_encoders(given: Iterable[str]) -> dict[str, str]:
+    """Return `NAME=FOLDER`, as often as a command line has it; what is before the first `=` is the name."""
+    encoders: dict[str, str] = {}
+    for each in given:
+        name, _, folder = (part.strip() for part in each.partition("="))
+        if not (name and folder):
+            raise SettingsError(f"--encoder {each!r}: write it as NAME=FOLDER, NAME being a system of the suite")
+        if name in encoders:
+            raise SettingsError(f"--encoder {each!r}: {name!r} is there twice")
+        encoders[name] = folder
+    return encoders
+
+
+def _named(key: str, tables: object, kind: type[_Table]) -> dict[str, _Table]:
+    """Return the tables `[key.NAME]`, checked."""
+    if not isinstance(tables, dict | None):
+        raise SettingsError(f"setting {key} = {tables!r:.80}: must be tables [{key}.NAME]")
+    found = {}
+    for name, values in (tables or {}).items():
+        with at(setting=f"[{key}.{name!r}]"):
+            check("NAME", name, Readable)
+            found[name] = _made(kind, values)
+    return found
+
+
+def _listed(key: str, tables: object, kind: type[_Table]) -> list[_Table]:
+    """Return the tables `[[key]]`, checked."""
+    if not isinstance(tables, list | None):
+        raise SettingsError(f"setting {key}: must be tables with double brackets, [[{key}]]")
+    found = []
+    for number, values in enumerate(tables or [], 1):
+        with at(setting=f"[[{key}]] number {number}"):
+            found.append(_made(kind, values))
+    return found
+
+
+def _made(kind: type[_Table], values: object) -> _Table:
+    if not isinstance(values, dict):
+        raise SettingsError(f"{values!r:.80}: must be a table of settings")
+    if kind is FinetuneSettings and (taken := next((key for key in _RUNNERS if key in values), "")):
+        raise SettingsError(f"setting {taken}: not a protocol's to choose; {_RUNNERS[taken]}")
+    if kind is Target and values.get("draw_by_seed") and "draws" in values:
+        raise SettingsError("setting draws: leave it out where draw_by_seed is true; there are as many as seeds")
+    return make_settings(kind, values)
+
+
+def _figures(paper: _PublishedTable, targets: Iterable[Target]) -> dict[str, float]:
+    """Return a paper's figures by target."""
+    with at(setting=f"[[published]] {paper.name!r}"):
+        if not isinstance(paper.f1, dict):
+            example = "{ NAME = 66.56 }"
+            raise SettingsError(f"setting f1 = {paper.f1!r:.80}: must be figures in percent by data set, {example}")
+        for data in paper.f1:
+            _check_known("target", data, [target.data for target in targets])
+        return {data: check(f"f1.{data}", value, _Percent) for data, value in paper.f1.items()}
+
+
+def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str]) -> dict[str, System]:
+    """Return the systems with the encoders that the command line gives, also by way of `same_encoder_as`."""
+    for name in encoders:
+        _check_known("system", name, systems)
+    own = {name: encoders.get(name, each.encoder) for name, each in systems.items()}
+    for name, each in systems.items():
+        if each.same_encoder_as:
+            with at(setting=f"[systems.{name!r}]"):
+                if each.encoder:
+                    raise SettingsError("encoder and same_encoder_as can't both be given; leave one out")
+                _check_known("system", each.same_encoder_as, systems)
+                if systems[each.same_encoder_as].same_encoder_as:
+                    raise SettingsError(f"same_encoder_as = {each.same_encoder_as!r}: has no encoder of its own either")
+            own[name] = encoders.get(name, own[each.same_encoder_as])
+    return {name: replace(each, encoder=own[name]) for name, each in systems.items()}
+
+
+def _check_suite(suite: Suite) -> None:
+    """Raise SettingsError for what no single table can show: names, seeds and cells that are there twice, few draws."""
+    _check_known("baseline", suite.baseline, suite.systems)
+    if len(suite.protocols) > 1 and DEFAULT_PROTOCOL in suite.protocols:
+        raise SettingsError(f"[protocols.{DEFAULT_PROTOCOL}]: is what a suite without protocols has; name it otherwise")
+    for seeds in (suite.seeds, *(target.seeds for target in suite.targets if target.seeds)):
+        if not seeds or len(set(seeds)) != len(seeds):
+            raise SettingsError(f"setting seeds = {list(seeds)}: must be different ones, at least one")
+    rows = Counter((target.data, size) for target in suite.targets for size in target.sizes)
+    for (data, size), count in rows.items():
+        if count > 1:
+            raise SettingsError(f"[[targets]]: {data!r} at size {size} is there {count} times; leave one")
+    names: dict[str, Target] = {}
+    for target in sorted(suite.targets, key=lambda each: each.data):
+        first = names.setdefault(_folder_of(target.data), target)
+        if first.data != target.data:
+            raise SettingsError(f"[[targets]]: {first.data!r} and {target.data!r} are one data set; write one name")
+        if first.format != target.format:
+            raise SettingsError(f"[[targets]]: {target.data!r} has two formats; give all its targets the same")
+        _check_draws(target, len(target.seeds or suite.seeds) if target.draw_by_seed else target.draws)
+
+
+def _folder_of(data: str) -> str:
+    """Return the one name of a data set that has several, which would count as several targets in every mean."""
+    path = PurePosixPath(data).as_posix()
+    known = find_known(path)
+    return known.name if known else path
+
+
+def _check_draws(target: Target, draws: int) -> None:
+    if not target.sizes:
+        raise SettingsError(f"[[targets]]: {target.data!r}: sizes can't be empty; leave it out for all")
+    for size in map(parse_size, target.sizes):
+        few = size.kind in (SizeUnit.EACH, SizeUnit.EPISODE) and size.shots <= _FEW_SHOTS
+        if few and draws < _DRAWS_FOR_FEW:
+            raise SettingsError(
+                f"[[targets]]: {target.data!r} at size {size}: draws = {draws} are too few for so few examples: "
+                f"another draw can give 14 F1 more or less; take {_DRAWS_FOR_FEW} or more"
+            )
+
+
+def _check_known(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in (known := list(known)):
+        raise SettingsError(f"unknown {what} {name!r}{nearest(name, known) or '; there are ' + ', '.join(known)}")

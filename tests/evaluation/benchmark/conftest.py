@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.evaluation.benchmark.read import read_suite
-from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.benchmark.suite import Suite, read_suite
 
 SHIPS = (
     "The\tO\nMargarethe\tB-ship\nsailed\tO\n\nLarsen\tB-person\n&\tI-person\nHolm\tI-person\n\n"
@@ -39,7 +38,7 @@ encoder = "{tiny_encoder}"
 same_encoder_as = "tiny"
 source = "far"
 [protocols.fast]
-epochs = 4
+epochs = 2
 min_steps = 0
 source_epochs = 1
 batch_size = 8

@@ -1,8 +1,17 @@
-"""What a benchmark left in its folder."""
+"""What a benchmark left in its folder, and outcomes that are made up."""
 
 from pathlib import Path
+from typing import Any
+
+from nerbert.evaluation.benchmark.cells import CellSentences, Job, Predictions
 
 
 def made(output: Path) -> dict[str, int]:
     """Cells and predictions by name, with what tells a file from one that replaced it."""
     return {f"{path.parent.name}/{path.name}": path.stat().st_ino for path in output.glob("[cp]*/*.json")}
+
+
+def all_outside(_: Job, part: CellSentences, *__: Any) -> Predictions:
+    """Tag without a training: no word is in an entity."""
+    tags = [["O"] * len(each.words) for each in part.test]
+    return Predictions(tags, [[1.0] * len(row) for row in tags], {"seconds": {"train": {"wall": 1.0, "cpu": 1.0}}})

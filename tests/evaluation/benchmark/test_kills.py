@@ -36,7 +36,7 @@ def start(suite_file: Path, data: Path, tmp_path: Path) -> Iterator[Callable[[],
     running: list[subprocess.Popen[str]] = []
 
     def begin() -> "subprocess.Popen[str]":
-        arguments = ["benchmark", suite_file, "--data", data, "-o", tmp_path / "out", "--workers", "1"]
+        arguments = ["benchmark", suite_file, "--data", data, "-o", tmp_path / "out", "--workers", "2"]
         running.append(
             subprocess.Popen(
                 [sys.executable, "-c", COMMAND, *map(str, arguments)], text=True, process_group=0,

@@ -1,4 +1,4 @@
-"""Change one byte of what a cell hangs on, and it alone is run again."""
+"""Change one byte of what a cell depends on, and it alone is run again."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from nerbert.evaluation.benchmark import plan
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.inputs import Job, Machine
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.finetuning.settings import FinetuneSettings
@@ -26,13 +25,6 @@ def desk(tmp_path: Path, encoders: Path) -> Path:
         for split in ("train", "dev", "test"):
             (tmp_path / "data" / name / f"{split}.conll").write_text(ROWS * 8 + f"{name}\tO\n{split}\tO\n")
     return encoders
-
-
-@pytest.fixture
-def fleet(desk: Path) -> None:
-    """A test split with sentences that differ, so that episodes can be drawn from it."""
-    rows = (f"The\tO\nship{number}\tB-ship\nsailed\tO\n\n" for number in range(8))
-    (desk / "data" / "one" / "test.conll").write_text("".join(rows))
 
 
 @pytest.fixture
@@ -176,8 +168,7 @@ def test_versions_of_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPa
     assert changed(before, training, SOURCE) == {place for place in before if "source" in place.system}
 
 
-@pytest.mark.usefixtures("fleet")
-def test_episodes_hang_on_the_test_split_alone(suite: Suite, desk: Path) -> None:
+def test_episodes_depend_on_the_test_split_alone(suite: Suite, desk: Path) -> None:
     target = Target(data="one", sizes=("1 way 1 shot",), draws=5)
     episodes = replace(suite, targets=(target,), protocols={"last": FinetuneSettings()})
     before = keys(episodes, desk)
@@ -187,23 +178,11 @@ def test_episodes_hang_on_the_test_split_alone(suite: Suite, desk: Path) -> None
     assert changed(before, keys(episodes, desk), SCORE) == set(before)
 
 
-@pytest.mark.usefixtures("fleet")
-def test_a_sampler_counts_by_what_it_draws(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = Target(data="one", sizes=("1 way 1 shot",), draws=5)
-    suite = replace(suite, targets=(*suite.targets, replace(target, data="two", sizes=("all",)), target))
-    before = keys(suite, desk)
-    touched = {place for place in before if place.size == "5"}
-    monkeypatch.setattr("nerbert.finetuning.sampling._ordered", lambda examples, *_: range(len(examples)))
-    after = keys(suite, desk)
-    assert changed(before, after, TAG) == touched
-
-
-def test_a_size_that_cannot_be_drawn_is_told_before_anything_runs(suite: Suite, desk: Path) -> None:
-    found = make_plan(replace(suite, targets=(Target(data="one", sizes=(50, "all")),)), desk / "data", CPU)
-    cells = [each for each in found if isinstance(each, Cell)]
-    assert {(each.place.size, each.state) for each in cells} == {("50", State.FAILED)}
-    assert all("there are only 9 sentences" in each.why for each in cells)
-    assert len(found) == 2 * len(cells)
+def test_a_plan_reads_no_sentence(suite: Suite, desk: Path) -> None:
+    for name in ("train", "dev", "test"):
+        (desk / "data" / "one" / f"{name}.conll").write_text("broken")
+    found = keys(replace(suite, targets=(Target(data="one", sizes=(50, "k=9", "2 way 5 shot")),)), desk)
+    assert len({each[SCORE] for each in found.values()}) == len(found)
 
 
 def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,52 +1,153 @@
-"""A training's scratch folder, its settings, and what a failure says."""
+"""A cell reads the files that its key holds, trains as its protocol says, and tells why it failed."""
 
+import errno
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.cells import CellSentences
-from nerbert.evaluation.benchmark.inputs import draw_part
-from nerbert.evaluation.benchmark.steps import tag_part, train_source
+from nerbert.config import make_settings
+from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput, WriteError
+from nerbert.evaluation.benchmark import steps
+from nerbert.evaluation.benchmark.cells import CellSentences, Job, Machine, State
+from nerbert.evaluation.benchmark.plan import make_plan
+from nerbert.evaluation.benchmark.steps import Desk, End, failure, make_cell, read_part, run_task, tag_part
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.finetune import usual_rate
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.examples import read_examples
 from nerbert.tagger.tagger import Tagger
+from tests.evaluation.benchmark.outcome import all_outside, made
 
-SETTINGS = FinetuneSettings(epochs=1, min_steps=0, batch_size=8, precision="fp32", threads=1)
-
-
-def part_of(data: Path) -> CellSentences:
-    sentences = read_examples(data / "ships" / "train.conll")
-    return draw_part(sentences, sentences[:3], "all", 1)
+BROKEN = "The\tO\nMargarethe\n"
+CPU = Machine("cpu", "fp32")
+Plan = Callable[..., Job]
 
 
-@pytest.mark.parametrize("name", ["tagger", "log.txt", "data", "seconds.json"])
-def test_a_data_set_may_have_any_name(data: Path, tiny_encoder: Path, tmp_path: Path, name: str) -> None:
-    part = part_of(data)
-    for number, scratch in enumerate((tmp_path / "a", tmp_path / "b")):
-        scratch.mkdir()
-        (scratch / "log.txt").touch()
-        if number:
-            assert train_source(str(tiny_encoder), part.train, name, SETTINGS, scratch).is_dir()
-        else:
-            assert len(tag_part(str(tiny_encoder), part, name, SETTINGS, scratch).tags) == 3
+@pytest.fixture
+def planned(data: Path, tiny_encoder: Path) -> Plan:
+    def plan(
+        size: str = "all", target: str = "ships", source: str = "", encoder: Path = tiny_encoder, **more: Any
+    ) -> Job:
+        settings = {"epochs": 1, "min_steps": 0, "batch_size": 8, "precision": "fp32", **more}
+        suite = Suite(
+            name="s", title="S", systems={"A": System(encoder=str(encoder), source=source)},
+            targets=(Target(data=target, sizes=(size,)),), seeds=(1,),
+            protocols={"p": make_settings(FinetuneSettings, settings)},
+        )  # fmt: skip
+        (job,) = make_plan(suite, data, CPU)
+        assert isinstance(job, Job), job.why
+        return job
+
+    return plan
 
 
-def test_the_settings_that_were_used_are_told(data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path / "out")
+    for folder in (made.folder, made.cells, made.predictions, made.sources, made.scratch):
+        folder.mkdir()
+    return made
+
+
+def counts(reading: CellSentences) -> tuple[int, int, int]:
+    return len(reading.train), len(reading.test), len(reading.dev)
+
+
+def test_what_a_cell_does_not_use_may_be_broken_or_gone(planned: Plan, data: Path) -> None:
+    (data / "ships" / "dev.conll").write_text(BROKEN)
+    found = read_part(planned())
+    assert (counts(found), found.duplicates) == ((12, 3, 0), (2,))
+    assert counts(read_part(planned("5"))) == (5, 3, 0)
+    rows = (f"Holm{number}\tB-person\nsees\tO\nIngeborg{number}\tB-ship\n\n" for number in range(8))
+    (data / "ships" / "test.conll").write_text("".join(rows))
+    for train in (BROKEN, None):
+        path = data / "ships" / "train.conll"
+        path.write_text(train) if train else path.unlink()
+        episode = read_part(planned("2 way 1 shot"))
+        assert episode.duplicates == ()
+        assert episode.train
+        assert episode.test
+
+
+def test_dev_is_read_where_the_protocol_chooses_by_it(planned: Plan) -> None:
+    assert counts(read_part(planned(select="dev"))) == (12, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("broken", "select", "told"),
+    [
+        ({"train": BROKEN}, "last", "train.conll:2: broken line"),
+        ({"test": BROKEN}, "last", "test.conll:2: broken line"),
+        ({"dev": BROKEN}, "dev", "dev.conll:2: broken line"),
+        ({"train": None}, "last", "holds no train.conll"),
+        ({"test": None}, "last", "holds no test split, so nothing can be scored"),
+        ({"dev": None}, "dev", "setting select = 'dev': there is no dev split"),
+        ({"train": "Oslo\tO\n"}, "last", "no training sentence has an entity"),
+    ],
+)
+def test_a_cells_own_fault_is_told_without_its_folder(
+    planned: Plan, data: Path, store: Store, broken: dict[str, str | None], select: str, told: str
+) -> None:
+    for split, text in broken.items():
+        path = data / "ships" / f"{split}.conll"
+        path.write_text(text) if text else path.unlink()
+    end = run_task(Desk(store.folder, CPU), planned(select=select))
+    assert end.why.startswith(told)
+    assert "ships" not in end.why
+    assert end == End(State.FAILED, end.why)
+    assert not list(store.scratch.iterdir())
+
+
+def test_a_size_that_cannot_be_drawn_fails_before_it_trains(planned: Plan, store: Store) -> None:
+    end = run_task(Desk(store.folder, CPU), planned("50"))
+    assert "there are only 12 sentences" in end.why
+    assert not end.try_again
+
+
+@pytest.mark.parametrize("changed", ["data/ships/train.conll", "data/ships/test.conll", "encoder/config.json"])
+@pytest.mark.parametrize("when", ["before", "meanwhile", "and it fails"])
+def test_what_was_made_of_changed_files_is_not_kept(
+    planned: Plan, store: Store, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, when: str,
+    changed: str,
+) -> None:  # fmt: skip
+    job = planned(encoder=shutil.copytree(tiny_encoder, tmp_path / "encoder"))
+
+    def change(job: Job, part: CellSentences, *_: object) -> Any:
+        with (tmp_path / changed).open("a") as file:
+            file.write("\n")
+        if when == "and it fails":
+            raise InputError("torn")
+        return all_outside(job, part)
+
+    if when == "before":
+        change(job, read_part(job))
+    monkeypatch.setattr(steps, "tag_part", all_outside if when == "before" else change)
+    end = run_task(Desk(store.folder, CPU), job)
+    assert end.why.endswith("changed while the benchmark ran; run it again")
+    assert (end.state, end.try_again) == (State.FAILED, True)
+    assert not made(store.folder)
+
+
+def test_a_cell_whose_source_is_gone_is_tried_again(planned: Plan, store: Store) -> None:
+    end = run_task(Desk(store.folder, CPU), planned(source="far"))
+    assert end == End(State.FAILED, "the source checkpoint that it needs is gone; run the benchmark again", True)
+
+
+def test_nothing_begins_when_the_time_is_up(planned: Plan, store: Store) -> None:
+    assert run_task(Desk(store.folder, CPU, until=0.0), planned()).state is State.NOT_RUN
+    assert not made(store.folder)
+
+
+def test_settings_and_precision_are_the_protocols(
+    planned: Plan, store: Store, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from transformers import AutoConfig
 
-    found = tag_part(str(tiny_encoder), part_of(data), "ships", SETTINGS, tmp_path / "scratch")
-    rate = usual_rate(AutoConfig.from_pretrained(tiny_encoder))
-    assert found.facts["settings"]["learning_rate"] == rate > 0 == SETTINGS.learning_rate
-    assert found.facts["settings"]["batch_size"] == 8
-
-
-def test_the_protocols_precision_tags(
-    data: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     asked, load = [], Tagger.load
 
     def spy(folder: Path, **more: Any) -> Tagger:
@@ -54,16 +155,59 @@ def test_the_protocols_precision_tags(
         return load(folder, **more)
 
     monkeypatch.setattr(Tagger, "load", spy)
-    for precision in ("fp32", "bf16"):
-        settings = replace(SETTINGS, precision=precision)
-        tag_part(str(tiny_encoder), part_of(data), "ships", settings, tmp_path / precision)
-    plain = {"backend": "torch", "decoding": "greedy", "head": "linear"}
-    assert asked == [plain | {"precision": "fp32"}, plain | {"precision": "bf16"}]
+    job = planned(precision="bf16")
+    found = tag_part(job, read_part(job), store, tmp_path)
+    rate = usual_rate(AutoConfig.from_pretrained(tiny_encoder))
+    assert found.facts["settings"]["learning_rate"] == rate > 0 == job.settings.learning_rate
+    assert (found.facts["settings"]["batch_size"], found.facts["steps"]) == (8, 2)
+    assert asked == [{"backend": "torch", "decoding": "greedy", "head": "linear", "precision": "bf16"}]
+    assert [len(row) for row in found.tags] == [len(row) for row in found.confidences] == [3, 3, 9]
 
 
-def test_a_failure_names_no_data_set(tiny_encoder: Path, tmp_path: Path) -> None:
-    (tmp_path / "plain.conll").write_text("Oslo\tO\n")
-    sentences = read_examples(tmp_path / "plain.conll")
-    part = CellSentences(sentences, sentences, {})
-    with pytest.raises(InputError, match=r"^no training sentence has an entity"):
-        tag_part(str(tiny_encoder), part, "ships", SETTINGS, tmp_path / "scratch")
+def test_tagged_sentences_are_only_scored(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = planned()
+    monkeypatch.setattr(steps, "tag_part", all_outside)
+    make_cell(job, store, CPU, store.scratch)
+    first = store.read_cell(job.key, job.place)
+    assert first is not None
+    shutil.rmtree(store.cells)
+    store.cells.mkdir()
+    monkeypatch.setattr(steps, "tag_part", None)
+    make_cell(replace(job, settings=replace(job.settings, seed=9)), store, CPU, store.scratch)
+    again = store.read_cell(job.key, job.place)
+    assert again is not None
+    assert again.scores == first.scores
+    assert again.facts["finished"] == first.facts["finished"]
+
+
+def caused(outer: NerbertError, inner: Exception) -> NerbertError:
+    outer.__cause__ = inner
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "again", "full"),
+    [
+        (InputError("x"), False, False),
+        (SettingsError("x"), False, False),
+        (caused(InputError("x"), ValueError("x")), False, False),
+        (caused(InputError("x"), OSError(errno.EMFILE, "x")), True, False),
+        (caused(InputError("x"), MemoryError()), True, False),
+        (NerbertError("memory ran out"), True, False),
+        (StaleOutput("x"), True, False),
+        (RuntimeError("x"), True, False),
+        (torch.OutOfMemoryError("x"), True, False),
+        (WriteError("x"), True, True),
+        (OSError(errno.ENOSPC, "x"), True, True),
+    ],
+)
+def test_whose_fault_a_failure_is(error: Exception, again: bool, full: bool, tmp_path: Path) -> None:
+    assert failure(error, tmp_path, tmp_path)[2:] == (again, full)
+
+
+def test_a_failure_is_one_line_without_folders(tmp_path: Path) -> None:
+    scratch, data = tmp_path / "scratch", tmp_path / "data"
+    assert failure(InputError(f"{data}/train.conll:2: torn"), scratch, data).why == "train.conll:2: torn"
+    assert failure(InputError(f"{data}: torn, {scratch}/tagger"), scratch, data).why == "torn, tagger"
+    assert failure(ValueError("a\nb" * 999), scratch, data).why.startswith("ValueError: a ba b")
+    assert len(failure(ValueError("a" * 999), scratch, data).why) == 500

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, OutputExists
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, SourceTraining, State
 from nerbert.evaluation.benchmark.store import MARKER, Store
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 
 PLACE = CellKey("A", "one", "all", 1, 1, "p")
@@ -41,47 +42,67 @@ def test_a_cell_comes_back_at_any_place(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "told"),
     [
-        "", "{", "[]", "null", "{}", '{"format": 2}', '{"format": 1, "state": "lost"}',
-        '{"format": 1, "state": "done", "why": "", "scores": {}, "facts": {}}',
-        '{"format": 1, "state": "done", "why": "", "scores": {"micro": {"f1": "x"}}, "facts": {}}',
-        '{"format": 1, "state": "done", "why": "", "scores": {"micro": 1}, "facts": {}}',
-        '{"format": 1, "state": "done", "why": "", "scores": {"micro": {"f1": 1}}, "facts": 1}',
-        '{"format": 1, "state": "not_run", "why": "", "scores": {}, "facts": {}}',
-        '{"format": 1, "state": "failed", "why": 1, "scores": {}, "facts": {}}',
+        ("", "not JSON"), ("{", "not JSON"), ("[" * 900, "not JSON"), ("[]", ""), ("null", ""), ("{}", "state"),
+        ('{"format": 2, "state": "lost"}', "state"),
+        ('{"format": 3, "state": "failed", "why": "", "facts": {}}', "format = 3"),
+        ('{"format": 2, "state": "not_run", "why": "", "scores": {}, "facts": {}}', "state"),
+        ('{"format": 2, "state": "failed", "why": 1, "scores": {}, "facts": {}}', "why = 1"),
+        ('{"format": 2, "state": "done", "scores": {}, "facts": {"seconds": {}}}', "scores.micro is missing"),
+        ('{"format": 2, "state": "done", "scores": {"micro": 1}, "facts": {"seconds": {}}}', "scores.micro = 1"),
     ],
 )  # fmt: skip
-def test_a_broken_cell_is_none_and_told(store: Store, content: str) -> None:
+def test_a_broken_cell_is_none_and_told(store: Store, content: str, told: str) -> None:
     (store.cells / "k.json").write_text(content)
     assert store.read_cell("k", PLACE) is None
     (note,) = store.notes
     assert note.count("k.json") == 1
+    assert told in note
     assert note.endswith("; so its cell is run again")
 
 
-@pytest.mark.parametrize("seconds", ["[]", '{"train": 3}', '{"train": {"wall": "x", "cpu": 1}}', "{}]", "NaN"])
-def test_odd_seconds_are_no_cells(store: Store, seconds: str) -> None:
-    write_by_hand(store, "0.5", f'{{"seconds": {seconds}}}')
-    assert store.read_cell("k", PLACE) is None
-    assert len(store.notes) == 1
-
-
-@pytest.mark.parametrize("f1", ["1" + "0" * 400, "NaN", "Infinity", '"0.5"', "1.1", "-1", "true", "null", "[" * 900])
-def test_odd_figures_are_no_cells(store: Store, f1: str) -> None:
+@pytest.mark.parametrize("f1", ["1" + "0" * 400, "NaN", "Infinity", '"0.5"', "1.1", "-1", "true", "null"])
+def test_an_odd_f1_is_no_cell(store: Store, f1: str) -> None:
     write_by_hand(store, f1, '{"seconds": {}}')
     assert store.read_cell("k", PLACE) is None
-    write_by_hand(store, "0.5", f'{{"seconds": {{}}, "steps": {{"deep": [{f1}]}}}}')
-    found = store.read_cell("k", PLACE)
-    assert found is None or f1 in ('"0.5"', "1.1", "-1", "true", "null")
+    assert "scores.micro.f1 = " in store.notes[0]
+
+
+def test_a_cell_of_the_first_format_is_read(store: Store) -> None:
+    text = '{"format": 1, "state": "done", "why": "", "scores": {"micro": {"f1": 0.5}}, "facts": %s}'
+    (store.cells / "k.json").write_text(text % json.dumps(DONE.facts))
+    assert store.read_cell("k", PLACE) == DONE
+
+
+def test_a_file_says_what_it_is(store: Store) -> None:
+    store.write_cell("k", DONE)
+    store.write_predictions("k", PLACE, FOUND)
+    for folder in (store.cells, store.predictions):
+        file = json.loads((folder / "k.json").read_text())
+        assert list(file)[1:7] == list(CellKey._fields)
+        assert (file["system"], file["target"], file["seed"]) == ("A", "one", 1)
+    assert [file[name][0] for name in ("tags", "confidences", "spans")] == [
+        ["O", "B-big ship"], [0.5, 0.25], [[1, 2, "big ship"]],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "facts", ["{}", "[]", '{"seconds": {"read": {}}}', '{"seconds": {"read": {"wall": -1, "cpu": 0}}}']
+    "facts",
+    [
+        "{}",
+        "[]",
+        '{"seconds": []}',
+        '{"seconds": {"train": 3}}',
+        '{"seconds": {"train": {"wall": "x"}}}',
+        '{"seconds": {"read": {"wall": -1, "cpu": 0}}}',
+        '{"seconds": {"read": {"wall": NaN, "cpu": 0}}}',
+    ],
 )
 def test_odd_facts_are_no_cells(store: Store, facts: str) -> None:
     write_by_hand(store, "0.5", facts)
     assert store.read_cell("k", PLACE) is None
+    assert "facts" in store.notes[0]
 
 
 def write_by_hand(store: Store, f1: str, facts: str) -> None:
@@ -89,23 +110,10 @@ def write_by_hand(store: Store, f1: str, facts: str) -> None:
     (store.cells / "k.json").write_text(text % (f1, facts))
 
 
-def test_a_folder_in_a_files_place_makes_way(store: Store) -> None:
-    for folder in (store.cells, store.predictions):
-        (folder / "k.json" / "deep").mkdir(parents=True)
-    assert store.read_cell("k", PLACE) is None
-    assert "is no file" in store.notes[0]
-    assert not store.has_predictions("k")
-    store.write_cell("k", DONE)
-    store.write_predictions("k", FOUND)
-    assert store.read_cell("k", PLACE) == DONE
-    assert store.read_predictions("k", TEST) == FOUND
-
-
 def test_predictions_come_back(store: Store) -> None:
     assert store.read_predictions("k", TEST) is None
-    store.write_predictions("k", FOUND)
-    assert store.has_predictions("k")
-    assert store.read_predictions("k", TEST) == FOUND
+    store.write_predictions("k", PLACE, FOUND)
+    assert store.read_predictions("k", TEST) == FOUND == store.read_predictions("k")
 
 
 SPOILED: dict[str, Callable[[Any], object]] = {
@@ -114,9 +122,7 @@ SPOILED: dict[str, Callable[[Any], object]] = {
     "confidence": lambda content: content["confidences"][1].__setitem__(0, "much"),
     "endless": lambda content: content["confidences"][1].__setitem__(0, math.nan),
     "sure": lambda content: content["confidences"][1].__setitem__(0, 5e300),
-    "number": lambda content: content["tags"][0].__setitem__(0, 7),
-    "negative": lambda content: content["tags"][0].__setitem__(0, -1),
-    "name": lambda content: content["names"].__setitem__(0, "X-ship"),
+    "tag": lambda content: content["tags"][0].__setitem__(0, "X-ship"),
     "format": lambda content: content.update(format=0),
     "facts": lambda content: content.update(facts={}),
 }
@@ -124,7 +130,7 @@ SPOILED: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("change", ["cut", *SPOILED])
 def test_predictions_that_do_not_fit_are_removed(store: Store, change: str) -> None:
-    store.write_predictions("k", FOUND)
+    store.write_predictions("k", PLACE, FOUND)
     path = store.predictions / "k.json"
     content = json.loads(path.read_text())
     SPOILED.get(change, bool)(content)
@@ -188,6 +194,10 @@ def test_a_file_in_a_folders_place_is_told(tmp_path: Path) -> None:
         Store(tmp_path / "out").hold().__enter__()
 
 
+SOURCE = SourceTraining("k", "far", Path("far"), "e", "ab12", FinetuneSettings(), {})
+COST = {"wall": 3.0, "cpu": 2.5}
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     folder = tmp_path / "made"
@@ -197,22 +207,18 @@ def made(tmp_path: Path) -> Path:
     return folder
 
 
-COST = {"source": {"wall": 3.0, "cpu": 2.5}}
-
-
 def test_a_source_comes_back_with_its_cost(store: Store, made: Path) -> None:
-    assert not store.has_source("k")
     assert store.source_cost("k") is None
-    store.keep_source("k", made, COST)
-    assert store.has_source("k")
-    assert Store(store.folder).source_cost("k") == COST["source"]
+    store.keep_source(SOURCE, made, COST)
+    assert store.source_cost("k") == store.source_cost("k", whole=True) == COST
+    assert (store.source("k") / "model.safetensors").read_bytes() == b"weights"
+    assert json.loads((store.sources / "k.json").read_text())["data"] == "far"
 
 
-@pytest.mark.parametrize("damage", ["cut", "bytes", "file", "manifest", "odd", "out", "cost"])
+@pytest.mark.parametrize("damage", ["cut", "bytes", "file", "folder", "mark", "cost"])
 def test_a_broken_source_is_made_anew(store: Store, made: Path, damage: str) -> None:
-    store.keep_source("k", shutil.copytree(made, made.with_name("first")), COST)
-    folder = store.source("k")
-    manifest = json.loads((folder / "manifest.json").read_text())
+    store.keep_source(SOURCE, shutil.copytree(made, made.with_name("first")), COST)
+    folder, mark = store.source("k"), store.sources / "k.json"
     match damage:
         case "cut":
             (folder / "model.safetensors").write_bytes(b"weig")
@@ -220,17 +226,12 @@ def test_a_broken_source_is_made_anew(store: Store, made: Path, damage: str) -> 
             (folder / "model.safetensors").write_bytes(b"WEIGHTS")
         case "file":
             (folder / "config.json").unlink()
-        case "manifest":
-            (folder / "manifest.json").unlink()
-        case "odd":
-            (folder / "manifest.json").write_text('{"format": 1, "files": []}')
-        case "out":
-            manifest["files"]["../../../x"] = {"size": 0, "sha256": ""}
+        case "folder":
+            shutil.rmtree(folder)
+        case "mark":
+            mark.unlink()
         case "cost":
-            manifest["seconds"] = {"source": {"wall": "x"}}
-    if damage in ("out", "cost"):
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-    store = Store(store.folder)
-    assert not store.has_source("k")
-    store.keep_source("k", made, COST)
-    assert store.has_source("k")
+            mark.write_text(mark.read_text().replace("2.5", '"x"'))
+    assert store.source_cost("k", whole=True) is None
+    store.keep_source(SOURCE, made, COST)
+    assert store.source_cost("k", whole=True) == COST

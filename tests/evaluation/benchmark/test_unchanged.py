@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import StaleOutput
-from nerbert.evaluation.benchmark.inputs import Job, Machine, SourceTraining, check_unchanged
+from nerbert.evaluation.benchmark.cells import Job, Machine, SourceTraining
+from nerbert.evaluation.benchmark.keys import check_unchanged
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.settings import FinetuneSettings

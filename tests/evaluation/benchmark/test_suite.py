@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.evaluation.benchmark.read import parse_encoders, read_suite
-from nerbert.evaluation.benchmark.suite import Suite, Target
+from nerbert.evaluation.benchmark.suite import Suite, System, Target, parse_encoders, read_suite
 from nerbert.finetuning.settings import FinetuneSettings
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +62,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         (
             "data =",
             'format = "connl"\ndata =',
-            "setting format = 'connl': must be one of 'conll', 'jsonl', or your own",
+            "setting format = 'connl': must be text, one of 'conll', 'jsonl', or your own",
         ),
         ('encoder = "a"', 'encoder = "a"\nsource_format = ":x"', r"\[systems.'A'\]: setting source_format = ':x'"),
         (
@@ -74,30 +73,37 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ("select =", "selct =", r"\[protocols.'dev'\]: unknown setting 'selct': did you mean 'select'\?"),
         ("of =", "off =", r"\[\[published\]\] number 1: unknown setting 'off': did you mean 'of'\?"),
         ("f1 = { x", "f1 = { xx", r"unknown target 'xx': did you mean 'x'\?"),
-        ("f1 = { x = 50 }", "f1 = { x = 5000 }", "must be figures in percent"),
-        ("f1 = { x = 50 }", "", "setting f1 = None"),
+        (
+            "f1 = { x = 50 }",
+            "f1 = { x = 5000 }",
+            r"\[\[published\]\] 'P': setting f1.x = 5000: must be a number, at least 0, at most 100",
+        ),
+        ("f1 = { x = 50 }", "f1 = 50", "setting f1 = 50: must be figures in percent by data set"),
+        ("f1 = { x = 50 }", "", r"\[\[published\]\] number 1: setting f1 is missing"),
         ('of = "a paper"', 'of = " "', "setting of = ' ': must be text"),
         ('select = "dev"', "seed = 1", "setting seed: not a protocol's to choose; give the suite `seeds`"),
         ('select = "dev"', "threads = 2", "setting threads: not a protocol's to choose"),
         ('select = "dev"', "epochs = -1", r"\[protocols.'dev'\]: setting epochs = -1: must be a number, above 0"),
-        ("[3, 5]", "[3, 3]", r"seeds = \[3, 3\]: must be different"),
+        ("[3, 5]", "[3, 3]", r"seeds = \[3, 3\]: must be different ones"),
         ("[3, 5]", "[]", r"seeds = \[\]"),
-        ("[3, 5]", "[4294967296]", "below 2\\*\\*32"),
-        ("[3, 5]", "[-1]", "from 0"),
+        ("[3, 5]", "[4294967296]", "below 4294967296"),
+        ("[3, 5]", "[-1]", "at least 0"),
         ("[3, 5]", '["1"]', "must be a list of whole number"),
         ("10,", "10, 10,", "'x' at size 10 is there 2 times"),
         ("10,", '"10 %%",', "size '10 %%': must be"),
         ("k = 5", "k=4", r"'x' at size k=4: draws = 1 are too few.* take 5 or more"),
         ("k = 5", "5 way 1 shot", "at size 5 way 1 shot: draws = 1 are too few"),
         ("sizes = [", "draws = 0\nsizes = [", "draws = 0: must be a whole number, at least 1"),
+        ('data = "x"', 'data = " "', r"\[\[targets\]\] number 1: setting data = ' ': must be text, printable"),
+        ('["all", 10, "5 %", "k = 5"]', "[]", "'x': sizes can't be empty"),
         ("sizes = [", "draw_by_seed = true\ndraws = 2\nsizes = [", "leave it out where draw_by_seed is true"),
-        ("sizes = [", "seeds = [1, 1]\nsizes = [", "number 1: setting seeds"),
+        ("sizes = [", "seeds = [1, 1]\nsizes = [", r"setting seeds = \[1, 1\]: must be different"),
         ('same_encoder_as = "B"', 'same_encoder_as = "C"', r"source & target'\]: unknown system 'C'"),
         ('same_encoder_as = "B"', 'same_encoder_as = "B"\nencoder = "b"', "can't both be given"),
         ("seeds =", 'baseline = "a"\nseeds =', r"unknown baseline 'a': did you mean 'A'\?"),
-        ('[systems.A]\nencoder = "a"', '[systems." "]', "needs a name that can be read"),
-        ("[protocols.dev]", '[protocols.""]', "a protocol needs a name that can be read"),
-        ("[protocols.dev]", '[protocols."a\\nb"]', "a protocol needs a name that can be read"),
+        ('[systems.A]\nencoder = "a"', '[systems." "]', "setting NAME = ' ': must be text, printable and not empty"),
+        ("[protocols.dev]", '[protocols.""]', "setting NAME = '': must be text, printable and not empty"),
+        ("[protocols.dev]", '[protocols."a\\nb"]', "setting NAME = .*: must be text, printable and not empty"),
         ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", r"\[protocols.default\]: .*name it otherwise"),
         ('name = "P"', 'name = "a\\u001bb"', r"setting name = 'a\\x1bb': must be text"),
         ('name = "P"', 'name = "\\u202eP"', "setting name = .*: must be text"),
@@ -164,8 +170,6 @@ def test_encoders_of_the_command_line(tmp_path: Path) -> None:
 
 
 def suite_of(**target: object) -> Suite:
-    from nerbert.evaluation.benchmark.suite import System
-
     made = Target(data="x", **target)  # type: ignore[arg-type]
     protocols = {"p": FinetuneSettings()}
     return Suite(name="s", title="", systems={"A": System()}, targets=(made,), seeds=(7, 8, 9), protocols=protocols)

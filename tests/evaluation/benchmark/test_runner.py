@@ -1,0 +1,406 @@
+"""Suites that are run: cached, failing, dying, going on. Most cells tag without a training, in this process."""
+
+import importlib.util
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import NerbertError, OutputExists, WriteError
+from nerbert.evaluation.benchmark import runner, steps
+from nerbert.evaluation.benchmark.cells import Cell, Machine, State, Task
+from nerbert.evaluation.benchmark.runner import STOPPED, run_suite
+from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, End, run_task
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.suite import Suite, read_suite
+from nerbert.executors import LocalExecutor
+from tests.commands import exit_code
+from tests.evaluation.benchmark.outcome import all_outside, made
+
+pytest.importorskip("scipy")
+CELLS = 8
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch, tiny_encoder: Path) -> list[str]:
+    """Let tasks of this process train nothing; return the keys of source trainings and cells that were begun."""
+    begun: list[str] = []
+
+    def begin(desk: Any, task: Task) -> End:
+        begun.append(task.key)
+        return run_task(desk, task)
+
+    def trained(*arguments: Any) -> Path:
+        copy: Path = shutil.copytree(tiny_encoder, arguments[-1] / "tagger")
+        return copy
+
+    monkeypatch.setattr(runner, "run_task", begin)
+    monkeypatch.setattr(steps, "_trained", trained)
+    monkeypatch.setattr(steps, "tag_part", all_outside)
+    return begun
+
+
+def run(*arguments: object, workers: int = 1) -> int:
+    return exit_code("benchmark", *arguments, "--workers", workers)
+
+
+def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
+    suite: Suite, data: Path, tmp_path: Path, tiny_encoder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nerbert.evaluation.evaluate import evaluate
+    from nerbert.finetuning.finetune import finetune
+
+    output = tmp_path / "out"
+    with LocalExecutor(workers=2) as executor:
+        cells = run_suite(suite, data, output, executor)
+    assert [cell.place for cell in cells] == list(suite.places())
+    assert {cell.state for cell in cells} == {State.DONE}
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == ["cells to run: 8, 2 at once; done already: 0", "source far: made"]
+    ends = [line.rpartition("; ")[2] for line in told[2:] if " F1 " in line]
+    assert ends == [f"{number} of {CELLS} cells" for number in range(1, CELLS + 1)]
+    assert not (output / ".benchmark").exists()
+
+    settings = replace(suite.protocols["fast"], threads=1)
+    for cell, source in zip(cells[:2], (None, data / "far"), strict=True):
+        finetune(str(tiny_encoder), data / "ships", tmp_path / "t", settings, source=source, overwrite=True)
+        (score,) = evaluate(tmp_path / "t", data / "ships" / "test.conll", decoding="greedy").scores.values()
+        assert cell.scores["micro"]["f1"] == score.f1
+    assert max(cell.scores["micro"]["f1"] for cell in cells) > 0
+
+    before = made(output)
+    assert len(before) == 2 * CELLS
+    assert run_suite(suite, data, output) == cells
+    assert made(output) == before
+    assert not capsys.readouterr().err
+    check_facts(cells, output)
+
+
+def check_facts(cells: list[Cell], output: Path) -> None:
+    facts = cells[-1].facts
+    assert {"train", "tag", "read", "score"} == set(facts["seconds"])
+    assert 0 < facts["seconds"]["train"]["cpu"] <= facts["cpu_seconds"]
+    assert (facts["sentences"], len(facts["places"]), facts["test_sentences"]) == (3, 3, 3)
+    assert facts["reached"].keys() == {"person", "place", "ship"}
+    assert set(facts["data"]) == {"train.conll", "test.conll"}
+    assert set(facts["versions"]) >= {"nerbert", "python", "torch", "transformers", "tokenizers", "accelerate", "numpy"}
+    assert facts["keys"]["source"] in {path.name for path in (output / "sources").iterdir()}
+    assert (facts["source_data"], facts["source_seed"], facts["seed"]) == ("far", 1, 2)
+    assert facts["source_seconds"]["cpu"] > 0
+    assert (facts["precision"], facts["steps"], facts["duplicates"]) == ("fp32", 2, 1)
+    assert "places" not in cells[0].facts
+    assert len({cell.facts["encoder"] for cell in cells}) == 1
+
+
+def test_sources_come_first_then_cells_in_order(suite: Suite, data: Path, tmp_path: Path, untrained: list[str]) -> None:
+    cells = run_suite(suite, data, tmp_path / "out")
+    (source,) = {key for cell in cells if (key := cell.facts["keys"]["source"])}
+    assert untrained == [source, *(cell.facts["keys"]["score"] for cell in cells)]
+
+
+def test_only_what_a_change_touches_runs_again(
+    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
+) -> None:
+    output = tmp_path / "out"
+    suite_file.write_text(suite_file.read_text() + '[[targets]]\ndata = "far"\n')
+    suite = read_suite(suite_file)
+    run_suite(suite, data, output)
+    before = made(output)
+    (data / "far" / "test.conll").write_text("Oslo\tB-place\n\n" * 2)
+    untrained.clear()
+    run_suite(suite, data, output)
+    after = made(output)
+    assert {name: after[name] for name in before} == before
+    assert len(untrained) == 4
+    assert len(after) == len(before) + 2 * 4
+
+
+def test_what_is_broken_is_made_anew(
+    suite: Suite, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cell that was cut off is scored anew, without its source; one whose tags are broken too is trained."""
+    output = tmp_path / "out"
+    first = run_suite(suite, data, output)
+    keys = [cell.facts["keys"] for cell in first]
+    torn = output / "cells" / f"{keys[1]['score']}.json"
+    torn.write_bytes(torn.read_bytes()[:50])
+    (output / "sources" / keys[1]["source"] / "model.safetensors").write_bytes(b"torn")
+    untrained.clear()
+    capsys.readouterr()
+    assert [cell.scores for cell in run_suite(suite, data, output)] == [cell.scores for cell in first]
+    assert untrained == [keys[1]["score"]]
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"{torn}:")
+    assert told[0].endswith("; so its cell is run again")
+
+    torn.unlink()
+    (output / "predictions" / f"{keys[1]['tag']}.json").write_text("{")
+    untrained.clear()
+    assert [cell.scores for cell in run_suite(suite, data, output)] == [cell.scores for cell in first]
+    assert untrained == [keys[1]["source"], keys[1]["score"]]
+
+
+def test_cells_that_fail_are_told_and_the_others_go_on(
+    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = suite_file.read_text().replace("seeds = [1, 2]", "seeds = [1]").replace('sizes = ["all", 3]', "sizes = [1]")
+    text += '[[targets]]\ndata = "torn"\n[[targets]]\ndata = "nowhere"\n'
+    text += '[protocols.dev]\nepochs = 1\nmin_steps = 0\nselect = "dev"\n[systems.mine]\n'
+    text += f'[systems.gone]\nencoder = "{tmp_path}/gone"\n'
+    suite_file.write_text(text + '[[targets]]\ndata = "far"\n')
+    output = tmp_path / "out"
+    assert run(suite_file, "--data", data, "-o", output) == 1
+    shown = capsys.readouterr()
+    assert "failed: tiny, torn, all, draw 1, seed 1, fast and 3 more: train.conll:2: broken line" in shown.err
+    assert "or with --retry" in shown.err
+    assert {path.suffix for path in output.glob("small.*")} >= {".md", ".csv", ".tex", ".html"}
+    untrained.clear()
+    cells = {cell.place: cell for cell in run_suite(read_suite(suite_file), data, output)}
+    found = {(place.system, place.target, place.protocol): (cell.state, cell.why) for place, cell in cells.items()}
+    assert found["tiny", "ships", "fast"] == found["tiny", "ships", "dev"] == (State.DONE, "")
+    assert found["tiny", "far", "dev"][1] == (
+        "setting select = 'dev': there is no dev split; add one or take select = 'last'"
+    )
+    assert "no such folder" in found["tiny", "nowhere", "fast"][1]
+    assert found["mine", "ships", "fast"][0] is State.NOT_RUN
+    assert "no such folder" in found["gone", "ships", "fast"][1]
+    assert untrained == [], "a failure is kept"
+
+    before = made(output)
+    assert run(suite_file, "--data", data, "-o", output, "--retry") == 1
+    after = made(output)
+    assert len(untrained) == len({name for name in before if after[name] != before[name]}) == 6
+
+
+def test_a_source_that_fails_takes_its_cells_along(
+    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
+) -> None:
+    suite_file.write_text(suite_file.read_text().replace('source = "far"', 'source = "torn"'))
+    suite, output = read_suite(suite_file), tmp_path / "out"
+    cells = run_suite(suite, data, output)
+    lost = [cell for cell in cells if "source" in cell.place.system]
+    assert all(cell.why.startswith("source data torn: train.conll:2: broken line") for cell in lost)
+    assert {cell.state for cell in cells if cell not in lost} == {State.DONE}
+    assert len(untrained) == 1 + CELLS // 2
+    assert run_suite(suite, data, output) == cells
+    assert len(untrained) == 1 + CELLS // 2
+
+
+class Mortal:
+    """An executor of two workers that die with what they have under way when one of `fatal` tasks begins."""
+
+    workers = 2
+
+    def __init__(self, scratch: Path, fatal: Callable[[Task], bool]) -> None:
+        self.scratch, self.fatal, self.begun = scratch, fatal, list[tuple[str, ...]]()
+
+    def map_ordered(self, task: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        items = list(items)
+        self.begun.append(tuple(each.key for each in items))
+        for place, item in enumerate(items):
+            if self.fatal(item):
+                for each in items[place : place + 2]:
+                    (self.scratch / each.key).mkdir(exist_ok=True)
+                raise NerbertError("a worker process died")
+            yield task(item)
+
+    def __enter__(self) -> "Mortal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("untrained")
+def test_the_death_of_a_process_is_one_cells_failure(
+    suite: Suite, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    executor = Mortal(tmp_path / "out" / ".benchmark", lambda task: task.key == fatal)
+    fatal = [cell.facts["keys"]["score"] for cell in run_suite(suite, data, tmp_path / "first")][2]
+    cells = run_suite(suite, data, tmp_path / "out", executor)
+    assert [cell.state for cell in cells] == [State.FAILED if place == 2 else State.DONE for place in range(CELLS)]
+    assert cells[2].why == "a worker process died; the next run tries again"
+    assert cells[2].try_again
+    assert [len(keys) for keys in executor.begun] == [1, 8, 1, 1, 4], "source; cells; the two under way; the rest"
+    assert "a worker process died; the tasks that were under way run again, one by one" in capsys.readouterr().err
+    assert {cell.state for cell in run_suite(suite, data, tmp_path / "out")} == {State.DONE}
+
+
+@pytest.mark.usefixtures("untrained")
+def test_processes_that_die_before_they_begin_end_the_run(suite: Suite, data: Path, tmp_path: Path) -> None:
+    executor = Mortal(tmp_path / "out" / ".benchmark", lambda _: True)
+    cells = run_suite(suite, data, tmp_path / "out", executor)
+    assert {cell.state for cell in cells} == {State.FAILED}
+    assert cells[1].why == "source data far: a worker process died; the next run tries again"
+
+
+def test_a_killed_process_loses_no_other_cell(suite_file: Path, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "ships", data / "deadly")
+    text = suite_file.read_text().partition("[[targets]]")[0].partition('[systems."tiny')[0]
+    text += '[protocols.fast]\nmax_steps = 1\nmin_steps = 0\nprecision = "fp32"\n[[targets]]\ndata = "ships"\n'
+    text += '[[targets]]\ndata = "deadly"\nformat = "tests.evaluation.benchmark.killer:Killer"\n'
+    suite_file.write_text(text.replace("seeds = [1, 2]", "seeds = [1]"))
+    with LocalExecutor(workers=2) as executor:
+        cells = run_suite(read_suite(suite_file), data, tmp_path / "out", executor)
+    assert {(cell.place.target, cell.state) for cell in cells} == {("ships", State.DONE), ("deadly", State.FAILED)}
+    (dead,) = (cell for cell in cells if cell.state is State.FAILED)
+    assert dead.try_again
+    assert dead.why.startswith("a worker process died (out of memory?)")
+
+
+def test_a_full_disk_ends_the_run(
+    suite: Suite, data: Path, tmp_path: Path, untrained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Store.write_cell
+
+    def full(store: Store, key: str, cell: Cell) -> None:
+        if len(untrained) > 3:
+            raise WriteError("no room")
+        write(store, key, cell)
+
+    monkeypatch.setattr(Store, "write_cell", full)
+    with pytest.raises(WriteError, match=r"out: takes no more, so no more cells are begun: no room"):
+        run_suite(suite, data, tmp_path / "out")
+    assert len(untrained) == 4
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 2
+
+
+def test_no_cell_begins_when_the_time_is_up(suite: Suite, data: Path, tmp_path: Path, untrained: list[str]) -> None:
+    cells = run_suite(suite, data, tmp_path / "out", minutes=1e-9)
+    assert {(cell.state, cell.why) for cell in cells} == {(State.NOT_RUN, OUT_OF_TIME)}
+    assert not made(tmp_path / "out")
+    assert not list((tmp_path / "out" / "sources").iterdir())
+    assert {cell.state for cell in run_suite(suite, data, tmp_path / "out", minutes=1e9)} == {State.DONE}
+    assert len(untrained) > CELLS
+
+
+def test_episodes_and_types_that_training_lacks(
+    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
+) -> None:
+    text = suite_file.read_text().replace('"all", 3', '"1 way 1 shot", "k=5"')
+    text = text.replace("draw_by_seed = true", "draws = 5")
+    suite_file.write_text(text.replace("seeds = [1, 2]", "seeds = [1]").replace('"tiny"\nsource = "far"', '"tiny"'))
+    test = [f"Bo{n}\tB-person\nLie\tI-person\n\nThe\tO\nHolm{n}\tB-ship\n\nA{n}\tB-port\n\n" for n in range(3)]
+    (data / "ships" / "test.conll").write_text("".join(test))
+    cells = run_suite(read_suite(suite_file), data, tmp_path / "out")
+    assert [cell.why for cell in cells] == [""] * 20
+    assert len(untrained) == len({cell.facts["keys"]["score"] for cell in cells}) <= 10, "equal systems share cells"
+    episodes = [cell for cell in cells if cell.place.size == "1 way 1 shot"]
+    assert all(cell.facts["unknown_types"] == [] and len(cell.facts["types"]) == 1 for cell in episodes)
+    assert len({tuple(cell.facts["query_places"]) for cell in episodes}) > 1
+    (unknown,) = {tuple(cell.facts["unknown_types"]) for cell in cells if cell.place.size == "k=5"}
+    assert unknown == ("port",)
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_dry_run_lists_and_writes_nothing(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    dry = partial(run, suite_file, "--data", data, "-o", output, "--dry-run")
+    assert dry() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "tiny, ships, all, draw 1, seed 1, fast: would run"
+    assert len(lines) == CELLS
+    assert not output.exists()
+    cells = run_suite(read_suite(suite_file), data, output)
+    (output / "cells" / f"{cells[1].facts['keys']['score']}.json").unlink()
+    capsys.readouterr()
+    assert dry() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("fast: ")[2][:10] for line in lines[:3]] == ["cached: F1", "would be s", "cached: F1"]
+
+
+def test_a_dry_run_tells_each_reason_once(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = suite_file.read_text() + f'[systems.gone]\nencoder = "{tmp_path}/gone"\n[systems.mine]\n'
+    suite_file.write_text(text + '[[targets]]\ndata = "nowhere"\n')
+    assert run(suite_file, "--data", data, "-o", tmp_path / "out", "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith(": would run") for line in lines) == CELLS
+    assert len(lines) == CELLS + 3
+    assert all(line.startswith("can't run: ") for line in lines[CELLS:])
+    gone = f"can't run: gone, ships, all, draw 1, seed 1, fast and 5 more: {tmp_path}/gone: "
+    assert sum(line.startswith(gone) for line in lines) == 1
+    mine = "mine, ships, all, draw 1, seed 1, fast and 5 more: no encoder given: --encoder 'mine'=FOLDER"
+    assert f"can't run: {mine}" in lines
+
+
+def test_a_dry_run_needs_no_scipy(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "scipy" else find(name))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    arguments = (suite_file, "--data", data, "-o", tmp_path / "out")
+    assert run(*arguments, "--dry-run") == 0
+    assert len(capsys.readouterr().out.splitlines()) == CELLS
+    assert run(*arguments) == 1
+    assert capsys.readouterr().err == "nerbert: scipy not installed: pip install 'nerbert[benchmark]'\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_to_go_on_has_all_options(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_encoder: Path
+) -> None:
+    """Wherever the arguments come from."""
+    options = ["--encoder", f"tiny={tiny_encoder}", "--minutes", "1e-09", "--workers", "1", "--retry"]
+    arguments = ["benchmark", str(suite_file), "--data", str(data), "-o", str(tmp_path / "out"), *options]
+    assert exit_code(*arguments) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "are left" in line)
+    assert line == f"{CELLS} cells are left; {shlex.join(['nerbert', *arguments])}"
+
+
+def test_two_runs_in_one_folder_are_refused(suite: Suite, data: Path, tmp_path: Path) -> None:
+    with Store(tmp_path / "out").hold(), pytest.raises(OutputExists, match="another benchmark works there"):
+        run_suite(suite, data, tmp_path / "out")
+
+
+def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
+    def left(why: str, state: State = State.FAILED, **facts: object) -> list[str]:
+        return list(runner._left([Cell(place, state, why, facts=facts) for place in suite.places()], "AGAIN"))
+
+    assert left("killed", try_again=True)[1:] == ["cells that failed by the machine are tried by every run: AGAIN"]
+    assert "--retry" in left("torn")[1]
+    assert "--retry" not in left("killed", try_again=True)[1]
+    assert left(OUT_OF_TIME, State.NOT_RUN) == left(STOPPED, State.NOT_RUN) == ["8 cells are left; AGAIN"]
+    assert left("no encoder given", State.NOT_RUN) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--minutes", "0"], "--minutes 0: must be above 0"),
+        (["--workers", "-1"], "--workers -1: must be at least 0"),
+        (["--data", "/nowhere"], "/nowhere: no such folder"),
+        (["--encoder", "tny=x"], "unknown system 'tny': did you mean 'tiny'?"),
+    ],
+)
+def test_options_that_are_refused(
+    suite_file: Path, data: Path, tmp_path: Path, options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [] if "--data" in options else ["--data", data]
+    assert exit_code("benchmark", suite_file, *given, "-o", tmp_path / "out", *options) == 1
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_processes_share_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-ab")
+    machine = Machine("cuda", "bf16")
+    assert runner._gpus(machine) == ("4", "GPU-ab")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert runner._gpus(machine) == ("0", "1")
+    assert runner._gpus(replace(machine, device="cpu")) == ()
+    names = [get_context("forkserver").Process().name for _ in range(4)]
+    assert [steps.gpu_of(name, ("a", "b")) for name in names] in (list("abab"), list("baba"))
