@@ -21,10 +21,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from nerbert.corpus.knowledge.table import TypeTable
 from report import MB, Part, measure, surroundings
 
 from nerbert.corpus.knowledge.knowledge import open_knowledge
-from nerbert.corpus.knowledge.table import TypeTable
 
 _SYLLABLES = "ba do ka li mo nu pe ri sa to va we xi yo ze chu dra fle gro sti".split()
 _CLASSES, _SHARE = 400, 10

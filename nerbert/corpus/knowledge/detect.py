@@ -13,10 +13,9 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from nerbert.corpus.knowledge.exports import export_pages
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION_TRIPLE, TYPE_TRIPLE, decode, edition_of, is_other_triple
 from nerbert.corpus.knowledge.mappings import PAGE_TITLE
-from nerbert.corpus.knowledge.ontology import PAGE_PREFIX, Ontology
-from nerbert.corpus.knowledge.triples import DISAMBIGUATION_TRIPLE, TYPE_TRIPLE, decode, edition_of, is_other_triple
+from nerbert.corpus.knowledge.ontology import PAGE_PREFIX, Ontology, export_pages
 from nerbert.errors import InputError, at
 from nerbert.sources.files import BOM, FoundFile, open_plain
 

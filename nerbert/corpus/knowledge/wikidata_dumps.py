@@ -8,19 +8,21 @@ Only the row around it is parsed, so statements and lines may have any length. T
 checked, so a broken one is detected only where it would have counted.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from nerbert.corpus.dump.sites import wiki_codes
-from nerbert.corpus.knowledge.triples import LONGEST_TITLE, decode, is_other_triple, title_of_iri
-from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Items
+from nerbert.corpus.knowledge.claims import LONGEST_TITLE, decode, is_other_triple, title_of_iri
 from nerbert.corpus.wikitext.titles import normalise_title
+from nerbert.errors import InputError
+from nerbert.schema import parse_json
 from nerbert.sources.files import open_plain, read_blocks
 
+HIGHEST = (1 << 32) - 1
+"""The highest number of an item."""
 LONGEST_LINE = 32 << 20
 """Maximum bytes of a line; the entities with most statements have some millions."""
 _ENTITY = rb"<https?://www\.wikidata\.org/entity/(?:Q([1-9][0-9]{0,9})|[A-Z][0-9A-Z-]*)>[ \t]*"
@@ -38,6 +40,67 @@ _ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z
 
 Bad: TypeAlias = Callable[[int, bytes], None]
 """Receives the number and the start of a broken line, or the offset, in unpacked bytes, and the start of a row."""
+
+
+class ItemStore(Protocol):
+    """What takes the facts of a dump (`wikidata.Items`)."""
+
+    def add_class(self, item: int, name: int) -> None:
+        """Store that `item` is an instance of `name`."""
+
+    def add_parent(self, name: int, parent: int) -> None:
+        """Store that the class `name` is a subclass of `parent`."""
+
+    def add_title(self, item: int, title: str) -> None:
+        """Store that a page of the wiki is about `item`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    value: _Value
+
+
+@dataclass(frozen=True, slots=True)
+class _Snak:
+    snaktype: str
+    datavalue: _Data | None = None
+
+    @property
+    def item(self) -> str:
+        if self.datavalue is None:
+            raise ValueError
+        return self.datavalue.value.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    rank: str
+    mainsnak: _Snak
+
+
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    P31: tuple[_Statement, ...] = ()
+    P279: tuple[_Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Entity:
+    """What is used of an entity; PHP writes {} as []."""
+
+    id: str
+    claims: _Claims | tuple[()] | None = None
+    sitelinks: Mapping[str, _Link] | tuple[()] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +128,7 @@ class _Sought(NamedTuple):
     note: "Callable[[re.Match[bytes]], bool]"
 
 
-def read_triples(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
+def read_triples(path: Path, wiki: Wiki, items: ItemStore, bad: Bad) -> None:
     """Store the statements and links of N-Triples."""
     statements = [("P31", items.add_class), ("P279", items.add_parent)]
     sought = [_statement(name, add) for name, add in statements] + [_link(host, items) for host in wiki.hosts]
@@ -79,19 +142,19 @@ def read_triples(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
                     bad(number, line)
 
 
-def read_json(path: Path, wiki: Wiki, items: Items, bad: Bad) -> None:
+def read_json(path: Path, wiki: Wiki, items: ItemStore, bad: Bad) -> None:
     """Store the statements and links of JSON, one entity per line."""
     marks = (f'"{wiki.site}"'.encode(), b'"P279"')
     for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
         for number, line in enumerate(block.split(b"\n"), first):
             if marks[0] in line or marks[1] in line:
                 try:
-                    _note_entity(json.loads(line.strip().removesuffix(b",").decode()), wiki.site, items)
-                except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                    _note_entity(parse_json(line.strip().removesuffix(b","), _Entity, path), wiki.site, items)
+                except (ValueError, InputError):
                     bad(number, line)
 
 
-def read_links(path: Path, site: str, items: Items, bad: Bad) -> None:
+def read_links(path: Path, site: str, items: ItemStore, bad: Bad) -> None:
     """Store the pages of a site, `enwiki`; titles of all namespaces, as in the other forms of the dump."""
     mark = f",'{site}','".encode()
     for place, before, after in _rows(path, mark):
@@ -119,7 +182,7 @@ def _statement(name: str, add: Callable[[int, int], None]) -> _Sought:
     return _Sought(f"/prop/direct/{name}>".encode(), re.compile(_ENTITY + predicate + _ENTITY + _END), note)
 
 
-def _link(host: str, items: Items) -> _Sought:
+def _link(host: str, items: ItemStore) -> _Sought:
     """Return the triples that link a page at `host` to its item."""
 
     def note(match: "re.Match[bytes]") -> bool:
@@ -144,14 +207,17 @@ def _lines_with(block: bytes, mark: bytes) -> Iterator[tuple[int, bytes]]:
         place = block.find(mark, end)
 
 
-def _note_entity(entity: dict[str, Any], site: str, items: Items) -> None:
-    """Store an item's parents, and if it has a page of the wiki, its title and classes; PHP writes {} as []."""
-    item = _number(entity["id"])
-    link = (entity.get("sitelinks") or {}).get(site) if item else None
-    title = normalise_title(link["title"]) if link else ""
-    classes, parents = (_best(entity, name) if item else [] for name in ("P31", "P279"))
+def _note_entity(entity: _Entity, site: str, items: ItemStore) -> None:
+    """Store an item's parents, and if it has a page of the wiki, its title and classes."""
+    item = _number(entity.id)
+    if not item:
+        return
+    claims = entity.claims or _Claims()
+    link = entity.sitelinks.get(site) if entity.sitelinks else None
+    title = normalise_title(link.title) if link else ""
     if link and not _fits(title):
         raise ValueError
+    classes, parents = _best(claims.P31), _best(claims.P279)
     for value in parents:
         items.add_parent(item, value)
     if link:
@@ -160,13 +226,12 @@ def _note_entity(entity: dict[str, Any], site: str, items: Items) -> None:
             items.add_class(item, value)
 
 
-def _best(entity: dict[str, Any], name: str) -> list[int]:
+def _best(statements: Sequence[_Statement]) -> list[int]:
     """Return the items in the statements of the best rank."""
-    claims = (entity.get("claims") or {}).get(name, [])
-    rank = "preferred" if any(claim["rank"] == "preferred" for claim in claims) else "normal"
-    snaks = [claim["mainsnak"] for claim in claims if claim["rank"] == rank]
-    values = [snak["datavalue"]["value"] for snak in snaks if snak["snaktype"] == "value"]
-    return list(filter(None, (_number(value["id"]) for value in values)))
+    rank = "preferred" if any(each.rank == "preferred" for each in statements) else "normal"
+    snaks = [each.mainsnak for each in statements if each.rank == rank]
+    numbers = (_number(snak.item) for snak in snaks if snak.snaktype == "value")
+    return [number for number in numbers if number]
 
 
 def _number(name: str) -> int:

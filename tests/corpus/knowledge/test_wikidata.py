@@ -4,7 +4,6 @@ import json
 import lzma
 import random as randoms
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nerbert.corpus.knowledge import wikidata_dumps, wikidata_items
+from nerbert.corpus.knowledge import wikidata_dumps
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.wikidata import wikidata_rows
+from nerbert.corpus.knowledge.wikidata import Items, wikidata_rows
 from nerbert.corpus.knowledge.wikidata_dumps import Wiki
 from nerbert.errors import InputError
 from nerbert.records import Reason
 from nerbert.sources import files as source_files
 from nerbert.sources.files import FoundFile, read_blocks
+from tests.corpus.knowledge.looking import a_database
 
 WIKIDATA = "http://www.wikidata.org/"
 ENGLISH = Wiki.of("en")
@@ -98,10 +98,9 @@ def read(
     wiki: Wiki = ENGLISH,
     table: tuple[FoundFile, ClaimCounts] | None = None,
 ) -> tuple[list[tuple[str, ClassPath]], ClaimCounts]:
-    tally, scratch = ClaimCounts(), path.parent / "scratch"
-    rows = list(wikidata_rows(FoundFile(path, path.name, direct=True), kind, wiki, ontology, tally, scratch, table))
-    assert not list(scratch.iterdir())
-    return rows, tally
+    tally, found = ClaimCounts(), FoundFile(path, path.name, direct=True)
+    with a_database() as database:
+        return list(wikidata_rows(database, found, kind, wiki, ontology, tally, table)), tally
 
 
 def read_text(
@@ -156,7 +155,7 @@ def worlds(draw: st.DrawFn) -> list[Entity]:
 
 
 @given(worlds(), st.randoms())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_forms_say_what_walking_up_says_in_any_order(
     tmp_path: Path, world: list[Entity], random: randoms.Random
 ) -> None:
@@ -349,8 +348,8 @@ def test_numbering_bad_lines_reads_a_block_once(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Counted, "searched", 0)
     monkeypatch.setattr(wikidata_dumps, "read_blocks", lambda *_: [(1, Counted(text))])
     told: list[int] = []
-    with closing(wikidata_items.Items(tmp_path)) as items:
-        wikidata_dumps.read_triples(tmp_path / "x", ENGLISH, items, lambda number, _: told.append(number))
+    with a_database() as database:
+        wikidata_dumps.read_triples(tmp_path / "x", ENGLISH, Items(database), lambda number, _: told.append(number))
     assert told == [*range(len(good) + 1, len(good) + 501)]
     assert Counted.searched <= len(text) * 4
 
