@@ -36,12 +36,10 @@ from nerbert.corpus.knowledge.detect import (
     is_header,
     tell_export,
     tell_lines,
-    tell_together,
 )
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
-from nerbert.corpus.knowledge.wikidata import wikidata_rows
-from nerbert.corpus.knowledge.wikidata_dumps import Wiki
+from nerbert.corpus.knowledge.wikidata import site_of, wikidata_rows
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import Infobox
 from nerbert.sources.files import FoundFile, find_all, open_plain
@@ -52,7 +50,7 @@ WIKIDATA = "wikidata"
 _WORDS = {SourceKind.MAPPING: INFOBOX, SourceKind.TRIPLES: "instance-types", SourceKind.TABLE: "table"}
 _KINDS = (INFOBOX, "instance-types", WIKIDATA, "table")
 """The names of kinds in the setting `precedence`."""
-_UNTYPING = (SourceKind.ONTOLOGY, SourceKind.DISAMBIGUATIONS, SourceKind.WIKIDATA_SITELINKS)
+_UNTYPING = (SourceKind.ONTOLOGY, SourceKind.DISAMBIGUATIONS)
 """Kinds that assign no classes to titles."""
 _UNKNOWN_NAMED = 20
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -140,7 +138,7 @@ class Knowledge:
         for place, source in enumerate(self.sources):
             if source.kind == SourceKind.ONTOLOGY:
                 source.counts.rows = len(self.ontology)
-            elif source.kind not in (SourceKind.MAPPING, SourceKind.WIKIDATA_SITELINKS):
+            elif source.kind != SourceKind.MAPPING:
                 rank = self.order.index(place) if place in self.order else 0
                 yield from ((rank, claim) for claim in self._claims(source, database))
 
@@ -156,15 +154,8 @@ class Knowledge:
             case SourceKind.DISAMBIGUATIONS:
                 rows = disambiguation_rows(found, self.editions, counts)
             case _:
-                wiki = Wiki.of(self.language, self.wiki)
-                links = self._links() if source.kind == SourceKind.WIKIDATA_TRUTHY else None
-                rows = wikidata_rows(database, found, source.kind, wiki, self.ontology, counts, links)
+                rows = wikidata_rows(database, found, site_of(self.language, self.wiki), self.ontology, counts)
         return ((title, int(path == DISAMBIGUATION), path) for title, path in rows)
-
-    def _links(self) -> tuple[FoundFile, ClaimCounts] | None:
-        """Return Wikidata's table of page links with its counts, for dumps without links."""
-        tables = (each for each in self.sources if each.kind == SourceKind.WIKIDATA_SITELINKS)
-        return next(((each.found, each.counts) for each in tables), None)
 
     def report(self) -> dict[str, object]:
         """Return the used and skipped files, with reasons and the counts of the last table, ready for JSON."""
@@ -201,7 +192,7 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
         return any(mapping.knows(name) for mapping in mappings.values())
 
     all_told = [(found, export or tell_lines(found.path, ontology, mapped)) for found, export in exports]
-    sources, passed_over = _choose(tell_together(all_told, ontology), ours, mappings)
+    sources, passed_over = _choose(all_told, ours, mappings)
     if not any(source.types for source in sources):
         seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
         seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")
