@@ -2,6 +2,9 @@
 
 The files of pass 1 stay unchanged, so this step can be repeated; a part without changes is linked, not copied. Page ids
 are sorted as numbers, and only ids that occur twice are examined, so memory is eight bytes per page.
+
+Disambiguation pages are recognised by their templates and the brackets in their titles (`tables/disambiguation.tsv`).
+The cost: a page marked only by `__DISAMBIG__`, or by a template of another name, is missed.
 """
 
 import re

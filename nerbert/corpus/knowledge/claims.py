@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 from urllib.parse import unquote
 
 from nerbert.corpus.knowledge.mappings import Mappings
@@ -29,20 +29,19 @@ TYPE_TRIPLE = re.compile(
 )
 DISAMBIGUATION_TRIPLE = re.compile(
     r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://dbpedia\.org/ontology/wikiPageDisambiguates>"
-    r"\s*<[^<>\s]*>\s*(?:<[^<>\s]*>\s*)?\.\s*"
+    r"\s*<([^<>\s]+)>\s*(?:<[^<>\s]*>\s*)?\.\s*"
 )
 _TRIPLE = re.compile(r"(?:<[^<>\s]*+>|_:[^<>\s]++)\s*+<[^<>\s]*+>\s*+[<\"_]")
 """How any triple begins; it never goes back, so that no line costs more than its length."""
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 
 Pair: TypeAlias = tuple[str, str]
-"""Title and class of a row; NO_TYPE for a row that is whole but types nothing."""
+"""Title and class, or other object, of a row; NO_TYPE for a row that is whole but types nothing."""
 NO_TYPE: Pair = ("", "")
 _BAD_ROWS_KEPT = 5
 _UNKNOWN_KEPT = 10_000
 _DEEPEST = 63
 _LONGEST_LINE = 1 << 20
-_Row = TypeVar("_Row", bound=tuple[str, ...])
 
 ClassPath: TypeAlias = tuple[str, ...]
 Answer: TypeAlias = tuple[bool, ClassPath]
@@ -116,10 +115,10 @@ class ClaimCounts:
 
 def read_rows(
     found: FoundFile,
-    parse: Callable[[bytes], _Row | None],
+    parse: Callable[[bytes], Pair | None],
     tally: ClaimCounts,
     is_header: Callable[[bytes], bool] | None = None,
-) -> Iterator[_Row]:
+) -> Iterator[Pair]:
     """Yield the valid rows of a file; count broken rows and rows with an overlong title as bad."""
 
     def bad(number: int, line: bytes = b"a line too long") -> None:
@@ -203,7 +202,8 @@ def disambiguation_rows(
 ) -> Iterator[tuple[str, ClassPath]]:
     """Yield the titles of DBpedia's `disambiguations` triples, once per run of lines, with DISAMBIGUATION."""
     last = ""
-    for (title,) in read_rows(found, partial(parse_disambiguation, editions=editions), tally):
+    parse = partial(parse_triple, pattern=DISAMBIGUATION_TRIPLE, editions=editions)
+    for title, _ in read_rows(found, parse, tally):
         tally.good((True, DISAMBIGUATION if title else ()))
         if title and title != last:
             yield title, DISAMBIGUATION
@@ -232,28 +232,19 @@ def edition_of(triple: "re.Match[str]") -> str:
     return triple.group(1) or "en"
 
 
-def parse_triple(line: bytes, editions: Collection[str]) -> Pair | None:
-    """Return title and class of a type triple; NO_TYPE for other triples and editions, and comments; None if broken."""
+def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[str]) -> Pair | None:
+    """Return title and object of a triple that fits `pattern`; None if it is broken.
+
+    Other triples, those of other editions, and comments are NO_TYPE.
+    """
     text = decode(line) or ""
-    match = TYPE_TRIPLE.fullmatch(text)
+    match = pattern.fullmatch(text)
     if not match:
         return NO_TYPE if is_other_triple(text) else None
     if edition_of(match) not in editions:
         return NO_TYPE
     title, name = title_of_iri(match.group(2)), _unescaped(match.group(3))
     return (title, name) if title and name else None
-
-
-def parse_disambiguation(line: bytes, editions: Collection[str]) -> tuple[str] | None:
-    """Return the page that a disambiguation triple names; "" for other triples, editions, comments; None if broken."""
-    text = decode(line) or ""
-    match = DISAMBIGUATION_TRIPLE.fullmatch(text)
-    if not match:
-        return ("",) if is_other_triple(text) else None
-    if edition_of(match) not in editions:
-        return ("",)
-    title = title_of_iri(match.group(2))
-    return (title,) if title else None
 
 
 def title_of_iri(name: str) -> str:

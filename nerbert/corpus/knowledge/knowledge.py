@@ -19,6 +19,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.corpus.dump.sites import editions
 from nerbert.corpus.knowledge.claims import (
     DISAMBIGUATION,
+    TYPE_TRIPLE,
     Claim,
     ClaimCounts,
     ask_infoboxes,
@@ -149,7 +150,7 @@ class Knowledge:
             case SourceKind.TABLE:
                 return ask_rows(read_rows(found, parse_row, counts, is_header), self.ontology, counts, deepest=False)
             case SourceKind.TRIPLES:
-                pairs = read_rows(found, partial(parse_triple, editions=self.editions), counts)
+                pairs = read_rows(found, partial(parse_triple, pattern=TYPE_TRIPLE, editions=self.editions), counts)
                 return ask_rows(pairs, self.ontology, counts, deepest=True)
             case SourceKind.DISAMBIGUATIONS:
                 rows = disambiguation_rows(found, self.editions, counts)
