@@ -21,7 +21,7 @@ from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath, Ti
 from nerbert.errors import InputError, WriteError
 
 Database: TypeAlias = duckdb.DuckDBPyConnection
-_MEGABYTES, _MOST_THREADS = 80, 8
+_MEGABYTES, _MOST_THREADS = 85, 8
 """Memory of the database, which each of its threads adds to."""
 _ROWS = 1 << 16
 _MOST_CLASSES, _MOST_SOURCES = 1 << 16, 126
