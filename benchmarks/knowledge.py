@@ -1,35 +1,40 @@
-"""Ten million typed titles: seconds and memory to build the table, and to look a million up in one and two processes.
+"""Typing at scale: ten million typed titles, five million redirects, ten million links in forty parts.
 
-`python benchmarks/knowledge.py [--titles 10000000] [--lookups 1000000] [--repeats 3]`; takes some 4 GB below the
-temporary folder. The input is generated: triples as DBpedia's instance types, names without meaning, 400 classes. The
-other side is a plain dictionary of a tenth of the titles in each process, its memory and seconds times ten; a worker
-of the table maps what all workers share, so its own memory is told apart from that (`/proc/self/smaps_rollup`).
+`python benchmarks/knowledge.py [--titles 10000000] [--workers 2] [--repeats 3]`; takes some 3 GB below the temporary
+folder. The input is generated: triples as DBpedia's instance types, names without meaning, 400 classes; each fiftieth
+redirect leads to a redirect, each tenth link to no page. Measured are `write_targets` (reading the triples included)
+and `read_targets` of all parts, in processes of their own.
 """
 
 import argparse
 import json
-import os
+import resource
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from itertools import product
 from pathlib import Path
+from random import Random
 from statistics import median
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from report import MB, Part, measure, surroundings
 
+from nerbert.corpus.dump.deduplicate import Titles
 from nerbert.corpus.knowledge.knowledge import open_knowledge
-from nerbert.corpus.knowledge.table import TypeTable
+from nerbert.corpus.shards import TITLES, UNTYPED, shard_paths, write_grouped
+from nerbert.corpus.types import SCRATCH, read_targets, write_targets
+from nerbert.executors import LocalExecutor
 
 _SYLLABLES = "ba do ka li mo nu pe ri sa to va we xi yo ze chu dra fle gro sti".split()
-_CLASSES, _SHARE = 400, 10
-_AT_ONCE = 30_000
-"""Titles that are looked up together: about what one part of a dump links to."""
+_WORDS = ["".join(each).title() for each in product(_SYLLABLES, repeat=3)]
+_CLASSES, _ROWS, _LINKS_A_ROW = 400, 250_000, 10
 _LINE = (
     "<http://dbpedia.org/resource/{}> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> "
     "<http://dbpedia.org/ontology/Class{}> .\n"
@@ -37,119 +42,90 @@ _LINE = (
 
 
 def main() -> None:
-    """Measure all parts; print a table, then one line of JSON."""
+    """Measure; print a table, then one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--titles", type=int, default=10_000_000)
-    parser.add_argument("--lookups", type=int, default=1_000_000)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--part", choices=["generate", "build", "lookup", "dict"], help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=["generate", "type"], help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
-        print(json.dumps(_PARTS[options.part](options.work, options.titles, options.lookups)))
+        act: Callable[[Path, int], dict[str, Any]] = _generate if options.part == "generate" else _type
+        print(json.dumps(act(options.work, options.titles if options.part == "generate" else options.workers)))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        parts = _measure_all(Path(folder), options)
-    print("| what | seconds | peak MB | own MB at the end | mapped MB at the end |\n|---|---|---|---|---|")
-    for name in dict.fromkeys(part.name for part in parts):
-        print(_row(name, [part for part in parts if part.name == name]))
-    grown = max(part.counts["own"] - part.counts["before"] for part in parts if part.name.startswith("dictionary"))
-    print(f"\na dictionary of all {options.titles:,} titles: {_SHARE * grown / MB:,.0f} MB in each process")
-    runs = [asdict(part) for part in parts]
-    about = {"titles": options.titles, "lookups": options.lookups, "dictionary_share": 1 / _SHARE}
-    print("\n" + json.dumps({**surroundings([], ("nerbert", "pyarrow", "numpy")), **about, "runs": runs}))
+    with tempfile.TemporaryDirectory() as work:
+        sizes = ["--titles", str(options.titles), "--workers", str(options.workers), "--work", work]
+        command = [sys.executable, __file__, *sizes, "--part"]
+        measure("generate", [*command, "generate"], Path(work) / "log")
+        parts = [measure("type", [*command, "type"], Path(work) / "log") for _ in range(options.repeats)]
+    print("| what | seconds | peak MB of the largest process |\n|---|---|---|")
+    for name in ("write_targets", "read_targets"):
+        print(f"| {name} | {median(part.counts[name] for part in parts):.1f} | {_peak(parts):.0f} |")
+    about = {"titles": options.titles, "workers": options.workers, "runs": [asdict(part) for part in parts]}
+    print("\n" + json.dumps({**surroundings([], ("nerbert", "duckdb", "pyarrow", "numpy")), **about}))
 
 
-def _measure_all(work: Path, options: argparse.Namespace) -> list[Part]:
-    def run(part: str, name: str, titles: int, lookups: int, log: str = "log") -> Part:
-        command = [sys.executable, __file__, "--part", part, "--work", work, "--titles", titles, "--lookups", lookups]
-        return measure(name, list(map(str, command)), work / log)
-
-    run("generate", "generate", options.titles, 0)
-    found = []
-    for _ in range(options.repeats):
-        found.append(run("build", "build the table", options.titles, 0))
-        found.append(run("lookup", "look up, 1 process", options.titles, options.lookups))
-        with ThreadPoolExecutor(2) as pool:
-            half = (options.titles, options.lookups // 2)
-            both = [pool.submit(run, "lookup", "look up, each of 2", *half, f"log{number}") for number in range(2)]
-            found += [each.result() for each in both]
-        found.append(run("dict", f"dictionary, 1/{_SHARE} of the titles", options.titles // _SHARE, options.lookups))
-        print(f"repeat {len(found) // 5} done", file=sys.stderr, flush=True)
-    return found
+def _peak(parts: Iterable[Part]) -> float:
+    return max(part.peak_bytes for part in parts) / MB
 
 
-def _row(name: str, parts: Sequence[Part]) -> str:
-    seconds = [part.counts["seconds"] for part in parts]
-    taken = f"{median(seconds):.2f} ({min(seconds):.2f}–{max(seconds):.2f})"
-    own, mapped = (max(part.counts[kind] for part in parts) / MB for kind in ("own", "mapped"))
-    return f"| {name} | {taken} | {max(part.peak_bytes for part in parts) / MB:.0f} | {own:.0f} | {mapped:.0f} |"
+def _name(number: int) -> str:
+    return f"{_WORDS[number % 7_993]} {_WORDS[number * 7 % 7_951]} {number:x}"
 
 
-def _generate(work: Path, titles: int, _: int) -> dict[str, Any]:
+def _generate(work: Path, titles: int) -> dict[str, Any]:
     with (work / "types.nt").open("w") as file:
-        file.writelines(_LINE.format(name, number * 7919 % _CLASSES) for number, name in enumerate(_names(titles)))
+        file.writelines(_LINE.format(_name(n).replace(" ", "_"), n * 7919 % _CLASSES) for n in range(titles))
+    for kind in ("titles", "pages"):
+        (work / "corpus" / kind).mkdir(parents=True)
+    for part in range(-(-titles // _ROWS)):
+        path, random = f"part-{part:05d}.parquet", Random(part)  # noqa: S311  (no secret)
+        targets = [_target(int(titles * random.random() ** 4), random.random()) for _ in range(_ROWS)]
+        write_grouped([_page_rows(targets)], work / "corpus/pages" / path, UNTYPED)
+        if part % 2:
+            numbers = range((part - 1) * _ROWS // 2, (part + 1) * _ROWS // 2)
+            ends = (f"R {_name(n + 1)}" if n % 50 == 0 else _name(n * 13 % titles) for n in numbers)
+            rows = [{"title": f"R {_name(n)}", "ns": 0, "redirect": end, "fate": "redirect"}
+                    for n, end in zip(numbers, ends, strict=True)]  # fmt: skip
+            write_grouped([pa.Table.from_pylist(rows, TITLES)], work / "corpus/titles" / path, TITLES)
     return {"bytes": (work / "types.nt").stat().st_size}
 
 
-def _build(work: Path, _: int, __: int) -> dict[str, Any]:
-    (work / "knowledge.arrow").unlink(missing_ok=True)
-    begin = time.monotonic()
-    knowledge = open_knowledge([work / "types.nt"], "en")
-    knowledge.write_table(work / "knowledge.arrow", work / "scratch")
-    seconds = time.monotonic() - begin
-    shutil.rmtree(work / "scratch", ignore_errors=True)
-    return {"seconds": seconds, "bytes": (work / "knowledge.arrow").stat().st_size, **_memory()}
+def _target(number: int, share: float) -> str:
+    """Return the title itself, a redirect, or a page that is not there."""
+    return _name(number) if share < 0.7 else f"R {_name(number // 2)}" if share < 0.9 else f"Red link {number}"
 
 
-def _look_up(work: Path, titles: int, lookups: int) -> dict[str, Any]:
-    asked = list(_asked(titles, lookups))
-    before = _memory()["own"]
-    begin = time.monotonic()
-    table = TypeTable(work / "knowledge.arrow")
-    typed = sum(
-        int((table.places_of(asked[start : start + _AT_ONCE])[0] >= 0).sum())
-        for start in range(0, len(asked), _AT_ONCE)
+def _page_rows(targets: list[str]) -> pa.Table:
+    """Return rows of `pages/` with these links, and nothing else in them."""
+    offsets = pa.array(range(0, len(targets) + 1, _LINKS_A_ROW), pa.int32())
+    ends = pa.array(np.ones(len(targets), np.int32))
+    links = pa.ListArray.from_arrays(
+        offsets, pa.StructArray.from_arrays([ends, ends, targets], ["start", "end", "target"])
     )
-    return {"seconds": time.monotonic() - begin, "typed": typed, "before": before, **_memory()}
+    columns = [links if each.name == "links" else pa.nulls(len(links), each.type) for each in UNTYPED]
+    return pa.table(columns, UNTYPED.names).cast(UNTYPED)
 
 
-def _dictionary(_: Path, titles: int, lookups: int) -> dict[str, Any]:
-    paths = [(f"Class{number}",) for number in range(_CLASSES)]
-    asked = list(_asked(titles, lookups))
-    before = _memory()["own"]
-    begin = time.monotonic()
-    table = {
-        name.replace("_", " "): (paths[number % _CLASSES], "types.nt") for number, name in enumerate(_names(titles))
-    }
-    built = time.monotonic() - begin
-    begin = time.monotonic()
-    typed = sum(title in table for title in asked)
-    return {"seconds": time.monotonic() - begin, "built": built, "typed": typed, "before": before, **_memory()}
+def _type(work: Path, workers: int) -> dict[str, Any]:
+    folder, seconds = work / "corpus", {}
+    for name in (SCRATCH, "targets"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with LocalExecutor(workers) as executor:
+        begin = time.monotonic()
+        none = Titles({}, np.zeros(0, np.int64), 0)
+        report = write_targets(folder, none, open_knowledge([work / "types.nt"], "en"), executor)
+        seconds["write_targets"] = time.monotonic() - begin
+        seconds["cpu"] = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+        begin = time.monotonic()
+        read = sum(executor.map_ordered(partial(_read, folder=folder), shard_paths(folder / "pages")))
+        seconds["read_targets"] = time.monotonic() - begin
+    return {**seconds, "targets": report.targets, "typed": report.typed, "read": read}
 
 
-def _names(titles: int) -> Iterator[str]:
-    words = ["".join(each).title() for each in product(_SYLLABLES, repeat=3)]
-    return (f"{words[number % 7_993]}_{words[number * 7 % 7_951]}_{number:x}" for number in range(titles))
-
-
-def _asked(titles: int, lookups: int) -> Iterator[str]:
-    """Titles of the table and, every fourth, one that isn't there."""
-    names = (
-        name.replace("_", " ") for number, name in enumerate(_names(titles)) if number % max(1, titles // lookups) == 0
-    )
-    for number, name in zip(range(lookups), names, strict=False):
-        yield f"{name} no" if number % 4 == 3 else name
-
-
-def _memory() -> dict[str, int]:
-    """Bytes of this process's own memory, and of files that it maps (which processes share)."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
-    sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
-    return {"own": sizes["Anonymous"], "mapped": sizes["Rss"] - sizes["Anonymous"], "pid": os.getpid()}
-
-
-_PARTS = {"generate": _generate, "build": _build, "lookup": _look_up, "dict": _dictionary}
+def _read(part: Path, folder: Path) -> int:
+    return len(read_targets(folder, part))
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def knowledge_fetch(
     output
         Folder to make or to go on with.
     also
-        wikidata (about 73 GB) or dump (Wikipedia's text and its index), the newest or with a date behind a colon:
+        wikidata (about 145 GiB) or dump (Wikipedia's text and its index), the newest or with a date behind a colon:
         dump, wikidata:20250625. May be given several times.
     mirror
         http(s)://host/folder to be asked in place of every public server, with the same paths below it.

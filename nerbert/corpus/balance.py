@@ -15,15 +15,17 @@ can be made in any order. Two methods:
   over the histogram, hundreds with a tight cap, and more repeats of sentences of rare categories than `literal`.
 
 With a cap k, no sentence has more than k expected copies, and all others get more to compensate.
+
+Sentences with the same categories are drawn alike, so millions reduce to the counts of their distinct multisets.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import exp, floor, fsum
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nerbert.corpus.histogram import CategorySets, Floats, Histogram
 from nerbert.errors import SettingsError
 
 TOLERANCE = 1e-3
@@ -33,6 +35,73 @@ ROUNDS = 500
 PATIENCE = 50
 """Fitting ends if the error (root mean square of those logarithms) falls by less than 1 % in this many rounds."""
 _BOUND = 200.0
+_ROWS = 1 << 16
+
+Floats = NDArray[np.float64]
+Multiset = tuple[str, ...]
+"""The categories of a sentence's mentions, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategorySets:
+    """Multisets as sparse rows: row r has the categories `columns[starts[r]:starts[r + 1]]`, each `times` times."""
+
+    names: tuple[str, ...]
+    columns: NDArray[np.int32]
+    times: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    mentions: NDArray[np.int64]
+    sentences: Floats
+
+    def sums(self, values: Floats) -> Floats:
+        """Return for each row the sum of its distinct categories' values."""
+        return self._by_row(lambda part: values[self.columns[part]])
+
+    def means(self, values: Floats) -> Floats:
+        """Return for each row the mean of its mentions' values."""
+        return self._by_row(lambda part: values[self.columns[part]] * self.times[part]) / self.mentions
+
+    def by_category(self, values: Floats, *, distinct: bool = False) -> Floats:
+        """Return for each category the sum of the rows' values over its mentions, or over rows if `distinct`."""
+        total = np.zeros(len(self.names))
+        for rows, part in self._blocks():
+            each = np.repeat(values[rows], np.diff(self.starts[rows], append=part.stop))
+            each = each if distinct else each * self.times[part]
+            total += np.bincount(self.columns[part], each, len(self.names))
+        return total
+
+    def _by_row(self, values: Callable[[slice], Floats]) -> Floats:
+        blocks = [np.add.reduceat(values(part), self.starts[rows] - part.start) for rows, part in self._blocks()]
+        return np.concatenate(blocks) if blocks else np.zeros(0)
+
+    def _blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Yield blocks of rows with the range of their categories, which bounds the size of temporary arrays."""
+        for first in range(0, len(self.starts), _ROWS):
+            last = first + _ROWS
+            stop = self.starts[last] if last < len(self.starts) else len(self.columns)
+            yield slice(first, last), slice(int(self.starts[first]), int(stop))
+
+
+def tabulate(counts: Mapping[Multiset, int]) -> CategorySets:
+    """Return the nonempty multisets as arrays, in an order that does not depend on their order of arrival."""
+    keys = sorted(key for key in counts if key)
+    names = tuple(sorted({name for key in keys for name in key}))
+    columns = {name: column for column, name in enumerate(names)}
+    mentions = np.fromiter(map(len, keys), np.int64, len(keys))
+    numbers = np.fromiter((columns[name] for key in keys for name in key), np.int32, int(mentions.sum()))
+    starts = np.cumsum(mentions) - mentions
+    first = np.ones(len(numbers), dtype=bool)
+    first[1:] = numbers[1:] != numbers[:-1]
+    first[starts] = True
+    places = np.flatnonzero(first)
+    return CategorySets(
+        names=names,
+        columns=numbers[places],
+        times=np.diff(places, append=len(numbers)).astype(np.int32),
+        starts=np.searchsorted(places, starts),
+        mentions=mentions,
+        sentences=np.fromiter((counts[key] for key in keys), np.float64, len(keys)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +140,13 @@ class Rates:
         return min(self.scale * copies, self.cap) if self.cap else self.scale * copies
 
 
-def draw(histogram: Histogram, *, method: str, alpha: float, total: float = 0, cap: int = 0) -> Rates:
-    """Compute expected copies that sum to `total` (0: number of sentences), none above `cap` (0: no cap)."""
-    table = histogram.table()
-    total = total or float(histogram.sentences)
+def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: float = 0, cap: int = 0) -> Rates:
+    """Compute expected copies that sum to `total` (0: number of sentences), none above `cap` (0: no cap).
+
+    `counts` are numbers of sentences.
+    """
+    table = tabulate(counts)
+    total = total or float(sum(counts.values()))
     _check(total, cap, drawable=int(table.sentences.sum()))
     weights, scale, iterations = _METHODS[method](table, alpha, total, cap)
     rough = np.exp(table.means(weights)) if method == "fit" else scale * table.sums(weights)

@@ -30,8 +30,7 @@ _LICENCE = (
 _LICENCES: Mapping[str, tuple[SourceKind, ...]] = {
     "DBpedia ({kinds}): CC BY-SA 3.0 and GFDL":
         (SourceKind.ONTOLOGY, SourceKind.MAPPING, SourceKind.TRIPLES, SourceKind.DISAMBIGUATIONS),
-    "Wikidata: CC0 1.0": (SourceKind.WIKIDATA_JSON, SourceKind.WIKIDATA_TRIPLES, SourceKind.WIKIDATA_TRUTHY,
-                         SourceKind.WIKIDATA_SITELINKS),
+    "Wikidata: CC0 1.0": (SourceKind.WIKIDATA_JSON,),
     "title tables: as their makers say": (SourceKind.TABLE,),
 }  # fmt: skip
 """The usual licences of each kind of knowledge; a file of the same format may have another source."""

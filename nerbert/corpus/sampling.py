@@ -3,16 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.balance import Rates, draw, draw_copies
+from nerbert.corpus.balance import Multiset, Rates, draw, draw_copies
 from nerbert.corpus.filters import RareCategories
-from nerbert.corpus.histogram import Histogram
 from nerbert.corpus.mentions import CATEGORIES, categories_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.steps import Upstream
@@ -37,14 +35,14 @@ class Sampling:
     def prepare(self, upstream: Upstream) -> "Sampling":
         """Count the train part's sets of categories, and compute rates; raise NerbertError if nothing is left."""
         settings, rare = self.settings, upstream.find(RareCategories)
-        histogram = Histogram({*rare.kept, ENTITY})
-        for part in upstream.map(partial(_count_sets, names=histogram.names), (CATEGORIES, "split")):
-            histogram.merge(part)
-        if not histogram.sentences:
+        counts = Counter[Multiset]()
+        for part in upstream.map(_count_sets, (CATEGORIES, "split")):
+            counts.update(part)
+        if not counts:
             raise NerbertError(f"the corpus would be empty: {_why_empty(rare.counts, settings)}")
         draws = {
             method: draw(
-                histogram, method=method, alpha=settings.alpha, total=settings.sample_size, cap=settings.max_copies
+                counts, method=method, alpha=settings.alpha, total=settings.sample_size, cap=settings.max_copies
             )
             for method in ("literal", "fit")
         }
@@ -72,12 +70,13 @@ class Sampling:
         return expected, draw_copies(expected, uniform(self.settings.seed, "copies", identity))
 
 
-def _count_sets(_: Path, batches: Iterator[pa.RecordBatch], names: Sequence[str]) -> Histogram:
-    histogram = Histogram(names)
+def _count_sets(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[Multiset]:
+    """Return how many train sentences of a part have each multiset of categories."""
+    counts, names = Counter[Multiset](), dict[str, str]()
     for rows in batches:
         for categories in categories_of(rows.filter(pc.equal(rows["split"], TRAIN))["mentions"]):
-            histogram.add(categories)
-    return histogram
+            counts[tuple(sorted(names.setdefault(name, name) for name in categories))] += 1
+    return counts
 
 
 def _without_weights(rates: Rates) -> dict[str, Any]:

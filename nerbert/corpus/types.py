@@ -1,37 +1,67 @@
-"""Map link targets to classes: resolve redirects, then look up the knowledge table.
+"""Map link targets to classes: count them, resolve redirects, then look up what the knowledge says of titles.
 
-If the table does not know a redirect's end, the redirect itself is looked up, because pages move and knowledge ages.
-
-Both tables are memory-mapped files (`knowledge.mmap_table`). A worker looks up its part's links, so its memory depends
-on the part. Targets are counted by part, and the counts are merged by ranges of the hash of the resolved target. Memory
-therefore does not grow with the wiki. The results are the files in `targets/`, which show why a link has its type.
+All is joined and counted in one database (`knowledge.database`), so memory does not grow with the wiki. If the
+knowledge does not name a redirect's end, its own title is looked up, because pages move and knowledge ages. The results
+are the files in `targets/`, which show why a link has its type, and scratch files with the targets of each part.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
-import numpy as np
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.corpus.dump.deduplicate import Titles, disambiguation_pages, infobox_pages, redirect_pairs
-from nerbert.corpus.knowledge.external_sort import range_bits, read_range, starts_of, write_run
+from nerbert.corpus.knowledge.claims import LONGEST_TITLE
+from nerbert.corpus.knowledge.database import Database, insert, open_database
 from nerbert.corpus.knowledge.knowledge import Knowledge
-from nerbert.corpus.knowledge.redirects import Redirects, write_redirects
-from nerbert.corpus.knowledge.table import TypeTable
-from nerbert.corpus.shards import TARGETS, read_batches, shard_paths, write_table
+from nerbert.corpus.shards import TARGETS, read_batches, read_table, shard_paths, write_grouped
 from nerbert.executors import HERE, Executor
 from nerbert.terminal import progress
 
 SCRATCH = "scratch"
-"""Folder of data that typing needs and the corpus does not: the table of redirects."""
-_REDIRECTS, _KNOWLEDGE = f"{SCRATCH}/redirects.arrow", "knowledge.arrow"
+"""Folder of data that typing needs and the corpus does not: the targets of each part."""
 _MOST_UNTYPED = 100
+_BATCH = 10_000
+_PAIRS = pa.schema([("number", pa.int64()), ("title", pa.string()), ("target", pa.string())])
+_LINKS = pa.schema([("part", pa.int32()), ("target", pa.string()), ("links", pa.int64())])
+_IMPOSSIBLE = "DELETE FROM pairs WHERE target = '' OR length(title) > $longest OR length(target) > $longest"
+_FOLLOW = """
+CREATE OR REPLACE TABLE steps AS
+WITH chained AS (SELECT * FROM redirects WHERE target IN (SELECT title FROM redirects))
+SELECT * FROM chained UNION SELECT * FROM redirects WHERE title IN (SELECT target FROM chained);
+CREATE OR REPLACE VIEW further AS
+SELECT steps.title, steps.target AS via, next.target FROM steps JOIN steps AS next ON steps.target = next.title;
+"""
+_JOIN_TYPES = """
+CREATE TABLE targets AS
+WITH
+    counted AS (SELECT target, sum(links)::BIGINT AS links FROM links GROUP BY target),
+    resolved AS (
+        SELECT counted.target, links, coalesce(redirects.target, counted.target) AS resolved_target
+        FROM counted LEFT JOIN redirects ON counted.target = redirects.title
+    )
+SELECT
+    resolved.target, resolved_target, links,
+    CASE WHEN ends.title IS NULL THEN own.class ELSE ends.class END AS class,
+    CASE WHEN ends.title IS NULL THEN own.source ELSE ends.source END AS source
+FROM resolved
+LEFT JOIN types AS ends ON ends.title = resolved_target
+LEFT JOIN types AS own ON own.title = resolved.target AND resolved.target <> resolved_target
+"""
+_JOIN_PARTS = """
+CREATE TABLE targets_of_parts AS
+SELECT part, targets.* FROM (SELECT DISTINCT part, target FROM links) JOIN targets USING (target) ORDER BY part
+"""
+_NAMES = ("SELECT class_path FROM classes ORDER BY class", "SELECT name FROM sources ORDER BY source")
+"""Names by number; 0 is none."""
+_MOST_LINKED = """
+SELECT resolved_target, sum(links)::BIGINT FROM targets WHERE class IS NULL
+GROUP BY resolved_target ORDER BY 2 DESC, 1 LIMIT $most
+"""
 
 Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
 """Link target → (resolved target, class path, source)."""
@@ -39,7 +69,7 @@ Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """Number of targets, or of those in a range; of typed ones; and the most linked untyped titles, as in the manifest.
+    """Number of targets, and of typed ones; and the most linked untyped titles, as in the manifest.
 
     `bad_redirects` name an impossible title and are ignored.
     """
@@ -51,34 +81,23 @@ class TargetReport:
 
 
 def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE) -> TargetReport:
-    """Write `knowledge.arrow`, the table of redirects, and `targets/`: every target with its type."""
-    scratch, runs = folder / SCRATCH, folder / SCRATCH / "links"
-    runs.mkdir(parents=True)
-    bad_redirects = write_redirects(redirect_pairs(folder), folder / _REDIRECTS, scratch / "redirects")
-    knowledge.write_table(
-        folder / _KNOWLEDGE,
-        scratch / "knowledge",
-        infobox_pages(folder),
-        titles.template_redirects,
-        disambiguation_pages(folder),
-    )
-    parts = shard_paths(folder / "pages")
-    with progress("counting link targets", len(parts)) as bar:
-        for _ in executor.map_ordered(partial(_count_part, folder=folder, runs=runs), parts):
-            bar.advance()
+    """Write `targets/`, every target with its type, and the targets of each part for `read_targets`."""
+    scratch, parts = folder / SCRATCH, shard_paths(folder / "pages")
+    scratch.mkdir()
     (folder / "targets").mkdir()
-    bits = range_bits(runs.iterdir())
-    task = partial(_type_range, folder=folder, runs=runs, bits=bits)
-    with progress("typing link targets", 1 << bits) as bar:
-        ranges = []
-        for done in executor.map_ordered(task, range(1 << bits)):
-            ranges.append(done)
-            bar.advance()
-    rmtree(runs)
-    untyped = chain.from_iterable(each.unresolved for each in ranges)
-    unresolved = sorted(untyped, key=lambda each: (-each["links"], each["title"]))
-    targets, typed = sum(each.targets for each in ranges), sum(each.typed for each in ranges)
-    return TargetReport(targets, typed, unresolved[:_MOST_UNTYPED], bad_redirects)
+    with open_database(scratch / "database", executor.workers) as database:
+        bad_redirects = write_redirects(database, redirect_pairs(folder))
+        pages, ambiguous = infobox_pages(folder), disambiguation_pages(folder)
+        knowledge.write_types(database, pages, titles.template_redirects, ambiguous)
+        _count_links(database, parts)
+        database.execute(_JOIN_TYPES)
+        rows = database.sql("FROM targets ORDER BY links DESC, target")
+        write_grouped(_named(database, rows), folder / "targets" / "part-00000.parquet", TARGETS)
+        _write_parts(database, parts, scratch)
+        targets, typed = database.execute("SELECT count(*), count(class) FROM targets").fetchall()[0]
+        most = database.execute(_MOST_LINKED, {"most": _MOST_UNTYPED}).fetchall()
+        unresolved = [{"title": title, "links": links} for title, links in most]
+        return TargetReport(targets, typed, unresolved, bad_redirects)
 
 
 def read_targets(folder: Path, part: Path) -> Targets:
@@ -86,72 +105,79 @@ def read_targets(folder: Path, part: Path) -> Targets:
 
     `folder` is the corpus.
     """
-    targets = pc.unique(_links(part)["target"]).to_pylist()
-    resolved = Redirects(folder / _REDIRECTS).ends_of(targets)
-    types = TypeTable(folder / _KNOWLEDGE)
-    classes, sources = (places.tolist() for places in types.places_at_end(targets, resolved))
-    paths, names = (*types.classes, ()), (*types.sources, "")
-    return {
-        target: (end, paths[path], names[source])
-        for target, end, path, source in zip(targets, resolved, classes, sources, strict=True)
-    }
+    table = read_table(folder / SCRATCH / part.name)
+    columns = (table[name].to_pylist() for name in ("target", "resolved_target", "class_path", "source"))
+    return {target: (end, tuple(path), source) for target, end, path, source in zip(*columns, strict=True)}
 
 
-def _links(part: Path) -> pa.Table:
-    """Return the link targets of a part of `pages/` with their counts, by batch."""
-    pieces = [
-        pc.value_counts(pc.struct_field(pc.list_flatten(batch["links"]), "target"))
-        for batch in read_batches(part, ["links"])
-    ]
-    schema = pa.schema([("target", pa.string()), ("links", pa.int64())])
-    return pa.concat_tables(
-        [schema.empty_table(), *(pa.table([piece.field(0), piece.field(1)], schema) for piece in pieces)]
+def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) -> int:
+    """Write the table `redirects`, each title with the end of its chain; of a title's rows the last counts.
+
+    A title in a cycle ends at itself; a title that leads into a cycle ends where it enters (as in
+    `titles.fold_redirects`, which uses a dict). Return the number of redirects that were omitted because one of their
+    titles is too long or the target is empty.
+    """
+    insert(database, "pairs", ((number, *pair) for number, pair in enumerate(redirects)), _PAIRS)
+    omitted = _number(database, _IMPOSSIBLE, longest=LONGEST_TITLE)
+    database.execute(
+        "CREATE TABLE redirects AS SELECT title, arg_max(target, number) AS target FROM pairs GROUP BY title"
     )
+    database.execute("DROP TABLE pairs")
+    while not _follow_chains(database):
+        pass
+    return omitted
 
 
-def _count_part(part: Path, folder: Path, runs: Path) -> None:
-    """Write a part's link targets as a run: the resolved target, the target, its links."""
-    links = _links(part).group_by("target").aggregate([("links", "sum")])
-    resolved = Redirects(folder / _REDIRECTS).ends_of(links["target"].to_pylist())
-    columns = [pa.array(resolved, pa.string()), links["target"], links["links_sum"]]
-    write_run(pa.table(columns, ["title", "target", "links"]), runs / f"{part.stem}.arrow", _summed)
+def _follow_chains(database: Database) -> bool:
+    """Lead redirects to redirects to the ends of their chains; if there are cycles, only cut them and return False.
+
+    Each round doubles the steps that a row of `steps` has gone. A row that can go on after as many steps as there are
+    rows is in a cycle or leads into one, and its target is in the cycle.
+    """
+    database.execute(_FOLLOW)
+    gone, rows = 1, _number(database, "SELECT count(*) FROM steps")
+    while gone <= rows and _number(database, "SELECT count(*) FROM further"):
+        database.execute("UPDATE steps SET target = further.target FROM further WHERE steps.title = further.title")
+        gone *= 2
+    if _number(database, "DELETE FROM redirects WHERE title IN (SELECT via FROM further)"):
+        return False
+    database.execute("UPDATE redirects SET target = steps.target FROM steps WHERE redirects.title = steps.title")
+    return True
 
 
-def _summed(table: pa.Table) -> pa.Table:
-    """Return sorted rows with the rows of each target merged."""
-    starts = np.flatnonzero(starts_of(table["title"], table["target"]))
-    if not len(starts):
-        return table
-    links = np.add.reduceat(table["links"].to_numpy(), starts)
-    return table.take(pa.array(starts)).set_column(table.column_names.index("links"), "links", pa.array(links))
+def _number(database: Database, statement: str, **parameters: int) -> int:
+    """Return the number that a statement gives, or the number of rows that it changes."""
+    return int(database.execute(statement, parameters).fetchall()[0][0])
 
 
-def _type_range(number: int, folder: Path, runs: Path, bits: int) -> TargetReport:
-    """Write the part of `targets/` with one range of hashes, most linked first."""
-    table = read_range(sorted(runs.iterdir()), number, bits, _summed)
-    types = TypeTable(folder / _KNOWLEDGE)
-    asked = [table[name].to_pylist() if table.num_rows else [] for name in ("target", "title")]
-    classes, sources = types.places_at_end(*asked)
-    paths = pa.array([*map(list, types.classes), []], TARGETS.field("class_path").type)
-    names = pa.array([*types.sources, ""], pa.string())
-    typed = classes >= 0
-    if table.num_rows:
-        columns = [
-            table["target"], table["title"], table["links"],
-            paths.take(pa.array(np.where(typed, classes, len(types.classes)))),
-            names.take(pa.array(np.where(typed, sources, len(types.sources)))),
-        ]  # fmt: skip
-        rows = pa.table(columns, TARGETS).sort_by([("links", "descending"), ("target", "ascending")])
-    else:
-        rows = TARGETS.empty_table()
-    write_table(rows, folder / "targets" / f"part-{number:05d}.parquet")
-    return TargetReport(len(typed), int(typed.sum()), _most_linked(table.filter(pa.array(~typed))))
+def _count_links(database: Database, parts: Sequence[Path]) -> None:
+    """Write the table `links`: how often each part of `pages/` links to each target."""
+    insert(database, "links", (), _LINKS)
+    with progress("counting link targets", len(parts)) as bar:
+        for number, part in enumerate(parts):
+            pieces = [
+                pc.value_counts(pc.struct_field(pc.list_flatten(batch["links"]), "target"))
+                for batch in read_batches(part, ["links"])
+            ]
+            if sum(map(len, pieces)):
+                targets, links = (pa.chunked_array([piece.field(place) for piece in pieces]) for place in range(2))
+                numbers = pa.repeat(pa.scalar(number, pa.int32()), len(targets))
+                database.from_arrow(pa.table([numbers, targets, links], _LINKS)).insert_into("links")
+            bar.advance()
 
 
-def _most_linked(table: pa.Table) -> list[dict[str, Any]]:
-    if not table.num_rows:
-        return []
-    sums = table.group_by("title").aggregate([("links", "sum")])
-    most = sums.sort_by([("links_sum", "descending"), ("title", "ascending")]).slice(0, _MOST_UNTYPED)
-    named: list[dict[str, Any]] = pa.table({"title": most["title"], "links": most["links_sum"]}).to_pylist()
-    return named
+def _write_parts(database: Database, parts: Sequence[Path], scratch: Path) -> None:
+    """Write the targets of each part as a file of its own."""
+    database.execute(_JOIN_PARTS)
+    for number, part in enumerate(parts):
+        query = "SELECT * EXCLUDE (part) FROM targets_of_parts WHERE part = $part ORDER BY target"
+        write_grouped(_named(database, database.sql(query, params={"part": number})), scratch / part.name, TARGETS)
+
+
+def _named(database: Database, rows: duckdb.DuckDBPyRelation) -> Iterator[pa.Table]:
+    """Yield rows in the form of `targets/`: with the names of classes and sources instead of their numbers."""
+    named = [database.sql(query).to_arrow_table()[0].combine_chunks() for query in _NAMES]
+    for batch in rows.to_arrow_reader(_BATCH):
+        places = (pc.fill_null(batch[name], 0) for name in ("class", "source"))
+        columns = [names.take(place) for names, place in zip(named, places, strict=True)]
+        yield pa.table([*batch.columns[:3], *columns], TARGETS.names).cast(TARGETS)

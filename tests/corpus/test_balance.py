@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.balance import draw, draw_copies, exponent
-from nerbert.corpus.histogram import Histogram
+from nerbert.corpus.balance import Multiset, draw, draw_copies, exponent
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import SettingsError
 from nerbert.rng import uniform
@@ -25,11 +24,8 @@ def sentences(number: int = 6000, categories: int = 12) -> list[list[str]]:
     return [random.choices(names, weights, k=random.randint(1, 4)) for _ in range(number)]
 
 
-def counted(some: list[list[str]]) -> Histogram:
-    histogram = Histogram({name for each in some for name in each})
-    for each in some:
-        histogram.add(each)
-    return histogram
+def counted(some: list[list[str]]) -> Counter[Multiset]:
+    return Counter(tuple(sorted(each)) for each in some)
 
 
 @given(

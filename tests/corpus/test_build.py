@@ -43,7 +43,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_layout_and_schema(sample_corpus: Path) -> None:
     assert {path.name for path in sample_corpus.iterdir()} == {
-        "manifest.json", "README.md", "dropped.jsonl", "pages", "titles", "knowledge.arrow", "targets", "sentences",
+        "manifest.json", "README.md", "dropped.jsonl", "pages", "titles", "targets", "sentences",
     }  # fmt: skip
     assert pq.read_schema(shard_paths(sample_corpus / "sentences")[0]).equals(TYPED)
     assert pq.read_schema(shard_paths(sample_corpus / "pages")[0]).equals(UNTYPED)

@@ -1,8 +1,8 @@
 """Link targets, counted, resolved and typed."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +10,6 @@ import pytest
 
 from nerbert.corpus import types
 from nerbert.corpus.dump.deduplicate import Titles, read_titles
-from nerbert.corpus.knowledge import external_sort as hashed
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.shards import TARGETS, TITLES, UNTYPED, read_table, shard_paths, write_table
 from nerbert.corpus.types import SCRATCH, TargetReport, read_targets, write_targets
@@ -20,15 +19,6 @@ from nerbert.executors import LocalExecutor
 LINKS = [["R1", "A", "A", "X"], [], ["R2", "B", "Loop"], None, ["A", "R3", "Y", "Y", "X", "X"], ["Zed"] * 5]
 REDIRECTS = {"R1": "A", "R2": "R1", "Loop": "Pool", "Pool": "Loop", "R3": "X"}
 TYPES = {"A": "Film", "B": "City", "Zed": "City"}
-
-
-@pytest.fixture(autouse=True, params=[False, True], ids=["plain", "tiny"])
-def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """All as it is, and with ranges of a few rows."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param:
-            patch.setattr(hashed, "_RANGE_BYTES", 1000)
-        yield
 
 
 @pytest.fixture
@@ -66,17 +56,15 @@ def expected() -> dict[str, tuple[str, tuple[str, ...], str]]:
 
 def test_targets_are_counted_resolved_and_typed(corpus: Path) -> None:
     report = write(corpus)
-    parts = [read_table(path) for path in shard_paths(corpus / "targets")]
-    assert all(part.schema.equals(TARGETS) for part in parts)
-    assert (len(parts) > 1) == (hashed._RANGE_BYTES == 1000)
-    found: list[dict[str, Any]] = [row for part in parts for row in part.to_pylist()]
+    (path,) = shard_paths(corpus / "targets")
+    assert read_table(path).schema.equals(TARGETS)
+    found: list[dict[str, Any]] = read_table(path).to_pylist()
     assert {row["target"]: row["links"] for row in found} == Counter(name for each in LINKS for name in each or ())
     typed = {row["target"]: (row["resolved_target"], tuple(row["class_path"]), row["source"]) for row in found}
     assert typed == expected()
     assert len(found) == len(typed)
-    for part in parts:
-        keys = [(-row["links"], row["target"]) for row in part.to_pylist()]
-        assert keys == sorted(keys)
+    keys = [(-row["links"], row["target"]) for row in found]
+    assert keys == sorted(keys)
     assert (report.targets, report.typed) == (9, 4)
     assert report.unresolved == [
         {"title": "Zed", "links": 5}, {"title": "X", "links": 4}, {"title": "Y", "links": 2},
@@ -117,16 +105,19 @@ def test_the_most_linked_untyped_titles_are_named_and_no_more(corpus: Path, monk
 
 def test_workers_change_no_byte(corpus: Path) -> None:
     def digest() -> dict[str, bytes]:
-        paths = [corpus / "knowledge.arrow", *shard_paths(corpus / "targets"), corpus / SCRATCH / "redirects.arrow"]
-        return {path.name: path.read_bytes() for path in paths}
+        paths = [*shard_paths(corpus / "targets"), *shard_paths(corpus / SCRATCH)]
+        return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in paths}
 
     one = write(corpus), digest()
-    for path in (corpus / "targets").iterdir():
-        path.unlink()
-    (corpus / "targets").rmdir()
-    (corpus / SCRATCH / "redirects.arrow").unlink()
-    (corpus / SCRATCH).rmdir()
+    assert len(one[1]) == 4
+    for name in ("targets", SCRATCH):
+        rmtree(corpus / name)
     assert (write(corpus, workers=2), digest()) == one
+
+
+def test_nothing_but_the_targets_of_parts_stays_in_the_scratch_folder(corpus: Path) -> None:
+    write(corpus)
+    assert sorted(path.name for path in (corpus / SCRATCH).iterdir()) == [f"part-{n:05d}.parquet" for n in range(3)]
 
 
 def test_a_part_takes_only_its_own_targets(corpus: Path) -> None:

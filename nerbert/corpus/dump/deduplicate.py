@@ -2,11 +2,15 @@
 
 The files of pass 1 stay unchanged, so this step can be repeated; a part without changes is linked, not copied. Page ids
 are sorted as numbers, and only ids that occur twice are examined, so memory is eight bytes per page.
+
+Disambiguation pages are recognised by their templates and the brackets in their titles (`tables/disambiguation.tsv`).
+The cost: a page marked only by `__DISAMBIG__`, or by a template of another name, is missed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,16 +22,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbert.artifacts import link_file
-from nerbert.corpus.dump.sites import TEMPLATE
-from nerbert.corpus.knowledge.disambiguation import is_disambiguation
+from nerbert.corpus.dump.sites import TEMPLATE, wiki_code
 from nerbert.corpus.rows import ARTICLE
 from nerbert.corpus.shards import TITLES, UNTYPED, read_batches, read_table, shard_paths, writing
 from nerbert.corpus.wikitext.titles import fold_redirects, normalise_title
 from nerbert.executors import HERE, Executor
 from nerbert.records import Infobox, Reason
+from nerbert.tables import read_columns
 
 _ROWS, _FEW_ROWS = 10_000, 2_000
 _TEMPLATES = "infoboxes.list.element.template"
+_ANYWHERE = "disambig|disambiguation|disambiguation page"
+"""Templates that most wikis understand, so those of a wiki without an entry in `disambiguation.tsv`, too."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -71,6 +77,25 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, exec
     task = partial(_write_part, folder=folder, redirects=redirects, language=language)
     parts = ((path, _superseded_in(path, titles)) for path in shard_paths(source / "titles"))
     return sum(executor.map_ordered(task, parts))
+
+
+def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bool:
+    """Return whether a page only lists the meanings of its title; names must be normalised (`normalise_title`)."""
+    bracket, names = _patterns(language)
+    name, _, end = title.rpartition(" (")
+    if name and bracket.fullmatch(end.casefold()):
+        return True
+    return any(names.fullmatch(template.casefold()) for template in templates)
+
+
+@cache
+def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the case-folded patterns of title brackets, with the closing bracket, and of template names."""
+    marks = {code: each for code, *each in read_columns("disambiguation.tsv", "language", "templates", "brackets")}
+    code = "en" if language == "simple" else wiki_code(language)
+    templates, brackets = marks.get(code) or marks.get(code.partition("-")[0]) or ("", "")
+    names = "|".join(filter(None, [_ANYWHERE, templates]))
+    return re.compile(f"(?:{(brackets or 'disambiguation').casefold()})\\)"), re.compile(names.casefold())
 
 
 def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:

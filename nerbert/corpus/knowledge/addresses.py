@@ -9,13 +9,8 @@ dbpedia/extraction-framework, Wikimedia's own dump scripts and programs that use
   the last of this kind, all for English. No folder `latest` was seen, and no checksum list (a SPARQL service has sums).
 - Wikimedia dumps: `WIKI/DATE/WIKI-DATE-sha1sums.txt` with lines of `sum  name`; below `latest` the lists have the names
   with their dates, which is how `latest` is turned into a date here. Old dumps are removed.
-- Wikidata: `wikidatawiki/entities/DATE/wikidata-DATE-truthy-BETA.nt.gz` with the same lists, weekly;
-  `latest-truthy.nt.gz` without any. It names no pages: the SQL dump of Wikidata's table `wb_items_per_site` does, made
-  with Wikidata's text and listed like it, from the first day of each month on.
-
-Of what types a wiki's titles the smallest is taken, truthy triples (66 GiB in September 2026, 982 GB unpacked) and the
-table (2 GB), not `latest-all.json.gz` (145 GiB). As .bz2 the triples are 40 GB, but unpack several times slower, which
-a build does each time. Triples and links are up to a month apart; items that were merged in between lose their type.
+- Wikidata: `wikidatawiki/entities/DATE/wikidata-DATE-all.json.gz` with the same lists, weekly; `latest-all.json.gz`
+  without any (145 GiB in September 2026).
 
 The price: when a publisher moves its files, this table must follow; `--mirror` helps until then.
 """
@@ -115,19 +110,13 @@ def _dump(language: str, day: str) -> list[Address]:
 
 
 def _wikidata(day: str) -> list[Address]:
-    """Return Wikidata's best statements as N-Triples, and the links to pages that these lack, of the same month."""
-    folder, links_day = f"{_WIKIMEDIA}/wikidatawiki", day if day == LATEST else f"{day[:6]}01"
-    name, place = f"wikidata-{day}-truthy-BETA.nt.gz", f"{folder}/entities/{day}"
-    triples, sums = f"{place}/{name}", _sums(f"{place}/wikidata-{day}")
-    if day == LATEST:
-        name, triples, sums = "wikidata-latest-truthy.nt.gz", f"{folder}/entities/latest-truthy.nt.gz", ""
-    stem = f"{folder}/{links_day}/wikidatawiki-{links_day}"
-    links = f"{stem}-wb_items_per_site.sql.gz"
+    """Return Wikidata's dump of all entities as JSON."""
+    folder = f"{_WIKIMEDIA}/wikidatawiki/entities"
     advice = "Wikimedia keeps some weeks of these: try --also wikidata:latest, or an archive as --mirror"
-    return [
-        Address(name, "Wikidata", triples, 512 * _GIB, _GZIP, advice, sums),
-        Address(links.rpartition("/")[2], "Wikidata's links", links, 64 * _GIB, _GZIP, advice, _sums(stem)),
-    ]
+    name, place, sums = f"wikidata-{day}-all.json.gz", f"{folder}/{day}", _sums(f"{folder}/{day}/wikidata-{day}")
+    if day == LATEST:
+        name, place, sums = "latest-all.json.gz", folder, ""
+    return [Address(name, "Wikidata", f"{place}/{name}", 512 * _GIB, _GZIP, advice, sums)]
 
 
 def _sums(stem: str) -> str:

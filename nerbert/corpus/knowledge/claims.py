@@ -1,29 +1,47 @@
-"""Classes that a source assigns to titles, and the counts of its rows.
+"""Claims: the classes that a source assigns to titles. Read from triples, tables and infoboxes, and counted.
 
-Claims are streamed; a title occurs as often as a source names it. Sorting (`table`) decides which claim counts: a
-table's first row on a title; the deepest class of triples, since DBpedia's transitive files list all classes of a path;
-the first infobox of a page that maps, refined by those that follow. A class that the ontology lacks types nothing, here
-as in Wikidata. The cost: if a title has two equally deep classes (a town and a ship), only their names decide.
+Lines are decoded one by one, so a bad byte costs one row, not the file. Claims are streamed; a title occurs as often as
+a source names it, and the database decides which claim counts: a table's first row on a title; the deepest class of
+triples, since DBpedia's transitive files list all classes of a path; the first infobox of a page that maps, refined by
+those that follow. A class that the ontology lacks types nothing, here as in Wikidata. The cost: if a title has two
+equally deep classes (a town and a ship), only their names decide.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
+from typing import TypeAlias
+from urllib.parse import unquote
 
 from nerbert.corpus.knowledge.mappings import Mappings
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.triples import LONGEST_TITLE, Pair
 from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import Infobox, Reason
 from nerbert.sources.files import FoundFile, read_blocks
 
+LONGEST_TITLE = 1000
+"""Characters of a title or a class; MediaWiki's titles have 255 bytes at most."""
+TYPE_TRIPLE = re.compile(
+    r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://www\.w3\.org/1999/02/22-rdf-syntax-ns#type>"
+    r"\s*<http://dbpedia\.org/ontology/([^<>\s]+)>\s*(?:<[^<>\s]*>\s*)?\.\s*"
+)
+DISAMBIGUATION_TRIPLE = re.compile(
+    r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://dbpedia\.org/ontology/wikiPageDisambiguates>"
+    r"\s*<([^<>\s]+)>\s*(?:<[^<>\s]*>\s*)?\.\s*"
+)
+_TRIPLE = re.compile(r"(?:<[^<>\s]*+>|_:[^<>\s]++)\s*+<[^<>\s]*+>\s*+[<\"_]")
+"""How any triple begins; it never goes back, so that no line costs more than its length."""
+_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
+
+Pair: TypeAlias = tuple[str, str]
+"""Title and class, or other object, of a row; NO_TYPE for a row that is whole but types nothing."""
+NO_TYPE: Pair = ("", "")
 _BAD_ROWS_KEPT = 5
 _UNKNOWN_KEPT = 10_000
 _DEEPEST = 63
 _LONGEST_LINE = 1 << 20
-_Row = TypeVar("_Row", bound=tuple[str, ...])
 
 ClassPath: TypeAlias = tuple[str, ...]
 Answer: TypeAlias = tuple[bool, ClassPath]
@@ -43,22 +61,34 @@ from a list.
 
 
 @dataclass(slots=True)
-class ClaimCounts:
-    """Counts of one source; `other_rows` are valid rows that type nothing (owl:Thing, labels).
+class TitleCounts:
+    """What became of the titles that a source names.
 
-    Of the titles it names, `typed` get their class from it and `lost_to_precedence` from an earlier source;
-    `disambiguation_pages` get none.
+    `typed` get their class from it and `lost_to_precedence` from an earlier source; `disambiguation_pages` get none.
     """
 
-    sha256: str = ""
-    rows: int = 0
     typed: int = 0
     lost_to_precedence: int = 0
     disambiguation_pages: int = 0
+
+
+@dataclass(slots=True)
+class ClaimCounts:
+    """Counts of one source; `other_rows` are valid rows that type nothing (owl:Thing, labels)."""
+
+    sha256: str = ""
+    titles: TitleCounts = field(default_factory=TitleCounts)
+    rows: int = 0
     other_rows: int = 0
     dropped: Counter[Reason] = field(default_factory=Counter)
     bad_rows: list[str] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
+
+    def report(self) -> dict[str, object]:
+        """Return the counts, ready for JSON, without the unknown classes."""
+        dropped = {reason.value: count for reason, count in sorted(self.dropped.items())}
+        rows = {"rows": self.rows, "other_rows": self.other_rows, "dropped": dropped, "bad_rows": list(self.bad_rows)}
+        return {"sha256": self.sha256, **asdict(self.titles), **rows}
 
     def bad(self, text: str) -> None:
         """Count a broken row, and keep its text if it is among the first."""
@@ -85,10 +115,10 @@ class ClaimCounts:
 
 def read_rows(
     found: FoundFile,
-    parse: Callable[[bytes], _Row | None],
+    parse: Callable[[bytes], Pair | None],
     tally: ClaimCounts,
     is_header: Callable[[bytes], bool] | None = None,
-) -> Iterator[_Row]:
+) -> Iterator[Pair]:
     """Yield the valid rows of a file; count broken rows and rows with an overlong title as bad."""
 
     def bad(number: int, line: bytes = b"a line too long") -> None:
@@ -165,3 +195,79 @@ def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tall
         elif path and (not best or (len(path) > len(best) and path[:first] == best[:first])):
             best, first = path, first or len(path)
     return best
+
+
+def disambiguation_rows(
+    found: FoundFile, editions: Collection[str], tally: ClaimCounts
+) -> Iterator[tuple[str, ClassPath]]:
+    """Yield the titles of DBpedia's `disambiguations` triples, once per run of lines, with DISAMBIGUATION."""
+    last = ""
+    parse = partial(parse_triple, pattern=DISAMBIGUATION_TRIPLE, editions=editions)
+    for title, _ in read_rows(found, parse, tally):
+        tally.good((True, DISAMBIGUATION if title else ()))
+        if title and title != last:
+            yield title, DISAMBIGUATION
+        last = title or last
+
+
+def decode(line: bytes) -> str | None:
+    """Return a line's text without a carriage return; None if it is not UTF-8."""
+    try:
+        return line.decode("utf-8").rstrip("\r")
+    except UnicodeDecodeError:
+        return None
+
+
+def parse_row(line: bytes) -> Pair | None:
+    """Return title and class of a table's row; None if one is missing."""
+    cells = (decode(line) or "").split("\t", 2)
+    if len(cells) < 2 or max(map(len, cells[:2])) > LONGEST_TITLE:
+        return None
+    title, name = normalise_title(cells[0]), cells[1].strip()
+    return (title, name) if title and name else None
+
+
+def edition_of(triple: "re.Match[str]") -> str:
+    """Return the code of the DBpedia that a triple is from; English has the host without one."""
+    return triple.group(1) or "en"
+
+
+def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[str]) -> Pair | None:
+    """Return title and object of a triple that fits `pattern`; None if it is broken.
+
+    Other triples, those of other editions, and comments are NO_TYPE.
+    """
+    text = decode(line) or ""
+    match = pattern.fullmatch(text)
+    if not match:
+        return NO_TYPE if is_other_triple(text) else None
+    if edition_of(match) not in editions:
+        return NO_TYPE
+    title, name = title_of_iri(match.group(2)), _unescaped(match.group(3))
+    return (title, name) if title and name else None
+
+
+def title_of_iri(name: str) -> str:
+    """Return the title that the end of an IRI writes with escapes (`%C3%A4`, `\\u00E4`); "" if they are broken."""
+    plain = _unescaped(name)
+    try:
+        return normalise_title(unquote(plain, errors="strict"))
+    except UnicodeDecodeError:
+        return ""
+
+
+def is_other_triple(text: str) -> bool:
+    """Return whether a line belongs into a file of triples but types no title: other triple, comment, prefix."""
+    return text.startswith(("#", "@")) or bool(_TRIPLE.match(text) and text.rstrip().endswith("."))
+
+
+def _unescaped(iri: str) -> str:
+    """Return `iri` without its escapes; "" if one names no character."""
+    if "\\" not in iri:
+        return iri
+    try:
+        plain = _ESCAPE.sub(lambda match: chr(int(match.group(1) or match.group(2), 16)), iri)
+        plain.encode()
+    except (ValueError, OverflowError):
+        return ""
+    return plain

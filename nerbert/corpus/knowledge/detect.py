@@ -13,24 +13,22 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from nerbert.corpus.knowledge.exports import export_pages
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION_TRIPLE, TYPE_TRIPLE, decode, edition_of, is_other_triple
 from nerbert.corpus.knowledge.mappings import PAGE_TITLE
-from nerbert.corpus.knowledge.ontology import PAGE_PREFIX, Ontology
-from nerbert.corpus.knowledge.triples import DISAMBIGUATION_TRIPLE, TYPE_TRIPLE, decode, edition_of, is_other_triple
+from nerbert.corpus.knowledge.ontology import PAGE_PREFIX, Ontology, export_pages
 from nerbert.errors import InputError, at
-from nerbert.sources.files import BOM, FoundFile, open_plain
+from nerbert.sources.files import BOM, open_plain
 
 UNDERSTOOD = (
     "understood are the MediaWiki exports of DBpedia's ontology and of its infobox mappings, its instance types and "
-    "disambiguations as triples, Wikidata's dump of all entities as N-Triples or JSON, its truthy N-Triples with its "
-    "table wb_items_per_site, and tables of title<TAB>class; each plain, .bz2, .gz or .xz"
+    "disambiguations as triples, Wikidata's dump of all entities as JSON, and tables of title<TAB>class; each plain, "
+    ".bz2, .gz or .xz"
 )
-_TRUTHY = (
-    "a dump of Wikidata that begins without links to pages, as the truthy dump does; give "
-    "wikidatawiki-<date>-wb_items_per_site.sql.gz, too, which has them, or else latest-all.json.gz in place of both"
+_NO_TRIPLES = "triples of Wikidata; give its JSON in place of them (latest-all.json.gz)"
+_NEEDS_ONTOLOGY = (
+    "a dump of Wikidata is of use only beside the export of DBpedia's ontology, which says what items equal a class "
+    "(owl:equivalentClass = wikidata:Q…); give that export, too"
 )
-_LINKS = "links of Wikidata to pages, of use only beside its truthy dump (latest-truthy.nt.gz); others have their own"
-_SECOND = "a second table of links to pages; the one named first is used"
 _HEAD = 1 << 18
 _FIRST_LINES = 1000
 _FIRST_PAGES = 200
@@ -44,10 +42,6 @@ _WIKIDATA_TRIPLE = re.compile(
     r"<https?://www\.wikidata\.org/(?:entity/[QP]|prop/|wiki/Special:EntityData/)\S*>\s.*|"
     r"<\S+>\s*<https?://schema\.org/about>\s*<https?://www\.wikidata\.org/entity/\S+>\s*\.\s*"
 )
-_WIKIDATA_LINK = re.compile(
-    rb"<https?://(?!www\.wikidata\.)\S+>\s*<https?://schema\.org/about>\s*<https?://www\.wikidata\."
-)
-_LINKS_TABLE = re.compile(rb"^(?:CREATE TABLE|INSERT INTO) `?wb_items_per_site`?\s", re.MULTILINE)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = {"commas": re.compile(","), "semicolons": re.compile(";"), "bars": re.compile(r"\|"),
                "blanks": re.compile(r"[ ]{2,}")}  # fmt: skip
@@ -65,10 +59,7 @@ class SourceKind(StrEnum):
     TRIPLES = "instance types"
     TABLE = "title table"
     DISAMBIGUATIONS = "disambiguations"
-    WIKIDATA_TRIPLES = "wikidata triples"
-    WIKIDATA_TRUTHY = "wikidata truthy triples"
     WIKIDATA_JSON = "wikidata json"
-    WIKIDATA_SITELINKS = "wikidata sitelinks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,41 +99,21 @@ def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) ->
     with open_plain(path) as stream:
         head = stream.read(_HEAD)
     if _WIKIDATA_JSON.match(head.removeprefix(BOM).lstrip()):
-        return _tell_wikidata(path, SourceKind.WIKIDATA_JSON, ontology)
-    if _LINKS_TABLE.search(head):
-        return Detected(SourceKind.WIKIDATA_SITELINKS)
+        if not ontology.equivalents:
+            raise InputError(f"{path}: {_NEEDS_ONTOLOGY}")
+        return Detected(SourceKind.WIKIDATA_JSON)
     lines = head.removeprefix(BOM).split(b"\n")[: None if len(head) < _HEAD else -1]
     texts = [text for line in lines[:_FIRST_LINES] if (text := decode(line)) and text.strip()]
     wide = head.startswith(_UTF16)
     if wide or not texts:
         why = "text in UTF-16; save it in UTF-8" if wide else "not lines of text in UTF-8" if head.strip() else "empty"
         return Detected(None, why=why, unknown=True)
-    if told := _tell_triples(texts, head):
-        return _tell_wikidata(path, told.kind, ontology) if told.kind == SourceKind.WIKIDATA_TRIPLES else told
+    if told := _tell_triples(texts):
+        return told
     if re.match(r"#{1,6} [^\t]+$", texts[0]):
         return Detected(None, why="Markdown")
     with at(path):
         return _tell_table([text.split("\t") for text in texts], ontology, mapped) or _tell_other(texts, ontology)
-
-
-def tell_together(files: Sequence[tuple[FoundFile, Detected]], ontology: Ontology) -> list[tuple[FoundFile, Detected]]:
-    """Reject truthy Wikidata dumps without a table of page links, and such tables without a dump, in any order.
-
-    Of several tables of links the first one is used.
-    """
-    kinds = [told.kind for _, told in files]
-    truthy, links = SourceKind.WIKIDATA_TRUTHY in kinds, SourceKind.WIKIDATA_SITELINKS in kinds
-    together: list[tuple[FoundFile, Detected]] = []
-    for place, (found, told) in enumerate(files):
-        why = ""
-        if told.kind == SourceKind.WIKIDATA_TRUTHY and links:
-            _tell_wikidata(found.path, told.kind, ontology)
-        elif told.kind == SourceKind.WIKIDATA_TRUTHY:
-            why = _TRUTHY
-        elif told.kind == SourceKind.WIKIDATA_SITELINKS:
-            why = _LINKS if not truthy else _SECOND if told.kind in kinds[:place] else ""
-        together.append((found, Detected(None, why=why, unknown=why == _TRUTHY) if why else told))
-    return together
 
 
 def is_header(line: bytes) -> bool:
@@ -155,16 +126,14 @@ def looks_like_class(name: str) -> bool:
     return len(name) < 200 and bool(_CLASS_LIKE.fullmatch(name))
 
 
-def _tell_triples(texts: list[str], head: bytes) -> Detected | None:
+def _tell_triples(texts: list[str]) -> Detected | None:
     """Detect which triples a file contains; return None for unusable ones."""
     for kind, pattern in ((SourceKind.TRIPLES, TYPE_TRIPLE), (SourceKind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
         if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
             return Detected(kind, edition_of(triple))
-    if not any(map(_WIKIDATA_TRIPLE.fullmatch, texts)) or not all(map(is_other_triple, texts)):
-        return None
-    if b"/prop/direct/P" in head and not _WIKIDATA_LINK.search(head):
-        return Detected(SourceKind.WIKIDATA_TRUTHY)
-    return Detected(SourceKind.WIKIDATA_TRIPLES)
+    if any(map(_WIKIDATA_TRIPLE.fullmatch, texts)) and all(map(is_other_triple, texts)):
+        return Detected(None, why=_NO_TRIPLES, unknown=True)
+    return None
 
 
 def _tell_table(rows: list[list[str]], ontology: Ontology, mapped: Callable[[str], bool]) -> Detected | None:
@@ -209,16 +178,6 @@ def _is_class(name: str, ontology: Ontology) -> bool:
 
 def _is_derived(title: str, ontology: Ontology, mapped: Callable[[str], bool]) -> bool:
     return ontology.knows(title) or mapped(title) or title.startswith(("Infobox ", "Infobox_"))
-
-
-def _tell_wikidata(path: Path, kind: SourceKind, ontology: Ontology) -> Detected:
-    """Accept a Wikidata dump; raise InputError if the ontology has no class that equals an item."""
-    if not ontology.equivalents:
-        raise InputError(
-            f"{path}: a dump of Wikidata is of use only beside the export of DBpedia's ontology, which says what items "
-            "equal a class (owl:equivalentClass = wikidata:Q…); give that export, too"
-        )
-    return Detected(kind)
 
 
 def _tell_other(texts: list[str], ontology: Ontology) -> Detected:

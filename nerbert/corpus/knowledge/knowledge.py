@@ -12,13 +12,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from shutil import rmtree
 from types import MappingProxyType
 from typing import IO, TypeVar
 
 from nerbert.artifacts import sha256_of
 from nerbert.corpus.dump.sites import editions
-from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClaimCounts, ask_infoboxes, ask_rows, read_rows
+from nerbert.corpus.knowledge.claims import (
+    DISAMBIGUATION,
+    TYPE_TRIPLE,
+    Claim,
+    ClaimCounts,
+    ask_infoboxes,
+    ask_rows,
+    disambiguation_rows,
+    parse_row,
+    parse_triple,
+    read_rows,
+)
+from nerbert.corpus.knowledge.database import Database, check_sources, write_types
 from nerbert.corpus.knowledge.detect import (
     UNDERSTOOD,
     Detected,
@@ -26,15 +37,10 @@ from nerbert.corpus.knowledge.detect import (
     is_header,
     tell_export,
     tell_lines,
-    tell_together,
 )
-from nerbert.corpus.knowledge.disambiguation import disambiguation_rows
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
-from nerbert.corpus.knowledge.table import check_sources, write_types
-from nerbert.corpus.knowledge.triples import parse_row, parse_triple
-from nerbert.corpus.knowledge.wikidata import wikidata_rows
-from nerbert.corpus.knowledge.wikidata_dumps import Wiki
+from nerbert.corpus.knowledge.wikidata import site_of, wikidata_rows
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import Infobox
 from nerbert.sources.files import FoundFile, find_all, open_plain
@@ -45,20 +51,21 @@ WIKIDATA = "wikidata"
 _WORDS = {SourceKind.MAPPING: INFOBOX, SourceKind.TRIPLES: "instance-types", SourceKind.TABLE: "table"}
 _KINDS = (INFOBOX, "instance-types", WIKIDATA, "table")
 """The names of kinds in the setting `precedence`."""
-_UNTYPING = (SourceKind.ONTOLOGY, SourceKind.DISAMBIGUATIONS, SourceKind.WIKIDATA_SITELINKS)
+_UNTYPING = (SourceKind.ONTOLOGY, SourceKind.DISAMBIGUATIONS)
 """Kinds that assign no classes to titles."""
 _UNKNOWN_NAMED = 20
 _NONE: Mapping[str, str] = MappingProxyType({})
 _Read = TypeVar("_Read")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class KnowledgeSource:
-    """A file that is used: its kind, and its mappings if it contains any."""
+    """A file that is used: its kind, its mappings if it contains any, and its counts of the last reading."""
 
     found: FoundFile
     kind: SourceKind
     mappings: Mappings | None = None
+    counts: ClaimCounts = field(default_factory=ClaimCounts)
 
     @property
     def word(self) -> str:
@@ -75,17 +82,9 @@ class KnowledgeSource:
         """Whether the source can assign classes to titles."""
         return self.kind not in _UNTYPING and (self.mappings is None or bool(self.mappings.rules))
 
-    def report(self, tally: ClaimCounts) -> dict[str, object]:
+    def report(self) -> dict[str, object]:
         """Return the source and its counts, ready for JSON."""
-        dropped = {reason.value: count for reason, count in sorted(tally.dropped.items())}
-        titles = {
-            "typed": tally.typed,
-            "lost_to_precedence": tally.lost_to_precedence,
-            "disambiguation_pages": tally.disambiguation_pages,
-        }
-        rows = {"rows": tally.rows, "other_rows": tally.other_rows, "dropped": dropped}
-        where = {"path": self.found.name, "kind": self.kind.value, "sha256": tally.sha256}
-        return {**where, **titles, **rows, "bad_rows": list(tally.bad_rows)}
+        return {"path": self.found.name, "kind": self.kind.value, **self.counts.report()}
 
 
 @dataclass(slots=True)
@@ -101,7 +100,6 @@ class Knowledge:
     sources: tuple[KnowledgeSource, ...]
     passed_over: tuple[tuple[str, str], ...]
     order: tuple[int, ...]
-    tallies: list[ClaimCounts] = field(default_factory=list)
     disambiguation_pages: int = 0
     wiki: str = ""
 
@@ -110,82 +108,62 @@ class Knowledge:
         """The wikis whose titles mean the same as here."""
         return editions(self.wiki, self.language)
 
-    def write_table(
+    def write_types(
         self,
-        path: Path,
-        scratch: Path,
+        database: Database,
         pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
         template_redirects: Mapping[str, str] = _NONE,
         disambiguation: Iterable[str] = (),
     ) -> None:
-        """Write the class of every title that a source names as `table.TypeTable`.
+        """Write the class of every title that a source names as `database.write_types` does.
 
-        The method creates and removes the folder `scratch`. It reads `pages` once, and only if there are mappings. The
-        redirects' templates and the `disambiguation` titles must be normalised (`normalise_title`). Memory does not
-        grow with the number of titles.
+        `pages` are read once, and only if there are mappings. The redirects'
+        templates and the `disambiguation` titles must be normalised (`normalise_title`).
         """
-        self.tallies = [ClaimCounts(sha256_of(source.found.path)) for source in self.sources]
-        scratch.mkdir()
-        known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
-        names = [self.sources[place].name for place in self.order]
+        for source in self.sources:
+            source.counts = ClaimCounts(sha256_of(source.found.path))
+        ranked = [self.sources[place] for place in self.order]
         mappings = [
-            (rank, mapping, self.tallies[place])
-            for rank, place in enumerate(self.order)
-            if (mapping := self.sources[place].mappings) is not None
+            (rank, source.mappings, source.counts) for rank, source in enumerate(ranked) if source.mappings is not None
         ]
+        known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
         infoboxes = ask_infoboxes(mappings, self.ontology, pages, template_redirects)
-        claims = chain(known, infoboxes, self._file_claims(scratch))
-        decided = write_types(claims, names, path, scratch / "types", [rank for rank, _, _ in mappings])
-        for rank, place in enumerate(self.order):
-            tally = self.tallies[place]
-            tally.typed, tally.lost_to_precedence = int(decided.typed[rank]), int(decided.lost[rank])
-            tally.disambiguation_pages = int(decided.barred[rank])
-        self.disambiguation_pages = decided.disambiguation_pages
-        rmtree(scratch)
+        claims = chain(known, infoboxes, self._file_claims(database.cursor()))
+        shown = [rank for rank, _, _ in mappings]
+        counts, self.disambiguation_pages = write_types(database, claims, [each.name for each in ranked], shown)
+        for source, titles in zip(ranked, counts, strict=True):
+            source.counts.titles = titles
 
-    def _file_claims(self, scratch: Path) -> Iterator[tuple[int, Claim]]:
+    def _file_claims(self, database: Database) -> Iterator[tuple[int, Claim]]:
         """Yield the claims of row files, with their rank, in the order of the sources."""
-        for place, (source, tally) in enumerate(zip(self.sources, self.tallies, strict=True)):
+        for place, source in enumerate(self.sources):
             if source.kind == SourceKind.ONTOLOGY:
-                tally.rows = len(self.ontology)
-            elif source.kind not in (SourceKind.MAPPING, SourceKind.WIKIDATA_SITELINKS):
+                source.counts.rows = len(self.ontology)
+            elif source.kind != SourceKind.MAPPING:
                 rank = self.order.index(place) if place in self.order else 0
-                yield from ((rank, claim) for claim in self._claims(source, tally, scratch))
+                yield from ((rank, claim) for claim in self._claims(source, database))
 
-    def _claims(self, source: KnowledgeSource, tally: ClaimCounts, scratch: Path) -> Iterator[Claim]:
-        """Yield the claims of one row file."""
-        if source.kind == SourceKind.TABLE:
-            pairs = read_rows(source.found, parse_row, tally, is_header)
-            yield from ask_rows(pairs, self.ontology, tally, deepest=False)
-            return
-        if source.kind == SourceKind.TRIPLES:
-            pairs = read_rows(source.found, partial(parse_triple, editions=self.editions), tally)
-            yield from ask_rows(pairs, self.ontology, tally, deepest=True)
-            return
-        if source.kind == SourceKind.DISAMBIGUATIONS:
-            rows = disambiguation_rows(source.found, self.editions, tally)
-        else:
-            wiki, scratch = Wiki.of(self.language, self.wiki), scratch / "wikidata"
-            links = self._links() if source.kind == SourceKind.WIKIDATA_TRUTHY else None
-            rows = wikidata_rows(source.found, source.kind, wiki, self.ontology, tally, scratch, links)
-        yield from ((title, int(path == DISAMBIGUATION), path) for title, path in rows)
-
-    def _links(self) -> tuple[FoundFile, ClaimCounts] | None:
-        """Return Wikidata's table of page links with its counts, for dumps without links."""
-        pairs = zip(self.sources, self.tallies, strict=True)
-        return next(
-            ((source.found, tally) for source, tally in pairs if source.kind == SourceKind.WIKIDATA_SITELINKS), None
-        )
+    def _claims(self, source: KnowledgeSource, database: Database) -> Iterator[Claim]:
+        """Return the claims of one row file."""
+        found, counts = source.found, source.counts
+        match source.kind:
+            case SourceKind.TABLE:
+                return ask_rows(read_rows(found, parse_row, counts, is_header), self.ontology, counts, deepest=False)
+            case SourceKind.TRIPLES:
+                pairs = read_rows(found, partial(parse_triple, pattern=TYPE_TRIPLE, editions=self.editions), counts)
+                return ask_rows(pairs, self.ontology, counts, deepest=True)
+            case SourceKind.DISAMBIGUATIONS:
+                rows = disambiguation_rows(found, self.editions, counts)
+            case _:
+                rows = wikidata_rows(database, found, site_of(self.language, self.wiki), self.ontology, counts)
+        return ((title, int(path == DISAMBIGUATION), path) for title, path in rows)
 
     def report(self) -> dict[str, object]:
         """Return the used and skipped files, with reasons and the counts of the last table, ready for JSON."""
-        tallies = self.tallies or [ClaimCounts() for _ in self.sources]
-        unknown = Counter[str]()
-        for tally in tallies:
-            unknown.update(tally.unknown)
+        unknown = sum((source.counts.unknown for source in self.sources), Counter[str]())
         most = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:_UNKNOWN_NAMED]
         return {
-            "used": [source.report(tally) for source, tally in zip(self.sources, tallies, strict=True)],
+            "used": [source.report() for source in self.sources],
             "passed_over": [{"path": path, "why": why} for path, why in self.passed_over],
             "precedence": [self.sources[place].found.name for place in self.order],
             "disambiguation_pages": self.disambiguation_pages,
@@ -215,7 +193,7 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
         return any(mapping.knows(name) for mapping in mappings.values())
 
     all_told = [(found, export or tell_lines(found.path, ontology, mapped)) for found, export in exports]
-    sources, passed_over = _choose(tell_together(all_told, ontology), ours, mappings)
+    sources, passed_over = _choose(all_told, ours, mappings)
     if not any(source.types for source in sources):
         seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
         seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")

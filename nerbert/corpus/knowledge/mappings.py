@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from nerbert.corpus.knowledge.exports import Template, export_pages, templates
+from nerbert.corpus.knowledge.ontology import Template, export_pages, templates
 from nerbert.corpus.wikitext.titles import fold_redirects, normalise_title
 from nerbert.errors import InputError, at
 from nerbert.records import Infobox

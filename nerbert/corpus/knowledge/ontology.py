@@ -1,19 +1,24 @@
-"""Read DBpedia's classes and their parents from the MediaWiki export of the ontology's wiki (`OntologyClass:` pages).
+"""Read DBpedia's classes and their parents from its wiki's MediaWiki export, and parse such exports.
 
-The classes form a tree. Of several parents, the first that is a class of the export counts. A class with an unknown
-parent becomes a root, and a cycle is cut where it closes. The wiki's tree changes with its editors (a person is an
-animal there, a bridge no place), so `nerbert/tables/parents.tsv` fixes a few parents. The cost: a class under two
-branches is seen under one only, and a fixed parent hides the wiki's. Names match in any case and with the usual
-prefixes (`dbo:`, `owl:`, the full IRI), because no two classes differ by case alone.
+The classes (`OntologyClass:` pages) form a tree. Of several parents, the first that is a class of the export counts. A
+class with an unknown parent becomes a root, and a cycle is cut where it closes. The wiki's tree changes with its
+editors (a person is an animal there, a bridge no place), so `nerbert/tables/parents.tsv` fixes a few parents. The cost:
+a class under two branches is seen under one only, and a fixed parent hides the wiki's. Names match in any case and with
+the usual prefixes (`dbo:`, `owl:`, the full IRI), because no two classes differ by case alone.
+
+The parser of pages knows only `{{…}}`, `[[…]]`, `|` and comments; nothing else matters in these exports. It is as
+lenient as MediaWiki: an unclosed template ends with the text, an unopened one is text.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from nerbert.corpus.knowledge.exports import export_pages, templates
+from lxml import etree
+
+from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.errors import InputError, at
 from nerbert.label_sets import class_name
 from nerbert.tables import read_columns
@@ -21,6 +26,8 @@ from nerbert.tables import read_columns
 PAGE_PREFIX = "OntologyClass:"
 _THING = "thing"
 _EQUIVALENT = re.compile(r"wikidata:\s*(Q[1-9]\d*)")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_MARK = re.compile(r"\{\{|\}\}|\[\[|\]\]|\|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +89,119 @@ def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
         if name in parents:
             parents[name] = parent if parent in parents else ""
     return Ontology.of(parents, equivalents)
+
+
+@dataclass(slots=True)
+class Field:
+    """A template's argument: the pieces of its own text, and the templates nested in it."""
+
+    pieces: list[str] = field(default_factory=list)
+    templates: list["Template"] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The text without the nested templates."""
+        return "".join(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template call: its normalised name and its arguments by name (of equal names, the first)."""
+
+    name: str
+    fields: Mapping[str, Field]
+
+    def text(self, name: str) -> str:
+        """Return the text of the argument `name`, "" if it is absent."""
+        found = self.fields.get(name)
+        return found.text if found else ""
+
+    def nested(self, name: str) -> tuple["Template", ...]:
+        """Return the templates nested in the argument `name`."""
+        found = self.fields.get(name)
+        return tuple(found.templates) if found else ()
+
+
+def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, str]]:
+    """Yield the title and newest text of each page; raise InputError with the line for malformed XML."""
+    events = etree.iterparse(
+        stream, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
+        remove_pis=True,
+    )  # fmt: skip
+    title = text = ""
+    try:
+        for _, element in events:
+            match _names(element):
+                case ("page", *_):
+                    yield title.strip(), text
+                    title = text = ""
+                case ("title", "page", _):
+                    title = title or element.text or ""
+                case ("text", "revision", "page"):
+                    text = element.text or ""
+            _forget(element)
+    except etree.XMLSyntaxError as error:
+        with at(place, error.lineno):
+            raise InputError(f"XML is not well-formed: {error.msg}; fetch the export again") from error
+
+
+def templates(text: str) -> tuple[Template, ...]:
+    """Return the top-level templates of `text`; comments are removed first."""
+    text = _COMMENT.sub("", text)
+    stack, position = [_Frame()], 0
+    for mark in _MARK.finditer(text):
+        stack[-1].parts[-1].pieces.append(text[position : mark.start()])
+        _take(stack, mark.group())
+        position = mark.end()
+    stack[-1].parts[-1].pieces.append(text[position:])
+    while len(stack) > 1:
+        _close(stack)
+    return tuple(stack[0].parts[-1].templates)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An open template: its parts between `|`, and the number of open `[[` in it."""
+
+    parts: list[Field] = field(default_factory=lambda: [Field()])
+    links: int = 0
+
+
+def _take(stack: list[_Frame], mark: str) -> None:
+    frame, is_template = stack[-1], len(stack) > 1
+    if mark == "{{":
+        stack.append(_Frame())
+    elif mark == "}}" and is_template:
+        _close(stack)
+    elif mark == "|" and is_template and not frame.links:
+        frame.parts.append(Field())
+    else:
+        frame.links = max(0, frame.links + {"[[": 1, "]]": -1}.get(mark, 0))
+        frame.parts[-1].pieces.append(mark)
+
+
+def _close(stack: list[_Frame]) -> None:
+    frame = stack.pop()
+    fields: dict[str, Field] = {}
+    for number, part in enumerate(frame.parts[1:], 1):
+        name, equals, text = part.text.partition("=")
+        if not equals:
+            name, text = str(number), part.text
+        fields.setdefault(name.strip(), Field([text.strip()], part.templates))
+    stack[-1].parts[-1].templates.append(Template(normalise_title(frame.parts[0].text), fields))
+
+
+def _names(element: etree._Element) -> tuple[str, str, str]:
+    """Return the names of an element, its parent and its grandparent without namespaces; "" if there is none."""
+    above = element.getparent()
+    over = above.getparent() if above is not None else None
+    one, two, three = ("" if each is None else str(each.tag).rpartition("}")[2] for each in (element, above, over))
+    return one, two, three
+
+
+def _forget(element: etree._Element) -> None:
+    """Free an element that was read and its preceding siblings, so that memory is bounded by one text."""
+    element.clear()
+    parent = element.getparent()
+    while parent is not None and element.getprevious() is not None:
+        del parent[0]

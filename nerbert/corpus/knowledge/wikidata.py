@@ -1,38 +1,107 @@
 """Wikidata as a source of classes: `instance of`, then up `subclass of` to a class that equals one of DBpedia's.
 
 DBpedia's ontology says which item equals a class (`owl:equivalentClass = wikidata:Q5`), so no extra table is needed.
-The cost: items below no such class stay unknown. A source must also link pages to items: `latest-all` does, as
-N-Triples and as JSON; the truthy dump does not, and needs the table `wb_items_per_site`.
+The cost: items below no such class stay unknown. The dump is read once, one entity per line, in any order; only lines
+that name the wiki or `subclass of` are parsed, so a broken one is detected only where it would have counted. The best
+rank of statements counts.
 
-A breadth-first search runs down `subclass of` from all classes with an equivalent at once, so each edge is followed
-once and cycles end by themselves. The cost: distance is counted in Wikidata's steps, which are short in some fields and
-long in others, and has no limit. Nothing depends on the order of the dump: of equals, the lowest number counts.
+Titles with their classes wait in the database, parents of classes in memory (some five million, 8 bytes each). A
+breadth-first search runs down `subclass of` from all classes with an equivalent at once, so each edge is followed once
+and cycles end by themselves. The cost: distance is counted in Wikidata's steps, which are short in some fields and long
+in others, and has no limit. Nothing depends on the order of the dump: of equals, the lowest number counts.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+import re
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Answer, ClaimCounts, ClassPath
-from nerbert.corpus.knowledge.detect import SourceKind
+from nerbert.corpus.dump.sites import wiki_codes
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, LONGEST_TITLE, Answer, ClaimCounts, ClassPath
+from nerbert.corpus.knowledge.database import Database, insert
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.wikidata_dumps import Wiki, read_json, read_links, read_triples
-from nerbert.corpus.knowledge.wikidata_items import HIGHEST, Items, Pairs
+from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.errors import InputError
-from nerbert.sources.files import FoundFile
+from nerbert.schema import parse_json
+from nerbert.sources.files import FoundFile, read_blocks
 
 _Ints: TypeAlias = npt.NDArray[np.int64]
+_Bad: TypeAlias = Callable[[int, bytes], None]
+"""Receives the number and the start of a broken line."""
+HIGHEST = (1 << 32) - 1
+"""The highest number of an item."""
+LONGEST_LINE = 32 << 20
+"""Maximum bytes of a line; the entities with most statements have some millions."""
+_ID = re.compile(r"Q([1-9][0-9]{0,9})")
 _DISAMBIGUATION = (4167410,)
 """Wikimedia disambiguation page."""
 _INTERNAL = (17442446, 4167836, 13406463, 11266439)
 """Wikimedia internal item, category, list article, template."""
 _NONE = 1 << 40
 """Marks a class without an equivalent; larger than any distance."""
+_ROWS = 1 << 16
+_ITEMS = pa.schema([("item", pa.uint32()), ("title", pa.string()), ("class", pa.uint32())])
+_ORDERED = pa.schema([("class", pa.uint32()), ("place", pa.int64())])
+_JUDGE = """
+SELECT title, min(coalesce(place, $ordered + class))
+FROM wikidata_items LEFT JOIN wikidata_ordered USING (class)
+GROUP BY item, title ORDER BY item, title
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    value: _Value
+
+
+@dataclass(frozen=True, slots=True)
+class _Snak:
+    snaktype: str
+    datavalue: _Data | None = None
+
+    @property
+    def item(self) -> str:
+        if self.datavalue is None:
+            raise ValueError
+        return self.datavalue.value.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    rank: str
+    mainsnak: _Snak
+
+
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    P31: tuple[_Statement, ...] = ()
+    P279: tuple[_Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Entity:
+    """What is used of an entity; PHP writes {} as []."""
+
+    id: str
+    claims: _Claims | tuple[()] | None = None
+    sitelinks: Mapping[str, _Link] | tuple[()] | None = None
 
 
 class Sort(IntEnum):
@@ -45,9 +114,14 @@ class Sort(IntEnum):
 
 
 class WikidataClasses:
-    """Wikidata's classes, mapped to DBpedia's: in order of their numbers, each with the indices of its subclasses."""
+    """Wikidata's classes, mapped to DBpedia's.
 
-    def __init__(self, parents: Pairs, ontology: Ontology) -> None:
+    `ordered` has the known classes' numbers: of an item's classes the first in this order counts, that with the deepest
+    path, of equals the nearest, then the lowest number. Within, classes are in order of their numbers, each with the
+    indices of its subclasses.
+    """
+
+    def __init__(self, parents: npt.NDArray[np.uint32], ontology: Ontology) -> None:
         paths = {int(item[1:]): ontology.path(name) for item, name in ontology.equivalents.items()}
         known = sorted((name for name in paths if paths[name] and name <= HIGHEST), key=lambda n: (-len(paths[n]), n))
         self._paths = [paths[name] for name in known]
@@ -56,11 +130,16 @@ class WikidataClasses:
         order = np.argsort(above, kind="stable")
         self._starts = np.searchsorted(above[order], np.arange(len(self._names) + 1))
         self._below = np.searchsorted(self._names, parents[:, 0])[order]
-        self._rank, self._far = self._spread({name: rank for rank, name in enumerate(known)})
-        self._sort = np.where(self._rank < _NONE, Sort.CLASSED, Sort.UNKNOWN)
-        for sort, roots in ((Sort.INTERNAL, _INTERNAL), (Sort.DISAMBIGUATION, _DISAMBIGUATION)):
-            self._sort[self._spread(dict.fromkeys(roots, 0))[1] < _NONE] = sort
-        self._depth = np.array([*map(len, self._paths), 0], dtype=np.int64)
+        rank, far = self._spread({name: rank for rank, name in enumerate(known)})
+        sort = np.where(rank < _NONE, Sort.CLASSED, Sort.UNKNOWN)
+        for special, roots in ((Sort.INTERNAL, _INTERNAL), (Sort.DISAMBIGUATION, _DISAMBIGUATION)):
+            sort[self._spread(dict.fromkeys(roots, 0))[1] < _NONE] = special
+        rank[sort != Sort.CLASSED], far[sort != Sort.CLASSED] = len(known), 0
+        depth = np.array([*map(len, self._paths), 0], dtype=np.int64)
+        order = np.lexsort((self._names, far, -depth[rank], sort))
+        order = order[sort[order] != Sort.UNKNOWN]
+        self.ordered: _Ints = self._names[order]
+        self._sort, self._rank = sort[order], rank[order]
 
     def _spread(self, ranks: Mapping[int, int]) -> tuple[_Ints, _Ints]:
         """Return each class's lowest rank among the nearest ranked classes at or above it, and their distance."""
@@ -79,71 +158,110 @@ class WikidataClasses:
             reached, step = np.unique(found[new]), step + 1
         return rank, far
 
-    def judge(self, pairs: Pairs) -> dict[int, Answer]:
-        """Judge each item by its classes: the deepest path, of equals the nearest, then the lowest number.
-
-        A class that leads to none of DBpedia's is unknown, and named by its number.
-        """
-        items, names = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
-        place = np.minimum(np.searchsorted(self._names, names), len(self._names) - 1)
-        there = self._names[place] == names
-        sort = np.where(there, self._sort[place], Sort.UNKNOWN)
-        rank = np.where(sort == Sort.CLASSED, self._rank[place], len(self._paths))
-        far = np.where(sort == Sort.CLASSED, self._far[place], 0)
-        order = np.lexsort((names, far, -self._depth[rank], sort, items))
-        _, firsts = np.unique(items[order], return_index=True)
-        chosen = order[firsts]
-        columns = (column[chosen].tolist() for column in (items, sort, rank, names))
-        return {item: self._answer(Sort(kind), best, name) for item, kind, best, name in zip(*columns, strict=True)}
-
-    def _answer(self, sort: Sort, rank: int, name: int) -> Answer:
-        match sort:
-            case Sort.UNKNOWN:
-                return False, (f"Q{name}",)
+    def answer(self, place: int | None) -> Answer:
+        """Return the class path at a place of `ordered`; behind it are the numbers of unknown classes."""
+        if place is None:
+            return True, ()
+        if place >= len(self.ordered):
+            return False, (f"Q{place - len(self.ordered)}",)
+        match self._sort[place]:
             case Sort.CLASSED:
-                return True, self._paths[rank]
+                return True, self._paths[self._rank[place]]
             case Sort.DISAMBIGUATION:
                 return True, DISAMBIGUATION
         return True, ()
 
 
-def wikidata_rows(
-    found: FoundFile,
-    kind: SourceKind,
-    wiki: Wiki,
-    ontology: Ontology,
-    tally: ClaimCounts,
-    scratch: Path,
-    table: tuple[FoundFile, ClaimCounts] | None = None,
-) -> Iterator[tuple[str, ClassPath]]:
-    """Yield the wiki's titles with their classes, DISAMBIGUATION for such pages; `scratch` takes gigabytes.
+def site_of(language: str, name: str = "") -> str:
+    """Return Wikidata's name of the Wikipedia called `name` (`zh_yuewiki`), or without a name, of a language's.
 
-    `table` is the file of links for a dump without any, with its own counts.
+    The language does not always identify the wiki (`simplewiki` is in `en`).
+    """
+    return wiki_codes(name, language)[0].replace("-", "_") + "wiki"
+
+
+def wikidata_rows(
+    database: Database, found: FoundFile, site: str, ontology: Ontology, tally: ClaimCounts
+) -> Iterator[tuple[str, ClassPath]]:
+    """Yield the titles of a wiki's pages with their classes, DISAMBIGUATION for such pages.
 
     Each title counts as a row. Titles without `instance of` and Wikimedia's own pages (categories, lists, templates)
     are valid but untyped. A title whose classes lead to none of DBpedia's has an unknown class, named by the lowest of
     them.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    with closing(Items(scratch)) as items:
-        if table:
-            read_links(table[0].path, wiki.site, items, _bad(table[0], table[1], "byte "))
-            table[1].rows += items.links
-        (read_json if kind == SourceKind.WIKIDATA_JSON else read_triples)(found.path, wiki, items, _bad(found, tally))
-        if not items.links:
-            raise InputError(f"{(table or (found,))[0].path}: no item has a page of {wiki.site}; name the right wiki "
-                             "(--set wiki=…), or give a dump with all links, latest-all.nt or latest-all.json"
-                             )  # fmt: skip
-        classes = WikidataClasses(items.parents(), ontology)
-        for pairs, titles in items.parts():
-            answers = classes.judge(pairs)
-            for item, title in titles:
-                known, path = answer = answers.get(item, (True, ()))
-                tally.good(answer)
-                if known and path:
-                    yield title, path
+
+    def bad(number: int, line: bytes = b"a line too long") -> None:
+        tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
+
+    parents = array("I")
+    for table in ("wikidata_items", "wikidata_ordered"):
+        database.execute(f"DROP TABLE IF EXISTS {table}")
+    insert(database, "wikidata_items", _read_items(found.path, site, parents, bad), _ITEMS)
+    classes = WikidataClasses(np.array(parents, dtype=np.uint32).reshape(-1, 2), ontology)
+    places = ((name, place) for place, name in enumerate(classes.ordered.tolist()))
+    insert(database, "wikidata_ordered", places, _ORDERED)
+    titles = 0
+    rows = database.execute(_JUDGE, {"ordered": len(classes.ordered)})
+    while some := rows.fetchmany(_ROWS):
+        titles += len(some)
+        for title, place in some:
+            known, path = answer = classes.answer(place)
+            tally.good(answer)
+            if known and path:
+                yield title, path
+    if not titles:
+        raise InputError(f"{found.path}: no item has a page of {site}; name the right wiki (--set wiki=…), or give a "
+                         "dump of all entities, latest-all.json")  # fmt: skip
 
 
-def _bad(found: FoundFile, tally: ClaimCounts, unit: str = "") -> Callable[[int, bytes], None]:
-    """Return a function that counts a broken line or row of a file, and stores its position."""
-    return lambda place, text: tally.bad(f"{found.name}:{unit}{place}: {text[:200].decode('utf-8', 'replace')}")
+def _read_items(path: Path, site: str, parents: "array[int]", bad: _Bad) -> Iterator[tuple[int, str, int | None]]:
+    """Yield each item that has a page of the site with the page's title and a class; append pairs to `parents`.
+
+    An item has a row for each of its classes, or one with None.
+    """
+    marks = (f'"{site}"'.encode(), b'"P279"')
+    for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
+        for number, line in enumerate(block.split(b"\n"), first):
+            if marks[0] in line or marks[1] in line:
+                try:
+                    item, title, classes, above = _facts(
+                        parse_json(line.strip().removesuffix(b","), _Entity, path), site
+                    )
+                except (ValueError, InputError):
+                    bad(number, line)
+                    continue
+                for parent in above:
+                    parents.extend((item, parent))
+                if title and not classes:
+                    yield item, title, None
+                yield from ((item, title, name) for name in classes if title)
+
+
+def _facts(entity: _Entity, site: str) -> tuple[int, str, list[int], list[int]]:
+    """Return an item's number, the title of its page, its classes and its parents; raise ValueError if impossible."""
+    item = _number(entity.id)
+    if not item:
+        return 0, "", [], []
+    claims = entity.claims or _Claims()
+    link = entity.sitelinks.get(site) if entity.sitelinks else None
+    title = normalise_title(link.title) if link else ""
+    if link and not 0 < len(title.encode()) <= LONGEST_TITLE:
+        raise ValueError
+    return item, title, _best(claims.P31), _best(claims.P279)
+
+
+def _best(statements: Sequence[_Statement]) -> list[int]:
+    """Return the items in the statements of the best rank."""
+    rank = "preferred" if any(each.rank == "preferred" for each in statements) else "normal"
+    snaks = [each.mainsnak for each in statements if each.rank == rank]
+    numbers = (_number(snak.item) for snak in snaks if snak.snaktype == "value")
+    return [number for number in numbers if number]
+
+
+def _number(name: str) -> int:
+    """Return the number of an item, 0 for a property or a lexeme."""
+    match = _ID.fullmatch(name)
+    number = int(match[1]) if match else 0
+    if number > HIGHEST or (not match and name.startswith("Q")):
+        raise ValueError
+    return number

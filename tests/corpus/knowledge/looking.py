@@ -1,25 +1,42 @@
-"""Looks titles up in a table of types, and makes tables in small pieces."""
+"""Databases for tests, and what they say of titles."""
 
-from collections.abc import Sequence
+import atexit
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import pytest
-
-from nerbert.corpus.knowledge import external_sort as hashed
-from nerbert.corpus.knowledge import mmap_table as mapped
 from nerbert.corpus.knowledge.claims import ClassPath
-from nerbert.corpus.knowledge.table import TypeTable
+from nerbert.corpus.knowledge.database import Database, open_database
 
 
-def shrink(patch: pytest.MonkeyPatch) -> None:
-    """From now on a run, a range and a batch hold a handful of rows."""
-    patch.setattr(hashed, "_RUN_ROWS", 3)
-    patch.setattr(hashed, "_RANGE_BYTES", 4000)
-    patch.setattr(mapped, "_BATCH", 2)
+@contextmanager
+def a_database() -> Iterator[Database]:
+    """An empty database with two threads; all tests of a process share one, since opening it takes longer than they."""
+    database = _opened()
+    try:
+        yield database
+    finally:
+        for kind in ("view", "table"):
+            for (name,) in database.execute(f"SELECT {kind}_name FROM duckdb_{kind}s() WHERE NOT internal").fetchall():
+                database.execute(f"DROP {kind} {name}")
 
 
-def types_of(path: Path, titles: Sequence[str]) -> dict[str, tuple[ClassPath, str]]:
+@cache
+def _opened() -> Database:
+    stack = ExitStack()
+    folder = stack.enter_context(TemporaryDirectory())
+    database = stack.enter_context(open_database(Path(folder) / "database", 2))
+    atexit.register(stack.close)
+    return database
+
+
+def types_of(database: Database, titles: Sequence[str]) -> dict[str, tuple[ClassPath, str]]:
     """Those of `titles` that have a class, with it and its source."""
-    table = TypeTable(path)
-    places = zip(titles, *(each.tolist() for each in table.places_of(titles)), strict=True)
-    return {title: (table.classes[number], table.sources[source]) for title, number, source in places if number >= 0}
+    rows = database.execute(
+        "SELECT title, class_path, name FROM types JOIN classes USING (class) JOIN sources USING (source)"
+    ).fetchall()
+    found = {title: (tuple(path), source) for title, path, source in rows}
+    assert len(found) == len(rows)
+    return {title: found[title] for title in titles if title in found}

@@ -25,8 +25,7 @@ def test_addresses_of_a_date() -> None:
         "repo/dbpedia/generic/disambiguations/2022.12.01/disambiguations_lang=de.ttl.bz2",
         "dewiki/20221201/dewiki-20221201-pages-articles-multistream.xml.bz2",
         "dewiki/20221201/dewiki-20221201-pages-articles-multistream-index.txt.bz2",
-        "wikidatawiki/entities/20221207/wikidata-20221207-truthy-BETA.nt.gz",
-        "wikidatawiki/20221201/wikidatawiki-20221201-wb_items_per_site.sql.gz",
+        "wikidatawiki/entities/20221207/wikidata-20221207-all.json.gz",
     ]
     assert list_addresses("be-tarask", also=("dump",))[4].name.startswith("be_x_oldwiki-")
     assert list_addresses("nb", also=("dump",)) == list_addresses("no", also=("dump",))
@@ -41,21 +40,15 @@ def test_what_is_fetched_for_a_wiki_is_what_its_build_takes(language: str) -> No
 
 
 def test_the_newest_wikidata_is_meant_where_no_date_is_given() -> None:
-    triples, links = list_addresses("en", also=("wikidata",))[4:]
-    assert [triples, links] == list_addresses("en", "2021.09.01", also=("wikidata:latest",))[4:]
-    assert triples.address.endswith("/wikidatawiki/entities/latest-truthy.nt.gz")
-    assert (triples.undated, triples.sums, links.undated) == (False, "", True)
-    dated = links.dated("20261001")
-    assert dated == list_addresses("en", also=("wikidata:20261021",))[-1]
-    assert dated.name == dated.address.rpartition("/")[2] == "wikidatawiki-20261001-wb_items_per_site.sql.gz"
-    folder = "https://dumps.wikimedia.org/wikidatawiki/20261001"
-    assert dated.sums == f"{folder}/wikidatawiki-20261001-sha1sums.txt"
+    (newest,) = list_addresses("en", also=("wikidata",))[4:]
+    assert [newest] == list_addresses("en", "2021.09.01", also=("wikidata:latest",))[4:]
+    assert newest.address.endswith("/wikidatawiki/entities/latest-all.json.gz")
+    assert (newest.undated, newest.sums) == (False, "")
 
 
-def test_the_lists_of_wikidata_lie_beside_its_triples() -> None:
-    triples = list_addresses("en", also=("wikidata:20261021",))[-2]
-    folder = triples.address.rpartition("/")[0]
-    assert triples.sums == f"{folder}/wikidata-20261021-sha1sums.txt"
+def test_the_lists_of_wikidata_lie_beside_it() -> None:
+    (dated,) = list_addresses("en", also=("wikidata:20261021",))[4:]
+    assert dated.sums == f"{dated.address.rpartition('/')[0]}/wikidata-20261021-sha1sums.txt"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.knowledge.detect import Detected, SourceKind, tell_export, tell_lines, tell_together
+from nerbert.corpus.knowledge.detect import Detected, SourceKind, tell_export, tell_lines
 from nerbert.corpus.knowledge.ontology import Ontology
 from nerbert.errors import InputError
-from nerbert.sources.files import FoundFile
 
 WIKIDATA = "http://www.wikidata.org/"
 BARE = Ontology.of({"Person": ""})
@@ -32,71 +31,14 @@ def tell(folder: Path, text: str, ontology: Ontology = ONTOLOGY) -> Detected:
         STATEMENT + LINK,
         LINK,
         LABEL,
+        STATEMENT * 5000,
         "# a comment\n" + HEADER + DATA,
     ],
 )
-def test_triples_of_wikidata_are_told(tmp_path: Path, text: str) -> None:
-    assert tell(tmp_path, text) == Detected(SourceKind.WIKIDATA_TRIPLES)
-
-
-@pytest.mark.parametrize("text", [HEADER + DATA + STATEMENT, STATEMENT * 5000 + LINK])
-def test_a_truthy_dump_is_told(tmp_path: Path, text: str) -> None:
-    assert tell(tmp_path, text) == Detected(SourceKind.WIKIDATA_TRUTHY)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "-- MySQL dump\n--\nDROP TABLE IF EXISTS `wb_items_per_site`;\nCREATE TABLE `wb_items_per_site` (\n",
-        "INSERT INTO `wb_items_per_site` VALUES (1,2,'enwiki','A\tPerson\nB\tPerson');\n",
-        "/*!999999\\- enable the sandbox mode */ \nINSERT INTO `wb_items_per_site` VALUES\n(1,2,'dewiki','A');\n",
-        "INSERT INTO wb_items_per_site VALUES " + "(1,2,'enwiki','A')," * 50_000,
-    ],
-)
-def test_links_of_wikidata_are_told(tmp_path: Path, text: str) -> None:
-    assert tell(tmp_path, text, BARE) == Detected(SourceKind.WIKIDATA_SITELINKS)
-
-
-@pytest.mark.parametrize("name", ["page", "wb_items_per_site_old"])
-def test_other_tables_of_the_database_are_not(tmp_path: Path, name: str) -> None:
-    told = tell(tmp_path, f"-- `wb_items_per_site`\nCREATE TABLE `{name}` (\n  `page_id` int(8)\n);\n")
+def test_triples_of_wikidata_are_told_with_what_to_give_instead(tmp_path: Path, text: str) -> None:
+    told = tell(tmp_path, text)
     assert (told.kind, told.unknown) == (None, True)
-
-
-TRUTHY, LINKS, TABLE = (
-    Detected(kind) for kind in (SourceKind.WIKIDATA_TRUTHY, SourceKind.WIKIDATA_SITELINKS, SourceKind.TABLE)
-)
-
-
-def together(*tolds: Detected, ontology: Ontology = ONTOLOGY) -> list[Detected]:
-    files = [(FoundFile(Path(f"f{place}"), f"f{place}", direct=True), told) for place, told in enumerate(tolds)]
-    settled = tell_together(files, ontology)
-    assert [found for found, _ in settled] == [found for found, _ in files]
-    return [told for _, told in settled]
-
-
-def test_a_truthy_dump_and_links_are_of_use_together() -> None:
-    for tolds in ([TRUTHY, LINKS], [LINKS, TABLE, TRUTHY], [TABLE], []):
-        assert together(*tolds) == tolds
-    (alone,) = together(TRUTHY)
-    assert (alone.kind, alone.unknown) == (None, True)
-    assert "truthy" in alone.why
-    assert "wb_items_per_site.sql.gz" in alone.why
-    assert "latest-all.json.gz" in alone.why
-    for others in ([], [Detected(SourceKind.WIKIDATA_JSON)], [Detected(SourceKind.WIKIDATA_TRIPLES)]):
-        *same, links = together(*others, LINKS)
-        assert same == others
-        assert (links.kind, links.unknown) == (None, False)
-        assert "latest-truthy.nt.gz" in links.why
-    first, truthy, second = together(LINKS, TRUTHY, LINKS)
-    assert [first, truthy] == [LINKS, TRUTHY]
-    assert "named first" in second.why
-
-
-def test_a_truthy_dump_with_links_needs_an_ontology_that_names_items() -> None:
-    with pytest.raises(InputError, match=r"f1: a dump of Wikidata .*give that export"):
-        together(LINKS, TRUTHY, ontology=BARE)
-    assert together(TRUTHY, ontology=BARE)[0].why
+    assert "latest-all.json.gz" in told.why
 
 
 @pytest.mark.parametrize(
@@ -113,8 +55,8 @@ def test_json_of_wikidata_is_told(tmp_path: Path, text: str) -> None:
     assert tell(tmp_path, text) == Detected(SourceKind.WIKIDATA_JSON)
 
 
-@pytest.mark.parametrize("text", [LINK + STATEMENT, '[\n{"type":"item","id":"Q31"}\n]\n'])
-def test_wikidata_without_an_ontology_that_names_its_items_is_an_error(tmp_path: Path, text: str) -> None:
+def test_wikidata_without_an_ontology_that_names_its_items_is_an_error(tmp_path: Path) -> None:
+    text = '[\n{"type":"item","id":"Q31"}\n]\n'
     for ontology in (BARE, Ontology.of({})):
         with pytest.raises(InputError, match=r"file: a dump of Wikidata .*DBpedia's ontology.*give that export"):
             tell(tmp_path, text, ontology)

@@ -5,15 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerbert.corpus.dump.deduplicate import is_disambiguation
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.dump.splits import Seen
-from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts
-from nerbert.corpus.knowledge.disambiguation import _BRACKETS, _TEMPLATES, disambiguation_rows, is_disambiguation
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, disambiguation_rows
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import RawPage, Reason
 from nerbert.sources.files import FoundFile
+from nerbert.tables import read_columns
 
 DISAMBIGUATES = "http://dbpedia.org/ontology/wikiPageDisambiguates"
 
@@ -94,7 +95,9 @@ def test_no_name_is_an_error(title: str, templates: list[str], language: str) ->
 
 
 def test_no_pattern_matches_nothing_or_anything() -> None:
-    for language in _TEMPLATES | _BRACKETS:
+    languages = [language for (language,) in read_columns("disambiguation.tsv", "language")]
+    assert len(set(languages)) == len(languages) == 40
+    for language in languages:
         assert not is_disambiguation("Ada", ["", "X", "Infobox person"], language)
         assert not is_disambiguation("Ada ()", [], language)
 

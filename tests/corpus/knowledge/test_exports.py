@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from nerbert.corpus.knowledge.exports import export_pages, templates
+from nerbert.corpus.knowledge.ontology import export_pages, templates
 from nerbert.errors import InputError
 
 
@@ -63,7 +63,7 @@ def test_memory_is_bounded_whatever_stands_between(xml: str, many: str, monkeypa
             largest[0] = max(largest[0], nodes)
             yield event, element
 
-    monkeypatch.setattr("nerbert.corpus.knowledge.exports.etree.iterparse", watched)
+    monkeypatch.setattr("nerbert.corpus.knowledge.ontology.etree.iterparse", watched)
     pages = list(export_pages(Trickle(xml.replace("{}", many * 300).encode()), "x.xml"))
     assert pages[0] == ("A", "b")
     assert largest[0] < 60

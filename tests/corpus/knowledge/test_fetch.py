@@ -209,15 +209,20 @@ def test_the_folder_is_knowledge_as_it_is(
     titles = (sample / "knowledge" / "titles.tsv").read_text(encoding="utf-8").splitlines()[1:]
     types = "".join(type_triple(row.split("\t")[0].replace(" ", "_"), row.split("\t")[1]) for row in titles)
     same = triple("dbpedia.org/resource/A", "dbpedia.org/ontology/wikiPageDisambiguates", "dbpedia.org/resource/A_(b)")
-    truthy = triple("www.wikidata.org/entity/Q1", "www.wikidata.org/prop/direct/P31", "www.wikidata.org/entity/Q5")
-    links = "INSERT INTO `wb_items_per_site` VALUES (1,1,'enwiki','A'),(2,1,'simplewiki','A'),(3,1,'simplewiki','B');\n"
+    claims = {"P31": [{"rank": "normal", "mainsnak": {"snaktype": "value", "datavalue": {"value": {"id": "Q5"}}}}]}
+    pages = {"enwiki": ["A"], "simplewiki": ["A", "B"]}
+    entities = [
+        {"type": "item", "id": f"Q{number}", "claims": claims, "sitelinks": {site: {"title": title}}}
+        for number, (site, title) in enumerate(((site, title) for site in pages for title in pages[site]), 1)
+    ]
+    wikidata = "[\n" + ",\n".join(json.dumps(each, separators=(",", ":")) for each in entities) + "\n]\n"
     stream = bz2.compress((sample / "wiki.xml").read_bytes())
     ontology = (sample / "knowledge" / "ontology.xml").read_bytes()
     contents = [
         ontology.replace(b"= Agent\n", b"= Agent\n| owl:equivalentClass = wikidata:Q5\n", 1),
         (sample / "knowledge" / "mapping_en.xml").read_bytes(),
         *(bz2.compress(each.encode()) for each in (types, same)), stream, bz2.compress(b"0:1:A\n"),
-        *(gzip.compress(each.encode()) for each in (truthy, links)),
+        gzip.compress(wikidata.encode()),
     ]  # fmt: skip
     web.files = {place(each): data for each, data in zip(addresses, contents, strict=True)}
     out = tmp_path / "out"
@@ -232,8 +237,7 @@ def test_the_folder_is_knowledge_as_it_is(
         SourceKind.ONTOLOGY,
         SourceKind.MAPPING,
         SourceKind.TRIPLES,
-        SourceKind.WIKIDATA_TRUTHY,
-        SourceKind.WIKIDATA_SITELINKS,
+        SourceKind.WIKIDATA_JSON,
     }
     assert FETCHED not in {name for name, _ in knowledge.passed_over}
     corpus = tmp_path / "corpus"
@@ -244,5 +248,5 @@ def test_the_folder_is_knowledge_as_it_is(
     assert FETCHED not in shown.out + shown.err
     manifest = json.loads((corpus / "manifest.json").read_text(encoding="utf-8"))
     rows = {each["path"]: each["rows"] for each in manifest["knowledge"]["used"]}
-    assert [rows[each.name] for each in addresses[-2:]] == [2, 2], "the wiki's name says which links count"
+    assert rows[addresses[-1].name] == 2, "the wiki's name says which links count"
     assert manifest["mention_sources"][addresses[2].name] > 100

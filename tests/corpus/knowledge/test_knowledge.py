@@ -5,17 +5,16 @@ import json
 import lzma
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from nerbert.corpus.knowledge import table
+from nerbert.corpus.knowledge import database as database_module
 from nerbert.corpus.knowledge.knowledge import Knowledge, open_knowledge
 from nerbert.corpus.wikitext.titles import fold_redirects
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import Infobox
-from tests.corpus.knowledge.looking import types_of
+from tests.corpus.knowledge.looking import a_database, types_of
 
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 ONTOLOGY = "".join(
@@ -56,11 +55,9 @@ def typed(
     redirects: dict[str, str] | None = None,
     disambiguation: Iterable[str] = (),
 ) -> dict[str, tuple[str, str]]:
-    with TemporaryDirectory() as folder:
-        path, scratch = Path(folder) / "knowledge.arrow", Path(folder) / "scratch"
-        knowledge.write_table(path, scratch, pages, redirects or {}, disambiguation)
-        found = types_of(path, wanted)
-        assert not scratch.exists()
+    with a_database() as database:
+        knowledge.write_types(database, pages, redirects or {}, disambiguation)
+        found = types_of(database, wanted)
     return {title: ("/".join(classes), source) for title, (classes, source) in found.items()}
 
 
@@ -332,7 +329,7 @@ def test_classes_that_the_ontology_lacks_are_counted_and_type_nothing(tmp_path: 
 
 
 def test_an_ontology_bounds_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "_MOST_CLASSES", 4)
+    monkeypatch.setattr(database_module, "_MOST_CLASSES", 4)
     ontology, rows = write(tmp_path, o=wiki(ONTOLOGY), t="A\tCity\n" + "".join(f"T{n}\tC{n}\n" for n in range(9)))
     with pytest.raises(InputError, match=r"more than 4 classes, .*give an ontology where there is none"):
         typed(open_knowledge([rows], "en"), "A")
@@ -487,7 +484,7 @@ def test_a_list_of_disambiguation_pages_bars_no_article_with_an_infobox(tmp_path
 
 
 def test_too_many_files_are_told_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "_MOST_SOURCES", 3)
+    monkeypatch.setattr(database_module, "_MOST_SOURCES", 3)
     paths = write(tmp_path, **{f"t{n}": f"A{n}\tFilm\n" for n in range(4)})
     with pytest.raises(InputError, match="4 files give titles a class; 3 may: join some"):
         open_knowledge(paths, "en")

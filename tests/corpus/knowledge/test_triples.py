@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from nerbert.corpus.knowledge import triples
-from nerbert.corpus.knowledge.triples import is_other_triple
+from nerbert.corpus.knowledge import claims as triples
+from nerbert.corpus.knowledge.claims import is_other_triple
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,140 @@
+"""The database of one build: DuckDB, in which titles get their classes and link targets are counted, out of core.
+
+What does not fit into its share of memory is spilled below the build's own folder. Extensions, the network and other
+files are out of reach: rows come in and go out as Arrow tables. Every choice between rows is an order in SQL, so the
+result does not depend on the number of threads. The cost: rows travel through Arrow once more, and a count or a class
+can be looked up only by joining tables.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+import pyarrow as pa
+
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath, TitleCounts
+from nerbert.errors import InputError, WriteError
+
+Database: TypeAlias = duckdb.DuckDBPyConnection
+_MEGABYTES, _MOST_THREADS = 85, 8
+"""Memory of the database, which each of its threads adds to."""
+_ROWS = 1 << 16
+_MOST_CLASSES, _MOST_SOURCES = 1 << 16, 126
+_TIE_BITS = 45
+"""Bits of what decides between claims of one priority; rank and priority are above them in the order of claims."""
+_CLAIMS = pa.schema(
+    [("title", pa.string()), ("rank", pa.uint8()), ("priority", pa.uint8()), ("tie", pa.int64()), ("class", pa.int32())]
+)
+_WRITE_TYPES = """
+CREATE TABLE types AS
+WITH titles AS (
+    SELECT
+        title,
+        arg_min(class, (rank::BIGINT << 52) | (priority::BIGINT << 45) | tie) FILTER (rank > 0) AS class,
+        min(rank) FILTER (rank > 0) AS source,
+        bit_or(1::UHUGEINT << rank) AS ranks,
+        coalesce(bool_or(rank = 0 AND priority = 0), false) AS shown_as_disambiguation
+    FROM claims GROUP BY title
+)
+SELECT
+    title, source, ranks, class,
+    shown_as_disambiguation OR (ranks & 1 = 1 AND ranks & $shown::UHUGEINT = 0) AS barred
+FROM titles
+"""
+
+
+@contextmanager
+def open_database(folder: Path, threads: int = 1) -> Iterator[Database]:
+    """Open an empty database that spills into `folder`; raise WriteError where it fails, say for a full disk."""
+    threads = min(threads, _MOST_THREADS)
+    database = duckdb.connect(
+        ":memory:",
+        config={
+            "temp_directory": str(folder), "memory_limit": f"{_MEGABYTES * (1 + threads)}MB", "threads": threads,
+            "autoinstall_known_extensions": False, "autoload_known_extensions": False,
+            "preserve_insertion_order": False,
+        },
+    )  # fmt: skip
+    try:
+        database.execute("SET enable_external_access = false")
+        database.execute("SET lock_configuration = true")
+        yield database
+    except duckdb.Error as error:
+        raise WriteError(f"{folder}: {str(error).splitlines()[0]}; is there room on the disk?") from error
+    finally:
+        database.close()
+
+
+def insert(database: Database, table: str, rows: Iterable[Sequence[Any]], schema: pa.Schema) -> None:
+    """Append `rows` to a table, which is made if it is not there; `schema` has its columns."""
+    database.register("empty", schema.empty_table())
+    database.execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM empty")
+    database.unregister("empty")
+    remaining = iter(rows)
+    while some := list(islice(remaining, _ROWS)):
+        columns = [pa.array(column, each.type) for column, each in zip(zip(*some, strict=True), schema, strict=True)]
+        database.from_arrow(pa.table(columns, schema)).insert_into(table)
+
+
+def write_types(
+    database: Database, claims: Iterable[tuple[int, Claim]], names: Sequence[str], shown: Collection[int] = ()
+) -> tuple[list[TitleCounts], int]:
+    """Write the table `types`: each title with the number of its class and of its source, null if it is barred.
+
+    The sources, whose `names` are given, are numbered by precedence. A disambiguation page has no class, whatever is
+    known of it: a link to it names nothing in particular. Those in `shown` read the dump's own pages, so no list of
+    disambiguation pages overrides their titles. The tables `classes` and `sources` have the names. Return the counts of
+    each source, and the number of disambiguation pages.
+    """
+    check_sources(len(names))
+    classes: dict[ClassPath, int] = {}
+    insert(database, "claims", _keyed(claims, classes), _CLAIMS)
+    database.execute(_WRITE_TYPES, {"shown": sum(2 << place for place in shown)})
+    database.execute("DROP TABLE claims")
+    paths = enumerate([(), *classes])
+    insert(database, "classes", paths, pa.schema([("class", pa.int32()), ("class_path", pa.list_(pa.string()))]))
+    numbered = enumerate(["", *names])
+    insert(database, "sources", numbered, pa.schema([("source", pa.uint8()), ("name", pa.string())]))
+    counts = [TitleCounts() for _ in names]
+    pages = 0
+    groups = "SELECT source, ranks, barred, count(*) FROM types GROUP BY ALL"
+    for source, ranks, barred, titles in database.execute(groups).fetchall():
+        pages += barred * titles
+        for place, count in enumerate(counts):
+            if ranks >> (place + 1) & 1:
+                count.disambiguation_pages += barred * titles
+                count.typed += (not barred and place + 1 == source) * titles
+                count.lost_to_precedence += (not barred and place + 1 != source) * titles
+    database.execute("UPDATE types SET class = NULL, source = NULL WHERE barred")
+    return counts, pages
+
+
+def check_sources(count: int) -> None:
+    """Raise InputError for more sources than the database tells apart."""
+    if count > _MOST_SOURCES:
+        raise InputError(f"{count} files give titles a class; {_MOST_SOURCES} may: join some")
+
+
+def _keyed(
+    claims: Iterable[tuple[int, Claim]], classes: dict[ClassPath, int]
+) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield rows of the table of claims, and number the class paths; rank 0 is for disambiguation pages."""
+    for number, (source, (title, priority, path)) in enumerate(claims):
+        rank = 0 if path == DISAMBIGUATION else source + 1
+        if (class_ := classes.setdefault(path, len(classes) + 1)) > _MOST_CLASSES:
+            raise InputError(
+                f"the knowledge names more than {_MOST_CLASSES} classes, at last {path[-1]!r:.60}: are these classes? "
+                "leave that table out, or give an ontology where there is none, which leaves out what it doesn't name"
+            )
+        yield title, rank, priority, _drawn(path) if priority else number, class_
+
+
+@lru_cache(maxsize=4096)
+def _drawn(path: ClassPath) -> int:
+    """Hash a class path, so that the choice among equal claims does not depend on their order."""
+    return int.from_bytes(blake2b("\n".join(path).encode(), digest_size=8).digest()) >> 64 - _TIE_BITS
