@@ -18,19 +18,19 @@ from markupsafe import Markup
 
 from nerbert import DOCS
 from nerbert.artifacts import publish
-from nerbert.render import markdown
+from nerbert.render import escape
 from nerbert.terminal import percent, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, /, **facts: Any) -> str:
-    """Return a template's text with these facts; `NAME.html.j2`, `NAME.svg.j2` and `NAME.md.j2` escape accordingly.
+    """Return a template's text with these facts; names that end in html, svg, md and tex `.j2` escape accordingly.
 
     `NAME.txt.j2` is plain text, which whoever shows it escapes; a value is kept on one line.
     Raise jinja2.UndefinedError for a fact that the template needs and that is missing.
     """
-    environments = {"md": _markdown, "txt": _text}
+    environments = {"md": _markdown, "tex": _latex, "txt": _text}
     environment = environments.get(template.split(".")[-2], _html)()
     return environment.get_template(template).render(**facts)
 
@@ -51,10 +51,21 @@ def _html() -> Environment:
 
 @cache
 def _markdown() -> Environment:
-    environment = _environment(autoescape=False, finalize=markdown.escaped)
-    environment.filters |= {"code": markdown.code, "quoted": markdown.quoted, "plain": markdown.Markdown}
-    environment.globals |= {"table": markdown.table}
+    environment = _environment(autoescape=False, finalize=escape.escaped)
+    environment.filters |= {
+        "code": escape.code, "paragraph": escape.paragraph, "plain": escape.Markdown, "quoted": escape.quoted,
+    }  # fmt: skip
+    environment.globals |= {"table": escape.table}
     return environment
+
+
+@cache
+def _latex() -> Environment:
+    """Return an environment whose tags are `<% %>` and `<< >>`, since LaTeX is full of braces."""
+    return _environment(
+        autoescape=False, finalize=escape.latex, block_start_string="<%", block_end_string="%>",
+        variable_start_string="<<", variable_end_string=">>", comment_start_string="<#", comment_end_string="#>",
+    )  # fmt: skip
 
 
 @cache
@@ -69,11 +80,11 @@ def _counted(numbers: Mapping[str, int]) -> str:
     return "; ".join(f"{text} ({number} {'cell' if number == 1 else 'cells'})" for text, number in numbers.items())
 
 
-def _environment(*, autoescape: bool, finalize: Callable[[Any], Any]) -> Environment:
+def _environment(*, autoescape: bool, finalize: Callable[[Any], Any], **marks: Any) -> Environment:
     environment = Environment(
         autoescape=autoescape,  # noqa: S701  (Markdown is escaped by `finalize`)
         loader=FileSystemLoader(TEMPLATES), finalize=finalize, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
+        lstrip_blocks=True, keep_trailing_newline=True, **marks,
     )  # fmt: skip
     environment.filters |= {"percent": percent}
     environment.globals |= {"docs": DOCS}

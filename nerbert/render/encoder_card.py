@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nerbert import render
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import EMBEDDED
-from nerbert.render.markdown import Markdown, code, escaped
+from nerbert.render.escape import Markdown, code, escaped
 from nerbert.render.values import changed_settings, dict_of, dicts_of
 from nerbert.terminal import percent
 from nerbert.training.base_settings import TrainSettings

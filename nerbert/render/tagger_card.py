@@ -13,7 +13,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import split_of
 from nerbert.model.backbone import EMBEDDED, TaggerFacts
 from nerbert.render.encoder_card import HUB_NAME, Card, settings_facts
-from nerbert.render.markdown import Markdown, code
+from nerbert.render.escape import Markdown, code
 from nerbert.render.values import dict_of
 from nerbert.terminal import percent
 

@@ -12,7 +12,7 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.render.encoder_card import model_card
-from nerbert.render.markdown import code
+from nerbert.render.escape import code
 from nerbert.terminal import visible
 from nerbert.training.tagging import Tagging
 from tests.pages import front_of, markdown_tables_of, said, section

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nerbert.model.backbone import TaggerFacts
-from nerbert.render.markdown import code
+from nerbert.render.escape import code
 from nerbert.render.tagger_card import tagger_card, write_card
 from nerbert.terminal import visible
 from tests.pages import front_of, markdown_tables_of, said, section

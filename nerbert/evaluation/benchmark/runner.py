@@ -32,16 +32,14 @@ def benchmark(
     again: str = "run the same command again",
 ) -> bool:  # fmt: skip
     """Run a suite, write its tables to `output` and print them; return whether no cell failed."""
-    from nerbert.evaluation.tables.grid import RECORD
     from nerbert.evaluation.tables.table import make_table
-    from nerbert.render.benchmark import write_tables
-    from nerbert.render.terminal.benchmark import print_table
+    from nerbert.render.benchmark import print_table, write_tables
 
     need("benchmark", "scipy")
     cells, stop = _run(suite, data, output, minutes, workers, retry=retry)
     table = make_table(suite, cells)
     try:
-        files = write_tables(output, table, RECORD)
+        files = write_tables(output, table)
     finally:  # cells on a full disk are reported though their tables can't be written
         print_table(table)
         for line in _left(cells, again):

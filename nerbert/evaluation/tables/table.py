@@ -1,24 +1,21 @@
 """Make the table of a suite from its cells. Pure: the same cells give the same table.
 
 The cells are laid out in rows and columns; every system is tested against the baseline; figures are worded (F1, tests,
-other figures, errors, types, curves); notes say how to read them. The records are the cells in long form, for pandas.
-Needs scipy (extra `benchmark`) for the intervals.
+other figures, errors, types, curves); notes say how to read them. Needs scipy (extra `benchmark`) for the intervals.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.compare import compare
-from nerbert.evaluation.tables.grid import BenchmarkTable, Curve
+from nerbert.evaluation.tables.compare import compare, tests_grid
+from nerbert.evaluation.tables.grid import BenchmarkTable, Curve, Notes
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target
 from nerbert.evaluation.tables.notes import facts_of, notes_of
-from nerbert.evaluation.tables.pooled import figure, inner
-from nerbert.evaluation.tables.scores import scores_grid, tests_grid
-from nerbert.evaluation.tables.secondary_metrics import errors_grid, other_figures_grid, type_grids
+from nerbert.evaluation.tables.other_figures import errors_grid, other_figures_grid, type_grids
+from nerbert.evaluation.tables.records import records
+from nerbert.evaluation.tables.scores import scores_grid
 from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.render.plots import STYLES, PlotPoint
 from nerbert.terminal import percent
@@ -27,10 +24,10 @@ from nerbert.terminal import percent
 def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     """Return the table of a suite; missing cells count as not run, the order of cells doesn't matter."""
     layout = Layout(suite, cells)
-    tests, notes = compare(layout), dict[str, int]()
+    tests, notes = compare(layout), Notes()
     grids = [
         *(scores_grid(layout, protocol, tests, notes) for protocol in layout.protocols),
-        *tests_grid(layout, tests, notes), other_figures_grid(layout), errors_grid(layout), *type_grids(layout),
+        tests_grid(layout, tests, notes), other_figures_grid(layout), errors_grid(layout), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(
         name=suite.name,
@@ -41,7 +38,7 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
         numbered=tuple(notes),
         notes=notes_of(layout, tests),
         facts=facts_of(layout),
-        records=tuple(_records(layout)),
+        records=tuple(records(layout.cells, suite.published)),
     )
 
 
@@ -79,45 +76,5 @@ def _sentences(row_key: RowKey, group: Group) -> float | None:
     size = parse_size(row_key.size)
     if size.kind is SizeUnit.SENTENCES:
         return float(size.number)
-    if size.kind not in (SizeUnit.PERCENT, SizeUnit.ALL):
-        return None
-    known = [count for cell in group.done.values() if (count := figure(cell.facts, "sentences"))]
-    return fmean(known) if known else None
-
-
-def _records(layout: Layout) -> Iterator[tuple[str, ...]]:
-    """Yield every figure of every cell in the suite's order, then what is published.
-
-    A cell that failed or hasn't run is one record without metric. `metric` is the place in the scores ("micro.f1"), or
-    in the facts ("facts.cpu_seconds").
-    """
-    for cell in layout.cells:
-        at = cell.place
-        place = (at.system, at.protocol, at.target, at.size, str(at.draw), str(at.seed), cell.state.value)
-        facts = {key: value for key, value in cell.facts.items() if not isinstance(value, Mapping)}
-        figures = [*_figures(cell.scores), *((name, "", value) for name, value in _numbers(facts, "facts."))]
-        for name, type_, value in figures:
-            yield (*place, name, type_, repr(value), cell.why)
-        if not figures:
-            yield (*place, "", "", "", cell.why)
-    for paper in layout.suite.published:
-        for target, value in paper.f1.items():
-            f1 = repr(round(value / 100, 6))
-            yield (paper.name, "", target, "all", "", "", "published", "micro.f1", "", f1, paper.of)
-
-
-def _figures(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, int | float]]:
-    """Yield (metric, type, value) of all figures; a type has a column of its own, since its name may hold dots."""
-    for key, each in scores.items():
-        by_type = inner(scores, key) if key == "by_type" else {"": each}
-        for type_, counts in by_type.items():
-            yield from ((name, str(type_), value) for name, value in _numbers({key: counts}))
-
-
-def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int | float]]:
-    """Yield every number in nested mappings, with the keys that lead to it."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{above}{key}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            yield f"{above}{key}", value
+    known = group.observed("facts.sentences") if size.kind in (SizeUnit.PERCENT, SizeUnit.ALL) else {}
+    return fmean(known.values()) if known else None

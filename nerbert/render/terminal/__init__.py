@@ -1,1 +1,34 @@
-"""Terminal output."""
+"""Tables on the terminal: every report draws its tables with this one function."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from nerbert.terminal import plain
+
+
+def table(
+    heads: Sequence[str | Text], rows: Iterable[Sequence[object]], *, numbers: Collection[int] = (), title: str = ""
+) -> Table:
+    """Return a table that wraps where the terminal ends, without loss; columns in `numbers` align right.
+
+    Whole numbers get their thousands marked, None is a dash, and control characters become visible; a `Text` keeps its
+    style.
+    """
+    drawn = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+    drawn.title = plain(title) if title else None
+    for place, head in enumerate(heads):
+        drawn.add_column(_shown(head), justify="right" if place in numbers else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(_shown, row))
+    return drawn
+
+
+def _shown(cell: object) -> Text:
+    if isinstance(cell, Text):
+        return cell
+    if cell is None:
+        return plain("–")
+    return plain(f"{cell:,}" if isinstance(cell, int) else cell)

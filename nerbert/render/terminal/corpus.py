@@ -17,7 +17,7 @@ from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.render.corpus import facts
 from nerbert.render.corpus.page import make_overview, size_on_disk, write_page
 from nerbert.render.corpus.phrases import NO_LABEL, note_words
-from nerbert.render.terminal.table import table
+from nerbert.render.terminal import table
 from nerbert.render.values import dict_of
 from nerbert.rng import uniform
 from nerbert.terminal import coloured, plain, visible

@@ -11,7 +11,7 @@ from rich.text import Text
 from nerbert.finetuning.sampling import Subset
 from nerbert.finetuning.sizes import SizeUnit, many
 from nerbert.formats.folder import SPLITS
-from nerbert.render.terminal.table import table
+from nerbert.render.terminal import table
 from nerbert.terminal import plain
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from rich.console import Console
 from nerbert.finetuning.sizes import many
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
-from nerbert.render.terminal.table import table
+from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain
 
 if TYPE_CHECKING:

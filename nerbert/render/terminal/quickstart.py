@@ -9,8 +9,8 @@ from rich.console import Console
 from nerbert.finetuning.sampling import Subset
 from nerbert.records import Span
 from nerbert.render.quickstart import LIMITS, NEXT
+from nerbert.render.terminal import table
 from nerbert.render.terminal.corpus import print_funnel
-from nerbert.render.terminal.table import table
 from nerbert.tagger.jobs.preview import print_tagged
 from nerbert.terminal import percent, plain
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nerbert.render.terminal.table import table
+from nerbert.render.terminal import table
 from nerbert.tagger.calibrate import Calibrated
 from nerbert.tagger.export import Export
 from nerbert.terminal import percent, plain

@@ -8,7 +8,7 @@ from rich.console import Console
 from nerbert.encoder.dry_run import DryRun
 from nerbert.executors import is_first_process
 from nerbert.model.backbone import read_card
-from nerbert.render.terminal.table import table
+from nerbert.render.terminal import table
 from nerbert.terminal import duration, percent, plain
 from nerbert.training.log import TrainLog
 from nerbert.training.memory import as_bytes
