@@ -68,7 +68,7 @@ def build_corpus(
     """
     from nerbert.corpus import build
     from nerbert.executors import HERE
-    from nerbert.render.corpus.card import write_corpus_card
+    from nerbert.render.corpus import write_corpus_card
 
     return build.build_corpus(plan, settings, write_corpus_card, executor or HERE)
 

@@ -22,6 +22,7 @@ from nerbert.render import escape
 from nerbert.terminal import percent, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
+_MOST = 1e15
 
 
 def render(template: str, /, **facts: Any) -> str:
@@ -70,9 +71,15 @@ def _latex() -> Environment:
 
 @cache
 def _text() -> Environment:
-    environment = _environment(autoescape=False, finalize=lambda value: " ".join(str(value).split()))
+    environment = _environment(autoescape=False, finalize=_on_one_line)
     environment.filters |= {"counted": _counted}
     return environment
+
+
+def _on_one_line(value: Any) -> str:
+    """Return a value as text on one line; whole numbers with thousands marked."""
+    marked = isinstance(value, int) and not isinstance(value, bool)
+    return " ".join((f"{value:,}" if marked else str(value)).splitlines())
 
 
 def _counted(numbers: Mapping[str, int]) -> str:
@@ -84,11 +91,43 @@ def _environment(*, autoescape: bool, finalize: Callable[[Any], Any], **marks: A
     environment = Environment(
         autoescape=autoescape,  # noqa: S701  (Markdown is escaped by `finalize`)
         loader=FileSystemLoader(TEMPLATES), finalize=finalize, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, **marks,
+        lstrip_blocks=True, extensions=["jinja2.ext.do"], keep_trailing_newline=True, **marks,
     )  # fmt: skip
-    environment.filters |= {"percent": percent}
-    environment.globals |= {"docs": DOCS}
+    environment.filters |= {"decimals": decimals, "fields": fields, "percent": shown_percent, "size": size}
+    environment.globals |= {"docs": DOCS, "share": share}
     return environment
+
+
+def decimals(value: Any, digits: int) -> str:
+    """Return a number with so many decimals, "–" for anything else."""
+    return f"{value:.{digits}f}" if isinstance(value, int | float) and abs(value) < _MOST else "–"
+
+
+def shown_percent(value: Any) -> str:
+    """Return a share (0–1) in percent, "–" for anything else."""
+    return percent(value) if isinstance(value, int | float) and abs(value) < _MOST else "–"
+
+
+def fields(items: Any, *keys: str) -> list[list[Any]]:
+    """Return a table's rows: these keys' values of each item, in a mapping after its name; without keys the value."""
+    if isinstance(items, Mapping):
+        return [[name, *([each[key] for key in keys] if keys else [each])] for name, each in items.items()]
+    return [[each[key] for key in keys] for each in items]
+
+
+def share(part: int, whole: int) -> str:
+    """Return a part of a whole as percent, in one decimal."""
+    if not whole:
+        return "–"
+    return f"{100 * part / whole:.1f}\u00a0%" if part <= 0 or part >= whole / 1000 else "<\u00a00.1\u00a0%"
+
+
+def size(count: int) -> str:
+    """Return bytes in the unit that people use."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"
 
 
 def _shown(value: Any) -> Any:

@@ -38,7 +38,7 @@ def escaped(value: object) -> str:
     """Return `value` as plain words: what Markdown or HTML would interpret is escaped; thousands are marked."""
     if isinstance(value, Markdown):
         return value
-    if value is None:
+    if value is None or value == {}:
         return "–"
     if isinstance(value, int):
         return f"{value:,}"

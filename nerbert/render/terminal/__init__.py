@@ -1,11 +1,14 @@
-"""Tables on the terminal: every report draws its tables with this one function."""
+"""Reports on the terminal; one of 80 columns is enough. A template has the sentences, `table` draws the tables."""
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nerbert.render import render
 from nerbert.terminal import plain
 
 
@@ -24,6 +27,12 @@ def table(
     for row in rows:
         drawn.add_row(*map(_shown, row))
     return drawn
+
+
+def say(console: Console, template: str, /, style: str = "", **facts: Any) -> None:
+    """Print the lines of a text template; a value is neither markup nor control, and stays on its line."""
+    for line in render(f"terminal/{template}.txt.j2", **facts).splitlines():
+        console.print(plain(line), style=style, highlight=False, soft_wrap=True)
 
 
 def _shown(cell: object) -> Text:
