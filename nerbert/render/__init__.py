@@ -100,7 +100,7 @@ def _environment(*, autoescape: bool, finalize: Callable[[Any], Any], **marks: A
 
 def decimals(value: Any, digits: int) -> str:
     """Return a number with so many decimals, "–" for anything else."""
-    return f"{value:.{digits}f}" if isinstance(value, int | float) and abs(value) < _MOST else "–"
+    return f"{value:,.{digits}f}" if isinstance(value, int | float) and abs(value) < _MOST else "–"
 
 
 def shown_percent(value: Any) -> str:
