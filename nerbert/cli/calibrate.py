@@ -23,7 +23,7 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None, from_:
         For a tagger whose head is your own code: its module:function, which is imported.
     """
     from nerbert.render.cards import write_tagger_card
-    from nerbert.render.terminal.tagger import print_calibrations
+    from nerbert.render.terminal.models import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
 
     print_calibrations(run(tagger, data, precision=precision, head=head, card=write_tagger_card, format_=from_), data)

@@ -26,7 +26,7 @@ def export(
     overwrite
         Replace an earlier export.
     """
-    from nerbert.render.terminal.tagger import print_export
+    from nerbert.render.terminal.models import print_export
     from nerbert.tagger.export import export as run
 
     print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite, format_=from_))

@@ -27,7 +27,7 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
     from nerbert.config import load_settings
     from nerbert.encoder.dry_run import dry_run as run_dry
     from nerbert.encoder.settings import PretrainSettings
-    from nerbert.render.terminal.training import print_dry_run, print_log
+    from nerbert.render.terminal.models import print_dry_run, print_log
 
     settings = load_settings(PretrainSettings, config, set_ or [])
     if dry_run:
@@ -61,7 +61,7 @@ def finetune(
     """
     from nerbert.config import load_settings, whole_numbers
     from nerbert.finetuning.settings import FinetuneSettings
-    from nerbert.render.terminal.training import print_taggers
+    from nerbert.render.terminal.models import print_taggers
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     print_taggers(
@@ -93,7 +93,7 @@ def evaluate(
     json
         Print JSON.
     """
-    from nerbert.render.terminal.evaluation import print_evaluation
+    from nerbert.render.terminal.models import print_evaluation
 
     found = nerbert.evaluate(tagger, file, train=train, decoding=decoding, head=head, format_=from_)
     print_evaluation(found, as_json=json)

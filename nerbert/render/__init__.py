@@ -22,6 +22,8 @@ from nerbert.render import escape
 from nerbert.terminal import percent, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
+LOG_NAMES = ("step", "epoch", "loss")
+"""The first columns of a training's log."""
 _MOST = 1e15
 
 
@@ -106,6 +108,12 @@ def decimals(value: Any, digits: int) -> str:
 def shown_percent(value: Any) -> str:
     """Return a share (0–1) in percent, "–" for anything else."""
     return percent(value) if isinstance(value, int | float) and abs(value) < _MOST else "–"
+
+
+def log_figure(name: str, value: Any) -> str:
+    """Return a figure of a training's log: a step, an epoch, a loss, or a share in percent."""
+    digits = {"step": 0, "epoch": 2}.get(name, 4 if "loss" in name else None)
+    return shown_percent(value) if digits is None else decimals(value, digits)
 
 
 def fields(items: Any, *keys: str) -> list[list[Any]]:

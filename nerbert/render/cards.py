@@ -16,7 +16,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import split_of
 from nerbert.model.backbone import EMBEDDED, TaggerFacts
-from nerbert.render import decimals, render, shown_percent, write
+from nerbert.render import LOG_NAMES, log_figure, render, write
 from nerbert.render.escape import code
 from nerbert.render.facts import Facts, changed_settings, facts_of
 from nerbert.training.base_settings import TrainSettings
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Card = Mapping[str, Any]
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 """An owner and a model on the hub."""
-_LOG_NAMES = ("step", "epoch", "loss")
 _SHOWN = 50
 """Evaluations that an encoder's card shows, the last ones; all are in nerbert.json."""
 
@@ -66,12 +65,12 @@ def tagger_card(card: Card) -> str:
 def _encoder(card: Card, manifest: Mapping[str, Any]) -> dict[str, Any]:
     facts = facts_of(card)
     log = list(facts["log"])[-_SHOWN:]
-    names = [*_LOG_NAMES, *sorted({name for each in log for name in each} - {*_LOG_NAMES})] if log else []
+    names = [*LOG_NAMES, *sorted({name for each in log for name in each} - {*LOG_NAMES})] if log else []
     return {
         **_shared(card, str(facts["settings"]["backbone"] or ""), PretrainSettings), "manifest": facts_of(manifest),
-        "task": facts["description"]["pipeline"] or "", "figure": _figure,
-        "log_heads": [name if name in _LOG_NAMES else code(name) for name in names],
-        "log": [[_figure(name, each[name]) for name in names] for each in log],
+        "task": facts["description"]["pipeline"] or "", "figure": log_figure,
+        "log_heads": [name if name in LOG_NAMES else code(name) for name in names],
+        "log": [[log_figure(name, each[name]) for name in names] for each in log],
     }  # fmt: skip
 
 
@@ -98,9 +97,3 @@ def _files(card: Facts) -> Iterator[tuple[Any, ...]]:
             elif key == "data":
                 dev = card["dev"]["sentences"]
                 yield code(data["name"]), code(file), "held out: scores, confidences", dev, code(digest)
-
-
-def _figure(name: str, value: Any) -> str:
-    """Return a figure of a log: a step, an epoch, a loss, or a share in percent."""
-    digits = {"step": 0, "epoch": 2}.get(name, 4 if "loss" in name else None)
-    return shown_percent(value) if digits is None else decimals(value, digits)

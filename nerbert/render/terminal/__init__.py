@@ -32,7 +32,7 @@ def table(
 def say(console: Console, template: str, /, style: str = "", **facts: Any) -> None:
     """Print the lines of a text template; a value is neither markup nor control, and stays on its line."""
     for line in render(f"terminal/{template}.txt.j2", **facts).splitlines():
-        console.print(plain(line), style=style, highlight=False, soft_wrap=True)
+        console.print(plain(line), style=style, highlight=False)
 
 
 def _shown(cell: object) -> Text:
