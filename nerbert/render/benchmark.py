@@ -18,7 +18,6 @@ from rich.text import Text
 from nerbert.artifacts import publish
 from nerbert.errors import InputError
 from nerbert.render import render
-from nerbert.render.plots import line_plot
 from nerbert.render.terminal import table as terminal_table
 from nerbert.terminal import plain, visible
 
@@ -44,11 +43,7 @@ def write_tables(folder: Path, table: "BenchmarkTable") -> list[Path]:
 
 def text_of(table: "BenchmarkTable", ending: str) -> str:
     """Return the table as `md`, `tex` or `html`."""
-    plots = [
-        (f"{each.title}: F1 in percent against training sentences",
-         line_plot(each.lines, each.styles, x_name="sentences", log=True)) for each in table.curves
-    ]  # fmt: skip
-    return render(f"benchmark.{ending}.j2", table=table, plots=plots)
+    return render(f"benchmark.{ending}.j2", table=table)
 
 
 def csv_of(table: "BenchmarkTable") -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.render import render, write
-from nerbert.render.plots import PlotPoint, line_plot
-from nerbert.terminal import percent
+from nerbert.render.plots import Plot, PlotLine, PlotPoint
 
 if TYPE_CHECKING:
     from nerbert.quickstart.result import QuickstartResult, TaggedText
@@ -28,16 +27,16 @@ _COLOURS = 10
 
 def write_page(result: "QuickstartResult", manifest: Mapping[str, Any], output: Path) -> None:
     """Write the page; `manifest` is the corpus's, whose funnel it shows."""
-    curves = {
-        f"{each.title}: {each.measure}": [PlotPoint(step, y, f"step {step}: {percent(y)} %") for step, y in each.curve]
-        for each in result.encoders
-    }
+    curves = [
+        PlotLine(f"{each.title}: {each.measure}", style, [PlotPoint(*point) for point in each.curve])
+        for style, each in enumerate(result.encoders)
+    ]
     annotators = {"gold": "annotated"} | {each.key: each.title for each in result.encoders}
     write(
         output, "quickstart.html.j2", result=result, steps=manifest["steps"], title=TITLE, limits=LIMITS, next=NEXT,
         examples=[[(annotators[key], _parts(shown, key, result)) for key in shown.marked] for shown in result.examples],
         own=_parts(result.own, "ner", result, [f" {each:.2f}" for each in result.confidences]),
-        curves=line_plot(curves, dict(zip(curves, (0, 1), strict=True)), x_name="steps"),
+        curves=Plot("Figures on held-out sentences in percent, against training steps", "steps", curves),
     )  # fmt: skip
 
 

@@ -124,14 +124,14 @@ def test_curves_are_drawn_and_told() -> None:
     root: Any = html.fromstring(text_of(TABLE, "html"))
     (svg,) = root.xpath("//figure/svg")
     assert "BERT: 10 sentences" in svg.findtext("desc")
-    assert len(svg.findall(".//circle")) == sum(map(len, curve.lines.values()))
+    assert len(svg.findall(".//circle")) == sum(len(line.points) for line in curve.lines)
     numbers = [float(each) for path in svg.findall(".//path") for each in re.findall(r"[\d.]+", path.get("d"))]
     assert max(numbers) <= 640
     assert [each.get("class") for each in svg.findall("g")] == ["c0", "c1", "c2"]
-    for group, points in zip(svg.findall("g"), curve.lines.values(), strict=True):
+    for group, line in zip(svg.findall("g"), curve.lines, strict=True):
         heights = [float(dot.get("cy")) for dot in group.findall("circle")]
         assert heights == sorted(heights, reverse=True) == [height for _, height in sorted(
-            zip((point.y for point in points), heights, strict=True))]  # fmt: skip
+            zip((point.y for point in line.points), heights, strict=True))]  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -58,7 +58,7 @@ def test_page_says_what_was_done(page: str) -> None:
     ):  # fmt: skip
         assert said in text, said
     for encoder in result.encoders:
-        points = "; ".join(f"step {step}: {percent(value)} %" for step, value in encoder.curve)
+        points = "; ".join(f"{step} steps: {percent(value)} %" for step, value in encoder.curve)
         assert f"{encoder.title}: {encoder.measure}: {points}" in text
 
 
@@ -94,7 +94,7 @@ def test_page_without_mentions_or_curve(tmp_path: Path) -> None:
     first, second = (replace(each, curve=((1, 0.5),)) for each in result.encoders)
     page = page_of(replace(result, encoders=(first, second)), tmp_path)
     assert "Nothing was found" in text_of(page)
-    assert text_of(page).count("step 1: 50.00 %") == 2
+    assert text_of(page).count("1 steps: 50.00 %") == 2
 
 
 def test_texts_on_the_page_do_nothing(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 Figures are rounded and worded once, when a grid is made; a template only lays them out and escapes them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nerbert.render.plots import PlotPoint
+from nerbert.render.plots import Plot
 
 NONE = "–"
 """The text of a cell that wasn't run, or isn't known."""
@@ -42,16 +42,6 @@ class Grid:
     names: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """F1 against training sentences on one target under one protocol, a line a system."""
-
-    title: str
-    lines: Mapping[str, Sequence[PlotPoint]]
-    styles: dict[str, int]
-    """Number of each line's colour and dashes, the same for a system in all figures."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkTable:
     """All that is shown of a suite."""
@@ -60,7 +50,8 @@ class BenchmarkTable:
     title: str
     about: str = ""
     grids: tuple[Grid, ...] = ()
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[Plot, ...] = ()
+    """F1 against training sentences on one target under one protocol, a line a system."""
     numbered: tuple[str, ...] = ()
     """Notes that entries and heads refer to, from 1."""
     notes: tuple[str, ...] = ()

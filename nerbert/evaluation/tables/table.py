@@ -10,15 +10,13 @@ from statistics import fmean
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.compare import compare, tests_grid
-from nerbert.evaluation.tables.grid import BenchmarkTable, Curve, Notes
+from nerbert.evaluation.tables.grid import BenchmarkTable, Notes
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target
 from nerbert.evaluation.tables.notes import facts_of, notes_of
-from nerbert.evaluation.tables.other_figures import errors_grid, other_figures_grid, type_grids
 from nerbert.evaluation.tables.records import records
-from nerbert.evaluation.tables.scores import scores_grid
+from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
 from nerbert.finetuning.sizes import SizeUnit, parse_size
-from nerbert.render.plots import STYLES, PlotPoint
-from nerbert.terminal import percent
+from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
 
 
 def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
@@ -42,33 +40,33 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     )
 
 
-def _curves(layout: Layout) -> Iterator[Curve]:
+def _curves(layout: Layout) -> Iterator[Plot]:
     """Yield F1 against training sentences for each target on which a system has two points or more.
 
-    A figure has at most as many systems as there are styles; more systems are in further figures.
+    A figure has at most as many systems as there are styles, and a system has the same style in all figures; more
+    systems are in further figures.
     """
     systems = list(layout.suite.systems)
     for target, row_keys in by_target(layout.row_keys).items():
         for protocol in layout.protocols:
+            where = f"{target}, {protocol}" if len(layout.protocols) > 1 else target
             for first in range(0, len(systems), STYLES):
-                shown = systems[first : first + STYLES]
-                lines = {system: _points(layout, row_keys, ColumnKey(system, protocol)) for system in shown}
-                if any(len(points) > 1 for points in lines.values()):
-                    styles = {name: number for number, name in enumerate(lines) if lines[name]}
-                    drawn = {name: lines[name] for name in styles}
-                    yield Curve(f"{target}, {protocol}" if len(layout.protocols) > 1 else target, drawn, styles)
+                shown = enumerate(systems[first : first + STYLES])
+                lines = [PlotLine(system, style, _points(layout, row_keys, ColumnKey(system, protocol)))
+                         for style, system in shown]  # fmt: skip
+                if any(len(line.points) > 1 for line in lines):
+                    title, drawn = f"{where}: F1 in percent", tuple(line for line in lines if line.points)
+                    yield Plot(title, "sentences", drawn, log=True)
 
 
-def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> list[PlotPoint]:
+def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> tuple[PlotPoint, ...]:
     points = []
     for row_key in row_keys:
         group = layout.at(row_key, column)
         seen, sentences = group.summary(), _sentences(row_key, group)
         if seen and sentences:
-            limits = f" [{percent(seen.low)}, {percent(seen.high)}]" if seen.low is not None and seen.high else ""
-            text = f"{sentences:,.0f} sentences {percent(seen.mean)}{limits}"
-            points.append(PlotPoint(sentences, seen.mean, text, seen.low, seen.high))
-    return sorted(points, key=lambda point: point.x)
+            points.append(PlotPoint(sentences, seen.mean, seen.low, seen.high))
+    return tuple(sorted(points, key=lambda point: point.x))
 
 
 def _sentences(row_key: RowKey, group: Group) -> float | None:
