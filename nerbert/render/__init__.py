@@ -38,11 +38,10 @@ def render(template: str, /, **facts: Any) -> str:
     return environment.get_template(template).render(**facts)
 
 
-def write(target: Path, template: str, /, **facts: Any) -> None:
-    """Write a template's text to a file, whole or not at all."""
-    text = render(template, **facts)
+def write(target: Path, text: str) -> None:
+    """Write a text to a file, whole or not at all."""
     with publish(target) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(text.encode())
 
 
 @cache

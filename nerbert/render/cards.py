@@ -11,7 +11,6 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nerbert.artifacts import publish
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import split_of
@@ -33,12 +32,20 @@ _SHOWN = 50
 
 def write_encoder_card(folder: Path, facts: "EncoderFacts") -> None:
     """Write the model card into an encoder's folder."""
-    write(folder / "README.md", "encoder_card.md.j2", **_encoder(facts.card, facts.manifest))
+    write(folder / "README.md", encoder_card(facts.card, facts.manifest))
 
 
 def encoder_card(card: Card, manifest: Mapping[str, Any]) -> str:
     """Return the card: `card` is what `nerbert.json` holds, `manifest` that of the corpus it was trained on."""
-    return render("encoder_card.md.j2", **_encoder(card, manifest))
+    facts = facts_of(card)
+    log = list(facts["log"])[-_SHOWN:]
+    names = [*LOG_NAMES, *sorted({name for each in log for name in each} - {*LOG_NAMES})] if log else []
+    return render(
+        "encoder_card.md.j2", **_shared(card, str(facts["settings"]["backbone"] or ""), PretrainSettings),
+        manifest=facts_of(manifest), task=facts["description"]["pipeline"] or "", figure=log_figure,
+        log_heads=[name if name in LOG_NAMES else code(name) for name in names],
+        log=[[log_figure(name, each[name]) for name in names] for each in log],
+    )  # fmt: skip
 
 
 def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
@@ -50,8 +57,7 @@ def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
     ours = (text, tagger_card(facts.before)) if facts.before is not None else ()
     if ours and path.exists() and path.read_bytes() not in [each.encode() for each in ours]:
         return False
-    with publish(path) as draft:
-        draft.write_bytes(text.encode())
+    write(path, text)
     return True
 
 
@@ -60,18 +66,6 @@ def tagger_card(card: Card) -> str:
     facts = facts_of(card)
     shared = _shared(card, str(facts["encoder"]["name"] or ""), FinetuneSettings)
     return render("tagger_card.md.j2", **shared, task="token-classification", files=list(_files(facts)))
-
-
-def _encoder(card: Card, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    facts = facts_of(card)
-    log = list(facts["log"])[-_SHOWN:]
-    names = [*LOG_NAMES, *sorted({name for each in log for name in each} - {*LOG_NAMES})] if log else []
-    return {
-        **_shared(card, str(facts["settings"]["backbone"] or ""), PretrainSettings), "manifest": facts_of(manifest),
-        "task": facts["description"]["pipeline"] or "", "figure": log_figure,
-        "log_heads": [name if name in LOG_NAMES else code(name) for name in names],
-        "log": [[log_figure(name, each[name]) for name in names] for each in log],
-    }  # fmt: skip
 
 
 def _shared(card: Card, origin: str, kind: type[TrainSettings]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest
 from nerbert.records import ENTITY
 from nerbert.render import render, share, size, write
-from nerbert.render.corpus_samples import colour_of, draw_sentences, pieces_of, read_dropped
+from nerbert.render.corpus_samples import colour_of, draw_sentences, marked_pieces, read_dropped
 from nerbert.render.facts import changed_settings, facts_of
 
 PAPER = {"examples": 16_300_000, "tokens": 475_600_000, "categories": 315, "bytes": 4_200_000_000}
@@ -35,12 +35,17 @@ Manifest = Mapping[str, Any]
 def write_page(corpus: Path, output: Path, *, overwrite: bool = False) -> None:
     """Write the page of a corpus as one HTML file."""
     check_free_file(output, overwrite=overwrite)
-    write(output, "corpus.html.j2", **_page(make_overview(corpus)))
+    write(output, page_of(make_overview(corpus)))
 
 
 def page_of(overview: Manifest) -> str:
     """Return the page's text."""
-    return render("corpus.html.j2", **_page(overview))
+    counts = overview["categories"].values()
+    return render(
+        "corpus.html.j2", **_shared(overview), log_share=log_share, colour_of=colour_of, marked_pieces=marked_pieces,
+        most=max(max(each["mentions"], each["with_copies"], 1) for each in counts),
+        never_drawn=sum(not each["with_copies"] for each in counts),
+    )  # fmt: skip
 
 
 def make_overview(corpus: Path) -> dict[str, Any]:
@@ -64,27 +69,15 @@ def size_on_disk(corpus: Path, manifest: Manifest) -> int:
 
 def write_corpus_card(folder: Path, corpus: BuiltCorpus) -> None:
     """Write the data card of a corpus into `folder`: the hook of `nerbert.corpus.build.build_corpus`."""
-    write(folder / "README.md", "corpus_card.md.j2", **_card(corpus.manifest))
+    write(folder / "README.md", card_of(corpus.manifest))
 
 
 def card_of(manifest: Manifest) -> str:
     """Return the card's text; every figure in it is the manifest's."""
-    return render("corpus_card.md.j2", **_card(manifest))
-
-
-def _page(overview: Manifest) -> dict[str, Any]:
-    most = max(max(each["mentions"], each["with_copies"], 1) for each in overview["categories"].values())
-    return _shared(overview) | {
-        "most": most, "log_share": log_share, "colour_of": colour_of, "pieces_of": pieces_of,
-        "never_drawn": sum(not each["with_copies"] for each in overview["categories"].values()),
-    }  # fmt: skip
-
-
-def _card(manifest: Manifest) -> dict[str, Any]:
     sizes = table1(manifest, 0)
-    digits = len(str(max(1, sizes["ours"]["examples"])))
     made = {"table1": sizes, "concentration": concentration(manifest), "slope": slope(manifest)}
-    return _shared(dict(manifest) | made) | {"size_category": _SIZES[min(max(0, digits - 3), len(_SIZES) - 1)]}
+    power = min(max(0, len(str(max(1, sizes["ours"]["examples"]))) - 3), len(_SIZES) - 1)
+    return render("corpus_card.md.j2", **_shared(dict(manifest) | made), size_category=_SIZES[power])
 
 
 def _shared(overview: Manifest) -> dict[str, Any]:

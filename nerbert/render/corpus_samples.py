@@ -15,6 +15,7 @@ import pyarrow as pa
 from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.shards import sentence_batches
 from nerbert.records import ENTITY
+from nerbert.render.facts import Mark, pieces_of
 from nerbert.rng import uniform
 from nerbert.schema import parse_json
 
@@ -82,25 +83,15 @@ def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> d
     return {step: reasons for step, reasons in found.items() if reasons}
 
 
-def pieces_of(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> list[dict[str, str]]:
-    """Return a sentence as pieces; those with a `label` are mentions, with a `colour` and a `title`.
-
-    A long text is cut around the first mention of `category`. Spans come from a file, so those that overlap or lie
-    outside the text are cut too.
-    """
+def marked_pieces(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> list[tuple[str, Mark | None]]:
+    """Return a sentence in pieces, its mentions marked; a long one is cut around the first mention of `category`."""
     begin, end = _window(text, mentions, category)
-    pieces, place = [{"text": "… " if begin else ""}], begin
+    marks = []
     for each in sorted(mentions, key=lambda mention: (mention["start"], mention["end"])):
-        start, stop = max(place, each["start"]), min(end, each["end"])
-        if start >= stop:
-            continue
-        wanted = " wanted" if each["category"] == category else ""
-        pieces += [{"text": text[place:start]}, {
-            "text": text[start:stop], "label": each["category"], "colour": colour_of(each["category"]) + wanted,
-            "title": _leads_to(each),
-        }]  # fmt: skip
-        place = stop
-    return [*pieces, {"text": text[place:end]}, {"text": " …" if end < len(text) else ""}]
+        style = colour_of(each["category"]) + (" wanted" if each["category"] == category else "")
+        marks.append((each["start"], each["end"], Mark(each["category"], style, _leads_to(each))))
+    cut = pieces_of(text, marks, begin, end)
+    return [("… " if begin else "", None), *cut, (" …" if end < len(text) else "", None)]
 
 
 def colour_of(category: str) -> str:

@@ -1,8 +1,8 @@
-"""JSON of ours (manifests, cards) as templates read it."""
+"""What templates read: JSON of ours (manifests, cards), and texts in pieces with their mentions marked."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from nerbert.config import RENAMED
 
@@ -31,3 +31,28 @@ def facts_of(value: Mapping[str, Any]) -> Facts:
 def changed_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that differ from the defaults; an older version's names count as those of today."""
     return {name: value for name, value in settings.items() if defaults.get(RENAMED.get(name, name), _UNSET) != value}
+
+
+class Mark(NamedTuple):
+    """How a mention is shown: its type, its style classes, and what is told on hovering."""
+
+    label: str
+    style: str
+    title: str = ""
+
+
+def pieces_of(
+    text: str, marks: Iterable[tuple[int, int, Mark]], begin: int = 0, end: int | None = None
+) -> Iterator[tuple[str, Mark | None]]:
+    """Yield a text from `begin` to `end` in pieces: each mention with its mark, and what is between them.
+
+    `marks` are sorted; those that overlap or lie outside the text are cut.
+    """
+    end = len(text) if end is None else end
+    for start, stop, mark in marks:
+        first, last = max(begin, start), min(end, stop)
+        if first < last:
+            yield text[begin:first], None
+            yield text[first:last], mark
+            begin = last
+    yield text[begin:end], None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.render import render, write
+from nerbert.render.facts import Mark, pieces_of
 from nerbert.render.plots import Plot, PlotLine, PlotPoint
 
 if TYPE_CHECKING:
@@ -32,17 +33,18 @@ def write_page(result: "QuickstartResult", manifest: Mapping[str, Any], output: 
         for style, each in enumerate(result.encoders)
     ]
     annotators = {"gold": "annotated"} | {each.key: each.title for each in result.encoders}
-    write(
-        output, "quickstart.html.j2", result=result, steps=manifest["steps"], title=TITLE, limits=LIMITS, next=NEXT,
+    page = render(
+        "quickstart.html.j2", result=result, steps=manifest["steps"], title=TITLE, limits=LIMITS, next=NEXT,
         examples=[[(annotators[key], _parts(shown, key, result)) for key in shown.marked] for shown in result.examples],
         own=_parts(result.own, "ner", result, [f" {each:.2f}" for each in result.confidences]),
         curves=Plot("Figures on held-out sentences in percent, against training steps", "steps", curves),
     )  # fmt: skip
+    write(output, page)
 
 
 def write_picture(result: "QuickstartResult", path: Path) -> None:
     """Write the picture as an SVG file."""
-    write(path, "quickstart.svg.j2", result=result)
+    write(path, picture(result))
 
 
 def picture(result: "QuickstartResult") -> str:
@@ -52,16 +54,15 @@ def picture(result: "QuickstartResult") -> str:
 
 def write_guide(result: "QuickstartResult", path: Path) -> None:
     """Write the README that `--keep` leaves: what each file is, and how to open it."""
-    write(path, "quickstart_guide.md.j2", result=result, seed=str(result.seeds[0]), next=NEXT)
+    write(path, render("quickstart_guide.md.j2", result=result, seed=str(result.seeds[0]), next=NEXT))
 
 
 def _parts(
     shown: "TaggedText", key: str, result: "QuickstartResult", confidences: Iterable[str] = repeat("")
-) -> list[tuple[str, str, int]]:  # fmt: skip
-    """Return a text in parts: what is said, and for a mention its type and colour ("" and 0 for other text)."""
-    parts, place = [], 0
-    for (start, end, name), sure in zip(shown.marked[key], confidences, strict=False):
-        colour = sorted({*result.mentions, name}).index(name) % _COLOURS
-        parts += [(shown.text[place:start], "", 0), (shown.text[start:end], name + sure, colour)]
-        place = end
-    return [*parts, (shown.text[place:], "", 0)]
+) -> list[tuple[str, Mark | None]]:  # fmt: skip
+    """Return a text in pieces; the first ten types have a colour each."""
+    marks = [
+        (start, end, Mark(name + sure, f"k{sorted({*result.mentions, name}).index(name) % _COLOURS}"))
+        for (start, end, name), sure in zip(shown.marked[key], confidences, strict=False)
+    ]
+    return list(pieces_of(shown.text, marks))

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from nerbert import render
 from nerbert.artifacts import json_line
 from nerbert.records import Span
+from nerbert.render.facts import Mark, pieces_of
 from nerbert.tagger.jobs.inputs import Block
 from nerbert.tagger.jobs.preview import lines_of
 
@@ -24,6 +24,9 @@ ROOM = 1_000_000
 _ENTITY_ROOM = 60
 _COLOURS = 10
 _SURE = 0.5
+_Line = tuple[str, list[tuple[str, Mark | None]]]
+"""The side where a line begins, and its pieces."""
+_MORE: _Line = ("ltr", [("…", None)])
 
 
 class PageOutput:
@@ -51,7 +54,7 @@ class PageOutput:
             fits = whole == total and len(cut) == len(text)
             room = room - len(text) - _ENTITY_ROOM * len(spans) if fits else 0
             if cut:
-                rows.append([*self._lines(cut, shown), *([] if fits else [_Line("ltr", [("…", None)])])])
+                rows.append([*self._lines(cut, shown), *([] if fits else [_MORE])])
             total, whole = total + 1, whole + fits
         counts = sorted(entities.items(), key=lambda each: (-each[1], each[0]))
         page = render.render(
@@ -61,35 +64,17 @@ class PageOutput:
         )  # fmt: skip
         target.write_text(page, encoding="utf-8")
 
-    def _lines(self, text: str, spans: Sequence[Span]) -> Iterator["_Line"]:
+    def _lines(self, text: str, spans: Sequence[Span]) -> Iterator[_Line]:
         for line, marked in lines_of(text, spans):
-            parts: list[tuple[str, _MarkedSpan | None]] = []
-            place = 0
-            for start, end, span in marked:
-                parts += [(line[place:start].replace("\t", " "), None), (line[start:end], self._mark(span))]
-                place = end
-            yield _Line(_direction(line), [*parts, (line[place:].replace("\t", " "), None)])
+            marks = [(start, end, self._mark(span)) for start, end, span in marked]
+            pieces = [(piece if mark else piece.replace("\t", " "), mark) for piece, mark in pieces_of(line, marks)]
+            yield _direction(line), pieces
 
-    def _mark(self, span: Span) -> "_MarkedSpan":
-        kind, about = self._colours.get(span.type, "k entity"), f"{span.type}, confidence {span.confidence:.2f}"
+    def _mark(self, span: Span) -> Mark:
+        style, title = self._colours.get(span.type, "k entity"), f"{span.type}, confidence {span.confidence:.2f}"
         if span.confidence >= _SURE:
-            return _MarkedSpan(span.type, kind, about)
-        return _MarkedSpan(f"{span.type}?", f"{kind} unsure", about)
-
-
-class _MarkedSpan(NamedTuple):
-    """How an entity is shown: its type, its style classes, and its title."""
-
-    name: str
-    style: str
-    about: str
-
-
-class _Line(NamedTuple):
-    """A line: the side where it begins, and its parts, each with its mark if it is an entity."""
-
-    side: str
-    parts: list[tuple[str, _MarkedSpan | None]]
+            return Mark(span.type, style, title)
+        return Mark(f"{span.type}?", f"{style} unsure", title)
 
 
 def fitting(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequence[Span]]:

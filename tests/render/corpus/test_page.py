@@ -20,7 +20,7 @@ from lxml import etree, html
 from nerbert import CorpusPlan, CorpusSettings, build_corpus
 from nerbert.corpus.shards import read_sentences
 from nerbert.render.corpus import concentration, make_overview, page_of
-from nerbert.render.corpus_samples import pieces_of
+from nerbert.render.corpus_samples import marked_pieces
 from nerbert.rng import uniform
 from nerbert.terminal import visible
 from tests import pages
@@ -257,7 +257,7 @@ def test_spans_that_lie_lose_no_text(text: str, spans: list[tuple[int, int]]) ->
     mention = {"category": "City", "resolved_target": "x", "class_path": [], "source": ""}
     mentions = [mention | {"start": start, "end": end} for start, end in spans]
     row = {"text": text, "mentions": mentions, "title": "t", "id": "i", "split": "train", "copies": 1}
-    got = "".join(piece["text"] for piece in pieces_of(text, mentions, "City"))
+    got = "".join(piece for piece, _ in marked_pieces(text, mentions, "City"))
     if len(text) <= 600:
         assert got == text
     assert got.removeprefix("… ").removesuffix(" …") in text
