@@ -88,8 +88,9 @@ class Layout:
         found = {cell.place: cell for cell in cells}
         self.cells = [found.get(place, Cell(place, State.NOT_RUN)) for place in places]
         self.strangers = len(found.keys() - set(places))
-        self.row_keys = tuple(_in_order(suite))
-        self.protocols = tuple(dict.fromkeys(place.protocol for place in places))
+        rows = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
+        self.row_keys = tuple(row_key for each in by_target(rows).values() for row_key in each)
+        self.protocols = tuple(suite.protocols)
         self.columns = tuple(ColumnKey(system, protocol) for protocol in self.protocols for system in suite.systems)
         self._groups = {(row_key, column): Group(unit_of(row_key) is SizeUnit.EPISODE)
                         for row_key in self.row_keys for column in self.columns}  # fmt: skip
@@ -165,9 +166,3 @@ def mean_sizes(row_keys: Sequence[RowKey]) -> list[str]:
     shared = [size for size in sizes if len(of_size(row_keys, size)) > 1]
     alone = len(sizes) == 1
     return [*shared, *([""] if len(targets) > 1 and not alone else [])]
-
-
-def _in_order(suite: Suite) -> list[RowKey]:
-    """Return targets with their sizes as the suite names them, a target that is named twice in one place."""
-    row_keys = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
-    return [row_key for each in by_target(row_keys).values() for row_key in each]

@@ -1,5 +1,6 @@
 """Reports on the terminal; one of 80 columns is enough. A template has the sentences, `table` draws the tables."""
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -33,6 +34,11 @@ def say(console: Console, template: str, /, style: str = "", **facts: Any) -> No
     """Print the lines of a text template; a value is neither markup nor control, and stays on its line."""
     for line in render(f"terminal/{template}.txt.j2", **facts).splitlines():
         console.print(plain(line), style=style, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON in ASCII, so that nothing in it drives the terminal."""
+    print(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
 def _shown(cell: object) -> Text:

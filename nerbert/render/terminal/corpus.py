@@ -1,11 +1,9 @@
 """A corpus on the terminal: its funnel, its categories, sentences with coloured mentions; or all of it as JSON.
 
-The JSON holds what the page shows (`nerbert.render.corpus`); characters that drive a terminal are escaped in it.
+The JSON holds what the page shows (`nerbert.render.corpus`).
 """
 
 import heapq
-import json
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +15,11 @@ from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.render import fields
 from nerbert.render.corpus import make_overview, size_on_disk, size_rows, table1, write_page
 from nerbert.render.facts import facts_of
-from nerbert.render.terminal import say, table
+from nerbert.render.terminal import print_json, say, table
 from nerbert.rng import uniform
 from nerbert.terminal import coloured, plain, visible
 
 _CATEGORIES = 20
-_ACTS = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def show_corpus(
@@ -33,8 +30,7 @@ def show_corpus(
         write_page(corpus, html, overwrite=overwrite)
         print(f"page: {visible(str(html))}", file=sys.stderr)
     if as_json:
-        text = json.dumps(make_overview(corpus), ensure_ascii=False, indent=2)
-        print(_ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+        print_json(make_overview(corpus))
     if html is None and not as_json:
         _print_corpus(corpus, sentences)
 

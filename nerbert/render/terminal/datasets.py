@@ -1,16 +1,15 @@
 """Data sets on the terminal or as JSON: the list, the findings of a check, a drawn sample."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from nerbert.finetuning.sampling import Subset
 from nerbert.finetuning.sizes import SizeUnit, many
 from nerbert.formats.folder import SPLITS
-from nerbert.render.terminal import say, table
+from nerbert.render.terminal import print_json, say, table
 
 if TYPE_CHECKING:
     from nerbert.evaluation.datasets.check import Findings
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
     """Print the data sets, a row each."""
     if as_json:
-        _print_json([each.as_json() for each in listed])
+        print_json([each.as_json() for each in listed])
         return
     looked = any(each.there for each in listed)
     heads = ("name", "paper", "train/dev/test", "types", "licence", "there" if looked else "title")
@@ -48,7 +47,7 @@ def _cells(listed: "Listed") -> list[object]:
 def print_findings(findings: "Findings", *, as_json: bool) -> None:
     """Print what a check found: counts, entities by type, then what to know of, a line each."""
     if as_json:
-        _print_json(findings.as_json())
+        print_json(findings.as_json())
         return
     console = Console(soft_wrap=True)
     splits = [
@@ -73,8 +72,3 @@ def print_sample(subset: Subset, output: Path) -> None:
     console.print(table(("type", "drawn", "there"), rows, numbers=(1, 2), title=title))
     asked = subset.size.shots if subset.size.kind is SizeUnit.EACH else 0
     say(console, "sample", subset=subset, output=output, asked=asked, many=many)
-
-
-def _print_json(value: Any) -> None:
-    """Print JSON in ASCII, so that nothing in it drives the terminal."""
-    print(json.dumps(value, indent=2))

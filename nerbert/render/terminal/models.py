@@ -1,6 +1,5 @@
 """What trainings, calibrations, exports and evaluations print; figures are in percent."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from nerbert.finetuning.sizes import many
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
 from nerbert.render import LOG_NAMES, log_figure
-from nerbert.render.terminal import say, table
+from nerbert.render.terminal import print_json, say, table
 from nerbert.terminal import duration, percent, plain
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def print_export(done: "Export") -> None:
 def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
     """Print the figures, with the rules of scoring."""
     if as_json:
-        print(json.dumps(evaluation.as_json(), ensure_ascii=False, indent=2))
+        print_json(evaluation.as_json())
         return
     console, heads = Console(), ("type", "precision", "recall", "F1", "right", "predicted", "gold")
     for name, judged in evaluation.judgements.items():
