@@ -43,7 +43,7 @@ def page_of(overview: Manifest) -> str:
     counts = overview["categories"].values()
     return render(
         "corpus.html.j2", **_shared(overview), log_share=log_share, colour_of=colour_of, marked_pieces=marked_pieces,
-        most=max(max(each["mentions"], each["with_copies"], 1) for each in counts),
+        most=max((max(each["mentions"], each["with_copies"]) for each in counts), default=1),
         never_drawn=sum(not each["with_copies"] for each in counts),
     )  # fmt: skip
 
