@@ -8,6 +8,7 @@ follow from sums is left out (bootstrap interval, macro F1 under the strict rule
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell
@@ -29,7 +30,13 @@ def figures_of(cell: Cell) -> Figures:
     whole = {key: value for key, value in cell.scores.items() if key != "by_type"} | {"facts": facts}
     by_type = {str(name): {"by_type": counts} for name, counts in inner(cell.scores, "by_type").items()}
     groups = {"": whole, **by_type}
-    return {(metric, name): value for name, group in groups.items() for metric, value in _numbers(group)}
+    return {_key(metric, name): value for name, group in groups.items() for metric, value in _numbers(group)}
+
+
+@cache
+def _key(metric: str, type_: str) -> tuple[str, str]:
+    """Return one object for equal keys: a suite may have many thousands of cells with the same figures."""
+    return metric, type_
 
 
 def inner(scores: Mapping[str, Any], key: str) -> Mapping[str, Any]:
