@@ -68,7 +68,7 @@ def build_corpus(
     """
     from nerbert.corpus import build
     from nerbert.executors import HERE
-    from nerbert.render.corpus.card import write_corpus_card
+    from nerbert.render.corpus import write_corpus_card
 
     return build.build_corpus(plan, settings, write_corpus_card, executor or HERE)
 
@@ -80,9 +80,9 @@ def pretrain(settings: "PretrainSettings", output: str | Path, *, overwrite: boo
     """
     _need_torch()
     from nerbert.encoder.pretrain import pretrain as stage
-    from nerbert.render.encoder_card import write_card
+    from nerbert.render.cards import write_encoder_card
 
-    return stage(settings, Path(output), overwrite=overwrite, card=write_card)
+    return stage(settings, Path(output), overwrite=overwrite, card=write_encoder_card)
 
 
 def finetune(
@@ -99,11 +99,11 @@ def finetune(
     """
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage
-    from nerbert.render.tagger_card import write_card
+    from nerbert.render.cards import write_tagger_card
 
     return stage(
         str(encoder), Path(data), Path(output), settings, source=Path(source) if source is not None else None,
-        seeds=seeds, overwrite=overwrite, calibrate=calibrate, card=write_card, format_=format_,
+        seeds=seeds, overwrite=overwrite, calibrate=calibrate, card=write_tagger_card, format_=format_,
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def pretrain(
     from nerbert.config import load_settings
     from nerbert.encoder.dry_run import dry_run as run_dry
     from nerbert.encoder.settings import PretrainSettings
-    from nerbert.render.terminal.training import print_dry_run, print_log
+    from nerbert.render.terminal.models import print_dry_run, print_log
 
     settings = load_settings(PretrainSettings, config, set_ or [])
     if dry_run:
@@ -57,7 +57,7 @@ def finetune(
     """
     from nerbert.config import load_settings, whole_numbers
     from nerbert.finetuning.settings import FinetuneSettings
-    from nerbert.render.terminal.training import print_taggers
+    from nerbert.render.terminal.models import print_taggers
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     print_taggers(
@@ -87,7 +87,7 @@ def evaluate(
     json
         Print JSON.
     """
-    from nerbert.render.terminal.evaluation import print_evaluation
+    from nerbert.render.terminal.models import print_evaluation
 
     found = nerbert.evaluate(tagger, file, train=train, decoding=decoding, head=head, format_=from_)
     print_evaluation(found, as_json=json)
@@ -108,11 +108,11 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None, from_:
         Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
         out from now on. Without it all entities are given.
     """
-    from nerbert.render.tagger_card import write_card
-    from nerbert.render.terminal.tagger import print_calibrations
+    from nerbert.render.cards import write_tagger_card
+    from nerbert.render.terminal.models import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
 
-    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_card, format_=from_), data)
+    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_tagger_card, format_=from_), data)
 
 
 def export(
@@ -136,7 +136,7 @@ def export(
     overwrite
         Replace an earlier export.
     """
-    from nerbert.render.terminal.tagger import print_export
+    from nerbert.render.terminal.models import print_export
     from nerbert.tagger.export import export as run
 
     print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite, format_=from_))

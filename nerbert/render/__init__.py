@@ -18,28 +18,30 @@ from markupsafe import Markup
 
 from nerbert import DOCS
 from nerbert.artifacts import publish
-from nerbert.render import markdown
+from nerbert.render import escape
 from nerbert.terminal import percent, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
+LOG_NAMES = ("step", "epoch", "loss")
+"""The first columns of a training's log."""
+_MOST = 1e15
 
 
 def render(template: str, /, **facts: Any) -> str:
-    """Return a template's text with these facts; `NAME.html.j2`, `NAME.svg.j2` and `NAME.md.j2` escape accordingly.
+    """Return a template's text with these facts; names that end in html, svg, md and tex `.j2` escape accordingly.
 
     `NAME.txt.j2` is plain text, which whoever shows it escapes; a value is kept on one line.
     Raise jinja2.UndefinedError for a fact that the template needs and that is missing.
     """
-    environments = {"md": _markdown, "txt": _text}
+    environments = {"md": _markdown, "tex": _latex, "txt": _text}
     environment = environments.get(template.split(".")[-2], _html)()
     return environment.get_template(template).render(**facts)
 
 
-def write(target: Path, template: str, /, **facts: Any) -> None:
-    """Write a template's text to a file, whole or not at all."""
-    text = render(template, **facts)
+def write(target: Path, text: str) -> None:
+    """Write a text to a file, whole or not at all."""
     with publish(target) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(text.encode())
 
 
 @cache
@@ -51,17 +53,34 @@ def _html() -> Environment:
 
 @cache
 def _markdown() -> Environment:
-    environment = _environment(autoescape=False, finalize=markdown.escaped)
-    environment.filters |= {"code": markdown.code, "quoted": markdown.quoted, "plain": markdown.Markdown}
-    environment.globals |= {"table": markdown.table}
+    environment = _environment(autoescape=False, finalize=escape.escaped)
+    environment.filters |= {
+        "code": escape.code, "paragraph": escape.paragraph, "plain": escape.Markdown, "quoted": escape.quoted,
+    }  # fmt: skip
+    environment.globals |= {"table": escape.table}
     return environment
 
 
 @cache
+def _latex() -> Environment:
+    """Return an environment whose tags are `<% %>` and `<< >>`, since LaTeX is full of braces."""
+    return _environment(
+        autoescape=False, finalize=escape.latex, block_start_string="<%", block_end_string="%>",
+        variable_start_string="<<", variable_end_string=">>", comment_start_string="<#", comment_end_string="#>",
+    )  # fmt: skip
+
+
+@cache
 def _text() -> Environment:
-    environment = _environment(autoescape=False, finalize=lambda value: " ".join(str(value).split()))
+    environment = _environment(autoescape=False, finalize=_on_one_line)
     environment.filters |= {"counted": _counted}
     return environment
+
+
+def _on_one_line(value: Any) -> str:
+    """Return a value as text on one line; whole numbers with thousands marked."""
+    marked = isinstance(value, int) and not isinstance(value, bool)
+    return " ".join((f"{value:,}" if marked else str(value)).splitlines())
 
 
 def _counted(numbers: Mapping[str, int]) -> str:
@@ -69,15 +88,53 @@ def _counted(numbers: Mapping[str, int]) -> str:
     return "; ".join(f"{text} ({number} {'cell' if number == 1 else 'cells'})" for text, number in numbers.items())
 
 
-def _environment(*, autoescape: bool, finalize: Callable[[Any], Any]) -> Environment:
+def _environment(*, autoescape: bool, finalize: Callable[[Any], Any], **marks: Any) -> Environment:
     environment = Environment(
         autoescape=autoescape,  # noqa: S701  (Markdown is escaped by `finalize`)
         loader=FileSystemLoader(TEMPLATES), finalize=finalize, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
+        lstrip_blocks=True, extensions=["jinja2.ext.do"], keep_trailing_newline=True, **marks,
     )  # fmt: skip
-    environment.filters |= {"percent": percent}
-    environment.globals |= {"docs": DOCS}
+    environment.filters |= {"decimals": decimals, "fields": fields, "percent": shown_percent, "size": size}
+    environment.globals |= {"docs": DOCS, "share": share}
     return environment
+
+
+def decimals(value: Any, digits: int) -> str:
+    """Return a number with so many decimals, "–" for anything else."""
+    return f"{value:,.{digits}f}" if isinstance(value, int | float) and abs(value) < _MOST else "–"
+
+
+def shown_percent(value: Any) -> str:
+    """Return a share (0–1) in percent, "–" for anything else."""
+    return percent(value) if isinstance(value, int | float) and abs(value) < _MOST else "–"
+
+
+def log_figure(name: str, value: Any) -> str:
+    """Return a figure of a training's log: a step, an epoch, a loss, or a share in percent."""
+    digits = {"step": 0, "epoch": 2}.get(name, 4 if "loss" in name else None)
+    return shown_percent(value) if digits is None else decimals(value, digits)
+
+
+def fields(items: Any, *keys: str) -> list[list[Any]]:
+    """Return a table's rows: these keys' values of each item, in a mapping after its name; without keys the value."""
+    if isinstance(items, Mapping):
+        return [[name, *([each[key] for key in keys] if keys else [each])] for name, each in items.items()]
+    return [[each[key] for key in keys] for each in items]
+
+
+def share(part: int, whole: int) -> str:
+    """Return a part of a whole as percent, in one decimal."""
+    if not whole:
+        return "–"
+    return f"{100 * part / whole:.1f}\u00a0%" if part <= 0 or part >= whole / 1000 else "<\u00a00.1\u00a0%"
+
+
+def size(count: int) -> str:
+    """Return bytes in the unit that people use."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"
 
 
 def _shown(value: Any) -> Any:

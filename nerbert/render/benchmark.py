@@ -1,160 +1,97 @@
-"""A benchmark's table as files: Markdown, LaTeX, CSV and a page of HTML. The same table gives the same bytes.
+"""A benchmark's table: as Markdown, LaTeX, CSV and a page of HTML, and on the terminal.
 
-Detail (F1 by type) is on the page and in the CSV only. Intervals and notes' numbers in Markdown use the HTML that
-GitHub allows in a table; other viewers may show it as it is. LaTeX is for `\\input`: a table that fits a page is a
-float, scaled down where it is too wide; a longer one breaks over pages, and its width is left to the author. Letters
-that pdfLaTeX doesn't know (other scripts in a name) need LuaLaTeX or XeLaTeX.
+The same table gives the same bytes. F1 by type is on the page and in the CSV only. LaTeX is for `\\input`: tables break
+over pages, and their width is left to the author. Letters that pdfLaTeX doesn't know (other scripts in a name) need
+LuaLaTeX or XeLaTeX. The terminal has the F1s, the tests and the notes.
 """
 
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError
 from nerbert.render import render
-from nerbert.render.markdown import Markdown
-from nerbert.render.markdown import escaped as markdown_escaped
-from nerbert.render.plots import line_plot
-from nerbert.terminal import visible
+from nerbert.render.terminal import table as terminal_table
+from nerbert.terminal import plain, visible
 
 if TYPE_CHECKING:
-    from nerbert.evaluation.tables.grid import BenchmarkTable, Entry, Grid, TableRow
+    from nerbert.evaluation.tables.grid import BenchmarkTable, Entry, Grid
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NAME = re.compile(r"[\w][\w .-]{0,99}")
-_LONG = 40
-"""Rows above which the page folds all but the rows that sum up, and LaTeX breaks a table over pages."""
-_BEGINS = re.compile(r"(\d*)([-+=.)])")
-"""What begins a list, or underlines a title, at the start of a line of Markdown."""
-_LATEX = str.maketrans({
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}", '"': r"\textquotedbl{}",
-    **{char: f"\\{char}" for char in "{}$&#%_"},
-    **{char: f"{{{char}}}" for char in "[]*-"},
-})  # fmt: skip
-"""Brackets and stars would be taken for an option of the line's end, two hyphens for a dash."""
+_NAMES_WIDTH, _FIGURE_WIDTH = 44, 19
 
 
-def write_tables(folder: Path, table: "BenchmarkTable", columns: Iterable[str]) -> list[Path]:
-    """Write NAME.md, .tex, .html and .csv into a folder, each whole or not at all; return their paths.
-
-    `columns` are the names of the records' columns.
-    """
+def write_tables(folder: Path, table: "BenchmarkTable") -> list[Path]:
+    """Write NAME.md, .tex, .html and .csv into a folder, each whole or not at all; return their paths."""
     if not _NAME.fullmatch(table.name):
         raise InputError(f"{table.name!r:.80}: can't name a file; use letters, digits, spaces, dots, hyphens")
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        ".md": markdown_of(table),
-        ".tex": latex_of(table),
-        ".html": page_of(table),
-        ".csv": csv_of(table, columns),
-    }
+    texts = {**{ending: text_of(table, ending) for ending in ("md", "tex", "html")}, "csv": csv_of(table)}
     for ending, text in texts.items():
-        with publish(folder / f"{table.name}{ending}") as draft:
+        with publish(folder / f"{table.name}.{ending}") as draft:
             draft.write_bytes(text.encode("utf-8", "backslashreplace"))
-    return [folder / f"{table.name}{ending}" for ending in texts]
+    return [folder / f"{table.name}.{ending}" for ending in texts]
 
 
-def page_of(table: "BenchmarkTable") -> str:
-    """Return the page."""
-    scores = [grid for grid in table.grids if grid.key == "scores"]
-    others = [grid for grid in table.grids if grid.key != "scores" and not grid.folded]
-    plots = [
-        (f"{each.title}: F1 in percent against training sentences",
-         line_plot(each.lines, each.styles, x_name="sentences", log=True)) for each in table.curves
-    ]  # fmt: skip
-    folded = [grid for grid in table.grids if grid.folded]
-    return render(
-        "benchmark.html.j2", table=table, scores=scores, others=others, folded=folded, plots=plots, long=_LONG
-    )
+def text_of(table: "BenchmarkTable", ending: str) -> str:
+    """Return the table as `md`, `tex` or `html`."""
+    return render(f"benchmark.{ending}.j2", table=table)
 
 
-def markdown_of(table: "BenchmarkTable") -> str:
-    """Return the table as a Markdown document."""
-    notes = [_line(note) for note in table.notes]
-    numbered, facts = map(_line, table.numbered), {_line(name): text for name, text in table.facts.items()}
-    return render("benchmark.md.j2", title=_line(table.title), about=_line(table.about), notes=notes, facts=facts,
-                  numbered=list(numbered), grids=[grid for grid in table.grids if not grid.folded])  # fmt: skip
-
-
-def _line(text: str) -> Markdown:
-    """Return a text as one line that begins no list, no title and no code."""
-    folded = markdown_escaped(" ".join(text.split()))
-    return Markdown(_BEGINS.sub(r"\1\\\2", folded, count=1) if _BEGINS.match(folded) else folded)
-
-
-def csv_of(table: "BenchmarkTable", columns: Iterable[str]) -> str:
+def csv_of(table: "BenchmarkTable") -> str:
     """Return the records as CSV in UTF-8: quoted as RFC 4180 says, but lines end with LF alone.
 
     A text that a spreadsheet would take for a formula (it begins with = + - @, tab or line end) gets a ' before it: the
-    price is that pandas shows it too. Figures are left alone.
+    price is that pandas shows it too.
     """
-    columns = list(columns)
-    value = columns.index("value")
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for record in table.records:
-        writer.writerow(each if place == value else harmless(each) for place, each in enumerate(record))
+    csv.writer(text, lineterminator="\n").writerows(map(harmless, table.records))
     return text.getvalue()
 
 
-def harmless(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+def harmless(record: Sequence[str]) -> list[str]:
+    """Return texts that no spreadsheet takes for a formula."""
+    return [f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text for text in record]
 
 
-def latex_of(table: "BenchmarkTable") -> str:
-    """Return all grids but the detail as LaTeX, each with its caption; the notes are below the scores."""
-    head = r"% needs \usepackage[T1]{fontenc} and the packages booktabs, longtable and adjustbox"
-    scores = [_latex_grid(grid) for grid in table.grids if grid.key == "scores"]
-    others = [_latex_grid(grid) for grid in table.grids if grid.key != "scores" and not grid.folded]
-    numbered = [f"\\textsuperscript{{{number}}} {latex(note)}" for number, note in enumerate(table.numbered, 1)]
-    notes = [f"{{\\footnotesize\\raggedright {note}\\par}}" for note in (*numbered, *map(latex, table.notes))]
-    return "\n\n".join([head, *scores, *notes, *others]) + "\n"
+def print_table(table: "BenchmarkTable", console: Console | None = None) -> None:
+    """Print scores and tests, as wide as the terminal is, and the notes.
+
+    Columns that hold nothing are left out. Systems that don't fit the width are in further tables.
+    """
+    console = console or Console()
+    console.print(plain(table.title), style="bold")
+    for grid in table.grids:
+        if grid.key == "scores":
+            said = [place for place in range(grid.names, len(grid.heads)) if any(row[place].text != "–"
+                    for row in grid.rows)]  # fmt: skip
+            most = max(1, (console.width - _NAMES_WIDTH) // _FIGURE_WIDTH)
+            for first in range(0, max(1, len(said)), most):
+                _print_grid(grid, said[first : first + most], console)
+        elif grid.key == "tests":
+            _print_grid(grid, range(grid.names, len(grid.heads)), console)
+    console.print()
+    for number, note in enumerate(table.numbered, 1):
+        console.print(plain(f"[{number}] {note}"))
+    for line in (*table.notes, *(f"{name}: {text}" for name, text in table.facts.items())):
+        console.print(plain(line), style="dim")
 
 
-def latex(text: str) -> str:
-    """Return a text in which LaTeX reads nothing; control characters become visible."""
-    return visible(text).translate(_LATEX)
+def _print_grid(grid: "Grid", places: Sequence[int], console: Console) -> None:
+    """Print a grid's names and the figures at some places."""
+    heads, *rows = ([_shown(row[place]) for place in (*range(grid.names), *places)] for row in (grid.heads, *grid.rows))
+    console.print("", terminal_table(heads, rows, numbers=range(grid.names, len(heads)), title=grid.title), sep="\n")
 
 
-def _latex_grid(grid: "Grid") -> str:
-    figures = len(grid.heads) - grid.names - grid.published
-    sides = "l" * grid.names + "r" * figures + "@{\\hspace{2em}}r" * grid.published
-    published = [""] * (len(grid.heads) - grid.published) + ["published"] * grid.published
-    heads = "\n".join([_cells(map(_latex_entry, grid.heads)), *([_cells(published)] if grid.published else [])])
-    caption, body = f"\\caption{{{latex(grid.title)}}}", "\n".join(_latex_rows(grid.rows))
-    if len(grid.rows) <= _LONG:
-        return (f"\\begin{{table}}[tp]\n\\centering\\footnotesize\n{caption}\n"
-                "\\begin{adjustbox}{max width=\\textwidth, max totalheight=0.9\\textheight}\n"
-                f"\\begin{{tabular}}{{{sides}}}\n\\toprule\n{heads}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
-                "\\end{adjustbox}\n\\end{table}")  # fmt: skip
-    heads = f"\\toprule\n{heads}\n\\midrule"
-    return (f"{{\\scriptsize\n\\begin{{longtable}}{{{sides}}}\n{caption} \\\\\n{heads}\n\\endfirsthead\n{heads}\n"
-            f"\\endhead\n{body}\n\\bottomrule\n\\end{{longtable}}\n}}")  # fmt: skip
-
-
-def _latex_rows(rows: Iterable["TableRow"]) -> Iterator[str]:
-    """Yield each row, and its intervals as a row below."""
-    for place, row in enumerate(rows := list(rows)):
-        if row.whole and place and not rows[place - 1].whole:
-            yield "\\midrule"
-        below = [f"{{\\scriptsize {latex(entry.below)}}}" if entry.below else "" for entry in row.entries]
-        yield _cells(map(_latex_entry, row.entries)) + ("*" if any(below) else "")
-        if any(below):
-            yield _cells(below)
-
-
-def _latex_entry(entry: "Entry") -> str:
-    text = f"\\textbf{{{latex(entry.text)}}}" if entry.best else latex(entry.text)
-    above = ", ".join(filter(None, (entry.mark, *map(str, entry.notes))))
-    return f"{text}\\textsuperscript{{{above}}}" if above else text
-
-
-def _cells(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+def _shown(entry: "Entry") -> Text:
+    notes = f" [{', '.join(map(str, entry.notes))}]" if entry.notes else ""
+    text = Text(visible(entry.text), style="bold" if entry.best else "").append(f"{entry.mark}{notes}")
+    return text.append(f"\n{entry.below}", style="dim") if entry.below else text

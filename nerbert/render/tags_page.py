@@ -9,18 +9,21 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from nerbert import render
 from nerbert.formats.rows import TaggedFile
 from nerbert.formats.text import lines_of
 from nerbert.records import Span
+from nerbert.render.facts import Mark, pieces_of
 
 ROOM = 1_000_000
 """Characters that a page shows; an entity counts as some more."""
 _ENTITY_ROOM = 60
 _COLOURS = 10
 _SURE = 0.5
+_Line = tuple[str, list[tuple[str, Mark | None]]]
+"""The side where a line begins, and its pieces."""
+_MORE: _Line = ("ltr", [("…", None)])
 
 
 def write_page(target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, types: Sequence[str]) -> None:
@@ -38,7 +41,7 @@ def write_page(target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, 
             fits = whole == total and len(cut) == len(row.text)
             room = room - len(row.text) - _ENTITY_ROOM * len(spans) if fits else 0
             if cut:
-                rows.append([*_lines(cut, shown, colours), *([] if fits else [_Line("ltr", [("…", None)])])])
+                rows.append([*_lines(cut, shown, colours), *([] if fits else [_MORE])])
             total, whole = total + 1, whole + fits
     counts = sorted(entities.items(), key=lambda each: (-each[1], each[0]))
     page = render.render(
@@ -49,37 +52,18 @@ def write_page(target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, 
     target.write_text(page, encoding="utf-8")
 
 
-class _MarkedSpan(NamedTuple):
-    """How an entity is shown: its type, its style classes, and its title."""
-
-    name: str
-    style: str
-    about: str
-
-
-class _Line(NamedTuple):
-    """A line: the side where it begins, and its parts, each with its mark if it is an entity."""
-
-    side: str
-    parts: list[tuple[str, _MarkedSpan | None]]
-
-
 def _lines(text: str, spans: Sequence[Span], colours: Mapping[str, str]) -> Iterator[_Line]:
     for line, marked in lines_of(text, spans):
-        parts: list[tuple[str, _MarkedSpan | None]] = []
-        place = 0
-        for start, end, span in marked:
-            mark = _mark(span, colours.get(span.type, "k entity"))
-            parts += [(line[place:start].replace("\t", " "), None), (line[start:end], mark)]
-            place = end
-        yield _Line(_direction(line), [*parts, (line[place:].replace("\t", " "), None)])
+        marks = [(start, end, _mark(span, colours.get(span.type, "k entity"))) for start, end, span in marked]
+        pieces = [(piece if mark else piece.replace("\t", " "), mark) for piece, mark in pieces_of(line, marks)]
+        yield _direction(line), pieces
 
 
-def _mark(span: Span, style: str) -> _MarkedSpan:
-    about = f"{span.type}, confidence {span.confidence:.2f}"
+def _mark(span: Span, style: str) -> Mark:
+    title = f"{span.type}, confidence {span.confidence:.2f}"
     if span.confidence >= _SURE:
-        return _MarkedSpan(span.type, style, about)
-    return _MarkedSpan(f"{span.type}?", f"{style} unsure", about)
+        return Mark(span.type, style, title)
+    return Mark(f"{span.type}?", f"{style} unsure", title)
 
 
 def fitting(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequence[Span]]:

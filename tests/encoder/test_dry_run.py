@@ -14,7 +14,7 @@ from nerbert.encoder.dry_run import DryRun, dry_run, measure
 from nerbert.encoder.prepare import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import NerbertError
-from nerbert.render.terminal.training import print_dry_run
+from nerbert.render.terminal.models import print_dry_run
 from nerbert.rng import Array
 from nerbert.terminal import Progress, duration
 from nerbert.training.distributed import make_process_group

@@ -14,7 +14,7 @@ from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.examples import read_examples
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import assess, judge, seen_entities
-from nerbert.render.terminal.evaluation import print_evaluation
+from nerbert.render.terminal.models import print_evaluation
 from nerbert.tagger.tagger import Tagger
 
 GOOD = assess([["B-a", "O"]], [["B-a", "O"]])

@@ -69,7 +69,7 @@ def test_a_dev_set_gives_the_confidences_their_temperature(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     from nerbert.formats.conll import read_conll
-    from nerbert.render.tagger_card import tagger_card
+    from nerbert.render.cards import tagger_card
     from nerbert.tagger.calibrate import calibrate
     from nerbert.tagger.tagger import Tagger
 

@@ -11,8 +11,8 @@ import pytest
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.model.backbone import load_tokenizer, save_model
-from nerbert.render.encoder_card import model_card
-from nerbert.render.markdown import code
+from nerbert.render.cards import encoder_card
+from nerbert.render.escape import code
 from nerbert.terminal import visible
 from nerbert.training.tagging import Tagging
 from tests.pages import front_of, markdown_tables_of, said, section
@@ -50,39 +50,39 @@ def snippets(text: str) -> list[str]:
 
 
 def test_front_matter(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
-    front = front_of(model_card(facts, manifest))
+    front = front_of(encoder_card(facts, manifest))
     assert (front.license, front.language, front.library_name) == ("other", ["en"], "transformers")
     assert front.pipeline_tag == "token-classification"
     assert front.base_model == "google-bert/bert-base-cased"
     assert {"nerbert", "named-entity-recognition"} <= set(front.tags)
-    mlm = front_of(model_card(facts | MLM | {"licence": "apache-2.0"}, manifest))
+    mlm = front_of(encoder_card(facts | MLM | {"licence": "apache-2.0"}, manifest))
     assert (mlm.pipeline_tag, mlm.license) == ("fill-mask", "apache-2.0")
 
 
 @pytest.mark.parametrize("backbone", ["fresh", "minilm", "../a/b", "a/b c", "a/b/c", ""])
 def test_only_a_hubs_name_is_a_base_model(facts: dict[str, Any], manifest: dict[str, Any], backbone: str) -> None:
-    card = model_card(facts | {"settings": {"backbone": backbone}}, manifest)
+    card = encoder_card(facts | {"settings": {"backbone": backbone}}, manifest)
     assert front_of(card).base_model is None
     licence = section(card, "Licence")
     assert ("- the backbone" in licence) is (backbone not in ("fresh", ""))
 
 
 def test_what_it_is(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
-    card, count = said(model_card(facts, manifest)), len(manifest["categories"])
+    card, count = said(encoder_card(facts, manifest)), len(manifest["categories"])
     assert f"{count} categories with `ENTITY`, so {2 * count + 1} classes" in card
     assert "weights are those of step 1,234" in card
     assert "initialised from `google-bert/bert-base-cased`" in card
-    assert "11 categories with `ENTITY`, so 23 classes" in model_card(facts | {"categories": 11}, manifest)
+    assert "11 categories with `ENTITY`, so 23 classes" in encoder_card(facts | {"categories": 11}, manifest)
     other = facts | {"label_set": {"name": "1type", "sha256": "0"}}
-    assert "categories with" not in section(f"\n## x\n{model_card(other, manifest)}", "x")
-    mlm = model_card(facts | MLM, manifest)
+    assert "categories with" not in section(f"\n## x\n{encoder_card(other, manifest)}", "x")
+    mlm = encoder_card(facts | MLM, manifest)
     assert "masked subwords" in mlm
     assert "categories with" not in mlm.split("## Use")[0]
     assert "`ENTITY` is" not in mlm
 
 
 def test_what_it_was_trained_on(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
-    data = section(model_card(facts, manifest), "What it was trained on")
+    data = section(encoder_card(facts, manifest), "What it was trained on")
     for name, counts in manifest["splits"].items():
         cells = [f"{counts[each]:,}" for each in ("sentences", "words", "mentions", "copies")]
         assert [f"`{name}`", *cells] in markdown_tables_of(data)[0]
@@ -93,7 +93,7 @@ def test_what_it_was_trained_on(facts: dict[str, Any], manifest: dict[str, Any])
 
 
 def test_settings_that_differ_come_first(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
-    changed, whole = section(model_card(facts, manifest), "Settings").split("<details>")
+    changed, whole = section(encoder_card(facts, manifest), "Settings").split("<details>")
     assert "`batch_size` | `960`" in changed
     assert '`backbone` | `"google-bert/bert-base-cased"`' in changed
     assert "epochs" not in changed
@@ -103,33 +103,33 @@ def test_settings_that_differ_come_first(facts: dict[str, Any], manifest: dict[s
 
 
 def test_figures_and_log(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
-    told = section(model_card(facts, manifest), "Validation")
+    told = section(encoder_card(facts, manifest), "Validation")
     best, log = markdown_tables_of(told)
     assert [row[:2] for row in best[1:]] == [["`typed_f1`", "43.21"], ["`span_f1`", "60.00"]]
     assert log[0] == ["step", "epoch", "loss", "`span_f1`", "`typed_f1`"]
     assert log[-1] == ["1,234", "2.06", "0.2500", "60.00", "43.21"]
     mlm = facts | MLM | {"validation": {"mlm_loss": 2.5, "mlm_accuracy": 0.5}, "log": []}
-    (best,) = markdown_tables_of(section(model_card(mlm, manifest), "Validation"))
+    (best,) = markdown_tables_of(section(encoder_card(mlm, manifest), "Validation"))
     assert [row[:2] for row in best[1:]] == [["`mlm_loss`", "2.5000"], ["`mlm_accuracy`", "50.00"]]
-    bare = model_card(facts | {"validation": {}, "log": []}, manifest)
+    bare = encoder_card(facts | {"validation": {}, "log": []}, manifest)
     assert "Nothing was scored." in section(bare, "Validation")
 
 
 def test_a_long_log_is_cut_at_its_start(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
     log = [{"step": step, "epoch": 1.0, "loss": 0.5} for step in range(1, 1001)]
-    told = section(model_card(facts | {"log": log}, manifest), "Validation")
+    told = section(encoder_card(facts | {"log": log}, manifest), "Validation")
     assert "| 1,000 | 1.00 |" in told
     assert "| 900 | 1.00 |" not in told
 
 
 def test_limits_and_licence(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
-    card = model_card(facts, manifest | {"excluded": [{"file": "test.conll"}]})
+    card = encoder_card(facts, manifest | {"excluded": [{"file": "test.conll"}]})
     assert "`test.conll`" in section(card, "Limits")
     assert "`ENTITY` is no label in this set" in section(card, "Limits")
     assert "CC BY-SA 4.0" in section(card, "Licence")
     assert "isn't known here" in section(card, "Licence")
-    assert "No text was excluded" in section(model_card(facts, manifest | {"excluded": []}), "Limits")
-    told = section(model_card(facts | {"licence": "mit"}, manifest), "Licence")
+    assert "No text was excluded" in section(encoder_card(facts, manifest | {"excluded": []}), "Limits")
+    told = section(encoder_card(facts | {"licence": "mit"}, manifest), "Licence")
     assert "as its maker says: `mit`." in told
     assert "is not set" not in told
 
@@ -137,7 +137,7 @@ def test_limits_and_licence(facts: dict[str, Any], manifest: dict[str, Any]) -> 
 def test_the_tagging_code_runs(
     facts: dict[str, Any], manifest: dict[str, Any], tiny_encoder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = model_card(facts, manifest)
+    text = encoder_card(facts, manifest)
     found = snippets(text)
     assert len(found) == 1
     for each in found:
@@ -156,7 +156,7 @@ def test_the_masking_code_runs(
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=1, num_attention_heads=1,
                         intermediate_size=64)  # fmt: skip
     save_model(tmp_path, BertForMaskedLM(config), tokenizer)
-    (snippet,) = snippets(model_card(facts | MLM, manifest))
+    (snippet,) = snippets(encoder_card(facts | MLM, manifest))
     capsys.readouterr()
     exec(snippet.replace("FOLDER", str(tmp_path)), {})
     assert len(capsys.readouterr().out.splitlines()) == 5
@@ -175,7 +175,7 @@ def test_nothing_from_outside_acts(facts: dict[str, Any], manifest: dict[str, An
         "label_set": {"name": EVIL}, "settings": {"backbone": EVIL, EVIL: EVIL, "corpus": [EVIL]},
         "validation": {EVIL: 0.5}, "log": [{"step": 1, EVIL: 0.5, "loss": EVIL}],
     }  # fmt: skip
-    card = model_card(told, evil)
+    card = encoder_card(told, evil)
     front, body = card.split("\n---\n", 1)
     read = yaml.safe_load(front.removeprefix("---\n"))
     assert (read["language"], read["license"]) == ([visible(EVIL)], visible(EVIL))
@@ -192,6 +192,6 @@ def test_nothing_from_outside_acts(facts: dict[str, Any], manifest: dict[str, An
 
 def test_little_is_needed(manifest: dict[str, Any]) -> None:
     bare = {key: manifest[key] for key in ("wiki", "splits", "categories")} | {"knowledge": {}}
-    card = model_card({}, bare)
+    card = encoder_card({}, bare)
     assert "## Limits" in card
     assert "Nothing was scored." in card

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nerbert.model.backbone import TaggerFacts
-from nerbert.render.markdown import code
-from nerbert.render.tagger_card import tagger_card, write_card
+from nerbert.render.cards import tagger_card, write_tagger_card
+from nerbert.render.escape import code
 from nerbert.terminal import visible
 from tests.pages import front_of, markdown_tables_of, said, section
 
@@ -137,7 +137,7 @@ def test_nothing_from_outside_acts(facts: dict[str, Any], bounds: dict[str, Any]
     yaml = pytest.importorskip("yaml")
     by_type = {EVIL: {"predicted": EVIL, "kept": 10**400, "kept_precision": "1", "recall_kept": float("nan")}}
     told = facts | {
-        "language": EVIL, "made_by": EVIL, "precision": EVIL, "licence": EVIL, "types": [EVIL, 1],
+        "language": EVIL, "made_by": EVIL, "precision": EVIL, "licence": EVIL, "types": [EVIL],
         "encoder": {"kind": EVIL, "name": EVIL, "corpus": {"wiki": EVIL}},
         "data": {"name": EVIL, "sentences": EVIL, "sha256": {EVIL: EVIL}}, "settings": {EVIL: EVIL},
         "dev": {"sentences": EVIL, "by_type": {EVIL: {"precision": EVIL}}}, "thresholds": {EVIL: 0.5},
@@ -166,13 +166,13 @@ def test_little_is_needed() -> None:
 def test_a_readme_that_was_changed_by_hand_stays(facts: dict[str, Any], tmp_path: Path) -> None:
     old, new = facts, facts | {"licence": "mit"}
     readme = tmp_path / "README.md"
-    assert write_card(tmp_path, TaggerFacts(old))
+    assert write_tagger_card(tmp_path, TaggerFacts(old))
     assert readme.read_text() == tagger_card(old)
-    assert write_card(tmp_path, TaggerFacts(json.loads(json.dumps(new)), before=old))
+    assert write_tagger_card(tmp_path, TaggerFacts(json.loads(json.dumps(new)), before=old))
     assert readme.read_text() == tagger_card(new)
-    assert write_card(tmp_path, TaggerFacts(new, before=old)), "a run that was killed in between is made again"
+    assert write_tagger_card(tmp_path, TaggerFacts(new, before=old)), "a run that was killed in between is made again"
     readme.write_text("mine")
-    assert not write_card(tmp_path, TaggerFacts(new, before=old))
+    assert not write_tagger_card(tmp_path, TaggerFacts(new, before=old))
     assert readme.read_text() == "mine"
     readme.unlink()
-    assert write_card(tmp_path, TaggerFacts(new, before=old))
+    assert write_tagger_card(tmp_path, TaggerFacts(new, before=old))

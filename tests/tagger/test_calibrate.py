@@ -12,13 +12,13 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.metrics.calibration import calibrate as calibration_error
 from nerbert.metrics.thresholds import Threshold
 from nerbert.model.backbone import read_card
-from nerbert.render.tagger_card import tagger_card, write_card
-from nerbert.render.terminal.tagger import print_calibrations
+from nerbert.render.cards import tagger_card, write_tagger_card
+from nerbert.render.terminal.models import print_calibrations
 from nerbert.tagger.calibrate import Calibrated
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger
 from nerbert.tagger.tagger import Tagger
 
-calibrate = partial(calibrate_tagger, card=write_card)
+calibrate = partial(calibrate_tagger, card=write_tagger_card)
 
 
 @pytest.fixture

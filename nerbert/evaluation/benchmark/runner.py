@@ -40,10 +40,8 @@ def benchmark(
 
     So many `workers` run cells at once (0: one a GPU, else one a core).
     """
-    from nerbert.evaluation.tables.grid import RECORD
     from nerbert.evaluation.tables.table import make_table
-    from nerbert.render.benchmark import write_tables
-    from nerbert.render.terminal.benchmark import print_table
+    from nerbert.render.benchmark import print_table, write_tables
 
     need("benchmark", "scipy")
     if workers < 0:
@@ -52,7 +50,7 @@ def benchmark(
         cells, stop = _run(suite, data, output, executor, minutes, retry=retry)
     table = make_table(suite, cells)
     try:
-        files = write_tables(output, table, RECORD)
+        files = write_tables(output, table)
     finally:  # cells on a full disk are reported though their tables can't be written
         print_table(table)
         for line in _left(cells, again):

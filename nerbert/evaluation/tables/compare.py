@@ -9,15 +9,17 @@ which are few and are the ones that one quotes. The price: each family has a fal
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from nerbert.evaluation.tables.grid import NONE, Entry, Grid, Notes, Row, entries, number, sized
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.statistics import Observation, Test, holm, paired_t, sign_flip
 
 WHOLE = ""
 """The target of a comparison that is over all targets; its size is theirs, or "" for each at its sizes."""
+_LEVELS = (0.05, 0.01, 0.001)
 Key = tuple[ColumnKey, RowKey]
 """What is compared: a column with the baseline's, on a row."""
 
@@ -33,12 +35,15 @@ class Compared:
     better: int = 0
     """Of all targets together: on how many the system is ahead."""
     row_keys: tuple[RowKey, ...] = ()
-    """Of all targets together: the rows that both have."""
+    """The row, or of all targets together those that both have."""
 
     @property
     def mark(self) -> str:
         """Stars: * below 0.05, ** below 0.01, *** below 0.001, after correction."""
-        return "" if self.corrected is None else "*" * sum(self.corrected < level for level in (0.05, 0.01, 0.001))
+        return "" if self.corrected is None else "*" * sum(self.corrected < level for level in _LEVELS)
+
+
+Tests = Mapping[Key, Compared]
 
 
 def compare(layout: Layout) -> dict[Key, Compared]:
@@ -49,24 +54,17 @@ def compare(layout: Layout) -> dict[Key, Compared]:
             continue
         rows = {row_key: _differences(layout, column, row_key) for row_key in layout.row_keys}
         for row_key, row in rows.items():
-            found[column, row_key] = Compared(paired_t(list(row.values())))
+            found[column, row_key] = Compared(paired_t(list(row.values())), row_keys=(row_key,))
         for size in mean_sizes(layout.row_keys):
             asked = {row_key: rows[row_key] for row_key in of_size(layout.row_keys, size) if rows[row_key]}
-            if len(by_target(list(asked))) > 1:
+            if len(by_target(asked)) > 1:
                 found[column, RowKey(WHOLE, size)] = _overall(asked)
-    corrected: dict[Key, float] = {}
-    for family in families(found).values():
-        corrected |= holm(family)
-    return {key: replace(each, corrected=corrected.get(key)) for key, each in found.items()}
-
-
-def families(tests: Mapping[Key, Compared]) -> dict[tuple[str, bool], dict[Key, float]]:
-    """Return the p of each test by (protocol, whether it is over all targets): what is corrected together."""
-    found: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
-    for (column, row_key), each in tests.items():
+    families: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
+    for (column, row_key), each in found.items():
         if each.test.p is not None:
-            found[column.protocol, row_key.target == WHOLE][column, row_key] = each.test.p
-    return found
+            families[column.protocol, row_key.target == WHOLE][column, row_key] = each.test.p
+    corrected = {key: p for family in families.values() for key, p in holm(family).items()}
+    return {key: replace(each, corrected=corrected.get(key)) for key, each in found.items()}
 
 
 def _differences(layout: Layout, column: ColumnKey, row_key: RowKey) -> dict[Observation, float]:
@@ -82,7 +80,7 @@ def _overall(rows: dict[RowKey, dict[Observation, float]]) -> Compared:
 
     Observations of one target that share draw and seed change sign together.
     """
-    targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(list(rows)).values()]
+    targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(rows).values()]
     means = [fmean(fmean(row.values()) for row in each) / len(targets) for each in targets]
     parts = [part for each in targets for part in _parts(each, 1 / len(targets))]
     better = sum(mean > 0 for mean in means)
@@ -96,3 +94,41 @@ def _parts(rows: Sequence[dict[Observation, float]], weight: float) -> list[floa
         for name, difference in row.items():
             given[name] += weight * difference / len(row) / len(rows)
     return list(given.values())
+
+
+def tests_grid(layout: Layout, tests: Tests, notes: Notes) -> Grid:
+    """Return each system's difference from the baseline, with its interval and p: on single targets, then over all."""
+    heads = ("target", "trained on", "system", "difference", "95 % interval", "n", "p", "Holm p", "least p")
+    single = [
+        _row((row_key.target, sized(row_key.size), layout.named(column)), each.test, each.corrected, notes)
+        for (column, row_key), each in tests.items() if row_key.target != WHOLE and each.test.n
+    ]  # fmt: skip
+    whole = [row for (column, row_key), each in tests.items() if row_key.target == WHOLE
+             for row in _rows_over_all(layout, column, row_key.size, each, notes)]  # fmt: skip
+    title = f"Differences from {layout.baseline}, in points of F1"
+    return Grid("tests", title, entries(heads), (*single, *whole))
+
+
+def _rows_over_all(layout: Layout, column: ColumnKey, size: str, compared: Compared, notes: Notes) -> Iterator[Row]:
+    there, whole = (len(by_target(keys)) for keys in (compared.row_keys, of_size(layout.row_keys, size)))
+    target = f"all {whole} targets" if there == whole else f"{there} of {whole} targets"
+    where, name = (target, sized(size)), layout.named(column)
+    yield _row((*where, f"{name}: runs vary"), compared.test, compared.corrected, notes)
+    if compared.targets is not None and compared.targets.p is not None:
+        yield _row((*where, f"{name}: targets vary, ahead on {compared.better}"), compared.targets, None, notes)
+
+
+def _row(names: tuple[str, ...], test: Test, corrected: float | None, notes: Notes) -> Row:
+    low_high = NONE if test.low is None or test.high is None else f"[{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
+    p = Entry(p_text(test.p), notes=(number(notes, f"no test: {test.why}"),) if test.why else ())
+    shown = entries((*names, f"{100 * test.difference:+.2f}", low_high, str(test.n)))
+    return (*shown, p, *entries((p_text(corrected), p_text(test.least_p or None))))
+
+
+def p_text(p: float | None) -> str:
+    """Return a p in three digits, and in more where these would be on the other side of a level than p is."""
+    if p is None:
+        return NONE
+    texts = [f"{p:.3f}" if p >= 0.1 else f"{p:#.{digits}g}" for digits in range(3, 16)]
+    sides = [p < level for level in _LEVELS]
+    return next((each for each in texts if [float(each) < level for level in _LEVELS] == sides), texts[-1])

@@ -1,18 +1,18 @@
 """A benchmark's table as data: texts in rows and columns, notes, curves, records.
 
-Figures are rounded and worded once, in `make_table`; a renderer only lays them out and escapes them, and can't choose
-other decimals.
+Figures are rounded and worded once, when a grid is made; a template only lays them out and escapes them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
-from nerbert.render.plots import PlotPoint
+from nerbert.render.plots import Plot
 
 NONE = "–"
 """The text of a cell that wasn't run, or isn't known."""
-RECORD = ("system", "protocol", "target", "size", "draw", "seed", "state", "metric", "type", "value", "why")
-"""Columns of the CSV: a row is one figure of one cell, of one `type` perhaps; `value` is 0–1 or a count, as stored."""
+Notes = dict[str, int]
+"""Note → its number; the same note has one number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,37 +28,18 @@ class Entry:
     best: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """A row; `whole` if it sums up the others, `minor` if the terminal leaves it out, as it says so little."""
-
-    entries: tuple[Entry, ...]
-    whole: bool = False
-    minor: bool = False
+Row = tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows and columns under a title; the first `names` columns hold names, the last `published` published figures."""
+    """Rows and columns under a title; the first `names` columns hold names. Types are detail: on the page only."""
 
-    key: str
+    key: Literal["scores", "tests", "figures", "errors", "types"]
     title: str
-    heads: tuple[Entry, ...]
-    rows: tuple[TableRow, ...]
-    names: int
-    published: int = 0
-    folded: bool = False
-    """Whether it is detail: folded in HTML, left out of Markdown, LaTeX and the terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """F1 against training sentences on one target under one protocol, a line a system."""
-
-    title: str
-    lines: Mapping[str, Sequence[PlotPoint]]
-    styles: dict[str, int]
-    """Number of each line's colour and dashes, the same for a system in all figures."""
+    heads: Row
+    rows: tuple[Row, ...]
+    names: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +50,27 @@ class BenchmarkTable:
     title: str
     about: str = ""
     grids: tuple[Grid, ...] = ()
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[Plot, ...] = ()
+    """F1 against training sentences on one target under one protocol, a line a system."""
     numbered: tuple[str, ...] = ()
     """Notes that entries and heads refer to, from 1."""
     notes: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     """What one needs to make the table again."""
     records: tuple[tuple[str, ...], ...] = ()
-    """Rows of the CSV, in the order of `RECORD`."""
+    """Rows of the CSV, heads first."""
+
+
+def entries(texts: Iterable[str]) -> Row:
+    """Return texts as a row."""
+    return tuple(map(Entry, texts))
+
+
+def number(notes: Notes, text: str) -> int:
+    """Return the number of a note, a new one if it wasn't there."""
+    return notes.setdefault(text, len(notes) + 1)
+
+
+def sized(size: str) -> str:
+    """Return a size in words; "" is of means over targets that have different sizes."""
+    return f"{size} sentences" if size.isdigit() else size or "each at its size"

@@ -4,20 +4,18 @@ Rows and columns come from the suite, so a missing cell counts as not run; cells
 counted and left out.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
 from typing import NamedTuple
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.pooled import Scores, figure, pool
-from nerbert.evaluation.tables.statistics import Observation, Run, Summary, Sums, observations, pooled_f1, summary
+from nerbert.evaluation.tables.records import COUNTS, Figures, figures_of, pool, with_shares
+from nerbert.evaluation.tables.statistics import Observation, Run, Summary, observations, pooled_f1, summary
 from nerbert.finetuning.sizes import SizeUnit, parse_size
 
-Reader = Callable[[Scores], float | None]
-"""Takes a figure out of a cell's scores."""
-F1: Reader = partial(figure, path="micro.f1")
+F1 = "micro.f1"
 """Entity F1, the figure of the table."""
 
 
@@ -35,41 +33,50 @@ class ColumnKey(NamedTuple):
     protocol: str
 
 
-@dataclass(slots=True)
+@dataclass
 class Group:
     """The cells of one row and column."""
 
     episodes: bool = False
     """Whether draws are episodes, whose counts are pooled before any figure is taken."""
     wanted: list[Run] = field(default_factory=list)
-    done: dict[Run, Cell] = field(default_factory=dict)
+    done: dict[Run, Figures] = field(default_factory=dict)
     failed: dict[Run, str] = field(default_factory=dict)
     """Why each that failed did."""
-    _pooled: Scores | None = None
 
     @property
     def complete(self) -> bool:
         """Whether every cell that the suite asks for is there."""
         return len(self.done) == len(self.wanted)
 
-    def observed(self, read: Reader = F1, only: Collection[Run] | None = None) -> dict[Observation, float]:
+    def observed(
+        self, metric: str = F1, type_: str = "", only: Collection[Run] | None = None
+    ) -> dict[Observation, float]:
         """Return the figure in each independent observation: a run, or a draw.
 
         Of episodes, F1 alone has observations whose mean it is (`pooled_f1`); another figure is one, of all together.
+        One of nothing (no entity to find and none found, as seen ones without a training set) is left out.
         """
-        scores = {run: cell.scores for run, cell in sorted(self.done.items()) if only is None or run in only}
-        if not self.episodes:
-            return observations(_read(scores, read))
-        if read is F1:
-            counts = {run: _sums(each) for run, each in scores.items()}
-            return pooled_f1({run: each for run, each in counts.items() if each is not None})
-        self._pooled = pool(list(scores.values())) if self._pooled is None and scores else self._pooled
-        return observations(_read({(0, 0): self._pooled} if self._pooled is not None else {}, read))
+        runs = {run: self.done[run] for run in sorted(self.done) if only is None or run in only}
+        if self.episodes and (metric, type_) == (F1, ""):
+            counts = {run: [each.get((f"micro.{key}", ""), 0) for key in COUNTS] for run, each in runs.items()}
+            return pooled_f1({run: (right, predicted + gold) for run, (right, predicted, gold) in counts.items()})
+        if self.episodes:
+            runs = {(0, 0): self._pooled} if self.done else {}
+        found = [f"{metric.rpartition('.')[0]}.{key}" for key in ("predicted", "gold")]
+        return observations({
+            run: each[metric, type_] for run, each in runs.items() if (metric, type_) in each
+            and (metric == F1 or [each.get((name, type_)) for name in found] != [0, 0])
+        })  # fmt: skip
 
-    def summary(self, read: Reader = F1) -> Summary | None:
+    def summary(self, metric: str = F1, type_: str = "") -> Summary | None:
         """Return mean and spread of a figure; None if no run has it."""
-        seen = self.observed(read)
+        seen = self.observed(metric, type_)
         return summary(list(seen.values())) if seen else None
+
+    @cached_property
+    def _pooled(self) -> Figures:
+        return with_shares(pool(list(self.done.values())))
 
 
 class Layout:
@@ -81,19 +88,23 @@ class Layout:
         found = {cell.place: cell for cell in cells}
         self.cells = [found.get(place, Cell(place, State.NOT_RUN)) for place in places]
         self.strangers = len(found.keys() - set(places))
-        self.row_keys = tuple(_in_order(suite))
-        self.protocols = tuple(dict.fromkeys(place.protocol for place in places))
+        rows = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
+        self.row_keys = tuple(row_key for each in by_target(rows).values() for row_key in each)
+        self.protocols = tuple(suite.protocols)
         self.columns = tuple(ColumnKey(system, protocol) for protocol in self.protocols for system in suite.systems)
-        episodes = {row_key: parse_size(row_key.size).kind is SizeUnit.EPISODE for row_key in self.row_keys}
-        self._groups = {
-            (row_key, column): Group(episodes[row_key]) for row_key in self.row_keys for column in self.columns
-        }
+        self._groups = {(row_key, column): Group(unit_of(row_key) is SizeUnit.EPISODE)
+                        for row_key in self.row_keys for column in self.columns}  # fmt: skip
         for cell in self.cells:
             self._put(cell)
         self.ran = tuple(
             column for column in self.columns if any(self.at(row_key, column).done for row_key in self.row_keys)
         )
         """Columns with a finished run; the others hold nothing up."""
+
+    @property
+    def done(self) -> list[Cell]:
+        """The cells that are finished."""
+        return [cell for cell in self.cells if cell.state is State.DONE]
 
     @property
     def baseline(self) -> str:
@@ -119,16 +130,21 @@ class Layout:
 
     def _put(self, cell: Cell) -> None:
         place = cell.place
-        group = self._groups[RowKey(place.target, place.size), ColumnKey(place.system, place.protocol)]
-        run = (place.draw, place.seed)
+        group = self.at(RowKey(place.target, place.size), ColumnKey(place.system, place.protocol))
+        run, figures = (place.draw, place.seed), figures_of(cell)
         group.wanted.append(run)
-        if cell.state is State.DONE and F1(cell.scores) is not None:
-            group.done[run] = cell
+        if cell.state is State.DONE and (F1, "") in figures:
+            group.done[run] = figures if group.episodes else with_shares(figures)
         elif cell.state is not State.NOT_RUN:
             group.failed[run] = cell.why or "no F1 in its scores"
 
 
-def by_target(row_keys: Sequence[RowKey]) -> dict[str, list[RowKey]]:
+def unit_of(row_key: RowKey) -> SizeUnit:
+    """Return what the size of a row counts."""
+    return parse_size(row_key.size).kind
+
+
+def by_target(row_keys: Iterable[RowKey]) -> dict[str, list[RowKey]]:
     """Return rows of each target."""
     found: dict[str, list[RowKey]] = {}
     for row_key in row_keys:
@@ -150,20 +166,3 @@ def mean_sizes(row_keys: Sequence[RowKey]) -> list[str]:
     shared = [size for size in sizes if len(of_size(row_keys, size)) > 1]
     alone = len(sizes) == 1
     return [*shared, *([""] if len(targets) > 1 and not alone else [])]
-
-
-def _sums(scores: Scores) -> Sums | None:
-    """Return what pooled F1 needs of a run; None if it isn't known."""
-    right, predicted, gold = (figure(scores, f"micro.{key}") for key in ("right", "predicted", "gold"))
-    return None if right is None or predicted is None or gold is None else (right, predicted + gold)
-
-
-def _read(scores: Mapping[Run, Scores], read: Reader) -> dict[Run, float]:
-    read_all = {run: read(each) for run, each in scores.items()}
-    return {run: value for run, value in read_all.items() if value is not None}
-
-
-def _in_order(suite: Suite) -> list[RowKey]:
-    """Return targets with their sizes as the suite names them, a target that is named twice in one place."""
-    row_keys = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
-    return [row_key for each in by_target(list(row_keys)).values() for row_key in each]

@@ -1,36 +1,31 @@
 """Make the table of a suite from its cells. Pure: the same cells give the same table.
 
 The cells are laid out in rows and columns; every system is tested against the baseline; figures are worded (F1, tests,
-other figures, errors, types, curves); notes say how to read them. The records are the cells in long form, for pandas.
-Needs scipy (extra `benchmark`) for the intervals.
+other figures, errors, types, curves); notes say how to read them. Needs scipy (extra `benchmark`) for the intervals.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.compare import compare
-from nerbert.evaluation.tables.grid import BenchmarkTable, Curve
+from nerbert.evaluation.tables.compare import compare, tests_grid
+from nerbert.evaluation.tables.grid import BenchmarkTable, Notes
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target
 from nerbert.evaluation.tables.notes import facts_of, notes_of
-from nerbert.evaluation.tables.pooled import figure, inner
-from nerbert.evaluation.tables.scores import scores_grid, tests_grid
-from nerbert.evaluation.tables.secondary_metrics import errors_grid, other_figures_grid, type_grids
+from nerbert.evaluation.tables.records import records
+from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
 from nerbert.finetuning.sizes import SizeUnit, parse_size
-from nerbert.render.plots import STYLES, PlotPoint
-from nerbert.terminal import percent
+from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
 
 
 def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     """Return the table of a suite; missing cells count as not run, the order of cells doesn't matter."""
     layout = Layout(suite, cells)
-    tests, notes = compare(layout), dict[str, int]()
+    tests, notes = compare(layout), Notes()
     grids = [
         *(scores_grid(layout, protocol, tests, notes) for protocol in layout.protocols),
-        *tests_grid(layout, tests, notes), other_figures_grid(layout), errors_grid(layout), *type_grids(layout),
+        tests_grid(layout, tests, notes), other_figures_grid(layout), errors_grid(layout), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(
         name=suite.name,
@@ -41,37 +36,37 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
         numbered=tuple(notes),
         notes=notes_of(layout, tests),
         facts=facts_of(layout),
-        records=tuple(_records(layout)),
+        records=tuple(records(layout.cells, suite.published)),
     )
 
 
-def _curves(layout: Layout) -> Iterator[Curve]:
+def _curves(layout: Layout) -> Iterator[Plot]:
     """Yield F1 against training sentences for each target on which a system has two points or more.
 
-    A figure has at most as many systems as there are styles; more systems are in further figures.
+    A figure has at most as many systems as there are styles, and a system has the same style in all figures; more
+    systems are in further figures.
     """
     systems = list(layout.suite.systems)
     for target, row_keys in by_target(layout.row_keys).items():
         for protocol in layout.protocols:
+            where = f"{target}, {protocol}" if len(layout.protocols) > 1 else target
             for first in range(0, len(systems), STYLES):
-                shown = systems[first : first + STYLES]
-                lines = {system: _points(layout, row_keys, ColumnKey(system, protocol)) for system in shown}
-                if any(len(points) > 1 for points in lines.values()):
-                    styles = {name: number for number, name in enumerate(lines) if lines[name]}
-                    drawn = {name: lines[name] for name in styles}
-                    yield Curve(f"{target}, {protocol}" if len(layout.protocols) > 1 else target, drawn, styles)
+                shown = enumerate(systems[first : first + STYLES])
+                lines = [PlotLine(system, style, _points(layout, row_keys, ColumnKey(system, protocol)))
+                         for style, system in shown]  # fmt: skip
+                if any(len(line.points) > 1 for line in lines):
+                    title, drawn = f"{where}: F1 in percent", tuple(line for line in lines if line.points)
+                    yield Plot(title, "sentences", drawn, log=True)
 
 
-def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> list[PlotPoint]:
+def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> tuple[PlotPoint, ...]:
     points = []
     for row_key in row_keys:
         group = layout.at(row_key, column)
         seen, sentences = group.summary(), _sentences(row_key, group)
         if seen and sentences:
-            limits = f" [{percent(seen.low)}, {percent(seen.high)}]" if seen.low is not None and seen.high else ""
-            text = f"{sentences:,.0f} sentences {percent(seen.mean)}{limits}"
-            points.append(PlotPoint(sentences, seen.mean, text, seen.low, seen.high))
-    return sorted(points, key=lambda point: point.x)
+            points.append(PlotPoint(sentences, seen.mean, seen.low, seen.high))
+    return tuple(sorted(points, key=lambda point: point.x))
 
 
 def _sentences(row_key: RowKey, group: Group) -> float | None:
@@ -79,45 +74,5 @@ def _sentences(row_key: RowKey, group: Group) -> float | None:
     size = parse_size(row_key.size)
     if size.kind is SizeUnit.SENTENCES:
         return float(size.number)
-    if size.kind not in (SizeUnit.PERCENT, SizeUnit.ALL):
-        return None
-    known = [count for cell in group.done.values() if (count := figure(cell.facts, "sentences"))]
-    return fmean(known) if known else None
-
-
-def _records(layout: Layout) -> Iterator[tuple[str, ...]]:
-    """Yield every figure of every cell in the suite's order, then what is published.
-
-    A cell that failed or hasn't run is one record without metric. `metric` is the place in the scores ("micro.f1"), or
-    in the facts ("facts.cpu_seconds").
-    """
-    for cell in layout.cells:
-        at = cell.place
-        place = (at.system, at.protocol, at.target, at.size, str(at.draw), str(at.seed), cell.state.value)
-        facts = {key: value for key, value in cell.facts.items() if not isinstance(value, Mapping)}
-        figures = [*_figures(cell.scores), *((name, "", value) for name, value in _numbers(facts, "facts."))]
-        for name, type_, value in figures:
-            yield (*place, name, type_, repr(value), cell.why)
-        if not figures:
-            yield (*place, "", "", "", cell.why)
-    for paper in layout.suite.published:
-        for target, value in paper.f1.items():
-            f1 = repr(round(value / 100, 6))
-            yield (paper.name, "", target, "all", "", "", "published", "micro.f1", "", f1, paper.of)
-
-
-def _figures(scores: Mapping[str, Any]) -> Iterator[tuple[str, str, int | float]]:
-    """Yield (metric, type, value) of all figures; a type has a column of its own, since its name may hold dots."""
-    for key, each in scores.items():
-        by_type = inner(scores, key) if key == "by_type" else {"": each}
-        for type_, counts in by_type.items():
-            yield from ((name, str(type_), value) for name, value in _numbers({key: counts}))
-
-
-def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int | float]]:
-    """Yield every number in nested mappings, with the keys that lead to it."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{above}{key}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            yield f"{above}{key}", value
+    known = group.observed("facts.sentences") if size.kind in (SizeUnit.PERCENT, SizeUnit.ALL) else {}
+    return fmean(known.values()) if known else None

@@ -1,30 +1,25 @@
 """Data sets on the terminal or as JSON: the list, the findings of a check, a drawn sample."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.text import Text
 
 from nerbert.finetuning.sampling import Subset
 from nerbert.finetuning.sizes import SizeUnit, many
 from nerbert.formats.folder import SPLITS
-from nerbert.render.terminal.table import table
-from nerbert.terminal import plain
+from nerbert.render.terminal import print_json, say, table
 
 if TYPE_CHECKING:
     from nerbert.evaluation.datasets.check import Findings
     from nerbert.evaluation.datasets.load import Listed
 
-_SHOWN, _LONGEST = 3, 60
-
 
 def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
     """Print the data sets, a row each."""
     if as_json:
-        _print_json([each.as_json() for each in listed])
+        print_json([each.as_json() for each in listed])
         return
     looked = any(each.there for each in listed)
     heads = ("name", "paper", "train/dev/test", "types", "licence", "there" if looked else "title")
@@ -52,7 +47,7 @@ def _cells(listed: "Listed") -> list[object]:
 def print_findings(findings: "Findings", *, as_json: bool) -> None:
     """Print what a check found: counts, entities by type, then what to know of, a line each."""
     if as_json:
-        _print_json(findings.as_json())
+        print_json(findings.as_json())
         return
     console = Console(soft_wrap=True)
     splits = [
@@ -66,49 +61,7 @@ def print_findings(findings: "Findings", *, as_json: bool) -> None:
     types = [(name, *(facts.types.get(name, 0) for facts in findings.splits.values())) for name in names]
     title = f"{many(len(names), 'type')}, entities of each"
     console.print(table(("type", *findings.splits), types, numbers=range(1, 4), title=title), "")
-    for name, told in _lines(findings):
-        console.print(Text.assemble((f"{name}: ", "bold"), plain(told)))
-
-
-def _lines(findings: "Findings") -> Iterator[tuple[str, str]]:
-    """Yield (heading, text) of what to know of a data set."""
-    known = findings.data.known
-    if known is not None:
-        yield "files", f"those of the known {known.name} ({known.title}), to the byte"
-        yield "split", known.split
-        yield "licence", " – ".join(filter(None, (known.licence, known.licence_note)))
-    else:
-        yield "files", "; ".join(findings.data.notes) or "of no data set that nerbert knows"
-    yield from _faults(findings)
-
-
-def _faults(findings: "Findings") -> Iterator[tuple[str, str]]:
-    """Yield (heading, text) of what may spoil scores."""
-    lacking = "; ".join(f"{split}: {_counts(types)}" for split, types in findings.lacking.items())
-    if "train" in findings.splits:
-        yield "types that train lacks", lacking or "none"
-        yield f"types with fewer than {findings.rare_below} entities in train", _counts(findings.rare) or "none"
-    duplicates = ", ".join(f"{count:,} of {pair.partition('/')[2]} in {pair.partition('/')[0]}" for pair, count in
-                      findings.duplicates.items())  # fmt: skip
-    yield f"sentences of {findings.duplicates_at_least} or more tokens that are in another part", duplicates or "none"
-    yield "equal sentences with different tags", _conflicts(findings)
-    for split, facts in findings.splits.items():
-        if facts.scheme.broken:
-            yield f"I- tags in {split} that continue nothing", (f"{facts.scheme.broken:,}, first at line "
-                  f"{facts.scheme.first_broken}; each is read as an entity's beginning")  # fmt: skip
-    if len(set(findings.schemes.values())) > 1:
-        yield "tag schemes differ", ", ".join(f"{split} {name}" for split, name in findings.schemes.items())
-
-
-def _conflicts(findings: "Findings") -> str:
-    if not findings.conflicts:
-        return "none"
-    told = []
-    for each in findings.conflict_examples[:_SHOWN]:
-        text = each.text if len(each.text) <= _LONGEST else f"{each.text[: _LONGEST - 1]}…"
-        places = ", ".join(f"{split} {place}" for split, place in each.places[:_SHOWN])
-        told.append(f"“{text}” ({places}{', …' if len(each.places) > _SHOWN else ''})")
-    return f"{findings.conflicts:,}, such as {'; '.join(told)}"
+    say(console, "data", findings=findings)
 
 
 def print_sample(subset: Subset, output: Path) -> None:
@@ -117,20 +70,5 @@ def print_sample(subset: Subset, output: Path) -> None:
     rows = [(name, count, subset.there[name]) for name, count in subset.reached.items()]
     title = f"size {subset.size}, draw {subset.draw}: {many(len(subset.places), 'sentence')}"
     console.print(table(("type", "drawn", "there"), rows, numbers=(1, 2), title=title))
-    if subset.size.kind is SizeUnit.EACH:
-        fewest, most = min(subset.reached.values(), default=0), max(subset.reached.values(), default=0)
-        console.print(
-            f"k reached: {fewest:,} to {many(most, 'entity', 'entities')} a type, {subset.size.shots:,} asked for"
-        )
-    if subset.short:
-        console.print(plain(f"the whole has no more than: {_counts(subset.short)}"))
-    console.print(plain(f"sample: {output}"))
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
-
-
-def _print_json(value: Any) -> None:
-    """Print JSON in ASCII, so that nothing in it drives the terminal."""
-    print(json.dumps(value, indent=2))
+    asked = subset.size.shots if subset.size.kind is SizeUnit.EACH else 0
+    say(console, "sample", subset=subset, output=output, asked=asked, many=many)

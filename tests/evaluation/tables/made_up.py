@@ -101,10 +101,10 @@ def grid_of(table: BenchmarkTable, key: str) -> Grid:
 
 def entry(table: BenchmarkTable, names: tuple[str, ...], head: str, key: str = "scores", title: str = "") -> Entry:
     grid = next(grid for grid in table.grids if grid.key == key and title in grid.title)
-    rows = [row for row in grid.rows if tuple(each.text for each in row.entries[: len(names)]) == names]
-    heads = [n for n, each in enumerate(grid.heads) if each.text == head]
+    rows = [row for row in grid.rows if tuple(each.text for each in row[: len(names)]) == names]
+    heads = [n for n, each in enumerate(grid.heads) if each.text.removesuffix(" (published)") == head]
     assert (len(rows), len(heads)) == (1, 1), (names, head)
-    return rows[0].entries[heads[0]]
+    return rows[0][heads[0]]
 
 
 def cells_of(suite: Suite, f1s: Mapping[tuple[str, str], Sequence[float]]) -> list[Cell]:

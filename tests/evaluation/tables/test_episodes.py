@@ -11,7 +11,6 @@ from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Target
 from nerbert.evaluation.tables.compare import compare
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
-from nerbert.evaluation.tables.pooled import figure
 from nerbert.evaluation.tables.statistics import paired_t, pooled_f1
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import entry, made_up_suite, scores_of
@@ -31,7 +30,7 @@ def test_episodes_are_pooled_before_f1() -> None:
         cells.append(Cell(place, State.DONE, scores=scores))
     table = make_table(suite, cells)
     assert entry(table, ("a", "5 way 1 shot"), "BERT").text == f"{100 * 20 / 44:.2f} ± 1.17"
-    mean = fmean(figure(cell.scores, "micro.f1") or 0 for cell in cells)
+    mean = fmean(cell.scores["micro"]["f1"] for cell in cells)
     assert f"{100 * mean:.2f}" != f"{100 * 20 / 44:.2f}"
     assert any("added up before F1" in note for note in table.notes)
 
@@ -74,9 +73,9 @@ def test_a_tables_test_of_episodes_is_over_draws() -> None:
     assert test.n == 5
     table = make_table(suite, cells)
     types = next(grid for grid in table.grids if grid.key == "types")
-    assert [row.entries[2].text for row in types.rows] == ["2,500", "1,500", "1,000"], "of all draws"
-    errors = [figure(cell.scores, "errors.boundary") or 0 for cell in cells if cell.place.system == "BERT"]
-    spurious = [figure(cell.scores, "errors.spurious") or 0 for cell in cells if cell.place.system == "BERT"]
-    missed = [figure(cell.scores, "errors.missed") or 0 for cell in cells if cell.place.system == "BERT"]
+    assert [row[2].text for row in types.rows] == ["2,500", "1,500", "1,000"], "of all draws"
+    errors = [cell.scores["errors"]["boundary"] for cell in cells if cell.place.system == "BERT"]
+    spurious = [cell.scores["errors"]["spurious"] for cell in cells if cell.place.system == "BERT"]
+    missed = [cell.scores["errors"]["missed"] for cell in cells if cell.place.system == "BERT"]
     told = entry(table, ("a", "5 way 1 shot", "BERT"), "errors", "errors").text
     assert told == f"{sum(errors + spurious + missed) / 3:,.1f}".removesuffix(".0"), "a seed's, of all draws"

@@ -4,14 +4,14 @@ import random
 from collections.abc import Iterable
 from dataclasses import replace
 from statistics import fmean
+from typing import Any
 
 import pytest
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import System, Target
-from nerbert.evaluation.tables.grid import RECORD, Entry
-from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
-from nerbert.evaluation.tables.pooled import figure, pool
+from nerbert.evaluation.tables.grid import Entry
+from nerbert.evaluation.tables.records import COLUMNS, ERRORS, figures_of, pool
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import (
@@ -35,7 +35,7 @@ def test_a_cell_is_mean_and_spread_over_seeds() -> None:
     assert entry(table, ("a", "all"), "MiniLM") == Entry("55.00 ± 5.00", "[42.58, 67.42]")
     assert entry(table, ("a", "all"), "BERT") == Entry("70.00 (1/3)")
     assert entry(table, ("a", "all"), "MiniLM, pre-trained") == Entry("–")
-    assert [row.whole for row in grid_of(table, "scores").rows] == [False], "one target has no mean"
+    assert len(grid_of(table, "scores").rows) == 1, "one target has no mean"
 
 
 def test_draws_are_the_observations_where_each_has_several_seeds() -> None:
@@ -97,38 +97,42 @@ def test_a_target_of_many_sizes_counts_once_in_the_mean() -> None:
     assert entry(table, ("mean of 2 targets", "all"), "BERT").text == "60.00 ± 0.00"
 
 
-def test_pooled_scores_have_the_keys_of_scores() -> None:
+def figures(scores: dict[str, Any]) -> dict[tuple[str, str], float]:
+    return figures_of(Cell(CellKey("s", "t", "all", 1, 1, "p"), State.DONE, scores=scores))
+
+
+def test_pooled_figures_are_those_of_all_entities_together() -> None:
     one, other = scores_of(0.5, left_out=3), scores_of(0.7, gold=500, left_out=2)
-    both = pool([one, other])
-    assert both.keys() == one.keys() - {"interval"}
-    assert both["without"]["left_out"] == 5
-    assert both["errors"]["missed"] == one["errors"]["missed"] + other["errors"]["missed"]
-    assert both["by_type"]["person"]["gold"] == 750
-    assert both["macro"]["types"] == 3
-    assert both["seen"] is None
-    assert pool([one]) == one
+    both = pool([figures(one), figures(other)])
+    right, gold = (one["micro"][key] + other["micro"][key] for key in ("right", "gold"))
+    assert both["micro.recall", ""] == right / gold
+    assert both["without.left_out", ""] == 5
+    assert both["errors.missed", ""] == one["errors"]["missed"] + other["errors"]["missed"]
+    assert both["by_type.gold", "person"] == 750
+    assert both["macro.f1", ""] == fmean(both["by_type.f1", name] for name in ("person", "party", "election"))
+    sure = [(each["calibration"]["entities"], each["calibration"]["ece"]) for each in (one, other)]
+    assert both["calibration.ece", ""] == pytest.approx(sum(n * ece for n, ece in sure) / sum(n for n, _ in sure))
+    assert ("interval.low", "") not in both
+    assert pool([figures(one)]) == figures(one)
 
 
 def test_other_figures_stand_beside() -> None:
     table = make_table(SUITE, CELLS)
     defense = ("defense", "all", "BERT")
-    assert entry(table, defense, "duplicates", "beside").text == "8"
-    assert entry(table, defense, "seen F1", "beside").text == "–"
-    assert "–" in entry(table, defense, "test set's interval", "beside").text
-    group = Layout(SUITE, CELLS).at(RowKey("defense", "all"), ColumnKey("BERT", "default"))
-    error = fmean(figure(cell.scores, "calibration.ece") or 0 for cell in group.done.values())
+    assert entry(table, defense, "duplicates", "figures").text == "8"
+    assert entry(table, defense, "seen F1", "figures").text == "–"
+    assert "–" in entry(table, defense, "test set's interval", "figures").text
+    done = [cell for cell in CELLS if (cell.place.target, cell.place.system) == ("defense", "BERT") and cell.scores]
+    error = fmean(cell.scores["calibration"]["ece"] for cell in done)
     assert entry(table, defense, "ECE", "errors").text == f"{100 * error:.2f}"
-    shares = [
-        float(entry(table, defense, kind, "errors").text) for kind in ("boundary", "type", "both", "missed", "spurious")
-    ]
+    shares = [float(entry(table, defense, kind, "errors").text) for kind in ERRORS]
     assert sum(shares) == pytest.approx(100, abs=0.05)
     types = next(grid for grid in table.grids if "types" in grid.key and "ai" in grid.title)
-    assert [row.entries[0].text for row in types.rows] == ["person", "party", "election"], "most gold first"
-    assert types.folded
+    assert [row[0].text for row in types.rows] == ["person", "party", "election"], "most gold first"
     none_seen = {**scores_of(0.5), "seen": {"right": 0, "predicted": 0, "gold": 0, "f1": 0.0}}
     suite = small("a")
     bare = make_table(suite, [Cell(place, State.DONE, scores=none_seen) for place in suite.places()])
-    assert entry(bare, ("a", "all", "BERT"), "seen F1", "beside").text == "–", "nothing to find isn't 0"
+    assert entry(bare, ("a", "all", "BERT"), "seen F1", "figures").text == "–", "nothing to find isn't 0"
 
 
 def test_a_figure_has_one_protocol_and_no_two_lines_alike() -> None:
@@ -136,23 +140,21 @@ def test_a_figure_has_one_protocol_and_no_two_lines_alike() -> None:
     protocols = {"dev": FinetuneSettings(select="dev"), "fixed": FinetuneSettings()}
     suite = made_up_suite(systems=systems, protocols=protocols, baseline="S0", published=())
     curves = make_table(suite, made_up_cells(suite, all_done)).curves
-    assert [(curve.title, len(curve.lines)) for curve in curves] == [
-        ("btc, dev", 8),
-        ("btc, dev", 2),
-        ("btc, fixed", 8),
-        ("btc, fixed", 2),
-    ]
-    assert all(len(set(curve.styles.values())) == len(curve.lines) for curve in curves)
+    assert [(curve.title.partition(":")[0], len(curve.lines)) for curve in curves] == [
+        ("btc, dev", 8), ("btc, dev", 2), ("btc, fixed", 8), ("btc, fixed", 2),
+    ]  # fmt: skip
+    assert all(len({line.style for line in curve.lines}) == len(curve.lines) for curve in curves)
     late = [cell for cell in made_up_cells(suite, all_done) if cell.place.system == "S3"]
-    assert [curve.styles for curve in make_table(suite, late).curves] == [{"S3": 3}] * 2, "its style stays its own"
+    shown = [[(line.name, line.style) for line in curve.lines] for curve in make_table(suite, late).curves]
+    assert shown == [[("S3", 3)]] * 2, "its style stays its own"
 
 
 def test_curves_stand_where_a_target_has_several_sizes() -> None:
     (curve,) = make_table(SUITE, CELLS).curves
-    assert curve.title == "btc"
-    assert [point.x for point in curve.lines["BERT"]] == [10, 25, 50, 400]
+    assert curve.title == "btc: F1 in percent"
+    assert {line.name: [point.x for point in line.points] for line in curve.lines}["BERT"] == [10, 25, 50, 400]
     bare = [replace(cell, facts={}) for cell in CELLS]
-    assert [point.x for point in make_table(SUITE, bare).curves[0].lines["BERT"]] == [10, 25, 50]
+    assert [point.x for point in make_table(SUITE, bare).curves[0].lines[0].points] == [10, 25, 50]
 
 
 def test_protocols_are_named_where_there_are_several() -> None:
@@ -161,7 +163,7 @@ def test_protocols_are_named_where_there_are_several() -> None:
     assert entry(table, ("a", "all"), "BERT", title="percent, dev").text != "–"
     assert sum(grid.key == "scores" for grid in table.grids) == 2, "one a protocol"
     assert any(note == "Protocol dev: epochs = 5.0, select = 'dev'." for note in table.notes)
-    assert {row.entries[2].text for row in grid_of(table, "tests").rows} >= {"BERT, dev", "BERT, fixed"}
+    assert {row[2].text for row in grid_of(table, "tests").rows} >= {"BERT, dev", "BERT, fixed"}
 
 
 def changed(cells: Iterable[Cell], key: str, value: object) -> list[Cell]:
@@ -195,7 +197,9 @@ def test_facts_for_making_it_again() -> None:
 
 
 def test_records_hold_every_cell_and_figure() -> None:
-    records = [dict(zip(RECORD, each, strict=True)) for each in make_table(SUITE, CELLS).records]
+    heads, *rows = make_table(SUITE, CELLS).records
+    assert heads == COLUMNS
+    records = [dict(zip(heads, each, strict=True)) for each in rows]
     places = {
         (r["system"], r["protocol"], r["target"], r["size"], int(r["draw"]), int(r["seed"]))
         for r in records
@@ -203,7 +207,7 @@ def test_records_hold_every_cell_and_figure() -> None:
     }
     assert len(places) == len(CELLS)
     first = next(r for r in records if r["metric"] == "micro.f1")
-    assert float(first["value"]) == figure(CELLS[0].scores, "micro.f1")
+    assert float(first["value"]) == CELLS[0].scores["micro"]["f1"]
     failed = [r for r in records if r["state"] == "failed"]
     assert [(r["metric"], r["value"], r["why"][:13]) for r in failed] == [("", "", "out of memory")] * 2
     assert [r["value"] for r in records if r["state"] == "published"] == ["0.6656", "0.5037"]
@@ -226,7 +230,7 @@ def test_one_draw_only_is_told_by_target_and_size() -> None:
     )
     notes = make_table(made_up_suite(targets=targets, published=()), []).notes
     assert [note for note in notes if note.startswith("One draw")] == [
-        "One draw only at a, 10 and 5%; c, 50: there ± doesn't show how much the choice of sentences matters."
+        "One draw only at a, 10; a, 5%; c, 50: there ± doesn't show how much the choice of sentences matters."
     ]
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.shards import read_manifest
-from nerbert.render.corpus.card import card_of, write_corpus_card
-from nerbert.render.markdown import code, escaped, quoted
+from nerbert.render.corpus import card_of, write_corpus_card
+from nerbert.render.escape import code, escaped, quoted
 from nerbert.terminal import visible
 from tests.pages import markdown_tables_of
 

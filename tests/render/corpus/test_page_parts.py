@@ -12,30 +12,35 @@ from hypothesis import strategies as st
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, OutputExists
 from nerbert.records import Reason
-from nerbert.render import TEMPLATES
-from nerbert.render.corpus.facts import concentration, dump_date, slope
-from nerbert.render.corpus.page import log_share, rank_plot, write_page
-from nerbert.render.corpus.phrases import note_words, reason_words, share, size, source_words
-from nerbert.render.corpus.samples import draw_sentences, read_dropped
+from nerbert.render import TEMPLATES, share, size
+from nerbert.render.corpus import card_of, concentration, dump_date, log_share, slope, write_page
+from nerbert.render.corpus_samples import draw_sentences, read_dropped
+from tests.pages import markdown_tables_of
 
 
-def test_every_reason_is_told_in_plain_words() -> None:
+def test_reasons_and_sources_are_told_in_plain_words(sample_corpus: Path) -> None:
+    manifest = read_manifest(sample_corpus)
+    step = {"step": "pages", "in": 99, "out": 0, "dropped": {reason.value: 1 for reason in Reason} | {"some_new": 1}}
+    used = [{"path": "a.json", "kind": "wikidata json"}]
+    known = {"mention_sources": {"a.json": 1, "infobox": 1, "c": 1}, "knowledge": {"used": used, "passed_over": []}}
+    tables = markdown_tables_of(card_of(manifest | {"steps": [step]} | known))
+    (told,) = [row[3].replace("\\", "") for rows in tables for row in rows if row[0] == "Pages of the dump"]
     for reason in Reason:
-        assert len(reason_words(reason).split()) > 1, f"{reason}: say in nerbert/render/corpus/phrases.py what it means"
-    assert reason_words("some_new_reason") == "some new reason"
+        assert f"{reason.value.replace('_', ' ')}: 1" not in told, f"{reason}: say in templates/words.j2 what it means"
+    assert "some new: 1" in told
+    (sources,) = [rows for rows in tables if rows[0][0] == "types by source"]
+    words = {row[0].replace("\\", ""): row[3] for row in sources[1:]}
+    assert words["a.json"] == "wikidata json"
+    assert words["infobox"].startswith("the infobox of the page")
+    assert words["c"] == "a file named with --knowledge"
 
 
-def test_sources_of_types_are_told_in_words() -> None:
-    kinds = {"a.json": "wikidata json"}
-    assert source_words("a.json", kinds) == "wikidata json"
-    assert "infobox" in source_words("infobox", kinds)
-    assert source_words("c", kinds) == "a file named with --knowledge"
-
-
-def test_notes_that_are_not_there_are_not_told() -> None:
-    assert note_words({}) == ""
-    assert note_words({"mentions_made_entity": 0, "categories_kept": 0}) == ""
-    assert note_words({"mentions_made_entity": 0, "categories_kept": 2}).startswith("0 mentions")
+def test_notes_that_are_not_there_are_not_told(sample_corpus: Path) -> None:
+    manifest = read_manifest(sample_corpus)
+    for notes, told in (({}, False), ({"mentions_made_entity": 0, "categories_kept": 0}, False),
+                        ({"mentions_made_entity": 0, "categories_kept": 2}, True)):  # fmt: skip
+        card = card_of(manifest | {"notes": {"filter 1": notes}})
+        assert ("0 mentions of rare categories" in card) == told
 
 
 def test_damaged_samples_of_dropped_sentences_name_the_line(tmp_path: Path) -> None:
@@ -47,7 +52,7 @@ def test_damaged_samples_of_dropped_sentences_name_the_line(tmp_path: Path) -> N
     ]  # fmt: skip
     for bad in ("{", "[]", '{"step": 1}', '"\\ud800'):
         (tmp_path / "dropped.jsonl").write_text(f"{good}\n{bad}\n")
-        with pytest.raises(InputError, match=r"dropped\.jsonl:2: .*build the corpus again"):
+        with pytest.raises(InputError, match=r"dropped\.jsonl:2:.*build the corpus again"):
             read_dropped(tmp_path)
 
 
@@ -64,16 +69,6 @@ def test_bars_grow_with_counts(one: int, other: int) -> None:
     assert 0 == log_share(0, most) < log_share(one, most) <= log_share(most, most) == 1
 
 
-def test_a_plot_of_nothing_and_of_one() -> None:
-    for before, after in (({}, {}), ({"a": 0}, {"a": 0}), ({"a": 1}, {"a": 0}), ({"a": 10**9}, {"a": 1})):
-        plot = rank_plot(before, after)
-        for counts, line in ((before, plot["lines"]["before"]), (after, plot["lines"]["after"])):
-            points = [tuple(map(float, point.split(","))) for point in line.split()]
-            assert len(points) == sum(count > 0 for count in counts.values())
-            assert all(0 <= x <= 640 and 0 <= y <= 400 for x, y in points)
-        assert all(0 <= float(place) <= 640 for place, _ in (*plot["x"], *plot["y"]))
-
-
 def test_facts() -> None:
     law = {f"c{n}": {"mentions": n**2 * 100, "with_copies": round(n**2 * 100) * 3} for n in range(1, 9)}
     fitted = slope({"categories": law})
@@ -88,14 +83,14 @@ def test_facts() -> None:
     )
     assert (dense["mentions"], dense["categories_that_hold_half"]) == (100, 1)
     assert dump_date("enwiki-20240101-pages-articles.xml.bz2") == "2024-01-01"
-    assert dump_date("enwiki-latest-pages-articles.xml.bz2") == ""
+    assert dump_date("enwiki-latest-pages-articles.xml.bz2") == "–"
     assert [share(*pair) for pair in ((1, 2), (0, 2), (1, 10**6), (0, 0))] == [
         "50.0\xa0%",
         "0.0\xa0%",
         "<\xa00.1\xa0%",
         "–",
     ]
-    assert [size(n) for n in (None, 12, 4_200_000_000)] == ["unknown", "12 bytes", "4.2 GB"]
+    assert [size(n) for n in (12, 4_200_000_000)] == ["12 bytes", "4.2 GB"]
 
 
 def test_colours_have_enough_contrast() -> None:

@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from nerbert.render.terminal.table import table
+from nerbert.render.terminal import table
 
 
 def drawn(*arguments: object, **options: object) -> str:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.render.terminal.training import print_log
+from nerbert.render.terminal.models import print_log
 from nerbert.training.log import TrainLog
 
 

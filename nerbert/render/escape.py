@@ -1,4 +1,4 @@
-"""Markdown and YAML in which nothing from outside means anything: code spans, escaped words, quoted scalars."""
+"""Markdown, YAML and LaTeX in which nothing from outside means anything: escaped words, code spans, quoted scalars."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,15 @@ from nerbert.terminal import visible
 
 _MEANS = re.compile(r"([\\`*_{}\[\]<>&|~$#!@])")
 _FENCE = re.compile(r"`+")
+_BEGINS = re.compile(r"(\d*)([-+=.)])")
+"""What begins a list, or underlines a title, at the start of a line of Markdown."""
+_LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}", '"': r"\textquotedbl{}",
+    **{char: f"\\{char}" for char in "{}$&#%_"},
+    **{char: f"{{{char}}}" for char in "[]*-"},
+})  # fmt: skip
+"""Brackets and stars would be taken for an option of the line's end, two hyphens for a dash."""
 
 
 class Markdown(str):
@@ -29,11 +38,22 @@ def escaped(value: object) -> str:
     """Return `value` as plain words: what Markdown or HTML would interpret is escaped; thousands are marked."""
     if isinstance(value, Markdown):
         return value
-    if value is None:
+    if value is None or value == {}:
         return "–"
     if isinstance(value, int):
         return f"{value:,}"
     return _MEANS.sub(r"\\\1", visible(str(value))).replace("://", ":\\//")
+
+
+def paragraph(text: str) -> Markdown:
+    """Return a text as one line that begins no list, no title and no code."""
+    folded = escaped(" ".join(text.split()))
+    return Markdown(_BEGINS.sub(r"\1\\\2", folded, count=1) if _BEGINS.match(folded) else folded)
+
+
+def latex(value: object) -> str:
+    """Return `value` as text in which LaTeX reads nothing; control characters become visible."""
+    return visible(str(value)).translate(_LATEX)
 
 
 def quoted(text: object) -> Markdown:

@@ -4,8 +4,8 @@ The shards are read once, in batches. Of each category only the sentences with t
 kept, so memory doesn't grow with the corpus; the price is a hash for each category of each sentence.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.shards import sentence_batches
-from nerbert.errors import InputError
 from nerbert.records import ENTITY
+from nerbert.render.facts import Mark, pieces_of
 from nerbert.rng import uniform
+from nerbert.schema import parse_json
 
 EACH = 3
 """Sentences shown of each category."""
@@ -54,6 +55,16 @@ def _offer(batch: pa.RecordBatch, leads: dict[str, _Lead], each: int) -> None:
             del lead[each:]
 
 
+@dataclass(frozen=True)
+class DroppedSentence:
+    """A line of `dropped.jsonl`."""
+
+    step: str
+    reason: str
+    id: str
+    text: str
+
+
 def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> dict[str, dict[str, list[Row]]]:
     """Return step → reason → up to `each` dropped sentences of `dropped.jsonl`; empty if there is no such file.
 
@@ -65,43 +76,22 @@ def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> d
         return {}
     with path.open("rb") as stream:
         for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
-            row = _dropped(line, f"{path}:{number}")
-            rows = found.setdefault(row["step"], {}).setdefault(row["reason"], [])
+            row = parse_json(line.strip(), DroppedSentence, f"{path}:{number}", remedy="build the corpus again")
+            rows = found.setdefault(row.step, {}).setdefault(row.reason, [])
             if len(rows) < each:
-                rows.append({"id": row["id"], "text": row["text"]})
+                rows.append({"id": row.id, "text": row.text})
     return {step: reasons for step, reasons in found.items() if reasons}
 
 
-def _dropped(line: bytes, place: str) -> dict[str, str]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{place}: not a line of JSON ({error}); build the corpus again") from error
-    keys = ("step", "reason", "id", "text")
-    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in keys):
-        raise InputError(f"{place}: {line[:60]!r} lacks one of {', '.join(keys)}; build the corpus again")
-    return {key: row[key] for key in keys}
-
-
-def pieces_of(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> list[dict[str, str]]:
-    """Return a sentence as pieces; those with a `label` are mentions, with a `colour` and a `title`.
-
-    A long text is cut around the first mention of `category`. Spans come from a file, so those that overlap or lie
-    outside the text are cut too.
-    """
+def marked_pieces(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> list[tuple[str, Mark | None]]:
+    """Return a sentence in pieces, its mentions marked; a long one is cut around the first mention of `category`."""
     begin, end = _window(text, mentions, category)
-    pieces, place = [{"text": "… " if begin else ""}], begin
+    marks = []
     for each in sorted(mentions, key=lambda mention: (mention["start"], mention["end"])):
-        start, stop = max(place, each["start"]), min(end, each["end"])
-        if start >= stop:
-            continue
-        wanted = " wanted" if each["category"] == category else ""
-        pieces += [{"text": text[place:start]}, {
-            "text": text[start:stop], "label": each["category"], "colour": colour_of(each["category"]) + wanted,
-            "title": _leads_to(each),
-        }]  # fmt: skip
-        place = stop
-    return [*pieces, {"text": text[place:end]}, {"text": " …" if end < len(text) else ""}]
+        style = colour_of(each["category"]) + (" wanted" if each["category"] == category else "")
+        marks.append((each["start"], each["end"], Mark(each["category"], style, _leads_to(each))))
+    cut = pieces_of(text, marks, begin, end)
+    return [("… " if begin else "", None), *cut, (" …" if end < len(text) else "", None)]
 
 
 def colour_of(category: str) -> str:

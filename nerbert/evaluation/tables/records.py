@@ -1,0 +1,107 @@
+"""Tidy records of a suite: a row is one figure of one cell. And the figures of several test sets as if they were one.
+
+Figures of episodes are pooled as Few-NERD does: right, predicted and gold entities are added up over all episodes and
+seeds, and the figures follow from the sums; a mean of the episodes' F1 would be another figure. The price: what doesn't
+follow from sums is left out (bootstrap interval, macro F1 under the strict rules).
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from nerbert.evaluation.benchmark.cells import Cell
+from nerbert.evaluation.benchmark.suite import Published
+from nerbert.metrics.score import Counts, Macro
+
+COLUMNS = ("system", "protocol", "target", "size", "draw", "seed", "state", "metric", "type", "value", "why")
+"""Columns of a record. `metric` is a place in a cell's scores ("micro.f1") or facts ("facts.cpu_seconds"), `type` that
+of which it is a figure, if it is of one alone; `value` is 0–1 or a count, as stored."""
+Figures = dict[tuple[str, str], float]
+"""(metric, type) → value."""
+ERRORS = ("boundary", "type", "both", "missed", "spurious")
+COUNTS = ("right", "predicted", "gold")
+
+
+def figures_of(cell: Cell) -> Figures:
+    """Return all figures of a cell; a type isn't part of a metric's name, since its own may hold dots."""
+    facts = {key: value for key, value in cell.facts.items() if not isinstance(value, Mapping)}
+    whole = {key: value for key, value in cell.scores.items() if key != "by_type"} | {"facts": facts}
+    by_type = {str(name): {"by_type": counts} for name, counts in inner(cell.scores, "by_type").items()}
+    groups = {"": whole, **by_type}
+    return {_key(metric, name): value for name, group in groups.items() for metric, value in _numbers(group)}
+
+
+@cache
+def _key(metric: str, type_: str) -> tuple[str, str]:
+    """Return one object for equal keys: a suite may have many thousands of cells with the same figures."""
+    return metric, type_
+
+
+def inner(scores: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return what is at a key; nothing where that holds no keys itself."""
+    found = scores.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def records(cells: Iterable[Cell], published: Iterable[Published]) -> Iterator[tuple[str, ...]]:
+    """Yield the columns' names, every figure of every cell, then what is published.
+
+    A cell that failed or hasn't run is one record without metric.
+    """
+    yield COLUMNS
+    for cell in cells:
+        at = cell.place
+        place = (at.system, at.protocol, at.target, at.size, str(at.draw), str(at.seed), cell.state.value)
+        figures = figures_of(cell)
+        for (metric, type_), value in figures.items():
+            yield (*place, metric, type_, repr(value), cell.why)
+        if not figures:
+            yield (*place, "", "", "", cell.why)
+    for paper in published:
+        for target, value in paper.f1.items():
+            f1 = repr(round(value / 100, 6))
+            yield (paper.name, "", target, "all", "", "", "published", "micro.f1", "", f1, paper.of)
+
+
+def pool(parts: Sequence[Figures]) -> Figures:
+    """Return the figures of several test sets as if they were one."""
+    if len(parts) == 1:
+        return parts[0]
+    pooled: Figures = defaultdict(float)
+    for part in parts:
+        for (metric, type_), value in part.items():
+            group, _, last = metric.rpartition(".")
+            if group == "errors" or last in (*COUNTS, "left_out"):
+                pooled[metric, type_] += value
+    groups = {(metric.removesuffix(".gold"), type_) for metric, type_ in pooled if metric.endswith(".gold")}
+    counts = {(group, type_): Counts(*(int(pooled[f"{group}.{key}", type_]) for key in COUNTS))
+              for group, type_ in sorted(groups)}  # fmt: skip
+    for (group, type_), each in counts.items():
+        pooled |= {(f"{group}.{key}", type_): value for key, value in each.as_json().items()}
+    if by_type := [each for (group, _), each in counts.items() if group == "by_type"]:
+        pooled["macro.f1", ""] = Macro.of(by_type).f1
+    sure = [(part.get(("calibration.entities", ""), 0), part.get(("calibration.ece", ""), 0)) for part in parts]
+    if entities := sum(number for number, _ in sure):
+        pooled["calibration.ece", ""] = sum(number * error for number, error in sure) / entities
+    return dict(pooled)
+
+
+def with_shares(figures: Figures) -> Figures:
+    """Return figures with the number of all errors and the share of each kind, if all kinds are counted."""
+    kinds = {kind: figures[f"errors.{kind}", ""] for kind in ERRORS if (f"errors.{kind}", "") in figures}
+    if len(kinds) < len(ERRORS):
+        return figures
+    whole = sum(kinds.values())
+    shares = {(f"shares.{kind}", ""): count / whole for kind, count in kinds.items() if whole}
+    return {**figures, ("errors", ""): whole, **shares}
+
+
+def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int | float]]:
+    """Yield every number in nested mappings, with the keys that lead to it."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{above}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            yield f"{above}{key}", value

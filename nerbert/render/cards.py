@@ -1,0 +1,93 @@
+"""The model cards of encoders and taggers: `README.md` in their folders, with the front matter of the hub.
+
+Every figure comes from `nerbert.json`, an encoder's also from the corpus's manifest; a key that is missing there is
+shown as "–". So a card can be written anew when a temperature changes, and one that somebody has changed by hand is
+recognised and left alone. The licence of a backbone isn't known here: the card says `other` until its maker says more.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.folder import split_of
+from nerbert.model.backbone import EMBEDDED, TaggerFacts
+from nerbert.render import LOG_NAMES, log_figure, render, write
+from nerbert.render.escape import code
+from nerbert.render.facts import Facts, changed_settings, facts_of
+from nerbert.training.base_settings import TrainSettings
+
+if TYPE_CHECKING:
+    from nerbert.encoder.pretrain import EncoderFacts
+
+Card = Mapping[str, Any]
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+"""An owner and a model on the hub."""
+_SHOWN = 50
+"""Evaluations that an encoder's card shows, the last ones; all are in nerbert.json."""
+
+
+def write_encoder_card(folder: Path, facts: "EncoderFacts") -> None:
+    """Write the model card into an encoder's folder."""
+    write(folder / "README.md", encoder_card(facts.card, facts.manifest))
+
+
+def encoder_card(card: Card, manifest: Mapping[str, Any]) -> str:
+    """Return the card: `card` is what `nerbert.json` holds, `manifest` that of the corpus it was trained on."""
+    facts = facts_of(card)
+    log = list(facts["log"])[-_SHOWN:]
+    names = [*LOG_NAMES, *sorted({name for each in log for name in each} - {*LOG_NAMES})] if log else []
+    return render(
+        "encoder_card.md.j2", **_shared(card, str(facts["settings"]["backbone"] or ""), PretrainSettings),
+        manifest=facts_of(manifest), task=facts["description"]["pipeline"] or "", figure=log_figure,
+        log_heads=[name if name in LOG_NAMES else code(name) for name in names],
+        log=[[log_figure(name, each[name]) for name in names] for each in log],
+    )  # fmt: skip
+
+
+def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
+    """Write the model card of a tagger's folder; return whether it was written.
+
+    With `facts.before`, a README that was made from neither that nor the new facts is left as it is.
+    """
+    path, text = folder / "README.md", tagger_card(facts.card)
+    ours = (text, tagger_card(facts.before)) if facts.before is not None else ()
+    if ours and path.exists() and path.read_bytes() not in [each.encode() for each in ours]:
+        return False
+    write(path, text)
+    return True
+
+
+def tagger_card(card: Card) -> str:
+    """Return the card: `card` is what `nerbert.json` holds."""
+    facts = facts_of(card)
+    shared = _shared(card, str(facts["encoder"]["name"] or ""), FinetuneSettings)
+    return render("tagger_card.md.j2", **shared, task="token-classification", files=list(_files(facts)))
+
+
+def _shared(card: Card, origin: str, kind: type[TrainSettings]) -> dict[str, Any]:
+    """Return what both templates show: a model's origin, and its settings as rows: those that aren't defaults, all."""
+    settings: Mapping[str, Any] = card.get("settings") or {}
+    usual = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
+    rows = {name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
+            for name, value in settings.items()}  # fmt: skip
+    return {
+        "card": facts_of(card), "origin": origin, "is_embedded": origin in EMBEDDED,
+        "base_model": origin if _HUB_NAME.fullmatch(origin) else "",
+        "changed": [rows[name] for name in changed_settings(settings, usual)], "settings": list(rows.values()),
+    }  # fmt: skip
+
+
+def _files(card: Facts) -> Iterator[tuple[Any, ...]]:
+    """Yield each file that a tagger learnt from, or was scored on: data, file, what for, sentences, SHA-256."""
+    for key, use in (("source_data", "source domain, before"), ("data", "training")):
+        data = card[key]
+        for file, digest in data["sha256"].items():
+            if split_of(file) != "dev":
+                yield code(data["name"]), code(file), use, data["sentences"], code(digest)
+            elif key == "data":
+                dev = card["dev"]["sentences"]
+                yield code(data["name"]), code(file), "held out: scores, confidences", dev, code(digest)

@@ -1,0 +1,146 @@
+"""A corpus for people: an HTML page, the same facts as JSON, and the data card, `README.md` in the corpus's folder.
+
+Figures follow from the manifest. Its readers check some of its keys; every other key may be absent. The page is
+readable without script.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nerbert.artifacts import check_free_file
+from nerbert.corpus.balance import exponent
+from nerbert.corpus.build import BuiltCorpus
+from nerbert.corpus.manifest import most_first
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.shards import read_manifest
+from nerbert.records import ENTITY
+from nerbert.render import render, share, size, write
+from nerbert.render.corpus_samples import colour_of, draw_sentences, marked_pieces, read_dropped
+from nerbert.render.facts import changed_settings, facts_of
+
+PAPER = {"examples": 16_300_000, "tokens": 475_600_000, "categories": 315, "bytes": 4_200_000_000}
+"""NER-BERT's Table 1."""
+_SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "n>1B")
+_DATE = re.compile(r"-(20\d\d)(\d\d)(\d\d)(?=\D)")
+_BEFORE_AFTER = ("mentions", "with_copies")
+_BELOW_ONE = 0.3
+"""How far 1 is from the beginning of a logarithmic bar, in powers of ten, so that one mention can be seen."""
+
+Manifest = Mapping[str, Any]
+
+
+def write_page(corpus: Path, output: Path, *, overwrite: bool = False) -> None:
+    """Write the page of a corpus as one HTML file."""
+    check_free_file(output, overwrite=overwrite)
+    write(output, page_of(make_overview(corpus)))
+
+
+def page_of(overview: Manifest) -> str:
+    """Return the page's text."""
+    counts = overview["categories"].values()
+    return render(
+        "corpus.html.j2", **_shared(overview), log_share=log_share, colour_of=colour_of, marked_pieces=marked_pieces,
+        most=max((max(each["mentions"], each["with_copies"]) for each in counts), default=1),
+        never_drawn=sum(not each["with_copies"] for each in counts),
+    )  # fmt: skip
+
+
+def make_overview(corpus: Path) -> dict[str, Any]:
+    """Return all that the page shows as one JSON value: the manifest's keys, and beside them those of the page."""
+    manifest = read_manifest(corpus)
+    made = {
+        "table1": table1(manifest, size_on_disk(corpus, manifest)),
+        "concentration": concentration(manifest),
+        "slope": slope(manifest),
+        "sentences_by_category": draw_sentences(corpus, manifest),
+        "dropped_sentences": read_dropped(corpus, [step["step"] for step in manifest["steps"]]),
+    }
+    return manifest | made
+
+
+def size_on_disk(corpus: Path, manifest: Manifest) -> int:
+    """Return the bytes of the sentences' files."""
+    paths = (corpus / shard for shard in manifest["shards"])
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def write_corpus_card(folder: Path, corpus: BuiltCorpus) -> None:
+    """Write the data card of a corpus into `folder`: the hook of `nerbert.corpus.build.build_corpus`."""
+    write(folder / "README.md", card_of(corpus.manifest))
+
+
+def card_of(manifest: Manifest) -> str:
+    """Return the card's text; every figure in it is the manifest's."""
+    sizes = table1(manifest, 0)
+    made = {"table1": sizes, "concentration": concentration(manifest), "slope": slope(manifest)}
+    power = min(max(0, len(str(max(1, sizes["ours"]["examples"]))) - 3), len(_SIZES) - 1)
+    return render("corpus_card.md.j2", **_shared(dict(manifest) | made), size_category=_SIZES[power])
+
+
+def _shared(overview: Manifest) -> dict[str, Any]:
+    """Return what the templates of the page and of the card need; lists hold a table's rows."""
+    facts, settings = facts_of(overview), overview.get("settings", {})
+    kinds = {each["path"]: each["kind"] for each in facts["knowledge"]["used"]}
+    topics, types = facts["topics"], most_first(facts["mention_sources"])
+    before, after = (sum(each[key] for each in topics.values()) for key in _BEFORE_AFTER)
+    return {
+        "facts": facts, "entity": ENTITY, "most_first": most_first, "sizes": size_rows(overview["table1"]),
+        "topics": [(name, each["mentions"], share(each["mentions"], before), share(each["with_copies"], after))
+                   for name, each in topics.items()],
+        "sources": [(name, count, share(count, sum(types.values())), kinds.get(name)) for name, count in types.items()],
+        "inputs": [(each["file"], dump_date(str(each["file"])), each["bytes"],
+                    each["sha256"] or f"of parts: {each['sha256_of_parts']}") for each in facts["inputs"]],
+        "changed": changed_settings(settings, CorpusSettings().to_dict()), "settings": settings,
+    }  # fmt: skip
+
+
+def size_rows(table1: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int | str, int | str]]:
+    """Return Table 1 as rows: what is counted, the paper's count, ours."""
+    paper, ours = table1["paper"], table1["ours"]
+    names = {"examples": "sentences (examples)", "tokens": "words (tokens)", "categories": f"categories with {ENTITY}"}
+    rows = [(told, paper[name], ours[name]) for name, told in names.items()]
+    return [*rows, ("size on disk", size(paper["bytes"]), size(ours["bytes"]))]
+
+
+def table1(manifest: Manifest, bytes_: int) -> dict[str, dict[str, int]]:
+    """Return the paper's Table 1 and ours; `bytes_` is the size of the sentences' files (NER-BERT §2.3)."""
+    splits = manifest["splits"].values()
+    ours = {
+        "examples": sum(split["sentences"] for split in splits), "tokens": sum(split["words"] for split in splits),
+        "categories": len(manifest["categories"]), "bytes": bytes_,
+    }  # fmt: skip
+    return {"paper": dict(PAPER), "ours": ours}
+
+
+def concentration(manifest: Manifest) -> dict[str, Any]:
+    """Return the ten largest categories and their mentions, how many hold half of all mentions, and all mentions."""
+    counts = most_first({name: each["mentions"] for name, each in manifest["categories"].items()})
+    whole, held, half = sum(counts.values()), 0, 0
+    for count in counts.values():
+        if 2 * held >= whole:
+            break
+        held, half = held + count, half + 1
+    return {"mentions": whole, "largest": dict(list(counts.items())[:10]), "categories_that_hold_half": half}
+
+
+def slope(manifest: Manifest) -> float | None:
+    """Return the exponent b of after ∝ before^b, of the copies that were drawn; None where there is nothing to fit."""
+    categories = manifest["categories"].items()
+    before, after = ({name: each[key] for name, each in categories} for key in _BEFORE_AFTER)
+    return exponent(before, after)
+
+
+def dump_date(file: str) -> str:
+    """Return the date in a dump's file name, as Wikimedia names them; "–" if there is none."""
+    found = _DATE.search(file)
+    return "-".join(found.groups()) if found else "–"
+
+
+def log_share(value: int, most: int) -> float:
+    """Return how long a value's bar is on a logarithmic scale that ends at `most`: 0–1, 0 for nothing."""
+    if value < 1 or most < 1:
+        return 0.0
+    return min(1.0, (math.log10(value) + _BELOW_ONE) / (math.log10(most) + _BELOW_ONE))
