@@ -77,7 +77,7 @@ def build_corpus(
         with publish_folder(plan.output, overwrite=plan.overwrite, resume=made) as folder:
             funnel, steps = Funnel(Samples(settings.seed)), _steps(folder, settings, label_set, forbidden, own)
             with throughput("pages", _size(dumps)) as bar:
-                report = write_pages(dumps, folder / RESUME, settings, executor, bar, overwrite=plan.overwrite)
+                report = write_pages(dumps, folder / RESUME, settings, executor, bar)
             titles = read_titles(folder / RESUME)
             ambiguous = write_newest(folder / RESUME, folder, titles, dumps[0].site.language, executor)
             _count_pages(funnel, report, titles, ambiguous)
@@ -112,7 +112,7 @@ def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Itera
             read = read_index(index) if index else None
             dumps.append(Dump(source, wiki=settings.wiki, language=settings.language, index=read))
             stack.callback(dumps[-1].close)
-            if dumps[-1].look().wiki != dumps[0].site.wiki:
+            if dumps[-1].site.wiki != dumps[0].site.wiki:
                 raise InputError(
                     f"{source}: of {dumps[-1].site.wiki}, {dumps[0].source.name} of {dumps[0].site.wiki}: "
                     "page ids and titles of two wikis mean different things; build a corpus for each"

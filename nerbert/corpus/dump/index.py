@@ -41,23 +41,33 @@ class Index:
         """Return the manifest's entry for the index."""
         return {"file": self.name.rpartition("/")[2], "sha256": self.sha256}
 
-    def cuts(self, step: int, size: int) -> list[tuple[int, "Index"]]:
-        """Return the starts of parts of about `step` bytes, at streams, each with its part of the index."""
+    def cut(self, step: int, size: int) -> list[tuple[int, int, "Index"]]:
+        """Return starts and ends of parts of about `step` bytes, cut at streams, each with its part of the index."""
         if self.offsets[-1] >= size:
             line = self.lines[bisect_left(self.offsets, size)]
             raise InputError(f"{self.name}:{line}: names byte {self.offsets[-1]} of a dump of {size}; {_REMEDY}")
-        firsts = sorted({bisect_left(self.offsets, cut) for cut in range(step, size, step)} - {len(self.offsets)})
-        places = [0, *(place for place in firsts if place), len(self.offsets)]
-        return [(self.offsets[here] if here else 0, self._part(here, there)) for here, there in pairwise(places)]
+        firsts = {bisect_left(self.offsets, cut) for cut in range(step, size, step)}
+        places = [0, *sorted(firsts - {0, len(self.offsets)}), len(self.offsets)]
+        starts = [0, *(self.offsets[place] for place in places[1:-1]), size]
+        parts = [self._part(here, there) for here, there in pairwise(places)]
+        return [(*range_, part) for range_, part in zip(pairwise(starts), parts, strict=True)]
 
-    def check(self, heads: Collection[int], pages: int) -> None:
-        """Raise InputError unless its streams are among `heads`, and contain as many pages."""
-        for offset, line in zip(self.offsets, self.lines, strict=True):
+    def check_heads(self, heads: Collection[int]) -> None:
+        """Raise InputError unless a stream begins at each offset."""
+        for offset in self.offsets:
             if offset not in heads:
-                raise InputError(f"{self.name}:{line}: no bz2 stream begins at byte {offset} of the dump; {_REMEDY}")
+                raise self.misplaced(offset)
+
+    def check_pages(self, pages: int) -> None:
+        """Raise InputError unless it names so many pages."""
         if pages != sum(self.pages):
-            raise InputError(f"{self.name}:{self.lines[0] if self.lines else 1}: the index names {sum(self.pages)} "
-                             f"pages here where the dump has {pages}; {_REMEDY}")  # fmt: skip
+            raise InputError(f"{self.name}:{self.lines[0]}: the index names {sum(self.pages)} pages here where the "
+                             f"dump has {pages}; {_REMEDY}")  # fmt: skip
+
+    def misplaced(self, offset: int) -> InputError:
+        """Return the error for an offset at which no stream begins."""
+        line = self.lines[bisect_left(self.offsets, offset)]
+        return InputError(f"{self.name}:{line}: no bz2 stream begins at byte {offset} of the dump; {_REMEDY}")
 
     def _part(self, here: int, there: int) -> "Index":
         columns = {name: getattr(self, name)[here:there] for name in ("offsets", "pages", "lines")}
