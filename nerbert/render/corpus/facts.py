@@ -1,6 +1,6 @@
 """What a page and a data card say about a corpus: figures and words that follow from its manifest. No file is read.
 
-The reader of corpora checks some of the manifest's keys (`corpus/manifest_schema.py`). Every other key may be absent or
+The reader of corpora checks some of the manifest's keys (`corpus/shards.py`). Every other key may be absent or
 hold anything: `dict_of`, `dicts_of` and `counts_of` take from it what makes sense.
 """
 
