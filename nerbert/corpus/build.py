@@ -16,11 +16,10 @@ from nerbert.artifacts import RESUME, check_free, publish_folder, write_json
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import pair_indexes, read_index
-from nerbert.corpus.exclude import Excluded, read_excluded
+from nerbert.corpus.exclude import Excluded, ExcludedTexts, read_excluded
 from nerbert.corpus.filters import (
     CommonCategories,
     EqualInTrain,
-    ExcludedTexts,
     OnlyUntyped,
     RareCategories,
     WithoutLink,

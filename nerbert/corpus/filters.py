@@ -1,21 +1,26 @@
-"""The steps that drop sentences: texts to exclude, repeats over the split, the paper's three filters (NER-BERT §2.2).
+"""The steps that drop sentences: without a link, repeats over the split, the paper's three filters (NER-BERT §2.2).
 
+A validation sentence whose words also occur in the train split (mostly boilerplate) is dropped. The cost: this uses the
+train split before its filters, so a few are dropped for a duplicate that the filters drop too.
 Counts and rankings that the filters need are made on the train part alone, so that validation decides nothing.
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nerbert.artifacts import publish
 from nerbert.corpus.mentions import CATEGORIES, MADE_ENTITY, count_by_sentence, flat_categories, recategorised
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.split import keys_on_both_sides, normalised_words, sentence_key, write_keys
 from nerbert.corpus.steps import Upstream
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
@@ -24,23 +29,9 @@ from nerbert.rng import uniform
 _DROPPED = (0.0, 0.0, 0.0, 0.3, 0.5, 0.7)
 """Filter 3: the probability of dropping a sentence with 0, 1, … 5 or more ENTITY mentions (NER-BERT §2.2)."""
 
+_WORD = re.compile(r"\w+")
+
 Verdict = tuple[pa.RecordBatch, Sequence[Reason | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class ExcludedTexts:
-    """Drop sentences that share a run of words with the texts to exclude."""
-
-    ngrams: frozenset[str]
-    length: int
-    name = "exclude"
-
-    def apply(self, rows: pa.RecordBatch) -> Verdict:
-        """Compare the words of each sentence, if there is something to exclude."""
-        if not self.ngrams:
-            return rows, ()
-        shared = (not ngrams(text, self.length).isdisjoint(self.ngrams) for text in rows["text"].to_pylist())
-        return rows, [Reason.EXCLUDED_TEXT if each else None for each in shared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +67,10 @@ class EqualInTrain:
         """Look up the keys of validation sentences."""
         if not self.keys:
             return rows, ()
-        pairs = zip(rows["split"].to_pylist(), rows["text"].to_pylist(), strict=True)
-        equal = (side == VALIDATION and sentence_key(text) in self.keys for side, text in pairs)
-        return rows, [Reason.EQUAL_IN_TRAIN if each else None for each in equal]
+        held_out = pc.equal(rows["split"], VALIDATION)
+        equal = np.zeros(rows.num_rows, bool)
+        equal[held_out] = [sentence_key(text) in self.keys for text in rows["text"].filter(held_out).to_pylist()]
+        return rows, [Reason.EQUAL_IN_TRAIN if each else None for each in equal.tolist()]
 
 
 def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
@@ -88,6 +80,32 @@ def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> 
             keys[side].add(sentence_key(text))
     for side, some in keys.items():
         write_keys(some, folder / side / f"{part.stem}.npy")
+
+
+def normalised_words(text: str) -> list[str]:
+    """Return the words of a text for comparisons: lower-case `\\w+`."""
+    return _WORD.findall(text.lower())
+
+
+def sentence_key(text: str) -> int:
+    """Hash a sentence's normalised words to 64 bits; sentences with the same key are duplicates."""
+    words = " ".join(normalised_words(text))
+    return int.from_bytes(blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def write_keys(keys: Iterable[int], path: Path) -> None:
+    """Write the distinct keys of one split of one part."""
+    with publish(path) as partial, partial.open("wb") as stream:
+        np.save(stream, np.unique(np.fromiter(keys, np.uint64)))
+
+
+def keys_on_both_sides(train: Iterable[Path], validation: Iterable[Path]) -> frozenset[int]:
+    """Return the keys in both splits; only those of the validation split are in memory, 8 bytes each."""
+    held = np.unique(np.concatenate([np.load(path, allow_pickle=False) for path in validation] or [np.empty(0)]))
+    found = np.zeros(len(held), bool)
+    for path in train:
+        found |= np.isin(held, np.load(path, allow_pickle=False))
+    return frozenset(held[found].tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +199,3 @@ def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
     """Filter 3: the `number` most frequent categories, ties by name; ENTITY is always one of them (NER-BERT §2.2)."""
     ranked = sorted(counts, key=lambda name: (name != ENTITY, -counts[name], name))
     return frozenset(ranked[:number])
-
-
-def ngrams(text: str, length: int) -> set[str]:
-    """Return all runs of `length` normalised words of a text."""
-    words = normalised_words(text)
-    return {" ".join(words[place : place + length]) for place in range(len(words) - length + 1)}

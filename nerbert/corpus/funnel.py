@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +22,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import NerbertError
 from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import TRAIN
-from nerbert.rng import uniform
+from nerbert.rng import uniforms
 
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
 """Topics of mentions: `others` have a class that is none of the three, `untyped` have no class."""
@@ -37,9 +38,16 @@ class Samples:
     each: int = 20
     rows: dict[tuple[str, str], list[tuple[float, str, str]]] = field(default_factory=dict)
 
-    def add(self, step: str, reason: str, identity: str, text: str) -> None:
-        """Add a dropped sentence if it is drawn."""
-        self._offer((step, str(reason)), (uniform(self.seed, "dropped sample", identity), identity, text))
+    def add(self, step: str, reasons: pa.Array, rows: pa.RecordBatch) -> None:
+        """Add dropped rows, each with its reason, if they are drawn."""
+        places = rows["page_id"].fill_null(0).to_numpy().astype(np.uint64) << np.uint64(32)
+        drawn = uniforms(self.seed, "dropped sample", places + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
+        for reason in reasons.unique().to_pylist():
+            own = np.flatnonzero(pc.equal(reasons, reason))
+            first = own[np.argsort(drawn[own], kind="stable")[: self.each]]
+            ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
+            for row in zip(drawn[first].tolist(), ids, texts, strict=True):
+                self._offer((step, reason), row)
 
     def merge(self, other: "Samples") -> None:
         """Merge the samples of another shard."""
@@ -109,23 +117,27 @@ class Funnel:
     def count(self, sentences: pa.Table) -> None:
         """Count sentences of the final corpus, rows of `sentences/`."""
         mentions = sentences["mentions"].combine_chunks()
-        flat, lengths = mentions.flatten(), pc.list_value_length(mentions).to_pylist()
-        words = pc.list_value_length(sentences["words"]).to_pylist()
-        sides, copies = sentences["split"].to_pylist(), sentences["copies"].to_pylist()
-        for side, times, count, named in zip(sides, copies, words, lengths, strict=True):
+        flat, lengths = mentions.flatten(), pc.list_value_length(mentions).to_numpy()
+        words, copies = pc.list_value_length(sentences["words"]).to_numpy(), sentences["copies"].to_numpy()
+        for side in sentences["split"].unique().to_pylist():
+            own = pc.equal(sentences["split"], side).to_numpy()
             self.splits.setdefault(side, Counter()).update(
-                sentences=1, copies=times, words=count, mentions=named, words_with_copies=times * count
-            )
+                sentences=int(own.sum()), copies=int(copies[own].sum()), words=int(words[own].sum()),
+                mentions=int(lengths[own].sum()), words_with_copies=int((copies * words)[own].sum()),
+            )  # fmt: skip
         for text in sentences["text"].to_pylist():
-            self.years.update({period_of(year) for year in _YEAR.findall(text)})
+            if years := _YEAR.findall(text):
+                self.years.update({period_of(year) for year in years})
         self.sources.update(source or "untyped" for source in pc.struct_field(flat, "source").to_pylist())
-        owners = [place for place, named in enumerate(lengths) for _ in range(named)]
+        train = pc.equal(sentences["split"], TRAIN).to_numpy()
+        flat, times = flat.filter(pa.array(np.repeat(train, lengths))), np.repeat(copies[train], lengths[train])
         columns = (pc.struct_field(flat, name).to_pylist() for name in ("category", "class_path"))
-        for owner, category, path in zip(owners, *columns, strict=True):
-            if sides[owner] == TRAIN:
-                self.mentions[category] += 1
-                self.sampled[category] += copies[owner]
-                self.topics[topic_of(tuple(path))].update(mentions=1, with_copies=copies[owner])
+        for category, path, count in zip(*columns, times.tolist(), strict=True):
+            self.mentions[category] += 1
+            self.sampled[category] += count
+            topic = self.topics[topic_of(tuple(path))]
+            topic["mentions"] += 1
+            topic["with_copies"] += count
 
     def merge(self, other: "Funnel") -> None:
         """Add the counts and samples of another shard."""

@@ -97,13 +97,13 @@ def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one Parquet file; raise InputError if it is damaged."""
     with _damage(path):
-        return pq.read_table(path, columns=list(columns) if columns else None)
+        return pq.read_table(path, columns=list(columns) if columns else None, use_threads=False)
 
 
 def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
     """Yield a file's rows, a few thousand (at most `rows`) at a time; raise InputError if it is damaged."""
     with _damage(path), pq.ParquetFile(path) as file:
-        yield from file.iter_batches(rows, columns=list(columns) if columns else None)
+        yield from file.iter_batches(rows, columns=list(columns) if columns else None, use_threads=False)
 
 
 @contextmanager

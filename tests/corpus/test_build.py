@@ -19,9 +19,9 @@ import pytest
 from nerbert import CorpusPlan, build_corpus
 from nerbert.corpus import build
 from nerbert.corpus.build import BuiltCorpus
+from nerbert.corpus.filters import sentence_key
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
-from nerbert.corpus.split import sentence_key
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.executors import LocalExecutor
 from nerbert.label_sets import open_label_set
