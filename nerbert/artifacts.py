@@ -1,10 +1,10 @@
-"""Everything written goes through `publish`: a temporary name beside the target, then one rename.
+"""The only way that anything is written: a draft beside the target, then one rename.
 
-So a name that exists is whole, after a loss of power too: what is written reaches the disk before its name does, and
-the price is to wait for that. A folder is filled as `.NAME.partial` and renamed when the block ends without an error;
-a killed run leaves only that. The next run removes it, or, where the maker asks for that, goes on from what stands in
-its `.resume`; so it is for a file that takes long (`publish_file`). The price: a folder is replaced by two renames, not
-one.
+So a name that exists is whole, after a loss of power too: content reaches the disk before its name does. There are two
+kinds of temporary names. A draft, `.NAME.partial` (with a process id for the files of workers), is never used again.
+The work folder of a long job, `.NAME.work`, outlives a kill or a failure: it holds finished parts (`artifact`), the
+fingerprint of all that they depend on, and the job's lock. A draft exists as long as the job is not finished. The cost:
+writing waits for the disk, and a folder is replaced by two renames, not one; the next run mends a kill between them.
 """
 
 import errno
@@ -14,21 +14,24 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISLNK
-from typing import IO, Any
+from typing import IO, Any, Generic, NamedTuple, TypeVar
 
+from nerbert import schema
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
 from nerbert.locks import held
+from nerbert.schema import to_plain
+
+Result = TypeVar("Result")
 
 MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
 """A folder that holds one of these was made by nerbert and may be overwritten on demand."""
 
-RESUME = ".resume"
-"""The part of a half-made folder that outlives a failure."""
-_PLAN, _LOCK = "plan.json", "lock"
+_PLAN, _LOCK, _OLD = "plan.json", "lock", "old"
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """Only writing fails with these."""
@@ -42,16 +45,39 @@ _TOLD_NUMBER = re.compile(r"(?:errno |os error |Os \{ code: )(\d+)", re.IGNORECA
 """How pyarrow, safetensors and tokenizers tell the number where they raise no OSError with it."""
 
 
+class Draft(NamedTuple):
+    """Where a long job writes."""
+
+    path: Path
+    """The file or folder that becomes the target; the job makes it."""
+    work: Path
+    """A folder for finished parts and checkpoints, which a later run of the same job finds again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made(Generic[Result]):
+    """What `artifact` returns."""
+
+    result: Result
+    before: bool
+    """Whether an earlier run made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark(Generic[Result]):
+    fingerprint: str
+    sizes: list[int]
+    result: Result
+
+
 def check_free(target: Path, *, overwrite: bool) -> None:
-    """Raise OutputExists if `target` is taken and may not be replaced; call it before long work."""
+    """Raise OutputExists if a folder can't become `target`; call it before long work."""
     if not target.name:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
     with writing(target):
+        _finish(target)
         if not target.exists() or _is_empty_folder(target):
             return
-        if os.path.lexists(_used(target)):  # a run was killed just after its output had got its name
-            check_own(_used(target))
-            _remove(_used(target))
     if not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
     if not any((target / name).is_file() for name in MARKERS):
@@ -64,10 +90,7 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
     """Raise OutputExists or InputError if no file can become `target`; with `overwrite` a file may be replaced."""
     if target.exists() and not target.is_file():
         raise OutputExists(f"{target}: is no file; name one")
-    if target.exists() and os.path.lexists(_used(target)) and not (_partial(target) / target.name).exists():
-        check_own(_used(target), _partial(target))  # a run was killed just after its file had got its name
-        _remove(_partial(target))
-        _remove(_used(target))
+    _finish(target)
     if target.exists() and not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
     if not target.parent.is_dir():
@@ -75,72 +98,78 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def publish_folder(target: Path, *, overwrite: bool = False, resume: Any = None) -> Iterator[Path]:
+def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty folder that becomes `target` when the block ends well, and is removed when it doesn't.
 
-    With `resume`, a JSON value that says all that the work depends on, what the block writes below `RESUME` in the
-    folder stays after a failure for the next run with an equal value; it is no part of `target`. A target that is a
-    link is followed.
+    A target that is a link is followed.
     """
-    target = _followed(target)
-    check_free(target, overwrite=overwrite)
-    with _half_made(target, resume, overwrite=overwrite) as partial:
-        yield partial
-        _replace_folder(partial, target)
+    with publish_job(target, None, overwrite=overwrite) as draft:
+        yield draft.path
 
 
 @contextmanager
-def publish_file(target: Path, *, overwrite: bool = False, resume: Any) -> Iterator[Path]:
-    """Yield a path in a folder of its own, whose file becomes `target` when the block ends well.
+def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file: bool = False) -> Iterator[Draft]:
+    """Yield the draft of a folder (or file) that takes long; it becomes `target` when the block ends well.
 
-    For files that take long: what the block writes below `RESUME`, beside that path, stays after a failure for the next
-    run with an equal `resume`, as in `publish_folder`. A target that is a link is followed.
+    Finished parts in `Draft.work` stay after a failure for the next run with an equal `fingerprint`, a JSON value that
+    holds all that they depend on; with None nothing stays. Raise StaleOutput if there is work of another job, which
+    `overwrite` deletes, and OutputExists while another process makes the target. A target that is a link is followed.
     """
     target = _followed(target)
-    check_free_file(target, overwrite=overwrite)
-    with _half_made(target, resume, overwrite=overwrite) as partial:
-        yield partial / target.name
-        to_disk(partial / target.name)
-        _replace_file(partial, target)
-
-
-@contextmanager
-def _half_made(target: Path, resume: Any, *, overwrite: bool) -> Iterator[Path]:
-    """Provide the folder in which a target is made, locked against other runs; a failure keeps resumable work."""
-    partial = _partial(target)
-    try:
-        with writing(target):
-            check_own(partial, partial / RESUME, _used(target))
-            if resume is None:
-                _remove(partial)
-            elif partial.exists() and _used(target).exists() and not (partial / RESUME).exists():
-                _used(target).replace(partial / RESUME)
-            partial.mkdir(parents=True, exist_ok=resume is not None)
-    except OSError as error:
-        raise InputError(f"{target}: can't be made: {error.strerror}") from error
-    with writing(target), ExitStack() as stack:
-        if resume is not None:
-            stack.enter_context(_alone(partial, target))
-            _restore(partial, target, resume, overwrite=overwrite)
+    (check_free_file if file else check_free)(target, overwrite=overwrite)
+    draft = draft_of(target)
+    with _making(target), writing(target):
+        check_own(*draft)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not draft.work.is_dir():
+            _remove(draft.work)
+            draft.work.mkdir()
+    message = f"{target}: another run is making it; wait for its end or choose another place"
+    with writing(target), held(draft.work / _LOCK, message):
+        _restore(draft, target, fingerprint, overwrite=overwrite)
+        _remove(draft.path)
+        draft.path.touch() if file else draft.path.mkdir()
         try:
-            yield partial
+            yield draft
+            if file:
+                to_disk(draft.path)
         except BaseException as error:
-            if resume is None or not _has_work(partial):
-                _remove(partial)
-            else:
+            if fingerprint is not None and _has_work(draft.work):
                 error.add_note("run the same command again to go on")
+            else:
+                _remove(draft.path)
+                _remove(draft.work)
             raise
+        _replace(draft, target)
 
 
-def partial_folder(target: Path) -> Path:
-    """Return where `publish_folder` fills a folder before it gets its name."""
-    return _partial(_followed(target))
+def draft_of(target: Path) -> Draft:
+    """Return where `publish_job` makes a target, for the other processes of the job."""
+    target = _followed(target)
+    return Draft(target.with_name(f".{target.name}.partial"), target.with_name(f".{target.name}.work"))
+
+
+def artifact(
+    mark: Path, fingerprint: str, files: Sequence[Path], make: Callable[[], Result], kind: type[Result]
+) -> Made[Result]:
+    """Return what `make`, which writes `files`, returned; call it unless an earlier run did for an equal fingerprint.
+
+    `mark` is a JSON file that is written last: the fingerprint, the files' sizes, and the result, which is a `kind`.
+    """
+    with suppress(InputError, OSError):
+        found = schema.read_json(mark, _Mark[kind])  # type: ignore[valid-type]
+        if found.fingerprint == fingerprint and found.sizes == _sizes(files):
+            return Made(found.result, before=True)
+    mark.unlink(missing_ok=True)
+    result = make()
+    write_json(mark, to_plain(_Mark(fingerprint, _sizes(files), result)))
+    return Made(result, before=False)
 
 
 @contextmanager
 def publish(target: Path) -> Iterator[Path]:
     """Yield a temporary path whose file becomes `target` when the block ends well."""
-    draft = _draft(target)
+    draft = _file_draft(target)
     with writing(target):
         try:
             yield draft
@@ -184,18 +213,8 @@ def json_line(value: Any) -> str:
 
 
 def read_json(path: Path, limit: int = 64 << 20) -> Any:
-    """Read JSON of at most `limit` bytes; raise InputError that names the file and the place of the fault."""
-    try:
-        if path.stat().st_size > limit:
-            raise InputError(f"{path}: {path.stat().st_size} bytes of JSON are more than the {limit} allowed")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}; the file is cut off or damaged") from error
-    except (ValueError, RecursionError) as error:
-        what = "in UTF-8" if isinstance(error, UnicodeDecodeError) else "that can be read (too deep, too long a number)"
-        raise InputError(f"{path}: not JSON {what}") from error
+    """Return JSON that nothing checks."""
+    return schema.read_json(path, object, limit=limit)
 
 
 def sha256_of(path: Path) -> str:
@@ -232,7 +251,7 @@ def _belongs(path: Path, target: Path) -> bool:
     """Return whether `path` is the target, a folder above it, or inside what is to become it."""
     path, target = path.absolute(), target.absolute()
     ours = (path, *path.parents)
-    return path in (target, *target.parents) or _partial(target) in ours or _draft(target) in ours
+    return path in (target, *target.parents) or any(each in ours for each in (*draft_of(target), _file_draft(target)))
 
 
 def _followed(target: Path) -> Path:
@@ -240,16 +259,7 @@ def _followed(target: Path) -> Path:
     return Path(os.path.realpath(target)) if os.path.islink(target) else target  # noqa: PTH114
 
 
-def _partial(target: Path) -> Path:
-    return target.with_name(f".{target.name}.partial")
-
-
-def _used(target: Path) -> Path:
-    """Return the path to which resumable work moves just before a finished folder gets its name."""
-    return target.with_name(f".{target.name}.used")
-
-
-def _draft(target: Path) -> Path:
+def _file_draft(target: Path) -> Path:
     """Return the path of an unfinished file, with this process's id: a killed run's worker may still write."""
     return target.with_name(f".{target.name}.{os.getpid()}.partial")
 
@@ -277,46 +287,44 @@ def check_own(*places: Path) -> None:
 
 
 @contextmanager
-def _alone(partial: Path, target: Path) -> Iterator[None]:
-    """Raise OutputExists if another process makes the folder."""
-    kept = partial / RESUME
-    if kept.exists() and not kept.is_dir():
-        _remove(kept)
-    kept.mkdir(exist_ok=True)
-    with held(kept / _LOCK, f"{target}: another run is making it; wait for its end or choose another place"):
-        yield
+def _making(target: Path) -> Iterator[None]:
+    """Raise InputError if the temporary names beside `target` can't be made."""
+    try:
+        with writing(target):
+            yield
+    except OSError as error:
+        raise InputError(f"{target}: can't be made: {error.strerror}") from error
 
 
-def _restore(partial: Path, target: Path, resume: Any, *, overwrite: bool) -> None:
-    """Delete everything from a half-made folder but what an equal run left to resume from."""
-    kept, plan = partial / RESUME, partial / RESUME / _PLAN
-    wanted = json.loads(json.dumps(resume))
-    difference = _difference_from(plan, wanted)
-    stale = bool(difference) and _has_work(partial)
-    if stale and plan.exists() and not overwrite:
+def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -> None:
+    """Delete unfinished files from a work folder, and all work of a job with another fingerprint."""
+    plan, wanted = draft.work / _PLAN, json.loads(json.dumps(fingerprint))
+    difference = _difference_from(plan, wanted) if _has_work(draft.work) else ""
+    if difference and not overwrite and wanted is not None:
         raise StaleOutput(
             f"{target}: half made already, but from something else ({difference}); run as before, or pass --overwrite "
             "to begin anew"
         )
-    drafts = kept.iterdir() if stale else kept.rglob(".*.partial")
-    for path in [*partial.iterdir(), *drafts]:
-        if path.name not in (RESUME, _LOCK):
+    drafts = [*draft.work.rglob(".*.partial"), *draft.work.rglob(".*.work")]
+    for path in draft.work.iterdir() if difference else drafts:
+        if path.name != _LOCK:
             _remove(path)
-    write_json(plan, wanted)
+    if wanted is not None:
+        write_json(plan, wanted)
 
 
 def _difference_from(plan: Path, wanted: Any) -> str:
-    """Return the first difference between a run's plan and the wanted one; empty if there is none."""
+    """Return the first difference between a run's fingerprint and the wanted one; empty if there is none."""
     try:
-        found = read_json(plan)
+        found: Any = schema.read_json(plan, object)
     except InputError:
         return f"{plan.name} can't be read"
     return _difference(found, wanted) if found != wanted else ""
 
 
-def _has_work(partial: Path) -> bool:
-    """Return whether a half-made folder holds more work than its plan; logs and unfinished files don't count."""
-    files = (path.name for path in (partial / RESUME).rglob("*") if path.is_file())
+def _has_work(work: Path) -> bool:
+    """Return whether a work folder holds more than its plan; logs and unfinished files don't count."""
+    files = (path.name for path in work.rglob("*") if path.is_file())
     return any(name not in (_PLAN, _LOCK) and not name.endswith((".partial", ".jsonl")) for name in files)
 
 
@@ -335,27 +343,34 @@ def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and next(path.iterdir(), None) is None
 
 
-def _replace_folder(partial: Path, target: Path) -> None:
-    old, used = target.with_name(f".{target.name}.old"), _used(target)
-    _remove(old)
-    _remove(used)
-    if (partial / RESUME).exists():
-        (partial / RESUME).replace(used)
-    if target.exists():
-        target.replace(old)
-    os.replace(partial, target)  # noqa: PTH105
-    _remove(old)
-    _remove(used)
+def _replace(draft: Draft, target: Path) -> None:
+    """Give the draft its name; a folder that has it moves into the work folder first."""
+    if target.is_dir():
+        draft.work.mkdir(exist_ok=True)
+        _remove(draft.work / _OLD)
+        target.replace(draft.work / _OLD)
+    os.replace(draft.path, target)  # noqa: PTH105
+    _remove(draft.work)
 
 
-def _replace_file(partial: Path, target: Path) -> None:
-    """Give the file its name; the work that it was made from outlives a kill until then."""
-    used = _used(target)
-    _remove(used)
-    (partial / RESUME).replace(used)
-    os.replace(partial / target.name, target)  # noqa: PTH105
-    _remove(partial)
-    _remove(used)
+def _finish(target: Path) -> None:
+    """Do the last steps of a run that was killed between them: put an old output back, delete work that is used up."""
+    draft = draft_of(target)
+    check_own(*draft)
+    if not draft.work.is_dir():
+        return
+    try:
+        with held(draft.work / _LOCK, ""):
+            if (draft.work / _OLD).exists() and not target.exists():
+                (draft.work / _OLD).replace(target)
+            if target.exists() and not draft.path.exists():
+                _remove(draft.work)
+    except (OutputExists, FileNotFoundError):  # the other run is still at work, or has just ended
+        pass
+
+
+def _sizes(files: Sequence[Path]) -> list[int]:
+    return [path.stat().st_size for path in files]
 
 
 def _remove(path: Path) -> None:

@@ -49,6 +49,13 @@ def parse_json(content: bytes | str, kind: type[Read], source: Path | str, *, re
             raise InputError(f"{what}{remedy and '; ' + remedy}") from error
 
 
+def to_plain(value: object) -> Any:
+    """Return a dataclass, with all that is in it, as JSON values that `read_json` reads back."""
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python(value)
+
+
 @cache
 def _adapter(kind: Any) -> Any:
     from pydantic import TypeAdapter

@@ -14,12 +14,44 @@ pytest_plugins = ["tests.model_fixtures"]
 settings.register_profile("nerbert", deadline=None)
 settings.load_profile("nerbert")
 
+INTEGRATION = frozenset({"extending", "faults", "golden", "quickstart", "roads"})
+"""Folders of tests that run whole commands."""
+HEAVY = frozenset({"sample_corpus", "tiny_encoder", "tiny_tagger"})
+"""Fixtures that build or train."""
 SAMPLE = Path(__file__).parent.parent / "nerbert" / "sample"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that renews golden files."""
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json anew, on purpose")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what builds a corpus, trains or starts processes as `integration`: the fast tier is without it."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in INTEGRATION or not HEAVY.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("integration")
+
+
+@pytest.fixture(autouse=True)
+def no_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test of the fast tier fail if it starts a process."""
+    if not any(map(request.node.get_closest_marker, ("integration", "slow"))):
+
+        def refuse(*_: object, **__: object) -> None:
+            pytest.fail("a test that starts a process needs pytest.mark.integration", pytrace=True)
+
+        monkeypatch.setattr("subprocess.Popen.__init__", refuse)
+        monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refuse)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Write without fsync, which a test that asks for it patches itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,24 +3,25 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from nerbert.artifacts import (
-    RESUME,
+    artifact,
     check_free,
     check_free_file,
     json_line,
     link_file,
     publish,
-    publish_file,
     publish_folder,
-    read_json,
+    publish_job,
     sha256_of,
     write_json,
 )
 from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError
+from nerbert.schema import read_json
 
 
 def test_folder_appears_whole(tmp_path: Path) -> None:
@@ -90,25 +91,7 @@ def test_file_is_whole_or_absent(tmp_path: Path) -> None:
         partial.write_text("half \ud800", encoding="utf-8")
     assert list(tmp_path.iterdir()) == []
     write_json(tmp_path / "a", {"x": "ä"})
-    assert read_json(tmp_path / "a") == {"x": "ä"}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(b'{"a": 1,\n', r"bad\.json:2: not JSON"), (b"\xff\xfe", "not JSON in UTF-8"), (b"[" * 100_000, "not JSON")],
-)
-def test_bad_json_names_the_place(tmp_path: Path, content: bytes, message: str) -> None:
-    (tmp_path / "bad.json").write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        read_json(tmp_path / "bad.json")
-
-
-def test_json_too_large_or_missing(tmp_path: Path) -> None:
-    (tmp_path / "big.json").write_text("[1, 2, 3]")
-    with pytest.raises(InputError, match="9 bytes of JSON are more than the 5 allowed"):
-        read_json(tmp_path / "big.json", limit=5)
-    with pytest.raises(InputError, match="can't be read"):
-        read_json(tmp_path / "none.json")
+    assert read_json(tmp_path / "a", object) == {"x": "ä"}
 
 
 def test_digest(tmp_path: Path) -> None:
@@ -200,28 +183,35 @@ def test_what_reading_raises_keeps_its_meaning(tmp_path: Path, monkeypatch: pyte
     assert caught.value is error
 
 
-def leave(target: Path, plan: object, *, overwrite: bool = False) -> None:
+def leave(target: Path, plan: object, *, overwrite: bool = False, file: bool = False) -> None:
     """A run that fails after some of its work."""
 
     def fail() -> None:
-        with publish_folder(target, overwrite=overwrite, resume=plan) as folder:
-            (folder / "other").write_text("1")
-            (folder / RESUME / "part").write_text("half")
+        with publish_job(target, plan, overwrite=overwrite, file=file) as (draft, work):
+            (draft if file else draft / "other").write_text("half")
+            (work / "part").write_text("done")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
 
 
-def test_a_folder_goes_on_where_it_was_left(tmp_path: Path) -> None:
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_resumes_where_it_was_left(tmp_path: Path) -> None:
     leave(tmp_path / "out", {"a": 1})
-    (tmp_path / ".out.partial" / RESUME / ".part.77.partial").write_text("torn")
-    with publish_folder(tmp_path / "out", resume={"a": 1}) as folder:
-        assert (folder / RESUME / "part").read_text() == "half"
-        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "lock", "part", "plan.json"]
+    assert names(tmp_path) == [".out.partial", ".out.work"]
+    (tmp_path / ".out.work" / ".part.77.partial").write_text("torn")
+    (tmp_path / ".out.work" / ".best.work").mkdir()
+    with publish_job(tmp_path / "out", {"a": 1}) as (folder, work):
+        assert (work / "part").read_text() == "done"
+        assert names(work) == ["lock", "part", "plan.json"]
+        assert names(folder) == []
         (folder / "a").write_text("1")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -233,49 +223,61 @@ def test_a_folder_goes_on_where_it_was_left(tmp_path: Path) -> None:
         ({"a": 1}, {"a": 1, "b": "x"}, "b: None then, 'x' now"),
     ],
 )
-def test_work_for_something_else_is_told_and_overwritten(tmp_path: Path, old: object, new: object, told: str) -> None:
+def test_work_for_something_else_is_an_error_or_overwritten(
+    tmp_path: Path, old: object, new: object, told: str
+) -> None:
     leave(tmp_path / "out", old)
     message = f"out: half made already, but from something else .{told}.; run as before, or pass --overwrite"
-    with pytest.raises(StaleOutput, match=message), publish_folder(tmp_path / "out", resume=new):
+    with pytest.raises(StaleOutput, match=message), publish_job(tmp_path / "out", new):
         pass
-    with publish_folder(tmp_path / "out", resume=new, overwrite=True) as folder:
-        assert sorted(path.name for path in folder.rglob("*")) == [RESUME, "lock", "plan.json"]
+    assert (tmp_path / ".out.work" / "part").exists()
+    with publish_job(tmp_path / "out", new, overwrite=True) as (_, work):
+        assert names(work) == ["lock", "plan.json"]
+
+
+def test_a_quick_folder_in_its_place_deletes_the_work(tmp_path: Path) -> None:
+    leave(tmp_path / "out", {"a": 1})
+    with publish_folder(tmp_path / "out") as folder:
+        assert names(folder) == []
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_failure_before_any_work_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), publish_folder(tmp_path / "out", resume={}):
+    with pytest.raises(RuntimeError), publish_job(tmp_path / "out", {}):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_being_made_is_not_touched(tmp_path: Path) -> None:
-    with publish_folder(tmp_path / "out", resume={}) as folder:
-        (folder / "a").write_text("1")
-        with pytest.raises(OutputExists, match="another run is making it"), publish_folder(tmp_path / "out", resume={}):
+@pytest.mark.parametrize("file", [False, True])
+def test_an_output_that_is_being_made_is_not_touched(tmp_path: Path, file: bool) -> None:
+    with publish_job(tmp_path / "out", {}, file=file) as (draft, _):
+        (draft if file else draft / "a").write_text("1")
+        refused = pytest.raises(OutputExists, match="another run is making it")
+        with refused, publish_job(tmp_path / "out", {}, overwrite=True, file=file):
             pass
-        assert (folder / "a").exists()
+        check_free(tmp_path / "out", overwrite=False)
+        assert (draft if file else draft / "a").read_text() == "1"
 
 
-@pytest.mark.parametrize("name", [".out.partial", f".out.partial/{RESUME}"])
-@pytest.mark.parametrize("resume", [None, {}])
-def test_a_planted_link_leads_nowhere(tmp_path: Path, name: str, resume: object) -> None:
+@pytest.mark.parametrize("name", [".out.partial", ".out.work"])
+@pytest.mark.parametrize("plan", [None, {}])
+def test_a_planted_link_leads_nowhere(tmp_path: Path, name: str, plan: object) -> None:
     victim = tmp_path / "victim"
     (victim / "sub").mkdir(parents=True)
     (victim / "letter").write_text("dear")
-    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).symlink_to(victim)
-    message = "partial(/.resume)?: is a link or another user's, so it is left alone; delete"
-    with pytest.raises(OutputExists, match=message), publish_folder(tmp_path / "out", resume=resume, overwrite=True):
+    message = r"(partial|work): is a link or another user's, so it is left alone; delete"
+    with pytest.raises(OutputExists, match=message), publish_job(tmp_path / "out", plan, overwrite=True):
         pass
-    assert sorted(path.name for path in victim.iterdir()) == ["letter", "sub"]
+    assert names(victim) == ["letter", "sub"]
 
 
-def test_another_users_half_made_folder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_users_work_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave(tmp_path / "out", {})
     monkeypatch.setattr("os.geteuid", lambda: 12345)
-    with pytest.raises(OutputExists, match="another user's"), publish_folder(tmp_path / "out", resume={}):
+    with pytest.raises(OutputExists, match="another user's"), publish_job(tmp_path / "out", {}):
         pass
-    assert (tmp_path / ".out.partial" / RESUME / "part").exists()
+    assert (tmp_path / ".out.work" / "part").exists()
 
 
 @pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
@@ -284,19 +286,20 @@ def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest
         raise OSError(number, "no locks here")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with publish_folder(tmp_path / "out", resume={}) as folder:
+    with publish_job(tmp_path / "out", {}) as (folder, _):
         (folder / "a").write_text("1")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+    assert names(tmp_path / "out") == ["a"]
 
 
-def test_a_run_that_ended_while_this_one_took_the_lock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other run has renamed its folder between this one's opening of the lock and its locking."""
+def test_a_run_that_ended_while_this_one_took_the_lock_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other run has deleted its work folder between this one's opening of the lock and its locking."""
 
     def late(*_: object) -> None:
-        (tmp_path / ".out.partial").rename(tmp_path / "out")
+        (tmp_path / ".out.work").rename(tmp_path / "gone")
+        (tmp_path / "out").mkdir()
 
     monkeypatch.setattr("fcntl.flock", late)
-    with pytest.raises(OutputExists, match="another run is making it"), publish_folder(tmp_path / "out", resume={}):
+    with pytest.raises(OutputExists, match="another run is making it"), publish_job(tmp_path / "out", {}):
         pass
     assert (tmp_path / "out").exists()
 
@@ -304,19 +307,19 @@ def test_a_run_that_ended_while_this_one_took_the_lock_is_told(tmp_path: Path, m
 @pytest.mark.parametrize("plan", ["", "[", "[]", '"x"'])
 def test_a_torn_plan_is_other_work(tmp_path: Path, plan: str) -> None:
     leave(tmp_path / "out", {"a": 1})
-    (tmp_path / ".out.partial" / RESUME / "plan.json").write_text(plan)
-    with pytest.raises(StaleOutput, match="out: half made already, but"), publish_folder(tmp_path / "out", resume={}):
+    (tmp_path / ".out.work" / "plan.json").write_text(plan)
+    with pytest.raises(StaleOutput, match="out: half made already, but"), publish_job(tmp_path / "out", {}):
         pass
-    with publish_folder(tmp_path / "out", resume={}, overwrite=True) as folder:
-        assert not (folder / RESUME / "part").exists()
+    with publish_job(tmp_path / "out", {}, overwrite=True) as (_, work):
+        assert not (work / "part").exists()
 
 
-def test_a_file_where_a_folder_should_be_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial" / RESUME).write_text("a file")
-    with publish_folder(tmp_path / "out", resume={}):
+@pytest.mark.parametrize("name", [".out.partial", ".out.work"])
+def test_a_file_where_a_folder_should_be_is_removed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("a file")
+    with publish_job(tmp_path / "out", {}):
         pass
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert names(tmp_path) == ["out"]
 
 
 def test_what_is_written_is_on_the_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,19 +343,20 @@ def test_a_file_system_that_cannot_be_waited_for_will_do(tmp_path: Path, monkeyp
         write_json(tmp_path / "b", {})
 
 
-def test_an_output_that_is_a_link_is_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", [False, True])
+def test_an_output_that_is_a_link_is_followed(tmp_path: Path, file: bool) -> None:
     (tmp_path / "disk").mkdir()
-    (tmp_path / "out").symlink_to(tmp_path / "disk")
-    with publish_folder(tmp_path / "out", resume={}) as folder:
-        (folder / "a").write_text("1")
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "real")
+    with publish_job(tmp_path / "out", {}, file=file) as (draft, _):
+        (draft if file else draft / "a").write_text("1")
     assert (tmp_path / "out").is_symlink()
-    assert (tmp_path / "disk" / "a").exists()
+    assert names(tmp_path / "disk") == ["real"]
 
 
-def test_a_failure_says_how_to_go_on_where_work_is_kept(tmp_path: Path) -> None:
+def test_a_failure_says_how_to_resume_where_work_is_kept(tmp_path: Path) -> None:
     def stop() -> None:
-        with publish_folder(tmp_path / "out", resume={}) as folder:
-            (folder / RESUME / "part").write_text("half")
+        with publish_job(tmp_path / "out", {}) as (_, work):
+            (work / "part").write_text("half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -360,14 +364,72 @@ def test_a_failure_says_how_to_go_on_where_work_is_kept(tmp_path: Path) -> None:
     assert caught.value.__notes__ == ["run the same command again to go on"]
 
 
-def test_overwriting_goes_on_too(tmp_path: Path) -> None:
-    with publish_folder(tmp_path / "out", resume={}) as folder:
+def test_overwriting_resumes_too(tmp_path: Path) -> None:
+    with publish_job(tmp_path / "out", {}) as (folder, _):
         (folder / "manifest.json").write_text("{}")
     leave(tmp_path / "out", {"a": 1}, overwrite=True)
     assert (tmp_path / "out" / "manifest.json").exists()
-    with publish_folder(tmp_path / "out", resume={"a": 1}, overwrite=True) as folder:
-        assert (folder / RESUME / "part").exists()
+    with publish_job(tmp_path / "out", {"a": 1}, overwrite=True) as (_, work):
+        assert (work / "part").exists()
     assert list((tmp_path / "out").iterdir()) == []
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from nerbert.artifacts import publish_job
+
+target, when, file = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "file"
+steps = 0
+
+def step(of, name):
+    plain = getattr(of, name)
+    def counted(*given, **options):
+        global steps
+        if done:
+            if steps == when:
+                os.kill(os.getpid(), signal.SIGKILL)
+            steps += 1
+        return plain(*given, **options)
+    setattr(of, name, counted)
+
+done = False
+for each in ("rename", "replace", "unlink", "rmdir"):
+    step(os, each)
+step(pathlib.Path, "replace")
+with publish_job(target, {"a": 1}, overwrite=True, file=file) as (draft, work):
+    (work / "part").write_text("done")
+    (draft if file else draft / "manifest.json").write_text("new")
+    done = True
+print(steps)
+"""
+
+
+@pytest.mark.parametrize("file", [False, True])
+@pytest.mark.parametrize("when", range(9))
+def test_killed_between_the_last_steps_the_output_is_the_old_or_the_new_one(
+    tmp_path: Path, when: int, file: bool
+) -> None:
+    """An output that is overwritten is never lost, and neither is the work before the new one is whole."""
+    target, kind = tmp_path / "out", ("file" if file else "folder")
+    if file:
+        target.write_text("old")
+    else:
+        target.mkdir()
+    content = target if file else target / "manifest.json"
+    content.write_text("old")
+    command = [sys.executable, "-c", KILLED, str(target), str(when), kind]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode in (-9, 0)
+    assert killed.returncode == -9 or int(killed.stdout) <= when
+    with pytest.raises(OutputExists, match="exists already"):
+        (check_free_file if file else check_free)(target, overwrite=False)
+    text = content.read_text()
+    assert text == ("old" if (tmp_path / ".out.partial").exists() else "new")
+    with publish_job(target, {"a": 1}, overwrite=True, file=file) as (draft, work):
+        assert (work / "part").exists() == (text == "old")
+        (draft if file else draft / "manifest.json").write_text("newer")
+    assert content.read_text() == "newer"
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_link_is_a_copy_where_links_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,80 +445,67 @@ def test_a_link_is_a_copy_where_links_fail(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "c").stat().st_ino != (tmp_path / "a").stat().st_ino
 
 
-def leave_file(target: Path, plan: object, *, overwrite: bool = False) -> None:
-    """A run for one file that fails after some of its work."""
-
-    def fail() -> None:
-        with publish_file(target, overwrite=overwrite, resume=plan) as draft:
-            draft.write_text("half")
-            (draft.parent / RESUME / "part").write_text("done")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-
-
-def test_a_file_goes_on_where_it_was_left(tmp_path: Path) -> None:
-    leave_file(tmp_path / "out.txt", {"a": 1})
-    assert [path.name for path in tmp_path.iterdir()] == [".out.txt.partial"]
+def test_a_file_resumes_where_it_was_left(tmp_path: Path) -> None:
+    target = tmp_path / "out.txt"
+    leave(target, {"a": 1}, file=True)
+    assert names(tmp_path) == [".out.txt.partial", ".out.txt.work"]
     with pytest.raises(StaleOutput, match=r"out\.txt: half made already, but from something else .a: 1 then, 2 now."):
-        leave_file(tmp_path / "out.txt", {"a": 2})
-    with publish_file(tmp_path / "out.txt", resume={"a": 1}) as draft:
-        assert not draft.exists()
-        assert (draft.parent / RESUME / "part").read_text() == "done"
+        leave(target, {"a": 2}, file=True)
+    with publish_job(target, {"a": 1}, file=True) as (draft, work):
+        assert (draft.read_text(), (work / "part").read_text()) == ("", "done")
         draft.write_text("whole")
-        assert not (tmp_path / "out.txt").exists()
-    assert (tmp_path / "out.txt").read_text() == "whole"
-    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert names(tmp_path) == ["out.txt"]
 
 
 def test_a_file_is_replaced_on_demand(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("old")
-    with pytest.raises(OutputExists, match="exists already"), publish_file(tmp_path / "out", resume={}):
+    with pytest.raises(OutputExists, match="exists already"), publish_job(tmp_path / "out", {}, file=True):
         pass
-    leave_file(tmp_path / "out", {}, overwrite=True)
+    leave(tmp_path / "out", {}, overwrite=True, file=True)
     assert (tmp_path / "out").read_text() == "old"
-    with publish_file(tmp_path / "out", overwrite=True, resume={}) as draft:
-        assert (draft.parent / RESUME / "part").exists()
+    with publish_job(tmp_path / "out", {}, overwrite=True, file=True) as (draft, work):
+        assert (work / "part").exists()
         draft.write_text("new")
     assert (tmp_path / "out").read_text() == "new"
 
 
-def test_a_file_whose_maker_was_killed_after_its_last_rename_is_whole(tmp_path: Path) -> None:
-    """The work lies aside still; what is there of it goes when the file is asked for again."""
-    leave_file(tmp_path / "out", {})
-    (tmp_path / ".out.partial" / RESUME).rename(tmp_path / ".out.used")
-    (tmp_path / ".out.partial" / "out").rename(tmp_path / "out")
-    with pytest.raises(OutputExists, match="exists already"):
-        check_free_file(tmp_path / "out", overwrite=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+def test_a_part_is_made_once(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def make(content: str) -> Counter[str]:
+        (tmp_path / "part.txt").write_text(content)
+        made.append(content)
+        return Counter(content)
+
+    def part(fingerprint: str, content: str) -> tuple[bool, Counter[str]]:
+        files, mark = [tmp_path / "part.txt"], tmp_path / "part.json"
+        found = artifact(mark, fingerprint, files, lambda: make(content), Counter[str])
+        return found.before, found.result
+
+    assert part("a", "aab") == (False, Counter(a=2, b=1))
+    assert part("a", "other") == (True, Counter(a=2, b=1))
+    assert part("b", "c") == (False, Counter(c=1)), "another fingerprint"
+    (tmp_path / "part.txt").write_text("torn?")
+    assert part("b", "cc") == (False, Counter(c=2)), "another size"
+    (tmp_path / "part.json").write_text('{"fingerprint": "b", "sizes": [2]')
+    assert part("b", "dd") == (False, Counter(d=2)), "a torn mark"
+    (tmp_path / "part.json").write_text('{"fingerprint": "b", "sizes": [2], "result": {"d": "x"}}')
+    assert part("b", "ee") == (False, Counter(e=2)), "a mark of another kind"
+    (tmp_path / "part.txt").unlink()
+    assert part("b", "ff") == (False, Counter(f=2)), "a file is gone"
+    assert made == ["aab", "c", "cc", "dd", "ee", "ff"]
 
 
-def test_work_that_lies_aside_is_taken_up_until_the_file_has_its_name(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("old")
-    leave_file(tmp_path / "out", {}, overwrite=True)
-    (tmp_path / ".out.partial" / RESUME).rename(tmp_path / ".out.used")
-    with publish_file(tmp_path / "out", overwrite=True, resume={}) as draft:
-        assert (draft.parent / RESUME / "part").exists()
-        draft.write_text("new")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+def test_a_part_that_fails_has_no_mark(tmp_path: Path) -> None:
+    def fail() -> int:
+        raise RuntimeError
 
-
-def test_a_file_that_is_a_link_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "out").symlink_to(tmp_path / "disk" / "real")
-    with publish_file(tmp_path / "out", resume={}) as draft:
-        draft.write_text("1")
-    assert (tmp_path / "out").is_symlink()
-    assert (tmp_path / "disk" / "real").read_text() == "1"
-
-
-def test_two_runs_for_one_file_are_refused(tmp_path: Path) -> None:
-    with publish_file(tmp_path / "out", resume={}) as draft:
-        draft.write_text("1")
-        with pytest.raises(OutputExists, match="another run is making it"), publish_file(tmp_path / "out", resume={}):
-            pass
-    assert (tmp_path / "out").read_text() == "1"
+    assert artifact(tmp_path / "part.json", "a", [], lambda: 1, int).result == 1
+    with pytest.raises(RuntimeError):
+        artifact(tmp_path / "part.json", "b", [], fail, int)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_line_of_json_can_always_be_written_and_shown() -> None:

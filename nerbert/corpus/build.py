@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from nerbert.artifacts import RESUME, check_free, publish_folder, write_json
+from nerbert.artifacts import check_free, publish_job, write_json
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import pair_indexes, read_index
@@ -73,12 +73,12 @@ def build_corpus(
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)
-        with publish_folder(plan.output, overwrite=plan.overwrite, resume=made) as folder:
+        with publish_job(plan.output, made, overwrite=plan.overwrite) as (folder, work):
             funnel, steps = Funnel(Samples(settings.seed)), _steps(folder, settings, label_set, forbidden, own)
             with throughput("pages", _size(dumps)) as bar:
-                report = write_pages(dumps, folder / RESUME, settings, executor, bar)
-            titles = read_titles(folder / RESUME)
-            ambiguous = write_newest(folder / RESUME, folder, titles, dumps[0].site.language, executor)
+                report = write_pages(dumps, work, settings, executor, bar)
+            titles = read_titles(work)
+            ambiguous = write_newest(work, folder, titles, dumps[0].site.language, executor)
             _count_pages(funnel, report, titles, ambiguous)
             targets = write_targets(folder, titles, knowledge, executor)
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)

@@ -9,9 +9,8 @@ text, and a finished part is not compared with the input's bytes again; size and
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -20,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from nerbert import __version__
-from nerbert.artifacts import write_json
+from nerbert.artifacts import artifact
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart
@@ -32,7 +31,6 @@ from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError
 from nerbert.executors import Executor
-from nerbert.schema import read_json
 from nerbert.terminal import Progress
 from nerbert.words import SPLITTER
 
@@ -55,28 +53,24 @@ class _PartTask:
 
     def fingerprint(self) -> str:
         """Return the digest of everything that the part's files depend on."""
-        return _digest([self.plan, str(self.site), self.part.root.hex(), self.part.number, self.part.data.key()])
+        return _digest([self.plan, str(self.site), self.part.root.hex(), self.part.number, self.part.key()])
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
-    """The mark of a finished part: what it was made from, the sizes of its files, and its results."""
+class _PartReport:
+    """What a part's mark keeps: its counts, and the SHA-256 of its bytes of the input."""
 
-    fingerprint: str
-    sizes: list[int]
+    pages: PageReport
     sha256: str
-    """Digest of its bytes of the input."""
-    fates: dict[str, int]
-    links: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """A finished part: its dump, its bytes of the input, its mark, and whether an earlier run made it."""
+    """A finished part: its dump, its bytes of the input, its report, and whether an earlier run made it."""
 
     dump: int
     length: int
-    mark: _Mark
+    report: _PartReport
     before: bool
 
 
@@ -102,11 +96,11 @@ def write_pages(
         (folder / name).mkdir(parents=True, exist_ok=True)
     report, digests, skipped = PageReport(), [list[str]() for _ in dumps], 0
     for done in executor.map_ordered(partial(_write_part, folder=folder), _tasks(dumps, settings)):
-        report.add(PageReport(Counter(done.mark.fates), Counter(done.mark.links)))
-        digests[done.dump].append(done.mark.sha256)
+        report.add(done.report.pages)
+        digests[done.dump].append(done.report.sha256)
         skipped += done.before
         note = f"{skipped} parts were done already" if skipped else ""
-        progress.advance(sum(done.mark.fates.values()), note, size=done.length, before=done.before)
+        progress.advance(done.report.pages.fates.total(), note, size=done.length, before=done.before)
     for dump, some in zip(dumps, digests, strict=True):
         dump.finish(some)
     _remove_from(folder, sum(map(len, digests)))
@@ -136,35 +130,17 @@ def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTas
 
 def _write_part(task: _PartTask, folder: Path) -> _Done:
     """Write one part's files and last its mark, unless an equal part is there."""
-    name, made = f"part-{task.number:05d}", task.fingerprint()
-    place = folder / "done" / f"{name}.json"
+    name = f"part-{task.number:05d}"
     files = [folder / kind / f"{name}.parquet" for kind in ("pages", "titles")]
-    mark = _read_mark(place)
-    before = mark is not None and (mark.fingerprint, mark.sizes) == (made, _sizes(files))
-    if mark is None or not before:
-        place.unlink(missing_ok=True)
-        report, sha256 = _write(task, files)
-        mark = _Mark(made, _sizes(files), sha256, dict(report.fates), dict(report.links))
-        write_json(place, asdict(mark))
-    return _Done(task.dump, task.part.data.length, mark, before)
+    mark = folder / "done" / f"{name}.json"
+    made = artifact(mark, task.fingerprint(), files, partial(_write, task, files), _PartReport)
+    return _Done(task.dump, task.part.length, made.result, made.before)
 
 
-def _read_mark(path: Path) -> _Mark | None:
-    """Return the mark of a finished part; None if there is none, or an invalid one (torn by a loss of power)."""
-    try:
-        return read_json(path, _Mark)
-    except InputError:
-        return None
-
-
-def _sizes(files: Sequence[Path]) -> list[int]:
-    return [path.stat().st_size if path.exists() else -1 for path in files]
-
-
-def _write(task: _PartTask, files: Sequence[Path]) -> tuple[PageReport, str]:
-    """Write a part's rows; return its counts, and the SHA-256 of its bytes of the input."""
+def _write(task: _PartTask, files: Sequence[Path]) -> _PartReport:
+    """Write a part's rows."""
     rows = PageRows(task.site, task.settings)
-    with task.part.data.open() as stream, writing(files[0], UNTYPED) as pages, writing(files[1], TITLES) as titles:
+    with task.part.open() as stream, writing(files[0], UNTYPED) as pages, writing(files[1], TITLES) as titles:
         for place, page in enumerate(read_pages(task.part, stream)):
             if place >> _PLACES:
                 raise InputError(f"{task.part}: more than {place} pages in a part; take a smaller --set split_bytes")
@@ -172,7 +148,7 @@ def _write(task: _PartTask, files: Sequence[Path]) -> tuple[PageReport, str]:
             if rows.full:
                 _hand_over(rows, pages, titles)
         _hand_over(rows, pages, titles)
-        return rows.report, stream.digest()
+        return _PartReport(rows.report, stream.digest())
 
 
 def _hand_over(rows: PageRows, *adding: Callable[[pa.Table], None]) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import (
-    RESUME,
+    Draft,
+    draft_of,
     link_file,
-    partial_folder,
     publish_folder,
+    publish_job,
     read_json,
     sha256_of,
     to_disk,
@@ -61,20 +62,20 @@ def pretrain(
     """
     processes, work = begin(settings, output, overwrite=overwrite)
     total = total_steps(len(work.data.numbers_of(0)), settings)
-    with _common_folder(processes, output, work.identity, overwrite=overwrite) as folder:
-        models = _BestModels(folder / RESUME, work.pieces.tokenizer, processes)
+    with _common_folder(processes, output, work.identity, overwrite=overwrite) as (folder, place):
+        models = _BestModels(place, work.pieces.tokenizer, processes)
         best = BestCheckpoint(work.score, models.save)
         checkpoints = Checkpoints(
-            folder / RESUME, settings.save_total_limit, minutes=settings.save_minutes,
+            place, settings.save_total_limit, minutes=settings.save_minutes,
             steps=settings.save_steps, add_config_files=lambda place: _add_config_files(place, work),
         )  # fmt: skip
-        steps = StepLog(folder / RESUME / LOG, settings.tensorboard)
+        steps = StepLog(place / LOG, settings.tensorboard)
         with _bar(processes, total) as bar, out_of_memory(settings):
             log = train(work.model, work.data, work.objective, settings, bar, evaluate=best,
                         checkpoints=checkpoints, steps=steps, processes=processes)  # fmt: skip
         if processes.is_first:
             models.put_into(folder, best.best_step)
-            link_file(folder / RESUME / LOG, folder / LOG)
+            link_file(place / LOG, folder / LOG)
             _write_json_card(folder, settings, work, best, log)
             if card:
                 card(folder, EncoderFacts(read_json(folder / CARD), work.manifest))
@@ -123,15 +124,15 @@ class _BestModels:
 
 
 @contextmanager
-def _common_folder(processes: ProcessGroup, output: Path, identity: Any, *, overwrite: bool) -> Iterator[Path]:
+def _common_folder(processes: ProcessGroup, output: Path, identity: Any, *, overwrite: bool) -> Iterator[Draft]:
     """Give all processes the folder that the first process makes; it exists when they get it."""
     if not processes.is_first:
         processes.wait()
-        yield partial_folder(output)
+        yield draft_of(output)
         return
-    with publish_folder(output, overwrite=overwrite, resume=identity) as folder:
+    with publish_job(output, identity, overwrite=overwrite) as draft:
         processes.wait()
-        yield folder
+        yield draft
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def export(
         _check_apart(Path(source), output)
     examples = read_examples(split_file(data, "test", format_), format_) if data else []
     target = output or Path(source) / FOLDER
-    with publish_folder(target, overwrite=overwrite, resume={"export": FORMAT}) as folder:
+    with publish_folder(target, overwrite=overwrite) as folder:
         inside = folder / FOLDER if output else folder
         inside.mkdir(exist_ok=True)
         agreement = _write(source, inside, examples, int8=int8)

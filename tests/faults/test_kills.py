@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.artifacts import RESUME, publish_folder
+from nerbert.artifacts import draft_of, publish_job
 from nerbert.cli import main
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.rows import PageRows
@@ -121,7 +121,7 @@ def start(
 
 def marks(output: Path) -> dict[str, int]:
     """Finished parts of a half-made corpus, with the inode of each mark."""
-    folder = output.with_name(f".{output.name}.partial") / RESUME
+    folder = draft_of(output).work
     return {path.stem: (folder / "pages" / f"{path.stem}.parquet").stat().st_ino for path in folder.glob("done/*.json")}
 
 
@@ -294,22 +294,23 @@ def test_input_that_changed_is_told(sample: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["moving", "moved"])
-def test_killed_at_the_very_end_it_is_made_again(
+def test_killed_at_the_very_end_it_is_whole_or_resumes(
     dump: Path, sample: Path, whole: Path, tmp_path: Path, place: str
 ) -> None:
-    """Between the last renames the finished parts are no more; the corpus is made anew, or whole already."""
+    """Finished parts outlive a kill until the corpus has its name."""
     with start(dump, sample, tmp_path / "out", place) as child:
         child.communicate()
     assert child.returncode == -signal.SIGKILL
     (tmp_path / "child.py").unlink()
     assert (tmp_path / "out").exists() == (place == "moved")
+    assert len(marks(tmp_path / "out")) == 5
     build_corpus(CorpusPlan((dump,), (sample / "knowledge",), tmp_path / "out", overwrite=True), SETTINGS)
     assert digests(tmp_path / "out") == digests(whole)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_part_file_that_was_torn_is_made_again(dump: Path, sample: Path, half: Path, whole: Path) -> None:
-    path = half.with_name(".out.partial") / RESUME / "pages" / "part-00000.parquet"
+    path = draft_of(half).work / "pages" / "part-00000.parquet"
     path.write_bytes(path.read_bytes()[:100])
     build_corpus(CorpusPlan((dump,), (sample / "knowledge",), half), SETTINGS)
     assert digests(half) == digests(whole)
@@ -317,5 +318,5 @@ def test_a_part_file_that_was_torn_is_made_again(dump: Path, sample: Path, half:
 
 def test_two_builds_to_one_place_are_refused(dump: Path, sample: Path, tmp_path: Path) -> None:
     plan = CorpusPlan((dump,), (sample / "knowledge",), tmp_path / "out")
-    with publish_folder(plan.output, resume={}), pytest.raises(OutputExists, match="out: another run is making it"):
+    with publish_job(plan.output, {}), pytest.raises(OutputExists, match="out: another run is making it"):
         build_corpus(plan, SETTINGS)

@@ -17,7 +17,7 @@ from lxml import etree
 
 from nerbert.corpus.dump.index import Index
 from nerbert.corpus.dump.parse import fault_of, number_in, read_pages
-from nerbert.corpus.dump.parts import Chunk, DumpPart, Range, chunks, find_mark, ranges, step_of, unpacked_streams
+from nerbert.corpus.dump.parts import DumpPart, chunks, find_mark, ranges, step_of, unpacked_streams
 from nerbert.corpus.dump.sites import Site, make_site, wiki_code
 from nerbert.errors import InputError
 from nerbert.records import RawPage
@@ -80,14 +80,24 @@ class Dump:
 
     def parts(self, split_bytes: int = 0) -> Iterator[DumpPart]:
         """Yield the parts, in order; those of a dump that splits are only named."""
-        for number, data in enumerate(self._data(split_bytes)):
-            yield DumpPart(data, number, self._root)
+        if self.splits and self.size is not None:
+            self._step = step_of(self.size, packed=self._packed, wanted=split_bytes)
+            yield from ranges(
+                self.source, self._root, self.size, packed=self._packed, step=self._step, index=self.index
+            )
+            return
+        with self.source.faults():
+            yield from chunks(
+                self.source, self._root, self._stream, self._head, step=split_bytes, taken=lambda: self._raw.size
+            )
+            self._digests, self.size = [self._raw.digest()], self._raw.size
+        self.close()
 
     def pages(self) -> Iterator[RawPage]:
         """Yield every page in the order of the dump, read in this process; raise InputError with file and place."""
         digests = []
         for part in self.parts(self.size or _END if self.splits else _END):
-            with part.data.open() as stream:
+            with part.open() as stream:
                 yield from read_pages(part, stream)
                 digests.append(stream.digest())
         self.finish(digests)
@@ -110,17 +120,6 @@ class Dump:
     def close(self) -> None:
         """Close the input, if it is open."""
         self._raw.close()
-
-    def _data(self, split_bytes: int) -> Iterator[Range | Chunk]:
-        if self.splits and self.size is not None:
-            self._step = step_of(self.size, packed=self._packed, wanted=split_bytes)
-            yield from ranges(self.source, self.size, packed=self._packed, step=self._step, index=self.index)
-            return
-        with self.source.faults():
-            yield from chunks(self._stream, self._head, str(self.source), split_bytes, lambda: self._raw.size)
-            self._digests = [self._raw.digest()]
-            self.size = self._raw.size
-        self.close()
 
     def _has_streams(self) -> bool:
         """Return whether the second bz2 stream and the last begin between pages, as MediaWiki's do and pbzip2's don't.

@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from io import BufferedReader
-from itertools import pairwise
 
 from nerbert.errors import InputError
 from nerbert.sources.files import unpacked
@@ -41,16 +40,19 @@ class Index:
         """Return the manifest's entry for the index."""
         return {"file": self.name.rpartition("/")[2], "sha256": self.sha256}
 
-    def cut(self, step: int, size: int) -> list[tuple[int, int, "Index"]]:
-        """Return starts and ends of parts of about `step` bytes, cut at streams, each with its part of the index."""
+    def cuts(self, step: int, size: int) -> list[int]:
+        """Return where parts of about `step` bytes begin, at streams, and the size."""
         if self.offsets[-1] >= size:
             line = self.lines[bisect_left(self.offsets, size)]
             raise InputError(f"{self.name}:{line}: names byte {self.offsets[-1]} of a dump of {size}; {_REMEDY}")
-        firsts = {bisect_left(self.offsets, cut) for cut in range(step, size, step)}
-        places = [0, *sorted(firsts - {0, len(self.offsets)}), len(self.offsets)]
-        starts = [0, *(self.offsets[place] for place in places[1:-1]), size]
-        parts = [self._part(here, there) for here, there in pairwise(places)]
-        return [(*range_, part) for range_, part in zip(pairwise(starts), parts, strict=True)]
+        places = {bisect_left(self.offsets, cut) for cut in range(step, size, step)} - {0, len(self.offsets)}
+        return [0, *(self.offsets[place] for place in sorted(places)), size]
+
+    def between(self, start: int, stop: int) -> "Index":
+        """Return what it says of a part of the dump."""
+        here, there = bisect_left(self.offsets, start), bisect_left(self.offsets, stop)
+        columns = {name: getattr(self, name)[here:there] for name in ("offsets", "pages", "lines")}
+        return replace(self, **columns)
 
     def check_heads(self, heads: Collection[int]) -> None:
         """Raise InputError unless a stream begins at each offset."""
@@ -68,10 +70,6 @@ class Index:
         """Return the error for an offset at which no stream begins."""
         line = self.lines[bisect_left(self.offsets, offset)]
         return InputError(f"{self.name}:{line}: no bz2 stream begins at byte {offset} of the dump; {_REMEDY}")
-
-    def _part(self, here: int, there: int) -> "Index":
-        columns = {name: getattr(self, name)[here:there] for name in ("offsets", "pages", "lines")}
-        return replace(self, **columns)
 
 
 def pair_indexes(sources: Sequence[Source]) -> list[tuple[Source, Source | None]]:

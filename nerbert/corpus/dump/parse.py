@@ -29,7 +29,7 @@ def read_pages(part: DumpPart, stream: HashingFile) -> Iterator[RawPage]:
         huge_tree=True, resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
     )  # fmt: skip
     pages, size, inside, last = 0, 0, False, "before its first page"
-    within = f" of {part.data.place}" if part.number else ""
+    within = f" of {part.place}" if part.number else ""
     try:
         for xml in part.xml(cast("IO[bytes]", stream)):
             size += len(xml)
@@ -48,15 +48,15 @@ def read_pages(part: DumpPart, stream: HashingFile) -> Iterator[RawPage]:
             if inside and size > LARGEST_PAGE:
                 raise InputError(f"{part}: page {pages + 1}{within} has more than {LARGEST_PAGE} bytes; refused")
             if not inside and size > _BETWEEN:
-                raise InputError(f"{part}: {part.data.place}, {last}: more than {_BETWEEN} bytes that are no page; "
+                raise InputError(f"{part}: {part.place}, {last}: more than {_BETWEEN} bytes that are no page; "
                                  "give a pages-articles dump")  # fmt: skip
         parser.close()
     except etree.XMLSyntaxError as error:
-        first = part.data.first_line
-        place = f"{part}: {part.data.place}, {last}" if first is None else f"{part}:{first + (error.lineno or 1) - 1}"
+        first = part.first_line
+        place = f"{part}: {part.place}, {last}" if first is None else f"{part}:{first + (error.lineno or 1) - 1}"
         raise InputError(f"{place}: {fault_of(error)}") from error
-    if part.data.index is not None:
-        part.data.index.check_pages(pages)
+    if part.index is not None:
+        part.index.check_pages(pages)
 
 
 def fault_of(error: etree.XMLSyntaxError) -> str:

@@ -2,8 +2,8 @@
 
 The cuts depend on the input and one setting, never on workers. Plain XML is cut where a `<page>` begins, bz2 of many
 streams where a stream begins: where the index says so, or without one at the next head. (A head is ten bytes that no
-packed data holds by chance, once in 2^77 bytes.) Workers open such a `Range` themselves. The main process unpacks any
-other input into `Chunk`s, which is slower, because one process unpacks for all.
+packed data holds by chance, once in 2^77 bytes.) Workers read such parts themselves. The main process unpacks any
+other input, which is slower, because one process unpacks for all.
 
 A cut elsewhere than between two pages can't go unnoticed: each part must be well-formed XML below the dump's root.
 """
@@ -31,116 +31,73 @@ _LONGEST_MARK = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """A part for a worker to read: the bytes from `start` to `stop`, whole pages or whole bz2 streams of them."""
+class DumpPart:
+    """Whole pages of a dump: bytes of its input for a worker to read, or `data`, unpacked by the main process."""
 
     source: Source
+    root: bytes
+    """The dump's root tag."""
+    number: int
     start: int
-    stop: int
-    packed: bool
+    """Where it begins: a byte of the input; of unpacked data, a line of the XML."""
+    length: int
+    """Bytes of the input that it covers."""
     last: bool
+    packed: bool = False
     index: Index | None = None
+    data: bytes | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return str(self.source)
 
     @property
-    def first_line(self) -> int | None:
-        """Number of the line in which it begins, if known."""
-        return None if self.start else 1
-
-    @property
     def place(self) -> str:
         """Its position, for messages."""
-        return f"the part from byte {self.start} on"
+        return f"the part from {'byte' if self.data is None else 'line'} {self.start} on"
 
     @property
-    def length(self) -> int:
-        """Bytes of the input that it covers."""
-        return self.stop - self.start
+    def first_line(self) -> int | None:
+        """Number of the line in which it begins, if known."""
+        return self.start if self.data is not None else None if self.number else 1
 
     def key(self) -> list[object]:
-        """Return what distinguishes it from other parts of the same input."""
-        return [self.start, self.stop]
+        """Return what distinguishes it from other parts of the same input: its place, or its content."""
+        return [self.start, self.length] if self.data is None else [hashlib.sha256(self.data).hexdigest()]
 
     def open(self) -> HashingFile:
-        """Open its bytes, which must all come."""
-        stream, at = self.source.open(self.start, self.stop), self.start
+        """Open its bytes, which must all come; they are hashed as they are read."""
+        if self.data is not None:
+            return HashingFile(BytesIO(self.data))
+        at, stop = self.start, self.start + self.length
+        stream = self.source.open(at, stop)
 
         def read(length: int) -> bytes:
             nonlocal at
-            data = stream.read(min(length, self.stop - at))
-            if not data and at < self.stop:
-                raise InputError(f"{self}: ends at byte {at}, and {self.stop} was expected: did it change? Run again")
+            data = stream.read(min(length, stop - at))
+            if not data and at < stop:
+                raise InputError(f"{self}: ends at byte {at}, and {stop} was expected: did it change? Run again")
             at += len(data)
             return data
 
         return HashingFile(cast("IO[bytes]", ReadFile(read, stream.close)))
 
     def xml(self, stream: IO[bytes]) -> Iterator[bytes]:
-        """Yield the XML of its bytes; raise InputError unless every offset of the index is a stream's."""
-        with self.source.faults():
-            if not self.packed:
-                yield from iter(lambda: stream.read(_PIECE), b"")
-                return
-            heads = set[int]()
-            for head, piece in unpacked_streams(stream):
-                heads.add(self.start + head)
-                yield piece
-            if self.index is not None:
-                self.index.check_heads(heads)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A part that the main process has unpacked: whole pages, the head before the first, the end after the last."""
-
-    name: str
-    data: bytes = field(repr=False)
-    first_line: int
-    length: int
-    last: bool
-    index: None = None
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def place(self) -> str:
-        """Its position, for messages."""
-        return f"the part from line {self.first_line} on"
-
-    def key(self) -> list[object]:
-        """Return what distinguishes it from other parts: its content."""
-        return [hashlib.sha256(self.data).hexdigest()]
-
-    def open(self) -> HashingFile:
-        """Open its bytes."""
-        return HashingFile(BytesIO(self.data))
-
-    def xml(self, stream: IO[bytes]) -> Iterator[bytes]:
-        """Yield its bytes."""
-        yield from iter(lambda: stream.read(_PIECE), b"")
-
-
-@dataclass(frozen=True, slots=True)
-class DumpPart:
-    """A part in its dump: its number, and the dump's root tag."""
-
-    data: Range | Chunk
-    number: int
-    root: bytes
-
-    def __str__(self) -> str:
-        return str(self.data)
-
-    def xml(self, stream: IO[bytes]) -> Iterator[bytes]:
-        """Yield a whole document with its pages; `stream` is the open data."""
+        """Yield its pages as a whole document, from what `open` returned."""
         if self.number:
             yield self.root
-        yield from self.data.xml(stream)
-        if not self.data.last:
+        with self.source.faults():
+            yield from self._streams(stream) if self.packed else iter(lambda: stream.read(_PIECE), b"")
+        if not self.last:
             yield b"</mediawiki>"
+
+    def _streams(self, stream: IO[bytes]) -> Iterator[bytes]:
+        """Yield what its bz2 streams hold; raise InputError unless one begins at each offset of the index."""
+        heads = set[int]()
+        for head, piece in unpacked_streams(stream):
+            heads.add(self.start + head)
+            yield piece
+        if self.index is not None:
+            self.index.check_heads(heads)
 
 
 def unpacked_streams(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -166,16 +123,18 @@ def step_of(size: int, *, packed: bool, wanted: int) -> int:
     return step
 
 
-def ranges(source: Source, size: int, *, packed: bool, step: int, index: Index | None = None) -> Iterator[Range]:
+def ranges(
+    source: Source, root: bytes, size: int, *, packed: bool, step: int, index: Index | None = None
+) -> Iterator[DumpPart]:
     """Yield the parts of a seekable source: cut at the first page or stream at or behind each multiple of `step`."""
-    if index is None:
-        for start, stop in pairwise(_borders(source, size, BZ2_STREAM if packed else _PAGE_TAG, step)):
-            yield Range(source, start, stop, packed, last=stop == size)
-        return
-    for start, stop, part in index.cut(step, size):
-        if stop < size and find_mark(source, BZ2_STREAM, stop, stop + 1) is None:
+    cuts = (
+        _borders(source, size, BZ2_STREAM if packed else _PAGE_TAG, step) if index is None else index.cuts(step, size)
+    )
+    for number, (start, stop) in enumerate(pairwise(cuts)):
+        if index is not None and stop < size and find_mark(source, BZ2_STREAM, stop, stop + 1) is None:
             raise index.misplaced(stop)
-        yield Range(source, start, stop, packed, last=stop == size, index=part)
+        part = index and index.between(start, stop)
+        yield DumpPart(source, root, number, start, stop - start, stop == size, packed, part)
 
 
 def _borders(source: Source, size: int, mark: re.Pattern[bytes], step: int) -> Iterator[int]:
@@ -203,24 +162,26 @@ def find_mark(source: Source, mark: re.Pattern[bytes], start: int, stop: int) ->
     return None
 
 
-def chunks(stream: IO[bytes], head: bytes, name: str, step: int, taken: Callable[[], int]) -> Iterator[Chunk]:
+def chunks(
+    source: Source, root: bytes, stream: IO[bytes], head: bytes, *, step: int, taken: Callable[[], int]
+) -> Iterator[DumpPart]:
     """Yield the parts of an unpacked stream that begins with `head`; `taken` gives the input bytes read so far."""
     if step > LARGEST_PAGE:
-        raise SettingsError(f"split_bytes = {step}: {name} is unpacked here in pieces of that size; "
+        raise SettingsError(f"split_bytes = {step}: {source} is unpacked here in pieces of that size; "
                             f"take at most {LARGEST_PAGE}")  # fmt: skip
     step = step or _CHUNK
-    text, line, before, looked = bytearray(head), 1, 0, step
+    text, number, line, before, looked = bytearray(head), 0, 1, 0, step
     while True:
         found = _PAGE_TAG.search(text, looked)
         looked = max(step, len(text) - _LONGEST_MARK)
         if found is None and (more := stream.read(_READ)):
             text += more
             if len(text) > step + LARGEST_PAGE:
-                raise InputError(f"{name}: a page of more than {LARGEST_PAGE} bytes; is it a MediaWiki export?")
+                raise InputError(f"{source}: a page of more than {LARGEST_PAGE} bytes; is it a MediaWiki export?")
             continue
         data = bytes(text[: found.start()]) if found else bytes(text)
-        yield Chunk(name, data, line, taken() - before, last=found is None)
+        yield DumpPart(source, root, number, line, taken() - before, last=found is None, data=data)
         if found is None:
             return
         del text[: len(data)]
-        line, before, looked = line + data.count(b"\n"), taken(), step
+        number, line, before, looked = number + 1, line + data.count(b"\n"), taken(), step

@@ -15,11 +15,9 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING, TypeAlias
 
 from nerbert.artifacts import (
-    RESUME,
     check_free,
     check_free_file,
-    publish_file,
-    publish_folder,
+    publish_job,
     standard_output,
     write_json,
 )
@@ -115,8 +113,9 @@ def _to_standard_output(run: _Run, found: JobPaths) -> None:
 def _to_file(run: _Run, found: JobPaths, target: Path) -> None:
     """Write one file, in parts until it is whole."""
     made = fingerprint(run.job, run.tagger, found, run.kind)
-    with publish_file(target, overwrite=run.job.overwrite, resume=made) as draft, _bar(found.sources) as bar:
-        tally = _make(run, found.sources[0], Kept(draft.parent / RESUME / "parts"), draft, bar)
+    job = publish_job(target, made, overwrite=run.job.overwrite, file=True)
+    with job as (draft, work), _bar(found.sources) as bar:
+        tally = _make(run, found.sources[0], Kept(work / "parts"), draft, bar)
     tell(f"{target}: {tally.summary()}")
 
 
@@ -124,11 +123,11 @@ def _to_folder(run: _Run, found: JobPaths, names: Sequence[PurePath], target: Pa
     """Write a file for each source, all in parts until the folder is whole."""
     made = fingerprint(run.job, run.tagger, found, run.kind)
     tallies: dict[str, RowCounts] = {}
-    with publish_folder(target, overwrite=run.job.overwrite, resume=made) as folder, _bar(found.sources) as bar:
+    with publish_job(target, made, overwrite=run.job.overwrite) as (folder, work), _bar(found.sources) as bar:
         for number, (source, name) in enumerate(zip(found.sources, names, strict=True)):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            tallies[writable(name)] = _make(run, source, Kept(folder / RESUME / "parts" / f"{number:06d}"), path, bar)
+            tallies[writable(name)] = _make(run, source, Kept(work / "parts" / f"{number:06d}"), path, bar)
         files = [{"file": name, "rows": each.rows, "entities": each.entities} for name, each in tallies.items()]
         write_json(folder / MANIFEST, {**made, "files": files})
     whole = RowCounts()

@@ -41,7 +41,7 @@ def read(dump: Path, index: Path, split_bytes: int = 500) -> list[list[int]]:
     opened = Dump(dump, index=read_index(Source(str(index))))
     found = []
     for part in opened.parts(split_bytes):
-        with part.data.open() as stream:
+        with part.open() as stream:
             found.append([each.page_id for each in read_pages(part, stream)])
     return found
 
@@ -142,7 +142,6 @@ def test_cuts_are_where_streams_begin() -> None:
     from array import array
 
     index = Index("i", "", array("q", [10, 20, 30, 95]), array("q", [1, 1, 1, 1]), array("q", [1, 2, 3, 4]))
-    assert [(start, stop, list(part.offsets)) for start, stop, part in index.cut(25, 100)] == [
-        (0, 30, [10, 20]), (30, 95, [30]), (95, 100, [95]),
-    ]  # fmt: skip
-    assert [(start, stop) for start, stop, _ in index.cut(1000, 100)] == [(0, 100)]
+    assert index.cuts(25, 100) == [0, 30, 95, 100]
+    assert [list(index.between(*part).offsets) for part in ((0, 30), (30, 95), (95, 100))] == [[10, 20], [30], [95]]
+    assert index.cuts(1000, 100) == [0, 100]

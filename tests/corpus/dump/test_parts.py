@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import Index
 from nerbert.corpus.dump.parse import read_pages
-from nerbert.corpus.dump.parts import MOST_PARTS, Chunk, DumpPart, Range, chunks, find_mark, step_of, unpacked_streams
+from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, chunks, find_mark, step_of, unpacked_streams
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
 from nerbert.sources.source import Source
@@ -62,7 +62,7 @@ def by_page(pages: int, xml: bytes = XML) -> bytes:
 
 def read_part(part: DumpPart) -> list[RawPage]:
     """The pages of a part."""
-    with part.data.open() as stream:
+    with part.open() as stream:
         return list(read_pages(part, stream))
 
 
@@ -129,11 +129,11 @@ def test_a_part_that_is_not_read_to_its_border_is_an_error(tmp_path: Path, pack:
     path = tmp_path / "dump"
     path.write_bytes(pack(XML))
     first, *_, last = Dump(path).parts(300)
-    for part, change in ((first, {"stop": first.data.length - 40}), (last, {"stop": last.data.stop - 20})):
+    for part in (replace(first, length=first.length - 40), replace(last, length=last.length - 20)):
         with pytest.raises(InputError, match=r"not a whole|not well-formed|cut off"):
-            read_part(replace(part, data=replace(part.data, **change)))
+            read_part(part)
     with pytest.raises(InputError, match=r"not a whole|not well-formed|Invalid data"):
-        read_part(replace(last, data=replace(last.data, start=last.data.start - 40)))
+        read_part(replace(last, start=last.start - 40, length=last.length + 40))
 
 
 @pytest.mark.parametrize("split_bytes", [300, 1_000_000])
@@ -214,11 +214,12 @@ def test_lines_are_counted_over_chunks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 100, 5000])
 def test_chunks_hold_whole_pages(size: int) -> None:
-    parts = list(chunks(BytesIO(XML[30:]), XML[:30], "dump", size, lambda: 0))
-    assert b"".join(part.data for part in parts) == XML
-    assert all(part.data.startswith(b"<page") for part in parts[1:])
+    parts = list(chunks(Source("dump"), b"", BytesIO(XML[30:]), XML[:30], step=size, taken=lambda: 0))
+    data = [part.data or b"" for part in parts]
+    assert b"".join(data) == XML
+    assert all(each.startswith(b"<page") for each in data[1:])
     assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
-    assert [XML[: XML.index(part.data)].count(b"\n") + 1 for part in parts] == [part.first_line for part in parts]
+    assert [XML[: XML.index(each)].count(b"\n") + 1 for each in data] == [part.first_line for part in parts]
 
 
 @pytest.mark.parametrize("hiding", ["<!-- {} -->", "<![CDATA[{}]]>", "<?x {} ?>"])
@@ -310,9 +311,9 @@ def test_the_digest_is_that_of_the_parts_bytes(tmp_path: Path) -> None:
         path.write_bytes(data)
         found = b""
         for part in Dump(path).parts(300):
-            with part.data.open() as stream:
+            with part.open() as stream:
                 list(read_pages(part, stream))
-                bytes_ = data[part.data.start : part.data.stop]
+                bytes_ = data[part.start : part.start + part.length]
                 assert stream.digest() == hashlib.sha256(bytes_).hexdigest()
                 found += bytes_
         assert found == data
@@ -338,10 +339,10 @@ def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         read_parts(path, 100)
 
 
-def test_a_range_and_a_chunk_are_told_apart_by_what_they_hold() -> None:
-    one = Range(Source("a"), 0, 10, packed=False, last=False)
-    assert (one.key(), one.length, one.first_line, str(one)) == ([0, 10], 10, 1, "a")
-    assert replace(one, start=5).first_line is None
-    chunk = Chunk("a", b"x", 3, 1, last=True)
-    assert chunk.key() != replace(chunk, data=b"y").key()
-    assert str(DumpPart(chunk, 0, b"<mediawiki>")) == "a"
+def test_parts_are_told_apart_by_their_place_or_by_what_they_hold() -> None:
+    one = DumpPart(Source("a"), b"<mediawiki>", 0, 0, 10, last=False)
+    assert (one.key(), one.first_line, str(one)) == ([0, 10], 1, "a")
+    assert replace(one, start=5, number=1).first_line is None
+    unpacked = replace(one, data=b"x", start=3)
+    assert unpacked.first_line == 3
+    assert unpacked.key() != replace(unpacked, data=b"y").key()

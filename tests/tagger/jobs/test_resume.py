@@ -163,7 +163,7 @@ def test_damaged_parts_are_made_again(tag: Tag, capitals: Capitals, monkeypatch:
     stop(capitals, after=6)
     assert tag("x.txt", "-o", "y.jsonl") == 130
     go_on(capitals)
-    parts = Path(".y.jsonl.partial/.resume/parts")
+    parts = Path(".y.jsonl.work/parts")
     if what == "mark":
         (parts / "000000.json").unlink()
     elif what == "part":
