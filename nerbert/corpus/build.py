@@ -22,6 +22,7 @@ from nerbert.corpus.filters import (
     EqualInTrain,
     OnlyUntyped,
     RareCategories,
+    Sampling,
     WithoutLink,
 )
 from nerbert.corpus.funnel import Funnel, Samples
@@ -30,7 +31,6 @@ from nerbert.corpus.manifest import make_manifest
 from nerbert.corpus.mentions import Typing
 from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
-from nerbert.corpus.sampling import Sampling
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.steps import Step, own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
@@ -84,14 +84,13 @@ def build_corpus(
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
             done = run_steps(steps, folder, funnel, executor)
             kept = len(done.find(RareCategories).kept)
-            funnel.note("filter 1", mentions_made_entity=funnel.made_entity, categories_kept=kept)
-            funnel.balance = dict(done.find(Sampling).report)
+            funnel.note("filter 1", mentions_made_entity=funnel.under()["made_entity"], categories_kept=kept)
             for scratch in ("typed", SCRATCH):
                 rmtree(folder / scratch)
             funnel.samples.write(folder / "dropped.jsonl")
             manifest = make_manifest(
                 folder, dumps, forbidden, settings, label_set, knowledge=knowledge.report(),
-                unresolved=targets.unresolved, funnel=funnel,
+                unresolved=targets.unresolved, balance=done.find(Sampling).report, funnel=funnel,
             )  # fmt: skip
             built = BuiltCorpus(plan.output, manifest)
             if card is not None:

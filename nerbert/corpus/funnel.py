@@ -74,28 +74,26 @@ class Funnel:
     """Steps with their inputs and drops, samples of these, and the final counts; funnels of shards can be merged."""
 
     samples: Samples = field(default_factory=Samples)
-    came: Counter[str] = field(default_factory=Counter)
-    dropped: dict[str, Counter[str]] = field(default_factory=dict)
-    made_entity: int = 0
-    """Mentions of the final sentences that filter 1 made ENTITY."""
+    counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    """Counts by place: `("in", step)`, `("dropped", step, reason)`, `("splits", name, "words")` and so on."""
     notes: dict[str, dict[str, int]] = field(default_factory=dict)
-    splits: dict[str, Counter[str]] = field(default_factory=dict)
-    mentions: Counter[str] = field(default_factory=Counter)
-    sampled: Counter[str] = field(default_factory=Counter)
-    sources: Counter[str] = field(default_factory=Counter)
-    years: Counter[str] = field(default_factory=Counter)
-    topics: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in TOPICS})
-    outside: dict[str, Counter[str]] = field(default_factory=lambda: {"to_ancestor": Counter(), "to_entity": Counter()})
-    balance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def steps(self) -> list[dict[str, Any]]:
         """The steps in order, as in the manifest."""
+        steps = [(name, came, self.under("dropped", name)) for name, came in self.under("in").items()]
         return [
-            {"step": name, "in": came, "out": came - self.dropped[name].total(),
-             "dropped": {reason: count for reason, count in sorted(self.dropped[name].items()) if count}}
-            for name, came in self.came.items()
-        ]  # fmt: skip
+            {"step": name, "in": came, "out": came - dropped.total(), "dropped": dict(sorted((+dropped).items()))}
+            for name, came, dropped in steps
+        ]
+
+    def under(self, *place: str) -> Counter[str]:
+        """Return the counts below a place."""
+        return Counter({key[-1]: count for key, count in self.counts.items() if key[:-1] == place})
+
+    def add(self, counts: Mapping[str, int], *place: str) -> None:
+        """Add counts below a place."""
+        self.counts.update({(*place, str(name)): count for name, count in counts.items()})
 
     def step(self, name: str, came: int, went: int, dropped: Mapping[Any, int]) -> None:
         """Add a step whose output was counted apart; raise NerbertError unless in = out + dropped."""
@@ -103,12 +101,8 @@ class Funnel:
             raise NerbertError(
                 f"step {name!r}: {came} in, {went} out, {sum(dropped.values())} dropped: a bug, report it"
             )
-        self.add(name, came, dropped)
-
-    def add(self, name: str, came: int, dropped: Mapping[Any, int]) -> None:
-        """Add rows that came into a step, and those of them that it dropped, by reason."""
-        self.came[name] += came
-        self.dropped.setdefault(name, Counter()).update({str(reason): count for reason, count in dropped.items()})
+        self.add({name: came}, "in")
+        self.add(dropped, "dropped", name)
 
     def note(self, step: str, **figures: int) -> None:
         """Record figures of a step that drops nothing."""
@@ -116,45 +110,36 @@ class Funnel:
 
     def count(self, sentences: pa.Table) -> None:
         """Count sentences of the final corpus, rows of `sentences/`."""
-        mentions = sentences["mentions"].combine_chunks()
-        flat, lengths = mentions.flatten(), pc.list_value_length(mentions).to_numpy()
+        column = sentences["mentions"].combine_chunks()
+        flat, lengths = column.flatten(), pc.list_value_length(column).to_numpy()
         words, copies = pc.list_value_length(sentences["words"]).to_numpy(), sentences["copies"].to_numpy()
         for side in sentences["split"].unique().to_pylist():
             own = pc.equal(sentences["split"], side).to_numpy()
-            self.splits.setdefault(side, Counter()).update(
-                sentences=int(own.sum()), copies=int(copies[own].sum()), words=int(words[own].sum()),
-                mentions=int(lengths[own].sum()), words_with_copies=int((copies * words)[own].sum()),
-            )  # fmt: skip
-        for text in sentences["text"].to_pylist():
-            if years := _YEAR.findall(text):
-                self.years.update({period_of(year) for year in years})
-        self.sources.update(source or "untyped" for source in pc.struct_field(flat, "source").to_pylist())
+            sums = {"copies": copies, "words": words, "mentions": lengths, "words_with_copies": copies * words}
+            self.add({"sentences": int(own.sum())}, "splits", side)
+            self.add({name: int(values[own].sum()) for name, values in sums.items()}, "splits", side)
+        years = (_YEAR.findall(text) for text in sentences["text"].to_pylist())
+        self.add(Counter(period for some in years if some for period in {*map(period_of, some)}), "years")
+        sources = pc.struct_field(flat, "source").to_pylist()
+        self.add(Counter(source or "untyped" for source in sources), "sources")
         train = pc.equal(sentences["split"], TRAIN).to_numpy()
         flat, times = flat.filter(pa.array(np.repeat(train, lengths))), np.repeat(copies[train], lengths[train])
         columns = (pc.struct_field(flat, name).to_pylist() for name in ("category", "class_path"))
+        mentions, topics, sampled, topics_sampled = (Counter[str]() for _ in range(4))
         for category, path, count in zip(*columns, times.tolist(), strict=True):
-            self.mentions[category] += 1
-            self.sampled[category] += count
-            topic = self.topics[topic_of(tuple(path))]
-            topic["mentions"] += 1
-            topic["with_copies"] += count
+            topic = topic_of(tuple(path))
+            mentions[category] += 1
+            sampled[category] += count
+            topics[topic] += 1
+            topics_sampled[topic] += count
+        for kind, once, drawn in (("categories", mentions, sampled), ("topics", topics, topics_sampled)):
+            self.add(once, kind, "mentions")
+            self.add(drawn, kind, "with_copies")
 
     def merge(self, other: "Funnel") -> None:
         """Add the counts and samples of another shard."""
         self.samples.merge(other.samples)
-        self.made_entity += other.made_entity
-        for name, came in other.came.items():
-            self.add(name, came, other.dropped[name])
-        for name, counts in other.outside.items():
-            self.outside[name].update(counts)
-        for name, counts in other.splits.items():
-            self.splits.setdefault(name, Counter()).update(counts)
-        for name, counts in other.topics.items():
-            self.topics[name].update(counts)
-        self.mentions.update(other.mentions)
-        self.sampled.update(other.sampled)
-        self.sources.update(other.sources)
-        self.years.update(other.years)
+        self.counts.update(other.counts)
 
 
 @lru_cache(1 << 16)

@@ -130,7 +130,8 @@ def _write_part(path: Path, steps: Sequence[Step | Typing], output: Path, seed: 
     write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED)
     for step in opened:
         if isinstance(step, PartTargets):
-            funnel.outside = step.outside()
+            for kind, classes in step.outside().items():
+                funnel.add(classes, "outside", kind)
     return funnel
 
 
@@ -149,7 +150,7 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
         dropped = _as_texts(reasons, came.num_rows, step)
         counts = Counter(dropped.drop_null().to_pylist())
         if funnel is not None and step.name:
-            funnel.add(step.name, came.num_rows, counts)
+            funnel.step(step.name, came.num_rows, came.num_rows - counts.total(), counts)
         if counts:
             rows = rows.filter(dropped.is_null())
             if funnel is not None:
@@ -174,7 +175,7 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
         raise NerbertError(f"a corpus step left rows without {place}; give each a value")
     if last:
         funnel.count(table)
-        funnel.made_entity += pc.sum(rows[MADE_ENTITY]).as_py() or 0
+        funnel.add({"made_entity": pc.sum(rows[MADE_ENTITY]).as_py() or 0})
     return table
 
 

@@ -28,6 +28,7 @@ from nerbert.label_sets import open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Mention
 from nerbert.words import split_words
 
+pytestmark = pytest.mark.integration
 SETTINGS = CorpusSettings(min_mentions=5)
 PAPER = open_label_set("paper315")
 

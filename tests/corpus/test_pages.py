@@ -175,6 +175,7 @@ PACKS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("pack", PACKS)
 def test_parts_do_not_depend_on_workers(sample: Path, tmp_path: Path, pack: str) -> None:
     path = tmp_path / "dump"
@@ -408,6 +409,7 @@ def test_the_sample_adds_up(sample: Path, tmp_path: Path) -> None:
     assert len(check_dump(sample / "wiki.xml", tmp_path)) > 100
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("language", "least"), [("en", 40_000), ("de", 8_000), ("it", 15_000)])
 def test_real_dumps_add_up(shared: Path, tmp_path: Path, language: str, least: int) -> None:
     path = shared / f"data/wiki/{language}wiki-sample-pages-articles-multistream.xml.bz2"

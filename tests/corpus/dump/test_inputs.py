@@ -248,6 +248,7 @@ def test_parts_stay_only_where_a_server_names_the_version(tmp_path: Path, etag: 
             before = len(IDS) if etag else 0
 
 
+@pytest.mark.integration
 def test_workers_read_an_address_on_their_own(tmp_path: Path) -> None:
     settings = CorpusSettings(split_bytes=1_000)
     with serve({"/dump.xml.bz2": MULTI}) as address:
