@@ -9,7 +9,8 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +18,7 @@ from cyclopts import App, Parameter
 
 import nerbert
 from nerbert.cli import app as nerbert_app
-from nerbert.config import Settings, manual
+from nerbert.config import Settings, allowed, hints_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.finetuning.settings import FinetuneSettings
@@ -57,6 +58,29 @@ def settings_page() -> str:
         manual("`nerbert finetune`", FinetuneSettings),
     ]
     return SETTINGS + "\n".join(parts)
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """Return name → docstring of each field, those of base classes included."""
+    docs: dict[str, str] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        for pair in pairwise(each for node in tree.body if isinstance(node, ast.ClassDef) for each in node.body):
+            match pair:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    docs[name] = " ".join(text.split())
+    return docs
+
+
+def manual(title: str, cls: type) -> str:
+    """Return the settings of `cls` as a Markdown section."""
+    docs, hints = field_docs(cls), hints_of(cls)
+    lines = [f"## {title}", "", inspect.getdoc(cls) or "", ""]
+    for each in fields(cls):
+        values = allowed(hints[each.name]).removeprefix("a ")
+        default = "no default" if each.default is MISSING else f"default `{each.default!r}`"
+        lines.append(f"- **`{each.name}`** ({values}; {default}). {docs.get(each.name, '')}")
+    return "\n".join(lines) + "\n"
 
 
 def commands_page() -> str:
@@ -116,8 +140,8 @@ def _public(name: str, thing: Any) -> str:
     if issubclass(thing, Settings):
         return "\n".join([*lines, "Its fields are on the page of [settings](settings.md).", ""])
     if is_dataclass(thing):
-        fields = [f"    {ast.unparse(each)}" for each in body if isinstance(each, ast.AnnAssign)]
-        lines += ["```text", f"{name}(", *fields, ")", "```", ""]
+        declared = [f"    {ast.unparse(each)}" for each in body if isinstance(each, ast.AnnAssign)]
+        lines += ["```text", f"{name}(", *declared, ")", "```", ""]
     for each in body:
         if isinstance(each, ast.FunctionDef) and not each.name.startswith("_"):
             lines += [f"### `{name}.{each.name}`", "", _callable(each, f"{name}.{each.name}")]

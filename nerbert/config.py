@@ -1,22 +1,17 @@
-"""Loads and checks settings, and writes their manual.
+"""Loads and checks settings.
 
 Settings are frozen dataclasses beside their stage. A field's annotation says what is allowed (`Literal` for choices,
-`Annotated[int, Bounds(at_least=1)]` for ranges); the docstring under it is its manual. Values come from TOML, from
-`key=value` on the command line, or from Python. The price: the manual is read from the source, so settings classes must
-live in files.
+`Annotated[int, Bounds(at_least=1)]` for ranges); the docstring under it is its manual (`docs/generate.py`). Values come
+from TOML, from `key=value` on the command line, or from Python.
 """
 
-import ast
-import inspect
 import operator
-import textwrap
 import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -32,25 +27,8 @@ _TESTS: dict[str, Callable[[float, float], bool]] = {
     "multiple_of": lambda value, step: value % step == 0,
 }  # fmt: skip
 _NAMES = {
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    bool: "true or false",
-    Path: "a path",
-    type(None): "none",
-}
-RENAMED = {
-    "checkpoint_minutes": "save_minutes", "checkpoint_steps": "save_steps", "checkpoints": "save_total_limit",
-    "clip_norm": "max_grad_norm", "evaluate_at_most": "max_eval_samples", "exclude_ngram": "exclude_ngram_size",
-    "fresh_layers": "fresh_num_layers", "fresh_vocabulary": "fresh_vocab_size", "fresh_width": "fresh_hidden_size",
-    "frozen_layers": "num_frozen_layers", "further_pieces": "label_all_tokens", "keep_layers": "num_layers",
-    "least_steps": "min_steps", "mask_share": "mlm_probability", "micro_batch_tokens": "max_tokens_per_batch",
-    "most_steps": "max_steps", "redraw_copies": "resample_each_epoch", "validation_share": "validation_ratio",
-    "warmup_share": "warmup_ratio",
+    int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", type(None): "none",
 }  # fmt: skip
-"""Old name of a setting → its name now."""
-REMOVED = frozenset({"drop_at_3", "drop_at_4", "drop_above_4", "max_page_characters"})
-"""Settings that became constants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +57,7 @@ class Settings:
     """A base for settings: each value is checked against its annotation, wherever the value comes from."""
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]
+        for name, hint in hints_of(type(self)).items():  # type: ignore[arg-type]
             object.__setattr__(self, name, check(name, getattr(self, name), hint))
 
 
@@ -113,10 +91,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def make_settings(cls: type[_Any], values: Mapping[str, Any]) -> _Any:
     """Make a `cls`, any dataclass, from values by name; raise SettingsError for an unknown name or a wrong value."""
-    hints = _hints(cls)  # type: ignore[arg-type]
+    hints = hints_of(cls)  # type: ignore[arg-type]
     for name in values:
         if name not in hints:
-            raise SettingsError(_unknown(name, hints), setting=name)
+            like = nearest(name, hints, 0.4) or "; there are " + ", ".join(hints)
+            raise SettingsError(f"unknown setting {name!r}{like}", setting=name)
     for each in fields(cls):  # type: ignore[arg-type]
         if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
             raise SettingsError(f"setting {each.name} is missing: it has no default", setting=each.name)
@@ -128,7 +107,7 @@ def check(name: str, value: Any, hint: Any) -> Any:
     try:
         return _convert(value, hint)
     except ValueError:
-        raise SettingsError(f"setting {name} = {value!r}: must be {_allowed(hint)}", setting=name) from None
+        raise SettingsError(f"setting {name} = {value!r}: must be {allowed(hint)}", setting=name) from None
 
 
 def refuse(condition: bool, name: str, value: object, bound: str) -> None:
@@ -145,42 +124,24 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
         raise SettingsError(f"{option} {text!r}: must be whole numbers with commas, say 1,2,3") from None
 
 
-def field_docs(cls: type) -> dict[str, str]:
-    """Return name → docstring of each field, those of base classes included."""
-    docs: dict[str, str] = {}
-    for base in reversed(cls.__mro__[:-1]):
-        tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        for pair in pairwise(each for node in tree.body if isinstance(node, ast.ClassDef) for each in node.body):
-            match pair:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    docs[name] = " ".join(text.split())
-    return docs
-
-
-def manual(title: str, cls: type) -> str:
-    """Return the settings of `cls` as a Markdown section."""
-    docs, hints = field_docs(cls), _hints(cls)
-    lines = [f"## {title}", "", inspect.getdoc(cls) or "", ""]
-    for each in fields(cls):
-        allowed = _allowed(hints[each.name]).removeprefix("a ")
-        default = "no default" if each.default is MISSING else f"default `{each.default!r}`"
-        lines.append(f"- **`{each.name}`** ({allowed}; {default}). {docs.get(each.name, '')}")
-    return "\n".join(lines) + "\n"
+def allowed(hint: Any) -> str:
+    """Describe the values that an annotation allows."""
+    kind, args = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        *others, last = map(repr, args)
+        return f"{', '.join(others)} or {last}" if others else last
+    if kind is Annotated:
+        return f"{allowed(args[0])}, {args[1]}"
+    if kind is tuple:
+        return f"a list of {allowed(args[0]).removeprefix('a ')}"
+    return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, str(hint))
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def hints_of(cls: type) -> dict[str, Any]:
     """Return name → annotation of each field."""
     hints = get_type_hints(cls, include_extras=True)
     return {each.name: hints[each.name] for each in fields(cls)}
-
-
-def _unknown(name: str, known: Mapping[str, Any]) -> str:
-    if name in REMOVED:
-        return f"setting {name!r} is gone: its value is a constant now; leave it out"
-    if (new := RENAMED.get(name)) in known:
-        return f"setting {name!r} is now called {new!r}"
-    return f"unknown setting {name!r}{nearest(name, known, 0.4) or '; there are ' + ', '.join(known)}"
 
 
 def _parse_value(text: str) -> Any:
@@ -215,16 +176,3 @@ def _is_one(value: Any, hint: Any) -> bool:
         accepted = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
         return accepted and abs(value) < _LARGEST
     return get_origin(hint) is not tuple and isinstance(value, (str, Path) if hint is Path else hint)
-
-
-def _allowed(hint: Any) -> str:
-    """Describe the values that an annotation allows."""
-    kind, args = get_origin(hint), get_args(hint)
-    if kind is Literal:
-        *others, last = map(repr, args)
-        return f"{', '.join(others)} or {last}" if others else last
-    if kind is Annotated:
-        return f"{_allowed(args[0])}, {args[1]}"
-    if kind is tuple:
-        return f"a list of {_allowed(args[0]).removeprefix('a ')}"
-    return " or ".join(map(_allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, str(hint))

@@ -198,9 +198,9 @@ def _own_path() -> Iterator[None]:
 
 def end_with_parent(end: Connection) -> None:
     """End this worker as soon as the main process closes its end of the pipe, or is gone, even if killed."""
-    threading.Thread(target=_await_parents_end, args=(end,), daemon=True).start()
 
+    def wait_for_end() -> None:
+        end.poll(None)
+        os._exit(1)
 
-def _await_parents_end(end: Connection) -> None:
-    end.poll(None)
-    os._exit(1)
+    threading.Thread(target=wait_for_end, daemon=True).start()

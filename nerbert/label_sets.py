@@ -6,7 +6,7 @@ tied to today's classes by a table of ours (`nerbert/tables/paper315.tsv`), and 
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -95,7 +95,10 @@ def _table(column: str) -> dict[str, str]:
 
 
 def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
-    """Read `class<TAB>label` lines; raise InputError for a broken line or a class that the ontology lacks."""
+    """Read `class<TAB>label` lines; raise InputError for a broken line or a class that the ontology lacks.
+
+    Blank lines, comments (`#`) and a header (`class`, `label`) are passed over.
+    """
     if not path.is_file():
         built_in = ", ".join(_BUILT_IN)
         raise SettingsError(
@@ -105,8 +108,17 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
         raise SettingsError(f"label_set = {str(path)!r}: is called like a set of our own; give the file another name")
     known = {name.casefold() for name in classes}
     found: dict[str, str] = {}
-    for number, (name, label) in _rows(path):
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        cells = [cell.strip() for cell in line.split("\t")]
+        header = not found and [cell.lower() for cell in cells] == ["class", "label"]
+        if not line.strip() or line.lstrip().startswith("#") or header:
+            continue
         with at(path, number):
+            if len(cells) != 2 or not all(cells):
+                raise InputError(f"{line[:80]!r}: must be class<TAB>label")
+            name, label = cells
+            if len(label) > _LONGEST or not label.isprintable() or " " in label:
+                raise InputError(f"label {label[:80]!r}: must be one word")
             folded = class_name(name).casefold()
             if known and folded not in known:
                 raise InputError(f"class {name[:80]!r} is not in the ontology{nearest(name[:80], classes)}")
@@ -115,24 +127,6 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
     if not set(found.values()) - {ENTITY}:
         raise InputError(f"{path}: gives no class a label; write class<TAB>label on each line")
     return LabelSet(path.name, found)
-
-
-def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Yield line numbers and cells of a map's lines; blank ones, comments (`#`) and a header (`class`) are none."""
-    first = True
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        cells = [cell.strip() for cell in line.split("\t")]
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        first, header = False, first and [cell.lower() for cell in cells] == ["class", "label"]
-        if header:
-            continue
-        with at(path, number):
-            if len(cells) != 2 or not all(cells):
-                raise InputError(f"{line[:80]!r}: must be class<TAB>label")
-            if len(cells[1]) > _LONGEST or not cells[1].isprintable() or " " in cells[1]:
-                raise InputError(f"label {cells[1][:80]!r}: must be one word")
-        yield number, (cells[0], cells[1])
 
 
 def _text(path: Path) -> str:

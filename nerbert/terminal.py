@@ -7,7 +7,6 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from zlib import crc32
 
 from rich.console import Console
@@ -15,10 +14,10 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     ProgressColumn,
-    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.progress import Progress as RichProgress
 from rich.text import Text
@@ -28,49 +27,29 @@ _PERIOD = 3600.0
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_green", "bright_magenta")
 
 
-@dataclass(slots=True)
-class Flow:
-    """What has gone through: items, and bytes out of `total` (None where that isn't known).
+class Progress:
+    """A running count of done items; `advance` is all that work needs to know of it.
 
     What an earlier run had done counts as done, but not towards the speed, nor the time that is left.
     """
 
-    total: int | None = None
-    items: int = 0
-    size: int = 0
-    items_before: int = 0
-    size_before: int = 0
-
-    def add(self, items: int, size: int, *, before: bool) -> None:
-        """Count items and their bytes; `before` if an earlier run did them."""
-        self.items, self.size = self.items + items, self.size + size
-        if before:
-            self.items_before, self.size_before = self.items_before + items, self.size_before + size
-
-    def describe(self, what: str, seconds: float) -> str:
-        """Return one line with items, items a second, megabytes a second, and the time left."""
-        seconds = max(seconds, 1e-6)
-        items, size = (self.items - self.items_before) / seconds, (self.size - self.size_before) / seconds
-        done = f"{self.items:,} {what}, {items:,.0f}/s, {size / 1e6:.1f} MB/s"
-        if self.total is None or not size:
-            return f"{done}, time left unknown"
-        left = round(max(0, self.total - self.size) / size)
-        return f"{done}, {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
-
-
-class Progress:
-    """A running count of done items; `advance` is all that work needs to know of it."""
-
-    def __init__(self, bar: RichProgress | None = None, flow: Flow | None = None) -> None:
-        self._bar, self._flow = bar, flow
+    def __init__(self, bar: RichProgress | None = None, *, of_bytes: bool = False) -> None:
+        self._bar, self._of_bytes = bar, of_bytes
+        self.items = self.items_before = 0
 
     def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
-        """Say that `items` more are done, from `size` bytes of input; `note` is shown beside the bar."""
-        if self._flow is not None:
-            self._flow.add(items, size, before=before)
+        """Say that `items` more are done, from `size` bytes of input; `note` is shown beside the bar.
+
+        `before` says that an earlier run did them.
+        """
+        self.items += items
+        self.items_before += items if before else 0
         if self._bar is not None:
-            step = items if self._flow is None else size
-            self._bar.update(self._bar.task_ids[0], advance=step, note=visible(note))
+            task, step = self._bar.tasks[0], size if self._of_bytes else items
+            if before:
+                task.completed += step
+            advance = 0 if before else step
+            self._bar.update(task.id, advance=advance, note=visible(note), items=f"{self.items:,}")
 
 
 @contextmanager
@@ -83,35 +62,23 @@ def progress(what: str, total: int | None = None) -> Iterator[Progress]:
 @contextmanager
 def throughput(what: str, size: int | None) -> Iterator[Progress]:
     """Provide a progress bar over `size` bytes of input, with speed and time left; silent without a terminal."""
-    flow = Flow(size)
-    with _bar("", size, _FlowColumn(what, flow), width=20) as bar:
-        yield Progress(bar, flow)
+    items = TextColumn("{task.fields[items]} " + what, markup=False)
+    with _bar("", size, items, TransferSpeedColumn(), TimeRemainingColumn()) as bar:
+        yield Progress(bar, of_bytes=True)
 
 
 @contextmanager
-def _bar(what: str, total: int | None, *columns: ProgressColumn, width: int = 40) -> Iterator[RichProgress | None]:
+def _bar(what: str, total: int | None, *columns: ProgressColumn) -> Iterator[RichProgress | None]:
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
         return
     name, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
     with RichProgress(
-        name, BarColumn(width), *columns, note, console=console, transient=True, speed_estimate_period=_PERIOD
+        name, BarColumn(20), *columns, note, console=console, transient=True, speed_estimate_period=_PERIOD
     ) as bar:
-        bar.add_task(what, total=total, note="")
+        bar.add_task(what, total=total, note="", items="0")
         yield bar
-
-
-class _FlowColumn(ProgressColumn):
-    """What a flow tells."""
-
-    def __init__(self, what: str, flow: Flow) -> None:
-        super().__init__()
-        self._what, self._flow = what, flow
-
-    def render(self, task: Task) -> Text:
-        """Return the throughput at the task's elapsed time."""
-        return Text(self._flow.describe(self._what, task.elapsed or 0.0))
 
 
 def visible(text: str) -> str:

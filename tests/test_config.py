@@ -1,3 +1,4 @@
+import runpy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -5,13 +6,10 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from nerbert.config import (
-    RENAMED,
     Bounds,
     Settings,
-    field_docs,
     load_settings,
     make_settings,
-    manual,
     whole_numbers,
 )
 from nerbert.corpus.settings import CorpusSettings
@@ -20,6 +18,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 
 ALL = [CorpusSettings, PretrainSettings, FinetuneSettings]
+GENERATE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "generate.py"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,25 +79,10 @@ def test_settings_made_in_python_are_checked_too() -> None:
 
 
 def test_the_manual_says_choices_and_bounds() -> None:
-    page = manual("Toys", Toy)
+    page = GENERATE["manual"]("Toys", Toy)
     assert "- **`size`** (whole number; no default). How big. Source: ours." in page
     assert "- **`rate`** (number, above 0, at most 2; default `0.5`). How fast." in page
     assert "- **`mode`** ('slow', 'fast' or 'off'; default `'slow'`). " in page
-
-
-@pytest.mark.parametrize(("old", "new"), RENAMED.items())
-def test_an_old_name_is_refused_with_the_new_one(old: str, new: str) -> None:
-    classes = [cls for cls in ALL if new in field_docs(cls)]
-    assert classes
-    for cls in classes:
-        assert old not in field_docs(cls)
-        with pytest.raises(SettingsError, match=f"setting '{old}' is now called '{new}'"):
-            load_settings(cls, None, [f"{old}=1"])
-
-
-def test_an_old_name_of_another_class_is_unknown() -> None:
-    with pytest.raises(SettingsError, match="unknown setting 'least_steps'"):
-        load_settings(CorpusSettings, None, ["least_steps=1"])
 
 
 def test_bad_files_and_changes(tmp_path: Path) -> None:
@@ -129,7 +113,7 @@ def test_whole_numbers() -> None:
 
 @pytest.mark.parametrize("cls", ALL)
 def test_every_setting_says_meaning_and_source(cls: type) -> None:
-    docs = field_docs(cls)
+    docs = GENERATE["field_docs"](cls)
     for each in fields(cls):
         assert "Source: " in docs[each.name], each.name
         assert "Unit: none" not in docs[each.name], each.name

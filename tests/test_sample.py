@@ -22,7 +22,7 @@ from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.formats.conll import conll_block
 from nerbert.formats.examples import read_examples
 from nerbert.records import CleanPage, Example, RawPage
-from nerbert.sources.source import Source
+from nerbert.sources.files import Source
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "sources" / "wiki"

@@ -2,8 +2,9 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress as RichProgress
 
-from nerbert.terminal import Flow, Progress, coloured, percent, plain, progress, throughput, visible
+from nerbert.terminal import Progress, coloured, percent, plain, progress, throughput, visible
 
 
 def test_control_characters_are_escaped() -> None:
@@ -43,26 +44,17 @@ def test_a_type_that_is_half_a_character_has_a_colour() -> None:
     assert coloured(Console(file=StringIO()), "ab", [(0, 1, "\ud800")]).plain == r"[a|\ud800]b"
 
 
-def test_a_flow_tells_speed_and_time_left() -> None:
-    flow = Flow(total=100_000_000)
-    assert flow.describe("pages", 0.0) == "0 pages, 0/s, 0.0 MB/s, time left unknown"
-    flow.add(12_000, 25_000_000, before=False)
-    assert flow.describe("pages", 10.0) == "12,000 pages, 1,200/s, 2.5 MB/s, 0:00:30 left"
-    assert flow.describe("pages", 1800.0) == "12,000 pages, 7/s, 0.0 MB/s, 1:30:00 left"
-
-
 def test_what_was_done_before_is_no_speed() -> None:
-    flow = Flow(total=100_000_000)
-    flow.add(40_000, 80_000_000, before=True)
-    assert flow.describe("pages", 5.0) == "40,000 pages, 0/s, 0.0 MB/s, time left unknown"
-    flow.add(5_000, 10_000_000, before=False)
-    assert flow.describe("pages", 5.0) == "45,000 pages, 1,000/s, 2.0 MB/s, 0:00:05 left"
-
-
-def test_the_time_left_of_a_pipe_is_unknown() -> None:
-    flow = Flow()
-    flow.add(3_000, 1_500_000, before=False)
-    assert flow.describe("pages", 1.0) == "3,000 pages, 3,000/s, 1.5 MB/s, time left unknown"
+    now = [0.0]
+    bar = RichProgress(get_time=lambda: now[0], auto_refresh=False, console=Console(file=StringIO()))
+    bar.add_task("", total=100)
+    made = Progress(bar, of_bytes=True)
+    made.advance(4, size=50, before=True)
+    for _ in range(2):
+        now[0] += 10
+        made.advance(size=10)
+    assert (made.items, made.items_before) == (6, 4)
+    assert (bar.tasks[0].completed, bar.tasks[0].speed, bar.tasks[0].time_remaining) == (70, 1.0, 30)
 
 
 def test_bars_show_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from nerbert import DOCS, __version__
-from nerbert.cli import benchmark, calibrate, corpus, data, export, knowledge, models, tag
+from nerbert.cli import benchmark, corpus, data, models, tag
 from nerbert.errors import NerbertError, missing_extra
 
 app = App(
@@ -20,10 +20,10 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-for group in (corpus, knowledge, data):
-    app.command(group.app)
+for group in (corpus.app, corpus.knowledge_app, data.app):
+    app.command(group)
 for command in (
-    models.pretrain, models.finetune, calibrate.calibrate, models.evaluate, tag.tag, export.export, benchmark.benchmark,
+    models.pretrain, models.finetune, models.calibrate, models.evaluate, tag.tag, models.export, benchmark.benchmark,
 ):  # fmt: skip
     app.command(command)
 
@@ -54,25 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stop_on_sigterm()
     try:
         app(sys.argv[1:] if arguments is None else arguments)
-    except NerbertError as error:
-        print(f"nerbert: {visible(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except ModuleNotFoundError as error:
-        if (missing := missing_extra(error)) is None:
+    except (NerbertError, ModuleNotFoundError) as error:
+        fault = error if isinstance(error, NerbertError) else missing_extra(error)
+        if fault is None:
             raise
-        print(f"nerbert: {missing}", file=sys.stderr)
-        sys.exit(missing.exit_code)
+        print(f"nerbert: {visible(str(fault))}", file=sys.stderr)
+        sys.exit(fault.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except KeyboardInterrupt as stop:
-        print("; ".join(["nerbert: stopped", *_notes(stop)]), file=sys.stderr)
-        sys.exit(130)
-    except SystemExit as stop:
-        if _notes(stop):
-            print("; ".join(["nerbert: stopped", *_notes(stop)]), file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        notes = getattr(stop, "__notes__", [])
+        if notes or isinstance(stop, KeyboardInterrupt):
+            print("; ".join(["nerbert: stopped", *notes]), file=sys.stderr)
+        if isinstance(stop, KeyboardInterrupt):
+            sys.exit(130)
         raise
-
-
-def _notes(stop: BaseException) -> list[str]:
-    return list(getattr(stop, "__notes__", []))

@@ -1,4 +1,4 @@
-"""`nerbert corpus …`: build, show and export silver corpora."""
+"""`nerbert corpus …`: build, show and export silver corpora; `nerbert knowledge …`: fetch what types titles."""
 
 import sys
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from nerbert.cli.options import Config, FileOrDash, FileOrPipe, Flag, Many, Output, Set
+from nerbert.cli.options import Config, FileOrDash, FileOrPipe, Flag, ListOnly, Many, OptionalOutput, Output, Set
 
 app = App(name="corpus", help="Make and look at silver corpora.")
+knowledge_app = App(name="knowledge", help="Get what gives titles their types.")
 
 
 @app.command(name="build")
@@ -38,8 +39,6 @@ def corpus_build(
         How many tasks run at once; the result is the same for any number.
     executor
         What runs them: `local` (processes of this machine), or your own as module:Class.
-    config
-        Settings file (TOML).
     overwrite
         Replace a folder that nerbert made, and what a build from something else left half made.
     """
@@ -105,3 +104,38 @@ def corpus_export(
 
     written = export_corpus(corpus, output, format_, split, copies, overwrite=overwrite)
     print(f"{written:,} sentences written", file=sys.stderr)
+
+
+@knowledge_app.command(name="fetch")
+def knowledge_fetch(
+    *, language: str, date: str = "2022.12.01",
+    output: OptionalOutput = None,
+    also: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None, mirror: str = "",
+    list_: ListOnly = False,
+) -> None:  # fmt: skip
+    """Fetch public files for `corpus build --knowledge`: DBpedia's ontology, mappings, instance types, and more.
+
+    A download that was stopped resumes when the same command is run again. What is there is not fetched twice.
+
+    Parameters
+    ----------
+    language
+        Wikipedia's code: en, de, zh-yue.
+    date
+        DBpedia's release: 2022.12.01 or 20221201 (its last one). The ontology and the mappings have no date.
+    output
+        Folder to make or to go on with.
+    also
+        wikidata (about 73 GB) or dump (Wikipedia's text and its index), the newest or with a date behind a colon:
+        dump, wikidata:20250625. May be given several times.
+    mirror
+        http(s)://host/folder to be asked in place of every public server, with the same paths below it.
+    list_
+        Print what would be fetched (name, kind, published checksum, address), and fetch nothing.
+    """
+    from nerbert.corpus.knowledge.addresses import list_addresses
+    from nerbert.sources.download import fetch, list_lines
+
+    addresses = list_addresses(language, date, tuple(also or ()))
+    for line in list_lines(addresses, mirror) if list_ else fetch(addresses, output, mirror):
+        print(line, flush=True)

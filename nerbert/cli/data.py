@@ -1,11 +1,10 @@
 """`nerbert data …`: list, check, sample and fetch data sets."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from nerbert.cli.options import Flag, From, OptionalOutput, Output
+from nerbert.cli.options import DataName, DataRoot, Flag, From, ListOnly, OptionalOutput, Output, Overwrite
 
 app = App(name="data", help="List, check, sample and fetch annotated data sets.")
 
@@ -28,16 +27,11 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
 
 
 @app.command(name="check")
-def data_check(name: str, *, data: Path | None = None, from_: From = "", json: Flag = False) -> None:
+def data_check(name: DataName, *, data: DataRoot = None, from_: From = "", json: Flag = False) -> None:
     """Check a data set for what spoils scores: leaks, contradictions, types that can't be learnt.
 
     Parameters
     ----------
-    name
-        Name of a data set in --data (its folder's, or that of NER-BERT's tables: Pol, Sci, …); without --data a folder
-        or a file.
-    data
-        Folder that holds data sets, a folder each.
     json
         Print JSON instead.
     """
@@ -49,39 +43,28 @@ def data_check(name: str, *, data: Path | None = None, from_: From = "", json: F
 
 @app.command(name="sample")
 def data_sample(
-    name: str, *, size: str, draw: int = 1, output: Output, data: Path | None = None, from_: From = "",
-    overwrite: Flag = False,
+    name: DataName, *, size: str, draw: int = 1, output: Output, data: DataRoot = None, from_: From = "",
+    overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Draw a small part of a train split: the same that `nerbert benchmark` trains on.
 
     Parameters
     ----------
-    name
-        Name of a data set in --data (its folder's, or that of NER-BERT's tables: Pol, Sci, …); without --data a folder
-        or a file.
     size
         50 (sentences), 5% (of them), k=4 (entities of each type), or all.
     draw
         Which of the draws, numbered from 1. Smaller sizes of a draw lie in its larger ones.
     output
         Folder to make: the sentences drawn, dev and test as they are, and manifest.json with the sentences' places.
-    data
-        Folder that holds data sets, a folder each.
-    overwrite
-        Replace a folder that nerbert made.
     """
-    from nerbert.evaluation.datasets.load import open_data
-    from nerbert.evaluation.datasets.sample import write_sample
+    from nerbert.evaluation.datasets.load import open_data, write_sample
     from nerbert.render.terminal.datasets import print_sample
 
     print_sample(write_sample(open_data(name, data, from_), size, draw, output, overwrite=overwrite), output)
 
 
 @app.command(name="fetch")
-def data_fetch(
-    *names: str, output: OptionalOutput = None, mirror: str = "",
-    list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
-) -> None:  # fmt: skip
+def data_fetch(*names: str, output: OptionalOutput = None, mirror: str = "", list_: ListOnly = False) -> None:
     """Fetch public data sets from their publishers, and check them by SHA-256.
 
     Each becomes a folder of train.conll, dev.conll and test.conll. Their licences are printed; the terms are the

@@ -1,12 +1,14 @@
-"""`nerbert pretrain`, `finetune`, `evaluate`: train encoders and taggers, and score them."""
+"""`nerbert pretrain`, `finetune`, `calibrate`, `evaluate`, `export`: train, score and export models."""
 
 from pathlib import Path
 
 import nerbert
-from nerbert.cli.options import Config, Flag, From, Output, Set
+from nerbert.cli.options import Config, Flag, From, Head, OptionalOutput, Output, Overwrite, Set
 
 
-def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag = False, dry_run: Flag = False) -> None:
+def pretrain(
+    config: Path, *, output: Output, set_: Set = None, overwrite: Overwrite = False, dry_run: Flag = False
+) -> None:
     """Train an encoder on a corpus, as a tagger over the corpus's categories.
 
     A run that was killed goes on when the same command is given again. For several processes, give the command to
@@ -18,8 +20,6 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
         Settings file (TOML): at least `corpus`. The package has configs/small.toml and configs/paper.toml.
     output
         Folder to make: a Hugging Face token-classification model.
-    overwrite
-        Replace a folder that nerbert made.
     dry_run
         Run a few steps, print the sizes, memory and hours that the training would take. Only the cache of
         windows is written.
@@ -38,7 +38,7 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
 
 def finetune(
     encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", config: Config = None,
-    set_: Set = None, from_: From = "", overwrite: Flag = False,
+    set_: Set = None, from_: From = "", overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a tagger: fine-tune an encoder on annotated sentences.
 
@@ -54,10 +54,6 @@ def finetune(
         Data of a source domain to train on first (source & target).
     seeds
         Comma-separated seeds, say 1,2,3.
-    config
-        Settings file (TOML).
-    overwrite
-        Replace a folder that nerbert made.
     """
     from nerbert.config import load_settings, whole_numbers
     from nerbert.finetuning.settings import FinetuneSettings
@@ -71,7 +67,7 @@ def finetune(
 
 
 def evaluate(
-    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", head: str = "", from_: From = "",
+    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", head: Head = "", from_: From = "",
     json: Flag = False,
 ) -> None:  # fmt: skip
     """Score a tagger on annotated data: precision, recall and F1 by type and over all, errors, interval, calibration.
@@ -88,8 +84,6 @@ def evaluate(
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself, as the cells
         of `nerbert benchmark`).
-    head
-        For a tagger whose head is your own code: its module:function, which is imported.
     json
         Print JSON.
     """
@@ -97,3 +91,52 @@ def evaluate(
 
     found = nerbert.evaluate(tagger, file, train=train, decoding=decoding, head=head, format_=from_)
     print_evaluation(found, as_json=json)
+
+
+def calibrate(tagger: str, data: Path, *, precision: float | None = None, from_: From = "", head: Head = "") -> None:
+    """Fit a tagger's confidences to annotated sentences that it wasn't trained on; its spans stay the same.
+
+    `nerbert finetune` does so by itself where the data has a dev split.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder, or a folder of several seeds.
+    data
+        Annotated file, or a data folder: its dev split. Thirty sentences are enough for a temperature.
+    precision
+        Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
+        out from now on. Without it all entities are given.
+    """
+    from nerbert.render.tagger_card import write_card
+    from nerbert.render.terminal.tagger import print_calibrations
+    from nerbert.tagger.calibrate import calibrate as run
+
+    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_card, format_=from_), data)
+
+
+def export(
+    tagger: str, *, onnx: Flag = True, int8: Flag = False, output: OptionalOutput = None, data: Path | None = None,
+    from_: From = "", overwrite: Overwrite = False,
+) -> None:  # fmt: skip
+    """Export a tagger to ONNX, for onnxruntime: faster on a CPU, and no torch needed.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder or hub name.
+    onnx
+        The format; the only one so far.
+    int8
+        Also with weights in int8: several times faster, a little less exact.
+    output
+        Folder to make that holds all but torch's weights; by default `onnx/` in the tagger's own folder.
+    data
+        Gold file, or a data folder (its test split): compare F1 and entities with torch's.
+    overwrite
+        Replace an earlier export.
+    """
+    from nerbert.render.terminal.tagger import print_export
+    from nerbert.tagger.export import export as run
+
+    print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite, format_=from_))

@@ -17,7 +17,7 @@ Set = Annotated[
     ),
 ]  # fmt: skip
 Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
-Config = Annotated[Path | None, Parameter(name="--config")]
+Config = Annotated[Path | None, Parameter(name="--config", help="Settings file (TOML).")]
 FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
 From = Annotated[
     str,
@@ -25,4 +25,17 @@ From = Annotated[
         name="--from", help="Format of annotated data: conll, jsonl, or your own as module:name; else by content."
     ),
 ]
+Head = Annotated[
+    str, Parameter(help="For a tagger whose head is your own code: its module:function, which is imported.")
+]
+DataName = Annotated[
+    str,
+    Parameter(
+        help="Name of a data set in --data (its folder's, or that of NER-BERT's tables: Pol, Sci, …); without --data a "
+        "folder or a file."
+    ),
+]
+DataRoot = Annotated[Path | None, Parameter(name="--data", help="Folder that holds data sets, a folder each.")]
 Flag = Annotated[bool, Parameter(negative="")]
+Overwrite = Annotated[bool, Parameter(negative="", help="Replace a folder that nerbert made.")]
+ListOnly = Annotated[bool, Parameter(name="--list", negative="")]

@@ -38,7 +38,7 @@ from nerbert.errors import InputError
 from nerbert.executors import HERE, Executor
 from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import Reason
-from nerbert.sources.source import Source
+from nerbert.sources.files import Source
 from nerbert.terminal import throughput
 
 

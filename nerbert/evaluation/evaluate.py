@@ -2,10 +2,10 @@
 
 Gold words are kept as they are; gold types that the tagger doesn't know count as missed. With the training sentences,
 entities that were seen there are told from the rest, and there is a second score without the sentences of the test that
-occur in train. Gold is made ready once for all seeds.
+occur in train.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -19,7 +19,6 @@ from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
 from nerbert.model.backbone import PRETRAINED, read_card
-from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger, seed_folders
 
 _SUMMARY: dict[str, Callable[[Judgement], float]] = {
@@ -83,26 +82,6 @@ class Evaluation:
         }  # fmt: skip
 
 
-class GoldSet:
-    """Test sentences made ready to judge any number of taggers, with what the training sentences say about them."""
-
-    def __init__(self, examples: Sequence[Example], train: Sequence[Example] | None = None) -> None:
-        self.examples = examples
-        self.tags = [example_tags(each) for each in examples]
-        self.words = [each.tokens for each in examples]
-        self.seen = None if train is None else seen_entities(train)
-        self.duplicates = () if train is None else find_duplicates(train, examples)
-        self.types = frozenset(span.type for example in examples for span in example.spans)
-
-    def judge(self, tagger: Tagger) -> Judgement:
-        """Judge a loaded tagger on its tags, decoded as it was loaded; its thresholds leave nothing out here."""
-        found = tagger.tag_examples(self.examples)
-        tags, confidences = [each.tags for each in found], [each.confidences for each in found]
-        return assess(
-            self.tags, tags, confidences=confidences, words=self.words, seen=self.seen, without=self.duplicates
-        )
-
-
 def evaluate(
     tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "", head: str = "", format_: str = ""
 ) -> Evaluation:
@@ -110,24 +89,30 @@ def evaluate(
 
     With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
     least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`;
-    cells of a benchmark are `greedy`. `format_` names the format of both files.
+    cells of a benchmark are `greedy`. Thresholds leave nothing out here. `format_` names the format of both files.
     """
     folders, file = tagger_folders(str(tagger)), split_file(file, "test", format_)
     learnt = None if train is None else read_data(train, format_=format_)
-    gold = GoldSet(read_examples(file, format_), learnt.train if learnt else None)
-    unknown, untuned, other = set(gold.types), [], []
+    examples = read_examples(file, format_)
+    gold, words = [example_tags(each) for each in examples], [each.tokens for each in examples]
+    seen = seen_entities(learnt.train) if learnt else None
+    duplicates = find_duplicates(learnt.train, examples) if learnt else ()
+    types = frozenset(span.type for example in examples for span in example.spans)
+    unknown, untuned, other = set(types), [], []
     judgements: dict[str, Judgement] = {}
     for name, folder in folders.items():
-        loaded = Tagger.load(folder, decoding=decoding, head=head)
-        judgements[name] = gold.judge(loaded)
+        loaded, card = Tagger.load(folder, decoding=decoding, head=head), read_card(folder)
+        found = loaded.tag_examples(examples)
+        tags, confidences = [each.tags for each in found], [each.confidences for each in found]
+        judgements[name] = assess(gold, tags, confidences=confidences, words=words, seen=seen, without=duplicates)
         unknown -= set(loaded.types)
-        if gold.types and gold.types.isdisjoint(loaded.types) and read_card(folder).get("kind") in PRETRAINED:
+        if types and types.isdisjoint(loaded.types) and card.get("kind") in PRETRAINED:
             untuned.append(name)
-        if learnt and train_sum(read_card(folder).get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
+        if learnt and train_sum(card.get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
             other.append(name)
     return Evaluation(
         file=str(file),
-        sentences=len(gold.examples),
+        sentences=len(examples),
         judgements=judgements,
         unknown_types=tuple(sorted(unknown)),
         not_finetuned=tuple(untuned),

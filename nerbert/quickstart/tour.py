@@ -17,8 +17,7 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists
-from nerbert.evaluation.datasets.load import open_data
-from nerbert.evaluation.datasets.sample import write_sample
+from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.executors import cores
 from nerbert.finetuning.settings import FinetuneSettings

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nerbert.config import RENAMED
-
 _UNSET = object()
 
 
@@ -21,5 +19,5 @@ def dicts_of(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def changed_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that differ from the defaults; an older version's names count as those of today."""
-    return {name: value for name, value in settings.items() if defaults.get(RENAMED.get(name, name), _UNSET) != value}
+    """Return the settings that differ from the defaults."""
+    return {name: value for name, value in settings.items() if defaults.get(name, _UNSET) != value}

@@ -1,10 +1,14 @@
 """Find files below a path, and open them unpacked: plain, bz2, gzip or xz, recognised by their first bytes.
 
 Lines come in large blocks of bytes, which the reader splits and decodes one by one: a bad byte costs one row.
+A `Source` is a file, standard input or an address by its name, small enough to travel to workers, which open it on
+their own. http and https go through our own client; other addresses (`s3://…`) through fsspec, which retries by its
+file systems' own rules. What those raise has no common kind, so every error of theirs becomes one InputError.
 """
 
 import bz2
 import gzip
+import hashlib
 import lzma
 import os
 import re
@@ -12,14 +16,15 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BufferedReader, RawIOBase
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
+from urllib.parse import urlsplit
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, MissingExtra, NerbertError, need
+from nerbert.sources.http import Missing, ReadFile, open_http, probe, without_secrets
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer as Buffer
+STDIN = "-"
 
 BOM = b"\xef\xbb\xbf"
 BZ2_STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
@@ -33,7 +38,7 @@ _MAGIC: tuple[tuple[str, bytes, re.Pattern[bytes], Callable[[IO[bytes]], object]
 )
 """How each kind begins, its whole head, and what unpacks it."""
 _LONGEST_MAGIC = 16
-_BLOCK = 4 << 20
+_BLOCK, _EDGE = 4 << 20, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +69,6 @@ def unpacked(stream: "BufferedReader[Any]", *, or_text: bool = True) -> IO[bytes
         if head.match(start) if or_text else start.startswith(begin):
             return cast("IO[bytes]", unpack(stream))
     return stream
-
-
-class ReadFile(RawIOBase):
-    """A binary file made of a function that returns the next bytes, at most so many, and none at the end."""
-
-    def __init__(self, read: Callable[[int], bytes], close: Callable[[], object]) -> None:
-        self._read, self._close = read, close
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: "Buffer", /) -> int:
-        """Fill `buffer`; return the number of bytes read."""
-        view = memoryview(buffer)
-        data = self._read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        """Close what is read, too."""
-        if not self.closed:
-            self._close()
-        super().close()
 
 
 @contextmanager
@@ -170,3 +151,161 @@ def _below(folder: Path) -> Iterator[Path]:
             yield from _below(entry)
         else:
             yield entry
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file, an address, or `-`; nothing is open."""
+
+    place: str
+
+    def __str__(self) -> str:
+        """Return the place as messages name it: without passwords and signatures."""
+        return "standard input" if self.pipe else without_secrets(self.place) if self.remote else self.place
+
+    @property
+    def pipe(self) -> bool:
+        """Whether it is standard input."""
+        return self.place == STDIN
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is an address."""
+        return "://" in self.place
+
+    @property
+    def name(self) -> str:
+        """The last part of the place, as manifests name it."""
+        return Path(urlsplit(self.place).path if self.remote else self.place).name
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of a regular or remote file; None if that can't be known."""
+        return self._look()[0]
+
+    @property
+    def seeks(self) -> bool:
+        """Whether other processes can open it and read from any place; servers are tried."""
+        size, seeks, _ = self._look()
+        if not seeks or self._web or not self.remote:
+            return seeks
+        try:
+            with self.faults(), self.open((size or 0) // 2) as stream:
+                return bool(stream.read(1)) or not size
+        except InputError:
+            return False
+
+    def open(self, start: int = 0, stop: int | None = None) -> IO[bytes]:
+        """Open for reading from a place on, 0 if it doesn't seek; of what lies before `stop` all is wanted for sure."""
+        if self.pipe:
+            return open(0, "rb", closefd=False)
+        if self._web:
+            return cast("IO[bytes]", open_http(self.place, start, stop))
+        with self.faults():
+            if self.remote:
+                files, path = self._fsspec()
+                stream = files.open(path, "rb", cache_type="none")
+            else:
+                stream = Path(self.place).open("rb", buffering=0)  # noqa: SIM115
+            if start:
+                stream.seek(start)
+            return cast("IO[bytes]", stream)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells its content from another's, as far as can be known without reading it all.
+
+        Neither a file's time, which a copy changes, nor an address's signature is part of it.
+        """
+        size, _, marks = self._look()
+        if self.remote:
+            return {"address": hashlib.sha256(str(self).encode()).hexdigest(), "size": size, **marks}
+        if size is None:
+            return {"name": self.name}
+        with self.faults(), self.open() as stream:
+            edges = hashlib.sha256(stream.read(_EDGE))
+            stream.seek(max(0, size - _EDGE))
+            edges.update(stream.read(_EDGE))
+        return {"name": self.name, "size": size, "edges": edges.hexdigest()}
+
+    def stamp(self) -> object:
+        """Return what changes as soon as someone writes to it, as far as that is known."""
+        if self.remote:
+            return self.identity()
+        if self.size is None:
+            return None
+        state = Path(self.place).stat()
+        return state.st_ino, state.st_size, state.st_mtime_ns
+
+    @contextmanager
+    def faults(self) -> Iterator[None]:
+        """Turn whatever reading raises into one line."""
+        try:
+            yield
+        except Missing as error:
+            raise InputError(f"{error}; check the address") from error
+        except NerbertError:
+            raise
+        except DAMAGED as error:
+            raise InputError(f"{self}: compressed data is cut off or damaged: {error}; fetch it again") from error
+        except Exception as error:
+            if self.remote:
+                reason = without_secrets(f"{type(error).__name__} {error}").strip()
+                what = f"can't be read: {reason}; check address and net, and run again"
+            elif isinstance(error, OSError):
+                what = f"can't be read: {error.strerror or error}; check the path and fetch it again"
+            else:
+                raise
+            raise InputError(f"{self}: {what}") from error
+
+    @property
+    def _web(self) -> bool:
+        return self.place.lower().startswith(("http://", "https://"))
+
+    def _look(self) -> tuple[int | None, bool, dict[str, str]]:
+        """Return the size, whether it seeks, and the marks that change with the content, as they are now."""
+        if self._web:
+            with self.faults():
+                version, parts = probe(self.place)
+            marks = {"ETag": version.etag, "Last-Modified": version.modified}
+            return version.size, parts, {name: mark for name, mark in marks.items() if mark}
+        if not self.remote:
+            file = Path(self.place)
+            size = file.stat().st_size if not self.pipe and file.is_file() else None
+            return size, size is not None, {}
+        files, path = self._fsspec()
+        with self.faults():
+            files.invalidate_cache()
+            size = files.size(path)
+            return size, size is not None and "memory" not in files.protocol, {"version": files.ukey(path)}
+
+    def _fsspec(self) -> tuple[Any, str]:
+        """Return the file system and the path in it."""
+        need("remote", "fsspec")
+        from fsspec.core import url_to_fs
+
+        with self.faults():
+            try:
+                files, path = url_to_fs(self.place)
+            except ImportError as error:
+                raise MissingExtra(f"{self}: {error}") from error
+            return files, path
+
+
+class HashingFile(ReadFile):
+    """A binary file that is hashed as it is read, so that an input's digest costs no second reading."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(self._hashed, stream.close)
+        self._stream, self._hash, self.size = stream, hashlib.sha256(), 0
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the whole file: what is left unread is read first."""
+        while self.read(_EDGE):
+            pass
+        return self._hash.hexdigest()
+
+    def _hashed(self, length: int) -> bytes:
+        data = self._stream.read(length)
+        self._hash.update(data)
+        self.size += len(data)
+        return data

@@ -25,7 +25,7 @@ from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.errors import InputError
 from nerbert.executors import HERE, LocalExecutor
 from nerbert.records import CleanPage, Reason, sentence_id
-from nerbert.terminal import Flow, Progress
+from nerbert.terminal import Progress
 from nerbert.words import split_words
 
 SETTINGS = CorpusSettings()
@@ -211,16 +211,16 @@ def test_a_second_run_does_only_what_is_missing(sample: Path, tmp_path: Path) ->
     one.unlink()
     (tmp_path / "titles" / f"{other.stem}.parquet").unlink()
     (tmp_path / "pages" / f"{torn.stem}.parquet").write_bytes(b"PAR1")
-    flow = Flow()
-    write_pages([Dump(sample / "wiki.xml")], tmp_path, settings, HERE, Progress(flow=flow))
+    bar = Progress()
+    write_pages([Dump(sample / "wiki.xml")], tmp_path, settings, HERE, bar)
     changed = {path for path, when in before.items() if path.stat().st_mtime_ns != when}
     assert changed == {
         tmp_path / kind / f"{mark.stem}{end}"
         for mark in (one, other, torn)
         for kind, end in (("pages", ".parquet"), ("titles", ".parquet"), ("done", ".json"))
     }
-    assert flow.items == 246
-    assert 0 < flow.items_before < 246
+    assert bar.items == 246
+    assert 0 < bar.items_before < 246
 
 
 def test_a_part_of_other_input_is_made_again(tmp_path: Path) -> None:
@@ -232,10 +232,10 @@ def test_a_part_of_other_input_is_made_again(tmp_path: Path) -> None:
         data = gzip.compress(f"<mediawiki>{''.join(some)}</mediawiki>".encode())
         thread = Thread(target=pipe.write_bytes, args=(data,))
         thread.start()
-        flow = Flow()
-        write_pages([Dump(pipe)], tmp_path / "out", settings, HERE, Progress(flow=flow))
+        bar = Progress()
+        write_pages([Dump(pipe)], tmp_path / "out", settings, HERE, bar)
         thread.join()
-        before.append(flow.items_before)
+        before.append(bar.items_before)
         read = [each for path in shard_paths(tmp_path / "out" / "titles") for each in read_table(path)["title"]]
         assert len(read) == len(some)
     assert before[0] == 0
@@ -286,9 +286,9 @@ def test_a_file_that_was_moved_is_the_same(tmp_path: Path) -> None:
     build([Dump(old)], tmp_path / "out", LONG)
     before = files(tmp_path / "out")
     shutil.copy2(old, new)
-    flow = Flow()
-    write_pages([Dump(new)], tmp_path / "out", LONG, HERE, Progress(flow=flow))
-    assert (flow.items, flow.items_before) == (100, 100)
+    bar = Progress()
+    write_pages([Dump(new)], tmp_path / "out", LONG, HERE, bar)
+    assert (bar.items, bar.items_before) == (100, 100)
     assert files(tmp_path / "out") == before
 
 

@@ -8,7 +8,8 @@ from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
 from nerbert.errors import InputError
-from nerbert.evaluation.evaluate import Evaluation, GoldSet, evaluate, tagger_folders
+from nerbert.evaluation.datasets.load import find_duplicates
+from nerbert.evaluation.evaluate import Evaluation, evaluate, tagger_folders
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.examples import read_examples
 from nerbert.labels import example_tags
@@ -44,11 +45,12 @@ def test_figures_are_those_of_seqeval(tiny_tagger: Path, sample: Path) -> None:
 
 def test_all_is_judged_from_raw_tags(tiny_tagger: Path, sample: Path) -> None:
     test, train = sample / "domain" / "test.conll", read_examples(sample / "domain" / "train.conll")
-    gold = GoldSet(read_examples(test), train)
-    found = Tagger.load(tiny_tagger).tag_examples(gold.examples)
+    examples = read_examples(test)
+    found = Tagger.load(tiny_tagger).tag_examples(examples)
     wanted = judge(
-        gold.tags, [each.tags for each in found], confidences=[each.confidences for each in found], words=gold.words,
-        seen=seen_entities(train), without=gold.duplicates,
+        [example_tags(each) for each in examples], [each.tags for each in found],
+        confidences=[each.confidences for each in found], words=[each.tokens for each in examples],
+        seen=seen_entities(train), without=find_duplicates(train, examples),
     )  # fmt: skip
     result = evaluate(tiny_tagger, test, train=sample / "domain")
     assert next(iter(result.judgements.values())).as_json() == wanted

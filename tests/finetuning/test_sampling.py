@@ -297,6 +297,6 @@ def test_episodes_of_real_data(shared: Path, name: str, size: str) -> None:
 
 
 def test_drawing_loads_nothing_heavy() -> None:
-    code = ("import sys, nerbert.finetuning.sampling, nerbert.evaluation.datasets.sample\n"
+    code = ("import sys, nerbert.finetuning.sampling, nerbert.evaluation.datasets.load\n"
             "sys.exit(', '.join({'torch', 'transformers', 'pyarrow'} & set(sys.modules)) or 0)")  # fmt: skip
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,8 +5,8 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.sources import http
+from nerbert.sources.files import Source
 from nerbert.sources.http import probe
-from nerbert.sources.source import Source
 from tests.sources.web_server import BODY, PLACE, Mood, Web
 
 

@@ -21,8 +21,7 @@ from nerbert.corpus.dump.parts import DumpPart, chunks, find_mark, ranges, step_
 from nerbert.corpus.dump.sites import Site, make_site, wiki_code
 from nerbert.errors import InputError
 from nerbert.records import RawPage
-from nerbert.sources.files import BZ2_STREAM, packing, unpacked
-from nerbert.sources.source import HashingFile, Source
+from nerbert.sources.files import BZ2_STREAM, HashingFile, Source, packing, unpacked
 
 _BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)

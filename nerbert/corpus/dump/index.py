@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from io import BufferedReader
 
 from nerbert.errors import InputError
-from nerbert.sources.files import unpacked
-from nerbert.sources.source import HashingFile, Source
+from nerbert.sources.files import HashingFile, Source, unpacked
 
 _NAME = re.compile(r"-index(\d*)\.txt")
 _PACKED = re.compile(r"\.(?:bz2|gz|xz)$")

@@ -9,7 +9,7 @@ from lxml import etree
 from nerbert.corpus.dump.parts import LARGEST_PAGE, DumpPart
 from nerbert.errors import InputError
 from nerbert.records import RawPage
-from nerbert.sources.source import HashingFile
+from nerbert.sources.files import HashingFile
 
 _TO = r"\s*+:?\s*+\[\[:?([^\[\]|#\n]*+)(#[^\[\]|\n]*+)?"
 _REDIRECT = re.compile(

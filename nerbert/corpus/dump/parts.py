@@ -19,8 +19,8 @@ from typing import IO, cast
 
 from nerbert.corpus.dump.index import Index
 from nerbert.errors import InputError, SettingsError
-from nerbert.sources.files import BZ2_STREAM, ReadFile
-from nerbert.sources.source import HashingFile, Source
+from nerbert.sources.files import BZ2_STREAM, HashingFile, Source
+from nerbert.sources.http import ReadFile
 
 MOST_PARTS = 100_000
 LARGEST_PAGE = 1 << 28

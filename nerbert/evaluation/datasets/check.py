@@ -11,12 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nerbert.errors import InputError
-from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, find_place, open_data
+from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, open_data
 from nerbert.formats.conll import Conll, read_tagged_lines
 from nerbert.formats.examples import find_format
-from nerbert.formats.folder import find_splits
-from nerbert.labels import example_tags
+from nerbert.labels import WordSpan, word_spans
 from nerbert.records import Example
 
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
@@ -96,51 +94,37 @@ class Findings:
 
 
 def check_data(name: str, root: Path | None = None, format_: str = "") -> Findings:
-    """Read and check a data set, named as in `open_data`; raise InputError for tags of a scheme that isn't read."""
-    folder, _ = find_place(name, root)
-    schemes = {split: _scheme(path, format_) for split, path in find_splits(folder, format_).items()}
+    """Read and check a data set, named as in `open_data`."""
     data = open_data(name, root, format_)
-    splits = {split: _facts(data.splits[split], scheme) for split, scheme in schemes.items()}
-    learnt = splits["train"].types if "train" in splits else {}
-    lacking = {
-        split: {type_: count for type_, count in facts.types.items() if type_ not in learnt}
-        for split, facts in splits.items()
-        if "train" in splits
-    }
-    rare = {type_: count for type_, count in learnt.items() if count < Findings.rare_below}
+    splits = {split: _facts(data.splits[split], path, format_) for split, path in data.files.items()}
+    lacking: dict[str, dict[str, int]] = {}
+    rare: dict[str, int] = {}
+    if "train" in splits:
+        learnt = splits["train"].types
+        rare = {type_: count for type_, count in learnt.items() if count < Findings.rare_below}
+        for split, facts in splits.items():
+            if unknown := {type_: count for type_, count in facts.types.items() if type_ not in learnt}:
+                lacking[split] = unknown
     pairs = [(first, second) for first, second in _PAIRS if first in splits and second in splits]
     duplicates = {f"{one}/{two}": len(find_duplicates(data.splits[one], data.splits[two])) for one, two in pairs}
     conflicts = _conflicts(data)
-    lacking = {split: types for split, types in lacking.items() if types}
     return Findings(data, splits, lacking, rare, duplicates, len(conflicts), tuple(conflicts[:_SHOWN]))
 
 
-def _scheme(path: Path, format_: str) -> Scheme:
-    """Return the scheme of a file's tags; in a format that holds spans there is none."""
-    return read_scheme(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0)
-
-
 def read_scheme(path: Path) -> Scheme:
-    """Return the scheme of a file's tags; raise InputError for one that isn't read (BIOES, BILOU, …)."""
+    """Return the scheme of the tags O, B-x and I-x of a file in CoNLL's format."""
     prefixes: Counter[str] = Counter()
-    broken, own_begin, foreign = [], 0, ""
+    broken, own_begin = [], 0
     for sentence in read_tagged_lines(path):
         before = ("O", "")
         for line, _, tag in sentence:
             prefix, _, type_ = tag.partition("-")
             prefixes[prefix] += 1
-            if prefix not in ("O", "B", "I"):
-                foreign = foreign or f"{path}:{line}: tag {tag!r:.80}"
             continues = before[0] != "O" and before[1] == type_
             if prefix == "I" and not continues:
                 broken.append(line)
             own_begin += prefix == "B" and not continues  # IOB1 has no such tag
             before = (prefix, type_)
-    if foreign:
-        counts = ", ".join(f"{prefix:.20} {count}" for prefix, count in prefixes.most_common(8))
-        raise InputError(
-            f"{foreign}: must be O, B-TYPE or I-TYPE, but the file's tags begin with {counts}; convert it to BIO"
-        )
     if not prefixes["B"] + prefixes["I"]:
         name = "no entity"
     elif not broken:
@@ -152,7 +136,7 @@ def read_scheme(path: Path) -> Scheme:
     return Scheme(name, len(broken), broken[0] if broken else 0)
 
 
-def _facts(examples: Sequence[Example], scheme: Scheme) -> SplitFacts:
+def _facts(examples: Sequence[Example], path: Path, format_: str) -> SplitFacts:
     types = Counter(span.type for example in examples for span in example.spans)
     return SplitFacts(
         sentences=len(examples),
@@ -161,19 +145,16 @@ def _facts(examples: Sequence[Example], scheme: Scheme) -> SplitFacts:
         types=dict(sorted(types.items(), key=lambda item: (-item[1], item[0]))),
         repeated=len(examples) - len({example.tokens for example in examples}),
         long=sum(len(example.words) > Findings.long_above for example in examples),
-        scheme=scheme,
+        scheme=read_scheme(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0),
     )
 
 
 def _conflicts(data: Data) -> list[Conflict]:
     """Return sentences that are tagged in more than one way, in the order in which they first occur."""
     places: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
+    tagged: dict[tuple[str, ...], set[tuple[WordSpan, ...]]] = defaultdict(set)
     for split, examples in data.splits.items():
         for place, example in enumerate(examples):
             places[example.tokens].append((split, place))
-    several = {tokens: where for tokens, where in places.items() if len(where) > 1}
-    tags = {
-        tokens: {tuple(example_tags(data.splits[split][place])) for split, place in where}
-        for tokens, where in several.items()
-    }
-    return [Conflict(" ".join(tokens), tuple(where)) for tokens, where in several.items() if len(tags[tokens]) > 1]
+            tagged[example.tokens].add(tuple(word_spans(example)))
+    return [Conflict(" ".join(each), tuple(where)) for each, where in places.items() if len(tagged[each]) > 1]

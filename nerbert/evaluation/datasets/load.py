@@ -1,19 +1,26 @@
-"""Find, read and list data sets by name: a folder below the data folder, or a name that the registry knows.
+"""Find, read, list and sample data sets by name: a folder below the data folder, or a name that the registry knows.
 
 A name comes from outside (a suite, a command line) and never leads out of the data folder, by dots, by being absolute,
 or through a link. A data set in the folder is identified by its files' hashes, so "whole" means to the byte. The price:
 data elsewhere must be copied, not linked, into the data folder, and listing a folder reads all its files.
+
+A sample is a data folder: a new train split, dev and test unchanged, and a manifest that names data, size, draw and
+sentences, so that anyone with the data can draw the same. The price: a copy of dev and test for each sample.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nerbert.artifacts import sha256_of
+from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, nearest
 from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known, known_data
+from nerbert.finetuning.sampling import Subset, draw_subset
+from nerbert.finetuning.sizes import parse_size
+from nerbert.formats.examples import find_format
 from nerbert.formats.folder import SPLITS, DataSet, find_splits, read_data, split_files, split_of
 from nerbert.records import Example
 
@@ -34,7 +41,7 @@ class Data(DataSet):
     duplicates: tuple[int, ...]
     """Places of the test sentences of eight tokens or more that are in train too."""
     notes: tuple[str, ...] = ()
-    """How the files differ from those that the registry knows by that name."""
+    """How the files differ from those that the registry knows by that name: a line, or none."""
     format: str = ""
     """The name of the files' format, if it was given."""
 
@@ -65,27 +72,23 @@ def open_data(name: str, root: Path | None = None, format_: str = "") -> Data:
 
     A split that isn't there is empty; at least one must be there. `format_` names the files' format.
     """
-    folder, name = find_place(name, root)
+    if root is not None:
+        folder = find_folder(root, name)
+        name = folder.relative_to(root).as_posix()
+    elif (known := find_known(name)) and not Path(name).exists():
+        raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data{_fetched(known)}")
+    else:
+        folder, name = Path(name), Path(name).resolve().name
     files = find_splits(folder, format_)
     found = read_data(folder, tuple(files) or SPLITS, format_)
     known = find_known(name)
-    notes = tuple(_differences(known, found.sha256)) if known else ()
-    duplicates = find_duplicates(found.train, found.test)
-    known = None if notes else known
+    faults = _faults(known, {split_of(file): each for file, each in found.sha256.items()}) if known else ""
+    notes = (f"not those of the known {known.name}: {faults}",) if known and faults else ()
     return Data(
-        folder, found.train, found.dev, found.sha256, found.test, name, files, known, duplicates, notes, format_
-    )
-
-
-def find_place(name: str, root: Path | None = None) -> tuple[Path, str]:
-    """Return the path and the name of a data set without reading it; arguments as in `open_data`."""
-    if root is not None:
-        folder = find_folder(root, name)
-        return folder, folder.relative_to(root).as_posix()
-    known = find_known(name)
-    if known and not Path(name).exists():
-        raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data{_fetched(known)}")
-    return Path(name), Path(name).resolve().name
+        folder, found.train, found.dev, found.sha256, found.test, name=name, files=files,
+        known=None if faults else known, duplicates=find_duplicates(found.train, found.test), notes=notes,
+        format=format_,
+    )  # fmt: skip
 
 
 def find_folder(root: Path, name: str) -> Path:
@@ -128,15 +131,46 @@ def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least:
     return tuple(place for place, each in enumerate(test) if len(each.words) >= at_least and each.tokens in seen)
 
 
+def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: bool = False) -> Subset:
+    """Draw a subset of the train split and write it to the folder `output`, with dev and test."""
+    check_free(output, overwrite=overwrite)
+    target, source = output.resolve(), data.folder.resolve()
+    if target.is_relative_to(source) or source.is_relative_to(target):
+        raise InputError(f"{output}: is the data set itself, lies in it or holds it; name a folder outside it")
+    if not data.train:
+        raise InputError(f"{data.folder}: has no train split to draw from")
+    subset = draw_subset(data.train, parse_size(size), draw)
+    kind = find_format(data.files["train"], data.format)
+    with publish_folder(output, overwrite=overwrite) as folder:
+        kind.write(folder / f"train{kind.suffixes[0]}", [data.train[place] for place in subset.places])
+        for split, path in data.files.items():
+            if split != "train":
+                shutil.copyfile(path, folder / path.name)
+        write_json(folder / "manifest.json", {
+            "kind": "sample", "data": data.name, "data_sha256": data.sha256, "size": str(subset.size),
+            "draw": subset.draw, "sentences": len(subset.places), "sentences_there": len(data.train),
+            "places": list(subset.places), "entities": subset.reached, "entities_there": subset.there,
+            "types_short_of_k": subset.short,
+            "sha256": {path.name: sha256_of(path) for path in find_splits(folder, data.format).values()},
+        })  # fmt: skip
+    return subset
+
+
 def _state(root: Path, folder: Path, known: KnownData) -> str:
     if folder.is_dir() and link_out(root, folder):
         return "link out"
-    files = dict(split_files(folder, "conll"))
-    if not files:
-        return "–"
-    faults = [f"no {split}" if split not in files else f"another {split}" for split, each in known.splits.items()
-              if split not in files or sha256_of(files[split]) != each.sha256]  # fmt: skip
-    return ", ".join(faults) or "whole"
+    files = {split: sha256_of(path) for split, path in split_files(folder, "conll")}
+    return (_faults(known, files) or "whole") if files else "–"
+
+
+def _faults(known: KnownData, sha256: Mapping[str, str]) -> str:
+    """Return which of a known data set's splits are missing or other ones, by their SHA-256; "" if none is."""
+    faults = [
+        f"another {split}" if split in sha256 else f"no {split}"
+        for split, each in known.splits.items()
+        if sha256.get(split) != each.sha256
+    ]
+    return ", ".join(faults)
 
 
 def _folder_names(root: Path) -> list[str]:
@@ -168,16 +202,3 @@ def _unknown(root: Path, name: str, known: KnownData | None) -> str:
 def _fetched(known: KnownData) -> str:
     """Return how to get a known data set; "" if it has no public address."""
     return "" if known.recipe.unfetched else f"; `nerbert data fetch {known.name}` gets it"
-
-
-def _differences(known: KnownData, sha256: dict[str, str]) -> list[str]:
-    """Return how files differ from those of the registry, a line each."""
-    notes = []
-    for split, each in known.splits.items():
-        file = f"{split}.conll"
-        if file not in sha256:
-            notes.append(f"{file} is missing, which the known {known.name} has")
-        elif sha256[file] != each.sha256:
-            sums = f"SHA-256 {sha256[file][:12]}…, not {each.sha256[:12]}…"
-            notes.append(f"{file} differs from that of the known {known.name} ({sums})")
-    return notes

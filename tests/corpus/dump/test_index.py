@@ -11,7 +11,7 @@ from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import Index, is_index, pair_indexes, read_index
 from nerbert.corpus.dump.parse import read_pages
 from nerbert.errors import InputError
-from nerbert.sources.source import Source
+from nerbert.sources.files import Source
 
 HEAD, TAIL = b'<mediawiki xml:lang="en">\n', b"</mediawiki>\n"
 REMEDY = "fetch index and dump of the same date, or leave the index out"

@@ -19,9 +19,9 @@ from nerbert.corpus.pages import write_pages
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, MissingExtra
 from nerbert.executors import HERE, LocalExecutor
+from nerbert.sources.files import Source
 from nerbert.sources.http import RetryPolicy
-from nerbert.sources.source import Source
-from nerbert.terminal import Flow, Progress
+from nerbert.terminal import Progress
 
 HEAD, TAIL = b'<mediawiki xml:lang="en">\n', b"</mediawiki>\n"
 PAGES = [
@@ -242,9 +242,9 @@ def test_parts_stay_only_where_a_server_names_the_version(tmp_path: Path, etag: 
     with serve({"/dump": XML}, etag=etag) as address:
         before = 0
         for _ in range(2):
-            flow = Flow()
-            write_pages([Dump(f"{address}/dump")], tmp_path, settings, HERE, Progress(flow=flow))
-            assert (flow.items, flow.items_before) == (len(IDS), before)
+            bar = Progress()
+            write_pages([Dump(f"{address}/dump")], tmp_path, settings, HERE, bar)
+            assert (bar.items, bar.items_before) == (len(IDS), before)
             before = len(IDS) if etag else 0
 
 

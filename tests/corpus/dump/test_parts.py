@@ -23,7 +23,7 @@ from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, chunks, find_mark, step_of, unpacked_streams
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
-from nerbert.sources.source import Source
+from nerbert.sources.files import Source
 
 HEAD = b'<mediawiki xml:lang="de"\n  version="0.11"><siteinfo><dbname>dewiki</dbname></siteinfo>\n'
 TAIL = b"</mediawiki>\n"

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from nerbert.evaluation.datasets.convert import EMPTY, Sentence, conll_text
+from nerbert.evaluation.datasets.fetch import EMPTY, Sentence, conll_text
 from nerbert.evaluation.datasets.registry import Recipe
 from nerbert.labels import spans_from_bio
 

@@ -103,7 +103,7 @@ def test_check_says_which_file_differs(make: Make, root: Path, capsys: Output) -
     make("btc")
     assert data("check", "BTwi", "--data", root) == 0
     shown = capsys.readouterr().out
-    assert "files: train.conll differs from that of the known btc (SHA-256 " in shown
+    assert "files: not those of the known btc: another train, no dev, another test" in shown
     assert "licence" not in shown, "nothing is claimed of other files"
 
 

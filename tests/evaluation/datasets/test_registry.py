@@ -1,7 +1,10 @@
 """The tables of known data sets: complete, and true to the real files and to what the publishers' files look like."""
 
 import re
+import tomllib
+from dataclasses import fields
 from fnmatch import fnmatchcase
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -9,22 +12,8 @@ import pytest
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.datasets.fetch import convert_data, find_addresses, find_public
 from nerbert.evaluation.datasets.load import open_data
-from nerbert.evaluation.datasets.registry import all_names, find_known, known_data, parse_tables
+from nerbert.evaluation.datasets.registry import KnownData, Recipe, all_names, find_known, known_data
 from tests.evaluation.datasets.published import published, read_splits, undraw
-
-ROW = """
-[ships]
-title = "Ships"
-about = "Ships."
-split = "ours"
-licence = "none stated"
-types = ["ship"]
-sources = [{repository = "example.org/ships", commit = "abc", paths = ["a"]}]
-"""
-SPLITS = "".join(
-    f'[ships.splits.{split}]\nsentences = 1\ntokens = 2\nentities = 1\nsha256 = "{"0" * 64}"\n'
-    for split in ("train", "dev", "test")
-)
 
 DUPLICATES = {"harveyner": 148, "jnlpba": 91, "conll2003": 16, "defense_re3d": 8, "crossner_music": 6, "mit_movie": 4,
          "few_tk_supervised": 2, "crossner_science": 1, "ncbi_disease": 1, "few_tk_inter": 456,
@@ -94,25 +83,23 @@ def test_what_is_claimed_holds_of_the_real_files(shared: Path, name: str) -> Non
     assert len(data.duplicates) == DUPLICATES.get(name, 0)
 
 
-def test_the_table_is_checked() -> None:
-    assert parse_tables(ROW + SPLITS, "")["ships"].splits["dev"].tokens == 2
-    with pytest.raises(SettingsError, match=r"datasets\.toml: ships: must have sources, and the splits train, dev"):
-        parse_tables(ROW, "")
-    with pytest.raises(SettingsError, match=r"ships: unknown setting 'licenc': did you mean 'licence'"):
-        parse_tables(ROW.replace("licence =", "licenc =") + SPLITS, "")
-    with pytest.raises(SettingsError, match="sha256 '00000"):
-        parse_tables(ROW + SPLITS.replace("0" * 64, "0" * 63), "")
-    with pytest.raises(SettingsError, match="name must be of small letters"):
-        parse_tables((ROW + SPLITS).replace("[ships", '["../ships"').replace('"../ships".', '"../ships".'), "")
-    twice = ROW.replace("about", 'paper_name = "Pol"\nabout') + SPLITS
-    with pytest.raises(SettingsError, match="is there twice"):
-        parse_tables(twice + twice.replace("[ships", "[boats"), "")
+def test_the_table_is_sound() -> None:
+    """It is the package's own, so a test checks it in place of code."""
+    table = tomllib.loads(files("nerbert.tables").joinpath("datasets.toml").read_text(encoding="utf-8"))
+    names = {each.name for each in fields(KnownData)} - {"name"}
+    for name, values in table.items():
+        assert re.fullmatch(r"[a-z0-9_]+", name)
+        assert values.keys() <= names
+        assert values["recipe"].keys() <= {each.name for each in fields(Recipe)}
+        known = known_data()[name]
+        assert list(known.splits) == ["train", "dev", "test"]
+        assert all(re.fullmatch(r"[0-9a-f]{64}", each.sha256) for each in known.splits.values())
+    assert len(set(all_names())) == len(all_names())
 
 
 def test_one_known_data_set_alone_has_no_address() -> None:
     assert set(known_data()) - set(FETCHED) == {"jnlpba"}
-    with pytest.raises(SettingsError, match="ships: is not in datasets"):
-        parse_tables("", "[ships]\n")
+    assert known_data()["jnlpba"].recipe.paths == {}
 
 
 @pytest.mark.parametrize("name", FETCHED)
@@ -132,20 +119,19 @@ def test_addresses_are_of_a_commit() -> None:
     root = (
         "https://raw.githubusercontent.com/zliucr/CrossNER/2e7ba2a7798c961e3f29fbc51252c5a8d40224bf/ner_data/politics"
     )
-    assert {split: each.address for split, each in found.items()} == {
-        split: f"{root}/{split}.txt" for split in ("train", "dev", "test")
-    }
+    assert found == {split: f"{root}/{split}.txt" for split in ("train", "dev", "test")}
 
 
 @pytest.mark.parametrize("name", FETCHED)
-def test_what_publishers_have_becomes_what_is_known(name: str, shared: Path, tmp_path: Path) -> None:
+def test_what_publishers_have_becomes_what_is_known(name: str, shared: Path) -> None:
     """Their files made back from the known ones have their sizes, and give the known bytes again."""
     folder, recipe = shared / "data" / "ner" / name, known_data()[name].recipe
+    raw = {}
     for split, sentences in undraw(read_splits(folder), recipe).items():
         text = published(name, sentences, recipe.scheme)
         assert len(text) == SIZES.get(name, {}).get(split, len(text)), split
-        (tmp_path / f"{split}.raw").write_text(text, encoding="utf-8", newline="")
-    made = convert_data(tmp_path, recipe)
+        raw[split] = text.encode()
+    made = convert_data(raw, recipe)
     assert {split: made[split] == (folder / f"{split}.conll").read_bytes() for split in made} == dict.fromkeys(
         known_data()[name].splits, True
     )
@@ -156,17 +142,3 @@ def test_a_name_that_is_unknown_or_has_no_address() -> None:
         find_public("conll-2003")
     with pytest.raises(InputError, match="no public address in this form: its train part was rebuilt"):
         find_public("jnlpba")
-    with pytest.raises(InputError, match="never looked for"):
-        find_public("ships", parse_tables(ROW + SPLITS, ""))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        'reader = "column"', 'scheme = "iob3"', 'train = "a"', 'train = "a"\ndev = "b"\ntest = "c"\ndraw_dev = 3',
-        'train = "a"\nunfetched = "so"', 'colour = "red"', "",
-    ],
-)  # fmt: skip
-def test_faults_in_a_recipe_are_told(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"datasets_raw\.toml: ships: "):
-        parse_tables(ROW + SPLITS, f"[ships]\n{text}\n")

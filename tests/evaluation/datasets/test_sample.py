@@ -6,8 +6,7 @@ import pytest
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.evaluation.datasets.load import open_data
-from nerbert.evaluation.datasets.sample import write_sample
+from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.finetuning.sampling import draw_subset
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
@@ -46,7 +45,7 @@ def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
         write_sample(data, "1", 0, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     for inside in ("out", "deep/er", "../ships/out"):
-        with pytest.raises(InputError, match="lies in the data set itself"):
+        with pytest.raises(InputError, match="is the data set itself, lies in it or holds it"):
             write_sample(data, "1", 1, data.folder / inside)
     assert sorted(path.name for path in data.folder.iterdir()) == ["test.conll", "train.conll"]
     with pytest.raises(OutputExists):
@@ -55,10 +54,10 @@ def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
     again = open_data(str(tmp_path / "out"))
     with pytest.raises(OutputExists):
         write_sample(again, "1", 1, tmp_path / "out")
-    with pytest.raises(InputError, match="is the data set itself"):
+    with pytest.raises(InputError, match="is the data set itself, lies in it or holds it"):
         write_sample(again, "1", 1, tmp_path / "out", overwrite=True)
     inner = open_data(str(shutil.copytree(data.folder, tmp_path / "out" / "inner")))
-    with pytest.raises(InputError, match="holds the data set itself"):
+    with pytest.raises(InputError, match="is the data set itself, lies in it or holds it"):
         write_sample(inner, "1", 1, tmp_path / "out", overwrite=True)
     write_sample(data, "1", 1, tmp_path / "out", overwrite=True)
     assert len(open_data(str(tmp_path / "out")).train) == 1
