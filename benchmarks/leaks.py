@@ -8,7 +8,7 @@ Reads `pages/`, all sentences of the corpus's articles; runs are those of `--exc
 import argparse
 from pathlib import Path
 
-from nerbert.corpus.filters import ngrams
+from nerbert.corpus.exclude import ngrams
 from nerbert.corpus.shards import read_batches, shard_paths
 from nerbert.formats.conll import read_conll
 

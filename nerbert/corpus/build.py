@@ -16,13 +16,13 @@ from nerbert.artifacts import check_free, publish_job, write_json
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import pair_indexes, read_index
-from nerbert.corpus.exclude import Excluded, read_excluded
+from nerbert.corpus.exclude import Excluded, ExcludedTexts, read_excluded
 from nerbert.corpus.filters import (
     CommonCategories,
     EqualInTrain,
-    ExcludedTexts,
     OnlyUntyped,
     RareCategories,
+    Sampling,
     WithoutLink,
 )
 from nerbert.corpus.funnel import Funnel, Samples
@@ -31,7 +31,6 @@ from nerbert.corpus.manifest import make_manifest
 from nerbert.corpus.mentions import Typing
 from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
-from nerbert.corpus.sampling import Sampling
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.steps import Step, own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
@@ -77,7 +76,7 @@ def build_corpus(
         with publish_job(plan.output, made, overwrite=plan.overwrite) as (folder, work):
             funnel, steps = Funnel(Samples(settings.seed)), _steps(folder, settings, label_set, forbidden, own)
             with throughput("pages", _size(dumps)) as bar:
-                report = write_pages(dumps, work, settings, executor, bar, overwrite=plan.overwrite)
+                report = write_pages(dumps, work, settings, executor, bar)
             titles = read_titles(work)
             ambiguous = write_newest(work, folder, titles, dumps[0].site.language, executor)
             _count_pages(funnel, report, titles, ambiguous)
@@ -85,14 +84,13 @@ def build_corpus(
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
             done = run_steps(steps, folder, funnel, executor)
             kept = len(done.find(RareCategories).kept)
-            funnel.note("filter 1", mentions_made_entity=funnel.made_entity, categories_kept=kept)
-            funnel.balance = dict(done.find(Sampling).report)
+            funnel.note("filter 1", mentions_made_entity=funnel.under()["made_entity"], categories_kept=kept)
             for scratch in ("typed", SCRATCH):
                 rmtree(folder / scratch)
             funnel.samples.write(folder / "dropped.jsonl")
             manifest = make_manifest(
                 folder, dumps, forbidden, settings, label_set, knowledge=knowledge.report(),
-                unresolved=targets.unresolved, funnel=funnel,
+                unresolved=targets.unresolved, balance=done.find(Sampling).report, funnel=funnel,
             )  # fmt: skip
             built = BuiltCorpus(plan.output, manifest)
             if card is not None:
@@ -112,7 +110,7 @@ def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Itera
             read = read_index(index) if index else None
             dumps.append(Dump(source, wiki=settings.wiki, language=settings.language, index=read))
             stack.callback(dumps[-1].close)
-            if dumps[-1].look().wiki != dumps[0].site.wiki:
+            if dumps[-1].site.wiki != dumps[0].site.wiki:
                 raise InputError(
                     f"{source}: of {dumps[-1].site.wiki}, {dumps[0].source.name} of {dumps[0].site.wiki}: "
                     "page ids and titles of two wikis mean different things; build a corpus for each"

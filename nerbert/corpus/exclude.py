@@ -9,11 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from nerbert.artifacts import sha256_of
-from nerbert.corpus.filters import ngrams
+from nerbert.corpus.filters import Verdict, normalised_words
 from nerbert.errors import InputError, at
 from nerbert.formats.examples import recognised
 from nerbert.formats.jsonl import JsonLines, json_object, row_of
+from nerbert.records import Reason
 from nerbert.registry import FORMATS
 from nerbert.sources.files import find_all, find_files
 
@@ -29,6 +32,22 @@ class Excluded:
 
     ngrams: frozenset[str] = frozenset()
     files: tuple[dict[str, str | int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludedTexts:
+    """Drop sentences that share a run of words with the texts to exclude."""
+
+    ngrams: frozenset[str]
+    length: int
+    name = "exclude"
+
+    def apply(self, rows: pa.RecordBatch) -> Verdict:
+        """Compare the words of each sentence, if there is something to exclude."""
+        if not self.ngrams:
+            return rows, ()
+        shared = (not ngrams(text, self.length).isdisjoint(self.ngrams) for text in rows["text"].to_pylist())
+        return rows, [Reason.EXCLUDED_TEXT if each else None for each in shared]
 
 
 def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
@@ -88,3 +107,9 @@ def _json_text(line: str) -> str:
     if key is None:
         raise InputError(f"{line[:60]!r}: has no text; one of {', '.join(_KEYS)} must be there")
     return row_of(0, fields, key).text
+
+
+def ngrams(text: str, length: int) -> set[str]:
+    """Return all runs of `length` normalised words of a text."""
+    words = normalised_words(text)
+    return {" ".join(words[place : place + length]) for place in range(len(words) - length + 1)}

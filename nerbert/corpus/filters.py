@@ -1,22 +1,37 @@
-"""The steps that drop sentences: texts to exclude, repeats over the split, the paper's three filters (NER-BERT §2.2).
+"""The steps after typing: repeats over the split, the paper's three filters and its sampling (NER-BERT §2.2).
 
+A validation sentence whose words also occur in the train split (mostly boilerplate) is dropped. The cost: this uses the
+train split before its filters, so a few are dropped for a duplicate that the filters drop too.
 Counts and rankings that the filters need are made on the train part alone, so that validation decides nothing.
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.mentions import CATEGORIES, MADE_ENTITY, count_by_sentence, flat_categories, recategorised
+from nerbert.artifacts import publish
+from nerbert.corpus.balance import Multiset, Rates, draw, draw_copies
+from nerbert.corpus.mentions import (
+    CATEGORIES,
+    MADE_ENTITY,
+    categories_of,
+    count_by_sentence,
+    flat_categories,
+    recategorised,
+)
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.split import keys_on_both_sides, normalised_words, sentence_key, write_keys
 from nerbert.corpus.steps import Upstream
+from nerbert.errors import NerbertError, SettingsError
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.rng import uniform
@@ -24,23 +39,11 @@ from nerbert.rng import uniform
 _DROPPED = (0.0, 0.0, 0.0, 0.3, 0.5, 0.7)
 """Filter 3: the probability of dropping a sentence with 0, 1, … 5 or more ENTITY mentions (NER-BERT §2.2)."""
 
+_MOST_COPIES = (1 << 31) - 1
+"""What the column `copies` holds."""
+_WORD = re.compile(r"\w+")
+
 Verdict = tuple[pa.RecordBatch, Sequence[Reason | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class ExcludedTexts:
-    """Drop sentences that share a run of words with the texts to exclude."""
-
-    ngrams: frozenset[str]
-    length: int
-    name = "exclude"
-
-    def apply(self, rows: pa.RecordBatch) -> Verdict:
-        """Compare the words of each sentence, if there is something to exclude."""
-        if not self.ngrams:
-            return rows, ()
-        shared = (not ngrams(text, self.length).isdisjoint(self.ngrams) for text in rows["text"].to_pylist())
-        return rows, [Reason.EXCLUDED_TEXT if each else None for each in shared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,10 @@ class EqualInTrain:
         """Look up the keys of validation sentences."""
         if not self.keys:
             return rows, ()
-        pairs = zip(rows["split"].to_pylist(), rows["text"].to_pylist(), strict=True)
-        equal = (side == VALIDATION and sentence_key(text) in self.keys for side, text in pairs)
-        return rows, [Reason.EQUAL_IN_TRAIN if each else None for each in equal]
+        held_out = pc.equal(rows["split"], VALIDATION)
+        equal = np.zeros(rows.num_rows, bool)
+        equal[held_out] = [sentence_key(text) in self.keys for text in rows["text"].filter(held_out).to_pylist()]
+        return rows, [Reason.EQUAL_IN_TRAIN if each else None for each in equal.tolist()]
 
 
 def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
@@ -88,6 +92,32 @@ def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> 
             keys[side].add(sentence_key(text))
     for side, some in keys.items():
         write_keys(some, folder / side / f"{part.stem}.npy")
+
+
+def normalised_words(text: str) -> list[str]:
+    """Return the words of a text for comparisons: lower-case `\\w+`."""
+    return _WORD.findall(text.lower())
+
+
+def sentence_key(text: str) -> int:
+    """Hash a sentence's normalised words to 64 bits; sentences with the same key are duplicates."""
+    words = " ".join(normalised_words(text))
+    return int.from_bytes(blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def write_keys(keys: Iterable[int], path: Path) -> None:
+    """Write the distinct keys of one split of one part."""
+    with publish(path) as partial, partial.open("wb") as stream:
+        np.save(stream, np.unique(np.fromiter(keys, np.uint64)))
+
+
+def keys_on_both_sides(train: Iterable[Path], validation: Iterable[Path]) -> frozenset[int]:
+    """Return the keys in both splits; only those of the validation split are in memory, 8 bytes each."""
+    held = np.unique(np.concatenate([np.load(path, allow_pickle=False) for path in validation] or [np.empty(0)]))
+    found = np.zeros(len(held), bool)
+    for path in train:
+        found |= np.isin(held, np.load(path, allow_pickle=False))
+    return frozenset(held[found].tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +213,78 @@ def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
     return frozenset(ranked[:number])
 
 
-def ngrams(text: str, length: int) -> set[str]:
-    """Return all runs of `length` normalised words of a text."""
-    words = normalised_words(text)
-    return {" ".join(words[place : place + length]) for place in range(len(words) - length + 1)}
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Draws the copies of train sentences; validation is not sampled."""
+
+    settings: CorpusSettings
+    rates: Rates | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """The manifest's entry: what both methods expect, and which one drew."""
+    name = ""
+
+    def prepare(self, upstream: Upstream) -> "Sampling":
+        """Count the train part's sets of categories, and compute rates; raise NerbertError if nothing is left."""
+        settings, rare = self.settings, upstream.find(RareCategories)
+        counts = Counter[Multiset]()
+        for part in upstream.map(_count_sets, (CATEGORIES, "split")):
+            counts.update(part)
+        if not counts:
+            raise NerbertError(f"the corpus would be empty: {_why_empty(rare.counts, settings)}")
+        draws = {
+            method: draw(
+                counts, method=method, alpha=settings.alpha, total=settings.sample_size, cap=settings.max_copies
+            )
+            for method in ("literal", "fit")
+        }
+        rates = draws[settings.balance]
+        if rates.largest >= _MOST_COPIES:
+            raise SettingsError(
+                f"sample_size = {settings.sample_size}: a sentence would get {rates.largest:.3g} copies; take less"
+            )
+        report = {name: _without_weights(each) for name, each in draws.items()} | {"method": settings.balance}
+        return replace(self, rates=rates, report=report)
+
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
+        """Set `expected_copies` and `copies`."""
+        ids, sides = rows["id"].to_pylist(), rows["split"].to_pylist()
+        triples = zip(ids, sides, categories_of(rows["mentions"]), strict=True)
+        drawn = [self._copies(identity, categories) if side == TRAIN else (1.0, 1)
+                 for identity, side, categories in triples]  # fmt: skip
+        for name, values in zip(("expected_copies", "copies"), zip(*drawn, strict=True), strict=False):
+            place = rows.schema.get_field_index(name)
+            rows = rows.set_column(place, name, pa.array(values, rows.schema.field(place).type))
+        return rows, ()
+
+    def _copies(self, identity: str, categories: Sequence[str]) -> tuple[float, int]:
+        expected = self.rates.expected(categories) if self.rates else 1.0
+        return expected, draw_copies(expected, uniform(self.settings.seed, "copies", identity))
+
+
+def _count_sets(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[Multiset]:
+    """Return how many train sentences of a part have each multiset of categories."""
+    counts, names = Counter[Multiset](), dict[str, str]()
+    for rows in batches:
+        for categories in categories_of(rows.filter(pc.equal(rows["split"], TRAIN))["mentions"]):
+            counts[tuple(sorted(names.setdefault(name, name) for name in categories))] += 1
+    return counts
+
+
+def _without_weights(rates: Rates) -> dict[str, Any]:
+    return {name: value for name, value in asdict(rates).items() if name not in ("weights", "method")}
+
+
+def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
+    """Return what is missing, and the remedy."""
+    typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
+    if not mentions:
+        own = f"; {', '.join(settings.extra_steps)} may drop them all" if settings.extra_steps else ""
+        return (
+            f"no sentence of the train part holds a link; give a larger dump, or a smaller --set validation_ratio{own}"
+        )
+    if not typed:
+        return ("no link leads to a title that the knowledge types; give title tables or infobox mappings for this "
+                "wiki's titles (--knowledge)")  # fmt: skip
+    name, count = typed.most_common(1)[0]
+    return (f"the most frequent category, {name}, has {count} mentions; take a smaller --set "
+            f"min_mentions={settings.min_mentions}, or give more knowledge or a larger dump")  # fmt: skip

@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +22,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import NerbertError
 from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import TRAIN
-from nerbert.rng import uniform
+from nerbert.rng import uniforms
 
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
 """Topics of mentions: `others` have a class that is none of the three, `untyped` have no class."""
@@ -37,9 +38,16 @@ class Samples:
     each: int = 20
     rows: dict[tuple[str, str], list[tuple[float, str, str]]] = field(default_factory=dict)
 
-    def add(self, step: str, reason: str, identity: str, text: str) -> None:
-        """Add a dropped sentence if it is drawn."""
-        self._offer((step, str(reason)), (uniform(self.seed, "dropped sample", identity), identity, text))
+    def add(self, step: str, reasons: pa.Array, rows: pa.RecordBatch) -> None:
+        """Add dropped rows, each with its reason, if they are drawn."""
+        places = rows["page_id"].fill_null(0).to_numpy().astype(np.uint64) << np.uint64(32)
+        drawn = uniforms(self.seed, "dropped sample", places + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
+        for reason in reasons.unique().to_pylist():
+            own = np.flatnonzero(pc.equal(reasons, reason))
+            first = own[np.argsort(drawn[own], kind="stable")[: self.each]]
+            ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
+            for row in zip(drawn[first].tolist(), ids, texts, strict=True):
+                self._offer((step, reason), row)
 
     def merge(self, other: "Samples") -> None:
         """Merge the samples of another shard."""
@@ -66,28 +74,26 @@ class Funnel:
     """Steps with their inputs and drops, samples of these, and the final counts; funnels of shards can be merged."""
 
     samples: Samples = field(default_factory=Samples)
-    came: Counter[str] = field(default_factory=Counter)
-    dropped: dict[str, Counter[str]] = field(default_factory=dict)
-    made_entity: int = 0
-    """Mentions of the final sentences that filter 1 made ENTITY."""
+    counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    """Counts by place: `("in", step)`, `("dropped", step, reason)`, `("splits", name, "words")` and so on."""
     notes: dict[str, dict[str, int]] = field(default_factory=dict)
-    splits: dict[str, Counter[str]] = field(default_factory=dict)
-    mentions: Counter[str] = field(default_factory=Counter)
-    sampled: Counter[str] = field(default_factory=Counter)
-    sources: Counter[str] = field(default_factory=Counter)
-    years: Counter[str] = field(default_factory=Counter)
-    topics: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in TOPICS})
-    outside: dict[str, Counter[str]] = field(default_factory=lambda: {"to_ancestor": Counter(), "to_entity": Counter()})
-    balance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def steps(self) -> list[dict[str, Any]]:
         """The steps in order, as in the manifest."""
+        steps = [(name, came, self.under("dropped", name)) for name, came in self.under("in").items()]
         return [
-            {"step": name, "in": came, "out": came - self.dropped[name].total(),
-             "dropped": {reason: count for reason, count in sorted(self.dropped[name].items()) if count}}
-            for name, came in self.came.items()
-        ]  # fmt: skip
+            {"step": name, "in": came, "out": came - dropped.total(), "dropped": dict(sorted((+dropped).items()))}
+            for name, came, dropped in steps
+        ]
+
+    def under(self, *place: str) -> Counter[str]:
+        """Return the counts below a place."""
+        return Counter({key[-1]: count for key, count in self.counts.items() if key[:-1] == place})
+
+    def add(self, counts: Mapping[str, int], *place: str) -> None:
+        """Add counts below a place."""
+        self.counts.update({(*place, str(name)): count for name, count in counts.items()})
 
     def step(self, name: str, came: int, went: int, dropped: Mapping[Any, int]) -> None:
         """Add a step whose output was counted apart; raise NerbertError unless in = out + dropped."""
@@ -95,12 +101,8 @@ class Funnel:
             raise NerbertError(
                 f"step {name!r}: {came} in, {went} out, {sum(dropped.values())} dropped: a bug, report it"
             )
-        self.add(name, came, dropped)
-
-    def add(self, name: str, came: int, dropped: Mapping[Any, int]) -> None:
-        """Add rows that came into a step, and those of them that it dropped, by reason."""
-        self.came[name] += came
-        self.dropped.setdefault(name, Counter()).update({str(reason): count for reason, count in dropped.items()})
+        self.add({name: came}, "in")
+        self.add(dropped, "dropped", name)
 
     def note(self, step: str, **figures: int) -> None:
         """Record figures of a step that drops nothing."""
@@ -108,41 +110,36 @@ class Funnel:
 
     def count(self, sentences: pa.Table) -> None:
         """Count sentences of the final corpus, rows of `sentences/`."""
-        mentions = sentences["mentions"].combine_chunks()
-        flat, lengths = mentions.flatten(), pc.list_value_length(mentions).to_pylist()
-        words = pc.list_value_length(sentences["words"]).to_pylist()
-        sides, copies = sentences["split"].to_pylist(), sentences["copies"].to_pylist()
-        for side, times, count, named in zip(sides, copies, words, lengths, strict=True):
-            self.splits.setdefault(side, Counter()).update(
-                sentences=1, copies=times, words=count, mentions=named, words_with_copies=times * count
-            )
-        for text in sentences["text"].to_pylist():
-            self.years.update({period_of(year) for year in _YEAR.findall(text)})
-        self.sources.update(source or "untyped" for source in pc.struct_field(flat, "source").to_pylist())
-        owners = [place for place, named in enumerate(lengths) for _ in range(named)]
+        column = sentences["mentions"].combine_chunks()
+        flat, lengths = column.flatten(), pc.list_value_length(column).to_numpy()
+        words, copies = pc.list_value_length(sentences["words"]).to_numpy(), sentences["copies"].to_numpy()
+        for side in sentences["split"].unique().to_pylist():
+            own = pc.equal(sentences["split"], side).to_numpy()
+            sums = {"copies": copies, "words": words, "mentions": lengths, "words_with_copies": copies * words}
+            self.add({"sentences": int(own.sum())}, "splits", side)
+            self.add({name: int(values[own].sum()) for name, values in sums.items()}, "splits", side)
+        years = (_YEAR.findall(text) for text in sentences["text"].to_pylist())
+        self.add(Counter(period for some in years if some for period in {*map(period_of, some)}), "years")
+        sources = pc.struct_field(flat, "source").to_pylist()
+        self.add(Counter(source or "untyped" for source in sources), "sources")
+        train = pc.equal(sentences["split"], TRAIN).to_numpy()
+        flat, times = flat.filter(pa.array(np.repeat(train, lengths))), np.repeat(copies[train], lengths[train])
         columns = (pc.struct_field(flat, name).to_pylist() for name in ("category", "class_path"))
-        for owner, category, path in zip(owners, *columns, strict=True):
-            if sides[owner] == TRAIN:
-                self.mentions[category] += 1
-                self.sampled[category] += copies[owner]
-                self.topics[topic_of(tuple(path))].update(mentions=1, with_copies=copies[owner])
+        mentions, topics, sampled, topics_sampled = (Counter[str]() for _ in range(4))
+        for category, path, count in zip(*columns, times.tolist(), strict=True):
+            topic = topic_of(tuple(path))
+            mentions[category] += 1
+            sampled[category] += count
+            topics[topic] += 1
+            topics_sampled[topic] += count
+        for kind, once, drawn in (("categories", mentions, sampled), ("topics", topics, topics_sampled)):
+            self.add(once, kind, "mentions")
+            self.add(drawn, kind, "with_copies")
 
     def merge(self, other: "Funnel") -> None:
         """Add the counts and samples of another shard."""
         self.samples.merge(other.samples)
-        self.made_entity += other.made_entity
-        for name, came in other.came.items():
-            self.add(name, came, other.dropped[name])
-        for name, counts in other.outside.items():
-            self.outside[name].update(counts)
-        for name, counts in other.splits.items():
-            self.splits.setdefault(name, Counter()).update(counts)
-        for name, counts in other.topics.items():
-            self.topics[name].update(counts)
-        self.mentions.update(other.mentions)
-        self.sampled.update(other.sampled)
-        self.sources.update(other.sources)
-        self.years.update(other.years)
+        self.counts.update(other.counts)
 
 
 @lru_cache(1 << 16)

@@ -3,7 +3,7 @@
 It contains no workers, times or absolute paths, so the same input gives the same manifest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ from nerbert import __version__
 from nerbert.artifacts import sha256_of
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.exclude import Excluded
-from nerbert.corpus.funnel import Funnel
+from nerbert.corpus.funnel import TOPICS, Funnel
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.sentences.splitter import open_splitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.label_sets import LabelSet
-from nerbert.records import ENTITY
+from nerbert.records import ENTITY, TRAIN, VALIDATION
 from nerbert.words import SPLITTER
 
 _LICENCE = (
@@ -38,12 +38,14 @@ _LICENCES: Mapping[str, tuple[SourceKind, ...]] = {
 
 def make_manifest(
     folder: Path, dumps: Sequence[Dump], forbidden: Excluded, settings: CorpusSettings, label_set: LabelSet,
-    knowledge: Mapping[str, Any], unresolved: Sequence[Mapping[str, Any]], funnel: Funnel,
+    knowledge: Mapping[str, Any], unresolved: Sequence[Mapping[str, Any]], balance: Mapping[str, Any], funnel: Funnel,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the content of `manifest.json`, the last file of a corpus, for the one in `folder`."""
-    categories = most_first(funnel.mentions)
     shards = {f"sentences/{path.name}": path for path in shard_paths(folder / "sentences")}
-    manifest: dict[str, Any] = {
+    outside = {kind: funnel.under("outside", kind) for kind in ("to_ancestor", "to_entity")}
+    splits = {name: funnel.under("splits", name) for name in (TRAIN, VALIDATION)}
+    categories = most_first(funnel.under("categories", "mentions"))
+    return {
         "format": FORMAT,
         "made_by": f"nerbert {__version__}",
         "scanner": SCANNER,
@@ -57,25 +59,25 @@ def make_manifest(
         "excluded": list(forbidden.files),
         "settings": settings.to_dict(),
         "label_set": {"name": label_set.name, "labels": len(label_set.labels), "sha256": label_set.digest}
-        | {kind: most_first(classes) for kind, classes in funnel.outside.items()},
+        | {kind: most_first(classes) for kind, classes in outside.items()},
         "steps": funnel.steps,
         "notes": funnel.notes,
-        "splits": {name: dict(counts) for name, counts in sorted(funnel.splits.items())},
-        "balance": funnel.balance,
+        "splits": {name: dict(counts) for name, counts in splits.items() if counts},
+        "balance": dict(balance),
         "unresolved": list(unresolved),
-        "mention_sources": dict(sorted(funnel.sources.items())),
-        "topics": {
-            name: {key: counts[key] for key in ("mentions", "with_copies")} for name, counts in funnel.topics.items()
-        },
-        "years": dict(sorted(funnel.years.items())),
-        "categories": {
-            name: {"mentions": funnel.mentions[name], "with_copies": funnel.sampled[name]} for name in categories
-        },
+        "mention_sources": dict(sorted(funnel.under("sources").items())),
+        "topics": _with_copies(funnel, "topics", TOPICS),
+        "years": dict(sorted(funnel.under("years").items())),
+        "categories": _with_copies(funnel, "categories", dict.fromkeys([*categories, ENTITY])),
         "shards": {name: pq.read_metadata(path).num_rows for name, path in shards.items()},
         "shard_sha256": {name: sha256_of(path) for name, path in shards.items()},
     }
-    manifest["categories"].setdefault(ENTITY, {"mentions": 0, "with_copies": 0})
-    return manifest
+
+
+def _with_copies(funnel: Funnel, kind: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Return for each name how many mentions it has, and how many with their sentences' copies."""
+    counts = {key: funnel.under(kind, key) for key in ("mentions", "with_copies")}
+    return {name: {key: some[name] for key, some in counts.items()} for name in names}
 
 
 def licence_of(knowledge: Mapping[str, Any]) -> str:

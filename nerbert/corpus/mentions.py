@@ -7,6 +7,7 @@ refer to them by number. The cost is code that works on offsets instead of sente
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ import pyarrow.compute as pc
 from nerbert.corpus.columns import Places
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
-from nerbert.corpus.split import side_of
 from nerbert.corpus.types import Targets, read_targets
 from nerbert.label_sets import LabelSet
-from nerbert.records import ENTITY
+from nerbert.records import ENTITY, TRAIN, VALIDATION
+from nerbert.rng import uniform
 
 _MENTIONS = TYPED.field("mentions").type
 _MENTION = _MENTIONS.value_type
@@ -64,10 +65,9 @@ class PartTargets:
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
         """Return rows of `pages/` as rows of the corpus, each with one copy."""
-        places = zip(*(rows[name].to_pylist() for name in ("wiki", "page_id", "revision", "start")), strict=True)
         new = {
             "mentions": self.mentions(rows["links"]),
-            "split": [side_of(wiki, page, revision, start, self._settings) for wiki, page, revision, start in places],
+            "split": sides_of(rows, self._settings),
             "copies": [1] * rows.num_rows, "expected_copies": [1.0] * rows.num_rows,
         }  # fmt: skip
         columns = [pa.array(new[each.name], each.type) if each.name in new else rows[each.name] for each in TYPED]
@@ -91,6 +91,22 @@ class PartTargets:
             elif seen and path and not self._label_set.lists(path[-1]):
                 to_ancestor[path[-1]] += seen
         return {"to_ancestor": to_ancestor, "to_entity": to_entity}
+
+
+def sides_of(rows: pa.RecordBatch, settings: CorpusSettings) -> list[str]:
+    """Return the split of each sentence: its page's, or its own by setting `split_by`.
+
+    It is random, and drawn before anything is counted, so the train split alone determines filters and sampling.
+    """
+
+    @cache
+    def side_of(identity: str) -> str:
+        return VALIDATION if uniform(settings.seed, "split", identity) < settings.validation_ratio else TRAIN
+
+    if settings.split_by == "sentence":
+        return list(map(side_of, rows["id"].to_pylist()))
+    pages = zip(rows["wiki"].to_pylist(), rows["page_id"].to_pylist(), strict=True)
+    return [side_of(f"{wiki}:{page}") for wiki, page in pages]
 
 
 def flat_categories(rows: pa.RecordBatch) -> tuple[pa.Array, Places]:

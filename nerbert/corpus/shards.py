@@ -9,20 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
 from nerbert import DOCS
-from nerbert.artifacts import publish, read_json, sha256_of
-from nerbert.corpus.manifest_schema import check_manifest
-from nerbert.errors import InputError, at
+from nerbert.artifacts import publish, sha256_of
+from nerbert.errors import InputError
 from nerbert.records import Mention, Sentence
+from nerbert.schema import read_json
 
 FORMAT = 2
-"""Version of the corpus's files, in the manifest; a reader refuses other versions."""
+"""Version of the corpus's files, in the manifest; a reader refuses other versions (`_Manifest.format`)."""
 
 _GROUP, _BATCH = 10_000, 2_000
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
@@ -96,13 +97,13 @@ def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one Parquet file; raise InputError if it is damaged."""
     with _damage(path):
-        return pq.read_table(path, columns=list(columns) if columns else None)
+        return pq.read_table(path, columns=list(columns) if columns else None, use_threads=False)
 
 
 def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
     """Yield a file's rows, a few thousand (at most `rows`) at a time; raise InputError if it is damaged."""
     with _damage(path), pq.ParquetFile(path) as file:
-        yield from file.iter_batches(rows, columns=list(columns) if columns else None)
+        yield from file.iter_batches(rows, columns=list(columns) if columns else None, use_threads=False)
 
 
 @contextmanager
@@ -118,6 +119,58 @@ def shard_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
+_Step = TypedDict("_Step", {"step": str, "in": int, "out": int, "dropped": dict[str, int]})
+
+
+class _LabelSet(TypedDict):
+    name: str
+    sha256: str
+
+
+class _Settings(TypedDict):
+    min_mentions: int
+
+
+class _Split(TypedDict):
+    sentences: int
+    words: int
+    mentions: int
+    copies: int
+    words_with_copies: int
+
+
+class _Category(TypedDict):
+    mentions: int
+    with_copies: int
+
+
+class _File(TypedDict):
+    path: str
+
+
+class _Knowledge(TypedDict):
+    passed_over: list[_File]
+
+
+class _Manifest(TypedDict):
+    """What the readers of a corpus use of its manifest; there may be any other keys."""
+
+    __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012  (pydantic's name, no key)
+    format: Literal[2]
+    wiki: str
+    language: str
+    word_splitter: str
+    label_set: _LabelSet
+    settings: _Settings
+    shards: dict[str, int]
+    shard_sha256: NotRequired[dict[str, str]]
+    mention_sources: dict[str, int]
+    steps: list[_Step]
+    splits: dict[str, _Split]
+    categories: dict[str, _Category]
+    knowledge: _Knowledge
+
+
 def read_manifest(corpus: Path) -> dict[str, Any]:
     """Return the manifest of a complete corpus; raise InputError for any other folder."""
     path = corpus / "manifest.json"
@@ -125,15 +178,10 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
         raise InputError(f"{corpus}: no such corpus folder; make one with `nerbert corpus build`")
     if not path.is_file():
         raise InputError(f"{corpus}: has no manifest.json, so it is no corpus or is half written; build it again")
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        raise InputError(f"{path}: corpus format {found!r}; this version reads {FORMAT}; build the corpus again")
-    with at(path):
-        check_manifest(manifest)
+    manifest = read_json(path, _Manifest, remedy="build the corpus again")
     for name, rows in manifest["shards"].items():
         _check_shard(corpus, name, rows)
-    return manifest
+    return cast("dict[str, Any]", manifest)
 
 
 def _check_shard(corpus: Path, name: str, rows: int) -> None:

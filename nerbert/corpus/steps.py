@@ -130,7 +130,8 @@ def _write_part(path: Path, steps: Sequence[Step | Typing], output: Path, seed: 
     write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED)
     for step in opened:
         if isinstance(step, PartTargets):
-            funnel.outside = step.outside()
+            for kind, classes in step.outside().items():
+                funnel.add(classes, "outside", kind)
     return funnel
 
 
@@ -146,19 +147,22 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
                 f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
                 "must be as many; a row is dropped by its reason alone"
             )
-        dropped = Counter(reason for reason in reasons if reason is not None)
-        for wrong in (each for each in dropped if not (isinstance(each, str) and each)):
-            raise NerbertError(f"corpus step {step.name!r}: reason {wrong!r}: must be a text, or None to keep a row")
+        dropped = _as_texts(reasons, came.num_rows, step)
+        counts = Counter(dropped.drop_null().to_pylist())
         if funnel is not None and step.name:
-            funnel.add(step.name, came.num_rows, dropped)
-        if dropped:
-            gone = pa.array([reason is not None for reason in reasons])
-            rows = rows.filter(pc.invert(gone))
+            funnel.step(step.name, came.num_rows, came.num_rows - counts.total(), counts)
+        if counts:
+            rows = rows.filter(dropped.is_null())
             if funnel is not None:
-                ids, texts = (came[name].filter(gone).to_pylist() for name in ("id", "text"))
-                for reason, identity, text in zip(filter(None, reasons), ids, texts, strict=True):
-                    funnel.samples.add(step.name, reason, identity, text)
+                funnel.samples.add(step.name, dropped.drop_null(), came.filter(dropped.is_valid()))
     return rows
+
+
+def _as_texts(reasons: Sequence[str | None], rows: int, step: Step) -> pa.Array:
+    """Return a step's reasons as a column; raise NerbertError for what is no text."""
+    for wrong in (each for each in set(reasons) if not (each is None or (isinstance(each, str) and each))):
+        raise NerbertError(f"corpus step {step.name!r}: reason {wrong!r}: must be a text, or None to keep a row")
+    return pa.array(reasons, pa.string()) if len(reasons) else pa.nulls(rows, pa.string())
 
 
 def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
@@ -171,7 +175,7 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
         raise NerbertError(f"a corpus step left rows without {place}; give each a value")
     if last:
         funnel.count(table)
-        funnel.made_entity += pc.sum(rows[MADE_ENTITY]).as_py() or 0
+        funnel.add({"made_entity": pc.sum(rows[MADE_ENTITY]).as_py() or 0})
     return table
 
 

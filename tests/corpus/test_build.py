@@ -19,15 +19,16 @@ import pytest
 from nerbert import CorpusPlan, build_corpus
 from nerbert.corpus import build
 from nerbert.corpus.build import BuiltCorpus
+from nerbert.corpus.filters import sentence_key
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
-from nerbert.corpus.split import sentence_key
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.executors import LocalExecutor
 from nerbert.label_sets import open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Mention
 from nerbert.words import split_words
 
+pytestmark = pytest.mark.integration
 SETTINGS = CorpusSettings(min_mentions=5)
 PAPER = open_label_set("paper315")
 
@@ -259,7 +260,7 @@ def test_half_written_corpora_are_refused(sample_corpus: Path, tmp_path: Path) -
         read_manifest(tmp_path / "half")
     manifest = json.loads((sample_corpus / "manifest.json").read_text())
     for change, message in (
-        ({"format": 99}, "corpus format 99; this version reads 2"),
+        ({"format": 99}, "format = 99: must be 2; build the corpus again"),
         ({"shards": {"sentences/part-00000.parquet": 5}}, "shard is missing or damaged"),
         ({"shards": {"../../etc/passwd": 5}}, "lies outside the corpus; refused"),
     ):

@@ -6,13 +6,12 @@ import pyarrow as pa
 import pytest
 
 from nerbert.corpus import filters
+from nerbert.corpus.exclude import ExcludedTexts, ngrams
 from nerbert.corpus.filters import (
     CommonCategories,
-    ExcludedTexts,
     OnlyUntyped,
     RareCategories,
     most_common,
-    ngrams,
 )
 from nerbert.corpus.mentions import MADE_ENTITY, categories_of
 from nerbert.corpus.settings import CorpusSettings

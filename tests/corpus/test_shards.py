@@ -32,32 +32,21 @@ def deep(levels: int) -> Any:
 KEYS = ("shards", "steps", "splits", "categories", "knowledge", "mention_sources", "word_splitter", "wiki", "language")
 BREAKS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     *((lambda manifest, key=key: manifest.pop(key), f"{key} is missing") for key in KEYS),
-    (put("shards", value=["a"]), r"shards = \['a'\]: must be a table"),
-    (put("shards", "a", value="1"), "shards.a = '1': must be a whole number"),
-    (put("shards", "a", value=True), "shards.a = True: must be a whole number"),
+    (put("shards", value=["a"]), r"shards = \['a'\]: must be an object"),
+    (put("shards", "a", value="1"), "shards.a = '1': must be a valid integer"),
+    (put("shards", "a", value=True), "shards.a = True: must be a valid integer"),
     (put("shards", "\0", value=1), "outside the corpus"),
-    (put("categories", value=["City"]), "categories = .*: must be a table"),
+    (put("categories", value=["City"]), "categories = .*: must be an object"),
     (put("categories", "City", value={"mentions": 1}), "categories.City.with_copies is missing"),
     (put("splits", "train", value={}), "splits.train.sentences is missing"),
-    (put("steps", 0, value=None), r"steps\[0\] = None: must be a table"),
-    (put("steps", 0, "in", value=1.5), r"steps\[0\].in = 1.5: must be a whole number"),
-    (put("steps", value={}), r"steps = \{\}: must be a list"),
-    (put("wiki", value=3), "wiki = 3: must be a text"),
+    (put("steps", 0, value=None), r"steps\[0\] = None: must be an object"),
+    (put("steps", 0, "in", value=1.5), r"steps\[0\].in = 1.5: must be a valid integer"),
+    (put("steps", value={}), r"steps = \{\}: must be a valid array"),
+    (put("wiki", value=3), "wiki = 3: must be a valid string"),
     (put("label_set", value={"name": "a"}), "label_set.sha256 is missing"),
-    (
-        put("categories", "City", value={"mentions": 2**70, "with_copies": 1}),
-        r"categories\.City\.mentions = 11805.*64 b",
-    ),
-    (put("steps", 0, "in", value=10**400), r"steps\[0\]\.in = 1000.{26}: must be a whole number of 64 bits"),
-    (put("steps", 0, "dropped", value={"x": 10**400}), r"steps\[0\]\.dropped\.x = 10"),
-    (put("mention_sources", "x", value=-(2**63) - 1), r"mention_sources\.x = -9223"),
-    (put("inputs", 0, "bytes", value=10**400), r"inputs\[0\]\.bytes = 10"),
-    (put("unheard of", value=[{"of": 2**63}]), r"unheard of\[0\]\.of = 9223"),
-    (put("unheard of", value=deep(33)), r"unheard of.*: more than 32 tables in one another"),
-    (put("shard_sha256", value=["a"]), r"shard_sha256 = \['a'\]: must be a table"),
-    (put("shard_sha256", "a", value=1), "shard_sha256.a = 1: must be a text"),
-    (put("shard_sha256", "a", value="F" * 64), "shard_sha256.a = 'FFF.*': must be 64 hex digits"),
-    (put("shard_sha256", "a", value="0" * 63), "shard_sha256.a = '000.*': must be 64 hex digits"),
+    (put("unheard of", value=deep(300)), "not JSON that can be read"),
+    (put("shard_sha256", value=["a"]), r"shard_sha256 = \['a'\]: must be an object"),
+    (put("shard_sha256", "a", value=1), "shard_sha256.a = 1: must be a valid string"),
     (put("knowledge", "passed_over", value=[{}]), r"knowledge.passed_over\[0\].path is missing"),
 ]
 
@@ -119,7 +108,7 @@ def test_a_shard_of_other_columns_is_refused(corpus: Path) -> None:
         read_manifest(corpus)
 
 
-def test_whole_numbers_of_64_bits_and_some_depth_are_read(corpus: Path) -> None:
+def test_what_nobody_reads_is_kept(corpus: Path) -> None:
     path = corpus / "manifest.json"
     manifest = json.loads(path.read_text()) | {"unheard of": [2**63 - 1, -(2**63), deep(25)]}
     path.write_text(json.dumps(manifest))

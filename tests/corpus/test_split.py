@@ -3,26 +3,36 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerbert.corpus.filters import keys_on_both_sides, sentence_key, write_keys
+from nerbert.corpus.mentions import sides_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.split import keys_on_both_sides, sentence_key, side_of, write_keys
-from nerbert.records import TRAIN, VALIDATION
+from nerbert.corpus.shards import UNTYPED
+from nerbert.records import TRAIN, VALIDATION, sentence_id
 
 KEYS = st.lists(st.sets(st.integers(0, 2**64 - 1), max_size=8), max_size=4)
 
 
+def sides(places: list[tuple[int, int]], settings: CorpusSettings) -> list[str]:
+    """The split of sentences at these pages and starts."""
+    rows = [{"wiki": "w", "page_id": page, "id": sentence_id("w", page, 1, start)} for page, start in places]
+    return sides_of(pa.RecordBatch.from_pylist(rows, schema=UNTYPED), settings)
+
+
 def test_a_page_is_whole_and_its_sentences_may_differ_by_setting() -> None:
-    pages, sentences = CorpusSettings(), CorpusSettings(split_by="sentence")
-    for page in range(200):
-        assert len({side_of("w", page, 1, start, pages) for start in range(5)}) == 1
-    assert {side_of("w", 7, 1, start, sentences) for start in range(200)} == {TRAIN, VALIDATION}
+    pages = sides([(page, start) for page in range(200) for start in range(5)], CorpusSettings())
+    assert all(len(set(pages[place : place + 5])) == 1 for place in range(0, 1000, 5))
+    assert set(pages) == {TRAIN, VALIDATION}
+    by_sentence = CorpusSettings(split_by="sentence")
+    assert set(sides([(7, start) for start in range(200)], by_sentence)) == {TRAIN, VALIDATION}
 
 
 def test_the_share_is_that_of_the_setting() -> None:
-    sides = [side_of("w", page, 1, 0, CorpusSettings(validation_ratio=0.25)) for page in range(4000)]
-    assert 0.22 < sides.count(VALIDATION) / 4000 < 0.28
+    found = sides([(page, 0) for page in range(4000)], CorpusSettings(validation_ratio=0.25))
+    assert 0.22 < found.count(VALIDATION) / 4000 < 0.28
 
 
 def test_sentences_with_the_same_words_have_one_key() -> None:

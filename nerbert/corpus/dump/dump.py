@@ -1,4 +1,4 @@
-"""Inspect a MediaWiki dump, then divide it into parts that can be read separately.
+"""Open a MediaWiki dump, then divide it into parts that can be read separately.
 
 The first bytes identify plain XML, bz2 (multistream too), gzip and xz. The XML is not trusted: before a parser sees a
 byte, the file must begin as an export does, so there is no document type and no entity to expand; no address is
@@ -9,17 +9,16 @@ cost: the last pages of a damaged dump are refused too.
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO, Any
 
 from lxml import etree
 
 from nerbert.corpus.dump.index import Index
-from nerbert.corpus.dump.parse import DumpPart, PageCutter, fault_of, kept_xml, number_in, read_pages
+from nerbert.corpus.dump.parse import fault_of, number_in, read_pages
+from nerbert.corpus.dump.parts import DumpPart, chunks, find_mark, ranges, step_of, unpacked_streams
 from nerbert.corpus.dump.sites import Site, make_site, wiki_code
-from nerbert.corpus.dump.splits import Chunk, Range, Seen, check_parts, chunks, ranges, step_of
 from nerbert.errors import InputError
 from nerbert.records import RawPage
 from nerbert.sources.files import BZ2_STREAM, HashingFile, Source, packing, unpacked
@@ -30,205 +29,183 @@ _ENCODING = re.compile(rb"<\?xml[^>]*\bencoding\s*=\s*[\"']([^\"'>]*)")
 _ROOT_NAME = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
 _ROOT = re.compile(rb"<mediawiki(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
 _FIRST = re.compile(rb"<(?:page[\s/>]|/mediawiki[\s>])")
+_END_TAG = re.compile(rb"</mediawiki\s*>")
 _BOM = b"\xef\xbb\xbf"
 
 
 class Dump:
-    """A pages-articles dump. `look` inspects it; `parts` are read anywhere, and then `check`ed together."""
+    """A pages-articles dump, opened: its site is known, and its parts can be read.
+
+    What can't be read in parts stays open until its parts are taken, or `close` is called.
+    """
 
     def __init__(
         self, place: Path | str | Source, *, wiki: str = "", language: str = "", index: Index | None = None
     ) -> None:
+        """Read up to the first page, and look at the end, so that faults there appear before the work."""
         self.source = place if isinstance(place, Source) else Source(str(place))
-        self.index, self._wiki, self._language = index, wiki, language
-        self.site: Site = make_site(wiki, language, {})
-        self.size: int | None = None
-        """Bytes of the input; None for a pipe until all bytes have arrived."""
-        self.splits = False
-        """Whether workers can read parts of it independently."""
-        self._packed, self._step = False, 0
-        self.digest = ""
-        """SHA-256 of the input once all parts are checked; empty if no process reads it as a whole."""
-        self._root, self._head = b"", b""
-        self._raw: HashingFile | None = None
-        self._stream: IO[bytes] | None = None
-        self._seen: Sequence[Seen] = ()
-        self._identity: dict[str, Any] = {}
-        self._stamp: object = None
-
-    def look(self) -> Site:
-        """Read up to the first page, and return the site, so that errors at the beginning appear before the work.
-
-        A dump that does not split stays open, and `parts` continues reading it.
-        """
+        self.index, self._digests, self._step = index, list[str](), 0
+        with self.source.faults():
+            self.size = self.source.size
+            """Bytes of the input; None for a pipe until all bytes have arrived."""
+            self.identity = _identity(self.source)
+            """What tells the input's content from another's, as far as can be known without reading it all."""
+            self._raw = HashingFile(self.source.open())
         try:
             with self.source.faults():
-                self._open()
-            if self.splits:
-                self.close()
-                self._check_end()
+                self._open(wiki, language)
         except BaseException:
             self.close()
             raise
+
+    def _open(self, wiki: str, language: str) -> None:
+        raw = BufferedReader(self._raw, 1 << 18)
+        kind = packing(raw.peek(16))
+        self._packed, self._stream = kind == "bz2", unpacked(raw, or_text=False)
+        self._root, self._head, self.site = _read_head(self._stream, str(self.source), wiki, language)
+        self.splits = self.source.seeks and (not kind or (self._packed and self._has_streams()))
+        """Whether workers can read parts of it independently."""
+        if self.splits:
+            self.close()
+            if not _END_TAG.search(self._end()[1]):
+                raise InputError(f"{self.source}: not a whole MediaWiki export: it has no end; fetch it again")
         if self.index is not None and not (self.splits and self._packed):
             raise InputError(f"{self.source}: is no bz2 of many streams, so {self.index.name} can't be its index")
-        return self.site
+
+    @property
+    def resumes(self) -> bool:
+        """Whether `identity` changes with the content: of an address it doesn't where a server names no version."""
+        return not self.source.remote or len(self.identity) > len(("address", "size"))
 
     def parts(self, split_bytes: int = 0) -> Iterator[DumpPart]:
         """Yield the parts, in order; those of a dump that splits are only named."""
-        if not self._root or not (self.splits or self._stream):
-            self.look()
-        found: Iterator[Range | Chunk] = self._chunks(split_bytes)
         if self.splits and self.size is not None:
             self._step = step_of(self.size, packed=self._packed, wanted=split_bytes)
-            found = ranges(self.source, self.size, packed=self._packed, step=self._step, index=self.index)
-        for number, data in enumerate(found):
-            yield DumpPart(data, number, self._root)
+            yield from ranges(
+                self.source, self._root, self.size, packed=self._packed, step=self._step, index=self.index
+            )
+            return
+        with self.source.faults():
+            yield from chunks(
+                self.source, self._root, self._stream, self._head, step=split_bytes, taken=lambda: self._raw.size
+            )
+            self._digests, self.size = [self._raw.digest()], self._raw.size
+        self.close()
 
     def pages(self) -> Iterator[RawPage]:
         """Yield every page in the order of the dump, read in this process; raise InputError with file and place."""
-        seen: list[Seen] = []
-        for part in self.parts(_END):
-            seen.append(Seen())
-            yield from read_pages(part, seen[-1])
-        self.check(seen)
+        digests = []
+        for part in self.parts(self.size or _END if self.splits else _END):
+            with part.open() as stream:
+                yield from read_pages(part, stream)
+                digests.append(stream.digest())
+        self.finish(digests)
 
-    def check(self, parts: Sequence[Seen]) -> None:
-        """Raise InputError unless these parts form a whole dump, and the input did not change since `look`.
-
-        A local file that was read in parts is read once more, for its digest.
-        """
-        check_parts(str(self.source), self.size if self.splits else None, parts)
-        self._seen = parts
-        if self.splits and not self.source.remote:
-            with self.source.faults(), HashingFile(self.source.open()) as whole:
-                self.digest = whole.digest()
-        if self.splits and self.source.stamp() != self._stamp:
-            raise InputError(f"{self.source}: changed while it was read; run again with --overwrite")
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What identified the input's content when it was first inspected."""
-        self._identity = self._identity or self.source.identity()
-        return self._identity
-
-    @property
-    def versioned(self) -> bool:
-        """Whether its identity changes with its content, because a server names its version."""
-        return self.source.remote and len(self.identity) > len(("address", "size"))
+    def finish(self, digests: Sequence[str]) -> None:
+        """Keep the SHA-256 of each part for `facts`; raise InputError if the input changed since it was opened."""
+        if self.splits:
+            self._digests = list(digests)
+            if _identity(self.source) != self.identity:
+                raise InputError(f"{self.source}: changed while it was read; run again with --overwrite")
 
     def facts(self) -> dict[str, Any]:
         """Return the manifest's entry for this input."""
-        digests = "".join(each.sha256 for each in self._seen)
-        parts = {"sha256_of_parts": _sha256(digests), "parts": len(self._seen), "part_bytes": self._step}
-        whole = {"sha256": self.digest} if self.digest else parts
+        digests = self._digests
+        parts = {"sha256_of_parts": _sha256("".join(digests)), "parts": len(digests), "part_bytes": self._step}
+        digest = {"sha256": digests[0]} if len(digests) == 1 else parts
         index = {"index": self.index.facts()} if self.index is not None else {}
-        return {"file": self.source.name, "bytes": self.size, **whole, "wiki": self.site.wiki, **index}
+        return {"file": self.source.name, "bytes": self.size, **digest, "wiki": self.site.wiki, **index}
 
     def close(self) -> None:
-        """Close everything that is open."""
-        if self._raw is not None:
-            self._raw.close()
-        self._raw = self._stream = None
-
-    def _open(self) -> None:
-        self._stamp, self._identity = self.source.stamp(), self.source.identity()
-        self.size = self.source.size
-        self._raw = HashingFile(self.source.open())
-        raw = BufferedReader(self._raw, 1 << 18)
-        kind = packing(raw.peek(16))
-        self._stream = unpacked(raw, or_text=False)
-        self._read_head(self._stream)
-        self._packed = kind == "bz2"
-        self.splits = self.source.seeks and (not kind or (self._packed and self._has_streams()))
-
-    def _chunks(self, split_bytes: int) -> Iterator[Chunk]:
-        stream, raw = self._stream, self._raw
-        if stream is None or raw is None:
-            return
-        with self.source.faults():
-            yield from chunks(stream, self._head, str(self.source), split_bytes, lambda: raw.size)
-            self.digest, self.size = raw.digest(), raw.size
-        self.close()
+        """Close the input, if it is open."""
+        self._raw.close()
 
     def _has_streams(self) -> bool:
-        """Return whether a second stream begins early enough to make reading streams separately worthwhile."""
-        with self.source.open() as stream:
-            start = stream.read(1)
-            while len(start) < _PROBE and (more := stream.read(_END)):
-                looked = max(1, len(start) - 10)
-                start += more
-                if BZ2_STREAM.search(start, looked):
-                    return True
-        return False
+        """Return whether the second bz2 stream and the last begin between pages, as MediaWiki's do and pbzip2's don't.
 
-    def _check_end(self) -> None:
-        """Search for the end tag, so that a truncated download is detected before days of work."""
-        size, seen = self.size or 0, Seen()
-        end = Range(self.source, max(0, size - _END), size, size, self._packed)
-        with closing(end.pieces(seen)) as pieces:
-            for _ in kept_xml(str(end), pieces, PageCutter(seen, first=False)):
-                pass
-        if seen.heads and not seen.closed:
-            raise InputError(f"{self.source}: not a whole MediaWiki export: it has no end; fetch it again")
+        What the last one holds must be whole.
+        """
+        second = find_mark(self.source, BZ2_STREAM, 1, _PROBE)
+        if second is None:
+            return False
+        with self.source.open(second, second + 1) as stream:
+            begin = next((piece for _, piece in unpacked_streams(stream) if piece), b"")
+        return bool(_FIRST.match(begin.lstrip()) and _FIRST.match(self._end()[0].lstrip()))
 
-    def _read_head(self, stream: IO[bytes]) -> None:
-        """Read up to the first page or the end: root tag and site."""
-        head = stream.read(_BLOCK)
-        root = self._check_beginning(head)
-        while not (found := _FIRST.search(head, root)) and len(head) < _LARGEST_HEAD and (more := stream.read(_BLOCK)):
-            head += more
-        tag = _ROOT.match(head, root)
-        self._root, self._head = b" ".join(tag.group().split()) if tag else b"", head
-        try:
-            whole = head[: found.start()] + b"</mediawiki>" if found else head
-            self._read_site(etree.fromstring(whole, etree.XMLParser(resolve_entities=False, no_network=True)))
-        except etree.XMLSyntaxError as error:
-            raise InputError(f"{self.source}:{error.lineno}: {fault_of(error)}") from error
-
-    def _check_beginning(self, head: bytes) -> int:
-        """Return the offset of the root's tag; refuse what is no export, a document type first of all."""
-        prolog = _PROLOG.match(head, len(_BOM) if head.startswith(_BOM) else 0)
-        place = prolog.end() if prolog else 0
-        root, begin = _ROOT_NAME.match(head, place), head[place : place + 20]
-        coding = _ENCODING.match(head, len(_BOM) if head.startswith(_BOM) else 0)
-        if root is None and begin[:9].upper() == b"<!DOCTYPE":
-            what = "has a document type, which no MediaWiki export has; give a pages-articles dump"
-        elif root is None:
-            what = f"not a whole MediaWiki export: it begins with {begin!r}; is it cut off, or no XML? Fetch it again"
-        elif root.group(1) != b"mediawiki":
-            what = f"not a MediaWiki export: its root is <{root.group(1).decode()}>; give a pages-articles dump"
-        elif coding and coding.group(1).lower() not in (b"utf-8", b"utf8"):
-            what = f"says that it is in {coding.group(1).decode()!r}, exports are in UTF-8; give a pages-articles dump"
-        else:
-            return place
-        raise InputError(f"{self.source}:1: {what}")
-
-    def _read_site(self, root: "etree._Element") -> None:
-        """Read the site from the root and `<siteinfo>`; the caller's language may only refine the dump's."""
-        names = {each.text or "": self._key(each) for each in root.iterfind("{*}siteinfo/{*}namespaces/{*}namespace")}
-        wiki = self._wiki or root.findtext("{*}siteinfo/{*}dbname") or ""
-        told = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
-        if self._language and told and _base(self._language) != _base(told):
-            raise InputError(
-                f"{self.source}: is in {told!r}, the settings say language = {self._language!r}; leave the setting out "
-                "or give a pages-articles dump of that wiki"
-            )
-        self.site = make_site(wiki, self._language or told, names)
-
-    def _key(self, namespace: "etree._Element") -> int:
-        key = number_in(namespace.get("key"), lowest=-2, highest=2**31 - 1)
-        if key is None:
-            raise InputError(
-                f"{self.source}:{namespace.sourceline}: namespace {namespace.text!r} has key {namespace.get('key')!r}, "
-                f"not a number; fetch the dump again"
-            )
-        return key
+    def _end(self) -> tuple[bytes, bytes]:
+        """Return the beginning and the end of the last stream, or of the last bytes of plain XML."""
+        size = self.size or 0
+        with self.source.open(max(0, size - _END), size) as stream:
+            data = b"".join(iter(lambda: stream.read(_BLOCK), b""))
+        if not self._packed:
+            return data, data
+        begin, end, places = b"", b"", [found.start() for found in BZ2_STREAM.finditer(data)]
+        for _, piece in unpacked_streams(BytesIO(data[places[-1] :] if places else b"")):
+            begin, end = begin or piece, end[-_BLOCK:] + piece
+        return begin, end
 
 
-def _base(language: str) -> str:
-    return wiki_code(language.lower()).partition("-")[0]
+def _identity(source: Source) -> dict[str, Any]:
+    """Return what tells the input's content from another's, without reading it all: of a file its time, too."""
+    local = not source.remote and source.size is not None
+    return source.identity() | ({"changed": Path(source.place).stat().st_mtime_ns} if local else {})
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_head(stream: IO[bytes], name: str, wiki: str, language: str) -> tuple[bytes, bytes, Site]:
+    """Read up to the first page or the end; return the root tag, what was read, and the site."""
+    head = stream.read(_BLOCK)
+    root = _check_beginning(head, name)
+    while not (found := _FIRST.search(head, root)) and len(head) < _LARGEST_HEAD and (more := stream.read(_BLOCK)):
+        head += more
+    tag = _ROOT.match(head, root)
+    try:
+        whole = head[: found.start()] + b"</mediawiki>" if found else head
+        tree = etree.fromstring(whole, etree.XMLParser(resolve_entities=False, no_network=True))
+    except etree.XMLSyntaxError as error:
+        raise InputError(f"{name}:{error.lineno}: {fault_of(error)}") from error
+    return b" ".join(tag.group().split()) if tag else b"", head, _read_site(tree, name, wiki, language)
+
+
+def _check_beginning(head: bytes, name: str) -> int:
+    """Return the offset of the root's tag; refuse what is no export, a document type first of all."""
+    start = len(_BOM) if head.startswith(_BOM) else 0
+    prolog = _PROLOG.match(head, start)
+    place = prolog.end() if prolog else 0
+    root, begin, coding = _ROOT_NAME.match(head, place), head[place : place + 20], _ENCODING.match(head, start)
+    if root is None and begin[:9].upper() == b"<!DOCTYPE":
+        what = "has a document type, which no MediaWiki export has; give a pages-articles dump"
+    elif root is None:
+        what = f"not a whole MediaWiki export: it begins with {begin!r}; is it cut off, or no XML? Fetch it again"
+    elif root.group(1) != b"mediawiki":
+        what = f"not a MediaWiki export: its root is <{root.group(1).decode()}>; give a pages-articles dump"
+    elif coding and coding.group(1).lower() not in (b"utf-8", b"utf8"):
+        what = f"says that it is in {coding.group(1).decode()!r}, exports are in UTF-8; give a pages-articles dump"
+    else:
+        return place
+    raise InputError(f"{name}:1: {what}")
+
+
+def _read_site(root: "etree._Element", name: str, wiki: str, language: str) -> Site:
+    """Return the site from the root and `<siteinfo>`; the caller's language may only refine the dump's."""
+    namespaces = dict[str, int]()
+    for each in root.iterfind("{*}siteinfo/{*}namespaces/{*}namespace"):
+        key = number_in(each.get("key"), lowest=-2, highest=2**31 - 1)
+        if key is None:
+            what = f"namespace {each.text!r} has key {each.get('key')!r}, not a number; fetch the dump again"
+            raise InputError(f"{name}:{each.sourceline}: {what}")
+        namespaces[each.text or ""] = key
+    own = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
+    if language and own and _base(language) != _base(own):
+        raise InputError(
+            f"{name}: is in {own!r}, the settings say language = {language!r}; leave the setting out or give a "
+            "pages-articles dump of that wiki"
+        )
+    return make_site(wiki or root.findtext("{*}siteinfo/{*}dbname") or "", language or own, namespaces)
+
+
+def _base(language: str) -> str:
+    return wiki_code(language.lower()).partition("-")[0]

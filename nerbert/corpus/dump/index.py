@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from io import BufferedReader
-from itertools import pairwise
 
 from nerbert.errors import InputError
 from nerbert.sources.files import HashingFile, Source, unpacked
@@ -40,27 +39,36 @@ class Index:
         """Return the manifest's entry for the index."""
         return {"file": self.name.rpartition("/")[2], "sha256": self.sha256}
 
-    def cuts(self, step: int, size: int) -> list[tuple[int, "Index"]]:
-        """Return the starts of parts of about `step` bytes, at streams, each with its part of the index."""
+    def cuts(self, step: int, size: int) -> list[int]:
+        """Return where parts of about `step` bytes begin, at streams, and the size."""
         if self.offsets[-1] >= size:
             line = self.lines[bisect_left(self.offsets, size)]
             raise InputError(f"{self.name}:{line}: names byte {self.offsets[-1]} of a dump of {size}; {_REMEDY}")
-        firsts = sorted({bisect_left(self.offsets, cut) for cut in range(step, size, step)} - {len(self.offsets)})
-        places = [0, *(place for place in firsts if place), len(self.offsets)]
-        return [(self.offsets[here] if here else 0, self._part(here, there)) for here, there in pairwise(places)]
+        places = {bisect_left(self.offsets, cut) for cut in range(step, size, step)} - {0, len(self.offsets)}
+        return [0, *(self.offsets[place] for place in sorted(places)), size]
 
-    def check(self, heads: Collection[int], pages: int) -> None:
-        """Raise InputError unless its streams are among `heads`, and contain as many pages."""
-        for offset, line in zip(self.offsets, self.lines, strict=True):
-            if offset not in heads:
-                raise InputError(f"{self.name}:{line}: no bz2 stream begins at byte {offset} of the dump; {_REMEDY}")
-        if pages != sum(self.pages):
-            raise InputError(f"{self.name}:{self.lines[0] if self.lines else 1}: the index names {sum(self.pages)} "
-                             f"pages here where the dump has {pages}; {_REMEDY}")  # fmt: skip
-
-    def _part(self, here: int, there: int) -> "Index":
+    def between(self, start: int, stop: int) -> "Index":
+        """Return what it says of a part of the dump."""
+        here, there = bisect_left(self.offsets, start), bisect_left(self.offsets, stop)
         columns = {name: getattr(self, name)[here:there] for name in ("offsets", "pages", "lines")}
         return replace(self, **columns)
+
+    def check_heads(self, heads: Collection[int]) -> None:
+        """Raise InputError unless a stream begins at each offset."""
+        for offset in self.offsets:
+            if offset not in heads:
+                raise self.misplaced(offset)
+
+    def check_pages(self, pages: int) -> None:
+        """Raise InputError unless it names so many pages."""
+        if pages != sum(self.pages):
+            raise InputError(f"{self.name}:{self.lines[0]}: the index names {sum(self.pages)} pages here where the "
+                             f"dump has {pages}; {_REMEDY}")  # fmt: skip
+
+    def misplaced(self, offset: int) -> InputError:
+        """Return the error for an offset at which no stream begins."""
+        line = self.lines[bisect_left(self.offsets, offset)]
+        return InputError(f"{self.name}:{line}: no bz2 stream begins at byte {offset} of the dump; {_REMEDY}")
 
 
 def pair_indexes(sources: Sequence[Source]) -> list[tuple[Source, Source | None]]:

@@ -56,7 +56,8 @@ def test_pages_and_site(tmp_path: Path) -> None:
     assert [each.page_id for each in pages] == list(range(1, 40))
     assert (dump.site.wiki, dump.site.language) == ("dewiki", "de")
     assert (dump.site.namespace("datei: x"), dump.site.namespace("Spezial:x")) == (6, -1)
-    assert (dump.digest, dump.size) == (hashlib.sha256(XML).hexdigest(), len(XML))
+    facts = dump.facts()
+    assert (facts["sha256"], facts["bytes"]) == (hashlib.sha256(XML).hexdigest(), len(XML))
 
 
 def test_the_callers_wiki_and_language_win(tmp_path: Path) -> None:
@@ -71,9 +72,9 @@ def test_another_language_than_the_dumps_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "dump.xml"
     path.write_bytes(XML)
     with pytest.raises(InputError, match=r"dump\.xml: is in 'de', the settings say language = 'it'"):
-        Dump(path, language="it").look()
+        Dump(path, language="it")
     path.write_bytes(XML.replace(b' xml:lang="de"', b""))
-    assert Dump(path, language="it").look().language == "it"
+    assert Dump(path, language="it").site.language == "it"
 
 
 def test_site_is_known_with_the_first_page(tmp_path: Path) -> None:
@@ -88,7 +89,13 @@ def multistream(xml: bytes) -> bytes:
     return b"".join(bz2.compress(xml[start : start + 900]) for start in range(0, len(xml), 900))
 
 
-@pytest.mark.parametrize("pack", [bz2.compress, multistream, gzip.compress])
+def by_page(xml: bytes) -> bytes:
+    """A bz2 file as MediaWiki makes them: a stream for the head, for some pages each, and for the end."""
+    pages = [b"".join(map(str.encode, PAGES[place : place + 5])) for place in range(0, len(PAGES), 5)]
+    return b"".join(map(bz2.compress, [HEAD.encode(), *pages, TAIL.encode()]))
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, multistream, by_page, gzip.compress])
 def test_every_packing_gives_the_same_pages(tmp_path: Path, pack: "type[bytes]") -> None:
     packed = pack(XML)
     assert read(tmp_path, packed, "any.name") == read(tmp_path, XML)
@@ -99,7 +106,7 @@ def test_the_shared_multistream_dump_is_read_whole(shared: Path) -> None:
     dump = Dump(path)
     pages = list(dump.pages())
     assert len(pages) == 216
-    assert dump.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert dump.facts()["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert sum(bool(each.redirect) for each in pages) == 29
 
 
@@ -223,10 +230,12 @@ def test_pages_come_before_the_fault(tmp_path: Path) -> None:
 
 
 def test_a_cut_off_dump_is_told_before_its_pages(tmp_path: Path) -> None:
-    for name, data in (("a.xml", XML[: -len(TAIL)]), ("b.xml.bz2", multistream(XML)[:-100])):
+    packed = by_page(XML)
+    whole_streams = packed[: -len(bz2.compress(TAIL.encode()))]
+    for name, data in (("a.xml", XML[: -len(TAIL)]), ("b.bz2", packed[:-10]), ("c.bz2", whole_streams)):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(InputError, match=f"{name}: .*(not a whole MediaWiki export|cut off)"):
-            Dump(tmp_path / name).look()
+            Dump(tmp_path / name)
 
 
 @pytest.mark.parametrize("pack", [bytes, multistream, gzip.compress])
@@ -235,7 +244,7 @@ def test_pages_that_were_read_are_freed(tmp_path: Path, pack: "type[bytes]") -> 
 
     path = tmp_path / "dump.xml.bz2"
     path.write_bytes(pack((HEAD + "".join(page(n, "z" * 50_000) for n in range(1, 201)) + TAIL).encode()))
-    Dump(path).look()
+    Dump(path).close()
     tracemalloc.start()
     before = _resident()
     assert sum(len(each.text) for each in Dump(path).pages()) == 200 * 50_000

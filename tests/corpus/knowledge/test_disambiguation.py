@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.dump.deduplicate import is_disambiguation
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.parse import read_pages
-from nerbert.corpus.dump.splits import Seen
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, disambiguation_rows
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.corpus.wikitext.titles import normalise_title
@@ -104,13 +102,12 @@ def test_no_pattern_matches_nothing_or_anything() -> None:
 
 def article_pages(path: Path, wiki: str, language: str) -> list[tuple[RawPage, bool]]:
     dump = Dump(path, wiki=wiki, language=language)
-    site, found = dump.look(), []
-    for part in dump.parts():
-        for page in read_pages(part, Seen()):
-            if not page.redirect and site.namespace(page.title) == 0:
-                boxes = scan_page(page.title, page.text, site).infoboxes
-                names = [normalise_title(box.template) for box in boxes]
-                found.append((page, is_disambiguation(normalise_title(page.title), names, language)))
+    site, found = dump.site, []
+    for page in dump.pages():
+        if not page.redirect and site.namespace(page.title) == 0:
+            boxes = scan_page(page.title, page.text, site).infoboxes
+            names = [normalise_title(box.template) for box in boxes]
+            found.append((page, is_disambiguation(normalise_title(page.title), names, language)))
     return found
 
 

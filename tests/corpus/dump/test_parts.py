@@ -4,11 +4,13 @@ import bz2
 import gzip
 import hashlib
 import lzma
+import re
 from array import array
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from io import BytesIO
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,8 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import Index
-from nerbert.corpus.dump.parse import DumpPart, PageCutter, read_pages
-from nerbert.corpus.dump.splits import MOST_PARTS, Chunk, Range, Seen, check_parts, chunks, step_of
+from nerbert.corpus.dump.parse import read_pages
+from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, chunks, find_mark, step_of, unpacked_streams
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
 from nerbert.sources.files import Source
@@ -46,24 +48,28 @@ def streams(xml: bytes, *borders: int) -> bytes:
     return b"".join(bz2.compress(xml[one:other]) for one, other in pairwise(places))
 
 
+def borders(xml: bytes) -> list[int]:
+    """Where streams begin that hold two pages each."""
+    places = [found.start() for found in re.finditer(rb"<page>\n", xml)]
+    return [*places[::2], xml.rindex(TAIL)]
+
+
 def by_page(pages: int, xml: bytes = XML) -> bytes:
     """A multistream file with so many pages a stream, head and end in streams of their own."""
     starts = [len(HEAD) + sum(map(len, PAGES[:number])) for number in range(0, len(PAGES), pages)]
     return streams(xml, *starts, len(xml) - len(TAIL))
 
 
+def read_part(part: DumpPart) -> list[RawPage]:
+    """The pages of a part."""
+    with part.open() as stream:
+        return list(read_pages(part, stream))
+
+
 def read_parts(path: Path, split_bytes: int) -> list[list[RawPage]]:
-    """The pages of each part, with the parts checked together."""
-    dump = Dump(path)
-    seen: list[Seen] = []
-    found = []
-    with closing(dump):
-        for part in dump.parts(split_bytes):
-            seen.append(Seen())
-            found.append(list(read_pages(part, seen[-1])))
-            assert len(found[-1]) == seen[-1].pages
-        dump.check(seen)
-    return found
+    """The pages of each part."""
+    with closing(Dump(path)) as dump:
+        return [read_part(part) for part in dump.parts(split_bytes)]
 
 
 def ids(parts: list[list[RawPage]]) -> list[int]:
@@ -93,7 +99,7 @@ def test_every_page_is_read_once(tmp_path: Path, pack: Callable[[bytes], bytes],
 
 @given(st.lists(st.integers(0, len(XML)), max_size=30), st.integers(1, 3000), st.booleans())
 def test_no_cut_loses_a_page(borders: list[int], split_bytes: int, packed: bool) -> None:
-    """Streams and parts cut at any byte, in the middle of tags and characters too."""
+    """Streams cut at any byte, in the middle of tags and characters too, as pbzip2 does."""
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as folder:
@@ -117,33 +123,27 @@ def test_an_end_tag_in_a_comment_ends_no_page(hidden: list[str], split_bytes: in
         assert ids(read_parts(path, split_bytes)) == list(range(1, len(texts) + 1))
 
 
-def test_parts_know_whether_they_are_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pack", [bytes, lambda _: by_page(2)])
+def test_a_part_that_is_not_read_to_its_border_is_an_error(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """Each part must be a whole document: a cut elsewhere than between pages, or a part that is missing, is one."""
     path = tmp_path / "dump"
-    path.write_bytes(XML)
-    dump = Dump(path)
-    seen = []
-    for part in dump.parts(900):
-        seen.append(Seen())
-        list(read_pages(part, seen[-1]))
-    check_parts("dump", len(XML), seen)
-    with pytest.raises(InputError, match="dump: not a whole MediaWiki export: it has no end"):
-        check_parts("dump", len(XML), seen[:-1])
-    with pytest.raises(InputError, match="dump: bytes 900 to 1800 belong to no part"):
-        check_parts("dump", len(XML), [seen[0], *seen[2:]])
-    with pytest.raises(InputError, match="dump: pages after the end tag"):
-        check_parts("dump", None, [Seen(closed=True), Seen(pages=1)])
+    path.write_bytes(pack(XML))
+    first, *_, last = Dump(path).parts(300)
+    for part in (replace(first, length=first.length - 40), replace(last, length=last.length - 20)):
+        with pytest.raises(InputError, match=r"not a whole|not well-formed|cut off"):
+            read_part(part)
+    with pytest.raises(InputError, match=r"not a whole|not well-formed|Invalid data"):
+        read_part(replace(last, start=last.start - 40, length=last.length + 40))
 
 
 @pytest.mark.parametrize("split_bytes", [300, 1_000_000])
-@pytest.mark.parametrize("pack", [bytes, lambda xml: streams(xml, *range(0, len(xml), 500)), gzip.compress])
+@pytest.mark.parametrize("pack", [bytes, lambda xml: streams(xml, *borders(xml)), gzip.compress])
 @pytest.mark.parametrize(
     ("xml", "message"),
     [
-        (XML + XML, "Extra content|pages after the end tag|comment or CDATA"),
-        (XML.replace(b"<title>P9", b"<!DOCTYPE x><title>P9"), "a document type among the pages"),
-        (XML.replace(b"<title>P9", b'<!DOCTYPE x [<!ENTITY a "b">]><title>P9'), "a document type among the pages"),
-        (XML.replace(b"<title>P9", b"<!-- <page> --><title>P9"), "<page in a comment or CDATA"),
-        (XML.replace(b"<title>P9", b"<![CDATA[</mediawiki >]]><title>P9"), "</mediawiki in a comment or CDATA"),
+        (XML + XML, "Extra content"),
+        (XML.replace(b"<title>P9", b"<!DOCTYPE x><title>P9"), "not well-formed"),
+        (XML.replace(b"<title>P9", b'<!DOCTYPE x [<!ENTITY a "b">]><title>P9'), "not well-formed"),
         (XML.replace(b"text 9 ", b"text \xff "), "not well-formed XML: .*(UTF-8|bytes)"),
         (XML.replace(b"text 9 ", b"text &unknown; "), "Entity 'unknown' not defined"),
         (XML.replace(b"<title>P9<", b"<title>P9</page><"), "not well-formed XML"),
@@ -193,8 +193,8 @@ def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path: Path) -> None:
     path.write_bytes(XML)
     parts = list(Dump(path).parts(1000))
     path.write_bytes(XML[:2500])
-    with pytest.raises(InputError, match="ends at byte 2500 of"):
-        list(chain.from_iterable(read_pages(part, Seen()) for part in parts))
+    with pytest.raises(InputError, match=r"ends at byte 2500, and \d+ was expected"):
+        list(map(read_part, parts))
 
 
 def test_lines_are_counted_over_chunks(tmp_path: Path) -> None:
@@ -214,38 +214,47 @@ def test_lines_are_counted_over_chunks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 100, 5000])
 def test_chunks_hold_whole_pages(size: int) -> None:
-    parts = list(chunks(BytesIO(XML[30:]), XML[:30], "dump", size, lambda: 0))
-    assert b"".join(part.data for part in parts) == XML
-    assert all(part.data.startswith(b"<page") for part in parts[1:])
+    parts = list(chunks(Source("dump"), b"", BytesIO(XML[30:]), XML[:30], step=size, taken=lambda: 0))
+    data = [part.data or b"" for part in parts]
+    assert b"".join(data) == XML
+    assert all(each.startswith(b"<page") for each in data[1:])
     assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
-    assert [XML[: XML.index(part.data)].count(b"\n") + 1 for part in parts] == [part.first_line for part in parts]
+    assert [XML[: XML.index(each)].count(b"\n") + 1 for each in data] == [part.first_line for part in parts]
 
 
-def test_a_cutter_needs_no_more_than_it_must() -> None:
-    """At a border between whole pages it asks for nothing behind it."""
-    seen = Seen()
-    cutter = PageCutter(seen, first=False)
-    assert cutter.feed(b"end</page>\n" + PAGES[0] + b"\n", own=True) + cutter.feed(b"", own=False) == PAGES[0] + b"\n"
-    assert cutter.over
-    assert not seen.closed
+@pytest.mark.parametrize("hiding", ["<!-- {} -->", "<![CDATA[{}]]>", "<?x {} ?>"])
+def test_a_page_in_a_comment_is_never_a_page(tmp_path: Path, hiding: str) -> None:
+    """Where a cut meets it, that is an error; where none does, it is a comment."""
+    path = tmp_path / "dump"
+    path.write_bytes(HEAD + page(1, f"text {hiding.format(page(99, 'x').decode())}") + page(2) + TAIL)
+    refused = 0
+    for split_bytes in (*range(1, 300, 20), 1_000_000):
+        try:
+            assert ids(read_parts(path, split_bytes)) == [1, 2]
+        except InputError as error:
+            assert re.search(r"not a whole|not well-formed", str(error))  # noqa: PT017
+            refused += 1
+    assert refused > 5
 
 
-@pytest.mark.parametrize("begin", [b"<!-- ", b"<![CDATA[", b"<?x "])
-def test_a_border_in_a_comment_is_none_between_pages(begin: bytes) -> None:
-    cutter = PageCutter(Seen(), first=False)
-    cutter.feed(b"<page>" + begin + b"</page>", own=True)
-    cutter.feed(b"", own=False)
-    assert not cutter.over
+def test_streams_are_found_where_they_begin() -> None:
+    packed = [bz2.compress(text) for text in (b"one", b"", b"two", b"three" * 100_000)]
+    pieces = list(unpacked_streams(BytesIO(b"".join(packed))))
+    places = [sum(map(len, packed[:number])) for number in range(4)]
+    assert b"".join(piece for _, piece in pieces) == b"onetwo" + b"three" * 100_000
+    assert list(dict.fromkeys(place for place, _ in pieces)) == places
+    with pytest.raises(EOFError, match="the last stream has no end"):
+        list(unpacked_streams(BytesIO(b"".join(packed)[:-3])))
 
 
-def test_the_end_tag_has_one_owner() -> None:
-    for cut in range(1, len(TAIL)):
-        left, right = Seen(), Seen()
-        one, other = PageCutter(left, first=False), PageCutter(right, first=False)
-        text = one.feed(PAGES[0] + TAIL[:cut], own=True) + one.feed(TAIL[cut:], own=False) + one.rest()
-        assert text == PAGES[0] + TAIL
-        assert other.feed(TAIL[cut:], own=True) + other.rest() == b""
-        assert (left.closed, right.closed) == (True, False)
+@pytest.mark.parametrize("before", [0, 1, 65_530, 65_531, 65_535, 65_536, 200_000])
+def test_a_mark_is_found_across_blocks(tmp_path: Path, before: int) -> None:
+    (tmp_path / "a").write_bytes(b"x" * (before + 7) + b"<page>" + b"y" * 99)
+    source, mark = Source(str(tmp_path / "a")), re.compile(rb"<page(?=[\s/>])")
+    assert find_mark(source, mark, 7, 1 << 20) == before + 7
+    assert find_mark(source, mark, 7, before + 8) == before + 7
+    assert find_mark(source, mark, 7, before + 7) is None
+    assert find_mark(source, mark, before + 8, 1 << 20) is None
 
 
 @pytest.mark.parametrize(
@@ -266,15 +275,16 @@ def test_too_many_parts_are_refused() -> None:
 
 def test_borders_are_held_against_the_dump() -> None:
     borders = Index("dump-index.txt", "", array("q", [10, 50]), array("q", [2, 1]), array("q", [1, 3]))
-    borders.check([10, 50, 70], 3)
+    borders.check_heads([10, 50, 70])
+    borders.check_pages(3)
     with pytest.raises(
         InputError, match=r"dump-index\.txt:3: no bz2 stream begins at byte 50 of the dump; fetch index"
     ):
-        borders.check([10, 70], 3)
+        borders.check_heads([10, 70])
     with pytest.raises(
         InputError, match=r"dump-index\.txt:1: the index names 3 pages here where the dump has 2; fetch"
     ):
-        borders.check([10, 50], 2)
+        borders.check_pages(2)
 
 
 def test_what_is_no_page_fills_no_memory(tmp_path: Path) -> None:
@@ -292,21 +302,21 @@ def test_the_first_error_is_told(tmp_path: Path) -> None:
     (part,) = Dump(path).parts(10_000_000)
     path.write_bytes(path.read_bytes()[:500_000])
     with pytest.raises(InputError, match="not well-formed"):
-        list(read_pages(part, Seen()))
+        read_part(part)
 
 
-def test_a_part_that_was_not_read_whole_has_no_digest(tmp_path: Path) -> None:
+def test_the_digest_is_that_of_the_parts_bytes(tmp_path: Path) -> None:
     path = tmp_path / "dump"
-    path.write_bytes(XML)
-    seen, other = Seen(), Seen()
-    (part,) = Dump(path).parts(10_000_000)
-    pages = read_pages(part, seen)
-    next(pages)
-    del pages
-    assert (seen.whole, seen.sha256) == (False, "")
-    list(read_pages(part, other))
-    assert (other.whole, other.sha256) == (True, hashlib.sha256(XML).hexdigest())
-    assert part.data.digest() == other.sha256
+    for data in (XML, by_page(2)):
+        path.write_bytes(data)
+        found = b""
+        for part in Dump(path).parts(300):
+            with part.open() as stream:
+                list(read_pages(part, stream))
+                bytes_ = data[part.start : part.start + part.length]
+                assert stream.digest() == hashlib.sha256(bytes_).hexdigest()
+                found += bytes_
+        assert found == data
 
 
 def test_pieces_of_an_unpacked_dump_have_a_bound(tmp_path: Path) -> None:
@@ -318,7 +328,7 @@ def test_pieces_of_an_unpacked_dump_have_a_bound(tmp_path: Path) -> None:
 
 def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbert.corpus.dump.parse.LARGEST_PAGE", 1 << 17)
-    monkeypatch.setattr("nerbert.corpus.dump.splits.LARGEST_PAGE", 1 << 17)
+    monkeypatch.setattr("nerbert.corpus.dump.parts.LARGEST_PAGE", 1 << 17)
     path = tmp_path / "dump"
     xml = HEAD + page(1, "x" * (1 << 20)) + TAIL
     path.write_bytes(xml)
@@ -329,10 +339,10 @@ def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         read_parts(path, 100)
 
 
-def test_a_range_and_a_chunk_are_told_apart_by_what_they_hold() -> None:
-    one = Range(Source("a"), 0, 10, 20, packed=False)
-    assert (one.key(), one.length, one.first_line, str(one)) == ([0, 10], 10, 1, "a")
-    assert Range(Source("a"), 10, 20, 20, packed=False).first_line is None
-    chunk = Chunk("a", b"x", 3, 1, last=True)
-    assert chunk.key() != Chunk("a", b"y", 3, 1, last=True).key()
-    assert str(DumpPart(chunk, 0, b"<mediawiki>")) == "a"
+def test_parts_are_told_apart_by_their_place_or_by_what_they_hold() -> None:
+    one = DumpPart(Source("a"), b"<mediawiki>", 0, 0, 10, last=False)
+    assert (one.key(), one.first_line, str(one)) == ([0, 10], 1, "a")
+    assert replace(one, start=5, number=1).first_line is None
+    unpacked = replace(one, data=b"x", start=3)
+    assert unpacked.first_line == 3
+    assert unpacked.key() != replace(unpacked, data=b"y").key()

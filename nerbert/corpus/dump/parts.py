@@ -1,0 +1,187 @@
+"""Divide a dump into parts of whole pages, which can be read separately.
+
+The cuts depend on the input and one setting, never on workers. Plain XML is cut where a `<page>` begins, bz2 of many
+streams where a stream begins: where the index says so, or without one at the next head. (A head is ten bytes that no
+packed data holds by chance, once in 2^77 bytes.) Workers read such parts themselves. The main process unpacks any
+other input, which is slower, because one process unpacks for all.
+
+A cut elsewhere than between two pages can't go unnoticed: each part must be well-formed XML below the dump's root.
+"""
+
+import bz2
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import pairwise
+from typing import IO, cast
+
+from nerbert.corpus.dump.index import Index
+from nerbert.errors import InputError, SettingsError
+from nerbert.sources.files import BZ2_STREAM, HashingFile, Source
+from nerbert.sources.http import ReadFile
+
+MOST_PARTS = 100_000
+LARGEST_PAGE = 1 << 28
+_CHUNK, _READ, _PIECE = 1 << 24, 1 << 18, 1 << 16
+_PAGE_TAG = re.compile(rb"<page(?=[\s/>])")
+_LONGEST_MARK = 16
+"""No head of a stream, and no `<page` with what follows it, is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DumpPart:
+    """Whole pages of a dump: bytes of its input for a worker to read, or `data`, unpacked by the main process."""
+
+    source: Source
+    root: bytes
+    """The dump's root tag."""
+    number: int
+    start: int
+    """Where it begins: a byte of the input; of unpacked data, a line of the XML."""
+    length: int
+    """Bytes of the input that it covers."""
+    last: bool
+    packed: bool = False
+    index: Index | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+    @property
+    def place(self) -> str:
+        """Its position, for messages."""
+        return f"the part from {'byte' if self.data is None else 'line'} {self.start} on"
+
+    @property
+    def first_line(self) -> int | None:
+        """Number of the line in which it begins, if known."""
+        return self.start if self.data is not None else None if self.number else 1
+
+    def key(self) -> list[object]:
+        """Return what distinguishes it from other parts of the same input: its place, or its content."""
+        return [self.start, self.length] if self.data is None else [hashlib.sha256(self.data).hexdigest()]
+
+    def open(self) -> HashingFile:
+        """Open its bytes, which must all come; they are hashed as they are read."""
+        if self.data is not None:
+            return HashingFile(BytesIO(self.data))
+        at, stop = self.start, self.start + self.length
+        stream = self.source.open(at, stop)
+
+        def read(length: int) -> bytes:
+            nonlocal at
+            data = stream.read(min(length, stop - at))
+            if not data and at < stop:
+                raise InputError(f"{self}: ends at byte {at}, and {stop} was expected: did it change? Run again")
+            at += len(data)
+            return data
+
+        return HashingFile(cast("IO[bytes]", ReadFile(read, stream.close)))
+
+    def xml(self, stream: IO[bytes]) -> Iterator[bytes]:
+        """Yield its pages as a whole document, from what `open` returned."""
+        if self.number:
+            yield self.root
+        with self.source.faults():
+            yield from self._streams(stream) if self.packed else iter(lambda: stream.read(_PIECE), b"")
+        if not self.last:
+            yield b"</mediawiki>"
+
+    def _streams(self, stream: IO[bytes]) -> Iterator[bytes]:
+        """Yield what its bz2 streams hold; raise InputError unless one begins at each offset of the index."""
+        heads = set[int]()
+        for head, piece in unpacked_streams(stream):
+            heads.add(self.start + head)
+            yield piece
+        if self.index is not None:
+            self.index.check_heads(heads)
+
+
+def unpacked_streams(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield what bz2 streams hold, in pieces, each with the place where its stream begins."""
+    unpack, head, read = bz2.BZ2Decompressor(), 0, 0
+    while data := stream.read(_READ):
+        read += len(data)
+        while data or not (unpack.needs_input or unpack.eof):
+            if unpack.eof:
+                unpack, head = bz2.BZ2Decompressor(), read - len(data)
+            yield head, unpack.decompress(data, _PIECE)
+            data = unpack.unused_data if unpack.eof else b""
+    if not unpack.eof:
+        raise EOFError("the last stream has no end")
+
+
+def step_of(size: int, *, packed: bool, wanted: int) -> int:
+    """Return the bytes between cuts: as wanted, or by the size of the input."""
+    least, most = (1 << 20, 1 << 23) if packed else (1 << 22, 1 << 25)
+    step = wanted or min(max(size // 64, least), most)
+    if size > step * MOST_PARTS:
+        raise SettingsError(f"split_bytes = {wanted}: makes more than {MOST_PARTS} parts; take {size // 10_000}")
+    return step
+
+
+def ranges(
+    source: Source, root: bytes, size: int, *, packed: bool, step: int, index: Index | None = None
+) -> Iterator[DumpPart]:
+    """Yield the parts of a seekable source: cut at the first page or stream at or behind each multiple of `step`."""
+    cuts = (
+        _borders(source, size, BZ2_STREAM if packed else _PAGE_TAG, step) if index is None else index.cuts(step, size)
+    )
+    for number, (start, stop) in enumerate(pairwise(cuts)):
+        if index is not None and stop < size and find_mark(source, BZ2_STREAM, stop, stop + 1) is None:
+            raise index.misplaced(stop)
+        part = index and index.between(start, stop)
+        yield DumpPart(source, root, number, start, stop - start, stop == size, packed, part)
+
+
+def _borders(source: Source, size: int, mark: re.Pattern[bytes], step: int) -> Iterator[int]:
+    """Yield where parts begin, then the size."""
+    last = 0
+    yield last
+    for cut in range(step, size, step):
+        if cut > last:
+            last = find_mark(source, mark, cut, size) or size
+            yield last
+    if last < size:
+        yield size
+
+
+def find_mark(source: Source, mark: re.Pattern[bytes], start: int, stop: int) -> int | None:
+    """Return the first offset from `start` on, and before `stop`, where a stream or page begins; None if none does."""
+    text, end = b"", start
+    with source.faults(), source.open(start, start + _LONGEST_MARK) as stream:
+        while end - len(text) < stop and (more := stream.read(_PIECE)):
+            text, end = text + more, end + len(more)
+            if found := mark.search(text):
+                place = end - len(text) + found.start()
+                return place if place < stop else None
+            text = text[-_LONGEST_MARK:]
+    return None
+
+
+def chunks(
+    source: Source, root: bytes, stream: IO[bytes], head: bytes, *, step: int, taken: Callable[[], int]
+) -> Iterator[DumpPart]:
+    """Yield the parts of an unpacked stream that begins with `head`; `taken` gives the input bytes read so far."""
+    if step > LARGEST_PAGE:
+        raise SettingsError(f"split_bytes = {step}: {source} is unpacked here in pieces of that size; "
+                            f"take at most {LARGEST_PAGE}")  # fmt: skip
+    step = step or _CHUNK
+    text, number, line, before, looked = bytearray(head), 0, 1, 0, step
+    while True:
+        found = _PAGE_TAG.search(text, looked)
+        looked = max(step, len(text) - _LONGEST_MARK)
+        if found is None and (more := stream.read(_READ)):
+            text += more
+            if len(text) > step + LARGEST_PAGE:
+                raise InputError(f"{source}: a page of more than {LARGEST_PAGE} bytes; is it a MediaWiki export?")
+            continue
+        data = bytes(text[: found.start()]) if found else bytes(text)
+        yield DumpPart(source, root, number, line, taken() - before, last=found is None, data=data)
+        if found is None:
+            return
+        del text[: len(data)]
+        number, line, before, looked = number + 1, line + data.count(b"\n"), taken(), step
