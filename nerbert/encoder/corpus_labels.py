@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.artifacts import read_json, write_json
+from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
 from nerbert.encoder.settings import PretrainSettings
@@ -26,6 +26,7 @@ from nerbert.errors import InputError
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Sentence
 from nerbert.rng import uniform
+from nerbert.schema import read_json
 
 _VERSION = 1
 """Of what is cached here."""
@@ -35,6 +36,13 @@ _FILE, _TABLE = "mentions.json", "sentences.parquet"
 
 Kinds = Counter[tuple[tuple[str, ...], str]]
 """How many mentions of the train part have a class path and a category of the corpus's own set."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mentions:
+    """The content of `mentions.json`: rows of class path, category, count."""
+
+    mentions: list[tuple[tuple[str, ...], str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +143,8 @@ def _joined_kinds(mentions: pa.StructArray) -> dict[str, int]:
 
 
 def _read_kinds(folder: Path) -> Kinds:
-    try:
-        rows = read_json(folder / _FILE)["mentions"]
-        return Counter({(tuple(path), str(own)): int(count) for path, own, count in rows})
-    except (TypeError, ValueError, KeyError) as error:
-        raise InputError(f"{folder / _FILE}: damaged") from error
+    rows = read_json(folder / _FILE, _Mentions).mentions
+    return Counter({(path, own): count for path, own, count in rows})
 
 
 def _check_categories(kinds: Kinds, categories: Sequence[str], corpus: Path) -> None:

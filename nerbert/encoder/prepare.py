@@ -9,8 +9,7 @@ from typing import Any
 from nerbert.artifacts import check_free, sha256_of
 from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
-from nerbert.encoder.dataset import open_training_data
-from nerbert.encoder.preprocess import tokenizer_hash
+from nerbert.encoder.dataset import open_training_data, tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists
 from nerbert.labels import sentence_example
@@ -21,10 +20,8 @@ from nerbert.model.layers import freeze
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
 from nerbert.training.distributed import ProcessGroup, make_process_group
-from nerbert.training.early_stopping import CheckpointScore
 from nerbert.training.loop import VERSION, TrainingData
-from nerbert.training.memory import out_of_memory
-from nerbert.training.objective import Objective, Task
+from nerbert.training.objective import CheckpointScore, Objective, Task
 
 FRESH = "fresh"
 _FREE = frozenset(
@@ -59,8 +56,7 @@ def begin(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple
     """Check the output's place, then join the other processes and prepare the training."""
     _check_place(settings, output, overwrite=overwrite)
     processes = make_process_group(settings)
-    with out_of_memory(settings):
-        return processes, prepare(settings, processes)
+    return processes, prepare(settings, processes)
 
 
 def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -> None:

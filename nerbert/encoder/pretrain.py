@@ -14,29 +14,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import (
-    RESUME,
-    link_file,
-    partial_folder,
-    publish_folder,
-    read_json,
-    sha256_of,
-    to_disk,
-)
+from nerbert.artifacts import RESUME, link_file, partial_folder, publish_folder, sha256_of, to_disk
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.prepare import Preparation, begin, open_backbone
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.model.backbone import CARD, save_model, write_card
+from nerbert.model.backbone import read_card, save_model, write_card
 from nerbert.model.forward import precision_on
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import Progress, progress
-from nerbert.training.checkpoint import Checkpoints
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import BestCheckpoint
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import total_steps, train
-from nerbert.training.memory import out_of_memory
 from nerbert.training.objective import Task
 
 LOG = "log.jsonl"
@@ -69,7 +59,7 @@ def pretrain(
             steps=settings.save_steps, add_config_files=lambda place: _add_config_files(place, work),
         )  # fmt: skip
         steps = StepLog(folder / RESUME / LOG, settings.tensorboard)
-        with _bar(processes, total) as bar, out_of_memory(settings):
+        with _bar(processes, total) as bar:
             log = train(work.model, work.data, work.objective, settings, bar, evaluate=best,
                         checkpoints=checkpoints, steps=steps, processes=processes)  # fmt: skip
         if processes.is_first:
@@ -77,7 +67,7 @@ def pretrain(
             link_file(folder / RESUME / LOG, folder / LOG)
             _write_json_card(folder, settings, work, best, log)
             if card:
-                card(folder, EncoderFacts(read_json(folder / CARD), work.manifest))
+                card(folder, EncoderFacts(read_card(str(folder)), work.manifest))
     processes.end()
     return log
 
@@ -161,7 +151,7 @@ def _write_json_card(
         objective=settings.objective, description=asdict(work.objective.describe()), **labels,
         corpus={"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
         settings=_plain(settings), precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
-        best_step=best.best_step, validation=best.figures,
+        best_step=best.best_step, validation=best.best.figures if best.best else {},
     )  # fmt: skip
 
 

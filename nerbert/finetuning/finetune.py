@@ -30,11 +30,10 @@ from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.registry import HEADS, OBJECTIVES
 from nerbert.terminal import progress
-from nerbert.training.early_stopping import BestCheckpoint, SpanScore
+from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, total_steps, train
-from nerbert.training.memory import out_of_memory
-from nerbert.training.objective import Task
+from nerbert.training.objective import SpanScore, Task
 from nerbert.words import nearest_splitter
 
 _WIDE = 768
@@ -132,7 +131,7 @@ def finetune_examples(
     score = SpanScore(lambda model: greedy(objective.head(model, pieces, settings)), dev, _figures, "dev_f1")
     kept = dict[str, Any]()
     best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())))
-    with progress(what, total_steps(len(windows), settings)) as bar, out_of_memory(settings):
+    with progress(what, total_steps(len(windows), settings)) as bar:
         log = train(model, data, objective, settings, bar, evaluate=best if settings.select == "dev" else None)
     if kept:
         model.load_state_dict(kept)
@@ -186,5 +185,5 @@ def _held_out(head: Head, data: DataSet) -> dict[str, Any]:
     return {"dev": found.scores_json(), "calibration": found.calibration_json(next(files, {}))}
 
 
-def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:
+def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, int | float]:
     return {"dev_f1": score_spans(gold, found).f1}

@@ -1,28 +1,59 @@
-"""Checkpoints that a killed training goes on from: folders that are whole or absent.
+"""Checkpoints: those that a killed training goes on from, and the best one by a score.
 
-Each holds the weights (`model.safetensors`, with what makes it a model's folder beside), the optimiser's moments
-(`optimizer.safetensors`) and the log (`state.json`). Nothing of chance is in them: a step's chance comes from seed,
-step and rank alone. The price: a checkpoint is three times the weights, and written while the training waits.
+Those of the first kind are folders, whole or absent. Each holds the weights (`model.safetensors`, with what makes it a
+model's folder beside), the optimiser's moments (`optimizer.safetensors`) and the log (`state.json`). Nothing of chance
+is in them: a step's chance comes from seed, step and rank alone. The price: a checkpoint is three times the weights,
+and written while the training waits.
 """
 
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from nerbert.artifacts import publish, publish_folder, read_json, write_json
-from nerbert.errors import InputError, at
+from nerbert.artifacts import publish, publish_folder, write_json
+from nerbert.errors import InputError
+from nerbert.schema import read_json
 from nerbert.terminal import tell
 from nerbert.training.log import TrainLog
+from nerbert.training.objective import CheckpointScore
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
-_FORMAT = 2
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The content of `state.json`."""
+
+    format: Literal[3]
+    log: TrainLog
+
+
+class BestCheckpoint:
+    """Called by the loop after each epoch; `best` is the score of the checkpoint kept, `best_step` its step.
+
+    `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was.
+    """
+
+    def __init__(self, score: Callable[[Any], CheckpointScore], save: Callable[[Any, int, int], None]) -> None:
+        self._score, self._save = score, save
+        self.best: CheckpointScore | None = None
+        self.best_step = 0
+
+    def __call__(self, model: Any, step: int) -> dict[str, int | float]:
+        """Return the model's figures at this step."""
+        score = self._score(model)
+        if score.beats(self.best):
+            self._save(model, step, self.best_step)
+            self.best, self.best_step = score, step
+        return score.figures
 
 
 class Checkpoints:
@@ -56,7 +87,7 @@ class Checkpoints:
             self._add_config_files(folder)
             _write(folder / _WEIGHTS, _weights(model))
             _write(folder / _OPTIMIZER, _moments(model, optimizer))
-            write_json(folder / _STATE, {"format": _FORMAT, "log": log.to_json()})
+            write_json(folder / _STATE, asdict(_State(3, log)))
         for old in [*self._unreadable, *self._found()[: -self._keep]]:
             shutil.rmtree(old, ignore_errors=old in self._unreadable)
         self._unreadable.clear()
@@ -111,13 +142,9 @@ def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Te
 
 def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
     """Read all of a checkpoint before anything is changed; what is kept of it is copied, not mapped."""
-    state = read_json(folder / _STATE)
-    with at(folder / _STATE):
-        if not isinstance(state, dict) or state.get("format") != _FORMAT:
-            raise InputError("not a checkpoint of this version")
-        log = TrainLog.from_json(state.get("log"))
-        if folder.name != _name(log.steps):
-            raise InputError(f"of step {log.steps}, which isn't the folder's")
+    log = read_json(folder / _STATE, _State).log
+    if folder.name != _name(log.steps):
+        raise InputError(f"{folder / _STATE}: of step {log.steps}, which isn't the folder's")
     wanted = _weights(model)
     weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
     _check(folder / _WEIGHTS, weights, wanted)

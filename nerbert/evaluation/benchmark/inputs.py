@@ -15,8 +15,7 @@ from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
 from nerbert.evaluation.benchmark.cells import CellKey, CellSentences
 from nerbert.evaluation.benchmark.keys import encoder_digest, file_digest, key_of
 from nerbert.evaluation.datasets.load import find_duplicates, link_out
-from nerbert.finetuning.episodes import draw_episode
-from nerbert.finetuning.sampling import draw_subset
+from nerbert.finetuning.sampling import draw_episode, draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.formats.folder import DataSet, read_data, split_of

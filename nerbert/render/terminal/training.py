@@ -11,7 +11,6 @@ from nerbert.model.backbone import read_card
 from nerbert.render.terminal.table import table
 from nerbert.terminal import duration, percent, plain
 from nerbert.training.log import TrainLog
-from nerbert.training.memory import as_bytes
 
 
 def print_dry_run(run: DryRun, output: Path) -> None:
@@ -55,17 +54,14 @@ def _figure(name: str, value: float) -> str:
 
 
 def _rows(run: DryRun) -> Iterator[tuple[str, str]]:
-    times = "once" if run.evaluations == 1 else f"{run.evaluations:,} times"
     yield "it learns to", run.learnt
-    yield "data", f"{run.sentences:,} sentences in {run.windows:,} windows an epoch, with copies; longest {run.longest}"
-    yield (
-        "tokens",
-        f"{run.tokens:,} an epoch, {run.total_tokens:,} in all; {percent(run.padding)} % of a batch is padding",
-    )
-    yield "steps", f"{run.steps:,}, {run.steps_per_epoch:,} an epoch: {run.epochs:.4g} epochs"
-    yield "validation", f"{run.held_out:,} sentences, scored {times}"
+    yield "data", f"{run.windows:,} windows of {run.tokens:,} tokens an epoch, with copies; {run.total_tokens:,} in all"
+    yield "steps", f"{run.steps:,}, {run.steps_per_epoch:,} an epoch: {run.steps / run.steps_per_epoch:.4g} epochs"
+    yield "validation", f"{run.held_out:,} sentences, scored {run.evaluations:,} times in {duration(run.scoring)} each"
     yield "parameters", f"{run.parameters:,}, trained {run.trained:,}"
     yield "device", f"{run.device} in {run.precision}, {run.processes} process{'es' * (run.processes > 1)}"
-    yield "peak memory", f"{as_bytes(run.peak_memory)} {'on the GPU' if run.device == 'cuda' else 'of the process'}"
-    yield "speed", f"{run.training_speed:,.0f} tokens a second, {run.scoring_speed:,.0f} in validation"
+    yield "peak memory", f"{run.peak_memory / 1e9:,.1f} GB {'on the GPU' if run.device == 'cuda' else 'of the process'}"
+    if run.max_tokens_per_batch:
+        yield "", f"memory ran out: with max_tokens_per_batch={run.max_tokens_per_batch} it does not"
+    yield "speed", f"{run.speed:,.0f} tokens a second"
     yield "time", f"about {duration(run.seconds)}"

@@ -24,9 +24,8 @@ from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import CheckpointScore, most_tokens
 from nerbert.training.loop import batches_of
-from nerbert.training.objective import Description, Objective, Task
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""
