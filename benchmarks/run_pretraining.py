@@ -22,7 +22,7 @@ from transformers import DataCollatorForTokenClassification, Trainer, TrainingAr
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.dataset import open_training_data
-from nerbert.encoder.prepare import make_model
+from nerbert.encoder.pretrain import make_model
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import tag_names
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -76,7 +76,7 @@ def _with_steps(settings: PretrainSettings, steps: int) -> PretrainSettings:
 
 
 def _start(settings: PretrainSettings) -> tuple[Any, Any, TrainingData]:
-    """Model, tokenizer and windows, as `nerbert.encoder.prepare` has them."""
+    """Model, tokenizer and windows, as `nerbert.encoder.pretrain` has them."""
     manifest = read_manifest(settings.corpus)
     labels = read_label_set(manifest, settings)
     model, tokenizer = make_model(manifest, settings, tag_names(labels.categories))

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from nerbert.encoder.prepare import Preparation, begin
+from nerbert.encoder.pretrain import Preparation, begin
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.forward import precision_on
 from nerbert.rng import Array

@@ -10,7 +10,7 @@ import torch
 import nerbert.encoder.dry_run as stage
 from nerbert.config import load_settings
 from nerbert.encoder.dry_run import DryRun, dry_run, measure, peak_memory
-from nerbert.encoder.prepare import Preparation, prepare
+from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.render.terminal.training import print_dry_run
 from nerbert.rng import Array

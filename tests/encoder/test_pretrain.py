@@ -15,7 +15,7 @@ import nerbert.encoder.pretrain as stage
 from nerbert import pretrain
 from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.encoder.prepare import prepare
+from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
@@ -27,7 +27,7 @@ from nerbert.model.windows import padded
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.distributed import make_process_group
 from nerbert.training.tagging import Tagging
-from tests.encoder.backbones import load_tagging_model, predict
+from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 
 SMALL: dict[str, Any] = {
     "epochs": 8, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
@@ -103,7 +103,7 @@ def test_a_folder_is_a_backbone_and_two_runs_are_equal(sample_corpus: Path, tiny
 @pytest.mark.parametrize("objective", ["tagging", "mlm"])
 def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path, objective: Any) -> None:
     deep = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "fresh_num_layers": 3}))
-    stage.write_fresh(deep, tmp_path / "deep")
+    write_fresh(deep, tmp_path / "deep")
     settings = replace(deep, backbone=str(tmp_path / "deep"), num_layers=2, num_frozen_layers=1, objective=objective)
     pretrain(settings, tmp_path / "e")
     model, old = (load_tagging_model(str(tmp_path / name), ["O"]).bert.encoder.layer for name in ("e", "deep"))

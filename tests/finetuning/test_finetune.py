@@ -241,9 +241,9 @@ def test_source_comes_before_target(
 def test_fewer_layers_are_kept_on_the_whole_road(
     sample_corpus: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
-    from nerbert.encoder.pretrain import write_fresh
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.tagger.tagger import Tagger
+    from tests.encoder.backbones import write_fresh
 
     write_fresh(PretrainSettings(corpus=sample_corpus, fresh_num_layers=3, fresh_hidden_size=64, fresh_vocab_size=500),
                 tmp_path / "deep")  # fmt: skip
