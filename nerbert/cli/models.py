@@ -21,8 +21,8 @@ def pretrain(config: Path, *, output: Output, set_: Set = None, overwrite: Flag 
     overwrite
         Replace a folder that nerbert made.
     dry_run
-        Run a few steps, print the sizes, memory and hours that the training would take. Only the cache of
-        windows is written.
+        Take a few real steps, and print the peak of memory, tokens a second and hours. Only the cache of windows is
+        written.
     """
     from nerbert.config import load_settings
     from nerbert.encoder.dry_run import dry_run as run_dry
