@@ -160,7 +160,7 @@ def pretrain(
         best = BestCheckpoint(work.score, models.save)
         checkpoints = Checkpoints(
             folder / RESUME, settings.save_total_limit, minutes=settings.save_minutes,
-            steps=settings.save_steps, add_config_files=lambda place: _add_config_files(place, work),
+            steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
         )  # fmt: skip
         steps = StepLog(folder / RESUME / LOG, settings.tensorboard)
         with progress("pre-training", total) if processes.is_first else nullcontext(Progress()) as bar:
@@ -216,12 +216,6 @@ def _common_folder(processes: ProcessGroup, output: Path, identity: Any, *, over
     with publish_folder(output, overwrite=overwrite, resume=identity) as folder:
         processes.wait()
         yield folder
-
-
-def _add_config_files(folder: Path, work: Preparation) -> None:
-    """Add config and tokenizer to a checkpoint's folder, so that it can be used as a model."""
-    work.model.config.save_pretrained(folder)
-    work.pieces.tokenizer.save_pretrained(folder)
 
 
 def _write_json_card(

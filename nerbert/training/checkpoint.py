@@ -59,16 +59,14 @@ class BestCheckpoint:
 class Checkpoints:
     """The checkpoints of one training below `folder`: the newest `keep` of them.
 
-    One is due each `steps` steps and each `minutes` (0: not by that). `add_config_files` writes the other files of a
-    model's folder beside the weights.
+    One is due each `steps` steps and each `minutes` (0: not by that). With a `tokenizer`, each is a model's folder.
     """
 
     def __init__(
-        self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0,
-        add_config_files: Callable[[Path], None] = lambda _: None,
+        self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0, tokenizer: Any = None
     ) -> None:  # fmt: skip
         self._folder, self._keep, self._seconds, self._steps = folder, keep, 60 * minutes, steps
-        self._add_config_files = add_config_files
+        self._tokenizer = tokenizer
         self._last = time.monotonic()
         self._unreadable: set[Path] = set()
 
@@ -84,7 +82,9 @@ class Checkpoints:
         if target.exists():
             shutil.rmtree(target)
         with publish_folder(target) as folder:
-            self._add_config_files(folder)
+            if self._tokenizer is not None:
+                model.config.save_pretrained(folder)
+                self._tokenizer.save_pretrained(folder)
             _write(folder / _WEIGHTS, _weights(model))
             _write(folder / _OPTIMIZER, _moments(model, optimizer))
             write_json(folder / _STATE, asdict(_State(3, log)))

@@ -179,8 +179,8 @@ def train_step(
 ) -> dict[str, float]:  # fmt: skip
     """Update the model on this process's share of `numbers`; return mean loss, gradient norm and rate.
 
-    Where memory ran out, `max_tokens_per_batch` is the size that did. Raise NerbertError before the update if loss or
-    norm is no number, or if a single window needs more memory than there is.
+    Where memory ran out, `max_tokens_per_batch` is the size that fitted. Raise NerbertError before the update if loss
+    or norm is no number, or if a single window needs more memory than there is.
     """
     device, parts, most = processes.device.type, objective.parts, settings.max_tokens_per_batch
     share = numbers[processes.rank :: processes.count]
