@@ -28,18 +28,14 @@ _TIMED = 3
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What a pre-training learns and would take; windows and tokens are of the first epoch, copies included.
+    """What a pre-training would take: `tokens` of all its steps, padding not counted, and seconds.
 
-    `peak_memory` is that of the first process, in bytes. Tokens a second are of all processes and don't count padding;
-    `scoring` are the seconds of one evaluation. `max_tokens_per_batch` is 0, or, where memory ran out, what fitted.
+    `peak_memory` is that of the first process, in bytes; `speed` is in tokens a second of all processes; `scoring` are
+    the seconds of one evaluation. `max_tokens_per_batch` is 0, or, where memory ran out, the size that fitted.
     """
 
-    learnt: str
-    windows: int
-    tokens: int
-    held_out: int
     steps: int
-    steps_per_epoch: int
+    tokens: int
     evaluations: int
     parameters: int
     trained: int
@@ -52,14 +48,9 @@ class DryRun:
     max_tokens_per_batch: int = 0
 
     @property
-    def total_tokens(self) -> int:
-        """Return the tokens of all steps, padding not counted."""
-        return round(self.tokens * self.steps / self.steps_per_epoch)
-
-    @property
     def seconds(self) -> float:
         """Return the time of all steps and evaluations."""
-        return self.total_tokens / self.speed + self.evaluations * self.scoring
+        return self.tokens / self.speed + self.evaluations * self.scoring
 
 
 def dry_run(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> DryRun:
@@ -95,8 +86,7 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
         [(each.numel(), each.requires_grad) for each in model.parameters()],
     )
     return DryRun(
-        learnt=work.objective.describe().learnt, windows=len(numbers), tokens=int(lengths.sum()),
-        held_out=work.held_out, steps=total, steps_per_epoch=len(steps),
+        steps=total, tokens=round(int(lengths.sum()) * total / len(steps)),
         evaluations=math.ceil(total / evaluation_every(len(numbers), settings)),
         parameters=sum(size for size, _ in sizes), trained=sum(size for size, trained in sizes if trained),
         device=device.type, precision=precision_on(device.type, settings.precision), processes=processes.count,

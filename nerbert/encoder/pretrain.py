@@ -62,7 +62,6 @@ class Preparation:
     data: TrainingData
     objective: Objective
     score: Callable[[Any], CheckpointScore]
-    held_out: int
     identity: dict[str, Any]
 
 
@@ -100,7 +99,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     data = open_training_data(manifest, labels, pieces, settings, own=objective.labels)
     score = objective.score_on(examples, pieces, settings, processes)
     identity = _identity(settings, manifest, labels, model, backbone.tokenizer, processes)
-    return Preparation(manifest, labels, model, pieces, data, objective, score, len(examples), identity)
+    return Preparation(manifest, labels, model, pieces, data, objective, score, identity)
 
 
 def _open_backbone(manifest: Mapping[str, Any], settings: PretrainSettings) -> Backbone:

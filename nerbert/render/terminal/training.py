@@ -54,10 +54,8 @@ def _figure(name: str, value: float) -> str:
 
 
 def _rows(run: DryRun) -> Iterator[tuple[str, str]]:
-    yield "it learns to", run.learnt
-    yield "data", f"{run.windows:,} windows of {run.tokens:,} tokens an epoch, with copies; {run.total_tokens:,} in all"
-    yield "steps", f"{run.steps:,}, {run.steps_per_epoch:,} an epoch: {run.steps / run.steps_per_epoch:.4g} epochs"
-    yield "validation", f"{run.held_out:,} sentences, scored {run.evaluations:,} times in {duration(run.scoring)} each"
+    yield "steps", f"{run.steps:,}, of {run.tokens:,} tokens in all"
+    yield "validation", f"scored {run.evaluations:,} times, in {duration(run.scoring)} each"
     yield "parameters", f"{run.parameters:,}, trained {run.trained:,}"
     yield "device", f"{run.device} in {run.precision}, {run.processes} process{'es' * (run.processes > 1)}"
     yield "peak memory", f"{run.peak_memory / 1e9:,.1f} GB {'on the GPU' if run.device == 'cuda' else 'of the process'}"
