@@ -16,7 +16,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from signal import SIGINT, SIGTERM
@@ -91,7 +91,7 @@ def train(
     recorder = _Recorder(model, optimizer, log, processes, checkpoints, steps, total)
     begin, said = time.monotonic() - log.seconds, False
     model.train()
-    with recorder, stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
+    with recorder, _told_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
         for numbers in data.steps(settings, log.steps, total):
             rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio)
             figures = train_step(model, data, numbers, objective, optimizer, rate, settings, processes, log.steps + 1)
@@ -314,6 +314,20 @@ def _say_smaller(figures: Mapping[str, float], settings: TrainSettings) -> bool:
         tell(f"memory ran out with max_tokens_per_batch = {settings.max_tokens_per_batch}: step cut to {most}, and so "
              f"are later ones where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
     return bool(most)
+
+
+@contextmanager
+def _told_of_memory() -> Iterator[None]:
+    """Raise one line where memory runs out and no smaller micro-batch helps: in an update, or in an evaluation."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+        why = str(error).partition("\n")[0]
+        what = f"memory ran out beside the micro-batches of training: {why:.200}"
+        todo = "try a smaller max_tokens_per_batch, which holds for evaluations too, or a smaller model"
+        raise NerbertError(f"{what}; {todo}") from error
 
 
 def _evaluate(evaluate: BestCheckpoint, model: Any, step: int) -> dict[str, float]:

@@ -16,9 +16,10 @@ from nerbert.model.forward import Batch
 from nerbert.model.windows import Windows
 from nerbert.terminal import Progress
 from nerbert.training.base_settings import TrainSettings
+from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, train
-from nerbert.training.objective import Objective
+from nerbert.training.objective import CheckpointScore, Objective
 
 FP32 = TrainSettings(precision="fp32", threads=1, batch_size=8, epochs=3)
 FAILURES = {
@@ -84,6 +85,17 @@ def test_a_window_that_does_not_fit_alone_is_one_line(
         NerbertError, match=r"^step 1: memory ran out with single windows of up to 11 tokens: try [^\n]*$"
     ):
         run(make_model, windows, limited)
+
+
+def test_memory_that_runs_out_in_an_evaluation_is_one_line(
+    make_model: Callable[..., Any], windows: Windows, objective: Objective
+) -> None:
+    def fail(_: Any) -> CheckpointScore:
+        raise torch.OutOfMemoryError(f"{FAILURES['a GPU']}\nmore lines")
+
+    data = TrainingData(windows, lambda _: np.arange(len(windows)), 0)
+    with pytest.raises(NerbertError, match=r"^memory ran out beside .*20\.00 GiB[^\n]*try a smaller [^\n]*$"):
+        train(make_model(), data, objective, FP32, Progress(), evaluate=BestCheckpoint(fail, lambda *_: None))
 
 
 def test_other_errors_pass_as_they_are(make_model: Callable[..., Any], windows: Windows, objective: Objective) -> None:
