@@ -7,9 +7,11 @@ and written while the training waits.
 """
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +20,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from nerbert.artifacts import publish, publish_folder, write_json
-from nerbert.errors import InputError
+from nerbert.errors import InputError, NerbertError
 from nerbert.schema import read_json
 from nerbert.terminal import tell
-from nerbert.training.log import TrainLog
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import CheckpointScore
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
@@ -113,6 +116,65 @@ class Checkpoints:
     def _found(self) -> list[Path]:
         found = sorted(path for path in self._folder.glob("step-*") if (path / _STATE).is_file())
         return [path for path in found if path not in self._unreadable]
+
+
+class Recorder:
+    """What the first process writes of a training: lines of the log, and checkpoints; others write nothing."""
+
+    def __init__(
+        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, processes: ProcessGroup,
+        checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
+    ) -> None:  # fmt: skip
+        self._total = total
+        self._state = (model, optimizer, log)
+        self._log = log
+        self._checkpoints, self._steps = (checkpoints, steps) if processes.is_first else (None, None)
+
+    def __enter__(self) -> "Recorder":
+        if self._steps:
+            self._steps.begin(self._log.steps)
+            if self._log.steps:
+                tell(f"going on after step {self._log.steps} of {self._total}")
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._steps:
+            self._steps.close()
+        newest = self._checkpoints.newest() if self._checkpoints else None
+        if newest and isinstance(error, NerbertError):
+            error.args = (f"{error}; the last good checkpoint is {newest}",)
+
+    def is_due(self, step: int) -> bool:
+        """Return whether to save after this step."""
+        return bool(self._checkpoints and self._checkpoints.is_due(step))
+
+    def step(self, figures: dict[str, float]) -> None:
+        """Write down a step."""
+        if self._steps:
+            so_far = {"tokens": self._log.tokens, "seconds": round(self._log.seconds, 3)}
+            self._steps.write("train", {"step": self._log.steps, **figures, **so_far})
+
+    def entry(self, entry: dict[str, float]) -> None:
+        """Write down an evaluation, and say it where no bar shows how far the training is."""
+        if self._steps:
+            self._steps.write("validation", entry)
+            if not sys.stderr.isatty():
+                tell(_progress_line(entry, self._log, self._total))
+
+    def save(self, *, tells: bool) -> None:
+        """Make a checkpoint, and say so if it `tells`, where no bar shows how far the training is."""
+        if self._checkpoints:
+            self._checkpoints.save(*self._state)
+            if tells and self._steps and not sys.stderr.isatty():
+                tell(_progress_line({}, self._log, self._total))
+
+
+def _progress_line(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
+    """Return one line with the figures of an evaluation, the speed, and the time left."""
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
+    left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
+    speed = f"{log.tokens / log.seconds:,.0f} tokens/s, {left} left"
+    return f"step {log.steps} of {total}: {figures or 'kept'}; {speed}"
 
 
 def _name(step: int) -> str:

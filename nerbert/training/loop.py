@@ -13,12 +13,10 @@ at most a quarter of an epoch, and small sets go in random order. Packing, for G
 """
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from signal import SIGINT, SIGTERM
 from typing import Any
 
@@ -33,7 +31,7 @@ from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches,
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import Progress, tell
 from nerbert.training.base_settings import TrainSettings
-from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective
@@ -88,7 +86,7 @@ def train(
     bar.advance(log.steps, before=True)
     if evaluate:
         evaluate.best, evaluate.best_step = log.best, log.best_step
-    recorder = _Recorder(model, optimizer, log, processes, checkpoints, steps, total)
+    recorder = Recorder(model, optimizer, log, processes, checkpoints, steps, total)
     begin, said = time.monotonic() - log.seconds, False
     model.train()
     with recorder, _told_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
@@ -120,57 +118,6 @@ def _check_together(processes: ProcessGroup, step: int) -> None:
             f"process {processes.rank} resumes after step {step}, another one elsewhere: "
             "all must see the output's folder"
         )
-
-
-class _Recorder:
-    """Writer of the first process: lines of the log, and checkpoints."""
-
-    def __init__(
-        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, processes: ProcessGroup,
-        checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
-    ) -> None:  # fmt: skip
-        self._total = total
-        self._state = (model, optimizer, log)
-        self._log = log
-        self._checkpoints, self._steps = (checkpoints, steps) if processes.is_first else (None, None)
-
-    def __enter__(self) -> "_Recorder":
-        if self._steps:
-            self._steps.begin(self._log.steps)
-            if self._log.steps:
-                tell(f"going on after step {self._log.steps} of {self._total}")
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if self._steps:
-            self._steps.close()
-        newest = self._checkpoints.newest() if self._checkpoints else None
-        if newest and isinstance(error, NerbertError):
-            error.args = (f"{error}; the last good checkpoint is {newest}",)
-
-    def is_due(self, step: int) -> bool:
-        """Return whether to save after this step."""
-        return bool(self._checkpoints and self._checkpoints.is_due(step))
-
-    def step(self, figures: dict[str, float]) -> None:
-        """Write down a step."""
-        if self._steps:
-            so_far = {"tokens": self._log.tokens, "seconds": round(self._log.seconds, 3)}
-            self._steps.write("train", {"step": self._log.steps, **figures, **so_far})
-
-    def entry(self, entry: dict[str, float]) -> None:
-        """Write down an evaluation, and say it where no bar shows how far the training is."""
-        if self._steps:
-            self._steps.write("validation", entry)
-            if not sys.stderr.isatty():
-                tell(_progress_line(entry, self._log, self._total))
-
-    def save(self, *, tells: bool) -> None:
-        """Make a checkpoint, and say so if it `tells`, where no bar shows how far the training is."""
-        if self._checkpoints:
-            self._checkpoints.save(*self._state)
-            if tells and self._steps and not sys.stderr.isatty():
-                tell(_progress_line({}, self._log, self._total))
 
 
 def train_step(
@@ -288,14 +235,6 @@ def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.op
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device in ("cpu", "cuda"))
-
-
-def _progress_line(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
-    """Return one line with the figures of an evaluation, the speed, and the time left."""
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
-    left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
-    speed = f"{log.tokens / log.seconds:,.0f} tokens/s, {left} left"
-    return f"step {log.steps} of {total}: {figures or 'kept'}; {speed}"
 
 
 def _check_numbers(figures: dict[str, float], step: int) -> None:
