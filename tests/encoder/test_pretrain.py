@@ -247,7 +247,7 @@ def test_where_memory_runs_out_the_log_says_what_was_taken(
 
     real = Tagging.loss
     monkeypatch.setattr(Tagging, "loss", limited)
-    pretrain(PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.5})), tmp_path / "e")
+    pretrain(PretrainSettings(corpus=sample_corpus, **(SMALL | {"max_steps": 4})), tmp_path / "e")
     steps = [json.loads(line) for line in (tmp_path / "e" / "log.jsonl").read_text().splitlines()]
     taken = [each.get("max_tokens_per_batch", 8192) for each in steps if each["kind"] == "train"]
     assert min(taken) <= 150
