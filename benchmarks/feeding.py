@@ -31,7 +31,7 @@ from report import MB, Part, measure, surroundings
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.dataset import open_training_data
-from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.mlm import Mlm
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer

@@ -19,15 +19,11 @@ from typing import Any
 import torch
 from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
 
-from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.corpus_labels import read_label_set
-from nerbert.encoder.dataset import open_training_data
-from nerbert.encoder.prepare import make_model
+from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.labels import tag_names
-from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import IGNORED
 from nerbert.terminal import Progress
+from nerbert.training.distributed import make_process_group
 from nerbert.training.log import StepLog
 from nerbert.training.loop import TrainingData, batches_of, train
 from nerbert.training.tagging import Tagging
@@ -76,12 +72,9 @@ def _with_steps(settings: PretrainSettings, steps: int) -> PretrainSettings:
 
 
 def _start(settings: PretrainSettings) -> tuple[Any, Any, TrainingData]:
-    """Model, tokenizer and windows, as `nerbert.encoder.prepare` has them."""
-    manifest = read_manifest(settings.corpus)
-    labels = read_label_set(manifest, settings)
-    model, tokenizer = make_model(manifest, settings, tag_names(labels.categories))
-    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length)
-    return model, tokenizer, open_training_data(manifest, labels, pieces, settings)
+    """Model, tokenizer and windows, as `nerbert.encoder.pretrain` has them."""
+    work = prepare(settings, make_process_group(settings))
+    return work.model, work.pieces.tokenizer, work.data
 
 
 def ours(

@@ -100,8 +100,8 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
     """A BERT of one layer with random weights, its tokenizer made from the sample corpus; read only."""
     import torch
 
-    from nerbert.encoder.pretrain import write_fresh
     from nerbert.encoder.settings import PretrainSettings
+    from tests.encoder.backbones import write_fresh
 
     torch.set_num_threads(1)
     output = tmp_path_factory.mktemp("models") / "encoder"

@@ -39,7 +39,7 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
     keep
         Folder in which to leave all files, with a README that says what each one is.
     report
-        HTML file to write: report.html in the folder of --keep, else nerbert-quickstart.html here.
+        New HTML file to write: report.html in the folder of --keep, else nerbert-quickstart.html here.
     """
     from nerbert.quickstart import run_quickstart
 

@@ -21,8 +21,8 @@ def pretrain(
     output
         Folder to make: a Hugging Face token-classification model.
     dry_run
-        Run a few steps, print the sizes, memory and hours that the training would take. Only the cache of
-        windows is written.
+        Take a few real steps, and print the peak of memory, tokens a second and hours. Only the cache of windows is
+        written.
     """
     from nerbert.config import load_settings
     from nerbert.encoder.dry_run import dry_run as run_dry

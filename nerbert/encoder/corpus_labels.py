@@ -10,7 +10,6 @@ drawn there is cached, so memory doesn't follow the corpus, and a second run rea
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.artifacts import read_json, write_json
+from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
 from nerbert.encoder.settings import PretrainSettings
@@ -26,6 +25,7 @@ from nerbert.errors import InputError
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Sentence
 from nerbert.rng import uniform
+from nerbert.schema import read_json
 
 _VERSION = 1
 """Of what is cached here."""
@@ -35,6 +35,13 @@ _FILE, _TABLE = "mentions.json", "sentences.parquet"
 
 Kinds = Counter[tuple[tuple[str, ...], str]]
 """How many mentions of the train part have a class path and a category of the corpus's own set."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mentions:
+    """The content of `mentions.json`: rows of class path, category, count."""
+
+    mentions: list[tuple[tuple[str, ...], str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +93,12 @@ def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> C
 
 def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Sentence]:
     """Return the validation split, or a part of it drawn by seed, in the order of the draw."""
-    drawn = {"seed": settings.seed, "at_most": settings.max_eval_samples}
-    make = partial(_write_drawn, manifest=manifest, settings=settings)
-    sentences = cached(settings.cache, "validation", _origin(manifest, settings) | drawn, make, _read_drawn)
+    origin = _origin(manifest, settings) | {"seed": settings.seed, "at_most": settings.max_eval_samples}
+
+    def make(folder: Path) -> None:
+        write_table(_drawn(manifest, settings), folder / _TABLE)
+
+    sentences = cached(settings.cache, "validation", origin, make, lambda folder: [*typed_sentences(folder / _TABLE)])
     return list(map(labels.relabelled, sentences))
 
 
@@ -113,18 +123,21 @@ def _origin(manifest: Mapping[str, Any], settings: PretrainSettings) -> dict[str
 
 def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> Kinds:
     """Return the mentions of the train part by class path and category."""
-    make = partial(_write_kinds, manifest=manifest, corpus=settings.corpus)
-    return cached(settings.cache, "mentions", _origin(manifest, settings), make, _read_kinds)
 
+    def make(folder: Path) -> None:
+        joined = Counter[str]()
+        for path in checked_shards(settings.corpus, manifest):
+            for batch in sentence_batches(path, ["split", "mentions"]):
+                joined.update(_joined_kinds(batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()))
+        paths = ((key.partition(_END), count) for key, count in sorted(joined.items()))
+        rows = [[path.split(_STEP) if path else [], own, count] for (path, _, own), count in paths]
+        write_json(folder / _FILE, {"mentions": rows})
 
-def _write_kinds(folder: Path, manifest: Mapping[str, Any], corpus: Path) -> None:
-    joined = Counter[str]()
-    for path in checked_shards(corpus, manifest):
-        for batch in sentence_batches(path, ["split", "mentions"]):
-            joined.update(_joined_kinds(batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()))
-    paths = ((key.partition(_END), count) for key, count in sorted(joined.items()))
-    rows = [[path.split(_STEP) if path else [], own, count] for (path, _, own), count in paths]
-    write_json(folder / _FILE, {"mentions": rows})
+    def read(folder: Path) -> Kinds:
+        rows = read_json(folder / _FILE, _Mentions).mentions
+        return Counter({(path, own): count for path, own, count in rows})
+
+    return cached(settings.cache, "mentions", _origin(manifest, settings), make, read)
 
 
 def _joined_kinds(mentions: pa.StructArray) -> dict[str, int]:
@@ -132,14 +145,6 @@ def _joined_kinds(mentions: pa.StructArray) -> dict[str, int]:
     paths = pc.binary_join(pc.struct_field(mentions, "class_path"), _STEP)
     counts = pc.value_counts(pc.binary_join_element_wise(paths, pc.struct_field(mentions, "category"), _END))
     return dict(zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True))
-
-
-def _read_kinds(folder: Path) -> Kinds:
-    try:
-        rows = read_json(folder / _FILE)["mentions"]
-        return Counter({(tuple(path), str(own)): int(count) for path, own, count in rows})
-    except (TypeError, ValueError, KeyError) as error:
-        raise InputError(f"{folder / _FILE}: damaged") from error
 
 
 def _check_categories(kinds: Kinds, categories: Sequence[str], corpus: Path) -> None:
@@ -168,8 +173,8 @@ def _frequent(kinds: Kinds, some: LabelSet, at_least: int) -> frozenset[str]:
     return kept
 
 
-def _write_drawn(folder: Path, manifest: Mapping[str, Any], settings: PretrainSettings) -> None:
-    """Write the validation sentences with the lowest random numbers; no more than twice as many are held at once."""
+def _drawn(manifest: Mapping[str, Any], settings: PretrainSettings) -> pa.Table:
+    """Return the validation sentences with the lowest random numbers; no more than twice as many are held at once."""
     drawn: pa.Table | None = None
     for path in checked_shards(settings.corpus, manifest):
         for batch in sentence_batches(path):
@@ -179,7 +184,7 @@ def _write_drawn(folder: Path, manifest: Mapping[str, Any], settings: PretrainSe
                 drawn = _lowest(drawn, settings)
     if drawn is None or not len(drawn):
         raise InputError(f"{settings.corpus}: its validation split is empty; build it with a larger validation_ratio")
-    write_table(_lowest(drawn, settings), folder / _TABLE)
+    return _lowest(drawn, settings)
 
 
 def _lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
@@ -187,7 +192,3 @@ def _lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
     numbers = [uniform(settings.seed, "validation part", identity) for identity in rows["id"].to_pylist()]
     order = np.argsort(np.array(numbers), kind="stable")[: settings.max_eval_samples or None]
     return rows.combine_chunks().take(pa.array(order))
-
-
-def _read_drawn(folder: Path) -> list[Sentence]:
-    return list(typed_sentences(folder / _TABLE))

@@ -7,41 +7,132 @@ is killed goes on from its last checkpoint when the same command is given again.
 output's folder in common.
 """
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import (
-    Draft,
-    draft_of,
-    link_file,
-    publish_folder,
-    publish_job,
-    read_json,
-    sha256_of,
-    to_disk,
-)
-from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.corpus_labels import read_label_set
-from nerbert.encoder.prepare import Preparation, begin, open_backbone
+from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, sha256_of, to_disk
+from nerbert.corpus.shards import read_manifest, shard_hashes
+from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
+from nerbert.encoder.dataset import open_training_data, tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.model.backbone import CARD, save_model, write_card
+from nerbert.errors import OutputExists
+from nerbert.labels import sentence_example
+from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer, read_card, save_model, write_card
 from nerbert.model.forward import precision_on
+from nerbert.model.fresh import freeze, fresh_config, train_tokenizer
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import Progress, progress
-from nerbert.training.checkpoint import Checkpoints
-from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import BestCheckpoint
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
+from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import total_steps, train
-from nerbert.training.memory import out_of_memory
-from nerbert.training.objective import Task
+from nerbert.training.loop import VERSION, TrainingData, total_steps, train
+from nerbert.training.objective import CheckpointScore, Objective, Task
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
+FRESH = "fresh"
+_FREE = frozenset(
+    {
+        "corpus", "backbone", "label_set", "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch",
+        "save_minutes", "save_steps", "save_total_limit",
+    }
+)  # fmt: skip
+"""Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
+(`max_tokens_per_batch`, with dropout) luck, never what is computed."""
+
+_NAMES = ("_name_or_path", "transformers_version")
+"""What a model's configuration says that changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """All that a pre-training needs; `identity` is what decides its outcome, so that only the same run is resumed."""
+
+    manifest: Mapping[str, Any]
+    labels: CorpusLabels
+    model: Any
+    pieces: SubwordTokenizer
+    data: TrainingData
+    objective: Objective
+    score: Callable[[Any], CheckpointScore]
+    identity: dict[str, Any]
+
+
+def begin(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[ProcessGroup, Preparation]:
+    """Check the output's place, then join the other processes and prepare the training."""
+    _check_place(settings, output, overwrite=overwrite)
+    processes = make_process_group(settings)
+    return processes, prepare(settings, processes)
+
+
+def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -> None:
+    """Raise OutputExists for an output that is taken, or that lies in or around what is read."""
+    check_free(output, overwrite=overwrite)
+    place = output.resolve()
+    for name in ("corpus", "backbone"):
+        read = Path(getattr(settings, name)).resolve()
+        if read.is_dir() and (place.is_relative_to(read) or read.is_relative_to(place)):
+            raise OutputExists(
+                f"{output}: lies in, or around, the {name} ({getattr(settings, name)}); choose another place"
+            )
+
+
+def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
+    """Read the corpus, load or make the model, open the windows."""
+    manifest = read_manifest(settings.corpus)
+    if settings.backbone != FRESH:
+        check_model_folder(settings.backbone)
+    labels = read_label_set(manifest, settings)
+    backbone = _open_backbone(manifest, settings)
+    objective = OBJECTIVES.find(settings.objective).of(Task(labels.categories, settings, backbone))
+    model = objective.make_model(backbone)
+    freeze(model, settings.num_frozen_layers)
+    pieces = SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, further=settings.label_all_tokens)
+    examples = [sentence_example(each) for each in held_out(manifest, labels, settings)]
+    data = open_training_data(manifest, labels, pieces, settings, own=objective.labels)
+    score = objective.score_on(examples, pieces, settings, processes)
+    identity = _identity(settings, manifest, labels, model, backbone.tokenizer, processes)
+    return Preparation(manifest, labels, model, pieces, data, objective, score, identity)
+
+
+def _open_backbone(manifest: Mapping[str, Any], settings: PretrainSettings) -> Backbone:
+    """Return what the training starts from, with its tokenizer; for a fresh one it is trained on the corpus."""
+    if settings.backbone != FRESH:
+        tokenizer = load_tokenizer(settings.backbone)
+        return Backbone(settings.backbone, tokenizer, settings.seed, settings.num_layers)
+    tokenizer = train_tokenizer(training_texts(manifest, settings), settings.fresh_vocab_size)
+    config = fresh_config(len(tokenizer), settings.fresh_num_layers, settings.fresh_hidden_size)
+    return Backbone(FRESH, tokenizer, settings.seed, fresh=config)
+
+
+def _identity(
+    settings: PretrainSettings, manifest: Mapping[str, Any], labels: CorpusLabels, model: Any, tokenizer: Any,
+    processes: ProcessGroup,
+) -> dict[str, Any]:  # fmt: skip
+    """Return all that decides a training's outcome, as JSON."""
+    compared = {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    weights = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    config = {name: value for name, value in model.config.to_dict().items() if name not in _NAMES}
+    return {
+        "loop": VERSION,
+        "settings": compared,
+        "precision": precision_on(processes.device.type, settings.precision),
+        "config": config,
+        "corpus": sha256_of(settings.corpus / "manifest.json"),
+        "shards": shard_hashes(settings.corpus, manifest),
+        "label_set": labels.facts,
+        "weights": weights.hexdigest(),
+        "tokenizer": tokenizer_hash(tokenizer),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +158,10 @@ def pretrain(
         best = BestCheckpoint(work.score, models.save)
         checkpoints = Checkpoints(
             place, settings.save_total_limit, minutes=settings.save_minutes,
-            steps=settings.save_steps, add_config_files=lambda place: _add_config_files(place, work),
+            steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
         )  # fmt: skip
         steps = StepLog(place / LOG, settings.tensorboard)
-        with _bar(processes, total) as bar, out_of_memory(settings):
+        with progress("pre-training", total) if processes.is_first else nullcontext(Progress()) as bar:
             log = train(work.model, work.data, work.objective, settings, bar, evaluate=best,
                         checkpoints=checkpoints, steps=steps, processes=processes)  # fmt: skip
         if processes.is_first:
@@ -78,19 +169,9 @@ def pretrain(
             link_file(place / LOG, folder / LOG)
             _write_json_card(folder, settings, work, best, log)
             if card:
-                card(folder, EncoderFacts(read_json(folder / CARD), work.manifest))
+                card(folder, EncoderFacts(read_card(str(folder)), work.manifest))
     processes.end()
     return log
-
-
-def write_fresh(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> None:
-    """Write the fresh encoder that `pretrain` would start from, untrained: the other side of a comparison."""
-    manifest = read_manifest(settings.corpus)
-    backbone = open_backbone(manifest, settings)
-    task = Task(read_label_set(manifest, settings).categories, settings, backbone)
-    with publish_folder(output, overwrite=overwrite) as folder:
-        save_model(folder, OBJECTIVES.find(settings.objective).of(task).make_model(backbone), backbone.tokenizer)
-        write_card(folder, "untrained", word_splitter=manifest["word_splitter"], language=manifest["language"])
 
 
 class _BestModels:
@@ -135,21 +216,6 @@ def _common_folder(processes: ProcessGroup, output: Path, identity: Any, *, over
         yield draft
 
 
-@contextmanager
-def _bar(processes: ProcessGroup, total: int) -> Iterator[Progress]:
-    if not processes.is_first:
-        yield Progress()
-        return
-    with progress("pre-training", total) as bar:
-        yield bar
-
-
-def _add_config_files(folder: Path, work: Preparation) -> None:
-    """Add config and tokenizer to a checkpoint's folder, so that it can be used as a model."""
-    work.model.config.save_pretrained(folder)
-    work.pieces.tokenizer.save_pretrained(folder)
-
-
 def _write_json_card(
     folder: Path, settings: PretrainSettings, work: Preparation, best: BestCheckpoint, log: TrainLog
 ) -> None:
@@ -162,7 +228,7 @@ def _write_json_card(
         objective=settings.objective, description=asdict(work.objective.describe()), **labels,
         corpus={"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
         settings=_plain(settings), precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
-        best_step=best.best_step, validation=best.figures,
+        best_step=best.best_step, validation=best.best.figures if best.best else {},
     )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ all seeds, then the head is renewed for the target. Seeds that are named have a 
 there is a dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,31 +20,42 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import DataSet, read_data, split_of
 from nerbert.labels import WordSpan
 from nerbert.metrics.score import score_spans
-from nerbert.model.backbone import (
-    Backbone,
-    TaggerFacts,
-    TaggerHook,
-    load_tokenizer,
-    read_card,
-    save_model,
-    saved_model,
-    write_card,
-)
+from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, load_tokenizer, read_card, save_model, write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.linear import greedy
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
+from nerbert.records import Example
 from nerbert.registry import HEADS, OBJECTIVES
 from nerbert.terminal import progress
-from nerbert.training.early_stopping import BestCheckpoint, SpanScore
+from nerbert.training.checkpoint import BestCheckpoint
+from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, total_steps, train
-from nerbert.training.memory import out_of_memory
-from nerbert.training.objective import Task
+from nerbert.training.objective import SpanScore, Task
 from nerbert.words import nearest_splitter
 
 _WIDE = 768
 """BERT-base's width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finetuned:
+    """A fine-tuned model in memory: its `head`, ready to find entities, and the `log` of its training.
+
+    `card` is what the `nerbert.json` of its folder says of it; its `best_step` is None where the last model was kept.
+    """
+
+    model: Any
+    tokenizer: Any
+    head: Head
+    log: TrainLog
+    card: dict[str, Any]
+
+    def save(self, folder: Path, **facts: Any) -> None:
+        """Write the tagger into an existing folder; `facts` are added to its card."""
+        save_model(folder, self.model, self.tokenizer)
+        write_card(folder, "tagger", **self.card, **facts)
 
 
 def finetune(
@@ -65,25 +76,75 @@ def finetune(
     if settings.select == "dev" and not target.dev:
         why = f"setting select = 'dev': {target.folder} has no dev split; add one or take select = 'last'"
         raise SettingsError(why, setting="select")
-    origin_card = read_card(encoder)
+    facts = _origin(encoder, origin) | {"data": _facts(target)}
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
     with TemporaryDirectory() as scratch, publish_folder(output, overwrite=overwrite) as folder:
         if origin:
             own = source_settings(settings, next(iter(folders)))
-            _train_tagger(encoder, replace(origin, dev=[]), Path(scratch), own, "source domain", {})
+            finetune_examples(
+                encoder, origin.train, [], own, Path(scratch), name=str(origin.folder), what="source domain"
+            )
         start = scratch if origin else encoder
         for seed, name in folders.items():
             (folder / name).mkdir(exist_ok=True)
-            of_seed, facts = replace(settings, seed=seed), _origin(encoder, origin_card, origin)
-            what = f"fine-tuning, seed {seed}"
-            _train_tagger(start, target, folder / name, of_seed, what, facts, calibrate=calibrate)
+            tagger = finetune_examples(
+                start, target.train, target.dev, replace(settings, seed=seed), name=str(target.folder),
+                what=f"fine-tuning, seed {seed}", facts=facts,
+            )  # fmt: skip
+            tagger.save(folder / name, **(_held_out(tagger.head, target) if calibrate else {}))
             if card:
                 card(folder / name, TaggerFacts(read_card(str(folder / name))))
         if seeds:
             write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
     return [output / name for name in folders.values()]
+
+
+def finetune_examples(
+    encoder: str, examples: Sequence[Example], dev: Sequence[Example], settings: FinetuneSettings,
+    folder: Path | None = None, *, name: str = "the training examples", what: str = "fine-tuning",
+    facts: Mapping[str, Any] | None = None,
+) -> Finetuned:  # fmt: skip
+    """Fine-tune an encoder on examples in memory; `dev` is read only where `settings.select` is `dev`.
+
+    With `folder`, an existing one, the tagger is written there, `facts` in its card. `name` is that of the data in
+    errors, `what` that of the training in its progress.
+    """
+    types = sorted({span.type for example in examples for span in example.spans})
+    if not types:
+        raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
+    backbone = Backbone(encoder, load_tokenizer(encoder), settings.seed, settings.num_layers)
+    objective = OBJECTIVES.find(settings.objective).of(Task(types, settings, backbone))
+    if not HEADS.contains(objective.head_name):
+        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {objective.head_name!r}"
+        raise SettingsError(why, setting="objective")
+    model = objective.make_model(backbone)
+    pieces = SubwordTokenizer(
+        backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
+        further=settings.label_all_tokens,
+    )  # fmt: skip
+    settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
+    windows = Windows.pack(pieces.windows(examples, objective.labels))
+    data = TrainingData(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
+    score = SpanScore(lambda model: greedy(objective.head(model, pieces, settings)), dev, _figures, "dev_f1")
+    kept = dict[str, Any]()
+    best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())))
+    with progress(what, total_steps(len(windows), settings)) as bar:
+        log = train(model, data, objective, settings, bar, evaluate=best if settings.select == "dev" else None)
+    if kept:
+        model.load_state_dict(kept)
+    model.eval()
+    card = dict(facts or {}) | {
+        "word_splitter": nearest_splitter(examples), "max_length": settings.max_length,
+        "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types, "settings": asdict(settings),
+        "precision": precision_on(model.device.type, settings.precision), "log": log.entries,
+        "best_step": best.best_step or None,
+    }  # fmt: skip
+    found = Finetuned(model, backbone.tokenizer, objective.head(model, pieces, settings), log, card)
+    if folder:
+        found.save(folder)
+    return found
 
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
@@ -96,9 +157,13 @@ def usual_rate(config: Any) -> float:
     return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
 
 
-def _origin(encoder: str, card: dict[str, Any], source: DataSet | None) -> dict[str, Any]:
+def _copied(weights: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each.detach().to("cpu", copy=True) for name, each in weights.items()}
+
+
+def _origin(encoder: str, source: DataSet | None) -> dict[str, Any]:
     """Return what a tagger's card says of its origin; the name of a local folder is left out."""
-    name = None if Path(encoder).exists() else encoder
+    name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
     facts: dict[str, Any] = {
         "language": card.get("language", "en"),
         "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus"), "name": name},
@@ -110,53 +175,14 @@ def _facts(data: DataSet) -> dict[str, Any]:
     return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256}
 
 
-def _train_tagger(
-    encoder: str, data: DataSet, folder: Path, settings: FinetuneSettings, what: str, origin: dict[str, Any], *,
-    calibrate: bool = False,
-) -> None:  # fmt: skip
-    """Train one tagger on `data` and write it to `folder`."""
-    types = {span.type for example in data.train for span in example.spans}
-    if not types:
-        raise InputError(f"{data.folder}: no training sentence has an entity, so there is nothing to learn")
-    backbone = Backbone(encoder, load_tokenizer(encoder), settings.seed, settings.num_layers)
-    objective = OBJECTIVES.find(settings.objective).of(Task(sorted(types), settings, backbone))
-    if not HEADS.contains(objective.head_name):
-        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {objective.head_name!r}"
-        raise SettingsError(why, setting="objective")
-    model = objective.make_model(backbone)
-    pieces = SubwordTokenizer(
-        backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
-        further=settings.label_all_tokens,
-    )  # fmt: skip
-    settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
-    windows = Windows.pack(pieces.windows(data.train, objective.labels))
-    steps = total_steps(len(windows), settings)
-    only_at = steps if settings.select == "last" else 0
-    score = SpanScore(lambda model: greedy(objective.head(model, pieces, settings)), data.dev, _figures, "dev_f1")
-    best = BestCheckpoint(score, lambda chosen, *_: save_model(folder, chosen, backbone.tokenizer), only_at)
-    examples = TrainingData(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
-    with progress(what, steps) as bar, out_of_memory(settings):
-        log = train(model, examples, objective, settings, bar, evaluate=best if data.dev else None)
-    if settings.select == "last":
-        save_model(folder, model, backbone.tokenizer)
-    elif calibrate:
-        model = saved_model(folder, model)
-    model.eval()
-    held_out = _held_out(objective.head(model, pieces, settings), data) if calibrate and data.dev else {}
-    write_card(
-        folder, "tagger", word_splitter=nearest_splitter(data.train), max_length=settings.max_length,
-        on_too_long=settings.on_too_long, head=objective.head_name, types=sorted(types), data=_facts(data), **origin,
-        settings=asdict(settings), precision=precision_on(model.device.type, settings.precision), log=log.entries,
-        best_step=best.best_step if settings.select == "dev" else None, **held_out,
-    )  # fmt: skip
-
-
 def _held_out(head: Head, data: DataSet) -> dict[str, Any]:
-    """Return scores on the dev split and the temperature fitted there."""
+    """Return scores on the dev split and the temperature fitted there; nothing if there is none."""
+    if not data.dev:
+        return {}
     found = predict_entities(head, data.dev)
     files = ({"name": name, "sha256": digest} for name, digest in data.sha256.items() if split_of(name) == "dev")
     return {"dev": found.scores_json(), "calibration": found.calibration_json(next(files, {}))}
 
 
-def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, float]:
+def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, int | float]:
     return {"dev_f1": score_spans(gold, found).f1}

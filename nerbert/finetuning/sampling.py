@@ -1,21 +1,27 @@
-"""Small subsets of training sentences: drawn apart from training's seeds, the same for every system, and nested.
+"""Small subsets and episodes of sentences: drawn apart from training's seeds, the same for every system.
 
 A draw's number decides everything: `rng.uniform` gives each sentence its place in an order, and a subset is a prefix
-of that order. So of one draw, 10 sentences are among the 25, the 25 among the 50, shares lie between them, and the
-subset of k entities a type lies in that of k + 1. To make sure of that, k is reached in rounds, one more of each type a
-round, rarest type first; StructShot (Yang & Katiyar 2020) brings one type to k before it goes to the next. k = 1 is the
-same, larger k take up to a twentieth more sentences.
+of that order. So subsets of one draw are nested: 10 sentences are among the 25, shares lie between, and k entities a
+type lie in those of k + 1. To make sure of that, k is reached in rounds, one more of each type a round, rarest type
+first; StructShot (Yang & Katiyar 2020) brings one type to k before it goes to the next. k = 1 is the same, larger k
+take up to a twentieth more sentences.
 
 A subset is a list of places in the file, so that anyone can publish and repeat it; the places hold for one file only,
-so its hash belongs beside them. A sentence is identified by its text and by how many equal ones come before it, not by
-its place. So sentences added to a file change no other's random number, and in a subset of so many sentences a new one
-can only replace some that come later in the order. That holds for sentence counts alone: 5% of more is more, and for k
-entities a type, and for episodes, new entities may change which type is served first. Equal texts with other tags are
-told apart by their order alone.
+so its hash belongs beside them. A sentence is identified by its text and by how many equal ones come before it. So
+sentences added to a file change no other's random number, and in a subset of so many sentences a new one can only
+replace some that come later in the order. That holds for sentence counts alone.
+
+An episode of N ways and K~2K shots is drawn in Few-NERD's manner (Ding et al. 2021). N types are drawn; then sentences
+in a random order, of which one is taken if it has entities, of the drawn types only, leaves none of its types with more
+than 2K, and has a type that isn't at K yet; until all N have K. The query part is drawn likewise from the rest, with Q
+for K; it doesn't hold the support part's texts either. Counts only grow, so one pass over the order is the whole of it.
+Where a pass ends with one short of K, other orders are tried and then other types, up to a bound; the original goes on
+for ever. Few-NERD counts the runs of one type in IO tags; here the entities of BIO are counted, so two of a type that
+touch are two.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP
 
@@ -25,6 +31,11 @@ from nerbert.records import Example
 from nerbert.rng import uniform
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
+_TYPE_DRAWS, _ORDERS = 500, 10
+"""How often types are drawn, and orders of sentences for each, before the search is given up."""
+
+_Counted = dict[int, Counter[str]]
+"""Entities of each type, by the place of their sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ class Subset:
 
 def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) -> Subset:
     """Return the subset of a size in one of the numbered draws; raise SettingsError if it is too large."""
-    check_draw(draw)
+    _check_draw(draw)
     size = size if isinstance(size, Size) else parse_size(size)
     if not examples:
         raise InputError(f"no sentences to draw {size} from")
@@ -55,7 +66,8 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
         case SizeUnit.ALL:
             places: Iterable[int] = range(len(examples))
         case SizeUnit.SENTENCES | SizeUnit.PERCENT:
-            places = _ordered(examples, draw, "subset: sentences")[: _count(size, len(examples))]
+            order = _ordered(_identities(examples), range(len(examples)), draw, "subset: sentences")
+            places = order[: _count(size, len(examples))]
         case SizeUnit.EACH:
             places = _each_type(examples, size.shots, draw)
         case SizeUnit.EPISODE:
@@ -63,11 +75,6 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
     places, there = tuple(sorted(places)), _entities(examples)
     reached = _entities(examples[place] for place in places)
     return Subset(size, draw, places, {type_: reached[type_] for type_ in sorted(there)}, dict(sorted(there.items())))
-
-
-def _ordered(examples: Sequence[Example], draw: int, step: str) -> list[int]:
-    """Return all places in the order of a draw."""
-    return ordered(identities(examples), range(len(examples)), draw, step)
 
 
 def _count(size: Size, there: int) -> int:
@@ -91,7 +98,8 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
     if not there:
         raise InputError(f"no entity in {many(len(examples), 'sentence')}, so none of each type can be drawn")
     queues: dict[str, list[int]] = {type_: [] for type_ in sorted(there, key=lambda type_: (there[type_], type_))}
-    for place in reversed(_ordered(examples, draw, "subset: entities of each type")):
+    order = _ordered(_identities(examples), range(len(examples)), draw, "subset: entities of each type")
+    for place in reversed(order):
         for type_ in {span.type for span in examples[place].spans}:
             queues[type_].append(place)
     taken: set[int] = set()
@@ -105,13 +113,101 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
     return sorted(taken)
 
 
-def check_draw(draw: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """An episode: its types, and the places (from 0, ascending) of the sentences to learn from and to be tagged."""
+
+    draw: int
+    types: tuple[str, ...]
+    support: tuple[int, ...]
+    query: tuple[int, ...]
+    support_reached: dict[str, int]
+    query_reached: dict[str, int]
+
+
+def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: int, draw: int) -> Episode:
+    """Return one of the numbered episodes; raise InputError that says what is missing if there is none."""
+    _check_draw(draw)
+    for name, number in (("ways", ways), ("shots", shots), ("queries", queries)):
+        if number < 1:
+            raise SettingsError(f"{name} = {number}: must be at least 1")
+    counted = {place: Counter(span.type for span in each.spans) for place, each in enumerate(examples) if each.spans}
+    names, tried = _identities(examples), 0
+    for types, candidates, attempt in _attempts(counted, ways, shots + queries, draw):
+        order = _ordered(names, candidates, draw, f"episode: support {attempt}")
+        support = _filled(counted, order, types, shots)
+        texts = {examples[place].text for place in support}
+        left = [place for place in candidates if examples[place].text not in texts]
+        query = _filled(counted, _ordered(names, left, draw, f"episode: query {attempt}"), types, queries)
+        if support and query:
+            reached = (dict(sorted(_total(counted, places).items())) for places in (support, query))
+            return Episode(draw, types, support, query, *reached)
+        tried += 1
+    wanted = f"{many(ways, 'way')}, {many(shots, 'shot')} and {many(queries, 'query', 'queries')}"
+    raise InputError(f"no episode of {wanted}: {_lack(counted, shots + queries, tried)}")
+
+
+def _attempts(counted: _Counted, ways: int, wanted: int, draw: int) -> Iterator[tuple[tuple[str, ...], list[int], str]]:
+    """Yield what to try, in turn: types, the places of sentences with no others, and a name."""
+    possible, tried = _possible(counted, wanted), set()
+    for number in range(_TYPE_DRAWS if len(possible) >= ways else 0):
+        drawn = sorted(possible, key=lambda type_: (uniform(draw, f"episode: types {number}", type_), type_))
+        types = tuple(sorted(drawn[:ways]))
+        if types in tried:
+            continue
+        tried.add(types)
+        candidates = [place for place, counts in counted.items() if counts.keys() <= set(types)]
+        there = _total(counted, candidates)
+        if all(there[type_] >= wanted for type_ in types):
+            yield from ((types, candidates, f"{number}.{order}") for order in range(_ORDERS))
+
+
+def _filled(counted: _Counted, order: Iterable[int], types: Sequence[str], k: int) -> tuple[int, ...]:
+    """Return places taken in that order until each type has k to 2k entities; none if they never have."""
+    reached: Counter[str] = Counter()
+    taken = []
+    for place in order:
+        counts = counted[place]
+        fits = all(reached[type_] + count <= 2 * k for type_, count in counts.items())
+        if fits and any(reached[type_] < k for type_ in counts):
+            taken.append(place)
+            reached += counts
+            if all(reached[type_] >= k for type_ in types):
+                return tuple(sorted(taken))
+    return ()
+
+
+def _total(counted: _Counted, places: Iterable[int]) -> Counter[str]:
+    """Return entities of each type in the sentences at `places`."""
+    total: Counter[str] = Counter()
+    for place in places:
+        total.update(counted[place])
+    return total
+
+
+def _possible(counted: _Counted, wanted: int) -> list[str]:
+    """Return the types with at least `wanted` entities; others are in no episode."""
+    return sorted(type_ for type_, count in _total(counted, counted).items() if count >= wanted)
+
+
+def _lack(counted: _Counted, wanted: int, tried: int) -> str:
+    """Say what there is where no episode was found, of the types that are most seldom alone in a sentence."""
+    there, enough = _total(counted, counted), len(_possible(counted, wanted))
+    alone = _total(counted, [place for place, counts in counted.items() if len(counts) == 1])
+    rarest = sorted(there, key=lambda type_: (alone[type_], type_))[:5]
+    told = ", ".join(f"{type_} {there[type_]} ({alone[type_]})" for type_ in rarest) or "none"
+    return (f"{enough} of {many(len(there), 'type')} have the {wanted} entities that both parts need, and none of "
+            f"{many(tried, 'order')} of sentences gave K to 2K of each; entities (in sentences without other types): "
+            f"{told}; ask for fewer ways, or other shots")  # fmt: skip
+
+
+def _check_draw(draw: int) -> None:
     """Raise SettingsError for what is no draw's number."""
     if draw < 1:
         raise SettingsError(f"draw {draw}: draws are numbered from 1")
 
 
-def identities(examples: Iterable[Example]) -> list[str]:
+def _identities(examples: Iterable[Example]) -> list[str]:
     """Return each sentence's identity: its text, and how many equal ones come before it."""
     before: Counter[str] = Counter()
     names = []
@@ -121,6 +217,6 @@ def identities(examples: Iterable[Example]) -> list[str]:
     return names
 
 
-def ordered(names: Sequence[str], places: Iterable[int], draw: int, step: str) -> list[int]:
+def _ordered(names: Sequence[str], places: Iterable[int], draw: int, step: str) -> list[int]:
     """Return places of sentences in the order of a draw; `names` are their identities, `step` is the purpose."""
     return sorted(places, key=lambda place: (uniform(draw, step, names[place]), place))

@@ -12,6 +12,11 @@ entities, which is what users see; fitted on words it leaves entities almost twi
 (docs/results/2026-11-21-calibration.md). A normal prior on ln T weighs about as much as four entities: it decides where
 there are few, or where all are right or all wrong. Confidences are computed once for each temperature of a grid, and a
 parabola through the lowest three losses gives the rest, so a temperature is right to about a hundredth.
+
+Thresholds by type: of all that reach a wanted precision the lowest is chosen, which keeps most entities. A type whose
+precision never reaches it has none, and all its entities are kept. Thresholds are observed confidences, so nothing is
+claimed about values between them. With few entities of a type chance affects the threshold, and precision on other
+sentences will be lower than here.
 """
 
 import math
@@ -23,7 +28,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, SettingsError
 from nerbert.metrics.columns import Pair, check_lengths
 
 BINS = 10
@@ -100,12 +105,6 @@ class Fitted:
     folds: int = FOLDS
 
 
-def fit_temperature(confidences: ConfidencesAt, right: npt.ArrayLike) -> float:
-    """Return the temperature in [`LOWEST`, `HIGHEST`] of the least log loss with the prior; 1 without entities."""
-    outcomes = np.asarray(right, bool)
-    return _best(_losses(confidences, outcomes)) if outcomes.size else 1.0
-
-
 def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.ArrayLike, folds: int = FOLDS) -> Fitted:
     """Fit a temperature on all entities, and measure it on those of each part of the sentences, fitted on the others.
 
@@ -147,3 +146,64 @@ def _best(losses: Shares) -> float:
     bend = before - 2 * here + after
     shift = (before - after) / (2 * bend) if bend > 0 else 0.0
     return math.exp(_GRID[best] + shift * (_GRID[1] - _GRID[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A type's threshold and its effect; `confidence` is None if no threshold reaches the precision.
+
+    0 keeps all entities: they already are precise enough. If it is None, `kept` also counts all.
+    """
+
+    confidence: float | None
+    predicted: int
+    right: int
+    kept: int
+    kept_right: int
+
+    @property
+    def precision(self) -> float:
+        """Share of right entities among the kept ones; 0 of none."""
+        return self.kept_right / self.kept if self.kept else 0.0
+
+    @property
+    def recall_kept(self) -> float:
+        """Share of kept entities among the right ones; 0 of none."""
+        return self.kept_right / self.right if self.right else 0.0
+
+
+def lowest_thresholds(
+    types: Sequence[str], confidences: npt.ArrayLike, right: npt.ArrayLike, precision: float
+) -> dict[str, Threshold]:
+    """Return each predicted type's threshold for a precision (above 0, at most 1), sorted by type."""
+    check_precision(precision)
+    sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
+    if not len(types) == sure.size == outcomes.size:
+        raise InputError(f"{len(types)} types, {sure.size} confidences, {outcomes.size} outcomes: give one for each")
+    of_entity = np.asarray(types, object)
+    found = {}
+    for name in sorted(set(types)):
+        own = of_entity == name
+        found[name] = _lowest(sure[own], outcomes[own], precision)
+    return found
+
+
+def check_precision(value: float) -> float:
+    """Return `value` if it is a valid target precision; else raise SettingsError."""
+    if not 0 < value <= 1:
+        raise SettingsError(f"precision = {value}: must be above 0 and at most 1, say 0.9")
+    return value
+
+
+def _lowest(sure: Shares, right: npt.NDArray[np.bool_], precision: float) -> Threshold:
+    order = np.argsort(-sure, kind="stable")
+    sure, hits = sure[order], np.cumsum(right[order])
+    kept = np.arange(1, sure.size + 1)
+    last_of_equals = np.append(sure[1:] < sure[:-1], True)
+    reaches = np.flatnonzero(last_of_equals & (hits >= precision * kept - 1e-9))
+    whole, hit = int(sure.size), int(hits[-1])
+    if not reaches.size:
+        return Threshold(None, whole, hit, whole, hit)
+    last = int(reaches[-1])
+    confidence = 0.0 if last == whole - 1 else float(sure[last])
+    return Threshold(confidence, whole, hit, last + 1, int(hits[last]))

@@ -5,27 +5,59 @@ rules, except those under `strict`.
 
 An entity, gold or predicted, is *seen* if its text (words joined by single spaces, as they are written) occurs with its
 type among the training entities. A right prediction equals its gold entity, so it is in the same group.
+
+**Mistakes** (`find_mistakes`): each wrong entity is counted exactly once. Exact matches are removed first. The rest is
+paired one to one: first pairs with the same boundaries (`type`), then overlapping pairs of the same type (`boundary`),
+then other overlaps (`both`); within a kind the larger overlap first, then the leftmost. An entity without a partner is
+`missed` (gold) or `spurious` (predicted), even if it overlaps one that already has a partner: a gold entity cut in two
+is one `boundary` and one `spurious`. So always
+
+    gold      = right + type + boundary + both + missed
+    predicted = right + type + boundary + both + spurious
+
+The pairing is greedy in a total order, so it does not depend on the order of the entities. The cost: occasionally one
+more pair could be made by giving up a better one.
+
+**The interval** (`bootstrap`) says how much micro F1 depends on the choice of test sentences. The percentile bootstrap
+(Efron 1979) draws as many sentences as there are, with replacement, and computes F1 of each such sample. Sentences with
+the same three counts are equivalent, so the draw is of how often each kind of sentence occurs: the same distribution,
+at a cost that hardly grows with the test set. Training seeds and few-shot draws add their own variance. The draws come
+from numpy's `RandomState`, whose stream is frozen: the same counts give the same interval everywhere.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
-from itertools import chain
-from typing import Any
+from enum import StrEnum
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nerbert.errors import InputError
-from nerbert.labels import word_spans
+from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.calibration import Calibration, calibration_of
-from nerbert.metrics.columns import Columns, Mask, Pair, check_lengths, pair_of
-from nerbert.metrics.error_types import kinds_of
-from nerbert.metrics.interval import Interval, bootstrap, counts_by_sentence
+from nerbert.metrics.columns import Columns, Mask, Numbers, Pair, check_lengths, pair_of
 from nerbert.metrics.score import STRICT_RULES, Counts, Score, count_where, score_pair
 from nerbert.records import Example
+from nerbert.rng import uniform
 
 Entity = tuple[str, str]
 """An entity's text and type."""
+SAMPLES = 1_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Bounds of micro F1 (0–1) that contain the share `level` of the samples."""
+
+    low: float
+    high: float
+    level: float
+    samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +156,88 @@ def _without(pair: Pair, places: Collection[int]) -> Counts:
     kept = np.ones(pair.sentences, bool)
     kept[list(places)] = False
     return count_where(pair, kept[pair.sentence_of(pair.gold)], kept[pair.sentence_of(pair.found)])
+
+
+class MistakeKind(StrEnum):
+    """Kinds of mistakes; the first three are pairs of a gold and a predicted entity, best first."""
+
+    TYPE = "type"
+    BOUNDARY = "boundary"
+    BOTH = "both"
+    MISSED = "missed"
+    SPURIOUS = "spurious"
+
+
+class Mistake(NamedTuple):
+    """A mistake: the gold entity that was mispredicted or missed, and the wrong predicted one."""
+
+    kind: MistakeKind
+    gold: WordSpan | None
+    predicted: WordSpan | None
+
+
+def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -> list[Mistake]:
+    """Return the mistakes among entities of one sentence (or with positions over all sentences), in any order."""
+    gold_left, predicted_left = set(gold) - set(predicted), set(predicted) - set(gold)
+    mistakes: list[Mistake] = []
+    for pair in sorted(_overlaps(sorted(gold_left), sorted(predicted_left)), key=_worth):
+        if pair[0] in gold_left and pair[1] in predicted_left:
+            mistakes.append(Mistake(_kind(*pair), *pair))
+            gold_left.remove(pair[0])
+            predicted_left.remove(pair[1])
+    mistakes += [Mistake(MistakeKind.MISSED, span, None) for span in sorted(gold_left)]
+    return mistakes + [Mistake(MistakeKind.SPURIOUS, None, span) for span in sorted(predicted_left)]
+
+
+def kinds_of(pair: Pair) -> dict[str, int]:
+    """Count the mistakes of each kind, by the CoNLL script's rules; all kinds are included."""
+    gold = pair.gold.where(~pair.gold.within(pair.found))
+    found = pair.found.where(~pair.found.within(pair.gold))
+    counts = Counter(mistake.kind for mistake in find_mistakes(pair.spans(gold), pair.spans(found)))
+    return {kind.value: counts[kind] for kind in MistakeKind}
+
+
+def _overlaps(gold: list[WordSpan], predicted: list[WordSpan]) -> Iterator[tuple[WordSpan, WordSpan]]:
+    """Yield all pairs that share a word; both lists are sorted, and bisection limits the comparisons."""
+    starts = [start for start, _, _ in predicted]
+    reach = list(accumulate((end for _, end, _ in predicted), max))
+    for span in gold:
+        for other in predicted[bisect_right(reach, span[0]) : bisect_left(starts, span[1])]:
+            if other[1] > span[0]:
+                yield span, other
+
+
+def _kind(gold: WordSpan, predicted: WordSpan) -> MistakeKind:
+    if gold[:2] == predicted[:2]:
+        return MistakeKind.TYPE
+    return MistakeKind.BOUNDARY if gold[2] == predicted[2] else MistakeKind.BOTH
+
+
+_ORDER = {kind: place for place, kind in enumerate(MistakeKind)}
+
+
+def _worth(pair: tuple[WordSpan, WordSpan]) -> tuple[int, int, WordSpan, WordSpan]:
+    gold, predicted = pair
+    shared = min(gold[1], predicted[1]) - max(gold[0], predicted[0])
+    return _ORDER[_kind(gold, predicted)], -shared, gold, predicted
+
+
+def counts_by_sentence(pair: Pair) -> Numbers:
+    """Return one row per sentence: its right, predicted and gold entities."""
+    right = pair.found.where(pair.found.within(pair.gold))
+    places = (pair.sentence_of(columns) for columns in (right, pair.found, pair.gold))
+    return np.stack([np.bincount(each, minlength=pair.sentences) for each in places], axis=1)
+
+
+def bootstrap(counts: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0) -> Interval:
+    """Return the interval of micro F1; `counts` has a row per sentence (right, predicted, gold), in any order."""
+    if samples < 1 or not 0 < level < 1:
+        raise InputError(f"bootstrap: samples {samples} must be at least 1, level {level} between 0 and 1")
+    if not len(counts):
+        return Interval(0.0, 0.0, level, samples)
+    kinds, often = np.unique(counts, axis=0, return_counts=True)
+    draws = np.random.RandomState(int(uniform(seed, "bootstrap", str(samples)) * (1 << 32)))
+    right, predicted, gold = (draws.multinomial(len(counts), often / len(counts), samples) @ kinds).T
+    f1 = 2 * right / np.maximum(1, predicted + gold)
+    low, high = np.quantile(f1, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), level, samples)

@@ -233,11 +233,6 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def saved_model(folder: Path, like: Any) -> Any:
-    """Return the model that `save_model` wrote into a folder, of the class and on the device of another one."""
-    return _load(type(like), str(folder), "model")[0].to(like.device)
-
-
 def tags_of(model: Any, source: str) -> list[str]:
     """Return the head's label names in order; raise InputError unless they are O, B-x, I-x."""
     names: Mapping[int, str] = {int(key): str(value) for key, value in model.config.id2label.items()}

@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from nerbert.artifacts import read_json, write_json
+from nerbert.artifacts import write_json
+from nerbert.schema import read_json
 from nerbert.terminal import percent
 
 _CLOSE = 1.0
@@ -125,17 +126,7 @@ class QuickstartResult:
     @classmethod
     def read(cls, path: Path) -> "QuickstartResult":
         """Return a result as `write` wrote it; the verdict is computed again."""
-        values = _with_tuples({name: value for name, value in read_json(path).items() if name != "verdict"})
-        encoders = tuple(EncoderResult(**each) for each in values["encoders"])
-        examples = tuple(TaggedText(**each) for each in values["examples"])
-        return cls(**values | {"encoders": encoders, "examples": examples, "own": TaggedText(**values["own"])})
-
-
-def _with_tuples(value: Any) -> Any:
-    """Return JSON's lists as tuples."""
-    if isinstance(value, dict):
-        return {name: _with_tuples(inner) for name, inner in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+        return read_json(path, cls)
 
 
 def means_by_type(scores: Sequence[Any]) -> dict[str, float]:

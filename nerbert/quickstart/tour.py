@@ -1,9 +1,8 @@
 """The quickstart's stages in order: corpus, two encoders, their taggers, scores, the user's sentence."""
 
-import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +20,10 @@ from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.executors import cores
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.labels import spans_from_bio
 from nerbert.model.backbone import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
-from nerbert.records import Example
-from nerbert.render.quickstart import TITLE, write_guide, write_page, write_picture
+from nerbert.records import Example, Span
+from nerbert.render.quickstart import write_guide, write_page, write_picture
 from nerbert.render.terminal.quickstart import QuickstartReport, sources
 from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
@@ -36,8 +34,6 @@ DEFAULT_TEXT = (
     "Margarethe and a compass by Larsen & Holm."
 )
 PAGE = "nerbert-quickstart.html"
-_PAGE_HEAD = 1 << 16
-"""Bytes in which a page has its title."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +82,18 @@ def run_quickstart(
 ) -> QuickstartResult:
     """Run the quickstart in `keep`, or in a folder that is removed; print the results, and write the page.
 
-    The page is `report`, else `report.html` in `keep`, else `nerbert-quickstart.html` in the current folder.
+    The page is `report`, a new file; else `report.html` in `keep`, or else `nerbert-quickstart.html` in the current
+    folder, which is replaced.
     """
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
     page = report or (keep / "report.html" if keep else Path(PAGE))
     reporter = QuickstartReport()
     with _folder(keep) as folder:
-        if report or not keep:
-            check_page_free(page)
+        if page.is_dir() or not page.resolve().parent.is_dir():
+            raise InputError(f"{page}: is a folder, or lies in none; name another file with --report")
+        if report and page.exists():
+            raise OutputExists(f"{page}: exists already; name another file with --report")
         readable = text.encode("utf-8", "replace").decode()  # bytes of a command line that are no text become "?"
         result = take_tour(folder, readable or DEFAULT_TEXT, reporter, tour or Tour())
         manifest = read_manifest(folder / "corpus")
@@ -122,25 +121,6 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def check_page_free(path: Path) -> None:
-    """Raise OutputExists for a file that isn't a quickstart's page, InputError where no file can be written."""
-    try:
-        if path.is_dir() or not path.resolve().parent.is_dir():
-            why = "is a folder" if path.is_dir() else "its folder doesn't exist"
-            raise InputError(f"{path}: {why}; name another file with --report")
-        if path.exists():
-            with path.open("rb") as file:
-                if f"<title>{TITLE}</title>".encode() not in file.read(_PAGE_HEAD):
-                    raise OutputExists(
-                        f"{path}: exists and is no page of a quickstart; name another file with --report"
-                    )
-        trial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise InputError(f"{path}: can't be written: {error.strerror}; name another file with --report") from error
-
-
 def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -> QuickstartResult:
     """Run all stages in `folder`, from the sample's dump to tags in `text`."""
     begin = time.monotonic()
@@ -163,7 +143,7 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
         encoders=(encoders[0], encoders[1]), seeds=tour.seeds, train=tour.sentences, mentions=subset.reached,
         test=len(data.test), test_mentions=sum(len(each.spans) for each in data.test),
         examples=_examples(data.test, taggers, tour.examples),
-        own=TaggedText(text, {"ner": tuple((each.start, each.end, each.type) for each in spans)}),
+        own=TaggedText(text, {"ner": _marked(spans)}),
         confidences=tuple(each.confidence for each in spans), made=_made(tour, manifest),
         seconds=time.monotonic() - begin,
     )  # fmt: skip
@@ -208,18 +188,16 @@ def _scored(folder: Path, known: Mapping[str, Any], tour: Tour) -> EncoderResult
 def _examples(test: list[Example], taggers: dict[str, Tagger], count: int) -> tuple[TaggedText, ...]:
     """Draw test sentences with mentions at random: as annotated, and as each tagger tags them."""
     drawn = sorted((each for each in test if each.spans), key=lambda each: uniform(0, "quickstart", each.text))[:count]
-    tags = {key: [each.tags for each in tagger.tag_examples(drawn)] for key, tagger in taggers.items()}
-    shown = []
-    for number, each in enumerate(drawn):
-        gold: tuple[Marked, ...] = tuple((span.start, span.end, span.type) for span in each.spans)
-        shown.append(TaggedText(each.text, {"gold": gold} | {key: _marked(each, tags[key][number]) for key in tags}))
-    return tuple(shown)
+    marked = {"gold": [each.spans for each in drawn]}
+    marked |= {key: [tuple(spans) for spans in tagger.tag_words(drawn)] for key, tagger in taggers.items()}
+    return tuple(
+        TaggedText(each.text, {key: _marked(spans[number]) for key, spans in marked.items()})
+        for number, each in enumerate(drawn)
+    )
 
 
-def _marked(example: Example, tags: list[str]) -> tuple[Marked, ...]:
-    """Return the mentions that tags of words name, as spans of characters."""
-    spans = spans_from_bio(tags)
-    return tuple((example.words[first][0], example.words[last - 1][1], name) for first, last, name in spans)
+def _marked(spans: Iterable[Span]) -> tuple[Marked, ...]:
+    return tuple((each.start, each.end, each.type) for each in spans)
 
 
 def _made(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -36,8 +36,9 @@ class TrainSettings(Settings):
     batch_size: Annotated[int, Bounds(at_least=1)] = 32
     """Sentences (windows, where one is longer than the model) per step. Unit: windows. Source: ours."""
     max_tokens_per_batch: Annotated[int, Bounds(at_least=1)] = 8192
-    """A step's sentences go through the model in micro-batches of at most this size. Changes memory and speed, never
-    what is summed (rounding, and which units drop out, differ). Unit: subwords, padding included. Source: ours."""
+    """A step's sentences go through the model in micro-batches of at most this size, and of smaller ones where memory
+    runs out. Changes memory and speed, never what is summed (rounding, and which units drop out, differ). Unit:
+    subwords, padding included. Source: ours."""
     learning_rate: Annotated[float, Bounds(above=0, below=1e6)] = 1e-4
     """Highest learning rate of AdamW. Source: ours, for small encoders."""
     weight_decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.01

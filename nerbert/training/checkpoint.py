@@ -1,43 +1,75 @@
-"""Checkpoints that a killed training goes on from: folders that are whole or absent.
+"""Checkpoints: those that a killed training goes on from, and the best one by a score.
 
-Each holds the weights (`model.safetensors`, with what makes it a model's folder beside), the optimiser's moments
-(`optimizer.safetensors`) and the log (`state.json`). Nothing of chance is in them: a step's chance comes from seed,
-step and rank alone. The price: a checkpoint is three times the weights, and written while the training waits.
+Those of the first kind are folders, whole or absent. Each holds the weights (`model.safetensors`, with what makes it a
+model's folder beside), the optimiser's moments (`optimizer.safetensors`) and the log (`state.json`). Nothing of chance
+is in them: a step's chance comes from seed, step and rank alone. The price: a checkpoint is three times the weights,
+and written while the training waits.
 """
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from nerbert.artifacts import publish, publish_folder, read_json, write_json
-from nerbert.errors import InputError, at
+from nerbert.artifacts import publish, publish_folder, write_json
+from nerbert.errors import InputError, NerbertError
+from nerbert.schema import read_json
 from nerbert.terminal import tell
-from nerbert.training.log import TrainLog
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.log import StepLog, TrainLog
+from nerbert.training.objective import CheckpointScore
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
-_FORMAT = 2
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The content of `state.json`."""
+
+    format: Literal[3]
+    log: TrainLog
+
+
+class BestCheckpoint:
+    """Called by the loop after each epoch; `best` is the score of the checkpoint kept, `best_step` its step.
+
+    `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was.
+    """
+
+    def __init__(self, score: Callable[[Any], CheckpointScore], save: Callable[[Any, int, int], None]) -> None:
+        self._score, self._save = score, save
+        self.best: CheckpointScore | None = None
+        self.best_step = 0
+
+    def __call__(self, model: Any, step: int) -> dict[str, int | float]:
+        """Return the model's figures at this step."""
+        score = self._score(model)
+        if score.beats(self.best):
+            self._save(model, step, self.best_step)
+            self.best, self.best_step = score, step
+        return score.figures
 
 
 class Checkpoints:
     """The checkpoints of one training below `folder`: the newest `keep` of them.
 
-    One is due each `steps` steps and each `minutes` (0: not by that). `add_config_files` writes the other files of a
-    model's folder beside the weights.
+    One is due each `steps` steps and each `minutes` (0: not by that). With a `tokenizer`, each is a model's folder.
     """
 
     def __init__(
-        self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0,
-        add_config_files: Callable[[Path], None] = lambda _: None,
+        self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0, tokenizer: Any = None
     ) -> None:  # fmt: skip
         self._folder, self._keep, self._seconds, self._steps = folder, keep, 60 * minutes, steps
-        self._add_config_files = add_config_files
+        self._tokenizer = tokenizer
         self._last = time.monotonic()
         self._unreadable: set[Path] = set()
 
@@ -53,10 +85,12 @@ class Checkpoints:
         if target.exists():
             shutil.rmtree(target)
         with publish_folder(target) as folder:
-            self._add_config_files(folder)
+            if self._tokenizer is not None:
+                model.config.save_pretrained(folder)
+                self._tokenizer.save_pretrained(folder)
             _write(folder / _WEIGHTS, _weights(model))
             _write(folder / _OPTIMIZER, _moments(model, optimizer))
-            write_json(folder / _STATE, {"format": _FORMAT, "log": log.to_json()})
+            write_json(folder / _STATE, asdict(_State(3, log)))
         for old in [*self._unreadable, *self._found()[: -self._keep]]:
             shutil.rmtree(old, ignore_errors=old in self._unreadable)
         self._unreadable.clear()
@@ -82,6 +116,65 @@ class Checkpoints:
     def _found(self) -> list[Path]:
         found = sorted(path for path in self._folder.glob("step-*") if (path / _STATE).is_file())
         return [path for path in found if path not in self._unreadable]
+
+
+class Recorder:
+    """What the first process writes of a training: lines of the log, and checkpoints; others write nothing."""
+
+    def __init__(
+        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, processes: ProcessGroup,
+        checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
+    ) -> None:  # fmt: skip
+        self._total = total
+        self._state = (model, optimizer, log)
+        self._log = log
+        self._checkpoints, self._steps = (checkpoints, steps) if processes.is_first else (None, None)
+
+    def __enter__(self) -> "Recorder":
+        if self._steps:
+            self._steps.begin(self._log.steps)
+            if self._log.steps:
+                tell(f"going on after step {self._log.steps} of {self._total}")
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._steps:
+            self._steps.close()
+        newest = self._checkpoints.newest() if self._checkpoints else None
+        if newest and isinstance(error, NerbertError):
+            error.args = (f"{error}; the last good checkpoint is {newest}",)
+
+    def is_due(self, step: int) -> bool:
+        """Return whether to save after this step."""
+        return bool(self._checkpoints and self._checkpoints.is_due(step))
+
+    def step(self, figures: dict[str, float]) -> None:
+        """Write down a step."""
+        if self._steps:
+            so_far = {"tokens": self._log.tokens, "seconds": round(self._log.seconds, 3)}
+            self._steps.write("train", {"step": self._log.steps, **figures, **so_far})
+
+    def entry(self, entry: dict[str, float]) -> None:
+        """Write down an evaluation, and say it where no bar shows how far the training is."""
+        if self._steps:
+            self._steps.write("validation", entry)
+            if not sys.stderr.isatty():
+                tell(_progress_line(entry, self._log, self._total))
+
+    def save(self, *, tells: bool) -> None:
+        """Make a checkpoint, and say so if it `tells`, where no bar shows how far the training is."""
+        if self._checkpoints:
+            self._checkpoints.save(*self._state)
+            if tells and self._steps and not sys.stderr.isatty():
+                tell(_progress_line({}, self._log, self._total))
+
+
+def _progress_line(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
+    """Return one line with the figures of an evaluation, the speed, and the time left."""
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
+    left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
+    speed = f"{log.tokens / log.seconds:,.0f} tokens/s, {left} left"
+    return f"step {log.steps} of {total}: {figures or 'kept'}; {speed}"
 
 
 def _name(step: int) -> str:
@@ -111,13 +204,9 @@ def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Te
 
 def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
     """Read all of a checkpoint before anything is changed; what is kept of it is copied, not mapped."""
-    state = read_json(folder / _STATE)
-    with at(folder / _STATE):
-        if not isinstance(state, dict) or state.get("format") != _FORMAT:
-            raise InputError("not a checkpoint of this version")
-        log = TrainLog.from_json(state.get("log"))
-        if folder.name != _name(log.steps):
-            raise InputError(f"of step {log.steps}, which isn't the folder's")
+    log = read_json(folder / _STATE, _State).log
+    if folder.name != _name(log.steps):
+        raise InputError(f"{folder / _STATE}: of step {log.steps}, which isn't the folder's")
     wanted = _weights(model)
     weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
     _check(folder / _WEIGHTS, weights, wanted)

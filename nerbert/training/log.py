@@ -8,65 +8,42 @@ written after it, so no step stands there twice. TensorBoard's files are the sam
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from nerbert.artifacts import publish
-from nerbert.errors import InputError, WriteError, need
+from nerbert.errors import WriteError, need
+from nerbert.training.objective import CheckpointScore
 
 
 @dataclass(slots=True)
 class TrainLog:
     """The mean loss since the last entry, with evaluations; and how far it is: steps, pieces, seconds.
 
-    `loss_sum` and `loss_steps` are of the steps since the last entry; `best` is the best checkpoint's score so far.
+    `loss_sum` and `loss_steps` are of the steps since the last entry. `best` is the best checkpoint's score so far.
     """
 
-    entries: list[dict[str, float]] = field(default_factory=list)
+    entries: list[dict[str, int | float]] = field(default_factory=list)
     steps: int = 0
     tokens: int = 0
     seconds: float = 0.0
     loss_sum: float = 0.0
     loss_steps: int = 0
-    best: dict[str, Any] = field(default_factory=dict)
+    best: CheckpointScore | None = None
+    best_step: int = 0
 
     def add_step(self, loss: float, tokens: int, seconds: float) -> None:
         """Count a step; `seconds` are those of the whole training until now."""
         self.steps, self.tokens, self.seconds = self.steps + 1, self.tokens + tokens, max(seconds, 1e-9)
         self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
 
-    def add_entry(self, epoch: float) -> dict[str, float]:
+    def add_entry(self, epoch: float) -> dict[str, int | float]:
         """Add an entry with the mean loss since the last one, and return it."""
         mean = self.loss_sum / max(1, self.loss_steps)
         self.entries.append({"step": self.steps, "epoch": epoch, "loss": mean})
         self.loss_sum, self.loss_steps = 0.0, 0
         return self.entries[-1]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the log as JSON; `from_json` gives the same numbers."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Any) -> "TrainLog":
-        """Return the log of a checkpoint; raise InputError for anything else."""
-        try:
-            log = cls(**value)
-            entries = [value for entry in log.entries for value in (entry["step"], *entry.values())]
-            numbers = [log.steps, log.tokens, log.seconds, log.loss_steps]
-            good = all(type(each) in (int, float) for each in [log.loss_sum, *entries, *numbers])
-            good = good and min(numbers) >= 0 and type(log.steps) is int and _is_score(log.best)
-        except (TypeError, AttributeError, KeyError):
-            good = False
-        if not good:
-            raise InputError("is no log of a training")
-        return log
-
-
-def _is_score(best: Any) -> bool:
-    """Return whether `best` is what `BestCheckpoint.state` gives."""
-    kinds = {"step": int, "value": float, "higher": bool, "figures": dict}
-    return best == {} or (best.keys() == kinds.keys() and all(type(best[key]) is kind for key, kind in kinds.items()))
 
 
 class StepLog:

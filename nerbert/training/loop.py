@@ -1,10 +1,10 @@
 """The one training loop: short, visible, on Accelerate.
 
 A step's loss is the objective's terms summed over all its micro-batches and processes, divided by their number (each
-part of the loss by its own), so how a step is cut never changes the gradient. A loss that is no number stops before the
-update. The loop knows no task: an objective turns batches into sums. What is random in a step comes from seed, step and
-rank, never from a running state: so a resumed run is the run that never stopped, bit for bit where the device computes
-so.
+part of the loss by its own), so how a step is cut never changes the gradient. Where memory runs out, a step begins
+again with smaller micro-batches. A loss that is no number stops before the update. The loop knows no task: an objective
+turns batches into sums. What is random in a step comes from seed, step and rank, never from a running state: so a
+resumed run is the run that never stopped, bit for bit where the device computes so.
 
 A step has a fixed number of windows, drawn at random but sorted by length within pools of some steps, so that little is
 padded; the order depends on seed and epoch alone. In large pools a window meets others of its length more often; where
@@ -13,17 +13,16 @@ at most a quarter of an epoch, and small sets go in random order. Packing, for G
 """
 
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from signal import SIGINT, SIGTERM
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from nerbert.errors import InputError, NerbertError
 from nerbert.executors import stop_asked
@@ -32,9 +31,8 @@ from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches,
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import Progress, tell
 from nerbert.training.base_settings import TrainSettings
-from nerbert.training.checkpoint import Checkpoints
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder
 from nerbert.training.distributed import ProcessGroup, make_process_group
-from nerbert.training.early_stopping import BestCheckpoint
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective
 
@@ -80,29 +78,30 @@ def train(
     processes = processes or make_process_group(settings)
     first = len(data.numbers_of(0))
     per_epoch, total = math.ceil(first / settings.batch_size), total_steps(first, settings)
-    every = max(per_epoch, int(total / settings.epochs))
+    every = evaluation_every(first, settings)
     model.to(processes.device)
     optimizer = make_optimizer(model, settings, processes.device.type)
     log = checkpoints.resume(model, optimizer) if checkpoints else TrainLog()
     _check_together(processes, log.steps)
     bar.advance(log.steps, before=True)
     if evaluate:
-        evaluate.restore(log.best)
-    recorder = _Recorder(model, optimizer, log, processes, checkpoints, steps, total)
-    begin = time.monotonic() - log.seconds
+        evaluate.best, evaluate.best_step = log.best, log.best_step
+    recorder = Recorder(model, optimizer, log, processes, checkpoints, steps, total)
+    begin, said = time.monotonic() - log.seconds, False
     model.train()
-    with recorder, stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
+    with recorder, _told_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
         for numbers in data.steps(settings, log.steps, total):
             rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio)
             figures = train_step(model, data, numbers, objective, optimizer, rate, settings, processes, log.steps + 1)
             log.add_step(figures["loss"], int(data.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
             recorder.step(figures)
+            said = said or _say_smaller(figures, settings)
             bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
             if scored := log.steps % every == 0 or log.steps == total:
                 entry = log.add_entry(log.steps / per_epoch)
                 if evaluate:
                     entry |= _evaluate(evaluate, model, log.steps) | entry
-                    log.best = evaluate.state()
+                    log.best, log.best_step = evaluate.best, evaluate.best_step
                 recorder.entry(entry)
             due, stop = processes.totals(recorder.is_due(log.steps), asked())
             if scored or due or stop:
@@ -121,81 +120,31 @@ def _check_together(processes: ProcessGroup, step: int) -> None:
         )
 
 
-class _Recorder:
-    """Writer of the first process: lines of the log, and checkpoints."""
-
-    def __init__(
-        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, processes: ProcessGroup,
-        checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
-    ) -> None:  # fmt: skip
-        self._total = total
-        self._state = (model, optimizer, log)
-        self._log = log
-        self._checkpoints, self._steps = (checkpoints, steps) if processes.is_first else (None, None)
-
-    def __enter__(self) -> "_Recorder":
-        if self._steps:
-            self._steps.begin(self._log.steps)
-            if self._log.steps:
-                tell(f"going on after step {self._log.steps} of {self._total}")
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if self._steps:
-            self._steps.close()
-        newest = self._checkpoints.newest() if self._checkpoints else None
-        if newest and isinstance(error, NerbertError):
-            error.args = (f"{error}; the last good checkpoint is {newest}",)
-
-    def is_due(self, step: int) -> bool:
-        """Return whether to save after this step."""
-        return bool(self._checkpoints and self._checkpoints.is_due(step))
-
-    def step(self, figures: dict[str, float]) -> None:
-        """Write down a step."""
-        if self._steps:
-            so_far = {"tokens": self._log.tokens, "seconds": round(self._log.seconds, 3)}
-            self._steps.write("train", {"step": self._log.steps, **figures, **so_far})
-
-    def entry(self, entry: dict[str, float]) -> None:
-        """Write down an evaluation, and say it where no bar shows how far the training is."""
-        if self._steps:
-            self._steps.write("validation", entry)
-            if not sys.stderr.isatty():
-                tell(_progress_line(entry, self._log, self._total))
-
-    def save(self, *, tells: bool) -> None:
-        """Make a checkpoint, and say so if it `tells`, where no bar shows how far the training is."""
-        if self._checkpoints:
-            self._checkpoints.save(*self._state)
-            if tells and self._steps and not sys.stderr.isatty():
-                tell(_progress_line({}, self._log, self._total))
-
-
 def train_step(
     model: Any, data: TrainingData, numbers: Array, objective: Objective, optimizer: torch.optim.Optimizer, rate: float,
     settings: TrainSettings, processes: ProcessGroup, step: int,
 ) -> dict[str, float]:  # fmt: skip
     """Update the model on this process's share of `numbers`; return mean loss, gradient norm and rate.
 
-    Raise NerbertError before the update if one of them is no number.
+    Where memory ran out, `max_tokens_per_batch` is the size that fitted. Raise NerbertError before the update if loss
+    or norm is no number, or if a single window needs more memory than there is.
     """
-    device, parts = processes.device.type, objective.parts
-    torch.manual_seed(int(uniform(settings.seed, "step", f"{step} {processes.rank}") * (1 << 53)))
+    device, parts, most = processes.device.type, objective.parts, settings.max_tokens_per_batch
     share = numbers[processes.rank :: processes.count]
-    cut = batches_of(data.windows, share, settings.max_tokens_per_batch, device, data.pad_id)
+    _seed(settings, processes, step)
     shared = objective.begin_step(data.windows, numbers, step)
-    batches = [objective.prepare(batch, step, shared) for batch in cut]
+
+    def cut() -> list[Batch]:
+        batches = batches_of(data.windows, share, most, device, data.pad_id)
+        return [objective.prepare(batch, step, shared) for batch in batches]
+
+    batches = cut()
     terms = [objective.terms(batch) for batch in batches]
     divisors = processes.totals(*(sum(each[part] for each in terms) for part in parts))
-    losses = torch.zeros(len(parts), device=processes.device)
-    with torch.autocast(device, enabled=False):  # keeps the casts of weights from one micro-batch to the next
-        for batch in batches:
-            with autocast(device, settings.precision):
-                sums = objective.loss(model, batch.to(processes.device))
-                means = torch.stack([sums[part] / (many or 1.0) for part, many in zip(parts, divisors, strict=True)])
-            means.sum().backward()  # type: ignore[no-untyped-call]
-            losses += means.detach()
+    while (losses := _add_gradients(model, batches, objective, divisors, processes, settings)) is None:
+        most = _smaller(batches, step)
+        _seed(settings, processes, step)
+        batches = cut()
     parameters = [each for each in model.parameters() if each.requires_grad]
     processes.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
@@ -207,13 +156,67 @@ def train_step(
         group["lr"] = rate
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return figures
+    return figures | ({"max_tokens_per_batch": most} if most != settings.max_tokens_per_batch else {})
+
+
+def _seed(settings: TrainSettings, processes: ProcessGroup, step: int) -> None:
+    torch.manual_seed(int(uniform(settings.seed, "step", f"{step} {processes.rank}") * (1 << 53)))
+
+
+def _add_gradients(
+    model: Any, batches: Sequence[Batch], objective: Objective, divisors: Sequence[float], processes: ProcessGroup,
+    settings: TrainSettings,
+) -> torch.Tensor | None:  # fmt: skip
+    """Add the gradients of a process's micro-batches, and return its share of the loss of each part.
+
+    Return None where memory ran out; all gradients are dropped then. Nothing here waits for other processes, so each
+    may begin again by itself.
+    """
+    losses = torch.zeros(len(objective.parts), device=processes.device)
+    try:
+        with torch.autocast(processes.device.type, enabled=False):  # keeps the casts of weights between micro-batches
+            for batch in batches:
+                losses += _backward(model, batch.to(processes.device), objective, divisors, settings)
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+    else:
+        return losses
+    model.zero_grad(set_to_none=True)
+    clear_device_cache(garbage_collection=True)  # the error is gone by now, and with it what its frames held
+    return None
+
+
+def _backward(
+    model: Any, batch: Batch, objective: Objective, divisors: Sequence[float], settings: TrainSettings
+) -> torch.Tensor:
+    """Add a micro-batch's gradients and return its loss of each part."""
+    with autocast(batch.ids.device.type, settings.precision):
+        sums = objective.loss(model, batch)
+        means = torch.stack([sums[part] / (many or 1.0) for part, many in zip(objective.parts, divisors, strict=True)])
+    means.sum().backward()  # type: ignore[no-untyped-call]
+    return means.detach()
+
+
+def _smaller(batches: Sequence[Batch], step: int) -> int:
+    """Return half the size of the largest micro-batch that can be cut; raise NerbertError if there is none."""
+    sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
+    if not sizes:
+        longest = max(batch.ids.shape[1] for batch in batches)
+        raise NerbertError(f"step {step}: memory ran out with single windows of up to {longest} tokens: try a smaller "
+                           "max_length, or a smaller model")  # fmt: skip
+    return max(sizes) // 2
 
 
 def total_steps(windows: int, settings: TrainSettings) -> int:
     """Return how many steps `train` will take."""
     steps = max(1, settings.min_steps, round(settings.epochs * math.ceil(windows / settings.batch_size)))
     return min(steps, settings.max_steps) if settings.max_steps else steps
+
+
+def evaluation_every(windows: int, settings: TrainSettings) -> int:
+    """Return after how many steps `train` adds an entry to its log, and evaluates."""
+    return max(math.ceil(windows / settings.batch_size), int(total_steps(windows, settings) / settings.epochs))
 
 
 def rate_at(step: int, total: int, warmup_ratio: float) -> float:
@@ -234,14 +237,6 @@ def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.op
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device in ("cpu", "cuda"))
 
 
-def _progress_line(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
-    """Return one line with the figures of an evaluation, the speed, and the time left."""
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
-    left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
-    speed = f"{log.tokens / log.seconds:,.0f} tokens/s, {left} left"
-    return f"step {log.steps} of {total}: {figures or 'kept'}; {speed}"
-
-
 def _check_numbers(figures: dict[str, float], step: int) -> None:
     for what, name in (("loss", "loss"), ("gradient's norm", "norm")):
         if not math.isfinite(figures[name]):
@@ -249,6 +244,29 @@ def _check_numbers(figures: dict[str, float], step: int) -> None:
                 f"step {step}: the {what} became {figures[name]}: nothing was updated; try a smaller learning_rate or "
                 "precision=fp32"
             )
+
+
+def _say_smaller(figures: Mapping[str, float], settings: TrainSettings) -> bool:
+    """Say that memory ran out in a step, if it did; return whether."""
+    most = figures.get("max_tokens_per_batch")
+    if most:
+        tell(f"memory ran out with max_tokens_per_batch = {settings.max_tokens_per_batch}: step cut to {most}, and so "
+             f"are later ones where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
+    return bool(most)
+
+
+@contextmanager
+def _told_of_memory() -> Iterator[None]:
+    """Raise one line where memory runs out and no smaller micro-batch helps: in an update, or in an evaluation."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+        why = str(error).partition("\n")[0]
+        what = f"memory ran out beside the micro-batches of training: {why:.200}"
+        todo = "try a smaller max_tokens_per_batch, which holds for evaluations too, or a smaller model"
+        raise NerbertError(f"{what}; {todo}") from error
 
 
 def _evaluate(evaluate: BestCheckpoint, model: Any, step: int) -> dict[str, float]:

@@ -17,16 +17,17 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 
 from nerbert.errors import SettingsError
+from nerbert.labels import WordSpan, word_spans
+from nerbert.metrics.score import collapse_types, score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
-from nerbert.records import Example
+from nerbert.records import ENTITY, Example
 from nerbert.rng import Array
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import CheckpointScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,24 @@ class Task:
     types: Sequence[str]
     settings: TrainSettings
     backbone: Backbone
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointScore:
+    """What a model's score is: the `value` that chooses the checkpoint, and `figures` by name for logs and cards.
+
+    The log's own `step`, `epoch` and `loss` (of training) win over figures of these names.
+    """
+
+    value: float
+    higher_is_better: bool
+    figures: dict[str, int | float]
+
+    def beats(self, other: "CheckpointScore | None") -> bool:
+        """Return whether it is better than another one; a tie goes to the other."""
+        if other is None:
+            return True
+        return self.value > other.value if self.higher_is_better else self.value < other.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +125,55 @@ class Objective(Protocol):
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
         ...
+
+
+Spans = Sequence[Sequence[WordSpan]]
+SpanFigures = Callable[[Spans, Spans], dict[str, int | float]]
+"""(gold, found) → figures by name (0–1), higher is better."""
+
+
+def most_tokens(settings: TrainSettings) -> int:
+    """Return the largest micro-batch to score: none larger than those that are trained on."""
+    return min(settings.max_tokens_per_batch, settings.batch_size * settings.max_length)
+
+
+class SpanScore:
+    """Scores the entities that a model's head finds in examples; each process tags its share of them.
+
+    `chooses` is the name of the figure that is the score's value.
+    """
+
+    def __init__(
+        self, head: Callable[[Any], Head], examples: Sequence[Example], figures: SpanFigures, chooses: str,
+        processes: ProcessGroup | None = None,
+    ) -> None:  # fmt: skip
+        self._head, self._figures, self._chooses, self._processes = head, figures, chooses, processes
+        self._rank, self._count = (processes.rank, processes.count) if processes else (0, 1)
+        self._share = examples[self._rank :: self._count]
+        self._gold = [word_spans(example) for example in examples]
+
+    def __call__(self, model: Any) -> CheckpointScore:
+        """Return the model's score."""
+        found = self._head(model).predict(self._share).word_spans(len(self._share))
+        figures = self._figures(self._gold, self._joined(found))
+        return CheckpointScore(figures[self._chooses], True, figures)
+
+    def _joined(self, own: list[list[WordSpan]]) -> list[list[WordSpan]]:
+        """Return what all processes found, in the order of the examples."""
+        shares = self._processes.gather([own]) if self._processes else [own]
+        joined: list[list[WordSpan]] = [[] for _ in self._gold]
+        for rank, share in enumerate(shares):
+            joined[rank :: self._count] = share
+        return joined
+
+
+def typed_figures(gold: Spans, found: Spans) -> dict[str, int | float]:
+    """Return `typed_f1`, of entities with a type, and `span_f1`, which ignores types."""
+    return {
+        "typed_f1": score_spans(map(_typed, gold), map(_typed, found)).f1,
+        "span_f1": score_spans(map(collapse_types, gold), map(collapse_types, found)).f1,
+    }
+
+
+def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:
+    return [span for span in spans if span[2] != ENTITY]

@@ -19,8 +19,15 @@ from nerbert.model.windows import IGNORED
 from nerbert.records import ENTITY, Example
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import CheckpointScore, SpanScore, most_tokens, typed_figures
-from nerbert.training.objective import Description, Objective, Task
+from nerbert.training.objective import (
+    CheckpointScore,
+    Description,
+    Objective,
+    SpanScore,
+    Task,
+    most_tokens,
+    typed_figures,
+)
 
 _OUTSIDE = 0
 """The class of words outside of any entity, as `labels.tag_names` numbers them."""

@@ -13,7 +13,7 @@ import torch
 
 from nerbert.artifacts import publish_folder, sha256_of
 from nerbert.config import load_settings
-from nerbert.encoder.objectives.mlm import Mlm, score_mlm
+from nerbert.encoder.mlm import Mlm, score_mlm
 from nerbert.model.backbone import save_model, write_card
 from nerbert.model.fresh import fresh_model, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer

@@ -7,15 +7,17 @@ from typing import Any, cast
 
 import torch
 
-from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.mlm import Mlm
+from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import continued
-from nerbert.model.backbone import Backbone, load_tagger_model
+from nerbert.model.backbone import Backbone, load_tagger_model, save_model, write_card
 from nerbert.model.fresh import fresh_config
 from nerbert.model.linear import LinearHead, Scorer
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
+from nerbert.training.distributed import make_process_group
 from nerbert.training.objective import Task
 
 _SHAPES: dict[str, dict[str, Any]] = {
@@ -50,6 +52,14 @@ def tiny_tagging(kind: str, vocabulary: int = 60, **more: Any) -> Any:
 
     torch.manual_seed(3)
     return AutoModelForTokenClassification.from_config(tiny_config(kind, vocabulary, **more)).eval()
+
+
+def write_fresh(settings: PretrainSettings, output: Path) -> None:
+    """Write the encoder of random weights that pre-training would start from."""
+    work = prepare(settings, make_process_group(settings))
+    output.mkdir()
+    save_model(output, work.model, work.pieces.tokenizer)
+    write_card(output, "untrained", word_splitter=work.manifest["word_splitter"], language=work.manifest["language"])
 
 
 def tiny_mlm(kind: str, vocabulary: int = 60, **more: Any) -> Any:

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
-from nerbert.encoder import preprocess as cutting
+from nerbert.encoder import dataset as cutting
 from nerbert.encoder.corpus_labels import read_label_set, training_rows
-from nerbert.encoder.dataset import open_training_data
-from nerbert.encoder.preprocess import Preprocessor, Sentences
+from nerbert.encoder.dataset import Preprocessor, Sentences, open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, WriteError
 from nerbert.labels import sentence_example, tag_names
@@ -216,11 +215,11 @@ from nerbert.encoder.corpus_labels import read_label_set
 corpus, cache, tokenizer, kill = sys.argv[1:]
 cut_shard, cuts = dataset.cut_shard, []
 
-def counted(path, cutter):
+def counted(path, cutter, *, alone):
     cuts.append(path)
     if len(cuts) == int(kill):
         os.kill(os.getpid(), signal.SIGKILL)
-    return cut_shard(path, cutter)
+    return cut_shard(path, cutter, alone=alone)
 
 dataset.cut_shard = counted
 settings = PretrainSettings(corpus=Path(corpus), cache=cache)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.mlm import Mlm
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch
@@ -188,5 +188,5 @@ def test_a_tokenizer_without_a_mask_is_refused_by_name(tokenizers: dict[str, Any
     tokenizer.name_or_path = "some/encoder"
     with pytest.raises(InputError, match="some/encoder: has no mask piece"):
         mlm_of(tokenizer, SimpleNamespace(vocab_size=900), 1, 0.15)
-    with pytest.raises(InputError, match=r"mask piece is 4, the model knows 3: they don't belong together"):
+    with pytest.raises(InputError, match="has no mask piece that the model knows"):
         mlm_of(tokenizers["wordpiece"], SimpleNamespace(vocab_size=3), 1, 0.15)

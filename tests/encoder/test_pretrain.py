@@ -15,7 +15,7 @@ import nerbert.encoder.pretrain as stage
 from nerbert import pretrain
 from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.encoder.prepare import prepare
+from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
@@ -24,10 +24,10 @@ from nerbert.model.backbone import load_tokenizer, tags_of
 from nerbert.model.forward import TorchScorer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import padded
-from nerbert.training import loop
+from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.distributed import make_process_group
-from nerbert.training.early_stopping import BestCheckpoint
-from tests.encoder.backbones import load_tagging_model, predict
+from nerbert.training.tagging import Tagging
+from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 
 SMALL: dict[str, Any] = {
     "epochs": 8, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
@@ -103,7 +103,7 @@ def test_a_folder_is_a_backbone_and_two_runs_are_equal(sample_corpus: Path, tiny
 @pytest.mark.parametrize("objective", ["tagging", "mlm"])
 def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path, objective: Any) -> None:
     deep = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "fresh_num_layers": 3}))
-    stage.write_fresh(deep, tmp_path / "deep")
+    write_fresh(deep, tmp_path / "deep")
     settings = replace(deep, backbone=str(tmp_path / "deep"), num_layers=2, num_frozen_layers=1, objective=objective)
     pretrain(settings, tmp_path / "e")
     model, old = (load_tagging_model(str(tmp_path / name), ["O"]).bert.encoder.layer for name in ("e", "deep"))
@@ -237,22 +237,21 @@ def test_a_dry_run_prints_its_figures_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
 
 
-@pytest.mark.parametrize("step", [1, 5])
-def test_memory_that_runs_out_at_any_step_is_one_line(
-    sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+def test_where_memory_runs_out_the_log_says_what_was_taken(
+    sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def failing(*arguments: Any) -> dict[str, float]:
-        if arguments[-1] == step:
-            raise RuntimeError(
-                "[enforce fail] DefaultCPUAllocator: can't allocate memory: tried to allocate 4096 bytes"
-            )
-        return real(*arguments)
+    def limited(self: Tagging, model: Any, batch: Any) -> Any:
+        if batch.ids.numel() > 150:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes")
+        return real(self, model, batch)
 
-    real = loop.train_step
-    monkeypatch.setattr(loop, "train_step", failing)
-    with pytest.raises(NerbertError, match=r"^memory ran out .* max_tokens_per_batch = 8192: try .*=1024; [^\n]*$"):
-        pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), tmp_path / "e")
-    assert not (tmp_path / "e").exists()
+    real = Tagging.loss
+    monkeypatch.setattr(Tagging, "loss", limited)
+    pretrain(PretrainSettings(corpus=sample_corpus, **(SMALL | {"max_steps": 4})), tmp_path / "e")
+    steps = [json.loads(line) for line in (tmp_path / "e" / "log.jsonl").read_text().splitlines()]
+    taken = [each.get("max_tokens_per_batch", 8192) for each in steps if each["kind"] == "train"]
+    assert min(taken) <= 150
+    assert capsys.readouterr().err.count("memory ran out with max_tokens_per_batch = 8192: step cut to") == 1
 
 
 @pytest.mark.parametrize("place", ["", "/inside", "/.."])

@@ -57,7 +57,8 @@ def test_without_seeds_the_output_is_the_tagger(
     assert facts["max_length"] == 64
     assert facts["encoder"]["kind"] == "untrained"
     assert facts["best_step"] is None
-    assert "dev_f1" in facts["log"][-1]
+    assert "dev_f1" not in facts["log"][-1]
+    assert 0 <= facts["dev"]["f1"] <= 1
     assert tags_of(load_tagging_model(str(output)), "") == ["O", "B-person", "I-person", "B-ship", "I-ship"]
     for file in output.glob("*.json"):
         assert "secret-place" not in file.read_text()
@@ -151,10 +152,11 @@ def test_the_checkpoint_that_is_kept_is_the_one_that_is_calibrated(
     assert "chose the checkpoint" in (tmp_path / "tagger" / "README.md").read_text()
 
 
-def test_a_hubs_name_is_told_a_folders_is_not(tmp_path: Path) -> None:
-    assert stage._origin("some/encoder", {}, None)["encoder"]["name"] == "some/encoder"
-    assert stage._origin("embedded", {}, None)["encoder"]["name"] == "embedded"
-    assert stage._origin(str(tmp_path), {}, None)["encoder"]["name"] is None
+def test_a_hubs_name_is_told_a_folders_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "read_card", lambda _: {})
+    assert stage._origin("some/encoder", None)["encoder"]["name"] == "some/encoder"
+    assert stage._origin("embedded", None)["encoder"]["name"] == "embedded"
+    assert stage._origin(str(tmp_path), None)["encoder"]["name"] is None
 
 
 def test_several_seeds_have_a_folder_each(tiny_encoder: Path, data: Path, tmp_path: Path) -> None:
@@ -218,15 +220,15 @@ def test_source_comes_before_target(
     tiny_encoder: Path, data: Path, sample: Path, tmp_path: Path, card: Callable[[Path], Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    real, seen = stage._train_tagger, list[tuple[str, str]]()
+    real, seen = stage.finetune_examples, list[tuple[str, str]]()
 
-    def spy(encoder: str, data: Any, folder: Path, settings: FinetuneSettings, *rest: Any, **named: Any) -> None:
-        seen.append((data.folder.name, settings.select))
-        real(encoder, data, folder, settings, *rest, **named)
+    def spy(*given: Any, name: str, **named: Any) -> Any:
+        seen.append((Path(name).name, given[3].select))
+        return real(*given, name=name, **named)
 
     source = tmp_path / "source.conll"
     source.write_text("Oslo\tB-place\nharbour\tO\n\n" * 5)
-    monkeypatch.setattr(stage, "_train_tagger", spy)
+    monkeypatch.setattr(stage, "finetune_examples", spy)
     output = tmp_path / "tagger"
     finetune(str(tiny_encoder), data, output, DEV, source=source, seeds=(1, 2))
     assert seen == [("source.conll", "last"), ("ships", "dev"), ("ships", "dev")]
@@ -239,9 +241,9 @@ def test_source_comes_before_target(
 def test_fewer_layers_are_kept_on_the_whole_road(
     sample_corpus: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
-    from nerbert.encoder.pretrain import write_fresh
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.tagger.tagger import Tagger
+    from tests.encoder.backbones import write_fresh
 
     write_fresh(PretrainSettings(corpus=sample_corpus, fresh_num_layers=3, fresh_hidden_size=64, fresh_vocab_size=500),
                 tmp_path / "deep")  # fmt: skip
@@ -376,7 +378,33 @@ def test_heads_never_get_a_model_that_still_drops_out(
 
     monkeypatch.setattr(Tagging, "head", spy)
     finetune(str(tiny_encoder), data, tmp_path / "tagger", replace(FAST, select=select))
-    assert seen == [False, False]
+    assert seen == [False] * (2 if select == "dev" else 1)
+
+
+@pytest.mark.parametrize("select", ["last", "dev"])
+def test_examples_in_memory_give_the_tagger_of_the_files(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any], select: Literal["last", "dev"]
+) -> None:
+    settings, there = replace(DEV, select=select), read_data(data)
+    (folder,) = finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, calibrate=False)
+    (tmp_path / "written").mkdir()
+    found = stage.finetune_examples(
+        str(tiny_encoder), there.train, there.dev, settings, tmp_path / "written", facts={"language": "en"}
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret-place", "tagger", "written"]
+    saved = load_tagging_model(str(tmp_path / "written"))
+    for other in (load_tagging_model(str(folder)), saved):
+        assert other.classifier.weight.equal(found.model.classifier.weight)
+    told, written = card(folder), card(tmp_path / "written")
+    assert {name: told[name] for name in found.card} == {name: written[name] for name in found.card}
+    assert found.log.steps == told["log"][-1]["step"]
+    assert found.head.predict(there.dev).word_spans(len(there.dev)) == spans_of_the_loaded(folder, there.dev)
+
+
+def spans_of_the_loaded(folder: Path, examples: list[Example]) -> list[list[tuple[int, int, str]]]:
+    from nerbert.tagger.tagger import Tagger
+
+    return Tagger.load(folder, device="cpu").head.predict(examples).word_spans(len(examples))
 
 
 def test_sentences_that_come_from_no_file_are_enough(

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.labels import WordSpan
-from nerbert.metrics.error_types import Mistake, MistakeKind, find_mistakes
-from nerbert.metrics.judging import judge
+from nerbert.metrics.judging import Mistake, MistakeKind, find_mistakes, judge
 from tests.metrics.taggings import PAIRS, Pairs, split
 
 SPANS = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 4), st.sampled_from("xyz")), max_size=7).map(

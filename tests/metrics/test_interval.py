@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.metrics.columns import pair_of
-from nerbert.metrics.interval import Interval, bootstrap, counts_by_sentence
+from nerbert.metrics.judging import Interval, bootstrap, counts_by_sentence
 from nerbert.metrics.score import score_pair
 from tests.metrics.taggings import PAIRS, Pairs, split
 

@@ -9,8 +9,7 @@ from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.labels import example_tags, spans_from_bio
 from nerbert.metrics.columns import pair_of
-from nerbert.metrics.error_types import kinds_of
-from nerbert.metrics.judging import Judgement, assess, judge, seen_entities
+from nerbert.metrics.judging import Judgement, assess, judge, kinds_of, seen_entities
 from nerbert.metrics.score import Counts, collapse_types, score_spans, score_tags
 from tests.metrics.taggings import PAIRS, Pairs, split
 

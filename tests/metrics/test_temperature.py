@@ -16,11 +16,14 @@ from nerbert.metrics.calibration import (
     LOWEST,
     calibrate,
     cross_fit,
-    fit_temperature,
     log_loss,
 )
 
 Numbers = npt.NDArray[np.float64]
+
+
+def fit_temperature(confidences: Callable[[float], Numbers], right: npt.ArrayLike) -> float:
+    return cross_fit(confidences, right, np.arange(np.size(right))).temperature
 
 
 def sigmoid(margins: Numbers) -> Callable[[float], Numbers]:

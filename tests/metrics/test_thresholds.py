@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.metrics.thresholds import Threshold, lowest_thresholds
+from nerbert.metrics.calibration import Threshold, lowest_thresholds
 
 ENTITIES = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 6).map(lambda n: n / 6), st.booleans()), max_size=30

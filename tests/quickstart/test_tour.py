@@ -25,7 +25,7 @@ from nerbert.formats.examples import read_examples
 from nerbert.quickstart import run_quickstart
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.result import QuickstartResult, TaggedText
-from nerbert.quickstart.tour import PAGE, SAMPLE, Tour, check_page_free
+from nerbert.quickstart.tour import PAGE, SAMPLE, Tour
 from nerbert.render.quickstart import LIMITS, NEXT, picture
 from nerbert.render.terminal.quickstart import QuickstartReport
 from nerbert.tagger.tagger import Tagger
@@ -308,17 +308,15 @@ def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
 def test_a_page_that_can_not_be_written_is_told_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="is a folder; name another file with --report"):
+    with pytest.raises(InputError, match="is a folder, or lies in none; name another file with --report"):
         run_quickstart("", tmp_path / "kept", tmp_path, Tour())
     assert [path.name for path in tmp_path.rglob("*")] == ["kept"]  # empty, so that it can be named again
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / PAGE).write_text("my own page")
-    with pytest.raises(OutputExists, match=PAGE):
-        run_quickstart("", None, None, Tour())
-    assert (tmp_path / PAGE).read_text() == "my own page"
+    with pytest.raises(InputError, match="lies in none"):
+        run_quickstart("", None, Path("none/page.html"), Tour())
     assert list(temporary.iterdir()) == []
 
 
@@ -440,30 +438,21 @@ def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given == ["A brig .", Path("kept"), Path("page.html"), "", None, None]
 
 
-@pytest.mark.parametrize(("place", "why"), [("", "is a folder"), ("none/page.html", "its folder doesn't exist")])
-def test_no_place_for_a_page(tmp_path: Path, place: str, why: str) -> None:
-    with pytest.raises(InputError, match=f"{why}; name another file with --report"):
-        check_page_free(tmp_path / place)
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("place", [".", "none/page.html"])
+def test_no_place_for_a_page(tmp_path: Path, place: str) -> None:
+    with pytest.raises(InputError, match="is a folder, or lies in none; name another file with --report"):
+        run_quickstart("", None, tmp_path / place, Tour())
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["", "<title>my page</title>", "x" * 100_000 + "<title>nerbert quickstart</title>"])
-def test_a_foreign_file_is_left_alone(tmp_path: Path, text: str) -> None:
-    (tmp_path / "page.html").write_text(text)
-    with pytest.raises(OutputExists, match=r"page\.html: exists and is no page of a quickstart; name another file"):
-        check_page_free(tmp_path / "page.html")
-    assert (tmp_path / "page.html").read_text() == text
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_an_earlier_page_may_be_replaced(taken: Taken) -> None:
-    check_page_free(taken.folder / "report.html")
-    assert (taken.folder / "report.html").stat().st_size > 1000
-
-
-def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"can't be written: .*; name another file with --report$"):
-        check_page_free(tmp_path / ("n" * 250))  # a hidden partial file's name would be too long
-    with pytest.raises(InputError, match=r"^/proc/page\.html: can't be written: "):
-        check_page_free(Path("/proc/page.html"))
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.usefixtures("retold")
+def test_the_usual_page_is_replaced_and_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (PAGE, "page.html"):
+        (tmp_path / name).write_text("an old page")
+    with pytest.raises(OutputExists, match=r"page\.html: exists already; name another file with --report"):
+        run_quickstart("", None, Path("page.html"), Tour())
+    assert (tmp_path / "page.html").read_text() == "an old page"
+    run_quickstart("", None, None, Tour())
+    assert "<title>nerbert quickstart</title>" in (tmp_path / PAGE).read_text()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
-from nerbert.metrics.thresholds import Threshold
 from nerbert.model.backbone import read_card
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal.models import print_calibrations

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,9 @@ def run(objective: Objective) -> Run:
 class Scored:
     """An evaluation that notes when it was called."""
 
+    best: Any = None
+    best_step = 0
+
     def __init__(self) -> None:
         self.steps: list[int] = []
 
@@ -50,12 +53,6 @@ class Scored:
         assert not model.training
         self.steps.append(step)
         return {"f1": 0.5}
-
-    def state(self) -> dict[str, Any]:
-        return {"step": self.steps[-1], "value": 0.5, "higher": True, "figures": {"f1": 0.5}}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        assert not state
 
 
 def gradients(run: Run, make_model: Make, windows: Windows, settings: TrainSettings) -> list[torch.Tensor]:

@@ -153,11 +153,13 @@ def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"format": 2, "log": {"entries": [1], "steps": 8}}', "no log"),
-        ('{"format": 2, "log": {"entries": [], "steps": -3}}', "no log"),
-        ('{"format": 2, "log": {"entries": [], "steps": 8, "best": {"step": 1}}}', "no log"),
-        ('{"format": 2, "log": {"entries": [], "steps": 7}}', "isn't the folder's"),
-        ('{"format": 1}', "not a checkpoint of this version"),
+        ('{"format": 3, "log": {"entries": [1], "steps": 8}}', "log.entries[0] = 1: must be"),
+        ('{"format": 3, "log": {"entries": [], "steps": "8"}}', "log.steps = '8': must be a valid integer"),
+        ('{"format": 3, "log": {"entries": [], "steps": 8, "best": {"value": 1}}}', "is missing"),
+        ('{"format": 3, "log": {"entries": [], "steps": 7}}', "isn't the folder's"),
+        ('{"format": 2, "log": {"entries": [], "steps": 8}}', "format = 2: must be 3"),
+        ('{"format": 3}', "log is missing"),
+        ("[]", "state.json"),
         ("{", "not JSON"),
     ],
 )
@@ -189,12 +191,15 @@ def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_pat
     assert_same(folder, unbroken)
 
 
-def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("memory", ["0", "20"])
+def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> None:
+    """Also where the second one's memory takes smaller micro-batches alone."""
     found = []
     for processes in (1, 2):
         folder = tmp_path / str(processes)
-        code, out = finish(start(folder, processes=processes, DROPOUT="0"))
+        code, out = finish(start(folder, processes=processes, DROPOUT="0", MEMORY=memory))
         assert code == 0, out
+        assert out.count("memory ran out") == (memory != "0" and processes == 2)
         found.append((lines(folder), end_of(folder)))
     (one, weights), (two, others) = found
     assert [each["step"] for each in one] == [each["step"] for each in two]

@@ -38,9 +38,8 @@ from nerbert.evaluation.benchmark.keys import check_unchanged
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.executors import cores
-from nerbert.finetuning.episodes import draw_episode
 from nerbert.finetuning.finetune import finetune
-from nerbert.finetuning.sampling import draw_subset
+from nerbert.finetuning.sampling import draw_episode, draw_subset
 from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.formats.folder import DataSet, read_data, split_of
 from nerbert.labels import example_tags

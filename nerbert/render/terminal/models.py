@@ -24,11 +24,8 @@ if TYPE_CHECKING:
 
 def print_dry_run(run: "DryRun", output: Path) -> None:
     """Print sizes, memory and time of a pre-training, then what the command would do without --dry-run."""
-    from nerbert.training.memory import as_bytes
-
     if is_first_process():
-        memory, time = as_bytes(run.peak_memory), duration(run.seconds)
-        say(Console(), "dry_run", run=run, output=output, memory=memory, time=time)
+        say(Console(), "dry_run", run=run, output=output, scoring=duration(run.scoring), time=duration(run.seconds))
 
 
 def print_log(log: "TrainLog", output: Path) -> None:

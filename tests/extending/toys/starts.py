@@ -18,8 +18,7 @@ from nerbert.rng import Array
 from nerbert.tagger.backends import Wanted
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import CheckpointScore, SpanScore, typed_figures
-from nerbert.training.objective import Description, Objective, Task
+from nerbert.training.objective import CheckpointScore, Description, Objective, SpanScore, Task, typed_figures
 
 LONGEST = 6
 NONE = "none"

@@ -24,9 +24,8 @@ from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.early_stopping import CheckpointScore, most_tokens
 from nerbert.training.loop import batches_of
-from nerbert.training.objective import Description, Objective, Task
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""
@@ -57,16 +56,11 @@ class Mlm(Objective):
             raise SettingsError(why, setting="objective")
         refuse(bool(settings.label_set), "label_set", settings.label_set, "left out with objective = 'mlm'")
         refuse(settings.label_all_tokens, "label_all_tokens", True, "left out with objective = 'mlm'")
-        if tokenizer.mask_token_id is None:
-            raise InputError(
-                f"{tokenizer.name_or_path or 'the tokenizer'}: has no mask piece, so nothing can be masked; add one as "
-                f"mask_token to tokenizer_config.json, or take objective = 'tagging'"
-            )
         known = int(getattr(config, "vocab_size", 0) or len(tokenizer))
-        if tokenizer.mask_token_id >= known:
+        if tokenizer.mask_token_id is None or tokenizer.mask_token_id >= known:
             raise InputError(
-                f"the tokenizer's mask piece is {tokenizer.mask_token_id}, the model knows {known}: they don't belong "
-                f"together"
+                f"{tokenizer.name_or_path or 'the tokenizer'}: has no mask piece that the model knows, so nothing can "
+                "be masked; add one as mask_token to tokenizer_config.json, or take objective = 'tagging'"
             )
         share, vocabulary = settings.mlm_probability, min(len(tokenizer), known)
         return cls(settings.seed, share, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids)

@@ -1,1 +1,0 @@
-"""What an encoder can be trained for: one file an objective."""

@@ -1,0 +1,139 @@
+"""Where memory runs out, a step is cut into smaller micro-batches, and its loss and gradient stay."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.errors import NerbertError
+from nerbert.model.forward import Batch
+from nerbert.model.windows import Windows
+from nerbert.terminal import Progress
+from nerbert.training.base_settings import TrainSettings
+from nerbert.training.checkpoint import BestCheckpoint
+from nerbert.training.log import TrainLog
+from nerbert.training.loop import TrainingData, train
+from nerbert.training.objective import CheckpointScore, Objective
+
+FP32 = TrainSettings(precision="fp32", threads=1, batch_size=8, epochs=3)
+FAILURES = {
+    "a CPU": "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes",
+    "a GPU": "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 15 GiB",
+}
+
+
+class Limited(Objective):
+    """Any objective, on a machine whose memory takes batches of up to `most` tokens.
+
+    The pass over a batch that is too large fails after its backward pass, so that half a gradient is there.
+    """
+
+    def __init__(self, real: Objective, most: int, error: Exception) -> None:
+        self._real, self._most, self._error = real, most, error
+        self.sizes: list[int] = []
+
+    def terms(self, batch: Batch) -> Any:
+        return self._real.terms(batch)
+
+    def loss(self, model: Any, batch: Batch) -> Any:
+        losses = self._real.loss(model, batch)
+        self.sizes.append(batch.ids.numel())
+        if batch.ids.numel() > self._most:
+            losses["loss"].backward()  # type: ignore[no-untyped-call]
+            raise self._error
+        return losses
+
+
+def run(make_model: Callable[..., Any], windows: Windows, objective: Objective, **change: Any) -> tuple[TrainLog, Any]:
+    model, data = make_model(), TrainingData(windows, lambda _: np.arange(len(windows)), 0)
+    return train(model, data, objective, replace(FP32, **change), Progress()), model
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+@pytest.mark.parametrize("most", [60, 25, 12])
+def test_a_step_begins_again_with_smaller_micro_batches(
+    make_model: Callable[..., Any], windows: Windows, objective: Objective, most: int, kind: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    whole, model = run(make_model, windows, objective)
+    error = torch.OutOfMemoryError(FAILURES[kind]) if kind == "a GPU" else RuntimeError(FAILURES[kind])
+    limited = Limited(objective, most, error)  # type: ignore[abstract]
+    log, other = run(make_model, windows, limited)
+    assert max(limited.sizes) > most
+    assert [each["loss"] for each in log.entries] == pytest.approx([each["loss"] for each in whole.entries], rel=1e-5)
+    for one, two in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+    said = capsys.readouterr().err
+    assert said.count("memory ran out with max_tokens_per_batch = 8192: step cut to ") == 1
+    (size,) = {int(each) for each in re.findall(r"max_tokens_per_batch=(\d+) saves", said)}
+    fitting = Limited(objective, most, error)  # type: ignore[abstract]
+    run(make_model, windows, fitting, max_tokens_per_batch=size)
+    assert max(fitting.sizes) <= most
+
+
+def test_a_window_that_does_not_fit_alone_is_one_line(
+    make_model: Callable[..., Any], windows: Windows, objective: Objective
+) -> None:
+    limited = Limited(objective, 9, RuntimeError(FAILURES["a CPU"]))  # type: ignore[abstract]
+    with pytest.raises(
+        NerbertError, match=r"^step 1: memory ran out with single windows of up to 11 tokens: try [^\n]*$"
+    ):
+        run(make_model, windows, limited)
+
+
+def test_memory_that_runs_out_in_an_evaluation_is_one_line(
+    make_model: Callable[..., Any], windows: Windows, objective: Objective
+) -> None:
+    def fail(_: Any) -> CheckpointScore:
+        raise torch.OutOfMemoryError(f"{FAILURES['a GPU']}\nmore lines")
+
+    data = TrainingData(windows, lambda _: np.arange(len(windows)), 0)
+    with pytest.raises(NerbertError, match=r"^memory ran out beside .*20\.00 GiB[^\n]*try a smaller [^\n]*$"):
+        train(make_model(), data, objective, FP32, Progress(), evaluate=BestCheckpoint(fail, lambda *_: None))
+
+
+def test_other_errors_pass_as_they_are(make_model: Callable[..., Any], windows: Windows, objective: Objective) -> None:
+    error = RuntimeError("shape '[2]' is invalid for input of size 3")
+    with pytest.raises(RuntimeError) as caught:
+        run(make_model, windows, Limited(objective, 9, error))  # type: ignore[abstract]
+    assert caught.value is error
+
+
+_CHILD = """
+import resource, sys
+import numpy as np, torch
+from transformers import BertConfig, BertForTokenClassification
+from nerbert.model.windows import Window, Windows
+from nerbert.terminal import Progress
+from nerbert.training.base_settings import TrainSettings
+from nerbert.training.loop import TrainingData, train
+from nerbert.training.tagging import Tagging
+
+torch.manual_seed(1)
+places = tuple(range(60))
+windows = Windows.pack([Window(n, tuple(range(5, 65)), places, places, (0,) * 60) for n in range(256)])
+config = BertConfig(vocab_size=70, hidden_size=64, num_hidden_layers=2, num_attention_heads=1, intermediate_size=2048,
+                    max_position_embeddings=64, num_labels=3, attn_implementation="eager")
+settings = TrainSettings(precision="fp32", threads=1, batch_size=256, epochs=1, max_tokens_per_batch=1 << 20)
+model, data = BertForTokenClassification(config), TrainingData(windows, lambda _: np.arange(256), 0)
+small = TrainSettings(precision="fp32", threads=1, max_steps=1, max_tokens_per_batch=64)
+train(model, data, Tagging(types=["x"]), small, Progress())
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + (300 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+log = train(model, data, Tagging(types=["x"]), settings, Progress())
+print(log.steps, "steps")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux")
+def test_an_allocator_that_really_fails() -> None:
+    ended = subprocess.run([sys.executable, "-c", _CHILD], capture_output=True, text=True, check=False)
+    assert ended.stdout == "1 steps\n", ended.stderr
+    assert "memory ran out with max_tokens_per_batch = 1048576: step cut to" in ended.stderr
