@@ -71,7 +71,11 @@ class RuleSplitter:
                     or self._ends(text, word, mark, close, first, start)
                 ) and not (
                     (text[first] > "z" and text[first].islower())
-                    or (text.rfind("(", start, mark) > text.rfind(")", start, close) and _closes(text, start, end))
+                    or (
+                        (opened := text.rfind("(", start, mark)) >= 0
+                        and opened > text.rfind(")", start, close)
+                        and _closes(text, start, end)
+                    )
                 )
             seen = end
             if ends:

@@ -27,7 +27,7 @@ _MARKUP = "[]{}|'<>&=*#:;!_"
 _LINE_MARKS = frozenset("*#:;|!=")
 _HIDDEN = "".join(map(chr, [*range(1, 9), *range(14, 22)]))
 _PROTECT = str.maketrans(_MARKUP, _HIDDEN)
-_SHOW = str.maketrans(_HIDDEN, _MARKUP)
+_SHOWN = tuple(zip(_HIDDEN, _MARKUP, strict=True))
 OPEN, NUMBERED, CLOSE, DYNAMIC = "\x16", "\x17", "\x18", "\x19"
 """A marked link is OPEN, its number, NUMBERED, its anchor, CLOSE. DYNAMIC marks a template in a link's target."""
 _OURS = re.compile(f"[{_HIDDEN}{OPEN}-{DYNAMIC}]")
@@ -115,7 +115,10 @@ def as_prose(text: str) -> str:
 
 def show_protected(text: str) -> str:
     """Restore protected characters; the length stays the same."""
-    return text.translate(_SHOW) if is_protected(text) else text
+    for hidden, shown in _SHOWN:
+        if hidden in text:
+            text = text.replace(hidden, shown)
+    return text
 
 
 def is_protected(text: str) -> bool:
