@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.sentences.splitter import join_in_links, open_splitter
+from nerbert.corpus.sentences import RuleSplitter, join_in_links
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
@@ -84,7 +84,7 @@ class PageRows:
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
-        self._splitter = open_splitter(settings, site.language)
+        self._splitter = RuleSplitter(site.language)
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []
         self._sentences = self._weight = 0

@@ -54,7 +54,7 @@ _MAX_PARAMETERS, _MAX_VALUE, _MAX_NAME, _MAX_MARKUP = 120, 120, 200, 1000
 
 
 class _Meaning(NamedTuple):
-    """The meaning of a template's name: its text, if that is always the same; the text's rule; or its title as a box."""
+    """The meaning of a template's name: its text, if that is always the same; its rule; or its title as a box."""
 
     text: str = ""
     rule: Rule | None = None
