@@ -106,11 +106,15 @@ def _broken(tag: "re.Match[str]") -> str:
 
 
 def remove_marks(source: str) -> str:
-    """Remove the bold and italic marks from the text."""
-    if "'''" not in source:
-        return source.replace("''", "")
-    lines = [_settled(line) if "'''" in line else line.replace("''", "") for line in source.split("\n")]
-    return "\n".join(lines)
+    """Remove the bold and italic marks from the text; only lines with a bold mark need a closer look."""
+    pieces: list[str] = []
+    done, bold = 0, source.find("'''")
+    while bold >= 0:
+        start, end = source.rfind("\n", done, bold) + 1 or done, source.find("\n", bold)
+        end = len(source) if end < 0 else end
+        pieces += (source[done:start].replace("''", ""), _settled(source[start:end]))
+        done, bold = end, source.find("'''", end)
+    return "".join([*pieces, source[done:].replace("''", "")])
 
 
 def _settled(line: str) -> str:
