@@ -10,8 +10,7 @@ since it is slow: its speed is per MB. The price: pages that repeat flatter nobo
 words sees fewer of them than in a real dump.
 
 `--knowledge FOLDER` measures a whole build instead (types, filters, sampling, Parquet) against wikiextractor *alone*,
-whose output is no corpus yet: `python benchmarks/pass1.py SAMPLE.xml.bz2 --knowledge FOLDER --wikiextractor … --megabytes
-140 --formats xml.bz2`.
+whose output is no corpus yet, say with `--megabytes 140 --formats xml.bz2`.
 
 Fair is nerbert with `--lists`: wikiextractor drops lines with `*`, `#`, `;`, but keeps those with `:` and headings.
 """
