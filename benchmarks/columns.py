@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
-from nerbert.corpus.sentences.splitter import join_in_links, open_splitter
-from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.sentences import RuleSplitter, join_in_links
 from nerbert.records import Link, sentence_id
 from nerbert.words import split_words
 
@@ -31,9 +30,9 @@ Splitter = Callable[[str], Spans]
 
 
 def splitter(name: str) -> Splitter:
-    """`nerbert`: the checkout's default; `punkt`: NLTK's with an abbreviation list. Lines are paragraphs for both."""
+    """`nerbert`: the checkout's rules; `punkt`: NLTK's with an abbreviation list. Lines are paragraphs for both."""
     if name == "nerbert":
-        return open_splitter(CorpusSettings(), "en").spans
+        return RuleSplitter("en").spans
     parameters = PunktParameters()
     parameters.abbrev_types.update(_ABBREVIATIONS)
     punkt = PunktSentenceTokenizer(parameters)

@@ -9,6 +9,9 @@ and is charged with what its output still needs (benchmarks/follow_up.py). mwpar
 since it is slow: its speed is per MB. The price: pages that repeat flatter nobody's scanner, but a cache of titles or
 words sees fewer of them than in a real dump.
 
+`--knowledge FOLDER` measures a whole build instead (types, filters, sampling, Parquet) against wikiextractor *alone*,
+whose output is no corpus yet, say with `--megabytes 140 --formats xml.bz2`.
+
 Fair is nerbert with `--lists`: wikiextractor drops lines with `*`, `#`, `;`, but keeps those with `:` and headings.
 """
 
@@ -60,6 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--megabytes", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--sentences", nargs="+", default=["punkt"], choices=["punkt", "nerbert"], help="follow-up's")
+    parser.add_argument("--knowledge", type=Path, help="measure whole builds with these types, and wikiextractor alone")
     parser.add_argument("--work", type=Path, help="folder where the large dump stays for the next time")
     parser.add_argument("--only", nargs="+", default=["nerbert", "wikiextractor", "mwparserfromhell"])
     parser.add_argument("--formats", nargs="+", default=["xml.bz2", "xml"])
@@ -74,6 +78,13 @@ def _sides(
     for name, dump in (("xml.bz2", packed), ("xml", plain)):
         if name not in options.formats:
             continue
+        if options.knowledge:
+            side = f"nerbert, whole build, {name}"
+            sides[side] = partial(_build, side, work, dump, size, options.knowledge)
+            if options.wikiextractor:
+                side = f"wikiextractor alone, {name}"
+                sides[side] = partial(_wikiextractor, side, work, dump, size, options.wikiextractor, None)
+            continue
         if "nerbert" in options.only:
             sides[f"nerbert, {name}"] = partial(_nerbert, f"nerbert, {name}", work, dump, size)
             side = f"nerbert with lists, {name}"
@@ -81,7 +92,7 @@ def _sides(
         for split in options.sentences if options.wikiextractor and "wikiextractor" in options.only else ():
             side = f"wikiextractor + follow-up ({split}), {name}"
             sides[side] = partial(_wikiextractor, side, work, dump, size, options.wikiextractor, split)
-    if "mwparserfromhell" in options.only:
+    if "mwparserfromhell" in options.only and not options.knowledge:
         for split in options.sentences:
             side = f"mwparserfromhell + follow-up ({split}), one copy, xml.bz2"
             sides[side] = partial(_mwparserfromhell, side, work, options.sample, split)
@@ -95,10 +106,20 @@ def _nerbert(side: str, work: Path, dump: Path, size: int, *more: str) -> Run:
     return Run(side, size, (_counted(part, out / "pages"),))
 
 
-def _wikiextractor(side: str, work: Path, dump: Path, size: int, command: Path, split: str) -> Run:
+def _build(side: str, work: Path, dump: Path, size: int, knowledge: Path) -> Run:
+    out = _fresh(work / "corpus")
+    words: list[str | Path] = [sys.executable, "-m", "nerbert", "corpus", "build", dump, "--knowledge", knowledge]
+    part = measure("whole build", [*words, "--workers", "1", "-o", out], work / "build.log")
+    return Run(side, size, (part,))
+
+
+def _wikiextractor(side: str, work: Path, dump: Path, size: int, command: Path, split: str | None) -> Run:
+    """Run wikiextractor, and what its output still needs; `split` cuts its sentences, and None leaves it alone."""
     extracted, out = _fresh(work / "extracted"), _fresh(work / "follow-up")
     words: list[str | Path] = [command, "--json", "--links", "--processes", "1", "-o", extracted, dump]
     extract = measure("wikiextractor", words, work / "wikiextractor.log")
+    if split is None:
+        return Run(side, size, (extract,))
     follow: list[str | Path] = [sys.executable, HERE / "follow_up.py", extracted, out, "--sentences", split]
     return Run(side, size, (extract, _counted(measure("follow-up", follow, work / "follow-up.log"), out)))
 

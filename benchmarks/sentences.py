@@ -1,10 +1,11 @@
 """Sentence splitters against each other: words per CPU second over the clean text of a dump, in one process.
 
-`python benchmarks/sentences.py SAMPLE.xml.bz2 [--repeats 5] [--punkt-tab FOLDER]`
+`python benchmarks/sentences.py SAMPLE.xml.bz2 [--repeats 5]`
 
 Every side gets whole pages of clean text, whose paragraphs are lines, and gives spans; making the text and the first
-use are not counted. Sides run alternately. Punkt runs where NLTK's parameters are given; blingfire and sentencex run
-where they are installed, to compare: they are no part of nerbert. Words are those of `str.split`.
+use are not counted. Sides run alternately. Punkt, which the paper takes, runs as NLTK has it, with a list of
+abbreviations; blingfire and sentencex run where they are installed. None of them is a part of nerbert. Words are those
+of `str.split`.
 """
 
 import argparse
@@ -16,11 +17,11 @@ from pathlib import Path
 from statistics import median
 from time import process_time
 
+from columns import splitter
 from report import ratio, surroundings
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.sentences.splitter import open_splitter
-from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.wikitext.scan import clean_page
 
 Split = Callable[[str], object]
@@ -33,7 +34,7 @@ def main() -> None:
     articles = (page for page in dump.pages() if not page.redirect and not page.ns)
     pages = [clean for page in articles if (clean := clean_page(page.title, page.text, dump.site).text)]
     words = sum(len(page.split()) for page in pages)
-    sides = _sides(dump.site.language, options.punkt_tab)
+    sides = _sides(dump.site.language)
     speeds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(options.repeats):
         for name, split in sides.items():
@@ -52,15 +53,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sample", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--punkt-tab", type=Path, help="NLTK's punkt_tab folder, for the paper's Punkt")
     return parser.parse_args()
 
 
-def _sides(language: str, punkt_tab: Path | None) -> dict[str, Split]:
-    settings = {"rules": CorpusSettings()}
-    if punkt_tab:
-        settings["punkt"] = CorpusSettings(sentence_splitter="punkt", punkt_model=str(punkt_tab))
-    sides: dict[str, Split] = {name: open_splitter(each, language).spans for name, each in settings.items()}
+def _sides(language: str) -> dict[str, Split]:
+    sides: dict[str, Split] = {"rules": RuleSplitter(language).spans, "punkt": splitter("punkt")}
     if find_spec("blingfire"):
         from blingfire import text_to_sentences_and_offsets
 

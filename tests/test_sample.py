@@ -16,8 +16,7 @@ from lxml import etree
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.index import pair_indexes, read_index
 from nerbert.corpus.knowledge.mappings import read_mappings
-from nerbert.corpus.sentences.splitter import open_splitter
-from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.formats.conll import conll_block
 from nerbert.formats.examples import read_examples
@@ -110,7 +109,7 @@ def clean(dump: Dump, pages: Sequence[RawPage]) -> dict[str, CleanPage]:
 
 @pytest.fixture(scope="module")
 def prose(clean: Mapping[str, CleanPage]) -> list[Said]:
-    splitter = open_splitter(CorpusSettings(), "en")
+    splitter = RuleSplitter("en")
     texts = [(title, page.text) for title, page in clean.items()]
     return [sentence(title, text[start:stop]) for title, text in texts for start, stop in splitter.spans(text)]
 

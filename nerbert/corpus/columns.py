@@ -20,6 +20,8 @@ Places = npt.NDArray[np.int64]
 
 _GAP, _RUN, _SINGLE, _TRICKY = 0, 1, 2, 3
 _CODES = 0x110000
+_ASSIGNED = (range(0x40000), range(0xE0000, 0xE0200))
+"""Where characters are; the other planes have none, or only private ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +144,13 @@ def strings_column(values: Sequence[str]) -> pa.Array:
 @cache
 def _classes() -> npt.NDArray[np.uint8]:
     """Return the class of each code point."""
-    table = np.full(_CODES, _SINGLE, np.uint8)
-    every = "".join(map(chr, range(_CODES)))
-    for class_, pattern in ((_GAP, r"[\s\p{C}]++"), (_RUN, rf"{RUN_CHARACTER}++"), (_SINGLE, rf"[{ALONE}]++"),
-                            (_TRICKY, r"[\p{M}\u200c\u200d]++")):  # fmt: skip
-        for match in regex.compile(pattern, regex.VERSION1).finditer(every):
-            table[match.start() : match.end()] = class_
+    table = np.full(_CODES, _GAP, np.uint8)
+    for codes in _ASSIGNED:
+        part = table[codes.start : codes.stop]
+        part[:] = _SINGLE
+        every = "".join(map(chr, codes))
+        for class_, pattern in ((_GAP, r"[\s\p{C}]++"), (_RUN, rf"{RUN_CHARACTER}++"), (_SINGLE, rf"[{ALONE}]++"),
+                                (_TRICKY, r"[\p{M}\u200c\u200d]++")):  # fmt: skip
+            for match in regex.compile(pattern, regex.VERSION1).finditer(every):
+                part[match.start() : match.end()] = class_
     return table

@@ -15,7 +15,7 @@ from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.exclude import Excluded
 from nerbert.corpus.funnel import TOPICS, Funnel
 from nerbert.corpus.knowledge.detect import SourceKind
-from nerbert.corpus.sentences.splitter import open_splitter
+from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
 from nerbert.corpus.wikitext.scan import SCANNER
@@ -49,7 +49,7 @@ def make_manifest(
         "format": FORMAT,
         "made_by": f"nerbert {__version__}",
         "scanner": SCANNER,
-        "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
+        "sentence_splitter": RuleSplitter.name,
         "word_splitter": SPLITTER,
         "licence": licence_of(knowledge),
         "wiki": dumps[0].site.wiki,

@@ -12,10 +12,11 @@ from itertools import accumulate, chain
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.sentences.splitter import join_in_links, open_splitter
+from nerbert.corpus.sentences import RuleSplitter, join_in_links
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
@@ -83,7 +84,7 @@ class PageRows:
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
-        self._splitter = open_splitter(settings, site.language)
+        self._splitter = RuleSplitter(site.language)
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []
         self._sentences = self._weight = 0
@@ -156,31 +157,30 @@ def _fate(page: RawPage, ns: int) -> Reason | None:
 
 
 def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.RecordBatch:
-    """Return rows of `pages/`."""
+    """Return rows of `pages/`; what a page's sentences have in common is made once a page."""
     pages = np.array(pack.pages, np.int64)
-    starts = np.array(pack.starts, np.int64) - np.array(pack.offsets, np.int64)[pages]
-    begin = np.repeat(words.sentences[:-1], np.diff(words.first))
     numbers, raw = [number for number, _ in pack.page_rows], [page for _, page in pack.page_rows]
-    ids = [sentence_id(site.wiki, raw[page].page_id, raw[page].revision, start)
-           for page, start in zip(pack.pages, starts.tolist(), strict=True)]  # fmt: skip
-    targets = strings_column([pack.targets[number] for number in links.numbers.tolist()])
-    columns = {
+    ids = [sentence_id(site.wiki, page.page_id, page.revision, 0).removesuffix("0") for page in raw]
+    common: dict[str, pa.Array] = {
         "id": strings_column(ids),
-        "wiki": strings_column([site.wiki] * len(ids)),
-        "page_id": _of_pages([page.page_id for page in raw], pages),
-        "revision": _of_pages([page.revision for page in raw], pages),
-        "title": strings_column([raw[page].title for page in pack.pages]),
-        "start": numbers_column(starts, pa.int32()),
+        "wiki": strings_column([site.wiki] * len(raw)),
+        "page_id": numbers_column([page.page_id for page in raw], pa.int64()),
+        "revision": numbers_column([page.revision for page in raw], pa.int64()),
+        "title": strings_column([page.title for page in raw]),
+        "page_number": numbers_column(numbers, pa.int64()),
+    }
+    columns = {name: column.take(numbers_column(pages, pa.int64())) for name, column in common.items()}
+    starts = numbers_column(np.array(pack.starts, np.int64) - np.array(pack.offsets, np.int64)[pages], pa.int32())
+    begin = np.repeat(words.sentences[:-1], np.diff(words.first))
+    targets = strings_column([pack.targets[number] for number in links.numbers.tolist()])
+    columns |= {
+        "id": pc.binary_join_element_wise(columns["id"], starts.cast(pa.string()), ""),
+        "start": starts,
         "text": strings_column(pack.texts),
         "words": _lists(words.first, words.starts - begin, words.ends - begin),
         "links": _lists(links.first, links.starts, links.ends, targets),
-        "page_number": _of_pages(numbers, pages),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in UNTYPED.names], schema=UNTYPED)
-
-
-def _of_pages(values: Sequence[int], pages: Places) -> pa.Array:
-    return numbers_column(np.array(values, np.int64)[pages], pa.int64())
 
 
 def _lists(first: Places, starts: Places,

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from nerbert.config import Bounds, Settings, refuse
+from nerbert.config import Bounds, Settings
 from nerbert.registry import STEPS
 
 
@@ -19,11 +19,6 @@ class CorpusSettings(Settings):
     language: str = ""
     """Language of the wiki, which the dump must not contradict; empty takes the dump's own. Decides link trails,
     sentence ends and which mappings are read. Unit: code such as `en`. Source: ours."""
-    sentence_splitter: Literal["rules", "punkt"] = "rules"
-    """How text is cut into sentences: `rules` are ours; `punkt` is the paper's, with NLTK's parameters
-    (`nerbert[punkt]`). Source: ours; NER-BERT §2.1 takes `punkt`."""
-    punkt_model: str = ""
-    """Parameters of Punkt: the folder `punkt_tab` of NLTK's data, or a language's folder in it. Source: ours."""
     lists: bool = False
     """Keep list items as paragraphs of their own. Source: ours; the paper doesn't say."""
     captions: bool = False
@@ -76,16 +71,9 @@ class CorpusSettings(Settings):
     """Steps of your own, applied in this order to typed sentences, before the filters; the filters and the sampling
     count only what they keep (docs/extending/corpus-step.md). Source: ours."""
 
-    def __post_init__(self) -> None:
-        Settings.__post_init__(self)
-        with_punkt = self.sentence_splitter == "punkt"
-        bound = f"{'a path' if with_punkt else 'empty'} with sentence_splitter {self.sentence_splitter!r}"
-        refuse(with_punkt != bool(self.punkt_model), "punkt_model", self.punkt_model, bound)
-
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for the manifest: of a path its last part alone, since a corpus names no folders."""
-        names = {name: Path(getattr(self, name)).name for name in ("punkt_model", "label_set")}
-        return asdict(self) | names | {"extra_steps": list(self.extra_steps)}
+        return asdict(self) | {"label_set": Path(self.label_set).name, "extra_steps": list(self.extra_steps)}
 
 
 LATER = frozenset(

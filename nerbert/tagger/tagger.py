@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
-from nerbert.corpus.sentences.rules import RuleSplitter
+from nerbert.corpus.sentences import RuleSplitter
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import check_model_folder, read_card
 from nerbert.model.heads import Head, WordTags

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import publish
-from nerbert.corpus.sentences.splitter import open_splitter
-from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.sentences import RuleSplitter
 from nerbert.errors import InputError
 from nerbert.terminal import tell
 
@@ -66,7 +65,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 def sentences(texts: Iterable[str]) -> Iterator[str]:
     """The sentences of paragraphs that are long enough and mostly words."""
-    splitter = open_splitter(CorpusSettings(), "en")
+    splitter = RuleSplitter("en")
     for text in texts:
         line = " ".join(text.split())
         for start, end in splitter.spans(line):

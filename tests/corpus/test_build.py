@@ -534,16 +534,6 @@ def test_addresses_are_read_on_the_command_line(sample_corpus: Path, sample: Pat
     assert [s.id for s in read_sentences(tmp_path / "out")] == [s.id for s in read_sentences(sample_corpus)]
 
 
-def test_a_corpus_by_punkt(sample: Path, tmp_path: Path) -> None:
-    for name in ("abbrev_types.txt", "collocations.tab", "sent_starters.txt", "ortho_context.tab"):
-        (tmp_path / "punkt_tab" / "english").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "punkt_tab" / "english" / name).touch()
-    settings = CorpusSettings(min_mentions=5, sentence_splitter="punkt", punkt_model=str(tmp_path / "punkt_tab"))
-    manifest = build_corpus(plan(sample, tmp_path / "out"), settings).manifest
-    assert manifest["sentence_splitter"].startswith("punkt-1 ")
-    assert manifest["settings"]["punkt_model"] == "punkt_tab"
-
-
 PAGES = {
     "Nansen": "'''Nansen''' saw [[Mercury]] with [[Venus]], [[Moved]], [[Jack Dawson]] and [[Ada]] at [[Named]] here.",
     "Mercury": "{{disambig}}\n* [[Mercury (planet)]]\n* [[Mercury (god)]]\n",

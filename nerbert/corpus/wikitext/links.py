@@ -14,8 +14,8 @@ from html.entities import html5
 from urllib.parse import unquote
 
 from nerbert.corpus.dump.sites import CATEGORY, FILE, Site
-from nerbert.corpus.wikitext.brackets import IN_LINK, arguments
 from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, as_prose, show_protected, without_ours
+from nerbert.corpus.wikitext.templates import IN_LINK, arguments
 from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import Reason
 
@@ -31,6 +31,8 @@ _OPTION = re.compile(
     r"alternativtext|alternativo|lien|langue)\s*=.*)\s*",
     re.IGNORECASE | re.DOTALL,
 )
+_PLAIN_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9'(),.-]*+(?: [A-Za-z0-9'(),.-]++)*+")
+"""A title that names an article as it is written, but for its first letter; most do."""
 _PLAIN_LINK = re.compile(r"\[\[(?![^\[\]|\n]{0,40}:)")
 _REMEMBERED = 200_000
 _DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"
@@ -55,7 +57,7 @@ class LinkReader:
         names = "|".join(re.escape(name).replace(r"\ ", "[ _]") for name, key in site.namespaces.items() if key == FILE)
         self._file = re.compile(rf"\[\[[ _\n]*+(?:{names})[ _]*+:({IN_LINK})\]\]", re.IGNORECASE)
         self._link = re.compile(
-            rf"\[\[([^\[\]|{{}}<>\n]*+)\n?+(?:\|(\s*+)({_ANCHOR}))?\]\]((?:{site.trail().pattern})?)"
+            rf"\[\[([^\[\]|{{}}<>\n]*+\n?+)(?:\|(\s*+)({_ANCHOR}))?\]\]((?:{site.trail().pattern})?)"
         )
         self._known: dict[str, tuple[str, str]] = {}
 
@@ -83,21 +85,22 @@ class LinkReader:
             return source, found
         known, resolve, targets, dropped = self._known, self._resolve, found.targets, found.dropped
         no_mention = {*_NO_ARTICLE, "", title}
-
-        def marked(match: "re.Match[str]") -> str:
-            target, space, anchor, trail = match.groups()
+        first, *parts = self._link.split(source)
+        pieces: list[str] = [first]
+        for target, space, anchor, trail, after in zip(*(parts[place::5] for place in range(5)), strict=True):
             meaning, shown = known.get(target) or resolve(target)
-            if anchor is None:
-                anchor = shown
-            if meaning in no_mention:
-                return _no_mention(match, meaning, anchor + trail, dropped)
-            number = len(targets)
-            targets.append(meaning)
-            if space:
-                return f"{space}{OPEN}{number}{NUMBERED}{anchor}{trail}{CLOSE}"
-            return f"{OPEN}{number}{NUMBERED}{anchor}{trail}{CLOSE}"
-
-        return self._link.sub(marked, source), found
+            label = (shown if anchor is None else anchor) + trail
+            if meaning not in no_mention:
+                pieces.append(f"{space or ''}{OPEN}{len(targets)}{NUMBERED}{label}{CLOSE}{after}")
+                targets.append(meaning)
+            elif meaning == _DROP:
+                pieces += (trail, after)
+            elif meaning == _LITERAL:
+                pieces += (f"[[{target}" if anchor is None else f"[[{target}|{space}{anchor}", "]]", trail, after)
+            else:
+                dropped[Reason.LINK_OUTSIDE_ARTICLES if meaning == _OUTSIDE else Reason.LINK_TO_SELF] += 1
+                pieces += (space or "", as_prose(label), after)
+        return "".join(pieces), found
 
     def _resolve(self, target: str) -> tuple[str, str]:
         """Return the meaning of a target, and the text that a link without an anchor shows.
@@ -106,7 +109,10 @@ class LinkReader:
         """
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        found = self._meaning(target), _shown(target)
+        if len(target) < _LONGEST and _PLAIN_TITLE.fullmatch(target):
+            found = target[0].upper() + target[1:], target
+        else:
+            found = self._meaning(target), _shown(target)
         if len(target) < _LONGEST:
             self._known[target] = found
         return found
@@ -143,16 +149,6 @@ def character(entity: "re.Match[str]") -> str:
     """Decode one entity such as `&amp;` or `&#38;`."""
     name = entity.group()
     return html.unescape(name) if name[1] == "#" else html5.get(name[1:], name)
-
-
-def _no_mention(match: "re.Match[str]", meaning: str, text: str, dropped: Counter[Reason]) -> str:
-    """Return the text that replaces a link to no other article."""
-    if meaning == _LITERAL:
-        return match.group()
-    if meaning == _DROP:
-        return match[4]
-    dropped[Reason.LINK_OUTSIDE_ARTICLES if meaning == _OUTSIDE else Reason.LINK_TO_SELF] += 1
-    return (match[2] or "") + as_prose(text)
 
 
 def _shown(target: str) -> str:

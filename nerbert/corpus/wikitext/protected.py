@@ -27,7 +27,7 @@ _MARKUP = "[]{}|'<>&=*#:;!_"
 _LINE_MARKS = frozenset("*#:;|!=")
 _HIDDEN = "".join(map(chr, [*range(1, 9), *range(14, 22)]))
 _PROTECT = str.maketrans(_MARKUP, _HIDDEN)
-_SHOW = str.maketrans(_HIDDEN, _MARKUP)
+_SHOWN = tuple(zip(_HIDDEN, _MARKUP, strict=True))
 OPEN, NUMBERED, CLOSE, DYNAMIC = "\x16", "\x17", "\x18", "\x19"
 """A marked link is OPEN, its number, NUMBERED, its anchor, CLOSE. DYNAMIC marks a template in a link's target."""
 _OURS = re.compile(f"[{_HIDDEN}{OPEN}-{DYNAMIC}]")
@@ -43,6 +43,10 @@ def remove_opaque(wikitext: str) -> str:
         number += 1
         if (start := tag.start()) < place:
             continue
+        if tag[1]:
+            pieces.append(wikitext[place:start])
+            place, line_start = tag.end(), False
+            continue
         if start > place:
             pieces.append(wikitext[place:start])
             line_start = wikitext[start - 1] == "\n"
@@ -51,9 +55,9 @@ def remove_opaque(wikitext: str) -> str:
             place = end + 3 if end >= 0 else len(wikitext)
             place += line_start and wikitext.startswith("\n", place)
             continue
-        closing = 0 if tag[1] else _closing(tags, number, unclosed)
+        closing = _closing(tags, number, unclosed)
         place, line_start = tags[closing].end() if closing else tag.end(), False
-        if not tag[1] and (tag[3] or tag[4]).lower() == "nowiki" and (not closing or wikitext.endswith("]]", 0, start)):
+        if (tag[3] or tag[4]).lower() == "nowiki" and (not closing or wikitext.endswith("]]", 0, start)):
             pieces.append(tag.group() if not closing else "<nowiki/>")  # it keeps a link apart from what follows
         if closing:
             pieces.append(_stand_in(tag[4].lower(), tag[5], wikitext[tag.end() : tags[closing].start()]))
@@ -115,7 +119,10 @@ def as_prose(text: str) -> str:
 
 def show_protected(text: str) -> str:
     """Restore protected characters; the length stays the same."""
-    return text.translate(_SHOW) if is_protected(text) else text
+    for hidden, shown in _SHOWN:
+        if hidden in text:
+            text = text.replace(hidden, shown)
+    return text
 
 
 def is_protected(text: str) -> bool:

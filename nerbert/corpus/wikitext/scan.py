@@ -13,10 +13,8 @@ import re
 from itertools import accumulate
 
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.wikitext.apostrophes import remove_marks
-from nerbert.corpus.wikitext.brackets import remove_tables
-from nerbert.corpus.wikitext.expand import expand_templates
 from nerbert.corpus.wikitext.links import ENTITY, PageLinks, character, count_links, do_pipe_tricks, link_reader
+from nerbert.corpus.wikitext.prose import join_paragraphs, keep_prose, remove_marks, squeeze, tidy_lines
 from nerbert.corpus.wikitext.protected import (
     CLOSE,
     DYNAMIC,
@@ -26,11 +24,11 @@ from nerbert.corpus.wikitext.protected import (
     show_protected,
     without_ours,
 )
+from nerbert.corpus.wikitext.templates import remove_tables, template_reader
 from nerbert.corpus.wikitext.titles import normalise_title
-from nerbert.corpus.wikitext.whitespace import join_paragraphs, keep_prose, squeeze, tidy_lines
 from nerbert.records import CleanPage, Reason
 
-SCANNER = "nerbert-wikitext-3"
+SCANNER = "nerbert-wikitext-4"
 """Name and version of the scanner; offsets of two versions must not be mixed."""
 
 _PROTOCOL = (
@@ -71,7 +69,7 @@ def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False, ca
 def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
     """Scan one page like `clean_page`, for text without control characters."""
     own, reader = normalise_title(title), link_reader(site)
-    text, boxes = expand_templates(do_pipe_tricks(remove_opaque(wikitext)), title, site)
+    text, boxes = template_reader(site).expand(do_pipe_tricks(remove_opaque(wikitext)), title)
     text, tables = remove_tables(text)
     text, shown, lost = reader.take_files(text, captions=captions)
     text, found = reader.mark("\n\n".join([text, *shown]), own)
@@ -92,6 +90,7 @@ def _without_tags(text: str) -> str:
         text = _TAG.sub("", _LINE_BREAK.sub(" ", text))
     if "__" in text:
         text = _MAGIC_WORD.sub("", text)
+    text = text.replace("&nbsp;", " ")  # most entities are this one
     return ENTITY.sub(lambda entity: character(entity).replace("\n", " "), text) if "&" in text else text
 
 

@@ -1,4 +1,3 @@
-import pickle
 from itertools import pairwise
 from pathlib import Path
 
@@ -6,39 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.config import make_settings
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.sentences.splitter import Splitter, join_in_links, open_splitter
-from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.sentences import RuleSplitter, join_in_links
 from nerbert.corpus.wikitext.scan import clean_page
-from nerbert.errors import SettingsError
 from nerbert.words import split_words
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of Punkt's parameters, with a few abbreviations."""
-    folder = tmp_path_factory.mktemp("punkt_tab") / "english"
-    folder.mkdir()
-    for name in ("collocations.tab", "sent_starters.txt", "ortho_context.tab"):
-        (folder / name).touch()
-    (folder / "abbrev_types.txt").write_text("dr\nst\nu.s\napprox\n", encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(scope="module", params=["rules", "punkt"])
-def splitter(request: pytest.FixtureRequest, model: Path) -> Splitter:
-    """Each splitter, by the settings."""
-    settings = CorpusSettings()
-    if request.param == "punkt":
-        settings = CorpusSettings(sentence_splitter="punkt", punkt_model=str(model))
-    return open_splitter(pickle.loads(pickle.dumps(settings)), "en")
 
 
 def split(text: str, *anchors: str, language: str = "en") -> list[str]:
     starts = [text.index(anchor) for anchor in anchors]
     ends = [text.index(anchor) + len(anchor) for anchor in anchors]
-    spans = open_splitter(CorpusSettings(), language).spans(text)
+    spans = RuleSplitter(language).spans(text)
     return [text[start:end] for start, end in join_in_links(spans, starts, ends)]
 
 
@@ -56,30 +32,8 @@ def split(text: str, *anchors: str, language: str = "en") -> list[str]:
         (" \n\t\n", []),
     ],
 )
-def test_every_splitter(splitter: Splitter, text: str, sentences: list[str]) -> None:
-    assert [text[start:end] for start, end in splitter.spans(text)] == sentences
-
-
-def test_splitters_have_names_and_are_made_once(model: Path) -> None:
-    assert open_splitter(CorpusSettings(), "en").name == "rules-1"
-    punkt = CorpusSettings(sentence_splitter="punkt", punkt_model=str(model))
-    assert open_splitter(punkt, "en").name.startswith("punkt-1 ")
-    assert open_splitter(punkt, "en") is open_splitter(punkt, "en")
-
-
-@pytest.mark.parametrize(
-    ("name", "model", "message"),
-    [
-        ("blingfire", "", "sentence_splitter = 'blingfire': must be 'rules' or 'punkt'"),
-        ("", "", "sentence_splitter = '': must be 'rules' or 'punkt'"),
-        ("punkt", "", "punkt_model = '': must be a path with sentence_splitter 'punkt'"),
-        ("rules", "x", "punkt_model = 'x': must be empty with sentence_splitter 'rules'"),
-    ],
-)
-def test_settings_that_do_not_fit_are_refused(name: str, model: str, message: str) -> None:
-    with pytest.raises(SettingsError) as error:
-        make_settings(CorpusSettings, {"sentence_splitter": name, "punkt_model": model})
-    assert message in str(error.value)
+def test_sentences_of_a_text(text: str, sentences: list[str]) -> None:
+    assert split(text) == sentences
 
 
 def test_languages_have_their_own_abbreviations() -> None:
@@ -114,16 +68,11 @@ def _borders(places: list[int], limit: int) -> list[tuple[int, int]]:
     ),
     st.lists(st.integers(0, 120), max_size=10),
     st.sampled_from(["en", "de", "xx"]),
-    st.booleans(),
 )
-def test_sentences_hold_all_words_and_no_link_is_cut(
-    model: Path, tokens: list[str], places: list[int], language: str, by_punkt: bool
-) -> None:
+def test_sentences_hold_all_words_and_no_link_is_cut(tokens: list[str], places: list[int], language: str) -> None:
     text = " ".join(tokens)
     links = _borders(places, len(text))
-    punkt = CorpusSettings(sentence_splitter="punkt", punkt_model=str(model))
-    split_by = open_splitter(punkt if by_punkt else CorpusSettings(), language)
-    spans = join_in_links(split_by.spans(text), [start for start, _ in links], [end for _, end in links])
+    spans = join_in_links(RuleSplitter(language).spans(text), [start for start, _ in links], [end for _, end in links])
     assert all(a < b for a, b in spans)
     assert all(one[1] <= other[0] for one, other in pairwise(spans))
     assert all(any(a <= start and end <= b for a, b in spans) for start, end in split_words(text))
@@ -144,9 +93,9 @@ def test_joining_does_what_it_says_slowly(cuts: list[int], places: list[int]) ->
 
 
 @pytest.mark.parametrize("piece", ["a. ", ". ", "A. ", "?", "...", "a", "Aaaaa. (", "\n"])
-def test_hostile_input_is_finished(splitter: Splitter, piece: str) -> None:
+def test_hostile_input_is_finished(piece: str) -> None:
     text = piece * 20_000
-    spans = splitter.spans(text)
+    spans = RuleSplitter("en").spans(text)
     assert not spans or spans[-1][1] == len(text.rstrip())
 
 
@@ -156,7 +105,7 @@ def test_real_paragraphs_are_covered(shared: Path) -> None:
     for page in dump.pages():
         if not page.redirect and not page.ns:
             text = clean_page(page.title, page.text, dump.site).text
-            spans = open_splitter(CorpusSettings(), "de").spans(text)
+            spans = RuleSplitter("de").spans(text)
             assert sum(len(split_words(text[start:end])) for start, end in spans) == len(split_words(text))
             seen += len(spans)
     assert seen > 8000

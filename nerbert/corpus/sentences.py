@@ -1,15 +1,18 @@
 """Split sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
 
 The expression runs over a whole page, so Python sees only the candidates, about one in 140 characters. That is about
-fifteen times as fast as Punkt and needs no training. The cost: lists to maintain (`abbreviations`), and a bias in
-doubtful cases. After an abbreviation, an initial or a German ordinal, a sentence ends only before a common sentence
-starter. It never ends inside a short parenthesis. So a few short sentences stay joined.
+fifteen times as fast as Punkt, which NER-BERT takes (§2.1), makes fewer errors (docs/results/2026-11-20-sentences.md)
+and needs no training. The cost: lists to maintain (`nerbert/tables/sentence_words.tsv`), and a bias in doubtful cases.
+After an abbreviation, an initial or a German ordinal, a sentence ends only before a common sentence starter. It never
+ends inside a short parenthesis. So a few short sentences stay joined. Languages without lists use only the rules for
+initials and small letters.
 """
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
-from nerbert.corpus.sentences.abbreviations import ORDINALS, abbreviations
+from nerbert.tables import read_columns
 
 Span = tuple[int, int]
 
@@ -37,6 +40,8 @@ _DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.-?)+[^\W\d_]{1,3}")
 _ROMAN = re.compile(r"[IVXLC]+\b")
 _NO_VOWEL = re.compile(r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}")
 _OPENERS = frozenset(_OPEN)
+_ORDINALS = frozenset({"de", "als", "bar", "lb", "nds", "gsw"})
+"""Languages that write "3. Oktober", "Ludwig XIV."; a number before a capital rarely ends a sentence there."""
 _PLAIN = 5
 """A word of at least this many letters is an ordinary one unless a list contains it."""
 _PARENTHESIS = 200
@@ -49,11 +54,13 @@ class RuleSplitter:
     name = "rules-1"
 
     def __init__(self, language: str) -> None:
-        lists = abbreviations(language)
-        self._never, self._seldom, self._numbered = lists.never, lists.seldom, lists.numbered
-        self._listed = lists.never | lists.seldom | lists.numbered
-        self._units, self._starters = lists.units, lists.starters
-        self._ordinals, self._has_lists = language in ORDINALS, lists.own
+        self._never = _words(language, "never")
+        self._seldom, self._numbered, self._units = (
+            _words(language, kind) - self._never for kind in ("seldom", "numbered", "unit")
+        )
+        self._listed = self._never | self._seldom | self._numbered
+        self._starters = _words(language, "starter")
+        self._ordinals, self._has_lists = language in _ORDINALS, bool(self._starters)
 
     def spans(self, text: str) -> list[Span]:
         """Return the sentences of a text, in order."""
@@ -71,7 +78,11 @@ class RuleSplitter:
                     or self._ends(text, word, mark, close, first, start)
                 ) and not (
                     (text[first] > "z" and text[first].islower())
-                    or (text.rfind("(", start, mark) > text.rfind(")", start, close) and _closes(text, start, end))
+                    or (
+                        (opened := text.rfind("(", start, mark)) >= 0
+                        and opened > text.rfind(")", start, close)
+                        and _closes(text, start, end)
+                    )
                 )
             seen = end
             if ends:
@@ -114,6 +125,31 @@ class RuleSplitter:
         """Return whether the word after a sentence's end at `close` is a common sentence starter."""
         following = _NEXT_WORD.match(text, close + 1)
         return following is not None and following[1] in self._starters
+
+
+def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[int]) -> list[Span]:
+    """Merge sentences whose border falls inside a link; links, as starts and ends, are in order and disjoint."""
+    if not len(starts):
+        return list(spans)
+    joined: list[Span] = []
+    link, links = 0, len(starts)
+    for span in spans:
+        while link < links and ends[link] <= span[0]:
+            link += 1
+        if joined and link < links and starts[link] < span[0]:
+            joined[-1] = (joined[-1][0], span[1])
+        else:
+            joined.append(span)
+    return joined
+
+
+@cache
+def _words(language: str, kind: str) -> frozenset[str]:
+    """Return the words of a kind, of this language and of all; abbreviations also with an upper first letter."""
+    rows = read_columns("sentence_words.tsv", "language", "kind", "words")
+    words = [word for of, each, listed in rows if each == kind and of in ("*", language) for word in listed.split()]
+    upper = [word[0].upper() + word[1:] for word in words if len(word) > 1 and kind not in ("unit", "starter")]
+    return frozenset([*words, *upper])
 
 
 def _core(word: str) -> str:

@@ -1,1 +1,0 @@
-"""Clean text → sentences."""

@@ -1,0 +1,225 @@
+"""Return the text that a template puts into its sentence, by the table `nerbert/tables/text_templates.tsv`.
+
+Expanding templates would need every template of the wiki and a Lua interpreter. The table has the templates that occur
+inside prose in real dumps (counted for en, de, it; French from its documentation), each with its documented output. A
+template that is missing here leaves a gap, and a wiki that redefines a name gets the usual text. The table also lists
+names known to show nothing, so that gaps can be distinguished from them.
+
+A row has a kind and its arguments. Most are of the kind `text`, a pattern in which
+
+- `{1}` is argument 1, `{text|1}` the first of two that is not blank, `{1:minus}` what a filter of `_FILTERS` makes of
+  it, and `{1, 2}` all that are not blank, with commas between;
+- `‹, {2}›` vanishes if an argument in it is blank;
+- ` || ` separates alternatives: the first counts that has no blank argument outside `‹›`;
+- `?hide: ` makes an alternative count only if that argument is given, `?labels=no: ` if it has this value;
+- ` → ` separates the title of a link and its label.
+
+A `macro` is a pattern with parameters, `%1` to `%9`, whose name serves as a kind. An alternative returns an argument
+that contains markup at most once, so nested templates never make a text grow.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+
+from nerbert.corpus.wikitext.convert import ordinal, shown_gauge, shown_measure, thousands
+from nerbert.tables import read_columns
+
+_MARKS = str.maketrans({"␣": " ", "␤": "\n", "⍽": "\xa0", "∅": None})
+_NAMED = re.compile(r"\s*+([\w-]{1,30}+)\s*+=")
+_PIECE = re.compile(r"‹([^‹›]*)›|\{([^{}]*)\}")
+_NO_TITLE = re.compile(r"[\[\]{}<>|\n]")
+_MONTHS = (
+    "January February March April May June July August September October November December"
+).split()  # fmt: skip
+_LONGEST_CODE = 12
+
+
+class Arguments:
+    """The arguments of one template, by name and number; the last of equal names counts, as in MediaWiki."""
+
+    __slots__ = ("count", "values")
+
+    def __init__(self, raw: Sequence[str] = ()) -> None:
+        self.values: dict[str, str] = {}
+        self.count = 0
+        for each in raw:
+            named = _NAMED.match(each) if "=" in each else None
+            self.count += named is None
+            self.values[named[1] if named else str(self.count)] = each[named.end() :].strip() if named else each
+
+    def text(self, *names: str) -> str:
+        """Return the first of these arguments that is not blank, stripped; else ""."""
+        return next((value for name in names if (value := self.values.get(name, "").strip())), "")
+
+    def numbered(self) -> list[str]:
+        """Return the stripped values of 1, 2, 3 … up to the last unnamed one."""
+        last = max(self.count, next((n for n in (3, 2, 1) if str(n) in self.values), 0))
+        return [self.text(str(number)) for number in range(1, last + 1)]
+
+
+Rule = Callable[[Arguments], str]
+
+
+def text_rule(name: str, language: str) -> Rule | str | None:
+    """Return the rule of a template, or its text if it is always the same; None if the table lacks it.
+
+    The name must be in lower case and stripped.
+    """
+    rules = _rules(language)
+    return rules.get(name, rules.get(f"{name.partition('-')[0]}-*"))
+
+
+@cache
+def _rules(language: str) -> Mapping[str, Rule | str]:
+    """Return the rules of the table for one language; a language without its own has the shared ones."""
+    macros: dict[str, str] = {}
+    rules: dict[str, Rule | str] = {}
+    for of, kind, text, names in read_columns("text_templates.tsv", "language", "kind", "arguments", "names"):
+        if of not in ("*", language):
+            continue
+        arguments = text.translate(_MARKS)
+        if kind == "macro":
+            macros[names] = arguments
+        elif kind in macros:
+            pattern = _without_parameters(macros[kind], arguments.split("|"))
+            rules |= dict.fromkeys(names.split("|"), partial(_text, pattern))
+        elif kind == "text" and not set("{?") & set(arguments):
+            rules |= dict.fromkeys(names.split("|"), arguments)
+        elif kind == "name":
+            rules |= {name: name for name in names.split("|")}
+        else:
+            rules |= dict.fromkeys(names.split("|"), partial(_KINDS[kind], arguments))
+    return rules
+
+
+def _without_parameters(macro: str, values: Sequence[str]) -> str:
+    return re.sub("%([1-9])", lambda match: values[int(match[1]) - 1], macro)
+
+
+def _text(pattern: str, given: Arguments) -> str:
+    """Return the text of the first alternative that counts; "" if none does."""
+    for alternative in pattern.split(" || "):
+        conditions, _, body = alternative[1:].partition(": ") if alternative[0] == "?" else ("", "", alternative)
+        if conditions and not all(_holds(each, given) for each in conditions.split(", ")):
+            continue
+        first, arrow, label = body.partition(" → ")
+        text, shown = _filled(first, given), _filled(label, given)
+        if text is not None and shown is not None:
+            return _link(text, shown) if arrow else text
+    return ""
+
+
+def _holds(condition: str, given: Arguments) -> bool:
+    names, equals, value = condition.partition("=")
+    text = given.text(*names.split("|"))
+    return text == value if equals else bool(text)
+
+
+def _filled(pattern: str, given: Arguments) -> str | None:
+    """Return a pattern with its arguments; None if one of them is blank."""
+    blank = False
+
+    def value(match: "re.Match[str]") -> str:
+        nonlocal blank
+        optional, names = match.groups()
+        if optional is not None:
+            return _filled(optional, given) or ""
+        names, _, wanted = names.partition(":")
+        text = _FILTERS[wanted](*(given.text(*each.split("|")) for each in names.split(", ")))
+        blank = blank or not text
+        return text
+
+    text = _PIECE.sub(value, pattern)
+    return None if blank else text
+
+
+def _link(title: str, label: str) -> str:
+    """Return a link, or only the label if the title is not plain text."""
+    if not title or _NO_TITLE.search(title):
+        return label or title
+    return f"[[{title}|{label}]]" if label and label != title else f"[[{title}]]"
+
+
+def _raw(names: str, given: Arguments) -> str:
+    """Return the first argument that is given, with its outer blanks: `1|text`."""
+    return next((given.values[name] for name in names.split("|") if name in given.values), "")
+
+
+def _each(pattern: str, given: Arguments) -> str:
+    """Return all numbered arguments, each with the text before `{}`, separated by the text after it."""
+    before, _, between = pattern.partition("{}")
+    return between.join(f"{before}{each}" for each in given.numbered() if each) or before.strip()
+
+
+def _last(_: str, given: Arguments) -> str:
+    """Return the last numbered argument: `{{transl|ar|ALA|alif}}`."""
+    return (given.numbered() or [""])[-1]
+
+
+def _quantity(form: str, given: Arguments) -> str:
+    """Expand `{{convert|5|km|mi}}`, and `{{cvt|…}}` in the form `short`."""
+    named = {name: value.strip() for name, value in given.values.items()}
+    return shown_measure(given.numbered(), named, short=form == "short")
+
+
+def _chemistry(_: str, given: Arguments) -> str:
+    """Expand `{{chem|NH|4|+}}`: keep letters, lower numbers, raise charges."""
+    return "".join(map(_chemical, given.numbered()))
+
+
+def _chemical(part: str) -> str:
+    if part[-1:] in ("+", "-", "−"):
+        return f"<sup>{part.replace('-', '−')}</sup>" if len(part) < 20 else part
+    return f"<sub>{part}</sub>" if part[:1].isdigit() else part
+
+
+def _french_number(_: str, given: Arguments) -> str:
+    """Expand `{{unité|12500|km|h|-1}}` to `12 500 km h^−1`; one argument may contain a number and its noun."""
+    first, *rest = given.numbered() or [""]
+    number, blank, noun = first.partition(" ")
+    pieces = [thousands(number, "\xa0") + blank + noun]
+    for each in filter(None, rest):
+        exponent = re.fullmatch(r"[-−+]?\d{1,3}", each) and len(pieces) > 1
+        pieces.append(f"<sup>{each.replace('-', '−')}</sup>" if exponent else f" {each}")
+    return "".join(pieces)
+
+
+def _in_language(_: str, given: Arguments) -> str:
+    """Expand `{{langx|de|text}}` as `{{lang-de|text}}`."""
+    rest = Arguments()
+    names = {"1": ("2", "text"), "translit": ("3", "translit"), "lit": ("4", "lit"), "link": ("link", "links")}
+    rest.values |= {name: given.text(*others) for name, others in names.items()}
+    rule = _rules("en").get(f"lang-{given.text('1')[:_LONGEST_CODE]}")
+    return rule(rest) if callable(rule) else rest.text("1")
+
+
+_KINDS: dict[str, Callable[[str, Arguments], str]] = {
+    "text": _text, "raw": _raw, "each": _each, "last": _last, "quantity": _quantity,
+    "chemistry": _chemistry, "number": _french_number, "langx": _in_language,
+}  # fmt: skip
+
+
+def _listed(*texts: str) -> str:
+    """Return one text, or several with commas between."""
+    return ", ".join(filter(None, [text.rstrip(", ") for text in texts])) if len(texts) > 1 else texts[0]
+
+
+def _day_first(year: str, month: str, day: str) -> str:
+    return " ".join(filter(None, (day.lstrip("0"), _month(month), year)))
+
+
+def _month_first(year: str, month: str, day: str) -> str:
+    return f"{_month(month)} {day.lstrip('0')}, {year}" if day.lstrip("0") else f"{_month(month)} {year}".strip()
+
+
+def _month(text: str) -> str:
+    number = int(text) if text.isdecimal() and len(text) < 3 else 0
+    return _MONTHS[number - 1] if 0 < number <= len(_MONTHS) else text
+
+
+_FILTERS: dict[str, Callable[..., str]] = {
+    "": _listed, "dmy": _day_first, "mdy": _month_first, "ordinal": ordinal, "gauge": shown_gauge,
+    "minus": lambda text: text.replace("-", "−", 1), "jour": lambda text: "1er" if text == "1" else text,
+    "whole": lambda text: text if len(text) > 3 else "",
+}  # fmt: skip
