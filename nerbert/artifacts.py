@@ -21,10 +21,9 @@ from pathlib import Path
 from stat import S_ISLNK
 from typing import IO, Any, Generic, NamedTuple, TypeVar
 
-from nerbert import schema
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
 from nerbert.locks import held
-from nerbert.schema import to_plain
+from nerbert.schema import read_json, to_plain
 
 Result = TypeVar("Result")
 
@@ -159,7 +158,7 @@ def artifact(
     `mark` is a JSON file that is written last: the fingerprint, the files' sizes, and the result, which is a `kind`.
     """
     with suppress(InputError, OSError):
-        found = schema.read_json(mark, _Mark[kind], limit=_LARGEST_MARK)  # type: ignore[valid-type]
+        found = read_json(mark, _Mark[kind], limit=_LARGEST_MARK)  # type: ignore[valid-type]
         if found.fingerprint == fingerprint and found.sizes == _sizes(files):
             return Made(found.result, before=True)
     mark.unlink(missing_ok=True)
@@ -213,11 +212,6 @@ def write_json(target: Path, value: Any) -> None:
 def json_line(value: Any) -> str:
     """Return readable JSON on one line, with control characters and lone surrogates escaped."""
     return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", _JSON.encode(value))
-
-
-def read_json(path: Path, limit: int = 64 << 20) -> Any:
-    """Return JSON that nothing checks."""
-    return schema.read_json(path, object, limit=limit)
 
 
 def sha256_of(path: Path) -> str:
@@ -319,7 +313,7 @@ def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -
 def _difference_from(plan: Path, wanted: Any) -> str:
     """Return the first difference between a run's fingerprint and the wanted one; empty if there is none."""
     try:
-        found: Any = schema.read_json(plan, object)
+        found: Any = read_json(plan, object)
     except InputError:
         return f"{plan.name} can't be read"
     return _difference(found, wanted) if found != wanted else ""
