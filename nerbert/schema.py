@@ -5,7 +5,7 @@ Keys that a class does not name are ignored, so that newer files stay readable. 
 the first file.
 """
 
-import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,7 +42,7 @@ def parse_json(content: bytes | str, kind: type[Read], source: Path | str, *, re
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] == "json_invalid":
-            what, line = _syntax_error(content)
+            what, line = _syntax_error(fault["ctx"]["error"], content)
         else:
             what, line = _describe(fault["type"], fault["loc"], fault["msg"], fault["input"]), None
         with at(source, line):
@@ -71,14 +71,12 @@ def _describe(fault: str, location: tuple[int | str, ...], message: str, value: 
     return f"{place:.200}{place and ' = '}{value!r:.80}: {message.replace('Input should', 'must')}"
 
 
-def _syntax_error(content: bytes | str) -> tuple[str, int | None]:
+def _syntax_error(what: str, content: bytes | str) -> tuple[str, int | None]:
     """Return what keeps a text from being JSON, and the line where it is known."""
     try:
-        json.loads(content if isinstance(content, str) else content.decode())
-    except json.JSONDecodeError as error:
-        return f"not JSON: {error.msg}; the file is cut off or damaged", error.lineno
+        text = content if isinstance(content, str) else content.decode()
     except UnicodeDecodeError:
         return "not JSON in UTF-8", None
-    except (ValueError, RecursionError):
-        pass
-    return "not JSON that can be read (too deep, too long a number)", None
+    line = re.search(r" at line ([0-9]+) ", what)
+    cut = what.startswith("EOF") or not text.strip()
+    return f"not JSON: {what}{'; the file is cut off or damaged' if cut else ''}", int(line[1]) if line else None

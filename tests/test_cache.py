@@ -89,6 +89,7 @@ cached(sys.argv[1], "kind", 1, make, lambda folder: 1)
 """
 
 
+@pytest.mark.integration
 def test_what_a_killed_run_leaves_is_not_taken_for_whole(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", CHILD, tmp_path], check=False).returncode == -9
     assert len(names(tmp_path)) > 1

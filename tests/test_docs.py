@@ -128,6 +128,7 @@ def test_readmes_commands_and_python_run(desk: Path, tmp_path: Path) -> None:
     run_block(tmp_path, "python", code)
 
 
+@pytest.mark.integration
 def test_readmes_first_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
     """The embedded tagger works untouched; its output is the next block, but for confidences, which vary by machine."""
     (name, command), (_, shown) = FENCE.findall((ROOT / "README.md").read_text(encoding="utf-8"))[:2]
@@ -136,6 +137,7 @@ def test_readmes_first_command_prints_what_the_readme_shows(tmp_path: Path) -> N
     assert re.sub(r"0\.\d\d", "0.##", printed) == re.sub(r"0\.\d\d", "0.##", shown)
 
 
+@pytest.mark.integration
 def test_the_tutorials_commands_print_what_the_tutorial_shows(tmp_path: Path) -> None:
     """Each line of a block without a language comes, in this order, from the command before it, figures aside."""
     folder = shutil.copytree(ROOT / "docs" / "tutorial", tmp_path / "tutorial")
@@ -242,6 +244,7 @@ def test_configs_are_valid() -> None:
         assert load_settings(FinetuneSettings if path.name.startswith("finetune") else PretrainSettings, path)
 
 
+@pytest.mark.integration
 def test_nothing_names_this_machine() -> None:
     """No tracked text holds an absolute path of a developer's machine."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout

@@ -36,6 +36,7 @@ def test_dir_lists_the_public_names() -> None:
     assert dir(nerbert) == nerbert.__all__
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "module"), [("finetune", "nerbert.finetuning.finetune"), ("Tagger", "nerbert.tagger.tagger")]
 )
@@ -49,10 +50,12 @@ def test_science_loads_little_and_no_presentation(name: str, module: str) -> Non
     assert not [each for each in loaded if each.startswith(("nerbert.render", "jinja2", "markupsafe"))]
 
 
+@pytest.mark.integration
 def test_import_loads_nothing_heavy() -> None:
     assert not set(HEAVY) & _loaded_by("import nerbert")
 
 
+@pytest.mark.integration
 def test_the_core_runs_without_torch() -> None:
     blocked = "torch", "transformers", "accelerate", "tokenizers", "safetensors"
     block = "".join(f"sys.modules[{name!r}] = None; " for name in blocked)
@@ -60,10 +63,12 @@ def test_the_core_runs_without_torch() -> None:
     assert set(TORCH_FREE) <= loaded
 
 
+@pytest.mark.integration
 def test_building_a_corpus_loads_no_page_and_no_card() -> None:
     assert not {"nerbert.render", "jinja2"} & _loaded_by("import nerbert.corpus.build")
 
 
+@pytest.mark.integration
 def test_help_loads_no_torch() -> None:
     code = "from nerbert.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not {"torch", "transformers", "pyarrow", "nltk"} & _loaded_by_output(code)
@@ -75,6 +80,7 @@ def _loaded_by_output(code: str) -> set[str]:
     return set(json.loads(done.stdout.rpartition("MODULES")[2]))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("command", [["pretrain", "x.toml", "-o", "x"], ["finetune", "x", "--data", "x", "-o", "x"],
                                      ["tag", "x"], ["export", "x"],
                                      ["quickstart"]])  # fmt: skip

@@ -205,14 +205,14 @@ def _written(folder: Path, parts: Iterable[ShardWindows], bar: Progress) -> Iter
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
+class _PartSize:
     """The content of `sentences.json`."""
 
     sentences: int
 
 
 def _read(folder: Path) -> tuple[Windows, Sentences]:
-    size = read_json(folder / _COUNTS, _Counts).sentences
+    size = read_json(folder / _COUNTS, _PartSize).sentences
     windows = open_windows(folder)
     whole = ((windows.ends, len(windows.ids)), (windows.word_ends, len(windows.words)), (windows.sentences, size - 1))
     if len(windows) and any(column[-1] > last for column, last in whole):

@@ -12,8 +12,13 @@ from tests.corpus.oracle import Agreement, agreement, article_pages, oracle_link
 EN = make_site("enwiki", "en", {})
 DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
 
+SLOW = pytest.mark.slow
 
-@pytest.mark.parametrize(("language", "least"), [("en", 48_000), ("de", 14_700), ("it", 28_000)])
+
+@pytest.mark.parametrize(
+    ("language", "least"),
+    [pytest.param("en", 48_000, marks=SLOW), ("de", 14_700), pytest.param("it", 28_000, marks=SLOW)],
+)
 def test_links_agree_with_the_oracle(shared: Path, language: str, least: int) -> None:
     """Micro-agreement over (target, anchor, place), all articles; 0.996 in each language when this was written."""
     total = Agreement()

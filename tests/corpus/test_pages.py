@@ -410,7 +410,14 @@ def test_the_sample_adds_up(sample: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(("language", "least"), [("en", 40_000), ("de", 8_000), ("it", 15_000)])
+@pytest.mark.parametrize(
+    ("language", "least"),
+    [
+        pytest.param("en", 40_000, marks=pytest.mark.slow),
+        ("de", 8_000),
+        pytest.param("it", 15_000, marks=pytest.mark.slow),
+    ],
+)
 def test_real_dumps_add_up(shared: Path, tmp_path: Path, language: str, least: int) -> None:
     path = shared / f"data/wiki/{language}wiki-sample-pages-articles-multistream.xml.bz2"
     assert len(check_dump(path, tmp_path)) > least

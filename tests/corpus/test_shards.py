@@ -44,7 +44,7 @@ BREAKS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put("steps", value={}), r"steps = \{\}: must be a valid array"),
     (put("wiki", value=3), "wiki = 3: must be a valid string"),
     (put("label_set", value={"name": "a"}), "label_set.sha256 is missing"),
-    (put("unheard of", value=deep(300)), "not JSON that can be read"),
+    (put("unheard of", value=deep(300)), "not JSON: recursion limit"),
     (put("shard_sha256", value=["a"]), r"shard_sha256 = \['a'\]: must be an object"),
     (put("shard_sha256", "a", value=1), "shard_sha256.a = 1: must be a valid string"),
     (put("knowledge", "passed_over", value=[{}]), r"knowledge.passed_over\[0\].path is missing"),
@@ -118,7 +118,7 @@ def test_what_nobody_reads_is_kept(corpus: Path) -> None:
 def test_a_number_that_no_machine_reads_is_refused(corpus: Path) -> None:
     path = corpus / "manifest.json"
     path.write_text(path.read_text().replace("{", '{"x": ' + "9" * 5_000 + ",", 1))
-    with pytest.raises(InputError, match=r"manifest\.json: not JSON that can be read"):
+    with pytest.raises(InputError, match=r"manifest\.json:1: not JSON: number out of range"):
         read_manifest(corpus)
 
 

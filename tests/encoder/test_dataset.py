@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,10 @@ def caches(settings: PretrainSettings) -> list[str]:
     return sorted(path.name for path in (Path(settings.cache) / "pieces").glob("*"))
 
 
-@pytest.mark.parametrize("further", [False, True])
-@pytest.mark.parametrize("kind", ["wordpiece", "byte-level", "unigram"])
-@pytest.mark.parametrize("name", ["", "4types", "1type"])
+@pytest.mark.parametrize(
+    ("name", "kind", "further"),
+    [("", "wordpiece", False), ("4types", "wordpiece", True), ("1type", "byte-level", False), ("", "unigram", True)],
+)
 def test_windows_are_those_of_cutting_all_sentences_in_memory(
     settings: PretrainSettings, name: str, kind: str, further: bool,
     tokenizers: dict[str, Any], config: Callable[..., Any],
@@ -168,8 +170,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", [*(f"{each}.bin" for each in FILES), "windows.json", "sentences.json"])
+@pytest.mark.parametrize(
+    ("name", "damage"), zip([*(f"{each}.bin" for each in FILES), "windows.json", "sentences.json"], cycle(DAMAGES))
+)
 def test_a_damaged_cache_is_made_again(
     settings: PretrainSettings, pieces: SubwordTokenizer, name: str, damage: str
 ) -> None:

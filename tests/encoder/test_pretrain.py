@@ -67,6 +67,7 @@ def test_the_best_checkpoint_is_kept(encoder: Path, sample_corpus: Path) -> None
     assert tags_of(load_tagging_model(str(encoder)), "") == tag_names(read_manifest(sample_corpus)["categories"])
 
 
+@pytest.mark.slow
 def test_a_worse_later_checkpoint_does_not_replace_the_best(
     sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +152,7 @@ def test_what_is_wrong_is_said_before_training(sample_corpus: Path, encoder: Pat
         pretrain(PretrainSettings(corpus=sample_corpus, backbone="./none", **SMALL), tmp_path / "e")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "types"), [("4types", {"ENTITY", "location", "organisation", "person"}), ("1type", {"ENTITY"})]
 )
@@ -165,6 +167,7 @@ def test_another_label_set_on_the_same_sentences(
     assert facts["validation"]["span_f1"] == max(entry["span_f1"] for entry in facts["log"]) or name != "1type"
 
 
+@pytest.mark.slow
 def test_the_control_without_labels_starts_from_the_same_body(sample_corpus: Path, tmp_path: Path) -> None:
     from transformers import pipeline
 

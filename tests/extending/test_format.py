@@ -102,6 +102,7 @@ def test_a_registered_format_is_found_by_its_suffix_and_its_content(
     assert evaluated(tmp_path / "a", gold, capsys)["sentences"] == 3
 
 
+@pytest.mark.slow
 def test_a_benchmark_reads_it_in_two_workers(tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     found = {}

@@ -50,6 +50,7 @@ def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_
     assert "one less the F1 of spans" in readme
 
 
+@pytest.mark.slow
 def test_its_labels_are_cut_by_two_workers_as_by_one(
     sample_corpus: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

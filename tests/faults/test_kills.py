@@ -140,7 +140,7 @@ def check_resumed(dump: Path, sample: Path, output: Path, whole: Path, workers: 
 POINTS = [
     ("before", 1), ("after", 1), ("within", 3), ("before", 5), ("after", 7), ("within", 10), ("after", 13),
     ("within", 16), ("before", 17), ("within", 20), ("after", 24), ("before", 28), ("within", 32), ("after", 36),
-    ("before", 40), ("within", 44), ("after", 48), ("before", 51), ("after", 53), ("within", 54),
+    ("before", 40), ("within", 44), ("after", 47), ("before", 49), ("within", 50),
 ]  # fmt: skip
 """1 is the plan, then come three for each of five parts, then the steps after pass 1."""
 

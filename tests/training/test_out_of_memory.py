@@ -55,8 +55,7 @@ def run(make_model: Callable[..., Any], windows: Windows, objective: Objective, 
     return train(model, data, objective, replace(FP32, **change), Progress()), model
 
 
-@pytest.mark.parametrize("kind", FAILURES)
-@pytest.mark.parametrize("most", [60, 25, 12])
+@pytest.mark.parametrize(("kind", "most"), zip(FAILURES, [60, 12], strict=True))
 def test_a_step_begins_again_with_smaller_micro_batches(
     make_model: Callable[..., Any], windows: Windows, objective: Objective, most: int, kind: str,
     capsys: pytest.CaptureFixture[str],
@@ -132,6 +131,7 @@ print(log.steps, "steps")
 """
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux")
 def test_an_allocator_that_really_fails() -> None:
     ended = subprocess.run([sys.executable, "-c", _CHILD], capture_output=True, text=True, check=False)

@@ -71,6 +71,7 @@ def assert_same(folder: Path, unbroken: Path) -> None:
     assert len([each for each in lines(folder) if each["kind"] == "train"]) == STEPS
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("steps", [3, 31])
 def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
     folder = tmp_path / "run"
@@ -82,6 +83,7 @@ def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
     assert_same(folder, unbroken)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kill", [("file", "1"), ("file", "6"), ("rename", "3")])
 def test_killed_while_a_checkpoint_is_written(unbroken: Path, tmp_path: Path, kill: tuple[str, str]) -> None:
     folder = tmp_path / "run"
@@ -94,6 +96,7 @@ def test_killed_while_a_checkpoint_is_written(unbroken: Path, tmp_path: Path, ki
     assert len(list(folder.glob("step-*"))) == 2
 
 
+@pytest.mark.integration
 def test_killed_again_and_again(unbroken: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     for _ in range(3):
@@ -103,6 +106,7 @@ def test_killed_again_and_again(unbroken: Path, tmp_path: Path) -> None:
     assert_same(folder, unbroken)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("stop", ["term", "int"])
 @pytest.mark.parametrize("step", [7, 48])
 def test_a_signal_ends_the_step_and_keeps_it(unbroken: Path, tmp_path: Path, stop: str, step: int) -> None:
@@ -118,6 +122,7 @@ def test_a_signal_ends_the_step_and_keeps_it(unbroken: Path, tmp_path: Path, sto
     assert_same(folder, unbroken)
 
 
+@pytest.mark.integration
 def test_a_damaged_checkpoint_is_passed_over(unbroken: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert finish(start(folder, "file", "9"))[0] == -signal.SIGKILL
@@ -173,6 +178,7 @@ def test_an_odd_state_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.integration
 def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_path: Path) -> None:
     """The moments no longer fit where the weights do; with more room the run goes on."""
     folder = tmp_path / "run"
@@ -191,6 +197,7 @@ def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_pat
     assert_same(folder, unbroken)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("memory", ["0", "20"])
 def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> None:
     """Also where the second one's memory takes smaller micro-batches alone."""
@@ -210,6 +217,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> No
         torch.testing.assert_close(others[name], weights[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.integration
 def test_two_processes_go_on_as_they_were(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert finish(start(whole, processes=2))[0] == 0

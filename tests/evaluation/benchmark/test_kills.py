@@ -90,6 +90,7 @@ def below(pid: int) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_it_goes_on(
     start: Callable[[], "subprocess.Popen[str]"], suite: Suite, data: Path, tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_sources_come_first_then_cells_in_order(suite: Suite, data: Path, tmp_pa
     assert untrained == [source, *(cell.facts["keys"]["score"] for cell in cells)]
 
 
+@pytest.mark.slow
 def test_only_what_a_change_touches_runs_again(
     suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
 ) -> None:
@@ -218,6 +219,7 @@ class Mortal:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untrained")
 def test_the_death_of_a_process_is_one_cells_failure(
     suite: Suite, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

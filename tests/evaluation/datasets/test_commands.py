@@ -125,6 +125,7 @@ def test_one_type_is_one_type(make: Make, capsys: Output) -> None:
     assert "1 type, entities of each" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 def test_the_pages_commands_and_python_run(sample: Path, tmp_path: Path) -> None:
     shutil.copytree(sample / "domain", tmp_path / "data" / "ships")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

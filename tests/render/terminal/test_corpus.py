@@ -57,7 +57,7 @@ def test_json_holds_nothing_that_drives_a_terminal(
 ) -> None:
     shutil.copytree(sample_corpus, tmp_path / "corpus")
     path = tmp_path / "corpus" / "manifest.json"
-    evil = "é\x1b\x7f\x9b\u202e\u2028\ud800"
+    evil = "é\x1b\x7f\x9b\u202e\u2028"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"licence": evil}))
     show_corpus(tmp_path / "corpus", as_json=True)
     shown = capsys.readouterr().out
