@@ -171,7 +171,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize(
-    ("name", "damage"), zip([*(f"{each}.bin" for each in FILES), "windows.json", "sentences.json"], cycle(DAMAGES))
+    ("name", "damage"),
+    list(zip([*(f"{each}.bin" for each in FILES), "windows.json", "sentences.json"], cycle(DAMAGES), strict=False)),
 )
 def test_a_damaged_cache_is_made_again(
     settings: PretrainSettings, pieces: SubwordTokenizer, name: str, damage: str
