@@ -25,8 +25,8 @@ class Markdown(str):
 
 
 def code(value: object) -> Markdown:
-    """Return `value` as a code span, fit for a table's cell too; control characters made visible."""
-    text = visible(str(value)).replace("|", "\\|")
+    """Return `value` as a code span, fit for a table's cell too; control characters made visible, "–" for nothing."""
+    text = "" if value is None or value == {} else visible(str(value)).replace("|", "\\|")
     if not text.strip():
         return Markdown("–")
     fence = "`" * (1 + max(map(len, _FENCE.findall(text)), default=0))

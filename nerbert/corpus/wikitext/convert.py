@@ -2,13 +2,14 @@
 
 Module:Convert shows the input, in full words unless `abbr=on`, and the conversion in brackets. This module omits the
 conversion: it would need every unit's factor and the module's rounding, and it adds no information. `order=flip` and
-`disp=output only` therefore also give the input. The units are in `nerbert/tables/units.tsv`; a code that is missing
-there is kept as it is.
+`disp=output only` therefore also give the input. The units are in `nerbert/tables/units.tsv`; names of compound ones
+(`lb/sqft`, `e6acre`) are made of those of their parts, as the module does. A code that is missing is kept as it is.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from typing import TypeAlias
 
 from nerbert.tables import read_columns
 
@@ -19,6 +20,13 @@ _BETWEEN = {
 }  # fmt: skip
 _PLAIN = re.compile(r"[-−–+]?\d[\d,]{0,40}(?:\.\d{0,40})?|[-−–+]?\.\d{1,40}")
 _FRACTION = re.compile(r"([-−–]?)(?:(\d{1,20})\+)?(\d{1,20})(/{1,2}|⁄)(\d{1,20})")
+_MULTIPLE = re.compile(r"(e3|e6|e9|e12)(.+)|([kMGT])(oilbbl|cuft|ft3|USgal|impgal)")
+_THOUSANDS = {"e3": "thousand", "k": "thousand", "e6": "million", "M": "million", "e9": "billion", "G": "billion",
+              "e12": "trillion", "T": "trillion"}  # fmt: skip
+_LONGEST_CODE = 24
+
+Names: TypeAlias = tuple[str, str, str]
+"""A unit's symbol, its name for one, and its name for many."""
 
 
 def shown_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: bool) -> str:
@@ -75,16 +83,36 @@ def _is_one(numbered: Sequence[str]) -> bool:
 
 def _joined(amount: str, code: str, *, short: bool, one: bool, hyphen: bool) -> str:
     """Join number and unit: `5 km`, `5 kilometres`, `5-kilometre`."""
-    symbol, single, many = _units().get(code, (code,) * 3)
-    if short or symbol == many:
+    names = unit_names(code)
+    symbol, single, many = names or (code,) * 3
+    if short or code[:1] in ("", "/") or (names and symbol == many):
         return amount + ("" if symbol.startswith("/") or not symbol else " ") + symbol
     between = "-" if hyphen else " "
     return f"{amount}{between}{(single.replace(' ', '-') if hyphen else single) if one else many}".rstrip()
 
 
+@lru_cache(maxsize=4096)
+def unit_names(code: str) -> Names | None:
+    """Return the names of a unit; None if neither the code nor its parts are known."""
+    if code in _units() or len(code) > _LONGEST_CODE:
+        return _units().get(code)
+    above, slash, below = code.rpartition("/")
+    if slash:
+        first, second = unit_names(above), unit_names(below)
+        if first is None or second is None:
+            return None
+        return f"{first[0]}/{second[0]}", f"{first[1]} per {second[1]}", f"{first[2]} per {second[1]}"
+    found = _MULTIPLE.fullmatch(code)
+    base = _units().get(found[2] or found[4]) if found else None
+    if found is None or base is None:
+        return None
+    count = _THOUSANDS[found[1] or found[3]]
+    return f"{count} {base[0]}", f"{count} {base[1]}", f"{count} {base[2]}"
+
+
 @cache
-def _units() -> Mapping[str, tuple[str, str, str]]:
-    """Return the symbol, the name for one and the name for many of each unit's code."""
+def _units() -> Mapping[str, Names]:
+    """Return the names of each unit in the table by its code."""
     rows = read_columns("units.tsv", "code", "symbol", "one", "many")
     return {code: (symbol.strip("∅"), one, many) for code, symbol, one, many in rows}
 

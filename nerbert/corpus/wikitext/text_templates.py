@@ -11,7 +11,7 @@ A row has a kind and its arguments. Most are of the kind `text`, a pattern in wh
   it, and `{1, 2}` all that are not blank, with commas between;
 - `‹, {2}›` vanishes if an argument in it is blank;
 - ` || ` separates alternatives: the first counts that has no blank argument outside `‹›`;
-- `?hide: ` makes an alternative count only if that argument is given, `?labels=no: ` if it has this value;
+- `?hide: ` makes an alternative count only if that argument is given, `?labels=no: ` if it has this value in any case;
 - ` → ` separates the title of a link and its label.
 
 A `macro` is a pattern with parameters, `%1` to `%9`, whose name serves as a kind. An alternative returns an argument
@@ -113,7 +113,7 @@ def _text(pattern: str, given: Arguments) -> str:
 def _holds(condition: str, given: Arguments) -> bool:
     names, equals, value = condition.partition("=")
     text = given.text(*names.split("|"))
-    return text == value if equals else bool(text)
+    return text.casefold() == value.casefold() if equals else bool(text)
 
 
 def _filled(pattern: str, given: Arguments) -> str | None:
@@ -218,8 +218,13 @@ def _month(text: str) -> str:
     return _MONTHS[number - 1] if 0 < number <= len(_MONTHS) else text
 
 
+def _bare(text: str) -> str:
+    """Return part of a French date without the hyphen that keeps it from being a link."""
+    return text.strip("-")
+
+
 _FILTERS: dict[str, Callable[..., str]] = {
-    "": _listed, "dmy": _day_first, "mdy": _month_first, "ordinal": ordinal, "gauge": shown_gauge,
-    "minus": lambda text: text.replace("-", "−", 1), "jour": lambda text: "1er" if text == "1" else text,
-    "whole": lambda text: text if len(text) > 3 else "",
+    "": _listed, "dmy": _day_first, "mdy": _month_first, "ordinal": ordinal, "gauge": shown_gauge, "bare": _bare,
+    "minus": lambda text: text.replace("-", "−", 1), "jour": lambda text: "1er" if _bare(text) == "1" else _bare(text),
+    "whole": lambda text: _bare(text) if len(_bare(text)) > 3 else "",
 }  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.wikitext.convert import shown_measure
+from nerbert.corpus.wikitext.convert import shown_measure, unit_names
 from nerbert.corpus.wikitext.text_templates import Arguments, _rules, text_rule
 from nerbert.tables import read_columns
 
@@ -28,6 +28,7 @@ SHOWN = [
     ("en", "harvtxt|Hastie|Tibshirani|Friedman|2001|p=7", "Hastie, Tibshirani & Friedman (2001, p. 7)"),
     ("en", "harvnb|Reed|1972", "Reed 1972"),
     ("en", "harv|Gennari|1989", "(Gennari 1989)"),
+    ("en", "harvtxt|1989", "(1989)"),
     ("en", "font color|white|black|224", "224"),
     # languages
     ("en", "lang-de|Bund", "[[German language|German]]: Bund"),
@@ -70,7 +71,16 @@ SHOWN = [
     ("en", "convert|22|e6acre|km2", "22 million acres"),
     ("en", "convert|57|koilbbl/d", "57 thousand barrels per day"),
     ("en", "convert|3|PD/sqmi|abbr=on", "3/sq mi"),
+    ("en", "convert|3|PD/m2|abbr=on", "3/m<sup>2</sup>"),
+    ("en", "convert|93|lb/sqft|kg/m2", "93 pounds per square foot"),
+    ("en", "convert|4|e6USgal/d|adj=on", "4-million-US-gallon-per-day"),
+    ("en", "convert|1|W/m2/d", "1 watt per square metre per day"),
+    ("en", "convert|5|PD", "5 inhabitants"),
     ("en", "convert|8|zork", "8 zork"),
+    ("en", "convert|8|zork/d", "8 zork/d"),
+    ("en", "convert|8|foot|adj=on", "8-foot"),
+    ("en", "convert|8|°C|adj=on", "8 °C"),
+    ("en", "convert|8|adj=on", "8"),
     ("en", "convert|", ""),
     ("en", "cvt|106460000|km2", "106,460,000 km<sup>2</sup>"),
     ("en", "cvt|8376|m||abbr=", "8,376 m"),
@@ -86,14 +96,20 @@ SHOWN = [
     ("en", "val|6.2415093|e=18", "6.2415093×10<sup>18</sup>"), ("en", "val|-5|0.1|u=kg", "−5±0.1 kg"),
     ("en", "e|24", "×10<sup>24</sup>"), ("it", "exp|1,9|19", "1,9×10<sup>19</sup>"),
     ("en", "chem|NH|4|+", "NH<sub>4</sub><sup>+</sup>"), ("en", "chem|O|2|2-", "O<sub>2</sub><sup>2−</sup>"),
+    ("en", "currency|13|usd", "US$13"),
     ("en", "us$|2 billion", "US$2 billion"), ("en", "currency|13&nbsp;billion|USD", "US$13&nbsp;billion"),
     # dates
     ("en", "as of|2011|5", "As of May 2011"), ("en", "as of|2011|lc=y", "as of 2011"),
     ("en", "as of|2011|05|03|df=US|since=y", "Since May 3, 2011"), ("en", "asof|2010|alt=now", "now"),
+    ("en", "as of|2011|5|3|df=us", "As of May 3, 2011"),
     ("en", "circa", "c."), ("en", "circa|1990|2000", "c. 1990 – c. 2000"), ("en", "reign|1066|1087", "r. 1066–1087"),
     ("en", "birth date|1990|5|4", "May 4, 1990"), ("en", "birth date|1990|5|4|df=y", "4 May 1990"),
+    ("en", "death date and age|1993|2|24|1921|4|12", "February 24, 1993"),
+    ("en", "death date and age|df=yes|1993|2|24|1921|4|12", "24 February 1993"),
+    ("en", "start date|1993|02|24|08|30", "February 24, 1993"),
     ("en", "oldstyledate|February 2|1905|January 20", "February 2 [O.S. January 20] 1905"),
     ("fr", "date|1|janvier|1900|en sport", "1er janvier 1900"), ("fr", "date|14 juillet 1789", "14 juillet 1789"),
+    ("fr", "date|14-|juillet-|1789-", "14 juillet 1789"), ("fr", "date|1er-|mai|1789", "1er mai 1789"),
     ("fr", "s|XIX|e", "XIXe siècle"), ("fr", "-s|I", "Ier siècle av. J.-C."), ("fr", "s2|IV|V", "IVe et Ve siècles"),
     ("fr", "sp|IV|ou|VIII|s", "IVe ou VIIIe siècles"), ("fr", "xixe siècle", "XIXe siècle"), ("fr", "ier", "Ier"),
     # links
@@ -156,14 +172,20 @@ def test_any_unicode_is_taken(name: str, arguments: list[str], language: str) ->
 @given(st.text(max_size=40))
 def test_unit_codes_of_any_kind_are_read_or_left(code: str) -> None:
     text = shown_measure(["5", code], {}, short=False)
-    assert code.strip() in text or code in UNITS
+    assert code.strip() in text or unit_names(code)
 
 
 UNITS = {code: (one, many) for code, one, many in read_columns("units.tsv", "code", "one", "many")}
 
 
+def test_a_compound_unit_of_any_length_is_read_or_left() -> None:
+    for code in ("/".join("m" * 5000), "e3" * 5000 + "m", "/" * 5000, "e6", "/d", "m/"):
+        assert unit_names(code) is None
+        assert code in shown_measure(["5", code], {}, short=False)
+
+
 def test_a_unit_has_a_name_for_one_and_for_many() -> None:
-    assert len(UNITS) > 300
+    assert len(UNITS) > 150
     for code, (one, many) in UNITS.items():
         assert shown_measure(["1", code], {}, short=False) == f"1 {one}"
         assert shown_measure(["2", code], {}, short=False) == f"2 {many}"

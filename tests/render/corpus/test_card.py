@@ -88,6 +88,17 @@ def test_what_filter_1_folded_and_what_drew_the_copies(manifest: dict[str, Any])
     assert re.search(r"`literal` \d\.\d\d, `fit` \d\.\d\d \(drew this corpus\)", card)
 
 
+def test_an_empty_line_is_before_each_title_and_paragraph(manifest: dict[str, Any]) -> None:
+    for excluded in ([], [{"file": "test.conll"}]):
+        card = card_of(manifest | {"excluded": excluded})
+        assert "Expected exponents" in card
+        assert not re.search(r"[^\n]\n(?:#|Left out)", card.split("\n---\n", 1)[1])
+
+
+def test_what_is_missing_is_a_dash_and_no_code(manifest: dict[str, Any]) -> None:
+    assert "Versions: scanner –, sentence" in card_of({key: manifest[key] for key in manifest if key != "scanner"})
+
+
 def test_entity_is_no_label_for_whatever_reason(card: str) -> None:
     assert "`ENTITY`, no label in this set (class unknown, outside the set, or rare), is " in card
 
