@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISLNK
@@ -77,6 +77,11 @@ def check_free(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
     with writing(target):
         _finish(target)
+    _check_folder(target, overwrite=overwrite)
+
+
+def _check_folder(target: Path, *, overwrite: bool) -> None:
+    with writing(target):
         if not target.exists() or _is_empty_folder(target):
             return
     if not overwrite:
@@ -92,10 +97,14 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not target.is_file():
         raise OutputExists(f"{target}: is no file; name one")
     _finish(target)
-    if target.exists() and not overwrite:
-        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
+    _check_file(target, overwrite=overwrite)
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first")
+
+
+def _check_file(target: Path, *, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
+        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
 
 
 @contextmanager
@@ -119,14 +128,17 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
     target = _followed(target)
     (check_free_file if file else check_free)(target, overwrite=overwrite)
     draft = draft_of(target)
-    with _making(target), writing(target):
-        check_own(*draft)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not draft.work.is_dir():
-            _remove(draft.work)
-            draft.work.mkdir()
     message = f"{target}: another run is making it; wait for its end or choose another place"
-    with writing(target), held(draft.work / _LOCK, message):
+    with ExitStack() as stack:
+        with _making(target):
+            check_own(*draft)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not draft.work.is_dir():
+                _remove(draft.work)
+                draft.work.mkdir()
+            stack.enter_context(held(draft.work / _LOCK, message))
+        stack.enter_context(writing(target))
+        (_check_file if file else _check_folder)(target, overwrite=overwrite)  # another run may just have made it
         _restore(draft, target, fingerprint, overwrite=overwrite)
         _remove(draft.path)
         draft.path.touch() if file else draft.path.mkdir()
