@@ -325,7 +325,7 @@ def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -
 def _difference_from(plan: Path, wanted: Any) -> str:
     """Return the first difference between a run's fingerprint and the wanted one; empty if there is none."""
     try:
-        found: Any = read_json(plan, object)
+        found: Any = read_json(plan, object, limit=_LARGEST_MARK)
     except InputError:
         return f"{plan.name} can't be read"
     return _difference(found, wanted) if found != wanted else ""
@@ -338,14 +338,14 @@ def _has_work(work: Path) -> bool:
 
 
 def _difference(old: Any, new: Any, name: str = "") -> str:
-    """Return the first place where two JSON values differ, with both."""
+    """Return the first place where two JSON values differ, with both; "" if one only lacks what the other has null."""
     if isinstance(old, dict) and isinstance(new, dict):
         pairs = [(f"{name}.{key}".strip("."), old.get(key), new.get(key)) for key in {**old, **new}]
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = [(f"{name}[{place}]", *pair) for place, pair in enumerate(zip(old, new, strict=True))]
     else:
         return f"{name}: {old!r:.80} then, {new!r:.80} now"
-    return next(_difference(one, other, key) for key, one, other in pairs if one != other)
+    return next((_difference(one, other, key) for key, one, other in pairs if one != other), "")
 
 
 def _is_empty_folder(path: Path) -> bool:

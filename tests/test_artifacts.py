@@ -545,3 +545,11 @@ def test_a_run_whose_work_folder_another_one_removes_says_so(tmp_path: Path, mon
     monkeypatch.setattr("nerbert.artifacts.held", late)
     with pytest.raises(InputError, match="can't be made"), publish_folder(tmp_path / "out"):
         pytest.fail("nobody holds it")
+
+
+def test_a_fingerprint_that_lacks_what_was_null_is_the_same(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), publish_job(tmp_path / "out", {"a": None, "b": 1}) as draft:
+        (draft.work / "part").write_text("1")
+        (draft.work / "none").read_text()
+    with publish_job(tmp_path / "out", {"b": 1}) as draft:
+        assert (draft.work / "part").read_text() == "1"
