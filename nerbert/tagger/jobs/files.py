@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import IO, cast
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, refused
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.jsonl import JsonLines, json_rows
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines
@@ -86,9 +86,9 @@ class InputFile:
     def parts(self, field: str, errors: str) -> Iterator[Block]:
         """Yield the same rows in blocks that depend on the input alone, each with its digest."""
         if self.kind == PARQUET:
-            blocks = self.blocks(field, errors)
-            whole = sha256_of(self.copy or Path(self.place)) if self.on_disk else ""
-            for block in blocks:
+            with refused(f"{self}: can't be read as Parquet"):
+                whole = sha256_of(self.copy or Path(self.place))
+            for block in self.blocks(field, errors):
                 first = block.rows[0].number if block.rows else 1
                 yield replace(block, name=str(self), digest=f"{whole}: {len(block.rows)} from row {first}, {errors}")
             return

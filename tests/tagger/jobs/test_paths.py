@@ -5,7 +5,7 @@ import io
 import json
 import os
 import threading
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +13,8 @@ import pytest
 
 from nerbert.artifacts import MARKERS
 from nerbert.cli import main
+from nerbert.errors import InputError
+from nerbert.tagger.jobs.files import InputFile
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
@@ -207,6 +209,11 @@ def test_parquet_through_a_pipe_is_copied_for_a_file(tag: Tag, monkeypatch: pyte
     assert tag(place, "--from", "parquet", "-o", "y.parquet") == 0
     writer.join()
     assert [len(spans) for spans in pq.read_table("y.parquet")["spans"].to_pylist()] == [1, 0]
+
+
+def test_parquet_that_is_gone_is_told(capitals: Capitals) -> None:
+    with pytest.raises(InputError, match=r"x\.parquet: can't be read as Parquet: .*No such file"):
+        next(InputFile("x.parquet", PurePath("x.parquet"), "parquet").parts("text", "strict"))
 
 
 def test_a_named_pipe_of_parquet_needs_a_file(tag: Tag, capsys: Caught) -> None:
