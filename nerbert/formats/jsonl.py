@@ -94,7 +94,7 @@ def _fields(block: Block) -> Sequence[Mapping[str, Any]]:
     with at(block.name):
         columns = plain_rows(block.batch)
     return [  # a text as it was decoded; of words the text is added
-        {**row.fields, **fields} if row.example else {**fields, **row.fields}
+        {TEXT: row.text, **fields} if row.example else {**fields, **row.fields}
         for row, fields in zip(block.rows, columns, strict=True)
     ]
 
