@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISLNK
@@ -77,6 +77,11 @@ def check_free(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
     with writing(target):
         _finish(target)
+    _check_folder(target, overwrite=overwrite)
+
+
+def _check_folder(target: Path, *, overwrite: bool) -> None:
+    with writing(target):
         if not target.exists() or _is_empty_folder(target):
             return
     if not overwrite:
@@ -92,10 +97,14 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not target.is_file():
         raise OutputExists(f"{target}: is no file; name one")
     _finish(target)
-    if target.exists() and not overwrite:
-        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
+    _check_file(target, overwrite=overwrite)
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first")
+
+
+def _check_file(target: Path, *, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
+        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
 
 
 @contextmanager
@@ -119,14 +128,17 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
     target = _followed(target)
     (check_free_file if file else check_free)(target, overwrite=overwrite)
     draft = draft_of(target)
-    with _making(target), writing(target):
-        check_own(*draft)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not draft.work.is_dir():
-            _remove(draft.work)
-            draft.work.mkdir()
     message = f"{target}: another run is making it; wait for its end or choose another place"
-    with writing(target), held(draft.work / _LOCK, message):
+    with ExitStack() as stack:
+        with _making(target):
+            check_own(*draft)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not draft.work.is_dir():
+                _remove(draft.work)
+                draft.work.mkdir()
+            stack.enter_context(held(draft.work / _LOCK, message))
+        stack.enter_context(writing(target))
+        (_check_file if file else _check_folder)(target, overwrite=overwrite)  # another run may just have made it
         _restore(draft, target, fingerprint, overwrite=overwrite)
         _remove(draft.path)
         draft.path.touch() if file else draft.path.mkdir()
@@ -313,7 +325,7 @@ def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -
 def _difference_from(plan: Path, wanted: Any) -> str:
     """Return the first difference between a run's fingerprint and the wanted one; empty if there is none."""
     try:
-        found: Any = read_json(plan, object)
+        found: Any = read_json(plan, object, limit=_LARGEST_MARK)
     except InputError:
         return f"{plan.name} can't be read"
     return _difference(found, wanted) if found != wanted else ""
@@ -326,14 +338,14 @@ def _has_work(work: Path) -> bool:
 
 
 def _difference(old: Any, new: Any, name: str = "") -> str:
-    """Return the first place where two JSON values differ, with both."""
+    """Return the first place where two JSON values differ, with both; "" if one only lacks what the other has null."""
     if isinstance(old, dict) and isinstance(new, dict):
         pairs = [(f"{name}.{key}".strip("."), old.get(key), new.get(key)) for key in {**old, **new}]
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = [(f"{name}[{place}]", *pair) for place, pair in enumerate(zip(old, new, strict=True))]
     else:
         return f"{name}: {old!r:.80} then, {new!r:.80} now"
-    return next(_difference(one, other, key) for key, one, other in pairs if one != other)
+    return next((_difference(one, other, key) for key, one, other in pairs if one != other), "")
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from nerbert.artifacts import (
     artifact,
     check_free,
     check_free_file,
+    draft_of,
     json_line,
     link_file,
     publish,
@@ -21,6 +24,7 @@ from nerbert.artifacts import (
     write_json,
 )
 from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError
+from nerbert.locks import held
 from nerbert.schema import read_json
 
 
@@ -514,3 +518,41 @@ def test_a_line_of_json_can_always_be_written_and_shown() -> None:
     line = json_line({"a\x7f": "\x9b\u2028\ud800\n\x1b ä"})
     assert line == '{"a\\u007f": "\\u009b\\u2028\\ud800\\n\\u001b ä"}'
     assert line.encode()
+
+
+@pytest.mark.parametrize("file", [False, True])
+def test_what_another_run_made_meanwhile_is_not_replaced(
+    tmp_path: Path, file: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def slow(path: Path, taken: str) -> Iterator[None]:
+        with held(path, taken):
+            (tmp_path / "out").write_text("1") if file else (tmp_path / "out" / "a").mkdir(parents=True)
+            yield
+
+    monkeypatch.setattr("nerbert.artifacts.held", slow)
+    with pytest.raises(OutputExists, match="exists already"), publish_job(tmp_path / "out", None, file=file):
+        pytest.fail("the output is there")
+    assert (tmp_path / "out").read_text() == "1" if file else (tmp_path / "out" / "a").is_dir()
+
+
+def test_a_run_whose_work_folder_another_one_removes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def late(path: Path, taken: str) -> Iterator[None]:
+        path.parent.rmdir()
+        with held(path, taken):
+            yield
+
+    monkeypatch.setattr("nerbert.artifacts.held", late)
+    with pytest.raises(InputError, match="can't be made"), publish_folder(tmp_path / "out"):
+        pytest.fail("nobody holds it")
+
+
+def test_a_fingerprint_that_lacks_what_was_null_is_the_same(tmp_path: Path) -> None:
+    draft = draft_of(tmp_path / "out")
+    draft.path.mkdir()
+    draft.work.mkdir()
+    (draft.work / "part").write_text("1")
+    write_json(draft.work / "plan.json", {"a": None, "b": 1})
+    with publish_job(tmp_path / "out", {"b": 1}) as draft:
+        assert (draft.work / "part").read_text() == "1"

@@ -6,7 +6,7 @@ As annotated sentences: `text`, `spans` with `start`, `end` and `type`, as `nerb
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,24 @@ def row_of(number: int, fields: Mapping[str, Any], field: str, source: str = "")
 
 def json_lines(block: Block, found: Tagged) -> Iterator[bytes]:
     """Yield tagged rows as objects: all that the input has of a row, and `spans`."""
-    for row, spans in zip(block.rows, found, strict=True):
+    for row, fields, spans in zip(block.rows, _fields(block), found, strict=True):
         with at(block.name, row.number):
-            line = object_line({**row.fields, SPANS: [span_json(each) for each in spans]})
+            line = object_line({**fields, SPANS: [span_json(each) for each in spans]})
         yield line
+
+
+def _fields(block: Block) -> Sequence[Mapping[str, Any]]:
+    """Return all that the input has of each row; of Parquet's rows that is in the columns of the batch."""
+    if block.batch is None:
+        return [row.fields for row in block.rows]
+    from nerbert.formats.parquet import plain_rows
+
+    with at(block.name):
+        columns = plain_rows(block.batch)
+    return [  # a text as it was decoded; of words the text is added
+        {TEXT: row.text, **fields} if row.example else {**fields, **row.fields}
+        for row, fields in zip(block.rows, columns, strict=True)
+    ]
 
 
 class JsonLines:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.jsonl import row_of
-from nerbert.formats.rows import SPANS, TEXT, Block, Tagged, TaggedFile, TextRow, decoded, span_json
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, Tagged, TaggedFile, TextRow, decoded, span_json
 
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -37,7 +37,8 @@ _SPANS = pa.field(SPANS, SPAN_LIST)
 def parquet_blocks(path: Path, field: str, errors: str) -> Iterator[Block]:
     """Yield the rows of a file, their texts (or words) in the column `field`, a batch a block.
 
-    With `errors` = `replace` bytes that are no UTF-8 become U+FFFD in the texts, and in their column.
+    With `errors` = `replace` bytes that are no UTF-8 become U+FFFD in the texts, and in their column. The rows' fields
+    are their texts; all else is in the block's batch, and may be what JSON can't hold.
     """
     with _reading(path):
         row_size = path.stat().st_size / max(1, pq.read_metadata(path).num_rows)
@@ -45,7 +46,7 @@ def parquet_blocks(path: Path, field: str, errors: str) -> Iterator[Block]:
     for batch in read_batches(path):
         with at(path):
             mended, rows = _mended(batch, field, first, errors), list[TextRow]()
-            for number, fields in enumerate(plain_rows(mended), first):
+            for number, fields in enumerate(plain_rows(_texts(mended, field)), first):
                 with at(part=f"row {number}"):
                     rows.append(row_of(number, fields, field))
         yield Block(str(path), rows, round(row_size * len(rows)), batch if errors == "strict" else mended)
@@ -73,17 +74,30 @@ def _reading(path: Path) -> AbstractContextManager[None]:
 def _mended(batch: pa.RecordBatch, field: str, first: int, errors: str) -> pa.RecordBatch:
     """Return the rows with the column of texts decoded, if it is one; `first` is the number of the first row."""
     place = batch.schema.get_field_index(field)
-    if place < 0 or pa.types.is_nested(batch.schema.types[place]):
+    kind = batch.schema.types[place] if place >= 0 else pa.null()
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if place < 0 or (pa.types.is_nested(kind) and not lists):
         return batch
+    wanted = [pa.large_list(each) if lists else each for each in (pa.large_binary(), pa.large_string())]
     try:
-        values = batch.column(place).cast(pa.large_binary()).to_pylist()
+        values = batch.column(place).cast(wanted[0]).to_pylist()
     except pa.ArrowException:
         return batch
     texts = []
     for number, value in enumerate(values, first):
         with at(part=f"row {number}"):
-            texts.append(None if value is None else decoded(value, 0, errors))
-    return batch.set_column(place, field, pa.array(texts, pa.large_string()))
+            texts.append([_decoded(each, errors) for each in value] if value and lists else _decoded(value, errors))
+    return batch.set_column(place, field, pa.array(texts, wanted[1]))
+
+
+def _decoded(value: Any, errors: str) -> Any:
+    return decoded(value, 0, errors) if isinstance(value, bytes) else value
+
+
+def _texts(batch: pa.RecordBatch, field: str) -> pa.RecordBatch:
+    """Return the column that has the texts; all columns if none has, so that an error names them."""
+    there = [name for name in ((field, TOKENS) if field == TEXT else (field,)) if name in batch.schema.names]
+    return batch.select(there[:1]) if there else batch
 
 
 def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -92,6 +106,8 @@ def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
         return [_plain(row) for row in batch.to_pylist()]
     except UnicodeDecodeError as error:
         raise InputError(f"a column that should hold text holds other bytes ({error.reason}); mend it") from None
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise InputError(f"a column holds what JSON can't: {error!s:.120}; choose --to parquet") from None
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:

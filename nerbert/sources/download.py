@@ -73,7 +73,7 @@ class FetchedFile:
     address: str
     size: int
     sha256: str
-    sha1: str
+    sha1: str = ""
 
 
 @dataclass(slots=True)

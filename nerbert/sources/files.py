@@ -175,8 +175,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The last part of the place, as manifests name it."""
-        return Path(urlsplit(self.place).path if self.remote else self.place).name
+        """The last part of the place, as manifests name it: it can be written in UTF-8 (`writable`)."""
+        return writable(Path(urlsplit(self.place).path if self.remote else self.place).name)
 
     @property
     def size(self) -> int | None:

@@ -109,6 +109,14 @@ def test_a_shard_of_other_columns_is_refused(corpus: Path) -> None:
         read_manifest(corpus)
 
 
+def test_a_loop_of_links_is_no_shard(corpus: Path) -> None:
+    (corpus / "loop").symlink_to("loop")
+    manifest = json.loads((corpus / "manifest.json").read_text())
+    (corpus / "manifest.json").write_text(json.dumps(manifest | {"shards": {"loop": 1}}))
+    with pytest.raises(InputError, match=r"'loop' lies outside the corpus|loop: shard is missing"):
+        read_manifest(corpus)
+
+
 def test_what_nobody_reads_is_kept(corpus: Path) -> None:
     path = corpus / "manifest.json"
     manifest = json.loads(path.read_text()) | {"unheard of": [2**63 - 1, -(2**63), deep(25)]}

@@ -5,7 +5,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.parquet import SPAN_LIST, joined_schema, parquet_blocks, read_batches, spans_column, table_of
+from nerbert.formats.jsonl import json_lines
+from nerbert.formats.parquet import (
+    SPAN_LIST,
+    joined_schema,
+    parquet_blocks,
+    read_batches,
+    spans_column,
+    table_of,
+    write_parquet,
+)
 from nerbert.records import Span
 
 
@@ -59,3 +68,25 @@ def test_schemas_are_joined() -> None:
     assert found == pa.schema([("a", pa.float64()), ("b", pa.list_(pa.string())), ("c", pa.string())])
     with pytest.raises(InputError, match="Field a has incompatible types: int64 vs string"):
         joined_schema(table_of([{"a": 1}]).schema, table_of([{"a": "1"}]).schema)
+
+
+def test_columns_that_json_cannot_hold_are_no_fault_of_the_texts(tmp_path: Path) -> None:
+    columns = {
+        "other": pa.array([b"\xff"], pa.binary()).view(pa.string()), "when": pa.array([10**14], pa.timestamp("s")),
+    }  # fmt: skip
+    for name, told in (("other", "should hold text holds other bytes"), ("when", "holds what JSON can't: days=")):
+        pq.write_table(pa.table({"text": ["a"], name: columns[name]}), tmp_path / "x")
+        (block,) = parquet_blocks(tmp_path / "x", "text", "strict")
+        write_parquet(tmp_path / "y", [(block, [[]])])
+        assert pq.read_table(tmp_path / "y")[name].chunk(0) == pq.read_table(tmp_path / "x")[name].chunk(0)
+        with pytest.raises(InputError, match=told):
+            list(json_lines(block, [[]]))
+
+
+def test_bytes_are_replaced_in_words_too(tmp_path: Path) -> None:
+    words = pa.ListArray.from_arrays([0, 2, 2], pa.array([b"a\xff", b"b"], pa.binary()).view(pa.string()))
+    pq.write_table(pa.table({"words": words}), tmp_path / "x")
+    (block,) = parquet_blocks(tmp_path / "x", "words", "replace")
+    assert [row.text for row in block.rows] == ["a\ufffd b", ""]
+    with pytest.raises(InputError, match="row 1: not UTF-8 at byte 1"):
+        list(parquet_blocks(tmp_path / "x", "words", "strict"))

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -298,6 +299,16 @@ def test_ctrl_c_leaves_what_has_come(web: Web, tmp_path: Path) -> None:
 
 
 ELSEWHERE = b'{"address": "http://else.example/", "version": {"etag": "\\"y\\"", "modified": "", "size": 9999}}'
+
+
+def test_what_an_older_version_fetched_is_there_already(web: Web, tmp_path: Path) -> None:
+    get(web, tmp_path)
+    known = json.loads((tmp_path / FETCHED).read_text())
+    del known["files"]["ontology.xml"]["sha1"]
+    (tmp_path / FETCHED).write_text(json.dumps(known))
+    before = len(web.asked)
+    get(web, tmp_path)
+    assert len(web.asked) == before
 
 
 @pytest.mark.parametrize("mark", [b"", b"[]", b'{"address": 1}', b"\xff", ELSEWHERE, None])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.sources.files import DAMAGED, find_all, packing, unpacked
+from nerbert.sources.files import DAMAGED, Source, find_all, packing, unpacked
 
 
 @pytest.mark.parametrize("or_text", [True, False])
@@ -76,3 +76,7 @@ def test_names_that_are_no_utf8_are_escaped(tmp_path: Path) -> None:
     assert names(tmp_path / "a") == names(direct) == ["t\\udcff"]
     assert names(tmp_path) == ["a/t\\udcff", "b\\udcff/t\\udcff"]
     assert names(direct, tmp_path / os.fsdecode(b"b\xff")) == ["a/t\\udcff", "b\\udcff/t\\udcff"]
+
+
+def test_a_source_has_a_name_that_can_be_written() -> None:
+    assert Source(os.fsdecode(b"a/d\xff.xml")).name == "d\\udcff.xml"

@@ -140,7 +140,9 @@ class Dump:
         if not self._packed:
             return data, data
         begin, end, places = b"", b"", [found.start() for found in BZ2_STREAM.finditer(data)]
-        for _, piece in unpacked_streams(BytesIO(data[places[-1] :] if places else b"")):
+        if not places:  # the last stream is longer than what was read of it
+            return begin, end
+        for _, piece in unpacked_streams(BytesIO(data[places[-1] :])):
             begin, end = begin or piece, end[-_BLOCK:] + piece
         return begin, end
 

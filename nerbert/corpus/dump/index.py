@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from io import BufferedReader
 
 from nerbert.errors import InputError
-from nerbert.sources.files import HashingFile, Source, unpacked
+from nerbert.sources.files import HashingFile, Source, unpacked, writable
 
 _NAME = re.compile(r"-index(\d*)\.txt")
 _PACKED = re.compile(r"\.(?:bz2|gz|xz)$")
@@ -37,7 +37,7 @@ class Index:
 
     def facts(self) -> dict[str, str]:
         """Return the manifest's entry for the index."""
-        return {"file": self.name.rpartition("/")[2], "sha256": self.sha256}
+        return {"file": writable(self.name.rpartition("/")[2]), "sha256": self.sha256}
 
     def cuts(self, step: int, size: int) -> list[int]:
         """Return where parts of about `step` bytes begin, at streams, and the size."""

@@ -61,8 +61,13 @@ class DumpPart:
         return self.start if self.data is not None else None if self.number else 1
 
     def key(self) -> list[object]:
-        """Return what distinguishes it from other parts of the same input: its place, or its content."""
-        return [self.start, self.length] if self.data is None else [hashlib.sha256(self.data).hexdigest()]
+        """Return what distinguishes it from other parts of the same input: its place or its content, and if it is last.
+
+        The last part must close the root, so a finished part with the same content says nothing about it.
+        """
+        if self.data is not None:
+            return [hashlib.sha256(self.data).hexdigest(), self.last]
+        return [self.start, self.length, self.last]
 
     def open(self) -> HashingFile:
         """Open its bytes, which must all come; they are hashed as they are read."""

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import IO, cast
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, refused
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.jsonl import JsonLines, json_rows
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines
@@ -63,6 +63,11 @@ class InputFile:
         known = self.place != STDIN and path.is_file() and _unpacked_name(path) == path
         return path.stat().st_size if known else None
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether it can be read from any place: a file, or the copy of a pipe."""
+        return self.copy is not None or (self.place != STDIN and not Path(self.place).is_fifo())
+
     def blocks(self, field: str, errors: str) -> Iterator[Block]:
         """Yield what the file holds, block by block as it comes; raise InputError that names the line.
 
@@ -71,9 +76,9 @@ class InputFile:
         if self.kind == PARQUET:
             from nerbert.formats.parquet import parquet_blocks
 
-            if self.place == STDIN:
+            if not self.on_disk:
                 raise InputError(f"{self}: Parquet is read from its end on, so a pipe won't do; name the file")
-            yield from parquet_blocks(Path(self.place), field, errors)
+            yield from parquet_blocks(self.copy or Path(self.place), field, errors)
         else:
             with self.opened() as stream:
                 yield from blocks_at_hand(str(self), self._rows(stream, field, errors))
@@ -81,10 +86,11 @@ class InputFile:
     def parts(self, field: str, errors: str) -> Iterator[Block]:
         """Yield the same rows in blocks that depend on the input alone, each with its digest."""
         if self.kind == PARQUET:
-            whole = sha256_of(Path(self.place))
+            with refused(f"{self}: can't be read as Parquet"):
+                whole = sha256_of(self.copy or Path(self.place))
             for block in self.blocks(field, errors):
                 first = block.rows[0].number if block.rows else 1
-                yield replace(block, digest=f"{whole} from row {first}, {errors}")
+                yield replace(block, name=str(self), digest=f"{whole}: {len(block.rows)} from row {first}, {errors}")
             return
         held: list[TextRow] = []
         with self.opened() as stream:
@@ -110,7 +116,7 @@ class InputFile:
     def opened(self) -> Iterator[IO[bytes]]:
         """Provide the file's bytes, unpacked where it is packed."""
         if self.copy or self.place != STDIN:
-            with open_plain(self.copy or Path(self.place)) as stream:
+            with self.copy.open("rb") if self.copy else open_plain(Path(self.place)) as stream:
                 yield stream
             return
         if sys.stdin is None:

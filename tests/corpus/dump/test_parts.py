@@ -341,8 +341,20 @@ def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_parts_are_told_apart_by_their_place_or_by_what_they_hold() -> None:
     one = DumpPart(Source("a"), b"<mediawiki>", 0, 0, 10, last=False)
-    assert (one.key(), one.first_line, str(one)) == ([0, 10], 1, "a")
+    assert (one.key(), one.first_line, str(one)) == ([0, 10, False], 1, "a")
     assert replace(one, start=5, number=1).first_line is None
     unpacked = replace(one, data=b"x", start=3)
     assert unpacked.first_line == 3
     assert unpacked.key() != replace(unpacked, data=b"y").key()
+    assert unpacked.key() != replace(unpacked, last=True).key(), "only the last must close the root"
+
+
+def test_a_last_stream_longer_than_what_is_looked_at_is_no_fault(tmp_path: Path) -> None:
+    noise = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(1 << 15))
+    xml = HEAD + page(1) + page(2, noise * 2) + TAIL
+    data = streams(xml, len(HEAD), len(HEAD) + len(page(1)))
+    assert len(data) - data.rindex(b"BZh9") > 1 << 20
+    (tmp_path / "dump.xml.bz2").write_bytes(data)
+    dump = Dump(tmp_path / "dump.xml.bz2")
+    assert not dump.splits
+    assert [each.page_id for each in dump.pages()] == [1, 2]

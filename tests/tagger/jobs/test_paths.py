@@ -4,12 +4,17 @@ import contextlib
 import io
 import json
 import os
-from pathlib import Path
+import threading
+from pathlib import Path, PurePath
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nerbert.artifacts import MARKERS
 from nerbert.cli import main
+from nerbert.errors import InputError
+from nerbert.tagger.jobs.files import InputFile
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
@@ -191,6 +196,30 @@ def test_what_cannot_be_is_said_before_the_tagger_is_loaded(
 def test_parquet_through_a_pipe_is_refused(tag: Tag, capsys: Caught) -> None:
     assert tag("--from", "parquet", "--json") == 1
     assert "standard input: Parquet is read from its end on, so a pipe won't do" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["-", "pipe"])
+def test_parquet_through_a_pipe_is_copied_for_a_file(tag: Tag, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    pq.write_table(pa.table({"text": ["Ada", "x"]}), "x.parquet")
+    data = Path("x.parquet").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=lambda: place == "pipe" and Path(place).write_bytes(data))
+    writer.start()
+    assert tag(place, "--from", "parquet", "-o", "y.parquet") == 0
+    writer.join()
+    assert [len(spans) for spans in pq.read_table("y.parquet")["spans"].to_pylist()] == [1, 0]
+
+
+def test_parquet_that_is_gone_is_told(capitals: Capitals) -> None:
+    with pytest.raises(InputError, match=r"x\.parquet: can't be read as Parquet: .*No such file"):
+        next(InputFile("x.parquet", PurePath("x.parquet"), "parquet").parts("text", "strict"))
+
+
+def test_a_named_pipe_of_parquet_needs_a_file(tag: Tag, capsys: Caught) -> None:
+    os.mkfifo("pipe")
+    assert tag("pipe", "--from", "parquet", "--json") == 1
+    assert "pipe: Parquet is read from its end on, so a pipe won't do" in capsys.readouterr().err
 
 
 def test_standard_input_may_be_one_of_several(tag: Tag, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
