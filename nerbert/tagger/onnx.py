@@ -32,6 +32,7 @@ _OUTSIDE = b"location"
 """The key of a weight's file, without which onnxruntime reads none; no graph of ours holds these bytes otherwise."""
 _SLOW = ("SkipLayerNormFusion",)
 """Left out: its kernel takes four times as long as the addition and the norm that it joins (onnxruntime 1.31)."""
+_LARGEST_CARD = 4 << 20
 _LARGEST_TOKENIZER = 256 << 20
 _REMEDY = "export the tagger again"
 _Size = Annotated[int, Field(ge=1, lt=1 << 31)]
@@ -86,7 +87,7 @@ def read_exported(source: str) -> Exported | None:
     folder = Path(source) / FOLDER
     if not (folder / CARD).is_file():
         return None
-    card = read_json(folder / CARD, OnnxCard, remedy=_REMEDY)
+    card = read_json(folder / CARD, OnnxCard, limit=_LARGEST_CARD, remedy=_REMEDY)
     with at(folder / CARD):
         check_tags(card.tags)
     return Exported(folder, {name: folder / file for name, file in GRAPHS.items() if (folder / file).is_file()}, card)
