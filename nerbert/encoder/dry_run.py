@@ -1,7 +1,8 @@
 """`nerbert pretrain --dry-run`: take a few real steps and one real score, and report what the whole would take.
 
-The step with the longest window comes first: it isn't timed, and mostly decides the peak of memory. The price: seconds
-to minutes; hours are multiplied from a few steps on this machine as it is now. Checkpoints aren't counted.
+The step with the longest window comes first. It isn't timed, and mostly decides the peak of memory; so it is taken
+twice, since the optimiser has its moments from the second step on. The price: seconds to minutes; hours are multiplied
+from a few steps on this machine as it is now. Checkpoints aren't counted.
 """
 
 import math
@@ -20,7 +21,14 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.forward import precision_on
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import evaluation_every, make_optimizer, steps_of_epoch, total_steps, train_step
+from nerbert.training.loop import (
+    evaluation_every,
+    make_optimizer,
+    steps_of_epoch,
+    told_of_memory,
+    total_steps,
+    train_step,
+)
 
 _TIMED = 3
 """Steps that are timed."""
@@ -61,6 +69,7 @@ def dry_run(settings: PretrainSettings, output: Path, *, overwrite: bool = False
     return figures
 
 
+@told_of_memory()
 def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGroup) -> DryRun:
     """Return the figures of a prepared pre-training; its model is moved to the device and takes steps of rate 0."""
     windows, numbers, device = work.data.windows, work.data.numbers_of(0), processes.device
@@ -76,7 +85,8 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
             done = train_step(model, work.data, step, work.objective, optimizer, 0.0, settings, processes, number)
             fitted.extend(done[name] for name in done if name == "max_tokens_per_batch")
 
-    take(max(steps, key=lambda step: int(windows.lengths_of(step).max())))
+    longest = max(steps, key=lambda step: int(windows.lengths_of(step).max()))
+    take(longest, longest)
     timed = [steps[place * len(steps) // _TIMED] for place in range(_TIMED)]
     training = _seconds(device, lambda: take(*timed))
     model.eval()

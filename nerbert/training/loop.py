@@ -13,18 +13,20 @@ at most a quarter of an epoch, and small sets go in random order. Packing, for G
 """
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from errno import ENOMEM
 from signal import SIGINT, SIGTERM
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache
 
-from nerbert.errors import InputError, NerbertError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.executors import stop_asked
 from nerbert.model.forward import Batch, autocast, batch_of
 from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
@@ -38,6 +40,9 @@ from nerbert.training.objective import Objective
 
 VERSION = 2
 """Raise it when the same settings come to train otherwise: a run that is half made doesn't go on then."""
+
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
+"""Messages of torch about a GPU, of its CPU allocator on Linux and on Windows, of cuBLAS, and of C++."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,27 @@ class TrainingData:
             epoch += 1
 
 
+@contextmanager
+def told_of_memory() -> Iterator[None]:
+    """Raise one line where memory runs out and no smaller micro-batch helps: in an update, or in an evaluation."""
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not _is_of_memory(error):
+            raise
+        why = str(error).partition("\n")[0] or type(error).__name__
+        what = f"memory ran out beside the micro-batches of training: {why:.200}"
+        todo = "try a smaller max_tokens_per_batch, which holds for evaluations too, or a smaller model"
+        raise NerbertError(f"{what}; {todo}") from error
+
+
+def _is_of_memory(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == ENOMEM
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
+
+
+@told_of_memory()
 def train(
     model: Any, data: TrainingData, objective: Objective, settings: TrainSettings, bar: Progress, *,
     evaluate: BestCheckpoint | None = None, checkpoints: Checkpoints | None = None, steps: StepLog | None = None,
@@ -89,7 +115,7 @@ def train(
     recorder = Recorder(model, optimizer, log, processes, checkpoints, steps, total)
     begin, said = time.monotonic() - log.seconds, False
     model.train()
-    with recorder, _told_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
+    with recorder, told_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
         for numbers in data.steps(settings, log.steps, total):
             rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio)
             figures = train_step(model, data, numbers, objective, optimizer, rate, settings, processes, log.steps + 1)
@@ -126,8 +152,8 @@ def train_step(
 ) -> dict[str, float]:  # fmt: skip
     """Update the model on this process's share of `numbers`; return mean loss, gradient norm and rate.
 
-    Where memory ran out, `max_tokens_per_batch` is the size that fitted. Raise NerbertError before the update if loss
-    or norm is no number, or if a single window needs more memory than there is.
+    Where memory ran out, `max_tokens_per_batch` is the size that fitted. Raise SettingsError before the update if
+    loss or norm is no number, and NerbertError if a single window needs more memory than there is.
     """
     device, parts, most = processes.device.type, objective.parts, settings.max_tokens_per_batch
     share = numbers[processes.rank :: processes.count]
@@ -177,8 +203,8 @@ def _add_gradients(
         with torch.autocast(processes.device.type, enabled=False):  # keeps the casts of weights between micro-batches
             for batch in batches:
                 losses += _backward(model, batch.to(processes.device), objective, divisors, settings)
-    except RuntimeError as error:
-        if not should_reduce_batch_size(error):
+    except (RuntimeError, MemoryError) as error:
+        if not _is_of_memory(error):
             raise
     else:
         return losses
@@ -240,7 +266,7 @@ def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.op
 def _check_numbers(figures: dict[str, float], step: int) -> None:
     for what, name in (("loss", "loss"), ("gradient's norm", "norm")):
         if not math.isfinite(figures[name]):
-            raise NerbertError(
+            raise SettingsError(
                 f"step {step}: the {what} became {figures[name]}: nothing was updated; try a smaller learning_rate or "
                 "precision=fp32"
             )
@@ -253,20 +279,6 @@ def _say_smaller(figures: Mapping[str, float], settings: TrainSettings) -> bool:
         tell(f"memory ran out with max_tokens_per_batch = {settings.max_tokens_per_batch}: step cut to {most}, and so "
              f"are later ones where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
     return bool(most)
-
-
-@contextmanager
-def _told_of_memory() -> Iterator[None]:
-    """Raise one line where memory runs out and no smaller micro-batch helps: in an update, or in an evaluation."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not should_reduce_batch_size(error):
-            raise
-        why = str(error).partition("\n")[0]
-        what = f"memory ran out beside the micro-batches of training: {why:.200}"
-        todo = "try a smaller max_tokens_per_batch, which holds for evaluations too, or a smaller model"
-        raise NerbertError(f"{what}; {todo}") from error
 
 
 def _evaluate(evaluate: BestCheckpoint, model: Any, step: int) -> dict[str, float]:

@@ -12,11 +12,13 @@ from nerbert.config import load_settings
 from nerbert.encoder.dry_run import DryRun, dry_run, measure, peak_memory
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import NerbertError
 from nerbert.render.terminal.models import print_dry_run
 from nerbert.rng import Array
 from nerbert.terminal import Progress, duration
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import steps_of_epoch, train, train_step
+from nerbert.training.objective import SpanScore
 from nerbert.training.tagging import Tagging
 
 FIGURES = DryRun(
@@ -35,13 +37,13 @@ def settings(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[Array]:
-    """The windows of the steps that are really run."""
-    run, real = list[Array](), train_step
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Array, bool]]:
+    """The windows of the steps that are really run, and whether the optimiser had its moments before."""
+    run, real = list[tuple[Array, bool]](), train_step
 
-    def counted(model: Any, data: Any, numbers: Array, *rest: Any) -> dict[str, float]:
-        run.append(numbers)
-        return real(model, data, numbers, *rest)
+    def counted(model: Any, data: Any, numbers: Array, objective: Any, optimizer: Any, *rest: Any) -> dict[str, float]:
+        run.append((numbers, bool(optimizer.state)))
+        return real(model, data, numbers, objective, optimizer, *rest)
 
     monkeypatch.setattr(stage, "train_step", counted)
     return run
@@ -76,7 +78,7 @@ def test_sizes_are_those_of_the_model(settings: PretrainSettings, work: Preparat
 
 @pytest.mark.parametrize("objective", ["tagging", "mlm"])
 def test_the_longest_window_and_whole_steps_are_run(
-    settings: PretrainSettings, steps: list[Array], objective: Literal["tagging", "mlm"]
+    settings: PretrainSettings, steps: list[tuple[Array, bool]], objective: Literal["tagging", "mlm"]
 ) -> None:
     settings = replace(settings, objective=objective)
     work = prepare(settings, make_process_group(settings))
@@ -84,9 +86,10 @@ def test_the_longest_window_and_whole_steps_are_run(
     measure(work, settings, make_process_group(settings))
     windows, numbers = work.data.windows, work.data.numbers_of(0)
     every = steps_of_epoch(numbers, windows.lengths_of(numbers), 64, settings.seed, 0)
-    assert {each.tobytes() for each in steps} <= {each.tobytes() for each in every}
-    assert len(steps) == 4
-    assert windows.lengths_of(steps[0]).max() == windows.lengths_of(numbers).max()
+    assert {each.tobytes() for each, _ in steps} <= {each.tobytes() for each in every}
+    assert len(steps) == 5
+    longest = windows.lengths_of(numbers).max()
+    assert any(moments and windows.lengths_of(each).max() == longest for each, moments in steps[:-3])
     assert all(one.equal(two) for one, two in zip(before, work.model.parameters(), strict=True)), "the rate is 0"
 
 
@@ -113,6 +116,17 @@ def test_memory_that_runs_out_is_said_and_the_rest_is_measured(
     monkeypatch.setattr(Tagging, "loss", limited)
     assert dry_run(settings, tmp_path / "e").max_tokens_per_batch <= 200
     assert not list(tmp_path.iterdir())
+
+
+def test_memory_that_runs_out_in_the_score_is_one_line(
+    settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(SpanScore, "__call__", fail)
+    with pytest.raises(NerbertError, match=r"^memory ran out beside .* Tried to allocate 20\.00 GiB[^\n]*$"):
+        dry_run(settings, tmp_path / "e")
 
 
 def test_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from nerbert.errors import InputError, NerbertError
+from nerbert.errors import InputError, SettingsError
 from nerbert.model.forward import Batch, best_precision
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
@@ -180,7 +180,7 @@ def test_what_is_no_number_stops_before_the_update(
 
     real = objective.loss
     monkeypatch.setattr(objective, "loss", loss)
-    with pytest.raises(NerbertError, match=f"step 1: the {broken}.* became .*nothing was updated"):
+    with pytest.raises(SettingsError, match=f"step 1: the {broken}.* became .*nothing was updated"):
         run(model, windows, FP32)
     assert all(torch.equal(one, other) for one, other in zip(before, weights(model), strict=True))
 

@@ -76,6 +76,34 @@ def test_a_step_begins_again_with_smaller_micro_batches(
     assert max(fitting.sizes) <= most
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("std::bad_alloc"),
+        MemoryError(),
+    ],
+    ids=["a GPU's driver", "cuBLAS", "C++", "Python"],
+)
+def test_whatever_says_that_memory_ran_out_makes_micro_batches_smaller(
+    make_model: Callable[..., Any], windows: Windows, objective: Objective, error: Exception
+) -> None:
+    limited = Limited(objective, 25, error)  # type: ignore[abstract]
+    log, _ = run(make_model, windows, limited, max_steps=2)
+    assert log.steps == 2
+    assert min(limited.sizes) <= 25 < max(limited.sizes)
+
+
+def test_a_model_that_is_too_large_for_its_device_is_one_line(windows: Windows, objective: Objective) -> None:
+    class TooLarge(torch.nn.Module):
+        def to(self, *_: Any, **__: Any) -> Any:
+            raise torch.OutOfMemoryError(f"{FAILURES['a GPU']}\nmore lines")
+
+    with pytest.raises(NerbertError, match=r"^memory ran out [^\n]*20\.00 GiB[^\n]*$"):
+        run(TooLarge, windows, objective)
+
+
 def test_a_window_that_does_not_fit_alone_is_one_line(
     make_model: Callable[..., Any], windows: Windows, objective: Objective
 ) -> None:
