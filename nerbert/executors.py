@@ -42,22 +42,22 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Run tasks in local processes, or with one worker in this process.
+    """Run tasks in local processes, or with one worker in this process (unless it is `isolated`).
 
     The processes start with the first task, and stay until the executor is left. They end at once where a caller stops
     in the middle of its results; then the next task starts others. A worker that dies raises NerbertError.
     """
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, *, isolated: bool = False) -> None:
         if workers < 1:
             raise SettingsError(f"workers = {workers}: must be at least 1")
-        self.workers = workers
+        self.workers, self._here = workers, workers == 1 and not isolated
         self._pool: tuple[ProcessPoolExecutor, Connection] | None = None
         self._under_way = 0
 
     def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield `task(item)` for each item, in order; a task's own error ends the run, and leaves the processes."""
-        return map(task, items) if self.workers == 1 else self._map_in_processes(task, items)
+        return map(task, items) if self._here else self._map_in_processes(task, items)
 
     def __enter__(self) -> Self:
         return self

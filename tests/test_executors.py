@@ -49,6 +49,15 @@ def test_results_come_in_order(workers: int) -> None:
 
 
 @pytest.mark.integration
+def test_an_isolated_worker_is_a_process_of_its_own() -> None:
+    with LocalExecutor(isolated=True) as executor:
+        (other,) = executor.map_ordered(pid_after, [0])
+        with pytest.raises(NerbertError, match="a worker process died"):
+            list(executor.map_ordered(die, [0]))
+    assert other != os.getpid()
+
+
+@pytest.mark.integration
 def test_lazy_on_an_endless_input(two: LocalExecutor) -> None:
     assert list(islice(two.map_ordered(square, count()), 3)) == [0, 1, 4]
 

@@ -46,7 +46,7 @@ def benchmark(
     need("benchmark", "scipy")
     if workers < 0:
         raise SettingsError(f"--workers {workers}: must be at least 0")
-    with LocalExecutor(workers or len(_gpus(this_machine())) or cores()) as executor:
+    with LocalExecutor(workers or len(_gpus(this_machine())) or cores(), isolated=True) as executor:
         cells, stop = _run(suite, data, output, executor, minutes, retry=retry)
     table = make_table(suite, cells)
     try:

@@ -98,8 +98,18 @@ def run_task(desk: Desk, task: Task) -> End:
         rmtree(scratch, ignore_errors=True)
         gc.collect()  # models hold themselves, and this process makes others
         if desk.machine.device == "cuda":
-            torch.cuda.empty_cache()
+            _free_gpu()
     return End()
+
+
+def _free_gpu() -> None:
+    """Give cached memory back; end a worker process whose GPU refuses all further work."""
+    try:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+    except RuntimeError:
+        if parent_process() is not None:
+            os._exit(1)
 
 
 def _settle(gpus: tuple[str, ...]) -> None:

@@ -4,12 +4,20 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.evaluation.benchmark import runner
 from nerbert.evaluation.benchmark.suite import Suite, read_suite
+from nerbert.executors import LocalExecutor
 
 SHIPS = (
     "The\tO\nMargarethe\tB-ship\nsailed\tO\n\nLarsen\tB-person\n&\tI-person\nHolm\tI-person\n\n"
     "In\tO\nMay\tO\nthe\tO\nIngeborg\tB-ship\nleft\tO\nBergen\tB-place\nfor\tO\nOslo\tB-place\n.\tO\n\n"
 )
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the cells of `benchmark` with one worker here, where a test can patch what they do."""
+    monkeypatch.setattr(runner, "LocalExecutor", lambda workers, **_: LocalExecutor(workers))
 
 
 @pytest.fixture
