@@ -16,8 +16,8 @@ settings.load_profile("nerbert")
 
 INTEGRATION = frozenset({"extending", "faults", "golden", "quickstart", "roads"})
 """Folders of tests that run whole commands."""
-HEAVY = frozenset({"sample_corpus", "tiny_encoder", "tiny_tagger"})
-"""Fixtures that build or train."""
+HEAVY = frozenset({"sample_corpus", "shared", "tiny_encoder", "tiny_tagger"})
+"""Fixtures that build, train or read real data."""
 SAMPLE = Path(__file__).parent.parent / "nerbert" / "sample"
 
 
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what builds a corpus, trains or starts processes as `integration`: the fast tier is without it."""
+    """Mark what builds, trains, starts processes or reads real data as `integration`: the fast tier is without it."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in INTEGRATION or not HEAVY.isdisjoint(getattr(item, "fixturenames", ())):

@@ -31,6 +31,7 @@ def test_words_are_those_of_the_splitter(texts: list[str]) -> None:
     assert by_sentence(words_of(texts)) == [split_words(text) for text in texts]
 
 
+@pytest.mark.integration
 def test_every_character_is_of_the_class_that_the_splitter_gives_it() -> None:
     characters = [chr(code) for code in range(0x110000) if code != 10]
     for place in range(0, len(characters), 100_000):

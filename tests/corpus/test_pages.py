@@ -193,6 +193,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.integration
 def test_packings_hold_the_same_sentences(sample: Path, tmp_path: Path) -> None:
     found = []
     for name, pack in PACKS.items():
@@ -253,6 +254,7 @@ def long_dump(path: Path, text: str = "old") -> bytes:
 LONG = CorpusSettings(split_bytes=1_000_000)
 
 
+@pytest.mark.integration
 def test_a_file_that_changed_in_its_middle_since_a_run_is_read_again(tmp_path: Path) -> None:
     """Its time tells, since neither its size nor its edges do; a build refuses to go on (tests/faults)."""
     path = tmp_path / "dump.xml"

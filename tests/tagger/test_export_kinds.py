@@ -34,6 +34,7 @@ def made(folder: Path, kind: str, **shape: Any) -> Path:
     return folder
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_graph_tags_as_torch_does(tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str) -> None:
     folder = made(tmp_path / kind, kind, **KINDS[kind])
@@ -63,6 +64,7 @@ def test_a_tagger_that_others_made_is_exported_into_a_folder_of_ours(tmp_path: P
     ]
 
 
+@pytest.mark.integration
 def test_a_type_whose_trace_holds_for_one_length_is_refused(tmp_path: Path) -> None:
     folder = made(tmp_path / "longformer", "longformer")
     with pytest.raises(InputError, match="longformer") as caught:

@@ -134,6 +134,7 @@ def ids(dump: Dump) -> list[int]:
     return [each.page_id for each in dump.pages()]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("data", [XML, MULTI, gzip.compress(XML), bz2.compress(XML)])
 def test_an_address_is_read(data: bytes, ranges: bool) -> None:
