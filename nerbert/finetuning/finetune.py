@@ -59,7 +59,7 @@ class Finetuned:
 
 
 def finetune(
-    encoder: str, data: Path | DataSet, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
+    encoder: str, data: Path, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
     seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True, card: TaggerHook | None = None,
     format_: str = "",
 ) -> list[Path]:  # fmt: skip
@@ -71,7 +71,7 @@ def finetune(
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
-    target = data if isinstance(data, DataSet) else read_data(data, format_=format_)
+    target = read_data(data, format_=format_)
     origin = read_data(source, format_=format_) if source else None
     if settings.select == "dev" and not target.dev:
         why = f"setting select = 'dev': {target.folder} has no dev split; add one or take select = 'last'"

@@ -90,15 +90,6 @@ class Judgement:
         }  # fmt: skip
 
 
-def judge(
-    gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], *,
-    confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
-    seen: AbstractSet[Entity] | None = None, without: Collection[int] = (), seed: int = 0,
-) -> dict[str, Any]:  # fmt: skip
-    """Return `assess` as JSON: the scores of a benchmark cell."""
-    return assess(gold, found, confidences=confidences, words=words, seen=seen, without=without, seed=seed).as_json()
-
-
 def assess(
     gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], *,
     confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
@@ -128,7 +119,7 @@ def assess(
 
 
 def seen_entities(examples: Iterable[Example]) -> set[Entity]:
-    """Return text and type of every entity in the training sentences, as `judge` takes them for `seen`."""
+    """Return text and type of every entity in the training sentences, as `assess` takes them for `seen`."""
     return {
         (" ".join(words[start:end]), type_)
         for words, spans in ((each.tokens, word_spans(each)) for each in examples)

@@ -407,14 +407,6 @@ def spans_of_the_loaded(folder: Path, examples: list[Example]) -> list[list[tupl
     return Tagger.load(folder, device="cpu").head.predict(examples).word_spans(len(examples))
 
 
-def test_sentences_that_come_from_no_file_are_enough(
-    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
-) -> None:
-    sentences = replace(read_data(data), sha256={})
-    stage.finetune(str(tiny_encoder), sentences, tmp_path / "tagger", FAST)
-    assert card(tmp_path / "tagger")["calibration"]["data"] == {}
-
-
 @pytest.mark.parametrize(("objective", "why"), [("mlm", "pretrain"), ("headless", "head_name is ''"), ("lost", "'x'")])
 def test_an_objective_without_a_head_is_refused_before_anything_is_trained(
     tiny_encoder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, why: str

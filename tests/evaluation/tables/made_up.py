@@ -10,7 +10,7 @@ from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.evaluation.tables.grid import BenchmarkTable, Entry, Grid
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.metrics.judging import judge
+from nerbert.metrics.judging import assess
 from nerbert.rng import uniform
 
 TYPES = {"person": 0.5, "party": 0.3, "election": 0.2}
@@ -48,7 +48,7 @@ def _judged(f1: float, gold: int, left_out: int) -> dict[str, Any]:
         tags += [good] * number
         found += [good] * right + [["O", "O", f"B-{name}"] if n % 3 == 0 else short for n in range(number - right)]
     sure = [[0.8] * 3 for _ in tags]
-    return judge(tags, found, confidences=sure, without=range(left_out))
+    return assess(tags, found, confidences=sure, without=range(left_out)).as_json()
 
 
 def facts_of(place: CellKey) -> dict[str, Any]:
