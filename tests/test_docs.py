@@ -235,8 +235,7 @@ def headings(page: Path) -> set[str]:
 
 def test_configs_are_valid() -> None:
     from nerbert.config import load_settings
-    from nerbert.encoder.settings import PretrainSettings
-    from nerbert.finetuning.settings import FinetuneSettings
+    from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
     for path in (ROOT / "nerbert" / "configs").glob("*.toml"):
         assert load_settings(FinetuneSettings if path.name.startswith("finetune") else PretrainSettings, path)

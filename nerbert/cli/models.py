@@ -26,8 +26,8 @@ def pretrain(
     """
     from nerbert.config import load_settings
     from nerbert.encoder.dry_run import dry_run as run_dry
-    from nerbert.encoder.settings import PretrainSettings
     from nerbert.render.terminal.models import print_dry_run, print_log
+    from nerbert.training.settings import PretrainSettings
 
     settings = load_settings(PretrainSettings, config, set_ or [])
     if dry_run:
@@ -56,8 +56,8 @@ def finetune(
         Comma-separated seeds, say 1,2,3.
     """
     from nerbert.config import load_settings, whole_numbers
-    from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.render.terminal.models import print_taggers
+    from nerbert.training.settings import FinetuneSettings
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     print_taggers(

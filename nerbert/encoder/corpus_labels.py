@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Sentence
 from nerbert.rng import uniform
 from nerbert.schema import read_json
+from nerbert.training.settings import PretrainSettings
 
 _VERSION = 1
 """Of what is cached here."""

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from nerbert.encoder.pretrain import Preparation, begin
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.forward import precision_on
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import evaluation_every, make_optimizer, steps_of_epoch, total_steps, train_step
+from nerbert.training.settings import PretrainSettings
 
 _TIMED = 3
 """Steps that are timed."""

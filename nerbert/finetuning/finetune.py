@@ -16,7 +16,6 @@ import numpy as np
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import DataSet, read_data, split_of
 from nerbert.labels import WordSpan
 from nerbert.metrics.score import score_spans
@@ -33,6 +32,7 @@ from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, total_steps, train
 from nerbert.training.objective import SpanScore, Task
+from nerbert.training.settings import FinetuneSettings
 from nerbert.words import nearest_splitter
 
 _WIDE = 768

@@ -14,12 +14,10 @@ from nerbert import __version__
 from nerbert.corpus.build import CorpusPlan
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.executors import cores
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
@@ -27,6 +25,7 @@ from nerbert.render.quickstart import write_guide, write_page, write_picture
 from nerbert.render.terminal.quickstart import QuickstartReport, sources
 from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
+from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 DEFAULT_TEXT = (

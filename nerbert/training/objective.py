@@ -26,8 +26,8 @@ from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
 from nerbert.records import ENTITY, Example
 from nerbert.rng import Array
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
+from nerbert.training.settings import TrainSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from nerbert.model.linear import LinearHead, greedy
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED
 from nerbert.records import ENTITY, Example
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import (
     CheckpointScore,
@@ -28,6 +27,7 @@ from nerbert.training.objective import (
     most_tokens,
     typed_figures,
 )
+from nerbert.training.settings import TrainSettings
 
 _OUTSIDE = 0
 """The class of words outside of any entity, as `labels.tag_names` numbers them."""

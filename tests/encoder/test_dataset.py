@@ -15,7 +15,6 @@ from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batche
 from nerbert.encoder import dataset as cutting
 from nerbert.encoder.corpus_labels import read_label_set, training_rows
 from nerbert.encoder.dataset import Preprocessor, Sentences, open_training_data
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, WriteError
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import load_tokenizer
@@ -24,6 +23,7 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import Label, Window, Windows
 from nerbert.records import Example, Sentence
 from nerbert.training.loop import TrainingData
+from nerbert.training.settings import PretrainSettings
 from tests.encoder.corpora import cut, poison, with_column
 
 
@@ -209,7 +209,7 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder import dataset
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
-from nerbert.encoder.settings import PretrainSettings
+from nerbert.training.settings import PretrainSettings
 from nerbert.encoder.corpus_labels import read_label_set
 
 corpus, cache, tokenizer, kill = sys.argv[1:]

@@ -11,13 +11,13 @@ import nerbert.finetuning.finetune as stage
 from nerbert import evaluate, finetune
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.folder import read_data
 from nerbert.model.backbone import TaggerFacts, tags_of
 from nerbert.records import Example
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import percent
 from nerbert.training.loop import train
+from nerbert.training.settings import FinetuneSettings
 from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import load_tagging_model
 
@@ -241,8 +241,8 @@ def test_source_comes_before_target(
 def test_fewer_layers_are_kept_on_the_whole_road(
     sample_corpus: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
-    from nerbert.encoder.settings import PretrainSettings
     from nerbert.tagger.tagger import Tagger
+    from nerbert.training.settings import PretrainSettings
     from tests.encoder.backbones import write_fresh
 
     write_fresh(PretrainSettings(corpus=sample_corpus, fresh_num_layers=3, fresh_hidden_size=64, fresh_vocab_size=500),

@@ -13,11 +13,11 @@ from nerbert.model.forward import Batch, best_precision
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
 from nerbert.terminal import Progress
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, collate, make_optimizer, rate_at, total_steps, train, train_step
 from nerbert.training.objective import Objective
+from nerbert.training.settings import TrainSettings
 
 Make = Callable[..., Any]
 Run = Callable[..., TrainLog]

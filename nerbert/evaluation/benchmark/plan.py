@@ -18,9 +18,9 @@ from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, Sour
 from nerbert.evaluation.benchmark.keys import data_digest, encoder_digest, key_of, local_encoder
 from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.formats.folder import find_splits, split_of
+from nerbert.training.settings import FinetuneSettings
 
 _In = ParamSpec("_In")
 _Out = TypeVar("_Out")

@@ -17,9 +17,9 @@ from nerbert.evaluation.tables.compare import WHOLE, Tests
 from nerbert.evaluation.tables.layout import Layout, RowKey, by_target, unit_of
 from nerbert.evaluation.tables.records import inner
 from nerbert.evaluation.tables.statistics import EXACT
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.sizes import SizeUnit, many, parse_size
 from nerbert.render import render
+from nerbert.training.settings import FinetuneSettings
 
 _NAMED, _DIGEST = 8, 12
 _SAME = ("device", "machine", "precision", "commit")

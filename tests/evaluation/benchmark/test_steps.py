@@ -19,8 +19,8 @@ from nerbert.evaluation.benchmark.steps import Desk, End, failure, make_cell, re
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.finetune import Finetuned, finetune_examples, usual_rate
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.linear import greedy
+from nerbert.training.settings import FinetuneSettings
 from tests.evaluation.benchmark.outcome import all_outside, made
 
 BROKEN = "The\tO\nMargarethe\n"

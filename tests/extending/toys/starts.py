@@ -16,9 +16,9 @@ from nerbert.model.windows import IGNORED, Label, Windows, padded
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.tagger.backends import Wanted
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import CheckpointScore, Description, Objective, SpanScore, Task, typed_figures
+from nerbert.training.settings import TrainSettings
 
 LONGEST = 6
 NONE = "none"
