@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from nerbert import DOCS, __version__
-from nerbert.cli import benchmark, corpus, data, models, tag
+from nerbert.cli import corpus, data, models, tag
 from nerbert.errors import NerbertError, missing_extra
 
 app = App(
@@ -23,7 +23,7 @@ app = App(
 for group in (corpus.app, corpus.knowledge_app, data.app):
     app.command(group)
 for command in (
-    models.pretrain, models.finetune, models.calibrate, models.evaluate, tag.tag, models.export, benchmark.benchmark,
+    models.pretrain, models.finetune, models.calibrate, models.evaluate, tag.tag, models.export, models.benchmark,
 ):  # fmt: skip
     app.command(command)
 

@@ -21,7 +21,7 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
         Print everything that is known of them as JSON instead.
     """
     from nerbert.evaluation.datasets.load import list_data
-    from nerbert.render.terminal.datasets import print_list
+    from nerbert.render.terminal.models import print_list
 
     print_list(list_data(data), as_json=json)
 
@@ -36,7 +36,7 @@ def data_check(name: DataName, *, data: DataRoot = None, from_: From = "", json:
         Print JSON instead.
     """
     from nerbert.evaluation.datasets.check import check_data
-    from nerbert.render.terminal.datasets import print_findings
+    from nerbert.render.terminal.models import print_findings
 
     print_findings(check_data(name, data, from_), as_json=json)
 
@@ -58,7 +58,7 @@ def data_sample(
         Folder to make: the sentences drawn, dev and test as they are, and manifest.json with the sentences' places.
     """
     from nerbert.evaluation.datasets.load import open_data, write_sample
-    from nerbert.render.terminal.datasets import print_sample
+    from nerbert.render.terminal.models import print_sample
 
     print_sample(write_sample(open_data(name, data, from_), size, draw, output, overwrite=overwrite), output)
 

@@ -16,7 +16,7 @@ import numpy as np
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.formats.folder import DataSet, read_data, split_of
+from nerbert.formats.examples import DataSet, read_data, split_of
 from nerbert.labels import WordSpan
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, load_tokenizer, read_card, save_model, write_card

@@ -21,8 +21,7 @@ from nerbert.executors import cores
 from nerbert.model.backbone import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
-from nerbert.render.quickstart import write_guide, write_page, write_picture
-from nerbert.render.terminal.quickstart import QuickstartReport, sources
+from nerbert.render.quickstart import QuickstartReport, sources, write_guide, write_page, write_picture
 from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.settings import FinetuneSettings, PretrainSettings

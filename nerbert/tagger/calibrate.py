@@ -13,8 +13,7 @@ from typing import Any
 
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.errors import InputError
-from nerbert.formats.examples import read_examples
-from nerbert.formats.folder import split_file, train_sum
+from nerbert.formats.examples import read_examples, split_file, train_sum
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds
 from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
 from nerbert.model.heads import Predicted, predict_entities

@@ -19,8 +19,7 @@ import numpy as np
 
 from nerbert.artifacts import publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, at, need, refused
-from nerbert.formats.examples import read_examples
-from nerbert.formats.folder import split_file
+from nerbert.formats.examples import read_examples, split_file
 from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import CARD as MODEL_CARD

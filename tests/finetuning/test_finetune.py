@@ -11,7 +11,7 @@ import nerbert.finetuning.finetune as stage
 from nerbert import evaluate, finetune
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.formats.folder import read_data
+from nerbert.formats.examples import read_data
 from nerbert.model.backbone import TaggerFacts, tags_of
 from nerbert.records import Example
 from nerbert.registry import OBJECTIVES

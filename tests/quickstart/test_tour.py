@@ -26,8 +26,7 @@ from nerbert.quickstart import run_quickstart
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.result import QuickstartResult, TaggedText
 from nerbert.quickstart.tour import PAGE, SAMPLE, Tour
-from nerbert.render.quickstart import LIMITS, NEXT, picture
-from nerbert.render.terminal.quickstart import QuickstartReport
+from nerbert.render.quickstart import LIMITS, NEXT, QuickstartReport, picture
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from tests.commands import exit_code

@@ -27,7 +27,7 @@ from pydantic import BaseModel, Field
 from nerbert.artifacts import publish, write_json
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, SourceTraining, State
-from nerbert.evaluation.benchmark.keys import encoder_digest
+from nerbert.evaluation.benchmark.plan import encoder_digest
 from nerbert.labels import spans_from_bio, split_tag
 from nerbert.locks import held
 from nerbert.records import Example

@@ -20,8 +20,7 @@ from nerbert.errors import InputError, nearest
 from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known, known_data
 from nerbert.finetuning.sampling import Subset, draw_subset
 from nerbert.finetuning.sizes import parse_size
-from nerbert.formats.examples import find_format
-from nerbert.formats.folder import SPLITS, DataSet, find_splits, read_data, split_files, split_of
+from nerbert.formats.examples import SPLITS, DataSet, find_format, find_splits, read_data, split_files, split_of
 from nerbert.records import Example
 
 AT_LEAST = 8

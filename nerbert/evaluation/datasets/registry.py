@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from nerbert.formats.folder import SPLITS
+from nerbert.formats.examples import SPLITS
 
 TABLE = "datasets.toml"
 

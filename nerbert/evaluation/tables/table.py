@@ -10,10 +10,9 @@ from statistics import fmean
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.compare import compare, tests_grid
-from nerbert.evaluation.tables.grid import BenchmarkTable, Notes
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target
 from nerbert.evaluation.tables.notes import facts_of, notes_of
-from nerbert.evaluation.tables.records import records
+from nerbert.evaluation.tables.records import BenchmarkTable, Notes, records
 from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
 from nerbert.finetuning.sizes import SizeUnit, parse_size
 from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint

@@ -44,12 +44,12 @@ from nerbert.tagger.jobs.files import (
     TEXT,
     InputFile,
     JobPaths,
+    TaggedParts,
     check_no_input,
     find_sources,
     place_outputs,
     target_kind,
 )
-from nerbert.tagger.jobs.parts import TaggedParts
 from nerbert.tagger.spans import OFFSETS
 from nerbert.terminal import Progress, tell, throughput
 

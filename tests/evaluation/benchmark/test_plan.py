@@ -156,13 +156,13 @@ def test_bounds_of_the_targets_steps_touch_no_source(suite: Suite, desk: Path) -
 def test_versions_of_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another way to score trains nothing anew but where it chooses the epoch; another way to train does."""
     before = keys(suite, desk)
-    monkeypatch.setattr("nerbert.evaluation.benchmark.keys.SCORING", 1000)
+    monkeypatch.setattr("nerbert.evaluation.benchmark.plan.SCORING", 1000)
     scoring = keys(suite, desk)
     assert changed(before, scoring, SCORE) == set(before)
     assert changed(before, scoring, TAG) == {place for place in before if place.protocol == "dev"}
     assert not changed(before, scoring, SOURCE)
     monkeypatch.undo()
-    monkeypatch.setattr("nerbert.evaluation.benchmark.keys.TRAINING", 1000)
+    monkeypatch.setattr("nerbert.evaluation.benchmark.plan.TRAINING", 1000)
     training = keys(suite, desk)
     assert changed(before, training, TAG) == set(before)
     assert changed(before, training, SOURCE) == {place for place in before if "source" in place.system}

@@ -7,8 +7,7 @@ import pytest
 
 from nerbert.errors import StaleOutput
 from nerbert.evaluation.benchmark.cells import Job, Machine, SourceTraining
-from nerbert.evaluation.benchmark.keys import check_unchanged
-from nerbert.evaluation.benchmark.plan import make_plan
+from nerbert.evaluation.benchmark.plan import check_unchanged, make_plan
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.training.settings import FinetuneSettings
 

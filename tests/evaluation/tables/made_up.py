@@ -8,7 +8,7 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
-from nerbert.evaluation.tables.grid import BenchmarkTable, Entry, Grid
+from nerbert.evaluation.tables.records import BenchmarkTable, Entry, Grid
 from nerbert.metrics.judging import assess
 from nerbert.rng import uniform
 from nerbert.training.settings import FinetuneSettings
