@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from nerbert.finetuning.sampling import Subset
-from nerbert.formats.text import print_tagged
+from nerbert.formats.rows import print_tagged
 from nerbert.records import Span
 from nerbert.render import render, write
 from nerbert.render.facts import Mark, pieces_of

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nerbert import render
-from nerbert.formats.rows import TaggedFile
-from nerbert.formats.text import lines_of
+from nerbert.formats.rows import TaggedFile, lines_of
 from nerbert.records import Span
 from nerbert.render.facts import Mark, pieces_of
 

@@ -26,7 +26,7 @@ from nerbert.errors import InputError, NerbertError, StaleOutput
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, SourceTraining, State, Task
 from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
-from nerbert.finetuning.sizes import SizeUnit, parse_size
+from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.formats.examples import find_splits, split_of
 from nerbert.training.settings import FinetuneSettings
 

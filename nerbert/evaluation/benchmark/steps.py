@@ -38,8 +38,7 @@ from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.executors import cores
 from nerbert.finetuning.finetune import finetune_examples
-from nerbert.finetuning.sampling import draw_episode, draw_subset
-from nerbert.finetuning.sizes import SizeUnit, parse_size
+from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.formats.examples import read_data, split_of
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import assess, seen_entities

@@ -18,8 +18,7 @@ from typing import Any
 from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, nearest
 from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known, known_data
-from nerbert.finetuning.sampling import Subset, draw_subset
-from nerbert.finetuning.sizes import parse_size
+from nerbert.finetuning.sampling import Subset, draw_subset, parse_size
 from nerbert.formats.examples import SPLITS, DataSet, find_format, find_splits, read_data, split_files, split_of
 from nerbert.records import Example
 

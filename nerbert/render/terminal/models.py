@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from nerbert.executors import is_first_process
-from nerbert.finetuning.sampling import Subset
-from nerbert.finetuning.sizes import SizeUnit, many
+from nerbert.finetuning.sampling import SizeUnit, Subset, many
 from nerbert.formats.examples import SPLITS
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro

@@ -26,8 +26,7 @@ from nerbert.artifacts import artifact, publish, sha256_of
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.jsonl import JsonLines, json_rows
-from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines
-from nerbert.formats.text import text_rows
+from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
 from nerbert.records import Span
 from nerbert.sources.files import find_files, open_plain
 from nerbert.tagger.spans import utf16_spans

@@ -29,8 +29,7 @@ from nerbert.artifacts import (
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.conll import conll_writer
 from nerbert.formats.jsonl import json_lines
-from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow
-from nerbert.formats.text import text_writer
+from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
 from nerbert.records import Example, Span
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import (
