@@ -77,7 +77,7 @@ def check_free(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
     with writing(target):
         _finish(target)
-        if not target.exists() or _is_empty_folder(target):
+        if not target.exists() or (target.is_dir() and next(target.iterdir(), None) is None):
             return
     if not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
@@ -334,10 +334,6 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
     else:
         return f"{name}: {old!r:.80} then, {new!r:.80} now"
     return next(_difference(one, other, key) for key, one, other in pairs if one != other)
-
-
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and next(path.iterdir(), None) is None
 
 
 def _replace(draft: Draft, target: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from nerbert import DOCS, __version__
-from nerbert.cli import corpus, data, models, tag
+from nerbert.cli import data, models, tag
 from nerbert.errors import NerbertError, missing_extra
 
 app = App(
@@ -20,7 +20,7 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-for group in (corpus.app, corpus.knowledge_app, data.app):
+for group in (data.corpus_app, data.knowledge_app, data.data_app):
     app.command(group)
 for command in (
     models.pretrain, models.finetune, models.calibrate, models.evaluate, tag.tag, models.export, models.benchmark,

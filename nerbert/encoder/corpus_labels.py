@@ -38,13 +38,6 @@ Kinds = Counter[tuple[tuple[str, ...], str]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Mentions:
-    """The content of `mentions.json`: rows of class path, category, count."""
-
-    mentions: list[tuple[tuple[str, ...], str, int]]
-
-
-@dataclass(frozen=True, slots=True)
 class CorpusLabels:
     """The categories that mentions have in a training, ENTITY among them.
 
@@ -131,10 +124,10 @@ def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> K
                 joined.update(_joined_kinds(batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()))
         paths = ((key.partition(_END), count) for key, count in sorted(joined.items()))
         rows = [[path.split(_STEP) if path else [], own, count] for (path, _, own), count in paths]
-        write_json(folder / _FILE, {"mentions": rows})
+        write_json(folder / _FILE, rows)
 
     def read(folder: Path) -> Kinds:
-        rows = read_json(folder / _FILE, _Mentions).mentions
+        rows = read_json(folder / _FILE, list[tuple[tuple[str, ...], str, int]])
         return Counter({(path, own): count for path, own, count in rows})
 
     return cached(settings.cache, "mentions", _origin(manifest, settings), make, read)

@@ -201,18 +201,11 @@ def _written(folder: Path, parts: Iterable[ShardWindows], bar: Progress) -> Iter
     finally:
         for file in files.values():
             file.close()
-    write_json(folder / _COUNTS, {"sentences": count})
-
-
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """The content of `sentences.json`."""
-
-    sentences: int
+    write_json(folder / _COUNTS, count)
 
 
 def _read(folder: Path) -> tuple[Windows, Sentences]:
-    size = read_json(folder / _COUNTS, _Counts).sentences
+    size = read_json(folder / _COUNTS, int)
     windows = open_windows(folder)
     whole = ((windows.ends, len(windows.ids)), (windows.word_ends, len(windows.words)), (windows.sentences, size - 1))
     if len(windows) and any(column[-1] > last for column, last in whole):

@@ -39,8 +39,19 @@ import numpy as np
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.calibration import Calibration, calibration_of
-from nerbert.metrics.columns import Columns, Mask, Numbers, Pair, check_lengths, pair_of
-from nerbert.metrics.score import STRICT_RULES, Counts, Score, count_where, score_pair
+from nerbert.metrics.score import (
+    STRICT_RULES,
+    Columns,
+    Counts,
+    Mask,
+    Numbers,
+    Pair,
+    Score,
+    check_lengths,
+    count_where,
+    pair_of,
+    score_pair,
+)
 from nerbert.records import Example
 from nerbert.rng import uniform
 

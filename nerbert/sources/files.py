@@ -227,15 +227,6 @@ class Source:
             edges.update(stream.read(_EDGE))
         return {"name": self.name, "size": size, "edges": edges.hexdigest()}
 
-    def stamp(self) -> object:
-        """Return what changes as soon as someone writes to it, as far as that is known."""
-        if self.remote:
-            return self.identity()
-        if self.size is None:
-            return None
-        state = Path(self.place).stat()
-        return state.st_ino, state.st_size, state.st_mtime_ns
-
     @contextmanager
     def faults(self) -> Iterator[None]:
         """Turn whatever reading raises into one line."""

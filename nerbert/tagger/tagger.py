@@ -82,7 +82,8 @@ class Tagger:
         enough for that, since the folder may be somebody else's.
         """
         name = str(source)
-        _check_single(name)
+        if seeds := seed_folders(name):
+            raise InputError(f"{name}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         check_model_folder(name)
         card = read_card(name)
         usual = "greedy" if card.get("kind") == "foreign" else "legal"
@@ -178,12 +179,6 @@ def seed_folders(source: str) -> list[Path]:
     if not path.is_dir() or (path / "config.json").exists():
         return []
     return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
-
-
-def _check_single(source: str) -> None:
-    """Raise InputError for a folder of taggers by seed."""
-    if seeds := seed_folders(source):
-        raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
 
 
 def _open_head(source: str, card: Mapping[str, object], own: str) -> OpenHead:

@@ -25,6 +25,7 @@ from nerbert.records import Example, Sentence
 from nerbert.training.loop import TrainingData
 from nerbert.training.settings import PretrainSettings
 from tests.encoder.corpora import cut, poison, with_column
+from tests.windows import row_of
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_windows_are_those_of_cutting_all_sentences_in_memory(
     settings = replace(settings, label_set=name)
     pieces = SubwordTokenizer(tokenizers[kind], config(), 32, further=further)
     data, expected = data_of(settings, pieces), plain_windows(settings, pieces)
-    rows = [data.windows.row(number) for number in data.numbers_of(0)]
+    rows = [row_of(data.windows, number) for number in data.numbers_of(0)]
     assert [replace(each, sentence=0) for each in rows] == [replace(each, sentence=0) for each in expected]
     of_one = [(rows[at].sentence == rows[at + 1].sentence) for at in range(len(rows) - 1)]
     assert of_one == [expected[at].sentence == expected[at + 1].sentence for at in range(len(rows) - 1)]

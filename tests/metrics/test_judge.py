@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.labels import example_tags, spans_from_bio
-from nerbert.metrics.columns import pair_of
 from nerbert.metrics.judging import assess, kinds_of, seen_entities
-from nerbert.metrics.score import Counts, collapse_types, score_spans, score_tags
+from nerbert.metrics.score import Counts, collapse_types, pair_of, score_spans, score_tags
 from tests.metrics.taggings import PAIRS, Pairs, split
 
 GOLD = [["B-x", "I-x", "O", "B-y"], ["O", "B-x"], ["B-y"]]

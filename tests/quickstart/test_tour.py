@@ -27,6 +27,7 @@ from nerbert.quickstart import tour as touring
 from nerbert.quickstart.result import QuickstartResult, TaggedText
 from nerbert.quickstart.tour import PAGE, SAMPLE, Tour
 from nerbert.render.quickstart import LIMITS, NEXT, QuickstartReport, picture
+from nerbert.schema import read_json
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from tests.commands import exit_code
@@ -216,7 +217,7 @@ def test_own_sentence_is_tagged_by_the_second_way(taken: Taken) -> None:
 def test_result_page_and_picture_are_of_the_same_figures(taken: Taken) -> None:
     told = read(taken.folder / "result.json")
     assert told == json.loads(json.dumps(asdict(taken.result) | {"verdict": taken.result.verdict}))
-    again = QuickstartResult.read(taken.folder / "result.json")
+    again = read_json(taken.folder / "result.json", QuickstartResult)
     assert again == taken.result
     assert (taken.folder / "result.svg").read_bytes() == picture(again).encode()
     for name in ("report.html", "result.svg"):

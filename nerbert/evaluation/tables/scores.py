@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from statistics import fmean
 
 from nerbert.evaluation.benchmark.suite import Published
-from nerbert.evaluation.datasets.registry import find_known
+from nerbert.evaluation.datasets.load import find_known
 from nerbert.evaluation.tables.compare import WHOLE, Tests
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.records import ERRORS, NONE, Entry, Grid, Notes, Row, entries, inner, number, sized

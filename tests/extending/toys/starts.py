@@ -131,11 +131,12 @@ class StartsHead(Head):
     def predict(self, examples: Sequence[Example]) -> Entities:
         self._model.eval()
         found: list[list[tuple[tuple[int, int, str], float]]] = [[] for _ in examples]
-        windows = Windows.pack(self._pieces.windows(examples))
-        for number in range(len(windows)):
+        rows = list(self._pieces.windows(examples))
+        windows = Windows.pack(rows)
+        for number, window in enumerate(rows):
             batch = batch_of(padded(windows, np.array([number]), self._pieces.pad_id)).to(self._model.device)
             types, lengths = self._model(batch)
-            window, free = windows.row(number), 0
+            free = 0
             for word, scores, length in zip(window.words, types, lengths.argmax(1).tolist(), strict=True):
                 best = int(scores.argmax())
                 if best and word >= free:
