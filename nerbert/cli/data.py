@@ -59,7 +59,7 @@ def corpus_build(
     from nerbert import CorpusPlan, CorpusSettings, build_corpus
     from nerbert.config import load_settings
     from nerbert.registry import EXECUTORS
-    from nerbert.render.terminal.corpus import print_summary
+    from nerbert.render.corpus import print_summary
 
     settings = load_settings(CorpusSettings, config, set_ or [])
     plan = CorpusPlan(dumps, tuple(knowledge), output, tuple(exclude or ()), overwrite)
@@ -87,7 +87,7 @@ def corpus_show(
     overwrite
         Replace a page.
     """
-    from nerbert.render.terminal.corpus import show_corpus
+    from nerbert.render.corpus import show_corpus
 
     show_corpus(corpus, sentences, as_json=json, html=html, overwrite=overwrite)
 

@@ -21,7 +21,7 @@ from nerbert import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of, write_json
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.index import pair_indexes, read_index
+from nerbert.corpus.dump.parts import pair_indexes, read_index
 from nerbert.corpus.exclude import Excluded, ExcludedTexts, read_excluded
 from nerbert.corpus.filters import (
     CommonCategories,

@@ -1,11 +1,13 @@
-"""A corpus for people: an HTML page, the same facts as JSON, and the data card, `README.md` in the corpus's folder.
+"""A corpus for people: on the terminal, as HTML, the same facts as JSON, and the data card, `README.md` in its folder.
 
-Figures follow from the manifest. Its readers check some of its keys; every other key may be absent. The page is
-readable without script. It shows some sentences of each category and some of what each step dropped, with marked
-mentions. The shards are read once, in batches, and of each category only the sentences with the smallest random numbers
-are kept, so memory doesn't grow with the corpus; the price is a hash for each category of each sentence.
+Figures follow from the manifest. Its readers check some of its keys; every other key may be absent. The terminal has
+the funnel, the categories and some sentences with coloured mentions. The page is readable without script. It shows some
+sentences of each category and some of what each step dropped, with marked mentions. The shards are read once, in
+batches, and of each category only the sentences with the smallest random numbers are kept, so memory doesn't grow with
+the corpus; the price is a hash for each category of each sentence.
 """
 
+import heapq
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,18 +17,21 @@ from typing import Any
 from zlib import crc32
 
 import pyarrow as pa
+from rich.console import Console
 
 from nerbert.artifacts import check_free_file
 from nerbert.corpus.balance import exponent
 from nerbert.corpus.build import BuiltCorpus, most_first
 from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import read_manifest, sentence_batches
+from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
 from nerbert.records import ENTITY
-from nerbert.render import render, share, size, write
+from nerbert.render import fields, render, share, size, write
 from nerbert.render.facts import Mark, changed_settings, facts_of, pieces_of
+from nerbert.render.terminal import print_json, say, table
 from nerbert.rng import uniform
 from nerbert.schema import parse_json
+from nerbert.terminal import coloured, plain, tell
 
 PAPER = {"examples": 16_300_000, "tokens": 475_600_000, "categories": 315, "bytes": 4_200_000_000}
 """NER-BERT's Table 1."""
@@ -247,3 +252,55 @@ def _leads_to(mention: Mapping[str, Any]) -> str:
     path = " › ".join(mention["class_path"]) or "class unknown"
     source = f"; by {mention['source']}" if mention["source"] else ""
     return f"{mention['resolved_target']}: {path}{source}"
+
+
+_CATEGORIES = 20
+
+
+def show_corpus(
+    corpus: Path, sentences: int = 8, *, as_json: bool = False, html: Path | None = None, overwrite: bool = False
+) -> None:
+    """Print the statistics of a corpus and some random sentences of it; or JSON, or write a page to `html`."""
+    if html is not None:
+        write_page(corpus, html, overwrite=overwrite)
+        tell(f"page: {html}")
+    if as_json:
+        print_json(make_overview(corpus))
+    if html is None and not as_json:
+        _print_corpus(corpus, sentences)
+
+
+def _print_corpus(corpus: Path, sentences: int) -> None:
+    console = Console(soft_wrap=True)
+    print_summary(read_manifest(corpus), corpus, console)
+    for sentence in heapq.nsmallest(sentences, read_sentences(corpus), key=lambda each: uniform(0, "show", each.id)):
+        spans = [(m.start, m.end, m.category) for m in sentence.mentions]
+        place = f"  {sentence.title} · {sentence.id} · {sentence.split} · copies {sentence.copies}"
+        console.print()
+        console.print(coloured(console, sentence.text, spans))
+        console.print(plain(place), style="dim")
+
+
+def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | None = None) -> None:
+    """Print the funnel, the splits and the most frequent categories."""
+    console = console or Console()
+    print_funnel(manifest, console)
+    columns = ("sentences", "words", "mentions", "copies", "words_with_copies")
+    heads = ("split", *(name.replace("_", " ") for name in columns))
+    console.print(table(heads, fields(manifest["splits"], *columns), numbers=range(1, 6)), "")
+    sizes = size_rows(table1(manifest, size_on_disk(corpus, manifest)))
+    console.print(table(("the paper's Table 1", "NER-BERT", "this corpus"), sizes, numbers=(1, 2)), "")
+    categories = fields(manifest["categories"], "mentions", "with_copies")
+    title = f"{len(categories)} categories, the first {min(_CATEGORIES, len(categories))}"
+    heads = ("category", "mentions (train)", "with copies")
+    console.print(table(heads, categories[:_CATEGORIES], numbers=(1, 2), title=title), "")
+    say(console, "corpus", facts=facts_of(manifest), corpus=corpus)
+
+
+def print_funnel(manifest: Mapping[str, Any], console: Console) -> None:
+    """Print what came into each step, went out of it, and was dropped."""
+    rows = [(step["step"], step["in"], step["out"],
+             ", ".join(f"{name} {count:,}" for name, count in step["dropped"].items()) or "–")
+            for step in manifest["steps"]]  # fmt: skip
+    title = f"{manifest['wiki']}: what came in, went out, was dropped"
+    console.print(table(("step", "in", "out", "dropped"), rows, numbers=(1, 2), title=title), "")

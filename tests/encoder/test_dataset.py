@@ -183,13 +183,13 @@ def test_a_damaged_cache_is_made_again(
     assert len(caches(settings)) == 1
 
 
-@pytest.mark.parametrize("text", ["3", "[]", '{"sentences": "3"}', '{"sentences": -1}', '{"sentences": 5}'])
+@pytest.mark.parametrize("text", ["3", "[]", '"3"', "-1", '{"sentences": 5}'])
 def test_counts_that_are_none_are_made_again(settings: PretrainSettings, pieces: SubwordTokenizer, text: str) -> None:
     before = content(data_of(settings, pieces).windows)
     (path,) = (Path(settings.cache) / "pieces").rglob("sentences.json")
     path.write_text(text)
     assert content(data_of(settings, pieces).windows) == before
-    assert json.loads(path.read_text())["sentences"] > 100
+    assert json.loads(path.read_text()) > 100
 
 
 @pytest.mark.parametrize("name", ["ends", "word_ends", "sentences"])

@@ -16,8 +16,8 @@ from nerbert.rng import Array
 from nerbert.terminal import Progress, duration
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import steps_of_epoch, train, train_step
+from nerbert.training.objective import Tagging
 from nerbert.training.settings import PretrainSettings
-from nerbert.training.tagging import Tagging
 
 FIGURES = DryRun(
     steps=18, tokens=2_800, evaluations=3, parameters=50_000, trained=40_000, device="cpu", precision="fp32",

@@ -25,8 +25,8 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import padded
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.distributed import make_process_group
+from nerbert.training.objective import Tagging
 from nerbert.training.settings import PretrainSettings
-from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 
 SMALL: dict[str, Any] = {

@@ -17,8 +17,8 @@ from nerbert.records import Example
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import percent
 from nerbert.training.loop import train
+from nerbert.training.objective import Tagging
 from nerbert.training.settings import FinetuneSettings
-from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import load_tagging_model
 
 FAST = FinetuneSettings(epochs=1, min_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)

@@ -15,9 +15,8 @@ from typing import IO, Any
 
 from lxml import etree
 
-from nerbert.corpus.dump.index import Index
 from nerbert.corpus.dump.parse import fault_of, number_in, read_pages
-from nerbert.corpus.dump.parts import DumpPart, chunks, find_mark, ranges, step_of, unpacked_streams
+from nerbert.corpus.dump.parts import DumpPart, Index, chunks, find_mark, ranges, step_of, unpacked_streams
 from nerbert.corpus.dump.sites import Site, make_site, wiki_code
 from nerbert.errors import InputError
 from nerbert.records import RawPage
