@@ -17,9 +17,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, NerbertError, StaleOutput
@@ -112,7 +112,6 @@ def _from_hub(name: str) -> Path:
         raise InputError(f"{name}: no folder of that name, and not to be had from the hub: {reason}") from error
 
 
-_In = ParamSpec("_In")
 _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
@@ -218,18 +217,18 @@ def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
     return {name: value for name, value in values if name not in _NOT_IN_KEY and _LATER.get(name) != value}
 
 
-def _remembered(make: Callable[_In, _Out]) -> Callable[_In, _Out]:
+def _remembered(make: Callable[..., _Out]) -> Callable[..., _Out]:
     """Return `make` that is called once for the same arguments, whether it ends well or not."""
-    made: dict[Any, _Out | NerbertError] = {}
 
-    def get(*names: _In.args, **more: _In.kwargs) -> _Out:
-        place = (names, *more.items())
-        if place not in made:
-            try:
-                made[place] = make(*names, **more)
-            except NerbertError as error:
-                made[place] = error
-        found = made[place]
+    @cache
+    def attempt(*names: Any) -> _Out | NerbertError:
+        try:
+            return make(*names)
+        except NerbertError as error:
+            return error
+
+    def get(*names: Any) -> _Out:
+        found = attempt(*names)
         if isinstance(found, NerbertError):
             raise found
         return found

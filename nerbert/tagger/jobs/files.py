@@ -29,7 +29,7 @@ from nerbert.formats.jsonl import JsonLines, json_rows
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
 from nerbert.records import Span
 from nerbert.sources.files import find_files, open_plain
-from nerbert.tagger.spans import utf16_spans
+from nerbert.tagger.tagger import utf16_spans
 
 TEXT, JSONL, CONLL, PARQUET, HTML = "text", "jsonl", "conll", "parquet", "html"
 SUFFIXES = {
