@@ -41,7 +41,7 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
     report
         New HTML file to write: report.html in the folder of --keep, else nerbert-quickstart.html here.
     """
-    from nerbert.quickstart import run_quickstart
+    from nerbert.quickstart.tour import run_quickstart
 
     run_quickstart(text, keep, report)
 

@@ -81,10 +81,8 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     training = _seconds(device, lambda: take(*timed))
     model.eval()
     scoring = _seconds(device, lambda: work.score(model))
-    total, sizes = (
-        total_steps(len(numbers), settings),
-        [(each.numel(), each.requires_grad) for each in model.parameters()],
-    )
+    total = total_steps(len(numbers), settings)
+    sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
     return DryRun(
         steps=total, tokens=round(int(lengths.sum()) * total / len(steps)),
         evaluations=math.ceil(total / evaluation_every(len(numbers), settings)),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError
+from nerbert.errors import InputError, os_refused
 from nerbert.labels import WordSpan, example_tags
 from nerbert.records import Example, Span
 from nerbert.registry import FORMATS
@@ -52,10 +52,8 @@ class Format(Protocol):
 
 def read_examples(path: Path, format_: str = "") -> list[Example]:
     """Return the sentences of a file, in the format named or else recognised; raise InputError if there are none."""
-    try:
+    with os_refused(f"{path}: can't be read"):
         examples = list(find_format(path, format_).read(path))
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
     if not examples:
         raise InputError(f"{path}: holds no sentence")
     return examples

@@ -14,7 +14,7 @@ from nerbert import __version__
 from nerbert.corpus.build import CorpusPlan
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest
-from nerbert.errors import InputError, OutputExists
+from nerbert.errors import InputError, OutputExists, os_refused
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.executors import cores
@@ -109,10 +109,8 @@ def run_quickstart(
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep:
-        try:
+        with os_refused(f"{keep}: can't be made", "give --keep another folder"):
             keep.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{keep}: can't be made: {error.strerror}; give --keep another folder") from error
         yield keep
         return
     with TemporaryDirectory(prefix="nerbert-quickstart-") as folder:

@@ -22,10 +22,9 @@ from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.examples import read_examples
-from nerbert.quickstart import run_quickstart
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.result import QuickstartResult, TaggedText
-from nerbert.quickstart.tour import PAGE, SAMPLE, Tour
+from nerbert.quickstart.tour import PAGE, SAMPLE, Tour, run_quickstart
 from nerbert.render.quickstart import LIMITS, NEXT, QuickstartReport, picture
 from nerbert.schema import read_json
 from nerbert.tagger.tagger import Tagger

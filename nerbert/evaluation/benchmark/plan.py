@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, NerbertError, StaleOutput
+from nerbert.errors import InputError, NerbertError, StaleOutput, os_refused
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, SourceTraining, State, Task
 from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
@@ -55,10 +55,8 @@ def encoder_digest(folder: Path) -> str:
 
 def data_digest(path: Path) -> str:
     """Return the digest of a data file; "" for one that isn't there, which is for its reader to say."""
-    try:
+    with os_refused(f"{path}: can't be read"):
         return file_digest(path) if path.is_file() else ""
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
 
 
 def file_digest(path: Path) -> str:

@@ -150,7 +150,11 @@ def make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
 
 
 def make_cell(job: Job, store: Store, machine: Machine) -> None:
-    """Make a cell; what has been tagged already is only scored."""
+    """Make a cell; what has been tagged already is only scored.
+
+    Duplicates of train sentences are left out of a second score. Seen entities are those of the sentences that the cell
+    trained on; what a source domain held doesn't count.
+    """
     cost: dict[str, Any] = {}
     with _watched(job):
         with _timed(cost, "read"):
@@ -161,11 +165,14 @@ def make_cell(job: Job, store: Store, machine: Machine) -> None:
         found.facts.update(_made_by(machine, job))
         store.write_predictions(job.tag_key, job.place, found)
     with _timed(cost, "score"):
-        scores = _scores(part, found)
+        judged = assess(
+            [example_tags(each) for each in part.test], found.tags, confidences=found.confidences,
+            words=[each.tokens for each in part.test], seen=seen_entities(part.train), without=part.duplicates,
+        )  # fmt: skip
     seconds = found.facts["seconds"] | cost
     facts = part.facts | found.facts | _made_from(job) | {"duplicates": len(part.duplicates), "seconds": seconds}
     facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
-    store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
+    store.write_cell(job.key, Cell(job.place, State.DONE, "", judged.as_json(), facts))
 
 
 def read_part(job: Job) -> CellSentences:
@@ -222,19 +229,6 @@ def tag_part(job: Job, part: CellSentences, store: Store) -> Predictions:
     facts |= {"steps": tagger.log.steps, **{name: tagger.card[name] for name in ("best_step", "settings")}}
     confidences = [[round(one, _DECIMALS) for one in each.confidences] for each in words]
     return Predictions([each.tags for each in words], confidences, facts)
-
-
-def _scores(part: CellSentences, found: Predictions) -> dict[str, Any]:
-    """Return scores of raw greedy tags; duplicates of train sentences are left out of a second score.
-
-    Seen entities are those of the sentences that the cell trained on; what a source domain held doesn't count.
-    """
-    judged = assess(
-        [example_tags(each) for each in part.test], found.tags,
-        confidences=found.confidences, words=[each.tokens for each in part.test],
-        seen=seen_entities(part.train), without=part.duplicates,
-    )  # fmt: skip
-    return judged.as_json()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from pathlib import Path, PurePath
 from typing import IO, NoReturn, TypeAlias, cast
 
 from nerbert.artifacts import artifact, publish, sha256_of
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, os_refused
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.jsonl import JsonLines, json_rows
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
@@ -124,10 +124,8 @@ class InputFile:
             return
         if sys.stdin is None:
             raise InputError(f"{self}: is closed; name a file")
-        try:
+        with os_refused(f"{self}: can't be read"):
             yield cast("IO[bytes]", sys.stdin.buffer)
-        except OSError as error:
-            raise InputError(f"{self}: can't be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)
