@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.formats.examples import split_of
 from nerbert.model.backbone import EMBEDDED, TaggerFacts
-from nerbert.render import LOG_NAMES, log_figure, render, write
+from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
 from nerbert.render.escape import code
-from nerbert.render.facts import Facts, changed_settings, facts_of
 from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
 
 if TYPE_CHECKING:

@@ -26,8 +26,7 @@ from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
 from nerbert.records import ENTITY
-from nerbert.render import fields, render, share, size, write
-from nerbert.render.facts import Mark, changed_settings, facts_of, pieces_of
+from nerbert.render import Mark, changed_settings, facts_of, fields, pieces_of, render, share, size, write
 from nerbert.render.terminal import print_json, say, table
 from nerbert.rng import uniform
 from nerbert.schema import parse_json

@@ -15,9 +15,8 @@ from rich.console import Console
 from nerbert.finetuning.sampling import Subset
 from nerbert.formats.rows import print_tagged
 from nerbert.records import Span
-from nerbert.render import render, write
+from nerbert.render import Mark, pieces_of, render, write
 from nerbert.render.corpus import print_funnel
-from nerbert.render.facts import Mark, pieces_of
 from nerbert.render.plots import Plot, PlotLine, PlotPoint
 from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain

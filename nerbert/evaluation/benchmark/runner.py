@@ -17,12 +17,13 @@ from typing import TypeVar
 
 import torch
 
-from nerbert.errors import InputError, NerbertError, SettingsError, WriteError, need
+from nerbert.errors import NerbertError, SettingsError, WriteError, need
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Job, Machine, SourceTraining, State
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
 from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.datasets.load import check_root
 from nerbert.executors import HERE, Executor, LocalExecutor, check_alone, cores
 from nerbert.terminal import percent, tell, visible
 
@@ -214,8 +215,7 @@ def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
 
 
 def _check(data: Path, minutes: float | None) -> None:
-    if not data.is_dir():
-        raise InputError(f"{data}: no such folder; name the one that holds the data sets (--data)")
+    check_root(data)
     if minutes is not None and not minutes > 0:
         raise SettingsError(f"--minutes {minutes:g}: must be above 0")
 

@@ -197,7 +197,7 @@ def open_data(name: str, root: Path | None = None, format_: str = "") -> Data:
 
 def find_folder(root: Path, name: str) -> Path:
     """Return the folder of a data set: that of its own name, else that of the set with this name in the paper."""
-    _check_root(root)
+    check_root(root)
     _check_name(name)
     known = find_known(name)
     names = [name] if known is None or known.name == name else [name, known.name]
@@ -220,7 +220,7 @@ def list_data(root: Path | None = None) -> list[Listed]:
     """Return the known data sets with their state in `root`, then the other data sets in it."""
     if root is None:
         return [Listed(name, known) for name, known in known_data().items()]
-    _check_root(root)
+    check_root(root)
     listed = [Listed(name, known, _state(root, root / name, known)) for name, known in known_data().items()]
     others = [name for name in _folder_names(root) if name not in known_data()]
     return listed + [Listed(name, None, "link out" if link_out(root, root / name) else "not known") for name in others]
@@ -282,7 +282,8 @@ def _folder_names(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir() if path.is_dir() and any(split_files(path)))
 
 
-def _check_root(root: Path) -> None:
+def check_root(root: Path) -> None:
+    """Raise InputError if there is no folder of data sets."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the one that holds the data sets (--data)")
 
