@@ -431,7 +431,7 @@ def test_terminal_reads_no_markup_in_a_text() -> None:
 
 def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
-    monkeypatch.setattr("nerbert.quickstart.run_quickstart", lambda *each: given.extend(each))
+    monkeypatch.setattr("nerbert.quickstart.tour.run_quickstart", lambda *each: given.extend(each))
     assert exit_code("quickstart", "--text", "A brig .", "--keep", "kept", "--report", "page.html") == 0
     assert exit_code("quickstart") == 0
     assert given == ["A brig .", Path("kept"), Path("page.html"), "", None, None]

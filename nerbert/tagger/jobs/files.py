@@ -285,15 +285,12 @@ class TaggedParts:
         self, number: int, block: Block, find: Callable[[], Sequence[Sequence[Span]]]
     ) -> tuple[list[list[Entity]], bool]:
         """Return the entities of each row of a part, and whether they were found before."""
-        mark = self._folder / f"{number:06d}.json"
-        made = artifact(
-            mark, block.digest, [], lambda: [list(map(_entity, spans)) for spans in find()], list[list[Entity]]
-        )
+
+        def make() -> list[list[Entity]]:
+            return [[(each.start, each.end, each.type, each.confidence) for each in spans] for spans in find()]
+
+        made = artifact(self._folder / f"{number:06d}.json", block.digest, [], make, list[list[Entity]])
         return made.result, made.before
 
     def _changed(self) -> NoReturn:
         raise InputError(f"{self._source}: changed while it was read; give the same command again")
-
-
-def _entity(span: Span) -> Entity:
-    return span.start, span.end, span.type, span.confidence

@@ -66,7 +66,7 @@ PLAIN = {split: place(f"a/{split}{'%20file' if split == 'train' else ''}.txt") f
 
 def know(patch: pytest.MonkeyPatch, known: Mapping[str, KnownData]) -> None:
     """Let the package know these data sets alone."""
-    for name in ("registry", "fetch"):
+    for name in ("load", "fetch"):
         patch.setattr(f"nerbert.evaluation.datasets.{name}.known_data", lambda: known)
 
 
