@@ -20,7 +20,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
-from nerbert.formats.folder import read_data
+from nerbert.formats.examples import read_data
 from nerbert.labels import WordSpan, word_spans
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.forward import TorchScorer

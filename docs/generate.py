@@ -20,8 +20,7 @@ import nerbert
 from nerbert.cli import app as nerbert_app
 from nerbert.config import Settings, allowed, hints_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.encoder.settings import PretrainSettings
-from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
 MADE = "This page is made from the code by `python docs/generate.py`.\n"
 SETTINGS = f"""# Settings

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nerbert.corpus.build import BuiltCorpus, CorpusPlan
     from nerbert.corpus.settings import CorpusSettings
-    from nerbert.encoder.settings import PretrainSettings
     from nerbert.errors import NerbertError
     from nerbert.evaluation.evaluate import Evaluation
     from nerbert.executors import Executor
-    from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.metrics.score import score_tags
     from nerbert.records import Example, Span
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.log import TrainLog
+    from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
 __version__ = "0.1.0"
 HOMEPAGE = "https://github.com/nerbert/nerbert"
@@ -31,10 +30,10 @@ _HOMES = {
     "CorpusPlan": "corpus.build",
     "CorpusSettings": "corpus.settings",
     "Example": "records",
-    "FinetuneSettings": "finetuning.settings",
+    "FinetuneSettings": "training.settings",
     "LocalExecutor": "executors",
     "NerbertError": "errors",
-    "PretrainSettings": "encoder.settings",
+    "PretrainSettings": "training.settings",
     "Span": "records",
     "Tagger": "tagger.tagger",
     "score_tags": "metrics.score",

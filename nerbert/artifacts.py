@@ -82,7 +82,7 @@ def check_free(target: Path, *, overwrite: bool) -> None:
 
 def _check_folder(target: Path, *, overwrite: bool) -> None:
     with writing(target):
-        if not target.exists() or _is_empty_folder(target):
+        if not target.exists() or (target.is_dir() and next(target.iterdir(), None) is None):
             return
     if not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
@@ -346,10 +346,6 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
     else:
         return f"{name}: {old!r:.80} then, {new!r:.80} now"
     return next((_difference(one, other, key) for key, one, other in pairs if one != other), "")
-
-
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and next(path.iterdir(), None) is None
 
 
 def _replace(draft: Draft, target: Path) -> None:

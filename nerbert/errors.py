@@ -96,6 +96,16 @@ def refused(what: object) -> Iterator[None]:
         raise InputError(f"{what}: {reason:.300}") from error
 
 
+@contextmanager
+def os_refused(what: str, remedy: str = "") -> Iterator[None]:
+    """Turn an error of the system (no right, no such file) into an InputError of one line: `what`, why, the remedy."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{what}: {error.strerror or error}"
+        raise InputError(f"{why}; {remedy}" if remedy else why) from error
+
+
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return `: did you mean 'x'?` with the known name that is most like `name`, whatever its case; "" if none is."""
     from difflib import get_close_matches

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from nerbert.errors import InputError, SettingsError, at, nearest
+from nerbert.errors import InputError, SettingsError, at, nearest, refused
 from nerbert.records import ENTITY
 from nerbert.tables import read_columns
 
@@ -130,12 +130,10 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
 
 
 def _text(path: Path) -> str:
-    try:
+    with refused(f"{path}: can't be read as text in UTF-8"):
         if path.stat().st_size > _LARGEST:
             raise InputError(f"{path}: larger than {_LARGEST:,} bytes; a label map has a line a class")
         return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: can't be read as text in UTF-8: {error}") from error
 
 
 def frequent_categories(counts: Mapping[str, int], at_least: int) -> frozenset[str]:

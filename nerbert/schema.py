@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, at, os_refused
 
 Read = TypeVar("Read")
 LARGEST_FILE = 64 << 20
@@ -24,12 +24,10 @@ def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy
     Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added. A file of
     more than `limit` bytes is refused.
     """
-    try:
+    with os_refused(f"{path}: can't be read"):
         if (size := path.stat().st_size) > limit:
             raise InputError(f"{path}: {size} bytes of JSON are more than the {limit} allowed")
         content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
     return parse_json(content, kind, path, remedy=remedy)
 
 

@@ -100,7 +100,7 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
     """A BERT of one layer with random weights, its tokenizer made from the sample corpus; read only."""
     import torch
 
-    from nerbert.encoder.settings import PretrainSettings
+    from nerbert.training.settings import PretrainSettings
     from tests.encoder.backbones import write_fresh
 
     torch.set_num_threads(1)
@@ -114,7 +114,7 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
 def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tagger of the sample domain, small and bad, that does find entities; read only."""
     from nerbert import finetune
-    from nerbert.finetuning.settings import FinetuneSettings
+    from nerbert.training.settings import FinetuneSettings
 
     output = tmp_path_factory.mktemp("models") / "tagger"
     settings = FinetuneSettings(epochs=12, min_steps=0, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)

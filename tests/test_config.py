@@ -13,9 +13,8 @@ from nerbert.config import (
     whole_numbers,
 )
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
 ALL = [CorpusSettings, PretrainSettings, FinetuneSettings]
 GENERATE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "generate.py"))

@@ -14,6 +14,7 @@ import nerbert.cli
 from nerbert.quickstart.result import QuickstartResult
 from nerbert.records import Reason
 from nerbert.render.quickstart import picture
+from nerbert.schema import read_json
 from nerbert.tagger.export import export
 from nerbert.words import split_words
 
@@ -179,7 +180,7 @@ def test_readmes_picture_is_of_a_run() -> None:
     """The picture is drawn from figures that a tour left, by today's code; `nerbert quickstart --keep` makes both."""
     images = ROOT / "docs" / "images"
     assert "](docs/images/quickstart.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
-    drawn = picture(QuickstartResult.read(images / "quickstart.json"))
+    drawn = picture(read_json(images / "quickstart.json", QuickstartResult))
     assert (images / "quickstart.svg").read_bytes() == drawn.encode("utf-8")
 
 
@@ -192,7 +193,7 @@ def test_generated_pages_are_fresh() -> None:
 
 def test_the_reference_names_every_command_and_public_name() -> None:
     commands, api = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("commands.md", "api.md"))
-    for name in (*nerbert.cli.app, *nerbert.cli.data.app):
+    for name in (*nerbert.cli.app, *nerbert.cli.data.data_app):
         assert name.startswith("-") or re.search(rf"^## `nerbert (data )?{name}\b", commands, re.MULTILINE), name
     for name in nerbert.__all__:
         assert name == "__version__" or f"## `{name}`\n" in api, name
@@ -237,8 +238,7 @@ def headings(page: Path) -> set[str]:
 
 def test_configs_are_valid() -> None:
     from nerbert.config import load_settings
-    from nerbert.encoder.settings import PretrainSettings
-    from nerbert.finetuning.settings import FinetuneSettings
+    from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
     for path in (ROOT / "nerbert" / "configs").glob("*.toml"):
         assert load_settings(FinetuneSettings if path.name.startswith("finetune") else PretrainSettings, path)

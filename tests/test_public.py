@@ -11,7 +11,7 @@ import nerbert
 HEAVY = ["torch", "transformers", "accelerate", "tokenizers", "numpy", "pyarrow", "lxml", "nltk", "rich", "cyclopts"]
 TORCH_FREE = [
     "nerbert.corpus.build",
-    "nerbert.render.terminal.corpus",
+    "nerbert.render.corpus",
     "nerbert.corpus.knowledge.knowledge",
     "nerbert.formats.conll",
     "nerbert.metrics",

@@ -14,7 +14,7 @@ import regex
 from lxml import etree
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.index import pair_indexes, read_index
+from nerbert.corpus.dump.parts import pair_indexes, read_index
 from nerbert.corpus.knowledge.mappings import read_mappings
 from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.wikitext.scan import clean_page

@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from nerbert import DOCS, __version__
-from nerbert.cli import benchmark, corpus, data, models, tag
+from nerbert.cli import data, models, tag
 from nerbert.errors import NerbertError, missing_extra
 
 app = App(
@@ -20,10 +20,10 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-for group in (corpus.app, corpus.knowledge_app, data.app):
+for group in (data.corpus_app, data.knowledge_app, data.data_app):
     app.command(group)
 for command in (
-    models.pretrain, models.finetune, models.calibrate, models.evaluate, tag.tag, models.export, benchmark.benchmark,
+    models.pretrain, models.finetune, models.calibrate, models.evaluate, tag.tag, models.export, models.benchmark,
 ):  # fmt: skip
     app.command(command)
 
@@ -41,7 +41,7 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
     report
         New HTML file to write: report.html in the folder of --keep, else nerbert-quickstart.html here.
     """
-    from nerbert.quickstart import run_quickstart
+    from nerbert.quickstart.tour import run_quickstart
 
     run_quickstart(text, keep, report)
 

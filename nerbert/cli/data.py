@@ -1,15 +1,164 @@
-"""`nerbert data …`: list, check, sample and fetch data sets."""
+"""`nerbert corpus …`, `knowledge …`, `data …`: make and show silver corpora; fetch, list, check, sample data sets."""
 
+import sys
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
-from nerbert.cli.options import DataName, DataRoot, Flag, From, ListOnly, OptionalOutput, Output, Overwrite
+from nerbert.cli.options import (
+    Config,
+    DataName,
+    DataRoot,
+    FileOrDash,
+    FileOrPipe,
+    Flag,
+    From,
+    ListOnly,
+    Many,
+    OptionalOutput,
+    Output,
+    Overwrite,
+    Set,
+)
 
-app = App(name="data", help="List, check, sample and fetch annotated data sets.")
+corpus_app = App(name="corpus", help="Make and look at silver corpora.")
+knowledge_app = App(name="knowledge", help="Get what gives titles their types.")
 
 
-@app.command(name="list")
+@corpus_app.command(name="build")
+def corpus_build(
+    *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=False)],
+    output: Output, exclude: Many = None, workers: int = 1, executor: str = "local", config: Config = None,
+    set_: Set = None, overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.
+
+    Parameters
+    ----------
+    dumps
+        MediaWiki pages-articles files: .xml, .xml.bz2 (multistream or not), .xml.gz, .xml.xz; addresses (https://…;
+        s3://… needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may
+        stand beside it. A build that was stopped goes on when the same command is run again.
+    knowledge
+        File or folder that types titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
+        `title<TAB>class`; `nerbert knowledge fetch` gets the public ones. May be given several times; of two that
+        type a title, the first wins, or what --set precedence=… names.
+    output
+        Folder to make.
+    exclude
+        Annotated data, JSON lines, or text with a sentence a line, files or folders; sentences that share eight words
+        in a row with them are left out.
+    workers
+        How many tasks run at once; the result is the same for any number.
+    executor
+        What runs them: `local` (processes of this machine), or your own as module:Class.
+    overwrite
+        Replace a folder that nerbert made, and what a build from something else left half made.
+    """
+    from nerbert import CorpusPlan, CorpusSettings, build_corpus
+    from nerbert.config import load_settings
+    from nerbert.registry import EXECUTORS
+    from nerbert.render.corpus import print_summary
+
+    settings = load_settings(CorpusSettings, config, set_ or [])
+    plan = CorpusPlan(dumps, tuple(knowledge), output, tuple(exclude or ()), overwrite)
+    with EXECUTORS.find(executor)(workers) as made:
+        built = build_corpus(plan, settings, made)
+    print_summary(built.manifest, output)
+
+
+@corpus_app.command(name="show")
+def corpus_show(
+    corpus: Path, *, sentences: int = 8, json: Flag = False, html: Path | None = None, overwrite: Flag = False
+) -> None:
+    """Show statistics of a corpus, and some of its sentences with coloured mentions.
+
+    Parameters
+    ----------
+    corpus
+        Folder that `corpus build` made.
+    sentences
+        How many sentences to show.
+    json
+        Print all that the page shows as JSON instead: the manifest, and what follows from it.
+    html
+        Write one HTML page with figures and sentences of every category instead.
+    overwrite
+        Replace a page.
+    """
+    from nerbert.render.corpus import show_corpus
+
+    show_corpus(corpus, sentences, as_json=json, html=html, overwrite=overwrite)
+
+
+@corpus_app.command(name="export")
+def corpus_export(
+    corpus: Path, *, output: FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
+    split: str = "", copies: Flag = False, overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Export a corpus as CoNLL or JSON lines, for programs that do not read Parquet.
+
+    Parameters
+    ----------
+    corpus
+        Folder that `corpus build` made.
+    output
+        File to make; `-` for standard output.
+    format_
+        conll (words and tags) or jsonl (all columns, with attribution).
+    split
+        train or validation; both if not given.
+    copies
+        Write each sentence as often as the sampling draws it; those with 0 copies are left out.
+    overwrite
+        Replace a file.
+    """
+    from nerbert.corpus.export import export_corpus
+
+    written = export_corpus(corpus, output, format_, split, copies, overwrite=overwrite)
+    print(f"{written:,} sentences written", file=sys.stderr)
+
+
+@knowledge_app.command(name="fetch")
+def knowledge_fetch(
+    *, language: str, date: str = "2022.12.01",
+    output: OptionalOutput = None,
+    also: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None, mirror: str = "",
+    list_: ListOnly = False,
+) -> None:  # fmt: skip
+    """Fetch public files for `corpus build --knowledge`: DBpedia's ontology, mappings, instance types, and more.
+
+    A download that was stopped resumes when the same command is run again. What is there is not fetched twice.
+
+    Parameters
+    ----------
+    language
+        Wikipedia's code: en, de, zh-yue.
+    date
+        DBpedia's release: 2022.12.01 or 20221201 (its last one). The ontology and the mappings have no date.
+    output
+        Folder to make or to go on with.
+    also
+        wikidata (about 145 GiB) or dump (Wikipedia's text and its index), the newest or with a date behind a colon:
+        dump, wikidata:20250625. May be given several times.
+    mirror
+        http(s)://host/folder to be asked in place of every public server, with the same paths below it.
+    list_
+        Print what would be fetched (name, kind, published checksum, address), and fetch nothing.
+    """
+    from nerbert.corpus.knowledge.addresses import list_addresses
+    from nerbert.sources.download import fetch, list_lines
+
+    addresses = list_addresses(language, date, tuple(also or ()))
+    for line in list_lines(addresses, mirror) if list_ else fetch(addresses, output, mirror):
+        print(line, flush=True)
+
+
+data_app = App(name="data", help="List, check, sample and fetch annotated data sets.")
+
+
+@data_app.command(name="list")
 def data_list(*, data: Path | None = None, json: Flag = False) -> None:
     """List the data sets that nerbert knows, and those in a folder.
 
@@ -21,12 +170,12 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
         Print everything that is known of them as JSON instead.
     """
     from nerbert.evaluation.datasets.load import list_data
-    from nerbert.render.terminal.datasets import print_list
+    from nerbert.render.terminal.models import print_list
 
     print_list(list_data(data), as_json=json)
 
 
-@app.command(name="check")
+@data_app.command(name="check")
 def data_check(name: DataName, *, data: DataRoot = None, from_: From = "", json: Flag = False) -> None:
     """Check a data set for what spoils scores: leaks, contradictions, types that can't be learnt.
 
@@ -36,12 +185,12 @@ def data_check(name: DataName, *, data: DataRoot = None, from_: From = "", json:
         Print JSON instead.
     """
     from nerbert.evaluation.datasets.check import check_data
-    from nerbert.render.terminal.datasets import print_findings
+    from nerbert.render.terminal.models import print_findings
 
     print_findings(check_data(name, data, from_), as_json=json)
 
 
-@app.command(name="sample")
+@data_app.command(name="sample")
 def data_sample(
     name: DataName, *, size: str, draw: int = 1, output: Output, data: DataRoot = None, from_: From = "",
     overwrite: Overwrite = False,
@@ -58,12 +207,12 @@ def data_sample(
         Folder to make: the sentences drawn, dev and test as they are, and manifest.json with the sentences' places.
     """
     from nerbert.evaluation.datasets.load import open_data, write_sample
-    from nerbert.render.terminal.datasets import print_sample
+    from nerbert.render.terminal.models import print_sample
 
     print_sample(write_sample(open_data(name, data, from_), size, draw, output, overwrite=overwrite), output)
 
 
-@app.command(name="fetch")
+@data_app.command(name="fetch")
 def data_fetch(*names: str, output: OptionalOutput = None, mirror: str = "", list_: ListOnly = False) -> None:
     """Fetch public data sets from their publishers, and check them by SHA-256.
 

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 
 from nerbert import DOCS
 from nerbert.artifacts import publish, sha256_of
-from nerbert.errors import InputError
+from nerbert.errors import InputError, os_refused
 from nerbert.records import Mention, Sentence
 from nerbert.schema import read_json
 
@@ -222,11 +222,9 @@ def checked_shards(corpus: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _sha256(path: Path) -> str:
-    try:
+    with os_refused(f"{path}: shard can't be read", "build the corpus again"):
         state = path.stat()
         return _sha256_once(path.absolute(), state.st_size, state.st_mtime_ns)
-    except OSError as error:
-        raise InputError(f"{path}: shard can't be read: {error.strerror}; build the corpus again") from error
 
 
 @lru_cache(1 << 16)

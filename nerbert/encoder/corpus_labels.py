@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Sentence
 from nerbert.rng import uniform
 from nerbert.schema import read_json
+from nerbert.training.settings import PretrainSettings
 
 _VERSION = 1
 """Of what is cached here."""
@@ -35,13 +35,6 @@ _FILE, _TABLE = "mentions.json", "sentences.parquet"
 
 Kinds = Counter[tuple[tuple[str, ...], str]]
 """How many mentions of the train part have a class path and a category of the corpus's own set."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Mentions:
-    """The content of `mentions.json`: rows of class path, category, count."""
-
-    mentions: list[tuple[tuple[str, ...], str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +124,10 @@ def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> K
                 joined.update(_joined_kinds(batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()))
         paths = ((key.partition(_END), count) for key, count in sorted(joined.items()))
         rows = [[path.split(_STEP) if path else [], own, count] for (path, _, own), count in paths]
-        write_json(folder / _FILE, {"mentions": rows})
+        write_json(folder / _FILE, rows)
 
     def read(folder: Path) -> Kinds:
-        rows = read_json(folder / _FILE, _Mentions).mentions
+        rows = read_json(folder / _FILE, list[tuple[tuple[str, ...], str, int]])
         return Counter({(path, own): count for path, own, count in rows})
 
     return cached(settings.cache, "mentions", _origin(manifest, settings), make, read)

@@ -25,7 +25,6 @@ from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at
 from nerbert.executors import LocalExecutor, cores
 from nerbert.labels import tag_names
@@ -36,6 +35,7 @@ from nerbert.rng import Array, uniforms
 from nerbert.schema import read_json
 from nerbert.terminal import Progress, progress
 from nerbert.training.loop import TrainingData
+from nerbert.training.settings import PretrainSettings
 
 _VERSION = 2
 """Of the files that are made of this, and of how they are made, here and in `pieces`."""
@@ -201,18 +201,11 @@ def _written(folder: Path, parts: Iterable[ShardWindows], bar: Progress) -> Iter
     finally:
         for file in files.values():
             file.close()
-    write_json(folder / _COUNTS, {"sentences": count})
-
-
-@dataclass(frozen=True, slots=True)
-class _PartSize:
-    """The content of `sentences.json`."""
-
-    sentences: int
+    write_json(folder / _COUNTS, count)
 
 
 def _read(folder: Path) -> tuple[Windows, Sentences]:
-    size = read_json(folder / _COUNTS, _PartSize).sentences
+    size = read_json(folder / _COUNTS, int)
     windows = open_windows(folder)
     whole = ((windows.ends, len(windows.ids)), (windows.word_ends, len(windows.words)), (windows.sentences, size - 1))
     if len(windows) and any(column[-1] > last for column, last in whole):

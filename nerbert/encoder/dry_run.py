@@ -17,7 +17,6 @@ from typing import Any
 import torch
 
 from nerbert.encoder.pretrain import Preparation, begin
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.forward import precision_on
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
@@ -29,6 +28,7 @@ from nerbert.training.loop import (
     total_steps,
     train_step,
 )
+from nerbert.training.settings import PretrainSettings
 
 _TIMED = 3
 """Steps that are timed."""
@@ -91,10 +91,8 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     training = _seconds(device, lambda: take(*timed))
     model.eval()
     scoring = _seconds(device, lambda: work.score(model))
-    total, sizes = (
-        total_steps(len(numbers), settings),
-        [(each.numel(), each.requires_grad) for each in model.parameters()],
-    )
+    total = total_steps(len(numbers), settings)
+    sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
     return DryRun(
         steps=total, tokens=round(int(lengths.sum()) * total / len(steps)),
         evaluations=math.ceil(total / evaluation_every(len(numbers), settings)),

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from nerbert.config import refuse
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch, autocast, logits_at
@@ -22,10 +21,10 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import batches_of
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
+from nerbert.training.settings import PretrainSettings, TrainSettings
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""

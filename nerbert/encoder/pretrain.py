@@ -19,7 +19,6 @@ from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_fo
 from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
 from nerbert.encoder.dataset import open_training_data, tokenizer_hash
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists
 from nerbert.labels import sentence_example
 from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer, read_card, save_model, write_card
@@ -33,6 +32,7 @@ from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import VERSION, TrainingData, total_steps, train
 from nerbert.training.objective import CheckpointScore, Objective, Task
+from nerbert.training.settings import PretrainSettings
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""

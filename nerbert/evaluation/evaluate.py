@@ -13,8 +13,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
-from nerbert.formats.examples import read_examples
-from nerbert.formats.folder import read_data, split_file, train_sum
+from nerbert.formats.examples import read_data, read_examples, split_file, train_sum
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score

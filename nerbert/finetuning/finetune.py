@@ -16,9 +16,7 @@ import numpy as np
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.folder import DataSet, read_data, split_of
-from nerbert.labels import WordSpan
+from nerbert.formats.examples import DataSet, read_data, split_of
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, load_tokenizer, read_card, save_model, write_card
 from nerbert.model.forward import precision_on
@@ -33,6 +31,7 @@ from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, total_steps, train
 from nerbert.training.objective import SpanScore, Task
+from nerbert.training.settings import FinetuneSettings
 from nerbert.words import nearest_splitter
 
 _WIDE = 768
@@ -59,7 +58,7 @@ class Finetuned:
 
 
 def finetune(
-    encoder: str, data: Path | DataSet, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
+    encoder: str, data: Path, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
     seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True, card: TaggerHook | None = None,
     format_: str = "",
 ) -> list[Path]:  # fmt: skip
@@ -71,7 +70,7 @@ def finetune(
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
-    target = data if isinstance(data, DataSet) else read_data(data, format_=format_)
+    target = read_data(data, format_=format_)
     origin = read_data(source, format_=format_) if source else None
     if settings.select == "dev" and not target.dev:
         why = f"setting select = 'dev': {target.folder} has no dev split; add one or take select = 'last'"
@@ -127,7 +126,10 @@ def finetune_examples(
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
     windows = Windows.pack(pieces.windows(examples, objective.labels))
     data = TrainingData(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
-    score = SpanScore(lambda model: greedy(objective.head(model, pieces, settings)), dev, _figures, "dev_f1")
+    score = SpanScore(
+        lambda model: greedy(objective.head(model, pieces, settings)), dev,
+        lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
+    )  # fmt: skip
     kept = dict[str, Any]()
     best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())))
     with progress(what, total_steps(len(windows), settings)) as bar:
@@ -182,7 +184,3 @@ def _held_out(head: Head, data: DataSet) -> dict[str, Any]:
     found = predict_entities(head, data.dev)
     files = ({"name": name, "sha256": digest} for name, digest in data.sha256.items() if split_of(name) == "dev")
     return {"dev": found.scores_json(), "calibration": found.calibration_json(next(files, {}))}
-
-
-def _figures(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> dict[str, int | float]:
-    return {"dev_f1": score_spans(gold, found).f1}

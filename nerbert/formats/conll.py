@@ -76,12 +76,6 @@ def _sentences(lines: Lines, *, tagged: bool) -> Iterator[list[tuple[Line, list[
         yield held
 
 
-def looks_like_conll(lines: Iterable[str]) -> bool:
-    """Return whether lines are CoNLL, not prose: most of those with words end in a BIO tag behind a token."""
-    kept = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)]
-    return sum(map(_ends_in_tag, kept)) > len(kept) / 2
-
-
 def _ends_in_tag(line: str) -> bool:
     try:
         split_tag(_columns(line.rstrip("\r\n"), tagged=True)[-1].strip())
@@ -118,8 +112,10 @@ class Conll:
     write = staticmethod(write_conll)
 
     def recognise(self, head: bytes) -> bool:
-        """Return whether most of the first lines end in a BIO tag."""
-        return looks_like_conll(head.decode("utf-8-sig", "replace").split("\n")[:_FIRST_LINES])
+        """Return whether most of the first lines with words end in a BIO tag behind a token, as prose doesn't."""
+        lines = head.decode("utf-8-sig", "replace").split("\n")[:_FIRST_LINES]
+        kept = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)]
+        return sum(map(_ends_in_tag, kept)) > len(kept) / 2
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.metrics.columns import Pair, check_lengths
+from nerbert.metrics.score import Pair, check_lengths
 
 BINS = 10
 
@@ -115,7 +115,8 @@ def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.A
         raise InputError(f"{outcomes.size} outcomes, {part.size} sentences: give one for each entity")
     if not outcomes.size:
         return Fitted(1.0, calibrate([], []), calibrate([], []), folds)
-    losses, after = _losses(confidences, outcomes), np.zeros(outcomes.size)
+    losses = np.stack([log_loss(confidences(math.exp(each)), outcomes) for each in _GRID])
+    after = np.zeros(outcomes.size)
     for fold in np.unique(part):
         own = part == fold
         after[own] = confidences(_best(losses[:, ~own]))[own]
@@ -131,13 +132,11 @@ def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
     return losses
 
 
-def _losses(confidences: ConfidencesAt, right: npt.NDArray[np.bool_]) -> Shares:
-    """Return (grid, entities): the loss of each entity at each temperature of the grid."""
-    return np.stack([log_loss(confidences(math.exp(each)), right) for each in _GRID])
-
-
 def _best(losses: Shares) -> float:
-    """Return the temperature of the least loss, between the points of the grid too; the lowest of several."""
+    """Return the temperature of the least loss, between the points of the grid too; the lowest of several.
+
+    `losses` is (grid, entities).
+    """
     loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
     best = int(loss.argmin())
     if best in (0, _GRID.size - 1):

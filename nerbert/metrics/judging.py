@@ -39,8 +39,19 @@ import numpy as np
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.calibration import Calibration, calibration_of
-from nerbert.metrics.columns import Columns, Mask, Numbers, Pair, check_lengths, pair_of
-from nerbert.metrics.score import STRICT_RULES, Counts, Score, count_where, score_pair
+from nerbert.metrics.score import (
+    STRICT_RULES,
+    Columns,
+    Counts,
+    Mask,
+    Numbers,
+    Pair,
+    Score,
+    check_lengths,
+    count_where,
+    pair_of,
+    score_pair,
+)
 from nerbert.records import Example
 from nerbert.rng import uniform
 
@@ -90,15 +101,6 @@ class Judgement:
         }  # fmt: skip
 
 
-def judge(
-    gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], *,
-    confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
-    seen: AbstractSet[Entity] | None = None, without: Collection[int] = (), seed: int = 0,
-) -> dict[str, Any]:  # fmt: skip
-    """Return `assess` as JSON: the scores of a benchmark cell."""
-    return assess(gold, found, confidences=confidences, words=words, seen=seen, without=without, seed=seed).as_json()
-
-
 def assess(
     gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], *,
     confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
@@ -128,7 +130,7 @@ def assess(
 
 
 def seen_entities(examples: Iterable[Example]) -> set[Entity]:
-    """Return text and type of every entity in the training sentences, as `judge` takes them for `seen`."""
+    """Return text and type of every entity in the training sentences, as `assess` takes them for `seen`."""
     return {
         (" ".join(words[start:end]), type_)
         for words, spans in ((each.tokens, word_spans(each)) for each in examples)

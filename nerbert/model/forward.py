@@ -78,14 +78,11 @@ POINTWISE = frozenset(
 
 def logits_at(model: Any, batch: Batch) -> torch.Tensor:
     """Return (terms, classes): the head's output at the batch's rows and columns."""
-    body = model.base_model if _kind(model) in POINTWISE else None
+    kind = getattr(getattr(model, "config", None), "model_type", "")
+    body = model.base_model if kind in POINTWISE else None
     with _chosen_only(body, batch) as handed:
         logits: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask).logits
     return logits[0] if handed else logits[batch.rows, batch.columns]
-
-
-def _kind(model: Any) -> str:
-    return str(getattr(getattr(model, "config", None), "model_type", ""))
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ Whatever computes logits is a function of a padded batch (`Scorer`), so this mod
 cuts, batches and decodes in the same way. Words of many examples are one array, which keeps Python out of what is done
 for each word.
 
-A tag is a number, as in `metrics.columns` (0 is O, 2k is B- and 2k + 1 is I- of type k). Where the most probable tags
+A tag is a number, as in `metrics.score` (0 is O, 2k is B- and 2k + 1 is I- of type k). Where the most probable tags
 are legal they are the best legal path too, so the search (Viterbi 1967) runs over the others alone, and over classes,
 not pairs of them: only B-x and I-x may come before I-x. A temperature divides all logits alike, so it changes
 probabilities and never a path.
@@ -21,7 +21,7 @@ import numpy as np
 from nerbert.config import check
 from nerbert.errors import InputError
 from nerbert.labels import OUTSIDE, split_tag, types_of
-from nerbert.metrics.columns import decode_columns
+from nerbert.metrics.score import decode_columns
 from nerbert.model.heads import Entities, Head, WordTags, probabilities
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded, Windows, chosen, micro_batches, padded

@@ -2,8 +2,8 @@
 
 There is one flat array a column, all windows one after the other, and where each one ends. A corpus of millions of
 windows is then a few files that are mapped, not read, and a batch is cut out of them without a loop over windows. A
-single window must be put together (`Windows.row`). A micro-batch groups neighbours by length, which pads least; how
-large it should be depends on the machine, so there are two ways to cut.
+micro-batch groups neighbours by length, which pads least; how large it should be depends on the machine, so there are
+two ways to cut.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -89,17 +89,6 @@ class Windows:
         """Return pieces of some windows."""
         return _lengths(self.ends, numbers)
 
-    def row(self, number: int) -> Window:
-        """Return one window."""
-        pieces, words = (_slice(ends, number) for ends in (self.ends, self.word_ends))
-        columns = (self.ids[pieces], self.words[words], self.positions[words])
-        ids, of_words, positions = (tuple(column.tolist()) for column in columns)
-        labels = tuple(tuple(each) if isinstance(each, list) else each for each in self.labels[words].tolist())
-        return Window(int(self.sentences[number]), ids, of_words, positions, labels)
-
-    def __iter__(self) -> Iterator[Window]:
-        return map(self.row, range(len(self)))
-
 
 def chosen(column: Array, ends: Array, numbers: Array) -> tuple[Array, Array]:
     """Return what a column holds of some windows, one after the other, and how much of each."""
@@ -166,10 +155,6 @@ def _flat(rows: Iterable[Sequence[int]], name: str) -> Array:
 
 def _ends(lengths: Sequence[int]) -> Array:
     return np.cumsum(np.array(lengths, np.int64), dtype=np.int64)
-
-
-def _slice(ends: Array, number: int) -> slice:
-    return slice(int(ends[number - 1]) if number else 0, int(ends[number]))
 
 
 _MOST = 512

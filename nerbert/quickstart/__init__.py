@@ -4,7 +4,3 @@ Two encoders start from the same small one, read the same sentences for the same
 30 sentences: one guessed masked words in pre-training, the other learned the types of links. Every number is computed,
 and the one that is ahead is named.
 """
-
-from nerbert.quickstart.tour import run_quickstart
-
-__all__ = ["run_quickstart"]

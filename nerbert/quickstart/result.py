@@ -7,7 +7,6 @@ from statistics import mean, stdev
 from typing import Any
 
 from nerbert.artifacts import write_json
-from nerbert.schema import read_json
 from nerbert.terminal import percent
 
 _CLOSE = 1.0
@@ -122,11 +121,6 @@ class QuickstartResult:
     def write(self, path: Path) -> None:
         """Write all of it as JSON."""
         write_json(path, asdict(self) | {"verdict": self.verdict})
-
-    @classmethod
-    def read(cls, path: Path) -> "QuickstartResult":
-        """Return a result as `write` wrote it; the verdict is computed again."""
-        return read_json(path, cls)
 
 
 def means_by_type(scores: Sequence[Any]) -> dict[str, float]:

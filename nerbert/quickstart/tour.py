@@ -14,19 +14,17 @@ from nerbert import __version__
 from nerbert.corpus.build import CorpusPlan
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, OutputExists
+from nerbert.errors import InputError, OutputExists, os_refused
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.executors import cores
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
-from nerbert.render.quickstart import write_guide, write_page, write_picture
-from nerbert.render.terminal.quickstart import QuickstartReport, sources
+from nerbert.render.quickstart import QuickstartReport, sources, write_guide, write_page, write_picture
 from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
+from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 DEFAULT_TEXT = (
@@ -111,10 +109,8 @@ def run_quickstart(
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep:
-        try:
+        with os_refused(f"{keep}: can't be made", "give --keep another folder"):
             keep.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{keep}: can't be made: {error.strerror}; give --keep another folder") from error
         yield keep
         return
     with TemporaryDirectory(prefix="nerbert-quickstart-") as folder:

@@ -3,15 +3,17 @@
 A stage returns facts. A template in `templates/` turns them into text, and `render` is the only way to run one. Text
 from outside is harmless by construction: HTML and SVG are autoescaped; in Markdown a plain string is escaped unless a
 filter (`code`, `quoted`, `table`) has made Markdown of it. Control characters become visible in both. A page is one
-file that requests nothing: style and script are inside, and the page's policy names their digests.
+file that requests nothing: style and script are inside, and the page's policy names their digests. JSON of ours
+(manifests, cards) is read as `Facts`, and texts come in pieces with their mentions marked.
 """
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -158,3 +160,55 @@ def _digest(name: str) -> Markup:
     """Return the source expression that allows an asset in a Content-Security-Policy."""
     sha256 = hashlib.sha256(_asset(name).encode()).digest()
     return Markup("'sha256-{}'").format(Markup(base64.b64encode(sha256).decode()))  # noqa: S704  (base64)
+
+
+_UNSET = object()
+
+
+class Facts(dict[str, Any]):
+    """A table of JSON that may lack keys: what is missing is empty and false, and "–" where it is shown."""
+
+    def __missing__(self, key: str) -> "Facts":
+        return Facts()
+
+    def __str__(self) -> str:
+        return super().__repr__() if self else "–"
+
+
+def facts_of(value: Mapping[str, Any]) -> Facts:
+    """Return JSON as facts at every level; null counts as missing."""
+
+    def present(table: dict[str, Any]) -> Facts:
+        return Facts({key: each for key, each in table.items() if each is not None})
+
+    return Facts(json.loads(json.dumps(value), object_hook=present))
+
+
+def changed_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from the defaults."""
+    return {name: value for name, value in settings.items() if defaults.get(name, _UNSET) != value}
+
+
+class Mark(NamedTuple):
+    """How a mention is shown: its type, its style classes, and what is told on hovering."""
+
+    label: str
+    style: str
+    title: str = ""
+
+
+def pieces_of(
+    text: str, marks: Iterable[tuple[int, int, Mark]], begin: int = 0, end: int | None = None
+) -> Iterator[tuple[str, Mark | None]]:
+    """Yield a text from `begin` to `end` in pieces: each mention with its mark, and what is between them.
+
+    `marks` are sorted; those that overlap or lie outside the text are cut.
+    """
+    end = len(text) if end is None else end
+    for start, stop, mark in marks:
+        first, last = max(begin, start), min(end, stop)
+        if first < last:
+            yield text[begin:first], None
+            yield text[first:last], mark
+            begin = last
+    yield text[begin:end], None

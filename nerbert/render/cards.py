@@ -11,14 +11,11 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nerbert.encoder.settings import PretrainSettings
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.folder import split_of
+from nerbert.formats.examples import split_of
 from nerbert.model.backbone import EMBEDDED, TaggerFacts
-from nerbert.render import LOG_NAMES, log_figure, render, write
+from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
 from nerbert.render.escape import code
-from nerbert.render.facts import Facts, changed_settings, facts_of
-from nerbert.training.base_settings import TrainSettings
+from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
 
 if TYPE_CHECKING:
     from nerbert.encoder.pretrain import EncoderFacts

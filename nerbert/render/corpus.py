@@ -1,25 +1,36 @@
-"""A corpus for people: an HTML page, the same facts as JSON, and the data card, `README.md` in the corpus's folder.
+"""A corpus for people: on the terminal, as HTML, the same facts as JSON, and the data card, `README.md` in its folder.
 
-Figures follow from the manifest. Its readers check some of its keys; every other key may be absent. The page is
-readable without script.
+Figures follow from the manifest. Its readers check some of its keys; every other key may be absent. The terminal has
+the funnel, the categories and some sentences with coloured mentions. The page is readable without script. It shows some
+sentences of each category and some of what each step dropped, with marked mentions. The shards are read once, in
+batches, and of each category only the sentences with the smallest random numbers are kept, so memory doesn't grow with
+the corpus; the price is a hash for each category of each sentence.
 """
 
+import heapq
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
+
+import pyarrow as pa
+from rich.console import Console
 
 from nerbert.artifacts import check_free_file
 from nerbert.corpus.balance import exponent
-from nerbert.corpus.build import BuiltCorpus
-from nerbert.corpus.manifest import most_first
+from nerbert.corpus.build import BuiltCorpus, most_first
+from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import read_manifest
+from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
 from nerbert.records import ENTITY
-from nerbert.render import render, share, size, write
-from nerbert.render.corpus_samples import colour_of, draw_sentences, marked_pieces, read_dropped
-from nerbert.render.facts import changed_settings, facts_of
+from nerbert.render import Mark, changed_settings, facts_of, fields, pieces_of, render, share, size, write
+from nerbert.render.terminal import print_json, say, table
+from nerbert.rng import uniform
+from nerbert.schema import parse_json
+from nerbert.terminal import coloured, plain, tell
 
 PAPER = {"examples": 16_300_000, "tokens": 475_600_000, "categories": 315, "bytes": 4_200_000_000}
 """NER-BERT's Table 1."""
@@ -144,3 +155,151 @@ def log_share(value: int, most: int) -> float:
     if value < 1 or most < 1:
         return 0.0
     return min(1.0, (math.log10(value) + _BELOW_ONE) / (math.log10(most) + _BELOW_ONE))
+
+
+EACH = 3
+"""Sentences shown of each category."""
+_COLUMNS = ["id", "title", "text", "mentions", "split", "copies"]
+_BATCH = 8_000
+_LONGEST_LINE = 1 << 22
+_COLOURS = 10
+_LONGEST_TEXT, _BEFORE = 600, 200
+
+Row = dict[str, Any]
+_Lead = list[tuple[float, str, Row]]
+
+
+def draw_sentences(corpus: Path, manifest: Mapping[str, Any], each: int = EACH) -> dict[str, list[Row]]:
+    """Return category → up to `each` of its sentences, drawn at random; categories in the manifest's order."""
+    leads: dict[str, _Lead] = {name: [] for name in manifest["categories"]}
+    for shard in manifest["shards"]:
+        for batch in sentence_batches(corpus / shard, _COLUMNS, _BATCH):
+            _offer(batch, leads, each)
+    return {name: [row for _, _, row in lead] for name, lead in leads.items()}
+
+
+def _offer(batch: pa.RecordBatch, leads: dict[str, _Lead], each: int) -> None:
+    rows = zip(batch["id"].to_pylist(), categories_of(batch["mentions"]), strict=True)
+    for number, (identity, categories) in enumerate(rows):
+        for category in sorted(set(categories)):
+            lead = leads.get(category)
+            if lead is None:
+                continue
+            place = uniform(0, f"show {category}", identity)
+            if len(lead) == each and (place, identity) >= lead[-1][:2]:
+                continue
+            lead.append((place, identity, batch.slice(number, 1).to_pylist()[0]))
+            lead.sort(key=lambda entry: entry[:2])
+            del lead[each:]
+
+
+@dataclass(frozen=True)
+class DroppedSentence:
+    """A line of `dropped.jsonl`."""
+
+    step: str
+    reason: str
+    id: str
+    text: str
+
+
+def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> dict[str, dict[str, list[Row]]]:
+    """Return step → reason → up to `each` dropped sentences of `dropped.jsonl`; empty if there is no such file.
+
+    `steps` come first, in their order.
+    """
+    path = corpus / "dropped.jsonl"
+    found: dict[str, dict[str, list[Row]]] = {step: {} for step in steps}
+    if not path.is_file():
+        return {}
+    with path.open("rb") as stream:
+        for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
+            row = parse_json(line.strip(), DroppedSentence, f"{path}:{number}", remedy="build the corpus again")
+            rows = found.setdefault(row.step, {}).setdefault(row.reason, [])
+            if len(rows) < each:
+                rows.append({"id": row.id, "text": row.text})
+    return {step: reasons for step, reasons in found.items() if reasons}
+
+
+def marked_pieces(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> list[tuple[str, Mark | None]]:
+    """Return a sentence in pieces, its mentions marked; a long one is cut around the first mention of `category`."""
+    begin, end = _window(text, mentions, category)
+    marks = []
+    for each in sorted(mentions, key=lambda mention: (mention["start"], mention["end"])):
+        style = colour_of(each["category"]) + (" wanted" if each["category"] == category else "")
+        marks.append((each["start"], each["end"], Mark(each["category"], style, _leads_to(each))))
+    cut = pieces_of(text, marks, begin, end)
+    return [("… " if begin else "", None), *cut, (" …" if end < len(text) else "", None)]
+
+
+def colour_of(category: str) -> str:
+    """Return the style classes of a category's colour."""
+    if category == ENTITY:
+        return "k entity"
+    return f"k k{crc32(category.encode('utf-8', 'surrogatepass')) % _COLOURS}"
+
+
+def _window(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> tuple[int, int]:
+    if len(text) <= _LONGEST_TEXT:
+        return 0, len(text)
+    first = min((each["start"] for each in mentions if each["category"] == category), default=0)
+    begin = max(0, min(first - _BEFORE, len(text) - _LONGEST_TEXT))
+    return begin, begin + _LONGEST_TEXT
+
+
+def _leads_to(mention: Mapping[str, Any]) -> str:
+    path = " › ".join(mention["class_path"]) or "class unknown"
+    source = f"; by {mention['source']}" if mention["source"] else ""
+    return f"{mention['resolved_target']}: {path}{source}"
+
+
+_CATEGORIES = 20
+
+
+def show_corpus(
+    corpus: Path, sentences: int = 8, *, as_json: bool = False, html: Path | None = None, overwrite: bool = False
+) -> None:
+    """Print the statistics of a corpus and some random sentences of it; or JSON, or write a page to `html`."""
+    if html is not None:
+        write_page(corpus, html, overwrite=overwrite)
+        tell(f"page: {html}")
+    if as_json:
+        print_json(make_overview(corpus))
+    if html is None and not as_json:
+        _print_corpus(corpus, sentences)
+
+
+def _print_corpus(corpus: Path, sentences: int) -> None:
+    console = Console(soft_wrap=True)
+    print_summary(read_manifest(corpus), corpus, console)
+    for sentence in heapq.nsmallest(sentences, read_sentences(corpus), key=lambda each: uniform(0, "show", each.id)):
+        spans = [(m.start, m.end, m.category) for m in sentence.mentions]
+        place = f"  {sentence.title} · {sentence.id} · {sentence.split} · copies {sentence.copies}"
+        console.print()
+        console.print(coloured(console, sentence.text, spans))
+        console.print(plain(place), style="dim")
+
+
+def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | None = None) -> None:
+    """Print the funnel, the splits and the most frequent categories."""
+    console = console or Console()
+    print_funnel(manifest, console)
+    columns = ("sentences", "words", "mentions", "copies", "words_with_copies")
+    heads = ("split", *(name.replace("_", " ") for name in columns))
+    console.print(table(heads, fields(manifest["splits"], *columns), numbers=range(1, 6)), "")
+    sizes = size_rows(table1(manifest, size_on_disk(corpus, manifest)))
+    console.print(table(("the paper's Table 1", "NER-BERT", "this corpus"), sizes, numbers=(1, 2)), "")
+    categories = fields(manifest["categories"], "mentions", "with_copies")
+    title = f"{len(categories)} categories, the first {min(_CATEGORIES, len(categories))}"
+    heads = ("category", "mentions (train)", "with copies")
+    console.print(table(heads, categories[:_CATEGORIES], numbers=(1, 2), title=title), "")
+    say(console, "corpus", facts=facts_of(manifest), corpus=corpus)
+
+
+def print_funnel(manifest: Mapping[str, Any], console: Console) -> None:
+    """Print what came into each step, went out of it, and was dropped."""
+    rows = [(step["step"], step["in"], step["out"],
+             ", ".join(f"{name} {count:,}" for name, count in step["dropped"].items()) or "–")
+            for step in manifest["steps"]]  # fmt: skip
+    title = f"{manifest['wiki']}: what came in, went out, was dropped"
+    console.print(table(("step", "in", "out", "dropped"), rows, numbers=(1, 2), title=title), "")

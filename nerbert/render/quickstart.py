@@ -1,19 +1,28 @@
-"""The quickstart's page, picture and guide. The picture is drawn with attributes only, so it looks the same anywhere.
+"""The quickstart's report on the terminal, its page, picture and guide.
 
-The page shows the same figures in its own way: in a dark theme, and as narrow as a phone.
+The report prints a few lines for each stage, as soon as they are known. The picture is drawn with attributes only, so
+it looks the same anywhere. The page shows the same figures in its own way: in a dark theme, and as narrow as a phone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from nerbert.render import render, write
-from nerbert.render.facts import Mark, pieces_of
+from rich.console import Console
+
+from nerbert.finetuning.sampling import Subset
+from nerbert.formats.rows import print_tagged
+from nerbert.records import Span
+from nerbert.render import Mark, pieces_of, render, write
+from nerbert.render.corpus import print_funnel
 from nerbert.render.plots import Plot, PlotLine, PlotPoint
+from nerbert.render.terminal import table
+from nerbert.terminal import percent, plain
 
 if TYPE_CHECKING:
-    from nerbert.quickstart.result import QuickstartResult, TaggedText
+    from nerbert.quickstart.result import EncoderResult, QuickstartResult, TaggedText
 
 TITLE = "nerbert quickstart"
 LIMITS = "One pre-training for each encoder, one draw of sentences; ± is over seeds of fine-tuning."
@@ -66,3 +75,66 @@ def _parts(
         for (start, end, name), sure in zip(shown.marked[key], confidences, strict=False)
     ]
     return list(pieces_of(shown.text, marks))
+
+
+class QuickstartReport:
+    """Tells of each stage of a quickstart on a console."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(soft_wrap=True, highlight=False)
+
+    def _say(self, stage: str, **facts: Any) -> None:
+        for line in render("terminal/quickstart.txt.j2", stage=stage, **facts).splitlines():
+            if line.startswith("# "):
+                self._console.rule(line.removeprefix("# "), align="left")
+            else:
+                self._console.print(plain(line))
+
+    def corpus(self, manifest: Mapping[str, Any]) -> None:
+        """Print the corpus's funnel and its size."""
+        self._say("corpus")
+        print_funnel(manifest, self._console)
+        self._say("corpus made", manifest=manifest, sources=sources(manifest))
+
+    def encoders(self, steps: int, label_set: str) -> None:
+        """Introduce the two encoders."""
+        self._say("encoders", steps=steps, label_set=label_set)
+
+    def encoder(self, encoder: "EncoderResult") -> None:
+        """Print what a pre-training read and reached."""
+        self._say("encoder", encoder=encoder)
+
+    def domain(self, subset: Subset, seeds: int) -> None:
+        """Introduce the domain with its types."""
+        self._say("domain", subset=subset, seeds=seeds)
+
+    def taggers(self, encoder: "EncoderResult") -> None:
+        """Print the scores of an encoder's taggers."""
+        self._say("taggers", encoder=encoder)
+
+    def outcome(self, result: "QuickstartResult") -> None:
+        """Print both encoders side by side, and which is ahead."""
+        self._say("outcome")
+        title = f"entity F1 in percent on {result.test} test sentences with {result.test_mentions:,} mentions"
+        seeds = (f"seed {seed}" for seed in result.seeds)
+        heads = ["encoder before fine-tuning", "F1, mean ± sd", *seeds, "types ignored"]
+        rows = [(each.title, each.summary, *map(percent, each.f1), percent(fmean(each.spans_f1)))
+                for each in result.encoders]  # fmt: skip
+        self._console.print(table(heads, rows, numbers=range(1, len(heads)), title=title))
+        self._say("verdict", result=result, limits=LIMITS)
+
+    def tagged(self, text: str, spans: Sequence[Span]) -> None:
+        """Print the user's sentence, tagged."""
+        self._say("tagged")
+        print_tagged(self._console, text, list(spans))
+        if not spans:
+            self._say("nothing")
+
+    def end(self, result: "QuickstartResult", page: Path, keep: Path | None) -> None:
+        """Print where everything is, and how to go on."""
+        self._say("end", result=result, page=page, keep=keep, next=NEXT)
+
+
+def sources(manifest: Mapping[str, Any]) -> str:
+    """Return how many mentions have their type from which source."""
+    return ", ".join(f"{source} {count:,}" for source, count in manifest["mention_sources"].items())

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nerbert import render
-from nerbert.formats.rows import TaggedFile
-from nerbert.formats.text import lines_of
+from nerbert.formats.rows import TaggedFile, lines_of
 from nerbert.records import Span
-from nerbert.render.facts import Mark, pieces_of
+from nerbert.render import Mark, pieces_of
 
 ROOM = 1_000_000
 """Characters that a page shows; an entity counts as some more."""

@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from nerbert.artifacts import to_disk, write_json, writing
+from nerbert.artifacts import check_own, to_disk, write_json, writing
 from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
 from nerbert.locks import held
 from nerbert.schema import read_json
@@ -241,11 +241,7 @@ class _Partial:
     def __init__(self, target: Path, place: Address) -> None:
         self._place, self.version = place, Version()
         self.path, self._mark = (target.with_name(f".{target.name}.{end}") for end in ("partial", "version"))
-        for path in (self.path, self._mark):
-            if path.is_symlink():
-                raise OutputExists(
-                    f"{path}: is a link, so it is left alone; delete it by hand, or choose another folder"
-                )
+        check_own(self.path, self._mark)
         with suppress(InputError):
             found = read_json(self._mark, PartialVersion)
             self.version = found.version if found.address == place.address else Version()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
-from nerbert.errors import InputError, MissingExtra, NerbertError, need
+from nerbert.errors import InputError, MissingExtra, NerbertError, need, os_refused
 from nerbert.sources.http import Missing, ReadFile, open_http, probe, without_secrets
 
 STDIN = "-"
@@ -74,15 +74,12 @@ def unpacked(stream: "BufferedReader[Any]", *, or_text: bool = True) -> IO[bytes
 @contextmanager
 def open_plain(path: Path) -> Iterator[IO[bytes]]:
     """Open a file's bytes, unpacked where it is packed; damage is an InputError that says where."""
-    try:
-        with path.open("rb") as raw:
-            try:
-                yield unpacked(raw)
-            except (*DAMAGED, OSError) as error:
-                place = f"{path}: cut off or damaged near byte {raw.tell()}"
-                raise InputError(f"{place}: {error}; fetch it again") from error
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+    with os_refused(f"{path}: can't be read"), path.open("rb") as raw:
+        try:
+            yield unpacked(raw)
+        except (*DAMAGED, OSError) as error:
+            place = f"{path}: cut off or damaged near byte {raw.tell()}"
+            raise InputError(f"{place}: {error}; fetch it again") from error
 
 
 def read_blocks(path: Path, longest: int, too_long: Callable[[int], None]) -> Iterator[tuple[int, bytes]]:
@@ -140,10 +137,8 @@ def writable(name: object) -> str:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    try:
+    with os_refused(f"{folder}: can't be listed"):
         entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    except OSError as error:
-        raise InputError(f"{folder}: can't be listed: {error.strerror}") from error
     for entry in entries:
         if entry.name.startswith("."):
             continue

@@ -13,8 +13,7 @@ from typing import Any
 
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.errors import InputError
-from nerbert.formats.examples import read_examples
-from nerbert.formats.folder import split_file, train_sum
+from nerbert.formats.examples import read_examples, split_file, train_sum
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds
 from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
 from nerbert.model.heads import Predicted, predict_entities
@@ -73,7 +72,9 @@ def _calibrated(
     told, bounds = found.calibration_json(place), dict[str, Threshold]()
     if precision is not None:
         bounds = _thresholds(found, told["temperature"], precision)
-        told |= {"precision": precision, "by_type": {name: _told(each) for name, each in bounds.items()}}
+        shown = {name: asdict(each) | {"kept_precision": each.precision, "recall_kept": each.recall_kept}
+                 for name, each in bounds.items()}  # fmt: skip
+        told |= {"precision": precision, "by_type": shown}
     chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
     after = {**before, "calibration": told, "thresholds": chosen}
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
@@ -87,10 +88,6 @@ def _thresholds(found: Predicted, temperature: float, precision: float) -> dict[
     scale = 10**_PLACES
     confidences = [math.floor(each * scale) / scale for each in found.entities.confidences(temperature).tolist()]
     return lowest_thresholds(found.entities.types, confidences, found.right, precision)
-
-
-def _told(threshold: Threshold) -> dict[str, Any]:
-    return asdict(threshold) | {"kept_precision": threshold.precision, "recall_kept": threshold.recall_kept}
 
 
 def _card(folder: Path) -> dict[str, Any]:

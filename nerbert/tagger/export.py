@@ -19,9 +19,8 @@ import numpy as np
 
 from nerbert.artifacts import publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, at, need, refused
-from nerbert.formats.examples import read_examples
-from nerbert.formats.folder import split_file
-from nerbert.labels import WordSpan, word_spans
+from nerbert.formats.examples import read_examples, split_file
+from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import CARD as MODEL_CARD
 from nerbert.model.backbone import (
@@ -54,17 +53,11 @@ _TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of one back end on annotated sentences: F1, and how many entities it shares with torch's, and has beside them."""
+    """Of one back end on annotated sentences: F1, the share (0–1) of torch's entities that it finds, other entities."""
 
     f1: float
-    same: int
-    entities: int
+    share: float
     other: int
-
-    @property
-    def share(self) -> float:
-        """Return the share (0–1) of torch's entities that it finds alike."""
-        return self.same / self.entities if self.entities else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +203,13 @@ def _agreement(
     scorers: dict[str, Scorer], pieces: SubwordTokenizer, examples: Sequence[Example], tags: list[str]
 ) -> dict[str, Agreement]:
     """Return each scorer's F1, and its entities compared with the first one's."""
-    gold = [word_spans(each) for each in examples]
-    reference: list[set[WordSpan]] = []
-    found = {}
+    gold, found, reference = [word_spans(each) for each in examples], {}, None
     for name, scorer in scorers.items():
         rows = LinearHead(scorer, pieces, tags, MAX_TOKENS).predict(examples).word_spans(len(examples))
-        spans = [set(row) for row in rows]
-        reference = reference or spans
-        same = sum(len(one & other) for one, other in zip(reference, spans, strict=True))
-        found[name] = Agreement(score_spans(gold, rows).f1, same, sum(map(len, reference)), sum(map(len, spans)) - same)
+        spans = {(number, *span) for number, row in enumerate(rows) for span in row}
+        reference = spans if reference is None else reference
+        share = len(spans & reference) / len(reference) if reference else 1.0
+        found[name] = Agreement(score_spans(gold, rows).f1, share, len(spans - reference))
     return found
 
 

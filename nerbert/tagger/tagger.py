@@ -1,27 +1,121 @@
-"""A tagger: text in, entities with exact character offsets and confidences out.
+"""A tagger: text in, entities with exact offsets and confidences out.
 
 Raw text is cut into lines and sentences first, as in training, then into words by the splitter that the tagger's folder
 names; a sentence of any length goes through windows, so nothing is cut in silence. Sentences of many texts go through
 the model together, sorted by length, which is where speed on a CPU comes from; the price is that some thousand words
 are read before the first entity is given. Tags are the best legal BIO path; an entity's confidence is calibrated where
 the tagger's card has a temperature.
+
+A span grows to whole graphemes, since words can be parts of one. A grapheme is what a reader takes for one character: a
+letter with its accents, a flag, a family of joined emojis. Python counts characters (code points); JavaScript, Java and
+C# count UTF-16 units, where an emoji is two. Spans are found in characters and converted at the end, so
+`text[start:end] == span.text` holds for characters only.
 """
 
 import re
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
+import regex
+
+from nerbert.config import Bounds, check
 from nerbert.corpus.sentences import RuleSplitter
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, nearest
 from nerbert.model.backbone import check_model_folder, read_card
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import Example, Span
 from nerbert.registry import HEADS
 from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
-from nerbert.tagger.spans import OFFSETS, Graphemes, check_offsets, thresholds_of, utf16_spans
 from nerbert.words import check_splitter, split_words
+
+OFFSETS = ("characters", "utf-16")
+_LAST_OF_ONE_UNIT = "\uffff"
+
+
+def check_offsets(name: str) -> str:
+    """Return `name` if it is a unit to count in; else raise SettingsError."""
+    return str(check("offsets", name, Literal[OFFSETS]))
+
+
+def utf16_spans(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Return the spans of `text` with their places in UTF-16 units."""
+    if text.isascii() or not spans:
+        return list(spans)
+    wide = [place for place, char in enumerate(text) if char > _LAST_OF_ONE_UNIT]
+    if not wide:
+        return list(spans)
+    return [
+        replace(span, start=span.start + bisect_left(wide, span.start), end=span.end + bisect_left(wide, span.end))
+        for span in spans
+    ]
+
+
+class Graphemes:
+    """The borders of a text's graphemes; white space always has one on either side.
+
+    They are looked for only where a span's end could be inside one, and then in all of the text.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text, self._ascii = text, text.isascii()
+
+    def grow(self, start: int, end: int) -> tuple[int, int]:
+        """Return the smallest span of whole graphemes that holds `[start, end)`."""
+        if not self._is_border(start):
+            start = self._borders[bisect_right(self._borders, start) - 1]
+        if not self._is_border(end):
+            end = self._borders[bisect_left(self._borders, end)]
+        return start, end
+
+    def _is_border(self, place: int) -> bool:
+        """Return whether a place is a border for sure."""
+        text = self._text
+        if self._ascii or place in (0, len(text)) or text[place - 1].isspace() or text[place].isspace():
+            return True
+        return text[place] < _FIRST_WIDE and text[place - 1] < _FIRST_PREPENDED
+
+    @cached_property
+    def _borders(self) -> "array[int]":
+        """Return the borders in all words, whose ends are among them."""
+        found = array("q", [0])
+        for word in _WORD.finditer(self._text):
+            found.append(word.start())
+            found.extend(each.end() for each in _GRAPHEME.finditer(self._text, word.start(), word.end()))
+        return found
+
+
+_GRAPHEME, _WORD = regex.compile(r"\X"), regex.compile(r"\S++")
+_FIRST_WIDE, _FIRST_PREPENDED = "\x80", "\u0600"
+"""Characters below the first continue no grapheme; those below the second take none that follows."""
+
+
+def thresholds_of(
+    wanted: float | Mapping[str, float] | None, own: Mapping[str, float] | None, types: Sequence[str]
+) -> dict[str, float]:
+    """Return the lowest confidence (0–1) of each type's entities: the user's, else the tagger's `own`, else 0.
+
+    A number is for all types. Raise SettingsError for a bound outside 0–1, or of a type that the tagger doesn't know.
+    """
+    if wanted is not None and not isinstance(wanted, Mapping):
+        return dict.fromkeys(types, _bound("thresholds", wanted))
+    bounds = dict.fromkeys(types, 0.0) | dict(own or {})
+    for type_, bound in (wanted or {}).items():
+        if type_ not in types:
+            raise SettingsError(
+                f"thresholds: no type {type_!r}{nearest(str(type_), types)} (known: {', '.join(types)})"
+            )
+        bounds[type_] = _bound(f"thresholds[{type_}]", bound)
+    return bounds
+
+
+def _bound(name: str, value: object) -> float:
+    return float(check(name, value, Annotated[float, Bounds(at_least=0, at_most=1)]))
+
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Words, or texts, that are read before they go through the model."""
@@ -82,7 +176,8 @@ class Tagger:
         enough for that, since the folder may be somebody else's.
         """
         name = str(source)
-        _check_single(name)
+        if seeds := seed_folders(name):
+            raise InputError(f"{name}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         check_model_folder(name)
         card = read_card(name)
         usual = "greedy" if card.get("kind") == "foreign" else "legal"
@@ -178,12 +273,6 @@ def seed_folders(source: str) -> list[Path]:
     if not path.is_dir() or (path / "config.json").exists():
         return []
     return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
-
-
-def _check_single(source: str) -> None:
-    """Raise InputError for a folder of taggers by seed."""
-    if seeds := seed_folders(source):
-        raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
 
 
 def _open_head(source: str, card: Mapping[str, object], own: str) -> OpenHead:

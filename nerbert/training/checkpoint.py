@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from nerbert.artifacts import publish, publish_folder, write_json
-from nerbert.errors import InputError, NerbertError
+from nerbert.errors import InputError, NerbertError, refused
 from nerbert.schema import read_json
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
@@ -222,11 +221,8 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> TrainLo
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        tensors: dict[str, torch.Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: can't be read: {error}") from error
-    return tensors
+    with refused(f"{path}: can't be read"):
+        return load_file(path)  # type: ignore[no-any-return]
 
 
 def _check(path: Path, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:

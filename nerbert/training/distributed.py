@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 
 from nerbert.errors import SettingsError
-from nerbert.training.base_settings import TrainSettings
+from nerbert.training.settings import TrainSettings
 
 _PATIENCE = timedelta(hours=6)
 """How long processes wait for each other: one may tokenise a corpus, or score, alone."""

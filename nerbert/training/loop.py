@@ -32,11 +32,11 @@ from nerbert.model.forward import Batch, autocast, batch_of
 from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import Progress, tell
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective
+from nerbert.training.settings import TrainSettings
 
 VERSION = 2
 """Raise it when the same settings come to train otherwise: a run that is half made doesn't go on then."""

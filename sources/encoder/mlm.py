@@ -20,9 +20,9 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.terminal import progress, tell
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import TrainingData, total_steps, train
+from nerbert.training.settings import TrainSettings
 from nerbert.words import SPLITTER, split_words
 
 _HELD_OUT = 100

@@ -2,9 +2,9 @@
 
 import pytest
 
+from nerbert.corpus.build import licence_of
 from nerbert.corpus.funnel import Funnel
 from nerbert.corpus.knowledge.detect import SourceKind
-from nerbert.corpus.manifest import licence_of
 from nerbert.errors import NerbertError
 
 
@@ -14,7 +14,7 @@ def licence(*kinds: str) -> str:
 
 def test_a_licence_for_every_kind_of_knowledge() -> None:
     for kind in SourceKind:
-        assert licence(kind.value), f"{kind}: say in nerbert/corpus/manifest.py whose it is"
+        assert licence(kind.value), f"{kind}: say in nerbert/corpus/build.py whose it is"
     for kind in (SourceKind.WIKIDATA_JSON,):
         assert licence(kind.value) == "Wikidata: CC0 1.0."
 

@@ -13,7 +13,7 @@ import pytest
 from nerbert.corpus.export import export_corpus
 from nerbert.corpus.shards import checked_shards, read_manifest, shard_hashes
 from nerbert.errors import InputError
-from nerbert.render.terminal.corpus import show_corpus
+from nerbert.render.corpus import show_corpus
 
 
 def put(*keys: str | int, value: Any) -> Callable[[dict[str, Any]], None]:

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from nerbert import CorpusPlan, build_corpus
+from nerbert.corpus.build import most_first
 from nerbert.corpus.funnel import TOPICS, Funnel, period_of, topic_of
-from nerbert.corpus.manifest import most_first
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, read_sentences
 from nerbert.executors import LocalExecutor

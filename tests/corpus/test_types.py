@@ -10,10 +10,10 @@ import pytest
 
 from nerbert.corpus import types
 from nerbert.corpus.dump.deduplicate import Titles, read_titles
+from nerbert.corpus.dump.sites import fold_redirects
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.shards import TARGETS, TITLES, UNTYPED, read_table, shard_paths, write_table
 from nerbert.corpus.types import SCRATCH, TargetReport, read_targets, write_targets
-from nerbert.corpus.wikitext.titles import fold_redirects
 from nerbert.executors import LocalExecutor
 
 LINKS = [["R1", "A", "A", "X"], [], ["R2", "B", "Loop"], None, ["A", "R3", "Y", "Y", "X", "X"], ["Zed"] * 5]

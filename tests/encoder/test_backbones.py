@@ -17,8 +17,7 @@ from nerbert.model.fresh import renew_head, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Objective
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import Objective, Tagging
 from tests.encoder.backbones import (
     Given,
     fresh_model,
@@ -29,6 +28,7 @@ from tests.encoder.backbones import (
     tiny_mlm,
     tiny_tagging,
 )
+from tests.windows import row_of
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
 NAMES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: number for number, tag in enumerate(TAGS)}}
@@ -91,7 +91,7 @@ def test_a_trained_tagger_is_what_transformers_loads(tmp_path: Path, cutters: di
     with torch.no_grad():
         wanted = theirs(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits[0]
         mine = logits_at(model, collate(windows, np.arange(2), model.config.pad_token_id))
-    first = windows.row(0)
+    first = row_of(windows, 0)
     assert list(first.ids) == encoded["input_ids"][0].tolist()
     assert first.words == tuple(range(9))
     torch.testing.assert_close(mine[:9], wanted[list(first.positions)], rtol=1e-4, atol=1e-5)

@@ -16,7 +16,6 @@ from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batche
 from nerbert.encoder import dataset as cutting
 from nerbert.encoder.corpus_labels import read_label_set, training_rows
 from nerbert.encoder.dataset import Preprocessor, Sentences, open_training_data
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, WriteError
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import load_tokenizer
@@ -25,7 +24,9 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import Label, Window, Windows
 from nerbert.records import Example, Sentence
 from nerbert.training.loop import TrainingData
+from nerbert.training.settings import PretrainSettings
 from tests.encoder.corpora import cut, poison, with_column
+from tests.windows import row_of
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_windows_are_those_of_cutting_all_sentences_in_memory(
     settings = replace(settings, label_set=name)
     pieces = SubwordTokenizer(tokenizers[kind], config(), 32, further=further)
     data, expected = data_of(settings, pieces), plain_windows(settings, pieces)
-    rows = [data.windows.row(number) for number in data.numbers_of(0)]
+    rows = [row_of(data.windows, number) for number in data.numbers_of(0)]
     assert [replace(each, sentence=0) for each in rows] == [replace(each, sentence=0) for each in expected]
     of_one = [(rows[at].sentence == rows[at + 1].sentence) for at in range(len(rows) - 1)]
     assert of_one == [expected[at].sentence == expected[at + 1].sentence for at in range(len(rows) - 1)]
@@ -186,13 +187,13 @@ def test_a_damaged_cache_is_made_again(
     assert len(caches(settings)) == 1
 
 
-@pytest.mark.parametrize("text", ["3", "[]", '{"sentences": "3"}', '{"sentences": -1}', '{"sentences": 5}'])
+@pytest.mark.parametrize("text", ["3", "[]", '"3"', "-1", '{"sentences": 5}'])
 def test_counts_that_are_none_are_made_again(settings: PretrainSettings, pieces: SubwordTokenizer, text: str) -> None:
     before = content(data_of(settings, pieces).windows)
     (path,) = (Path(settings.cache) / "pieces").rglob("sentences.json")
     path.write_text(text)
     assert content(data_of(settings, pieces).windows) == before
-    assert json.loads(path.read_text())["sentences"] > 100
+    assert json.loads(path.read_text()) > 100
 
 
 @pytest.mark.parametrize("name", ["ends", "word_ends", "sentences"])
@@ -213,7 +214,7 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder import dataset
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
-from nerbert.encoder.settings import PretrainSettings
+from nerbert.training.settings import PretrainSettings
 from nerbert.encoder.corpus_labels import read_label_set
 
 corpus, cache, tokenizer, kill = sys.argv[1:]

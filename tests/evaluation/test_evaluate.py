@@ -13,7 +13,7 @@ from nerbert.evaluation.evaluate import Evaluation, evaluate, tagger_folders
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.examples import read_examples
 from nerbert.labels import example_tags
-from nerbert.metrics.judging import assess, judge, seen_entities
+from nerbert.metrics.judging import assess, seen_entities
 from nerbert.render.terminal.models import print_evaluation
 from nerbert.tagger.tagger import Tagger
 
@@ -47,11 +47,11 @@ def test_all_is_judged_from_raw_tags(tiny_tagger: Path, sample: Path) -> None:
     test, train = sample / "domain" / "test.conll", read_examples(sample / "domain" / "train.conll")
     examples = read_examples(test)
     found = Tagger.load(tiny_tagger).tag_examples(examples)
-    wanted = judge(
+    wanted = assess(
         [example_tags(each) for each in examples], [each.tags for each in found],
         confidences=[each.confidences for each in found], words=[each.tokens for each in examples],
         seen=seen_entities(train), without=find_duplicates(train, examples),
-    )  # fmt: skip
+    ).as_json()  # fmt: skip
     result = evaluate(tiny_tagger, test, train=sample / "domain")
     assert next(iter(result.judgements.values())).as_json() == wanted
     assert wanted["calibration"]["entities"] == wanted["micro"]["predicted"]

@@ -9,8 +9,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import write_conll
-from nerbert.formats.examples import find_format, read_examples
-from nerbert.formats.folder import find_splits
+from nerbert.formats.examples import find_format, find_splits, read_examples
 from nerbert.registry import FORMATS
 from tests.commands import exit_code
 from tests.extending.toys.format_toy import Toy

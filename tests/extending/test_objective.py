@@ -12,11 +12,11 @@ import pytest
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.dataset import open_training_data
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
+from nerbert.training.settings import PretrainSettings
 
 ROOT = Path(__file__).parents[2]
 TOY = "tests.extending.toys.starts:Starts"

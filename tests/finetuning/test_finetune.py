@@ -11,14 +11,14 @@ import nerbert.finetuning.finetune as stage
 from nerbert import evaluate, finetune
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.folder import read_data
+from nerbert.formats.examples import read_data
 from nerbert.model.backbone import TaggerFacts, tags_of
 from nerbert.records import Example
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import percent
 from nerbert.training.loop import train
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import Tagging
+from nerbert.training.settings import FinetuneSettings
 from tests.encoder.backbones import load_tagging_model
 
 FAST = FinetuneSettings(epochs=1, min_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
@@ -241,8 +241,8 @@ def test_source_comes_before_target(
 def test_fewer_layers_are_kept_on_the_whole_road(
     sample_corpus: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
-    from nerbert.encoder.settings import PretrainSettings
     from nerbert.tagger.tagger import Tagger
+    from nerbert.training.settings import PretrainSettings
     from tests.encoder.backbones import write_fresh
 
     write_fresh(PretrainSettings(corpus=sample_corpus, fresh_num_layers=3, fresh_hidden_size=64, fresh_vocab_size=500),
@@ -405,14 +405,6 @@ def spans_of_the_loaded(folder: Path, examples: list[Example]) -> list[list[tupl
     from nerbert.tagger.tagger import Tagger
 
     return Tagger.load(folder, device="cpu").head.predict(examples).word_spans(len(examples))
-
-
-def test_sentences_that_come_from_no_file_are_enough(
-    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
-) -> None:
-    sentences = replace(read_data(data), sha256={})
-    stage.finetune(str(tiny_encoder), sentences, tmp_path / "tagger", FAST)
-    assert card(tmp_path / "tagger")["calibration"]["data"] == {}
 
 
 @pytest.mark.parametrize(("objective", "why"), [("mlm", "pretrain"), ("headless", "head_name is ''"), ("lost", "'x'")])

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.sampling import Episode, draw_episode, draw_subset
-from nerbert.finetuning.sizes import SizeUnit, many, parse_size
+from nerbert.finetuning.sampling import Episode, SizeUnit, draw_episode, draw_subset, many, parse_size
 from nerbert.formats.conll import example_of
 from nerbert.formats.examples import read_examples
 from nerbert.records import Example

@@ -4,7 +4,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.formats.folder import SPLITS, find_splits, read_data, split_file, train_sum
+from nerbert.formats.examples import SPLITS, find_splits, read_data, split_file, train_sum
 from nerbert.formats.jsonl import JsonLines
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.metrics.calibration import Calibration, calibrate
-from nerbert.metrics.judging import judge
+from nerbert.metrics.judging import assess
 
 PREDICTIONS = st.lists(st.tuples(st.integers(0, 100).map(lambda n: n / 100), st.booleans()), max_size=40)
 
@@ -39,13 +39,14 @@ def test_an_entity_is_as_sure_as_its_words_on_average() -> None:
     found = [["B-x", "I-x", "B-x"], [], ["O"]]
     sure = [[0.9, 0.7, 0.6], [], [0.1]]
     wanted = calibrate([0.8, 0.6], [True, False])
-    calibration = judge(gold, found, confidences=sure)["calibration"]
+    calibration = assess(gold, found, confidences=sure).as_json()["calibration"]
     assert calibration == {"ece": pytest.approx(wanted.ece), "bins": 10, "entities": 2}
-    assert judge(gold, found)["calibration"] is None
+    assert assess(gold, found).as_json()["calibration"] is None
 
 
 def test_no_entity_no_error() -> None:
-    assert judge([["B-x"]], [["O"]], confidences=[[0.3]])["calibration"] == {"ece": 0.0, "bins": 10, "entities": 0}
+    judged = assess([["B-x"]], [["O"]], confidences=[[0.3]]).as_json()
+    assert judged["calibration"] == {"ece": 0.0, "bins": 10, "entities": 0}
 
 
 @pytest.mark.parametrize("sure", [-0.1, 1.1, math.nan, math.inf])
@@ -53,13 +54,13 @@ def test_what_is_no_probability_is_refused(sure: float) -> None:
     with pytest.raises(InputError, match=f"confidence {sure}: must lie between 0 and 1"):
         calibrate([0.5, sure], [True, True])
     with pytest.raises(InputError, match=f"sentence 2: confidence {sure}: must lie"):
-        judge([["O"], [], ["O", "O"]], [["O"], [], ["O", "O"]], confidences=[[1], [], [1, sure]])
+        assess([["O"], [], ["O", "O"]], [["O"], [], ["O", "O"]], confidences=[[1], [], [1, sure]]).as_json()
 
 
 def test_each_word_needs_its_confidence() -> None:
     with pytest.raises(InputError, match="sentence 0: 2 gold tags, 1 confidences"):
-        judge([["O", "O"]], [["O", "O"]], confidences=[[1.0]])
+        assess([["O", "O"]], [["O", "O"]], confidences=[[1.0]]).as_json()
     with pytest.raises(InputError, match="1 gold sentences, 2 confidences"):
-        judge([["O", "O"]], [["O", "O"]], confidences=[[1.0], [1.0]])
+        assess([["O", "O"]], [["O", "O"]], confidences=[[1.0], [1.0]]).as_json()
     with pytest.raises(InputError, match="1 confidences, 2 outcomes"):
         calibrate([0.5], [True, False])

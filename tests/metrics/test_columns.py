@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.labels import spans_from_bio
-from nerbert.metrics.columns import pair_of
+from nerbert.metrics.score import pair_of
 from tests.metrics.taggings import PAIRS, TAGS, Pairs, split
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.labels import WordSpan
-from nerbert.metrics.judging import Mistake, MistakeKind, find_mistakes, judge
+from nerbert.metrics.judging import Mistake, MistakeKind, assess, find_mistakes
 from tests.metrics.taggings import PAIRS, Pairs, split
 
 SPANS = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 4), st.sampled_from("xyz")), max_size=7).map(
@@ -40,7 +40,7 @@ def test_the_larger_overlap_is_the_partner() -> None:
 @given(PAIRS)
 def test_each_entity_is_counted_once(pairs: Pairs) -> None:
     gold, predicted = split(pairs)
-    judged = judge(gold, predicted)
+    judged = assess(gold, predicted).as_json()
     kinds, score = judged["errors"], judged["micro"]
     paired = score["right"] + kinds["type"] + kinds["boundary"] + kinds["both"]
     assert paired + kinds["missed"] == score["gold"]

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.metrics.columns import pair_of
 from nerbert.metrics.judging import Interval, bootstrap, counts_by_sentence
-from nerbert.metrics.score import score_pair
+from nerbert.metrics.score import pair_of, score_pair
 from tests.metrics.taggings import PAIRS, Pairs, split
 
 ROWS = [(1, 1, 1), (0, 1, 1), (1, 2, 2), (0, 0, 0), (2, 2, 3), (0, 2, 1)] * 20

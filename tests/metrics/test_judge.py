@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.labels import example_tags, spans_from_bio
-from nerbert.metrics.columns import pair_of
-from nerbert.metrics.judging import Judgement, assess, judge, kinds_of, seen_entities
-from nerbert.metrics.score import Counts, collapse_types, score_spans, score_tags
+from nerbert.metrics.judging import assess, kinds_of, seen_entities
+from nerbert.metrics.score import Counts, collapse_types, pair_of, score_spans, score_tags
 from tests.metrics.taggings import PAIRS, Pairs, split
 
 GOLD = [["B-x", "I-x", "O", "B-y"], ["O", "B-x"], ["B-y"]]
@@ -21,7 +20,7 @@ WORDS = [["New", "York", "in", "May"], ["the", "sea"], ["May"]]
 @given(PAIRS)
 def test_every_part_is_that_of_its_own_function(pairs: Pairs) -> None:
     gold, found = split(pairs)
-    judged = judge(gold, found)
+    judged = assess(gold, found).as_json()
     score, strict = score_tags(gold, found), score_tags(gold, found, strict=True)
     collapsed = [[collapse_types(spans_from_bio(tags)) for tags in each] for each in (gold, found)]
     assert judged["micro"] == Counts.as_json(score)
@@ -34,15 +33,17 @@ def test_every_part_is_that_of_its_own_function(pairs: Pairs) -> None:
 
 
 def test_the_keys_are_always_the_same() -> None:
-    keys = set(judge([], []))
+    keys = set(assess([], []).as_json())
     assert keys == {
         "rules", "sentences", "micro", "macro", "by_type", "strict", "span", "errors", "seen", "unseen", "interval",
         "calibration", "without",
     }  # fmt: skip
-    full = judge(GOLD, FOUND, confidences=[[1.0] * len(each) for each in GOLD], words=WORDS, seen=set(), without=[1])
+    full = assess(
+        GOLD, FOUND, confidences=[[1.0] * len(each) for each in GOLD], words=WORDS, seen=set(), without=[1]
+    ).as_json()
     assert set(full) == keys
     assert None not in full.values()
-    assert {key for key, value in judge([], []).items() if value is None} == {
+    assert {key for key, value in assess([], []).as_json().items() if value is None} == {
         "seen",
         "unseen",
         "calibration",
@@ -51,10 +52,10 @@ def test_the_keys_are_always_the_same() -> None:
 
 
 def test_interval_holds_the_figure() -> None:
-    judged = judge(GOLD * 20, FOUND * 20)
+    judged = assess(GOLD * 20, FOUND * 20).as_json()
     assert judged["interval"]["low"] < judged["micro"]["f1"] < judged["interval"]["high"]
     assert judged["interval"]["level"] == 0.95
-    assert judge(GOLD * 20, FOUND * 20, seed=3)["interval"] != judged["interval"]
+    assert assess(GOLD * 20, FOUND * 20, seed=3).as_json()["interval"] != judged["interval"]
 
 
 def test_seen_is_text_and_type_in_training() -> None:
@@ -84,34 +85,22 @@ def test_seen_and_unseen_add_up(pairs: Pairs, seen: set[tuple[str, str]]) -> Non
 def test_without_is_the_score_of_the_rest(pairs: Pairs, data: Any) -> None:
     out = data.draw(st.sets(st.integers(0, len(pairs) - 1), min_size=1))
     rest = score_tags(*split([each for place, each in enumerate(pairs) if place not in out]))
-    judged = judge(*split(pairs), without=[*out, *out])
+    judged = assess(*split(pairs), without=[*out, *out]).as_json()
     assert judged["without"] == {"left_out": len(out), **Counts.as_json(rest)}
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="sentence 3 can't be left out: there are 3"):
-        judge(GOLD, FOUND, without=(0, 3))
+        assess(GOLD, FOUND, without=(0, 3)).as_json()
     with pytest.raises(InputError, match="sentence -1 can't be left out"):
-        judge(GOLD, FOUND, without=(-1,))
+        assess(GOLD, FOUND, without=(-1,)).as_json()
     with pytest.raises(InputError, match="without words"):
-        judge(GOLD, FOUND, seen=set())
+        assess(GOLD, FOUND, seen=set()).as_json()
     with pytest.raises(InputError, match="sentence 1: 2 gold tags, 1 words"):
-        judge(GOLD, FOUND, words=[WORDS[0], ["sea"], WORDS[2]], seen=set())
+        assess(GOLD, FOUND, words=[WORDS[0], ["sea"], WORDS[2]], seen=set()).as_json()
 
 
 def test_words_of_an_example() -> None:
     example = example_of(["a", "bc"], ["O", "B-x"])
     assert example.tokens == ("a", "bc")
     assert example_tags(example) == ["O", "B-x"]
-
-
-def test_a_judgement_is_judged_as_json() -> None:
-    judged = assess(GOLD, FOUND)
-    assert isinstance(judged, Judgement)
-    assert judged.as_json() == judge(GOLD, FOUND)
-
-
-def test_the_submodule_is_not_hidden_by_the_function() -> None:
-    from nerbert.metrics import judging
-
-    assert judging.judge is judge

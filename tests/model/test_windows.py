@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.model.windows import Window, Windows, chosen, open_windows, write_windows
+from tests.windows import row_of, rows_of
 
 
 @st.composite
@@ -23,7 +24,7 @@ ROWS = st.lists(window(), max_size=12)
 @given(ROWS)
 def test_rows_come_back(rows: list[Window]) -> None:
     packed = Windows.pack(rows)
-    assert list(packed) == rows
+    assert rows_of(packed) == rows
     assert packed.lengths.tolist() == [len(row.ids) for row in rows]
 
 
@@ -45,7 +46,7 @@ def test_parts_that_are_written_are_one_when_mapped(
 ) -> None:
     folder = tmp_path_factory.mktemp("windows")
     write_windows(folder, map(Windows.pack, parts))
-    assert list(open_windows(folder)) == [row for part in parts for row in part]
+    assert rows_of(open_windows(folder)) == [row for part in parts for row in part]
 
 
 @pytest.mark.parametrize("name", ["ids.bin", "ends.bin", "labels.bin", "windows.json"])
@@ -63,4 +64,4 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path, name: str, damage:
 def test_windows_without_labels_have_an_empty_column() -> None:
     packed = Windows.pack([Window(0, (1, 2), (0,), (1,)), Window(1, (3,), (), ())])
     assert len(packed.labels) == 0
-    assert packed.row(0) == Window(0, (1, 2), (0,), (1,))
+    assert row_of(packed, 0) == Window(0, (1, 2), (0,), (1,))

@@ -9,6 +9,7 @@ import pytest
 
 from nerbert.metrics.score import Counts, Score, score_tags
 from nerbert.quickstart.result import QuickstartResult, means_by_type
+from nerbert.schema import read_json
 from tests.quickstart.made_up import made_up_encoder, made_up_result, with_text
 
 
@@ -131,7 +132,7 @@ def test_written_json_has_every_figure(tmp_path: Path) -> None:
 )
 def test_what_is_read_is_what_was_written(result: QuickstartResult, tmp_path: Path) -> None:
     result.write(tmp_path / "result.json")
-    again = QuickstartResult.read(tmp_path / "result.json")
+    again = read_json(tmp_path / "result.json", QuickstartResult)
     assert again == result
     assert repr(again) == repr(result)  # tuples are tuples, whole numbers are whole
     again.write(tmp_path / "again.json")
@@ -143,4 +144,4 @@ def test_the_verdict_is_computed_again(tmp_path: Path) -> None:
     result.write(tmp_path / "result.json")
     told = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     (tmp_path / "result.json").write_text(json.dumps(told | {"verdict": "We are the best."}), encoding="utf-8")
-    assert QuickstartResult.read(tmp_path / "result.json").verdict == told["verdict"] == result.verdict
+    assert read_json(tmp_path / "result.json", QuickstartResult).verdict == told["verdict"] == result.verdict

@@ -22,12 +22,11 @@ from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.examples import read_examples
-from nerbert.quickstart import run_quickstart
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.result import QuickstartResult, TaggedText
-from nerbert.quickstart.tour import PAGE, SAMPLE, Tour
-from nerbert.render.quickstart import LIMITS, NEXT, picture
-from nerbert.render.terminal.quickstart import QuickstartReport
+from nerbert.quickstart.tour import PAGE, SAMPLE, Tour, run_quickstart
+from nerbert.render.quickstart import LIMITS, NEXT, QuickstartReport, picture
+from nerbert.schema import read_json
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from tests.commands import exit_code
@@ -217,7 +216,7 @@ def test_own_sentence_is_tagged_by_the_second_way(taken: Taken) -> None:
 def test_result_page_and_picture_are_of_the_same_figures(taken: Taken) -> None:
     told = read(taken.folder / "result.json")
     assert told == json.loads(json.dumps(asdict(taken.result) | {"verdict": taken.result.verdict}))
-    again = QuickstartResult.read(taken.folder / "result.json")
+    again = read_json(taken.folder / "result.json", QuickstartResult)
     assert again == taken.result
     assert (taken.folder / "result.svg").read_bytes() == picture(again).encode()
     for name in ("report.html", "result.svg"):
@@ -432,7 +431,7 @@ def test_terminal_reads_no_markup_in_a_text() -> None:
 
 def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
-    monkeypatch.setattr("nerbert.quickstart.run_quickstart", lambda *each: given.extend(each))
+    monkeypatch.setattr("nerbert.quickstart.tour.run_quickstart", lambda *each: given.extend(each))
     assert exit_code("quickstart", "--text", "A brig .", "--keep", "kept", "--report", "page.html") == 0
     assert exit_code("quickstart") == 0
     assert given == ["A brig .", Path("kept"), Path("page.html"), "", None, None]

@@ -14,8 +14,7 @@ from rich.console import Console
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
-from nerbert.evaluation.tables.grid import BenchmarkTable
-from nerbert.evaluation.tables.records import COLUMNS
+from nerbert.evaluation.tables.records import COLUMNS, BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from nerbert.render.benchmark import csv_of, harmless, print_table, text_of, write_tables
 from nerbert.render.escape import latex

@@ -22,12 +22,12 @@ from nerbert.model.forward import Batch
 from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training import checkpoint
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.checkpoint import Checkpoints, _moments, _weights
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import StepLog
 from nerbert.training.loop import TrainingData, train
 from nerbert.training.objective import CheckpointScore, Objective
+from nerbert.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(
     precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, max_tokens_per_batch=40

@@ -13,11 +13,12 @@ from nerbert.model.forward import Batch, best_precision
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
 from nerbert.terminal import Progress
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, collate, make_optimizer, rate_at, total_steps, train, train_step
 from nerbert.training.objective import Objective
+from nerbert.training.settings import TrainSettings
+from tests.windows import rows_of
 
 Make = Callable[..., Any]
 Run = Callable[..., TrainLog]
@@ -131,7 +132,7 @@ def test_each_part_of_a_loss_has_its_own_divisor_over_the_step(make_model: Make,
 def test_gradient_is_that_of_the_mean_over_labelled_words(run: Run, make_model: Make, windows: Windows) -> None:
     model = make_model()
     losses = []
-    for window in windows:
+    for window in rows_of(windows):
         logits = model(input_ids=torch.tensor([window.ids])).logits[0, list(window.positions)]
         labels = torch.tensor(window.labels)
         losses.append(torch.nn.functional.cross_entropy(logits[labels != IGNORED], labels[labels != IGNORED],

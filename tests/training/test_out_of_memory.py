@@ -15,11 +15,11 @@ from nerbert.errors import NerbertError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import Windows
 from nerbert.terminal import Progress
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, train
 from nerbert.training.objective import CheckpointScore, Objective
+from nerbert.training.settings import TrainSettings
 
 FP32 = TrainSettings(precision="fp32", threads=1, batch_size=8, epochs=3)
 FAILURES = {
@@ -144,9 +144,9 @@ import numpy as np, torch
 from transformers import BertConfig, BertForTokenClassification
 from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
-from nerbert.training.base_settings import TrainSettings
+from nerbert.training.settings import TrainSettings
 from nerbert.training.loop import TrainingData, train
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import Tagging
 
 torch.manual_seed(1)
 places = tuple(range(60))

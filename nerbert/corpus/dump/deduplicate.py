@@ -22,10 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbert.artifacts import link_file
-from nerbert.corpus.dump.sites import TEMPLATE, wiki_code
+from nerbert.corpus.dump.sites import TEMPLATE, fold_redirects, normalise_title, wiki_code
 from nerbert.corpus.rows import ARTICLE
 from nerbert.corpus.shards import TITLES, UNTYPED, read_batches, read_table, shard_paths, writing
-from nerbert.corpus.wikitext.titles import fold_redirects, normalise_title
 from nerbert.executors import HERE, Executor
 from nerbert.records import Infobox, Reason
 from nerbert.tables import read_columns

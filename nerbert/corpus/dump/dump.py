@@ -15,9 +15,8 @@ from typing import IO, Any
 
 from lxml import etree
 
-from nerbert.corpus.dump.index import Index
 from nerbert.corpus.dump.parse import fault_of, number_in, read_pages
-from nerbert.corpus.dump.parts import DumpPart, chunks, find_mark, ranges, step_of, unpacked_streams
+from nerbert.corpus.dump.parts import DumpPart, Index, chunks, find_mark, ranges, step_of, unpacked_streams
 from nerbert.corpus.dump.sites import Site, make_site, wiki_code
 from nerbert.errors import InputError
 from nerbert.records import RawPage
@@ -111,7 +110,8 @@ class Dump:
     def facts(self) -> dict[str, Any]:
         """Return the manifest's entry for this input."""
         digests = self._digests
-        parts = {"sha256_of_parts": _sha256("".join(digests)), "parts": len(digests), "part_bytes": self._step}
+        joined = hashlib.sha256("".join(digests).encode()).hexdigest()
+        parts = {"sha256_of_parts": joined, "parts": len(digests), "part_bytes": self._step}
         digest = {"sha256": digests[0]} if len(digests) == 1 else parts
         index = {"index": self.index.facts()} if self.index is not None else {}
         return {"file": self.source.name, "bytes": self.size, **digest, "wiki": self.site.wiki, **index}
@@ -151,10 +151,6 @@ def _identity(source: Source) -> dict[str, Any]:
     """Return what tells the input's content from another's, without reading it all: of a file its time, too."""
     local = not source.remote and source.size is not None
     return source.identity() | ({"changed": Path(source.place).stat().st_mtime_ns} if local else {})
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read_head(stream: IO[bytes], name: str, wiki: str, language: str) -> tuple[bytes, bytes, Site]:

@@ -1,14 +1,21 @@
-"""Facts about a wiki that the scanner needs: its name, language, namespaces, link trails.
+"""Facts about a wiki that the scanner needs (its name, language, namespaces, link trails), and the form of its titles.
 
 They come from the dump's `<siteinfo>` if it is present; a few names that every wiki understands are built in.
 Interlanguage prefixes are a fixed list, because dumps do not contain them: the prefix of a newer language is read as
 part of a title, not lost. A wiki is named after its language, except some that are older than their language's code
 (`nowiki` is in `nb`). The wiki's own code, from the name of its database, therefore selects what belongs to a wiki
 (DBpedia's files, Wikidata's links).
+
+Titles are normalised to the form that MediaWiki stores, in NFC, and chains of redirects are resolved. All sources
+(dump, tables, triples, template names) share one form, so a lookup is one dict access. The cost: titles that differ
+only in the case of their first letter become one title, also on the few wikis that distinguish them (Wiktionary).
+Unicode's title case of that letter differs from MediaWiki's for a few digraphs.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from unicodedata import normalize
 
 FILE, TEMPLATE, CATEGORY = 6, 10, 14
 
@@ -124,3 +131,38 @@ def editions(wiki: str, language: str) -> tuple[str, ...]:
     """
     codes = wiki_codes(wiki, language)
     return (*codes, "en") if codes == ("simple",) else codes
+
+
+_INVISIBLE = re.compile("[\u200e\u200f\u202a-\u202e]")
+
+
+def normalise_title(title: str) -> str:
+    """Return `title` in NFC with an upper first letter; underscores and blanks become single inner spaces."""
+    ascii_only = title.isascii()
+    if not ascii_only:
+        title = normalize("NFC", _INVISIBLE.sub("", title))
+    title = " ".join(title.replace("_", " ").split())
+    first = title[:1].title()
+    if len(first) != 1 or first == title[0]:
+        return title
+    title = first + title[1:]
+    return title if ascii_only else normalize("NFC", title)  # an upper `İ` may be composed where a lower `i̇` is not
+
+
+def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
+    """Return each redirecting title with the end of its chain.
+
+    A title in a cycle ends at itself; a title that leads into a cycle ends where it enters. Runs in linear time.
+    """
+    ends: dict[str, str] = {}
+    for start in redirects:
+        chain: dict[str, None] = {}
+        title = start
+        while title in redirects and title not in ends and title not in chain:
+            chain[title] = None
+            title = redirects[title]
+        end, in_cycle = ends.get(title, title), False
+        for link in chain:
+            in_cycle = in_cycle or link == title
+            ends[link] = link if in_cycle else end
+    return ends

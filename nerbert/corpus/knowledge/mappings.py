@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TypeAlias
 
+from nerbert.corpus.dump.sites import fold_redirects, normalise_title
 from nerbert.corpus.knowledge.ontology import Template, export_pages, templates
-from nerbert.corpus.wikitext.titles import fold_redirects, normalise_title
 from nerbert.errors import InputError, at
 from nerbert.records import Infobox
 

@@ -18,7 +18,7 @@ from typing import IO
 
 from lxml import etree
 
-from nerbert.corpus.wikitext.titles import normalise_title
+from nerbert.corpus.dump.sites import normalise_title
 from nerbert.errors import InputError, at
 from nerbert.label_sets import class_name
 from nerbert.tables import read_columns

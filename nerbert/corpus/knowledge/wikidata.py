@@ -23,11 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nerbert.corpus.dump.sites import wiki_codes
+from nerbert.corpus.dump.sites import normalise_title, wiki_codes
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, LONGEST_TITLE, Answer, ClaimCounts, ClassPath
 from nerbert.corpus.knowledge.database import Database, insert
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.errors import InputError
 from nerbert.schema import parse_json
 from nerbert.sources.files import FoundFile, read_blocks

@@ -13,10 +13,9 @@ from functools import lru_cache
 from html.entities import html5
 from urllib.parse import unquote
 
-from nerbert.corpus.dump.sites import CATEGORY, FILE, Site
+from nerbert.corpus.dump.sites import CATEGORY, FILE, Site, normalise_title
 from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, as_prose, show_protected, without_ours
 from nerbert.corpus.wikitext.templates import IN_LINK, arguments
-from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import Reason
 
 ENTITY = re.compile(r"&(?:#\d{1,20}|#[xX][0-9a-fA-F]{1,20}|\w{1,32});")

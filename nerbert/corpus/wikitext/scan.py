@@ -12,7 +12,7 @@ a tree: markup that crosses other markup is read in the order of the passes.
 import re
 from itertools import accumulate
 
-from nerbert.corpus.dump.sites import Site
+from nerbert.corpus.dump.sites import Site, normalise_title
 from nerbert.corpus.wikitext.links import ENTITY, PageLinks, character, count_links, do_pipe_tricks, link_reader
 from nerbert.corpus.wikitext.prose import join_paragraphs, keep_prose, remove_marks, squeeze, tidy_lines
 from nerbert.corpus.wikitext.protected import (
@@ -25,7 +25,6 @@ from nerbert.corpus.wikitext.protected import (
     without_ours,
 )
 from nerbert.corpus.wikitext.templates import remove_tables, template_reader
-from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import CleanPage, Reason
 
 SCANNER = "nerbert-wikitext-4"
@@ -37,6 +36,7 @@ _PROTOCOL = (
 )
 _LABEL = r"[^\[\]\n]*+(?:\[[^\[\]\n]*+\][^\[\]\n]*+)*+"
 _EXTERNAL = re.compile(rf"\[(?:{_PROTOCOL})[^\s\[\]<>\"]*+(?:[^\S\n]*+({_LABEL}))?\]", re.IGNORECASE)
+"""`[http://… label]`, of which the label stays."""
 _TAGS = """abbr b bdi bdo big blockquote br caption center cite code col colgroup data dd del dfn div dl dt em font h1
     h2 h3 h4 h5 h6 hr i ins kbd li link mark meta noinclude nowiki ol onlyinclude p poem q rb rp rt rtc ruby s samp
     small span strike strong sub sup table tbody td tfoot th thead time tr tt u ul var wbr ref references
@@ -74,14 +74,10 @@ def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, cap
     text, shown, lost = reader.take_files(text, captions=captions)
     text, found = reader.mark("\n\n".join([text, *shown]), own)
     found.dropped[Reason.LINK_OUTSIDE_PROSE] += lost + sum(map(count_links, tables))
-    text = remove_marks(keep_prose(_without_addresses(text), lists=lists))
+    text = _EXTERNAL.sub(r"\1", text) if "[" in text else text
+    text = remove_marks(keep_prose(text, lists=lists))
     text, places, targets = _spans(join_paragraphs(_without_tags(text)), found)
     return CleanPage(show_protected(text), places[0::2], places[1::2], targets, tuple(boxes), +found.dropped)
-
-
-def _without_addresses(text: str) -> str:
-    """Replace `[http://… label]` by its label."""
-    return _EXTERNAL.sub(r"\1", text) if "[" in text else text
 
 
 def _without_tags(text: str) -> str:

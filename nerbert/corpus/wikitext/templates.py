@@ -16,11 +16,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from nerbert.corpus.dump.sites import CATEGORY, FILE, Site
+from nerbert.corpus.dump.sites import CATEGORY, FILE, Site, normalise_title
 from nerbert.corpus.dump.sites import TEMPLATE as TEMPLATES
 from nerbert.corpus.wikitext.protected import DYNAMIC, as_prose, is_protected, show_protected
 from nerbert.corpus.wikitext.text_templates import Arguments, Rule, text_rule
-from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import Infobox
 
 _DEPTH = 8

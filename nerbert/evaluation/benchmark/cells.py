@@ -5,8 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.records import Example
+from nerbert.training.settings import FinetuneSettings
 
 
 class CellKey(NamedTuple):

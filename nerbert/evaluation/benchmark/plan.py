@@ -1,28 +1,115 @@
 """Plan a suite: its cells as jobs, each with the keys of its steps.
 
 Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells that need it) →
-`tag` (fine-tuned, test sentences tagged) → `score`. The key of a step holds the one before it, so stale outcomes are
-found without dates. Digests are of exactly what a step reads: dev counts only where the protocol chooses by it. No
-sentence is read or drawn here. The price: a size that can't be drawn is told by its cells.
+`tag` (fine-tuned, test sentences tagged) → `score`. The key of a step is a SHA-256 of everything that its outcome
+depends on, the key of the step before it among that, so stale outcomes are found without dates. Digests are of exactly
+what a step reads: dev counts only where the protocol chooses by it. No sentence is read or drawn here. The price: a
+size that can't be drawn is told by its cells.
+
+Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
+otherwise, `SCORING` if the same tags get other scores. Tests tie these numbers to draws, and to the losses, logits,
+spans and scores of the golden files. So an edit of a comment, a message or the dump's reader trains nothing anew. The
+price: a change that no golden file notices, and for which nobody raises a number, leaves old cells in place. The
+versions of libraries are stored with every cell, and are no part of the key.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-from nerbert.errors import NerbertError
-from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, SourceTraining, State
-from nerbert.evaluation.benchmark.keys import data_digest, encoder_digest, key_of, local_encoder
+from nerbert.artifacts import sha256_of
+from nerbert.errors import InputError, NerbertError, StaleOutput, os_refused
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, SourceTraining, State, Task
 from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.sizes import SizeUnit, parse_size
-from nerbert.formats.folder import find_splits, split_of
+from nerbert.finetuning.sampling import SizeUnit, parse_size
+from nerbert.formats.examples import find_splits, split_of
+from nerbert.training.settings import FinetuneSettings
 
-_In = ParamSpec("_In")
+FORMAT = 2
+"""Raise it to run everything again."""
+TRAINING = 1
+"""Version of what draws sentences, fine-tunes and tags."""
+SCORING = 1
+"""Version of what scores."""
+_MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
+"""What is loaded of a model's folder."""
+
+
+def key_of(step: str, **facts: Any) -> str:
+    """Return the key of a step: the SHA-256 of all that its outcome depends on, in canonical JSON."""
+    text = json.dumps({"format": FORMAT, "step": step, **facts}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def encoder_digest(folder: Path) -> str:
+    """Return one digest over the names and contents of the files that are loaded of a model's folder."""
+    files = {path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()}
+    names = "".join(f"{path.name} {file_digest(path)}\n" for path in sorted(files) if not path.name.startswith("."))
+    return hashlib.sha256(names.encode()).hexdigest()
+
+
+def data_digest(path: Path) -> str:
+    """Return the digest of a data file; "" for one that isn't there, which is for its reader to say."""
+    with os_refused(f"{path}: can't be read"):
+        return file_digest(path) if path.is_file() else ""
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file; one that didn't change while this process lives is read once."""
+    state = path.stat()
+    return _digest(path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, *_state: int) -> str:
+    return sha256_of(path)
+
+
+def check_unchanged(task: Task) -> None:
+    """Raise StaleOutput if a task's encoder or data aren't those of its key any more; call it when they were read.
+
+    A file that wasn't there then must not be there now.
+    """
+    for name, digest in task.sha256.items():
+        _check_same(data_digest, task.folder / name, digest)
+    _check_same(encoder_digest, Path(task.encoder), task.encoder_sha256)
+
+
+def _check_same(digest_of: Callable[[Path], str], path: Path, digest: str) -> None:
+    try:
+        same = digest_of(path) == digest
+    except (OSError, NerbertError):
+        same = False
+    if not same:
+        raise StaleOutput(f"{path}: changed while the benchmark ran; run it again")
+
+
+def local_encoder(name: str) -> Path:
+    """Return the folder of an encoder: `name` itself, or the local copy of a model on the hub."""
+    from nerbert.model.backbone import check_model_folder, embedded
+
+    name = embedded(name)
+    check_model_folder(name)
+    folder = Path(name) if Path(name).exists() else _from_hub(name)
+    check_model_folder(str(folder))
+    return folder
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_MODEL_FILES)))
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "")[:300] or type(error).__name__
+        raise InputError(f"{name}: no folder of that name, and not to be had from the hub: {reason}") from error
+
+
 _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
@@ -83,7 +170,7 @@ class _Planner:
             encoder=digest, source=source.key if source else None, device=self.machine.device, **_named(format_),
         )  # fmt: skip
         scored = {name: sha for name, sha in sha256.items() if split_of(name) != "dev"}
-        key = key_of("score", code=keys.SCORING, data=scored, tagged=tag_key)
+        key = key_of("score", code=SCORING, data=scored, tagged=tag_key)
         return Job(place, tag_key, key, folder, str(encoder), digest, settings, sha256, source, format_)
 
     def _source(self, system: System, encoder: str, digest: str, settings: FinetuneSettings) -> SourceTraining:
@@ -120,7 +207,7 @@ def _encoder(name: str) -> tuple[Path, str]:
 
 def _training(settings: FinetuneSettings) -> tuple[int, ...]:
     """Return the version of what trains; where dev chooses the epoch, scores are a part of it."""
-    return (keys.TRAINING, keys.SCORING) if settings.select == "dev" else (keys.TRAINING,)
+    return (TRAINING, SCORING) if settings.select == "dev" else (TRAINING,)
 
 
 def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
@@ -128,18 +215,18 @@ def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
     return {name: value for name, value in values if name not in _NOT_IN_KEY and _LATER.get(name) != value}
 
 
-def _remembered(make: Callable[_In, _Out]) -> Callable[_In, _Out]:
+def _remembered(make: Callable[..., _Out]) -> Callable[..., _Out]:
     """Return `make` that is called once for the same arguments, whether it ends well or not."""
-    made: dict[Any, _Out | NerbertError] = {}
 
-    def get(*names: _In.args, **more: _In.kwargs) -> _Out:
-        place = (names, *more.items())
-        if place not in made:
-            try:
-                made[place] = make(*names, **more)
-            except NerbertError as error:
-                made[place] = error
-        found = made[place]
+    @cache
+    def attempt(*names: Any) -> _Out | NerbertError:
+        try:
+            return make(*names)
+        except NerbertError as error:
+            return error
+
+    def get(*names: Any) -> _Out:
+        found = attempt(*names)
         if isinstance(found, NerbertError):
             raise found
         return found

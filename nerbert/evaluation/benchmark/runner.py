@@ -17,13 +17,14 @@ from typing import TypeVar
 
 import torch
 
-from nerbert.errors import InputError, NerbertError, SettingsError, WriteError, need
+from nerbert.errors import NerbertError, SettingsError, WriteError, need
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Job, Machine, SourceTraining, State
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
 from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.executors import HERE, Executor, LocalExecutor, cores
+from nerbert.evaluation.datasets.load import check_root
+from nerbert.executors import HERE, Executor, LocalExecutor, check_alone, cores
 from nerbert.terminal import percent, tell, visible
 
 STOPPED = "the run was stopped"
@@ -44,10 +45,11 @@ def benchmark(
     from nerbert.render.benchmark import print_table, write_tables
 
     need("benchmark", "scipy")
+    check_alone("a benchmark")
     if workers < 0:
         raise SettingsError(f"--workers {workers}: must be at least 0")
     with LocalExecutor(workers or len(_gpus(this_machine())) or cores(), isolated=True) as executor:
-        cells, stop = _run(suite, data, output, executor, minutes, retry=retry)
+        cells, stop = run_suite(suite, data, output, executor, minutes=minutes, retry=retry)
     table = make_table(suite, cells)
     try:
         files = write_tables(output, table)
@@ -64,21 +66,12 @@ def benchmark(
 def run_suite(
     suite: Suite, data: Path, output: Path, executor: Executor = HERE, *, minutes: float | None = None,
     retry: bool = False,
-) -> list[Cell]:  # fmt: skip
-    """Return every cell of a suite, in order of worth; those that `output` lacks are run first, by an executor.
+) -> tuple[list[Cell], _Stop]:  # fmt: skip
+    """Return every cell of a suite, in order of worth, and what stopped the run before its end, if something did.
 
-    No cell begins after `minutes`; `retry` runs those again that failed.
+    Cells that `output` lacks are run first, by an executor. None begins after `minutes`; `retry` runs those again that
+    failed.
     """
-    cells, stop = _run(suite, data, output, executor, minutes, retry=retry)
-    if stop:
-        raise stop
-    return cells
-
-
-def _run(
-    suite: Suite, data: Path, output: Path, executor: Executor, minutes: float | None, *, retry: bool
-) -> tuple[list[Cell], _Stop]:
-    """Return what `run_suite` returns, and what stopped it before its end, if something did."""
     _check(data, minutes)
     until, machine, store = None if minutes is None else time.time() + 60 * minutes, this_machine(), Store(output)
     stop: _Stop = None
@@ -222,8 +215,7 @@ def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
 
 
 def _check(data: Path, minutes: float | None) -> None:
-    if not data.is_dir():
-        raise InputError(f"{data}: no such folder; name the one that holds the data sets (--data)")
+    check_root(data)
     if minutes is not None and not minutes > 0:
         raise SettingsError(f"--minutes {minutes:g}: must be above 0")
 

@@ -1,8 +1,7 @@
 """The steps of a cell, as a task of an executor: read, fine-tune, tag the test sentences, score the tags.
 
 A task writes its outcome into the store and returns only how it ended, so a process that dies loses nothing of others.
-Of a tagger only its predictions are kept: they can be scored anew whenever the rules change. The tagger itself,
-hundreds of megabytes, is deleted when its cell is done.
+A tagger lives in memory. Only its predictions are kept: they can be scored anew whenever the rules change.
 """
 
 import errno
@@ -34,20 +33,17 @@ from nerbert.evaluation.benchmark.cells import (
     State,
     Task,
 )
-from nerbert.evaluation.benchmark.keys import check_unchanged
+from nerbert.evaluation.benchmark.plan import check_unchanged
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.executors import cores
-from nerbert.finetuning.finetune import finetune
-from nerbert.finetuning.sampling import draw_episode, draw_subset
-from nerbert.finetuning.sizes import SizeUnit, parse_size
-from nerbert.formats.folder import DataSet, read_data, split_of
+from nerbert.finetuning.finetune import finetune_examples
+from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
+from nerbert.formats.examples import read_data, split_of
 from nerbert.labels import example_tags
-from nerbert.metrics.judging import judge, seen_entities
-from nerbert.model.backbone import read_card
+from nerbert.metrics.judging import assess, seen_entities
+from nerbert.model.linear import greedy
 from nerbert.records import Example
-from nerbert.registry import OBJECTIVES
-from nerbert.tagger.tagger import Tagger
 
 OUT_OF_TIME = "no time left"
 _DECIMALS = 4
@@ -91,7 +87,7 @@ def run_task(desk: Desk, task: Task) -> End:
         if isinstance(task, SourceTraining):
             make_source(task, store, scratch)
         else:
-            make_cell(task, store, desk.machine, scratch)
+            make_cell(task, store, desk.machine)
     except Exception as error:
         return failure(error, scratch, task.folder)
     finally:
@@ -158,27 +154,35 @@ def make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
         return
     cost: dict[str, Any] = {}
     with _watched(source), _timed(cost, "source"):
-        folder = _trained(source, source.encoder, read_data(source.folder, ["train"], source.format).train, [], scratch)
-    store.keep_source(source, folder, cost["source"])
+        train = read_data(source.folder, ["train"], source.format).train
+        finetune_examples(source.encoder, train, [], source.settings, scratch, name=str(source.folder))
+    store.keep_source(source, scratch, cost["source"])
 
 
-def make_cell(job: Job, store: Store, machine: Machine, scratch: Path) -> None:
-    """Make a cell; what has been tagged already is only scored."""
+def make_cell(job: Job, store: Store, machine: Machine) -> None:
+    """Make a cell; what has been tagged already is only scored.
+
+    Duplicates of train sentences are left out of a second score. Seen entities are those of the sentences that the cell
+    trained on; what a source domain held doesn't count.
+    """
     cost: dict[str, Any] = {}
     with _watched(job):
         with _timed(cost, "read"):
             part = read_part(job)
         kept = store.read_predictions(job.tag_key, part.test)
-        found = kept or tag_part(job, part, store, scratch)
+        found = kept or tag_part(job, part, store)
     if kept is None:
         found.facts.update(_made_by(machine, job))
         store.write_predictions(job.tag_key, job.place, found)
     with _timed(cost, "score"):
-        scores = _scores(part, found)
+        judged = assess(
+            [example_tags(each) for each in part.test], found.tags, confidences=found.confidences,
+            words=[each.tokens for each in part.test], seen=seen_entities(part.train), without=part.duplicates,
+        )  # fmt: skip
     seconds = found.facts["seconds"] | cost
     facts = part.facts | found.facts | _made_from(job) | {"duplicates": len(part.duplicates), "seconds": seconds}
     facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
-    store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
+    store.write_cell(job.key, Cell(job.place, State.DONE, "", judged.as_json(), facts))
 
 
 def read_part(job: Job) -> CellSentences:
@@ -218,45 +222,23 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
     return CellSentences(chosen, asked, facts | drawn)
 
 
-def tag_part(job: Job, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+def tag_part(job: Job, part: CellSentences, store: Store) -> Predictions:
     """Fine-tune an encoder (or its source checkpoint) on a part's sentences and tag its test sentences."""
     cost: dict[str, Any] = {}
     facts: dict[str, Any] = {"seconds": cost}
-    encoder, settings = job.encoder, job.settings
+    encoder = job.encoder
     if job.source:
         encoder = str(store.source(job.source.key))
         facts["source_seconds"] = store.source_cost(job.source.key)
         if facts["source_seconds"] is None:
             raise StaleOutput("the source checkpoint that it needs is gone; run the benchmark again")
     with _timed(cost, "train"):
-        folder = _trained(job, encoder, part.train, part.dev, scratch)
+        tagger = finetune_examples(encoder, part.train, part.dev, job.settings, name=str(job.folder))
     with _timed(cost, "tag"):
-        head = OBJECTIVES.find(settings.objective).head_name
-        tagger = Tagger.load(folder, backend="torch", precision=settings.precision, decoding="greedy", head=head)
-        words = tagger.tag_examples(part.test)
-    card = read_card(str(folder))
-    facts |= {"steps": card["log"][-1]["step"], "best_step": card["best_step"], "settings": card["settings"]}
+        words = greedy(tagger.head).tag(part.test)
+    facts |= {"steps": tagger.log.steps, **{name: tagger.card[name] for name in ("best_step", "settings")}}
     confidences = [[round(one, _DECIMALS) for one in each.confidences] for each in words]
     return Predictions([each.tags for each in words], confidences, facts)
-
-
-def _trained(task: Task, encoder: str, train: list[Example], dev: list[Example], scratch: Path) -> Path:
-    """Return the tagger's folder."""
-    data = DataSet(task.folder, train, dev, {}, [])
-    (folder,) = finetune(encoder, data, scratch / "tagger", task.settings, calibrate=False)
-    return folder
-
-
-def _scores(part: CellSentences, found: Predictions) -> dict[str, Any]:
-    """Return scores of raw greedy tags; duplicates of train sentences are left out of a second score.
-
-    Seen entities are those of the sentences that the cell trained on; what a source domain held doesn't count.
-    """
-    return judge(
-        [example_tags(each) for each in part.test], found.tags,
-        confidences=found.confidences, words=[each.tokens for each in part.test],
-        seen=seen_entities(part.train), without=part.duplicates,
-    )  # fmt: skip
 
 
 @contextmanager

@@ -24,10 +24,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from nerbert.artifacts import publish, write_json
-from nerbert.errors import InputError, OutputExists
+from nerbert.artifacts import check_own, publish, write_json
+from nerbert.errors import InputError, OutputExists, os_refused
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, SourceTraining, State
-from nerbert.evaluation.benchmark.keys import encoder_digest
+from nerbert.evaluation.benchmark.plan import encoder_digest
 from nerbert.labels import spans_from_bio, split_tag
 from nerbert.locks import held
 from nerbert.records import Example
@@ -103,10 +103,10 @@ class Store:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Make the folder and keep other runs out of it; what an earlier one left under way is removed."""
-        with _making(self.folder):
+        with os_refused(f"{self.folder}: can't be made or read"):
             self.folder.mkdir(parents=True, exist_ok=True)
         with held(self.folder, f"{self.folder}: another benchmark works there; wait for it or name another folder"):
-            with _making(self.folder):
+            with os_refused(f"{self.folder}: can't be made or read"):
                 self._claim()
                 self._clear()
                 for each in (self.cells, self.predictions, self.sources, self.scratch):
@@ -125,9 +125,7 @@ class Store:
                     why = f"holds {each.name!r} but no {MARKER}, so it is no benchmark's folder"
                     raise OutputExists(f"{self.folder}: {why}; name a new or an empty one (-o)")
             write_json(marker, {"format": FORMAT, "made_by": "nerbert benchmark"})
-        for each in (marker, self.cells, self.predictions, self.sources, self.scratch):
-            if each.is_symlink():
-                raise OutputExists(f"{each}: is a link, so it is left alone; delete it by hand, or name another folder")
+        check_own(marker, self.cells, self.predictions, self.sources, self.scratch)
 
     def _clear(self) -> None:
         """Remove what is half made: scratch folders, and drafts of files."""
@@ -219,11 +217,3 @@ def _check_fit(file: _PredictionsFile, test: Sequence[Example] | None) -> None:
     wanted = counts if test is None else [len(each.words) for each in test]
     if not counts == wanted == [len(row) for row in file.confidences]:
         raise InputError("not predictions of these sentences")
-
-
-@contextmanager
-def _making(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{folder}: can't be made or read: {error.strerror}") from error

@@ -18,10 +18,10 @@ from typing import Annotated, Literal, TypeVar
 from nerbert.config import Bounds, Settings, check, make_settings, read_toml
 from nerbert.errors import SettingsError, at, nearest
 from nerbert.evaluation.benchmark.cells import CellKey
-from nerbert.evaluation.datasets.registry import find_known
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.sizes import SizeUnit, parse_size
+from nerbert.evaluation.datasets.load import find_known
+from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.registry import FORMATS
+from nerbert.training.settings import FinetuneSettings
 
 _Table = TypeVar("_Table")
 

@@ -1,8 +1,13 @@
 """Find, read, list and sample data sets by name: a folder below the data folder, or a name that the registry knows.
 
+The facts of known public data sets (source, licence, contents, hashes, how to fetch and convert them) are in a table of
+the package, `nerbert/tables/datasets.toml`; the package holds no data. A data set is identified by the bytes of its
+files in nerbert's own form, so every claim (counts, licence, whether it is the paper's split) is about exactly these
+bytes. The price: nothing is claimed of a set that was converted otherwise, a set that needs more than a recipe can't be
+fetched, and listing a folder reads all its files.
+
 A name comes from outside (a suite, a command line) and never leads out of the data folder, by dots, by being absolute,
-or through a link. A data set in the folder is identified by its files' hashes, so "whole" means to the byte. The price:
-data elsewhere must be copied, not linked, into the data folder, and listing a folder reads all its files.
+or through a link. The price: data elsewhere must be copied, not linked, into the data folder.
 
 A sample is a data folder: a new train split, dev and test unchanged, and a manifest that names data, size, draw and
 sentences, so that anyone with the data can draw the same. The price: a copy of dev and test for each sample.
@@ -10,19 +15,118 @@ sentences, so that anyone with the data can draw the same. The price: a copy of 
 
 import os
 import shutil
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, nearest
-from nerbert.evaluation.datasets.registry import KnownData, all_names, find_known, known_data
-from nerbert.finetuning.sampling import Subset, draw_subset
-from nerbert.finetuning.sizes import parse_size
-from nerbert.formats.examples import find_format
-from nerbert.formats.folder import SPLITS, DataSet, find_splits, read_data, split_files, split_of
+from nerbert.finetuning.sampling import Subset, draw_subset, parse_size
+from nerbert.formats.examples import SPLITS, DataSet, find_format, find_splits, read_data, split_files, split_of
 from nerbert.records import Example
+
+TABLE = "datasets.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSplit:
+    """A split: its counts, and the SHA-256 of its file."""
+
+    sentences: int
+    tokens: int
+    entities: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """The source of files: a repository, a commit, and paths."""
+
+    repository: str
+    commit: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How to make a data set: the paths in its repository, their form, and the splits to draw from train."""
+
+    train: str = ""
+    dev: str = ""
+    test: str = ""
+    reader: Literal["columns", "pairs"] = "columns"
+    """The form of the lines: token first and tag last, or `word:tag word:tag … <=> intent`."""
+    scheme: Literal["iob2", "iob1", "io", "bioes"] = "iob2"
+    """The meaning of the tags."""
+    drop: tuple[str, ...] = ()
+    """Prefixes of lines that hold no token."""
+    draw_dev: int = 0
+    """Number of sentences to draw from train as dev, before those of test."""
+    draw_test: int = 0
+    unfetched: str = ""
+    """Why it can't be fetched."""
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The files to fetch, by split."""
+        return {split: getattr(self, split) for split in SPLITS if getattr(self, split)}
+
+    @property
+    def draws(self) -> dict[str, int]:
+        """The number of sentences to draw from train, by split."""
+        return {split: size for split, size in (("dev", self.draw_dev), ("test", self.draw_test)) if size}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownData:
+    """A data set that nerbert knows; what isn't known of it is empty."""
+
+    name: str
+    """The name of its folder."""
+    title: str
+    about: str
+    paper_name: str = ""
+    """Its name in NER-BERT's tables."""
+    source_domain: bool = False
+    """Whether the paper's source & target begins with it."""
+    fits: bool = False
+    """Whether the splits are the paper's; `split` says in what they agree or differ."""
+    split: str
+    language: str = "en"
+    licence: str
+    """In a word or two."""
+    licence_note: str = ""
+    types: tuple[str, ...]
+    splits: Mapping[str, KnownSplit] = field(default_factory=dict)
+    sources: tuple[Repository, ...] = ()
+    recipe: Recipe
+
+
+@cache
+def known_data() -> Mapping[str, KnownData]:
+    """Return all known data sets by the name of their folder, in the table's order."""
+    from pydantic import TypeAdapter
+
+    table = tomllib.loads(files("nerbert.tables").joinpath(TABLE).read_text(encoding="utf-8"))
+    named = {name: values | {"name": name} for name, values in table.items()}
+    return TypeAdapter(dict[str, KnownData]).validate_python(named)
+
+
+def find_known(name: str) -> KnownData | None:
+    """Return a known data set by its folder's name or by the paper's (Pol, Sci, …); None if there is none."""
+    known = known_data()
+    return known.get(name) or next((each for each in known.values() if name and each.paper_name == name), None)
+
+
+def all_names() -> list[str]:
+    """Return every name that `find_known` knows."""
+    known = known_data()
+    return [*known, *(each.paper_name for each in known.values() if each.paper_name)]
+
 
 AT_LEAST = 8
 """Fewest tokens of a sentence that counts as a duplicate."""
@@ -93,7 +197,7 @@ def open_data(name: str, root: Path | None = None, format_: str = "") -> Data:
 
 def find_folder(root: Path, name: str) -> Path:
     """Return the folder of a data set: that of its own name, else that of the set with this name in the paper."""
-    _check_root(root)
+    check_root(root)
     _check_name(name)
     known = find_known(name)
     names = [name] if known is None or known.name == name else [name, known.name]
@@ -116,7 +220,7 @@ def list_data(root: Path | None = None) -> list[Listed]:
     """Return the known data sets with their state in `root`, then the other data sets in it."""
     if root is None:
         return [Listed(name, known) for name, known in known_data().items()]
-    _check_root(root)
+    check_root(root)
     listed = [Listed(name, known, _state(root, root / name, known)) for name, known in known_data().items()]
     others = [name for name in _folder_names(root) if name not in known_data()]
     return listed + [Listed(name, None, "link out" if link_out(root, root / name) else "not known") for name in others]
@@ -178,7 +282,8 @@ def _folder_names(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir() if path.is_dir() and any(split_files(path)))
 
 
-def _check_root(root: Path) -> None:
+def check_root(root: Path) -> None:
+    """Raise InputError if there is no folder of data sets."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the one that holds the data sets (--data)")
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from nerbert.evaluation.tables.grid import NONE, Entry, Grid, Notes, Row, entries, number, sized
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey, by_target, mean_sizes, of_size
+from nerbert.evaluation.tables.records import NONE, Entry, Grid, Notes, Row, entries, number, sized
 from nerbert.evaluation.tables.statistics import Observation, Test, holm, paired_t, sign_flip
 
 WHOLE = ""

@@ -13,7 +13,7 @@ from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.records import COUNTS, Figures, figures_of, pool, with_shares
 from nerbert.evaluation.tables.statistics import Observation, Run, Summary, observations, pooled_f1, summary
-from nerbert.finetuning.sizes import SizeUnit, parse_size
+from nerbert.finetuning.sampling import SizeUnit, parse_size
 
 F1 = "micro.f1"
 """Entity F1, the figure of the table."""

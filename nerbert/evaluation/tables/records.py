@@ -1,4 +1,6 @@
-"""Tidy records of a suite: a row is one figure of one cell. And the figures of several test sets as if they were one.
+"""A benchmark's table as data: tidy records (a row is one figure of one cell), and grids of texts, notes and curves.
+
+Figures are rounded and worded once, when a grid is made; a template only lays them out and escapes them.
 
 Figures of episodes are pooled as Few-NERD does: right, predicted and gold entities are added up over all episodes and
 seeds, and the figures follow from the sums; a mean of the episodes' F1 would be another figure. The price: what doesn't
@@ -8,12 +10,14 @@ follow from sums is left out (bootstrap interval, macro F1 under the strict rule
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.metrics.score import Counts, Macro
+from nerbert.render.plots import Plot
 
 COLUMNS = ("system", "protocol", "target", "size", "draw", "seed", "state", "metric", "type", "value", "why")
 """Columns of a record. `metric` is a place in a cell's scores ("micro.f1") or facts ("facts.cpu_seconds"), `type` that
@@ -105,3 +109,70 @@ def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, 
             yield from _numbers(value, f"{above}{key}.")
         elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             yield f"{above}{key}", value
+
+
+NONE = "–"
+"""The text of a cell that wasn't run, or isn't known."""
+Notes = dict[str, int]
+"""Note → its number; the same note has one number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One place of a grid."""
+
+    text: str = NONE
+    below: str = ""
+    """The confidence interval, in small print where there is room."""
+    mark: str = ""
+    """Stars of significance."""
+    notes: tuple[int, ...] = ()
+    best: bool = False
+
+
+Row = tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Rows and columns under a title; the first `names` columns hold names. Types are detail: on the page only."""
+
+    key: Literal["scores", "tests", "figures", "errors", "types"]
+    title: str
+    heads: Row
+    rows: tuple[Row, ...]
+    names: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkTable:
+    """All that is shown of a suite."""
+
+    name: str
+    title: str
+    about: str = ""
+    grids: tuple[Grid, ...] = ()
+    curves: tuple[Plot, ...] = ()
+    """F1 against training sentences on one target under one protocol, a line a system."""
+    numbered: tuple[str, ...] = ()
+    """Notes that entries and heads refer to, from 1."""
+    notes: tuple[str, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    """What one needs to make the table again."""
+    records: tuple[tuple[str, ...], ...] = ()
+    """Rows of the CSV, heads first."""
+
+
+def entries(texts: Iterable[str]) -> Row:
+    """Return texts as a row."""
+    return tuple(map(Entry, texts))
+
+
+def number(notes: Notes, text: str) -> int:
+    """Return the number of a note, a new one if it wasn't there."""
+    return notes.setdefault(text, len(notes) + 1)
+
+
+def sized(size: str) -> str:
+    """Return a size in words; "" is of means over targets that have different sizes."""
+    return f"{size} sentences" if size.isdigit() else size or "each at its size"

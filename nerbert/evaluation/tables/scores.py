@@ -13,13 +13,12 @@ from pathlib import PurePosixPath
 from statistics import fmean
 
 from nerbert.evaluation.benchmark.suite import Published
-from nerbert.evaluation.datasets.registry import find_known
+from nerbert.evaluation.datasets.load import find_known
 from nerbert.evaluation.tables.compare import WHOLE, Tests
-from nerbert.evaluation.tables.grid import NONE, Entry, Grid, Notes, Row, entries, number, sized
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, mean_sizes, of_size
-from nerbert.evaluation.tables.records import ERRORS, inner
+from nerbert.evaluation.tables.records import ERRORS, NONE, Entry, Grid, Notes, Row, entries, inner, number, sized
 from nerbert.evaluation.tables.statistics import Summary, mean_of, together
-from nerbert.formats.folder import split_sum
+from nerbert.formats.examples import split_sum
 from nerbert.terminal import percent
 
 _WHY_LENGTH = 200

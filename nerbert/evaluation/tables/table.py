@@ -1,22 +1,33 @@
 """Make the table of a suite from its cells. Pure: the same cells give the same table.
 
 The cells are laid out in rows and columns; every system is tested against the baseline; figures are worded (F1, tests,
-other figures, errors, types, curves); notes say how to read them. Needs scipy (extra `benchmark`) for the intervals.
+other figures, errors, types, curves). Needs scipy (extra `benchmark`) for the intervals.
+
+Notes say how to read the table, and what the cells don't have in common; facts say how to make it again. Nothing keeps
+cells that were made in different ways from being compared, so notes say what differs and in how many cells. The
+template `benchmark_notes.txt.j2` holds the sentences. Read from a cell's facts, where they are there: `versions`
+(library → version), `device`, `machine`, `precision`, `commit`, `finished`, `cpu_seconds`, `encoder` (digest), `data`
+(file → digest), `unknown_types` (of test entities, absent in training), `reached` (type → entities). Digests are
+shortened: the cells have them in full.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from statistics import fmean
+from typing import Any
 
-from nerbert.evaluation.benchmark.cells import Cell
+from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.compare import compare, tests_grid
-from nerbert.evaluation.tables.grid import BenchmarkTable, Notes
-from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target
-from nerbert.evaluation.tables.notes import facts_of, notes_of
-from nerbert.evaluation.tables.records import records
+from nerbert.evaluation.tables.compare import WHOLE, Tests, compare, tests_grid
+from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, unit_of
+from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
 from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
-from nerbert.finetuning.sizes import SizeUnit, parse_size
+from nerbert.evaluation.tables.statistics import EXACT
+from nerbert.finetuning.sampling import SizeUnit, many, parse_size
+from nerbert.render import render
 from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
+from nerbert.training.settings import FinetuneSettings
 
 
 def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
@@ -76,3 +87,123 @@ def _sentences(row_key: RowKey, group: Group) -> float | None:
         return float(size.number)
     known = group.observed("facts.sentences") if size.kind in (SizeUnit.PERCENT, SizeUnit.ALL) else {}
     return fmean(known.values()) if known else None
+
+
+_NAMED, _DIGEST = 8, 12
+_SAME = ("device", "machine", "precision", "commit")
+"""Facts that the cells of a table should have in common, beside the versions."""
+
+
+def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
+    """Return the notes that apply, a sentence or more each."""
+    done, states = layout.done, Counter(cell.state for cell in layout.cells)
+    most = max((each.test.n for (_, row_key), each in tests.items() if row_key.target == WHOLE), default=0)
+    text = render(
+        "benchmark_notes.txt.j2",
+        rules={"F1": _counted(cell.scores.get("rules") for cell in done),
+               "Strict F1": _counted(inner(cell.scores, "strict").get("rules") for cell in done)},
+        idle=[layout.named(column) for column in layout.columns if column not in layout.ran],
+        single=[", ".join(row_key) for row_key in layout.row_keys if _drawn_once(layout, row_key)],
+        episodes=any(unit_of(row_key) is SizeUnit.EPISODE for row_key in layout.row_keys),
+        means=len(by_target(layout.row_keys)) > 1,
+        baseline=layout.baseline, tests=tests, rounded=most > EXACT, exact=EXACT, systems=len(layout.suite.systems),
+        protocols={name: _changes(settings) for name, settings in layout.suite.protocols.items()},
+        sources=_sources(layout),
+        differences={name: _counted(values) for name, values in _should_agree(done).items()},
+        cells=len(layout.cells), done=len(done), failed=states[State.FAILED], not_run=states[State.NOT_RUN],
+        strangers=many(layout.strangers, "cell") if layout.strangers else "", **_coverage(done),
+    )  # fmt: skip
+    return tuple(line for line in text.split("\n") if line)
+
+
+def facts_of(layout: Layout) -> dict[str, str]:
+    """Return the facts that are needed to make the table again."""
+    done = layout.done
+    seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in layout.cells)
+    finished = sorted(str(cell.facts["finished"]) for cell in done if cell.facts.get("finished"))
+    versions = {f"{name} {version}" for cell in done for name, version in inner(cell.facts, "versions").items()}
+    data = ((f"{cell.place.target} {file}", digest) for cell in done
+            for file, digest in inner(cell.facts, "data").items())  # fmt: skip
+    facts = {
+        "cells": f"{len(done)} of {len(layout.cells)} done",
+        "seeds": ", ".join(map(str, sorted({cell.place.seed for cell in layout.cells}))),
+        "made": " to ".join(dict.fromkeys((finished[0], finished[-1]))) if finished else "",
+        **{name: ", ".join(sorted({str(cell.facts[name]) for cell in done if name in cell.facts})) for name in _SAME},
+        "versions": ", ".join(sorted(versions)),
+        "encoders": _digests((cell.place.system, cell.facts.get("encoder")) for cell in done),
+        "data": _digests(data),
+        "CPU-hours": f"{seconds / 3600:.2f}" if seconds else "",
+    }  # fmt: skip
+    return {name: text for name, text in facts.items() if text}
+
+
+def _digests(named: Iterable[tuple[str, Any]]) -> str:
+    return ", ".join(dict.fromkeys(f"{name} {str(digest)[:_DIGEST]}" for name, digest in named if digest))
+
+
+def _counted(values: Iterable[Any]) -> dict[str, int]:
+    """Return values with their number of cells, most first."""
+    return dict(Counter(str(value) for value in values if value).most_common())
+
+
+def _should_agree(done: list[Cell]) -> dict[str, list[str]]:
+    """Return the values of each fact that cells should have in common."""
+    libraries = sorted({name for cell in done for name in inner(cell.facts, "versions")})
+    facts = {name: [cell.facts.get(name, "unknown") for cell in done] for name in _SAME}
+    return facts | {name: [inner(cell.facts, "versions").get(name, "unknown") for cell in done] for name in libraries}
+
+
+def _drawn_once(layout: Layout, row_key: RowKey) -> bool:
+    if unit_of(row_key) in (SizeUnit.ALL, SizeUnit.EPISODE):
+        return False
+    return len({draw for column in layout.columns for draw, _ in layout.at(row_key, column).wanted}) == 1
+
+
+def _changes(settings: FinetuneSettings) -> list[str]:
+    """Return the settings of a protocol that aren't the defaults."""
+    usual = asdict(FinetuneSettings())
+    changed = {name: value for name, value in asdict(settings).items() if value != usual[name] and name != "seed"}
+    return [f"{name} = {value!r}" for name, value in sorted(changed.items())]
+
+
+def _sources(layout: Layout) -> dict[tuple[str, str], list[str]]:
+    """Return (source data, seeds of its checkpoint) → the systems that are trained on it first."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, system in layout.suite.systems.items():
+        if system.source:
+            seeds = {cell.facts.get("source_seed") for cell in layout.cells if cell.place.system == name} - {None}
+            found.setdefault((system.source, ", ".join(sorted(map(str, seeds)))), []).append(name)
+    return found
+
+
+def _coverage(done: list[Cell]) -> dict[str, list[str]]:
+    """Return counts of duplicates by target, types that the training sentences lack, and the k that was reached."""
+    duplicates: dict[str, int] = {}
+    unknown: dict[str, set[str]] = defaultdict(set)
+    reached: dict[RowKey, list[tuple[str, int]]] = defaultdict(list)
+    for cell in done:
+        row_key = RowKey(cell.place.target, cell.place.size)
+        if (left_out := inner(cell.scores, "without").get("left_out")) and unit_of(row_key) is not SizeUnit.EPISODE:
+            duplicates[row_key.target] = max(left_out, duplicates.get(row_key.target, 0))
+        if types := cell.facts.get("unknown_types"):
+            unknown[", ".join(row_key)].update(types)
+        if unit_of(row_key) is SizeUnit.EACH:
+            reached[row_key] += inner(cell.facts, "reached").items()
+    return {
+        "duplicates": [f"{target} {count}" for target, count in duplicates.items()],
+        "unknown": [f"{where}: {_named(sorted(types))}" for where, types in unknown.items()],
+        "reached": [_reached(row_key, dict(sorted(counts)), counts) for row_key, counts in reached.items() if counts],
+    }
+
+
+def _reached(row_key: RowKey, types: Mapping[str, int], counts: list[tuple[str, int]]) -> str:
+    """Return `btc, k=4: 4–9, too few of X (2)`: types that have fewer in all of train."""
+    shots, all_counts = parse_size(row_key.size).shots, [count for _, count in counts]
+    fewer = _named([f"{name} ({count})" for name, count in types.items() if count < shots])
+    told = f"{', '.join(row_key)}: {min(all_counts)}–{max(all_counts)}"
+    return f"{told}, too few of {fewer}" if fewer else told
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

@@ -1,26 +1,35 @@
-"""What is tagged and where it goes: files by name, folders by what lies in them, standard input; how rows are read.
+"""What is tagged and where it goes: files by name, folders by what lies in them, standard input; rows and tagged parts.
 
 All errors of paths are found before any work. A folder means the files of known kinds below it; links that lead out of
 it are passed over, and so are other files, which is reported. An output takes the name of its input with another
 suffix. Two inputs that want the same name are an error; no number is appended.
+
+A file's tagged parts outlive a kill. A part is one file of entities alone, with the digest of its rows; the folder's
+fingerprint guards the rest (tagger, settings). So an input that was corrected in one line costs the parts from there
+on, and another kind of output costs none. The price: the input is read once more, which takes little time beside
+tagging.
 """
 
 import hashlib
 import os
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
-from typing import IO, cast
+from typing import IO, NoReturn, TypeAlias, cast
 
-from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, SettingsError, refused
+from nerbert.artifacts import artifact, publish, sha256_of
+from nerbert.errors import InputError, SettingsError, os_refused, refused
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.jsonl import JsonLines, json_rows
-from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines
-from nerbert.formats.text import text_rows
+from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
+from nerbert.records import Span
 from nerbert.sources.files import find_files, open_plain
+from nerbert.tagger.tagger import utf16_spans
 
 TEXT, JSONL, CONLL, PARQUET, HTML = "text", "jsonl", "conll", "parquet", "html"
 SUFFIXES = {
@@ -121,10 +130,8 @@ class InputFile:
             return
         if sys.stdin is None:
             raise InputError(f"{self}: is closed; name a file")
-        try:
+        with os_refused(f"{self}: can't be read"):
             yield cast("IO[bytes]", sys.stdin.buffer)
-        except OSError as error:
-            raise InputError(f"{self}: can't be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +242,61 @@ def _check_apart(found: JobPaths, output: Path) -> None:
     around = [folder for folder in found.folders if target.is_relative_to(folder.resolve())]
     for place in [*inside, *around]:
         raise InputError(f"{output}: output and input ({place}) lie in one another; choose another place")
+
+
+Entity: TypeAlias = tuple[int, int, str, float]
+"""Start, end, type and confidence."""
+Find: TypeAlias = Callable[[Block], Sequence[Sequence[Span]]]
+"""Finds the entities of each row of a block."""
+
+
+class TaggedParts:
+    """An input file with its parts in a folder; as an iterable its blocks with their entities, read anew each time.
+
+    Standard input or a pipe is copied into the folder first. With `utf16` the entities' offsets count UTF-16 units.
+    """
+
+    def __init__(self, source: InputFile, folder: Path, field: str, errors: str, *, utf16: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._source, self._folder, self._how, self._utf16 = source, folder, (field, errors), utf16
+        self.count, self.rows, self.entities = 0, 0, Counter[str]()
+
+    def tag(self, find: Find, advance: Callable[[Block], None]) -> None:
+        """Tag the parts that aren't done, and count all; `advance` is called for each one that is."""
+        if self._source.place == STDIN or not Path(self._source.place).is_file():
+            copy = self._folder / "stdin"
+            with self._source.opened() as stream, publish(copy) as draft, draft.open("wb") as file:
+                shutil.copyfileobj(stream, file)
+            self._source = replace(self._source, copy=copy)
+        for block in self._source.parts(*self._how):
+            rows, before = self._rows(self.count, block, partial(find, block))
+            if before:
+                advance(block)
+            self.count, self.rows = self.count + 1, self.rows + len(block.rows)
+            self.entities.update(type_ for row in rows for _, _, type_, _ in row)
+
+    def __iter__(self) -> Iterator[tuple[Block, list[list[Span]]]]:
+        number = 0
+        for number, block in enumerate(self._source.parts(*self._how), 1):
+            rows, _ = self._rows(number - 1, block, self._changed)
+            found = []
+            for row, entities in zip(block.rows, rows, strict=True):
+                spans = [Span(*each[:3], row.text[each[0] : each[1]], each[3]) for each in entities]
+                found.append(utf16_spans(row.text, spans) if self._utf16 else spans)
+            yield block, found
+        if number != self.count:
+            self._changed()
+
+    def _rows(
+        self, number: int, block: Block, find: Callable[[], Sequence[Sequence[Span]]]
+    ) -> tuple[list[list[Entity]], bool]:
+        """Return the entities of each row of a part, and whether they were found before."""
+
+        def make() -> list[list[Entity]]:
+            return [[(each.start, each.end, each.type, each.confidence) for each in spans] for spans in find()]
+
+        made = artifact(self._folder / f"{number:06d}.json", block.digest, [], make, list[list[Entity]])
+        return made.result, made.before
+
+    def _changed(self) -> NoReturn:
+        raise InputError(f"{self._source}: changed while it was read; give the same command again")

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from nerbert import __version__
 from nerbert.artifacts import (
@@ -29,8 +29,7 @@ from nerbert.artifacts import (
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.conll import conll_writer
 from nerbert.formats.jsonl import json_lines
-from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow
-from nerbert.formats.text import text_writer
+from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
 from nerbert.records import Example, Span
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import (
@@ -44,17 +43,14 @@ from nerbert.tagger.jobs.files import (
     TEXT,
     InputFile,
     JobPaths,
+    TaggedParts,
     check_no_input,
     find_sources,
     place_outputs,
     target_kind,
 )
-from nerbert.tagger.jobs.parts import TaggedParts
-from nerbert.tagger.spans import OFFSETS
+from nerbert.tagger.tagger import OFFSETS, Tagger
 from nerbert.terminal import Progress, tell, throughput
-
-if TYPE_CHECKING:
-    from nerbert.tagger.tagger import Tagger
 
 _FORMAT = 2
 """Raise it when parts are written otherwise."""
@@ -108,13 +104,11 @@ class TagJob:
             return TEXT
         return JSONL if found.many else target_kind(self.output)
 
-    def load(self) -> "Tagger":
+    def load(self) -> Tagger:
         """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
-        from nerbert.tagger.tagger import Tagger
-
         return Tagger.load(self.tagger, thresholds=_thresholds(self.min_confidence), **self.loading)
 
-    def fingerprint(self, tagger: "Tagger", found: JobPaths) -> dict[str, Any]:
+    def fingerprint(self, tagger: Tagger, found: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""
         loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
         return {
@@ -155,7 +149,7 @@ class _Run:
     job: TagJob
     found: JobPaths
     kind: str
-    tagger: "Tagger"
+    tagger: Tagger
     page: PageWriter | None
 
     def to_standard_output(self) -> None:
@@ -240,7 +234,7 @@ def _summary(done: Sequence[TaggedParts]) -> str:
     return f"{rows:,} rows, {entities.total():,} entities{f' ({types})' if types else ''}"
 
 
-def _tagged(tagger: "Tagger", block: Block, bar: Progress) -> Iterator[list[Span]]:
+def _tagged(tagger: Tagger, block: Block, bar: Progress) -> Iterator[list[Span]]:
     """Yield the entities of each row; name a row that can't be tagged, after those before it are given."""
     done = 0
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.index import Index, is_index, pair_indexes, read_index
 from nerbert.corpus.dump.parse import read_pages
+from nerbert.corpus.dump.parts import Index, is_index, pair_indexes, read_index
 from nerbert.errors import InputError
 from nerbert.sources.files import Source
 

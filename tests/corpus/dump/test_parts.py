@@ -18,9 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.index import Index
 from nerbert.corpus.dump.parse import read_pages
-from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, chunks, find_mark, step_of, unpacked_streams
+from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, Index, chunks, find_mark, step_of, unpacked_streams
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
 from nerbert.sources.files import Source

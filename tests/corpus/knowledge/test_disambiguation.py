@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.dump.deduplicate import is_disambiguation
 from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.sites import normalise_title
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, disambiguation_rows
 from nerbert.corpus.wikitext.scan import scan_page
-from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import RawPage, Reason
 from nerbert.sources.files import FoundFile
 from nerbert.tables import read_columns

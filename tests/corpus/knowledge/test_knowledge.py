@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from nerbert.corpus.dump.sites import fold_redirects
 from nerbert.corpus.knowledge import database as database_module
 from nerbert.corpus.knowledge.knowledge import Knowledge, open_knowledge
-from nerbert.corpus.wikitext.titles import fold_redirects
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import Infobox
 from tests.corpus.knowledge.looking import a_database, types_of

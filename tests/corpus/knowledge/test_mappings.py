@@ -7,8 +7,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from nerbert.corpus.dump.sites import normalise_title
 from nerbert.corpus.knowledge.mappings import Mappings, Outcome, read_mappings
-from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.errors import InputError
 from nerbert.records import Infobox
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nerbert.corpus.dump.sites import fold_redirects
 from nerbert.corpus.types import write_redirects
-from nerbert.corpus.wikitext.titles import fold_redirects
 from tests.corpus.knowledge.looking import a_database
 
 titles = st.sampled_from("ABCDEFGHIJKL")

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.sites import Site, make_site
+from nerbert.corpus.dump.sites import Site, make_site, normalise_title
 from nerbert.corpus.wikitext.protected import without_ours
 from nerbert.corpus.wikitext.scan import clean_page
-from nerbert.corpus.wikitext.titles import normalise_title
 from nerbert.records import CleanPage, Infobox, RawPage, Reason
 
 EN = make_site("enwiki", "en", {"Portal talk": 101})

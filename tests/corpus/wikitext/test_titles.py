@@ -5,7 +5,7 @@ from unicodedata import normalize
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.wikitext.titles import fold_redirects, normalise_title
+from nerbert.corpus.dump.sites import fold_redirects, normalise_title
 
 
 def test_titles_have_one_form() -> None:

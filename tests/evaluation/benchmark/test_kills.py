@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from nerbert.evaluation.benchmark.cells import CellKey
-from nerbert.evaluation.benchmark.runner import run_suite
 from nerbert.evaluation.benchmark.suite import Suite
-from tests.evaluation.benchmark.outcome import made
+from tests.evaluation.benchmark.outcome import cells_of, made
 
 pytest.importorskip("scipy")
 CELLS = 8
@@ -113,8 +112,8 @@ def test_killed_and_run_again_it_goes_on(
     assert {name: after[name] for name in before} == before, "what was done is not done again"
     assert sum(" F1 " in line for line in told.splitlines()) == CELLS - sum(name.startswith("cells") for name in before)
     assert not (output / ".benchmark").exists()
-    whole = run_suite(suite, data, tmp_path / "whole")
-    assert [cell.scores for cell in run_suite(suite, data, output)] == [cell.scores for cell in whole]
+    whole = cells_of(suite, data, tmp_path / "whole")
+    assert [cell.scores for cell in cells_of(suite, data, output)] == [cell.scores for cell in whole]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -11,7 +11,7 @@ from nerbert.evaluation.benchmark import plan
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
-from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.training.settings import FinetuneSettings
 
 CPU = Machine("cpu", "fp32")
 ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"
@@ -156,13 +156,13 @@ def test_bounds_of_the_targets_steps_touch_no_source(suite: Suite, desk: Path) -
 def test_versions_of_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another way to score trains nothing anew but where it chooses the epoch; another way to train does."""
     before = keys(suite, desk)
-    monkeypatch.setattr("nerbert.evaluation.benchmark.keys.SCORING", 1000)
+    monkeypatch.setattr("nerbert.evaluation.benchmark.plan.SCORING", 1000)
     scoring = keys(suite, desk)
     assert changed(before, scoring, SCORE) == set(before)
     assert changed(before, scoring, TAG) == {place for place in before if place.protocol == "dev"}
     assert not changed(before, scoring, SOURCE)
     monkeypatch.undo()
-    monkeypatch.setattr("nerbert.evaluation.benchmark.keys.TRAINING", 1000)
+    monkeypatch.setattr("nerbert.evaluation.benchmark.plan.TRAINING", 1000)
     training = keys(suite, desk)
     assert changed(before, training, TAG) == set(before)
     assert changed(before, training, SOURCE) == {place for place in before if "source" in place.system}

@@ -16,13 +16,13 @@ import pytest
 from nerbert.errors import NerbertError, OutputExists, WriteError
 from nerbert.evaluation.benchmark import runner, steps
 from nerbert.evaluation.benchmark.cells import Cell, Machine, State, Task
-from nerbert.evaluation.benchmark.runner import STOPPED, run_suite
+from nerbert.evaluation.benchmark.runner import STOPPED
 from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, read_suite
 from nerbert.executors import LocalExecutor
 from tests.commands import exit_code
-from tests.evaluation.benchmark.outcome import all_outside, made
+from tests.evaluation.benchmark.outcome import all_outside, cells_of, made
 
 pytest.importorskip("scipy")
 CELLS = 8
@@ -37,12 +37,11 @@ def untrained(monkeypatch: pytest.MonkeyPatch, tiny_encoder: Path) -> list[str]:
         begun.append(task.key)
         return run_task(desk, task)
 
-    def trained(*arguments: Any) -> Path:
-        copy: Path = shutil.copytree(tiny_encoder, arguments[-1] / "tagger")
-        return copy
+    def trained(*given: Any, **_: Any) -> None:
+        shutil.copytree(tiny_encoder, given[4], dirs_exist_ok=True)
 
     monkeypatch.setattr(runner, "run_task", begin)
-    monkeypatch.setattr(steps, "_trained", trained)
+    monkeypatch.setattr(steps, "finetune_examples", trained)
     monkeypatch.setattr(steps, "tag_part", all_outside)
     return begun
 
@@ -59,7 +58,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
 
     output = tmp_path / "out"
     with LocalExecutor(workers=2) as executor:
-        cells = run_suite(suite, data, output, executor)
+        cells = cells_of(suite, data, output, executor)
     assert [cell.place for cell in cells] == list(suite.places())
     assert {cell.state for cell in cells} == {State.DONE}
     told = capsys.readouterr().err.splitlines()
@@ -77,7 +76,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
 
     before = made(output)
     assert len(before) == 2 * CELLS
-    assert run_suite(suite, data, output) == cells
+    assert cells_of(suite, data, output) == cells
     assert made(output) == before
     assert not capsys.readouterr().err
     check_facts(cells, output)
@@ -100,7 +99,7 @@ def check_facts(cells: list[Cell], output: Path) -> None:
 
 
 def test_sources_come_first_then_cells_in_order(suite: Suite, data: Path, tmp_path: Path, untrained: list[str]) -> None:
-    cells = run_suite(suite, data, tmp_path / "out")
+    cells = cells_of(suite, data, tmp_path / "out")
     (source,) = {key for cell in cells if (key := cell.facts["keys"]["source"])}
     assert untrained == [source, *(cell.facts["keys"]["score"] for cell in cells)]
 
@@ -112,11 +111,11 @@ def test_only_what_a_change_touches_runs_again(
     output = tmp_path / "out"
     suite_file.write_text(suite_file.read_text() + '[[targets]]\ndata = "far"\n')
     suite = read_suite(suite_file)
-    run_suite(suite, data, output)
+    cells_of(suite, data, output)
     before = made(output)
     (data / "far" / "test.conll").write_text("Oslo\tB-place\n\n" * 2)
     untrained.clear()
-    run_suite(suite, data, output)
+    cells_of(suite, data, output)
     after = made(output)
     assert {name: after[name] for name in before} == before
     assert len(untrained) == 4
@@ -128,14 +127,14 @@ def test_what_is_broken_is_made_anew(
 ) -> None:
     """A cell that was cut off is scored anew, without its source; one whose tags are broken too is trained."""
     output = tmp_path / "out"
-    first = run_suite(suite, data, output)
+    first = cells_of(suite, data, output)
     keys = [cell.facts["keys"] for cell in first]
     torn = output / "cells" / f"{keys[1]['score']}.json"
     torn.write_bytes(torn.read_bytes()[:50])
     (output / "sources" / keys[1]["source"] / "model.safetensors").write_bytes(b"torn")
     untrained.clear()
     capsys.readouterr()
-    assert [cell.scores for cell in run_suite(suite, data, output)] == [cell.scores for cell in first]
+    assert [cell.scores for cell in cells_of(suite, data, output)] == [cell.scores for cell in first]
     assert untrained == [keys[1]["score"]]
     told = capsys.readouterr().err.splitlines()
     assert told[0].startswith(f"{torn}:")
@@ -144,7 +143,7 @@ def test_what_is_broken_is_made_anew(
     torn.unlink()
     (output / "predictions" / f"{keys[1]['tag']}.json").write_text("{")
     untrained.clear()
-    assert [cell.scores for cell in run_suite(suite, data, output)] == [cell.scores for cell in first]
+    assert [cell.scores for cell in cells_of(suite, data, output)] == [cell.scores for cell in first]
     assert untrained == [keys[1]["source"], keys[1]["score"]]
 
 
@@ -163,7 +162,7 @@ def test_cells_that_fail_are_told_and_the_others_go_on(
     assert "or with --retry" in shown.err
     assert {path.suffix for path in output.glob("small.*")} >= {".md", ".csv", ".tex", ".html"}
     untrained.clear()
-    cells = {cell.place: cell for cell in run_suite(read_suite(suite_file), data, output)}
+    cells = {cell.place: cell for cell in cells_of(read_suite(suite_file), data, output)}
     found = {(place.system, place.target, place.protocol): (cell.state, cell.why) for place, cell in cells.items()}
     assert found["tiny", "ships", "fast"] == found["tiny", "ships", "dev"] == (State.DONE, "")
     assert found["tiny", "far", "dev"][1] == (
@@ -185,12 +184,12 @@ def test_a_source_that_fails_takes_its_cells_along(
 ) -> None:
     suite_file.write_text(suite_file.read_text().replace('source = "far"', 'source = "torn"'))
     suite, output = read_suite(suite_file), tmp_path / "out"
-    cells = run_suite(suite, data, output)
+    cells = cells_of(suite, data, output)
     lost = [cell for cell in cells if "source" in cell.place.system]
     assert all(cell.why.startswith("source data torn: train.conll:2: broken line") for cell in lost)
     assert {cell.state for cell in cells if cell not in lost} == {State.DONE}
     assert len(untrained) == 1 + CELLS // 2
-    assert run_suite(suite, data, output) == cells
+    assert cells_of(suite, data, output) == cells
     assert len(untrained) == 1 + CELLS // 2
 
 
@@ -225,20 +224,20 @@ def test_the_death_of_a_process_is_one_cells_failure(
     suite: Suite, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     executor = Mortal(tmp_path / "out" / ".benchmark", lambda task: task.key == fatal)
-    fatal = [cell.facts["keys"]["score"] for cell in run_suite(suite, data, tmp_path / "first")][2]
-    cells = run_suite(suite, data, tmp_path / "out", executor)
+    fatal = [cell.facts["keys"]["score"] for cell in cells_of(suite, data, tmp_path / "first")][2]
+    cells = cells_of(suite, data, tmp_path / "out", executor)
     assert [cell.state for cell in cells] == [State.FAILED if place == 2 else State.DONE for place in range(CELLS)]
     assert cells[2].why == "a worker process died; the next run tries again"
     assert cells[2].try_again
     assert [len(keys) for keys in executor.begun] == [1, 8, 1, 1, 4], "source; cells; the two under way; the rest"
     assert "a worker process died; the tasks that were under way run again, one by one" in capsys.readouterr().err
-    assert {cell.state for cell in run_suite(suite, data, tmp_path / "out")} == {State.DONE}
+    assert {cell.state for cell in cells_of(suite, data, tmp_path / "out")} == {State.DONE}
 
 
 @pytest.mark.usefixtures("untrained")
 def test_processes_that_die_before_they_begin_end_the_run(suite: Suite, data: Path, tmp_path: Path) -> None:
     executor = Mortal(tmp_path / "out" / ".benchmark", lambda _: True)
-    cells = run_suite(suite, data, tmp_path / "out", executor)
+    cells = cells_of(suite, data, tmp_path / "out", executor)
     assert {cell.state for cell in cells} == {State.FAILED}
     assert cells[1].why == "source data far: a worker process died; the next run tries again"
 
@@ -250,7 +249,7 @@ def test_a_killed_process_loses_no_other_cell(suite_file: Path, data: Path, tmp_
     text += '[[targets]]\ndata = "deadly"\nformat = "tests.evaluation.benchmark.killer:Killer"\n'
     suite_file.write_text(text.replace("seeds = [1, 2]", "seeds = [1]"))
     with LocalExecutor(workers=2) as executor:
-        cells = run_suite(read_suite(suite_file), data, tmp_path / "out", executor)
+        cells = cells_of(read_suite(suite_file), data, tmp_path / "out", executor)
     assert {(cell.place.target, cell.state) for cell in cells} == {("ships", State.DONE), ("deadly", State.FAILED)}
     (dead,) = (cell for cell in cells if cell.state is State.FAILED)
     assert dead.try_again
@@ -269,17 +268,17 @@ def test_a_full_disk_ends_the_run(
 
     monkeypatch.setattr(Store, "write_cell", full)
     with pytest.raises(WriteError, match=r"out: takes no more, so no more cells are begun: no room"):
-        run_suite(suite, data, tmp_path / "out")
+        cells_of(suite, data, tmp_path / "out")
     assert len(untrained) == 4
     assert len(list((tmp_path / "out" / "cells").iterdir())) == 2
 
 
 def test_no_cell_begins_when_the_time_is_up(suite: Suite, data: Path, tmp_path: Path, untrained: list[str]) -> None:
-    cells = run_suite(suite, data, tmp_path / "out", minutes=1e-9)
+    cells = cells_of(suite, data, tmp_path / "out", minutes=1e-9)
     assert {(cell.state, cell.why) for cell in cells} == {(State.NOT_RUN, OUT_OF_TIME)}
     assert not made(tmp_path / "out")
     assert not list((tmp_path / "out" / "sources").iterdir())
-    assert {cell.state for cell in run_suite(suite, data, tmp_path / "out", minutes=1e9)} == {State.DONE}
+    assert {cell.state for cell in cells_of(suite, data, tmp_path / "out", minutes=1e9)} == {State.DONE}
     assert len(untrained) > CELLS
 
 
@@ -291,7 +290,7 @@ def test_episodes_and_types_that_training_lacks(
     suite_file.write_text(text.replace("seeds = [1, 2]", "seeds = [1]").replace('"tiny"\nsource = "far"', '"tiny"'))
     test = [f"Bo{n}\tB-person\nLie\tI-person\n\nThe\tO\nHolm{n}\tB-ship\n\nA{n}\tB-port\n\n" for n in range(3)]
     (data / "ships" / "test.conll").write_text("".join(test))
-    cells = run_suite(read_suite(suite_file), data, tmp_path / "out")
+    cells = cells_of(read_suite(suite_file), data, tmp_path / "out")
     assert [cell.why for cell in cells] == [""] * 20
     assert len(untrained) == len({cell.facts["keys"]["score"] for cell in cells}) <= 10, "equal systems share cells"
     episodes = [cell for cell in cells if cell.place.size == "1 way 1 shot"]
@@ -312,7 +311,7 @@ def test_a_dry_run_lists_and_writes_nothing(
     assert lines[0] == "tiny, ships, all, draw 1, seed 1, fast: would run"
     assert len(lines) == CELLS
     assert not output.exists()
-    cells = run_suite(read_suite(suite_file), data, output)
+    cells = cells_of(read_suite(suite_file), data, output)
     (output / "cells" / f"{cells[1].facts['keys']['score']}.json").unlink()
     capsys.readouterr()
     assert dry() == 0
@@ -364,7 +363,7 @@ def test_the_command_to_go_on_has_all_options(
 
 def test_two_runs_in_one_folder_are_refused(suite: Suite, data: Path, tmp_path: Path) -> None:
     with Store(tmp_path / "out").hold(), pytest.raises(OutputExists, match="another benchmark works there"):
-        run_suite(suite, data, tmp_path / "out")
+        cells_of(suite, data, tmp_path / "out")
 
 
 def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:

@@ -18,9 +18,9 @@ from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.steps import Desk, End, failure, make_cell, read_part, run_task, tag_part
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
-from nerbert.finetuning.finetune import usual_rate
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.tagger.tagger import Tagger
+from nerbert.finetuning.finetune import Finetuned, finetune_examples, usual_rate
+from nerbert.model.linear import greedy
+from nerbert.training.settings import FinetuneSettings
 from tests.evaluation.benchmark.outcome import all_outside, made
 
 BROKEN = "The\tO\nMargarethe\n"
@@ -144,36 +144,38 @@ def test_nothing_begins_when_the_time_is_up(planned: Plan, store: Store) -> None
 
 
 def test_settings_and_precision_are_the_protocols(
-    planned: Plan, store: Store, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planned: Plan, store: Store, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transformers import AutoConfig
 
-    asked, load = [], Tagger.load
+    taggers = []
 
-    def spy(folder: Path, **more: Any) -> Tagger:
-        asked.append(more)
-        return load(folder, **more)
+    def spy(*given: Any, **more: Any) -> Finetuned:
+        taggers.append(finetune_examples(*given, **more))
+        return taggers[-1]
 
-    monkeypatch.setattr(Tagger, "load", spy)
+    monkeypatch.setattr(steps, "finetune_examples", spy)
     job = planned(precision="bf16")
-    found = tag_part(job, read_part(job), store, tmp_path)
+    found = tag_part(job, read_part(job), store)
     rate = usual_rate(AutoConfig.from_pretrained(tiny_encoder))
     assert found.facts["settings"]["learning_rate"] == rate > 0 == job.settings.learning_rate
     assert (found.facts["settings"]["batch_size"], found.facts["steps"]) == (8, 2)
-    assert asked == [{"backend": "torch", "decoding": "greedy", "head": "linear", "precision": "bf16"}]
+    assert taggers[0].card["precision"] == "bf16"
+    raw = greedy(taggers[0].head).tag(read_part(job).test)
+    assert found.tags == [each.tags for each in raw]
     assert [len(row) for row in found.tags] == [len(row) for row in found.confidences] == [3, 3, 9]
 
 
 def test_tagged_sentences_are_only_scored(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     job = planned()
     monkeypatch.setattr(steps, "tag_part", all_outside)
-    make_cell(job, store, CPU, store.scratch)
+    make_cell(job, store, CPU)
     first = store.read_cell(job.key, job.place)
     assert first is not None
     shutil.rmtree(store.cells)
     store.cells.mkdir()
     monkeypatch.setattr(steps, "tag_part", None)
-    make_cell(replace(job, settings=replace(job.settings, seed=9)), store, CPU, store.scratch)
+    make_cell(replace(job, settings=replace(job.settings, seed=9)), store, CPU)
     again = store.read_cell(job.key, job.place)
     assert again is not None
     assert again.scores == first.scores

@@ -6,7 +6,7 @@ import pytest
 
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.suite import Suite, System, Target, parse_encoders, read_suite
-from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.training.settings import FinetuneSettings
 
 ROOT = Path(__file__).parents[3]
 GOOD = """

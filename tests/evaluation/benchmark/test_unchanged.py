@@ -7,10 +7,9 @@ import pytest
 
 from nerbert.errors import StaleOutput
 from nerbert.evaluation.benchmark.cells import Job, Machine, SourceTraining
-from nerbert.evaluation.benchmark.keys import check_unchanged
-from nerbert.evaluation.benchmark.plan import make_plan
+from nerbert.evaluation.benchmark.plan import check_unchanged, make_plan
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
-from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.training.settings import FinetuneSettings
 
 CPU = Machine("cpu", "fp32")
 ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nerbert.evaluation.datasets.fetch import EMPTY, Sentence, conll_text
-from nerbert.evaluation.datasets.registry import Recipe
+from nerbert.evaluation.datasets.load import Recipe
 from nerbert.labels import spans_from_bio
 
 

@@ -7,7 +7,7 @@ import pytest
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.check import check_data, read_scheme
 from nerbert.evaluation.datasets.load import open_data
-from nerbert.render.terminal.datasets import print_findings
+from nerbert.render.terminal.models import print_findings
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
 

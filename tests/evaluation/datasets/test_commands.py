@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.evaluation.datasets.registry import known_data
+from nerbert.evaluation.datasets.load import known_data
 from tests.commands import exit_code
 from tests.evaluation.datasets.conftest import TRAIN, Make
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.fetch import EMPTY, Sentence, conll_text, cut_sentences, read_raw
-from nerbert.evaluation.datasets.registry import Recipe
+from nerbert.evaluation.datasets.load import Recipe
 from nerbert.labels import bio_from_spans, spans_from_bio
 from tests.evaluation.datasets.published import pairs, spaced, unconvert
 

@@ -13,7 +13,7 @@ from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.evaluation.datasets import fetch as module
 from nerbert.evaluation.datasets.fetch import Sentence, conll_text, fetch_data, list_public
-from nerbert.evaluation.datasets.registry import KnownData, KnownSplit, Recipe, Repository, known_data
+from nerbert.evaluation.datasets.load import KnownData, KnownSplit, Recipe, Repository, known_data
 from nerbert.sources.download import open_output
 from nerbert.sources.http import RetryPolicy
 from tests.evaluation.datasets.published import undraw
@@ -66,7 +66,7 @@ PLAIN = {split: place(f"a/{split}{'%20file' if split == 'train' else ''}.txt") f
 
 def know(patch: pytest.MonkeyPatch, known: Mapping[str, KnownData]) -> None:
     """Let the package know these data sets alone."""
-    for name in ("registry", "fetch"):
+    for name in ("load", "fetch"):
         patch.setattr(f"nerbert.evaluation.datasets.{name}.known_data", lambda: known)
 
 

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.load import find_duplicates, open_data
-from nerbert.evaluation.datasets.registry import known_data
+from nerbert.evaluation.datasets.load import find_duplicates, known_data, open_data
 from nerbert.formats.conll import example_of
 from tests.evaluation.datasets.conftest import Make
 

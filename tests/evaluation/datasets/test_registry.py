@@ -11,8 +11,7 @@ import pytest
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.datasets.fetch import convert_data, find_addresses, find_public
-from nerbert.evaluation.datasets.load import open_data
-from nerbert.evaluation.datasets.registry import KnownData, Recipe, all_names, find_known, known_data
+from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data, open_data
 from tests.evaluation.datasets.published import published, read_splits, undraw
 
 DUPLICATES = {"harveyner": 148, "jnlpba": 91, "conll2003": 16, "defense_re3d": 8, "crossner_music": 6, "mit_movie": 4,

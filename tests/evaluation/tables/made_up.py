@@ -8,10 +8,10 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
-from nerbert.evaluation.tables.grid import BenchmarkTable, Entry, Grid
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.metrics.judging import judge
+from nerbert.evaluation.tables.records import BenchmarkTable, Entry, Grid
+from nerbert.metrics.judging import assess
 from nerbert.rng import uniform
+from nerbert.training.settings import FinetuneSettings
 
 TYPES = {"person": 0.5, "party": 0.3, "election": 0.2}
 SYSTEMS = {"MiniLM": 0.0, "MiniLM, pre-trained": 0.04, "BERT": 0.015}
@@ -48,7 +48,7 @@ def _judged(f1: float, gold: int, left_out: int) -> dict[str, Any]:
         tags += [good] * number
         found += [good] * right + [["O", "O", f"B-{name}"] if n % 3 == 0 else short for n in range(number - right)]
     sure = [[0.8] * 3 for _ in tags]
-    return judge(tags, found, confidences=sure, without=range(left_out))
+    return assess(tags, found, confidences=sure, without=range(left_out)).as_json()
 
 
 def facts_of(place: CellKey) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from nerbert.model.windows import IGNORED, Label, Windows, padded
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.tagger.backends import Wanted
-from nerbert.training.base_settings import TrainSettings
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import CheckpointScore, Description, Objective, SpanScore, Task, typed_figures
+from nerbert.training.settings import TrainSettings
 
 LONGEST = 6
 NONE = "none"
@@ -131,11 +131,12 @@ class StartsHead(Head):
     def predict(self, examples: Sequence[Example]) -> Entities:
         self._model.eval()
         found: list[list[tuple[tuple[int, int, str], float]]] = [[] for _ in examples]
-        windows = Windows.pack(self._pieces.windows(examples))
-        for number in range(len(windows)):
+        rows = list(self._pieces.windows(examples))
+        windows = Windows.pack(rows)
+        for number, window in enumerate(rows):
             batch = batch_of(padded(windows, np.array([number]), self._pieces.pad_id)).to(self._model.device)
             types, lengths = self._model(batch)
-            window, free = windows.row(number), 0
+            free = 0
             for word, scores, length in zip(window.words, types, lengths.argmax(1).tolist(), strict=True):
                 best = int(scores.argmax())
                 if best and word >= free:

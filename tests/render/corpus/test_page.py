@@ -19,8 +19,7 @@ from lxml import etree, html
 
 from nerbert import CorpusPlan, CorpusSettings, build_corpus
 from nerbert.corpus.shards import read_sentences
-from nerbert.render.corpus import concentration, make_overview, page_of
-from nerbert.render.corpus_samples import marked_pieces
+from nerbert.render.corpus import concentration, make_overview, marked_pieces, page_of
 from nerbert.rng import uniform
 from nerbert.terminal import visible
 from tests import pages

@@ -13,8 +13,16 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, OutputExists
 from nerbert.records import Reason
 from nerbert.render import TEMPLATES, share, size
-from nerbert.render.corpus import card_of, concentration, dump_date, log_share, slope, write_page
-from nerbert.render.corpus_samples import draw_sentences, read_dropped
+from nerbert.render.corpus import (
+    card_of,
+    concentration,
+    draw_sentences,
+    dump_date,
+    log_share,
+    read_dropped,
+    slope,
+    write_page,
+)
 from tests.pages import markdown_tables_of
 
 

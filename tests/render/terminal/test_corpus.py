@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nerbert.render.corpus import make_overview
-from nerbert.render.terminal.corpus import print_summary, show_corpus
+from nerbert.render.corpus import make_overview, print_summary, show_corpus
 from tests.commands import exit_code
 
 

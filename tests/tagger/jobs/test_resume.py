@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from nerbert.tagger.jobs.files import TaggedParts
 from nerbert.tagger.jobs.job import TagJob
-from nerbert.tagger.jobs.parts import TaggedParts
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals

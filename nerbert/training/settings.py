@@ -1,0 +1,139 @@
+"""The settings of `nerbert pretrain` and `nerbert finetune`, and those that every training shares."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from nerbert.config import Bounds, Settings, refuse
+from nerbert.model.tokenizer import OnTooLong
+from nerbert.registry import OBJECTIVES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings(Settings):
+    """How a model is trained."""
+
+    objective: Annotated[str, OBJECTIVES] = "tagging"
+    """What is learnt: `tagging`, entities of the data's types; `mlm` (pre-training alone), masked subwords of the same
+    sentences, the control that has the text without the labels; or your own as `module:Class`. Source: NER-BERT §3;
+    Devlin et al. 2019 §3.1."""
+    label_all_tokens: bool = False
+    """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
+    subword in any case. Source: NER-BERT §3 (first subwords alone)."""
+    label_smoothing: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
+    """Share of each label that is spread over all classes. Source: ours; 0 as in the paper."""
+    outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    """Weight of words outside of any entity in the loss: in a corpus many of them are names without a link. Source:
+    ours; 1 as in the paper."""
+    seed: int = 1
+    """Seed of the head's weights, of dropout and of the order of sentences. Source: ours."""
+    epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
+    """Passes over the training data, copies included. Source: ours; the paper doesn't say."""
+    min_steps: Annotated[int, Bounds(at_least=0)] = 0
+    """Fewest updates: a training set too small for that many in `epochs` is gone through more often. `max_steps`
+    wins over it. 0: no bound. Source: ours."""
+    max_steps: Annotated[int, Bounds(at_least=0)] = 0
+    """Most updates; the schedule ends there. It wins over `min_steps` and `epochs`. Equal to `min_steps` it fixes the
+    number of updates, whatever the size of the data. 0: no bound. Source: ours."""
+    batch_size: Annotated[int, Bounds(at_least=1)] = 32
+    """Sentences (windows, where one is longer than the model) per step. Unit: windows. Source: ours."""
+    max_tokens_per_batch: Annotated[int, Bounds(at_least=1)] = 8192
+    """A step's sentences go through the model in micro-batches of at most this size, and of smaller ones where memory
+    runs out. Changes memory and speed, never what is summed (rounding, and which units drop out, differ). Unit:
+    subwords, padding included. Source: ours."""
+    learning_rate: Annotated[float, Bounds(above=0, below=1e6)] = 1e-4
+    """Highest learning rate of AdamW. Source: ours, for small encoders."""
+    weight_decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.01
+    """AdamW's weight decay; biases and norms have none. Source: ours; the paper doesn't say."""
+    warmup_ratio: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.1
+    """Share of steps in which the rate rises from 0; then it falls to 0 in a straight line. Source: ours; the paper
+    doesn't say."""
+    max_grad_norm: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
+    """Largest norm of a gradient. Source: ours; the paper doesn't say."""
+    max_length: Annotated[int, Bounds(at_least=8)] = 256
+    """Longest window; longer sentences are cut into overlapping windows at words, and nothing is lost. Unit: subwords.
+    Source: ours; the paper doesn't say."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """`bf16` (weights stay fp32), `fp32`, or `auto`: bf16 where the processor has it. Source: ours."""
+    num_layers: Annotated[int, Bounds(at_least=0, below=1e6)] = 0
+    """Lowest layers of the backbone that are kept, the others are cut off: smaller and faster, and it knows less and
+    must be trained on. 0: all. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""
+    threads: Annotated[int, Bounds(at_least=0, at_most=4096)] = 0
+    """Threads of torch on a CPU; 0 leaves torch's own choice. Two processes on one machine: 1 each. Source: ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainSettings(TrainSettings):
+    """How an encoder is pre-trained as a tagger on a corpus (NER-BERT §3)."""
+
+    corpus: Path
+    """Folder that `nerbert corpus build` made. Source: ours."""
+    backbone: str = "fresh"
+    """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
+    package (with types of links, masked words alone), or `fresh` for a small BERT with random weights and a tokenizer
+    trained on the corpus. Source: NER-BERT §3 takes BERT-base-cased."""
+    label_set: str = ""
+    """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all that `corpus build`
+    knows are read off the class paths of the same sentences. Source: NER-BERT §3."""
+    mlm_probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
+    """Share of subwords that `mlm` asks for: 80 % of them masked, 10 % another subword, 10 % as they are. Source:
+    Devlin et al. 2019 §3.1."""
+    num_frozen_layers: Annotated[int, Bounds(at_least=0, below=1e6)] = 0
+    """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. Source: ours; NuNER
+    freezes 6 of 12."""
+    cache: str = ""
+    """Folder for the corpus's subwords, made once for each corpus, label set and tokenizer, and mapped from then on.
+    May be deleted at any time. Empty: `nerbert` in the user's cache folder. Source: ours."""
+    save_minutes: Annotated[float, Bounds(at_least=0, below=1e6)] = 10.0
+    """Time between checkpoints: how much of a killed run is lost at most. The same command goes on from its last
+    checkpoint, as if it had never stopped. SIGTERM makes one too. 0: only by steps. Unit: minutes. Source: ours."""
+    save_steps: Annotated[int, Bounds(at_least=0)] = 0
+    """Steps between checkpoints; 0: only by time. Source: ours."""
+    save_total_limit: Annotated[int, Bounds(at_least=1)] = 2
+    """How many checkpoints are kept until the end, the newest ones. Source: ours."""
+    tensorboard: str = ""
+    """Folder for TensorBoard's event files, written while it trains (`nerbert[tensorboard]`). Empty: none; the figures
+    of each step are in the encoder's log.jsonl in any case. Source: ours."""
+    resample_each_epoch: bool = False
+    """Draw each sentence's copies anew in each epoch, from the corpus's `expected_copies`. Epochs then differ in size
+    by about a percent; steps are counted, and scores taken, by the first one's. Source: ours."""
+    max_eval_samples: Annotated[int, Bounds(at_least=0)] = 5000
+    """Validation sentences scored after each epoch, drawn by seed; 0 takes all. Source: ours."""
+    fresh_num_layers: Annotated[int, Bounds(at_least=1, at_most=1000)] = 4
+    """Layers of a fresh encoder. Source: ours."""
+    fresh_hidden_size: Annotated[int, Bounds(at_least=64, at_most=16384, multiple_of=64)] = 256
+    """Width of a fresh encoder; its heads are 64 wide. Unit: dimensions. Source: ours."""
+    fresh_vocab_size: Annotated[int, Bounds(at_least=100, at_most=1_000_000)] = 8000
+    """Largest vocabulary of a fresh cased WordPiece tokenizer. Unit: subwords. Source: ours."""
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
+        cut = self.num_layers != 0 and self.backbone == "fresh"
+        refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneSettings(TrainSettings):
+    """How an encoder becomes a tagger on annotated sentences (NER-BERT §4)."""
+
+    epochs: Annotated[float, Bounds(above=0, below=1e6)] = 20.0
+    """Passes over the training sentences. Source: ours, by a pilot; the paper doesn't say."""
+    batch_size: Annotated[int, Bounds(at_least=1)] = 16
+    """Sentences per step. Unit: windows. Source: NER-BERT §4 (16 or 32)."""
+    min_steps: Annotated[int, Bounds(at_least=0)] = 250
+    """Fewest updates: a training set too small for that many in `epochs` is gone through more often. `max_steps`
+    wins over it. 0: no bound. Source: ours, by measurement at 10–200 sentences."""
+    learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
+    """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4, for BERT-base),
+    2e-4 below (ours, measured on all-MiniLM-L6-v2). Source: NER-BERT §4 and ours."""
+    source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
+    """Passes over the source data before the target's (source & target); bounds on steps are the target's alone.
+    Source: ours; the paper doesn't say."""
+    on_too_long: OnTooLong = "window"
+    """What becomes of sentences longer than `max_length`: `window` cuts them into overlapping windows, and every word
+    is tagged; `truncate` drops the rest, as many papers do: entities there count as missed, and the tagger goes on so;
+    `error` refuses them. Source: ours; the paper doesn't say."""
+    select: Literal["last", "dev"] = "last"
+    """Which model is kept: the `last`, or for `dev` that of the best F1 on the dev split, scored `epochs` times (a
+    hidden budget of labels when few train). Source: ours; the paper chooses on dev."""
