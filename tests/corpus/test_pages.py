@@ -176,7 +176,7 @@ PACKS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("pack", PACKS)
+@pytest.mark.parametrize("pack", ["xml", "multistream", "gz"])
 def test_parts_do_not_depend_on_workers(sample: Path, tmp_path: Path, pack: str) -> None:
     path = tmp_path / "dump"
     path.write_bytes(PACKS[pack]((sample / "wiki.xml").read_bytes()))

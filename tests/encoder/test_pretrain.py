@@ -196,6 +196,7 @@ def test_log_card_and_checkpoints(encoder: Path) -> None:
     assert not [path for path in encoder.iterdir() if path.name.startswith((".", "best", "step"))]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_failed(
     sample_corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +333,7 @@ def test_special_pieces_that_the_model_does_not_know_are_refused(
         pretrain(PretrainSettings(corpus=sample_corpus, backbone=str(backbone), **SMALL), tmp_path / "e")
 
 
+@pytest.mark.slow
 def test_two_processes_make_one_encoder(sample_corpus: Path, tmp_path: Path) -> None:
     lines = [f"{name} = {json.dumps(value)}" for name, value in (SMALL | {"epochs": 1}).items()]
     (tmp_path / "s.toml").write_text("\n".join([f'corpus = "{sample_corpus}"', *lines]))

@@ -143,9 +143,12 @@ POINTS = [
     ("before", 40), ("within", 44), ("after", 47), ("before", 49), ("within", 50),
 ]  # fmt: skip
 """1 is the plan, then come three for each of five parts, then the steps after pass 1."""
+QUICK = [("after", 1), ("within", 3), ("after", 7), ("before", 17), ("within", 32), ("before", 49), ("within", 50)]
 
 
-@pytest.mark.parametrize(("place", "when"), POINTS)
+@pytest.mark.parametrize(
+    ("place", "when"), [each if each in QUICK else pytest.param(*each, marks=pytest.mark.slow) for each in POINTS]
+)
 def test_killed_at_a_publish_it_goes_on(
     dump: Path, sample: Path, whole: Path, tmp_path: Path, place: str, when: int
 ) -> None:

@@ -73,6 +73,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert list(read_conll(tmp_path / "a.conll")) == examples
 
 
+@pytest.mark.slow
 def test_real_data_reads_whole(shared: Path) -> None:
     """Counts stated in the data's own READMEs."""
     examples = read_examples(shared / "data/ner/crossner_ai/train.conll")

@@ -23,6 +23,7 @@ print(hashlib.sha256(train_tokenizer(texts, 900).backend_tokenizer.to_str().enco
 """
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_the_same_texts_give_the_same_pieces_in_every_process(sample: Path) -> None:
     path = sample / "wiki.xml"

@@ -165,6 +165,7 @@ print(log.steps, "steps")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux")
 def test_an_allocator_that_really_fails() -> None:

@@ -25,6 +25,7 @@ CHILD = Path(__file__).parent / "child.py"
 _CHILD = runpy.run_path(str(CHILD))
 SETTINGS, Tags, model_of, windows_of = (_CHILD[name] for name in ("SETTINGS", "Tags", "model_of", "windows_of"))
 STEPS = 48
+SLOW = pytest.mark.slow
 
 
 def start(folder: Path, *kill: str, processes: int = 1, **more: str) -> subprocess.Popen[str]:
@@ -72,7 +73,7 @@ def assert_same(folder: Path, unbroken: Path) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("steps", [3, 31])
+@pytest.mark.parametrize("steps", [31, pytest.param(3, marks=SLOW)])
 def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
     folder = tmp_path / "run"
     assert finish(start(folder, "step", str(steps)))[0] == -signal.SIGKILL
@@ -84,7 +85,9 @@ def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("kill", [("file", "1"), ("file", "6"), ("rename", "3")])
+@pytest.mark.parametrize(
+    "kill", [("file", "6"), pytest.param(("file", "1"), marks=SLOW), pytest.param(("rename", "3"), marks=SLOW)]
+)
 def test_killed_while_a_checkpoint_is_written(unbroken: Path, tmp_path: Path, kill: tuple[str, str]) -> None:
     folder = tmp_path / "run"
     code, _ = finish(start(folder, *kill))
@@ -96,6 +99,7 @@ def test_killed_while_a_checkpoint_is_written(unbroken: Path, tmp_path: Path, ki
     assert len(list(folder.glob("step-*"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_killed_again_and_again(unbroken: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -107,8 +111,10 @@ def test_killed_again_and_again(unbroken: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("stop", ["term", "int"])
-@pytest.mark.parametrize("step", [7, 48])
+@pytest.mark.parametrize(
+    ("step", "stop"),
+    [(7, "term"), *(pytest.param(*each, marks=SLOW) for each in ((7, "int"), (48, "term"), (48, "int")))],
+)
 def test_a_signal_ends_the_step_and_keeps_it(unbroken: Path, tmp_path: Path, stop: str, step: int) -> None:
     if (stop, step) == ("int", 48):
         pytest.skip("the last step is tested with SIGTERM")
@@ -197,6 +203,7 @@ def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_pat
     assert_same(folder, unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.parametrize("memory", ["0", "20"])
 def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> None:

@@ -116,6 +116,7 @@ def test_killed_and_run_again_it_goes_on(
     assert [cell.scores for cell in cells_of(suite, data, output)] == [cell.scores for cell in whole]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_it_writes_the_tables_and_says_how_to_go_on(
     start: Callable[[], "subprocess.Popen[str]"], tmp_path: Path, number: signal.Signals, code: int

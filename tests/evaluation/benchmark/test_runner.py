@@ -122,6 +122,7 @@ def test_only_what_a_change_touches_runs_again(
     assert len(after) == len(before) + 2 * 4
 
 
+@pytest.mark.slow
 def test_what_is_broken_is_made_anew(
     suite: Suite, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +148,7 @@ def test_what_is_broken_is_made_anew(
     assert untrained == [keys[1]["source"], keys[1]["score"]]
 
 
+@pytest.mark.slow
 def test_cells_that_fail_are_told_and_the_others_go_on(
     suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,6 +284,7 @@ def test_no_cell_begins_when_the_time_is_up(suite: Suite, data: Path, tmp_path: 
     assert len(untrained) > CELLS
 
 
+@pytest.mark.slow
 def test_episodes_and_types_that_training_lacks(
     suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
 ) -> None:
