@@ -351,7 +351,6 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
 def _replace(draft: Draft, target: Path) -> None:
     """Give the draft its name; a folder that has it moves into the work folder first."""
     if target.is_dir():
-        draft.work.mkdir(exist_ok=True)
         _remove(draft.work / _OLD)
         target.replace(draft.work / _OLD)
     os.replace(draft.path, target)  # noqa: PTH105

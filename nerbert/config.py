@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from nerbert.errors import InputError, SettingsError, nearest
+from nerbert.schema import LARGEST
 
 _Any = TypeVar("_Any")
 _PACKAGE = Path(__file__).parent
 _LONGEST_FILE = 1 << 20
-_LARGEST = 1 << 63
-"""No number of a setting is that large."""
 _TESTS: dict[str, Callable[[float, float], bool]] = {
     "at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt,
     "multiple_of": lambda value, step: value % step == 0,
@@ -174,5 +173,5 @@ def _is_one(value: Any, hint: Any) -> bool:
         return value in get_args(hint)
     if hint in (int, float):
         accepted = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-        return accepted and abs(value) < _LARGEST
+        return accepted and abs(value) < LARGEST
     return get_origin(hint) is not tuple and isinstance(value, (str, Path) if hint is Path else hint)

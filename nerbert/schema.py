@@ -24,11 +24,17 @@ def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy
     Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added. A file of
     more than `limit` bytes is refused.
     """
-    with os_refused(f"{path}: can't be read"):
-        if (size := path.stat().st_size) > limit:
-            raise InputError(f"{path}: {size} bytes of JSON are more than the {limit} allowed")
-        content = path.read_bytes()
-    return parse_json(content, kind, path, remedy=remedy)
+    return parse_json(_content(path, limit), kind, path, remedy=remedy)
+
+
+def read_checked(path: Path, kind: type, *, limit: int = LARGEST_FILE, remedy: str = "") -> dict[str, Any]:
+    """Return the object in a JSON file with all its keys, in their order, once it is known to be a `kind`.
+
+    Raise InputError as `read_json` does.
+    """
+    content = _content(path, limit)
+    parse_json(content, kind, path, remedy=remedy)
+    return parse_json(content, dict, path, remedy=remedy)
 
 
 def parse_json(content: bytes | str, kind: type[Read], source: Path | str, *, remedy: str = "") -> Read:
@@ -52,6 +58,13 @@ def to_plain(value: object) -> Any:
     from pydantic_core import to_jsonable_python
 
     return to_jsonable_python(value)
+
+
+def _content(path: Path, limit: int) -> bytes:
+    with os_refused(f"{path}: can't be read"):
+        if (size := path.stat().st_size) > limit:
+            raise InputError(f"{path}: {size} bytes of JSON are more than the {limit} allowed")
+        return path.read_bytes()
 
 
 @cache

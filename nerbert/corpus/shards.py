@@ -20,7 +20,7 @@ from nerbert import DOCS
 from nerbert.artifacts import publish, sha256_of
 from nerbert.errors import InputError, os_refused
 from nerbert.records import Mention, Sentence
-from nerbert.schema import read_json
+from nerbert.schema import read_checked
 
 FORMAT = 2
 """Version of the corpus's files, in the manifest; a reader refuses other versions (`_Manifest.format`)."""
@@ -178,8 +178,7 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
         raise InputError(f"{corpus}: no such corpus folder; make one with `nerbert corpus build`")
     if not path.is_file():
         raise InputError(f"{corpus}: has no manifest.json, so it is no corpus or is half written; build it again")
-    read_json(path, _Manifest, remedy="build the corpus again")
-    manifest: dict[str, Any] = read_json(path, dict)  # in its own order: the check puts the keys that it knows first
+    manifest = read_checked(path, _Manifest, remedy="build the corpus again")
     for name, rows in manifest["shards"].items():
         _check_shard(corpus, name, rows)
     return manifest

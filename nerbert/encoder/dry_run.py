@@ -22,9 +22,9 @@ from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import (
     evaluation_every,
+    explain_out_of_memory,
     make_optimizer,
     steps_of_epoch,
-    told_of_memory,
     total_steps,
     train_step,
 )
@@ -69,7 +69,7 @@ def dry_run(settings: PretrainSettings, output: Path, *, overwrite: bool = False
     return figures
 
 
-@told_of_memory()
+@explain_out_of_memory()
 def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGroup) -> DryRun:
     """Return the figures of a prepared pre-training; its model is moved to the device and takes steps of rate 0."""
     windows, numbers, device = work.data.windows, work.data.numbers_of(0), processes.device

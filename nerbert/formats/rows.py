@@ -21,6 +21,7 @@ from rich.console import Console
 
 from nerbert.errors import InputError, NerbertError, at
 from nerbert.records import Example, Span
+from nerbert.sources.files import BOM
 from nerbert.terminal import coloured, visible
 
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
@@ -30,7 +31,7 @@ ERRORS = ("strict", "replace")
 LONGEST_LINE = 1 << 28
 """Bytes; a text that long is no text that someone wrote."""
 _BLOCK = 1 << 16
-_BOM, _PARQUET = b"\xef\xbb\xbf", b"PAR1"
+_PARQUET = b"PAR1"
 
 
 class Line(NamedTuple):
@@ -121,7 +122,7 @@ def decoded(raw: bytes, number: int, errors: str = "") -> str:
     `errors` is one of ERRORS where the user can choose, and "" where bytes that are no UTF-8 are always refused.
     """
     if number == 1:
-        raw = raw.removeprefix(_BOM)
+        raw = raw.removeprefix(BOM)
     try:
         return raw.decode("utf-8", errors or "strict")
     except UnicodeDecodeError as error:

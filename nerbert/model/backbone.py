@@ -21,7 +21,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, at, need, refused
 from nerbert.labels import check_tags
 from nerbert.metrics.calibration import HIGHEST, LOWEST
-from nerbert.schema import LARGEST, read_json
+from nerbert.schema import LARGEST, read_checked, read_json
 from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
@@ -203,10 +203,10 @@ def read_card(source: str) -> dict[str, Any]:
     path = Path(source) / CARD if Path(source).exists() else _card_on_hub(source)
     if path is None or not path.is_file():
         return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}
-    checked = read_json(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
+    card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
     with at(path):
-        check_splitter(checked.word_splitter)
-    return read_json(path, dict[str, Any], limit=_LARGEST_CARD)
+        check_splitter(card["word_splitter"])
+    return card
 
 
 def _card_on_hub(name: str) -> Path | None:

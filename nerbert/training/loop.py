@@ -69,7 +69,7 @@ class TrainingData:
 
 
 @contextmanager
-def told_of_memory() -> Iterator[None]:
+def explain_out_of_memory() -> Iterator[None]:
     """Raise one line where memory runs out and no smaller micro-batch helps: in an update, or in an evaluation."""
     try:
         yield
@@ -88,7 +88,7 @@ def _is_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
-@told_of_memory()
+@explain_out_of_memory()
 def train(
     model: Any, data: TrainingData, objective: Objective, settings: TrainSettings, bar: Progress, *,
     evaluate: BestCheckpoint | None = None, checkpoints: Checkpoints | None = None, steps: StepLog | None = None,
@@ -115,7 +115,7 @@ def train(
     recorder = Recorder(model, optimizer, log, processes, checkpoints, steps, total)
     begin, said = time.monotonic() - log.seconds, False
     model.train()
-    with recorder, told_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
+    with recorder, explain_out_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
         for numbers in data.steps(settings, log.steps, total):
             rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio)
             figures = train_step(model, data, numbers, objective, optimizer, rate, settings, processes, log.steps + 1)

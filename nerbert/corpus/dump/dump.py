@@ -20,7 +20,7 @@ from nerbert.corpus.dump.parts import DumpPart, Index, chunks, find_mark, ranges
 from nerbert.corpus.dump.sites import Site, make_site, wiki_code
 from nerbert.errors import InputError
 from nerbert.records import RawPage
-from nerbert.sources.files import BZ2_STREAM, HashingFile, Source, packing, unpacked
+from nerbert.sources.files import BOM, BZ2_STREAM, HashingFile, Source, packing, unpacked
 
 _BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
@@ -29,7 +29,6 @@ _ROOT_NAME = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
 _ROOT = re.compile(rb"<mediawiki(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
 _FIRST = re.compile(rb"<(?:page[\s/>]|/mediawiki[\s>])")
 _END_TAG = re.compile(rb"</mediawiki\s*>")
-_BOM = b"\xef\xbb\xbf"
 
 
 class Dump:
@@ -170,7 +169,7 @@ def _read_head(stream: IO[bytes], name: str, wiki: str, language: str) -> tuple[
 
 def _check_beginning(head: bytes, name: str) -> int:
     """Return the offset of the root's tag; refuse what is no export, a document type first of all."""
-    start = len(_BOM) if head.startswith(_BOM) else 0
+    start = len(BOM) if head.startswith(BOM) else 0
     prolog = _PROLOG.match(head, start)
     place = prolog.end() if prolog else 0
     root, begin, coding = _ROOT_NAME.match(head, place), head[place : place + 20], _ENCODING.match(head, start)

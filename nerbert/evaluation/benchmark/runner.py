@@ -8,7 +8,7 @@ A cell that fails is kept with its reason, and is run again only if something ch
 
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -105,9 +105,8 @@ class _SuiteRun:
 
     def run(self) -> None:
         """Make the source checkpoints that are missing, then the cells that have theirs."""
-        sources = {job.source.key: job.source for job in self._jobs if job.source and self._lacks_source(job)}
         unmade = {}
-        for source, end in self._ends(list(sources.values())):
+        for source, end in self._ends(self._missing_sources()):
             if end.state is State.DONE:
                 tell(f"source {source.data}: made")
             else:
@@ -121,11 +120,11 @@ class _SuiteRun:
         for job, end in self._ends(ready):
             self._ended(job, end)
 
-    def _lacks_source(self, job: Job) -> bool:
-        """Return whether a job needs a source checkpoint that isn't there."""
-        if self._store.read_predictions(job.tag_key) is not None or job.source is None:
-            return False
-        return self._store.source_cost(job.source.key, whole=True) is None
+    def _missing_sources(self) -> list[SourceTraining]:
+        """Return the source checkpoints that jobs without predictions need and that aren't there, each once."""
+        untagged = (job for job in self._jobs if job.source and self._store.read_predictions(job.tag_key) is None)
+        sources = {job.source.key: job.source for job in untagged if job.source}
+        return [each for each in sources.values() if self._store.source_cost(each.key, whole=True) is None]
 
     def _ends(self, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, End]]:
         """Yield each task and how it ended; raise WriteError once the disk is full, since nothing more can be kept.
@@ -133,24 +132,24 @@ class _SuiteRun:
         Where a worker process dies, nobody knows which task killed it. Those under way are run again one by one, so the
         death of a process is the failure of one task.
         """
-        waiting = list(tasks)
+        waiting = deque(tasks)
         while waiting:
             try:
                 for end in self._executor.map_ordered(partial(run_task, self._desk), tuple(waiting)):
                     if end.full:
                         raise WriteError(f"{self._store.folder}: takes no more, so no more cells are begun: {end.why}")
-                    yield waiting.pop(0), end
+                    yield waiting.popleft(), end
             except WriteError:
                 raise
             except NerbertError as error:
                 if len(tasks) == 1:
-                    yield waiting.pop(0), End(State.FAILED, f"{error}{_AGAIN}", try_again=True)
+                    yield waiting.popleft(), End(State.FAILED, f"{error}{_AGAIN}", try_again=True)
                     return
                 tell(f"{error}; the tasks that were under way run again, one by one")
-                begun = [task for task in waiting if (self._store.scratch / task.key).exists()] or waiting[:1]
+                begun = [task for task in waiting if (self._store.scratch / task.key).exists()] or [waiting[0]]
                 for task in begun:
                     yield from self._ends([task])
-                waiting = [task for task in waiting if task not in begun]
+                waiting = deque(task for task in waiting if task not in begun)
 
     def _ended(self, job: Job, end: End) -> None:
         """Keep and tell what became of a cell."""

@@ -8,9 +8,8 @@
     .benchmark/             what is under way; emptied by the next run
 
 A key holds all that the outcome depends on, so a file is right or absent, whichever suite asks. Each file begins with
-the system, data and seed that it was first made for, for people. A file with one odd figure is refused whole, and its
-cell is run again. The price: what no suite asks for any more stays until
-someone deletes it.
+the system, data and seed that it was first made for, for people. A file without a valid state, F1 or seconds is refused
+whole, and its cell is run again. The price: what no suite asks for any more stays until someone deletes it.
 """
 
 import json
@@ -58,7 +57,7 @@ class _Facts(_OpenRecord):
 
 @dataclass(frozen=True, slots=True)
 class _DoneFile:
-    """A stored cell that is done; files of format 1 don't say which."""
+    """A stored cell that is done; files of format 1 don't name its system and data."""
 
     format: Literal[1, 2]
     state: Literal["done"]
