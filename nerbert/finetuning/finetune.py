@@ -21,7 +21,6 @@ from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, load_tokenizer, read_card, save_model, write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.heads import Head, predict_entities
-from nerbert.model.linear import greedy
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
@@ -127,7 +126,7 @@ def finetune_examples(
     windows = Windows.pack(pieces.windows(examples, objective.labels))
     data = TrainingData(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
     score = SpanScore(
-        lambda model: greedy(objective.head(model, pieces, settings)), dev,
+        lambda model: objective.head(model, pieces, settings), dev,
         lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
     )  # fmt: skip
     kept = dict[str, Any]()

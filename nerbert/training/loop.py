@@ -38,7 +38,7 @@ from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective
 from nerbert.training.settings import TrainSettings
 
-VERSION = 2
+VERSION = 3
 """Raise it when the same settings come to train otherwise: a run that is half made doesn't go on then."""
 
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)

@@ -27,7 +27,7 @@ from nerbert.metrics.score import collapse_types, score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch, TorchScorer, logits_at
 from nerbert.model.heads import Head
-from nerbert.model.linear import LinearHead, greedy
+from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import ENTITY, Example
@@ -247,7 +247,7 @@ class Tagging(Objective):
     ) -> Callable[[Any], CheckpointScore]:
         """Return F1 of typed entities; where ENTITY is the only category, of spans."""
         return SpanScore(
-            lambda model: greedy(self.head(model, pieces, settings)), examples, typed_figures, self._chooses, processes
+            lambda model: self.head(model, pieces, settings), examples, typed_figures, self._chooses, processes
         )
 
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
