@@ -12,7 +12,7 @@ probabilities and never a path.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -220,26 +220,40 @@ class LinearHead(Head):
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples."""
-        parts = list(self._scored(examples))
+        parts = [(scores, decode(scores, self.classes, self.decoding)) for scores in self._scored(examples)]
         found = [entities_of(scores, self.classes, codes) for scores, codes in parts]
         return found[0] if len(found) == 1 else Entities.join(found, [len(each.offsets) - 1 for each, _ in parts])
 
     def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
         """Return a tag and its probability for each word, raw."""
-        parts = self._scored(examples)
-        return [row for scores, codes in parts for row in word_tags(scores, self.classes, codes, temperature)]
+        return self.tag_by((self.decoding,), examples, temperature)[0]
 
-    def _scored(self, examples: Sequence[Example]) -> Iterator[tuple[WordScores, Array]]:
-        """Yield logits and tags of some thousand words after the other."""
+    def tag_by(
+        self, decodings: Sequence[str], examples: Sequence[Example], temperature: float = 1.0
+    ) -> list[list[WordTags]]:
+        """Return the same by each of several decodings, from one pass through the model."""
+        found: dict[str, list[WordTags]] = {decoding: [] for decoding in decodings}
+        for scores in self._scored(examples):
+            for decoding in found:
+                found[decoding] += word_tags(scores, self.classes, decode(scores, self.classes, decoding), temperature)
+        return [found[decoding] for decoding in decodings]
+
+    def _scored(self, examples: Sequence[Example]) -> Iterator[WordScores]:
+        """Yield logits of some thousand words after the other."""
         for start in range(0, max(1, len(examples)), _CHUNK):
             some = examples[start : start + _CHUNK]
-            scores = word_scores(self.scorer, self.pieces, some, len(self.tags), self.max_tokens)
-            yield scores, decode(scores, self.classes, self.decoding)
+            yield word_scores(self.scorer, self.pieces, some, len(self.tags), self.max_tokens)
 
 
-def greedy(head: Head) -> Head:
-    """Return a linear head that takes each word's most probable tag; any other head as it is."""
-    return replace(head, decoding="greedy") if isinstance(head, LinearHead) else head
+def tag_both_ways(
+    head: Head, examples: Sequence[Example], temperature: float = 1.0
+) -> tuple[list[WordTags], list[WordTags]]:
+    """Return what a head says of each word, and each word's most probable tag; of a head without tags, both are one."""
+    if isinstance(head, LinearHead):
+        found, greedy = head.tag_by((head.decoding, "greedy"), examples, temperature)
+        return found, greedy
+    found = head.tag(examples, temperature)
+    return found, found
 
 
 def _linked(scores: WordScores) -> Array:

@@ -40,9 +40,10 @@ TRY_AGAIN = "try_again"
 class Cell:
     """A cell with its outcome. Everything is JSON; figures are 0–1.
 
-    `scores` is what `nerbert.metrics` says of the test sentences: the same keys in every cell that is done. `facts`
-    says how it was made: versions, hashes, settings, device, precision, CPU-seconds, sizes, k reached, types unknown
-    to train.
+    `scores` is what `nerbert.metrics` says of the scored sentences: the same keys in every cell that is done. Its
+    figures are of the tags that users get (legal paths); those of each word's most probable tag are under `greedy`.
+    `facts` says how it was made: versions, hashes, settings, device, precision, CPU-seconds, sizes, k reached, types
+    unknown to train.
     """
 
     place: CellKey
@@ -100,6 +101,10 @@ class Job:
     source: SourceTraining | None = None
     format: str = ""
     """Of the data files, if it was named."""
+    pretrained: bool = False
+    """Whether nerbert pre-trained the encoder, so that its luck is shared by all cells that have it."""
+    split: str = "test"
+    """The split that is scored."""
 
 
 Task = Job | SourceTraining
@@ -111,17 +116,24 @@ class CellSentences:
 
     train: list[Example]
     test: list[Example]
+    """The sentences that are scored, of whatever split."""
     facts: dict[str, Any]
     dev: list[Example] = field(default_factory=list)
-    """Empty unless the protocol chooses by it."""
+    """Sentences for the temperature, and for the choice of the epoch where the protocol chooses; empty where there are
+    none, or where they are what is scored."""
     duplicates: tuple[int, ...] = ()
     """Places of test sentences that are in train too; none for an episode, which has no use for train."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a tagger said of each word of the sentences to tag, raw, and how it was made."""
+    """What a tagger said of each word of the sentences to tag, and how it was made.
+
+    `tags` and `confidences` are what users get. `greedy` has each word's most probable tag; a head that makes no tags
+    has one reading only, which stands in both.
+    """
 
     tags: list[list[str]]
     confidences: list[list[float]]
+    greedy: list[list[str]]
     facts: dict[str, Any]

@@ -3,7 +3,7 @@
 Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells that need it) →
 `tag` (fine-tuned, test sentences tagged) → `score`. The key of a step is a SHA-256 of everything that its outcome
 depends on, the key of the step before it among that, so stale outcomes are found without dates. Digests are of exactly
-what a step reads: dev counts only where the protocol chooses by it. No sentence is read or drawn here. The price: a
+what a step reads. No sentence is read or drawn here. The price: a
 size that can't be drawn is told by its cells.
 
 Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
@@ -27,10 +27,10 @@ from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, Sour
 from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.sampling import SizeUnit, parse_size
-from nerbert.formats.examples import find_splits, split_of
+from nerbert.formats.examples import find_splits
 from nerbert.training.settings import FinetuneSettings
 
-FORMAT = 2
+FORMAT = 3
 """Raise it to run everything again."""
 TRAINING = 1
 """Version of what draws sentences, fine-tunes and tags."""
@@ -113,7 +113,7 @@ def _from_hub(name: str) -> Path:
 _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
-_LATER = {"objective": "tagging", "label_all_tokens": False, "label_smoothing": 0.0, "outside_weight": 1.0}
+_LATER: dict[str, Any] = {}
 """Settings that came after the first cells; at these values they are no part of the key, so those cells still hold."""
 
 
@@ -145,7 +145,7 @@ class _Planner:
         self.format_of = {each.data: each.format for each in suite.targets}
 
     def plan(self, place: CellKey) -> Job | Cell:
-        if not self.suite.systems[place.system].encoder:
+        if not self.suite.systems[place.system].encoders:
             return Cell(place, State.NOT_RUN, f"no encoder given: --encoder {place.system!r}=FOLDER")
         try:
             return self._job(place)
@@ -154,31 +154,35 @@ class _Planner:
 
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
-        encoder, digest = self.encoder_of(system.encoder)
+        encoder, digest, pretrained = self.encoder_of(self.suite.encoder_of(place))
         settings = self.suite.protocols[place.protocol]
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
         settings = replace(settings, threads=1, precision=precision)
-        source = self._source(system, str(encoder), digest, settings) if system.source else None
         settings = replace(settings, seed=place.seed)
+        source = self._source(system, str(encoder), digest, settings) if system.source else None
         folder, format_ = self.folder_of(place.target), self.format_of[place.target]
         kind = parse_size(place.size).kind
-        splits = ("test",) if kind is SizeUnit.EPISODE else ("train", "test")
-        sha256 = self.files_of(folder, format_, splits + (("dev",) if settings.select == "dev" else ()))
+        split = self.suite.split
+        needs_dev = kind is not SizeUnit.EPISODE or settings.select == "dev"
+        splits = (*(() if kind is SizeUnit.EPISODE else ("train",)), split, *(("dev",) if needs_dev else ()))
+        sha256 = self.files_of(folder, format_, tuple(dict.fromkeys(splits)))
         drawn = "" if kind is SizeUnit.ALL else f"{place.size}, draw {place.draw}"
         tag_key = key_of(
             "tag", code=_training(settings), data=sha256, drawn=drawn, seed=place.seed, settings=_in_key(settings),
-            encoder=digest, source=source.key if source else None, device=self.machine.device, **_named(format_),
+            encoder=digest, source=source.key if source else None, device=self.machine.device, split=split,
+            **_named(format_),
         )  # fmt: skip
-        scored = {name: sha for name, sha in sha256.items() if split_of(name) != "dev"}
-        key = key_of("score", code=SCORING, data=scored, tagged=tag_key)
-        return Job(place, tag_key, key, folder, str(encoder), digest, settings, sha256, source, format_)
+        key = key_of("score", code=SCORING, tagged=tag_key)
+        return Job(
+            place, tag_key, key, folder, str(encoder), digest, settings, sha256, source, format_, pretrained, split
+        )
 
     def _source(self, system: System, encoder: str, digest: str, settings: FinetuneSettings) -> SourceTraining:
-        """Return a source domain's checkpoint, trained as `finetune` trains it."""
+        """Return a source domain's checkpoint, trained as `finetune` trains it: one for each seed."""
         from nerbert.finetuning.finetune import source_settings  # loads torch
 
         folder, format_ = self.folder_of(system.source), system.source_format
-        settings = source_settings(settings, self.suite.seeds[0])
+        settings = source_settings(settings, settings.seed)
         sha256 = self.files_of(folder, format_, ("train",))
         (data,) = sha256.values()
         key = key_of(
@@ -199,10 +203,12 @@ def _files(folder: Path, format_: str, splits: Iterable[str]) -> dict[str, str]:
     return {path.name: data_digest(path) for path in paths}
 
 
-def _encoder(name: str) -> tuple[Path, str]:
-    """Return an encoder's folder and digest."""
+def _encoder(name: str) -> tuple[Path, str, bool]:
+    """Return an encoder's folder and digest, and whether nerbert pre-trained it."""
+    from nerbert.model.backbone import PRETRAINED, read_card
+
     folder = local_encoder(name)
-    return folder, encoder_digest(folder)
+    return folder, encoder_digest(folder), read_card(str(folder)).get("kind") in PRETRAINED
 
 
 def _training(settings: FinetuneSettings) -> tuple[int, ...]:

@@ -42,7 +42,9 @@ from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, par
 from nerbert.formats.examples import read_data, split_of
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import assess, seen_entities
-from nerbert.model.linear import greedy
+from nerbert.metrics.score import Counts, score_tags
+from nerbert.model.heads import predict_entities
+from nerbert.model.linear import tag_both_ways
 from nerbert.records import Example
 
 OUT_OF_TIME = "no time left"
@@ -175,32 +177,41 @@ def make_cell(job: Job, store: Store, machine: Machine) -> None:
         found.facts.update(_made_by(machine, job))
         store.write_predictions(job.tag_key, job.place, found)
     with _timed(cost, "score"):
-        judged = assess(
-            [example_tags(each) for each in part.test], found.tags, confidences=found.confidences,
-            words=[each.tokens for each in part.test], seen=seen_entities(part.train), without=part.duplicates,
-        )  # fmt: skip
+        scores = score_part(part, found)
     seconds = found.facts["seconds"] | cost
     facts = part.facts | found.facts | _made_from(job) | {"duplicates": len(part.duplicates), "seconds": seconds}
     facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
-    store.write_cell(job.key, Cell(job.place, State.DONE, "", judged.as_json(), facts))
+    store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
+
+
+def score_part(part: CellSentences, found: Predictions) -> dict[str, Any]:
+    """Return the scores of a cell: of what users get, and F1 of the greedy tags beside it."""
+    gold = [example_tags(each) for each in part.test]
+    judged = assess(
+        gold, found.tags, confidences=found.confidences, words=[each.tokens for each in part.test],
+        seen=seen_entities(part.train), without=part.duplicates,
+    )  # fmt: skip
+    greedy, strict = (Counts.as_json(score_tags(gold, found.greedy, strict=each)) for each in (False, True))
+    return judged.as_json() | {"greedy": greedy | {"strict": strict}}
 
 
 def read_part(job: Job) -> CellSentences:
     """Read exactly the files that a job's key holds, and draw its sentences."""
     there = read_data(job.folder, [split_of(name) for name in job.sha256], job.format)
-    if not there.test:
-        raise InputError("holds no test split, so nothing can be scored on it; add one")
-    if job.settings.select == "dev" and not there.dev:
+    scored, dev = (there.dev, []) if job.split == "dev" else (there.test, there.dev)
+    if not scored:
+        raise InputError(f"holds no {job.split} split, so nothing can be scored on it; add one")
+    if job.settings.select == "dev" and not dev:
         why = "setting select = 'dev': there is no dev split; add one or take select = 'last'"
         raise SettingsError(why, setting="select")
-    part = draw_part(there.train, there.test, job.place.size, job.place.draw)
+    part = draw_part(there.train, scored, job.place.size, job.place.draw)
     episode = parse_size(job.place.size).kind is SizeUnit.EPISODE
-    duplicates = () if episode else find_duplicates(there.train, there.test)
-    return CellSentences(part.train, part.test, part.facts, there.dev, duplicates)
+    duplicates = () if episode else find_duplicates(there.train, scored)
+    return CellSentences(part.train, part.test, part.facts, dev, duplicates)
 
 
 def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:
-    """Return the sentences of a cell: a subset and the test split, or the two parts of an episode.
+    """Return the sentences of a cell: a subset and the scored split, or the two parts of an episode.
 
     They are the same for every system, seed and protocol.
     """
@@ -223,7 +234,10 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
 
 
 def tag_part(job: Job, part: CellSentences, store: Store) -> Predictions:
-    """Fine-tune an encoder (or its source checkpoint) on a part's sentences and tag its test sentences."""
+    """Fine-tune an encoder (or its source checkpoint) on a part's sentences and tag its test sentences.
+
+    Confidences have the temperature that `finetune` fits on the dev split; it is 1 where there is none.
+    """
     cost: dict[str, Any] = {}
     facts: dict[str, Any] = {"seconds": cost}
     encoder = job.encoder
@@ -234,11 +248,18 @@ def tag_part(job: Job, part: CellSentences, store: Store) -> Predictions:
             raise StaleOutput("the source checkpoint that it needs is gone; run the benchmark again")
     with _timed(cost, "train"):
         tagger = finetune_examples(encoder, part.train, part.dev, job.settings, name=str(job.folder))
+    temperature = 1.0
+    if part.dev:
+        with _timed(cost, "calibrate"):
+            held_out = predict_entities(tagger.head, part.dev)
+            temperature = held_out.calibration_json({})["temperature"]
+        facts["dev_f1"] = held_out.score.f1
     with _timed(cost, "tag"):
-        words = greedy(tagger.head).tag(part.test)
-    facts |= {"steps": tagger.log.steps, **{name: tagger.card[name] for name in ("best_step", "settings")}}
+        words, greedy = tag_both_ways(tagger.head, part.test, temperature)
+    facts |= {"temperature": temperature, "steps": tagger.log.steps}
+    facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
     confidences = [[round(one, _DECIMALS) for one in each.confidences] for each in words]
-    return Predictions([each.tags for each in words], confidences, facts)
+    return Predictions([each.tags for each in words], confidences, [each.tags for each in greedy], facts)
 
 
 @contextmanager
@@ -265,7 +286,8 @@ def _made_from(job: Job) -> dict[str, Any]:
     """Return what a cell was made from: digests of encoder and data, keys of its steps, seeds."""
     source = job.source
     return {
-        "encoder": job.encoder_sha256, "data": job.sha256, "seed": job.place.seed,
+        "encoder": job.encoder_sha256, "pretrained": job.pretrained, "data": job.sha256, "split": job.split,
+        "seed": job.place.seed,
         "keys": {"source": source.key if source else None, "tag": job.tag_key, "score": job.key},
         "source_data": source.data if source else None, "source_seed": source.settings.seed if source else None,
     }  # fmt: skip

@@ -32,7 +32,7 @@ from nerbert.locks import held
 from nerbert.records import Example
 from nerbert.schema import read_json
 
-FORMAT = 2
+FORMAT = 3
 MARKER = "benchmark.json"
 _LARGEST = 512 << 20
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -57,9 +57,9 @@ class _Facts(_OpenRecord):
 
 @dataclass(frozen=True, slots=True)
 class _DoneFile:
-    """A stored cell that is done; files of format 1 don't name its system and data."""
+    """A stored cell that is done."""
 
-    format: Literal[1, 2]
+    format: Literal[3]
     state: Literal["done"]
     scores: _Scores
     facts: _Facts
@@ -67,7 +67,7 @@ class _DoneFile:
 
 @dataclass(frozen=True, slots=True)
 class _FailedFile:
-    format: Literal[1, 2]
+    format: Literal[3]
     state: Literal["failed"]
     why: str
     facts: dict[str, Any]
@@ -78,15 +78,16 @@ _CellFile = Annotated[_DoneFile | _FailedFile, Field(discriminator="state")]
 
 @dataclass(frozen=True, slots=True)
 class _PredictionsFile:
-    format: Literal[2]
+    format: Literal[3]
     facts: _Facts
     tags: list[list[str]]
     confidences: list[list[_Share]]
+    greedy: list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class _SourceFile:
-    format: Literal[2]
+    format: Literal[3]
     sha256: str
     seconds: _Seconds
 
@@ -165,13 +166,14 @@ class Store:
         except InputError:
             path.unlink()
             return None
-        return Predictions(file.tags, file.confidences, file.facts.model_dump())
+        return Predictions(file.tags, file.confidences, file.greedy, file.facts.model_dump())
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
         """Keep what a tagger said: of each sentence its tags, their confidences, and the entities that follow."""
         content = {
             "format": FORMAT, **place._asdict(), "facts": found.facts, "tags": found.tags,
-            "confidences": found.confidences, "spans": [spans_from_bio(tags) for tags in found.tags],
+            "confidences": found.confidences, "greedy": found.greedy,
+            "spans": [spans_from_bio(tags) for tags in found.tags],
         }  # fmt: skip
         with publish(self.predictions / f"{key}.json") as draft:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
@@ -210,9 +212,9 @@ def _read_cell(path: Path, place: CellKey) -> Cell:
 
 def _check_fit(file: _PredictionsFile, test: Sequence[Example] | None) -> None:
     """Raise InputError unless predictions are tags that fit their sentences."""
-    for tag in {tag for tags in file.tags for tag in tags}:
+    for tag in {tag for rows in (file.tags, file.greedy) for tags in rows for tag in tags}:
         split_tag(tag)
     counts = [len(tags) for tags in file.tags]
     wanted = counts if test is None else [len(each.words) for each in test]
-    if not counts == wanted == [len(row) for row in file.confidences]:
+    if not counts == wanted == [len(row) for row in file.confidences] == [len(row) for row in file.greedy]:
         raise InputError("not predictions of these sentences")

@@ -59,14 +59,21 @@ _Percent = Annotated[float, Bounds(at_least=0, at_most=100)]
 class System:
     """What is fine-tuned: an encoder, perhaps trained on a source domain first (source & target)."""
 
-    encoder: str = ""
-    """Folder or hub name; "" is one that the command line must give."""
+    encoder: str | tuple[str, ...] = ""
+    """Folder or hub name; "" is one that the command line must give. Of several, pre-trained alike with other seeds,
+    the i-th is fine-tuned with the i-th seed, so that runs differ by the chance of pre-training too."""
     same_encoder_as: str = ""
     """Name of another system whose encoder this one has, also if the command line gives it."""
     source: str = ""
     """Data set to train on first."""
     source_format: FormatName = ""
     """Format of its files, as a target's."""
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Return its encoders; none where the command line must give them."""
+        several = (self.encoder,) if isinstance(self.encoder, str) else self.encoder
+        return tuple(each for each in several if each)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +119,8 @@ class Suite:
     systems: dict[str, System]
     targets: tuple[Target, ...]
     seeds: tuple[int, ...] = SEEDS
+    split: Literal["test", "dev"] = "test"
+    """The split that is scored. `dev` is for choosing: no figure of it belongs beside one of test."""
     about: str = ""
     baseline: str = ""
     protocols: dict[str, FinetuneSettings] = field(default_factory=dict)
@@ -141,6 +150,12 @@ class Suite:
                     for protocol in self.protocols:
                         yield from (CellKey(name, data, size, draw, seed, protocol) for name in self.systems)
 
+    def encoder_of(self, place: CellKey) -> str:
+        """Return the encoder of a cell: of several the one that has the place of its seed."""
+        encoders = self.systems[place.system].encoders
+        row = next(each for each in self.targets if each.data == place.target and place.size in each.sizes)
+        return encoders[(row.seeds or self.seeds).index(place.seed) % len(encoders)]
+
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
         """Return (draw, seed) of a target's cells at a size, in order of worth.
 
@@ -164,6 +179,7 @@ class _SuiteFile:
     about: str = ""
     baseline: str = ""
     seeds: Seeds = SEEDS
+    split: Literal["test", "dev"] = "test"
     systems: object = None
     protocols: object = None
     targets: object = None
@@ -179,8 +195,8 @@ class _PublishedTable:
     f1: object
 
 
-def read_suite(path: Path, encoders: Mapping[str, str] | None = None) -> Suite:
-    """Read and check a suite; `encoders` (name of a system → folder or hub name) win over the file's.
+def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None = None) -> Suite:
+    """Read and check a suite; `encoders` (name of a system → folder or hub name, or several) win over the file's.
 
     Raise SettingsError that names file, key and the nearest right one.
     """
@@ -196,23 +212,24 @@ def read_suite(path: Path, encoders: Mapping[str, str] | None = None) -> Suite:
         papers = _listed("published", file.published, _PublishedTable)
         published = tuple(Published(name=each.name, of=each.of, f1=_figures(each, targets)) for each in papers)
         suite = Suite(
-            name=path.stem, title=file.title or path.stem, about=file.about, seeds=file.seeds, systems=systems,
-            baseline=file.baseline or next(iter(systems)), targets=targets, published=published, protocols=protocols,
+            name=path.stem, title=file.title or path.stem, about=file.about, seeds=file.seeds, split=file.split,
+            systems=systems, baseline=file.baseline or next(iter(systems)), targets=targets, published=published,
+            protocols=protocols,
         )  # fmt: skip
         _check_suite(suite)
         return suite
 
 
-def parse_encoders(given: Iterable[str]) -> dict[str, str]:
+def parse_encoders(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return `NAME=FOLDER`, as often as a command line has it; what is before the first `=` is the name."""
-    encoders: dict[str, str] = {}
+    encoders: dict[str, tuple[str, ...]] = {}
     for each in given:
         name, _, folder = (part.strip() for part in each.partition("="))
         if not (name and folder):
             raise SettingsError(f"--encoder {each!r}: write it as NAME=FOLDER, NAME being a system of the suite")
-        if name in encoders:
-            raise SettingsError(f"--encoder {each!r}: {name!r} is there twice")
-        encoders[name] = folder
+        if folder in encoders.get(name, ()):
+            raise SettingsError(f"--encoder {each!r}: is there twice; each encoder has a pre-training of its own")
+        encoders[name] = (*encoders.get(name, ()), folder)
     return encoders
 
 
@@ -260,7 +277,7 @@ def _figures(paper: _PublishedTable, targets: Iterable[Target]) -> dict[str, flo
         return {data: check(f"f1.{data}", value, _Percent) for data, value in paper.f1.items()}
 
 
-def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str]) -> dict[str, System]:
+def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str | tuple[str, ...]]) -> dict[str, System]:
     """Return the systems with the encoders that the command line gives, also by way of `same_encoder_as`."""
     for name in encoders:
         _check_known("system", name, systems)
@@ -282,9 +299,8 @@ def _check_suite(suite: Suite) -> None:
     _check_known("baseline", suite.baseline, suite.systems)
     if len(suite.protocols) > 1 and DEFAULT_PROTOCOL in suite.protocols:
         raise SettingsError(f"[protocols.{DEFAULT_PROTOCOL}]: is what a suite without protocols has; name it otherwise")
-    for seeds in (suite.seeds, *(target.seeds for target in suite.targets if target.seeds)):
-        if not seeds or len(set(seeds)) != len(seeds):
-            raise SettingsError(f"setting seeds = {list(seeds)}: must be different ones, at least one")
+    _check_seeds(suite)
+    _check_split(suite)
     rows = Counter((target.data, size) for target in suite.targets for size in target.sizes)
     for (data, size), count in rows.items():
         if count > 1:
@@ -297,6 +313,26 @@ def _check_suite(suite: Suite) -> None:
         if first.format != target.format:
             raise SettingsError(f"[[targets]]: {target.data!r} has two formats; give all its targets the same")
         _check_draws(target, len(target.seeds or suite.seeds) if target.draw_by_seed else target.draws)
+
+
+def _check_seeds(suite: Suite) -> None:
+    for seeds in (suite.seeds, *(target.seeds for target in suite.targets if target.seeds)):
+        if not seeds or len(set(seeds)) != len(seeds):
+            raise SettingsError(f"setting seeds = {list(seeds)}: must be different ones, at least one")
+        for name, system in suite.systems.items():
+            if len(system.encoders) > len(seeds):
+                given = f"{len(system.encoders)} encoders, but seeds = {list(seeds)}"
+                raise SettingsError(f"[systems.{name!r}]: {given}: each encoder needs a seed of its own; add seeds")
+
+
+def _check_split(suite: Suite) -> None:
+    """Raise SettingsError for what has no place in a suite that is scored on dev."""
+    if suite.split == "dev":
+        for name, each in suite.protocols.items():
+            if each.select == "dev":
+                raise SettingsError(f"[protocols.{name}]: select = 'dev' chooses by what split = 'dev' scores")
+        if suite.published:
+            raise SettingsError("[[published]]: figures of test don't belong beside split = 'dev'; leave them out")
 
 
 def _folder_of(data: str) -> str:

@@ -58,7 +58,7 @@ def test_every_cell_has_keys_of_its_own(suite: Suite, desk: Path) -> None:
     found = keys(suite, desk)
     assert len(found) == 3 * 2 * 2 * 3
     assert len({each[TAG] for each in found.values()}) == len({each[SCORE] for each in found.values()}) == len(found)
-    assert len({each[SOURCE] for each in found.values() if each[SOURCE]}) == 1, "one checkpoint for all cells"
+    assert len({each[SOURCE] for each in found.values() if each[SOURCE]}) == 2, "one checkpoint a seed"
     assert keys(suite, desk) == found
 
 
@@ -71,7 +71,7 @@ def grown(path: Path) -> None:
     [
         ("data/one/train.conll", lambda place: place.target == "one"),
         ("data/one/test.conll", lambda place: place.target == "one"),
-        ("data/one/dev.conll", lambda place: place.target == "one" and place.protocol == "dev"),
+        ("data/one/dev.conll", lambda place: place.target == "one"),
         ("data/far/train.conll", lambda place: "source" in place.system),
         ("data/far/test.conll", lambda _: False),
         ("data/far/dev.conll", lambda _: False),
@@ -98,11 +98,12 @@ def test_a_setting_of_a_protocol(suite: Suite, desk: Path) -> None:
 
 def test_settings_that_came_later_count_only_where_they_are_changed() -> None:
     first = (
-        "batch_size epochs learning_rate max_grad_norm max_length max_steps max_tokens_per_batch min_steps num_layers "
-        "on_too_long precision select warmup_ratio weight_decay"
+        "batch_size epochs label_all_tokens label_smoothing learning_rate max_grad_norm max_length max_steps "
+        "max_tokens_per_batch min_steps num_layers objective on_too_long outside_weight precision select warmup_ratio "
+        "weight_decay"
     )
     assert sorted(plan._in_key(FinetuneSettings())) == first.split()
-    later = {"objective": "a:B", "label_all_tokens": True, "label_smoothing": 0.1, "outside_weight": 0.0}
+    later: dict[str, Any] = {}
     for name, value in later.items():
         other: Any = {name: value}
         assert plan._in_key(replace(FinetuneSettings(), **other)) == plan._in_key(FinetuneSettings()) | other
@@ -120,8 +121,7 @@ def test_seeds(suite: Suite, desk: Path) -> None:
     more = keys(replace(suite, seeds=(1, 2, 3)), desk)
     assert not changed(before, more, SCORE)
     assert len(more) == len(before) * 3 // 2
-    other = keys(replace(suite, seeds=(4, 2)), desk)
-    assert changed(before, other, SCORE) == {place for place in other if place.seed == 2 and "source" in place.system}
+    assert not changed(before, keys(replace(suite, seeds=(4, 2)), desk), SCORE)
 
 
 def test_what_changes_nothing(suite: Suite, desk: Path) -> None:

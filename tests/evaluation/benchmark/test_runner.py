@@ -70,7 +70,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
     settings = replace(suite.protocols["fast"], threads=1)
     for cell, source in zip(cells[:2], (None, data / "far"), strict=True):
         finetune(str(tiny_encoder), data / "ships", tmp_path / "t", settings, source=source, overwrite=True)
-        (score,) = evaluate(tmp_path / "t", data / "ships" / "test.conll", decoding="greedy").scores.values()
+        (score,) = evaluate(tmp_path / "t", data / "ships" / "test.conll").scores.values()
         assert cell.scores["micro"]["f1"] == score.f1
     assert max(cell.scores["micro"]["f1"] for cell in cells) > 0
 

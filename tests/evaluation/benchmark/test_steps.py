@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -19,7 +19,8 @@ from nerbert.evaluation.benchmark.steps import Desk, End, failure, make_cell, re
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.finetune import Finetuned, finetune_examples, usual_rate
-from nerbert.model.linear import greedy
+from nerbert.formats.examples import read_examples
+from nerbert.model.linear import tag_both_ways
 from nerbert.training.settings import FinetuneSettings
 from tests.evaluation.benchmark.outcome import all_outside, made
 
@@ -31,12 +32,13 @@ Plan = Callable[..., Job]
 @pytest.fixture
 def planned(data: Path, tiny_encoder: Path) -> Plan:
     def plan(
-        size: str = "all", target: str = "ships", source: str = "", encoder: Path = tiny_encoder, **more: Any
-    ) -> Job:
+        size: str = "all", target: str = "ships", source: str = "", encoder: Path = tiny_encoder,
+        split: Literal["test", "dev"] = "test", **more: Any,
+    ) -> Job:  # fmt: skip
         settings = {"epochs": 1, "min_steps": 0, "batch_size": 8, "precision": "fp32", **more}
         suite = Suite(
             name="s", title="S", systems={"A": System(encoder=str(encoder), source=source)},
-            targets=(Target(data=target, sizes=(size,)),), seeds=(1,),
+            targets=(Target(data=target, sizes=(size,)),), seeds=(1,), split=split,
             protocols={"p": make_settings(FinetuneSettings, settings)},
         )  # fmt: skip
         (job,) = make_plan(suite, data, CPU)
@@ -59,10 +61,12 @@ def counts(reading: CellSentences) -> tuple[int, int, int]:
 
 
 def test_what_a_cell_does_not_use_may_be_broken_or_gone(planned: Plan, data: Path) -> None:
-    (data / "ships" / "dev.conll").write_text(BROKEN)
     found = read_part(planned())
-    assert (counts(found), found.duplicates) == ((12, 3, 0), (2,))
+    assert (counts(found), found.duplicates) == ((12, 3, 3), (2,))
+    assert counts(read_part(planned("5"))) == (5, 3, 3)
+    (data / "ships" / "dev.conll").unlink()
     assert counts(read_part(planned("5"))) == (5, 3, 0)
+    (data / "ships" / "dev.conll").write_text(BROKEN)
     rows = (f"Holm{number}\tB-person\nsees\tO\nIngeborg{number}\tB-ship\n\n" for number in range(8))
     (data / "ships" / "test.conll").write_text("".join(rows))
     for train in (BROKEN, None):
@@ -74,8 +78,11 @@ def test_what_a_cell_does_not_use_may_be_broken_or_gone(planned: Plan, data: Pat
         assert episode.test
 
 
-def test_dev_is_read_where_the_protocol_chooses_by_it(planned: Plan) -> None:
-    assert counts(read_part(planned(select="dev"))) == (12, 3, 3)
+def test_a_suite_on_dev_reads_no_test(planned: Plan, data: Path) -> None:
+    (data / "ships" / "test.conll").write_text(BROKEN)
+    found = read_part(planned(split="dev"))
+    assert counts(found) == (12, 3, 0), "what is scored gives no temperature"
+    assert found.test == read_examples(data / "ships" / "dev.conll")
 
 
 @pytest.mark.parametrize(
@@ -161,8 +168,8 @@ def test_settings_and_precision_are_the_protocols(
     assert found.facts["settings"]["learning_rate"] == rate > 0 == job.settings.learning_rate
     assert (found.facts["settings"]["batch_size"], found.facts["steps"]) == (8, 2)
     assert taggers[0].card["precision"] == "bf16"
-    raw = greedy(taggers[0].head).tag(read_part(job).test)
-    assert found.tags == [each.tags for each in raw]
+    legal, raw = tag_both_ways(taggers[0].head, read_part(job).test)
+    assert (found.tags, found.greedy) == ([each.tags for each in legal], [each.tags for each in raw])
     assert [len(row) for row in found.tags] == [len(row) for row in found.confidences] == [3, 3, 9]
 
 

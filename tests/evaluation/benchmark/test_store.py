@@ -19,7 +19,8 @@ PLACE = CellKey("A", "one", "all", 1, 1, "p")
 SECONDS = {"train": {"wall": 2.5, "cpu": 2}}
 DONE = Cell(PLACE, State.DONE, "", {"micro": {"f1": 0.5}}, {"seconds": SECONDS})
 TEST = [example_of(["The", "Margarethe"], ["O", "B-ship"]), example_of(["sank"], ["O"])]
-FOUND = Predictions([["O", "B-big ship"], ["O"]], [[0.5, 0.25], [1.0]], {"steps": 3, "seconds": SECONDS})
+TAGS, GREEDY = [["O", "B-big ship"], ["O"]], [["O", "I-big ship"], ["O"]]
+FOUND = Predictions(TAGS, [[0.5, 0.25], [1.0]], GREEDY, {"steps": 3, "seconds": SECONDS})
 
 
 @pytest.fixture
@@ -45,12 +46,12 @@ def test_a_cell_comes_back_at_any_place(store: Store) -> None:
     ("content", "told"),
     [
         ("", "not JSON"), ("{", "not JSON"), ("[" * 900, "not JSON"), ("[]", ""), ("null", ""), ("{}", "state"),
-        ('{"format": 2, "state": "lost"}', "state"),
-        ('{"format": 3, "state": "failed", "why": "", "facts": {}}', "format = 3"),
-        ('{"format": 2, "state": "not_run", "why": "", "scores": {}, "facts": {}}', "state"),
-        ('{"format": 2, "state": "failed", "why": 1, "scores": {}, "facts": {}}', "why = 1"),
-        ('{"format": 2, "state": "done", "scores": {}, "facts": {"seconds": {}}}', "scores.micro is missing"),
-        ('{"format": 2, "state": "done", "scores": {"micro": 1}, "facts": {"seconds": {}}}', "scores.micro = 1"),
+        ('{"format": 3, "state": "lost"}', "state"),
+        ('{"format": 9, "state": "failed", "why": "", "facts": {}}', "format = 9"),
+        ('{"format": 3, "state": "not_run", "why": "", "scores": {}, "facts": {}}', "state"),
+        ('{"format": 3, "state": "failed", "why": 1, "scores": {}, "facts": {}}', "why = 1"),
+        ('{"format": 3, "state": "done", "scores": {}, "facts": {"seconds": {}}}', "scores.micro is missing"),
+        ('{"format": 3, "state": "done", "scores": {"micro": 1}, "facts": {"seconds": {}}}', "scores.micro = 1"),
     ],
 )  # fmt: skip
 def test_a_broken_cell_is_none_and_told(store: Store, content: str, told: str) -> None:
@@ -67,12 +68,6 @@ def test_an_odd_f1_is_no_cell(store: Store, f1: str) -> None:
     write_by_hand(store, f1, '{"seconds": {}}')
     assert store.read_cell("k", PLACE) is None
     assert "scores.micro.f1 = " in store.notes[0]
-
-
-def test_a_cell_of_the_first_format_is_read(store: Store) -> None:
-    text = '{"format": 1, "state": "done", "why": "", "scores": {"micro": {"f1": 0.5}}, "facts": %s}'
-    (store.cells / "k.json").write_text(text % json.dumps(DONE.facts))
-    assert store.read_cell("k", PLACE) == DONE
 
 
 def test_a_file_says_what_it_is(store: Store) -> None:
@@ -106,7 +101,7 @@ def test_odd_facts_are_no_cells(store: Store, facts: str) -> None:
 
 
 def write_by_hand(store: Store, f1: str, facts: str) -> None:
-    text = '{"format": 1, "state": "done", "why": "", "scores": {"micro": {"f1": %s}}, "facts": %s}'
+    text = '{"format": 3, "state": "done", "why": "", "scores": {"micro": {"f1": %s}}, "facts": %s}'
     (store.cells / "k.json").write_text(text % (f1, facts))
 
 

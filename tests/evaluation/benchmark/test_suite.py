@@ -30,7 +30,7 @@ f1 = { x = 50 }
 """
 
 
-def read(tmp_path: Path, text: str, **encoders: str) -> Suite:
+def read(tmp_path: Path, text: str, **encoders: str | tuple[str, ...]) -> Suite:
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return read_suite(path, encoders)
@@ -159,14 +159,36 @@ def test_a_suite_without_systems_or_targets_is_refused(tmp_path: Path) -> None:
 
 
 def test_encoders_of_the_command_line(tmp_path: Path) -> None:
-    assert parse_encoders(["A=x", " B = y=z "]) == {"A": "x", "B": "y=z"}
-    for wrong in (["A"], ["=x"], ["A="], ["A=x", "A=y"]):
+    assert parse_encoders(["A=x", " B = y=z ", "A=w"]) == {"A": ("x", "w"), "B": ("y=z",)}
+    for wrong in (["A"], ["=x"], ["A="], ["A=x", "A=x"]):
         with pytest.raises(SettingsError, match="--encoder"):
             parse_encoders(wrong)
     with pytest.raises(SettingsError, match=r"unknown system 'Bb': did you mean 'B'\?"):
         read(tmp_path, GOOD, Bb="folder")
     with pytest.raises(SettingsError, match="has no encoder of its own either"):
         read(tmp_path, GOOD + '[systems.C]\nsame_encoder_as = "B, source & target"\n')
+
+
+def test_several_encoders_of_a_system(tmp_path: Path) -> None:
+    """Encoder i trains with seed i; a row may have seeds of its own; too many are refused."""
+    text = GOOD.replace('encoder = "a"', 'encoder = ["a", "b"]')
+    suite = read(tmp_path, text + '[[targets]]\ndata = "y"\nseeds = [9, 7, 8]\n', B=("c",))
+    found = {(each.target, each.system, each.seed): suite.encoder_of(each) for each in suite.places()}
+    assert [found["x", "A", seed] for seed in (3, 5)] == ["a", "b"]
+    assert [found["y", "A", seed] for seed in (9, 7, 8)] == ["a", "b", "a"]
+    assert {found[place] for place in found if place[1] == "B, source & target"} == {"c"}
+    with pytest.raises(SettingsError, match=r"\[systems.'B'\]: 3 encoders, but seeds = \[3, 5\]"):
+        read(tmp_path, GOOD, B=("c", "d", "e"))
+
+
+def test_a_suite_on_dev_holds_nothing_of_test(tmp_path: Path) -> None:
+    text = GOOD.replace("seeds", 'split = "dev"\nseeds', 1)
+    with pytest.raises(SettingsError, match=r"\[protocols.dev\]: select = 'dev' chooses by what split = 'dev' scores"):
+        read(tmp_path, text, B="c")
+    with pytest.raises(SettingsError, match="figures of test don't belong"):
+        read(tmp_path, text.replace('select = "dev"', ""), B="c")
+    there = text.replace('select = "dev"', "").partition("[[published]]")[0]
+    assert read(tmp_path, there, B="c").split == "dev"
 
 
 def suite_of(**target: object) -> Suite:

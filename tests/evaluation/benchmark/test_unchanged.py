@@ -43,7 +43,7 @@ def tasks(suite: Suite, desk: Path) -> dict[tuple[str, str], Job]:
     [
         ("data/one/train.conll", ["A last", "A dev", "A, source & target last"]),
         ("data/one/test.conll", ["A last", "A dev", "A, source & target last"]),
-        ("data/one/dev.conll", ["A dev"]),
+        ("data/one/dev.conll", ["A last", "A dev", "A, source & target last"]),
         ("data/far/train.conll", ["source"]),
         ("data/far/test.conll", []),
         ("a/model.safetensors", ["A last", "A dev", "A, source & target last", "source"]),
