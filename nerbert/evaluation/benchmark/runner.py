@@ -108,7 +108,7 @@ class _SuiteRun:
         unmade = {}
         for source, end in self._ends(self._missing_sources()):
             if end.state is State.DONE:
-                tell(f"source {source.data}: made")
+                tell(f"source {source.data}, seed {source.settings.seed}: made")
             else:
                 unmade[source.key] = end._replace(why=f"source data {source.data}: {end.why}")
         ready = []

@@ -4,21 +4,26 @@ A comparison takes only runs that both have: the same target, size, protocol, dr
 targets on which both have such runs, whatever other systems lack. The price: a run that only one of them has finished
 says nothing here, and two systems may have been tested over different targets (the table says how many).
 
+Stars claim more than a p: pre-trained encoders need five, and every target three runs, whatever is pooled. A t-test of
+three is right on the average, and says little of whether its spread was well seen.
+
 Families of Holm's correction: in each protocol, the tests on single rows, and apart from them those over all targets,
 which are few and are the ones that one quotes. The price: each family has a false alarm of its own to give.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.records import NONE, Entry, Grid, Notes, Row, entries, number, sized
-from nerbert.evaluation.tables.statistics import Observation, Test, holm, paired_t, sign_flip
+from nerbert.evaluation.tables.statistics import FEWEST, Test, Unit, holm, over_targets, sign_flip, t_test, units_of
+from nerbert.finetuning.sampling import many
 
 WHOLE = ""
 """The target of a comparison that is over all targets; its size is theirs, or "" for each at its sizes."""
+ENCODERS_FOR_STARS = 5
 _LEVELS = (0.05, 0.01, 0.001)
 Key = tuple[ColumnKey, RowKey]
 """What is compared: a column with the baseline's, on a row."""
@@ -26,21 +31,38 @@ Key = tuple[ColumnKey, RowKey]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A test with its corrected p."""
+    """A test with its corrected p, and what keeps it from stars.
+
+    `flipped` is the p of a sign-flip test on the same observations. `ahead` says on how many of the targets (of one
+    target: observations) the system is better.
+    """
 
     test: Test
-    corrected: float | None = None
-    targets: Test | None = None
-    """Of all targets together: the same test with a target as one observation; not corrected."""
-    better: int = 0
-    """Of all targets together: on how many the system is ahead."""
-    row_keys: tuple[RowKey, ...] = ()
+    row_keys: tuple[RowKey, ...]
     """The row, or of all targets together those that both have."""
+    ahead: tuple[int, int]
+    corrected: float | None = None
+    flipped: float | None = None
+    by_encoder: bool = False
+    fewest: int = 0
+    """Observations of the row that has fewest."""
 
     @property
     def mark(self) -> str:
         """Stars: * below 0.05, ** below 0.01, *** below 0.001, after correction."""
-        return "" if self.corrected is None else "*" * sum(self.corrected < level for level in _LEVELS)
+        if self.corrected is None or self.no_stars:
+            return ""
+        return "*" * sum(self.corrected < level for level in _LEVELS)
+
+    @property
+    def no_stars(self) -> str:
+        """Say why it has no stars whatever its p; "" where it may have."""
+        if self.by_encoder and self.test.n < ENCODERS_FOR_STARS:
+            told = f"{many(self.test.n, 'pre-trained encoder')}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}"
+            return f"{told}; give each seed an encoder of its own (--encoder NAME=FOLDER, several times)"
+        if self.fewest < FEWEST:
+            return f"{many(self.fewest, 'run')} on a target: interval and stars need {FEWEST} on each"
+        return ""
 
 
 Tests = Mapping[Key, Compared]
@@ -52,13 +74,15 @@ def compare(layout: Layout) -> dict[Key, Compared]:
     for column in layout.columns:
         if column.system == layout.baseline:
             continue
-        rows = {row_key: _differences(layout, column, row_key) for row_key in layout.row_keys}
+        base = ColumnKey(layout.baseline, column.protocol)
+        by_encoder = bool(layout.encoders(column) or layout.encoders(base))
+        rows = {key: row for key in layout.row_keys if (row := _differences(layout, column, base, key))}
         for row_key, row in rows.items():
-            found[column, row_key] = Compared(paired_t(list(row.values())), row_keys=(row_key,))
+            found[column, row_key] = _compared({row_key: row}, by_encoder=by_encoder)
         for size in mean_sizes(layout.row_keys):
-            asked = {row_key: rows[row_key] for row_key in of_size(layout.row_keys, size) if rows[row_key]}
+            asked = {row_key: rows[row_key] for row_key in of_size(rows, size)}
             if len(by_target(asked)) > 1:
-                found[column, RowKey(WHOLE, size)] = _overall(asked)
+                found[column, RowKey(WHOLE, size)] = _compared(asked, by_encoder=by_encoder)
     families: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
     for (column, row_key), each in found.items():
         if each.test.p is not None:
@@ -67,62 +91,67 @@ def compare(layout: Layout) -> dict[Key, Compared]:
     return {key: replace(each, corrected=corrected.get(key)) for key, each in found.items()}
 
 
-def _differences(layout: Layout, column: ColumnKey, row_key: RowKey) -> dict[Observation, float]:
+def _differences(layout: Layout, column: ColumnKey, baseline: ColumnKey, row_key: RowKey) -> dict[Unit, float]:
     """Return system minus baseline in each independent observation that both have."""
-    own, base = layout.at(row_key, column), layout.at(row_key, ColumnKey(layout.baseline, column.protocol))
-    both = own.done.keys() & base.done.keys()
-    ours, theirs = own.observed(only=both), base.observed(only=both)
-    return {name: ours[name] - theirs[name] for name in ours}
+    own, base = layout.at(row_key, column), layout.at(row_key, baseline)
+    units = units_of(own.done.keys() & base.done.keys(), own.encoders, base.encoders, by_draw=own.episodes)
+    ours, theirs = own.observed(units=units), base.observed(units=units)
+    return {unit: ours[unit] - theirs[unit] for unit in ours}
 
 
-def _overall(rows: dict[RowKey, dict[Observation, float]]) -> Compared:
-    """Return the mean over targets, tested.
-
-    Observations of one target that share draw and seed change sign together.
-    """
+def _compared(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bool) -> Compared:
+    """Compare on some rows, each target with the same weight."""
     targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(rows).values()]
-    means = [fmean(fmean(row.values()) for row in each) / len(targets) for each in targets]
-    parts = [part for each in targets for part in _parts(each, 1 / len(targets))]
-    better = sum(mean > 0 for mean in means)
-    return Compared(sign_flip(parts), targets=sign_flip(means), better=better, row_keys=tuple(rows))
+    seen = over_targets(targets, by_encoder=by_encoder)
+    if len(targets) == 1:
+        means = list(targets[0][0].values())
+    else:
+        means = [fmean(fmean(row.values()) for row in each) for each in targets]
+    return Compared(
+        t_test(seen), tuple(rows), (sum(mean > 0 for mean in means), len(means)), flipped=sign_flip(_parts(rows)),
+        by_encoder=by_encoder, fewest=min(map(len, rows.values())),
+    )  # fmt: skip
 
 
-def _parts(rows: Sequence[dict[Observation, float]], weight: float) -> list[float]:
-    """Return what each observation of a target gives to its mean difference, over all its sizes."""
-    given: dict[Observation, float] = defaultdict(float)
-    for row in rows:
-        for name, difference in row.items():
-            given[name] += weight * difference / len(row) / len(rows)
+def _parts(rows: Mapping[RowKey, Mapping[Unit, float]]) -> list[float]:
+    """Return what each observation gives to the mean difference over targets, each over all its sizes.
+
+    An encoder is one observation on all targets. A run is one on its own target alone, with all its sizes.
+    """
+    given: dict[tuple[str, Unit], float] = defaultdict(float)
+    targets = by_target(rows)
+    for target, row_keys in targets.items():
+        for row_key in row_keys:
+            for unit, difference in rows[row_key].items():
+                where = target if unit[0] in ("run", "draw") else ""
+                given[where, unit] += difference / len(rows[row_key]) / len(row_keys) / len(targets)
     return list(given.values())
 
 
 def tests_grid(layout: Layout, tests: Tests, notes: Notes) -> Grid:
     """Return each system's difference from the baseline, with its interval and p: on single targets, then over all."""
-    heads = ("target", "trained on", "system", "difference", "95 % interval", "n", "p", "Holm p", "least p")
-    single = [
-        _row((row_key.target, sized(row_key.size), layout.named(column)), each.test, each.corrected, notes)
-        for (column, row_key), each in tests.items() if row_key.target != WHOLE and each.test.n
-    ]  # fmt: skip
-    whole = [row for (column, row_key), each in tests.items() if row_key.target == WHOLE
-             for row in _rows_over_all(layout, column, row_key.size, each, notes)]  # fmt: skip
-    title = f"Differences from {layout.baseline}, in points of F1"
-    return Grid("tests", title, entries(heads), (*single, *whole))
+    heads = ("target", "trained on", "system", "difference", "95 % interval", "n", "ahead on", "p", "Holm p",
+             "sign-flip p")  # fmt: skip
+    single = [(key, each) for key, each in tests.items() if key[1].target != WHOLE]
+    whole = [(key, each) for key, each in tests.items() if key[1].target == WHOLE]
+    rows = tuple(_row(layout, key, each, notes) for key, each in (*single, *whole))
+    return Grid("tests", f"Differences from {layout.baseline}, in points of F1", entries(heads), rows)
 
 
-def _rows_over_all(layout: Layout, column: ColumnKey, size: str, compared: Compared, notes: Notes) -> Iterator[Row]:
-    there, whole = (len(by_target(keys)) for keys in (compared.row_keys, of_size(layout.row_keys, size)))
-    target = f"all {whole} targets" if there == whole else f"{there} of {whole} targets"
-    where, name = (target, sized(size)), layout.named(column)
-    yield _row((*where, f"{name}: runs vary"), compared.test, compared.corrected, notes)
-    if compared.targets is not None and compared.targets.p is not None:
-        yield _row((*where, f"{name}: targets vary, ahead on {compared.better}"), compared.targets, None, notes)
-
-
-def _row(names: tuple[str, ...], test: Test, corrected: float | None, notes: Notes) -> Row:
-    low_high = NONE if test.low is None or test.high is None else f"[{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
-    p = Entry(p_text(test.p), notes=(number(notes, f"no test: {test.why}"),) if test.why else ())
-    shown = entries((*names, f"{100 * test.difference:+.2f}", low_high, str(test.n)))
-    return (*shown, p, *entries((p_text(corrected), p_text(test.least_p or None))))
+def _row(layout: Layout, key: Key, compared: Compared, notes: Notes) -> Row:
+    column, row_key = key
+    test, target = compared.test, row_key.target
+    if target == WHOLE:
+        there, whole = (len(by_target(keys)) for keys in (compared.row_keys, of_size(layout.row_keys, row_key.size)))
+        target = f"all {whole} targets" if there == whole else f"{there} of {whole} targets"
+    low_high = f"[{100 * test.interval[0]:+.2f}, {100 * test.interval[1]:+.2f}]" if test.interval else NONE
+    why = compared.no_stars or test.why
+    p = Entry(p_text(test.p), notes=(number(notes, why),) if why else ())
+    counted = many(test.n, "encoder") if compared.by_encoder else f"{test.n}"
+    ahead = f"{compared.ahead[0]} of {compared.ahead[1]}"
+    names = (target, sized(row_key.size), layout.named(column))
+    shown = entries((*names, f"{100 * test.difference:+.2f}", low_high, counted, ahead))
+    return (*shown, p, *entries((p_text(compared.corrected), p_text(compared.flipped))))
 
 
 def p_text(p: float | None) -> str:

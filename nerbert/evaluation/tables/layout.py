@@ -4,7 +4,7 @@ Rows and columns come from the suite, so a missing cell counts as not run; cells
 counted and left out.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -12,11 +12,13 @@ from typing import NamedTuple
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.records import COUNTS, Figures, figures_of, pool, with_shares
-from nerbert.evaluation.tables.statistics import Observation, Run, Summary, observations, pooled_f1, summary
+from nerbert.evaluation.tables.statistics import Run, Summary, Unit, observations, pooled_f1, summary, units_of
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 
 F1 = "micro.f1"
 """Entity F1, the figure of the table."""
+_ALL = (0, 0)
+"""Stands for all runs of episodes together."""
 
 
 class RowKey(NamedTuple):
@@ -43,31 +45,43 @@ class Group:
     done: dict[Run, Figures] = field(default_factory=dict)
     failed: dict[Run, str] = field(default_factory=dict)
     """Why each that failed did."""
+    encoders: dict[Run, str] = field(default_factory=dict)
+    """Digest of the encoder of each run that is done, "" for a backbone as it comes."""
 
     @property
     def complete(self) -> bool:
         """Whether every cell that the suite asks for is there."""
         return len(self.done) == len(self.wanted)
 
-    def observed(
-        self, metric: str = F1, type_: str = "", only: Collection[Run] | None = None
-    ) -> dict[Observation, float]:
-        """Return the figure in each independent observation: a run, or a draw.
+    @property
+    def by_encoder(self) -> bool:
+        """Whether pre-trained encoders are the observations."""
+        return any(self.encoders.values())
+
+    def units(self) -> dict[Run, Unit]:
+        """Return the observation that each finished run is a part of."""
+        return units_of(self.done, self.encoders, by_draw=self.episodes)
+
+    def observed(self, metric: str = F1, type_: str = "", units: Mapping[Run, Unit] | None = None) -> dict[Unit, float]:
+        """Return the figure in each independent observation; `units` are the runs that count, with theirs.
 
         Of episodes, F1 alone has observations whose mean it is (`pooled_f1`); another figure is one, of all together.
         One of nothing (no entity to find and none found, as seen ones without a training set) is left out.
         """
-        runs = {run: self.done[run] for run in sorted(self.done) if only is None or run in only}
+        units = self.units() if units is None else units
+        runs = {run: self.done[run] for run in units}
         if self.episodes and (metric, type_) == (F1, ""):
             counts = {run: [each.get((f"micro.{key}", ""), 0) for key in COUNTS] for run, each in runs.items()}
-            return pooled_f1({run: (right, predicted + gold) for run, (right, predicted, gold) in counts.items()})
+            sums = {run: (right, predicted + gold) for run, (right, predicted, gold) in counts.items()}
+            return pooled_f1(sums, units)
         if self.episodes:
-            runs = {(0, 0): self._pooled} if self.done else {}
+            runs, units = ({_ALL: self._pooled} if self.done else {}), {_ALL: ("all",)}
         found = [f"{metric.rpartition('.')[0]}.{key}" for key in ("predicted", "gold")]
-        return observations({
+        values = {
             run: each[metric, type_] for run, each in runs.items() if (metric, type_) in each
             and (metric == F1 or [each.get((name, type_)) for name in found] != [0, 0])
-        })  # fmt: skip
+        }  # fmt: skip
+        return observations(values, units)
 
     def summary(self, metric: str = F1, type_: str = "") -> Summary | None:
         """Return mean and spread of a figure; None if no run has it."""
@@ -124,6 +138,10 @@ class Layout:
         """Return the cells of a row and a column."""
         return self._groups[row_key, column]
 
+    def encoders(self, column: ColumnKey) -> set[str]:
+        """Return the pre-trained encoders of a column's finished runs; a backbone as it comes is none."""
+        return {each for row_key in self.row_keys for each in self.at(row_key, column).encoders.values()} - {""}
+
     def named(self, column: ColumnKey) -> str:
         """Return a column's name on one line; the protocol only where there are several."""
         return f"{column.system}, {column.protocol}" if len(self.protocols) > 1 else column.system
@@ -135,6 +153,7 @@ class Layout:
         group.wanted.append(run)
         if cell.state is State.DONE and (F1, "") in figures:
             group.done[run] = figures if group.episodes else with_shares(figures)
+            group.encoders[run] = str(cell.facts.get("encoder")) if cell.facts.get("pretrained") is True else ""
         elif cell.state is not State.NOT_RUN:
             group.failed[run] = cell.why or "no F1 in its scores"
 

@@ -1,5 +1,7 @@
 """Grids of figures: F1 of every system on every row with published figures beside it, then other figures.
 
+Figures are of legal paths of tags, which users get. F1 of greedy tags (each word's most probable one, as published
+figures are) stands beside it. Macro token F1 has a column of its own: it is some seven points apart from entity F1.
 Other figures (precision, recall, other F1s, kinds of errors, types) are means over observations, without spread: the
 CSV has every run.
 
@@ -15,16 +17,20 @@ from statistics import fmean
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.load import find_known
 from nerbert.evaluation.tables.compare import WHOLE, Tests
-from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, mean_sizes, of_size
+from nerbert.evaluation.tables.layout import F1, ColumnKey, Group, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.records import ERRORS, NONE, Entry, Grid, Notes, Row, entries, inner, number, sized
-from nerbert.evaluation.tables.statistics import Summary, mean_of, together
+from nerbert.evaluation.tables.statistics import FEWEST, Summary, over_targets
+from nerbert.finetuning.sampling import many
 from nerbert.formats.examples import split_sum
 from nerbert.terminal import percent
 
 _WHY_LENGTH = 200
+_GREEDY = "greedy.f1"
 _FIGURES = {
     "precision": "micro.precision", "recall": "micro.recall", "macro F1": "macro.f1", "strict F1": "strict.f1",
-    "span F1": "span.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1", "F1 without duplicates": "without.f1",
+    "span F1": "span.f1", "macro token F1": "token.macro_f1", "greedy F1": _GREEDY,
+    "greedy strict F1": "greedy.strict.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1",
+    "F1 without duplicates": "without.f1",
 }  # fmt: skip
 _NAMES = ("target", "trained on", "system")
 
@@ -37,14 +43,24 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests, notes: Notes) -> Gr
     columns = [column for column in layout.columns if column.protocol == protocol]
     targets = {row_key.target for row_key in layout.row_keys if row_key.size == "all"}
     papers = [each for each in layout.suite.published if targets & each.f1.keys()]
-    names = entries(("target", "trained on", *(column.system for column in columns)))
-    heads = (*names, *(Entry(f"{each.name} (published)", notes=(number(notes, f"{each.name}: {each.of}"),))
-                       for each in papers))  # fmt: skip
+    systems = [Entry(column.system, notes=_few_encoders(layout, column, notes)) for column in columns]
+    published = [Entry(f"{each.name} (published)", notes=(number(notes, f"{each.name}: {each.of}"),))
+                 for each in papers]  # fmt: skip
+    heads = (*entries(("target", "trained on")), *systems, *published)
     places = [*layout.row_keys, *(RowKey(WHOLE, size) for size in mean_sizes(layout.row_keys))]
     rows = tuple(_row(layout, columns, papers, place, tests, notes) for place in places)
     where = f", {protocol}" if len(layout.protocols) > 1 else ""
-    title = f"Entity F1 in percent{where}: mean ± standard deviation, 95 % interval"
+    title = f"Entity F1 on {layout.suite.split} in percent{where}: mean ± standard deviation, 95 % interval, greedy F1"
     return Grid("scores", title, heads, rows, names=2)
+
+
+def _few_encoders(layout: Layout, column: ColumnKey, notes: Notes) -> tuple[int, ...]:
+    """Return the number of the note that says why a pre-trained system has no interval; none where it has."""
+    there = len(layout.encoders(column))
+    if not 0 < there < FEWEST:
+        return ()
+    told = f"{column.system}: {many(there, 'pre-training')}, and an interval needs {FEWEST}"
+    return (number(notes, f"{told}; give each seed an encoder of its own (--encoder NAME=FOLDER, several times)"),)
 
 
 def spread(seen: Summary | None) -> str:
@@ -69,22 +85,28 @@ def _row(
         failed = () if whole else _failed(f"{layout.named(column)} on {at.target}, {sized(at.size)}", each[0], notes)
         test = tests.get((column, at))
         mark = test.mark if test and test.row_keys == row_keys else ""
-        shown.append(_entry(each, seen[column], mark, failed, best=column in best))
+        greedy = _mean(layout, column, row_keys, _GREEDY)
+        shown.append(_entry(each, seen[column], greedy, mark, failed, best=column in best))
     published = [_published(layout, paper, row_keys, notes) for paper in papers]
     there, number_asked = len(by_target(row_keys)), len(by_target(asked))
     mean = f"mean of {there} targets" if there == number_asked else f"mean of {there} of {number_asked} targets"
     return (*entries((mean if whole else at.target, sized(at.size))), *shown, *published)
 
 
-def _entry(groups: Sequence[Group], seen: Summary | None, mark: str, failed: tuple[int, ...], *, best: bool) -> Entry:
+def _entry(
+    groups: Sequence[Group], seen: Summary | None, greedy: Summary | None, mark: str, failed: tuple[int, ...], *,
+    best: bool,
+) -> Entry:  # fmt: skip
     if seen is None:
         return Entry("failed" if failed else NONE, notes=failed)
     done, wanted = sum(len(group.done) for group in groups), sum(len(group.wanted) for group in groups)
     missing = "" if done == wanted else f" ({done}/{wanted})"
-    low_high = ""
-    if seen.low is not None and seen.high is not None:  # cut at 0 and 100, beyond which no F1 lies
-        low_high = f"[{percent(max(0.0, seen.low))}, {percent(min(1.0, seen.high))}]"
-    return Entry(f"{spread(seen)}{missing}", low_high, mark, failed, best=best)
+    below = []
+    if seen.interval:  # cut at 0 and 100, beyond which no F1 lies
+        below.append(f"[{percent(max(0.0, seen.interval[0]))}, {percent(min(1.0, seen.interval[1]))}]")
+    if greedy:
+        below.append(f"greedy {percent(greedy.mean)}")
+    return Entry(f"{spread(seen)}{missing}", ", ".join(below), mark, failed, best=best)
 
 
 def _failed(where: str, group: Group, notes: Notes) -> tuple[int, ...]:
@@ -106,11 +128,13 @@ def _best(seen: Mapping[ColumnKey, Summary | None], *, complete: bool) -> set[Co
     return {column for column, mean in means.items() if mean == max(means.values())}
 
 
-def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey]) -> Summary | None:
+def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric: str = F1) -> Summary | None:
     """Return the mean over targets, each once; None where a row has no run."""
-    parts = [[layout.at(row_key, column).summary() for row_key in each] for each in by_target(row_keys).values()]
-    known = [[seen for seen in part if seen is not None] for part in parts]
-    return mean_of([together(part) for part in known]) if known and all(known) else None
+    targets = [[layout.at(row_key, column).observed(metric) for row_key in each]
+               for each in by_target(row_keys).values()]  # fmt: skip
+    if not targets or not all(row for rows in targets for row in rows):
+        return None
+    return over_targets(targets, by_encoder=bool(layout.encoders(column)))
 
 
 def _published(layout: Layout, paper: Published, row_keys: Sequence[RowKey], notes: Notes) -> Entry:
@@ -143,15 +167,16 @@ def other_figures_grid(layout: Layout) -> Grid:
     """Return precision, recall, other F1s, and the interval of F1 that comes from the choice of test sentences."""
     rows = [
         (*names, *(_percent(group, metric) for metric in _FIGURES.values()), _count(group, "without.left_out"),
+         _count(group, "facts.cpu_seconds"),
          NONE if (low := _percent(group, "interval.low")) == NONE else f"{low}–{_percent(group, 'interval.high')}")
         for names, group in _groups(layout)
     ]  # fmt: skip
-    heads = (*_NAMES, *_FIGURES, "duplicates", "test set's interval")
+    heads = (*_NAMES, *_FIGURES, "duplicates", "CPU seconds a run", "test set's interval")
     return Grid("figures", "Other figures of the same runs, in percent", entries(heads), tuple(map(entries, rows)))
 
 
 def errors_grid(layout: Layout) -> Grid:
-    """Return the kinds of errors, each as a share of all, and how well confidences are calibrated."""
+    """Return the kinds of errors, each as a share of all, and how well users' confidences are calibrated."""
     shares = [*(f"shares.{kind}" for kind in ERRORS), "calibration.ece"]
     rows = [(*names, _count(group, "errors"), *(_percent(group, metric) for metric in shares))
             for names, group in _groups(layout)]  # fmt: skip

@@ -2,38 +2,35 @@
 
 The choices, and what they cost:
 
-*What counts as one observation.* Runs that share a draw of the training sentences aren't independent: the draw moves
-them together. So where there are several draws and a draw has several seeds, a draw's runs are averaged first and the
-draws are the observations (`observations`). With one draw, or draw and seed paired one to one, each run is one. With
-one draw, ± says nothing of how much the choice of sentences matters.
+*What counts as one observation* is the highest level of chance that the runs have (`units_of`). Runs that share a
+pre-trained encoder share its luck, which is as large as that of fine-tuning, so they are averaged and the encoders are
+the observations: with one encoder nothing can be said. A backbone as it comes is the same for everybody who takes it,
+so its runs vary by fine-tuning alone: each run is one, or each draw of the training sentences where a draw has several
+seeds. With one draw, or with encoders that share their draws, ± says nothing of how much the choice of sentences
+matters.
+
+*Several targets* are averaged within an encoder, since its luck is the same on all. Runs of backbones as they come are
+independent from target to target, so the interval of their mean is Welch's. Either way a claim is about these targets.
 
 *Episodes.* Seeds share the same episodes, so they say little of how another choice of episodes would come out. F1 is
-taken of the entities of all episodes and seeds added up (`pooled_f1`), and the draws are the observations, seeds of a
-draw added up too. An observation is the pooled F1 plus what the draw takes it off by, to the first order (as for any
-ratio of sums), so their mean is the pooled F1 itself. The price: with few draws the interval is a little too narrow,
-since F1 is a ratio; and one draw alone has none.
+taken of the entities of all episodes and seeds added up (`pooled_f1`), and the draws (or encoders) are the
+observations, seeds of a draw added up too. An observation is the pooled F1 plus what its part takes it off by, to the
+first order (as for any ratio of sums), so their mean is the pooled F1 itself. The price: with few draws the interval is
+a little too narrow, since F1 is a ratio; and one draw alone has none.
 
-*One target: a paired t-test* over the observations that both systems have. Differences of mean F1 on one test set are
-near enough to normal (Dror et al. 2018, "The Hitchhiker's Guide to Testing Statistical Significance in NLP", §3), and
-the distribution-free tests that the guide prefers elsewhere can't speak here: with three runs no sign test or
-permutation test gets below p = 2/2³ = 0.25. The price is the assumption of normality, which so few runs can't check.
-
-*All targets: a sign-flip (permutation) test*, stratified by target: in each observation of each target the two
-systems may be exchanged. Nothing is assumed of the targets: they may differ in level and in spread, as they do
-(Søgaard et al. 2014, "What's in a p-value in NLP?"; Demšar 2006). Its smallest reachable p is 2/2ⁿ for n observations:
-`least_p`. The same test on one mean difference a target asks the harder question, whether other targets would show it
-too; with fewer than six targets it can't answer below 0.05. Up to 20 observations all signs are gone through, and p is
-exact; beyond, their distribution is added up on a grid (as Zmigrod et al. 2022 do), so that no chance enters and the
-result is the same each time. The price is differences rounded to 1/40,000 of the sum of all; what may be as far as
-observed but for that rounding counts as far, so p is never too small, and a little too large.
+*A paired t-test* over the observations that both systems have, with n − 1 degrees of freedom. Differences of mean F1 on
+one test set are near enough to normal (Dror et al. 2018, "The Hitchhiker's Guide to Testing Statistical Significance in
+NLP", §3), and the distribution-free tests that the guide prefers elsewhere can't speak here: with three runs no sign
+test or permutation test gets below p = 2/2³ = 0.25. The price is the assumption of normality, which so few runs can't
+check. So from six observations on, the least that can get below 0.05, a sign-flip (permutation) test stands beside it.
 
 *Many comparisons: Holm's step-down correction* over a family of tests: the chance of a single false alarm in it stays
 below the level, whatever the tests have in common. Which tests are a family: see `compare`.
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TypeVar
@@ -45,33 +42,39 @@ from nerbert.errors import InputError, need
 LEVEL = 0.95
 """Of all confidence intervals."""
 FEWEST = 3
-"""Observations below which nothing is tested."""
-EXACT = 20
-"""Observations up to which a sign-flip test goes through all signs."""
-_GRID = 40_000
+"""Observations below which there is neither interval nor test."""
+FLIPS = range(6, 21)
+"""Observations with which a sign-flip test is made: fewer can't reach 0.05, more have too many signs."""
 _NOTHING = 1e-12
 """A spread of figures (0–1) that is rounding alone."""
 
 Name = TypeVar("Name", bound=Hashable)
 Run = tuple[int, int]
 """(draw, seed)."""
-Observation = tuple[str, int, int]
-"""What one observation is: ("draw", draw, 0), or ("run", draw, seed)."""
+Unit = tuple[str, ...]
+"""What one observation is of: encoders, ("draw", draw), or ("run", draw, seed)."""
 Sums = tuple[float, float]
 """Of entities: (right, predicted + gold)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A mean with its spread. `sd` and the interval are None where one observation has none."""
+    """A mean over `n` observations with its spread; `sd` is None for one, `error` (of the mean) below three."""
 
     n: int
     mean: float
-    sd: float | None
-    low: float | None
-    high: float | None
+    sd: float | None = None
+    error: float | None = None
     freedom: float = 0.0
-    """Degrees of freedom of the interval."""
+    """Degrees of freedom of the error."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Return the ends of the t interval of the mean."""
+        if self.error is None:
+            return None
+        half = t_quantile(self.freedom) * self.error
+        return self.mean - half, self.mean + half
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,68 +85,80 @@ class Test:
 
     n: int
     difference: float
-    p: float | None
-    least_p: float = 0.0
-    """Smallest p that this test can reach at this n."""
-    low: float | None = None
-    high: float | None = None
+    p: float | None = None
+    interval: tuple[float, float] | None = None
     why: str = ""
 
 
-def observations(runs: Mapping[Run, float]) -> dict[Observation, float]:
-    """Return the independent observations in these runs: means of draws, or the runs themselves.
+def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = False) -> dict[Run, Unit]:
+    """Return the observation that each run is a part of. See the text above.
 
-    See the text above.
+    `encoders` have the pre-trained encoder of a system's runs, "" for one as it comes. Runs that share an encoder of
+    any of the systems are one observation. `by_draw` is for episodes: seeds of a draw are never apart.
     """
-    by_draw: dict[int, list[float]] = defaultdict(list)
-    for (draw, _), value in sorted(runs.items()):
-        by_draw[draw].append(value)
-    if len(by_draw) > 1 and any(len(values) > 1 for values in by_draw.values()):
-        return {("draw", draw, 0): fmean(values) for draw, values in by_draw.items()}
-    return {("run", draw, seed): value for (draw, seed), value in sorted(runs.items())}
+    runs = sorted(runs)
+    names = {run: {f"{number} {each[run]}" for number, each in enumerate(encoders) if each.get(run)} for run in runs}
+    if any(names.values()):
+        return _joined({run: names[run] or {f"run {run}"} for run in runs})
+    seeds = Counter(draw for draw, _ in runs)
+    crossed = by_draw or (len(seeds) > 1 and max(seeds.values()) > 1)
+    return {run: ("draw", f"{run[0]}") if crossed else ("run", *map(str, run)) for run in runs}
 
 
-def pooled_f1(runs: Mapping[Run, Sums]) -> dict[Observation, float]:
-    """Return an observation a draw, of episodes; their mean is the F1 of all entities together. See the text above."""
+def _joined(names: Mapping[Run, set[str]]) -> dict[Run, Unit]:
+    """Return for each run all names that are connected with its own."""
+    groups: dict[str, set[str]] = {}
+    for own in names.values():
+        whole = own.union(*(groups.get(name, ()) for name in own))
+        groups |= dict.fromkeys(whole, whole)
+    return {run: tuple(sorted(groups[min(own)])) for run, own in names.items()}
+
+
+def observations(runs: Mapping[Run, float], units: Mapping[Run, Unit]) -> dict[Unit, float]:
+    """Return the mean of each unit's runs."""
+    found: dict[Unit, list[float]] = defaultdict(list)
+    for run, value in sorted(runs.items()):
+        found[units[run]].append(value)
+    return {unit: fmean(values) for unit, values in found.items()}
+
+
+def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit, float]:
+    """Return an observation a unit, of episodes; their mean is the F1 of all entities together. See the text above."""
     whole = math.fsum(both for _, both in runs.values())
     f1 = 2 * math.fsum(right for right, _ in runs.values()) / whole if whole else 0.0
-    off: dict[int, float] = defaultdict(float)
-    for (draw, _), (right, both) in sorted(runs.items()):
-        off[draw] += 2 * right - f1 * both
-    return {("draw", draw, 0): f1 + (each * len(off) / whole if whole else 0.0) for draw, each in off.items()}
+    off: dict[Unit, float] = defaultdict(float)
+    for run, (right, both) in sorted(runs.items()):
+        off[units[run]] += 2 * right - f1 * both
+    return {unit: f1 + (each * len(off) / whole if whole else 0.0) for unit, each in off.items()}
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """Return mean, sample standard deviation and the t interval of the mean; raise InputError if there is no value."""
+    """Return mean, sample standard deviation and standard error; raise InputError if there is no value."""
     if not values:
         raise InputError("no run to take the mean of: give at least one")
-    mean = fmean(values)
-    if len(values) == 1:
-        return Summary(1, mean, None, None, None)
-    sd, freedom = stdev(values), len(values) - 1
-    half = t_quantile(freedom) * sd / math.sqrt(len(values))
-    return Summary(len(values), mean, sd, mean - half, mean + half, freedom)
+    n, mean = len(values), fmean(values)
+    sd = stdev(values) if n > 1 else None
+    return Summary(n, mean, sd, None if sd is None or n < FEWEST else sd / math.sqrt(n), n - 1)
 
 
 def mean_of(parts: Sequence[Summary]) -> Summary:
     """Return the mean of independent means that all count the same: targets of a table.
 
     Its sd is that of one round of runs, one a part; its interval is Welch's (degrees of freedom by Satterthwaite). Both
-    are None where a part has a single observation. `n` is the number of parts.
+    are None where a part has none. `n` is that of all parts.
     """
     if not parts:
         raise InputError("no target to take the mean over: give at least one")
-    mean, number = fmean(part.mean for part in parts), len(parts)
-    spreads = [(part.sd, part.n, part.freedom) for part in parts if part.sd is not None]
-    if len(spreads) < number:
-        return Summary(number, mean, None, None, None)
-    squares = [(sd**2 / n, freedom) for sd, n, freedom in spreads]
-    whole = math.fsum(square for square, _ in squares)
-    below = math.fsum(square**2 / freedom for square, freedom in squares)
-    freedom = whole**2 / below if below > 0 else math.fsum(each for _, each in squares)
-    half = t_quantile(freedom) * math.sqrt(whole) / number
-    sd = math.sqrt(math.fsum(sd**2 for sd, _, _ in spreads)) / number
-    return Summary(number, mean, sd, mean - half, mean + half, freedom)
+    n, mean, number = sum(part.n for part in parts), fmean(part.mean for part in parts), len(parts)
+    sds = [part.sd for part in parts if part.sd is not None]
+    sd = math.hypot(*sds) / number if len(sds) == number else None
+    errors = [(part.error, part.freedom) for part in parts if part.error is not None]
+    if len(errors) < number:
+        return Summary(n, mean, sd)
+    error = math.hypot(*(each for each, _ in errors))
+    below = math.fsum(each**4 / freedom for each, freedom in errors)
+    freedom = error**4 / below if below > 0 else math.fsum(each for _, each in errors)
+    return Summary(n, mean, sd, error / number, freedom)
 
 
 def together(parts: Sequence[Summary]) -> Summary:
@@ -155,75 +170,54 @@ def together(parts: Sequence[Summary]) -> Summary:
     if len(parts) == 1:
         return parts[0]
     mean, n = fmean(part.mean for part in parts), min(part.n for part in parts)
-    spreads = [part.sd for part in parts if part.sd is not None]
-    if len(spreads) < len(parts):
-        return Summary(n, mean, None, None, None)
-    sd, freedom = fmean(spreads), min(part.freedom for part in parts)
-    half = t_quantile(freedom) * sd / math.sqrt(n)
-    return Summary(n, mean, sd, mean - half, mean + half, freedom)
+    sds = [part.sd for part in parts if part.sd is not None]
+    if len(sds) < len(parts):
+        return Summary(n, mean)
+    sd = fmean(sds)
+    return Summary(n, mean, sd, sd / math.sqrt(n) if n >= FEWEST else None, min(part.freedom for part in parts))
 
 
-def paired_t(differences: Sequence[float]) -> Test:
-    """Return a paired t-test, two-sided, with the interval of the difference.
+def over_targets(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encoder: bool) -> Summary:
+    """Return the mean over targets, each once; a target is a list of rows (sizes), each with its observations.
 
-    None below three pairs or where all are equal.
+    With encoders, all rows of an encoder are averaged, and only encoders that every row has count. There is a target,
+    and no row is empty.
     """
-    n = len(differences)
-    if n == 0:
-        return Test(0, 0.0, None, why="no pair")
-    seen = summary(differences)
-    if n < FEWEST:
-        return Test(n, seen.mean, None, why=f"{n} {'pair' if n == 1 else 'pairs'}, {FEWEST} needed")
-    if seen.sd is None or seen.sd < _NOTHING:
+    if not by_encoder:
+        return mean_of([together([summary(list(row.values())) for row in rows]) for rows in targets])
+    shared = set[Unit].intersection(*(set(row) for rows in targets for row in rows))
+    means = [fmean(fmean(row[unit] for row in rows) for rows in targets) for unit in sorted(shared)]
+    if not means:
+        return Summary(0, fmean(fmean(fmean(row.values()) for row in rows) for rows in targets))
+    return summary(means)
+
+
+def t_test(seen: Summary) -> Test:
+    """Return the two-sided t-test of a mean difference, with its interval; none below three, or where all are equal."""
+    if seen.error is None:
+        return Test(seen.n, seen.mean, why=f"{seen.n} observed, {FEWEST} needed")
+    if seen.error < _NOTHING:
         if abs(seen.mean) < _NOTHING:
-            return Test(n, 0.0, 1.0)
-        return Test(n, seen.mean, None, why=f"{n} equal differences: no noise to test by")
+            return Test(seen.n, 0.0, 1.0)
+        return Test(seen.n, seen.mean, why=f"{seen.n} equal differences: no noise to test by")
     from scipy import stats
 
-    p = float(2 * stats.t.sf(abs(seen.mean) * math.sqrt(n) / seen.sd, n - 1))
-    return Test(n, seen.mean, min(1.0, p), low=seen.low, high=seen.high)
+    p = float(2 * stats.t.sf(abs(seen.mean) / seen.error, seen.freedom))
+    return Test(seen.n, seen.mean, min(1.0, p), seen.interval)
 
 
-def sign_flip(parts: Sequence[float]) -> Test:
-    """Return a two-sided sign-flip test of a sum: the share of all signs under which it is as far from 0 as it is.
+def sign_flip(parts: Sequence[float]) -> float | None:
+    """Return the two-sided p of a sum: the share of all signs under which it is as far from 0 as it is.
 
-    `parts` are what each observation gives to the difference, weights included; their sum is the difference. Exact up
-    to 20 parts; beyond, p may be a little too large, never too small.
+    `parts` are what each observation gives to the difference, weights included. None for fewer than six and for more
+    than twenty.
     """
-    n, whole = len(parts), math.fsum(parts)
-    if n < FEWEST:
-        return Test(n, whole, None, why=f"{n} observations, {FEWEST} needed")
-    p = _all_signs(parts) if n <= EXACT else _on_a_grid(parts)
-    return Test(n, whole, p, least_p=2.0 ** (1 - n))
-
-
-def _all_signs(parts: Sequence[float]) -> float:
+    if len(parts) not in FLIPS:
+        return None
     sums = np.zeros(1)
     for part in parts:
         sums = np.concatenate([sums + part, sums - part])
     return float(np.mean(np.abs(sums) >= abs(math.fsum(parts)) - _NOTHING))
-
-
-def _on_a_grid(parts: Sequence[float]) -> float:
-    """Return the sum's distribution over random signs, added up part by part on a grid of whole steps.
-
-    Rounding moves a sum by no more than the steps' errors together, so all that is as far as observed, less that much,
-    counts as far.
-    """
-    reach = math.fsum(map(abs, parts))
-    if reach < _NOTHING:
-        return 1.0
-    exact = [abs(part) / reach * _GRID for part in parts]
-    steps = [round(each) for each in exact]
-    error = math.fsum(abs(step - each) for step, each in zip(steps, exact, strict=True))
-    middle = sum(steps)
-    shares = np.zeros(2 * middle + 1)
-    shares[middle] = 1.0
-    for step in steps:
-        shares = (np.roll(shares, step) + np.roll(shares, -step)) / 2
-    least = abs(math.fsum(parts)) / reach * _GRID - error - _NOTHING * _GRID
-    far = np.abs(np.arange(-middle, middle + 1)) >= least
-    return min(1.0, float(shares[far].sum()))
 
 
 def holm(raw: Mapping[Name, float]) -> dict[Name, float]:

@@ -19,11 +19,10 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.compare import WHOLE, Tests, compare, tests_grid
+from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, unit_of
 from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
 from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
-from nerbert.evaluation.tables.statistics import EXACT
 from nerbert.finetuning.sampling import SizeUnit, many, parse_size
 from nerbert.render import render
 from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
@@ -76,7 +75,7 @@ def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> tu
         group = layout.at(row_key, column)
         seen, sentences = group.summary(), _sentences(row_key, group)
         if seen and sentences:
-            points.append(PlotPoint(sentences, seen.mean, seen.low, seen.high))
+            points.append(PlotPoint(sentences, seen.mean, *(seen.interval or (None, None))))
     return tuple(sorted(points, key=lambda point: point.x))
 
 
@@ -97,7 +96,6 @@ _SAME = ("device", "machine", "precision", "commit")
 def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
     """Return the notes that apply, a sentence or more each."""
     done, states = layout.done, Counter(cell.state for cell in layout.cells)
-    most = max((each.test.n for (_, row_key), each in tests.items() if row_key.target == WHOLE), default=0)
     text = render(
         "benchmark_notes.txt.j2",
         rules={"F1": _counted(cell.scores.get("rules") for cell in done),
@@ -106,7 +104,8 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
         single=[", ".join(row_key) for row_key in layout.row_keys if _drawn_once(layout, row_key)],
         episodes=any(unit_of(row_key) is SizeUnit.EPISODE for row_key in layout.row_keys),
         means=len(by_target(layout.row_keys)) > 1,
-        baseline=layout.baseline, tests=tests, rounded=most > EXACT, exact=EXACT, systems=len(layout.suite.systems),
+        baseline=layout.baseline, tests=tests, systems=len(layout.suite.systems), split=layout.suite.split,
+        encoders={layout.named(column): len(there) for column in layout.ran if (there := layout.encoders(column))},
         protocols={name: _changes(settings) for name, settings in layout.suite.protocols.items()},
         sources=_sources(layout),
         differences={name: _counted(values) for name, values in _should_agree(done).items()},
@@ -166,13 +165,12 @@ def _changes(settings: FinetuneSettings) -> list[str]:
     return [f"{name} = {value!r}" for name, value in sorted(changed.items())]
 
 
-def _sources(layout: Layout) -> dict[tuple[str, str], list[str]]:
-    """Return (source data, seeds of its checkpoint) → the systems that are trained on it first."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _sources(layout: Layout) -> dict[str, list[str]]:
+    """Return the systems that are trained on a source domain first, by its name."""
+    found: dict[str, list[str]] = defaultdict(list)
     for name, system in layout.suite.systems.items():
         if system.source:
-            seeds = {cell.facts.get("source_seed") for cell in layout.cells if cell.place.system == name} - {None}
-            found.setdefault((system.source, ", ".join(sorted(map(str, seeds)))), []).append(name)
+            found[system.source].append(name)
     return found
 
 

@@ -1,5 +1,6 @@
 """Episodes: F1 of all together, and what chance is shown of it."""
 
+from collections.abc import Mapping
 from statistics import fmean
 
 import numpy as np
@@ -11,7 +12,7 @@ from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Target
 from nerbert.evaluation.tables.compare import compare
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
-from nerbert.evaluation.tables.statistics import paired_t, pooled_f1
+from nerbert.evaluation.tables.statistics import pooled_f1, summary, t_test, units_of
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import entry, made_up_suite, scores_of
 
@@ -35,18 +36,22 @@ def test_episodes_are_pooled_before_f1() -> None:
     assert any("added up before F1" in note for note in table.notes)
 
 
+def pooled(runs: Mapping[tuple[int, int], tuple[float, float]]) -> dict[tuple[str, ...], float]:
+    return pooled_f1(runs, units_of(runs, by_draw=True))
+
+
 @given(st.dictionaries(st.tuples(st.integers(1, 6), st.integers(1, 3)), COUNTS, min_size=1))
 def test_the_observations_mean_is_the_f1_of_all(runs: dict[tuple[int, int], tuple[int, int]]) -> None:
-    seen = pooled_f1(runs)
+    seen = pooled(runs)
     right, both = (sum(column) for column in zip(*runs.values(), strict=True))
     assert fmean(seen.values()) == pytest.approx(2 * right / both if both else 0.0)
-    assert {draw for _, draw, _ in seen} == {draw for draw, _ in runs}
+    assert {draw for _, draw in seen} == {f"{draw}" for draw, _ in runs}
 
 
 def test_equal_episodes_are_their_own_observations() -> None:
-    seen = pooled_f1({(1, 1): (4, 20), (2, 1): (6, 20), (3, 1): (5, 20)})
+    seen = pooled({(1, 1): (4, 20), (2, 1): (6, 20), (3, 1): (5, 20)})
     assert list(seen.values()) == pytest.approx([0.4, 0.6, 0.5])
-    assert pooled_f1({}) == {}
+    assert pooled({}) == {}
 
 
 def test_seeds_that_share_episodes_are_no_observations_of_their_own() -> None:
@@ -56,10 +61,10 @@ def test_seeds_that_share_episodes_are_no_observations_of_their_own() -> None:
     for _ in range(400):
         luck = chance.normal(60, 6, (2, 5, 1)) + chance.normal(0, 1, (2, 5, 3))
         ours, theirs = (
-            pooled_f1({(draw, seed): (float(each[draw, seed]), 200.0) for draw in range(5) for seed in range(3)})
+            pooled({(draw, seed): (float(each[draw, seed]), 200.0) for draw in range(5) for seed in range(3)})
             for each in luck
         )
-        alarms.append((paired_t([ours[name] - theirs[name] for name in ours]).p or 0) < 0.05)
+        alarms.append((t_test(summary([ours[name] - theirs[name] for name in ours])).p or 0) < 0.05)
     assert 0.02 < fmean(alarms) < 0.08
 
 

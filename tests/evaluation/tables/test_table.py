@@ -233,11 +233,28 @@ def test_one_draw_only_is_told_by_target_and_size() -> None:
     ]
 
 
-def test_a_shared_source_checkpoint_is_told() -> None:
+def test_a_source_domain_is_told() -> None:
     suite = small("a", systems={"A": System(), "B": System(source="conll2003")}, baseline="A")
-    cells = [replace(cell, facts={**cell.facts, "source_seed": 7}) for cell in made_up_cells(suite, all_done)]
-    assert any("first: B. One checkpoint (seed 7) is made of each" in note for note in make_table(suite, cells).notes)
-    assert any("One checkpoint is made of each" in note for note in make_table(suite, []).notes)
+    assert any(note.startswith("Trained on conll2003 first: B. Each seed") for note in make_table(suite, []).notes)
+
+
+def test_greedy_tags_stand_beside_what_users_get() -> None:
+    suite = small("a", "b")
+    cells = [replace(cell, scores=cell.scores | {"greedy": {"f1": 0.25, "strict": {"f1": 0.125}}})
+             for cell in made_up_cells(suite, all_done)]  # fmt: skip
+    table = make_table(suite, cells)
+    for target in ("a", "mean of 2 targets"):
+        assert entry(table, (target, "all"), "BERT").below.endswith("], greedy 25.00")
+    assert entry(table, ("a", "all", "BERT"), "greedy F1", "figures").text == "25.00"
+    assert entry(table, ("a", "all", "BERT"), "greedy strict F1", "figures").text == "12.50"
+    assert entry(table, ("a", "all", "BERT"), "CPU seconds a run", "figures").text == "90"
+
+
+def test_the_scored_split_is_named() -> None:
+    table = make_table(small("a", split="dev"), [])
+    assert grid_of(table, "scores").title.startswith("Entity F1 on dev in percent")
+    assert any(note.startswith("Scored on dev, to choose by") for note in table.notes)
+    assert not any(note.startswith("Scored on dev") for note in make_table(small("a"), []).notes)
 
 
 def test_the_order_of_cells_does_not_matter_and_strangers_are_left_out() -> None:

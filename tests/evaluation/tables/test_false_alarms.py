@@ -1,0 +1,78 @@
+"""Two systems as good as each other: the tests call one of them better no more often than they say."""
+
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from nerbert.evaluation.benchmark.cells import Cell, State
+from nerbert.evaluation.benchmark.suite import System, Target
+from nerbert.evaluation.tables.compare import WHOLE, Compared, compare
+from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
+from nerbert.evaluation.tables.statistics import summary, t_test
+from tests.evaluation.tables.made_up import made_up_suite
+
+TRIES = 500
+LUCK = 0.01
+"""Standard deviation of each level's luck: an encoder's, an encoder's on a target, a run's."""
+
+
+def overall(chance: np.random.Generator, encoders: dict[str, int], seeds: int, draws: int = 1) -> Compared:
+    """Compare B with A over two targets; neither is better. 0 encoders: a backbone as it comes."""
+    size = "all" if draws == 1 else "10"
+    suite = made_up_suite(
+        systems={name: System(encoder="x") for name in encoders}, baseline="A", published=(),
+        targets=tuple(Target(data=name, sizes=(size,), draws=draws) for name in ("a", "b")),
+        seeds=tuple(range(1, seeds + 1)),
+    )  # fmt: skip
+    luck = {(name, number): chance.normal(0, LUCK) for name, count in encoders.items() for number in range(count)}
+    there = {(*each, target): chance.normal(0, LUCK) for each in luck for target in "ab"}
+    drawn = {(target, draw): chance.normal(0, LUCK) for target in "ab" for draw in range(1, draws + 1)}
+    cells = []
+    for place in suite.places():
+        f1, facts = 0.5 + drawn[place.target, place.draw] + chance.normal(0, LUCK), dict[str, object]()
+        if count := encoders[place.system]:
+            encoder = (place.system, (place.seed - 1) % count)
+            f1 += luck[encoder] + there[*encoder, place.target]
+            facts = {"encoder": repr(encoder), "pretrained": True}
+        cells.append(Cell(place, State.DONE, scores={"micro": {"f1": f1}}, facts=facts))
+    return compare(Layout(suite, cells))[ColumnKey("B", "default"), RowKey(WHOLE, size)]
+
+
+@pytest.mark.parametrize(
+    ("encoders", "seeds", "draws", "observed"),
+    [
+        ({"A": 5, "B": 5}, 5, 1, 5),
+        ({"A": 0, "B": 5}, 5, 1, 5),
+        ({"A": 5, "B": 5}, 10, 1, 5),
+        ({"A": 0, "B": 6}, 6, 2, 6),
+        ({"A": 0, "B": 0}, 5, 1, 10),
+        ({"A": 0, "B": 0}, 2, 5, 10),
+    ],
+)
+def test_stars_without_a_difference_are_rare(encoders: dict[str, int], seeds: int, draws: int, observed: int) -> None:
+    chance = np.random.default_rng(11)
+    found = [overall(chance, encoders, seeds, draws) for _ in range(TRIES)]
+    assert {each.test.n for each in found} == {observed}
+    assert 0.02 < fmean(bool(each.mark) for each in found) <= 0.07
+
+
+def test_seeds_of_one_encoder_would_give_false_alarms() -> None:
+    """What the levels are for: runs that share their encoders' luck, counted as independent."""
+    chance = np.random.default_rng(11)
+    alarms = []
+    for _ in range(TRIES):
+        luck = chance.normal(0, LUCK) - chance.normal(0, LUCK)
+        differences = [luck + chance.normal(0, LUCK) - chance.normal(0, LUCK) for _ in range(5)]
+        alarms.append((t_test(summary(differences)).p or 1) < 0.05)
+    assert fmean(alarms) > 0.2
+    one = overall(chance, {"A": 0, "B": 1}, 5)
+    assert (one.test.n, one.test.p, one.test.interval, one.mark) == (1, None, None, "")
+
+
+@pytest.mark.parametrize(("count", "interval"), [(1, False), (2, False), (3, True), (4, True)])
+def test_few_encoders_have_no_stars_and_say_why(count: int, interval: bool) -> None:
+    """However large the difference."""
+    seen = overall(np.random.default_rng(count), {"A": count, "B": count}, count)
+    assert (seen.test.n, seen.test.interval is not None) == (count, interval)
+    assert seen.no_stars.startswith(f"{count} pre-trained encoder")
