@@ -2,7 +2,8 @@
 
     python benchmarks/leaks.py CORPUS FILE.conll …
 
-Reads `pages/`, all sentences of the corpus's articles; runs are those of `--exclude` (lower-case `\\w+`, 8 in a row).
+Reads `pages/`, all sentences of the corpus's articles; runs are those of `--exclude` (lower-case `\\w+`, 8 in a row, or
+all words of a shorter sentence that has at least four, so that equal ones share a run).
 """
 
 import argparse

@@ -48,7 +48,7 @@ def corpus_build(
         Folder to make.
     exclude
         Annotated data, JSON lines, or text with a sentence a line, files or folders; sentences that share eight words
-        in a row with them are left out.
+        in a row with them, or equal a shorter one of at least four, are left out.
     workers
         How many tasks run at once; the result is the same for any number.
     executor

@@ -94,6 +94,8 @@ def build_corpus(
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
             done = run_steps(steps, folder, funnel, executor)
             kept = len(done.find(RareCategories).kept)
+            if plan.exclude:
+                funnel.note("exclude", **forbidden.judged)
             funnel.note("filter 1", mentions_made_entity=funnel.under()["made_entity"], categories_kept=kept)
             for scratch in ("typed", SCRATCH):
                 rmtree(folder / scratch)

@@ -1,13 +1,18 @@
 """Texts that the corpus must not share runs of words with: annotated data, JSON lines or plain text, by content.
 
+A text too short for a run is compared as a whole: it excludes the sentences that equal it. The shortest can't be judged
+at all, and are counted.
+
 To exclude nothing in silence would be the worst outcome. So a file that yields no run of words is an error, and so are
 a folder without a text and, in a folder, a file that is neither a text by its name nor a README or a licence.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -24,19 +29,24 @@ _TEXTS = (".txt", ".tsv")
 _ABOUT = re.compile(r"(?:readme|licen[cs]e|copying|notice|attribution)|.*\.md$", re.IGNORECASE)
 _KEYS = ("text", "sentence", "tokens", "words", "tokenized_text")
 """What a line of JSON names its text, or its list of words; the first that is there counts."""
+_MIN_WORDS = 4
+"""Fewest words of a text that is compared as a whole. Equality of shorter ones ("CENTRAL DIVISION", "Scorers :",
+"0-1 .") is no sign of a leak, since any text may hold them. Unit: normalised words. Source: ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """Runs of words that no sentence may hold, and the files that they come from, fit for the manifest."""
+    """Runs of words that no sentence may share, and the files that they come from, fit for the manifest."""
 
     ngrams: frozenset[str] = frozenset()
-    files: tuple[dict[str, str | int], ...] = ()
+    files: tuple[dict[str, Any], ...] = ()
+    judged: Counter[str] = field(default_factory=Counter)
+    """How many sentences to exclude are compared `by_ngram`, `by_equality`, or `not_judged`, of all files."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExcludedTexts:
-    """Drop sentences that share a run of words with the texts to exclude."""
+    """Drop sentences that share a run of words with the texts to exclude, or equal a short one."""
 
     ngrams: frozenset[str]
     length: int
@@ -51,18 +61,27 @@ class ExcludedTexts:
 
 
 def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
-    """Return all runs of `length` words of the sentences in these files, or in the files of a folder."""
+    """Return what `ngrams` finds in the sentences of these files, or of the files of a folder."""
     found: set[str] = set()
-    files: list[dict[str, str | int]] = []
+    files: list[dict[str, Any]] = []
+    total = Counter[str]()
     for path, name in _files(paths):
-        some = {gram for text in _texts(path) for gram in ngrams(text, length)}
+        texts = [text for text in _texts(path) if text.strip()]
+        some = {gram for text in texts for gram in ngrams(text, length)}
         if not some:
             raise InputError(
-                f"{path}: no sentence of {length} words to exclude; give CoNLL, JSON lines, or a sentence a line"
+                f"{path}: no sentence of {min(length, _MIN_WORDS)} or more words to exclude; give CoNLL, JSON lines, "
+                "or a sentence a line"
             )
-        files.append({"file": name, "sha256": sha256_of(path), "ngrams": len(some)})
+        judged = Counter(by_ngram=0, by_equality=0, not_judged=0)
+        judged.update(_judged(text, length) for text in texts)
+        share = round(judged["not_judged"] / len(texts), 4)
+        files.append(
+            {"file": name, "sha256": sha256_of(path), "ngrams": len(some), **judged, "not_judged_share": share}
+        )
         found |= some
-    return Excluded(frozenset(found), tuple(files))
+        total.update(judged)
+    return Excluded(frozenset(found), tuple(files), total)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
@@ -110,6 +129,15 @@ def _json_text(line: str) -> str:
 
 
 def ngrams(text: str, length: int) -> set[str]:
-    """Return all runs of `length` normalised words of a text."""
+    """Return all runs of `length` normalised words of a text; of a shorter one all its words as a run, if not too few.
+
+    Two texts share a run of fewer than `length` words only if they are equal: a longer text has no run as short.
+    """
     words = normalised_words(text)
-    return {" ".join(words[place : place + length]) for place in range(len(words) - length + 1)}
+    size = length if len(words) >= length else max(len(words), _MIN_WORDS)
+    return {" ".join(words[place : place + size]) for place in range(len(words) - size + 1)}
+
+
+def _judged(text: str, length: int) -> str:
+    words = len(normalised_words(text))
+    return "by_ngram" if words >= length else "by_equality" if words >= _MIN_WORDS else "not_judged"

@@ -105,7 +105,7 @@ class Funnel:
         self.add(dropped, "dropped", name)
 
     def note(self, step: str, **figures: int) -> None:
-        """Record figures of a step that drops nothing."""
+        """Record figures of a step beside its drops."""
         self.notes.setdefault(step, {}).update(figures)
 
     def count(self, sentences: pa.Table) -> None:

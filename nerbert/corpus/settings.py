@@ -65,8 +65,8 @@ class CorpusSettings(Settings):
     max_copies: Annotated[int, Bounds(at_least=0)] = 0
     """Most copies of a sentence; what is cut off goes to the others; 0 = no limit. Source: ours."""
     exclude_ngram_size: Annotated[int, Bounds(at_least=1)] = 8
-    """A sentence is excluded if it shares this many words in a row with a text to exclude. Unit: normalised words.
-    Source: ours."""
+    """A sentence is excluded if it shares this many words in a row with a text to exclude, or equals one that is
+    shorter but has at least four words. Unit: normalised words. Source: ours."""
     extra_steps: tuple[Annotated[str, STEPS], ...] = ()
     """Steps of your own, applied in this order to typed sentences, before the filters; the filters and the sampling
     count only what they keep (docs/extending/corpus-step.md). Source: ours."""

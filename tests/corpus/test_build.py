@@ -161,7 +161,7 @@ def test_small_shards_hold_the_same_sentences(sample_corpus: Path, sample: Path,
 
 def test_excluded_texts_are_left_out_and_counted(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
     victim = next(s for s in read_sentences(sample_corpus) if len(s.words) > 15)
-    (tmp_path / "test.txt").write_text(victim.text.upper() + "\n")
+    (tmp_path / "test.txt").write_text(victim.text.upper() + "\nno\n")
     manifest = build_corpus(plan(sample, tmp_path / "out", exclude=(tmp_path / "test.txt",)), SETTINGS).manifest
     assert victim.id not in {s.id for s in read_sentences(tmp_path / "out")}
     dropped = {step["step"]: step["dropped"] for step in manifest["steps"]}
@@ -169,6 +169,9 @@ def test_excluded_texts_are_left_out_and_counted(sample_corpus: Path, sample: Pa
     (named,) = manifest["excluded"]
     assert named["file"] == "test.txt"
     assert named["ngrams"] > 0
+    assert named["not_judged_share"] == 0.5
+    assert manifest["notes"]["exclude"] == {"by_ngram": 1, "by_equality": 0, "not_judged": 1}
+    assert "exclude" not in read_manifest(sample_corpus)["notes"]
 
 
 def test_of_pages_with_one_id_the_newest_wins(sample: Path, tmp_path: Path) -> None:

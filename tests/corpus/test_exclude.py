@@ -2,10 +2,12 @@ import hashlib
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from nerbert.corpus.exclude import read_excluded
+from nerbert.corpus.exclude import ExcludedTexts, read_excluded
 from nerbert.errors import InputError
+from nerbert.records import Reason
 from nerbert.registry import FORMATS
 from tests.extending.toys.format_toy import Toy
 
@@ -19,7 +21,8 @@ def test_conll_is_told_by_content(tmp_path: Path, name: str) -> None:
     found = read_excluded([tmp_path / name], 8)
     assert "the old whaler came home to the quiet" in found.ngrams
     digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
-    assert found.files == ({"file": name, "sha256": digest, "ngrams": 4},)
+    counts = {"by_ngram": 1, "by_equality": 0, "not_judged": 0, "not_judged_share": 0.0}
+    assert found.files == ({"file": name, "sha256": digest, "ngrams": 4} | counts,)
 
 
 def test_text_is_read_line_by_line(tmp_path: Path) -> None:
@@ -39,13 +42,65 @@ def test_files_are_told_apart_in_the_report(tmp_path: Path) -> None:
 
 def test_a_file_that_excludes_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one\ntwo\n")
-    with pytest.raises(InputError, match="no sentence of 8 words to exclude"):
+    with pytest.raises(InputError, match="no sentence of 4 or more words to exclude"):
         read_excluded([tmp_path / "a.txt"], 8)
+    with pytest.raises(InputError, match="no sentence of 2 or more words to exclude"):
+        read_excluded([tmp_path / "a.txt"], 2)
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="can't be read as text in UTF-8"):
         read_excluded([tmp_path / "b.txt"], 8)
     with pytest.raises(InputError, match="no such file or folder"):
         read_excluded([tmp_path / "none"], 8)
+
+
+def excludes(tmp_path: Path, text: str, sentence: str, length: int = 8) -> bool:
+    (tmp_path / "a.txt").write_text(f"{text}\n{' '.join(WORDS)}\n")
+    step = ExcludedTexts(read_excluded([tmp_path / "a.txt"], length).ngrams, length)
+    return step.apply(pa.RecordBatch.from_pydict({"text": [sentence]}))[1] == [Reason.EXCLUDED_TEXT]
+
+
+SEVEN = "Whales sleep in the deep blue sea"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "excluded"),
+    [
+        ("SOCCER - WHALES BEAT HARBOUR .", "Soccer: “Whales” beat harbour!", True),
+        ("Café at the QUAY", "café at the quay", True),
+        (SEVEN, f"{SEVEN}.", True),
+        (SEVEN, f"{SEVEN} today", False),
+        (SEVEN, f"We know that {SEVEN.lower()} of ours", False),
+        (f"{SEVEN} today", f"{SEVEN} today", True),
+        (f"{SEVEN} today", SEVEN, False),
+        ("Whales beat the harbour", "Whales beat the", False),
+        ("Whales beat the harbour", "Whales beat harbour the", False),
+        ("London 1996 08", "LONDON 1996-08", False),
+        ("LONDON 1996-08-27", "London 1996-08-27", True),
+    ],
+)
+def test_a_short_text_excludes_only_what_equals_it(tmp_path: Path, text: str, sentence: str, excluded: bool) -> None:
+    assert excludes(tmp_path, text, sentence) is excluded
+
+
+@pytest.mark.parametrize(
+    ("length", "equal", "within"),
+    [(2, True, True), (3, True, True), (4, True, True), (5, True, False), (12, True, False)],
+)
+def test_a_text_is_compared_as_a_whole_below_the_length_of_the_runs(
+    tmp_path: Path, length: int, equal: bool, within: bool
+) -> None:
+    assert excludes(tmp_path, "whales beat the harbour", "Whales beat the harbour.", length) is equal
+    assert excludes(tmp_path, "whales beat the harbour", "So whales beat the harbour.", length) is within
+    assert excludes(tmp_path, "whales beat", "Whales beat.", length) is (length == 2)
+
+
+def test_the_manifest_counts_how_sentences_are_judged(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"{' '.join(WORDS)}\n\n{SEVEN}\n{SEVEN}\n1 - 0\n...\nLondon 27 May\n")
+    (tmp_path / "b.txt").write_text("Whales beat the harbour\nno\n")
+    found = read_excluded([tmp_path], 8)
+    kinds = ("ngrams", "by_ngram", "by_equality", "not_judged", "not_judged_share")
+    assert [tuple(each[kind] for kind in kinds) for each in found.files] == [(5, 1, 2, 3, 0.5), (1, 0, 1, 1, 0.5)]
+    assert found.judged == {"by_ngram": 1, "by_equality": 3, "not_judged": 4}
 
 
 @pytest.mark.parametrize(

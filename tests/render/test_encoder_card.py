@@ -123,8 +123,8 @@ def test_a_long_log_is_cut_at_its_start(facts: dict[str, Any], manifest: dict[st
 
 
 def test_limits_and_licence(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
-    card = encoder_card(facts, manifest | {"excluded": [{"file": "test.conll"}]})
-    assert "`test.conll`" in section(card, "Limits")
+    card = encoder_card(facts, manifest | {"excluded": [{"file": "test.conll", "not_judged_share": 0.0891}]})
+    assert "`test.conll` (8.91 % too short to be judged)." in section(card, "Limits")
     assert "`ENTITY` is no label in this set" in section(card, "Limits")
     assert "CC BY-SA 4.0" in section(card, "Licence")
     assert "isn't known here" in section(card, "Licence")
@@ -165,7 +165,7 @@ def test_the_masking_code_runs(
 def test_nothing_from_outside_acts(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
     yaml = pytest.importorskip("yaml")
     evil = json.loads(json.dumps(manifest)) | {
-        "wiki": EVIL, "licence": EVIL, "made_by": EVIL, "excluded": [{"file": EVIL}],
+        "wiki": EVIL, "licence": EVIL, "made_by": EVIL, "excluded": [{"file": EVIL, "not_judged_share": EVIL}],
         "splits": {EVIL: {"sentences": EVIL, "words": 1, "mentions": 1, "copies": None}},
         "inputs": [{"file": EVIL, "sha256": EVIL}],
         "knowledge": {"used": [{"path": EVIL, "kind": EVIL, "sha256": EVIL}], "passed_over": []},

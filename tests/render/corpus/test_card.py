@@ -93,6 +93,12 @@ def test_an_empty_line_is_before_each_title_and_paragraph(manifest: dict[str, An
         card = card_of(manifest | {"excluded": excluded})
         assert "Expected exponents" in card
         assert not re.search(r"[^\n]\n(?:#|Left out)", card.split("\n---\n", 1)[1])
+        assert "too short" not in card
+
+
+def test_what_of_the_texts_to_exclude_is_too_short_to_be_judged(manifest: dict[str, Any]) -> None:
+    files = [{"file": "a.conll", "not_judged_share": 0.0891}, {"file": "b.conll", "not_judged_share": 0.0}]
+    assert "`a.conll` (8.91 % too short to be judged), `b.conll`.\n" in card_of(manifest | {"excluded": files})
 
 
 def test_what_is_missing_is_a_dash_and_no_code(manifest: dict[str, Any]) -> None:
@@ -126,7 +132,7 @@ def test_nothing_from_outside_acts(manifest: dict[str, Any]) -> None:
         "categories": {EVIL: {"mentions": 1, "with_copies": 1}}, "unresolved": [{"title": EVIL, "links": 9}],
         "inputs": [{"file": EVIL, "bytes": EVIL, "sha256": EVIL}], "label_set": {"name": EVIL},
         "knowledge": {"used": [{"path": EVIL, "kind": EVIL}], "passed_over": [{"path": EVIL}]},
-        "excluded": [{"file": EVIL}],
+        "excluded": [{"file": EVIL, "not_judged_share": EVIL}],
     }  # fmt: skip
     card = card_of(evil)
     front = front_of(card)

@@ -204,6 +204,13 @@ def test_what_filter_1_folded_is_shown(overview: dict[str, Any]) -> None:
     assert "1,234 mentions of rare categories became ENTITY; 56 categories are left" in text_of(step)
 
 
+def test_how_texts_to_exclude_were_judged_is_shown(overview: dict[str, Any]) -> None:
+    told = page_of(overview | {"notes": {"exclude": {"by_ngram": 4321, "by_equality": 5, "not_judged": 6}}})
+    step = find(html.document_fromstring(told), "//*[@class='step'][starts-with(h3, 'Texts to exclude')]")[0]
+    assert "4,321 compared by words in a row, 5 as a whole, 6 too short to be judged" in text_of(step)
+    assert "too short to be judged" not in page_of(overview)
+
+
 def test_the_method_that_drew_the_copies_is_named(overview: dict[str, Any]) -> None:
     for method in ("literal", "fit"):
         page = pages.text_of(page_of(overview | {"balance": overview["balance"] | {"method": method}}))

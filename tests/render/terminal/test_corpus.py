@@ -23,8 +23,10 @@ def test_terminal_tells_what_entity_is_what_was_folded_and_what_drew(
 ) -> None:
     manifest = json.loads((sample_corpus / "manifest.json").read_text())
     manifest["notes"]["filter 1"] = {"mentions_made_entity": 1234, "categories_kept": 56}
+    manifest["notes"]["exclude"] = {"by_ngram": 4321, "by_equality": 5, "not_judged": 6}
     print_summary(manifest, sample_corpus, Console(width=200))
     shown = capsys.readouterr().out
+    assert "4,321 compared by words in a row, 5 as a whole, 6 too short to be judged\n" in shown
     assert "label set: paper315; ENTITY: no label in this set (class unknown, outside the set, or rare)" in shown
     assert "filter 1: 1,234 mentions of rare categories became ENTITY; 56 categories are left" in shown
     assert re.search(r"exponent: literal \d\.\d\d \(this corpus\), fit \d\.\d\d$", shown, re.MULTILINE)
