@@ -25,6 +25,7 @@ _SUMMARY: dict[str, Callable[[Judgement], float]] = {
     "macro": lambda judged: judged.score.macro.f1,
     "strict": lambda judged: judged.strict.f1,
     "span": lambda judged: judged.span.f1,
+    "token": lambda judged: judged.token.macro.f1,
 }
 
 
@@ -61,7 +62,7 @@ class Evaluation:
         return self.over_seeds()["micro"]["sd"]
 
     def over_seeds(self) -> dict[str, dict[str, float]]:
-        """Return mean and sample standard deviation of F1 over seeds: micro, macro, strict, and spans without types."""
+        """Return mean and sample standard deviation over seeds of F1: micro, macro, strict, span, macro token F1."""
         found = {}
         for name, figure in _SUMMARY.items():
             values = [figure(judged) for judged in self.judgements.values()]

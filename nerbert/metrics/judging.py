@@ -1,7 +1,7 @@
 """Compute all metrics of one tagger on one test set from its tags.
 
 Gold and predicted are decoded once, and every figure is computed from the same columns. Figures use the CoNLL script's
-rules, except those under `strict`.
+rules, except those under `strict`. Those under `token` count words instead of entities (`score_words`).
 
 An entity, gold or predicted, is *seen* if its text (words joined by single spaces, as they are written) occurs with its
 type among the training entities. A right prediction equals its gold entity, so it is in the same group.
@@ -51,6 +51,7 @@ from nerbert.metrics.score import (
     count_where,
     pair_of,
     score_pair,
+    score_words,
 )
 from nerbert.records import Example
 from nerbert.rng import uniform
@@ -79,6 +80,7 @@ class Judgement:
     score: Score
     strict: Score
     span: Counts
+    token: Score
     kinds: dict[str, int]
     interval: Interval
     seen: Counts | None = None
@@ -90,11 +92,12 @@ class Judgement:
     def as_json(self) -> dict[str, Any]:
         """Return the scores of a benchmark cell: figures 0–1, always with the same keys."""
         strict = {**Counts.as_json(self.strict), "macro_f1": self.strict.macro.f1, "rules": self.strict.rules}
+        token = {"macro_f1": self.token.macro.f1, "micro_f1": self.token.f1, "rules": self.token.rules}
         return {
             "rules": self.score.rules, "sentences": self.sentences, "micro": Counts.as_json(self.score),
             "macro": self.score.macro._asdict(),
             "by_type": {name: counts.as_json() for name, counts in self.score.by_type.items()},
-            "strict": strict, "span": self.span.as_json(), "errors": dict(self.kinds),
+            "strict": strict, "span": self.span.as_json(), "token": token, "errors": dict(self.kinds),
             "seen": self.seen and self.seen.as_json(), "unseen": self.unseen and self.unseen.as_json(),
             "interval": asdict(self.interval), "calibration": self.calibration and asdict(self.calibration),
             "without": self.without and {"left_out": self.left_out, **self.without.as_json()},
@@ -119,6 +122,7 @@ def assess(
         score=score_pair(pair),
         strict=score_pair(pair.strict(), STRICT_RULES),
         span=count_where(pair, *every, typed=False),
+        token=score_words(pair),
         kinds=kinds_of(pair),
         interval=bootstrap(counts_by_sentence(pair), seed=seed),
         seen=in_seen,

@@ -1,7 +1,8 @@
 """Precision, recall and F1 on entities: an entity counts if its words and its type are exactly right.
 
 There are two entry points: tags of a whole test set (`score_tags`, on columns), and spans sentence by sentence
-(`score_spans`, plain Python, which takes spans that overlap too). Figures are 0–1. A figure with a zero denominator is
+(`score_spans`, plain Python, which takes spans that overlap too). Beside them there is token F1 (`score_words`), which
+counts words instead of entities, and is another quantity. Figures are 0–1. A figure with a zero denominator is
 0, so that it can always be written and averaged; the counts say whether there was nothing to find.
 
 Columns have the entities of two taggings of the same words. There are two decoders. `labels.spans_from_bio` reads one
@@ -73,6 +74,13 @@ class Pair:
     def sentence_of(self, columns: Columns) -> Numbers:
         """Return the number of each entity's sentence."""
         return np.searchsorted(self.offsets, columns.starts, side="right") - 1
+
+    def word_types(self, columns: Columns) -> npt.NDArray[np.int32]:
+        """Return the type number of each word over all sentences, its IO label; 0 is O."""
+        steps = np.zeros(int(self.offsets[-1]) + 1, np.int32)
+        steps[columns.starts] += columns.types
+        steps[columns.ends] -= columns.types
+        return np.cumsum(steps[:-1], dtype=np.int32)
 
     def spans(self, columns: Columns) -> list[WordSpan]:
         """Return the entities as `(start, end, type)`, positions over all sentences."""
@@ -165,6 +173,8 @@ RULES = "entity F1, CoNLL script's rules on BIO"
 """What is printed beside every figure: an `I-x` that continues nothing begins an entity (seqeval's default)."""
 STRICT_RULES = "entity F1, strict IOB2: an I- that continues nothing is no entity"
 """What is printed beside the stricter figures (seqeval's mode="strict", scheme=IOB2)."""
+TOKEN_RULES = "token F1, IO labels: words count, not entities; never beside entity F1 in one column"
+"""What is printed beside figures of `score_words`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,11 +258,33 @@ def score_tags(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]
 def score_pair(pair: Pair, rules: str = RULES) -> Score:
     """Score two decoded taggings, over all types and by type."""
     right = pair.found.types[pair.found.within(pair.gold)]
-    many = len(pair.types)
-    columns = [np.bincount(each, minlength=many) for each in (right, pair.found.types, pair.gold.types)]
+    return _score(pair.types, right, pair.found.types, pair.gold.types, rules)
+
+
+def score_words(pair: Pair) -> Score:
+    """Score single words by IO labels: B-x and I-x are both x, and O is left out.
+
+    A word that is O in both counts nowhere. `macro.f1` is *macro token F1*: F1 of each type over words, then the mean
+    over the types that occur in gold or predicted. These are the types of `Macro` for entities, so both means are over
+    the same ones. It equals scikit-learn's `f1_score(average="macro")` with all labels that occur but O. NuNER's
+    few-shot table (Bogdanov et al. 2024) names this quantity; what it does with types in predicted alone is not known
+    here.
+
+    Never put it into one column with entity F1. An entity with one wrong word is wrong there, and mostly right here:
+    where a model's two figures are both published, they are some seven points apart.
+    """
+    gold, found = pair.word_types(pair.gold), pair.word_types(pair.found)
+    return _score(pair.types, gold[(gold == found) & (gold > 0)], found[found > 0], gold[gold > 0], TOKEN_RULES)
+
+
+def _score(
+    names: Sequence[str], right: npt.NDArray[Any], found: npt.NDArray[Any], gold: npt.NDArray[Any], rules: str
+) -> Score:
+    """Return the score of things of which the type numbers are given: those right, predicted and gold."""
+    columns = [np.bincount(each, minlength=len(names)) for each in (right, found, gold)]
     by_number = [Counts(*row) for row in np.stack(columns, axis=1).tolist()]
-    by_type = {name: counts for name, counts in zip(pair.types, by_number, strict=True) if counts != Counts()}
-    return Score(right.size, pair.found.types.size, pair.gold.types.size, dict(sorted(by_type.items())), rules)
+    by_type = {name: counts for name, counts in zip(names, by_number, strict=True) if counts != Counts()}
+    return Score(right.size, found.size, gold.size, dict(sorted(by_type.items())), rules)
 
 
 def count_where(pair: Pair, gold: Mask, found: Mask, *, typed: bool = True) -> Counts:

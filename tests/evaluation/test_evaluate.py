@@ -150,7 +150,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["taggers"] == {"one": GOOD.as_json(), "two": BAD.as_json()}
     assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
     assert found["over_seeds"]["micro"] == {"mean": 0.5, "sd": found["f1_sd"]}
-    assert list(found["over_seeds"]) == ["micro", "macro", "strict", "span"]
+    assert list(found["over_seeds"]) == ["micro", "macro", "strict", "span", "token"]
     assert (found["unknown_types"], found["sentences"], found["train"]) == (["z"], 1, "t")
 
 
@@ -159,6 +159,8 @@ def test_seeds_are_shown_with_their_spread(capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert "all (micro): 50.00 ± 70.71" in out
     assert "spans, any type: 50.00 ± 70.71" in out
+    assert "token F1, not entity F1 (macro): 50.00 ± 70.71" in out
+    assert "token F1 (words, not entities): macro 100.00, micro 100.00" in out
 
 
 def test_the_print_fits_80_columns_and_names_its_rules(

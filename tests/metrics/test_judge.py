@@ -9,7 +9,7 @@ from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.labels import example_tags, spans_from_bio
 from nerbert.metrics.judging import assess, kinds_of, seen_entities
-from nerbert.metrics.score import Counts, collapse_types, pair_of, score_spans, score_tags
+from nerbert.metrics.score import Counts, collapse_types, pair_of, score_spans, score_tags, score_words
 from tests.metrics.taggings import PAIRS, Pairs, split
 
 GOLD = [["B-x", "I-x", "O", "B-y"], ["O", "B-x"], ["B-y"]]
@@ -27,6 +27,8 @@ def test_every_part_is_that_of_its_own_function(pairs: Pairs) -> None:
     assert (judged["macro"], judged["by_type"]) == (score.as_json()["macro"], score.as_json()["by_type"])
     assert judged["strict"] == {**Counts.as_json(strict), "macro_f1": strict.macro.f1, "rules": strict.rules}
     assert judged["span"] == Counts.as_json(score_spans(*collapsed))
+    token = score_words(pair_of(gold, found))
+    assert judged["token"] == {"macro_f1": token.macro.f1, "micro_f1": token.f1, "rules": token.rules}
     assert judged["errors"] == kinds_of(pair_of(gold, found))
     assert (judged["rules"], judged["sentences"]) == (score.rules, len(pairs))
     assert judged == json.loads(json.dumps(judged))
@@ -35,8 +37,8 @@ def test_every_part_is_that_of_its_own_function(pairs: Pairs) -> None:
 def test_the_keys_are_always_the_same() -> None:
     keys = set(assess([], []).as_json())
     assert keys == {
-        "rules", "sentences", "micro", "macro", "by_type", "strict", "span", "errors", "seen", "unseen", "interval",
-        "calibration", "without",
+        "rules", "sentences", "micro", "macro", "by_type", "strict", "span", "token", "errors", "seen", "unseen",
+        "interval", "calibration", "without",
     }  # fmt: skip
     full = assess(
         GOLD, FOUND, confidences=[[1.0] * len(each) for each in GOLD], words=WORDS, seen=set(), without=[1]
