@@ -61,7 +61,7 @@ class LabelSet:
 def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:
     """Return a built-in set, or the user's map at the path `name`; `classes` are the ontology's, if one is known.
 
-    `paper315`: the 315 categories of NER-BERT; `4types` and `212types`: the coarser sets of its §3; `1type`: any
+    `paper315`: the 315 categories of NER-BERT; `4types` and `212types`: the coarser sets of its §4.3; `1type`: any
     entity; `dbpedia`: all `classes`, or whatever class a path ends with where there are none.
     """
     match name:
@@ -137,5 +137,5 @@ def _text(path: Path) -> str:
 
 
 def frequent_categories(counts: Mapping[str, int], at_least: int) -> frozenset[str]:
-    """Filter 1: the categories that have enough typed mentions; ENTITY is none (NER-BERT §2.2, filter 1)."""
+    """Filter 1: the categories that have enough typed mentions; ENTITY is none (NER-BERT §2.3, filter 1)."""
     return frozenset(name for name, count in counts.items() if count >= at_least and name != ENTITY)

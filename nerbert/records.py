@@ -16,7 +16,7 @@ from nerbert.errors import InputError
 TRAIN, VALIDATION = "train", "validation"
 """The two parts of a corpus's split."""
 ENTITY = "ENTITY"
-"""The category of a mention whose class is not known (NER-BERT §2.1)."""
+"""The category of a mention whose class is not known (NER-BERT §2.2)."""
 
 
 class Reason(StrEnum):

@@ -238,10 +238,13 @@ def headings(page: Path) -> set[str]:
 
 def test_configs_are_valid() -> None:
     from nerbert.config import load_settings
+    from nerbert.corpus.settings import CorpusSettings
     from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
+    kinds = {"finetune": FinetuneSettings, "corpus": CorpusSettings}
     for path in (ROOT / "nerbert" / "configs").glob("*.toml"):
-        assert load_settings(FinetuneSettings if path.name.startswith("finetune") else PretrainSettings, path)
+        kind = next((kinds[word] for word in path.stem.split("_") if word in kinds), PretrainSettings)
+        assert load_settings(kind, path)
 
 
 @pytest.mark.integration

@@ -1,4 +1,4 @@
-"""The paper's sampling (NER-BERT §2.2) as a map-only step: categories drawn with p ∝ |E|^0.7.
+"""The paper's sampling (NER-BERT §2.4) as a map-only step: categories drawn with p ∝ |E|^0.7.
 
 The categories of a sentence determine its expected number of copies r, and the r of all sentences sum to the requested
 total. A sentence gets ⌊r⌋ copies, and one more with the fractional part as probability. No state is shared, so shards
@@ -172,7 +172,7 @@ def _check(total: float, cap: int, drawable: int) -> None:
 
 
 def _literal(table: CategorySets, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
-    """Return T · p_c / D_c of each category (NER-BERT §2.2), and λ."""
+    """Return T · p_c / D_c of each category (NER-BERT §2.4), and λ."""
     shares = _shares(table.by_category(table.sentences), alpha)
     rates = total * shares / table.by_category(table.sentences, distinct=True)
     return rates, level(table.sums(rates), table.sentences, total, cap) if cap else 1.0, 0

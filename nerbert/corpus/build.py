@@ -36,8 +36,8 @@ from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.mentions import Typing
 from nerbert.corpus.pages import fingerprint, write_pages
+from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.rows import ARTICLE, PageReport
-from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
 from nerbert.corpus.steps import Step, own_steps, run_steps
@@ -78,6 +78,7 @@ def build_corpus(
     """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
     check_free(plan.output, overwrite=plan.overwrite)
     own = own_steps(settings)
+    open_splitter(settings, settings.language)  # a wrong model is refused before anything is read
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
@@ -208,7 +209,7 @@ def make_manifest(
         "format": FORMAT,
         "made_by": f"nerbert {__version__}",
         "scanner": SCANNER,
-        "sentence_splitter": RuleSplitter.name,
+        "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
         "word_splitter": SPLITTER,
         "licence": licence_of(knowledge),
         "wiki": dumps[0].site.wiki,

@@ -1,4 +1,4 @@
-"""The steps after typing: repeats over the split, the paper's three filters and its sampling (NER-BERT §2.2).
+"""The steps after typing: repeats over the split, the paper's three filters (NER-BERT §2.3) and its sampling (§2.4).
 
 A validation sentence whose words also occur in the train split (mostly boilerplate) is dropped. The cost: this uses the
 train split before its filters, so a few are dropped for a duplicate that the filters drop too.
@@ -37,7 +37,7 @@ from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.rng import uniform
 
 _DROPPED = (0.0, 0.0, 0.0, 0.3, 0.5, 0.7)
-"""Filter 3: the probability of dropping a sentence with 0, 1, … 5 or more ENTITY mentions (NER-BERT §2.2)."""
+"""Filter 3: the probability of dropping a sentence with 0, 1, … 5 or more ENTITY mentions (NER-BERT §2.3)."""
 
 _MOST_COPIES = (1 << 31) - 1
 """What the column `copies` holds."""
@@ -122,7 +122,7 @@ def keys_on_both_sides(train: Iterable[Path], validation: Iterable[Path]) -> fro
 
 @dataclass(frozen=True, slots=True)
 class RareCategories:
-    """Filter 1: rare categories become ENTITY (NER-BERT §2.2 drops them, which can be read both ways)."""
+    """Filter 1: rare categories become ENTITY (NER-BERT §2.3 drops them, which can be read both ways)."""
 
     settings: CorpusSettings
     counts: Counter[str] = field(default_factory=Counter)
@@ -162,7 +162,7 @@ def _count_mentions(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[str]:
 
 @dataclass(frozen=True, slots=True)
 class OnlyUntyped:
-    """Filter 2: drop sentences with no entity, or with ENTITY alone (NER-BERT §2.2), unless `keep_untyped`."""
+    """Filter 2: drop sentences with no entity, or with ENTITY alone (NER-BERT §2.3), unless `keep_untyped`."""
 
     keep_untyped: bool
     name, columns = "filter 2", (CATEGORIES,)
@@ -178,7 +178,7 @@ class OnlyUntyped:
 
 @dataclass(frozen=True, slots=True)
 class CommonCategories:
-    """Filter 3: where all categories are common ones, many ENTITY mentions drop the sentence (NER-BERT §2.2)."""
+    """Filter 3: where all categories are common ones, many ENTITY mentions drop the sentence (NER-BERT §2.3)."""
 
     settings: CorpusSettings
     typed: bool
@@ -208,7 +208,7 @@ class CommonCategories:
 
 
 def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
-    """Filter 3: the `number` most frequent categories, ties by name; ENTITY is always one of them (NER-BERT §2.2)."""
+    """Filter 3: the `number` most frequent categories, ties by name; ENTITY is always one of them (NER-BERT §2.3)."""
     ranked = sorted(counts, key=lambda name: (name != ENTITY, -counts[name], name))
     return frozenset(ranked[:number])
 

@@ -24,8 +24,8 @@ from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart
 from nerbert.corpus.dump.sites import Site
+from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.rows import PageReport, PageRows
-from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.settings import LATER, CorpusSettings
 from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
 from nerbert.corpus.wikitext.scan import SCANNER
@@ -81,7 +81,7 @@ def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, An
         "pyarrow": pa.__version__,
         "format": FORMAT,
         "scanner": SCANNER,
-        "sentence_splitter": RuleSplitter.name,
+        "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
         "word_splitter": SPLITTER,
         "settings": {name: value for name, value in settings.to_dict().items() if name not in LATER},
         "inputs": [dump.identity | {"index": dump.index and dump.index.sha256} for dump in dumps],

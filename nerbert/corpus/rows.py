@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.sentences import RuleSplitter, join_in_links
+from nerbert.corpus.punkt import open_splitter
+from nerbert.corpus.sentences import join_in_links
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
@@ -84,7 +85,7 @@ class PageRows:
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
-        self._splitter = RuleSplitter(site.language)
+        self._splitter = open_splitter(settings, site.language)
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []
         self._sentences = self._weight = 0
@@ -99,7 +100,7 @@ class PageRows:
         """Scan a page and add its rows; `number` is its position in the input."""
         ns = page.ns if page.ns is not None else self.site.namespace(page.title)
         self._weight += len(page.text)
-        fate, clean = _fate(page, ns), _NOTHING
+        fate, clean = drop_reason(page, ns), _NOTHING
         if fate is None:
             settings = self.settings
             clean = scan_page(page.title, page.text, self.site, lists=settings.lists, captions=settings.captions)
@@ -143,7 +144,7 @@ class PageRows:
         return sentences, titles
 
 
-def _fate(page: RawPage, ns: int) -> Reason | None:
+def drop_reason(page: RawPage, ns: int) -> Reason | None:
     """Return the reason why a page gives no text; None for an article."""
     if page.redirect:
         return Reason.REDIRECT

@@ -1,7 +1,7 @@
 """Split sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
 
 The expression runs over a whole page, so Python sees only the candidates, about one in 140 characters. That is about
-fifteen times as fast as Punkt, which NER-BERT takes (§2.1), makes fewer errors (docs/results/2026-11-20-sentences.md)
+fifteen times as fast as Punkt, which NER-BERT takes (§2.2), makes fewer errors (docs/results/2026-11-20-sentences.md)
 and needs no training. The cost: lists to maintain (`nerbert/tables/sentence_words.tsv`), and a bias in doubtful cases.
 After an abbreviation, an initial or a German ordinal, a sentence ends only before a common sentence starter. It never
 ends inside a short parenthesis. So a few short sentences stay joined. Languages without lists use only the rules for
@@ -89,7 +89,7 @@ class RuleSplitter:
                 found.append((start, close))
                 start = end
         found.append((start, len(text)))
-        return found if text == text.strip() and text and not _UNTIDY.search(text) else _trimmed(text, found)
+        return found if text == text.strip() and text and not _UNTIDY.search(text) else trimmed(text, found)
 
     def _ends(self, text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
         """Return whether a sentence ends after `word` and the end mark at `mark`.
@@ -175,7 +175,7 @@ def _closes(text: str, start: int, place: int) -> bool:
     return text[start] != "(" and ")" in following.partition("(")[0]
 
 
-def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
+def trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
     """Return spans without outer white space; blank spans are left out."""
     found = []
     for start, end in spans:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from nerbert.config import Bounds, Settings
+from nerbert.config import Bounds, Settings, refuse
 from nerbert.registry import STEPS
 
 
@@ -19,6 +19,12 @@ class CorpusSettings(Settings):
     language: str = ""
     """Language of the wiki, which the dump must not contradict; empty takes the dump's own. Decides link trails,
     sentence ends and which mappings are read. Unit: code such as `en`. Source: ours."""
+    sentence_splitter: Literal["rules", "punkt"] = "rules"
+    """How text is cut into sentences: `rules` and word lists, or `punkt` with the model in `punkt_model` (needs
+    `nerbert[punkt]`). Source: ours; NER-BERT §2.2 takes Punkt."""
+    punkt_model: str = ""
+    """Folder of a Punkt model in NLTK's form: a language's folder in NLTK's data `punkt_tab`, or one that `nerbert
+    corpus punkt` made. Source: ours; the paper doesn't say which."""
     lists: bool = False
     """Keep list items as paragraphs of their own. Source: ours; the paper doesn't say."""
     captions: bool = False
@@ -31,37 +37,37 @@ class CorpusSettings(Settings):
     label_set: str = "paper315"
     """Which categories mentions get: `paper315`, `dbpedia` (all classes), `4types`, `212types`, `1type` (any entity),
     or the path of a map with class<TAB>label lines. A class outside the set becomes its nearest listed ancestor, else
-    ENTITY. Decides filters and copies; whole class paths stay in the corpus. Source: NER-BERT §2.2, §3."""
+    ENTITY. Decides filters and copies; whole class paths stay in the corpus. Source: NER-BERT §2.2, §4.3."""
     precedence: str = ""
     """Which knowledge types a title that several know: kinds (`infobox`, `instance-types`, `wikidata`, `table`) or
     names of files, first wins, with commas; what is not named follows in the order of the command line. Source:
     ours."""
     split_by: Literal["page", "sentence"] = "page"
     """What the validation split is drawn by: `page`, or `sentence` as the paper does, so that a page may stand on both
-    sides. Source: ours; NER-BERT §3 splits sentences at random."""
+    sides. Source: ours; NER-BERT §3.2 splits sentences at random."""
     validation_ratio: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.1
-    """Share of pages (or sentences) in the validation split. Source: NER-BERT §3 (90:10)."""
+    """Share of pages (or sentences) in the validation split. Source: NER-BERT §3.2 (90:10)."""
     min_mentions: Annotated[int, Bounds(at_least=0)] = 10
-    """Filter 1: a category with fewer typed mentions in the train part becomes ENTITY. Source: NER-BERT §2.2."""
+    """Filter 1: a category with fewer typed mentions in the train part becomes ENTITY. Source: NER-BERT §2.3."""
     rare_category: Literal["entity", "drop"] = "entity"
     """What filter 1 does: `entity` turns rare mentions into ENTITY, `drop` drops their sentences. Source: ours; the
     paper drops categories and doesn't say what becomes of their mentions."""
     keep_untyped: bool = False
     """Keep sentences whose links are all untyped (filter 2 off; sentences without a link still go). Source: NER-BERT
-    §2.2 drops them."""
+    §2.3 drops them."""
     common_categories: Annotated[int, Bounds(at_least=0)] = 20
     """Filter 3 drops some sentences with three or more ENTITY mentions whose categories are all among this many most
-    frequent ones, ENTITY counted as one; 0 turns it off. Source: NER-BERT §2.2."""
+    frequent ones, ENTITY counted as one; 0 turns it off. Source: NER-BERT §2.3."""
     alpha: Annotated[float, Bounds(at_least=0, at_most=5)] = 0.7
     """Exponent of the sampling: a category is drawn with p ∝ mentions^alpha; 1 draws categories as often as they occur
-    (with `balance=fit`: every sentence once). Source: NER-BERT §2.2, after XLM."""
+    (with `balance=fit`: every sentence once). Source: NER-BERT §2.4, after XLM."""
     sample_size: Annotated[int, Bounds(at_least=0)] = 0
     """Expected sum of all copies; 0 takes the number of training sentences after the filters. Unit: sentences. Source:
     ours; not published."""
     balance: Literal["literal", "fit"] = "literal"
     """How categories become sentences: `literal` draws a category, then a sentence that holds it, so that mentions
     follow an exponent above alpha; `fit` weighs categories until the mentions themselves follow alpha, as in the
-    paper's Figure 1. Source: NER-BERT §2.2."""
+    paper's Figure 1. Source: NER-BERT §2.4."""
     max_copies: Annotated[int, Bounds(at_least=0)] = 0
     """Most copies of a sentence; what is cut off goes to the others; 0 = no limit. Source: ours."""
     exclude_ngram_size: Annotated[int, Bounds(at_least=1)] = 8
@@ -71,9 +77,16 @@ class CorpusSettings(Settings):
     """Steps of your own, applied in this order to typed sentences, before the filters; the filters and the sampling
     count only what they keep (docs/extending/corpus-step.md). Source: ours."""
 
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        punkt = self.sentence_splitter == "punkt"
+        bound = f"{'a folder' if punkt else 'empty'} with sentence_splitter {self.sentence_splitter!r}"
+        refuse(bool(self.punkt_model) != punkt, "punkt_model", self.punkt_model, bound)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for the manifest: of a path its last part alone, since a corpus names no folders."""
-        return asdict(self) | {"label_set": Path(self.label_set).name, "extra_steps": list(self.extra_steps)}
+        named = {name: Path(getattr(self, name)).name for name in ("label_set", "punkt_model")}
+        return asdict(self) | named | {"extra_steps": list(self.extra_steps)}
 
 
 LATER = frozenset(

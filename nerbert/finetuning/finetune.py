@@ -1,4 +1,4 @@
-"""Encoder + annotated sentences → tagger (NER-BERT §4): a fresh head, the whole model trained.
+"""Encoder + annotated sentences → tagger (NER-BERT §4.4): a fresh head, the whole model trained.
 
 *Target only* trains on the target's train split; *source & target* first on a source domain, made once and shared by
 all seeds, then the head is renewed for the target. Seeds that are named have a folder each below the output. Where
@@ -154,7 +154,7 @@ def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
 
 
 def usual_rate(config: Any) -> float:
-    """Return the default learning rate: NER-BERT §4's from BERT-base's width on, else what was best on MiniLM."""
+    """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, else what was best on MiniLM."""
     return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
 
 

@@ -9,7 +9,7 @@ processes, however the step is cut. A part whose number of terms depends on the 
 
 `OBJECTIVES` in `nerbert.registry` knows them by name; `docs/extending/objective.md` shows how to write one.
 
-Tagging (NER-BERT §3) is what pre-training and fine-tuning share: a linear layer over BIO tags of words, and the
+Tagging (NER-BERT §3.1) is what pre-training and fine-tuning share: a linear layer over BIO tags of words, and the
 cross-entropy of each word's tag, read from the word's first piece. Its two settings mean what torch's own
 `cross_entropy` means by them, so that results can be reproduced elsewhere: a label's own share counts with that label's
 weight, the share that smoothing spreads over the classes with the weight of each class.

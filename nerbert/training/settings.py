@@ -15,11 +15,11 @@ class TrainSettings(Settings):
 
     objective: Annotated[str, OBJECTIVES] = "tagging"
     """What is learnt: `tagging`, entities of the data's types; `mlm` (pre-training alone), masked subwords of the same
-    sentences, the control that has the text without the labels; or your own as `module:Class`. Source: NER-BERT §3;
+    sentences, the control that has the text without the labels; or your own as `module:Class`. Source: NER-BERT §3.1;
     Devlin et al. 2019 §3.1."""
     label_all_tokens: bool = False
     """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
-    subword in any case. Source: NER-BERT §3 (first subwords alone)."""
+    subword in any case. Source: NER-BERT §3.1 (first subwords alone)."""
     label_smoothing: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
     """Share of each label that is spread over all classes. Source: ours; 0 as in the paper."""
     outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
@@ -71,10 +71,10 @@ class PretrainSettings(TrainSettings):
     backbone: str = "fresh"
     """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
     package (with types of links, masked words alone), or `fresh` for a small BERT with random weights and a tokenizer
-    trained on the corpus. Source: NER-BERT §3 takes BERT-base-cased."""
+    trained on the corpus. Source: NER-BERT §3.1 takes BERT-base-cased."""
     label_set: str = ""
     """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all that `corpus build`
-    knows are read off the class paths of the same sentences. Source: NER-BERT §3."""
+    knows are read off the class paths of the same sentences. Source: NER-BERT §4.3."""
     mlm_probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
     """Share of subwords that `mlm` asks for: 80 % of them masked, 10 % another subword, 10 % as they are. Source:
     Devlin et al. 2019 §3.1."""
@@ -115,18 +115,18 @@ class PretrainSettings(TrainSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings(TrainSettings):
-    """How an encoder becomes a tagger on annotated sentences (NER-BERT §4)."""
+    """How an encoder becomes a tagger on annotated sentences (NER-BERT §4.4)."""
 
     epochs: Annotated[float, Bounds(above=0, below=1e6)] = 20.0
     """Passes over the training sentences. Source: ours, by a pilot; the paper doesn't say."""
     batch_size: Annotated[int, Bounds(at_least=1)] = 16
-    """Sentences per step. Unit: windows. Source: NER-BERT §4 (16 or 32)."""
+    """Sentences per step. Unit: windows. Source: NER-BERT §4.4 (16 or 32)."""
     min_steps: Annotated[int, Bounds(at_least=0)] = 250
     """Fewest updates: a training set too small for that many in `epochs` is gone through more often. `max_steps`
     wins over it. 0: no bound. Source: ours, by measurement at 10–200 sentences."""
     learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
-    """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4, for BERT-base),
-    2e-4 below (ours, measured on all-MiniLM-L6-v2). Source: NER-BERT §4 and ours."""
+    """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4.4, for
+    BERT-base), 2e-4 below (ours, measured on all-MiniLM-L6-v2). Source: NER-BERT §4.4 and ours."""
     source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
     """Passes over the source data before the target's (source & target); bounds on steps are the target's alone.
     Source: ours; the paper doesn't say."""

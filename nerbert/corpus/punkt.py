@@ -1,0 +1,106 @@
+"""Split sentences with Punkt (Kiss & Strunk 2006), as NER-BERT does (§2.2): NLTK's code, and a model in NLTK's form.
+
+A model is a folder of four tab-separated files, never a pickle: a language's folder of NLTK's data `punkt_tab`, or what
+`train_punkt` learns from a dump. NLTK opens only its own data folders, so the files are opened here and decoded there.
+The cost: Punkt is much slower than the rules, and makes more errors (docs/results/2026-11-20-sentences.md).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from hashlib import sha256
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from nerbert import __version__
+from nerbert.artifacts import publish_folder, write_json
+from nerbert.config import refuse
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.sentences import RuleSplitter, Span, trimmed
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.wikitext.scan import scan_page
+from nerbert.errors import InputError, need, os_refused, refused
+
+_FILES = ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt")
+_REMEDY = "name a language's folder of NLTK's punkt_tab, or make one with `nerbert corpus punkt`"
+
+
+class PunktSplitter:
+    """A sentence splitter with a Punkt model."""
+
+    def __init__(self, folder: Path) -> None:
+        need("punkt", "nltk")
+        import nltk
+
+        with os_refused(f"{folder}: can't be read as a model of Punkt", _REMEDY):
+            files = tuple((folder / name).read_bytes() for name in _FILES)
+        with refused(f"{folder}: is no model of Punkt; {_REMEDY}"):
+            self._punkt = _tokenizer(files)
+        self.name = f"punkt-{nltk.__version__} {sha256(bytes(1).join(files)).hexdigest()[:16]}"
+
+    def spans(self, text: str) -> list[Span]:
+        """Return the sentences of a text, whose paragraphs are lines, in order."""
+        found: list[Span] = []
+        begin = 0
+        for line in text.split("\n"):
+            found += [(begin + start, begin + end) for start, end in self._punkt.span_tokenize(line)]
+            begin += len(line) + 1
+        return trimmed(text, found)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(files: tuple[bytes, ...]) -> Any:
+    """Return NLTK's tokenizer for a model's files; a process decodes the same model once."""
+    from nltk.tabdata import PunktDecoder
+    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+
+    abbreviations, collocations, context, starters = (TextIOWrapper(BytesIO(each), "utf-8") for each in files)
+    decoder, model = PunktDecoder(), PunktParameters()
+    model.abbrev_types, model.sent_starters = decoder.txt2set(abbreviations), decoder.txt2set(starters)
+    model.collocations = set(decoder.tab2tups(collocations))
+    model.ortho_context = Counter(decoder.tab2intdict(context))  # a defaultdict would grow with each word asked for
+    return PunktSentenceTokenizer(model)
+
+
+def open_splitter(settings: CorpusSettings, language: str) -> RuleSplitter | PunktSplitter:
+    """Return the splitter that the settings name; raise InputError for what is no model."""
+    punkt = settings.sentence_splitter == "punkt"
+    return PunktSplitter(Path(settings.punkt_model)) if punkt else RuleSplitter(language)
+
+
+def train_punkt(dumps: Sequence[Path | str], output: Path, characters: int, *, overwrite: bool = False) -> None:
+    """Write the folder of a model that NLTK learns from the first `characters` of the dumps' articles."""
+    refuse(characters < 1, "characters", characters, "at least 1")
+    need("punkt", "nltk")
+    import nltk
+    from nltk.tokenize.punkt import PunktTrainer
+
+    with publish_folder(output, overwrite=overwrite) as folder:
+        text = "".join(_texts(dumps, characters))[:characters]
+        if not text:
+            raise InputError(f"{', '.join(map(str, dumps)) or 'no dump'}: no article to learn from; give a dump")
+        model = PunktTrainer(text).get_params()
+        rows = (
+            ((word,) for word in model.abbrev_types),
+            model.collocations,
+            ((word, str(bits)) for word, bits in model.ortho_context.items()),
+            ((word,) for word in model.sent_starters),
+        )
+        for name, some in zip(_FILES, rows, strict=True):
+            (folder / name).write_bytes("\n".join(map("\t".join, sorted(some))).encode())
+        inputs = [Path(str(dump)).name for dump in dumps]
+        made_by = f"nerbert {__version__}, nltk {nltk.__version__}"
+        write_json(folder / "manifest.json", {"made_by": made_by, "inputs": inputs, "characters": len(text)})
+
+
+def _texts(dumps: Sequence[Path | str], characters: int) -> Iterator[str]:
+    """Yield the articles' texts, at least so many characters, as Punkt takes them: an empty line ends a paragraph."""
+    for dump in map(Dump, dumps):
+        for page in dump.pages():
+            if not page.redirect and not (page.ns or dump.site.namespace(page.title)):
+                text = scan_page(page.title, page.text, dump.site).text.replace("\n", "\n\n") + "\n\n"
+                yield text
+                characters -= len(text)
+                if characters <= 0:
+                    return
