@@ -34,7 +34,7 @@ FORMAT = 3
 """Raise it to run everything again."""
 TRAINING = 1
 """Version of what draws sentences, fine-tunes and tags."""
-SCORING = 1
+SCORING = 2
 """Version of what scores."""
 _MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
 """What is loaded of a model's folder."""

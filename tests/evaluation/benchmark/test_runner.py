@@ -85,11 +85,12 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
 
 def check_facts(cells: list[Cell], output: Path) -> None:
     facts = cells[-1].facts
-    assert {"train", "tag", "read", "score"} == set(facts["seconds"])
+    assert {"train", "calibrate", "tag", "read", "score"} == set(facts["seconds"])
     assert 0 < facts["seconds"]["train"]["cpu"] <= facts["cpu_seconds"]
     assert (facts["sentences"], len(facts["places"]), facts["test_sentences"]) == (3, 3, 3)
     assert facts["reached"].keys() == {"person", "place", "ship"}
-    assert set(facts["data"]) == {"train.conll", "test.conll"}
+    assert set(facts["data"]) == {"train.conll", "dev.conll", "test.conll"}
+    assert facts["temperature"] > 0
     assert set(facts["versions"]) >= {"nerbert", "python", "torch", "transformers", "tokenizers", "accelerate", "numpy"}
     assert facts["keys"]["source"] in {path.name for path in (output / "sources").iterdir()}
     assert (facts["source_data"], facts["source_seed"], facts["seed"]) == ("far", 2, 2)
@@ -192,9 +193,9 @@ def test_a_source_that_fails_takes_its_cells_along(
     lost = [cell for cell in cells if "source" in cell.place.system]
     assert all(cell.why.startswith("source data torn: train.conll:2: broken line") for cell in lost)
     assert {cell.state for cell in cells if cell not in lost} == {State.DONE}
-    assert len(untrained) == 1 + CELLS // 2
+    assert len(untrained) == 2 + CELLS // 2
     assert cells_of(suite, data, output) == cells
-    assert len(untrained) == 1 + CELLS // 2
+    assert len(untrained) == 2 + CELLS // 2
 
 
 class Mortal:
@@ -233,7 +234,7 @@ def test_the_death_of_a_process_is_one_cells_failure(
     assert [cell.state for cell in cells] == [State.FAILED if place == 2 else State.DONE for place in range(CELLS)]
     assert cells[2].why == "a worker process died; the next run tries again"
     assert cells[2].try_again
-    assert [len(keys) for keys in executor.begun] == [1, 8, 1, 1, 4], "source; cells; the two under way; the rest"
+    assert [len(keys) for keys in executor.begun] == [2, 8, 1, 1, 4], "sources; cells; the two under way; the rest"
     assert "a worker process died; the tasks that were under way run again, one by one" in capsys.readouterr().err
     assert {cell.state for cell in cells_of(suite, data, tmp_path / "out")} == {State.DONE}
 
@@ -266,14 +267,14 @@ def test_a_full_disk_ends_the_run(
     write = Store.write_cell
 
     def full(store: Store, key: str, cell: Cell) -> None:
-        if len(untrained) > 3:
+        if len(untrained) > 4:
             raise WriteError("no room")
         write(store, key, cell)
 
     monkeypatch.setattr(Store, "write_cell", full)
     with pytest.raises(WriteError, match=r"out: takes no more, so no more cells are begun: no room"):
         cells_of(suite, data, tmp_path / "out")
-    assert len(untrained) == 4
+    assert len(untrained) == 5
     assert len(list((tmp_path / "out" / "cells").iterdir())) == 2
 
 
