@@ -113,7 +113,8 @@ def _from_hub(name: str) -> Path:
 _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
-_LATER = {"objective": "tagging", "label_all_tokens": False, "label_smoothing": 0.0, "outside_weight": 1.0}
+_LATER = {"objective": "tagging", "label_all_tokens": False, "label_smoothing": 0.0, "outside_weight": 1.0,
+          "schedule": "linear", "patience": 0, "source_head": "new"}  # fmt: skip
 """Settings that came after the first cells; at these values they are no part of the key, so those cells still hold."""
 
 
