@@ -241,7 +241,7 @@ def test_configs_are_valid() -> None:
     from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
     for path in (ROOT / "nerbert" / "configs").glob("*.toml"):
-        assert load_settings(FinetuneSettings if path.name.startswith("finetune") else PretrainSettings, path)
+        assert load_settings(FinetuneSettings if "finetune" in path.name else PretrainSettings, path)
 
 
 @pytest.mark.integration
