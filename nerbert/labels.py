@@ -11,6 +11,10 @@ from nerbert.errors import InputError
 from nerbert.records import Example, Sentence, Span
 
 OUTSIDE = "O"
+_SAME_TYPES = {
+    "per": "person", "org": "organisation", "organization": "organisation", "loc": "location", "miscellaneous": "misc",
+}  # fmt: skip
+"""Other names of CoNLL's four types, as data sets have them, without case."""
 WordSpan = tuple[int, int, str]
 
 
@@ -83,6 +87,24 @@ def check_tags(tags: Sequence[str]) -> None:
 def types_of(tags: Iterable[str]) -> list[str]:
     """Return the entity types of a label list, sorted."""
     return sorted({split_tag(tag)[1] for tag in tags if tag != OUTSIDE})
+
+
+def common_name(type_: str) -> str:
+    """Return the name that a type has in common with the same type of other data sets: `PER` and `Person` are one."""
+    folded = type_.casefold()
+    return _SAME_TYPES.get(folded, folded)
+
+
+def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
+    """Return O and those of some tags whose type, by its common name, other tags have too → the other's tag.
+
+    Of several types with one common name the same spelling is taken, else the first.
+    """
+    known = {split_tag(tag): tag for tag in others}
+    common = {(prefix, common_name(type_)): tag for (prefix, type_), tag in reversed(known.items())}
+    found = {tag: known.get((prefix, type_)) or common.get((prefix, common_name(type_)))
+             for tag, (prefix, type_) in zip(tags, map(split_tag, tags), strict=True)}  # fmt: skip
+    return {tag: other for tag, other in found.items() if other}
 
 
 def sentence_example(sentence: Sentence) -> Example:

@@ -4,7 +4,16 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.labels import bio_from_spans, example_tags, spans_from_bio, split_tag, tag_names, types_of
+from nerbert.labels import (
+    bio_from_spans,
+    common_name,
+    example_tags,
+    shared_tags,
+    spans_from_bio,
+    split_tag,
+    tag_names,
+    types_of,
+)
 from nerbert.records import Example, Span
 
 
@@ -69,3 +78,34 @@ def test_example_tags_mend_a_lone_inside_tag() -> None:
 
 def test_types_of_undoes_tag_names() -> None:
     assert types_of(tag_names(["work-of-art", "x", "x"])) == ["work-of-art", "x"]
+
+
+@pytest.mark.parametrize(
+    ("names", "common"),
+    [
+        (["PER", "Person", "person", "per"], "person"),
+        (["ORG", "Organisation", "organization", "organisation"], "organisation"),
+        (["LOC", "Location", "location"], "location"),
+        (["MISC", "misc", "Miscellaneous"], "misc"),
+        (["SONG", "song"], "song"),
+        (["cell_type", "Cell_Type"], "cell_type"),
+    ],
+)
+def test_data_sets_have_names_in_common(names: list[str], common: str) -> None:
+    assert {common_name(name) for name in names} == {common}
+
+
+def test_tags_are_shared_by_the_names_of_their_types() -> None:
+    target = tag_names(["person", "misc", "politician", "organisation", "location"])
+    assert shared_tags(target, tag_names(["PER", "ORG", "LOC", "MISC"])) == {
+        "O": "O", "B-person": "B-PER", "I-person": "I-PER", "B-organisation": "B-ORG", "I-organisation": "I-ORG",
+        "B-location": "B-LOC", "I-location": "I-LOC", "B-misc": "B-MISC", "I-misc": "I-MISC",
+    }  # fmt: skip
+    assert shared_tags(tag_names(["ship"]), tag_names(["harbour"])) == {"O": "O"}
+    assert shared_tags(["O", "B-x", "I-x"], ["O", "B-X"]) == {"O": "O", "B-x": "B-X"}, "a head without I-X"
+
+
+def test_of_several_types_with_one_name_the_same_spelling_wins() -> None:
+    source = tag_names(["ORG", "Organisation", "organization"])
+    assert shared_tags(["B-organization"], source) == {"B-organization": "B-organization"}
+    assert shared_tags(["B-organisation"], source) == {"B-organisation": "B-ORG"}

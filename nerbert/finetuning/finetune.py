@@ -1,8 +1,9 @@
 """Encoder + annotated sentences → tagger (NER-BERT §4.4): a fresh head, the whole model trained.
 
-*Target only* trains on the target's train split; *source & target* first on a source domain, made once and shared by
-all seeds, then the head is renewed for the target. Seeds that are named have a folder each below the output. Where
-there is a dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
+*Target only* trains on the target's train split; *source & target* first on a source domain, once for each seed with
+that seed, so that the source's luck isn't shared either. Then the head is renewed for the target, or keeps what it
+learnt of types that both have (`source_head`). Seeds that are named have a folder each below the output. Where there is
+a dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +18,27 @@ from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
 from nerbert.formats.examples import DataSet, read_data, split_of
+from nerbert.labels import shared_tags, types_of
 from nerbert.metrics.score import score_spans
-from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, load_tokenizer, read_card, save_model, write_card
+from nerbert.model.backbone import (
+    Backbone,
+    TaggerFacts,
+    TaggerHook,
+    load_tagger_model,
+    load_tokenizer,
+    read_card,
+    save_model,
+    tags_of,
+    write_card,
+)
 from nerbert.model.forward import precision_on
+from nerbert.model.fresh import copy_head
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.registry import HEADS, OBJECTIVES
-from nerbert.terminal import progress
+from nerbert.terminal import progress, tell
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, total_steps, train
@@ -63,9 +76,9 @@ def finetune(
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
-    With `seeds`, even one, `output` holds `seed-N/` for each; without, it is the tagger, of the settings' seed. Unless
-    `calibrate`, confidences are as the model gives them. `card` writes each tagger's model card. `format_` names the
-    format of all the data.
+    With `seeds`, even one, `output` holds `seed-N/` for each; without, it is the tagger, of the settings' seed. With
+    `source`, each of them is trained on that first, with its own seed. Unless `calibrate`, confidences are as the model
+    gives them. `card` writes each tagger's model card. `format_` names the format of all the data.
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
@@ -78,20 +91,20 @@ def finetune(
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
-    with TemporaryDirectory() as scratch, publish_folder(output, overwrite=overwrite) as folder:
-        if origin:
-            own = source_settings(settings, next(iter(folders)))
-            finetune_examples(
-                encoder, origin.train, [], own, Path(scratch), name=str(origin.folder), what="source domain"
-            )
-        start = scratch if origin else encoder
+    with publish_folder(output, overwrite=overwrite) as folder:
         for seed, name in folders.items():
             (folder / name).mkdir(exist_ok=True)
-            tagger = finetune_examples(
-                start, target.train, target.dev, replace(settings, seed=seed), name=str(target.folder),
-                what=f"fine-tuning, seed {seed}", facts=facts,
-            )  # fmt: skip
-            tagger.save(folder / name, **(_held_out(tagger.head, target) if calibrate else {}))
+            with TemporaryDirectory() as scratch:
+                if origin:
+                    finetune_examples(
+                        encoder, origin.train, [], source_settings(settings, seed), Path(scratch),
+                        name=str(origin.folder), what=f"source domain, seed {seed}",
+                    )  # fmt: skip
+                tagger = finetune_examples(
+                    scratch if origin else encoder, target.train, target.dev, replace(settings, seed=seed),
+                    name=str(target.folder), what=f"fine-tuning, seed {seed}", facts=facts,
+                )  # fmt: skip
+                tagger.save(folder / name, **(_held_out(tagger.head, target) if calibrate else {}))
             if card:
                 card(folder / name, TaggerFacts(read_card(str(folder / name))))
         if seeds:
@@ -117,7 +130,11 @@ def finetune_examples(
     if not HEADS.contains(objective.head_name):
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {objective.head_name!r}"
         raise SettingsError(why, setting="objective")
+    if settings.source_head == "shared" and objective.head_name != "linear":
+        why = f"setting source_head = 'shared': objective {settings.objective!r} has no linear head; take 'new'"
+        raise SettingsError(why, setting="source_head")
     model = objective.make_model(backbone)
+    shared = _keep_shared(model, encoder) if settings.source_head == "shared" else {}
     pieces = SubwordTokenizer(
         backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
         further=settings.label_all_tokens,
@@ -130,13 +147,16 @@ def finetune_examples(
         lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
     )  # fmt: skip
     kept = dict[str, Any]()
-    best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())))
-    with progress(what, total_steps(len(windows), settings)) as bar:
+    best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())), settings.patience)
+    total = total_steps(len(windows), settings)
+    with progress(what, total) as bar:
         log = train(model, data, objective, settings, bar, evaluate=best if settings.select == "dev" else None)
+    if log.steps < total:
+        tell(f"{what}: ended after step {log.steps} of {total}, out of patience; step {best.best_step} is kept")
     if kept:
         model.load_state_dict(kept)
     model.eval()
-    card = dict(facts or {}) | {
+    card = dict(facts or {}) | shared | {
         "word_splitter": nearest_splitter(examples), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types, "settings": asdict(settings),
         "precision": precision_on(model.device.type, settings.precision), "log": log.entries,
@@ -150,12 +170,28 @@ def finetune_examples(
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
     """Return the settings for the source domain: its own number of passes, nothing chosen on dev."""
-    return replace(settings, seed=seed, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last")
+    return replace(
+        settings, seed=seed, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0
+    )
 
 
 def usual_rate(config: Any) -> float:
     """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, else what was best on MiniLM."""
     return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
+
+
+def _keep_shared(model: Any, start: str) -> dict[str, Any]:
+    """Give a new head what the head of the tagger at `start` has learnt of O and of shared types; return a card's fact.
+
+    Where `start` is no tagger, nothing is kept.
+    """
+    if read_card(start).get("kind") != "tagger":
+        return {}
+    other = load_tagger_model(start)
+    tags, others = tags_of(model, start), tags_of(other, start)
+    same = shared_tags(tags, others)
+    copy_head(model, other, {tags.index(tag): others.index(name) for tag, name in same.items()})
+    return {"shared_types": types_of(same)}
 
 
 def _copied(weights: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ A small encoder has a cased WordPiece tokenizer trained on the corpus, and is a 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
 from itertools import islice
 from typing import Any
@@ -121,6 +121,31 @@ def renew_head(model: Any, seed: int, only: Collection[str] | None = None) -> No
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
             else:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+
+
+def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
+    """Give the head the weights of another model's, in place; of its last layer only `rows`, own → the other's.
+
+    Raise SettingsError unless both have a head with a linear layer over the labels.
+    """
+    (last, own), (their_last, theirs) = _head_of(model), _head_of(other)
+    if not last or last != their_last or own.keys() != theirs.keys():
+        raise SettingsError("setting source_head = 'shared': the head has no linear layer over labels; take 'new'",
+                            setting="source_head")  # fmt: skip
+    with torch.no_grad():
+        for name, parameter in own.items():
+            if name.startswith(f"{last}."):
+                parameter[list(rows)] = theirs[name][list(rows.values())]
+            else:
+                parameter.copy_(theirs[name])
+
+
+def _head_of(model: Any) -> tuple[str, dict[str, torch.nn.Parameter]]:
+    """Return the name of the head's linear layer over the labels ("" if there is none), and the head's parameters."""
+    body = {id(each) for each in [*model.base_model.modules(), *model.base_model.parameters()]}
+    layers = [name for name, each in model.named_modules() if id(each) not in body
+              and isinstance(each, torch.nn.Linear) and each.out_features == model.config.num_labels]  # fmt: skip
+    return (layers or [""])[-1], {name: each for name, each in model.named_parameters() if id(each) not in body}
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:

@@ -41,11 +41,14 @@ class _State:
 class BestCheckpoint:
     """Called by the loop after each epoch; `best` is the score of the checkpoint kept, `best_step` its step.
 
-    `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was.
+    `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was. The
+    training is to end after `patience` evaluations in a row without a better one (0: never).
     """
 
-    def __init__(self, score: Callable[[Any], CheckpointScore], save: Callable[[Any, int, int], None]) -> None:
-        self._score, self._save = score, save
+    def __init__(
+        self, score: Callable[[Any], CheckpointScore], save: Callable[[Any, int, int], None], patience: int = 0
+    ) -> None:
+        self._score, self._save, self._patience = score, save, patience
         self.best: CheckpointScore | None = None
         self.best_step = 0
 
@@ -56,6 +59,10 @@ class BestCheckpoint:
             self._save(model, step, self.best_step)
             self.best, self.best_step = score, step
         return score.figures
+
+    def is_out_of_patience(self, log: TrainLog) -> bool:
+        """Return whether the training is to end: the log has enough evaluations after the best one."""
+        return bool(self._patience) and sum(each["step"] > log.best_step for each in log.entries) >= self._patience
 
 
 class Checkpoints:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from errno import ENOMEM
 from signal import SIGINT, SIGTERM
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -96,7 +96,8 @@ def train(
 ) -> TrainLog:  # fmt: skip
     """Train `model` in place and return the log.
 
-    With `checkpoints`, start from the newest of them; a signal then stops the training after it has made one.
+    With `checkpoints`, start from the newest of them; a signal then stops the training after it has made one. Where
+    `evaluate` is out of patience, the training ends at that evaluation, the last entry of the log.
 
     The number of steps follows the first epoch's windows. There are about as many log entries, and evaluations, as
     `settings.epochs`, also where `min_steps` goes through few windows more often than that.
@@ -117,7 +118,9 @@ def train(
     model.train()
     with recorder, explain_out_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
         for numbers in data.steps(settings, log.steps, total):
-            rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio)
+            if evaluate and evaluate.is_out_of_patience(log):
+                break
+            rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio, settings.schedule)
             figures = train_step(model, data, numbers, objective, optimizer, rate, settings, processes, log.steps + 1)
             log.add_step(figures["loss"], int(data.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
             recorder.step(figures)
@@ -235,7 +238,7 @@ def _smaller(batches: Sequence[Batch], step: int) -> int:
 
 
 def total_steps(windows: int, settings: TrainSettings) -> int:
-    """Return how many steps `train` will take."""
+    """Return how many steps `train` will take, unless it ends early."""
     steps = max(1, settings.min_steps, round(settings.epochs * math.ceil(windows / settings.batch_size)))
     return min(steps, settings.max_steps) if settings.max_steps else steps
 
@@ -245,12 +248,12 @@ def evaluation_every(windows: int, settings: TrainSettings) -> int:
     return max(math.ceil(windows / settings.batch_size), int(total_steps(windows, settings) / settings.epochs))
 
 
-def rate_at(step: int, total: int, warmup_ratio: float) -> float:
-    """Return the learning rate's share of its highest: up in a straight line, then down to 0."""
+def rate_at(step: int, total: int, warmup_ratio: float, schedule: Literal["linear", "constant"] = "linear") -> float:
+    """Return the learning rate's share of its highest: up in a straight line, then down to 0, or constant."""
     warmup = round(total * warmup_ratio)
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    return max(0.0, (total - step) / max(1, total - warmup))
+    return 1.0 if schedule == "constant" else max(0.0, (total - step) / max(1, total - warmup))
 
 
 def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.optim.Optimizer:

@@ -46,8 +46,11 @@ class TrainSettings(Settings):
     weight_decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.01
     """AdamW's weight decay; biases and norms have none. Source: ours; the paper doesn't say."""
     warmup_ratio: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.1
-    """Share of steps in which the rate rises from 0; then it falls to 0 in a straight line. Source: ours; the paper
-    doesn't say."""
+    """Share of steps in which the rate rises from 0; from then on `schedule` holds. Source: ours; the paper doesn't
+    say."""
+    schedule: Literal["linear", "constant"] = "linear"
+    """The learning rate after the warm-up: `linear` lets it fall to 0 in a straight line, `constant` keeps it. Source:
+    ours, as in BERT's fine-tuning; the paper doesn't say; CrossNER's code has `constant`."""
     max_grad_norm: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
     """Largest norm of a gradient. Source: ours; the paper doesn't say."""
     max_length: Annotated[int, Bounds(at_least=8)] = 256
@@ -129,7 +132,12 @@ class FinetuneSettings(TrainSettings):
     BERT-base), 2e-4 below (ours, measured on all-MiniLM-L6-v2). Source: NER-BERT §4.4 and ours."""
     source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
     """Passes over the source data before the target's (source & target); bounds on steps are the target's alone.
-    Source: ours; the paper doesn't say."""
+    Source: ours; the paper doesn't say; CrossNER's code has 2."""
+    source_head: Literal["new", "shared"] = "new"
+    """The head that follows a tagger, such as the source's: `new` draws all its weights; `shared` keeps O and the types
+    that both have, by names without case, where PER is person (so for ORG, LOC, MISC). Other starts have a new head in
+    any case. Source: ours (`new`); `shared` follows CrossNER's code, which trains the target's whole head on the source
+    and keeps the optimiser's state: here types of the target alone begin fresh, and so does the optimiser."""
     on_too_long: OnTooLong = "window"
     """What becomes of sentences longer than `max_length`: `window` cuts them into overlapping windows, and every word
     is tagged; `truncate` drops the rest, as many papers do: entities there count as missed, and the tagger goes on so;
@@ -137,3 +145,13 @@ class FinetuneSettings(TrainSettings):
     select: Literal["last", "dev"] = "last"
     """Which model is kept: the `last`, or for `dev` that of the best F1 on the dev split, scored `epochs` times (a
     hidden budget of labels when few train). Source: ours; the paper chooses on dev."""
+    patience: Annotated[int, Bounds(at_least=0)] = 0
+    """With `select = "dev"`: stop after so many evaluations in a row without a better F1. 0: never. Unit: evaluations,
+    one an epoch where `min_steps` is 0. Source: ours; the paper doesn't say; CrossNER's code has 8."""
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        unscored = self.patience != 0 and self.select == "last"
+        refuse(
+            unscored, "patience", self.patience, "0 with select = 'last', which scores no dev split; or select 'dev'"
+        )

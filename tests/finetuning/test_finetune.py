@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import torch
 
 import nerbert.finetuning.finetune as stage
 from nerbert import evaluate, finetune
@@ -231,11 +232,122 @@ def test_source_comes_before_target(
     monkeypatch.setattr(stage, "finetune_examples", spy)
     output = tmp_path / "tagger"
     finetune(str(tiny_encoder), data, output, DEV, source=source, seeds=(1, 2))
-    assert seen == [("source.conll", "last"), ("ships", "dev"), ("ships", "dev")]
+    assert seen == [("source.conll", "last"), ("ships", "dev")] * 2
     facts = card(output / "seed-1")
     assert facts["types"] == ["person", "ship"]
     assert facts["source_data"]["name"] == "source.conll"
     assert facts["encoder"]["kind"] == "untrained"
+
+
+Heads = list[tuple[int, dict[str, torch.Tensor]]]
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> Heads:
+    """Note what each training starts from: its seed, and the weights of its model."""
+    noted: Heads = []
+
+    def spy(model: Any, data: Any, objective: Any, settings: FinetuneSettings, *rest: Any, **named: Any) -> Any:
+        noted.append((settings.seed, {name: each.clone() for name, each in model.state_dict().items()}))
+        return train(model, data, objective, settings, *rest, **named)
+
+    monkeypatch.setattr(stage, "train", spy)
+    return noted
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A source domain, one of whose types has the name that the target's has on CoNLL-2003."""
+    path = tmp_path / "source.conll"
+    path.write_text("Oslo\tB-LOC\nharbour\tO\nof\tO\nKari\tB-PER\nNordmann\tI-PER\n\n" * 5)
+    return path
+
+
+def test_each_seed_has_a_source_of_its_own(
+    tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, starts: Heads
+) -> None:
+    body = "bert.encoder.layer.0.output.dense.weight"
+    both = finetune(str(tiny_encoder), data, tmp_path / "both", FAST, source=source, seeds=(4, 2))
+    (first, encoder), (second, from_4), (third, again), (fourth, from_2) = starts
+    assert [first, second, third, fourth] == [4, 4, 2, 2]
+    assert encoder[body].equal(again[body]), "each source starts from the encoder"
+    assert not encoder["classifier.weight"].equal(again["classifier.weight"])
+    assert not from_4[body].equal(from_2[body])
+    (alone,) = finetune(str(tiny_encoder), data, tmp_path / "alone", replace(FAST, seed=2), source=source)
+    assert starts[-1][1][body].equal(from_2[body])
+    one, other = (load_tagging_model(str(folder)).state_dict() for folder in (alone, both[1]))
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_a_shared_head_keeps_the_rows_of_shared_types(
+    tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, starts: Heads, card: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    sources, real = list[dict[str, torch.Tensor]](), stage.finetune_examples
+
+    def spy(*given: Any, **named: Any) -> Any:
+        found = real(*given, **named)
+        sources.append({name: each.clone() for name, each in found.model.state_dict().items()})
+        return found
+
+    monkeypatch.setattr(stage, "finetune_examples", spy)
+    new, shared = replace(FAST, seed=3), replace(FAST, seed=3, source_head="shared")
+    for name, settings in (("new", new), ("shared", shared)):
+        finetune(str(tiny_encoder), data, tmp_path / name, settings, source=source)
+    learnt, (fresh, kept) = sources[2], (starts[1][1], starts[3][1])
+    assert all(sources[0][name].equal(each) for name, each in learnt.items()), "one source for both forms"
+    # the source's rows: O, B-LOC, I-LOC, B-PER, I-PER; the target's: O, B-person, I-person, B-ship, I-ship
+    for name in ("classifier.weight", "classifier.bias"):
+        wanted = [learnt[name][0], learnt[name][3], learnt[name][4], fresh[name][3], fresh[name][4]]
+        assert kept[name].equal(torch.stack(wanted))
+    assert not kept["classifier.weight"][:3].equal(fresh["classifier.weight"][:3])
+    rest = fresh.keys() - {"classifier.weight", "classifier.bias"}
+    assert all(kept[name].equal(fresh[name]) for name in rest)
+    assert card(tmp_path / "shared")["shared_types"] == ["person"]
+    assert "shared_types" not in card(tmp_path / "new")
+
+
+def test_a_shared_head_is_a_new_one_after_what_is_no_tagger(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    heads = []
+    for how in ("new", "shared"):
+        (folder,) = finetune(str(tiny_encoder), data, tmp_path / how, replace(FAST, source_head=how))
+        heads.append(load_tagging_model(str(folder)).classifier.weight)
+        assert "shared_types" not in card(folder)
+    assert heads[0].equal(heads[1])
+
+
+def test_a_shared_head_must_be_linear(
+    tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"own": type("Own", (Tagging,), {"head_name": "some.module:open_head"})}
+    monkeypatch.setattr(OBJECTIVES, "_known", known)
+    monkeypatch.delattr(Tagging, "make_model")
+    settings = replace(FAST, objective="own", source_head="shared")
+    with pytest.raises(SettingsError, match="'own' has no linear head; take 'new'") as caught:
+        finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, source=source)
+    assert caught.value.setting == "source_head"
+
+
+def test_patience_ends_a_training_and_says_so(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(DEV, epochs=30, patience=2, schedule="constant")
+    finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, seeds=(5,))
+    facts = card(tmp_path / "tagger" / "seed-5")
+    scores, steps = ([entry[name] for entry in facts["log"]] for name in ("dev_f1", "step"))
+    assert len(scores) < 30
+    assert scores.index(max(scores)) == len(scores) - 3
+    assert facts["best_step"] == steps[-3]
+    said = f"fine-tuning, seed 5: ended after step {steps[-1]} of 60, out of patience; step {steps[-3]} is kept"
+    assert said in capsys.readouterr().err
+    assert evaluate(tmp_path / "tagger", data / "dev.conll").f1_mean == pytest.approx(max(scores))
+
+
+def test_patience_needs_scores_on_dev() -> None:
+    with pytest.raises(SettingsError, match=r"setting patience = 8: must be 0 with select = 'last'"):
+        FinetuneSettings(patience=8)
 
 
 def test_fewer_layers_are_kept_on_the_whole_road(
@@ -262,10 +374,12 @@ def test_fewer_layers_are_kept_on_the_whole_road(
 
 
 def test_bounds_on_steps_are_the_targets_alone() -> None:
-    settings = FinetuneSettings(min_steps=9, max_steps=9, source_epochs=2, select="dev", weight_decay=0.5)
+    settings = FinetuneSettings(
+        min_steps=9, max_steps=9, source_epochs=2, select="dev", patience=8, weight_decay=0.5, schedule="constant"
+    )
     own = stage.source_settings(settings, 7)
     assert (own.epochs, own.min_steps, own.max_steps, own.select, own.seed) == (2, 0, 0, "last", 7)
-    assert own.weight_decay == 0.5
+    assert (own.patience, own.weight_decay, own.schedule) == (0, 0.5, "constant")
 
 
 def test_dev_chooses_the_kept_epoch(

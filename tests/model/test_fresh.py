@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from nerbert.model.fresh import train_tokenizer
+from nerbert.errors import SettingsError
+from nerbert.model.fresh import copy_head, train_tokenizer
 
 TEXTS = [
     "The brig Margarethe sailed from Tromsø to Bergen.",
@@ -49,3 +51,40 @@ def test_words_are_put_together_from_their_pieces() -> None:
     assert tokenizer.tokenize("[MASK] Tromsøland ☃")[0] == "[MASK]"
     assert tokenizer.tokenize("☃") == ["[UNK]"]
     assert all(piece.startswith("##") for piece in tokenizer.tokenize("Tromsøland")[1:])
+
+
+def tagger_of(kind: str, labels: int, seed: int) -> torch.nn.Module:
+    import transformers
+
+    torch.manual_seed(seed)
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=40, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+        max_position_embeddings=16, pad_token_id=0, num_labels=labels,
+    )  # fmt: skip
+    model: torch.nn.Module = getattr(transformers, f"{kind}ForTokenClassification")(config)
+    torch.nn.init.normal_(model.classifier.bias)  # type: ignore[arg-type,union-attr]
+    return model
+
+
+@pytest.mark.parametrize(("kind", "whole"), [("Bert", []), ("ModernBert", ["head.dense.weight", "head.norm.weight"])])
+def test_rows_of_a_head_are_copied_and_nothing_else_of_the_model_is(kind: str, whole: list[str]) -> None:
+    model, other = tagger_of(kind, 5, 1), tagger_of(kind, 3, 2)
+    before, theirs = ({name: each.clone() for name, each in m.state_dict().items()} for m in (model, other))
+    copy_head(model, other, {0: 0, 3: 1, 1: 2})
+    after = model.state_dict()
+    changed = {name for name in after if not after[name].equal(before[name])}
+    assert changed <= {"classifier.weight", "classifier.bias", *whole}
+    assert changed >= {"classifier.weight", "classifier.bias"}
+    assert all(after[name].equal(theirs[name]) for name in whole)
+    for name in ("classifier.weight", "classifier.bias"):
+        wanted = [theirs[name][0], theirs[name][2], before[name][2], theirs[name][1], before[name][4]]
+        assert after[name].equal(torch.stack(wanted))
+    assert all(each.equal(theirs[name]) for name, each in other.state_dict().items())
+
+
+def test_a_head_without_a_layer_over_labels_is_refused() -> None:
+    model = tagger_of("Bert", 5, 1)
+    model.classifier = torch.nn.Identity()
+    with pytest.raises(SettingsError, match="no linear layer over labels") as caught:
+        copy_head(model, tagger_of("Bert", 5, 2), {0: 0})
+    assert caught.value.setting == "source_head"

@@ -24,7 +24,7 @@ from nerbert.terminal import Progress
 from nerbert.training import checkpoint
 from nerbert.training.checkpoint import Checkpoints, _moments, _weights
 from nerbert.training.distributed import make_process_group
-from nerbert.training.log import StepLog
+from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import TrainingData, train
 from nerbert.training.objective import CheckpointScore, Objective
 from nerbert.training.settings import TrainSettings
@@ -52,6 +52,9 @@ class Tags(Objective):
 class Scored:
     best: CheckpointScore | None = None
     best_step = 0
+
+    def is_out_of_patience(self, _: TrainLog) -> bool:
+        return False
 
     def __call__(self, model: Any, step: int) -> dict[str, float]:
         norm = float(sum(each.detach().norm() for each in model.parameters()))

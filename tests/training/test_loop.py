@@ -1,6 +1,8 @@
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,11 @@ from nerbert.model.forward import Batch, best_precision
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
 from nerbert.terminal import Progress
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import make_process_group
-from nerbert.training.log import TrainLog
+from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import TrainingData, collate, make_optimizer, rate_at, total_steps, train, train_step
-from nerbert.training.objective import Objective
+from nerbert.training.objective import CheckpointScore, Objective
 from nerbert.training.settings import TrainSettings
 from tests.windows import rows_of
 
@@ -54,6 +57,10 @@ class Scored:
         assert not model.training
         self.steps.append(step)
         return {"f1": 0.5}
+
+    def is_out_of_patience(self, log: TrainLog) -> bool:
+        assert [entry["step"] for entry in log.entries] == self.steps
+        return False
 
 
 def gradients(run: Run, make_model: Make, windows: Windows, settings: TrainSettings) -> list[torch.Tensor]:
@@ -196,6 +203,83 @@ def test_the_rate_rises_then_falls() -> None:
     assert rates[55] == pytest.approx(0.5)
     assert rate_at(0, 1, 0.0) == 1
     assert rate_at(0, 1, 1.0) > 0
+
+
+def test_a_constant_rate_rises_then_stays() -> None:
+    rates = [rate_at(step, 20, 0.2, "constant") for step in range(20)]
+    assert rates == [1 / 5, 2 / 5, 3 / 5, 4 / 5, *[1.0] * 16]
+    assert {rate_at(step, 20, 0.0, "constant") for step in range(20)} == {1.0}
+    assert [rate_at(step, 20, 0.2, "linear") for step in range(21)] == [rate_at(step, 20, 0.2) for step in range(21)]
+
+
+@pytest.mark.parametrize(("schedule", "shares"), [("linear", [1 / 2, 1, 2 / 3, 1 / 3]), ("constant", [1 / 2, 1, 1, 1])])
+def test_steps_have_the_rates_of_the_schedule(
+    objective: Objective, make_model: Make, windows: Windows, tmp_path: Path, schedule: Any, shares: list[float]
+) -> None:
+    settings = replace(FP32, epochs=4, learning_rate=0.5, warmup_ratio=0.25, schedule=schedule)
+    path = tmp_path / "log.jsonl"
+    log = train(make_model(), data_of(windows), objective, settings, Progress(), steps=StepLog(path))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    rates = [line["rate"] for line in lines if line["kind"] == "train"]
+    assert log.steps == 4
+    assert rates == pytest.approx([0.5 * share for share in shares])
+
+
+class ByHand:
+    """Scores that are set by hand, and what was kept: the step, and the weights of the head."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores, self.kept = iter(scores), list[tuple[int, torch.Tensor]]()
+
+    def checkpoint(self, patience: int) -> BestCheckpoint:
+        return BestCheckpoint(
+            lambda _: CheckpointScore(value := next(self.scores), True, {"f1": value}),
+            lambda model, step, _: self.kept.append((step, model.classifier.weight.detach().clone())), patience,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("patience", "scores", "end", "best"),
+    [
+        (2, [0.1, 0.3, 0.3, 0.2], 4, 2),  # a tie is no better one
+        (2, [0.1, 0.0, 0.2, 0.1, 0.3, 0.2, 0.1], 7, 5),  # in a row
+        (1, [0.5, 0.4], 2, 1),
+        (3, [0.0, 0.0, 0.0, 0.0], 4, 1),
+        (9, [0.1 - step / 100 for step in range(8)], 8, 1),
+        (0, [0.1 - step / 100 for step in range(8)], 8, 1),
+    ],
+)
+def test_training_ends_when_patience_does(
+    run: Run, make_model: Make, windows: Windows, patience: int, scores: list[float], end: int, best: int
+) -> None:
+    by_hand, model, settings = ByHand(*scores), make_model(), replace(FP32, epochs=8)
+    log = run(model, windows, settings, by_hand.checkpoint(patience))
+    assert (log.steps, log.best_step, by_hand.kept[-1][0]) == (end, best, best)
+    assert [entry["f1"] for entry in log.entries] == scores, "and none was left over"
+    assert log.entries[-1]["step"] == end
+    through = ByHand(*scores, *[0.0] * 8)
+    run(make_model(), windows, settings, through.checkpoint(0))
+    assert through.kept[-1][1].equal(by_hand.kept[-1][1]), "the end changes no step before it"
+
+
+def test_a_resumed_training_has_the_patience_that_was_left(
+    objective: Objective, make_model: Make, windows: Windows, tmp_path: Path
+) -> None:
+    settings = replace(FP32, epochs=8)
+
+    def run(folder: str, by_hand: ByHand, patience: int, model: Any) -> TrainLog:
+        checkpoints = Checkpoints(tmp_path / folder, 2, steps=1)
+        return train(model, data_of(windows), objective, settings, Progress(), checkpoints=checkpoints,
+                     evaluate=by_hand.checkpoint(patience))  # fmt: skip
+
+    unbroken, resumed = make_model(), make_model()
+    assert run("one", ByHand(0.1, 0.3, 0.2, 0.1, 0.0), 3, unbroken).steps == 5
+    with pytest.raises(StopIteration):  # it dies at its fourth evaluation, when one more was to come
+        run("two", ByHand(0.1, 0.3, 0.2), 3, make_model())
+    log = run("two", ByHand(0.1, 0.0), 3, resumed)
+    assert (log.steps, log.best_step) == (5, 2)
+    assert all(one.equal(other) for one, other in zip(unbroken.parameters(), resumed.parameters(), strict=True))
+    assert run("two", ByHand(), 3, make_model()).steps == 5, "what has ended isn't gone on with"
 
 
 def test_biases_and_norms_do_not_decay(make_model: Make) -> None:

@@ -103,10 +103,12 @@ def test_settings_that_came_later_count_only_where_they_are_changed() -> None:
         "weight_decay"
     )
     assert sorted(plan._in_key(FinetuneSettings())) == first.split()
-    later: dict[str, Any] = {}
+    later: dict[str, Any] = {"schedule": "constant", "source_head": "shared"}
     for name, value in later.items():
         other: Any = {name: value}
         assert plan._in_key(replace(FinetuneSettings(), **other)) == plan._in_key(FinetuneSettings()) | other
+    chosen = FinetuneSettings(select="dev")
+    assert plan._in_key(replace(chosen, patience=8)) == plan._in_key(chosen) | {"patience": 8}
 
 
 def test_a_sources_epochs_touch_what_has_a_source(suite: Suite, desk: Path) -> None:
