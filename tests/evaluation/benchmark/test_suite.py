@@ -221,7 +221,8 @@ def test_all_has_one_draw() -> None:
 
 def test_the_projects_suites_are_read() -> None:
     north, paper = (read_suite(ROOT / "nerbert" / "suites" / f"{name}.toml") for name in ("north_star", "ner_bert"))
-    assert len(list(north.places())) == 2 * 4 * 3
-    assert len([each for each in north.places() if each.target == "btc"]) == 2 * 3
+    assert north.split == "dev"
+    assert len(list(north.places())) == 2 * 5 * 5
+    assert len([each for each in north.places() if each.target == "btc"]) == 2 * 5
     assert len(list(paper.places())) == len(set(paper.places())) == 8 * 2 * 5 * (11 + 6 * 6)
     assert sum(len(each.f1) for each in paper.published) == 4 * 11 + 5 + 4 * 11 + 7 + 5
