@@ -87,8 +87,8 @@ def evaluate(
         What it was trained on (data folder or file): tells seen entities, leaves out repeated sentences. A note
         says so if the tagger was trained on another file.
     decoding
-        legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself, as the cells
-        of `nerbert benchmark`).
+        legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of
+        `nerbert benchmark` have both.
     json
         Print JSON.
     """
@@ -165,7 +165,8 @@ def benchmark(
     output
         Folder for cells and tables; several suites may share one.
     encoder
-        NAME=FOLDER: the encoder (folder or hub name) of a system of the suite.
+        NAME=FOLDER: the encoder (folder or hub name) of a system of the suite. Several for one name are pre-trainings
+        alike with other seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
     minutes
         Begin no cell after so many minutes.
     workers

@@ -88,8 +88,8 @@ def evaluate(
     """Judge a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
     With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
-    least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`;
-    cells of a benchmark are `greedy`. Thresholds leave nothing out here. `format_` names the format of both files.
+    least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`.
+    Thresholds leave nothing out here. `format_` names the format of both files.
     """
     folders, file = tagger_folders(str(tagger)), split_file(file, "test", format_)
     learnt = None if train is None else read_data(train, format_=format_)
