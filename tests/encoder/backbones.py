@@ -104,9 +104,12 @@ def mlm_of(tokenizer: Any, config: Any, seed: int, share: float) -> Mlm:
     return Mlm.of(Task((), settings, cast("Backbone", SimpleNamespace(tokenizer=tokenizer, config=config))))
 
 
-def predict(scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], names: Sequence[str]) -> Any:
-    """Greedy tags of words."""
-    return LinearHead(scorer, pieces, list(names), decoding="greedy").tag(examples)
+def predict(
+    scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], names: Sequence[str],
+    decoding: str = "greedy",
+) -> Any:  # fmt: skip
+    """Tags of words."""
+    return LinearHead(scorer, pieces, list(names), decoding=decoding).tag(examples)
 
 
 class Given(WordLabels):

@@ -52,7 +52,7 @@ def typed_f1(folder: Path, corpus: Path) -> float:
     model = load_tagging_model(str(folder))
     pieces = SubwordTokenizer(load_tokenizer(str(folder)), model.config, SMALL["max_length"])
     examples = [sentence_example(each) for each in read_sentences(corpus, "validation")]
-    found = predict(TorchScorer(model, "fp32"), pieces, examples, tags_of(model, ""))
+    found = predict(TorchScorer(model, "fp32"), pieces, examples, tags_of(model, ""), "legal")
     typed = [[s for s in spans_from_bio(each.tags) if s[2] != "ENTITY"] for each in found]
     return score_spans([[s for s in word_spans(e) if s[2] != "ENTITY"] for e in examples], typed).f1
 
