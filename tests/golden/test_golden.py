@@ -170,7 +170,11 @@ def _write_data(domain: Path, folder: Path) -> None:
 
 
 def _cells_of(page: Path) -> list[list[float]]:
-    """Return the figures of a page's tables, row by row, whatever stands around them."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    rows = [re.findall(r"\d+(?:\.\d+)?", line) for line in lines if line.startswith("|")]
-    return [[float(figure) for figure in row] for row in rows if row]
+    """Return the figures of a page's tables, row by row, whatever stands around them; seconds differ by run."""
+    heads, rows = list[str](), list[str]()
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = line.split("|")[1:-1]
+        heads = cells if line.startswith("| target") else heads
+        rows.append(" ".join(cell for cell, head in zip(cells, heads, strict=False) if "seconds" not in head))
+    figures = [[float(figure) for figure in re.findall(r"\d+(?:\.\d+)?", row)] for row in rows]
+    return [row for row in figures if row]
