@@ -11,7 +11,9 @@ from nerbert.evaluation.benchmark import plan
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.model.backbone import write_card
 from nerbert.training.settings import FinetuneSettings
+from nerbert.words import SPLITTER
 
 CPU = Machine("cpu", "fp32")
 ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"
@@ -216,3 +218,14 @@ def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: p
     ((state, told),) = why("A", "tow")
     assert (state, "did you mean 'two'?" in told) == (State.FAILED, True)
     assert not why("A")
+
+
+def test_each_seed_has_its_encoder_and_says_whether_it_is_pre_trained(suite: Suite, desk: Path) -> None:
+    write_card(desk / "b", "encoder", word_splitter=SPLITTER)
+    systems = {"A": System(encoder=(str(desk / "a"), str(desk / "b"))), "B": System(encoder=str(desk / "b"))}
+    jobs = make_plan(replace(suite, systems=systems), desk / "data", CPU)
+    assert all(isinstance(job, Job) for job in jobs)
+    found = {(job.place.system, job.place.seed): job for job in jobs if isinstance(job, Job)}
+    assert [Path(found["A", seed].encoder).name for seed in (1, 2)] == ["a", "b"]
+    assert [found["A", seed].pretrained for seed in (1, 2)] == [False, True]
+    assert found["A", 2].key == found["B", 2].key
