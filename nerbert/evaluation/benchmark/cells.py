@@ -105,6 +105,10 @@ class Job:
     """Whether nerbert pre-trained the encoder, so that its luck is shared by all cells that have it."""
     split: str = "test"
     """The split that is scored."""
+    command: tuple[str, ...] = ()
+    """Of a system that is not nerbert; then `encoder` is "", and `encoder_sha256` the command's digest."""
+    timeout_minutes: float = 0.0
+    """After which a command is ended."""
 
 
 Task = Job | SourceTraining
@@ -130,10 +134,10 @@ class Predictions:
     """What a tagger said of each word of the sentences to tag, and how it was made.
 
     `tags` and `confidences` are what users get. `greedy` has each word's most probable tag; a head that makes no tags
-    has one reading only, which stands in both.
+    has one reading only, which stands in both. A system that is not nerbert says no confidences.
     """
 
     tags: list[list[str]]
-    confidences: list[list[float]]
+    confidences: list[list[float]] | None
     greedy: list[list[str]]
     facts: dict[str, Any]

@@ -15,7 +15,9 @@ versions of libraries are stored with every cell, and are no part of the key.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -24,6 +26,7 @@ from typing import Any, TypeVar
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, NerbertError, StaleOutput, os_refused
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, SourceTraining, State, Task
+from nerbert.evaluation.benchmark.external import places_of
 from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.sampling import SizeUnit, parse_size
@@ -53,6 +56,17 @@ def encoder_digest(folder: Path) -> str:
     return hashlib.sha256(names.encode()).hexdigest()
 
 
+def command_digest(command: Sequence[str]) -> str:
+    """Return one digest over the words of a command; a word that is a file counts by its bytes, wherever it lies."""
+    if shutil.which(command[0]) is None:
+        raise InputError(f"command: {command[0]!r:.200}: no such program; paths are relative to the current folder")
+    words = list(command)
+    for place, word in enumerate(command):
+        with suppress(InputError):  # too long for a name, or not to be read
+            words[place] = data_digest(Path(word)) or word
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
 def data_digest(path: Path) -> str:
     """Return the digest of a data file; "" for one that isn't there, which is for its reader to say."""
     with os_refused(f"{path}: can't be read"):
@@ -71,22 +85,25 @@ def _digest(path: Path, *_state: int) -> str:
 
 
 def check_unchanged(task: Task) -> None:
-    """Raise StaleOutput if a task's encoder or data aren't those of its key any more; call it when they were read.
+    """Raise StaleOutput if what a task reads isn't what its key holds any more; call it when that was read.
 
     A file that wasn't there then must not be there now.
     """
     for name, digest in task.sha256.items():
-        _check_same(data_digest, task.folder / name, digest)
-    _check_same(encoder_digest, Path(task.encoder), task.encoder_sha256)
+        _check_same(partial(data_digest, path := task.folder / name), path, digest)
+    if isinstance(task, Job) and task.command:
+        _check_same(partial(command_digest, task.command), "a file that the command names", task.encoder_sha256)
+    else:
+        _check_same(partial(encoder_digest, Path(task.encoder)), task.encoder, task.encoder_sha256)
 
 
-def _check_same(digest_of: Callable[[Path], str], path: Path, digest: str) -> None:
+def _check_same(digest_now: Callable[[], str], what: object, digest: str) -> None:
     try:
-        same = digest_of(path) == digest
+        same = digest_now() == digest
     except (OSError, NerbertError):
         same = False
     if not same:
-        raise StaleOutput(f"{path}: changed while the benchmark ran; run it again")
+        raise StaleOutput(f"{what}: changed while the benchmark ran; run it again")
 
 
 def local_encoder(name: str) -> Path:
@@ -139,13 +156,13 @@ class _Planner:
 
     def __init__(self, suite: Suite, data: Path, machine: Machine) -> None:
         self.suite, self.machine = suite, machine
-        self.encoder_of = _remembered(_encoder)
+        self.encoder_of, self.command_of = _remembered(_encoder), _remembered(command_digest)
         self.folder_of = _remembered(partial(find_folder, data))
         self.files_of = _remembered(_files)
         self.format_of = {each.data: each.format for each in suite.targets}
 
     def plan(self, place: CellKey) -> Job | Cell:
-        if not self.suite.systems[place.system].encoders:
+        if not ((system := self.suite.systems[place.system]).encoders or system.command):
             return Cell(place, State.NOT_RUN, f"no encoder given: --encoder {place.system!r}=FOLDER")
         try:
             return self._job(place)
@@ -154,28 +171,33 @@ class _Planner:
 
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
-        encoder, digest, pretrained = self.encoder_of(self.suite.encoder_of(place))
-        settings = self.suite.protocols[place.protocol]
+        settings, command = self.suite.protocols[place.protocol], system.command
+        if command:
+            encoder, digest, pretrained = "", self.command_of(command), False
+        else:
+            encoder, digest, pretrained = self.encoder_of(self.suite.encoder_of(place))
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
         settings = replace(settings, threads=1, precision=precision)
         settings = replace(settings, seed=place.seed)
-        source = self._source(system, str(encoder), digest, settings) if system.source else None
+        source = self._source(system, encoder, digest, settings) if system.source else None
         folder, format_ = self.folder_of(place.target), self.format_of[place.target]
         kind = parse_size(place.size).kind
         split = self.suite.split
         needs_dev = kind is not SizeUnit.EPISODE or settings.select == "dev"
+        needs_dev = "dev" in places_of(command) if command else needs_dev
         splits = (*(() if kind is SizeUnit.EPISODE else ("train",)), split, *(("dev",) if needs_dev else ()))
         sha256 = self.files_of(folder, format_, tuple(dict.fromkeys(splits)))
         drawn = "" if kind is SizeUnit.ALL else f"{place.size}, draw {place.draw}"
-        tag_key = key_of(
-            "tag", code=_training(settings), data=sha256, drawn=drawn, seed=place.seed, settings=_in_key(settings),
-            encoder=digest, source=source.key if source else None, device=self.machine.device, split=split,
-            **_named(format_),
-        )  # fmt: skip
+        how: dict[str, Any] = {  # a protocol is nothing to a command, which runs once for all of them
+            "code": _training(settings), "settings": _in_key(settings), "encoder": digest,
+            "source": source.key if source else None, "device": self.machine.device,
+        } if not command else {"code": (TRAINING,), "command": digest, "version": system.version}  # fmt: skip
+        tag_key = key_of("tag", data=sha256, drawn=drawn, seed=place.seed, split=split, **how, **_named(format_))
         key = key_of("score", code=SCORING, tagged=tag_key)
         return Job(
-            place, tag_key, key, folder, str(encoder), digest, settings, sha256, source, format_, pretrained, split
-        )
+            place, tag_key, key, folder, encoder, digest, settings, sha256, source, format_, pretrained, split,
+            command, system.timeout_minutes,
+        )  # fmt: skip
 
     def _source(self, system: System, encoder: str, digest: str, settings: FinetuneSettings) -> SourceTraining:
         """Return a source domain's checkpoint, trained as `finetune` trains it: one for each seed."""
@@ -203,12 +225,12 @@ def _files(folder: Path, format_: str, splits: Iterable[str]) -> dict[str, str]:
     return {path.name: data_digest(path) for path in paths}
 
 
-def _encoder(name: str) -> tuple[Path, str, bool]:
+def _encoder(name: str) -> tuple[str, str, bool]:
     """Return an encoder's folder and digest, and whether nerbert pre-trained it."""
     from nerbert.model.backbone import PRETRAINED, read_card
 
     folder = local_encoder(name)
-    return folder, encoder_digest(folder), read_card(str(folder)).get("kind") in PRETRAINED
+    return str(folder), encoder_digest(folder), read_card(str(folder)).get("kind") in PRETRAINED
 
 
 def _training(settings: FinetuneSettings) -> tuple[int, ...]:

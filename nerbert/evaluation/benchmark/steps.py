@@ -9,6 +9,7 @@ import gc
 import os
 import platform
 import re
+import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from nerbert.evaluation.benchmark.cells import (
     State,
     Task,
 )
+from nerbert.evaluation.benchmark.external import tags_of_command
 from nerbert.evaluation.benchmark.plan import check_unchanged
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.datasets.load import find_duplicates
@@ -172,7 +174,7 @@ def make_cell(job: Job, store: Store, machine: Machine) -> None:
         with _timed(cost, "read"):
             part = read_part(job)
         kept = store.read_predictions(job.tag_key, part.test)
-        found = kept or tag_part(job, part, store)
+        found = kept or (tag_outside if job.command else tag_part)(job, part, store)
     if kept is None:
         found.facts.update(_made_by(machine, job))
         store.write_predictions(job.tag_key, job.place, found)
@@ -201,7 +203,7 @@ def read_part(job: Job) -> CellSentences:
     scored, dev = (there.dev, []) if job.split == "dev" else (there.test, there.dev)
     if not scored:
         raise InputError(f"holds no {job.split} split, so nothing can be scored on it; add one")
-    if job.settings.select == "dev" and not dev:
+    if job.settings.select == "dev" and not dev and not job.command:
         why = "setting select = 'dev': there is no dev split; add one or take select = 'last'"
         raise SettingsError(why, setting="select")
     part = draw_part(there.train, scored, job.place.size, job.place.draw)
@@ -262,19 +264,36 @@ def tag_part(job: Job, part: CellSentences, store: Store) -> Predictions:
     return Predictions([each.tags for each in words], confidences, [each.tags for each in greedy], facts)
 
 
+def tag_outside(job: Job, part: CellSentences, store: Store) -> Predictions:
+    """Let the command of a system that is not nerbert train on a part's sentences and tag its test sentences."""
+    cost: dict[str, Any] = {}
+    with _timed(cost, "command"):
+        tags = tags_of_command(job.command, part, job.place.seed, job.timeout_minutes, store.scratch / job.key)
+    return Predictions(tags, None, tags, {"seconds": cost})
+
+
 @contextmanager
 def _timed(cost: dict[str, Any], name: str) -> Iterator[None]:
-    """Put what a block takes into `cost`: seconds on the wall, and of this process's CPU (user and system)."""
-    wall, cpu = time.monotonic(), time.process_time()
+    """Put what a block takes into `cost`: seconds on the wall, and of CPU (user and system), its commands' too."""
+    wall, cpu = time.monotonic(), _cpu()
     yield
-    cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(time.process_time() - cpu, 3)}
+    cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(_cpu() - cpu, 3)}
+
+
+def _cpu() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def _made_by(machine: Machine, job: Job) -> dict[str, Any]:
-    """Return what made the predictions: day, machine, versions."""
-    return {
+    """Return what made the predictions: day, machine, versions; of a command its words, for the rest is its own."""
+    made = {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{_processor()}, {cores()} cores",
+    }
+    if job.command:
+        return made | {"command": list(job.command)}
+    return made | {
         "device": torch.cuda.get_device_name() if machine.device == "cuda" else machine.device,
         "precision": job.settings.precision,
         "versions": {"nerbert": __version__, "python": platform.python_version(),

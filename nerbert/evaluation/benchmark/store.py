@@ -81,7 +81,7 @@ class _PredictionsFile:
     format: Literal[3]
     facts: _Facts
     tags: list[list[str]]
-    confidences: list[list[_Share]]
+    confidences: list[list[_Share]] | None
     greedy: list[list[str]]
 
 
@@ -216,5 +216,6 @@ def _check_fit(file: _PredictionsFile, test: Sequence[Example] | None) -> None:
         split_tag(tag)
     counts = [len(tags) for tags in file.tags]
     wanted = counts if test is None else [len(each.words) for each in test]
-    if not counts == wanted == [len(row) for row in file.confidences] == [len(row) for row in file.greedy]:
+    others = (file.greedy, file.tags if file.confidences is None else file.confidences)
+    if counts != wanted or any([len(row) for row in each] != wanted for each in others):
         raise InputError("not predictions of these sentences")

@@ -3,9 +3,10 @@
 It is a TOML file (docs/how-to/compare.md).
 
 The choice: everything that decides what is compared is in this file, and nothing that depends on the machine does:
-folders come from the command line. The price: an encoder of one's own has no place in the file, only a name. Whatever
-can be refused without data is refused before the first training. Whether a data set exists is known only where the data
-are, so a wrong name there makes its own cells fail and no others.
+folders come from the command line, and paths in a command are relative to the current one. The price: an encoder of
+one's own has no place in the file, only a name. Whatever can be refused without data is refused before the first
+training. Whether a data set exists is known only where the data are, so a wrong name there makes its own cells fail and
+no others.
 """
 
 import re
@@ -18,6 +19,7 @@ from typing import Annotated, Literal, TypeVar
 from nerbert.config import Bounds, Settings, check, make_settings, read_toml
 from nerbert.errors import SettingsError, at, nearest
 from nerbert.evaluation.benchmark.cells import CellKey
+from nerbert.evaluation.benchmark.external import check_command
 from nerbert.evaluation.datasets.load import find_known
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.registry import FORMATS
@@ -57,7 +59,7 @@ _Percent = Annotated[float, Bounds(at_least=0, at_most=100)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """What is fine-tuned: an encoder, perhaps trained on a source domain first (source & target)."""
+    """What is compared: an encoder, perhaps trained on a source domain first (source & target), or a command."""
 
     encoder: str | tuple[str, ...] = ""
     """Folder or hub name; "" is one that the command line must give. Of several, pre-trained alike with other seeds,
@@ -68,6 +70,13 @@ class System:
     """Data set to train on first."""
     source_format: FormatName = ""
     """Format of its files, as a target's."""
+    command: tuple[str, ...] = ()
+    """Instead of an encoder: program and arguments of a system that is not nerbert, with the placeholders {train},
+    {dev}, {test}, {output} and {seed}. Paths are relative to the current folder, as an encoder's."""
+    version: str = ""
+    """Of what a command's files don't show, in words: with another one its cells run again."""
+    timeout_minutes: Annotated[float, Bounds(above=0, at_most=10_080)] = 60.0
+    """A command that takes longer is ended, and its cell has failed."""
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -288,10 +297,17 @@ def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str | t
                 if each.encoder:
                     raise SettingsError("encoder and same_encoder_as can't both be given; leave one out")
                 _check_known("system", each.same_encoder_as, systems)
-                if systems[each.same_encoder_as].same_encoder_as:
+                if (other := systems[each.same_encoder_as]).same_encoder_as or other.command:
                     raise SettingsError(f"same_encoder_as = {each.same_encoder_as!r}: has no encoder of its own either")
             own[name] = encoders.get(name, own[each.same_encoder_as])
-    return {name: replace(each, encoder=own[name]) for name, each in systems.items()}
+    made = {name: replace(each, encoder=own[name]) for name, each in systems.items()}
+    for name, each in made.items():
+        if each.command:
+            with at(setting=f"[systems.{name!r}]"):
+                check_command(each.command)
+                if each.encoder or each.same_encoder_as or each.source:
+                    raise SettingsError("has a command, so it can have no encoder and no source; leave one out")
+    return made
 
 
 def _check_suite(suite: Suite) -> None:

@@ -106,6 +106,7 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
         means=len(by_target(layout.row_keys)) > 1,
         baseline=layout.baseline, tests=tests, systems=len(layout.suite.systems), split=layout.suite.split,
         encoders={layout.named(column): len(there) for column in layout.ran if (there := layout.encoders(column))},
+        commands={name: " ".join(each.version.split()) for name, each in layout.suite.systems.items() if each.command},
         protocols={name: _changes(settings) for name, settings in layout.suite.protocols.items()},
         sources=_sources(layout),
         differences={name: _counted(values) for name, values in _should_agree(done).items()},
@@ -118,7 +119,8 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
 def facts_of(layout: Layout) -> dict[str, str]:
     """Return the facts that are needed to make the table again."""
     done = layout.done
-    seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in layout.cells)
+    by_key = {inner(cell.facts, "keys").get("score", cell.place): cell for cell in layout.cells}
+    seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())  # a command's cell has several places
     finished = sorted(str(cell.facts["finished"]) for cell in done if cell.facts.get("finished"))
     versions = {f"{name} {version}" for cell in done for name, version in inner(cell.facts, "versions").items()}
     data = ((f"{cell.place.target} {file}", digest) for cell in done
@@ -146,7 +148,8 @@ def _counted(values: Iterable[Any]) -> dict[str, int]:
 
 
 def _should_agree(done: list[Cell]) -> dict[str, list[str]]:
-    """Return the values of each fact that cells should have in common."""
+    """Return the values of each fact that cells should have in common; a command's are its own."""
+    done = [cell for cell in done if "command" not in cell.facts]
     libraries = sorted({name for cell in done for name in inner(cell.facts, "versions")})
     facts = {name: [cell.facts.get(name, "unknown") for cell in done] for name in _SAME}
     return facts | {name: [inner(cell.facts, "versions").get(name, "unknown") for cell in done] for name in libraries}

@@ -170,6 +170,7 @@ def test_settings_and_precision_are_the_protocols(
     assert taggers[0].card["precision"] == "bf16"
     legal, raw = tag_both_ways(taggers[0].head, read_part(job).test)
     assert (found.tags, found.greedy) == ([each.tags for each in legal], [each.tags for each in raw])
+    assert found.confidences is not None
     assert [len(row) for row in found.tags] == [len(row) for row in found.confidences] == [3, 3, 9]
 
 

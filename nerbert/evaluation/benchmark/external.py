@@ -1,0 +1,111 @@
+"""A system that is not nerbert: a command that reads CoNLL, trains as it likes, and writes the entities that it found.
+
+It gets the sentences to learn from with their tags, and the scored ones without. What it writes is read in any
+annotation format, and must fit the scored sentences. It has one thread, its own packages, and ends with the process
+that waits for it. It is no sandbox: a command can read what its user can read, gold files too.
+"""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+
+from nerbert.errors import InputError, NerbertError, SettingsError, at
+from nerbert.evaluation.benchmark.cells import CellSentences
+from nerbert.formats.conll import example_of, write_conll
+from nerbert.formats.examples import read_examples
+from nerbert.labels import example_tags
+from nerbert.records import Example
+from nerbert.terminal import visible
+
+_PLACES = re.compile(r"\{(train|dev|test|output|seed)\}")
+_GUARD = Path(__file__).with_name("guard.py")
+_NOT_ITS = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONHOME")
+"""What leads a Python to nerbert's packages; worker processes have it."""
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
+     "RAYON_NUM_THREADS"), "1",
+)  # fmt: skip
+_LARGEST = 256 << 20
+
+
+def places_of(command: Sequence[str]) -> set[str]:
+    """Return the placeholders that a command has."""
+    return {name for word in command for name in _PLACES.findall(word)}
+
+
+def check_command(command: Sequence[str]) -> None:
+    """Raise SettingsError for a command that reads or writes nothing to be scored."""
+    if lost := {"test", "output"} - places_of(command):
+        known = "{train}, {dev}, {test}, {output} and {seed}"
+        raise SettingsError(f"setting command: lacks {{{min(lost)}}}; placeholders are {known}", setting="command")
+
+
+def tags_of_command(
+    command: Sequence[str], part: CellSentences, seed: int, minutes: float, folder: Path
+) -> list[list[str]]:
+    """Return the tags that a command gives to the scored sentences; `folder` is for its files."""
+    folder.mkdir(exist_ok=True)
+    output, values = folder / "output", {"output": str(folder.resolve() / "output"), "seed": str(seed)}
+    bare = [replace(each, spans=()) for each in part.test]
+    for name, examples in (("train", part.train), ("dev", part.dev), ("test", bare)):
+        path = folder / f"{name}.conll"
+        with at(path.name):
+            write_conll(path, examples)
+        values[name] = str(path.resolve())
+    _run([_PLACES.sub(lambda place: values[place[1]], word) for word in command], minutes, folder / "errors")
+    if not output.is_file():
+        raise InputError("the command wrote no {output}")
+    if output.stat().st_size > _LARGEST:
+        raise InputError(f"{output}: more than {_LARGEST >> 20} MB are no tags of these sentences")
+    return list(_tags(read_examples(output), part.test))
+
+
+def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
+    """Run a command to its end, and leave nothing running that it started; raise if it fails, with its last line."""
+    own = {name: value for name, value in os.environ.items() if name not in _NOT_ITS} | _ONE_THREAD
+    guarded = [sys.executable, "-I", str(_GUARD), *words]
+    with (
+        errors.open("wb") as said,
+        Popen(guarded, stdin=PIPE, stdout=DEVNULL, stderr=said, env=own, start_new_session=True) as process,  # noqa: S603
+    ):
+        try:
+            code = process.wait(60 * minutes)
+        except TimeoutExpired:
+            why = f"the command didn't end in {minutes:g} minutes; raise timeout_minutes, and pass --retry"
+            raise InputError(why) from None
+        finally:
+            with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group
+                os.killpg(process.pid, signal.SIGKILL)
+    signal_ = -code if code < 0 else code - 128
+    if 0 < signal_ <= 64:  # the machine's doing, such as no memory
+        raise NerbertError(f"the command was ended by signal {signal_}: {_last_line(errors)}")
+    if code:
+        raise InputError(f"the command failed with exit code {code}: {_last_line(errors)}")
+
+
+def _last_line(errors: Path) -> str:
+    """Return the last line that a command said on standard error."""
+    with errors.open("rb") as file:
+        file.seek(max(0, errors.stat().st_size - 4096))
+        lines = file.read().decode("utf-8", "replace").split("\n")
+    return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def _tags(found: Sequence[Example], test: Sequence[Example]) -> Iterator[list[str]]:
+    """Yield the tags of each sentence's words; raise InputError for what doesn't fit the sentences."""
+    if len(found) != len(test):
+        raise InputError(f"output: holds {len(found)} sentences, not the {len(test)} of {{test}}; write each, in order")
+    for number, (said, asked) in enumerate(zip(found, test, strict=True), 1):
+        words = example_of(asked.tokens, ())
+        with at(part=f"output, sentence {number}"):
+            if said.text != words.text:
+                raise InputError(f"is {said.text!r:.60}, not {words.text!r:.60}: words joined by single spaces")
+            if strange := next((span.type for span in said.spans if not span.type.isprintable()), ""):
+                raise InputError(f"type {strange!r:.60}: must be printable")
+            yield example_tags(replace(words, spans=said.spans))

@@ -1,0 +1,349 @@
+"""A command as a system: what it gets, what may come back, how it ends, and what its key holds."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import SettingsError
+from nerbert.evaluation.benchmark import external
+from nerbert.evaluation.benchmark.cells import Cell, Job, Machine, State
+from nerbert.evaluation.benchmark.plan import make_plan
+from nerbert.evaluation.benchmark.steps import Desk, End, read_part, run_task
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.suite import Suite, System, Target, read_suite
+from nerbert.evaluation.tables.layout import Layout
+from nerbert.evaluation.tables.table import facts_of
+from nerbert.training.settings import FinetuneSettings
+from tests.commands import exit_code
+from tests.evaluation.benchmark.outcome import cells_of, made
+
+CPU = Machine("cpu", "fp32")
+PLACES = ("{train}", "{dev}", "{test}", "{output}", "{seed}")
+LOOKS = 15_000
+"""How often something is waited for, every fiftieth of a second."""
+TAGGER = """
+import json, os, sys, time
+train, dev, test, output, seed = sys.argv[1:6]
+rows = [line.rstrip("\\n").split("\\t") for line in open(train, encoding="utf-8") if line.strip()]
+tags = dict(reversed(rows))
+asked = open(test, encoding="utf-8").read()
+with open(output, "w", encoding="utf-8") as file:
+    for line in asked.split("\\n")[:-1]:
+        word, _, _ = line.partition("\\t")
+        file.write(f"{word}\\t{tags.get(word, 'O')}\\n" if word else "\\n")
+with open(__file__ + ".log", "a", encoding="utf-8") as file:
+    file.write(json.dumps([seed, len(rows), open(dev, encoding="utf-8").read(), asked, dict(os.environ)]) + "\\n")
+print("to nobody")
+while time.process_time() < 0.25:
+    pass
+"""
+Plan = Callable[..., Job]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "tagger.py"
+    path.write_text(TAGGER)
+    return path
+
+
+@pytest.fixture
+def planned(data: Path, script: Path) -> Plan:
+    """Plan one cell of a command: Python with what is given, by default the script."""
+
+    def plan(*words: object, split: Any = "test", size: str = "all", select: Any = "last", **more: Any) -> Job:
+        command = (sys.executable, *map(str, words or (script, *PLACES)))
+        suite = Suite(
+            name="s", title="S", systems={"A": System(command=command, **more)}, seeds=(1,), split=split,
+            targets=(Target(data="ships", sizes=(size,), draws=5 if "way" in size else 1),),
+            protocols={"p": FinetuneSettings(select=select)},
+        )  # fmt: skip
+        job = make_plan(suite, data, CPU)[0]
+        assert isinstance(job, Job), job.why
+        return job
+
+    return plan
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path / "out")
+    for folder in (made.folder, made.cells, made.predictions, made.sources, made.scratch):
+        folder.mkdir()
+    return made
+
+
+@pytest.mark.integration
+def test_a_command_is_a_system_of_a_suite(
+    tmp_path: Path, data: Path, script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two protocols and two seeds are two runs; what was tagged is only scored; the tables have no confidences."""
+    pytest.importorskip("scipy")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/ours")
+    log, output, suite = tmp_path / "tagger.py.log", tmp_path / "out", tmp_path / "toy.toml"
+    command = json.dumps([sys.executable, str(script), *PLACES])
+    suite.write_text(f"""
+seeds = [1, 2]
+[systems.toy]
+command = {command}
+version = "toy 0.1"
+[protocols.a]
+[protocols.b]
+select = "dev"
+[[targets]]
+data = "ships"
+""")
+    arguments = ("benchmark", suite, "--data", data, "-o", output, "--workers", 1)
+    assert exit_code(*arguments) == 0
+    ran = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(seed, rows) for seed, rows, *_ in ran] == [("1", 60), ("2", 60)]
+    gold = (data / "ships" / "test.conll").read_text()
+    for _, _, dev, asked, environment in ran:
+        assert dev == (data / "ships" / "dev.conll").read_text()
+        assert [line.partition("\t")[0] for line in asked.splitlines()] == [
+            line.partition("\t")[0] for line in gold.splitlines()
+        ]
+        assert {line.partition("\t")[2] for line in asked.splitlines() if line} == {"O"}, "gold stays"
+        assert environment["OMP_NUM_THREADS"] == "1"
+        assert "PYTHONPATH" not in environment
+    assert "to nobody" not in "".join(capsys.readouterr())
+
+    cells = cells_of(read_suite(suite), data, output)
+    assert [cell.scores["micro"]["f1"] for cell in cells] == [1.0] * 4
+    assert all(cell.scores["greedy"]["f1"] == 1.0 and cell.scores["calibration"] is None for cell in cells)
+    facts = cells[0].facts
+    assert facts["command"] == json.loads(command)
+    assert (facts["pretrained"], facts["sentences"], facts["duplicates"]) == (False, 12, 1)
+    assert facts["seconds"]["command"]["cpu"] > 0.25, "the command's own"
+    hour = [replace(cell, facts=cell.facts | {"cpu_seconds": 3600}) for cell in cells]
+    assert facts_of(Layout(read_suite(suite), hour))["CPU-hours"] == "2.00", "two runs in four places"
+    page = (output / "toy.md").read_text()
+    assert "toy is not nerbert (toy 0.1)" in page
+    assert "differ in" not in page
+    for path in output.glob("cells/*.json"):
+        path.unlink()
+    assert exit_code(*arguments) == 0
+    assert len(log.read_text().splitlines()) == 2, "tags are kept"
+
+
+SENTENCES = ["The Margarethe sailed", "Larsen & Holm", "In May the Ingeborg left Bergen for Oslo ."]
+
+
+def lines(*spans: tuple[int, int, str], text: str = SENTENCES[0]) -> str:
+    found = [{"start": start, "end": end, "type": type_} for start, end, type_ in spans]
+    rows = [{"text": text, "spans": found}, *({"text": each, "spans": []} for each in SENTENCES[1:])]
+    return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+
+def written(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch, text: str | None) -> tuple[End, Job]:
+    """Run a cell whose command writes a text, in this process."""
+
+    def write(words: list[str], *_: object) -> None:
+        if text is not None:
+            Path(words[-1]).write_text(text)
+
+    monkeypatch.setattr(external, "_run", write)
+    job = planned("{test}", "{output}")
+    return run_task(Desk(store.folder, CPU), job), job
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "the command wrote no {output}"),
+        ("", "output: holds no sentence"),
+        ("Oslo\tB-place\n\n", "output: holds 1 sentences, not the 3 of {test}; write each"),
+        (
+            lines(text="The Ingeborg sailed"),
+            "output, sentence 1: is 'The Ingeborg sailed', not 'The M",
+        ),
+        (
+            lines((4, 10, "ship")),
+            "output, sentence 1: an entity of 'The Margarethe sailed' cuts a word",
+        ),
+        (lines((4, 14, "a\ud800")), r"output, sentence 1: type 'a\ud800': must be printable"),
+        (lines((0, 14, "ship"), (4, 14, "ship")), "output:1: entity (1, 2, 'ship') overlaps another"),
+        (lines((4, 99, "ship")), "output:1: entity 4–99 of type 'ship': the text has 21 characters"),
+        ('{"text": "The Margarethe sailed"}\n' * 3, "output: seems to be JSON with text"),
+        ("a,b\n1,2\n", "output: seems to be CSV"),
+    ],
+)
+def test_output_that_does_not_fit_fails_its_cell(
+    planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch, text: str | None, told: str
+) -> None:
+    end, _ = written(planned, store, monkeypatch, text)
+    assert end.why.startswith(told)
+    assert end == End(State.FAILED, end.why), "its own fault"
+    assert not made(store.folder)
+    assert not list(store.scratch.iterdir())
+
+
+def test_output_can_be_json_lines(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    end, job = written(planned, store, monkeypatch, lines((4, 14, "ship"), (15, 21, "verb")))
+    assert end == End()
+    found = store.read_predictions(job.tag_key, read_part(job).test)
+    assert found is not None
+    assert found.tags[0] == found.greedy[0] == ["O", "B-ship", "B-verb"]
+    assert found.confidences is None
+    cell = store.read_cell(job.key, job.place)
+    assert cell is not None
+    assert cell.scores["micro"]["f1"] == pytest.approx(2 / (2 + 5))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("code", "told", "again"),
+    [
+        ("raise ValueError('no \\x1b[31mred')", r"failed with exit code 1: ValueError: no \x1b[31mred", False),
+        ("raise SystemExit(3)", "failed with exit code 3: it said nothing", False),
+        ("import os; os.kill(os.getpid(), 9)", "was ended by signal 9: it said nothing", True),
+    ],
+)
+def test_a_command_that_fails_is_told_with_its_last_words(
+    planned: Plan, store: Store, code: str, told: str, again: bool
+) -> None:
+    end = run_task(Desk(store.folder, CPU), planned("-c", code, "{test}", "{output}"))
+    assert end == End(State.FAILED, f"the command {told}", again)
+
+
+def test_a_program_that_is_not_there_fails_before_anything_runs(planned: Plan, data: Path) -> None:
+    suite = Suite(
+        name="s", title="S", systems={"A": System(command=("./no/python", *PLACES))}, targets=(Target(data="ships"),),
+        seeds=(1,), protocols={"p": FinetuneSettings()},
+    )  # fmt: skip
+    (cell,) = make_plan(suite, data, CPU)
+    assert isinstance(cell, Cell)
+    assert cell.why.startswith("command: './no/python': no such program")
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_for(something: Callable[[], object]) -> None:
+    for _ in range(LOOKS):
+        if something():
+            return
+        time.sleep(0.02)
+    pytest.fail("it never came")
+
+
+def sleeper(pid: Path) -> str:
+    """Return a program that sleeps for ever once its process id is in a file."""
+    return (
+        f"import os, time; open('{pid}~', 'w').write(str(os.getpid())); os.rename('{pid}~', '{pid}'); time.sleep(1e6)"
+    )
+
+
+@pytest.mark.integration
+def test_a_command_that_does_not_end_is_ended(
+    planned: Plan, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = tmp_path / "pid"
+
+    class Patient(subprocess.Popen[bytes]):
+        def wait(self, timeout: float | None = None) -> int:
+            if timeout is None:
+                return super().wait()
+            wait_for(pid.exists)
+            raise subprocess.TimeoutExpired("x", timeout)
+
+    monkeypatch.setattr(external, "Popen", Patient)
+    end = run_task(Desk(store.folder, CPU), planned("-c", sleeper(pid), "{test}", "{output}", timeout_minutes=0.5))
+    why = "the command didn't end in 0.5 minutes; raise timeout_minutes, and pass --retry"
+    assert end == End(State.FAILED, why)
+    wait_for(lambda: is_gone(int(pid.read_text())))
+
+
+@pytest.mark.integration
+def test_the_limit_is_in_minutes(planned: Plan, store: Store) -> None:
+    job = planned("-c", "import time; time.sleep(1e6)", "{test}", "{output}", timeout_minutes=1e-6)
+    assert "didn't end in 1e-06 minutes" in run_task(Desk(store.folder, CPU), job).why
+
+
+@pytest.mark.integration
+def test_a_command_ends_with_who_waits_for_it(tmp_path: Path) -> None:
+    """A waiting process that is killed closes its end of the pipe, and does nothing else."""
+    pid = tmp_path / "pid"
+    guarded = [sys.executable, "-I", str(external._GUARD), sys.executable, "-c", sleeper(pid)]
+    waiter = f"import subprocess, time; subprocess.Popen({guarded}, stdin=-1, start_new_session=True); time.sleep(1e6)"
+    with subprocess.Popen([sys.executable, "-c", waiter]) as process:
+        wait_for(pid.exists)
+        assert not is_gone(int(pid.read_text()))
+        process.send_signal(signal.SIGKILL)
+    wait_for(lambda: is_gone(int(pid.read_text())))
+
+
+@pytest.mark.integration
+def test_a_script_that_changes_meanwhile_leaves_no_cell(planned: Plan, store: Store, script: Path) -> None:
+    script.write_text(TAGGER + "open(__file__, 'a').write('#')\n")
+    end = run_task(Desk(store.folder, CPU), planned())
+    assert end == End(
+        State.FAILED, "a file that the command names: changed while the benchmark ran; run it again", try_again=True
+    )
+    assert not made(store.folder)
+
+
+def test_the_key_holds_what_the_command_reads(planned: Plan, script: Path, data: Path, tmp_path: Path) -> None:
+    first = planned().key
+    for other in ({"select": "dev"}, {"timeout_minutes": 5}):
+        assert planned(**other).key == first, "nothing to the tags"
+    for other in ({"version": "2"}, {"size": "5"}, {"split": "dev"}):
+        assert planned(**other).key != first
+    assert planned(script, *PLACES, "--fast").key != first
+    moved = tmp_path / "elsewhere.py"
+    moved.write_bytes(script.read_bytes())
+    assert planned(moved, *PLACES).key == first, "bytes count, not folders"
+    blind = planned("-c", "x" * 5000, "{test}", "{output}").key
+    script.write_text(f"{TAGGER}#")
+    assert planned().key != first
+    script.write_text(TAGGER)
+    (data / "ships" / "dev.conll").write_text("Oslo\tO\n")
+    assert planned().key != first
+    assert planned("-c", "x" * 5000, "{test}", "{output}").key == blind, "reads no dev"
+
+
+def test_what_a_command_gets_follows_its_placeholders(planned: Plan, data: Path) -> None:
+    def counts(*words: object, **more: Any) -> tuple[int, int, int]:
+        part = read_part(planned(*words, **more))
+        return len(part.train), len(part.test), len(part.dev)
+
+    assert counts() == (12, 3, 3)
+    assert counts("{test}", "{output}", size="5") == (5, 3, 0)
+    assert counts(split="dev") == (12, 3, 0)
+    (data / "ships" / "dev.conll").unlink()
+    assert counts(select="dev") == (12, 3, 0), "a protocol is nothing to a command"
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('command = ["x", "{output}"]', "setting command: lacks {test}; placeholders are {train}, {dev}"),
+        ('command = ["x", "{test}", "output"]', "setting command: lacks {output}"),
+        ('command = "x {test} {output}"', "must be a list of text"),
+        ('command = ["x", "{test}", "{output}"]\nencoder = "a"', "has a command, so it can have no encoder"),
+        ('command = ["x", "{test}", "{output}"]\nsource = "far"', "has a command, so it can have no encoder"),
+        ('command = ["x", "{test}", "{output}"]\nsame_encoder_as = "B"', "has a command, so it can have no encoder"),
+        ('command = ["x", "{test}", "{output}"]\ntimeout_minutes = 0', "must be a number, above 0"),
+        ('same_encoder_as = "C"', "same_encoder_as = 'C': has no encoder of its own either"),
+    ],
+)
+def test_a_system_has_an_encoder_or_a_command(tmp_path: Path, table: str, told: str) -> None:
+    path = tmp_path / "s.toml"
+    other = '[systems.B]\n[systems.C]\ncommand = ["x", "{test}", "{output}"]\n'
+    path.write_text(f'[systems.A]\n{table}\n{other}[[targets]]\ndata = "ships"\n')
+    with pytest.raises(SettingsError) as error:
+        read_suite(path)
+    assert told in str(error.value)
+    assert str(error.value).startswith(str(path))
