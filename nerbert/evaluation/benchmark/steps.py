@@ -9,7 +9,6 @@ import gc
 import os
 import platform
 import re
-import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -281,8 +280,8 @@ def _timed(cost: dict[str, Any], name: str) -> Iterator[None]:
 
 
 def _cpu() -> float:
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
 
 
 def _made_by(machine: Machine, job: Job) -> dict[str, Any]:
