@@ -35,8 +35,10 @@ class PunktSplitter:
         need("punkt", "nltk")
         import nltk
 
-        with os_refused(f"{folder}: can't be read as a model of Punkt", _REMEDY):
-            files = tuple((folder / name).read_bytes() for name in _FILES)
+        files: tuple[bytes, ...] = ()
+        for name in _FILES:
+            with os_refused(f"{folder / name}: can't be read as part of a model of Punkt", _REMEDY):
+                files += ((folder / name).read_bytes(),)
         with refused(f"{folder}: is no model of Punkt; {_REMEDY}"):
             self._punkt = _tokenizer(files)
         self.name = f"punkt-{nltk.__version__} {sha256(bytes(1).join(files)).hexdigest()[:16]}"
