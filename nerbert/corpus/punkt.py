@@ -17,10 +17,12 @@ from nerbert import __version__
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.config import refuse
 from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.parts import pair_indexes
 from nerbert.corpus.sentences import RuleSplitter, Span, trimmed
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.errors import InputError, need, os_refused, refused
+from nerbert.sources.files import Source
 
 _FILES = ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt")
 _REMEDY = "name a language's folder of NLTK's punkt_tab, or make one with `nerbert corpus punkt`"
@@ -33,8 +35,10 @@ class PunktSplitter:
         need("punkt", "nltk")
         import nltk
 
-        with os_refused(f"{folder}: can't be read as a model of Punkt", _REMEDY):
-            files = tuple((folder / name).read_bytes() for name in _FILES)
+        files: tuple[bytes, ...] = ()
+        for name in _FILES:
+            with os_refused(f"{folder / name}: can't be read as part of a model of Punkt", _REMEDY):
+                files += ((folder / name).read_bytes(),)
         with refused(f"{folder}: is no model of Punkt; {_REMEDY}"):
             self._punkt = _tokenizer(files)
         self.name = f"punkt-{nltk.__version__} {sha256(bytes(1).join(files)).hexdigest()[:16]}"
@@ -76,10 +80,11 @@ def train_punkt(dumps: Sequence[Path | str], output: Path, characters: int, *, o
     import nltk
     from nltk.tokenize.punkt import PunktTrainer
 
+    sources = [source for source, _ in pair_indexes([Source(str(dump)) for dump in dumps])]
     with publish_folder(output, overwrite=overwrite) as folder:
-        text = "".join(_texts(dumps, characters))[:characters]
+        text = "".join(_texts(sources, characters))[:characters]
         if not text:
-            raise InputError(f"{', '.join(map(str, dumps)) or 'no dump'}: no article to learn from; give a dump")
+            raise InputError(f"{', '.join(map(str, sources)) or 'no dump'}: no article to learn from; give a dump")
         model = PunktTrainer(text).get_params()
         rows = (
             ((word,) for word in model.abbrev_types),
@@ -89,16 +94,19 @@ def train_punkt(dumps: Sequence[Path | str], output: Path, characters: int, *, o
         )
         for name, some in zip(_FILES, rows, strict=True):
             (folder / name).write_bytes("\n".join(map("\t".join, sorted(some))).encode())
-        inputs = [Path(str(dump)).name for dump in dumps]
+        inputs = [source.name for source in sources]
         made_by = f"nerbert {__version__}, nltk {nltk.__version__}"
         write_json(folder / "manifest.json", {"made_by": made_by, "inputs": inputs, "characters": len(text)})
 
 
-def _texts(dumps: Sequence[Path | str], characters: int) -> Iterator[str]:
+def _texts(sources: Sequence[Source], characters: int) -> Iterator[str]:
     """Yield the articles' texts, at least so many characters, as Punkt takes them: an empty line ends a paragraph."""
-    for dump in map(Dump, dumps):
+    from nerbert.corpus.rows import drop_reason  # which imports this module
+
+    for dump in map(Dump, sources):
         for page in dump.pages():
-            if not page.redirect and not (page.ns or dump.site.namespace(page.title)):
+            ns = dump.site.namespace(page.title) if page.ns is None else page.ns
+            if drop_reason(page, ns) is None:
                 text = scan_page(page.title, page.text, dump.site).text.replace("\n", "\n\n") + "\n\n"
                 yield text
                 characters -= len(text)

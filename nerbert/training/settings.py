@@ -144,10 +144,11 @@ class FinetuneSettings(TrainSettings):
     `error` refuses them. Source: ours; the paper doesn't say."""
     select: Literal["last", "dev"] = "last"
     """Which model is kept: the `last`, or for `dev` that of the best F1 on the dev split, scored `epochs` times (a
-    hidden budget of labels when few train). Source: ours; the paper chooses on dev."""
+    hidden budget of labels when few train). Source: ours; CrossNER's code has `dev`."""
     patience: Annotated[int, Bounds(at_least=0)] = 0
-    """With `select = "dev"`: stop after so many evaluations in a row without a better F1. 0: never. Unit: evaluations,
-    one an epoch where `min_steps` is 0. Source: ours; the paper doesn't say; CrossNER's code has 8."""
+    """With `select = "dev"`: stop after so many evaluations in a row without a better F1, also before `min_steps`. 0:
+    never. Unit: evaluations, one an epoch where `min_steps` is 0. Source: ours; the paper doesn't say; CrossNER's code
+    has 8."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)

@@ -1,5 +1,7 @@
 """Punkt, held to NLTK's own splitter, trainer and reader of models."""
 
+import bz2
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -11,6 +13,8 @@ from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTokenizer, PunktTra
 
 from nerbert import CorpusPlan, build_corpus
 from nerbert.config import make_settings
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.pages import fingerprint
 from nerbert.corpus.punkt import open_splitter, train_punkt
 from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.settings import CorpusSettings
@@ -31,10 +35,11 @@ PAGES = 30
 def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Articles with an abbreviation that no list knows, and pages that are none."""
     text = '<mediawiki xml:lang="de"><siteinfo><dbname>dewiki</dbname></siteinfo>'
-    for number in range(1, PAGES + 2):
-        ns, source = (0, "\n\n".join(LINES)) if number <= PAGES else (1, "Man sagt Talkabk. Meier dazu. " * 20)
-        text += f"<page><title>P{number}</title><ns>{ns}</ns><id>{number}</id>"
-        text += f"<revision><id>{number}</id><text>{source}</text></revision></page>\n"
+    articles = [(0, "wikitext", "\n\n".join(LINES))] * PAGES
+    others = [(ns, model, "Man sagt Talkabk. Meier dazu. " * 20) for ns, model in ((1, "wikitext"), (0, "css"))]
+    for number, (ns, model, source) in enumerate(articles + others, 1):
+        text += f"<page><title>P{number}</title><ns>{ns}</ns><id>{number}</id><revision><id>{number}</id>"
+        text += f"<model>{model}</model><text>{source}</text></revision></page>\n"
     path = tmp_path_factory.mktemp("dump") / "wiki.xml"
     path.write_text(text + "</mediawiki>")
     return path
@@ -101,6 +106,14 @@ def test_a_model_is_decoded_once_and_anew_when_it_changes(model: Path, tmp_path:
     assert len(split(tmp_path / "punkt", "Es kam Kowl. Meier.")) == 2
 
 
+def test_a_half_made_corpus_of_another_model_begins_anew(model: Path, dump: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "punkt")
+    dumps = [Dump(dump)]
+    one, same = (fingerprint(dumps, settings_of(folder)) for folder in (model, tmp_path / "punkt"))
+    (tmp_path / "punkt" / "abbrev_types.txt").write_text("")
+    assert one == same != fingerprint(dumps, settings_of(tmp_path / "punkt"))
+
+
 def test_a_model_is_what_nltk_learns_and_reads(
     model: Path, learnt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +142,19 @@ def test_the_text_to_learn_from_is_cut(dump: Path, tmp_path: Path) -> None:
         train_punkt((dump,), tmp_path / "three", 0)
 
 
+def test_an_index_is_no_dump_and_an_address_keeps_its_secrets(
+    dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed, index = tmp_path / "w-multistream.xml.bz2", tmp_path / "w-multistream-index.txt.bz2"
+    packed.write_bytes(bz2.compress(dump.read_bytes()))
+    index.write_bytes(bz2.compress(b"0:1:P1\n"))
+    train_punkt((packed, index), tmp_path / "one", 1_000_000)
+    assert json.loads((tmp_path / "one" / "manifest.json").read_text())["inputs"] == [packed.name]
+    monkeypatch.setattr("nerbert.corpus.punkt.Dump", lambda _: Dump(packed))
+    train_punkt(("https://me:secret@example.org/w.xml.bz2?key=secret",), tmp_path / "two", 100)
+    assert json.loads((tmp_path / "two" / "manifest.json").read_text())["inputs"] == ["w.xml.bz2"]
+
+
 def test_a_dump_without_an_article(tmp_path: Path) -> None:
     (tmp_path / "none.xml").write_text("<mediawiki><siteinfo></siteinfo></mediawiki>")
     with pytest.raises(InputError, match=r"none\.xml: no article to learn from"):
@@ -141,7 +167,7 @@ def test_a_dump_without_an_article(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("sent_starters.txt", None, "can't be read as a model of Punkt: No such file or directory; name"),
+        ("sent_starters.txt", None, "sent_starters.txt: can't be read as part of .*: No such file or directory; name"),
         ("ortho_context.tab", b"a\t1\nb\tx\n", "is no model of Punkt; name .* invalid literal"),
         ("ortho_context.tab", b"a\n", "is no model of Punkt"),
         ("abbrev_types.txt", b"\xff\xfe\n", "is no model of Punkt.*utf-8"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.config import load_settings
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.suite import Suite, System, Target, parse_encoders, read_suite
 from nerbert.training.settings import FinetuneSettings
@@ -221,6 +222,8 @@ def test_all_has_one_draw() -> None:
 
 def test_the_projects_suites_are_read() -> None:
     north, paper = (read_suite(ROOT / "nerbert" / "suites" / f"{name}.toml") for name in ("north_star", "ner_bert"))
+    config = ROOT / "nerbert" / "configs" / "paper_finetune.toml"
+    assert paper.protocols["paper"] == load_settings(FinetuneSettings, config)
     assert north.split == "dev"
     assert len(list(north.places())) == 2 * 5 * 5
     assert len([each for each in north.places() if each.target == "btc"]) == 2 * 5
