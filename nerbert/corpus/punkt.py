@@ -25,6 +25,7 @@ from nerbert.errors import InputError, need, os_refused, refused
 from nerbert.sources.files import Source
 
 _FILES = ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt")
+_LARGEST = 256 << 20
 _REMEDY = "name a language's folder of NLTK's punkt_tab, or make one with `nerbert corpus punkt`"
 
 
@@ -36,9 +37,11 @@ class PunktSplitter:
         import nltk
 
         files: tuple[bytes, ...] = ()
-        for name in _FILES:
-            with os_refused(f"{folder / name}: can't be read as part of a model of Punkt", _REMEDY):
-                files += ((folder / name).read_bytes(),)
+        for path in (folder / name for name in _FILES):
+            with os_refused(f"{path}: can't be read as part of a model of Punkt", _REMEDY):
+                if path.stat().st_size > _LARGEST or not path.is_file():
+                    raise InputError(f"{path}: no file of at most {_LARGEST >> 20} MB; {_REMEDY}")
+                files += (path.read_bytes(),)
         with refused(f"{folder}: is no model of Punkt; {_REMEDY}"):
             self._punkt = _tokenizer(files)
         self.name = f"punkt-{nltk.__version__} {sha256(bytes(1).join(files)).hexdigest()[:16]}"

@@ -186,6 +186,14 @@ def test_what_is_no_model_is_refused_before_anything_is_read(
         build_corpus(plan, settings_of(tmp_path / "punkt"))
 
 
+def test_a_models_file_without_an_end_is_refused(model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model, tmp_path / "punkt"))
+    (folder / "abbrev_types.txt").unlink()
+    (folder / "abbrev_types.txt").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"abbrev_types.txt: no file of at most 256 MB; name"):
+        PunktSplitter(folder)
+
+
 @pytest.mark.parametrize(
     ("name", "model", "message"),
     [

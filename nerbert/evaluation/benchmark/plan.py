@@ -1,10 +1,9 @@
 """Plan a suite: its cells as jobs, each with the keys of its steps.
 
-Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells that need it) →
+Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells of its seed) →
 `tag` (fine-tuned, test sentences tagged) → `score`. The key of a step is a SHA-256 of everything that its outcome
 depends on, the key of the step before it among that, so stale outcomes are found without dates. Digests are of exactly
-what a step reads. No sentence is read or drawn here. The price: a
-size that can't be drawn is told by its cells.
+what a step reads. No sentence is read or drawn here. The price: a size that can't be drawn is told by its cells.
 
 Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
 otherwise, `SCORING` if the same tags get other scores. Tests tie these numbers to draws, and to the losses, logits,
