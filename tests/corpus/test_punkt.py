@@ -15,7 +15,7 @@ from nerbert import CorpusPlan, build_corpus
 from nerbert.config import make_settings
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.pages import fingerprint
-from nerbert.corpus.punkt import open_splitter, train_punkt
+from nerbert.corpus.punkt import PunktSplitter, open_splitter, train_punkt
 from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_sentences, read_table, shard_paths
