@@ -46,9 +46,9 @@ def key_of(step: str, **facts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def encoder_digest(folder: Path) -> str:
+def encoder_digest(folder: Path, patterns: Iterable[str] = _MODEL_FILES) -> str:
     """Return one digest over the names and contents of the files that are loaded of a model's folder."""
-    files = {path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()}
+    files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     names = "".join(f"{path.name} {file_digest(path)}\n" for path in sorted(files) if not path.name.startswith("."))
     return hashlib.sha256(names.encode()).hexdigest()
 
@@ -142,6 +142,8 @@ class _Planner:
         self.encoder_of = _remembered(_encoder)
         self.folder_of = _remembered(partial(find_folder, data))
         self.files_of = _remembered(_files)
+        self.first_with = dict[tuple[str, str], str]()
+        """(system, digest of weights) → the pre-trained encoder of that system that has them."""
         self.format_of = {each.data: each.format for each in suite.targets}
 
     def plan(self, place: CellKey) -> Job | Cell:
@@ -154,7 +156,10 @@ class _Planner:
 
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
-        encoder, digest, pretrained = self.encoder_of(self.suite.encoder_of(place))
+        name = self.suite.encoder_of(place)
+        encoder, digest, pretrained = self.encoder_of(name)
+        if pretrained:
+            self._check_new(place.system, name, encoder)
         settings = self.suite.protocols[place.protocol]
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
         settings = replace(settings, threads=1, precision=precision)
@@ -176,6 +181,12 @@ class _Planner:
         return Job(
             place, tag_key, key, folder, str(encoder), digest, settings, sha256, source, format_, pretrained, split
         )
+
+    def _check_new(self, system: str, name: str, folder: Path) -> None:
+        """Raise InputError for weights that another encoder of the system has, since they would count as two."""
+        other = self.first_with.setdefault((system, encoder_digest(folder, ("*.safetensors",))), name)
+        if other != name:
+            raise InputError(f"{name}: has the same weights as {other}; pre-train each encoder with a seed of its own")
 
     def _source(self, system: System, encoder: str, digest: str, settings: FinetuneSettings) -> SourceTraining:
         """Return a source domain's checkpoint, trained as `finetune` trains it: one for each seed."""
@@ -204,11 +215,11 @@ def _files(folder: Path, format_: str, splits: Iterable[str]) -> dict[str, str]:
 
 
 def _encoder(name: str) -> tuple[Path, str, bool]:
-    """Return an encoder's folder and digest, and whether nerbert pre-trained it."""
-    from nerbert.model.backbone import PRETRAINED, read_card
+    """Return an encoder's folder and digest, and whether nerbert trained it (also as a tagger), so that it has luck."""
+    from nerbert.model.backbone import read_card
 
     folder = local_encoder(name)
-    return folder, encoder_digest(folder), read_card(str(folder)).get("kind") in PRETRAINED
+    return folder, encoder_digest(folder), read_card(str(folder)).get("kind") != "foreign"
 
 
 def _training(settings: FinetuneSettings) -> tuple[int, ...]:

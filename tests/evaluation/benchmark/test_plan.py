@@ -11,7 +11,9 @@ from nerbert.evaluation.benchmark import plan
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.model.backbone import write_card
 from nerbert.training.settings import FinetuneSettings
+from nerbert.words import SPLITTER
 
 CPU = Machine("cpu", "fp32")
 ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"
@@ -168,6 +170,26 @@ def test_versions_of_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPa
     training = keys(suite, desk)
     assert changed(before, training, TAG) == set(before)
     assert changed(before, training, SOURCE) == {place for place in before if "source" in place.system}
+
+
+def test_what_nerbert_trained_has_luck_of_its_own(suite: Suite, desk: Path) -> None:
+    write_card(desk / "a", "tagger", word_splitter=SPLITTER)
+    jobs = make_plan(suite, desk / "data", CPU)
+    assert {job.place.system for job in jobs if isinstance(job, Job) and job.pretrained} == {"A", "A, source & target"}
+
+
+def test_encoders_of_a_system_with_the_same_weights_are_refused(suite: Suite, desk: Path) -> None:
+    """Their cards differ in seconds alone where a pre-training ran twice."""
+    (desk / "b" / "model.safetensors").write_text("a")
+    for name in ("a", "b"):
+        write_card(desk / name, "encoder", word_splitter=SPLITTER, made=name)
+    both = replace(suite.systems["A"], encoder=(str(desk / "a"), str(desk / "b")))
+    suite = replace(suite, systems=suite.systems | {"A": both})
+    cells = [each for each in make_plan(suite, desk / "data", CPU) if isinstance(each, Cell)]
+    assert {(each.place.system, each.place.seed) for each in cells} == {("A", 2)}, "B may have what A has"
+    assert f"{desk / 'b'}: has the same weights as {desk / 'a'}; pre-train each" in cells[0].why
+    (desk / "b" / "model.safetensors").write_text("b")
+    assert not any(isinstance(each, Cell) for each in make_plan(suite, desk / "data", CPU))
 
 
 def test_episodes_depend_on_the_test_split_alone(suite: Suite, desk: Path) -> None:
