@@ -102,7 +102,7 @@ class Job:
     format: str = ""
     """Of the data files, if it was named."""
     pretrained: bool = False
-    """Whether nerbert pre-trained the encoder, so that its luck is shared by all cells that have it."""
+    """Whether nerbert trained the encoder, so that its luck is shared by all cells that have it."""
     split: str = "test"
     """The split that is scored."""
     command: tuple[str, ...] = ()

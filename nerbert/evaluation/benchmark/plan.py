@@ -48,9 +48,9 @@ def key_of(step: str, **facts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def encoder_digest(folder: Path) -> str:
+def encoder_digest(folder: Path, patterns: Iterable[str] = _MODEL_FILES) -> str:
     """Return one digest over the names and contents of the files that are loaded of a model's folder."""
-    files = {path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()}
+    files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     names = "".join(f"{path.name} {file_digest(path)}\n" for path in sorted(files) if not path.name.startswith("."))
     return hashlib.sha256(names.encode()).hexdigest()
 
@@ -158,6 +158,8 @@ class _Planner:
         self.encoder_of, self.command_of = _remembered(_encoder), _remembered(command_digest)
         self.folder_of = _remembered(partial(find_folder, data))
         self.files_of = _remembered(_files)
+        self.first_with = dict[tuple[str, str], str]()
+        """(system, digest of weights) → the pre-trained encoder of that system that has them."""
         self.format_of = {each.data: each.format for each in suite.targets}
 
     def plan(self, place: CellKey) -> Job | Cell:
@@ -171,10 +173,7 @@ class _Planner:
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
         settings, command = self.suite.protocols[place.protocol], system.command
-        if command:
-            encoder, digest, pretrained = "", self.command_of(command), False
-        else:
-            encoder, digest, pretrained = self.encoder_of(self.suite.encoder_of(place))
+        encoder, digest, pretrained = ("", self.command_of(command), False) if command else self._encoder(place)
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
         settings = replace(settings, threads=1, precision=precision)
         settings = replace(settings, seed=place.seed)
@@ -198,6 +197,20 @@ class _Planner:
             command, system.timeout_minutes,
         )  # fmt: skip
 
+    def _encoder(self, place: CellKey) -> tuple[str, str, bool]:
+        """Return the encoder of a cell, its digest, and whether nerbert made it.
+
+        Raise InputError for weights that another encoder of the system has: they would count as two pre-trainings.
+        """
+        name = self.suite.encoder_of(place)
+        encoder, digest, made_here = self.encoder_of(name)
+        if made_here:
+            weights = encoder_digest(Path(encoder), ("*.safetensors",))
+            if (other := self.first_with.setdefault((place.system, weights), name)) != name:
+                why = f"has the same weights as {other}; pre-train each encoder with a seed of its own"
+                raise InputError(f"{name}: {why}")
+        return encoder, digest, made_here
+
     def _source(self, system: System, encoder: str, digest: str, settings: FinetuneSettings) -> SourceTraining:
         """Return a source domain's checkpoint, trained as `finetune` trains it: one for each seed."""
         from nerbert.finetuning.finetune import source_settings  # loads torch
@@ -207,8 +220,8 @@ class _Planner:
         sha256 = self.files_of(folder, format_, ("train",))
         (data,) = sha256.values()
         key = key_of(
-            "source", code=_training(settings), data=data, settings=_in_key(settings), seed=settings.seed,
-            encoder=digest, device=self.machine.device, **_named(format_),
+            "source", code=_training(settings), data=data, settings=_in_key(replace(settings, source_head="new")),
+            seed=settings.seed, encoder=digest, device=self.machine.device, **_named(format_),
         )  # fmt: skip
         return SourceTraining(key, system.source, folder, encoder, digest, settings, sha256, format_)
 
@@ -225,11 +238,11 @@ def _files(folder: Path, format_: str, splits: Iterable[str]) -> dict[str, str]:
 
 
 def _encoder(name: str) -> tuple[str, str, bool]:
-    """Return an encoder's folder and digest, and whether nerbert pre-trained it."""
-    from nerbert.model.backbone import PRETRAINED, read_card
+    """Return an encoder's folder and digest, and whether nerbert trained it (also as a tagger), so that it has luck."""
+    from nerbert.model.backbone import read_card
 
     folder = local_encoder(name)
-    return str(folder), encoder_digest(folder), read_card(str(folder)).get("kind") in PRETRAINED
+    return str(folder), encoder_digest(folder), read_card(str(folder)).get("kind") != "foreign"
 
 
 def _training(settings: FinetuneSettings) -> tuple[int, ...]:

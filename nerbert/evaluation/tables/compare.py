@@ -4,7 +4,7 @@ A comparison takes only runs that both have: the same target, size, protocol, dr
 targets on which both have such runs, whatever other systems lack. The price: a run that only one of them has finished
 says nothing here, and two systems may have been tested over different targets (the table says how many).
 
-Stars claim more than a p: pre-trained encoders need five, and every target three runs, whatever is pooled. A t-test of
+Stars claim more than a p: encoders need five, and every target three runs, whatever is pooled. A t-test of
 three is right on the average, and says little of whether its spread was well seen.
 
 Families of Holm's correction: in each protocol, the tests on single rows, and apart from them those over all targets,
@@ -18,12 +18,24 @@ from statistics import fmean
 
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.records import NONE, Entry, Grid, Notes, Row, entries, number, sized
-from nerbert.evaluation.tables.statistics import FEWEST, Test, Unit, holm, over_targets, sign_flip, t_test, units_of
+from nerbert.evaluation.tables.statistics import (
+    FEWEST,
+    Test,
+    Unit,
+    encoder_means,
+    holm,
+    over_targets,
+    sign_flip,
+    t_test,
+    units_of,
+)
 from nerbert.finetuning.sampling import many
 
 WHOLE = ""
 """The target of a comparison that is over all targets; its size is theirs, or "" for each at its sizes."""
 ENCODERS_FOR_STARS = 5
+MORE_ENCODERS = "add seeds, and give each an encoder of its own (--encoder NAME=FOLDER, several times)"
+"""What to do where encoders are too few."""
 _LEVELS = (0.05, 0.01, 0.001)
 Key = tuple[ColumnKey, RowKey]
 """What is compared: a column with the baseline's, on a row."""
@@ -58,8 +70,8 @@ class Compared:
     def no_stars(self) -> str:
         """Say why it has no stars whatever its p; "" where it may have."""
         if self.by_encoder and self.test.n < ENCODERS_FOR_STARS:
-            told = f"{many(self.test.n, 'pre-trained encoder')}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}"
-            return f"{told}; give each seed an encoder of its own (--encoder NAME=FOLDER, several times)"
+            told = f"{many(self.test.n, 'encoder')}, pre-trained or trained on a source domain"
+            return f"{told}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
         if self.fewest < FEWEST:
             return f"{many(self.fewest, 'run')} on a target: interval and stars need {FEWEST} on each"
         return ""
@@ -108,23 +120,23 @@ def _compared(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bool) 
     else:
         means = [fmean(fmean(row.values()) for row in each) for each in targets]
     return Compared(
-        t_test(seen), tuple(rows), (sum(mean > 0 for mean in means), len(means)), flipped=sign_flip(_parts(rows)),
+        t_test(seen), tuple(rows), (sum(mean > 0 for mean in means), len(means)),
+        flipped=sign_flip(encoder_means(targets) if by_encoder else _parts(rows)),
         by_encoder=by_encoder, fewest=min(map(len, rows.values())),
     )  # fmt: skip
 
 
 def _parts(rows: Mapping[RowKey, Mapping[Unit, float]]) -> list[float]:
-    """Return what each observation gives to the mean difference over targets, each over all its sizes.
+    """Return what each run (or draw) gives to the mean difference over targets, each over all its sizes.
 
-    An encoder is one observation on all targets. A run is one on its own target alone, with all its sizes.
+    It is one observation on its own target alone, with all its sizes.
     """
     given: dict[tuple[str, Unit], float] = defaultdict(float)
     targets = by_target(rows)
     for target, row_keys in targets.items():
         for row_key in row_keys:
             for unit, difference in rows[row_key].items():
-                where = target if unit[0] in ("run", "draw") else ""
-                given[where, unit] += difference / len(rows[row_key]) / len(row_keys) / len(targets)
+                given[target, unit] += difference / len(rows[row_key]) / len(row_keys) / len(targets)
     return list(given.values())
 
 

@@ -7,11 +7,11 @@ counted and left out.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.records import COUNTS, Figures, figures_of, pool, with_shares
+from nerbert.evaluation.tables.records import COUNTS, Figures, figures_of, inner, pool, with_shares
 from nerbert.evaluation.tables.statistics import Run, Summary, Unit, observations, pooled_f1, summary, units_of
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 
@@ -46,17 +46,13 @@ class Group:
     failed: dict[Run, str] = field(default_factory=dict)
     """Why each that failed did."""
     encoders: dict[Run, str] = field(default_factory=dict)
-    """Digest of the encoder of each run that is done, "" for a backbone as it comes."""
+    """What each run that is done shares the luck of: the digest of a pre-trained encoder, the key of the checkpoint of
+    a source domain; "" for a backbone as it comes."""
 
     @property
     def complete(self) -> bool:
         """Whether every cell that the suite asks for is there."""
         return len(self.done) == len(self.wanted)
-
-    @property
-    def by_encoder(self) -> bool:
-        """Whether pre-trained encoders are the observations."""
-        return any(self.encoders.values())
 
     def units(self) -> dict[Run, Unit]:
         """Return the observation that each finished run is a part of."""
@@ -139,7 +135,7 @@ class Layout:
         return self._groups[row_key, column]
 
     def encoders(self, column: ColumnKey) -> set[str]:
-        """Return the pre-trained encoders of a column's finished runs; a backbone as it comes is none."""
+        """Return the encoders, with luck of their own, of a column's finished runs; a backbone as it comes is none."""
         return {each for row_key in self.row_keys for each in self.at(row_key, column).encoders.values()} - {""}
 
     def named(self, column: ColumnKey) -> str:
@@ -153,9 +149,14 @@ class Layout:
         group.wanted.append(run)
         if cell.state is State.DONE and (F1, "") in figures:
             group.done[run] = figures if group.episodes else with_shares(figures)
-            group.encoders[run] = str(cell.facts.get("encoder")) if cell.facts.get("pretrained") is True else ""
+            group.encoders[run] = _encoder(cell.facts)
         elif cell.state is not State.NOT_RUN:
             group.failed[run] = cell.why or "no F1 in its scores"
+
+
+def _encoder(facts: Mapping[str, Any]) -> str:
+    """Return what a run shares the luck of; a source domain's checkpoint is of one pre-trained encoder alone."""
+    return str(facts.get("encoder") if facts.get("pretrained") is True else inner(facts, "keys").get("source") or "")
 
 
 def unit_of(row_key: RowKey) -> SizeUnit:

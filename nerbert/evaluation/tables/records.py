@@ -123,7 +123,7 @@ class Entry:
 
     text: str = NONE
     below: str = ""
-    """The confidence interval, in small print where there is room."""
+    """The confidence interval and greedy F1, in small print where there is room."""
     mark: str = ""
     """Stars of significance."""
     notes: tuple[int, ...] = ()

@@ -16,7 +16,7 @@ from statistics import fmean
 
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.load import find_known
-from nerbert.evaluation.tables.compare import WHOLE, Tests
+from nerbert.evaluation.tables.compare import MORE_ENCODERS, WHOLE, Tests
 from nerbert.evaluation.tables.layout import F1, ColumnKey, Group, Layout, RowKey, by_target, mean_sizes, of_size
 from nerbert.evaluation.tables.records import ERRORS, NONE, Entry, Grid, Notes, Row, entries, inner, number, sized
 from nerbert.evaluation.tables.statistics import FEWEST, Summary, over_targets
@@ -55,12 +55,12 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests, notes: Notes) -> Gr
 
 
 def _few_encoders(layout: Layout, column: ColumnKey, notes: Notes) -> tuple[int, ...]:
-    """Return the number of the note that says why a pre-trained system has no interval; none where it has."""
+    """Return the number of the note that says that a system has too few encoders for an interval; none where it has."""
     there = len(layout.encoders(column))
     if not 0 < there < FEWEST:
         return ()
-    told = f"{column.system}: {many(there, 'pre-training')}, and an interval needs {FEWEST}"
-    return (number(notes, f"{told}; give each seed an encoder of its own (--encoder NAME=FOLDER, several times)"),)
+    told = f"{column.system}: {many(there, 'encoder')}, pre-trained or trained on a source domain"
+    return (number(notes, f"{told}, and an interval needs {FEWEST}; {MORE_ENCODERS}"),)
 
 
 def spread(seen: Summary | None) -> str:

@@ -4,10 +4,10 @@ The choices, and what they cost:
 
 *What counts as one observation* is the highest level of chance that the runs have (`units_of`). Runs that share a
 pre-trained encoder share its luck, which is as large as that of fine-tuning, so they are averaged and the encoders are
-the observations: with one encoder nothing can be said. A backbone as it comes is the same for everybody who takes it,
-so its runs vary by fine-tuning alone: each run is one, or each draw of the training sentences where a draw has several
-seeds. With one draw, or with encoders that share their draws, ± says nothing of how much the choice of sentences
-matters.
+the observations: with one encoder nothing can be said. So are checkpoints of a source domain, which all targets and
+draws of a seed share. A backbone as it comes is the same for everybody who takes it, so its runs vary by fine-tuning
+alone: each run is one, or each draw of the training sentences where a draw has several seeds. With one draw, or with
+encoders that share their draws, ± says nothing of how much the choice of sentences matters.
 
 *Several targets* are averaged within an encoder, since its luck is the same on all. Runs of backbones as they come are
 independent from target to target, so the interval of their mean is Welch's. Either way a claim is about these targets.
@@ -93,8 +93,8 @@ class Test:
 def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = False) -> dict[Run, Unit]:
     """Return the observation that each run is a part of. See the text above.
 
-    `encoders` have the pre-trained encoder of a system's runs, "" for one as it comes. Runs that share an encoder of
-    any of the systems are one observation. `by_draw` is for episodes: seeds of a draw are never apart.
+    `encoders` have the encoder of a system's runs whose luck they share, "" for a backbone as it comes. Runs that share
+    one of any of the systems are one observation. `by_draw` is for episodes: seeds of a draw are never apart.
     """
     runs = sorted(runs)
     names = {run: {f"{number} {each[run]}" for number, each in enumerate(encoders) if each.get(run)} for run in runs}
@@ -185,11 +185,15 @@ def over_targets(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encode
     """
     if not by_encoder:
         return mean_of([together([summary(list(row.values())) for row in rows]) for rows in targets])
+    if means := encoder_means(targets):
+        return summary(means)
+    return Summary(0, fmean(fmean(fmean(row.values()) for row in rows) for rows in targets))
+
+
+def encoder_means(targets: Sequence[Sequence[Mapping[Unit, float]]]) -> list[float]:
+    """Return the mean over targets, each once, of each encoder that every row has."""
     shared = set[Unit].intersection(*(set(row) for rows in targets for row in rows))
-    means = [fmean(fmean(row[unit] for row in rows) for rows in targets) for unit in sorted(shared)]
-    if not means:
-        return Summary(0, fmean(fmean(fmean(row.values()) for row in rows) for rows in targets))
-    return summary(means)
+    return [fmean(fmean(row[unit] for row in rows) for rows in targets) for unit in sorted(shared)]
 
 
 def t_test(seen: Summary) -> Test:

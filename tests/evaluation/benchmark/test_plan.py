@@ -172,6 +172,26 @@ def test_versions_of_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPa
     assert changed(before, training, SOURCE) == {place for place in before if "source" in place.system}
 
 
+def test_what_nerbert_trained_has_luck_of_its_own(suite: Suite, desk: Path) -> None:
+    write_card(desk / "a", "tagger", word_splitter=SPLITTER)
+    jobs = make_plan(suite, desk / "data", CPU)
+    assert {job.place.system for job in jobs if isinstance(job, Job) and job.pretrained} == {"A", "A, source & target"}
+
+
+def test_encoders_of_a_system_with_the_same_weights_are_refused(suite: Suite, desk: Path) -> None:
+    """Their cards differ in seconds alone where a pre-training ran twice."""
+    (desk / "b" / "model.safetensors").write_text("a")
+    for name in ("a", "b"):
+        write_card(desk / name, "encoder", word_splitter=SPLITTER, made=name)
+    both = replace(suite.systems["A"], encoder=(str(desk / "a"), str(desk / "b")))
+    suite = replace(suite, systems=suite.systems | {"A": both})
+    cells = [each for each in make_plan(suite, desk / "data", CPU) if isinstance(each, Cell)]
+    assert {(each.place.system, each.place.seed) for each in cells} == {("A", 2)}, "B may have what A has"
+    assert f"{desk / 'b'}: has the same weights as {desk / 'a'}; pre-train each" in cells[0].why
+    (desk / "b" / "model.safetensors").write_text("b")
+    assert not any(isinstance(each, Cell) for each in make_plan(suite, desk / "data", CPU))
+
+
 def test_episodes_depend_on_the_test_split_alone(suite: Suite, desk: Path) -> None:
     target = Target(data="one", sizes=("1 way 1 shot",), draws=5)
     episodes = replace(suite, targets=(target,), protocols={"last": FinetuneSettings()})

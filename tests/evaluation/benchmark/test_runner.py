@@ -21,6 +21,7 @@ from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, read_suite
 from nerbert.executors import LocalExecutor
+from nerbert.model.backbone import read_card
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made
 
@@ -72,7 +73,9 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
     for cell, source in zip(cells[:2], (None, data / "far"), strict=True):
         finetune(str(tiny_encoder), data / "ships", tmp_path / "t", settings, source=source, overwrite=True)
         (score,) = evaluate(tmp_path / "t", data / "ships" / "test.conll").scores.values()
-        assert cell.scores["micro"]["f1"] == score.f1
+        (greedy,) = evaluate(tmp_path / "t", data / "ships" / "test.conll", decoding="greedy").scores.values()
+        assert (cell.scores["micro"]["f1"], cell.scores["greedy"]["f1"]) == (score.f1, greedy.f1)
+        assert cell.facts["temperature"] == read_card(str(tmp_path / "t"))["calibration"]["temperature"] != 1
     assert max(cell.scores["micro"]["f1"] for cell in cells) > 0
 
     before = made(output)

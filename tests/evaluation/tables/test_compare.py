@@ -89,7 +89,17 @@ def test_encoders_are_the_observations() -> None:
     few = compare(Layout(suite, pretrained(cells, "BERT", count=4)))[BERT, RowKey(WHOLE, "all")]
     assert (few.test.n, few.mark) == (4, ""), "four say how far it may be, and no star"
     assert few.test.p is not None
-    assert few.no_stars.startswith("4 pre-trained encoders: an interval needs 3, stars 5")
+    assert "4 encoders, pre-trained or trained on a source domain: an interval needs 3, stars 5;" in few.no_stars
+
+
+def test_the_sign_flip_test_is_over_the_encoders_that_every_target_has() -> None:
+    """As the t-test is: an encoder that ran on one target alone is in neither."""
+    suite = small("a", "b", seeds=tuple(range(1, 8)))
+    rise = [0.01, 0.03, -0.005, 0.02, 0.015, 0.025, -0.4]
+    f1s = {(name, target): [0.5 + (each if name == "BERT" else 0) for each in rise[: 7 if target == "a" else 6]]
+           for name in ("MiniLM", "BERT") for target in "ab"}  # fmt: skip
+    each = compare(Layout(suite, pretrained(cells_of(suite, f1s), "BERT", count=7)))[BERT, RowKey(WHOLE, "all")]
+    assert (each.test.n, each.flipped) == (6, 4 / 2**6)
 
 
 def test_a_table_says_why_there_are_no_stars() -> None:
@@ -103,7 +113,7 @@ def test_a_table_says_why_there_are_no_stars() -> None:
         assert (shown.mark, bool(shown.below)) == ("", count == 3)
         told = entry(table, ("a", "all", "BERT"), "p", "tests")
         assert [table.numbered[note - 1].partition(":")[0] for note in told.notes] == [
-            f"{count} pre-trained encoder{'s' if count > 1 else ''}"
+            f"{count} encoder{'s' if count > 1 else ''}, pre-trained or trained on a source domain"
         ]
         assert entry(table, ("a", "all", "BERT"), "n", "tests").text.startswith(f"{count} encoder")
         (heads,) = {grid.heads for grid in table.grids if grid.key == "scores"}
