@@ -173,23 +173,24 @@ class _Planner:
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
         settings, command = self.suite.protocols[place.protocol], system.command
-        encoder, digest, pretrained = ("", self.command_of(command), False) if command else self._encoder(place)
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
-        settings = replace(settings, threads=1, precision=precision)
-        settings = replace(settings, seed=place.seed)
-        source = self._source(system, encoder, digest, settings) if system.source else None
+        settings = replace(settings, threads=1, precision=precision, seed=place.seed)
         folder, format_ = self.folder_of(place.target), self.format_of[place.target]
-        kind = parse_size(place.size).kind
-        split = self.suite.split
-        needs_dev = kind is not SizeUnit.EPISODE or settings.select == "dev"
-        needs_dev = "dev" in places_of(command) if command else needs_dev
+        kind, split, source = parse_size(place.size).kind, self.suite.split, None
+        how: dict[str, Any]
+        if command:  # a protocol is nothing to it, so it runs once for all of them
+            encoder, digest, pretrained = "", self.command_of(command), False
+            needs_dev = "dev" in places_of(command)
+            how = {"code": (TRAINING,), "command": digest, "version": system.version}
+        else:
+            encoder, digest, pretrained = self._encoder(place)
+            source = self._source(system, encoder, digest, settings) if system.source else None
+            needs_dev = kind is not SizeUnit.EPISODE or settings.select == "dev"
+            how = {"code": _training(settings), "settings": _in_key(settings), "encoder": digest,
+                   "source": source.key if source else None, "device": self.machine.device}  # fmt: skip
         splits = (*(() if kind is SizeUnit.EPISODE else ("train",)), split, *(("dev",) if needs_dev else ()))
         sha256 = self.files_of(folder, format_, tuple(dict.fromkeys(splits)))
         drawn = "" if kind is SizeUnit.ALL else f"{place.size}, draw {place.draw}"
-        how: dict[str, Any] = {  # a protocol is nothing to a command, which runs once for all of them
-            "code": _training(settings), "settings": _in_key(settings), "encoder": digest,
-            "source": source.key if source else None, "device": self.machine.device,
-        } if not command else {"code": (TRAINING,), "command": digest, "version": system.version}  # fmt: skip
         tag_key = key_of("tag", data=sha256, drawn=drawn, seed=place.seed, split=split, **how, **_named(format_))
         key = key_of("score", code=SCORING, tagged=tag_key)
         return Job(
@@ -203,13 +204,11 @@ class _Planner:
         Raise InputError for weights that another encoder of the system has: they would count as two pre-trainings.
         """
         name = self.suite.encoder_of(place)
-        encoder, digest, made_here = self.encoder_of(name)
-        if made_here:
-            weights = encoder_digest(Path(encoder), ("*.safetensors",))
-            if (other := self.first_with.setdefault((place.system, weights), name)) != name:
-                why = f"has the same weights as {other}; pre-train each encoder with a seed of its own"
-                raise InputError(f"{name}: {why}")
-        return encoder, digest, made_here
+        encoder, digest, weights = self.encoder_of(name)
+        if weights and (other := self.first_with.setdefault((place.system, weights), name)) != name:
+            why = f"has the same weights as {other}; pre-train each encoder with a seed of its own"
+            raise InputError(f"{name}: {why}")
+        return encoder, digest, bool(weights)
 
     def _source(self, system: System, encoder: str, digest: str, settings: FinetuneSettings) -> SourceTraining:
         """Return a source domain's checkpoint, trained as `finetune` trains it: one for each seed."""
@@ -237,12 +236,16 @@ def _files(folder: Path, format_: str, splits: Iterable[str]) -> dict[str, str]:
     return {path.name: data_digest(path) for path in paths}
 
 
-def _encoder(name: str) -> tuple[str, str, bool]:
-    """Return an encoder's folder and digest, and whether nerbert trained it (also as a tagger), so that it has luck."""
+def _encoder(name: str) -> tuple[str, str, str]:
+    """Return an encoder's folder and digest, and the digest of its weights; "" for a backbone as it comes.
+
+    What nerbert trained, also as a tagger, has luck of its own.
+    """
     from nerbert.model.backbone import read_card
 
     folder = local_encoder(name)
-    return str(folder), encoder_digest(folder), read_card(str(folder)).get("kind") != "foreign"
+    as_it_comes = read_card(str(folder)).get("kind") == "foreign"
+    return str(folder), encoder_digest(folder), "" if as_it_comes else encoder_digest(folder, ("*.safetensors",))
 
 
 def _training(settings: FinetuneSettings) -> tuple[int, ...]:

@@ -43,7 +43,7 @@ from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, par
 from nerbert.formats.examples import read_data, split_of
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import assess, seen_entities
-from nerbert.metrics.score import Counts, score_tags
+from nerbert.metrics.score import Counts, pair_of, score_pair
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
 from nerbert.records import Example
@@ -192,7 +192,8 @@ def score_part(part: CellSentences, found: Predictions) -> dict[str, Any]:
         gold, found.tags, confidences=found.confidences, words=[each.tokens for each in part.test],
         seen=seen_entities(part.train), without=part.duplicates,
     )  # fmt: skip
-    greedy, strict = (Counts.as_json(score_tags(gold, found.greedy, strict=each)) for each in (False, True))
+    pair = pair_of(gold, found.greedy)
+    greedy, strict = (Counts.as_json(score_pair(each)) for each in (pair, pair.strict()))
     return judged.as_json() | {"greedy": greedy | {"strict": strict}}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.evaluation.benchmark import runner
+from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, read_suite
 from nerbert.executors import LocalExecutor
 
@@ -73,3 +74,12 @@ def encoders(tmp_path: Path) -> Path:
         (tmp_path / name / "config.json").write_text("{}")
         (tmp_path / name / "model.safetensors").write_text(name)
     return tmp_path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A benchmark's folder, empty."""
+    made = Store(tmp_path / "out")
+    for folder in (made.folder, made.cells, made.predictions, made.sources, made.scratch):
+        folder.mkdir()
+    return made

@@ -73,14 +73,6 @@ def planned(data: Path, script: Path) -> Plan:
     return plan
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    made = Store(tmp_path / "out")
-    for folder in (made.folder, made.cells, made.predictions, made.sources, made.scratch):
-        folder.mkdir()
-    return made
-
-
 @pytest.mark.integration
 def test_a_command_is_a_system_of_a_suite(
     tmp_path: Path, data: Path, script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

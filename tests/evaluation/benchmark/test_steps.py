@@ -48,14 +48,6 @@ def planned(data: Path, tiny_encoder: Path) -> Plan:
     return plan
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    made = Store(tmp_path / "out")
-    for folder in (made.folder, made.cells, made.predictions, made.sources, made.scratch):
-        folder.mkdir()
-    return made
-
-
 def counts(reading: CellSentences) -> tuple[int, int, int]:
     return len(reading.train), len(reading.test), len(reading.dev)
 
