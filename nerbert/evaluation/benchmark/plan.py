@@ -175,7 +175,6 @@ class _Planner:
         settings, command = self.suite.protocols[place.protocol], system.command
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
         settings = replace(settings, threads=1, precision=precision, seed=place.seed)
-        folder, format_ = self.folder_of(place.target), self.format_of[place.target]
         kind, split, source = parse_size(place.size).kind, self.suite.split, None
         how: dict[str, Any]
         if command:  # a protocol is nothing to it, so it runs once for all of them
@@ -188,6 +187,7 @@ class _Planner:
             needs_dev = kind is not SizeUnit.EPISODE or settings.select == "dev"
             how = {"code": _training(settings), "settings": _in_key(settings), "encoder": digest,
                    "source": source.key if source else None, "device": self.machine.device}  # fmt: skip
+        folder, format_ = self.folder_of(place.target), self.format_of[place.target]
         splits = (*(() if kind is SizeUnit.EPISODE else ("train",)), split, *(("dev",) if needs_dev else ()))
         sha256 = self.files_of(folder, format_, tuple(dict.fromkeys(splits)))
         drawn = "" if kind is SizeUnit.ALL else f"{place.size}, draw {place.draw}"
