@@ -78,6 +78,38 @@ class Example:
         return tuple(self.text[start:end] for start, end in self.words)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenEntity:
+    """An entity of any type in a text, by characters; `description` explains the type, "" for no description."""
+
+    start: int
+    end: int
+    type: str
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise InputError(f"entity [{self.start}, {self.end}) of type {self.type!r:.80} is empty or negative")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenText:
+    """A text whose entities have open types: any number of types, nested and overlapping entities too.
+
+    `asked` lists the types that the annotator looked for; of all other types nothing is known. None: all types were
+    looked for, so what is not listed is not there. The types of the entities count as asked for in any case.
+    """
+
+    text: str
+    entities: tuple[OpenEntity, ...] = ()
+    asked: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if last := next((each for each in self.entities if each.end > len(self.text)), None):
+            length = len(self.text)
+            raise InputError(f"entity [{last.start}, {last.end}) ends beyond the text, which has {length} characters")
+
+
 class Link(NamedTuple):
     """A link in a page's clean text: `text[start:end]` is the anchor, `target` the title as the link names it."""
 
