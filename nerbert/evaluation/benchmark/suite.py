@@ -36,8 +36,10 @@ MOST_CELLS = 1_000_000
 _RUNNERS = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
 """Settings of a training that no protocol may choose, and what to do instead."""
 _NAME = re.compile(r"\w[\w .-]{0,99}")
-_FEW_SHOTS, _DRAWS_FOR_FEW = 4, 5
-"""So few entities a type need so many draws: one alone says nothing (templateNER's users got 51 for 37)."""
+_FEW_SHOTS, _DRAWS_FOR_FEW, _DRAWS_BY_SEED = 4, 5, 3
+"""So few entities a type need so many draws: one alone says nothing (templateNER's users got 51 for 37).
+
+Draws that come with seeds, and so with encoders, of their own need no more than an interval does."""
 
 
 class _Readable:
@@ -328,7 +330,8 @@ def _check_suite(suite: Suite) -> None:
             raise SettingsError(f"[[targets]]: {first.data!r} and {target.data!r} are one data set; write one name")
         if first.format != target.format:
             raise SettingsError(f"[[targets]]: {target.data!r} has two formats; give all its targets the same")
-        _check_draws(target, len(target.seeds or suite.seeds) if target.draw_by_seed else target.draws)
+        seeds = len(target.seeds or suite.seeds)
+        _check_draws(target, *((seeds, _DRAWS_BY_SEED) if target.draw_by_seed else (target.draws, _DRAWS_FOR_FEW)))
 
 
 def _check_seeds(suite: Suite) -> None:
@@ -358,15 +361,15 @@ def _folder_of(data: str) -> str:
     return known.name if known else path
 
 
-def _check_draws(target: Target, draws: int) -> None:
+def _check_draws(target: Target, draws: int, enough: int) -> None:
     if not target.sizes:
         raise SettingsError(f"[[targets]]: {target.data!r}: sizes can't be empty; leave it out for all")
     for size in map(parse_size, target.sizes):
         few = size.kind in (SizeUnit.EACH, SizeUnit.EPISODE) and size.shots <= _FEW_SHOTS
-        if few and draws < _DRAWS_FOR_FEW:
+        if few and draws < enough:
             raise SettingsError(
                 f"[[targets]]: {target.data!r} at size {size}: draws = {draws} are too few for so few examples: "
-                f"another draw can give 14 F1 more or less; take {_DRAWS_FOR_FEW} or more"
+                f"another draw can give 14 F1 more or less; take {enough} or more"
             )
 
 
