@@ -22,6 +22,7 @@ from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
 from nerbert.errors import InputError
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
+from nerbert.model.concepts import Concept, ConceptTable, class_words, normalised
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Sentence
 from nerbert.rng import uniform
 from nerbert.schema import read_json
@@ -29,6 +30,8 @@ from nerbert.training.settings import PretrainSettings
 
 _VERSION = 1
 """Of what is cached here."""
+_EACH_CLASS = "dbpedia"
+"""The label set that makes each class a label of its own."""
 _STEP, _END = "\x1f", "\x1e"
 """Between classes, and after the last one; white space to Python, so no class name holds it."""
 _FILE, _TABLE = "mentions.json", "sentences.parquet"
@@ -42,12 +45,14 @@ class CorpusLabels:
     """The categories that mentions have in a training, ENTITY among them.
 
     `facts` are for the encoder's card: the set's name and digest, and how many typed mentions of the train part
-    have no label in it, or a label with too few mentions. `other` is None for the corpus's own set.
+    have no label in it, or a label with too few mentions. `other` is None for the corpus's own set. `concepts` are the
+    categories by name, for an objective that learns from names.
     """
 
     facts: dict[str, str | int]
     categories: tuple[str, ...]
     other: LabelSet | None = None
+    concepts: ConceptTable | None = None
 
     def category(self, path: Sequence[str], own: str) -> str:
         """Return the category of a mention with a class path that is `own` in the corpus's set."""
@@ -64,24 +69,47 @@ class CorpusLabels:
         return replace(sentence, mentions=tuple(mentions))
 
 
-def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> CorpusLabels:
+def read_label_set(
+    manifest: Mapping[str, Any], settings: PretrainSettings, *, open_types: bool = False
+) -> CorpusLabels:
     """Return the categories of the corpus under `settings.label_set`.
 
-    Raise InputError if the train part has none of the set's labels, or a category that the manifest doesn't list.
+    With `open_types` each class is a category by default, however rare it is. Raise InputError if the train part has
+    none of the set's labels, or a category that the manifest doesn't list.
     """
     own, categories = manifest["label_set"], tuple(manifest["categories"])
-    some = open_label_set(settings.label_set) if settings.label_set else None
+    name = settings.label_set or (_EACH_CLASS if open_types else "")
+    some = open_label_set(name) if name else None
     other = some if some is not None and some.digest != own["sha256"] else None
     kinds = _mention_kinds(manifest, settings)
     if other is not None:
-        kept = _frequent(kinds, other, int(manifest["settings"]["min_mentions"]))
+        kept = _frequent(kinds, other, 1 if open_types else int(manifest["settings"]["min_mentions"]))
         labels = CorpusLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
     else:
         _check_categories(kinds, categories, settings.corpus)
         labels = CorpusLabels({"name": own["name"], "sha256": own["sha256"]}, categories)
     typed = {kind: count for kind, count in kinds.items() if kind[0]}
     without_label = sum(count for kind, count in typed.items() if labels.category(*kind) == ENTITY)
-    return replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
+    labels = replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
+    return replace(labels, concepts=_concepts(manifest, labels, kinds, settings)) if open_types else labels
+
+
+def _concepts(
+    manifest: Mapping[str, Any], labels: CorpusLabels, kinds: Kinds, settings: PretrainSettings
+) -> ConceptTable:
+    """Return the categories by name: the knowledge's words for a class, else the class's own name in words."""
+    classes = manifest.get("classes", {})
+    names = {each: normalised(classes.get(each, {}).get("label", "")) or class_words(each)
+             for path, own in kinds for each in (*path, labels.category(path, own))}  # fmt: skip
+    table = ConceptTable(sentences=int(manifest["splits"][TRAIN]["sentences"]))
+    for (path, own), count in sorted(kinds.items()):
+        category = labels.category(path, own)
+        above = {labels.category(path[:end], ENTITY) for end in range(1, len(path))} - {category, ENTITY}
+        description = classes.get(category, {}).get("description", "") if settings.concept_descriptions else ""
+        ancestors = tuple(sorted({names.get(each) or class_words(each) for each in above}))
+        table.add(category, Concept(names[category], description, ancestors), count)
+        table.add_rows(table.word_rows(1, [(0, 1, category)]))
+    return table
 
 
 def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Sentence]:

@@ -23,7 +23,7 @@ from nerbert.errors import OutputExists
 from nerbert.labels import sentence_example
 from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer, read_card, save_model, write_card
 from nerbert.model.forward import precision_on
-from nerbert.model.fresh import freeze, fresh_config, train_tokenizer
+from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import Progress, progress
@@ -39,8 +39,8 @@ LOG = "log.jsonl"
 FRESH = "fresh"
 _FREE = frozenset(
     {
-        "corpus", "backbone", "label_set", "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch",
-        "save_minutes", "save_steps", "save_total_limit",
+        "corpus", "backbone", "concept_backbone", "label_set", "precision", "cache", "tensorboard", "threads",
+        "max_tokens_per_batch", "save_minutes", "save_steps", "save_total_limit",
     }
 )  # fmt: skip
 """Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
@@ -62,6 +62,7 @@ class Preparation:
     objective: Objective
     score: Callable[[Any], CheckpointScore]
     identity: dict[str, Any]
+    num_frozen_layers: int
 
 
 def begin(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[ProcessGroup, Preparation]:
@@ -88,17 +89,18 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     manifest = read_manifest(settings.corpus)
     if settings.backbone != FRESH:
         check_model_folder(settings.backbone)
-    labels = read_label_set(manifest, settings)
+    kind = OBJECTIVES.find(settings.objective)
+    labels = read_label_set(manifest, settings, open_types=kind.open_types)
     backbone = _open_backbone(manifest, settings)
-    objective = OBJECTIVES.find(settings.objective).of(Task(labels.categories, settings, backbone))
+    objective = kind.of(Task(labels.categories, settings, backbone, labels.concepts))
     model = objective.make_model(backbone)
-    freeze(model, settings.num_frozen_layers)
+    frozen = objective.freeze(model, settings.num_frozen_layers)
     pieces = SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, further=settings.label_all_tokens)
     examples = [sentence_example(each) for each in held_out(manifest, labels, settings)]
     data = open_training_data(manifest, labels, pieces, settings, own=objective.labels)
     score = objective.score_on(examples, pieces, settings, processes)
     identity = _identity(settings, manifest, labels, model, backbone.tokenizer, processes)
-    return Preparation(manifest, labels, model, pieces, data, objective, score, identity)
+    return Preparation(manifest, labels, model, pieces, data, objective, score, identity, frozen)
 
 
 def _open_backbone(manifest: Mapping[str, Any], settings: PretrainSettings) -> Backbone:
@@ -192,16 +194,22 @@ class _BestModels:
                 shutil.rmtree(old)
         with publish_folder(self._of(step)) as folder:
             save_model(folder, model, self._tokenizer)
-            for path in folder.iterdir():
+            for path in _files_in(folder):
                 to_disk(path)
 
     def put_into(self, folder: Path, step: int) -> None:
         """Give `folder` the files of the best model."""
-        for path in self._of(step).iterdir():
-            link_file(path, folder / path.name)
+        best = self._of(step)
+        for path in _files_in(best):
+            (place := folder / path.relative_to(best)).parent.mkdir(parents=True, exist_ok=True)
+            link_file(path, place)
 
     def _of(self, step: int) -> Path:
         return self._place / f"best-{step}"
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 @contextmanager
@@ -227,7 +235,8 @@ def _write_json_card(
         folder, "encoder", word_splitter=manifest["word_splitter"], language=manifest["language"],
         objective=settings.objective, description=asdict(work.objective.describe()), **labels,
         corpus={"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
-        settings=_plain(settings), precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
+        settings=_plain(settings), num_frozen_layers=work.num_frozen_layers,
+        precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
         best_step=best.best_step, validation=best.best.figures if best.best else {},
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ weight, the share that smoothing spreads over the classes with the weight of eac
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
@@ -25,7 +26,9 @@ from nerbert.errors import SettingsError
 from nerbert.labels import WordSpan, tag_names, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
 from nerbert.model.backbone import Backbone
+from nerbert.model.concepts import ConceptTable
 from nerbert.model.forward import Batch, TorchScorer, logits_at
+from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
@@ -38,11 +41,15 @@ from nerbert.training.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What an objective is made for: the entity types of the data, the settings, and the model to start from."""
+    """What an objective is made for: the entity types of the data, the settings, and the model to start from.
+
+    An objective of `open_types` has `concepts` instead of types.
+    """
 
     types: Sequence[str]
     settings: TrainSettings
     backbone: Backbone
+    concepts: ConceptTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +87,16 @@ class Description:
 class Objective(Protocol):
     """A subclass has to give `of`, `make_model`, `terms`, `loss`, `score_on` and `describe`.
 
-    The loop calls `begin_step` once a step, then for each micro-batch `prepare`, `terms` (both on the CPU) and `loss`.
+    The loop calls `begin_step` once a step, then for each micro-batch `prepare`, `terms` (both on the CPU) and, inside
+    `step_pass`, `loss`.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("loss",)
     """The parts of its loss, by name; of several none is called `loss`, `norm` or `rate`, as the log's own figures."""
     head_name: ClassVar[str] = ""
     """The head of its taggers in `HEADS`; "" for an objective that makes no tagger."""
+    open_types: ClassVar[bool] = False
+    """Whether it learns from names of types: then each class of a corpus is one, and files of open types are read."""
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -97,6 +107,11 @@ class Objective(Protocol):
         """Return the model to train, with a new head: a `transformers` model, as `backbone.load` gives it."""
         ...
 
+    def freeze(self, model: Any, layers: int) -> int:
+        """Stop the training of the lowest `layers` layers; -1 leaves the number to the objective. Return the number."""
+        freeze(model, max(0, layers))
+        return max(0, layers)
+
     @property
     def labels(self) -> WordLabels | None:
         """Return what words are labelled with; None for an objective that reads no labels."""
@@ -105,6 +120,17 @@ class Objective(Protocol):
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> Any:
         """Return what all micro-batches of a step share; `numbers` are its windows in all processes."""
         return None
+
+    def step_figures(self, shared: Any) -> dict[str, float]:
+        """Return what the log says of a step beside its loss, by name; `shared` is what `begin_step` returned."""
+        return {}
+
+    def step_pass(self, model: Any, shared: Any) -> AbstractContextManager[None]:
+        """Return the context of a step's losses, for what is computed once for all of them.
+
+        It is entered anew where memory ran out; gradients are complete when it ends.
+        """
+        return nullcontext()
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
         """Return the batch with what is drawn for this step (masks, say) by seed, step and window number."""

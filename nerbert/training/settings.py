@@ -15,8 +15,9 @@ class TrainSettings(Settings):
 
     objective: Annotated[str, OBJECTIVES] = "tagging"
     """What is learnt: `tagging`, entities of the data's types; `mlm` (pre-training alone), masked subwords of the same
-    sentences, the control that has the text without the labels; or your own as `module:Class`. Source: NER-BERT §3.1;
-    Devlin et al. 2019 §3.1."""
+    sentences, the control that has the text without the labels; `concepts` (pre-training alone), names of open types by
+    contrast; or your own as `module:Class`. Source: NER-BERT §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al.
+    2024)."""
     label_all_tokens: bool = False
     """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
     subword in any case. Source: NER-BERT §3.1 (first subwords alone)."""
@@ -81,9 +82,24 @@ class PretrainSettings(TrainSettings):
     mlm_probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
     """Share of subwords that `mlm` asks for: 80 % of them masked, 10 % another subword, 10 % as they are. Source:
     Devlin et al. 2019 §3.1."""
-    num_frozen_layers: Annotated[int, Bounds(at_least=0, below=1e6)] = 0
-    """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. Source: ours; NuNER
-    freezes 6 of 12."""
+    num_frozen_layers: Annotated[int, Bounds(at_least=-1, below=1e6)] = -1
+    """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. -1: as the objective
+    has it, half of them with `concepts`, else none. Source: NuNER freezes 6 of 12; NER-BERT none."""
+    concept_backbone: str = ""
+    """With `concepts`: what the concept encoder starts from, a folder or a name on the hub; empty: the backbone.
+    Source: ours; NuNER takes RoBERTa-base for both."""
+    concept_pooling: Literal["mean", "first"] = "mean"
+    """With `concepts`: what of a name's last states is its vector, their `mean` or that of the `first` subword. Source:
+    ours; NuNER doesn't say."""
+    concept_descriptions: bool = False
+    """With `concepts`: whether the concept encoder reads a type's description after its name, where there is one.
+    Source: LitSet (Golde et al. 2024)."""
+    temperature: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
+    """With `concepts`: what the product of a word's and a concept's vector is divided by. Source: ours; NuNER doesn't
+    say."""
+    max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
+    """With `concepts`: most concepts of a step; of more a random part is taken, and each step's log counts those that
+    were left out. Source: ours."""
     cache: str = ""
     """Folder for the corpus's subwords, made once for each corpus, label set and tokenizer, and mapped from then on.
     May be deleted at any time. Empty: `nerbert` in the user's cache folder. Source: ours."""
