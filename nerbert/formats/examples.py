@@ -81,7 +81,7 @@ def find_format(path: Path, format_: str = "") -> Format:
         return FORMATS.find(format_)()
     if found := recognised(path):
         return found
-    if other := _foreign(_head(path), path.name.lower()):
+    if other := foreign(_head(path), path.name.lower()):
         known = ", ".join(f"{name} ({FORMATS.find(name)().suffixes[0]})" for name in FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
     return _by_suffix(path)[0]
@@ -93,7 +93,7 @@ def recognised(path: Path) -> Format | None:
     return next((each for each in _by_suffix(path) if each.recognise(head)), None)
 
 
-def _foreign(head: bytes, name: str) -> str:
+def foreign(head: bytes, name: str) -> str:
     """Return what a file with this beginning seems to be that no format reads, such as `CSV`; "" for no guess.
 
     JSON in a file named as JSON lines is left to their reader, which names the line and the fault.
