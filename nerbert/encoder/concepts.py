@@ -10,7 +10,7 @@ Not published are pooling, τ, rate, batch and whether vectors are normalised; o
 unknown there. So the many untyped links of a corpus teach where an entity is, as ENTITY does in NER-BERT (§2.2).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from nerbert.config import refuse
+from nerbert.encoder.open_types import OpenExample
 from nerbert.errors import InputError, SettingsError
-from nerbert.labels import word_spans
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.concepts import ConceptModel, ConceptTable, Row, first_bias
 from nerbert.model.forward import Batch, autocast
@@ -42,23 +42,26 @@ _POOL = 256
 
 
 class ConceptLabels(WordLabels):
-    """Words are labelled with rows of a table: the concepts of all entities that a word is in."""
+    """Words are labelled with rows of a table: the concepts of all entities that a word is in.
 
-    def __init__(self, table: ConceptTable) -> None:
-        self._table = table
+    `texts` are the concepts of a corpus's categories; open types are texts of concepts themselves.
+    """
+
+    def __init__(self, table: ConceptTable, texts: Mapping[str, str]) -> None:
+        self._table, self._texts = table, texts
 
     def of(self, example: Example) -> list[Label]:
         """Return the number of each word's row; raise InputError for an entity that cuts a word."""
-        rows = self._table.word_rows(len(example.words), word_spans(example), getattr(example, "asked", None))
+        rows = self._table.word_rows(example, None if isinstance(example, OpenExample) else self._texts)
         return [self._table.rows[each] for each in rows]
 
     def inside(self, label: Label) -> Label:
         """Return the label itself: all of a word is of its concepts."""
         return label
 
-    def key(self) -> str:
-        """Return the digest of the table."""
-        return self._table.digest
+    def key(self) -> list[Any]:
+        """Return the concepts of categories, and the digest of the table."""
+        return [sorted(self._texts.items()), self._table.digest]
 
 
 @dataclass(slots=True)
@@ -89,8 +92,10 @@ class Concepts(Objective):
 
     open_types: ClassVar[bool] = True
 
-    def __init__(self, table: ConceptTable, settings: PretrainSettings, backbone: Backbone) -> None:
-        self._table, self._settings, self._backbone = table, settings, backbone
+    def __init__(
+        self, table: ConceptTable, texts: Mapping[str, str], settings: PretrainSettings, backbone: Backbone
+    ) -> None:
+        self._table, self._texts, self._settings, self._backbone = table, texts, settings, backbone
         self._rows = list(table.rows)
 
     @classmethod
@@ -105,7 +110,7 @@ class Concepts(Objective):
         backbone = task.backbone
         if source := settings.concept_backbone:
             backbone = Backbone(source, load_tokenizer(source), settings.seed)
-        return cls(task.concepts, settings, backbone)
+        return cls(task.concepts, task.concept_texts, settings, backbone)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:
         """Return both encoders; of neither a pooling layer or a head is there."""
@@ -130,7 +135,7 @@ class Concepts(Objective):
     @property
     def labels(self) -> ConceptLabels:
         """Return the rows of the table."""
-        return ConceptLabels(self._table)
+        return ConceptLabels(self._table, self._texts)
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepConcepts:
         """Return the concepts of the step's words, in all processes."""

@@ -69,7 +69,7 @@ def example_of_spans(text: str, spans: Iterable[WordSpan], tokens: Sequence[str]
         if not (0 <= start < end <= len(text) and type_):
             raise InputError(f"entity {start}–{end} of type {type_!r}: the text has {len(text)} characters")
         known.append(Span(start, end, type_, text[start:end]))
-    words = tuple(_cut(text, known) if tokens is None else _located(text, tokens))
+    words = tuple(cut_words(text, known) if tokens is None else _located(text, tokens))
     example = Example(text, words, tuple(known))
     example_tags(example)  # raises for entities that overlap or cut a word
     return example
@@ -121,7 +121,7 @@ def _head(path: Path) -> bytes:
         return stream.read(_HEAD)
 
 
-def _cut(text: str, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
+def cut_words(text: str, spans: Iterable[Span]) -> Iterator[tuple[int, int]]:
     """Yield the words of a text; none reaches over the beginning or the end of an entity."""
     for start, end in pairwise(sorted({0, len(text), *(place for span in spans for place in (span.start, span.end))})):
         yield from ((start + first, start + last) for first, last in split_words(text[start:end]))

@@ -12,8 +12,7 @@ Which concepts a word has is a row of a table; a word's label is the row's numbe
 import json
 import math
 import re
-import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -24,6 +23,9 @@ import numpy as np
 import torch
 
 from nerbert.artifacts import write_json
+from nerbert.formats.open_types import normalised
+from nerbert.labels import word_spans
+from nerbert.records import Example
 from nerbert.rng import Array
 
 FOLDER = "concepts"
@@ -36,11 +38,6 @@ _SCORER, _FACTS = "scorer.safetensors", "concepts.json"
 _LONGEST = 64
 """Subwords of a name that are read, the special ones included."""
 _EDGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s_]+")
-
-
-def normalised(name: str) -> str:
-    """Return a name as it is compared: without case, one blank between its words; compatible characters are equal."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").split())
 
 
 def class_words(name: str) -> str:
@@ -70,48 +67,43 @@ Row = tuple[tuple[int, ...], tuple[str, ...] | None]
 class ConceptTable:
     """Concepts by number, how many mentions each has in so many `sentences`, and the rows that words are labelled with.
 
-    `types` says which concept a type of the data is. Row 0 is that of a word with no concept.
+    Row 0 is that of a word with no concept.
     """
 
     concepts: list[Concept] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
-    types: dict[str, int] = field(default_factory=dict)
     rows: dict[Row, int] = field(default_factory=lambda: {((), None): 0})
     sentences: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
 
-    def add(self, type_: str, concept: Concept, count: int = 0) -> int:
-        """Return the number of a type's concept, new if none has its text; `count` more mentions have it."""
+    def add(self, concept: Concept, count: int = 0) -> int:
+        """Return the number of a concept, a new one if none has its text; `count` more mentions have it."""
         number = self._numbers.setdefault(concept.text, len(self.concepts))
         if number == len(self.concepts):
             self.concepts.append(concept)
             self.counts.append(0)
         self.counts[number] += count
-        self.types[type_] = number
         return number
 
     def extend(self, other: "ConceptTable") -> None:
         """Add all of another table."""
-        for type_, number in other.types.items():
-            self.add(type_, other.concepts[number], other.counts[number])
-        numbers = [self._numbers[each.text] for each in other.concepts]
+        numbers = [self.add(concept, count) for concept, count in zip(other.concepts, other.counts, strict=True)]
         for own, asked in other.rows:
             self.rows.setdefault((tuple(sorted(numbers[each] for each in own)), asked), len(self.rows))
         self.sentences += other.sentences
 
-    def word_rows(
-        self, words: int, spans: Iterable[tuple[int, int, str]], asked: Collection[str] | None = None
-    ) -> list[Row]:
-        """Return the rows of so many words; `spans` are words and types, and may overlap; `asked` are names.
+    def word_rows(self, example: Example, texts: Mapping[str, str] | None = None) -> list[Row]:
+        """Return the rows of an example's words; its spans may overlap, and `texts` gives the concepts of their types.
 
-        A mention of `ROOT` alone tells nothing of other concepts.
+        Without `texts` a type is the text of its concept. What an example was `asked` for counts, if it says so. A
+        mention of `ROOT` alone tells nothing of other concepts. Raise InputError for a span that cuts a word.
         """
-        found: list[set[int]] = [set() for _ in range(words)]
-        for start, end, type_ in spans:
+        found: list[set[int]] = [set() for _ in example.words]
+        for start, end, type_ in word_spans(example):
             for each in found[start:end]:
-                each.add(self.types[type_])
-        names = None if asked is None else tuple(sorted(asked))
-        return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else names) for each in found]
+                each.add(self._numbers[texts[type_] if texts is not None else type_])
+        asked: tuple[str, ...] | None = getattr(example, "asked", None)
+        return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else asked) for each in found]
 
     def _is_root(self, own: Collection[int]) -> bool:
         return bool(own) and all(self.concepts[number].name == ROOT for number in own)
@@ -123,8 +115,8 @@ class ConceptTable:
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 of types, concepts and rows."""
-        content = [list(self.types.items()), [[each.text, each.ancestors] for each in self.concepts], list(self.rows)]
+        """Return the SHA-256 of concepts and rows."""
+        content = [[[each.text, each.ancestors] for each in self.concepts], list(self.rows)]
         return sha256(json.dumps(content).encode()).hexdigest()
 
     def expected(self, sentences: int) -> float:

@@ -43,13 +43,14 @@ from nerbert.training.settings import TrainSettings
 class Task:
     """What an objective is made for: the entity types of the data, the settings, and the model to start from.
 
-    An objective of `open_types` has `concepts` instead of types.
+    An objective of `open_types` has `concepts`, and by `concept_texts` those of the types.
     """
 
     types: Sequence[str]
     settings: TrainSettings
     backbone: Backbone
     concepts: ConceptTable | None = None
+    concept_texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

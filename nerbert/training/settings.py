@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from nerbert.config import Bounds, Settings, refuse
+from nerbert.errors import SettingsError
 from nerbert.model.tokenizer import OnTooLong
 from nerbert.registry import OBJECTIVES
 
@@ -70,8 +71,14 @@ class TrainSettings(Settings):
 class PretrainSettings(TrainSettings):
     """How an encoder is pre-trained as a tagger on a corpus (NER-BERT §3)."""
 
-    corpus: Path
-    """Folder that `nerbert corpus build` made. Source: ours."""
+    corpus: Path | None = None
+    """Folder that `nerbert corpus build` made; only with `open_types` may it be left out. Source: ours."""
+    open_types: tuple[Path, ...] = ()
+    """With `concepts`: files of texts with open types (JSON lines), instead of a corpus or beside it. Source: NuNER
+    (Bogdanov et al. 2024) takes a million sentences that a language model annotated."""
+    open_types_copies: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
+    """How often a text of `open_types` comes in an epoch, as a sentence of the corpus has copies: 0.5 takes every
+    second one, by chance, 3 takes each three times. Source: ours."""
     backbone: str = "fresh"
     """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
     package (with types of links, masked words alone), or `fresh` for a small BERT with random weights and a tokenizer
@@ -125,9 +132,18 @@ class PretrainSettings(TrainSettings):
     fresh_vocab_size: Annotated[int, Bounds(at_least=100, at_most=1_000_000)] = 8000
     """Largest vocabulary of a fresh cased WordPiece tokenizer. Unit: subwords. Source: ours."""
 
+    @property
+    def corpus_folder(self) -> Path:
+        """Return the corpus where there must be one."""
+        if self.corpus is None:
+            raise SettingsError("setting corpus is missing: it has no default", setting="corpus")
+        return self.corpus
+
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
+        if not self.open_types:
+            _ = self.corpus_folder
         cut = self.num_layers != 0 and self.backbone == "fresh"
         refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")
 
