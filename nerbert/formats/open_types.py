@@ -33,8 +33,7 @@ Mention = tuple[str, str, str]
 LONGEST_TYPE = 200
 """Characters of a type's name."""
 _TYPES = f"texts, printable, not empty and of at most {LONGEST_TYPE} characters"
-_ENTITIES, _ASKED, _ALL, _TYPE, _DESCRIPTION = "entities", "asked", "all", "type", "description"
-_ABSENT = "types_asked_absent"
+_ENTITIES, _ASKED, _ALL, _ABSENT = "entities", "asked", "all", "types_asked_absent"
 _TOKEN = re.compile(r"\w+(?:[-_]\w+)*|\S")
 """NuNER's words; a hyphen joins them."""
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -44,7 +43,8 @@ _STRING = r"""(?>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
 _STRINGS = re.compile(rf"\s*\[\s*(?:{_STRING}\s*(?:,\s*{_STRING}\s*)*+)?\]\s*")
 """A list of strings as Python writes it; nothing that doesn't match is evaluated."""
 _HEAD, _LONGEST_LIST = 1 << 16, 1 << 20
-_FORMS = f'our own ("{TEXT}", "{_ENTITIES}"), NuNER\'s ("input", "output"), Pile-NER\'s ("conversations") and GLiNER\'s'
+_PARTS = ("start", "end", "type", "description")
+_FORMS = "text and entities (our own), input and output (NuNER), conversations (Pile-NER), tokens and ner (GLiNER)"
 
 
 def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterator[OpenText]:
@@ -69,8 +69,8 @@ def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterat
 def open_type_line(one: OpenText) -> bytes:
     """Return a text as a line of our own form; descriptions are written where there are any."""
     entities = [
-        {"start": each.start, "end": each.end, _TYPE: each.type}
-        | ({_DESCRIPTION: each.description} if each.description else {})
+        {"start": each.start, "end": each.end, "type": each.type}
+        | ({"description": each.description} if each.description else {})
         for each in one.entities
     ]
     asked = _ALL if one.asked is None else list(one.asked)
@@ -134,8 +134,7 @@ def _refusal(mention: str, type_: str) -> Reason | None:
 
 def _is_type(type_: object) -> bool:
     """Return whether this is a type: printable, and neither empty nor huge."""
-    named = isinstance(type_, str) and len(type_) <= LONGEST_TYPE and normalised(type_) != ""
-    return named and visible(str(type_)) == type_
+    return isinstance(type_, str) and len(type_) <= LONGEST_TYPE and normalised(type_) != "" and visible(type_) == type_
 
 
 def _check_form(stream: IO[bytes], path: Path) -> None:
@@ -154,8 +153,8 @@ def _open_text(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     for names, read in _ROWS:
         if names <= fields.keys():
             return read(fields, dropped)
-    tagged = "tagged text, whose types are closed" if SPANS in fields else f"fields {', '.join(fields) or 'none'}"
-    raise InputError(f"{tagged:.200}: no form of open types; known are {_FORMS}")
+    what = "tagged text, whose types are closed" if SPANS in fields else f"fields {', '.join(fields) or 'none'}"
+    raise InputError(f"{what:.200}: no form of open types; fields must be {_FORMS}")
 
 
 def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
@@ -166,12 +165,12 @@ def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
         asked = tuple(asked)
     entities = []
     for each in _list(fields, _ENTITIES, dict):
-        start, end, type_, description = (each.get(name, "") for name in ("start", "end", _TYPE, _DESCRIPTION))
-        if type(start) is not int or type(end) is not int or not isinstance(description, str):
+        start, end, type_, description = (each.get(name, "") for name in _PARTS)
+        if type(start) is not int or type(end) is not int:
             raise InputError(f"entity {each!r:.80}: must have start and end, in characters of the text, and type")
         if not _is_type(type_):
             raise InputError(f"entity {start}–{end}: type {type_!r:.80} must be one of {_TYPES}")
-        one = OpenEntity(start, end, type_, description)
+        one = OpenEntity(start, end, type_, _text(description))
         if each.get(TEXT, text[start:end]) != text[start:end]:
             raise InputError(f"entity {each!r:.80}: the text has {text[start:end]!r:.60} there")
         if reason := _refusal(text[start:end], type_):
@@ -205,28 +204,25 @@ def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
 
 def _absent(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read Pile-NER's row with its questions merged: entities, and the types asked for that the text has not."""
-    mentions = [(_text(each.get(TEXT)), _text(each.get(_TYPE)), "") for each in _list(fields, _ENTITIES, dict)]
+    mentions = [(_text(each.get(TEXT)), _text(each.get("type")), "") for each in _list(fields, _ENTITIES, dict)]
     asked = [type_ for _, type_, _ in mentions] + _list(fields, _ABSENT, str)
     return _located(fields[TEXT], mentions, dropped, asked)
 
 
 def _gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    spans = _list(fields, "ner", list)
-    return _of_tokens(fields.get("tokenized_text", fields.get(TOKENS)), spans, dropped)
+    return _of_tokens(fields.get("tokenized_text", fields.get(TOKENS)), _list(fields, "ner", list), dropped)
 
 
 def _token_objects(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    entities = _list(fields, _ENTITIES, dict)
-    spans = [[each.get(name) for name in ("start_token", "end_token", _TYPE)] for each in entities]
+    names = ("start_token", "end_token", "type")
+    spans = [[each.get(name) for name in names] for each in _list(fields, _ENTITIES, dict)]
     return _of_tokens(fields[TOKENS], spans, dropped)
 
 
-Row = Callable[[Mapping[str, Any], Counter[Reason]], OpenText]
-_ROWS: tuple[tuple[frozenset[str], Row], ...] = (
+_ROWS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason]], OpenText]], ...] = (
     (frozenset({"input", "output"}), _nuner),
     (frozenset({"conversations"}), _conversation),
-    (frozenset({"tokenized_text", "ner"}), _gliner),
-    (frozenset({TOKENS, "ner"}), _gliner),
+    (frozenset({"ner"}), _gliner),
     (frozenset({TEXT, _ENTITIES, _ABSENT}), _absent),
     (frozenset({TEXT, _ENTITIES}), _own),
     (frozenset({TOKENS, _ENTITIES}), _token_objects),

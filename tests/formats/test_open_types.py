@@ -155,6 +155,7 @@ def test_rows_of_tokens_end_with_their_last_token(tmp_path: Path) -> None:
         ({"text": "ab", "entities": [], "asked": [""]}, 'must be "all" or a list'),
         ({"text": "ab", "entities": ["a"]}, "contains 'a': must be a list of objects"),
         ({"text": 1, "entities": []}, "1: must be a text"),
+        ({"text": "ab", "entities": [entity(0, 1, description=2)]}, "2: must be a text"),
         ({"tokens": ["a"], "ner": [[0, 1, "x"]]}, "the row has 1 tokens, the first is 0, the last included"),
         ({"tokens": ["a"], "ner": [[-1, 0, "x"]]}, "the row has 1 tokens"),
         ({"tokens": ["a"], "ner": [[0, "x"]]}, "must be first token, last token and type"),
