@@ -33,8 +33,7 @@ Mention = tuple[str, str, str]
 LONGEST_TYPE = 200
 """Characters of a type's name."""
 _TYPES = f"texts, printable, not empty and of at most {LONGEST_TYPE} characters"
-_ENTITIES, _ASKED, _ALL, _TYPE, _DESCRIPTION = "entities", "asked", "all", "type", "description"
-_ABSENT = "types_asked_absent"
+_ENTITIES, _ASKED, _ALL, _ABSENT = "entities", "asked", "all", "types_asked_absent"
 _TOKEN = re.compile(r"\w+(?:[-_]\w+)*|\S")
 """NuNER's words; a hyphen joins them."""
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -42,9 +41,10 @@ _QUESTION = re.compile(r"What describes (.*) in the text\?", re.DOTALL)
 _SAID = "Text: "
 _STRING = r"""(?>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
 _STRINGS = re.compile(rf"\s*\[\s*(?:{_STRING}\s*(?:,\s*{_STRING}\s*)*+)?\]\s*")
-"""A list of strings as Python writes it. It is matched before it is evaluated, so nothing else is ever evaluated."""
-_HEAD = 1 << 16
-_FORMS = f'our own ("{TEXT}", "{_ENTITIES}"), NuNER\'s ("input", "output"), Pile-NER\'s ("conversations") and GLiNER\'s'
+"""A list of strings as Python writes it; nothing that doesn't match is evaluated."""
+_HEAD, _LONGEST_LIST = 1 << 16, 1 << 20
+_PARTS = ("start", "end", "type", "description")
+_FORMS = "text and entities (our own), input and output (NuNER), conversations (Pile-NER), tokens and ner (GLiNER)"
 
 
 def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterator[OpenText]:
@@ -69,8 +69,8 @@ def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterat
 def open_type_line(one: OpenText) -> bytes:
     """Return a text as a line of our own form; descriptions are written where there are any."""
     entities = [
-        {"start": each.start, "end": each.end, _TYPE: each.type}
-        | ({_DESCRIPTION: each.description} if each.description else {})
+        {"start": each.start, "end": each.end, "type": each.type}
+        | ({"description": each.description} if each.description else {})
         for each in one.entities
     ]
     asked = _ALL if one.asked is None else list(one.asked)
@@ -88,18 +88,16 @@ def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ..
     places: dict[str, list[int]] = {}
     for place, key in enumerate(keys):
         places.setdefault(key, []).append(place)
-    found: dict[tuple[int, int, str], OpenEntity] = {}
-    missing = []
+    found, missing = list[OpenEntity](), list[str]()
     for mention, type_, description in mentions:
         wanted = [token.casefold() for token in _TOKEN.findall(mention)]
         starts = places.get(wanted[0], ()) if wanted else ()
         there = [place for place in starts if keys[place : place + len(wanted)] == wanted]
         for place in there:
-            start, end = spans[place][0], spans[place + len(wanted) - 1][1]
-            found.setdefault((start, end, type_), OpenEntity(start, end, type_, description))
+            found.append(OpenEntity(spans[place][0], spans[place + len(wanted) - 1][1], type_, description))
         if not there:
             missing.append(mention)
-    return tuple(sorted(found.values(), key=lambda each: (each.start, each.end))), missing
+    return _once(sorted(found, key=lambda each: (each.start, each.end))), missing
 
 
 def usable(mentions: Iterable[Mention], dropped: Counter[Reason]) -> Iterator[Mention]:
@@ -119,8 +117,15 @@ def normalised(type_: str) -> str:
     return " ".join(folded.replace("_", " ").split())
 
 
+def _once(entities: Iterable[OpenEntity]) -> tuple[OpenEntity, ...]:
+    """Return entities in order, those of equal span and type once."""
+    return tuple({(each.start, each.end, each.type): each for each in entities}.values())
+
+
 def _refusal(mention: str, type_: str) -> Reason | None:
-    """Return why an entity is dropped: its type is no name, or is its mention."""
+    """Return why an entity is dropped: it has no text, its type is no name, or its type is its mention."""
+    if not mention.strip():
+        return Reason.NOT_IN_TEXT
     if not _is_type(type_):
         return Reason.BAD_TYPE
     same = len(mention) <= 2 * LONGEST_TYPE and normalised(type_) == normalised(mention)
@@ -129,8 +134,7 @@ def _refusal(mention: str, type_: str) -> Reason | None:
 
 def _is_type(type_: object) -> bool:
     """Return whether this is a type: printable, and neither empty nor huge."""
-    named = isinstance(type_, str) and len(type_) <= LONGEST_TYPE and normalised(type_) != ""
-    return named and visible(str(type_)) == type_
+    return isinstance(type_, str) and len(type_) <= LONGEST_TYPE and normalised(type_) != "" and visible(type_) == type_
 
 
 def _check_form(stream: IO[bytes], path: Path) -> None:
@@ -149,8 +153,8 @@ def _open_text(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     for names, read in _ROWS:
         if names <= fields.keys():
             return read(fields, dropped)
-    tagged = "tagged text, whose types are closed" if SPANS in fields else f"fields {', '.join(fields) or 'none'}"
-    raise InputError(f"{tagged:.200}: no form of open types; known are {_FORMS}")
+    what = "tagged text, whose types are closed" if SPANS in fields else f"fields {', '.join(fields) or 'none'}"
+    raise InputError(f"{what:.200}: no form of open types; fields must be {_FORMS}")
 
 
 def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
@@ -159,21 +163,21 @@ def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
         if not isinstance(asked, list) or not all(map(_is_type, asked)):
             raise InputError(f'field "{_ASKED}" is {asked!r:.80}: must be "{_ALL}" or a list of {_TYPES}')
         asked = tuple(asked)
-    entities: dict[tuple[int, int, str], OpenEntity] = {}
+    entities = []
     for each in _list(fields, _ENTITIES, dict):
-        start, end, type_, description = (each.get(name, "") for name in ("start", "end", _TYPE, _DESCRIPTION))
-        if type(start) is not int or type(end) is not int or not isinstance(description, str):
+        start, end, type_, description = (each.get(name, "") for name in _PARTS)
+        if type(start) is not int or type(end) is not int:
             raise InputError(f"entity {each!r:.80}: must have start and end, in characters of the text, and type")
         if not _is_type(type_):
             raise InputError(f"entity {start}–{end}: type {type_!r:.80} must be one of {_TYPES}")
-        one = OpenEntity(start, end, type_, description)
+        one = OpenEntity(start, end, type_, _text(description))
         if each.get(TEXT, text[start:end]) != text[start:end]:
             raise InputError(f"entity {each!r:.80}: the text has {text[start:end]!r:.60} there")
         if reason := _refusal(text[start:end], type_):
             dropped[reason] += 1
         else:
-            entities.setdefault((start, end, type_), one)
-    return OpenText(text, tuple(entities.values()), None if asked == _ALL else asked)
+            entities.append(one)
+    return OpenText(text, _once(entities), None if asked == _ALL else asked)
 
 
 def _nuner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
@@ -200,28 +204,25 @@ def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
 
 def _absent(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read Pile-NER's row with its questions merged: entities, and the types asked for that the text has not."""
-    mentions = [(_text(each.get(TEXT)), _text(each.get(_TYPE)), "") for each in _list(fields, _ENTITIES, dict)]
+    mentions = [(_text(each.get(TEXT)), _text(each.get("type")), "") for each in _list(fields, _ENTITIES, dict)]
     asked = [type_ for _, type_, _ in mentions] + _list(fields, _ABSENT, str)
     return _located(fields[TEXT], mentions, dropped, asked)
 
 
 def _gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    spans = _list(fields, "ner", list)
-    return _of_tokens(fields.get("tokenized_text", fields.get(TOKENS)), spans, dropped)
+    return _of_tokens(fields.get("tokenized_text", fields.get(TOKENS)), _list(fields, "ner", list), dropped)
 
 
 def _token_objects(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    entities = _list(fields, _ENTITIES, dict)
-    spans = [[each.get(name) for name in ("start_token", "end_token", _TYPE)] for each in entities]
+    names = ("start_token", "end_token", "type")
+    spans = [[each.get(name) for name in names] for each in _list(fields, _ENTITIES, dict)]
     return _of_tokens(fields[TOKENS], spans, dropped)
 
 
-Row = Callable[[Mapping[str, Any], Counter[Reason]], OpenText]
-_ROWS: tuple[tuple[frozenset[str], Row], ...] = (
+_ROWS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason]], OpenText]], ...] = (
     (frozenset({"input", "output"}), _nuner),
     (frozenset({"conversations"}), _conversation),
-    (frozenset({"tokenized_text", "ner"}), _gliner),
-    (frozenset({TOKENS, "ner"}), _gliner),
+    (frozenset({"ner"}), _gliner),
     (frozenset({TEXT, _ENTITIES, _ABSENT}), _absent),
     (frozenset({TEXT, _ENTITIES}), _own),
     (frozenset({TOKENS, _ENTITIES}), _token_objects),
@@ -235,7 +236,7 @@ def _located(
     """Return a text with its mentions located; types asked for that nobody can use are left out."""
     text = _text(text)
     entities, missing = locate(text, usable(mentions, dropped))
-    dropped[Reason.NOT_IN_TEXT] += len(missing)
+    dropped.update([Reason.NOT_IN_TEXT] * len(missing))
     if asked is None:
         return OpenText(text, entities)
     names = dict.fromkeys(" ".join(type_.split()) for type_ in asked)
@@ -246,7 +247,7 @@ def _of_tokens(tokens: object, spans: Sequence[Sequence[Any]], dropped: Counter[
     """Return the tokens joined by spaces, with entities given by their first and last token and type."""
     example = example_of(map(_text, _list({TOKENS: tokens}, TOKENS, str)), ())
     text, words = example.text, example.words
-    entities: dict[tuple[int, int, str], OpenEntity] = {}
+    entities = []
     for each in spans:
         first, last, type_ = each if len(each) == 3 else (None, None, None)
         if type(first) is not int or type(last) is not int or not isinstance(type_, str):
@@ -254,12 +255,9 @@ def _of_tokens(tokens: object, spans: Sequence[Sequence[Any]], dropped: Counter[
         if not 0 <= first <= last < len(words):
             raise InputError(f"entity {each!r:.80}: the row has {len(words)} tokens, the first is 0, the last included")
         start, end = words[first][0], words[last][1]
-        if not text[start:end].strip():
-            dropped[Reason.NOT_IN_TEXT] += 1
-            continue
         for _, name, _ in usable([(text[start:end], type_, "")], dropped):
-            entities.setdefault((start, end, name), OpenEntity(start, end, name))
-    return OpenText(text, tuple(entities.values()))
+            entities.append(OpenEntity(start, end, name))
+    return OpenText(text, _once(entities))
 
 
 def _text(value: object) -> str:
@@ -287,7 +285,7 @@ def _strings(value: object, name: str) -> list[str]:
         text = value
         with suppress(ValueError, RecursionError):
             value = json.loads(text)
-        if isinstance(value, str) and _STRINGS.fullmatch(text):
+        if isinstance(value, str) and len(text) <= _LONGEST_LIST and _STRINGS.fullmatch(text):
             with suppress(ValueError, SyntaxError, MemoryError):
                 value = ast.literal_eval(text.strip())
     return [_text(each) for each in _list({name: value}, name, str)]
