@@ -25,18 +25,19 @@ import torch
 from nerbert.errors import SettingsError
 from nerbert.labels import WordSpan, tag_names, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
-from nerbert.model.backbone import Backbone
+from nerbert.model.backbone import Backbone, read_card
 from nerbert.model.concepts import ConceptTable
 from nerbert.model.forward import Batch, TorchScorer, logits_at
 from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head
+from nerbert.model.joined import joined_kind, layer_to_join
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import ENTITY, Example
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import FinetuneSettings, TrainSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,27 +220,39 @@ _OUTSIDE = 0
 class Tagging(Objective):
     """A weighted mean over words that have a label; `IGNORED` ones count nothing.
 
-    `label_smoothing` (0–1) is the share of a label that is spread over all classes, `outside_weight` the weight of O.
+    `label_smoothing` (0–1) is the share of a label that is spread over all classes, `outside_weight` the weight of O,
+    `joined_layer` as in the settings of fine-tuning.
     """
 
     head_name: ClassVar[str] = "linear"
 
-    def __init__(self, label_smoothing: float = 0.0, outside_weight: float = 1.0, *, types: Sequence[str] = ()) -> None:
+    def __init__(
+        self, label_smoothing: float = 0.0, outside_weight: float = 1.0, *, types: Sequence[str] = (),
+        joined_layer: int = 0,
+    ) -> None:  # fmt: skip
         self._smoothing, self._outside, self._types = label_smoothing, outside_weight, tuple(types)
+        self._joined = joined_layer
         self._tags = tag_names(types)
         self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
 
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        return cls(task.settings.label_smoothing, task.settings.outside_weight, types=task.types)
+        settings = task.settings
+        joined = settings.joined_layer if isinstance(settings, FinetuneSettings) else 0
+        return cls(settings.label_smoothing, settings.outside_weight, types=task.types, joined_layer=joined)
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a token-classification model with a new layer over the tags."""
         from transformers import AutoModelForTokenClassification
 
+        kind: Any = AutoModelForTokenClassification
+        if self._joined:
+            card = read_card(backbone.source)
+            layer = layer_to_join(self._joined, backbone.config, backbone.num_layers, card)
+            kind = joined_kind(backbone.config, layer)
         return backbone.load(
-            AutoModelForTokenClassification, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
+            kind, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
             label2id={tag: number for number, tag in enumerate(self._tags)},
         )  # fmt: skip
 

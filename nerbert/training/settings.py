@@ -170,6 +170,10 @@ class FinetuneSettings(TrainSettings):
     that both have, by names without case, where PER is person (so for ORG, LOC, MISC). Other starts have a new head in
     any case. Source: ours (`new`); `shared` follows CrossNER's code, which trains the target's whole head on the source
     and keeps the optimiser's state: here types of the target alone begin fresh, and so does the optimiser."""
+    joined_layer: Annotated[int, Bounds(at_least=-1, below=1e6)] = 0
+    """A layer, counted from 1, whose states the head reads joined with those of the last one: twice as wide, and only
+    nerbert loads such a tagger. -1: the highest one that was frozen in pre-training, by the encoder's nerbert.json. 0:
+    the last layer alone. Source: ours (0); NuNER's authors join layer 6 with layer 12, 6 being the highest frozen."""
     on_too_long: OnTooLong = "window"
     """What becomes of sentences longer than `max_length`: `window` cuts them into overlapping windows, and every word
     is tagged; `truncate` drops the rest, as many papers do: entities there count as missed, and the tagger goes on so;
