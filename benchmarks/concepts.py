@@ -1,4 +1,4 @@
-"""A step of the objective `concepts` against one of `tagging`: CPU seconds on the same windows, in turn, in one process.
+"""A step of the objective `concepts` against one of `tagging`: CPU seconds on the same windows, in turn, one process.
 
 `python benchmarks/concepts.py ENCODER CORPUS [--subwords 16000] [--concepts 500] [--rounds 5] [--frozen -1]`
 

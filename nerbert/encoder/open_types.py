@@ -106,8 +106,8 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
         for one in every:
             example = _example(one, settings)
             trained = not is_held_out(one.text)
-            for name in example.asked or ():
-                table.add(Concept(name))
+            for type_ in one.asked or ():
+                table.add(_concept(type_, "", settings))
             for each in one.entities:
                 table.add(_concept(each.type, each.description, settings), int(trained))
             table.add_rows(table.word_rows(example))

@@ -13,20 +13,23 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from nerbert.artifacts import write_json
+from nerbert.errors import InputError, refused
 from nerbert.formats.open_types import normalised
 from nerbert.labels import word_spans
+from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.records import Example
 from nerbert.rng import Array
+from nerbert.schema import read_json
 
 FOLDER = "concepts"
 """The concept encoder's place in the folder of its text encoder."""
@@ -158,6 +161,15 @@ class ConceptTable:
         return np.array(sorted(found), np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """The content of `concepts.json`: what beside the weights says how names are compared."""
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    pooling: Pooling
+    format: Literal[1] = 1
+
+
 class ConceptModel(torch.nn.Module):
     """A text encoder and a concept encoder, and what compares their vectors.
 
@@ -212,11 +224,6 @@ class ConceptModel(torch.nn.Module):
         """Return (words, concepts) in fp32: tᵢ·cⱼ/τ + b."""
         return (words @ concepts.to(words.dtype).T).float() / self.temperature + self.bias
 
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """Return what beside the weights says how names are compared."""
-        return {"format": 1, "temperature": self.temperature, "pooling": self.pooling}
-
     def save_pretrained(self, folder: Path) -> None:
         """Write the text encoder into a folder and the concept encoder into one inside it."""
         from safetensors.torch import save_file
@@ -225,11 +232,40 @@ class ConceptModel(torch.nn.Module):
         inside = Path(folder) / FOLDER
         self.names.save_pretrained(inside)
         self.tokenizer.save_pretrained(inside)
-        own = {"bias": self.bias, **{f"projection.{name}": each for name, each in self.projection.named_parameters()}}
+        own = {name: each for name, each in self.named_parameters() if not name.startswith(("text.", "names."))}
         save_file({name: each.detach().cpu().contiguous() for name, each in own.items()}, inside / _SCORER)
-        write_json(inside / _FACTS, self.facts)
+        write_json(inside / _FACTS, asdict(_Facts(self.temperature, self.pooling)))
 
 
 def first_bias(concepts: float) -> float:
     """Return where b begins: at −ln of the number of concepts, about one of them is then expected of each word."""
     return -math.log(max(1.0, concepts))
+
+
+def open_concepts(source: str) -> ConceptModel:
+    """Load both encoders from the folder that a pre-training with `concepts` made.
+
+    Raise InputError for a folder without a concept encoder, and for weights that don't belong to it.
+    """
+    from safetensors.torch import load_file
+    from transformers import AutoModelForTokenClassification
+
+    inside = Path(source) / FOLDER
+    if not (inside / _FACTS).is_file():
+        raise InputError(f"{source}: holds no concept encoder; make one with objective = 'concepts'")
+    facts = read_json(inside / _FACTS, _Facts)
+    text, names = (
+        Backbone(str(place), None, seed=0).load(AutoModelForTokenClassification).base_model
+        for place in (source, inside)
+    )
+    model = ConceptModel(
+        text, names, load_tokenizer(str(inside)), temperature=facts.temperature, bias=0.0, pooling=facts.pooling
+    )
+    with refused(f"{inside / _SCORER}: can't be read"):
+        own = load_file(inside / _SCORER)
+    wanted = {name: each for name, each in model.named_parameters() if not name.startswith(("text.", "names."))}
+    if {name: each.shape for name, each in own.items()} != {name: each.shape for name, each in wanted.items()}:
+        raise InputError(f"{inside / _SCORER}: its tensors are not those of the two encoders")
+    for name, each in wanted.items():
+        each.data.copy_(own[name])
+    return model
