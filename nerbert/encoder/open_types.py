@@ -91,7 +91,7 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
         texts = read_open_types(folder / _TEXTS)
         return OpenTypes(table, [_example(each, settings) for each in texts], files, found.dropped)
 
-    return cached(settings.cache, "open types", origin, make, read)
+    return cached(settings.cache, "open_types", origin, make, read)
 
 
 _LARGEST = 1 << 30
