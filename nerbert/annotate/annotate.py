@@ -38,7 +38,6 @@ _LISTED = 1000
 _OVERHEAD = 64
 """Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-_sleep = asyncio.sleep
 
 
 class Passage(NamedTuple):
@@ -101,7 +100,9 @@ def annotate_texts(
             stop.add_note(f"{run.summary()}; the same command goes on")
             raise
         run.write(draft.path)
-        write_json(report, {"made_from": asked | {"prompt": settings.prompt}} | to_plain(run.report))
+    write_json(report, {"made_from": asked | {"prompt": settings.prompt}} | to_plain(run.report))
+    if found.passed_over:
+        tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
     tell(run.summary())
     return run.report
 
@@ -117,6 +118,7 @@ class _Run:
         self._sources, self._how, self.report = sources, how, AnnotateReport()
         self._budget, self._failures = Budget(settings, Tokens()), dict[str, Failure]()
         self._stop: NerbertError | None = None
+        self._stopped = asyncio.Event()
         self._done, self._failed_in_a_row, self._resume_at = 0, 0, 0.0
 
     def ask(self) -> None:
@@ -183,11 +185,14 @@ class _Run:
     async def _work(self, client: "ChatClient", texts: Iterator[str], bar: Progress) -> None:
         """Ask for one text after another, until there is none, or the run stops; what is in flight is waited for."""
         for text in texts:
-            if self._labels(text) is None and self._stop is None:
+            if self._stop is not None:
+                return
+            if self._labels(text) is None:
                 try:
                     await self._ask(client, text)
                 except NerbertError as error:
                     self._stop = self._stop or error
+                    self._stopped.set()
                 bar.advance()
 
     async def _ask(self, client: "ChatClient", text: str) -> None:
@@ -195,7 +200,7 @@ class _Run:
         now = asyncio.get_running_loop().time
         for failed in count(1):
             if (left := self._resume_at - now()) > 0:
-                await _sleep(left)
+                await _sleep(left, self._stopped)
             try:
                 await self._try(client, text)
             except Failure as failure:
@@ -206,7 +211,7 @@ class _Run:
                     pause = pause_after(failed, failure.wait, text, DEFAULT_POLICY)
                     if failure.wait:  # asked of all requests, not of this one alone
                         self._resume_at = max(self._resume_at, now() + pause)
-                    await _sleep(pause)
+                    await _sleep(pause, self._stopped)
             else:
                 return
 
@@ -240,9 +245,9 @@ class _Run:
     def _labels(self, text: str) -> Labels | None:
         """Return the labels that a kept answer gives; None if there is no answer, or none of use."""
         reply, answered = self._store.get(text)
+        self.report.tokens_are_estimated |= reply.estimated
         if not answered:
             return None
-        self.report.tokens_are_estimated |= reply.estimated
         with suppress(Failure):
             return read_labels(text, reply.content, self._prompt.form, cut=reply.cut)
         return None
@@ -268,3 +273,9 @@ def _pass_over_stops(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
     """Let tasks that SIGTERM ended go without a word; the command itself says that it stopped."""
     if not isinstance(context.get("exception"), SystemExit):
         loop.default_exception_handler(context)
+
+
+async def _sleep(seconds: float, stopped: asyncio.Event) -> None:
+    """Wait, but no longer than until the run stops."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), seconds)

@@ -33,7 +33,7 @@ class Budget:
         async with self._freed:
             while not self._fits(most):
                 if not self._in_flight:
-                    raise BudgetSpent("the budget is used up")
+                    raise BudgetSpent(f"the budget is used up: the next request may take {sum(most):,} tokens")
                 await self._freed.wait()
             self._reserved, self._in_flight = self._reserved.plus(most), self._in_flight + 1
         try:

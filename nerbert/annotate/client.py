@@ -8,9 +8,10 @@ organisations, headers) is left out, and no redirect is followed. The key is set
 
 import asyncio
 import json
+import logging
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -73,7 +74,7 @@ class ChatClient:
             raise Failure(Fault.TOO_SLOW, f"no whole answer within {seconds} (deadline)", lost=True) from None
         except openai.APIStatusError as error:
             raise self._refusal(error.response) from None
-        except (openai.APIError, httpx.HTTPError, httpx.InvalidURL) as error:
+        except (openai.APIError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise self._broken(error) from None
         return self._read(self._key.hidden_in_json(data), input_estimate)
 
@@ -170,5 +171,20 @@ async def open_client(settings: AnnotateSettings, prompt: Prompt, key: Key) -> A
     with refused("the proxies that the environment names can't be used"):
         http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30.0), limits=limits, follow_redirects=False,
                                  verify=ssl.create_default_context())  # fmt: skip
-    async with http:
-        yield ChatClient(settings, prompt, key, http)
+    with _without_debug_logs():
+        async with http:
+            yield ChatClient(settings, prompt, key, http)
+
+
+@contextmanager
+def _without_debug_logs() -> Iterator[None]:
+    """Keep the libraries from logging headers, which may hold the key."""
+    loggers = [logging.getLogger(name) for name in ("openai", "httpcore")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(max(each.level, logging.INFO))
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)

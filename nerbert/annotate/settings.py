@@ -29,7 +29,7 @@ _FIXED = ("model", "messages", "stream", "n")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotateSettings(Settings):
-    """Which model labels texts, how it is asked, and what may be spent."""
+    """Which model labels texts, how it is asked, and what may be spent. All defaults are ours."""
 
     endpoint: str
     """Address of an OpenAI-compatible server, say http://localhost:8000/v1."""
@@ -37,7 +37,7 @@ class AnnotateSettings(Settings):
     """The model's name, as the server knows it."""
     prompt: str = "lines-1"
     """lines-1 (a line a mention), json-1 (JSON by a schema, for servers that hold models to it), or a TOML file with
-    `form` and `text`, which contains {text} once. Source: ours."""
+    `form` and `text`, which contains {text} once."""
     temperature: Annotated[float, Bounds(at_least=0)] = 0.0
     """Randomness of answers; 0: as little as the server can."""
     max_answer_tokens: Annotated[int, Bounds(at_least=1, at_most=1 << 20)] = 2048

@@ -2,7 +2,10 @@
 
 import json
 import platform
+import sqlite3
+import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from tests.annotate.model_server import ModelServer, serving
 
 pytest.importorskip("openai")
 platform.platform()  # the library asks for it, which starts a process the first time
+CERTIFICATES = ssl.create_default_context()  # reading them takes a while
 
 
 @pytest.fixture
@@ -38,7 +42,12 @@ class Desk:
         return self.folder / "out.jsonl"
 
     def settings(self, **changes: Any) -> AnnotateSettings:
-        given = {"endpoint": self.server.address, "model": "m", "concurrency": 1, "cache": str(self.folder / "cache")}
+        given: dict[str, Any] = {
+            "endpoint": self.server.address,
+            "model": "m",
+            "concurrency": 1,
+            "cache": str(self.folder / "cache"),
+        }
         return AnnotateSettings(**(given | changes))
 
     def annotate(self, *lines: str, overwrite: bool = False, **changes: Any) -> AnnotateReport:
@@ -65,8 +74,16 @@ class Desk:
 def desk(server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = Desk(server, tmp_path)
 
-    async def sleep(seconds: float) -> None:
+    async def sleep(seconds: float, _: object) -> None:
         desk.slept.append(seconds)
 
+    def connect(*given: Any, **more: Any) -> sqlite3.Connection:
+        database = sqlite3.Connection(*given, **more)
+        with suppress(sqlite3.DatabaseError):
+            database.execute("PRAGMA synchronous = OFF")  # no waiting for the disk
+        return database
+
     monkeypatch.setattr("nerbert.annotate.annotate._sleep", sleep)
+    monkeypatch.setattr("nerbert.annotate.store.sqlite3.connect", connect)
+    monkeypatch.setattr("nerbert.annotate.client.ssl.create_default_context", lambda: CERTIFICATES)
     return desk

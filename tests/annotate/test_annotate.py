@@ -174,7 +174,7 @@ def test_many_failures_in_a_row_stop_the_run(desk: Desk) -> None:
 def test_a_budget_of_tokens_stops_and_a_larger_one_goes_on(desk: Desk) -> None:
     texts = [f"Text {number}." for number in range(10)]
     needed = len(load_prompt("lines-1").filled(texts[0])) + 64 + 50  # the most that one request may take
-    budget = {"max_answer_tokens": 50, "max_total_tokens": needed + 3 * 110}
+    budget: dict[str, Any] = {"max_answer_tokens": 50, "max_total_tokens": needed + 3 * 110}
     with pytest.raises(BudgetSpent, match=r"4 of 10 texts done .* 400 \+ 40 tokens spent; the same command"):
         desk.annotate(*texts, **budget)
     assert not desk.output.exists()
@@ -196,7 +196,7 @@ def test_requests_in_flight_count_as_reserved(desk: Desk) -> None:
 
 
 def test_a_budget_of_money(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    prices = {"input_price": 10.0, "output_price": 100.0}
+    prices: dict[str, Any] = {"input_price": 10.0, "output_price": 100.0}
     with pytest.raises(BudgetSpent, match=r"0 of 1 texts done .*cost 0\.0000"):
         desk.annotate(ADA, max_cost=0.01, **prices)
     assert desk.annotate(ADA, max_cost=10.0, **prices).cost == pytest.approx(100 * 10e-6 + 10 * 100e-6)
@@ -259,7 +259,7 @@ def test_the_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["annotate", texts, "-o", desk.output, "--endpoint", desk.server.address, "--model", "m",
              "--cache", desk.folder]  # fmt: skip
     assert exit_code(*asked, "--max-total-tokens", 10) == 1
-    assert capsys.readouterr().err.startswith("nerbert: the budget is used up; 0 of 2 texts done")
+    assert capsys.readouterr().err.startswith("nerbert: the budget is used up: the next request may take ")
     assert exit_code(*asked, "--concurrency", 2) == 0
     assert capsys.readouterr().err == "2 of 2 texts done (0 by earlier runs); 200 + 20 tokens spent\n"
     assert len(desk.rows()) == 2
