@@ -93,7 +93,7 @@ def annotate_texts(
              "prompt_sha256": prompt.digest}  # fmt: skip
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
         sources = [source.copied(draft.work) for source in found.sources]
-        run = _Run(settings, prompt, key, store, sources, (field, errors))
+        run = _AnnotateRun(settings, prompt, key, store, sources, (field, errors))
         try:
             run.ask()
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -107,7 +107,7 @@ def annotate_texts(
     return run.report
 
 
-class _Run:
+class _AnnotateRun:
     """One run over the texts."""
 
     def __init__(

@@ -1,8 +1,8 @@
 """Answers that were paid for, kept as soon as they are there: one SQLite file for a model and a prompt.
 
 The choice: SQLite writes each answer whole, so a kill costs the requests in flight and no more, and several runs may
-use one file. Answers are kept as the model wrote them and read anew each time. The price: nobody deletes what is no
-longer wanted.
+use one file. Its log is not flushed for each answer: a loss of power may cost the last ones. Answers are kept as the
+model wrote them and read anew each time. The price: nobody deletes what is no longer wanted.
 """
 
 import json
@@ -73,7 +73,8 @@ def open_store(cache: str, asked: Any) -> Iterator[AnswerStore]:
     with closing(database):
         store = AnswerStore(database, path)
         with store.used():
-            database.execute(_MAKE)
+            for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", _MAKE):
+                database.execute(statement)
         yield store
 
 

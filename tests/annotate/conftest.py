@@ -2,10 +2,8 @@
 
 import json
 import platform
-import sqlite3
 import ssl
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from nerbert.annotate.annotate import AnnotateReport, annotate_texts
 from nerbert.annotate.settings import AnnotateSettings
 from tests.annotate.model_server import ModelServer, serving
 
-pytest.importorskip("openai")
 platform.platform()  # the library asks for it, which starts a process the first time
 CERTIFICATES = ssl.create_default_context()  # reading them takes a while
 
@@ -77,13 +74,6 @@ def desk(server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     async def sleep(seconds: float, _: object) -> None:
         desk.slept.append(seconds)
 
-    def connect(*given: Any, **more: Any) -> sqlite3.Connection:
-        database = sqlite3.Connection(*given, **more)
-        with suppress(sqlite3.DatabaseError):
-            database.execute("PRAGMA synchronous = OFF")  # no waiting for the disk
-        return database
-
     monkeypatch.setattr("nerbert.annotate.annotate._sleep", sleep)
-    monkeypatch.setattr("nerbert.annotate.store.sqlite3.connect", connect)
     monkeypatch.setattr("nerbert.annotate.client.ssl.create_default_context", lambda: CERTIFICATES)
     return desk

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from nerbert.annotate import annotate
 from nerbert.errors import InputError, NerbertError, SettingsError
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import (
@@ -29,6 +30,7 @@ from tests.annotate.model_server import (
 ADA, EVE = "Ada met Bob.", "Eve left."
 KEY = 'sk-"secret\\0123456789/abc+'
 GOOD = say("none")
+SLEEP = annotate._sleep
 
 
 @pytest.mark.parametrize(
@@ -148,6 +150,20 @@ def test_requests_in_flight_are_waited_for_when_another_stops_the_run(desk: Desk
     desk.server.moods = [late, fail(401)]
     with pytest.raises(InputError, match="1 of 3 texts done"):
         desk.annotate(ADA, EVE, "More.", concurrency=2)
+    assert len(desk.server.asked) == 2
+
+
+def test_no_pause_outlasts_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbert.annotate.annotate._sleep", SLEEP)
+
+    def refuse(handler: Handler) -> None:
+        while desk.server.at_once > 1:  # the other one has been told to wait
+            handler.server_state.ended.wait(0.005)
+        fail(401)(handler)
+
+    desk.server.moods = [fail(429, Retry_After="299"), refuse]
+    with pytest.raises(InputError, match="refuses the key"):
+        desk.annotate(ADA, EVE, concurrency=2)
     assert len(desk.server.asked) == 2
 
 
