@@ -73,6 +73,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server_state: ModelServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are sent apart
 
     def log_message(self, *_: object) -> None:
         pass
