@@ -15,6 +15,7 @@ from nerbert.errors import InputError
 from nerbert.formats.open_types import locate
 from nerbert.records import OpenText
 from nerbert.schema import parse_json
+from nerbert.terminal import visible
 
 BYTES_PER_TOKEN = 3
 """For estimates, where a server doesn't say what it used."""
@@ -153,7 +154,7 @@ def read_labels(text: str, content: str, form: str, *, cut: bool) -> Labels:
             raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
         raise Failure(Fault.REFUSED, "the answer is empty")
     entries, bad = _read_lines(content, cut=cut) if form == "lines" else _read_json(content, cut=cut)
-    usable = [each for each in entries[:MOST_MENTIONS] if _usable(*each)]
+    usable = [each for each in map(_spaced, entries[:MOST_MENTIONS]) if _usable(*each)]
     bad += len(entries) - len(usable)
     entities, invented = locate(text, dict.fromkeys(usable))
     if entries and not entities:
@@ -168,7 +169,7 @@ def _read_lines(content: str, *, cut: bool) -> tuple[list[tuple[str, str, str]],
         return [], 0
     entries = []
     for line in lines[:-1] if cut else lines:
-        mention, *rest = (part.strip() for part in line.split(SEPARATOR))
+        mention, *rest = line.split(SEPARATOR)
         if 1 <= len(rest) <= 2:
             entries.append((mention, rest[0], rest[1] if len(rest) == 2 else ""))
     if not entries:
@@ -185,10 +186,17 @@ def _read_json(content: str, *, cut: bool) -> tuple[list[tuple[str, str, str]], 
         entries = parse_json(content, _Entries, "the answer").entities
     except InputError as error:
         raise Failure(Fault.NOT_THE_FORM, str(error)) from None
-    return [(each.mention.strip(), each.concept.strip(), each.description.strip()) for each in entries], 0
+    return [(each.mention, each.concept, each.description) for each in entries], 0
+
+
+def _spaced(entry: tuple[str, str, str]) -> tuple[str, str, str]:
+    """Return an entry with single spaces."""
+    mention, type_, description = (" ".join(part.split()) for part in entry)
+    return mention, type_, description
 
 
 def _usable(mention: str, type_: str, description: str) -> bool:
-    """Return whether an entry says something; a type that repeats its mention doesn't."""
+    """Return whether an entry says something that can be printed; a type that repeats its mention says nothing."""
     short = len(mention) <= LONGEST_MENTION and len(type_) <= LONGEST_TYPE and len(description) <= LONGEST_DESCRIPTION
-    return bool(mention and type_) and short and mention.casefold() != type_.casefold()
+    said = f"{type_} {description}"
+    return bool(mention and type_) and short and visible(said) == said and mention.casefold() != type_.casefold()

@@ -27,6 +27,7 @@ def lines(content: str, *, cut: bool = False) -> tuple[set[tuple[str, str]], int
         ("rates <> Rates\nbank <>\n<> x\nrates <> price", ({("rates", "price")}, 0, 3)),
         (f"rates <> {'x' * (LONGEST_TYPE + 1)}\nrates <> price", ({("rates", "price")}, 0, 1)),
         (f"{'y' * 301} <> z\nrates <> price", ({("rates", "price")}, 0, 1)),
+        ("rates\x1b[1m <> x\nrates <> pri\x1b[2Jce\nrates <>  unit\u00a0 price", ({("rates", "unit price")}, 1, 1)),
         ("None\n", (set(), 0, 0)),
     ],
 )
