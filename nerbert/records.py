@@ -47,6 +47,9 @@ class Reason(StrEnum):
     COMMON_AND_UNTYPED = "common_and_untyped"
     UNKNOWN_CLASS = "unknown_class"
     BAD_ROW = "bad_row"
+    NOT_IN_TEXT = "not_in_text"
+    BAD_TYPE = "bad_type"
+    TYPE_IS_MENTION = "type_is_mention"
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,12 @@ STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry("corpus step", {}
 EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry("executor", {"local": "nerbert.executors:LocalExecutor"})
 """What runs tasks over many items: functions from a number of workers to an `Executor`."""
 OBJECTIVES: "Registry[type[Objective]]" = Registry(
-    "objective", {"tagging": "nerbert.training.objective:Tagging", "mlm": "nerbert.encoder.mlm:Mlm"}
+    "objective",
+    {
+        "tagging": "nerbert.training.objective:Tagging",
+        "mlm": "nerbert.encoder.mlm:Mlm",
+        "concepts": "nerbert.encoder.concepts:Concepts",
+    },
 )
 """What a model can be trained for."""
 HEADS: "Registry[OpenHead]" = Registry("head", {"linear": "nerbert.tagger.backends:open_linear"})

@@ -6,23 +6,23 @@ answer that was cut off at its longest length keeps its whole lines; as JSON it 
 answers in another form needs a prompt of its own.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 from nerbert.errors import InputError
-from nerbert.formats.open_types import locate
+from nerbert.formats.open_types import Mention, locate, usable
 from nerbert.records import OpenText
 from nerbert.schema import parse_json
-from nerbert.terminal import visible
 
 BYTES_PER_TOKEN = 3
 """For estimates, where a server doesn't say what it used."""
 SEPARATOR, NONE = "<>", "none"
 """What stands between the parts of a line, and the answer without any."""
-MOST_MENTIONS, LONGEST_MENTION, LONGEST_TYPE, LONGEST_DESCRIPTION = 500, 300, 100, 600
-"""Entries of an answer, and characters of their parts; what is above is bad."""
+MOST_MENTIONS, LONGEST_MENTION, LONGEST_DESCRIPTION = 500, 300, 600
+"""Entries of an answer, and characters of their parts; what is above is bad, as are types that no file may have."""
 
 
 class Fault(StrEnum):
@@ -154,15 +154,16 @@ def read_labels(text: str, content: str, form: str, *, cut: bool) -> Labels:
             raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
         raise Failure(Fault.REFUSED, "the answer is empty")
     entries, bad = _read_lines(content, cut=cut) if form == "lines" else _read_json(content, cut=cut)
-    usable = [each for each in map(_spaced, entries[:MOST_MENTIONS]) if _usable(*each)]
-    bad += len(entries) - len(usable)
-    entities, invented = locate(text, dict.fromkeys(usable))
+    short = [each for each in entries[:MOST_MENTIONS] if _is_short(*each)]
+    good = list(usable(short, Counter()))
+    bad += len(entries) - len(good)
+    entities, invented = locate(text, dict.fromkeys(good))
     if entries and not entities:
         raise Failure(Fault.NOT_IN_TEXT, f"none of {len(entries)} mentions is in the text: {content!r:.120}")
     return Labels(OpenText(text, entities), len(invented), bad)
 
 
-def _read_lines(content: str, *, cut: bool) -> tuple[list[tuple[str, str, str]], int]:
+def _read_lines(content: str, *, cut: bool) -> tuple[list[Mention], int]:
     """Return the entries of an answer in lines, and how many lines are none; the last one of a cut answer is none."""
     lines = [line for line in content.split("\n") if line.strip()]
     if [line.strip().casefold() for line in lines] == [NONE]:
@@ -178,7 +179,7 @@ def _read_lines(content: str, *, cut: bool) -> tuple[list[tuple[str, str, str]],
     return entries, len(lines) - len(entries)
 
 
-def _read_json(content: str, *, cut: bool) -> tuple[list[tuple[str, str, str]], int]:
+def _read_json(content: str, *, cut: bool) -> tuple[list[Mention], int]:
     """Return the entries of an answer in JSON."""
     if cut:
         raise Failure(Fault.CUT_OFF, "the answer is longer than max_answer_tokens", tries=1)
@@ -189,14 +190,5 @@ def _read_json(content: str, *, cut: bool) -> tuple[list[tuple[str, str, str]], 
     return [(each.mention, each.concept, each.description) for each in entries], 0
 
 
-def _spaced(entry: tuple[str, str, str]) -> tuple[str, str, str]:
-    """Return an entry with single spaces."""
-    mention, type_, description = (" ".join(part.split()) for part in entry)
-    return mention, type_, description
-
-
-def _usable(mention: str, type_: str, description: str) -> bool:
-    """Return whether an entry says something that can be printed; a type that repeats its mention says nothing."""
-    short = len(mention) <= LONGEST_MENTION and len(type_) <= LONGEST_TYPE and len(description) <= LONGEST_DESCRIPTION
-    said = f"{type_} {description}"
-    return bool(mention and type_) and short and visible(said) == said and mention.casefold() != type_.casefold()
+def _is_short(mention: str, _: str, description: str) -> bool:
+    return len(mention) <= LONGEST_MENTION and len(description) <= LONGEST_DESCRIPTION

@@ -103,7 +103,8 @@ def build_corpus(
             funnel.samples.write(folder / "dropped.jsonl")
             manifest = make_manifest(
                 folder, dumps, forbidden, settings, label_set, knowledge=knowledge.report(),
-                unresolved=targets.unresolved, balance=done.find(Sampling).report, funnel=funnel,
+                words=knowledge.ontology.words, unresolved=targets.unresolved, balance=done.find(Sampling).report,
+                funnel=funnel,
             )  # fmt: skip
             built = BuiltCorpus(plan.output, manifest)
             if card is not None:
@@ -198,7 +199,8 @@ _LICENCES: Mapping[str, tuple[SourceKind, ...]] = {
 
 def make_manifest(
     folder: Path, dumps: Sequence[Dump], forbidden: Excluded, settings: CorpusSettings, label_set: LabelSet,
-    knowledge: Mapping[str, Any], unresolved: Sequence[Mapping[str, Any]], balance: Mapping[str, Any], funnel: Funnel,
+    knowledge: Mapping[str, Any], words: Mapping[str, Mapping[str, str]], unresolved: Sequence[Mapping[str, Any]],
+    balance: Mapping[str, Any], funnel: Funnel,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the content of `manifest.json`, the last file of a corpus, for the one in `folder`."""
     shards = {f"sentences/{path.name}": path for path in shard_paths(folder / "sentences")}
@@ -229,6 +231,7 @@ def make_manifest(
         "topics": _with_copies(funnel, "topics", TOPICS),
         "years": dict(sorted(funnel.under("years").items())),
         "categories": _with_copies(funnel, "categories", dict.fromkeys([*categories, ENTITY])),
+        "classes": {name: dict(words[name]) for name in sorted(funnel.under("classes")) if name in words},
         "shards": {name: pq.read_metadata(path).num_rows for name, path in shards.items()},
         "shard_sha256": {name: sha256_of(path) for name, path in shards.items()},
     }

@@ -122,6 +122,8 @@ class Funnel:
         self.add(Counter(period for some in years if some for period in {*map(period_of, some)}), "years")
         sources = pc.struct_field(flat, "source").to_pylist()
         self.add(Counter(source or "untyped" for source in sources), "sources")
+        classes = pc.unique(pc.list_flatten(pc.struct_field(flat, "class_path"))).to_pylist()
+        self.add(dict.fromkeys(classes, 1), "classes")
         train = pc.equal(sentences["split"], TRAIN).to_numpy()
         flat, times = flat.filter(pa.array(np.repeat(train, lengths))), np.repeat(copies[train], lengths[train])
         columns = (pc.struct_field(flat, name).to_pylist() for name in ("category", "class_path"))

@@ -168,6 +168,7 @@ class _Manifest(TypedDict):
     steps: list[_Step]
     splits: dict[str, _Split]
     categories: dict[str, _Category]
+    classes: NotRequired[dict[str, dict[str, str]]]
     knowledge: _Knowledge
 
 

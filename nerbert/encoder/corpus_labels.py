@@ -9,7 +9,7 @@ drawn there is cached, so memory doesn't follow the corpus, and a second run rea
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,18 @@ from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
 from nerbert.errors import InputError
+from nerbert.formats.open_types import normalised
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
-from nerbert.records import ENTITY, TRAIN, VALIDATION, Sentence
+from nerbert.model.concepts import Concept, ConceptTable, class_words
+from nerbert.records import ENTITY, TRAIN, VALIDATION, Example, Sentence, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json
 from nerbert.training.settings import PretrainSettings
 
 _VERSION = 1
 """Of what is cached here."""
+_EACH_CLASS = "dbpedia"
+"""The label set that makes each class a label of its own."""
 _STEP, _END = "\x1f", "\x1e"
 """Between classes, and after the last one; white space to Python, so no class name holds it."""
 _FILE, _TABLE = "mentions.json", "sentences.parquet"
@@ -42,12 +46,15 @@ class CorpusLabels:
     """The categories that mentions have in a training, ENTITY among them.
 
     `facts` are for the encoder's card: the set's name and digest, and how many typed mentions of the train part
-    have no label in it, or a label with too few mentions. `other` is None for the corpus's own set.
+    have no label in it, or a label with too few mentions. `other` is None for the corpus's own set. An objective that
+    learns from names has `concepts`, and the text of each category's in `concept_texts`.
     """
 
     facts: dict[str, str | int]
     categories: tuple[str, ...]
     other: LabelSet | None = None
+    concepts: ConceptTable | None = None
+    concept_texts: Mapping[str, str] = field(default_factory=dict)
 
     def category(self, path: Sequence[str], own: str) -> str:
         """Return the category of a mention with a class path that is `own` in the corpus's set."""
@@ -64,24 +71,54 @@ class CorpusLabels:
         return replace(sentence, mentions=tuple(mentions))
 
 
-def read_label_set(manifest: Mapping[str, Any], settings: PretrainSettings) -> CorpusLabels:
+def read_label_set(
+    manifest: Mapping[str, Any], settings: PretrainSettings, *, open_types: bool = False
+) -> CorpusLabels:
     """Return the categories of the corpus under `settings.label_set`.
 
-    Raise InputError if the train part has none of the set's labels, or a category that the manifest doesn't list.
+    With `open_types` each class is a category by default, however rare it is. Raise InputError if the train part has
+    none of the set's labels, or a category that the manifest doesn't list.
     """
     own, categories = manifest["label_set"], tuple(manifest["categories"])
-    some = open_label_set(settings.label_set) if settings.label_set else None
-    other = some if some is not None and some.digest != own["sha256"] else None
+    name = settings.label_set or (_EACH_CLASS if open_types else "")
+    some = open_label_set(name) if name else None
+    other = some if some is not None and (open_types or some.digest != own["sha256"]) else None
     kinds = _mention_kinds(manifest, settings)
     if other is not None:
-        kept = _frequent(kinds, other, int(manifest["settings"]["min_mentions"]))
+        kept = _frequent(kinds, other, 1 if open_types else int(manifest["settings"]["min_mentions"]))
         labels = CorpusLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
     else:
-        _check_categories(kinds, categories, settings.corpus)
+        _check_categories(kinds, categories, settings.corpus_folder)
         labels = CorpusLabels({"name": own["name"], "sha256": own["sha256"]}, categories)
     typed = {kind: count for kind, count in kinds.items() if kind[0]}
     without_label = sum(count for kind, count in typed.items() if labels.category(*kind) == ENTITY)
-    return replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
+    labels = replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
+    return _with_concepts(manifest, labels, kinds, settings) if open_types else labels
+
+
+def _with_concepts(
+    manifest: Mapping[str, Any], labels: CorpusLabels, kinds: Kinds, settings: PretrainSettings
+) -> CorpusLabels:
+    """Return the labels with their concepts: the knowledge's words for a class, else the class's own name in words.
+
+    Ancestors are the categories that the classes above one have.
+    """
+    classes = manifest.get("classes", {})
+
+    def name(category: str) -> str:
+        return normalised(classes.get(category, {}).get("label", "")) or class_words(category)
+
+    table, texts = ConceptTable(sentences=int(manifest["splits"][TRAIN]["sentences"])), dict[str, str]()
+    for (path, own), count in sorted(kinds.items()):
+        category = labels.category(path, own)
+        above = {labels.category(path[:end], ENTITY) for end in range(1, len(path))} - {category, ENTITY}
+        description = classes.get(category, {}).get("description", "") if settings.concept_descriptions else ""
+        concept = Concept(name(category), description, tuple(sorted(map(name, above))))
+        texts[category] = concept.text
+        table.add(concept, count)
+    for category in texts:
+        table.add_rows(table.word_rows(Example("_", ((0, 1),), (Span(0, 1, category),)), texts))
+    return replace(labels, concepts=table, concept_texts=texts)
 
 
 def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Sentence]:
@@ -104,14 +141,14 @@ def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
 def training_texts(manifest: Mapping[str, Any], settings: PretrainSettings) -> Iterator[str]:
     """Yield the texts that are trained on, in order, each once, whatever its copies."""
     drawn = "expected_copies" if settings.resample_each_epoch else "copies"
-    for path in checked_shards(settings.corpus, manifest):
+    for path in checked_shards(settings.corpus_folder, manifest):
         for batch in sentence_batches(path, ["split", "copies", "expected_copies", "text"]):
             rows = training_rows(batch)
             yield from rows.filter(pc.greater(rows[drawn], 0))["text"].to_pylist()
 
 
 def _origin(manifest: Mapping[str, Any], settings: PretrainSettings) -> dict[str, Any]:
-    return {"version": _VERSION, "shards": shard_hashes(settings.corpus, manifest)}
+    return {"version": _VERSION, "shards": shard_hashes(settings.corpus_folder, manifest)}
 
 
 def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> Kinds:
@@ -119,7 +156,7 @@ def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> K
 
     def make(folder: Path) -> None:
         joined = Counter[str]()
-        for path in checked_shards(settings.corpus, manifest):
+        for path in checked_shards(settings.corpus_folder, manifest):
             for batch in sentence_batches(path, ["split", "mentions"]):
                 joined.update(_joined_kinds(batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()))
         paths = ((key.partition(_END), count) for key, count in sorted(joined.items()))
@@ -169,14 +206,16 @@ def _frequent(kinds: Kinds, some: LabelSet, at_least: int) -> frozenset[str]:
 def _drawn(manifest: Mapping[str, Any], settings: PretrainSettings) -> pa.Table:
     """Return the validation sentences with the lowest random numbers; no more than twice as many are held at once."""
     drawn: pa.Table | None = None
-    for path in checked_shards(settings.corpus, manifest):
+    for path in checked_shards(settings.corpus_folder, manifest):
         for batch in sentence_batches(path):
             rows = pa.Table.from_batches([batch.filter(pc.equal(batch["split"], VALIDATION))])
             drawn = rows if drawn is None else pa.concat_tables([drawn, rows])
             if settings.max_eval_samples and len(drawn) > 2 * settings.max_eval_samples:
                 drawn = _lowest(drawn, settings)
     if drawn is None or not len(drawn):
-        raise InputError(f"{settings.corpus}: its validation split is empty; build it with a larger validation_ratio")
+        raise InputError(
+            f"{settings.corpus_folder}: its validation split is empty; build it with a larger validation_ratio"
+        )
     return _lowest(drawn, settings)
 
 

@@ -9,11 +9,11 @@ fast as by way of whole `Sentence`s; a test holds the two ways equal.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import blake2b, sha256
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
+from nerbert.encoder.open_types import training_examples
 from nerbert.errors import InputError, at
 from nerbert.executors import LocalExecutor, cores
 from nerbert.labels import tag_names
@@ -45,6 +46,8 @@ _COUNTS = "sentences.json"
 _TYPES = {"copies": np.int32, "expected_copies": np.float64, "identities": np.uint64}
 _FEW = 50_000
 """Sentences that one process has cut before others have started."""
+_CHUNK = 1000
+"""Texts of open types that are cut at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Preprocessor:
     """Tokenizer, label set and labels of words, which turn rows of the corpus into windows."""
 
     pieces: SubwordTokenizer
-    labels: CorpusLabels
+    labels: CorpusLabels | None
     word_labels: WordLabels
 
     def key(self) -> dict[str, Any]:
@@ -90,19 +93,19 @@ class Preprocessor:
         options = {name: value for name, value in sorted(vars(self.pieces).items()) if name != "tokenizer"}
         return {
             "tokenizer": tokenizer_hash(self.pieces.tokenizer), "tokenizers": tokenizers.__version__,
-            "pieces": options, "label_set": self.labels.facts["sha256"],
+            "pieces": options, "label_set": self.labels.facts["sha256"] if self.labels else "",
             "labels": [kind.__module__, kind.__qualname__, self.word_labels.key()],
         }  # fmt: skip
 
 
-def cut_shard(path: Path, cutter: Preprocessor, *, alone: bool) -> list[ShardWindows]:
-    """Cut one shard into windows; raise InputError that names the shard for a bad value.
+def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, *, alone: bool) -> list[ShardWindows]:
+    """Cut one shard into windows by some labels; raise InputError that names the shard for a bad value.
 
     Unless `alone`, the tokenizer starts no threads: the process runs beside others like it.
     """
     if not alone:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    category = lru_cache(1 << 16)(cutter.labels.category)
+    category = lru_cache(1 << 16)(labels.category)
     parts = []
     for batch in sentence_batches(path, _COLUMNS):
         with at(path):
@@ -114,6 +117,17 @@ def cut_shard(path: Path, cutter: Preprocessor, *, alone: bool) -> list[ShardWin
             identities = np.array([_identity(each) for each in rows["id"].to_pylist()], np.uint64)
             parts.append(ShardWindows(len(batch), windows, Sentences(copies, expected, identities)))
     return parts
+
+
+def _cut_open(cutter: Preprocessor, settings: PretrainSettings) -> Iterator[ShardWindows]:
+    """Yield the windows of the texts of open types that are trained on, some texts at a time."""
+    texts = training_examples(settings)
+    while some := list(islice(texts, _CHUNK)):
+        windows = Windows.pack(cutter.pieces.windows(some, cutter.word_labels))
+        expected = np.full(len(some), settings.open_types_copies, np.float64)
+        identities = np.array([_identity(each.text) for each in some], np.uint64)
+        copies = np.floor(expected + uniforms(0, "copies of open types", identities))
+        yield ShardWindows(len(some), windows, Sentences(copies, expected, identities))
 
 
 def _check_copies(rows: pa.RecordBatch) -> None:
@@ -148,18 +162,21 @@ def _identity(name: str) -> int:
 
 
 def open_training_data(
-    manifest: Mapping[str, Any], labels: CorpusLabels, pieces: SubwordTokenizer, settings: PretrainSettings,
-    workers: int | None = None, own: WordLabels | None = None,
+    manifest: Mapping[str, Any], labels: CorpusLabels | None, pieces: SubwordTokenizer, settings: PretrainSettings,
+    workers: int | None = None, own: WordLabels | None = None, open_types: Sequence[str] = (),
 ) -> TrainingData:  # fmt: skip
     """Open the train part's windows in the cache; `workers` processes (None: all cores) make them if there are none.
 
-    `own` are the labels of an objective that reads some; another one shares the windows of BIO tags. Safe to call from
-    several processes at once: one makes them. Raise InputError for a shard that isn't as the manifest says, and where
-    there is nothing to train on.
+    `own` are the labels of an objective that reads some; another one shares the windows of BIO tags. Without `labels`
+    there is no corpus. `open_types` are the digests of the files of open types. Safe to call from several processes at
+    once: one makes them. Raise InputError for a shard that isn't as the manifest says, and where there is nothing to
+    train on.
     """
-    cutter = Preprocessor(pieces, labels, own or BioLabels(tag_names(labels.categories)))
-    origin = {"version": _VERSION, "shards": shard_hashes(settings.corpus, manifest), **cutter.key()}
-    make = partial(_make, manifest=manifest, corpus=settings.corpus, cutter=cutter, workers=workers)
+    cutter = Preprocessor(pieces, labels, own or BioLabels(tag_names(labels.categories if labels else ())))
+    shards = shard_hashes(settings.corpus, manifest) if settings.corpus else {}
+    added = {"open_types": [*open_types], "copies": settings.open_types_copies} if open_types else {}
+    origin = {"version": _VERSION, "shards": shards, **cutter.key(), **added}
+    make = partial(_make, manifest=manifest, settings=settings, cutter=cutter, workers=workers)
     windows, sentences = cached(settings.cache, "pieces", origin, make, _read)
     data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)
     if not len(data.numbers_of(0)):
@@ -178,13 +195,18 @@ def _numbers_of(windows: Windows, sentences: Sentences, settings: PretrainSettin
     return numbers_of if settings.resample_each_epoch else lambda _: numbers_of(0)
 
 
-def _make(folder: Path, manifest: Mapping[str, Any], corpus: Path, cutter: Preprocessor, workers: int | None) -> None:
-    rows = sum(manifest["shards"].values())
+def _make(
+    folder: Path, manifest: Mapping[str, Any], settings: PretrainSettings, cutter: Preprocessor, workers: int | None
+) -> None:
+    rows = sum(manifest["shards"].values()) if settings.corpus else 0
     workers = workers or (1 if rows < _FEW else cores())
-    task = partial(cut_shard, cutter=cutter, alone=workers == 1)
-    with progress("cutting sentences into pieces", rows) as bar, LocalExecutor(workers) as executor:
-        shards = executor.map_ordered(task, checked_shards(corpus, manifest))
-        write_windows(folder, _written(folder, chain.from_iterable(shards), bar))
+    with progress("cutting sentences into pieces", rows or None) as bar, LocalExecutor(workers) as executor:
+        parts: Iterator[ShardWindows] = _cut_open(cutter, settings) if settings.open_types else iter(())
+        if settings.corpus and cutter.labels:
+            task = partial(cut_shard, cutter=cutter, labels=cutter.labels, alone=workers == 1)
+            shards = executor.map_ordered(task, checked_shards(settings.corpus, manifest))
+            parts = chain(chain.from_iterable(shards), parts)
+        write_windows(folder, _written(folder, parts, bar))
 
 
 def _written(folder: Path, parts: Iterable[ShardWindows], bar: Progress) -> Iterator[Windows]:

@@ -12,18 +12,22 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, sha256_of, to_disk
+from nerbert.config import refuse
 from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
 from nerbert.encoder.dataset import open_training_data, tokenizer_hash
+from nerbert.encoder.open_types import OpenTypes, read_open_data, training_examples
 from nerbert.errors import OutputExists
 from nerbert.labels import sentence_example
 from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer, read_card, save_model, write_card
+from nerbert.model.concepts import ConceptTable
 from nerbert.model.forward import precision_on
-from nerbert.model.fresh import freeze, fresh_config, train_tokenizer
+from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import Progress, progress
@@ -33,19 +37,22 @@ from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import VERSION, TrainingData, total_steps, train
 from nerbert.training.objective import CheckpointScore, Objective, Task
 from nerbert.training.settings import PretrainSettings
+from nerbert.words import SPLITTER
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
 FRESH = "fresh"
 _FREE = frozenset(
     {
-        "corpus", "backbone", "label_set", "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch",
-        "save_minutes", "save_steps", "save_total_limit",
+        "corpus", "open_types", "backbone", "concept_backbone", "label_set", "precision", "cache", "tensorboard",
+        "threads", "max_tokens_per_batch", "save_minutes", "save_steps", "save_total_limit",
     }
 )  # fmt: skip
 """Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
 (`max_tokens_per_batch`, with dropout) luck, never what is computed."""
 
+_NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
+"""The manifest of a training on files of open types alone."""
 _NAMES = ("_name_or_path", "transformers_version")
 """What a model's configuration says that changes nothing."""
 
@@ -55,13 +62,15 @@ class Preparation:
     """All that a pre-training needs; `identity` is what decides its outcome, so that only the same run is resumed."""
 
     manifest: Mapping[str, Any]
-    labels: CorpusLabels
+    labels: CorpusLabels | None
+    open_types: OpenTypes | None
     model: Any
     pieces: SubwordTokenizer
     data: TrainingData
     objective: Objective
     score: Callable[[Any], CheckpointScore]
     identity: dict[str, Any]
+    num_frozen_layers: int
 
 
 def begin(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[ProcessGroup, Preparation]:
@@ -76,8 +85,8 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
     check_free(output, overwrite=overwrite)
     place = output.resolve()
     for name in ("corpus", "backbone"):
-        read = Path(getattr(settings, name)).resolve()
-        if read.is_dir() and (place.is_relative_to(read) or read.is_relative_to(place)):
+        read = Path(getattr(settings, name) or "").resolve()
+        if getattr(settings, name) and read.is_dir() and (place.is_relative_to(read) or read.is_relative_to(place)):
             raise OutputExists(
                 f"{output}: lies in, or around, the {name} ({getattr(settings, name)}); choose another place"
             )
@@ -85,20 +94,36 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
 
 def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     """Read the corpus, load or make the model, open the windows."""
-    manifest = read_manifest(settings.corpus)
+    kind = OBJECTIVES.find(settings.objective)
+    refuse(bool(settings.open_types) and not kind.open_types, "open_types", settings.open_types,
+           f"left out with objective = {settings.objective!r}, which reads a corpus alone")  # fmt: skip
+    manifest = read_manifest(settings.corpus) if settings.corpus else _NO_CORPUS
     if settings.backbone != FRESH:
         check_model_folder(settings.backbone)
-    labels = read_label_set(manifest, settings)
+    labels = read_label_set(manifest, settings, open_types=kind.open_types) if settings.corpus else None
+    open_types = read_open_data(settings)
     backbone = _open_backbone(manifest, settings)
-    objective = OBJECTIVES.find(settings.objective).of(Task(labels.categories, settings, backbone))
+    objective = kind.of(_task(settings, backbone, labels, open_types))
     model = objective.make_model(backbone)
-    freeze(model, settings.num_frozen_layers)
+    frozen = objective.freeze(model, settings.num_frozen_layers)
     pieces = SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, further=settings.label_all_tokens)
-    examples = [sentence_example(each) for each in held_out(manifest, labels, settings)]
-    data = open_training_data(manifest, labels, pieces, settings, own=objective.labels)
-    score = objective.score_on(examples, pieces, settings, processes)
-    identity = _identity(settings, manifest, labels, model, backbone.tokenizer, processes)
-    return Preparation(manifest, labels, model, pieces, data, objective, score, identity)
+    examples = [sentence_example(each) for each in held_out(manifest, labels, settings)] if labels else []
+    files = list(open_types.files.values()) if open_types else []
+    data = open_training_data(manifest, labels, pieces, settings, own=objective.labels, open_types=files)
+    score = objective.score_on([*examples, *(open_types.held_out if open_types else ())], pieces, settings, processes)
+    identity = _identity(settings, manifest, labels, model, backbone.tokenizer, processes) | {"open_types": files}
+    return Preparation(manifest, labels, open_types, model, pieces, data, objective, score, identity, frozen)
+
+
+def _task(
+    settings: PretrainSettings, backbone: Backbone, labels: CorpusLabels | None, open_types: OpenTypes | None
+) -> Task:
+    """Return what the objective is made for: the corpus's categories, and the concepts of both kinds of data."""
+    table = labels.concepts if labels else None
+    if open_types:
+        table = table or ConceptTable()
+        table.extend(open_types.table)
+    return Task(labels.categories if labels else (), settings, backbone, table, labels.concept_texts if labels else {})
 
 
 def _open_backbone(manifest: Mapping[str, Any], settings: PretrainSettings) -> Backbone:
@@ -106,13 +131,17 @@ def _open_backbone(manifest: Mapping[str, Any], settings: PretrainSettings) -> B
     if settings.backbone != FRESH:
         tokenizer = load_tokenizer(settings.backbone)
         return Backbone(settings.backbone, tokenizer, settings.seed, settings.num_layers)
-    tokenizer = train_tokenizer(training_texts(manifest, settings), settings.fresh_vocab_size)
+    texts = chain(
+        training_texts(manifest, settings) if settings.corpus else (),
+        (example.text for example in training_examples(settings)),
+    )
+    tokenizer = train_tokenizer(texts, settings.fresh_vocab_size)
     config = fresh_config(len(tokenizer), settings.fresh_num_layers, settings.fresh_hidden_size)
     return Backbone(FRESH, tokenizer, settings.seed, fresh=config)
 
 
 def _identity(
-    settings: PretrainSettings, manifest: Mapping[str, Any], labels: CorpusLabels, model: Any, tokenizer: Any,
+    settings: PretrainSettings, manifest: Mapping[str, Any], labels: CorpusLabels | None, model: Any, tokenizer: Any,
     processes: ProcessGroup,
 ) -> dict[str, Any]:  # fmt: skip
     """Return all that decides a training's outcome, as JSON."""
@@ -127,9 +156,9 @@ def _identity(
         "settings": compared,
         "precision": precision_on(processes.device.type, settings.precision),
         "config": config,
-        "corpus": sha256_of(settings.corpus / "manifest.json"),
-        "shards": shard_hashes(settings.corpus, manifest),
-        "label_set": labels.facts,
+        "corpus": sha256_of(settings.corpus / "manifest.json") if settings.corpus else "",
+        "shards": shard_hashes(settings.corpus, manifest) if settings.corpus else {},
+        "label_set": labels.facts if labels else {},
         "weights": weights.hexdigest(),
         "tokenizer": tokenizer_hash(tokenizer),
     }
@@ -192,16 +221,22 @@ class _BestModels:
                 shutil.rmtree(old)
         with publish_folder(self._of(step)) as folder:
             save_model(folder, model, self._tokenizer)
-            for path in folder.iterdir():
+            for path in _files_in(folder):
                 to_disk(path)
 
     def put_into(self, folder: Path, step: int) -> None:
         """Give `folder` the files of the best model."""
-        for path in self._of(step).iterdir():
-            link_file(path, folder / path.name)
+        best = self._of(step)
+        for path in _files_in(best):
+            (place := folder / path.relative_to(best)).parent.mkdir(parents=True, exist_ok=True)
+            link_file(path, place)
 
     def _of(self, step: int) -> Path:
         return self._place / f"best-{step}"
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 @contextmanager
@@ -221,13 +256,21 @@ def _write_json_card(
 ) -> None:
     """Write nerbert.json: the settings, the corpus and the figures of the encoder, for programs."""
     manifest = work.manifest
-    facts = {"label_set": work.labels.facts, "categories": len(work.labels.categories)}
-    labels: dict[str, Any] = facts if work.objective.labels else {}
+    made_from: dict[str, Any] = {}
+    if work.labels and settings.corpus:
+        made_from["corpus"] = {
+            "wiki": manifest["wiki"],
+            "manifest_sha256": sha256_of(settings.corpus / "manifest.json"),
+        }
+        if work.objective.labels:
+            made_from |= {"label_set": work.labels.facts, "categories": len(work.labels.categories)}
+    if work.open_types:
+        made_from["open_types"] = work.open_types.facts
     write_card(
         folder, "encoder", word_splitter=manifest["word_splitter"], language=manifest["language"],
-        objective=settings.objective, description=asdict(work.objective.describe()), **labels,
-        corpus={"wiki": manifest["wiki"], "manifest_sha256": sha256_of(settings.corpus / "manifest.json")},
-        settings=_plain(settings), precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
+        objective=settings.objective, description=asdict(work.objective.describe()), **made_from,
+        settings=_plain(settings), num_frozen_layers=work.num_frozen_layers,
+        precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
         best_step=best.best_step, validation=best.best.figures if best.best else {},
     )  # fmt: skip
 
@@ -235,6 +278,8 @@ def _write_json_card(
 def _plain(settings: Any) -> dict[str, Any]:
     """Return settings as JSON; of paths only the last part, so that no folder of this machine is shown."""
     plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
-    paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
+    paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard", "concept_backbone")}
     backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone
-    return plain | paths | {"backbone": backbone, "corpus": settings.corpus.resolve().name}
+    corpus = settings.corpus.resolve().name if settings.corpus else ""
+    files = [path.name for path in settings.open_types]
+    return plain | paths | {"backbone": backbone, "corpus": corpus, "open_types": files}

@@ -34,6 +34,7 @@ from nerbert.model.backbone import (
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import copy_head
 from nerbert.model.heads import Head, predict_entities
+from nerbert.model.joined import JOINED
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
@@ -134,6 +135,11 @@ def finetune_examples(
         why = f"setting source_head = 'shared': objective {settings.objective!r} has no linear head; take 'new'"
         raise SettingsError(why, setting="source_head")
     model = objective.make_model(backbone)
+    joined = _joined(model)
+    if settings.joined_layer and not joined:
+        own = f"objective {settings.objective!r}"
+        why = f"setting joined_layer = {settings.joined_layer}: {own} joins no layers; take 0"
+        raise SettingsError(why, setting="joined_layer")
     shared = _keep_shared(model, encoder) if settings.source_head == "shared" else {}
     pieces = SubwordTokenizer(
         backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
@@ -156,7 +162,8 @@ def finetune_examples(
     if kept:
         model.load_state_dict(kept)
     model.eval()
-    card = dict(facts or {}) | shared | {
+    frozen = {name: each for name, each in read_card(encoder).items() if name == "num_frozen_layers"}
+    card = dict(facts or {}) | shared | frozen | ({"joined_layer": joined} if joined else {}) | {
         "word_splitter": nearest_splitter(examples), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types, "settings": asdict(settings),
         "precision": precision_on(model.device.type, settings.precision), "log": log.entries,
@@ -188,10 +195,17 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
     if read_card(start).get("kind") != "tagger":
         return {}
     other = load_tagger_model(start)
+    if _joined(model) != _joined(other):
+        why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); take 'new'"
+        raise SettingsError(why, setting="source_head")
     tags, others = tags_of(model, start), tags_of(other, start)
     same = shared_tags(tags, others)
     copy_head(model, other, {tags.index(tag): others.index(name) for tag, name in same.items()})
     return {"shared_types": types_of(same)}
+
+
+def _joined(model: Any) -> int:
+    return int(getattr(model.config, JOINED, 0))
 
 
 def _copied(weights: Mapping[str, Any]) -> dict[str, Any]:

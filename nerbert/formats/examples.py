@@ -69,7 +69,7 @@ def example_of_spans(text: str, spans: Iterable[WordSpan], tokens: Sequence[str]
         if not (0 <= start < end <= len(text) and type_):
             raise InputError(f"entity {start}–{end} of type {type_!r}: the text has {len(text)} characters")
         known.append(Span(start, end, type_, text[start:end]))
-    words = tuple(_cut(text, known) if tokens is None else _located(text, tokens))
+    words = tuple(cut_words(text, known) if tokens is None else _located(text, tokens))
     example = Example(text, words, tuple(known))
     example_tags(example)  # raises for entities that overlap or cut a word
     return example
@@ -81,7 +81,7 @@ def find_format(path: Path, format_: str = "") -> Format:
         return FORMATS.find(format_)()
     if found := recognised(path):
         return found
-    if other := _foreign(_head(path), path.name.lower()):
+    if other := foreign(_head(path), path.name.lower()):
         known = ", ".join(f"{name} ({FORMATS.find(name)().suffixes[0]})" for name in FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
     return _by_suffix(path)[0]
@@ -93,7 +93,7 @@ def recognised(path: Path) -> Format | None:
     return next((each for each in _by_suffix(path) if each.recognise(head)), None)
 
 
-def _foreign(head: bytes, name: str) -> str:
+def foreign(head: bytes, name: str) -> str:
     """Return what a file with this beginning seems to be that no format reads, such as `CSV`; "" for no guess.
 
     JSON in a file named as JSON lines is left to their reader, which names the line and the fault.
@@ -121,7 +121,7 @@ def _head(path: Path) -> bytes:
         return stream.read(_HEAD)
 
 
-def _cut(text: str, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
+def cut_words(text: str, spans: Iterable[Span]) -> Iterator[tuple[int, int]]:
     """Yield the words of a text; none reaches over the beginning or the end of an entity."""
     for start, end in pairwise(sorted({0, len(text), *(place for span in spans for place in (span.start, span.end))})):
         yield from ((start + first, start + last) for first, last in split_words(text[start:end]))

@@ -74,7 +74,11 @@ def load_tagger_model(source: str) -> Any:
     """Return the token-classification model of a tagger's folder or hub name; raise InputError if it has no head."""
     from transformers import AutoModelForTokenClassification
 
-    model, report = _load(AutoModelForTokenClassification, source, "model")
+    from nerbert.model.joined import joined_in, joined_kind
+
+    config = Backbone(source, None, 0).config
+    layer = joined_in(config, source)
+    model, report = _load(joined_kind(config, layer) if layer else AutoModelForTokenClassification, source, "model")
     _check_weights(source, model, report, with_head=True)
     return model
 
@@ -114,6 +118,7 @@ class Backbone:
         import torch
 
         from nerbert.model.fresh import keep_layers, renew_head
+        from nerbert.model.joined import JOINED
 
         if self.fresh is not None:
             full = deepcopy(self.fresh)
@@ -123,6 +128,8 @@ class Backbone:
                 return kind.from_config(full) if hasattr(kind, "from_config") else kind(full)
         model, report = _load(kind, self.source, "model", ignore_mismatched_sizes=not keep_head, **config)
         _check_weights(self.source, model, report, with_head=False)
+        if not hasattr(kind, JOINED):  # that of a tagger to start from
+            vars(model.config).pop(JOINED, None)
         renew_head(model, self.seed, only=report["missing_keys"] if keep_head else None)
         keep_layers(model, self.num_layers)
         return model
@@ -192,6 +199,7 @@ class _Card:
     format: Literal[1]
     word_splitter: str
     max_length: Annotated[int, Field(ge=_SHORTEST, lt=LARGEST)] = _SHORTEST
+    num_frozen_layers: Annotated[int, Field(ge=0, lt=LARGEST)] = 0
     language: str = "en"
     calibration: _Calibration | None = None
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] | None = None

@@ -87,7 +87,7 @@ def logits_at(model: Any, batch: Batch) -> torch.Tensor:
 
 @contextlib.contextmanager
 def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
-    """Make `body` give its last states at the batch's places only, (1, terms, width); yield [] or [True].
+    """Make `body` give its states at the batch's places only, (1, terms, width); yield [] or [True].
 
     Calls from other threads are left alone.
     """
@@ -98,11 +98,15 @@ def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
         if get_ident() != mine:
             return output
         handed.append(True)
-        states = output[0][batch.rows, batch.columns].unsqueeze(0)
         if isinstance(output, tuple):
-            return (states, *output[1:])
-        output[next(iter(output))] = states
+            return (chosen(output[0]), *output[1:])
+        output[next(iter(output))] = chosen(output[0])
+        if output.get("hidden_states"):  # for a head that reads other layers too
+            output["hidden_states"] = tuple(map(chosen, output["hidden_states"]))
         return output
+
+    def chosen(states: torch.Tensor) -> torch.Tensor:
+        return states[batch.rows, batch.columns].unsqueeze(0)
 
     handle = body.register_forward_hook(choose) if body is not None else None
     try:

@@ -128,7 +128,7 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
 
     Raise SettingsError unless both have a head with a linear layer over the labels.
     """
-    (last, own), (their_last, theirs) = _head_of(model), _head_of(other)
+    (last, own), (their_last, theirs) = head_of(model), head_of(other)
     if not last or last != their_last or own.keys() != theirs.keys():
         raise SettingsError("setting source_head = 'shared': the head has no linear layer over labels; take 'new'",
                             setting="source_head")  # fmt: skip
@@ -140,7 +140,7 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
                 parameter.copy_(theirs[name])
 
 
-def _head_of(model: Any) -> tuple[str, dict[str, torch.nn.Parameter]]:
+def head_of(model: Any) -> tuple[str, dict[str, torch.nn.Parameter]]:
     """Return the name of the head's linear layer over the labels ("" if there is none), and the head's parameters."""
     body = {id(each) for each in [*model.base_model.modules(), *model.base_model.parameters()]}
     layers = [name for name, each in model.named_modules() if id(each) not in body

@@ -170,7 +170,7 @@ def train_step(
     batches = cut()
     terms = [objective.terms(batch) for batch in batches]
     divisors = processes.totals(*(sum(each[part] for each in terms) for part in parts))
-    while (losses := _add_gradients(model, batches, objective, divisors, processes, settings)) is None:
+    while (losses := _add_gradients(model, batches, objective, shared, divisors, processes, settings)) is None:
         most = _smaller(batches, step)
         _seed(settings, processes, step)
         batches = cut()
@@ -179,7 +179,7 @@ def train_step(
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
     means_of_step = processes.totals(*losses.tolist())
     figures = dict(zip(parts, means_of_step, strict=True)) if len(parts) > 1 else {}
-    figures |= {"loss": sum(means_of_step), "norm": float(norm), "rate": rate}
+    figures |= objective.step_figures(shared) | {"loss": sum(means_of_step), "norm": float(norm), "rate": rate}
     _check_numbers(figures, step)
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -193,8 +193,8 @@ def _seed(settings: TrainSettings, processes: ProcessGroup, step: int) -> None:
 
 
 def _add_gradients(
-    model: Any, batches: Sequence[Batch], objective: Objective, divisors: Sequence[float], processes: ProcessGroup,
-    settings: TrainSettings,
+    model: Any, batches: Sequence[Batch], objective: Objective, shared: Any, divisors: Sequence[float],
+    processes: ProcessGroup, settings: TrainSettings,
 ) -> torch.Tensor | None:  # fmt: skip
     """Add the gradients of a process's micro-batches, and return its share of the loss of each part.
 
@@ -203,7 +203,10 @@ def _add_gradients(
     """
     losses = torch.zeros(len(objective.parts), device=processes.device)
     try:
-        with torch.autocast(processes.device.type, enabled=False):  # keeps the casts of weights between micro-batches
+        with (
+            torch.autocast(processes.device.type, enabled=False),  # keeps the casts of weights between micro-batches
+            objective.step_pass(model, shared),
+        ):
             for batch in batches:
                 losses += _backward(model, batch.to(processes.device), objective, divisors, settings)
     except (RuntimeError, MemoryError) as error:

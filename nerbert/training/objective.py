@@ -16,6 +16,7 @@ weight, the share that smoothing spreads over the classes with the weight of eac
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
@@ -24,25 +25,33 @@ import torch
 from nerbert.errors import SettingsError
 from nerbert.labels import WordSpan, tag_names, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
-from nerbert.model.backbone import Backbone
+from nerbert.model.backbone import Backbone, read_card
+from nerbert.model.concepts import ConceptTable
 from nerbert.model.forward import Batch, TorchScorer, logits_at
+from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head
+from nerbert.model.joined import joined_kind, layer_to_join
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import ENTITY, Example
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import FinetuneSettings, TrainSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What an objective is made for: the entity types of the data, the settings, and the model to start from."""
+    """What an objective is made for: the entity types of the data, the settings, and the model to start from.
+
+    An objective of `open_types` has `concepts`, and by `concept_texts` those of the types.
+    """
 
     types: Sequence[str]
     settings: TrainSettings
     backbone: Backbone
+    concepts: ConceptTable | None = None
+    concept_texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +89,16 @@ class Description:
 class Objective(Protocol):
     """A subclass has to give `of`, `make_model`, `terms`, `loss`, `score_on` and `describe`.
 
-    The loop calls `begin_step` once a step, then for each micro-batch `prepare`, `terms` (both on the CPU) and `loss`.
+    The loop calls `begin_step` once a step, then for each micro-batch `prepare`, `terms` (both on the CPU) and, inside
+    `step_pass`, `loss`.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("loss",)
     """The parts of its loss, by name; of several none is called `loss`, `norm` or `rate`, as the log's own figures."""
     head_name: ClassVar[str] = ""
     """The head of its taggers in `HEADS`; "" for an objective that makes no tagger."""
+    open_types: ClassVar[bool] = False
+    """Whether it learns from names of types: then each class of a corpus is one, and files of open types are read."""
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -97,6 +109,11 @@ class Objective(Protocol):
         """Return the model to train, with a new head: a `transformers` model, as `backbone.load` gives it."""
         ...
 
+    def freeze(self, model: Any, layers: int) -> int:
+        """Stop the training of the lowest `layers` layers; -1 leaves the number to the objective. Return the number."""
+        freeze(model, max(0, layers))
+        return max(0, layers)
+
     @property
     def labels(self) -> WordLabels | None:
         """Return what words are labelled with; None for an objective that reads no labels."""
@@ -105,6 +122,17 @@ class Objective(Protocol):
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> Any:
         """Return what all micro-batches of a step share; `numbers` are its windows in all processes."""
         return None
+
+    def step_figures(self, shared: Any) -> dict[str, float]:
+        """Return what the log says of a step beside its loss, by name; `shared` is what `begin_step` returned."""
+        return {}
+
+    def step_pass(self, model: Any, shared: Any) -> AbstractContextManager[None]:
+        """Return the context of a step's losses, for what is computed once for all of them.
+
+        It is entered anew where memory ran out; gradients are complete when it ends.
+        """
+        return nullcontext()
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
         """Return the batch with what is drawn for this step (masks, say) by seed, step and window number."""
@@ -192,27 +220,39 @@ _OUTSIDE = 0
 class Tagging(Objective):
     """A weighted mean over words that have a label; `IGNORED` ones count nothing.
 
-    `label_smoothing` (0–1) is the share of a label that is spread over all classes, `outside_weight` the weight of O.
+    `label_smoothing` (0–1) is the share of a label that is spread over all classes, `outside_weight` the weight of O,
+    `joined_layer` as in the settings of fine-tuning.
     """
 
     head_name: ClassVar[str] = "linear"
 
-    def __init__(self, label_smoothing: float = 0.0, outside_weight: float = 1.0, *, types: Sequence[str] = ()) -> None:
+    def __init__(
+        self, label_smoothing: float = 0.0, outside_weight: float = 1.0, *, types: Sequence[str] = (),
+        joined_layer: int = 0,
+    ) -> None:  # fmt: skip
         self._smoothing, self._outside, self._types = label_smoothing, outside_weight, tuple(types)
+        self._joined = joined_layer
         self._tags = tag_names(types)
         self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
 
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        return cls(task.settings.label_smoothing, task.settings.outside_weight, types=task.types)
+        settings = task.settings
+        joined = settings.joined_layer if isinstance(settings, FinetuneSettings) else 0
+        return cls(settings.label_smoothing, settings.outside_weight, types=task.types, joined_layer=joined)
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a token-classification model with a new layer over the tags."""
         from transformers import AutoModelForTokenClassification
 
+        kind: Any = AutoModelForTokenClassification
+        if self._joined:
+            card = read_card(backbone.source)
+            layer = layer_to_join(self._joined, backbone.config, backbone.num_layers, card)
+            kind = joined_kind(backbone.config, layer)
         return backbone.load(
-            AutoModelForTokenClassification, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
+            kind, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
             label2id={tag: number for number, tag in enumerate(self._tags)},
         )  # fmt: skip
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from nerbert.config import Bounds, Settings, refuse
+from nerbert.errors import SettingsError
 from nerbert.model.tokenizer import OnTooLong
 from nerbert.registry import OBJECTIVES
 
@@ -15,8 +16,9 @@ class TrainSettings(Settings):
 
     objective: Annotated[str, OBJECTIVES] = "tagging"
     """What is learnt: `tagging`, entities of the data's types; `mlm` (pre-training alone), masked subwords of the same
-    sentences, the control that has the text without the labels; or your own as `module:Class`. Source: NER-BERT §3.1;
-    Devlin et al. 2019 §3.1."""
+    sentences, the control that has the text without the labels; `concepts` (pre-training alone), names of open types by
+    contrast; or your own as `module:Class`. Source: NER-BERT §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al.
+    2024)."""
     label_all_tokens: bool = False
     """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
     subword in any case. Source: NER-BERT §3.1 (first subwords alone)."""
@@ -69,8 +71,14 @@ class TrainSettings(Settings):
 class PretrainSettings(TrainSettings):
     """How an encoder is pre-trained as a tagger on a corpus (NER-BERT §3)."""
 
-    corpus: Path
-    """Folder that `nerbert corpus build` made. Source: ours."""
+    corpus: Path | None = None
+    """Folder that `nerbert corpus build` made; only with `open_types` may it be left out. Source: ours."""
+    open_types: tuple[Path, ...] = ()
+    """With `concepts`: files of texts with open types (JSON lines), instead of a corpus or beside it. Source: NuNER
+    (Bogdanov et al. 2024) takes a million sentences that a language model annotated."""
+    open_types_copies: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
+    """How often a text of `open_types` comes in an epoch, as a sentence of the corpus has copies: 0.5 takes every
+    second one, by chance, 3 takes each three times. Source: ours."""
     backbone: str = "fresh"
     """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
     package (with types of links, masked words alone), or `fresh` for a small BERT with random weights and a tokenizer
@@ -81,9 +89,24 @@ class PretrainSettings(TrainSettings):
     mlm_probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
     """Share of subwords that `mlm` asks for: 80 % of them masked, 10 % another subword, 10 % as they are. Source:
     Devlin et al. 2019 §3.1."""
-    num_frozen_layers: Annotated[int, Bounds(at_least=0, below=1e6)] = 0
-    """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. Source: ours; NuNER
-    freezes 6 of 12."""
+    num_frozen_layers: Annotated[int, Bounds(at_least=-1, below=1e6)] = -1
+    """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. -1: as the objective
+    has it, half of them with `concepts`, else none. Source: NuNER freezes 6 of 12; NER-BERT none."""
+    concept_backbone: str = ""
+    """With `concepts`: what the concept encoder starts from, a folder or a name on the hub; empty: the backbone.
+    Source: ours; NuNER takes RoBERTa-base for both."""
+    concept_pooling: Literal["mean", "first"] = "mean"
+    """With `concepts`: what of a name's last states is its vector, their `mean` or that of the `first` subword. Source:
+    ours; NuNER doesn't say."""
+    concept_descriptions: bool = False
+    """With `concepts`: whether the concept encoder reads a type's description after its name, where there is one.
+    Source: LitSet (Golde et al. 2024)."""
+    temperature: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
+    """With `concepts`: what the product of a word's and a concept's vector is divided by. Source: ours; NuNER doesn't
+    say."""
+    max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
+    """With `concepts`: most concepts of a step; of more a random part is taken, and each step's log counts those that
+    were left out. Source: ours."""
     cache: str = ""
     """Folder for the corpus's subwords, made once for each corpus, label set and tokenizer, and mapped from then on.
     May be deleted at any time. Empty: `nerbert` in the user's cache folder. Source: ours."""
@@ -109,9 +132,18 @@ class PretrainSettings(TrainSettings):
     fresh_vocab_size: Annotated[int, Bounds(at_least=100, at_most=1_000_000)] = 8000
     """Largest vocabulary of a fresh cased WordPiece tokenizer. Unit: subwords. Source: ours."""
 
+    @property
+    def corpus_folder(self) -> Path:
+        """Return the corpus where there must be one."""
+        if self.corpus is None:
+            raise SettingsError("setting corpus is missing: it has no default", setting="corpus")
+        return self.corpus
+
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
+        if not self.open_types:
+            _ = self.corpus_folder
         cut = self.num_layers != 0 and self.backbone == "fresh"
         refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")
 
@@ -138,6 +170,10 @@ class FinetuneSettings(TrainSettings):
     that both have, by names without case, where PER is person (so for ORG, LOC, MISC). Other starts have a new head in
     any case. Source: ours (`new`); `shared` follows CrossNER's code, which trains the target's whole head on the source
     and keeps the optimiser's state: here types of the target alone begin fresh, and so does the optimiser."""
+    joined_layer: Annotated[int, Bounds(at_least=-1, below=1e6)] = 0
+    """A layer, counted from 1, whose states the head reads joined with those of the last one: twice as wide, and only
+    nerbert loads such a tagger. -1: the highest one that was frozen in pre-training, by the encoder's nerbert.json. 0:
+    the last layer alone. Source: ours (0); NuNER's authors join layer 6 with layer 12, 6 being the highest frozen."""
     on_too_long: OnTooLong = "window"
     """What becomes of sentences longer than `max_length`: `window` cuts them into overlapping windows, and every word
     is tagged; `truncate` drops the rest, as many papers do: entities there count as missed, and the tagger goes on so;

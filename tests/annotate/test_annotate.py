@@ -17,6 +17,7 @@ from nerbert.annotate.annotate import annotate_texts
 from nerbert.annotate.budget import BudgetSpent
 from nerbert.annotate.settings import load_prompt
 from nerbert.errors import InputError, MissingExtra, NerbertError, OutputExists, SettingsError, WriteError
+from nerbert.formats.open_types import read_open_types
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import Handler, fail, hang_up, say
 from tests.commands import exit_code
@@ -35,6 +36,7 @@ def test_labels_are_written_in_order_with_a_report(desk: Desk) -> None:
     ]
     assert (report.passages, report.empty, report.answered, report.entities) == (2, 1, 2, 6)
     assert (report.input_tokens, report.output_tokens, report.tokens_are_estimated) == (200, 20, False)
+    assert [len(each.entities) for each in read_open_types(desk.output)] == [4, 2]
     written = json.loads((desk.folder / "out.report.json").read_text())
     assert written["entities"] == 6
     assert written["made_from"]["model"] == "m"

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from nerbert.annotate.answers import LONGEST_TYPE, MOST_MENTIONS, Failure, Fault, read_labels, read_reply
+from nerbert.annotate.answers import MOST_MENTIONS, Failure, Fault, read_labels, read_reply
+from nerbert.formats.open_types import LONGEST_TYPE
 
 TEXT = "The Bank of Norway raised rates; the bank will wait."
 

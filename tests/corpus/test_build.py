@@ -121,6 +121,15 @@ def test_categories_below_the_bound_became_entity(sample_corpus: Path) -> None:
     assert folded
 
 
+def test_manifest_has_the_words_of_the_classes_in_the_corpus(sample_corpus: Path) -> None:
+    manifest = read_manifest(sample_corpus)
+    mentions = (mention for sentence in read_sentences(sample_corpus) for mention in sentence.mentions)
+    there = {name for mention in mentions for name in mention.class_path}
+    assert set(manifest["classes"]) == there
+    assert list(manifest["classes"]) == sorted(there)
+    assert manifest["classes"]["MusicalArtist"] == {"label": "musical artist"}
+
+
 def test_manifest_names_inputs_without_this_machines_paths(sample_corpus: Path, sample: Path) -> None:
     manifest = read_manifest(sample_corpus)
     (dump,) = manifest["inputs"]

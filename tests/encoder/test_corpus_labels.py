@@ -23,7 +23,7 @@ SETS = ["", "paper315", "4types", "212types", "1type", "dbpedia"]
 
 
 def labels_of(settings: PretrainSettings) -> CorpusLabels:
-    return read_label_set(read_manifest(settings.corpus), settings)
+    return read_label_set(read_manifest(settings.corpus_folder), settings)
 
 
 def relabelled(sentence: Sentence, name: str, kept: frozenset[str]) -> Sentence:
@@ -36,7 +36,7 @@ def relabelled(sentence: Sentence, name: str, kept: frozenset[str]) -> Sentence:
 
 def read_whole(manifest: dict[str, Any], settings: PretrainSettings) -> tuple[CorpusLabels, list[Sentence]]:
     """Categories, what the card tells, and the train part, from all sentences in memory."""
-    train, name = list(read_sentences(settings.corpus, "train")), settings.label_set
+    train, name = list(read_sentences(settings.corpus_folder, "train")), settings.label_set
     told, categories = manifest["label_set"], tuple(manifest["categories"])
     if name and (some := open_label_set(name)).digest != told["sha256"]:
         counts = Counter(some.label(m.class_path) for each in train for m in each.mentions)
@@ -55,18 +55,18 @@ def test_streaming_finds_what_reading_it_whole_finds(
 ) -> None:
     monkeypatch.setattr(silver, "sentence_batches", partial(sentence_batches, rows=rows))
     settings = replace(settings, label_set=name)
-    expected, train = read_whole(read_manifest(settings.corpus), settings)
+    expected, train = read_whole(read_manifest(settings.corpus_folder), settings)
     for _ in range(2):
         labels = labels_of(settings)
         assert (labels.facts, labels.categories) == (expected.facts, expected.categories)
-    assert [labels.relabelled(each) for each in read_sentences(settings.corpus, "train")] == train
+    assert [labels.relabelled(each) for each in read_sentences(settings.corpus_folder, "train")] == train
     if name not in ("", "paper315"):
-        assert train != list(read_sentences(settings.corpus, "train"))
+        assert train != list(read_sentences(settings.corpus_folder, "train"))
 
 
 @pytest.mark.parametrize("name", ["4types", "212types", "1type", "dbpedia"])
 def test_only_categories_change(settings: PretrainSettings, name: str) -> None:
-    manifest = read_manifest(settings.corpus)
+    manifest = read_manifest(settings.corpus_folder)
     other = replace(settings, label_set=name)
     labels = labels_of(other)
     one, two = held_out(manifest, labels_of(settings), settings), held_out(manifest, labels, other)
@@ -81,7 +81,7 @@ def test_only_categories_change(settings: PretrainSettings, name: str) -> None:
 
 def test_rare_labels_of_the_other_set_are_entity(settings: PretrainSettings) -> None:
     some = open_label_set("dbpedia")
-    train = read_sentences(settings.corpus, "train")
+    train = read_sentences(settings.corpus_folder, "train")
     counts = Counter(some.label(m.class_path) for each in train for m in each.mentions)
     labels = labels_of(replace(settings, label_set="dbpedia"))
     assert set(labels.categories) == {ENTITY} | {name for name, count in counts.items() if count >= 5}
@@ -96,25 +96,25 @@ def test_the_validation_part_is_drawn_by_coin(
     monkeypatch.setattr(silver, "sentence_batches", partial(sentence_batches, rows=rows))
     settings = replace(settings, max_eval_samples=at_most, label_set="4types")
     labels = labels_of(settings)
-    validation = [labels.relabelled(each) for each in read_sentences(settings.corpus, "validation")]
+    validation = [labels.relabelled(each) for each in read_sentences(settings.corpus_folder, "validation")]
     ordered = sorted(validation, key=lambda each: uniform(settings.seed, "validation part", each.id))
     for _ in range(2):
-        assert held_out(read_manifest(settings.corpus), labels, settings) == ordered[: at_most or None]
-    other = held_out(read_manifest(settings.corpus), labels, replace(settings, seed=2))
+        assert held_out(read_manifest(settings.corpus_folder), labels, settings) == ordered[: at_most or None]
+    other = held_out(read_manifest(settings.corpus_folder), labels, replace(settings, seed=2))
     assert (other == ordered[: at_most or None]) is False
 
 
 def test_an_empty_validation_part_is_told(sample_corpus: Path, settings: PretrainSettings, tmp_path: Path) -> None:
     empty = replace(settings, corpus=cut(sample_corpus, tmp_path / "train", with_column("split", lambda _: "train")))
     with pytest.raises(InputError, match="its validation split is empty; build it with a larger validation_ratio"):
-        held_out(read_manifest(empty.corpus), labels_of(settings), empty)
+        held_out(read_manifest(empty.corpus_folder), labels_of(settings), empty)
     assert not list((tmp_path / "cache" / "validation").iterdir())
 
 
 def test_a_second_run_reads_no_shard(settings: PretrainSettings) -> None:
-    manifest = read_manifest(settings.corpus)
+    manifest = read_manifest(settings.corpus_folder)
     before = read_label_set(manifest, settings), held_out(manifest, labels_of(settings), settings)
-    poison(settings.corpus)
+    poison(settings.corpus_folder)
     labels = read_label_set(manifest, settings)
     assert (labels, held_out(manifest, labels, settings)) == before
     with pytest.raises(InputError, match=r"part-00000\.parquet: has other bytes than manifest\.json says"):
@@ -122,7 +122,7 @@ def test_a_second_run_reads_no_shard(settings: PretrainSettings) -> None:
 
 
 def test_what_is_damaged_in_the_cache_is_read_again(settings: PretrainSettings, tmp_path: Path) -> None:
-    manifest = read_manifest(settings.corpus)
+    manifest = read_manifest(settings.corpus_folder)
     before = labels_of(settings), held_out(manifest, labels_of(settings), settings)
     for damage in (b"", b"{}", b"[[1]]", b"[", b"PAR1"):
         for name in ("mentions.json", "sentences.parquet"):
@@ -132,7 +132,7 @@ def test_what_is_damaged_in_the_cache_is_read_again(settings: PretrainSettings, 
 
 
 def test_categories_that_the_manifest_lacks_are_told(settings: PretrainSettings) -> None:
-    manifest = read_manifest(settings.corpus)
+    manifest = read_manifest(settings.corpus_folder)
     labels_of(settings)
     del manifest["categories"]["city"]
     with pytest.raises(InputError, match=r"have the category 'city'.*categories changed since; build the corpus again"):
@@ -141,7 +141,7 @@ def test_categories_that_the_manifest_lacks_are_told(settings: PretrainSettings)
 
 
 def test_texts_to_train_on_are_those_with_copies(settings: PretrainSettings) -> None:
-    manifest, train = read_manifest(settings.corpus), list(read_sentences(settings.corpus, "train"))
+    manifest, train = read_manifest(settings.corpus_folder), list(read_sentences(settings.corpus_folder, "train"))
     drawn = replace(settings, resample_each_epoch=True)
     assert list(training_texts(manifest, settings)) == [each.text for each in train if each.copies]
     assert list(training_texts(manifest, drawn)) == [each.text for each in train if each.expected_copies]
@@ -155,11 +155,11 @@ def test_the_corpus_own_set_by_name_changes_nothing(settings: PretrainSettings) 
 def test_a_map_of_the_same_name_is_another_set(settings: PretrainSettings, tmp_path: Path) -> None:
     """Sets are told apart by their digests: a corpus of one `map.tsv` isn't taken for that of another."""
     (tmp_path / "map.tsv").write_text("Person\tper\nPlace\tloc\n")
-    twin = read_manifest(settings.corpus) | {"label_set": {"name": "map.tsv", "sha256": "0" * 64}}
+    twin = read_manifest(settings.corpus_folder) | {"label_set": {"name": "map.tsv", "sha256": "0" * 64}}
     labels = read_label_set(twin, replace(settings, label_set=str(tmp_path / "map.tsv")))
     assert labels.categories == (ENTITY, "loc", "per")
     assert labels.facts["name"] == "map.tsv"
-    train = list(read_sentences(settings.corpus, "train"))
+    train = list(read_sentences(settings.corpus_folder, "train"))
     some = open_label_set(str(tmp_path / "map.tsv"))
     typed = [m.class_path for each in train for m in each.mentions if m.class_path]
     assert labels.facts["typed_mentions"] == len(typed)
@@ -180,12 +180,12 @@ def test_a_name_that_is_no_set_is_refused(settings: PretrainSettings) -> None:
 def test_corpora_without_hashes_have_them_read_off(settings: PretrainSettings, tmp_path: Path) -> None:
     """A corpus of an older build has the same cache as one whose manifest names the hashes, until it changes."""
     before = labels_of(settings)
-    path = settings.corpus / "manifest.json"
+    path = settings.corpus_folder / "manifest.json"
     manifest = {key: each for key, each in json.loads(path.read_text()).items() if key != "shard_sha256"}
     path.write_text(json.dumps(manifest))
     assert labels_of(settings) == before
     assert len(list((tmp_path / "cache" / "mentions").iterdir())) == 1
-    shards = sorted((settings.corpus / "sentences").iterdir())
+    shards = sorted((settings.corpus_folder / "sentences").iterdir())
     shards[0].write_bytes(shards[1].read_bytes())
     manifest["shards"] |= {f"sentences/{shards[0].name}": manifest["shards"][f"sentences/{shards[1].name}"]}
     changed = read_label_set(manifest, settings)

@@ -36,14 +36,14 @@ def pieces(tokenizers: dict[str, Any], config: Callable[..., Any]) -> SubwordTok
 
 
 def data_of(settings: PretrainSettings, pieces: SubwordTokenizer, workers: int = 1) -> TrainingData:
-    manifest = read_manifest(settings.corpus)
+    manifest = read_manifest(settings.corpus_folder)
     return open_training_data(manifest, read_label_set(manifest, settings), pieces, settings, workers)
 
 
 def training(settings: PretrainSettings) -> list[Sentence]:
     """What was trained on before there was a cache: sentences that can have copies, relabelled."""
-    labels = read_label_set(read_manifest(settings.corpus), settings)
-    train = map(labels.relabelled, read_sentences(settings.corpus, "train"))
+    labels = read_label_set(read_manifest(settings.corpus_folder), settings)
+    train = map(labels.relabelled, read_sentences(settings.corpus_folder, "train"))
     return [each for each in train if (each.expected_copies if settings.resample_each_epoch else each.copies)]
 
 
@@ -51,7 +51,7 @@ def plain_windows(settings: PretrainSettings, pieces: SubwordTokenizer) -> list[
     """All windows of `training`, each as often as its sentence has copies."""
     sentences = training(settings)
     examples = [sentence_example(each) for each in sentences]
-    tags = tag_names(read_label_set(read_manifest(settings.corpus), settings).categories)
+    tags = tag_names(read_label_set(read_manifest(settings.corpus_folder), settings).categories)
     windows = pieces.windows(examples, BioLabels(tags))
     return [window for window in windows for _ in range(sentences[window.sentence].copies)]
 
@@ -86,7 +86,7 @@ def test_windows_are_those_of_cutting_all_sentences_in_memory(
 def test_windows_of_all_that_can_have_copies_are_there(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
     settings = replace(settings, resample_each_epoch=True)
     examples = [sentence_example(each) for each in training(settings)]
-    tags = tag_names(read_label_set(read_manifest(settings.corpus), settings).categories)
+    tags = tag_names(read_label_set(read_manifest(settings.corpus_folder), settings).categories)
     expected = Windows.pack(pieces.windows(examples, BioLabels(tags)))
     windows = data_of(settings, pieces).windows
     assert content(windows) == content(expected)
@@ -103,10 +103,10 @@ def test_examples_from_columns_are_those_of_sentences(corpus: Path) -> None:
 
 
 def test_a_second_opening_reads_no_shard(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
-    manifest = read_manifest(settings.corpus)
+    manifest = read_manifest(settings.corpus_folder)
     labels = read_label_set(manifest, settings)
     before = content(open_training_data(manifest, labels, pieces, settings).windows)
-    poison(settings.corpus)
+    poison(settings.corpus_folder)
     data = open_training_data(manifest, labels, pieces, settings)
     assert content(data.windows) == before
     assert len(data.numbers_of(0))
@@ -228,7 +228,7 @@ def counted(path, cutter, *, alone):
 
 dataset.cut_shard = counted
 settings = PretrainSettings(corpus=Path(corpus), cache=cache)
-manifest = read_manifest(settings.corpus)
+manifest = read_manifest(settings.corpus_folder)
 config = AutoConfig.for_model("bert", max_position_embeddings=64, vocab_size=3000)
 pieces = SubwordTokenizer(load_tokenizer(tokenizer), config, 32)
 found = dataset.open_training_data(manifest, read_label_set(manifest, settings), pieces, settings)
@@ -240,7 +240,7 @@ print(len(cuts), len(found.windows), int(found.windows.ids.sum()))
 def child(settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path) -> list[str]:
     """The command of a process that opens the training data, but for the shard at which it is killed."""
     pieces.tokenizer.save_pretrained(tmp_path / "tokenizer")
-    return [sys.executable, "-c", CHILD, str(settings.corpus), settings.cache, str(tmp_path / "tokenizer")]
+    return [sys.executable, "-c", CHILD, str(settings.corpus_folder), settings.cache, str(tmp_path / "tokenizer")]
 
 
 def test_two_processes_at_once_make_one_cache(
@@ -271,9 +271,9 @@ def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(
 def test_a_shard_of_other_bytes_is_named(
     settings: PretrainSettings, pieces: SubwordTokenizer, damage: Callable[[bytes], bytes]
 ) -> None:
-    manifest = read_manifest(settings.corpus)
+    manifest = read_manifest(settings.corpus_folder)
     labels = read_label_set(manifest, settings)
-    path = settings.corpus / "sentences" / "part-00003.parquet"
+    path = settings.corpus_folder / "sentences" / "part-00003.parquet"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"part-00003\.parquet: has other bytes than manifest\.json says \(SHA-256\)"):
         open_training_data(manifest, labels, pieces, settings)
@@ -284,10 +284,10 @@ def test_a_shard_of_other_bytes_is_named(
 def test_a_damaged_shard_without_a_hash_is_named(
     settings: PretrainSettings, pieces: SubwordTokenizer, damage: Callable[[bytes], bytes]
 ) -> None:
-    manifest = read_manifest(settings.corpus)
+    manifest = read_manifest(settings.corpus_folder)
     labels = read_label_set(manifest, settings)
     del manifest["shard_sha256"]
-    path = settings.corpus / "sentences" / "part-00003.parquet"
+    path = settings.corpus_folder / "sentences" / "part-00003.parquet"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"part-00003\.parquet: not a readable shard .*build the corpus again"):
         open_training_data(manifest, labels, pieces, settings)
@@ -336,7 +336,7 @@ def test_a_full_disk_names_the_cache(
     def full(*_: object) -> Iterator[Windows]:
         raise OSError(28, "No space left on device")
 
-    read_label_set(read_manifest(settings.corpus), settings)
+    read_label_set(read_manifest(settings.corpus_folder), settings)
     monkeypatch.setattr("nerbert.encoder.dataset.write_windows", full)
     with pytest.raises(WriteError, match=r"cache/pieces/[0-9a-f]{64}: can't be written: No space left"):
         data_of(settings, pieces)
@@ -380,7 +380,7 @@ def test_copies_are_drawn_anew_each_epoch_around_their_expectation(
 
 def test_the_cutters_key_is_plain_json(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
     """So that an option which `SubwordTokenizer` gets one day is in it, or is noticed."""
-    labels = read_label_set(read_manifest(settings.corpus), settings)
+    labels = read_label_set(read_manifest(settings.corpus_folder), settings)
     key = Preprocessor(pieces, labels, BioLabels(tag_names(labels.categories))).key()
     assert json.loads(json.dumps(key)) == json.loads(json.dumps(key, sort_keys=True))
     assert {"body", "_before", "_after", "_on_too_long", "_further"} <= set(key["pieces"])
@@ -394,7 +394,7 @@ def test_other_labels_with_an_inherited_key_have_their_own_windows(
         def of(self, example: Example) -> list[Label]:
             return [0] * len(example.words)
 
-    manifest = read_manifest(settings.corpus)
+    manifest = read_manifest(settings.corpus_folder)
     labels = read_label_set(manifest, settings)
     tags = tag_names(labels.categories)
     usual, own = (

@@ -55,16 +55,19 @@ def run(folder: Path, when: int, *more: str) -> tuple[int, int]:
 
 def made(folder: Path) -> dict[str, Any]:
     """All of an encoder that doesn't hang on the clock."""
-    found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".jsonl"}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".jsonl"]
+    found: dict[str, Any] = {str(path.relative_to(folder)): path.read_bytes() for path in files}
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return found | {"log": [{name: value for name, value in each.items() if name != "seconds"} for each in lines]}
 
 
-@pytest.fixture(scope="module")
-def unbroken(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+@pytest.fixture(scope="module", params=["tagging", "concepts"])
+def unbroken(
+    sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Path, int]:
     """The encoder of a run that nothing stops, and how many renames that took."""
     folder = tmp_path_factory.mktemp("desk")
-    (folder / "s.toml").write_text(f'corpus = "{sample_corpus}"\n{SETTINGS}')
+    (folder / "s.toml").write_text(f'corpus = "{sample_corpus}"\nobjective = "{request.param}"\n{SETTINGS}')
     assert run(folder / "dry", 0, "--dry-run")[0] == 0  # makes the cached pieces, whose renames don't count
     code, renames = run(folder / "unbroken", 0)
     assert code == 0

@@ -13,14 +13,16 @@ from nerbert import evaluate, finetune
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.formats.examples import read_data
-from nerbert.model.backbone import TaggerFacts, tags_of
+from nerbert.model.backbone import TaggerFacts, save_model, tags_of, write_card
+from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Example
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import percent
 from nerbert.training.loop import train
 from nerbert.training.objective import Tagging
 from nerbert.training.settings import FinetuneSettings
-from tests.encoder.backbones import load_tagging_model
+from tests.commands import exit_code
+from tests.encoder.backbones import load_tagging_model, tiny_mlm
 
 FAST = FinetuneSettings(epochs=1, min_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
 DEV = FinetuneSettings(
@@ -328,6 +330,68 @@ def test_a_shared_head_must_be_linear(
     with pytest.raises(SettingsError, match="'own' has no linear head; take 'new'") as caught:
         finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, source=source)
     assert caught.value.setting == "source_head"
+
+
+@pytest.fixture
+def half_frozen(tmp_path: Path) -> str:
+    """An encoder of three layers; its card says that two of them were frozen."""
+    tokenizer = train_tokenizer(["The Margarethe sailed", "Larsen & Holm"] * 3, 120)
+    model = tiny_mlm("bert", len(tokenizer), num_hidden_layers=3)
+    save_model(tmp_path / "encoder", model, tokenizer)
+    write_card(tmp_path / "encoder", "encoder", word_splitter="unicode-words-1", num_frozen_layers=2)
+    return str(tmp_path / "encoder")
+
+
+def test_a_tagger_that_reads_two_layers_goes_the_whole_way(
+    half_frozen: str, data: Path, source: Path, tmp_path: Path, card: Callable[[Path], Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from transformers import pipeline
+
+    output, text = tmp_path / "tagger", tmp_path / "text.txt"
+    text.write_text("The Margarethe sailed. Larsen & Holm")
+    settings = {"joined_layer": -1, "epochs": 60, "min_steps": 0, "learning_rate": 3e-3, "precision": "fp32",
+                "threads": 1, "source_epochs": 1, "source_head": "shared", "select": "dev"}  # fmt: skip
+    given = [each for name, value in settings.items() for each in ("--set", f"{name}={value}")]
+    assert exit_code("finetune", half_frozen, "--data", data, "--source", source, "-o", output, *given) == 0
+    facts = card(output)
+    assert (facts["joined_layer"], facts["num_frozen_layers"], facts["dev"]["f1"]) == (2, 2, 1.0)
+    assert facts["shared_types"] == ["person"]
+    assert "calibration" in facts
+    assert "Only nerbert loads it" in (output / "README.md").read_text()
+    capsys.readouterr()
+    assert exit_code("tag", output, text, "--json") == 0
+    rows = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [(each["text"], each["type"]) for row in rows for each in row["spans"]] == [
+        ("Margarethe", "ship"), ("Larsen & Holm", "person"),
+    ]  # fmt: skip
+    with pytest.raises((RuntimeError, ValueError), match="mismatch"):
+        pipeline("token-classification", model=str(output), device="cpu")
+
+    (again,) = finetune(str(output), data, tmp_path / "plain", FAST)
+    facts = card(again)
+    assert "joined_layer" not in facts
+    assert facts["num_frozen_layers"] == 2
+    for layer in (0, 1):
+        with pytest.raises(
+            SettingsError, match=r"source_head = 'shared': .* reads other layers \(joined_layer\)"
+        ) as no:
+            finetune(str(output), data, tmp_path / "x", replace(FAST, source_head="shared", joined_layer=layer))
+        assert no.value.setting == "source_head"
+
+
+def test_an_objective_that_joins_no_layers_says_so(
+    half_frozen: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own(Tagging):
+        @classmethod
+        def of(cls, task: Any) -> "Own":
+            return cls(types=task.types)
+
+    monkeypatch.setattr(OBJECTIVES, "_known", {"own": Own})
+    with pytest.raises(SettingsError, match="joined_layer = 1: objective 'own' joins no layers; take 0") as caught:
+        finetune(half_frozen, data, tmp_path / "tagger", replace(FAST, objective="own", joined_layer=1))
+    assert caught.value.setting == "joined_layer"
 
 
 def test_patience_ends_a_training_and_says_so(

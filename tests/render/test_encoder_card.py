@@ -195,3 +195,18 @@ def test_little_is_needed(manifest: dict[str, Any]) -> None:
     card = encoder_card({}, bare)
     assert "## Limits" in card
     assert "Nothing was scored." in card
+
+
+def test_open_types_alone(facts: dict[str, Any]) -> None:
+    open_types = {"files": {"a|b.jsonl": "cd" * 32}, "texts": 841, "mentions": 2476, "concepts": 466,
+                  "dropped": {"not_in_text": 3, "bad_type": 2}}  # fmt: skip
+    left = {name: value for name, value in facts.items() if name not in ("corpus", "label_set")}
+    text = encoder_card(left | {"open_types": open_types, "objective": "concepts"}, {"wiki": "", "language": "en"})
+    assert "# An encoder of open types" in text
+    told = said(section(text, "What it was trained on"))
+    dropped = "dropped beside them: 3 `not_in_text`, 2 `bad_type`."
+    assert f"841 texts with 2,476 entities of 466 open types; {dropped}" in told
+    assert "cd" * 32 in told
+    assert "a|b.jsonl" not in told.replace("a\\|b.jsonl", "")
+    for word in ("ikipedia", "corpus it was trained on", "manifest"):
+        assert word not in text

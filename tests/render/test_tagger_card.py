@@ -57,6 +57,16 @@ def test_front_matter(facts: dict[str, Any]) -> None:
     assert (told.license, told.base_model) == ("mit", None)
 
 
+def test_a_tagger_that_reads_two_layers_is_for_nerbert_alone(facts: dict[str, Any]) -> None:
+    plain, joined = tagger_card(facts), tagger_card(facts | {"joined_layer": 6})
+    assert "from transformers import pipeline" in plain
+    assert "transformers import" not in joined
+    assert front_of(joined).library_name == "nerbert"
+    use = said(section(joined, "Use"))
+    assert "Only nerbert loads it: its head reads the states of layer 6 joined with those of the last one" in use
+    assert "Only nerbert" not in plain
+
+
 def test_what_it_is(facts: dict[str, Any]) -> None:
     card = said(tagger_card(facts))
     assert "# A named-entity tagger of 2 types" in card

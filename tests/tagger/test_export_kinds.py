@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from nerbert.errors import InputError
-from nerbert.model.backbone import save_model
+from nerbert.model.backbone import Backbone, save_model
 from nerbert.model.fresh import renew_head, train_tokenizer
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
+from nerbert.training.objective import Tagging
 from tests.encoder.backbones import tiny_tagging
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
@@ -23,21 +24,28 @@ KINDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def made(folder: Path, kind: str, **shape: Any) -> Path:
+def made(folder: Path, kind: str, joined: int = 0, **shape: Any) -> Path:
     """A tagger of a type with random weights that finds all kinds of things."""
     torch.set_num_threads(1)
     tokenizer = train_tokenizer([*TEXTS, "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ"] * 3, 120)
     model = tiny_tagging(kind, len(tokenizer), pad_token_id=tokenizer.pad_token_id, **NAMES, **shape)
     model.config.initializer_range = 1.0
+    if joined:
+        save_model(folder, model, tokenizer)
+        model = Tagging(types=("person", "ship"), joined_layer=joined).make_model(Backbone(str(folder), None, 1))
     renew_head(model, 1)
     save_model(folder, model, tokenizer)
     return folder
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_graph_tags_as_torch_does(tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str) -> None:
-    folder = made(tmp_path / kind, kind, **KINDS[kind])
+@pytest.mark.parametrize(
+    ("kind", "joined"), [*((kind, 0) for kind in KINDS), *((kind, 1) for kind in ("bert", "deberta-v2", "modernbert"))]
+)
+def test_the_graph_tags_as_torch_does(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str, joined: int
+) -> None:
+    folder = made(tmp_path / kind, kind, joined, **KINDS[kind])
     capfd.readouterr()
     export(folder, int8=True)
     assert capfd.readouterr() == ("", "")

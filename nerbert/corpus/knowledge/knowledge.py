@@ -182,7 +182,7 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
     language = language.lower()
     ours = editions(wiki, language)
     exports = [(found, tell_export(found.path)) for found in find_all([Path(path) for path in paths])]
-    ontology = _first_ontology(exports)
+    ontology = _first_ontology(exports, language)
     mappings = {
         found: _read(found, read_mappings)
         for found, told in exports
@@ -249,10 +249,10 @@ def _read(found: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _
         return read(stream, found.path)
 
 
-def _first_ontology(exports: Iterable[tuple[FoundFile, Detected | None]]) -> Ontology:
+def _first_ontology(exports: Iterable[tuple[FoundFile, Detected | None]], language: str) -> Ontology:
     for found, told in exports:
         if told and told.kind == SourceKind.ONTOLOGY:
-            return _read(found, read_ontology)
+            return _read(found, partial(read_ontology, language=language))
     return Ontology.of({})
 
 

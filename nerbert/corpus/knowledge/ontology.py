@@ -6,10 +6,13 @@ editors (a person is an animal there, a bridge no place), so `nerbert/tables/par
 a class under two branches is seen under one only, and a fixed parent hides the wiki's. Names match in any case and with
 the usual prefixes (`dbo:`, `owl:`, the full IRI), because no two classes differ by case alone.
 
+A class's label and description are in the corpus's language, else in English, as one line of plain text.
+
 The parser of pages knows only `{{…}}`, `[[…]]`, `|` and comments; nothing else matters in these exports. It is as
 lenient as MediaWiki: an unclosed template ends with the text, an unopened one is text.
 """
 
+import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,26 +25,42 @@ from nerbert.corpus.dump.sites import normalise_title
 from nerbert.errors import InputError, at
 from nerbert.label_sets import class_name
 from nerbert.tables import read_columns
+from nerbert.terminal import visible
 
 PAGE_PREFIX = "OntologyClass:"
 _THING = "thing"
 _EQUIVALENT = re.compile(r"wikidata:\s*(Q[1-9]\d*)")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _MARK = re.compile(r"\{\{|\}\}|\[\[|\]\]|\|")
+_MARKUP = re.compile(
+    r"<ref[^<>]*/>|<ref\b[^<>]*>.*?(?:</ref>|\Z)|</?[a-z][^<>]*>|'{2,}|\[\[(?:[^\[\]|]*+\|)?|\]\]|"
+    r"\[(?:https?:)?//[^\s\[\]]*+\s*+([^\[\]]*+)\]|\s*\(https?://[^\s()]*+\)", re.DOTALL | re.IGNORECASE,
+)  # fmt: skip
+"""References, tags, marks of bold and links, addresses; of an external link the label stays."""
+_SENTENCE_END = re.compile(r"[.!?](?=\s[^\W\d_a-z])|[。！？]")
+_WORDS = (("label", "labels", "Label", 200), ("description", "comments", "Comment", 300))
+"""A class's words: key, argument, template, and the most characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ontology:
-    """Classes with their parent ("" for roots), their names by case-folded name, and equivalent Wikidata items."""
+    """Classes with their parent ("" for roots), their names by case-folded name, and equivalent Wikidata items.
+
+    `words` has the label and the description of the classes that have one.
+    """
 
     parents: Mapping[str, str]
     folded: Mapping[str, str]
     equivalents: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, parents: Mapping[str, str], equivalents: Mapping[str, str] | None = None) -> "Ontology":
+    def of(
+        cls, parents: Mapping[str, str], equivalents: Mapping[str, str] | None = None,
+        words: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> "Ontology":  # fmt: skip
         """Return the ontology of `parents`: class to parent, "" for roots; `equivalents`: Wikidata id to class."""
-        return cls(parents, {name.casefold(): name for name in reversed(list(parents))}, equivalents or {})
+        return cls(parents, {name.casefold(): name for name in reversed(list(parents))}, equivalents or {}, words or {})
 
     def path(self, name: str) -> tuple[str, ...]:
         """Return the classes from the root down to `name`; an unknown name is a path of its own, owl:Thing is ()."""
@@ -66,10 +85,11 @@ class Ontology:
         return name if name in self.parents else self.folded.get(name.casefold(), "")
 
 
-def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
-    """Read the classes of a MediaWiki export; ignore other pages (properties, datatypes)."""
+def read_ontology(stream: IO[bytes], place: Path | str, language: str = "en") -> Ontology:
+    """Read the classes of a MediaWiki export, with words in `language`; ignore other pages (properties, datatypes)."""
     declared: dict[str, list[str]] = {}
     equivalents: dict[str, str] = {}
+    words: dict[str, Mapping[str, str]] = {}
     for title, text in export_pages(stream, place):
         name = class_name(title.removeprefix(PAGE_PREFIX))
         if title.startswith(PAGE_PREFIX) and name.casefold() != _THING:
@@ -77,6 +97,8 @@ def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
             declared[name] = template.text("rdfs:subClassOf").split(",") if template else []
             for item in _EQUIVALENT.findall(template.text("owl:equivalentClass") if template else ""):
                 equivalents.setdefault(item, name)
+            if template and (told := _words(template, language)):
+                words[name] = told
     if not declared:
         with at(place):
             raise InputError(f"no page is called {PAGE_PREFIX}…; give the export of DBpedia's ontology classes")
@@ -88,7 +110,33 @@ def read_ontology(stream: IO[bytes], place: Path | str) -> Ontology:
     for name, parent in read_columns("parents.tsv", "class", "parent"):
         if name in parents:
             parents[name] = parent if parent in parents else ""
-    return Ontology.of(parents, equivalents)
+    return Ontology.of(parents, equivalents, words)
+
+
+def _words(template: "Template", language: str) -> dict[str, str]:
+    """Return the label and the description of a class, without those that it lacks."""
+    found: dict[str, str] = {}
+    for key, argument, kind, longest in _WORDS:
+        old = f"rdfs:{kind.lower()}@"
+        said = {name.removeprefix(old): each.text for name, each in template.fields.items() if name.startswith(old)}
+        for each in template.nested(argument):
+            if each.name == kind and len(each.fields) > 1 and "1" in each.fields:
+                number, value = list(each.fields.items())[1]  # text with "=" was read as a named argument
+                said[each.text("1").lower()] = value.text if number == "2" else f"{number}={value.text}"
+        plain = (_plain(said.get(each, ""), longest) for each in (language, "en"))
+        if words := next(filter(None, plain), ""):
+            found[key] = words
+    return found
+
+
+def _plain(text: str, longest: int) -> str:
+    """Return wikitext as one line without markup, cut at the end of a sentence, or else of a word, if it is longer."""
+    text = html.unescape(_MARKUP.sub(lambda found: found[1] or "", text))
+    text = visible(" ".join(text.split()))
+    if len(text) <= longest:
+        return text
+    ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, longest + 2) if found.end() <= longest]
+    return text[: ends[-1]] if ends else text[: longest + 1].rpartition(" ")[0] or text[:longest]
 
 
 @dataclass(slots=True)

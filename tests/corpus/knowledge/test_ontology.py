@@ -1,6 +1,7 @@
 import csv
 import io
 import lzma
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,45 @@ def test_wikidata_items_that_equal_a_class() -> None:
     fields = "| owl:equivalentClass = schema:Person, wikidata:Q215627 , wikidata:Q5"
     ontology = read_ontology(export(Person=fields, Man="| owl:equivalentClass = wikidata:Q5, wikidata:Qx"), "o.xml")
     assert ontology.equivalents == {"Q215627": "Person", "Q5": "Person"}
+
+
+def words(fields: str, language: str = "en") -> dict[str, str]:
+    """Return the words of a class with these fields."""
+    page = (
+        f"<page><title>OntologyClass:A</title><revision><text>{{{{Class {escape(fields)}}}}}</text></revision></page>"
+    )
+    read = read_ontology(io.BytesIO(f"<mediawiki>{page}</mediawiki>".encode()), "o.xml", language)
+    return dict(read.words.get("A", {}))
+
+
+def test_words_are_in_the_language_else_in_english() -> None:
+    fields = "| labels = {{label|en|ship}} {{label|de|Schiff}} | comments = {{comment|en|It floats.}} {{comment|de| }}"
+    assert words(fields) == {"label": "ship", "description": "It floats."}
+    assert words(fields, "de") == {"label": "Schiff", "description": "It floats."}
+    assert words("| labels = {{label|el|πλοίο}}") == {}
+    assert words("| rdfs:label@en = ship | rdfs:label@de = Schiff | labels = {{label|ur|x}}", "de") == {
+        "label": "Schiff"
+    }
+    assert words("| labels = {{label}} {{label|en}} {{other|en|x}} ship") == {}
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "plain"),
+    [
+        ('Art&lt;/b&gt; <b>of</b> war<ref name="a">http://a.org/?x=y</ref>', "Art</b> of war"),
+        ("one\n two<ref name='a'/>  &amp; three <ref>open", "one two & three"),
+        ("''a'' [[b]] [[c|d]] [http://e.org f g] [//h.org] (http://i.org) it's", "a b d f g it's"),
+        ("a = b = c", "a=b = c"),
+        ("{{nested|x}}y\x85&#27;&#x202e;z", "y \\u202ez"),
+        ("x" * 299 + ". Y", "x" * 299 + "."),
+        ("One. Two, e.g. " + "x" * 290, "One."),
+        ("word " * 80, ("word " * 60).strip()),
+        ("x" * 400, "x" * 300),
+    ],
+)
+def test_descriptions_are_one_plain_line(wikitext: str, plain: str) -> None:
+    assert words(f"| comments = {{{{comment|en|{wikitext}}}}}") == {"description": plain}
+
+
+def test_labels_are_short() -> None:
+    assert words(f"| labels = {{{{label|en|{'word ' * 50}}}}}") == {"label": ("word " * 40).strip()}

@@ -20,8 +20,11 @@ from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.finetune import Finetuned, finetune_examples, usual_rate
 from nerbert.formats.examples import read_examples
+from nerbert.model.backbone import load_tokenizer, save_model, write_card
 from nerbert.model.linear import tag_both_ways
 from nerbert.training.settings import FinetuneSettings
+from nerbert.words import SPLITTER
+from tests.encoder.backbones import tiny_tagging
 from tests.evaluation.benchmark.outcome import all_outside, made
 
 BROKEN = "The\tO\nMargarethe\n"
@@ -135,6 +138,18 @@ def test_what_was_made_of_changed_files_is_not_kept(
 def test_a_cell_whose_source_is_gone_is_tried_again(planned: Plan, store: Store) -> None:
     end = run_task(Desk(store.folder, CPU), planned(source="far"))
     assert end == End(State.FAILED, "the source checkpoint that it needs is gone; run the benchmark again", True)
+
+
+def test_a_cell_after_a_source_reads_two_layers(
+    planned: Plan, store: Store, tmp_path: Path, tiny_encoder: Path
+) -> None:
+    tokenizer = load_tokenizer(str(tiny_encoder))
+    save_model(tmp_path / "deep", tiny_tagging("bert", len(tokenizer), num_hidden_layers=3), tokenizer)
+    write_card(tmp_path / "deep", "encoder", word_splitter=SPLITTER, num_frozen_layers=2)
+    job = planned(source="far", encoder=tmp_path / "deep", joined_layer=-1, source_head="shared")
+    assert job.source
+    for task in (job.source, job):
+        assert run_task(Desk(store.folder, CPU), task) == End(State.DONE)
 
 
 def test_nothing_begins_when_the_time_is_up(planned: Plan, store: Store) -> None:

@@ -1,0 +1,256 @@
+"""Learning concepts by contrast (NuNER, Bogdanov et al. 2024): each word against the names of a whole step's concepts.
+
+The loss of a word is the binary cross-entropy of σ(tᵢ·cⱼ/τ + b), summed over the concepts of the step, and its mean is
+over words. All micro-batches and processes of a step have the same concepts, so how a step is cut changes nothing.
+Their names are encoded once a step; the micro-batches' gradients are gathered at the vectors and go through the concept
+encoder at the end.
+
+Not published are pooling, τ, rate, batch and whether vectors are normalised; ours are chosen on dev
+(docs/results/2026-11-21-concepts.md). A mention whose class is not known is an `entity`, and all other concepts are
+unknown there. So the many untyped links of a corpus teach where an entity is, as ENTITY does in NER-BERT (§2.2).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+
+from nerbert.config import refuse
+from nerbert.encoder.open_types import OpenExample
+from nerbert.errors import InputError, SettingsError
+from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.model.concepts import ConceptModel, ConceptTable, Row, first_bias
+from nerbert.model.forward import Batch, autocast
+from nerbert.model.fresh import freeze
+from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
+from nerbert.model.windows import IGNORED, Label, Windows, chosen
+from nerbert.records import Example
+from nerbert.rng import Array, uniforms
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.loop import batches_of
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
+from nerbert.training.settings import PretrainSettings, TrainSettings
+
+_UNKNOWN: Row = ((), ())
+"""The row of a word of which nothing is known."""
+_POOL = 256
+"""Windows that a score cuts into micro-batches at once: cutting takes time that grows with their number."""
+
+
+class ConceptLabels(WordLabels):
+    """Words are labelled with rows of a table: the concepts of all entities that a word is in.
+
+    `texts` are the concepts of a corpus's categories; open types are texts of concepts themselves.
+    """
+
+    def __init__(self, table: ConceptTable, texts: Mapping[str, str]) -> None:
+        self._table, self._texts = table, texts
+
+    def of(self, example: Example) -> list[Label]:
+        """Return the number of each word's row; raise InputError for an entity that cuts a word."""
+        rows = self._table.word_rows(example, None if isinstance(example, OpenExample) else self._texts)
+        return [self._table.rows[each] for each in rows]
+
+    def inside(self, label: Label) -> Label:
+        """Return the label itself: all of a word is of its concepts."""
+        return label
+
+    def key(self) -> list[Any]:
+        """Return the concepts of categories, and the digest of the table."""
+        return [sorted(self._texts.items()), self._table.digest]
+
+
+@dataclass(slots=True)
+class StepConcepts:
+    """The concepts of one step, and what its words have of them.
+
+    `rows` (rows,) are the labels of the step's words, sorted; `has` and `known` are (rows, concepts), `vectors`
+    (concepts, width), set while losses are computed. `left_out` more concepts are left out of the step.
+    """
+
+    texts: list[str]
+    rows: Array
+    has: torch.Tensor
+    known: torch.Tensor
+    left_out: int = 0
+    vectors: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptBatch(Batch):
+    """A micro-batch whose labels are places in the rows of its step."""
+
+    step: StepConcepts
+
+
+class Concepts(Objective):
+    """The objective; `backbone` is what the concept encoder starts from."""
+
+    open_types: ClassVar[bool] = True
+
+    def __init__(
+        self, table: ConceptTable, texts: Mapping[str, str], settings: PretrainSettings, backbone: Backbone
+    ) -> None:
+        self._table, self._texts, self._settings, self._backbone = table, texts, settings, backbone
+        self._rows = list(table.rows)
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the objective for the concepts of a task; raise SettingsError for one without any."""
+        settings = task.settings
+        if not isinstance(settings, PretrainSettings) or task.concepts is None:
+            why = "setting objective = 'concepts': learns from names of types, so it is for `nerbert pretrain` alone"
+            raise SettingsError(why, setting="objective")
+        refuse(settings.label_smoothing != 0, "label_smoothing", settings.label_smoothing, "0 with 'concepts'")
+        refuse(settings.outside_weight != 1, "outside_weight", settings.outside_weight, "1 with 'concepts'")
+        backbone = task.backbone
+        if source := settings.concept_backbone:
+            backbone = Backbone(source, load_tokenizer(source), settings.seed)
+        return cls(task.concepts, task.concept_texts, settings, backbone)
+
+    def make_model(self, backbone: Backbone) -> ConceptModel:
+        """Return both encoders; of neither a pooling layer or a head is there."""
+        from transformers import AutoModelForTokenClassification
+
+        text = backbone.load(AutoModelForTokenClassification).base_model
+        names = self._backbone.load(AutoModelForTokenClassification).base_model
+        expected = min(self._table.expected(self._settings.batch_size), self._settings.max_concepts)
+        return ConceptModel(
+            text, names, self._backbone.tokenizer, temperature=self._settings.temperature,
+            bias=first_bias(expected), pooling=self._settings.concept_pooling,
+        )  # fmt: skip
+
+    def freeze(self, model: ConceptModel, layers: int) -> int:
+        """Freeze the lowest layers of both encoders, half of each by default; return how many of the text encoder."""
+        depths = [int(each.config.num_hidden_layers) for each in (model.text, model.names)]
+        halves = [depth // 2 if layers < 0 else layers for depth in depths]
+        freeze(model.text, halves[0])
+        freeze(model.names, min(halves[1], depths[1]))
+        return halves[0]
+
+    @property
+    def labels(self) -> ConceptLabels:
+        """Return the rows of the table."""
+        return ConceptLabels(self._table, self._texts)
+
+    def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepConcepts:
+        """Return the concepts of the step's words, in all processes."""
+        return self._concepts_of(chosen(windows.labels, windows.word_ends, numbers)[0], step)
+
+    def _concepts_of(self, labels: Array, step: int) -> StepConcepts:
+        """Return the concepts of some words; of too many a random part, drawn by the step."""
+        places = np.unique(labels)
+        rows = [self._rows[place] if place != IGNORED else _UNKNOWN for place in places.tolist()]
+        candidates = self._table.candidates(rows)
+        most = self._settings.max_concepts
+        if left_out := max(0, len(candidates) - most):
+            chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
+            candidates = np.sort(candidates[np.argsort(chances, kind="stable")[:most]])
+        has, known = (torch.from_numpy(each) for each in self._table.masks(rows, candidates))
+        texts = [self._table.concepts[number].text for number in candidates.tolist()]
+        return StepConcepts(texts, places, has, known, left_out)
+
+    def step_figures(self, shared: StepConcepts) -> dict[str, float]:
+        """Return how many concepts the step has, and how many were left out of it, if any."""
+        figures = {"concepts": float(len(shared.texts))}
+        return figures | ({"concepts_left_out": float(shared.left_out)} if shared.left_out else {})
+
+    @contextmanager
+    def step_pass(self, model: ConceptModel, shared: StepConcepts) -> Iterator[None]:
+        """Encode the step's names once; take the gradient of their vectors through the concept encoder at the end."""
+        if not shared.texts:
+            yield
+            return
+        with autocast(model.device.type, self._settings.precision):
+            vectors = model.name_vectors(shared.texts)
+        shared.vectors = vectors.detach().requires_grad_()
+        shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
+        yield
+        if shared.vectors.grad is not None and vectors.requires_grad:
+            vectors.backward(shared.vectors.grad)  # type: ignore[no-untyped-call]
+        shared.vectors = None
+
+    def prepare(self, batch: Batch, step: int, shared: Any = None) -> ConceptBatch:
+        """Return the batch with the places of its labels among the rows of the step, `shared`."""
+        places = torch.from_numpy(np.searchsorted(shared.rows, batch.labels.numpy()))
+        columns = {each.name: getattr(batch, each.name) for each in fields(Batch)}
+        return ConceptBatch(**columns | {"labels": places}, step=shared)
+
+    def terms(self, batch: Batch) -> dict[str, float]:
+        """Return the number of words of which anything is known."""
+        return {"loss": int(_step_of(batch).known.cpu().any(1)[batch.labels].sum())}
+
+    def loss(self, model: ConceptModel, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the sum of the words' losses, computed in fp32."""
+        words = model.word_vectors(batch.ids, batch.mask, batch.rows, batch.columns)
+        step = _step_of(batch)
+        if step.vectors is None:
+            return {"loss": words.float().sum() * 0}
+        return {"loss": _cross_entropy(model.logits(words, step.vectors), batch)}
+
+    def score_on(
+        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
+    ) -> Callable[[Any], CheckpointScore]:
+        """Return the loss on held-out texts against all their concepts, and F1 of what is more likely than not."""
+        windows = Windows.pack(pieces.windows(examples, self.labels))
+        concepts = self._concepts_of(windows.labels, 0)
+        return partial(self._score, windows=windows, concepts=concepts, pad_id=pieces.pad_id, processes=processes)
+
+    def _score(
+        self, model: ConceptModel, windows: Windows, concepts: StepConcepts, pad_id: int, processes: ProcessGroup
+    ) -> CheckpointScore:
+        settings, device = self._settings, model.device.type
+        model.eval()
+        share = np.arange(processes.rank, len(windows), processes.count)
+        sums = np.zeros(5)
+        with torch.inference_mode(), autocast(device, settings.precision), self.step_pass(model, concepts):
+            for start in range(0, len(share), _POOL):
+                numbers = share[start : start + _POOL]
+                for each in batches_of(windows, numbers, most_tokens(settings), device, pad_id):
+                    sums += self._counts(model, self.prepare(each, 0, concepts).to(model.device))
+        loss, words, right, found, gold = processes.totals(*sums.tolist())
+        if not gold:
+            raise InputError("no word of the validation texts has a concept: take more texts")
+        figures = {"concept_loss": loss / words, "concept_f1": 2 * right / (found + gold)}
+        return CheckpointScore(loss / words, False, figures)
+
+    def _counts(self, model: ConceptModel, batch: Batch) -> Array:
+        """Return a batch's loss, words, and how many pairs of word and concept are right, found and there."""
+        step = _step_of(batch)
+        words = model.word_vectors(batch.ids, batch.mask, batch.rows, batch.columns)
+        logits = model.logits(words, step.vectors) if step.vectors is not None else words.new_zeros(len(words), 0)
+        has, known = step.has[batch.labels], step.known[batch.labels]
+        found = (logits > 0) & known
+        loss = float(_cross_entropy(logits, batch))
+        terms = self.terms(batch)["loss"]
+        return np.array([loss, terms, *(int(each.sum()) for each in (found & has, found, has & known))])
+
+    def describe(self) -> Description:
+        """Return what plans and cards say of it."""
+        return Description(
+            learnt="bring words and the names of their concepts together, by contrast (NuNER, Bogdanov et al. 2024)",
+            chooses="concept_loss",
+            figures={
+                "concept_loss": "cross-entropy of a word's concepts, summed over all concepts of the held-out texts",
+                "concept_f1": "pairs of word and concept, found where more likely than not",
+            },
+        )
+
+
+def _step_of(batch: Batch) -> StepConcepts:
+    if not isinstance(batch, ConceptBatch):
+        raise TypeError("the batch isn't prepared")
+    return batch.step
+
+
+def _cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return the sum of binary cross-entropies over what is known."""
+    step = _step_of(batch)
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits.float(), step.has[batch.labels].float(), reduction="none"
+    )
+    return (losses * step.known[batch.labels]).sum()

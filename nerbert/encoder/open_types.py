@@ -1,0 +1,156 @@
+"""Files of open types as pre-training sees them: a table of their concepts, and windows whose words have rows of it.
+
+The choice: the files are gone through twice, once for the table, which the model is made for, and once for windows,
+which need the model's tokenizer; only the table, the held-out texts and the windows are kept (in the cache). A tenth of
+the texts is held out, by the hash of each text, so equal texts are on one side. The price: mentions are located twice.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from nerbert.artifacts import publish, sha256_of, write_json
+from nerbert.cache import cached
+from nerbert.errors import InputError
+from nerbert.formats.examples import cut_words
+from nerbert.formats.open_types import normalised, open_type_line, read_open_types
+from nerbert.model.concepts import Concept, ConceptTable, Row
+from nerbert.records import Example, OpenText, Reason, Span
+from nerbert.rng import uniform
+from nerbert.schema import read_json
+from nerbert.terminal import progress
+from nerbert.training.settings import PretrainSettings
+
+_VERSION = 1
+"""Of what is cached here, and of how texts become examples."""
+_HELD_OUT = 0.1
+"""Share of texts that are held out, as of NER-BERT's sentences (§3.1)."""
+_TABLE, _TEXTS = "concepts.json", "held_out.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenExample(Example):
+    """A text of open types: its spans have texts of concepts for types, and may overlap; `asked` are names."""
+
+    asked: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTypes:
+    """What files of open types hold: concepts, texts to be held out, and how much of them was dropped, by reason.
+
+    `files` are names and SHA-256, `texts` those that are trained on, `mentions` the entities there.
+    """
+
+    table: ConceptTable
+    held_out: list[OpenExample]
+    files: dict[str, str]
+    dropped: dict[str, int]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what the encoder's card says of them."""
+        counts = {"texts": self.table.sentences, "mentions": sum(self.table.counts), "concepts": len(self.table.counts)}
+        return {"files": self.files, **counts, "dropped": self.dropped}
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The content of `concepts.json`."""
+
+    concepts: list[tuple[str, str]]
+    counts: list[int]
+    rows: list[Row]
+    sentences: int
+    dropped: dict[str, int]
+
+
+def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
+    """Return what the files of open types hold; None if there are none. Raise InputError where there is no entity."""
+    if not settings.open_types:
+        return None
+    files = {path.name: sha256_of(path) for path in settings.open_types}
+    origin = {
+        "version": _VERSION, "files": [sha256_of(path) for path in settings.open_types], "seed": settings.seed,
+        "descriptions": settings.concept_descriptions, "at_most": settings.max_eval_samples,
+    }  # fmt: skip
+
+    def make(folder: Path) -> None:
+        _write(folder, settings)
+
+    def read(folder: Path) -> OpenTypes:
+        found = read_json(folder / _TABLE, _Table, limit=_LARGEST)
+        table = ConceptTable(sentences=found.sentences)
+        for (name, description), count in zip(found.concepts, found.counts, strict=True):
+            table.add(Concept(name, description), count)
+        table.add_rows(found.rows)
+        texts = read_open_types(folder / _TEXTS)
+        return OpenTypes(table, [_example(each, settings) for each in texts], files, found.dropped)
+
+    return cached(settings.cache, "open types", origin, make, read)
+
+
+_LARGEST = 1 << 30
+
+
+def _write(folder: Path, settings: PretrainSettings) -> None:
+    """Go through the files once, and write the table and the held-out texts."""
+    table, dropped = ConceptTable(), Counter[Reason]()
+    every = chain.from_iterable(read_open_types(path, dropped) for path in settings.open_types)
+    held_out = []
+    with progress("reading open types") as bar:
+        for one in every:
+            example = _example(one, settings)
+            trained = not is_held_out(one.text)
+            for type_ in one.asked or ():
+                table.add(_concept(type_, "", settings))
+            for each in one.entities:
+                table.add(_concept(each.type, each.description, settings), int(trained))
+            table.add_rows(table.word_rows(example))
+            table.sentences += trained
+            if not trained:
+                held_out.append(one)
+            bar.advance()
+    names = ", ".join(path.name for path in settings.open_types)
+    if not any(table.counts):
+        raise InputError(f"{names}: no entity to train on in {table.sentences} texts")
+    if not held_out:
+        raise InputError(f"{names}: {table.sentences} texts are too few: none is held out (one in ten is, by chance)")
+    most = settings.max_eval_samples or len(held_out)
+    drawn = nsmallest(most, held_out, key=lambda one: uniform(settings.seed, "validation part", one.text))
+    with publish(folder / _TEXTS) as draft, draft.open("wb") as stream:
+        stream.writelines(map(open_type_line, drawn))
+    concepts = [(each.name, each.description) for each in table.concepts]
+    told = {str(reason): count for reason, count in sorted(dropped.items())}
+    write_json(folder / _TABLE, {"concepts": concepts, "counts": table.counts, "rows": list(table.rows),
+                                 "sentences": table.sentences, "dropped": told})  # fmt: skip
+
+
+def training_examples(settings: PretrainSettings) -> Iterator[OpenExample]:
+    """Yield the texts that are trained on, in the order of the files."""
+    for path in settings.open_types:
+        yield from (_example(one, settings) for one in read_open_types(path) if not is_held_out(one.text))
+
+
+def is_held_out(text: str) -> bool:
+    """Return whether a text is held out."""
+    return uniform(0, "open types held out", text) < _HELD_OUT
+
+
+def _example(one: OpenText, settings: PretrainSettings) -> OpenExample:
+    """Return a text with its words, cut where an entity begins or ends."""
+    spans = tuple(Span(each.start, each.end, _concept(each.type, each.description, settings).text)
+                  for each in one.entities if one.text[each.start : each.end].strip())  # fmt: skip
+    words = tuple(cut_words(one.text, spans))
+    if one.asked is None:
+        return OpenExample(one.text, words, spans)
+    names = {normalised(type_) for type_ in (*one.asked, *(each.type for each in one.entities))}
+    return OpenExample(one.text, words, spans, tuple(sorted(names)))
+
+
+def _concept(type_: str, description: str, settings: PretrainSettings) -> Concept:
+    return Concept(normalised(type_), description if settings.concept_descriptions else "")

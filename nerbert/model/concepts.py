@@ -1,0 +1,271 @@
+"""Concepts by name: what words are compared with when types are open (NuNER, Bogdanov et al. 2024).
+
+Two encoders share one space: a text encoder gives each word a vector tᵢ (its first subword's last state), a concept
+encoder gives each concept a vector cⱼ, made of its name. The probability that a word is of a concept is
+σ(tᵢ·cⱼ/τ + b). The text encoder is an ordinary one and its vectors are compared as they are; where the two differ in
+width, a linear layer follows the concept encoder. The price: nothing of the text encoder's own weights is left out of
+the comparison, so its last layer comes to look like names.
+
+Which concepts a word has is a row of a table; a word's label is the row's number. Most words have row 0, no concept.
+"""
+
+import json
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from nerbert.artifacts import write_json
+from nerbert.errors import InputError, refused
+from nerbert.formats.open_types import normalised
+from nerbert.labels import word_spans
+from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.records import Example
+from nerbert.rng import Array
+from nerbert.schema import read_json
+
+FOLDER = "concepts"
+"""The concept encoder's place in the folder of its text encoder."""
+Pooling = Literal["mean", "first"]
+"""What of a name's last states is its vector: their mean, or the first one."""
+ROOT = "entity"
+"""The concept of a word whose own is not known, and the ancestor of all others."""
+_SCORER, _FACTS = "scorer.safetensors", "concepts.json"
+_LONGEST = 64
+"""Subwords of a name that are read, the special ones included."""
+_EDGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s_]+")
+
+
+def class_words(name: str) -> str:
+    """Return the name of a class in words: `PoliticalParty` → `political party`."""
+    return normalised(" ".join(_EDGES.split(name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """What a word can be: a normalised name, a description ("": none), and the names of its ancestors."""
+
+    name: str
+    description: str = ""
+    ancestors: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Return what the concept encoder reads."""
+        return f"{self.name}: {self.description}" if self.description else self.name
+
+
+Row = tuple[tuple[int, ...], tuple[str, ...] | None]
+"""The numbers of a word's concepts, sorted, and the names that were asked for; None: all were."""
+
+
+@dataclass(slots=True)
+class ConceptTable:
+    """Concepts by number, how many mentions each has in so many `sentences`, and the rows that words are labelled with.
+
+    Row 0 is that of a word with no concept.
+    """
+
+    concepts: list[Concept] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    rows: dict[Row, int] = field(default_factory=lambda: {((), None): 0})
+    sentences: int = 0
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    def add(self, concept: Concept, count: int = 0) -> int:
+        """Return the number of a concept, a new one if none has its text; `count` more mentions have it."""
+        number = self._numbers.setdefault(concept.text, len(self.concepts))
+        if number == len(self.concepts):
+            self.concepts.append(concept)
+            self.counts.append(0)
+        self.counts[number] += count
+        return number
+
+    def extend(self, other: "ConceptTable") -> None:
+        """Add all of another table."""
+        numbers = [self.add(concept, count) for concept, count in zip(other.concepts, other.counts, strict=True)]
+        for own, asked in other.rows:
+            self.rows.setdefault((tuple(sorted(numbers[each] for each in own)), asked), len(self.rows))
+        self.sentences += other.sentences
+
+    def word_rows(self, example: Example, texts: Mapping[str, str] | None = None) -> list[Row]:
+        """Return the rows of an example's words; its spans may overlap, and `texts` gives the concepts of their types.
+
+        Without `texts` a type is the text of its concept. What an example was `asked` for counts, if it says so. A
+        mention of `ROOT` alone tells nothing of other concepts. Raise InputError for a span that cuts a word.
+        """
+        found: list[set[int]] = [set() for _ in example.words]
+        for start, end, type_ in word_spans(example):
+            for each in found[start:end]:
+                each.add(self._numbers[texts[type_] if texts is not None else type_])
+        asked: tuple[str, ...] | None = getattr(example, "asked", None)
+        return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else asked) for each in found]
+
+    def _is_root(self, own: Collection[int]) -> bool:
+        return bool(own) and all(self.concepts[number].name == ROOT for number in own)
+
+    def add_rows(self, rows: Iterable[Row]) -> None:
+        """Number rows that have none yet."""
+        for each in rows:
+            self.rows.setdefault(each, len(self.rows))
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of concepts and rows."""
+        content = [[[each.text, each.ancestors] for each in self.concepts], list(self.rows)]
+        return sha256(json.dumps(content).encode()).hexdigest()
+
+    def expected(self, sentences: int) -> float:
+        """Return how many different concepts so many sentences have, about: each mention falls into any of them."""
+        shares = np.array(self.counts, np.float64) * sentences / max(1, self.sentences)
+        return float((1 - np.exp(-shares)).sum())
+
+    def masks(self, rows: Sequence[Row], concepts: Array) -> tuple[Array, Array]:
+        """Return (rows, concepts) twice: whether a row has a concept, and whether that is known.
+
+        Not known is what nobody asked for, and what has the name of a row's concept or of an ancestor of one.
+        """
+        columns: dict[str, list[int]] = {}
+        for column, number in enumerate(concepts.tolist()):
+            columns.setdefault(self.concepts[number].name, []).append(column)
+        places = {number: column for column, number in enumerate(concepts.tolist())}
+        has = np.zeros((len(rows), len(concepts)), bool)
+        known = np.ones((len(rows), len(concepts)), bool)
+        for place, (own, asked) in enumerate(rows):
+            if asked is not None:
+                known[place] = False
+                known[place, [column for name in asked for column in columns.get(name, ())]] = True
+            known[place, [column for name in self._unknown_beside(own) for column in columns.get(name, ())]] = False
+            mine = [places[each] for each in own if each in places]
+            has[place, mine] = known[place, mine] = True
+        return has, known
+
+    def _unknown_beside(self, own: Sequence[int]) -> set[str]:
+        """Return the names of some concepts and of their ancestors."""
+        names = (name for each in own for name in (self.concepts[each].name, *self.concepts[each].ancestors))
+        return {*names, ROOT} if own else set()
+
+    def candidates(self, rows: Iterable[Row]) -> Array:
+        """Return the numbers of all concepts that some rows have or were asked for, in order."""
+        found = set[int]()
+        for own, asked in rows:
+            found.update(own)
+            found.update(self._numbers[name] for name in asked or () if name in self._numbers)
+        return np.array(sorted(found), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """The content of `concepts.json`: what beside the weights says how names are compared."""
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    pooling: Pooling
+    format: Literal[1] = 1
+
+
+class ConceptModel(torch.nn.Module):
+    """A text encoder and a concept encoder, and what compares their vectors.
+
+    `text` and `names` are bodies of `transformers` models, `tokenizer` is the concept encoder's. `bias` is where b
+    begins.
+    """
+
+    def __init__(
+        self, text: Any, names: Any, tokenizer: Any, *, temperature: float, bias: float, pooling: Pooling = "mean"
+    ) -> None:
+        super().__init__()
+        self.text, self.names, self.tokenizer = text, names, tokenizer
+        self.temperature, self.pooling = temperature, pooling
+        width, own = int(text.config.hidden_size), int(names.config.hidden_size)
+        self.projection = torch.nn.Linear(own, width, bias=False) if own != width else torch.nn.Identity()
+        self.bias = torch.nn.Parameter(torch.tensor(bias))
+
+    @property
+    def config(self) -> Any:
+        """Return the text encoder's configuration."""
+        return self.text.config
+
+    @property
+    def base_model(self) -> Any:
+        """Return the text encoder."""
+        return self.text
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the model lies."""
+        return self.bias.device
+
+    def name_vectors(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return (texts, width) in fp32, one vector a name; of a long name the first subwords are read."""
+        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt",
+                               return_token_type_ids=False).to(self.device)  # fmt: skip
+        states = self.names(**batch).last_hidden_state
+        if self.pooling == "mean":
+            mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
+            states = (states * mask).sum(1) / mask.sum(1)
+        else:
+            states = states[:, 0]
+        vectors: torch.Tensor = self.projection(states).float()
+        return vectors
+
+    def word_vectors(self, ids: torch.Tensor, mask: torch.Tensor, rows: Any, columns: Any) -> torch.Tensor:
+        """Return (terms, width): the text encoder's last states at some places."""
+        states: torch.Tensor = self.text(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states[rows, columns]
+
+    def logits(self, words: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
+        """Return (words, concepts) in fp32: tᵢ·cⱼ/τ + b."""
+        return (words @ concepts.to(words.dtype).T).float() / self.temperature + self.bias
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the text encoder into a folder and the concept encoder into one inside it."""
+        from safetensors.torch import save_file
+
+        self.text.save_pretrained(folder)
+        inside = Path(folder) / FOLDER
+        self.names.save_pretrained(inside)
+        self.tokenizer.save_pretrained(inside)
+        own = {name: each for name, each in self.named_parameters() if not name.startswith(("text.", "names."))}
+        save_file({name: each.detach().cpu().contiguous() for name, each in own.items()}, inside / _SCORER)
+        write_json(inside / _FACTS, asdict(_Facts(self.temperature, self.pooling)))
+
+
+def first_bias(concepts: float) -> float:
+    """Return where b begins: at −ln of the number of concepts, about one of them is then expected of each word."""
+    return -math.log(max(1.0, concepts))
+
+
+def open_concepts(source: str) -> ConceptModel:
+    """Load both encoders from the folder that a pre-training with `concepts` made.
+
+    Raise InputError for a folder without a concept encoder, and for weights that don't belong to it.
+    """
+    from safetensors.torch import load_file
+    from transformers import AutoModelForTokenClassification
+
+    inside = Path(source) / FOLDER
+    if not (inside / _FACTS).is_file():
+        raise InputError(f"{source}: holds no concept encoder; make one with objective = 'concepts'")
+    facts = read_json(inside / _FACTS, _Facts)
+    text, names = (
+        Backbone(str(place), None, seed=0).load(AutoModelForTokenClassification).base_model
+        for place in (source, inside)
+    )
+    model = ConceptModel(
+        text, names, load_tokenizer(str(inside)), temperature=facts.temperature, bias=0.0, pooling=facts.pooling
+    )
+    with refused(f"{inside / _SCORER}: can't be read"):
+        own = load_file(inside / _SCORER)
+    wanted = {name: each for name, each in model.named_parameters() if not name.startswith(("text.", "names."))}
+    if {name: each.shape for name, each in own.items()} != {name: each.shape for name, each in wanted.items()}:
+        raise InputError(f"{inside / _SCORER}: its tensors are not those of the two encoders")
+    for name, each in wanted.items():
+        each.data.copy_(own[name])
+    return model

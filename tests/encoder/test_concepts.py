@@ -1,0 +1,354 @@
+"""The objective `concepts`: its loss against a plain computation, how steps are cut, and what it writes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert import pretrain
+from nerbert.encoder.concepts import Concepts
+from nerbert.encoder.open_types import OpenExample, training_examples
+from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.model.backbone import load_tokenizer
+from nerbert.model.concepts import ROOT, Concept, ConceptModel, ConceptTable, class_words, open_concepts
+from nerbert.records import Example, Span
+from nerbert.training.distributed import make_process_group
+from nerbert.training.loop import train_step
+from nerbert.training.settings import PretrainSettings
+from tests.encoder.backbones import write_fresh
+
+SMALL: dict[str, Any] = {
+    "objective": "concepts", "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
+    "fresh_num_layers": 2, "fresh_hidden_size": 64, "fresh_vocab_size": 1000, "max_length": 64, "max_eval_samples": 40,
+}  # fmt: skip
+
+
+def _row(number: int) -> dict[str, Any]:
+    text = f"The ship Fram {number} left Oslo on a Monday."
+    named = (("Fram", "Polar_Ship", "a ship for ice"), ("ship Fram", "ship", ""), ("Oslo", "city", ""))
+    entities = [{"start": text.index(mention), "end": text.index(mention) + len(mention), "type": type_,
+                 "description": description} for mention, type_, description in named]  # fmt: skip
+    return {"text": text, "entities": entities, "asked": "all" if number % 2 else ["harbour"]}
+
+
+ROWS = [_row(number) for number in range(60)]
+
+
+@pytest.fixture
+def open_file(tmp_path: Path) -> Path:
+    path = tmp_path / "open.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
+    return path
+
+
+@pytest.fixture
+def table() -> ConceptTable:
+    """A table of five concepts and the root."""
+    made = ConceptTable()
+    for concept in (Concept(ROOT), Concept("city", ancestors=("place",)), Concept("place"), Concept("ship"),
+                    Concept("city", "a large town", ("place",)), Concept("harbour")):  # fmt: skip
+        made.add(concept)
+    return made
+
+
+def known_of(table: ConceptTable, own: Sequence[int], asked: Sequence[str] | None = None) -> dict[str, int | None]:
+    """What is known of a word with some concepts: 1, 0, or None for nothing, by the text of each concept."""
+    everything = np.arange(len(table.concepts))
+    has, known = table.masks([(tuple(own), None if asked is None else tuple(asked))], everything)
+    pairs = zip(table.concepts, has[0].tolist(), known[0].tolist(), strict=True)
+    return {concept.text: int(one) if sure else None for concept, one, sure in pairs}
+
+
+def test_synonyms_ancestors_and_what_nobody_asked_for_are_not_negative(table: ConceptTable) -> None:
+    rest = {"ship": 0, "harbour": 0}
+    assert known_of(table, []) == {ROOT: 0, "city": 0, "place": 0, "city: a large town": 0, **rest}
+    assert known_of(table, [1]) == {ROOT: None, "city": 1, "place": None, "city: a large town": None, **rest}
+    assert known_of(table, [2]) == {ROOT: None, "city": 0, "place": 1, "city: a large town": 0, **rest}
+    assert known_of(table, [1, 3]) == known_of(table, [1]) | {"ship": 1}
+    nothing = dict.fromkeys(known_of(table, []), None)
+    assert known_of(table, [], ["ship"]) == nothing | {"ship": 0}
+    assert known_of(table, [1], ["city", "ship"]) == nothing | {"city": 1, "ship": 0}
+    assert known_of(table, [0], [ROOT]) == nothing | {ROOT: 1}
+
+
+def test_a_word_has_the_concepts_of_all_entities_around_it(table: ConceptTable) -> None:
+    words = ((0, 4), (5, 7), (8, 12))
+    spans = (Span(0, 12, "ship"), Span(8, 12, "city"), Span(0, 4, ROOT))
+    rows = table.word_rows(OpenExample("Fram of Oslo", words, spans, ("harbour",)))
+    assert rows == [((0, 3), ("harbour",)), ((3,), ("harbour",)), ((1, 3), ("harbour",))]
+    assert table.word_rows(Example("Fram of Oslo", words, (Span(0, 4, "X"),)), {"X": ROOT})[0] == ((0,), (ROOT,))
+    with pytest.raises(InputError, match="cuts a word"):
+        table.word_rows(Example("Fram of Oslo", words, (Span(0, 3, "ship"),)))
+
+
+def test_two_tables_are_one(table: ConceptTable) -> None:
+    other = ConceptTable(sentences=5)
+    other.add(Concept("harbour"), 2)
+    other.add(Concept("sea"), 3)
+    other.add_rows([((0, 1), None), ((1,), ("sea",))])
+    table.extend(other)
+    assert [each.text for each in table.concepts][-2:] == ["harbour", "sea"]
+    assert table.counts[-2:] == [2, 3]
+    assert list(table.rows) == [((), None), ((5, 6), None), ((6,), ("sea",))]
+
+
+def test_the_expected_number_of_concepts_of_a_step() -> None:
+    made = ConceptTable(sentences=100)
+    made.add(Concept("often"), 1000)
+    made.add(Concept("rare"), 1)
+    assert made.expected(10) == pytest.approx(1 + 0.0952, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("PoliticalParty", "political party"), ("NCAATeamSeason", "ncaa team season"), ("sports_Event", "sports event"),
+     ("ENTITY", "entity")],
+)  # fmt: skip
+def test_classes_in_words(name: str, words: str) -> None:
+    assert class_words(name) == words
+
+
+@pytest.fixture
+def work(sample_corpus: Path, tmp_path: Path) -> Preparation:
+    """A pre-training that is about to start, without dropout."""
+    settings = PretrainSettings(corpus=sample_corpus, cache=str(tmp_path / "cache"), **SMALL)
+    made = prepare(settings, make_process_group(settings))
+    for each in made.model.modules():
+        if isinstance(each, torch.nn.Dropout):
+            each.p = 0.0
+    return made
+
+
+def gradients(work: Preparation, most: int, step: Callable[..., Any] = train_step, **named: Any) -> dict[str, Any]:
+    """The figures and gradients of a step that is cut into micro-batches of at most some tokens."""
+    settings = replace(PretrainSettings(corpus=Path("_"), **SMALL), max_tokens_per_batch=most, max_grad_norm=9e5)
+    found: dict[str, Any] = {}
+
+    class Keep(torch.optim.SGD):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            found.update(
+                {name: each.grad.clone() for name, each in work.model.named_parameters() if each.grad is not None}
+            )
+
+    optimizer = Keep(work.model.parameters(), 0.0)
+    numbers = work.data.numbers_of(0)[:24]
+    figures = step(work.model.train(), work.data, numbers, work.objective, optimizer, 0.0, settings,
+                   make_process_group(settings), 1)  # fmt: skip
+    return found | {"figures": figures}
+
+
+@pytest.mark.integration
+def test_the_cut_into_micro_batches_changes_nothing(work: Preparation) -> None:
+    whole, cut = gradients(work, 1 << 20), gradients(work, 100)
+    assert whole["figures"]["concepts"] == cut["figures"]["concepts"] > 5
+    assert whole.keys() == cut.keys()
+    assert {"bias", "names.encoder.layer.1.output.dense.weight", "text.encoder.layer.1.output.dense.weight"} < set(
+        whole
+    )
+    assert cut["figures"]["loss"] == pytest.approx(whole["figures"]["loss"], rel=1e-5)
+    for name in whole.keys() - {"figures"}:
+        torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.integration
+def test_the_loss_is_the_mean_over_words_of_plain_cross_entropies(work: Preparation) -> None:
+    """Against loops over words and concepts, in one graph through both encoders."""
+    found = gradients(work, 100)
+    model, windows = work.model.train(), work.data.windows
+    table, rows = work.objective._table, list(work.objective._table.rows)  # type: ignore[attr-defined]
+    numbers = work.data.numbers_of(0)[:24]
+    starts = [0, *windows.ends.tolist()], [0, *windows.word_ends.tolist()]
+    labelled: list[tuple[torch.Tensor, int]] = []
+    for number in numbers.tolist():
+        ids = torch.tensor(windows.ids[starts[0][number] : starts[0][number + 1]].astype(int))[None]
+        states = model.text(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+        words = slice(starts[1][number], starts[1][number + 1])
+        labelled += [(states[place], label) for place, label in
+                     zip(windows.positions[words].tolist(), windows.labels[words].tolist(), strict=True)]  # fmt: skip
+    step = sorted({each for _, label in labelled if label >= 0 for each in rows[label][0]})
+    vectors = {number: model.name_vectors([table.concepts[number].text])[0] for number in step}
+    losses = []
+    for state, label in labelled:
+        own, asked = rows[label]
+        names = {ROOT} | {name for each in own for name in (table.concepts[each].name, *table.concepts[each].ancestors)}
+        terms = []
+        for number in step:
+            logit = state @ vectors[number] / model.temperature + model.bias
+            if number in own:
+                terms.append(-torch.nn.functional.logsigmoid(logit))
+            elif not (own and table.concepts[number].name in names) and asked is None:
+                terms.append(-torch.nn.functional.logsigmoid(-logit))
+        losses.append(torch.stack(terms).sum() if terms else torch.zeros(()))
+    mean = torch.stack(losses).mean()
+    assert found["figures"]["loss"] == pytest.approx(mean.item(), rel=1e-4)
+    model.zero_grad()
+    mean.backward()  # type: ignore[no-untyped-call]
+    for name, each in model.named_parameters():
+        if each.grad is not None and name != "figures":
+            torch.testing.assert_close(found[name], each.grad, rtol=2e-3, atol=2e-6)
+
+
+def test_the_lower_half_is_frozen_by_default(work: Preparation) -> None:
+    trained = {name for name, each in work.model.named_parameters() if each.requires_grad}
+    assert not any(".layer.0." in name or ".embeddings." in name for name in trained)
+    assert {name.split(".")[0] for name in trained if ".layer.1." in name} == {"text", "names"}
+    assert work.num_frozen_layers == 1
+
+
+def test_too_many_concepts_are_left_out_and_counted(work: Preparation) -> None:
+    objective = work.objective
+    assert isinstance(objective, Concepts)
+    numbers = work.data.numbers_of(0)[:24]
+    every = objective.begin_step(work.data.windows, numbers, 1)
+    objective._settings = replace(objective._settings, max_concepts=4)
+    some, other = (objective.begin_step(work.data.windows, numbers, step) for step in (1, 2))
+    assert set(some.texts) < set(every.texts)
+    assert len(some.texts) == 4
+    assert some.texts != other.texts
+    assert objective.step_figures(some) == {"concepts": 4, "concepts_left_out": len(every.texts) - 4}
+    assert objective.begin_step(work.data.windows, numbers, 1).texts == some.texts
+
+
+@pytest.mark.integration
+def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
+    settings = PretrainSettings(
+        corpus=sample_corpus, open_types=(open_file,), cache=str(tmp_path / "cache"), **(SMALL | {"max_steps": 3})
+    )
+    pretrain(settings, tmp_path / "e")
+    card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
+    assert card["num_frozen_layers"] == 1
+    assert card["open_types"]["files"].keys() == {"open.jsonl"}
+    assert card["validation"]["concept_loss"] > 0
+    assert str(tmp_path) not in (tmp_path / "e" / "nerbert.json").read_text()
+    model = open_concepts(str(tmp_path / "e"))
+    assert isinstance(model, ConceptModel)
+    plain = PretrainSettings(corpus=sample_corpus, backbone=str(tmp_path / "e"), **(SMALL | {"objective": "tagging"}))
+    again = prepare(plain, make_process_group(plain)).model.base_model.state_dict()
+    assert again.keys() == model.text.state_dict().keys()
+    own: dict[str, torch.Tensor] = model.text.state_dict()
+    assert all(torch.equal(again[name], each) for name, each in own.items())
+    tokenizer = load_tokenizer(str(tmp_path / "e" / "concepts"))
+    assert tokenizer("ship")["input_ids"] == model.tokenizer("ship")["input_ids"]
+
+
+@pytest.mark.integration
+def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
+    open_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = SMALL | {"max_steps": 4, "save_steps": 1, "cache": str(tmp_path / "cache")}
+    settings = PretrainSettings(open_types=(open_file,), **named)
+    pretrain(settings, tmp_path / "whole")
+
+    def stopping(self: Concepts, windows: Any, numbers: Any, step: int) -> Any:
+        if step == 3:
+            raise NerbertError("stopped")
+        return real(self, windows, numbers, step)
+
+    real = Concepts.begin_step
+    with monkeypatch.context() as patch:
+        patch.setattr(Concepts, "begin_step", stopping)
+        with pytest.raises(NerbertError, match="stopped"):
+            pretrain(settings, tmp_path / "broken")
+    pretrain(settings, tmp_path / "broken")
+    for file in ("model.safetensors", "concepts/model.safetensors", "concepts/scorer.safetensors"):
+        assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one(sample_corpus: Path, tmp_path: Path) -> None:
+    named = SMALL | {"cache": str(tmp_path / "cache"), "objective": "tagging"}
+    write_fresh(PretrainSettings(corpus=sample_corpus, **named), tmp_path / "b")
+    config = json.loads((tmp_path / "b" / "config.json").read_text())
+    drops = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (tmp_path / "b" / "config.json").write_text(json.dumps(config | drops))
+    values = {**SMALL, "corpus": str(sample_corpus), "backbone": str(tmp_path / "b"), "max_steps": 5}
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items() if not name.startswith("fresh")]
+    (tmp_path / "s.toml").write_text("".join(lines))
+    losses = []
+    for processes in (1, 2):
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = ["-m", "nerbert", "pretrain", str(tmp_path / "s.toml"), "-o", str(tmp_path / f"e{processes}")]
+        done = subprocess.run([*torchrun, *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        log = (tmp_path / f"e{processes}" / "log.jsonl").read_text().splitlines()
+        losses.append([{name: each[name] for name in ("concepts", "loss", "norm")} for each in map(json.loads, log)
+                       if each["kind"] == "train"])  # fmt: skip
+    assert len(losses[0]) == 5
+    for one, two in zip(*losses, strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_what_is_saved_compares_alike(work: Preparation, tmp_path: Path) -> None:
+    work.model.bias.data.fill_(-1.5)
+    work.model.save_pretrained(tmp_path / "m")
+    work.pieces.tokenizer.save_pretrained(tmp_path / "m")
+    loaded, model = open_concepts(str(tmp_path / "m")).eval(), work.model.eval()
+    ids = torch.tensor([[2, 7, 9, 3]])
+    places = ([0, 0], [1, 2])
+    words = [one.word_vectors(ids, torch.ones_like(ids), *places) for one in (model, loaded)]
+    names = [one.name_vectors(["a ship"]) for one in (model, loaded)]
+    assert torch.equal(model.logits(words[0], names[0]), loaded.logits(words[1], names[1]))
+
+
+def test_open_types_alone(open_file: Path, tmp_path: Path) -> None:
+    settings = PretrainSettings(
+        open_types=(open_file,),
+        open_types_copies=2.5,
+        cache=str(tmp_path / "cache"),
+        **SMALL,
+        concept_descriptions=True,
+    )
+    made = prepare(settings, make_process_group(settings))
+    trained = list(training_examples(settings))
+    assert made.open_types is not None
+    assert len(trained) + len(made.open_types.held_out) == len(ROWS)
+    table = made.open_types.table
+    assert [each.text for each in table.concepts if "polar" in each.name] == ["polar ship: a ship for ice"]
+    assert table.sentences == len(trained)
+    assert sum(table.counts) == 3 * len(trained)
+    copies = np.bincount(made.data.numbers_of(0), minlength=len(made.data.windows))
+    assert set(copies.tolist()) == {2, 3}
+    again = prepare(settings, make_process_group(settings))
+    assert np.array_equal(again.data.windows.labels, made.data.windows.labels)
+    assert again.open_types == made.open_types
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"objective": "tagging"}, "setting open_types = .*left out with objective = 'tagging'"),
+     ({"label_smoothing": 0.1}, "label_smoothing"), ({"outside_weight": 0.5}, "outside_weight")],
+)  # fmt: skip
+def test_settings_that_do_not_go_together(
+    sample_corpus: Path, open_file: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    named = {"corpus": sample_corpus, "open_types": (open_file,), "cache": str(tmp_path / "c"), **SMALL, **changes}
+    settings = PretrainSettings(**named)
+    with pytest.raises(SettingsError, match=message):
+        prepare(settings, make_process_group(settings))
+
+
+def test_neither_corpus_nor_open_types() -> None:
+    with pytest.raises(SettingsError, match="setting corpus is missing"):
+        PretrainSettings(objective="concepts")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [('{"text": "No entity.", "entities": []}\n' * 30, "no entity to train on"),
+     ('{"text": "Oslo", "entities": [{"start": 0, "end": 4, "type": "city"}]}\n', "too few: none is held out"),
+     ("Oslo B-city\n", "open.jsonl: seems to be"), ("", "holds no text")],
+)  # fmt: skip
+def test_files_that_give_nothing(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "open.jsonl"
+    path.write_text(content)
+    settings = PretrainSettings(open_types=(path,), cache=str(tmp_path / "cache"), **SMALL)
+    with pytest.raises(InputError, match=message):
+        prepare(settings, make_process_group(settings))

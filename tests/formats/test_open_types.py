@@ -1,0 +1,270 @@
+import bz2
+import gzip
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.formats.open_types import LONGEST_TYPE, Mention, locate, normalised, open_type_line, read_open_types
+from nerbert.records import OpenEntity, OpenText, Reason
+
+TEXT = "The Eiffel Tower is in Paris. paris loves the eiffel tower, not Paris-Nord."
+PARIS = ((23, 28), (30, 35))
+TOWER = ((4, 16), (46, 58))
+WORDS = st.lists(st.sampled_from(["a", "A", "b", "ß", "SS", "a-b", "b_a", "İ", ".", "-", " ", "\n", "漢"]), max_size=12)
+TYPES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8).filter(normalised)
+
+
+def rows(folder: Path, *fields: Any, counts: Counter[Reason] | None = None) -> list[OpenText]:
+    path = folder / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(each) for each in fields), encoding="utf-8")
+    return list(read_open_types(path, counts))
+
+
+def found(one: OpenText) -> list[tuple[int, int, str]]:
+    return [(each.start, each.end, each.type) for each in one.entities]
+
+
+def entity(start: int, end: int, **other: Any) -> dict[str, Any]:
+    return {"start": start, "end": end, "type": "thing", **other}
+
+
+@st.composite
+def open_texts(draw: st.DrawFn) -> OpenText:
+    text = draw(st.text(min_size=1))
+    spans = st.tuples(st.integers(0, len(text) - 1), st.integers(1, len(text)), TYPES, st.text())
+    entities = {
+        (start, end, type_): OpenEntity(start, end, type_, description)
+        for start, end, type_, description in draw(st.lists(spans, max_size=5))
+        if text[start:end].strip() and normalised(text[start:end]) != normalised(type_)
+    }
+    return OpenText(text, tuple(entities.values()), draw(st.none() | st.lists(TYPES, max_size=3).map(tuple)))
+
+
+@given(one=open_texts())
+def test_our_own_form_comes_back(one: OpenText, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "one.jsonl"
+    path.write_bytes(open_type_line(one) * 2)
+    assert list(read_open_types(path)) == [one, one]
+
+
+def test_a_line_says_what_there_is() -> None:
+    one = OpenText("ab", (OpenEntity(0, 1, "x"), OpenEntity(0, 2, "y", "why")))
+    assert open_type_line(one) == (
+        b'{"text": "ab", "entities": [{"start": 0, "end": 1, "type": "x"}, '
+        b'{"start": 0, "end": 2, "type": "y", "description": "why"}], "asked": "all"}\n'
+    )
+    assert json.loads(open_type_line(OpenText("ab", (), ("x",))))["asked"] == ["x"]
+
+
+def test_entities_of_our_own_form_are_kept_as_they_are_and_equal_ones_once(tmp_path: Path) -> None:
+    spans = [entity(4, 16, text="Eiffel Tower"), entity(4, 10, type="name"), entity(4, 16), entity(8, 20)]
+    (one,) = rows(tmp_path, {"text": TEXT, "entities": spans})
+    assert found(one) == [(4, 16, "thing"), (4, 10, "name"), (8, 20, "thing")]
+    assert one.asked is None
+    (listed,) = rows(tmp_path, {"text": TEXT, "entities": [], "asked": ["a", "b"]})
+    assert listed.asked == ("a", "b")
+
+
+def test_nuner_rows(tmp_path: Path) -> None:
+    items = ["PARIS <> city", "Eiffel Tower <> building <> something  built", "Rome <> city", "loves <> ", "loves"]
+    counts = Counter[Reason]()
+    written = (items, json.dumps(items), str(items), f" {items} ")
+    assert {*rows(tmp_path, *({"input": TEXT, "output": output} for output in written), counts=counts)} == {
+        OpenText(
+            TEXT,
+            (
+                OpenEntity(*TOWER[0], "building", "something built"), OpenEntity(*PARIS[0], "city"),
+                OpenEntity(*PARIS[1], "city"), OpenEntity(*TOWER[1], "building", "something built"),
+            ),
+        )
+    }  # fmt: skip
+    assert counts == {Reason.NOT_IN_TEXT: 4, Reason.BAD_TYPE: 8}
+
+
+def test_python_lists_are_read_as_python_writes_them(tmp_path: Path) -> None:
+    items = ["it's <> 1", 'a "b" <> 2', "both ' and \" <> 3", "é\\n <> 4", "😀 <> 5"]
+    text = " ".join(each.partition(" <> ")[0] for each in items)
+    first, second = rows(tmp_path, {"input": text, "output": str(items)}, {"input": text, "output": json.dumps(items)})
+    assert first == second
+    assert {each.type for each in first.entities} == {*"12345"}
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["['a' 'b']", "__import__('os').abort()", "[1, 2]", "['a', 1]", "['a'", "[" * 9999, "-" * 9999 + "1", 7, None],
+)
+def test_what_is_no_list_of_strings_is_an_error_with_its_line(output: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'rows.jsonl:1: field "output" .*: must be a list of texts'):
+        rows(tmp_path, {"input": TEXT, "output": output})
+
+
+def test_pile_ner_conversations(tmp_path: Path) -> None:
+    said = ["Text: " + TEXT, "I've read this text."]
+    for type_, answer in (("city", ["Paris"]), ("river", []), ("city", ["paris"]), ("Paris", ["Paris"]), ("", [])):
+        said += [f"What describes {type_} in the text?", json.dumps(answer)]
+    turns = [{"from": ("human", "gpt")[place % 2], "value": value} for place, value in enumerate(said)]
+    counts = Counter[Reason]()
+    (one,) = rows(tmp_path, {"id": "ner_0", "conversations": turns}, counts=counts)
+    assert found(one) == [(*PARIS[0], "city"), (*PARIS[1], "city")]
+    assert one.asked == ("city", "river", "Paris")
+    assert counts == {Reason.TYPE_IS_MENTION: 1}
+    with pytest.raises(InputError, match=r"turn 'What is it\?': must be a human's"):
+        rows(tmp_path, {"conversations": [*turns[:2], {"from": "human", "value": "What is it?"}, turns[3]]})
+    with pytest.raises(InputError, match="begin with 'Text: '"):
+        rows(tmp_path, {"conversations": turns[1:]})
+
+
+def test_merged_questions_of_pile_ner(tmp_path: Path) -> None:
+    entities = [{"text": "Paris", "type": "city", "start": 23}]
+    (one,) = rows(tmp_path, {"text": TEXT, "entities": entities, "types_asked_absent": ["river"]})
+    assert found(one) == [(*PARIS[0], "city"), (*PARIS[1], "city")]
+    assert one.asked == ("city", "river")
+
+
+def test_rows_of_tokens_end_with_their_last_token(tmp_path: Path) -> None:
+    tokens, spans = ["New", "York", "", "is", "big"], [[0, 1, "city"], [0, 1, "city"], [1, 1, "york"], [2, 2, "x"]]
+    objects = [{"start_token": first, "end_token": last, "type": type_, "text": "?"} for first, last, type_ in spans]
+    counts = Counter[Reason]()
+    older = {"tokenized_text": tokens, "ner": spans}
+    newer = {"tokens": tokens, "ner": spans, "negative_types": [[0, 0, "x"]]}
+    for each in rows(tmp_path, older, newer, {"tokens": tokens, "entities": objects}, counts=counts):
+        assert each == OpenText("New York  is big", (OpenEntity(0, 8, "city"),))
+    assert counts == {Reason.TYPE_IS_MENTION: 3, Reason.NOT_IN_TEXT: 3}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"text": "ab", "entities": [entity(0, 3)]}, "ends beyond the text, which has 2 characters"),
+        ({"text": "ab", "entities": [entity(1, 1)]}, "is empty or negative"),
+        ({"text": "ab", "entities": [entity(0, 1, text="b")]}, "the text has 'a' there"),
+        ({"text": "ab", "entities": [entity(True, 2)]}, "must have start and end"),
+        ({"text": "ab", "entities": [entity(0, 1, type="")]}, "type '' must be"),
+        ({"text": "ab", "entities": [entity(0, 1, type=" _")]}, "type ' _' must be"),
+        ({"text": "ab", "entities": [entity(0, 1, type="x" * (LONGEST_TYPE + 1))]}, "of at most 200 characters"),
+        ({"text": "ab", "entities": [entity(0, 1, type="\x1b[1m")]}, "must be one of texts, printable"),
+        ({"text": "ab", "entities": [entity(0, 1, type=3)]}, "type 3 must be"),
+        ({"text": "ab", "entities": [], "asked": "some"}, '"asked" is \'some\': must be "all" or a list'),
+        ({"text": "ab", "entities": [], "asked": [""]}, 'must be "all" or a list'),
+        ({"text": "ab", "entities": ["a"]}, "contains 'a': must be a list of objects"),
+        ({"text": 1, "entities": []}, "1: must be a text"),
+        ({"text": "ab", "entities": [entity(0, 1, description=2)]}, "2: must be a text"),
+        ({"tokens": ["a"], "ner": [[0, 1, "x"]]}, "the row has 1 tokens, the first is 0, the last included"),
+        ({"tokens": ["a"], "ner": [[-1, 0, "x"]]}, "the row has 1 tokens"),
+        ({"tokens": ["a"], "ner": [[0, "x"]]}, "must be first token, last token and type"),
+        ({"tokens": "a b", "ner": []}, "must be a list of texts"),
+        ({"text": "ab", "spans": []}, "tagged text, whose types are closed: no form of open types"),
+        ({"id": 1, "text": "ab", "mentions": []}, "fields id, text, mentions: no form of open types"),
+        ([], "not a JSON object"),
+    ],
+)
+def test_a_broken_row_is_an_error_with_its_line(row: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"rows.jsonl:2: .*{re.escape(told)}"):
+        rows(tmp_path, {"text": "ab", "entities": []}, row)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"Paris\tB-city\nis\tO\n\n" * 9, "annotated sentences (conll)"),
+        (b"<!DOCTYPE html>\n<p>", "XML or HTML"),
+        (b'[\n  {"text": "a"}\n]', "one JSON array"),
+        (b"input,output\na,b\n", "CSV"),
+        (b"PAR1\x00\x01", "Parquet"),
+        (b"Once upon a time\n", "something else"),
+    ],
+)
+def test_a_file_of_another_form_is_named(content: bytes, told: str, tmp_path: Path) -> None:
+    for name, packed in (("plain", content), ("packed", gzip.compress(content))):
+        (tmp_path / name).write_bytes(packed)
+        with pytest.raises(InputError, match=re.escape(f"{name}: seems to be {told}; open types are read from JSON")):
+            list(read_open_types(tmp_path / name))
+
+
+@pytest.mark.parametrize("content", [b"", b" \n\n", b"\xef\xbb\xbf"])
+def test_an_empty_file_is_an_error(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(content)
+    with pytest.raises(InputError, match="empty: holds no text"):
+        list(read_open_types(tmp_path / "empty"))
+
+
+def test_a_packed_file_and_lone_surrogates(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.bz2"
+    path.write_bytes(bz2.compress(b'\xef\xbb\xbf\n{"text": "a\\ud800b", "entities": []}\n'))
+    assert [each.text for each in read_open_types(path)] == ["a\ufffdb"]
+
+
+def naive(text: str, mention: str) -> set[tuple[int, int]]:
+    """Return where a mention is in a text: tokens compared one by one at every place."""
+    tokens, wanted = (list(re.finditer(r"\w+(?:[-_]\w+)*|\S", each)) for each in (text, mention))
+    starts = range(len(tokens) - len(wanted) + 1 if wanted else 0)
+    there = [tokens[place : place + len(wanted)] for place in starts]
+    return {
+        (some[0].start(), some[-1].end())
+        for some in there
+        if all(one[0].casefold() == other[0].casefold() for one, other in zip(some, wanted, strict=True))
+    }
+
+
+@given(WORDS.map("".join), st.lists(st.tuples(WORDS.map("".join), st.sampled_from("xy"), st.just("d")), max_size=4))
+@example("Straße STRASSE", [("strasse", "x", "")])
+@example("a a a", [("a a", "x", "d"), ("A A", "y", "d")])
+def test_locate_is_as_the_naive_search(text: str, mentions: list[Mention]) -> None:
+    entities, missing = locate(text, mentions)
+    assert {(each.start, each.end, each.type) for each in entities} == {
+        (*span, type_) for mention, type_, _ in mentions for span in naive(text, mention)
+    }
+    assert missing == [mention for mention, _, _ in mentions if not naive(text, mention)]
+    places = [(each.start, each.end) for each in entities]
+    assert places == sorted(places)
+    assert len(entities) == len({(each.start, each.end, each.type) for each in entities})
+
+
+def test_locate_takes_whole_words_only() -> None:
+    entities, missing = locate(TEXT, [(each, "x", "") for each in ("paris", "Tow", "", "Paris - Nord")])
+    assert tuple((each.start, each.end) for each in entities) == PARIS
+    assert missing == ["Tow", "", "Paris - Nord"]
+
+
+def test_types_that_are_one() -> None:
+    assert len({normalised(each) for each in ("Body_Part", " body  part ", "ＢＯＤＹ part", "body\npart")}) == 1
+    assert len({normalised(each) for each in ("BodyPart", "body parts", "body-part", "body part")}) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "dropped"),
+    [
+        ("congruence_gpt4o_textile", 1376, {Reason.TYPE_IS_MENTION: 3}),
+        ("gliner_sample", 64, {}),
+        ("medical_llm", 3847, {Reason.TYPE_IS_MENTION: 1602}),
+        ("pile_ner_slice", 882, {Reason.NOT_IN_TEXT: 3}),
+    ],
+)
+def test_published_samples(name: str, texts: int, dropped: dict[Reason, int], shared: Path) -> None:
+    path = shared / "data" / "ner" / "llm_annotated" / f"{name}.jsonl"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    counts = Counter[Reason]()
+    read = list(read_open_types(path, counts))
+    assert (len(read), +counts) == (texts, dropped)
+    with path.open(encoding="utf-8") as stream:
+        for one, line in zip(read, stream, strict=True):
+            row = json.loads(line)
+            mentions = {mention.casefold() for mention in mentions_of(row)}
+            assert {one.text[each.start : each.end].casefold() for each in one.entities} <= mentions
+            assert (one.asked is None) == (name != "pile_ner_slice")
+
+
+def mentions_of(row: dict[str, Any]) -> list[str]:
+    """Return the mentions of a published row as they are written."""
+    if "ner" not in row:
+        return [each["text"] for each in row["entities"]]
+    tokens = row.get("tokens") or row["tokenized_text"]
+    return [" ".join(tokens[first : last + 1]) for first, last, _ in row["ner"]]

@@ -1,0 +1,210 @@
+"""Taggers that read two layers: what they compute, that they come back, and that nobody else takes them for plain."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.model.backbone import Backbone, load_tagger_model, save_model, write_card
+from nerbert.model.forward import Batch, logits_at
+from nerbert.model.fresh import train_tokenizer
+from nerbert.model.windows import Window, Windows
+from nerbert.training.loop import collate
+from nerbert.training.objective import Tagging
+from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
+
+KINDS = ("albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
+LAYERS = 4
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Two sentences, one of them padded."""
+    rows = [Window(0, (2, 7, 8, 9, 3), (0, 1, 2), (1, 3, 3), (0, 1, 1)), Window(1, (2, 11, 3), (0,), (1,), (0,))]
+    return collate(Windows.pack(rows), np.arange(2), 0)
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Callable[..., str]:
+    """Write an encoder of a type, with weights that are no first ones."""
+
+    def make(kind: str = "bert") -> str:
+        model = tiny_tagging(kind, num_hidden_layers=LAYERS)
+        with torch.no_grad():
+            for each in model.parameters():
+                each.add_(torch.randn_like(each) * 0.1)
+        save_model(tmp_path / "encoder", model, train_tokenizer(["a b c d"], 60))
+        return str(tmp_path / "encoder")
+
+    return make
+
+
+def joined(source: str, layer: int = 2, seed: int = 1, layers: int = 0, types: str = "xy") -> Any:
+    """A new tagger."""
+    return Tagging(types=types, joined_layer=layer).make_model(Backbone(source, None, seed, layers)).eval()
+
+
+def saved(model: Any, folder: Path) -> str:
+    save_model(folder, model, train_tokenizer(["a b c d"], 60))
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_head_reads_both_layers_and_comes_back(
+    kind: str, encoder: Callable[..., str], batch: Batch, tmp_path: Path
+) -> None:
+    from transformers import AutoModel, AutoModelForTokenClassification
+
+    source = encoder(kind)
+    model = joined(source)
+    seen = list[int]()
+    model.classifier.register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0].shape[:-1].numel()))
+    with torch.no_grad():
+        logits = logits_at(model, batch)
+        plain = AutoModel.from_pretrained(source).eval()
+        found = plain(input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=True)
+        states = torch.cat([found.last_hidden_state, found.hidden_states[2]], -1)[batch.rows, batch.columns]
+        torch.testing.assert_close(logits, states @ model.classifier.weight.T + model.classifier.bias)
+        whole = model(input_ids=batch.ids, attention_mask=batch.mask).logits
+        torch.testing.assert_close(logits, whole[batch.rows, batch.columns], rtol=1e-4, atol=1e-5)
+        assert seen == [len(batch.rows), batch.ids.numel()]
+
+        folder = saved(model, tmp_path / "tagger")
+        again = load_tagger_model(folder).eval()
+        torch.testing.assert_close(logits_at(again, batch), logits)
+    assert [path.name for path in Path(folder).glob("*.safetensors")] == ["model.safetensors"]
+    with pytest.raises((RuntimeError, ValueError), match="mismatch"):
+        AutoModelForTokenClassification.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
+def test_a_step_teaches_head_and_body(kind: str, encoder: Callable[..., str], batch: Batch) -> None:
+    model = joined(encoder(kind)).train()
+    Tagging(types="xy").loss(model, batch)["loss"].backward()  # type: ignore[no-untyped-call]
+    untaught = [name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()]
+    assert not [name for name in untaught if "bias" not in name and "token_type" not in name and "norm" not in name]
+    head = model.classifier.weight.grad
+    assert head[:, :32].any()
+    assert head[:, 32:].any()
+
+
+def test_the_lower_half_of_the_head_learns_past_the_layers_above(encoder: Callable[..., str], batch: Batch) -> None:
+    model = joined(encoder())
+    with torch.no_grad():
+        model.classifier.weight[:, :32] = 0
+    logits_at(model, batch).square().sum().backward()  # type: ignore[no-untyped-call]
+    layers = model.base_model.encoder.layer
+    assert all(each.grad.any() for each in layers[1].output.dense.parameters())
+    assert not any(each.grad.any() for each in layers[2].parameters())
+
+
+def test_units_drop_out_before_the_head_as_in_the_types_own(encoder: Callable[..., str]) -> None:
+    source = encoder()
+    (drop,), own = joined(source).drops, joined(source, 0).dropout
+    assert drop.p == own.p > 0
+
+
+def test_the_heads_weights_follow_from_the_seed(encoder: Callable[..., str]) -> None:
+    source = encoder()
+    one, same, other = (joined(source, seed=seed).classifier for seed in (1, 1, 2))
+    assert one.weight.equal(same.weight)
+    assert not one.weight.equal(other.weight)
+    assert one.weight.shape == (5, 64)
+    assert 0.01 < float(one.weight.detach().std()) < 0.03
+    assert not one.bias.any()
+
+
+def test_fewer_layers(encoder: Callable[..., str], batch: Batch, tmp_path: Path) -> None:
+    source = encoder()
+    model = joined(source, layers=3)
+    again = load_tagger_model(saved(model, tmp_path / "tagger")).eval()
+    assert again.config.num_hidden_layers == 3
+    with torch.no_grad():
+        torch.testing.assert_close(logits_at(again, batch), logits_at(model, batch))
+    with pytest.raises(SettingsError, match=r"joined_layer = 2: layer 2 isn't below the last one of 2,"):
+        joined(source, layers=2)
+
+
+def test_its_body_is_a_backbone_of_any_training(encoder: Callable[..., str], tmp_path: Path) -> None:
+    model = joined(encoder())
+    folder = saved(model, tmp_path / "tagger")
+    body = model.base_model.state_dict()
+    plain, mlm = load_tagging_model(folder, ["O", "B-x", "I-x"]), load_mlm_model(folder, 1)
+    for other in (plain, mlm, joined(folder, 1)):
+        found = other.base_model.state_dict()
+        assert all(found[name].equal(each) for name, each in body.items())
+    assert plain.classifier.weight.shape == (3, 32)
+    for number, other in enumerate((plain, mlm)):
+        saved(other, tmp_path / str(number))
+        assert "joined" not in (tmp_path / str(number) / "config.json").read_text().lower()
+
+
+def test_minus_1_is_the_highest_layer_that_was_frozen(encoder: Callable[..., str]) -> None:
+    source = encoder()
+    with pytest.raises(
+        SettingsError, match=r"joined_layer = -1: .* names no frozen layers \(num_frozen_layers\)"
+    ) as no:
+        joined(source, -1)
+    assert no.value.setting == "joined_layer"
+    for frozen in (0, 3, LAYERS):
+        write_card(Path(source), "encoder", word_splitter="unicode-words-1", num_frozen_layers=frozen)
+        if frozen == 3:
+            assert joined(source, -1).config.nerbert_joined_layer == 3
+        else:
+            with pytest.raises(SettingsError, match="joined_layer = -1: ") as no:
+                joined(source, -1)
+            assert no.value.setting == "joined_layer"
+    write_card(Path(source), "encoder", word_splitter="unicode-words-1", num_frozen_layers="3 of them")
+    with pytest.raises(InputError, match="num_frozen_layers"):
+        joined(source, -1)
+
+
+@pytest.mark.parametrize("layer", [LAYERS, 99])
+def test_a_layer_that_is_not_below_the_last_is_refused(encoder: Callable[..., str], layer: int) -> None:
+    with pytest.raises(SettingsError, match=f"joined_layer = {layer}: .* below the last one of {LAYERS}") as caught:
+        joined(encoder(), layer)
+    assert caught.value.setting == "joined_layer"
+
+
+def test_a_type_without_taggers_is_refused(tmp_path: Path) -> None:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    shape = CLIPTextConfig(vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=2)
+    source = saved(CLIPTextModel(shape), tmp_path / "encoder")
+    with pytest.raises(InputError, match="a clip_text_model has no tagging class"):
+        joined(source, 1)
+
+
+@pytest.mark.parametrize("layer", [-1, LAYERS, 10**9, True, 1.5, "2", [1], {"a": 1}, "x" * 10_000])
+def test_a_folder_that_names_no_layer_is_refused(encoder: Callable[..., str], tmp_path: Path, layer: object) -> None:
+    folder = saved(joined(encoder()), tmp_path / "tagger")
+    config = json.loads((tmp_path / "tagger" / "config.json").read_text())
+    assert config["nerbert_joined_layer"] == 2
+    (tmp_path / "tagger" / "config.json").write_text(json.dumps(config | {"nerbert_joined_layer": layer}))
+    with pytest.raises(InputError, match=r"nerbert_joined_layer is .*, not a layer below the last of 4") as caught:
+        load_tagger_model(folder)
+    assert len(str(caught.value)) < 400
+
+
+def test_weights_and_configuration_must_belong_together(encoder: Callable[..., str], tmp_path: Path) -> None:
+    source = encoder()
+    folders = [saved(joined(source, layer), tmp_path / str(layer)) for layer in (0, 2)]
+    configs = [(Path(each) / "config.json") for each in folders]
+    plain, wide = (each.read_text() for each in configs)
+    configs[0].write_text(wide)
+    configs[1].write_text(plain)
+    for folder in folders:
+        with pytest.raises(InputError, match="can't be loaded as a model") as caught:
+            load_tagger_model(folder)
+        assert "\n" not in str(caught.value)
+    body = joined(source).base_model
+    saved(body, tmp_path / "body")
+    config = json.loads(wide)
+    (tmp_path / "body" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="not a tagger: its weights hold no head"):
+        load_tagger_model(str(tmp_path / "body"))
