@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from cyclopts import App, Parameter
 
 import nerbert
+from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import app as nerbert_app
 from nerbert.config import Settings, allowed, hints_of
 from nerbert.corpus.settings import CorpusSettings
@@ -27,7 +28,7 @@ SETTINGS = f"""# Settings
 
 Every setting can stand in a TOML file or be given as `--set name=value`. Unknown names are refused, and the nearest
 right one is named. *Source* says where a default comes from: a section of the NER-BERT paper (arXiv 2112.00405), or
-*ours*.
+*ours*. Settings of `nerbert annotate` are options of the command: `max_cost` is `--max-cost`.
 
 {MADE}
 """
@@ -55,6 +56,7 @@ def settings_page() -> str:
         manual("`nerbert corpus build`", CorpusSettings),
         manual("`nerbert pretrain`", PretrainSettings),
         manual("`nerbert finetune`", FinetuneSettings),
+        manual("`nerbert annotate`", AnnotateSettings),
     ]
     return SETTINGS + "\n".join(parts)
 
@@ -107,14 +109,32 @@ def _command(name: str, function: Callable[..., None]) -> str:
     text, _, parameters = (inspect.getdoc(function) or "").partition("\n\nParameters\n----------\n")
     helps = {key: " ".join(body.split()) for key, body in re.findall(r"(?m)^(\w+)\n((?:    .*\n?)+)", parameters)}
     lines = [f"## `{name}`", "", text, "", "| | meaning | default |", "|---|---|---|"]
-    for key, each in inspect.signature(function).parameters.items():
-        default = "" if each.default in (each.empty, None, "") else f"`{each.default}`".lower()
+    for key, each in _parameters(function):
+        default = (
+            ""
+            if each.default in (each.empty, None, "")
+            else f"`{str(each.default).lower() if isinstance(each.default, bool) else each.default}`"
+        )
         if each.kind.name == "VAR_POSITIONAL" or each.default is each.empty:
             default = "may be left out" if each.kind.name == "VAR_POSITIONAL" else "required"
         meaning = helps.get(key) or next(filter(None, (one.help for one in _options(each))))
         cells = (_option(key, each), " ".join(meaning.split()).replace("|", "\\|"), default)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _parameters(function: Callable[..., None]) -> Iterator[tuple[str, inspect.Parameter]]:
+    """Yield a command's parameters; settings that are options stand one by one, with their docstrings as help."""
+    for key, each in inspect.signature(function).parameters.items():
+        if Parameter(name="*") not in _options(each):
+            yield key, each
+            continue
+        cls = get_args(each.annotation)[0]
+        docs = field_docs(cls)
+        for one in fields(cls):
+            default = each.empty if one.default is MISSING else one.default
+            annotation = Annotated[one.type, Parameter(help=docs[one.name])]
+            yield one.name, inspect.Parameter(one.name, each.kind, default=default, annotation=annotation)
 
 
 def _option(key: str, each: inspect.Parameter) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nerbert.annotate.annotate import annotate_texts
+    from nerbert.annotate.settings import AnnotateSettings
     from nerbert.corpus.build import BuiltCorpus, CorpusPlan
     from nerbert.corpus.settings import CorpusSettings
     from nerbert.errors import NerbertError
@@ -27,6 +29,7 @@ DOCS = f"{HOMEPAGE}/blob/main/docs"
 """Where the documentation is; the package has none of it."""
 
 _HOMES = {
+    "AnnotateSettings": "annotate.settings",
     "CorpusPlan": "corpus.build",
     "CorpusSettings": "corpus.settings",
     "Example": "records",
@@ -36,10 +39,12 @@ _HOMES = {
     "PretrainSettings": "training.settings",
     "Span": "records",
     "Tagger": "tagger.tagger",
+    "annotate_texts": "annotate.annotate",
     "score_tags": "metrics.score",
 }
 
 __all__ = [
+    "AnnotateSettings",
     "CorpusPlan",
     "CorpusSettings",
     "Example",
@@ -50,6 +55,7 @@ __all__ = [
     "Span",
     "Tagger",
     "__version__",
+    "annotate_texts",
     "build_corpus",
     "evaluate",
     "finetune",

@@ -29,7 +29,7 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
     Where there is none, or `read` raises InputError, `make` fills it first; a failure leaves nothing behind. `cache` is
     where folders lie (the setting). Safe to call from several processes at once.
     """
-    target = _place(cache, kind, sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
+    target = cache_place(cache, kind, sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
     if (found := _whole(target, read)) is not None:
         return found
     _refuse_to_wait_for_parent()
@@ -72,7 +72,7 @@ def _whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
         return None
 
 
-def _place(cache: str, kind: str, name: str) -> Path:
+def cache_place(cache: str, kind: str, name: str) -> Path:
     """Return a cached folder's path, below `cache` or the user's cache folder; raise OutputExists for a foreign one."""
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()

@@ -115,6 +115,12 @@ def refuse(condition: bool, name: str, value: object, bound: str) -> None:
         raise SettingsError(f"setting {name} = {value!r}: must be {bound}", setting=name)
 
 
+def check_choice(option: str, value: str, known: Sequence[str]) -> None:
+    """Raise SettingsError for a value that is neither known nor empty."""
+    if value and value not in known:
+        raise SettingsError(f"{option} {value!r}: must be one of {', '.join(known)}")
+
+
 def whole_numbers(option: str, text: str) -> tuple[int, ...]:
     """Parse `"1,2,3"` to `(1, 2, 3)`; raise SettingsError that names the option."""
     try:

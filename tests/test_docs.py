@@ -43,6 +43,7 @@ PLACES = {
 """Pages whose commands and Python run here, and what they find in their folder."""
 ELSEWHERE = {
     "README.md": "below", "docs/tutorial.md": "below",
+    "docs/how-to/annotate.md": "tests/annotate/test_guide.py",
     "docs/how-to/compare.md": "tests/evaluation/benchmark/test_guide.py",
     "docs/how-to/data-sets.md": "tests/evaluation/datasets/test_commands.py",
 }  # fmt: skip

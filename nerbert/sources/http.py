@@ -168,10 +168,15 @@ def _pause(name: str, policy: RetryPolicy, failed: int, error: TransientError) -
     """Wait after a failure; raise InputError after the last try."""
     if failed >= policy.tries:
         raise InputError(f"{name}: {error} (tried {failed} times); run the same command again to go on") from error
-    share = policy.jitter * uniform(0, "retry", f"{os.getpid()} {name} {failed}")
-    pause = round(min(max((1 + share) * 2 ** (failed - 1), error.wait), policy.longest_pause), 1)
+    pause = pause_after(failed, error.wait, name, policy)
     policy.tell(f"{name}: {error} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
     policy.sleep(pause)
+
+
+def pause_after(failed: int, asked: float, name: str, policy: RetryPolicy) -> float:
+    """Return the seconds to wait after so many failures in a row, where the server asks for so many."""
+    share = policy.jitter * uniform(0, "retry", f"{os.getpid()} {name} {failed}")
+    return round(min(max((1 + share) * 2.0 ** (failed - 1), asked), policy.longest_pause), 1)
 
 
 def read_small(address: str, limit: int, policy: RetryPolicy | None = None) -> bytes:
@@ -275,7 +280,7 @@ def _check_status(name: str, response: "httpx.Response") -> None:
     if code == 416:
         raise TransientError("the server no longer has the rest of the file (status 416)", anew=True)
     if code >= 500 or code in _BUSY:
-        raise TransientError(f"the server is busy or broken (status {code})", _asked_wait(response.headers))
+        raise TransientError(f"the server is busy or broken (status {code})", asked_wait(response.headers))
     if code != 200 and not (code == 206 and "Range" in response.request.headers):
         raise InputError(f"{name}: the server answers with status {code}; check the address")
     packed = response.headers.get("Content-Encoding", "identity").strip().lower()
@@ -332,7 +337,7 @@ def _meaning(name: str, error: Exception) -> Exception:
     return TransientError(f"the connection failed: {reason}")
 
 
-def _asked_wait(headers: "httpx.Headers") -> float:
+def asked_wait(headers: "httpx.Headers") -> float:
     """Return the seconds that Retry-After asks for, 0 if none; a date counts from the server's own clock."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():

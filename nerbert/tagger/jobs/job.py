@@ -26,29 +26,27 @@ from nerbert.artifacts import (
     standard_output,
     write_json,
 )
+from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.conll import conll_writer
-from nerbert.formats.jsonl import json_lines
-from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
-from nerbert.records import Example, Span
-from nerbert.sources.files import writable
-from nerbert.tagger.jobs.files import (
+from nerbert.formats.inputs import (
     CONLL,
     HTML,
     JSONL,
-    MANIFEST,
     PARQUET,
     SOURCES,
     SUFFIXES,
     TEXT,
     InputFile,
     JobPaths,
-    TaggedParts,
     check_no_input,
     find_sources,
-    place_outputs,
-    target_kind,
 )
+from nerbert.formats.jsonl import json_lines
+from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
+from nerbert.records import Example, Span
+from nerbert.sources.files import writable
+from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
 from nerbert.tagger.tagger import OFFSETS, Tagger
 from nerbert.terminal import Progress, tell, throughput
 
@@ -85,10 +83,10 @@ class TagJob:
 
     def find(self) -> tuple[JobPaths, str]:
         """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
-        _check_choice("--from", self.from_, SOURCES)
-        _check_choice("--to", self.to, tuple(SUFFIXES))
-        _check_choice("--errors", self.errors, ERRORS)
-        _check_choice("--offsets", self.offsets, OFFSETS)
+        check_choice("--from", self.from_, SOURCES)
+        check_choice("--to", self.to, tuple(SUFFIXES))
+        check_choice("--errors", self.errors, ERRORS)
+        check_choice("--offsets", self.offsets, OFFSETS)
         if self.json and self.to not in ("", JSONL):
             raise SettingsError(f"--json is --to jsonl, so --to {self.to} can't stand beside it; leave one out")
         found = find_sources(self.inputs, self.from_)
@@ -255,12 +253,6 @@ def _content(row: TextRow) -> str | Example:
 def on_terminal() -> bool:
     """Return whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
-
-
-def _check_choice(option: str, value: str, known: Sequence[str]) -> None:
-    """Raise SettingsError for a value that is neither known nor empty."""
-    if value and value not in known:
-        raise SettingsError(f"{option} {value!r}: must be one of {', '.join(known)}")
 
 
 def _thresholds(text: str) -> float | dict[str, float] | None:

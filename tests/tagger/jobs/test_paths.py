@@ -14,7 +14,7 @@ import pytest
 from nerbert.artifacts import MARKERS
 from nerbert.cli import main
 from nerbert.errors import InputError
-from nerbert.tagger.jobs.files import InputFile
+from nerbert.formats.inputs import InputFile
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
@@ -213,7 +213,7 @@ def test_parquet_through_a_pipe_is_copied_for_a_file(tag: Tag, monkeypatch: pyte
 
 def test_parquet_that_is_gone_is_told(capitals: Capitals) -> None:
     with pytest.raises(InputError, match=r"x\.parquet: can't be read as Parquet: .*No such file"):
-        next(InputFile("x.parquet", PurePath("x.parquet"), "parquet").parts("text", "strict"))
+        next(InputFile("x.parquet", PurePath("x.parquet"), "parquet").blocks("text", "strict"))
 
 
 def test_a_named_pipe_of_parquet_needs_a_file(tag: Tag, capsys: Caught) -> None:

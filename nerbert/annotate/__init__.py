@@ -1,0 +1,1 @@
+"""Texts in, open-type labels of a language model out: what `nerbert annotate` does."""

@@ -1,0 +1,281 @@
+"""The story of `nerbert annotate`: read the texts, ask for what isn't known yet, write labels and a report.
+
+The texts are read three times, so memory doesn't grow with them but for a hash of each: to count what is kept already,
+to ask for the rest, and to write. Equal texts are asked for once. The output depends on the kept answers alone; a
+passage without labels is left out of it, and is in the report with its reason. The price: with a temperature above 0 or
+a server that varies, another machine's output differs.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Reply, Tokens, read_labels
+from nerbert.annotate.budget import Budget
+from nerbert.annotate.settings import AnnotateSettings, Key, Prompt, load_prompt
+from nerbert.annotate.store import AnswerStore, open_store, text_key
+from nerbert.artifacts import check_free_file, publish_job, write_json
+from nerbert.config import check_choice
+from nerbert.errors import InputError, NerbertError, need
+from nerbert.formats.inputs import SOURCES, InputFile, check_no_input, find_sources
+from nerbert.formats.open_types import open_type_line
+from nerbert.formats.rows import ERRORS
+from nerbert.schema import to_plain
+from nerbert.sources.http import DEFAULT_POLICY, pause_after
+from nerbert.terminal import Progress, progress, tell
+
+if TYPE_CHECKING:
+    from nerbert.annotate.client import ChatClient
+
+_LISTED = 1000
+"""Failed passages that a report lists."""
+_OVERHEAD = 64
+"""Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class Passage(NamedTuple):
+    """A text to be labelled, and where it was read."""
+
+    place: str
+    row: int
+    text: str
+
+
+@dataclass
+class AnnotateReport:
+    """What became of the texts; passages = answered + failed, and `empty` ones are none."""
+
+    passages: int = 0
+    distinct: int = 0
+    kept_before: int = 0
+    empty: int = 0
+    answered: int = 0
+    failed: int = 0
+    entities: int = 0
+    invented_mentions: int = 0
+    bad_lines: int = 0
+    cut_off: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+    tokens_are_estimated: bool = False
+    failures: Counter[str] = field(default_factory=Counter)
+    failed_passages: list[dict[str, Any]] = field(default_factory=list)
+
+
+def annotate_texts(
+    texts: Sequence[str | Path], output: str | Path, settings: AnnotateSettings, *, from_: str = "",
+    field: str = "text", errors: str = ERRORS[0], overwrite: bool = False,
+) -> AnnotateReport:  # fmt: skip
+    """Label texts by a language model; write `output`, JSON lines of open types, and a report beside it; return that.
+
+    `texts` are files or folders, as `nerbert tag` reads them. Answers are kept as they come: the same call goes on
+    after a kill, an error, or with a larger budget, which raises BudgetSpent when it is used up.
+    """
+    check_choice("--from", from_, SOURCES)
+    check_choice("--errors", errors, ERRORS)
+    need("annotate", "openai")
+    prompt, key, target = load_prompt(settings.prompt), Key(settings.key_variable), Path(output)
+    found, report = find_sources([*map(str, texts)], from_), target.with_name(f"{target.stem}.report.json")
+    for path in (target, report):
+        check_no_input(found, path)
+        check_free_file(path, overwrite=overwrite)
+    if key.show() and settings.endpoint.startswith("http:") and urlsplit(settings.endpoint).hostname not in _LOCAL:
+        tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
+    asked = {"endpoint": settings.endpoint, "model": settings.model, "request": settings.request_fields(),
+             "prompt_sha256": prompt.digest}  # fmt: skip
+    with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
+        sources = [source.copied(draft.work) for source in found.sources]
+        run = _AnnotateRun(settings, prompt, key, store, sources, (field, errors))
+        try:
+            run.ask()
+        except (KeyboardInterrupt, SystemExit) as stop:
+            stop.add_note(f"{run.summary()}; the same command goes on")
+            raise
+        run.write(draft.path)
+    write_json(report, {"made_from": asked | {"prompt": settings.prompt}} | to_plain(run.report))
+    if found.passed_over:
+        tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
+    tell(run.summary())
+    return run.report
+
+
+class _AnnotateRun:
+    """One run over the texts."""
+
+    def __init__(
+        self, settings: AnnotateSettings, prompt: Prompt, key: Key, store: AnswerStore, sources: Sequence[InputFile],
+        how: tuple[str, str],
+    ) -> None:  # fmt: skip
+        self._settings, self._prompt, self._key, self._store = settings, prompt, key, store
+        self._sources, self._how, self.report = sources, how, AnnotateReport()
+        self._budget, self._failures = Budget(settings, Tokens()), dict[str, Failure]()
+        self._stop: NerbertError | None = None
+        self._stopped = asyncio.Event()
+        self._done, self._failed_in_a_row, self._resume_at = 0, 0, 0.0
+
+    def ask(self) -> None:
+        """Get an answer to each text that has none; raise NerbertError if the run can't be finished."""
+        report = self.report
+        for text in self._distinct():
+            self._budget.spend(self._store.get(text)[0].tokens)
+            report.distinct += 1
+            report.kept_before += self._labels(text) is not None
+        self._done = report.kept_before
+        if self._done < report.distinct:
+            with progress("texts", report.distinct) as bar:
+                bar.advance(self._done, before=True)
+                asyncio.run(self._ask_all(bar))
+        if self._stop is not None:
+            raise type(self._stop)(f"{self._stop}; {self.summary()}; the same command goes on") from None
+        if report.distinct and len(self._failures) == report.distinct:
+            last = next(iter(self._failures.values()))
+            raise InputError(f"no text got an answer of use ({last.fault}: {last}); {self.summary()}")
+
+    def write(self, path: Path) -> None:
+        """Write the labels of all passages in order, and count."""
+        report = self.report
+        with path.open("wb") as stream:
+            for place, row, text in self._passages():
+                report.passages += 1
+                if (labels := self._labels(text)) is not None:
+                    stream.write(open_type_line(labels.text))
+                    report.answered += 1
+                    report.entities += len(labels.text.entities)
+                    report.invented_mentions += labels.invented
+                    report.bad_lines += labels.bad
+                    report.cut_off += self._store.get(text)[0].cut
+                elif (failure := self._failures.get(text)) is not None:
+                    report.failed += 1
+                    report.failures[failure.fault] += 1
+                    if len(report.failed_passages) < _LISTED:
+                        listed = {"file": place, "row": row, "reason": failure.fault, "message": str(failure)}
+                        report.failed_passages.append(listed)
+                else:
+                    raise InputError(f"{place}: changed while it was read; give the same command again")
+        report.empty = sum(1 for _ in self._rows()) - report.passages
+        report.input_tokens, report.output_tokens = self._budget.spent
+        report.cost = round(self._budget.cost(), 6)
+
+    def summary(self) -> str:
+        """Return what is done and spent, in a line."""
+        report, spent = self.report, self._budget.spent
+        faults = Counter(failure.fault for failure in self._failures.values())
+        failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
+        cost = f", cost {self._budget.cost():.4f}" if self._settings.priced else ""
+        return (f"{self._done:,} of {report.distinct:,} texts done ({report.kept_before:,} by earlier runs){failed}; "
+                f"{spent.input:,} + {spent.output:,} tokens spent{cost}")  # fmt: skip
+
+    async def _ask_all(self, bar: Progress) -> None:
+        from nerbert.annotate.client import open_client
+
+        asyncio.get_running_loop().set_exception_handler(_pass_over_stops)
+        texts = self._distinct()
+        async with open_client(self._settings, self._prompt, self._key) as client, asyncio.TaskGroup() as group:
+            for _ in range(min(self._settings.concurrency, self.report.distinct)):
+                group.create_task(self._work(client, texts, bar))
+
+    async def _work(self, client: "ChatClient", texts: Iterator[str], bar: Progress) -> None:
+        """Ask for one text after another, until there is none, or the run stops; what is in flight is waited for."""
+        for text in texts:
+            if self._stop is not None:
+                return
+            if self._labels(text) is None:
+                try:
+                    await self._ask(client, text)
+                except NerbertError as error:
+                    self._stop = self._stop or error
+                    self._stopped.set()
+                bar.advance()
+
+    async def _ask(self, client: "ChatClient", text: str) -> None:
+        """Ask for a text until it has labels, or has failed."""
+        now = asyncio.get_running_loop().time
+        for failed in count(1):
+            if (left := self._resume_at - now()) > 0:
+                await _sleep(left, self._stopped)
+            try:
+                await self._try(client, text)
+            except Failure as failure:
+                if failed >= failure.tries:
+                    self._fail(text, failure)
+                    return
+                if failure.fault in (Fault.BUSY, Fault.CONNECTION):
+                    pause = pause_after(failed, failure.wait, text, DEFAULT_POLICY)
+                    if failure.wait:  # asked of all requests, not of this one alone
+                        self._resume_at = max(self._resume_at, now() + pause)
+                    await _sleep(pause, self._stopped)
+            else:
+                return
+
+    async def _try(self, client: "ChatClient", text: str) -> None:
+        """Ask once, keep the answer, and read it; raise Failure if it is of no use."""
+        size = len(self._prompt.filled(text).encode("utf-8", "replace"))
+        most = Tokens(size + _OVERHEAD, self._settings.longest_answer)
+        async with self._budget.reserve(most) as spend:
+            if self._stop is not None:
+                return
+            try:
+                reply = await client.ask(text, size // BYTES_PER_TOKEN)
+            except Failure as failure:
+                if failure.lost:
+                    spent = Tokens(size // BYTES_PER_TOKEN, most.output)
+                    spend(spent)
+                    self._store.add(text, Reply("", cut=False, tokens=spent, estimated=True), answered=False)
+                raise
+            spend(reply.tokens)
+            self._store.add(text, reply, answered=True)
+        read_labels(text, reply.content, self._prompt.form, cut=reply.cut)
+        self._done, self._failed_in_a_row = self._done + 1, 0
+
+    def _fail(self, text: str, failure: Failure) -> None:
+        self._failures[text] = failure
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= self._settings.max_failures:
+            many = f"{self._failed_in_a_row} texts in a row failed (max_failures)"
+            raise InputError(f"{many}, the last one: {failure.fault}: {failure}")
+
+    def _labels(self, text: str) -> Labels | None:
+        """Return the labels that a kept answer gives; None if there is no answer, or none of use."""
+        reply, answered = self._store.get(text)
+        self.report.tokens_are_estimated |= reply.estimated
+        if not answered:
+            return None
+        with suppress(Failure):
+            return read_labels(text, reply.content, self._prompt.form, cut=reply.cut)
+        return None
+
+    def _rows(self) -> Iterator[Passage]:
+        for source in self._sources:
+            for block in source.blocks(*self._how):
+                yield from (Passage(str(source), row.number, row.text) for row in block.rows)
+
+    def _passages(self) -> Iterator[Passage]:
+        return (each for each in self._rows() if each.text.strip())
+
+    def _distinct(self) -> Iterator[str]:
+        """Yield each text once."""
+        seen = set[bytes]()
+        for _, _, text in self._passages():
+            if (key := text_key(text)) not in seen:
+                seen.add(key)
+                yield text
+
+
+def _pass_over_stops(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Let tasks that SIGTERM ended go without a word; the command itself says that it stopped."""
+    if not isinstance(context.get("exception"), SystemExit):
+        loop.default_exception_handler(context)
+
+
+async def _sleep(seconds: float, stopped: asyncio.Event) -> None:
+    """Wait, but no longer than until the run stops."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), seconds)

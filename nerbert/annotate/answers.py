@@ -1,0 +1,194 @@
+"""Answers: what the server sends, what a model wrote in it, and where that stands in the text.
+
+Answers are read strictly, and nothing is guessed: a line that is no `mention <> concept <> description` (numbering,
+code fences, chat) is counted as bad, and so is an entry without a usable type. JSON must fit its schema as a whole. An
+answer that was cut off at its longest length keeps its whole lines; as JSON it is a failure. The price: a model that
+answers in another form needs a prompt of its own.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
+
+from nerbert.errors import InputError
+from nerbert.formats.open_types import Mention, locate, usable
+from nerbert.records import OpenText
+from nerbert.schema import parse_json
+
+BYTES_PER_TOKEN = 3
+"""For estimates, where a server doesn't say what it used."""
+SEPARATOR, NONE = "<>", "none"
+"""What stands between the parts of a line, and the answer without any."""
+MOST_MENTIONS, LONGEST_MENTION, LONGEST_DESCRIPTION = 500, 300, 600
+"""Entries of an answer, and characters of their parts; what is above is bad, as are types that no file may have."""
+
+
+class Fault(StrEnum):
+    """Why a passage has no labels; the report counts these."""
+
+    BUSY = "server_busy_or_broken"
+    CONNECTION = "connection_lost"
+    TOO_SLOW = "answer_too_slow"
+    TOO_LARGE = "answer_too_large"
+    REJECTED = "request_rejected"
+    NO_COMPLETION = "not_a_completion"
+    REFUSED = "refused_by_the_model"
+    CUT_OFF = "answer_cut_off"
+    NOT_THE_FORM = "not_the_form_asked_for"
+    NOT_IN_TEXT = "no_mention_in_the_text"
+
+
+class Failure(Exception):  # noqa: N818  (is counted; the run goes on)
+    """A try that gave no labels; after `tries` of them the passage has failed.
+
+    `wait` is the pause that the server asks for. An answer that is `lost` may have to be paid for all the same.
+    """
+
+    def __init__(self, fault: Fault, message: str, *, tries: int = 2, wait: float = 0.0, lost: bool = False) -> None:
+        super().__init__(" ".join(message.split())[:300])
+        self.fault, self.tries, self.wait, self.lost = fault, tries, wait, lost
+
+
+class Tokens(NamedTuple):
+    """Tokens of requests, and of answers."""
+
+    input: int = 0
+    output: int = 0
+
+    def plus(self, other: "Tokens") -> "Tokens":
+        """Return the sum of both."""
+        return Tokens(self.input + other.input, self.output + other.output)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model wrote, whether it was cut off, and what it took; `estimated` by length, if the server didn't say."""
+
+    content: str
+    cut: bool
+    tokens: Tokens
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A text with its entities; mentions that aren't in it, and lines or entries that couldn't be read."""
+
+    text: OpenText
+    invented: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Usage:
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    content: str | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    message: _Message
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Completion:
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    mention: str
+    concept: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    entities: list[_Entry]
+
+
+@cache
+def response_format() -> dict[str, Any]:
+    """Return how a request asks for JSON of the schema that answers are read by."""
+    from pydantic import TypeAdapter
+
+    schema = TypeAdapter(_Entries).json_schema()
+    return {"type": "json_schema", "json_schema": {"name": "entities", "strict": True, "schema": schema}}
+
+
+def read_reply(data: str, input_estimate: int) -> Reply:
+    """Return what a server's answer holds; raise Failure if there is no text of a model in it.
+
+    Where the server doesn't say what was spent, the request counts `input_estimate`, and the answer is estimated.
+    """
+    try:
+        completion = parse_json(data, _Completion, "the answer")
+        choice = completion.choices[0]
+    except (InputError, IndexError) as error:
+        raise Failure(Fault.NO_COMPLETION, f"no chat completion: {error}") from None
+    usage = Tokens(completion.usage.prompt_tokens, completion.usage.completion_tokens) if completion.usage else None
+    known = usage is not None and 0 <= min(usage) <= max(usage) < 1 << 40
+    content = choice.message.content or ""
+    tokens = usage if usage and known else Tokens(input_estimate, len(content.encode()) // BYTES_PER_TOKEN)
+    if choice.message.refusal or choice.finish_reason == "content_filter":
+        content = ""  # a refusal is an answer that was paid for
+    return Reply(content, choice.finish_reason == "length", tokens, not known)
+
+
+def read_labels(text: str, content: str, form: str, *, cut: bool) -> Labels:
+    """Return a text with the entities that an answer names; raise Failure if the answer is of no use."""
+    if not content.strip():
+        if cut:
+            raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
+        raise Failure(Fault.REFUSED, "the answer is empty")
+    entries, bad = _read_lines(content, cut=cut) if form == "lines" else _read_json(content, cut=cut)
+    short = [each for each in entries[:MOST_MENTIONS] if _is_short(*each)]
+    good = list(usable(short, Counter()))
+    bad += len(entries) - len(good)
+    entities, invented = locate(text, dict.fromkeys(good))
+    if entries and not entities:
+        raise Failure(Fault.NOT_IN_TEXT, f"none of {len(entries)} mentions is in the text: {content!r:.120}")
+    return Labels(OpenText(text, entities), len(invented), bad)
+
+
+def _read_lines(content: str, *, cut: bool) -> tuple[list[Mention], int]:
+    """Return the entries of an answer in lines, and how many lines are none; the last one of a cut answer is none."""
+    lines = [line for line in content.split("\n") if line.strip()]
+    if [line.strip().casefold() for line in lines] == [NONE]:
+        return [], 0
+    entries = []
+    for line in lines[:-1] if cut else lines:
+        mention, *rest = line.split(SEPARATOR)
+        if 1 <= len(rest) <= 2:
+            entries.append((mention, rest[0], rest[1] if len(rest) == 2 else ""))
+    if not entries:
+        fault = Fault.CUT_OFF if cut else Fault.NOT_THE_FORM
+        raise Failure(fault, f"no line is `mention {SEPARATOR} concept`: {content!r:.120}", tries=1 if cut else 2)
+    return entries, len(lines) - len(entries)
+
+
+def _read_json(content: str, *, cut: bool) -> tuple[list[Mention], int]:
+    """Return the entries of an answer in JSON."""
+    if cut:
+        raise Failure(Fault.CUT_OFF, "the answer is longer than max_answer_tokens", tries=1)
+    try:
+        entries = parse_json(content, _Entries, "the answer").entities
+    except InputError as error:
+        raise Failure(Fault.NOT_THE_FORM, str(error)) from None
+    return [(each.mention, each.concept, each.description) for each in entries], 0
+
+
+def _is_short(mention: str, _: str, description: str) -> bool:
+    return len(mention) <= LONGEST_MENTION and len(description) <= LONGEST_DESCRIPTION

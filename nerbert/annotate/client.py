@@ -1,0 +1,190 @@
+"""One request to an OpenAI-compatible server, and what its failure means.
+
+The choice: the library `openai` speaks the protocol; tries, pauses and limits are ours, since its retries ignore a
+Retry-After above two minutes, its timeouts are those of a single read, and it reads answers of any length. A request is
+sent with headers of ours alone, to the endpoint alone: what the library takes from the environment (addresses,
+organisations, headers) is left out, and no redirect is followed. The key is set on the request as the last thing.
+"""
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+import openai
+
+from nerbert import __version__
+from nerbert.annotate.answers import Failure, Fault, Reply, read_reply, response_format
+from nerbert.annotate.settings import AnnotateSettings, Key, Prompt
+from nerbert.errors import InputError, NerbertError, refused
+from nerbert.sources.http import DEFAULT_POLICY, asked_wait
+
+_HEADERS = frozenset({"host", "content-type", "content-length", "connection", "accept", "x-stainless-raw-response"})
+"""What of the library's headers is sent; by the last one it knows how it was called."""
+_MOST_BYTES, _BYTES_PER_TOKEN = 1 << 20, 256
+"""Bytes of an answer: these, and so many for each token that it may have."""
+_MOST_STRANGE = 3
+"""Answers that are no completions after which a server that never sent one isn't asked again."""
+_BUSY = frozenset({408, 409, 425, 429})
+
+
+class _Limited(httpx.AsyncByteStream):
+    """The bytes of an answer; reading more than `left` of them is a failure."""
+
+    def __init__(self, stream: Any, left: int) -> None:
+        self._stream, self._left = stream, left
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for block in self._stream:
+            self._left -= len(block)
+            if self._left < 0:
+                raise Failure(Fault.TOO_LARGE, "the answer has no end, or is far longer than asked for", lost=True)
+            yield block
+
+    async def aclose(self) -> None:
+        """Close the connection's stream."""
+        await self._stream.aclose()
+
+
+class ChatClient:
+    """Asks a server for labels of one text."""
+
+    def __init__(self, settings: AnnotateSettings, prompt: Prompt, key: Key, http: httpx.AsyncClient) -> None:
+        self._settings, self._prompt, self._key = settings, prompt, key
+        self._fields = settings.request_fields()
+        if prompt.form == "json":
+            self._fields.setdefault("response_format", response_format())
+        self._answered, self._strange = False, 0
+        http.event_hooks = {"request": [self._dress], "response": [self._limit]}
+        self._openai = openai.AsyncOpenAI(api_key="none", base_url=settings.endpoint, max_retries=0, http_client=http)
+
+    async def ask(self, text: str, input_estimate: int) -> Reply:
+        """Return the server's answer; raise Failure if this try failed, NerbertError if all others would too."""
+        try:
+            async with asyncio.timeout(self._settings.deadline):
+                data = await self._send(self._prompt.filled(text).encode("utf-8", "replace").decode())
+        except Failure:
+            raise
+        except TimeoutError:
+            seconds = f"{self._settings.deadline:g} seconds"
+            raise Failure(Fault.TOO_SLOW, f"no whole answer within {seconds} (deadline)", lost=True) from None
+        except openai.APIStatusError as error:
+            raise self._refusal(error.response) from None
+        except (openai.APIError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise self._broken(error) from None
+        return self._read(self._key.hidden_in_json(data), input_estimate)
+
+    def _read(self, answer: str, input_estimate: int) -> Reply:
+        """Return what an answer with status 200 holds; a server that never sent a completion is no endpoint."""
+        try:
+            reply = read_reply(answer, input_estimate)
+        except Failure as failure:
+            self._strange += not self._answered
+            failure.lost = self._answered
+            if not self._answered and (answer.lstrip().startswith("<") or self._strange >= _MOST_STRANGE):
+                raise self._stop(f"does not answer as a model does ({failure}); "
+                                 "is it OpenAI-compatible? addresses mostly end in /v1") from None  # fmt: skip
+            raise
+        self._answered = True
+        return reply
+
+    async def _send(self, content: str) -> bytes:
+        """Return the bytes of an answer with status 200."""
+        asked = self._openai.chat.completions.with_streaming_response.create(
+            model=self._settings.model, messages=[{"role": "user", "content": content}], extra_body=self._fields
+        )
+        async with asked as response:
+            data: bytes = await response.read()
+        return data
+
+    async def _dress(self, request: httpx.Request) -> None:
+        """Send our own headers alone; the key goes to the endpoint and nowhere else."""
+        for name in [each for each in request.headers if each not in _HEADERS]:
+            del request.headers[name]
+        request.headers.update({"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"})
+        if key := self._key.show():
+            request.headers["Authorization"] = f"Bearer {key}"
+
+    async def _limit(self, response: httpx.Response) -> None:
+        """Bound what is read of an answer, also of one with an error."""
+        if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise self._stop("sends packed answers, which were not asked for; try another server")
+        most = _MOST_BYTES + _BYTES_PER_TOKEN * self._settings.longest_answer
+        response.stream = _Limited(response.stream, most)
+
+    def _refusal(self, response: Any) -> Exception:
+        """Return what an answer with a status of 300 or more means."""
+        code, wait, what = response.status_code, asked_wait(response.headers), ""
+        said, kind = self._said(response.content)
+        told = f"(status {code}{said and ': ' + said})"
+        if code in (401, 403):
+            what = f"refuses the key {told}; check the variable {self._settings.key_variable}"
+        elif code == 402 or kind == "insufficient_quota":
+            what = f"says that the account is used up {told}"
+        elif code < 400:
+            place = self._key.hidden(response.headers.get("Location", ""))
+            what = f"leads elsewhere, to {place!r:.200}; not followed: give that address as endpoint"
+        elif code in (404, 405):
+            what = f"has no model {self._settings.model!r:.100}, or is no endpoint {told}; addresses mostly end in /v1"
+        elif wait > DEFAULT_POLICY.longest_pause:
+            what = f"asks for a pause of {wait:.0f} seconds {told}; come back then"
+        if what:
+            return self._stop(what)
+        if code in _BUSY or code >= 500:
+            return Failure(Fault.BUSY, f"the server is busy or broken {told}", tries=DEFAULT_POLICY.tries, wait=wait)
+        return Failure(Fault.REJECTED, f"the server rejects the request {told}", tries=1)
+
+    def _broken(self, error: Exception) -> Exception:
+        """Return what a request without a whole answer means."""
+        cause = error.__cause__ or error
+        if isinstance(cause, Failure | NerbertError):  # from our own hooks
+            return cause
+        said = self._key.hidden(f"{type(cause).__name__}: {cause}")[:200]
+        unreached = isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
+        if (unreached and not self._answered) or isinstance(cause, httpx.InvalidURL):
+            return self._stop(f"can't be reached ({said}); is the server running, and the address right?")
+        return Failure(Fault.CONNECTION, f"connection lost: {said}", tries=DEFAULT_POLICY.tries, lost=not unreached)
+
+    def _said(self, body: bytes) -> tuple[str, str]:
+        """Return the message and the code of an error, "" where there is none that can be shown."""
+        try:
+            fault = json.loads(self._key.hidden_in_json(body))
+            fault = fault.get("error", fault)
+            message = fault if isinstance(fault, str) else fault.get("message") or fault.get("detail") or ""
+            code = "" if isinstance(fault, str) else fault.get("code") or fault.get("type") or ""
+        except (ValueError, AttributeError, RecursionError):
+            return "", ""
+        return " ".join(str(message).split())[:200], str(code)
+
+    def _stop(self, what: str) -> NerbertError:
+        return InputError(f"{self._settings.endpoint} {what}")
+
+
+@asynccontextmanager
+async def open_client(settings: AnnotateSettings, prompt: Prompt, key: Key) -> AsyncIterator[ChatClient]:
+    """Make a client, whose connections are closed when the block ends."""
+    limits = httpx.Limits(max_connections=settings.concurrency)
+    with refused("the proxies that the environment names can't be used"):
+        http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30.0), limits=limits, follow_redirects=False,
+                                 verify=ssl.create_default_context())  # fmt: skip
+    with _without_debug_logs():
+        async with http:
+            yield ChatClient(settings, prompt, key, http)
+
+
+@contextmanager
+def _without_debug_logs() -> Iterator[None]:
+    """Keep the libraries from logging headers, which may hold the key."""
+    loggers = [logging.getLogger(name) for name in ("openai", "httpcore")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(max(each.level, logging.INFO))
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)

@@ -1,0 +1,166 @@
+"""What is asked of a language model: the endpoint, the prompt, what may be spent, and the key, which is kept apart.
+
+A prompt is a versioned file: a change of its words is a new file, since answers are kept by its content. The key is
+read from the environment into a value that never shows itself, so that no message, file or traceback can hold it.
+"""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from nerbert.config import Bounds, Settings, load_settings, refuse
+from nerbert.errors import SettingsError, at
+
+PLACE = "{text}"
+"""Where a prompt has the passage."""
+_PROMPTS = Path(__file__).parent / "prompts"
+_KEY_VARIABLE = "OPENAI_API_KEY"
+_SHORTEST_SECRET = 8
+"""Characters; servers without keys get "none" or "x" as a key, which are words and no secrets."""
+_FIXED = ("model", "messages", "stream", "n")
+"""Fields of a request that nobody may replace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotateSettings(Settings):
+    """Which model labels texts, how it is asked, and what may be spent. All defaults are ours."""
+
+    endpoint: str
+    """Address of an OpenAI-compatible server, say http://localhost:8000/v1."""
+    model: str
+    """The model's name, as the server knows it."""
+    prompt: str = "lines-1"
+    """lines-1 (a line a mention), json-1 (JSON by a schema, for servers that hold models to it), or a TOML file with
+    `form` and `text`, which contains {text} once."""
+    temperature: Annotated[float, Bounds(at_least=0)] = 0.0
+    """Randomness of answers; 0: as little as the server can."""
+    max_answer_tokens: Annotated[int, Bounds(at_least=1, at_most=1 << 20)] = 2048
+    """Longest answer; longer ones are cut off."""
+    request: str = ""
+    """More fields of each request, as a JSON object; null leaves a field out:
+    {"max_tokens": null, "max_completion_tokens": 2048}."""
+    concurrency: Annotated[int, Bounds(at_least=1, at_most=512)] = 8
+    """Requests at the same time."""
+    deadline: Annotated[float, Bounds(above=0)] = 300.0
+    """Seconds in which an answer must be whole."""
+    max_total_tokens: Annotated[int, Bounds(at_least=0)] = 0
+    """Most tokens to be spent on these texts, in earlier runs too; 0: no limit."""
+    max_cost: Annotated[float, Bounds(at_least=0)] = 0.0
+    """Most money to be spent on these texts, in earlier runs too, in the currency of the prices; 0: no limit."""
+    input_price: Annotated[float, Bounds(at_least=0)] = 0.0
+    """Price of a million tokens of requests."""
+    output_price: Annotated[float, Bounds(at_least=0)] = 0.0
+    """Price of a million tokens of answers."""
+    max_failures: Annotated[int, Bounds(at_least=1)] = 20
+    """Texts in a row that fail before the run stops, since it is the server then."""
+    key_variable: str = _KEY_VARIABLE
+    """Environment variable that holds the server's key. A server without keys needs none."""
+    cache: str = ""
+    """Folder in which answers are kept; default: the user's cache folder."""
+
+    def __post_init__(self) -> None:
+        super(AnnotateSettings, self).__post_init__()
+        address = self.endpoint.strip().rstrip("/")
+        try:
+            parts = urlsplit(address)
+            good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+        except ValueError:
+            good = False
+        refuse(not good, "endpoint", address, "an address such as http://localhost:8000/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise SettingsError(
+                f"setting endpoint: {parts.scheme}://{parts.hostname} is given with a password or a query; "
+                "put the key into an environment variable", setting="endpoint",
+            )  # fmt: skip
+        object.__setattr__(self, "endpoint", address)
+        refuse(not self.model.strip() or not self.model.isprintable(), "model", self.model, "a model's name")
+        if self.max_cost and not self.priced:
+            raise SettingsError("setting max_cost: give the prices too (input_price, output_price)", setting="max_cost")
+        self.request_fields()
+
+    @property
+    def priced(self) -> bool:
+        """Whether tokens have a price."""
+        return bool(self.input_price or self.output_price)
+
+    @property
+    def longest_answer(self) -> int:
+        """Tokens of the longest answer that a request allows."""
+        named = [self.request_fields().get(name) for name in ("max_tokens", "max_completion_tokens")]
+        return max((each for each in named if isinstance(each, int)), default=self.max_answer_tokens)
+
+    def request_fields(self) -> dict[str, Any]:
+        """Return the fields of a request, but for model and messages."""
+        try:
+            more = json.loads(self.request or "{}")
+        except (ValueError, RecursionError):
+            more = None
+        good = isinstance(more, dict) and not any(name in more for name in _FIXED)
+        refuse(not good, "request", self.request, f"a JSON object without {', '.join(_FIXED)}")
+        own = {"temperature": self.temperature, "max_tokens": self.max_answer_tokens}
+        return {name: value for name, value in (own | more).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt(Settings):
+    """What the model is told, and the form in which it answers."""
+
+    form: Literal["lines", "json"]
+    text: str
+
+    @cached_property
+    def digest(self) -> str:
+        """What distinguishes the prompt from any other."""
+        return sha256(f"{self.form}\n{self.text}".encode("utf-8", "surrogatepass")).hexdigest()
+
+    def filled(self, passage: str) -> str:
+        """Return the prompt with a passage in its place."""
+        return self.text.strip().replace(PLACE, passage)
+
+
+def load_prompt(name: str) -> Prompt:
+    """Return a prompt of the package by its name, or one that a TOML file holds."""
+    known = {path.stem: path for path in sorted(_PROMPTS.glob("*.toml"))}
+    path = known.get(name, Path(name))
+    if name not in known and path.suffix != ".toml":
+        raise SettingsError(f"setting prompt = {name!r}: must be {', '.join(known)} or a TOML file", setting="prompt")
+    with at(path):
+        prompt = load_settings(Prompt, path)
+        refuse(prompt.text.count(PLACE) != 1, "text", prompt.text[:80], f"a text that contains {PLACE} once")
+    return prompt
+
+
+class Key:
+    """A server's key, which `show` alone returns; "" for none."""
+
+    def __init__(self, variable: str) -> None:
+        self._key = os.environ.get(variable, "").strip()
+        if not self._key and variable != _KEY_VARIABLE:
+            raise SettingsError(f"the environment variable {variable} holds no key; set it", setting="key_variable")
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise SettingsError(
+                f"the environment variable {variable} holds what can't be a key", setting="key_variable"
+            )
+
+    def show(self) -> str:
+        """Return the key."""
+        return self._key
+
+    def hidden(self, text: str) -> str:
+        """Return a text without the key."""
+        if len(self._key) < _SHORTEST_SECRET:
+            return text
+        return text.replace(self._key, "***").replace(json.dumps(self._key)[1:-1], "***")
+
+    def hidden_in_json(self, data: bytes) -> str:
+        """Return JSON without the key, however it is escaped; other text as it is, without the key."""
+        text = data.decode("utf-8", "replace")
+        with suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(text))
+        return self.hidden(text)

@@ -1,0 +1,117 @@
+"""Answers of models, read strictly."""
+
+import json
+
+import pytest
+
+from nerbert.annotate.answers import MOST_MENTIONS, Failure, Fault, read_labels, read_reply
+from nerbert.formats.open_types import LONGEST_TYPE
+
+TEXT = "The Bank of Norway raised rates; the bank will wait."
+
+
+def lines(content: str, *, cut: bool = False) -> tuple[set[tuple[str, str]], int, int]:
+    labels = read_labels(TEXT, content, "lines", cut=cut)
+    found = {(TEXT[each.start : each.end], each.type) for each in labels.text.entities}
+    return found, labels.invented, labels.bad
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("bank <> institution", ({("Bank", "institution"), ("bank", "institution")}, 0, 0)),
+        ("bank of norway <> central bank <> it issues money\r\n\n", ({("Bank of Norway", "central bank")}, 0, 0)),
+        ("rates <> price\nrates <> figure\nrates <> price", ({("rates", "price"), ("rates", "figure")}, 0, 0)),
+        ("rates <> price\nSweden <> country", ({("rates", "price")}, 1, 0)),
+        ("Here you are:\n```\nrates <> price\n```", ({("rates", "price")}, 0, 3)),
+        ("rates <> price <> a <> b\nrates <> figure", ({("rates", "figure")}, 0, 1)),
+        ("rates <> Rates\nbank <>\n<> x\nrates <> price", ({("rates", "price")}, 0, 3)),
+        (f"rates <> {'x' * (LONGEST_TYPE + 1)}\nrates <> price", ({("rates", "price")}, 0, 1)),
+        (f"{'y' * 301} <> z\nrates <> price", ({("rates", "price")}, 0, 1)),
+        ("rates\x1b[1m <> x\nrates <> pri\x1b[2Jce\nrates <>  unit\u00a0 price", ({("rates", "unit price")}, 1, 1)),
+        ("None\n", (set(), 0, 0)),
+    ],
+)
+def test_lines(content: str, expected: object) -> None:
+    assert lines(content) == expected
+
+
+def test_numbered_lines_are_not_guessed() -> None:
+    with pytest.raises(Failure) as failed:
+        lines("1. rates <> price\n2. bank <> institution")
+    assert failed.value.fault is Fault.NOT_IN_TEXT
+
+
+def test_a_cut_answer_keeps_its_whole_lines() -> None:
+    assert lines("rates <> price\nbank <> insti", cut=True) == ({("rates", "price")}, 0, 1)
+    with pytest.raises(Failure) as failed:
+        lines("rates <> pri", cut=True)
+    assert (failed.value.fault, failed.value.tries) == (Fault.CUT_OFF, 1)
+
+
+def test_too_many_mentions_are_cut_and_counted() -> None:
+    found, _, bad = lines("\n".join(f"rates <> type {number}" for number in range(MOST_MENTIONS + 7)))
+    assert (len(found), bad) == (MOST_MENTIONS, 7)
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "cut", "fault"),
+    [
+        ("", "lines", False, Fault.REFUSED),
+        ("", "lines", True, Fault.CUT_OFF),
+        ("I can't help with that.", "lines", False, Fault.NOT_THE_FORM),
+        ("raten <> Preis\nBanken <> Institut", "lines", False, Fault.NOT_IN_TEXT),
+        ("rates <> rates", "lines", False, Fault.NOT_IN_TEXT),
+        ('{"entities": [', "json", False, Fault.NOT_THE_FORM),
+        ('{"entities": [', "json", True, Fault.CUT_OFF),
+        ('```json\n{"entities": []}\n```', "json", False, Fault.NOT_THE_FORM),
+        ("[]", "json", False, Fault.NOT_THE_FORM),
+        ('{"entities": [{"mention": "rates", "concept": "price"}]}', "json", False, Fault.NOT_THE_FORM),
+        ('{"entities": [{"mention": "rates", "concept": 3, "description": ""}]}', "json", False, Fault.NOT_THE_FORM),
+        ('{"entities": [], "thoughts": "x"}', "json", False, Fault.NOT_THE_FORM),
+        (
+            '{"entities": [{"mention": "taux", "concept": "prix", "description": ""}]}',
+            "json",
+            False,
+            Fault.NOT_IN_TEXT,
+        ),
+        ("[" * 100_000, "json", False, Fault.NOT_THE_FORM),
+    ],
+)
+def test_answers_of_no_use(content: str, form: str, cut: bool, fault: Fault) -> None:
+    with pytest.raises(Failure) as failed:
+        read_labels(TEXT, content, form, cut=cut)
+    assert failed.value.fault is fault
+    assert len(str(failed.value)) <= 300
+    assert "\n" not in str(failed.value)
+
+
+def test_json() -> None:
+    content = {"entities": [{"mention": "rates", "concept": "price", "description": "d"},
+                            {"mention": "rates", "concept": "", "description": ""},
+                            {"mention": "Oslo", "concept": "city", "description": ""}]}  # fmt: skip
+    labels = read_labels(TEXT, json.dumps(content), "json", cut=False)
+    ((entity),) = labels.text.entities
+    assert (entity.type, entity.description, labels.invented, labels.bad) == ("price", "d", 1, 1)
+    assert read_labels(TEXT, '{"entities": []}', "json", cut=False).text.entities == ()
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": -5, "completion_tokens": 1},
+                                   {"prompt_tokens": 10**30, "completion_tokens": 1}])  # fmt: skip
+def test_use_that_can_not_be_is_estimated(usage: object) -> None:
+    answer = {"choices": [{"message": {"content": "x" * 30}}], "usage": usage}
+    reply = read_reply(json.dumps(answer), 7)
+    assert (reply.tokens, reply.estimated, reply.cut) == ((7, 10), True, False)
+
+
+@pytest.mark.parametrize("choice", [{"message": {"content": None, "refusal": "No."}, "finish_reason": "stop"},
+                                    {"message": {"content": "half"}, "finish_reason": "content_filter"}])  # fmt: skip
+def test_a_refusal_is_an_empty_answer(choice: object) -> None:
+    assert read_reply(json.dumps({"choices": [choice]}), 7).content == ""
+
+
+@pytest.mark.parametrize("answer", ["", "[]", "{}", '{"choices": []}', '{"choices": [{}]}', '{"choices": [{"mess'])
+def test_what_is_no_completion(answer: str) -> None:
+    with pytest.raises(Failure) as failed:
+        read_reply(answer, 7)
+    assert failed.value.fault is Fault.NO_COMPLETION
