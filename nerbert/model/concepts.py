@@ -162,7 +162,7 @@ class ConceptTable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class _Comparison:
     """The content of `concepts.json`: what beside the weights says how names are compared."""
 
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -234,7 +234,7 @@ class ConceptModel(torch.nn.Module):
         self.tokenizer.save_pretrained(inside)
         own = {name: each for name, each in self.named_parameters() if not name.startswith(("text.", "names."))}
         save_file({name: each.detach().cpu().contiguous() for name, each in own.items()}, inside / _SCORER)
-        write_json(inside / _FACTS, asdict(_Facts(self.temperature, self.pooling)))
+        write_json(inside / _FACTS, asdict(_Comparison(self.temperature, self.pooling)))
 
 
 def first_bias(concepts: float) -> float:
@@ -253,7 +253,7 @@ def open_concepts(source: str) -> ConceptModel:
     inside = Path(source) / FOLDER
     if not (inside / _FACTS).is_file():
         raise InputError(f"{source}: holds no concept encoder; make one with objective = 'concepts'")
-    facts = read_json(inside / _FACTS, _Facts)
+    facts = read_json(inside / _FACTS, _Comparison)
     text, names = (
         Backbone(str(place), None, seed=0).load(AutoModelForTokenClassification).base_model
         for place in (source, inside)

@@ -18,7 +18,7 @@ weight, the share that smoothing spreads over the classes with the weight of eac
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
 
@@ -26,7 +26,6 @@ from nerbert.errors import SettingsError
 from nerbert.labels import WordSpan, tag_names, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
 from nerbert.model.backbone import Backbone, read_card
-from nerbert.model.concepts import ConceptTable
 from nerbert.model.forward import Batch, TorchScorer, logits_at
 from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head
@@ -39,6 +38,9 @@ from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import FinetuneSettings, TrainSettings
 
+if TYPE_CHECKING:
+    from nerbert.model.concepts import ConceptTable
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -50,7 +52,7 @@ class Task:
     types: Sequence[str]
     settings: TrainSettings
     backbone: Backbone
-    concepts: ConceptTable | None = None
+    concepts: "ConceptTable | None" = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
 
 
