@@ -91,7 +91,8 @@ class PretrainSettings(TrainSettings):
     Devlin et al. 2019 §3.1."""
     num_frozen_layers: Annotated[int, Bounds(at_least=-1, below=1e6)] = -1
     """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. -1: as the objective
-    has it, half of them with `concepts`, else none. Source: NuNER freezes 6 of 12; NER-BERT none."""
+    has it, half of them with `concepts`, else none. Of six layers half was far too many (docs/results). Source: NuNER
+    freezes 6 of 12; NER-BERT none."""
     concept_backbone: str = ""
     """With `concepts`: what the concept encoder starts from, a folder or a name on the hub; empty: the backbone.
     Source: ours; NuNER takes RoBERTa-base for both."""
@@ -101,9 +102,9 @@ class PretrainSettings(TrainSettings):
     concept_descriptions: bool = False
     """With `concepts`: whether the concept encoder reads a type's description after its name, where there is one.
     Source: LitSet (Golde et al. 2024)."""
-    temperature: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
-    """With `concepts`: what the product of a word's and a concept's vector is divided by. Source: ours; NuNER doesn't
-    say."""
+    temperature: Annotated[float, Bounds(above=0, below=1e6)] = 4.0
+    """With `concepts`: what the product of a word's and a concept's vector is divided by. Source: ours, on dev with
+    all-MiniLM-L6-v2; NuNER doesn't say."""
     max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
     """With `concepts`: most concepts of a step; of more a random part is taken, and each step's log counts those that
     were left out. Source: ours."""

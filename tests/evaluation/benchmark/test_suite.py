@@ -93,6 +93,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ("10,", "10, 10,", "'x' at size 10 is there 2 times"),
         ("10,", '"10 %%",', "size '10 %%': must be"),
         ("k = 5", "k=4", r"'x' at size k=4: draws = 1 are too few.* take 5 or more"),
+        ('["all", 10, "5 %", "k = 5"]', '["k=1"]\ndraw_by_seed = true', "'x' at size k=1: draws = 2 .* take 3 or more"),
         ("k = 5", "5 way 1 shot", "at size 5 way 1 shot: draws = 1 are too few"),
         ("sizes = [", "draws = 0\nsizes = [", "draws = 0: must be a whole number, at least 1"),
         ('data = "x"', 'data = " "', r"\[\[targets\]\] number 1: setting data = ' ': must be text, printable"),
