@@ -6,23 +6,22 @@ read from the environment into a value that never shows itself, so that no messa
 
 import json
 import os
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from nerbert.annotate.answers import response_format
 from nerbert.config import Bounds, Settings, load_settings, refuse
 from nerbert.errors import SettingsError, at
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 PLACE = "{text}"
 """Where a prompt has the passage."""
 _PROMPTS = Path(__file__).parent / "prompts"
 _KEY_VARIABLE = "OPENAI_API_KEY"
-_SHORTEST_SECRET = 8
-"""Characters; servers without keys get "none" or "x" as a key, which are words and no secrets."""
 _FIXED = ("model", "messages", "stream", "n")
 """Fields of a request that nobody may replace."""
 
@@ -80,30 +79,30 @@ class AnnotateSettings(Settings):
             )  # fmt: skip
         object.__setattr__(self, "endpoint", address)
         refuse(not self.model.strip() or not self.model.isprintable(), "model", self.model, "a model's name")
-        if self.max_cost and not self.priced:
+        if self.max_cost and not (self.input_price and self.output_price):
             raise SettingsError("setting max_cost: give the prices too (input_price, output_price)", setting="max_cost")
-        self.request_fields()
-
-    @property
-    def priced(self) -> bool:
-        """Whether tokens have a price."""
-        return bool(self.input_price or self.output_price)
+        unbound = not self.longest_answer and bool(self.max_cost or self.max_total_tokens)
+        refuse(
+            unbound, "request", self.request, "one with max_tokens or max_completion_tokens, since there is a budget"
+        )
 
     @property
     def longest_answer(self) -> int:
-        """Tokens of the longest answer that a request allows."""
-        named = [self.request_fields().get(name) for name in ("max_tokens", "max_completion_tokens")]
-        return max((each for each in named if isinstance(each, int)), default=self.max_answer_tokens)
+        """Tokens of the longest answer that a request allows; 0 if it sets no bound."""
+        fields = self.request_fields()
+        named = [fields.get(name) for name in ("max_tokens", "max_completion_tokens")]
+        return max([0, *(each for each in named if isinstance(each, int))])
 
-    def request_fields(self) -> dict[str, Any]:
-        """Return the fields of a request, but for model and messages."""
+    def request_fields(self, form: str = "lines") -> dict[str, Any]:
+        """Return the fields of a request for answers in a form, but for model and messages."""
         try:
             more = json.loads(self.request or "{}")
         except (ValueError, RecursionError):
             more = None
         good = isinstance(more, dict) and not any(name in more for name in _FIXED)
         refuse(not good, "request", self.request, f"a JSON object without {', '.join(_FIXED)}")
-        own = {"temperature": self.temperature, "max_tokens": self.max_answer_tokens}
+        own = {"temperature": self.temperature, "max_tokens": self.max_answer_tokens,
+               "response_format": response_format() if form == "json" else None}  # fmt: skip
         return {name: value for name, value in (own | more).items() if value is not None}
 
 
@@ -113,11 +112,6 @@ class Prompt(Settings):
 
     form: Literal["lines", "json"]
     text: str
-
-    @cached_property
-    def digest(self) -> str:
-        """What distinguishes the prompt from any other."""
-        return sha256(f"{self.form}\n{self.text}".encode("utf-8", "surrogatepass")).hexdigest()
 
     def filled(self, passage: str) -> str:
         """Return the prompt with a passage in its place."""
@@ -136,31 +130,13 @@ def load_prompt(name: str) -> Prompt:
     return prompt
 
 
-class Key:
-    """A server's key, which `show` alone returns; "" for none."""
+def load_key(variable: str) -> "SecretStr":
+    """Return a server's key, which shows itself only when it is asked to; "" for none."""
+    from pydantic import SecretStr
 
-    def __init__(self, variable: str) -> None:
-        self._key = os.environ.get(variable, "").strip()
-        if not self._key and variable != _KEY_VARIABLE:
-            raise SettingsError(f"the environment variable {variable} holds no key; set it", setting="key_variable")
-        if not (self._key.isascii() and self._key.isprintable()):
-            raise SettingsError(
-                f"the environment variable {variable} holds what can't be a key", setting="key_variable"
-            )
-
-    def show(self) -> str:
-        """Return the key."""
-        return self._key
-
-    def hidden(self, text: str) -> str:
-        """Return a text without the key."""
-        if len(self._key) < _SHORTEST_SECRET:
-            return text
-        return text.replace(self._key, "***").replace(json.dumps(self._key)[1:-1], "***")
-
-    def hidden_in_json(self, data: bytes) -> str:
-        """Return JSON without the key, however it is escaped; other text as it is, without the key."""
-        text = data.decode("utf-8", "replace")
-        with suppress(ValueError, RecursionError):
-            text = json.dumps(json.loads(text))
-        return self.hidden(text)
+    key = os.environ.get(variable, "").strip()
+    if not key and variable != _KEY_VARIABLE:
+        raise SettingsError(f"the environment variable {variable} holds no key; set it", setting="key_variable")
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(f"the environment variable {variable} holds what can't be a key", setting="key_variable")
+    return SecretStr(key)
