@@ -1,9 +1,8 @@
 """The story of `nerbert annotate`: read the texts, ask for what isn't known yet, write labels and a report.
 
 The texts are read three times, so memory doesn't grow with them but for a hash of each: to count what is kept already,
-to ask for the rest, and to write. Equal texts are asked for once. The output depends on the kept answers alone; a
-passage without labels is left out of it, and is in the report with its reason. The price: with a temperature above 0 or
-a server that varies, another machine's output differs.
+to ask for the rest, and to write. The output depends on the kept answers alone; the report says why a passage is not in
+it. The price: with a temperature above 0 or a server that varies, another machine's output differs.
 """
 
 import asyncio
@@ -85,7 +84,7 @@ def annotate_texts(
     if key.get_secret_value() and address.scheme == "http" and address.hostname not in _LOCAL:
         tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
     asked = {"endpoint": settings.endpoint, "model": settings.model, "prompt": to_plain(prompt),
-             "request": settings.request_fields(prompt.form)}  # fmt: skip
+             "request": settings.request_fields()}  # fmt: skip
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
         sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(found.sources)]
         run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources, field, errors))

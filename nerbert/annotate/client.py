@@ -20,7 +20,7 @@ import openai
 from pydantic import SecretStr
 
 from nerbert import __version__
-from nerbert.annotate.answers import Failure, Fault, Reply, read_reply
+from nerbert.annotate.answers import Failure, Fault, Reply, read_reply, response_format
 from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.http import DEFAULT_POLICY, asked_wait
@@ -60,7 +60,8 @@ class ChatClient:
 
     def __init__(self, settings: AnnotateSettings, prompt: Prompt, key: SecretStr, http: httpx.AsyncClient) -> None:
         self._settings, self._prompt, self._key = settings, prompt, key
-        self._fields = settings.request_fields(prompt.form)
+        fields = {"response_format": response_format() if prompt.form == "json" else None} | settings.request_fields()
+        self._fields = {name: value for name, value in fields.items() if value is not None}
         self._most_bytes = _MOST_BYTES + _BYTES_PER_TOKEN * settings.longest_answer
         self._answered, self._strange = False, 0
         http.event_hooks = {"request": [self._dress], "response": [self._limit]}

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from nerbert.annotate.answers import response_format
 from nerbert.config import Bounds, Settings, load_settings, refuse
 from nerbert.errors import SettingsError, at
 
@@ -43,7 +42,7 @@ class AnnotateSettings(Settings):
     """Longest answer; longer ones are cut off."""
     request: str = ""
     """More fields of each request, as a JSON object; null leaves a field out:
-    {"max_tokens": null, "max_completion_tokens": 2048}."""
+    {"max_tokens": null, "max_completion_tokens": 2048}. json-1 also sends response_format."""
     concurrency: Annotated[int, Bounds(at_least=1, at_most=512)] = 8
     """Requests at the same time."""
     deadline: Annotated[float, Bounds(above=0)] = 300.0
@@ -51,7 +50,8 @@ class AnnotateSettings(Settings):
     max_total_tokens: Annotated[int, Bounds(at_least=0)] = 0
     """Most tokens to be spent on these texts, in earlier runs too; 0: no limit."""
     max_cost: Annotated[float, Bounds(at_least=0)] = 0.0
-    """Most money to be spent on these texts, in earlier runs too, in the currency of the prices; 0: no limit."""
+    """Most money to be spent on these texts, in earlier runs too, in the currency of the prices, which it needs; 0: no
+    limit."""
     input_price: Annotated[float, Bounds(at_least=0)] = 0.0
     """Price of a million tokens of requests."""
     output_price: Annotated[float, Bounds(at_least=0)] = 0.0
@@ -82,28 +82,24 @@ class AnnotateSettings(Settings):
         if self.max_cost and not (self.input_price and self.output_price):
             raise SettingsError("setting max_cost: give the prices too (input_price, output_price)", setting="max_cost")
         unbound = not self.longest_answer and bool(self.max_cost or self.max_total_tokens)
-        refuse(
-            unbound, "request", self.request, "one with max_tokens or max_completion_tokens, since there is a budget"
-        )
+        refuse(unbound, "request", self.request, "one with max_tokens or max_completion_tokens, for there is a budget")
 
     @property
     def longest_answer(self) -> int:
         """Tokens of the longest answer that a request allows; 0 if it sets no bound."""
-        fields = self.request_fields()
-        named = [fields.get(name) for name in ("max_tokens", "max_completion_tokens")]
-        return max([0, *(each for each in named if isinstance(each, int))])
+        fields, names = self.request_fields(), ("max_tokens", "max_completion_tokens")
+        return max(each if isinstance(each := fields.get(name), int) and each > 0 else 0 for name in names)
 
-    def request_fields(self, form: str = "lines") -> dict[str, Any]:
-        """Return the fields of a request for answers in a form, but for model and messages."""
+    def request_fields(self) -> dict[str, Any]:
+        """Return the fields of a request, but for model and messages; those with None are left out of it."""
         try:
             more = json.loads(self.request or "{}")
         except (ValueError, RecursionError):
             more = None
         good = isinstance(more, dict) and not any(name in more for name in _FIXED)
         refuse(not good, "request", self.request, f"a JSON object without {', '.join(_FIXED)}")
-        own = {"temperature": self.temperature, "max_tokens": self.max_answer_tokens,
-               "response_format": response_format() if form == "json" else None}  # fmt: skip
-        return {name: value for name, value in (own | more).items() if value is not None}
+        own: dict[str, Any] = {"temperature": self.temperature, "max_tokens": self.max_answer_tokens}
+        return {**own, **more}
 
 
 @dataclass(frozen=True, kw_only=True)

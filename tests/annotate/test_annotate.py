@@ -260,8 +260,8 @@ def test_a_damaged_cache_is_told(desk: Desk) -> None:
      ({"endpoint": "http://x:99999"}, "must be an address"),
      ({"model": " "}, "a model's name"),
      ({"max_cost": 1.0, "input_price": 1.0}, "give the prices too"),
-     ({"max_total_tokens": 9, "request": '{"max_tokens": null}'}, "since there is a budget"),
-     ({"max_total_tokens": 9, "request": '{"max_tokens": -1}'}, "since there is a budget"),
+     ({"max_total_tokens": 9, "request": '{"max_tokens": null}'}, "for there is a budget"),
+     ({"max_total_tokens": 9, "request": '{"max_tokens": -1}'}, "for there is a budget"),
      ({"request": "[1]"}, "a JSON object"), ({"request": '{"model": "x"}'}, "a JSON object without model"),
      ({"concurrency": 0}, "at least 1")],
 )  # fmt: skip
