@@ -1,24 +1,23 @@
 """The story of `nerbert annotate`: read the texts, ask for what isn't known yet, write labels and a report.
 
 The texts are read three times, so memory doesn't grow with them but for a hash of each: to count what is kept already,
-to ask for the rest, and to write. Equal texts are asked for once. The output depends on the kept answers alone; a
-passage without labels is left out of it, and is in the report with its reason. The price: with a temperature above 0 or
-a server that varies, another machine's output differs.
+to ask for the rest, and to write. The output depends on the kept answers alone; the report says why a passage is not in
+it. The price: with a temperature above 0 or a server that varies, another machine's output differs.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Reply, Tokens, read_labels
 from nerbert.annotate.budget import Budget
-from nerbert.annotate.settings import AnnotateSettings, Key, Prompt, load_prompt
+from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
 from nerbert.annotate.store import AnswerStore, open_store, text_key
 from nerbert.artifacts import check_free_file, publish_job, write_json
 from nerbert.config import check_choice
@@ -31,6 +30,8 @@ from nerbert.sources.http import DEFAULT_POLICY, pause_after
 from nerbert.terminal import Progress, progress, tell
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from nerbert.annotate.client import ChatClient
 
 _LISTED = 1000
@@ -38,14 +39,6 @@ _LISTED = 1000
 _OVERHEAD = 64
 """Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-
-
-class Passage(NamedTuple):
-    """A text to be labelled, and where it was read."""
-
-    place: str
-    row: int
-    text: str
 
 
 @dataclass
@@ -82,25 +75,26 @@ def annotate_texts(
     check_choice("--from", from_, SOURCES)
     check_choice("--errors", errors, ERRORS)
     need("annotate", "openai")
-    prompt, key, target = load_prompt(settings.prompt), Key(settings.key_variable), Path(output)
+    prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)
     found, report = find_sources([*map(str, texts)], from_), target.with_name(f"{target.stem}.report.json")
     for path in (target, report):
         check_no_input(found, path)
         check_free_file(path, overwrite=overwrite)
-    if key.show() and settings.endpoint.startswith("http:") and urlsplit(settings.endpoint).hostname not in _LOCAL:
+    address = urlsplit(settings.endpoint)
+    if key.get_secret_value() and address.scheme == "http" and address.hostname not in _LOCAL:
         tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
-    asked = {"endpoint": settings.endpoint, "model": settings.model, "request": settings.request_fields(),
-             "prompt_sha256": prompt.digest}  # fmt: skip
+    asked = {"endpoint": settings.endpoint, "model": settings.model, "prompt": to_plain(prompt),
+             "request": settings.request_fields()}  # fmt: skip
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
-        sources = [source.copied(draft.work) for source in found.sources]
-        run = _AnnotateRun(settings, prompt, key, store, sources, (field, errors))
+        sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(found.sources)]
+        run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources, field, errors))
         try:
             run.ask()
         except (KeyboardInterrupt, SystemExit) as stop:
             stop.add_note(f"{run.summary()}; the same command goes on")
             raise
         run.write(draft.path)
-    write_json(report, {"made_from": asked | {"prompt": settings.prompt}} | to_plain(run.report))
+    write_json(report, {"made_from": asked} | to_plain(run.report))
     if found.passed_over:
         tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
     tell(run.summary())
@@ -111,12 +105,12 @@ class _AnnotateRun:
     """One run over the texts."""
 
     def __init__(
-        self, settings: AnnotateSettings, prompt: Prompt, key: Key, store: AnswerStore, sources: Sequence[InputFile],
-        how: tuple[str, str],
+        self, settings: AnnotateSettings, prompt: Prompt, key: "SecretStr", store: AnswerStore,
+        rows: Callable[[], Iterator[tuple[str, int, str]]],
     ) -> None:  # fmt: skip
-        self._settings, self._prompt, self._key, self._store = settings, prompt, key, store
-        self._sources, self._how, self.report = sources, how, AnnotateReport()
-        self._budget, self._failures = Budget(settings, Tokens()), dict[str, Failure]()
+        self._settings, self._prompt, self._key, self._store, self._rows = settings, prompt, key, store, rows
+        self.report, self._budget, self._longest = AnnotateReport(), Budget(settings), settings.longest_answer
+        self._failures: dict[bytes, tuple[Fault, str]] = {}
         self._stop: NerbertError | None = None
         self._stopped = asyncio.Event()
         self._done, self._failed_in_a_row, self._resume_at = 0, 0, 0.0
@@ -125,9 +119,10 @@ class _AnnotateRun:
         """Get an answer to each text that has none; raise NerbertError if the run can't be finished."""
         report = self.report
         for text in self._distinct():
-            self._budget.spend(self._store.get(text)[0].tokens)
+            reply, labels = self._kept(text)
+            self._budget.spend(reply.tokens)
             report.distinct += 1
-            report.kept_before += self._labels(text) is not None
+            report.kept_before += labels is not None
         self._done = report.kept_before
         if self._done < report.distinct:
             with progress("texts", report.distinct) as bar:
@@ -136,40 +131,44 @@ class _AnnotateRun:
         if self._stop is not None:
             raise type(self._stop)(f"{self._stop}; {self.summary()}; the same command goes on") from None
         if report.distinct and len(self._failures) == report.distinct:
-            last = next(iter(self._failures.values()))
-            raise InputError(f"no text got an answer of use ({last.fault}: {last}); {self.summary()}")
+            fault, message = next(iter(self._failures.values()))
+            raise InputError(f"no text got an answer of use ({fault}: {message}); {self.summary()}")
 
     def write(self, path: Path) -> None:
         """Write the labels of all passages in order, and count."""
         report = self.report
         with path.open("wb") as stream:
-            for place, row, text in self._passages():
+            for place, row, text in self._rows():
+                if not text.strip():
+                    report.empty += 1
+                    continue
+                reply, labels = self._kept(text)
                 report.passages += 1
-                if (labels := self._labels(text)) is not None:
+                report.tokens_are_estimated |= reply.estimated
+                if labels is not None:
                     stream.write(open_type_line(labels.text))
                     report.answered += 1
                     report.entities += len(labels.text.entities)
                     report.invented_mentions += labels.invented
                     report.bad_lines += labels.bad
-                    report.cut_off += self._store.get(text)[0].cut
-                elif (failure := self._failures.get(text)) is not None:
+                    report.cut_off += reply.cut
+                elif (failure := self._failures.get(text_key(text))) is not None:
                     report.failed += 1
-                    report.failures[failure.fault] += 1
+                    report.failures[failure[0]] += 1
                     if len(report.failed_passages) < _LISTED:
-                        listed = {"file": place, "row": row, "reason": failure.fault, "message": str(failure)}
+                        listed = {"file": place, "row": row, "reason": failure[0], "message": failure[1]}
                         report.failed_passages.append(listed)
                 else:
                     raise InputError(f"{place}: changed while it was read; give the same command again")
-        report.empty = sum(1 for _ in self._rows()) - report.passages
         report.input_tokens, report.output_tokens = self._budget.spent
         report.cost = round(self._budget.cost(), 6)
 
     def summary(self) -> str:
         """Return what is done and spent, in a line."""
-        report, spent = self.report, self._budget.spent
-        faults = Counter(failure.fault for failure in self._failures.values())
+        report, spent, settings = self.report, self._budget.spent, self._settings
+        faults = Counter(fault for fault, _ in self._failures.values())
         failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
-        cost = f", cost {self._budget.cost():.4f}" if self._settings.priced else ""
+        cost = f", cost {self._budget.cost():.4f}" if settings.input_price or settings.output_price else ""
         return (f"{self._done:,} of {report.distinct:,} texts done ({report.kept_before:,} by earlier runs){failed}; "
                 f"{spent.input:,} + {spent.output:,} tokens spent{cost}")  # fmt: skip
 
@@ -187,86 +186,86 @@ class _AnnotateRun:
         for text in texts:
             if self._stop is not None:
                 return
-            if self._labels(text) is None:
-                try:
-                    await self._ask(client, text)
-                except NerbertError as error:
-                    self._stop = self._stop or error
-                    self._stopped.set()
-                bar.advance()
+            if self._kept(text)[1] is not None:
+                self._failed_in_a_row = 0  # else no run could pass over what failed in an earlier one
+                await asyncio.sleep(0)  # so that requests in flight go on meanwhile
+                continue
+            try:
+                await self._ask(client, text, bar)
+            except NerbertError as error:
+                self._stop = self._stop or error
+                self._stopped.set()
+            bar.advance()
 
-    async def _ask(self, client: "ChatClient", text: str) -> None:
-        """Ask for a text until it has labels, or has failed."""
-        now = asyncio.get_running_loop().time
-        for failed in count(1):
+    async def _ask(self, client: "ChatClient", text: str, bar: Progress) -> None:
+        """Ask for a text until it has labels, or has failed, or the run stops."""
+        now, failed = asyncio.get_running_loop().time, Counter[Fault]()
+        while self._stop is None:
             if (left := self._resume_at - now()) > 0:
                 await _sleep(left, self._stopped)
             try:
                 await self._try(client, text)
             except Failure as failure:
-                if failed >= failure.tries:
-                    self._fail(text, failure)
-                    return
-                if failure.fault in (Fault.BUSY, Fault.CONNECTION):
-                    pause = pause_after(failed, failure.wait, text, DEFAULT_POLICY)
+                fault, message = failure.fault, str(failure)
+                failed[fault] += 1
+                if failed[fault] >= failure.tries:
+                    self._failures[text_key(text)] = fault, message
+                    self._failed_in_a_row += 1
+                    if self._failed_in_a_row >= self._settings.max_failures:
+                        many = f"{self._failed_in_a_row} texts in a row failed (max_failures)"
+                        raise InputError(f"{many}, the last one: {fault}: {message}") from None
+                    break
+                if fault in (Fault.BUSY, Fault.CONNECTION):
+                    pause = pause_after(failed[fault], failure.wait, text, DEFAULT_POLICY)
+                    bar.advance(0, f"pauses: {message}"[:80])
                     if failure.wait:  # asked of all requests, not of this one alone
                         self._resume_at = max(self._resume_at, now() + pause)
                     await _sleep(pause, self._stopped)
             else:
-                return
+                break
 
     async def _try(self, client: "ChatClient", text: str) -> None:
         """Ask once, keep the answer, and read it; raise Failure if it is of no use."""
         size = len(self._prompt.filled(text).encode("utf-8", "replace"))
-        most = Tokens(size + _OVERHEAD, self._settings.longest_answer)
-        async with self._budget.reserve(most) as spend:
+        estimate = size // BYTES_PER_TOKEN
+        async with self._budget.reserve(Tokens(size + _OVERHEAD, self._longest)):
             if self._stop is not None:
                 return
             try:
-                reply = await client.ask(text, size // BYTES_PER_TOKEN)
+                reply, failed = await client.ask(text, estimate), None
             except Failure as failure:
-                if failure.lost:
-                    spent = Tokens(size // BYTES_PER_TOKEN, most.output)
-                    spend(spent)
-                    self._store.add(text, Reply("", cut=False, tokens=spent, estimated=True), answered=False)
-                raise
-            spend(reply.tokens)
-            self._store.add(text, reply, answered=True)
-        read_labels(text, reply.content, self._prompt.form, cut=reply.cut)
+                if not failure.lost:
+                    raise
+                reply, failed = Reply(None, cut=False, tokens=Tokens(estimate, self._longest), estimated=True), failure
+            self._budget.spend(reply.tokens)
+            self._store.add(text, reply)
+        if failed is not None:
+            raise failed
+        read_labels(text, reply.content or "", self._prompt.form, cut=reply.cut)
         self._done, self._failed_in_a_row = self._done + 1, 0
 
-    def _fail(self, text: str, failure: Failure) -> None:
-        self._failures[text] = failure
-        self._failed_in_a_row += 1
-        if self._failed_in_a_row >= self._settings.max_failures:
-            many = f"{self._failed_in_a_row} texts in a row failed (max_failures)"
-            raise InputError(f"{many}, the last one: {failure.fault}: {failure}")
-
-    def _labels(self, text: str) -> Labels | None:
-        """Return the labels that a kept answer gives; None if there is no answer, or none of use."""
-        reply, answered = self._store.get(text)
-        self.report.tokens_are_estimated |= reply.estimated
-        if not answered:
-            return None
-        with suppress(Failure):
-            return read_labels(text, reply.content, self._prompt.form, cut=reply.cut)
-        return None
-
-    def _rows(self) -> Iterator[Passage]:
-        for source in self._sources:
-            for block in source.blocks(*self._how):
-                yield from (Passage(str(source), row.number, row.text) for row in block.rows)
-
-    def _passages(self) -> Iterator[Passage]:
-        return (each for each in self._rows() if each.text.strip())
+    def _kept(self, text: str) -> tuple[Reply, Labels | None]:
+        """Return what is kept of a text, and the labels that it gives; None if there is no answer, or none of use."""
+        reply = self._store.get(text)
+        if reply.content is not None:
+            with suppress(Failure):
+                return reply, read_labels(text, reply.content, self._prompt.form, cut=reply.cut)
+        return reply, None
 
     def _distinct(self) -> Iterator[str]:
         """Yield each text once."""
         seen = set[bytes]()
-        for _, _, text in self._passages():
-            if (key := text_key(text)) not in seen:
+        for _, _, text in self._rows():
+            if text.strip() and (key := text_key(text)) not in seen:
                 seen.add(key)
                 yield text
+
+
+def _rows(sources: Sequence[InputFile], field: str, errors: str) -> Iterator[tuple[str, int, str]]:
+    """Yield file, row and text of each row."""
+    for source in sources:
+        for block in source.blocks(field, errors):
+            yield from ((str(source), row.number, row.text) for row in block.rows)
 
 
 def _pass_over_stops(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -2,14 +2,14 @@
 
 Answers are read strictly, and nothing is guessed: a line that is no `mention <> concept <> description` (numbering,
 code fences, chat) is counted as bad, and so is an entry without a usable type. JSON must fit its schema as a whole. An
-answer that was cut off at its longest length keeps its whole lines; as JSON it is a failure. The price: a model that
-answers in another form needs a prompt of its own.
+answer that was cut off at its longest length keeps its whole lines; as JSON it is a failure. Reasoning between <think>
+and </think> is passed over. The price: a model that answers in another form needs a prompt of its own.
 """
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 from nerbert.errors import InputError
@@ -21,8 +21,10 @@ BYTES_PER_TOKEN = 3
 """For estimates, where a server doesn't say what it used."""
 SEPARATOR, NONE = "<>", "none"
 """What stands between the parts of a line, and the answer without any."""
-MOST_MENTIONS, LONGEST_MENTION, LONGEST_DESCRIPTION = 500, 300, 600
-"""Entries of an answer, and characters of their parts; what is above is bad, as are types that no file may have."""
+MOST_MENTIONS, LONGEST_DESCRIPTION = 500, 600
+"""Entries of an answer, and characters of a description; what is above is bad, as are types that no file may have."""
+_THOUGHTS, _END_OF_THOUGHTS = "<think>", "</think>"
+"""What some servers leave around a model's reasoning, which is no answer."""
 
 
 class Fault(StrEnum):
@@ -64,9 +66,12 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model wrote, whether it was cut off, and what it took; `estimated` by length, if the server didn't say."""
+    """What a model wrote, None if nothing came, whether it was cut off, and the tokens.
 
-    content: str
+    They are `estimated` by length, if the server didn't say them.
+    """
+
+    content: str | None
     cut: bool
     tokens: Tokens
     estimated: bool
@@ -79,30 +84,6 @@ class Labels:
     text: OpenText
     invented: int
     bad: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Usage:
-    prompt_tokens: int
-    completion_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    content: str | None = None
-    refusal: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    message: _Message
-    finish_reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Completion:
-    choices: list[_Choice]
-    usage: _Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +100,6 @@ class _Entries:
     entities: list[_Entry]
 
 
-@cache
 def response_format() -> dict[str, Any]:
     """Return how a request asks for JSON of the schema that answers are read by."""
     from pydantic import TypeAdapter
@@ -131,30 +111,32 @@ def response_format() -> dict[str, Any]:
 def read_reply(data: str, input_estimate: int) -> Reply:
     """Return what a server's answer holds; raise Failure if there is no text of a model in it.
 
-    Where the server doesn't say what was spent, the request counts `input_estimate`, and the answer is estimated.
+    Servers differ: only the text must be there. Where the server doesn't say what was spent, the request counts
+    `input_estimate`, and the answer is estimated.
     """
     try:
-        completion = parse_json(data, _Completion, "the answer")
-        choice = completion.choices[0]
-    except (InputError, IndexError) as error:
-        raise Failure(Fault.NO_COMPLETION, f"no chat completion: {error}") from None
-    usage = Tokens(completion.usage.prompt_tokens, completion.usage.completion_tokens) if completion.usage else None
-    known = usage is not None and 0 <= min(usage) <= max(usage) < 1 << 40
-    content = choice.message.content or ""
-    tokens = usage if usage and known else Tokens(input_estimate, len(content.encode()) // BYTES_PER_TOKEN)
-    if choice.message.refusal or choice.finish_reason == "content_filter":
-        content = ""  # a refusal is an answer that was paid for
-    return Reply(content, choice.finish_reason == "length", tokens, not known)
+        answer = json.loads(data)
+        choice, used = answer["choices"][0], answer.get("usage")
+        finish, refusal = choice.get("finish_reason"), choice["message"].get("refusal")
+        content = (choice["message"].get("content") or "").encode("utf-8", "replace")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise Failure(Fault.NO_COMPLETION, f"no chat completion: {error!r}") from None
+    spent = [used.get(f"{name}_tokens") for name in ("prompt", "completion")] if isinstance(used, dict) else [None]
+    known = all(type(each) is int and 0 <= each < 1 << 40 for each in spent)
+    tokens = Tokens(*spent) if known else Tokens(input_estimate, len(content) // BYTES_PER_TOKEN)
+    refused = refusal or finish == "content_filter"  # an answer all the same, and paid for
+    return Reply("" if refused else content.decode(), finish == "length", tokens, not known)
 
 
 def read_labels(text: str, content: str, form: str, *, cut: bool) -> Labels:
     """Return a text with the entities that an answer names; raise Failure if the answer is of no use."""
-    if not content.strip():
+    content = content.rpartition(_END_OF_THOUGHTS)[2]
+    if not content.strip() or content.lstrip().startswith(_THOUGHTS):
         if cut:
             raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
         raise Failure(Fault.REFUSED, "the answer is empty")
     entries, bad = _read_lines(content, cut=cut) if form == "lines" else _read_json(content, cut=cut)
-    short = [each for each in entries[:MOST_MENTIONS] if _is_short(*each)]
+    short = (each for each in entries[:MOST_MENTIONS] if len(each[2]) <= LONGEST_DESCRIPTION)
     good = list(usable(short, Counter()))
     bad += len(entries) - len(good)
     entities, invented = locate(text, dict.fromkeys(good))
@@ -188,7 +170,3 @@ def _read_json(content: str, *, cut: bool) -> tuple[list[Mention], int]:
     except InputError as error:
         raise Failure(Fault.NOT_THE_FORM, str(error)) from None
     return [(each.mention, each.concept, each.description) for each in entries], 0
-
-
-def _is_short(mention: str, _: str, description: str) -> bool:
-    return len(mention) <= LONGEST_MENTION and len(description) <= LONGEST_DESCRIPTION

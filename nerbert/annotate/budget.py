@@ -1,7 +1,7 @@
 """What may be spent: tokens and money, with requests in flight reserved at the most that they can take."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nerbert.annotate.answers import Tokens
@@ -16,8 +16,8 @@ class BudgetSpent(NerbertError):  # noqa: N818  (reads as the fact that it repor
 class Budget:
     """Counts what has been spent; `reserve` lets a request begin only if it fits, whatever it will take."""
 
-    def __init__(self, settings: AnnotateSettings, spent: Tokens) -> None:
-        self._settings, self.spent, self._reserved, self._in_flight = settings, spent, Tokens(), 0
+    def __init__(self, settings: AnnotateSettings) -> None:
+        self._settings, self.spent, self._reserved = settings, Tokens(), Tokens()
         self._freed = asyncio.Condition()
 
     def cost(self) -> float:
@@ -25,22 +25,18 @@ class Budget:
         return _cost(self._settings, self.spent)
 
     @asynccontextmanager
-    async def reserve(self, most: Tokens) -> AsyncIterator[Callable[[Tokens], None]]:
-        """Wait until a request of `most` tokens fits; yield what takes the tokens that were spent in the end.
-
-        Raise BudgetSpent if it doesn't fit with nothing in flight.
-        """
+    async def reserve(self, most: Tokens) -> AsyncIterator[None]:
+        """Wait until a request of `most` tokens fits; raise BudgetSpent if it doesn't with nothing in flight."""
         async with self._freed:
             while not self._fits(most):
-                if not self._in_flight:
+                if self._reserved == Tokens():
                     raise BudgetSpent(f"the budget is used up: the next request may take {sum(most):,} tokens")
                 await self._freed.wait()
-            self._reserved, self._in_flight = self._reserved.plus(most), self._in_flight + 1
+            self._reserved = self._reserved.plus(most)
         try:
-            yield self.spend
+            yield
         finally:
-            self._reserved = Tokens(self._reserved.input - most.input, self._reserved.output - most.output)
-            self._in_flight -= 1
+            self._reserved = self._reserved.plus(Tokens(-most.input, -most.output))
             async with self._freed:
                 self._freed.notify_all()
 

@@ -10,16 +10,18 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import openai
+from pydantic import SecretStr
 
 from nerbert import __version__
 from nerbert.annotate.answers import Failure, Fault, Reply, read_reply, response_format
-from nerbert.annotate.settings import AnnotateSettings, Key, Prompt
+from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.http import DEFAULT_POLICY, asked_wait
 
@@ -30,6 +32,9 @@ _MOST_BYTES, _BYTES_PER_TOKEN = 1 << 20, 256
 _MOST_STRANGE = 3
 """Answers that are no completions after which a server that never sent one isn't asked again."""
 _BUSY = frozenset({408, 409, 425, 429})
+_UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_SHORTEST_SECRET = 8
+"""Characters."""
 
 
 class _Limited(httpx.AsyncByteStream):
@@ -53,22 +58,24 @@ class _Limited(httpx.AsyncByteStream):
 class ChatClient:
     """Asks a server for labels of one text."""
 
-    def __init__(self, settings: AnnotateSettings, prompt: Prompt, key: Key, http: httpx.AsyncClient) -> None:
+    def __init__(self, settings: AnnotateSettings, prompt: Prompt, key: SecretStr, http: httpx.AsyncClient) -> None:
         self._settings, self._prompt, self._key = settings, prompt, key
-        self._fields = settings.request_fields()
-        if prompt.form == "json":
-            self._fields.setdefault("response_format", response_format())
+        fields = {"response_format": response_format() if prompt.form == "json" else None} | settings.request_fields()
+        self._fields = {name: value for name, value in fields.items() if value is not None}
+        self._most_bytes = _MOST_BYTES + _BYTES_PER_TOKEN * settings.longest_answer
         self._answered, self._strange = False, 0
         http.event_hooks = {"request": [self._dress], "response": [self._limit]}
         self._openai = openai.AsyncOpenAI(api_key="none", base_url=settings.endpoint, max_retries=0, http_client=http)
 
     async def ask(self, text: str, input_estimate: int) -> Reply:
         """Return the server's answer; raise Failure if this try failed, NerbertError if all others would too."""
+        content = self._prompt.filled(text).encode("utf-8", "replace").decode()
+        asked = self._openai.chat.completions.with_streaming_response.create(
+            model=self._settings.model, messages=[{"role": "user", "content": content}], extra_body=self._fields
+        )
         try:
-            async with asyncio.timeout(self._settings.deadline):
-                data = await self._send(self._prompt.filled(text).encode("utf-8", "replace").decode())
-        except Failure:
-            raise
+            async with asyncio.timeout(self._settings.deadline), asked as response:
+                data = await response.read()
         except TimeoutError:
             seconds = f"{self._settings.deadline:g} seconds"
             raise Failure(Fault.TOO_SLOW, f"no whole answer within {seconds} (deadline)", lost=True) from None
@@ -76,57 +83,43 @@ class ChatClient:
             raise self._refusal(error.response) from None
         except (openai.APIError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise self._broken(error) from None
-        return self._read(self._key.hidden_in_json(data), input_estimate)
-
-    def _read(self, answer: str, input_estimate: int) -> Reply:
-        """Return what an answer with status 200 holds; a server that never sent a completion is no endpoint."""
         try:
-            reply = read_reply(answer, input_estimate)
+            reply = read_reply(data.decode("utf-8", "replace"), input_estimate)
         except Failure as failure:
-            self._strange += not self._answered
             failure.lost = self._answered
-            if not self._answered and (answer.lstrip().startswith("<") or self._strange >= _MOST_STRANGE):
+            self._strange += not self._answered
+            if self._strange >= _MOST_STRANGE and not self._answered:
                 raise self._stop(f"does not answer as a model does ({failure}); "
                                  "is it OpenAI-compatible? addresses mostly end in /v1") from None  # fmt: skip
             raise
         self._answered = True
-        return reply
-
-    async def _send(self, content: str) -> bytes:
-        """Return the bytes of an answer with status 200."""
-        asked = self._openai.chat.completions.with_streaming_response.create(
-            model=self._settings.model, messages=[{"role": "user", "content": content}], extra_body=self._fields
-        )
-        async with asked as response:
-            data: bytes = await response.read()
-        return data
+        return replace(reply, content=self._hidden(reply.content or ""))
 
     async def _dress(self, request: httpx.Request) -> None:
         """Send our own headers alone; the key goes to the endpoint and nowhere else."""
         for name in [each for each in request.headers if each not in _HEADERS]:
             del request.headers[name]
         request.headers.update({"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"})
-        if key := self._key.show():
+        if key := self._key.get_secret_value():
             request.headers["Authorization"] = f"Bearer {key}"
 
     async def _limit(self, response: httpx.Response) -> None:
         """Bound what is read of an answer, also of one with an error."""
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise self._stop("sends packed answers, which were not asked for; try another server")
-        most = _MOST_BYTES + _BYTES_PER_TOKEN * self._settings.longest_answer
-        response.stream = _Limited(response.stream, most)
+        response.stream = _Limited(response.stream, self._most_bytes)
 
     def _refusal(self, response: Any) -> Exception:
         """Return what an answer with a status of 300 or more means."""
         code, wait, what = response.status_code, asked_wait(response.headers), ""
         said, kind = self._said(response.content)
         told = f"(status {code}{said and ': ' + said})"
-        if code in (401, 403):
+        if code == 401:
             what = f"refuses the key {told}; check the variable {self._settings.key_variable}"
         elif code == 402 or kind == "insufficient_quota":
             what = f"says that the account is used up {told}"
         elif code < 400:
-            place = self._key.hidden(response.headers.get("Location", ""))
+            place = self._hidden(response.headers.get("Location", ""))
             what = f"leads elsewhere, to {place!r:.200}; not followed: give that address as endpoint"
         elif code in (404, 405):
             what = f"has no model {self._settings.model!r:.100}, or is no endpoint {told}; addresses mostly end in /v1"
@@ -143,8 +136,8 @@ class ChatClient:
         cause = error.__cause__ or error
         if isinstance(cause, Failure | NerbertError):  # from our own hooks
             return cause
-        said = self._key.hidden(f"{type(cause).__name__}: {cause}")[:200]
-        unreached = isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
+        said = self._hidden(f"{type(cause).__name__}: {cause}")[:200]
+        unreached = isinstance(cause, _UNREACHED)
         if (unreached and not self._answered) or isinstance(cause, httpx.InvalidURL):
             return self._stop(f"can't be reached ({said}); is the server running, and the address right?")
         return Failure(Fault.CONNECTION, f"connection lost: {said}", tries=DEFAULT_POLICY.tries, lost=not unreached)
@@ -152,7 +145,7 @@ class ChatClient:
     def _said(self, body: bytes) -> tuple[str, str]:
         """Return the message and the code of an error, "" where there is none that can be shown."""
         try:
-            fault = json.loads(self._key.hidden_in_json(body))
+            fault = json.loads(self._hidden(json.dumps(json.loads(body))))
             fault = fault.get("error", fault)
             message = fault if isinstance(fault, str) else fault.get("message") or fault.get("detail") or ""
             code = "" if isinstance(fault, str) else fault.get("code") or fault.get("type") or ""
@@ -160,31 +153,25 @@ class ChatClient:
             return "", ""
         return " ".join(str(message).split())[:200], str(code)
 
+    def _hidden(self, text: str) -> str:
+        """Return a text or JSON without the key; a short one is a word for servers without keys, and no secret."""
+        key = self._key.get_secret_value()
+        if len(key) < _SHORTEST_SECRET:
+            return text
+        return text.replace(key, "***").replace(json.dumps(key)[1:-1], "***")
+
     def _stop(self, what: str) -> NerbertError:
         return InputError(f"{self._settings.endpoint} {what}")
 
 
 @asynccontextmanager
-async def open_client(settings: AnnotateSettings, prompt: Prompt, key: Key) -> AsyncIterator[ChatClient]:
+async def open_client(settings: AnnotateSettings, prompt: Prompt, key: SecretStr) -> AsyncIterator[ChatClient]:
     """Make a client, whose connections are closed when the block ends."""
+    for name in ("openai", "httpcore"):  # their debug logs have headers of answers, which may hold the key
+        logging.getLogger(name).setLevel(max(logging.getLogger(name).level, logging.INFO))
     limits = httpx.Limits(max_connections=settings.concurrency)
     with refused("the proxies that the environment names can't be used"):
         http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30.0), limits=limits, follow_redirects=False,
                                  verify=ssl.create_default_context())  # fmt: skip
-    with _without_debug_logs():
-        async with http:
-            yield ChatClient(settings, prompt, key, http)
-
-
-@contextmanager
-def _without_debug_logs() -> Iterator[None]:
-    """Keep the libraries from logging headers, which may hold the key."""
-    loggers = [logging.getLogger(name) for name in ("openai", "httpcore")]
-    levels = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(max(each.level, logging.INFO))
-    try:
-        yield
-    finally:
-        for each, level in zip(loggers, levels, strict=True):
-            each.setLevel(level)
+    async with http:
+        yield ChatClient(settings, prompt, key, http)

@@ -6,23 +6,21 @@ read from the environment into a value that never shows itself, so that no messa
 
 import json
 import os
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from nerbert.config import Bounds, Settings, load_settings, refuse
 from nerbert.errors import SettingsError, at
 
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
 PLACE = "{text}"
 """Where a prompt has the passage."""
 _PROMPTS = Path(__file__).parent / "prompts"
 _KEY_VARIABLE = "OPENAI_API_KEY"
-_SHORTEST_SECRET = 8
-"""Characters; servers without keys get "none" or "x" as a key, which are words and no secrets."""
 _FIXED = ("model", "messages", "stream", "n")
 """Fields of a request that nobody may replace."""
 
@@ -44,7 +42,7 @@ class AnnotateSettings(Settings):
     """Longest answer; longer ones are cut off."""
     request: str = ""
     """More fields of each request, as a JSON object; null leaves a field out:
-    {"max_tokens": null, "max_completion_tokens": 2048}."""
+    {"max_tokens": null, "max_completion_tokens": 2048}. json-1 also sends response_format."""
     concurrency: Annotated[int, Bounds(at_least=1, at_most=512)] = 8
     """Requests at the same time."""
     deadline: Annotated[float, Bounds(above=0)] = 300.0
@@ -52,7 +50,8 @@ class AnnotateSettings(Settings):
     max_total_tokens: Annotated[int, Bounds(at_least=0)] = 0
     """Most tokens to be spent on these texts, in earlier runs too; 0: no limit."""
     max_cost: Annotated[float, Bounds(at_least=0)] = 0.0
-    """Most money to be spent on these texts, in earlier runs too, in the currency of the prices; 0: no limit."""
+    """Most money to be spent on these texts, in earlier runs too, in the currency of the prices, which it needs; 0: no
+    limit."""
     input_price: Annotated[float, Bounds(at_least=0)] = 0.0
     """Price of a million tokens of requests."""
     output_price: Annotated[float, Bounds(at_least=0)] = 0.0
@@ -80,31 +79,27 @@ class AnnotateSettings(Settings):
             )  # fmt: skip
         object.__setattr__(self, "endpoint", address)
         refuse(not self.model.strip() or not self.model.isprintable(), "model", self.model, "a model's name")
-        if self.max_cost and not self.priced:
+        if self.max_cost and not (self.input_price and self.output_price):
             raise SettingsError("setting max_cost: give the prices too (input_price, output_price)", setting="max_cost")
-        self.request_fields()
-
-    @property
-    def priced(self) -> bool:
-        """Whether tokens have a price."""
-        return bool(self.input_price or self.output_price)
+        unbound = not self.longest_answer and bool(self.max_cost or self.max_total_tokens)
+        refuse(unbound, "request", self.request, "one with max_tokens or max_completion_tokens, for there is a budget")
 
     @property
     def longest_answer(self) -> int:
-        """Tokens of the longest answer that a request allows."""
-        named = [self.request_fields().get(name) for name in ("max_tokens", "max_completion_tokens")]
-        return max((each for each in named if isinstance(each, int)), default=self.max_answer_tokens)
+        """Tokens of the longest answer that a request allows; 0 if it sets no bound."""
+        fields, names = self.request_fields(), ("max_tokens", "max_completion_tokens")
+        return max(each if isinstance(each := fields.get(name), int) and each > 0 else 0 for name in names)
 
     def request_fields(self) -> dict[str, Any]:
-        """Return the fields of a request, but for model and messages."""
+        """Return the fields of a request, but for model and messages; those with None are left out of it."""
         try:
             more = json.loads(self.request or "{}")
         except (ValueError, RecursionError):
             more = None
         good = isinstance(more, dict) and not any(name in more for name in _FIXED)
         refuse(not good, "request", self.request, f"a JSON object without {', '.join(_FIXED)}")
-        own = {"temperature": self.temperature, "max_tokens": self.max_answer_tokens}
-        return {name: value for name, value in (own | more).items() if value is not None}
+        own: dict[str, Any] = {"temperature": self.temperature, "max_tokens": self.max_answer_tokens}
+        return {**own, **more}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +108,6 @@ class Prompt(Settings):
 
     form: Literal["lines", "json"]
     text: str
-
-    @cached_property
-    def digest(self) -> str:
-        """What distinguishes the prompt from any other."""
-        return sha256(f"{self.form}\n{self.text}".encode("utf-8", "surrogatepass")).hexdigest()
 
     def filled(self, passage: str) -> str:
         """Return the prompt with a passage in its place."""
@@ -136,31 +126,13 @@ def load_prompt(name: str) -> Prompt:
     return prompt
 
 
-class Key:
-    """A server's key, which `show` alone returns; "" for none."""
+def load_key(variable: str) -> "SecretStr":
+    """Return a server's key, which shows itself only when it is asked to; "" for none."""
+    from pydantic import SecretStr
 
-    def __init__(self, variable: str) -> None:
-        self._key = os.environ.get(variable, "").strip()
-        if not self._key and variable != _KEY_VARIABLE:
-            raise SettingsError(f"the environment variable {variable} holds no key; set it", setting="key_variable")
-        if not (self._key.isascii() and self._key.isprintable()):
-            raise SettingsError(
-                f"the environment variable {variable} holds what can't be a key", setting="key_variable"
-            )
-
-    def show(self) -> str:
-        """Return the key."""
-        return self._key
-
-    def hidden(self, text: str) -> str:
-        """Return a text without the key."""
-        if len(self._key) < _SHORTEST_SECRET:
-            return text
-        return text.replace(self._key, "***").replace(json.dumps(self._key)[1:-1], "***")
-
-    def hidden_in_json(self, data: bytes) -> str:
-        """Return JSON without the key, however it is escaped; other text as it is, without the key."""
-        text = data.decode("utf-8", "replace")
-        with suppress(ValueError, RecursionError):
-            text = json.dumps(json.loads(text))
-        return self.hidden(text)
+    key = os.environ.get(variable, "").strip()
+    if not key and variable != _KEY_VARIABLE:
+        raise SettingsError(f"the environment variable {variable} holds no key; set it", setting="key_variable")
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(f"the environment variable {variable} holds what can't be a key", setting="key_variable")
+    return SecretStr(key)

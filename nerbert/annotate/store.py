@@ -20,7 +20,6 @@ from nerbert.errors import WriteError
 
 _FORMAT = 1
 """Raise it when answers are asked for, or kept, otherwise."""
-_NOTHING = Reply("", cut=False, tokens=Tokens(), estimated=False)
 _MAKE = """CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, content TEXT, cut INTEGER NOT NULL,
     input INTEGER NOT NULL, output INTEGER NOT NULL, estimated INTEGER NOT NULL) WITHOUT ROWID"""
 _ADD = """INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (text) DO UPDATE SET
@@ -36,20 +35,17 @@ class AnswerStore:
     database: sqlite3.Connection
     path: Path
 
-    def get(self, text: str) -> tuple[Reply, bool]:
-        """Return the last answer with all tokens that the text has taken, and whether there is an answer."""
+    def get(self, text: str) -> Reply:
+        """Return the last answer, with all tokens that the text has taken."""
         with self.used():
             row = self.database.execute(_GET, (text_key(text),)).fetchone()
-        if row is None:
-            return _NOTHING, False
-        content, cut, taken, given, estimated = row
-        return Reply(content or "", bool(cut), Tokens(taken, given), bool(estimated)), content is not None
+        content, cut, taken, given, estimated = row or (None, 0, 0, 0, 0)
+        return Reply(content, bool(cut), Tokens(taken, given), bool(estimated))
 
-    def add(self, text: str, reply: Reply, *, answered: bool) -> None:
-        """Keep an answer, or, if there is none, what the try for it took."""
-        content, (taken, given) = reply.content if answered else None, reply.tokens
+    def add(self, text: str, reply: Reply) -> None:
+        """Keep an answer; of one that was lost, what it took."""
         with self.used():
-            self.database.execute(_ADD, (text_key(text), content, reply.cut, taken, given, reply.estimated))
+            self.database.execute(_ADD, (text_key(text), reply.content, reply.cut, *reply.tokens, reply.estimated))
 
     @contextmanager
     def used(self) -> Iterator[None]:

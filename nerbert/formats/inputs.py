@@ -87,6 +87,7 @@ class InputFile:
         if self.place != STDIN and Path(self.place).is_file():
             return self
         copy = folder / "stdin"
+        folder.mkdir(parents=True, exist_ok=True)
         with self.opened() as stream, publish(copy) as draft, draft.open("wb") as file:
             shutil.copyfileobj(stream, file)
         return replace(self, copy=copy)

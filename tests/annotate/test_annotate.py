@@ -59,6 +59,9 @@ def test_json_is_asked_for_by_its_schema(desk: Desk) -> None:
     assert set(entry["required"]) == set(entry["properties"]) == {"mention", "concept", "description"}
     assert schema["additionalProperties"] is entry["additionalProperties"] is False
     assert desk.entities() == [{(0, 3, "name", "d")}]
+    desk.server.moods = [say('{"entities": []}')]
+    desk.annotate(ADA, prompt="json-1", request='{"response_format": null}', overwrite=True)
+    assert "response_format" not in desk.server.asked[1].body
 
 
 def test_equal_texts_are_asked_for_once_and_never_again(desk: Desk) -> None:
@@ -122,6 +125,15 @@ def test_texts_come_through_a_pipe(desk: Desk) -> None:
     assert [row["text"] for row in desk.rows()] == [ADA, EVE]
 
 
+def test_pipes_are_not_mixed_up(desk: Desk) -> None:
+    pipes = [desk.folder / name for name in ("one", "two")]
+    for pipe, text in zip(pipes, (ADA, EVE), strict=True):
+        os.mkfifo(pipe)
+        threading.Thread(target=pipe.write_text, args=(f"{text}\n",), daemon=True).start()
+    annotate_texts(pipes, desk.output, desk.settings())
+    assert [row["text"] for row in desk.rows()] == [ADA, EVE]
+
+
 def test_half_characters_do_no_harm(desk: Desk) -> None:
     (desk.folder / "x.jsonl").write_text('{"text": "Ada \\ud800 met Bob."}\n')
     annotate_texts([desk.folder / "x.jsonl"], desk.output, desk.settings())
@@ -171,6 +183,13 @@ def test_many_failures_in_a_row_stop_the_run(desk: Desk) -> None:
     with pytest.raises(InputError, match=r"3 texts in a row failed \(max_failures\), .*too odd.*1 of 11 texts done"):
         desk.annotate(ADA, *(f"Text {number}." for number in range(10)), max_failures=3, overwrite=True)
     assert len(desk.server.asked) == 4
+
+
+def test_what_failed_in_earlier_runs_does_not_stop_a_later_one(desk: Desk) -> None:
+    texts = [f"Text {number}." for number in range(12)]
+    desk.server.label = lambda passage: "Sorry." if passage[-2] in "13579" else "none"
+    assert desk.annotate(*texts, max_failures=3).failed == 6
+    assert desk.annotate(*texts, "More.", max_failures=3, overwrite=True).failed == 6
 
 
 def test_a_budget_of_tokens_stops_and_a_larger_one_goes_on(desk: Desk) -> None:
@@ -240,7 +259,9 @@ def test_a_damaged_cache_is_told(desk: Desk) -> None:
      ({"endpoint": "http://"}, "must be an address"),
      ({"endpoint": "http://x:99999"}, "must be an address"),
      ({"model": " "}, "a model's name"),
-     ({"max_cost": 1.0}, "give the prices too"),
+     ({"max_cost": 1.0, "input_price": 1.0}, "give the prices too"),
+     ({"max_total_tokens": 9, "request": '{"max_tokens": null}'}, "for there is a budget"),
+     ({"max_total_tokens": 9, "request": '{"max_tokens": -1}'}, "for there is a budget"),
      ({"request": "[1]"}, "a JSON object"), ({"request": '{"model": "x"}'}, "a JSON object without model"),
      ({"concurrency": 0}, "at least 1")],
 )  # fmt: skip

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nerbert.annotate.answers import MOST_MENTIONS, Failure, Fault, read_labels, read_reply
+from nerbert.annotate.answers import LONGEST_DESCRIPTION, MOST_MENTIONS, Failure, Fault, read_labels, read_reply
 from nerbert.formats.open_types import LONGEST_TYPE
 
 TEXT = "The Bank of Norway raised rates; the bank will wait."
@@ -27,7 +27,9 @@ def lines(content: str, *, cut: bool = False) -> tuple[set[tuple[str, str]], int
         ("rates <> price <> a <> b\nrates <> figure", ({("rates", "figure")}, 0, 1)),
         ("rates <> Rates\nbank <>\n<> x\nrates <> price", ({("rates", "price")}, 0, 3)),
         (f"rates <> {'x' * (LONGEST_TYPE + 1)}\nrates <> price", ({("rates", "price")}, 0, 1)),
-        (f"{'y' * 301} <> z\nrates <> price", ({("rates", "price")}, 0, 1)),
+        (f"bank <> z <> {'y' * (LONGEST_DESCRIPTION + 1)}\nrates <> price", ({("rates", "price")}, 0, 1)),
+        ("<think>\nbank <> money?\n</think>\n\nrates <> price", ({("rates", "price")}, 0, 0)),
+        ("bank <> money?\n</think>\n\nnone", (set(), 0, 0)),
         ("rates\x1b[1m <> x\nrates <> pri\x1b[2Jce\nrates <>  unit\u00a0 price", ({("rates", "unit price")}, 1, 1)),
         ("None\n", (set(), 0, 0)),
     ],
@@ -59,6 +61,7 @@ def test_too_many_mentions_are_cut_and_counted() -> None:
     [
         ("", "lines", False, Fault.REFUSED),
         ("", "lines", True, Fault.CUT_OFF),
+        ("<think>\nrates <> price", "lines", True, Fault.CUT_OFF),
         ("I can't help with that.", "lines", False, Fault.NOT_THE_FORM),
         ("raten <> Preis\nBanken <> Institut", "lines", False, Fault.NOT_IN_TEXT),
         ("rates <> rates", "lines", False, Fault.NOT_IN_TEXT),
@@ -96,7 +99,8 @@ def test_json() -> None:
     assert read_labels(TEXT, '{"entities": []}', "json", cut=False).text.entities == ()
 
 
-@pytest.mark.parametrize("usage", [None, {"prompt_tokens": -5, "completion_tokens": 1},
+@pytest.mark.parametrize("usage", [None, {}, [], {"prompt_tokens": 5, "completion_tokens": None},
+                                   {"prompt_tokens": -5, "completion_tokens": 1},
                                    {"prompt_tokens": 10**30, "completion_tokens": 1}])  # fmt: skip
 def test_use_that_can_not_be_is_estimated(usage: object) -> None:
     answer = {"choices": [{"message": {"content": "x" * 30}}], "usage": usage}
@@ -110,7 +114,23 @@ def test_a_refusal_is_an_empty_answer(choice: object) -> None:
     assert read_reply(json.dumps({"choices": [choice]}), 7).content == ""
 
 
-@pytest.mark.parametrize("answer", ["", "[]", "{}", '{"choices": []}', '{"choices": [{}]}', '{"choices": [{"mess'])
+def test_half_a_character_in_an_answer_does_no_harm() -> None:
+    reply = read_reply('{"choices": [{"message": {"content": "rates \\ud83d <> price"}}]}', 7)
+    assert (reply.content, reply.tokens.output) == ("rates ? <> price", 5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"choices": [{"message": {"content": 3}}]}',
+        "",
+        "[]",
+        "{}",
+        '{"choices": []}',
+        '{"choices": [{}]}',
+        '{"choices": [{"mess',
+    ],
+)
 def test_what_is_no_completion(answer: str) -> None:
     with pytest.raises(Failure) as failed:
         read_reply(answer, 7)

@@ -48,6 +48,11 @@ def test_a_pause_that_the_server_asks_for_is_made(desk: Desk, mood: Mood, pause:
     assert desk.server.passages == [ADA, ADA]
 
 
+def test_each_kind_of_fault_has_its_own_tries(desk: Desk) -> None:
+    desk.server.moods = [fail(500), fail(429), say("Sorry."), fail(500)]
+    assert (desk.annotate(ADA).answered, len(desk.server.asked)) == (1, 5)
+
+
 def test_all_requests_wait_when_the_server_asks_for_it(desk: Desk) -> None:
     desk.server.moods = [fail(429, Retry_After="200")]
     desk.annotate(ADA, EVE)
@@ -106,6 +111,7 @@ def test_an_answer_that_is_cut_off_counts_at_its_most(desk: Desk) -> None:
         (say('{"entities": []}', "content_filter"), "refused_by_the_model"),
         (fail(400, "too long"), "request_rejected"),
         (fail(413), "request_rejected"),
+        (fail(403, "flagged by moderation"), "request_rejected"),
     ],
 )
 def test_answers_of_no_use_are_counted_by_reason(desk: Desk, mood: Mood, fault: str) -> None:
@@ -120,7 +126,6 @@ def test_answers_of_no_use_are_counted_by_reason(desk: Desk, mood: Mood, fault: 
     ("mood", "message"),
     [
         (fail(401, "bad key"), r"refuses the key \(status 401: bad key\); check the variable OPENAI_API_KEY"),
-        (fail(403), "refuses the key"),
         (fail(402, "no balance"), "the account is used up"),
         (fail(429, "You have no quota", "insufficient_quota"), "the account is used up .*You have no quota"),
         (fail(404, "no model m"), r"has no model 'm', or is no endpoint \(status 404: no model m\)"),
