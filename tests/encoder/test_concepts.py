@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from nerbert import pretrain
-from nerbert.encoder.concepts import Concepts
-from nerbert.encoder.open_types import OpenExample, training_examples
+from nerbert.artifacts import sha256_of, write_json
+from nerbert.encoder.concepts import ConceptBatch, Concepts
+from nerbert.encoder.open_types import OpenExample, is_held_out, read_open_data, training_examples
 from nerbert.encoder.pretrain import Preparation, prepare
-from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concepts import ROOT, Concept, ConceptModel, ConceptTable, class_words, open_concepts
 from nerbert.records import Example, Span
@@ -217,6 +218,39 @@ def test_too_many_concepts_are_left_out_and_counted(work: Preparation) -> None:
     assert objective.begin_step(work.data.windows, numbers, 1).texts == some.texts
 
 
+def test_words_are_counted_before_a_batch_moves_to_its_device(
+    work: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU's labels can't index what lies on the CPU."""
+    moved, move, terms = list[ConceptBatch](), ConceptBatch.to, Concepts.terms
+
+    def moving(batch: ConceptBatch, device: Any) -> Any:
+        moved.append(made := move(batch, device))  # type: ignore[arg-type]
+        return made
+
+    def counting(objective: Concepts, batch: Any) -> dict[str, float]:
+        assert not any(batch is each for each in moved)
+        return terms(objective, batch)
+
+    monkeypatch.setattr(ConceptBatch, "to", moving)
+    monkeypatch.setattr(Concepts, "terms", counting)
+    assert work.score(work.model).figures["concept_loss"] > 0
+    assert moved
+
+
+def test_a_projection_follows_the_seed_alone(sample_corpus: Path, tmp_path: Path) -> None:
+    named = SMALL | {"cache": str(tmp_path / "cache"), "fresh_hidden_size": 128, "objective": "tagging"}
+    write_fresh(PretrainSettings(corpus=sample_corpus, **named), tmp_path / "wide")
+    found = []
+    for seed, state in ((1, 7), (1, 8), (2, 8)):
+        torch.manual_seed(state)
+        settings = PretrainSettings(corpus=sample_corpus, cache=str(tmp_path / "cache"), seed=seed,
+                                    concept_backbone=str(tmp_path / "wide"), **SMALL)  # fmt: skip
+        found.append(prepare(settings, make_process_group(settings)).model.projection.weight)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
 @pytest.mark.integration
 def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
     settings = PretrainSettings(
@@ -225,7 +259,7 @@ def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: 
     pretrain(settings, tmp_path / "e")
     card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
     assert card["num_frozen_layers"] == 1
-    assert card["open_types"]["files"].keys() == {"open.jsonl"}
+    assert card["open_types"]["files"] == [{"file": "open.jsonl", "sha256": sha256_of(open_file)}]
     assert card["validation"]["concept_loss"] > 0
     assert str(tmp_path) not in (tmp_path / "e" / "nerbert.json").read_text()
     model = open_concepts(str(tmp_path / "e"))
@@ -333,6 +367,56 @@ def test_settings_that_do_not_go_together(
     settings = PretrainSettings(**named)
     with pytest.raises(SettingsError, match=message):
         prepare(settings, make_process_group(settings))
+
+
+def test_validation_texts_without_an_entity_are_found_before_the_training(tmp_path: Path) -> None:
+    texts = [f"Oslo {number}" for number in range(40)]
+    spans = [{"start": 0, "end": 4, "type": "city"}]
+    rows = [{"text": text, "entities": [] if is_held_out(text) else spans} for text in texts]
+    (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
+    with pytest.raises(InputError, match="no word of the validation texts has a concept"):
+        prepare(settings, make_process_group(settings))
+
+
+def test_an_entity_is_of_the_words_in_it(tmp_path: Path) -> None:
+    edges = {"text": "In  Oslo \u200b.", "entities": [{"start": 3, "end": 9, "type": "city"},
+                                                      {"start": 9, "end": 10, "type": "gap"}]}  # fmt: skip
+    (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in [*ROWS, edges]))
+    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
+    found = read_open_data(settings)
+    assert found is not None
+    assert found.dropped == {"not_in_text": 1}
+    assert "gap" not in {each.name for each in found.table.concepts}
+    (last,) = [each for each in [*training_examples(settings), *found.held_out] if each.text == edges["text"]]
+    assert [(each.start, each.end, each.type) for each in last.spans] == [(4, 8, "city")]
+
+
+def test_files_of_one_name_and_a_file_twice_are_other_data(tmp_path: Path) -> None:
+    paths = []
+    for place, rows in (("a", ROWS[:40]), ("b", ROWS)):
+        (tmp_path / place).mkdir()
+        paths.append(tmp_path / place / "open.jsonl")
+        paths[-1].write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    def prepared(*files: Path) -> Preparation:
+        settings = PretrainSettings(open_types=files, cache=str(tmp_path / "cache"), backbone="embedded",
+                                    **{name: each for name, each in SMALL.items() if not name.startswith("fresh")})
+        return prepare(settings, make_process_group(settings))
+
+    one, two, twice = (prepared(*files) for files in (paths[1:], paths, [paths[1], paths[1]]))
+    assert two.open_types is not None
+    assert [each["file"] for each in two.open_types.files] == ["open.jsonl", "open.jsonl"]
+    assert len(one.data.windows) < len(two.data.windows) < len(twice.data.windows)
+    assert len({json.dumps(each.identity["open_types"]) for each in (one, two, twice)}) == 3
+
+
+def test_an_output_around_what_is_read_is_refused(open_file: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "nerbert.json", {})
+    settings = PretrainSettings(open_types=(open_file,), cache=str(tmp_path / "cache"), **SMALL)
+    with pytest.raises(OutputExists, match="lies in, or around, the open_types"):
+        pretrain(settings, tmp_path, overwrite=True)
+    assert open_file.is_file()
 
 
 def test_neither_corpus_nor_open_types() -> None:

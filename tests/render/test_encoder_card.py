@@ -198,7 +198,7 @@ def test_little_is_needed(manifest: dict[str, Any]) -> None:
 
 
 def test_open_types_alone(facts: dict[str, Any]) -> None:
-    open_types = {"files": {"a|b.jsonl": "cd" * 32}, "texts": 841, "mentions": 2476, "concepts": 466,
+    open_types = {"files": [{"file": "a|b.jsonl", "sha256": "cd" * 32}], "texts": 841, "mentions": 2476, "concepts": 466,
                   "dropped": {"not_in_text": 3, "bad_type": 2}}  # fmt: skip
     left = {name: value for name, value in facts.items() if name not in ("corpus", "label_set")}
     text = encoder_card(left | {"open_types": open_types, "objective": "concepts"}, {"wiki": "", "language": "en"})
