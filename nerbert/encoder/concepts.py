@@ -31,7 +31,7 @@ from nerbert.model.windows import IGNORED, Label, Windows, chosen
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import batches_of
+from nerbert.training.loop import batches_of, explain_out_of_memory
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
 from nerbert.training.settings import PretrainSettings, TrainSettings
 
@@ -169,7 +169,7 @@ class Concepts(Objective):
         if not shared.texts:
             yield
             return
-        with autocast(model.device.type, self._settings.precision):
+        with explain_out_of_memory("max_concepts"), autocast(model.device.type, self._settings.precision):
             vectors = model.name_vectors(shared.texts)
         shared.vectors = vectors.detach().requires_grad_()
         shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
@@ -243,7 +243,8 @@ class Concepts(Objective):
             learnt="bring words and the names of their concepts together, by contrast (NuNER, Bogdanov et al. 2024)",
             chooses="concept_loss",
             figures={
-                "concept_loss": "cross-entropy of a word's concepts, summed over those of the held-out texts (max_concepts at most)",
+                "concept_loss": "cross-entropy of a word's concepts, summed over those of the held-out texts, max_concepts "
+                "at most",
                 "concept_f1": "pairs of word and concept, found where more likely than not",
             },
         )

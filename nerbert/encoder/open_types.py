@@ -19,14 +19,14 @@ from nerbert.cache import cached
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.examples import cut_words
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types
-from nerbert.model.concepts import Concept, ConceptTable, Row
+from nerbert.model.concepts import Concept, ConceptTable
 from nerbert.records import Example, OpenText, Reason, Span
 from nerbert.rng import uniform
-from nerbert.schema import read_json
+from nerbert.schema import read_json, to_plain
 from nerbert.terminal import progress
 from nerbert.training.settings import PretrainSettings
 
-VERSION = 1
+VERSION = 2
 """Of what is cached here, and of how texts become examples."""
 _HELD_OUT = 0.1
 """Share of texts that are held out, as of NER-BERT's sentences (§3.1)."""
@@ -62,11 +62,12 @@ class OpenTypes:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The content of `concepts.json`."""
+    """The content of `concepts.json`; a row's second number is the place of what was asked for, which many share."""
 
     concepts: list[tuple[str, str]]
     counts: list[int]
-    rows: list[Row]
+    asked: list[tuple[str, ...] | None]
+    rows: list[tuple[tuple[int, ...], int]]
     sentences: int
     dropped: dict[str, int]
 
@@ -92,7 +93,7 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
         table = ConceptTable(sentences=found.sentences)
         for (name, description), count in zip(found.concepts, found.counts, strict=True):
             table.add(Concept(name, description), count)
-        table.add_rows(found.rows)
+        table.add_rows((own, found.asked[place]) for own, place in found.rows)
         texts = read_open_types(folder / _TEXTS)
         return OpenTypes(table, [_example(each, settings) for each in texts], files, found.dropped)
 
@@ -127,15 +128,17 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
     if not any(table.counts):
         raise InputError(f"{names}: no entity to train on in {table.sentences} texts")
     if not held_out:
-        raise InputError(f"{names}: {table.sentences} texts are too few: none is held out (one in ten is, by chance); add some")
+        few = f"{table.sentences} texts are too few: none is held out (one in ten is, by chance)"
+        raise InputError(f"{names}: {few}; add some")
     most = settings.max_eval_samples or len(held_out)
     drawn = nsmallest(most, held_out, key=lambda one: uniform(settings.seed, "validation part", one.text))
     with publish(folder / _TEXTS) as draft, draft.open("wb") as stream:
         stream.writelines(map(open_type_line, drawn))
     names_of = [(each.name, each.description) for each in table.concepts]
     told = {str(reason): count for reason, count in sorted(dropped.items()) if count}
-    write_json(folder / _TABLE, {"concepts": names_of, "counts": table.counts, "rows": list(table.rows),
-                                 "sentences": table.sentences, "dropped": told})  # fmt: skip
+    places = {asked: place for place, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
+    rows = [(own, places[asked]) for own, asked in table.rows]
+    write_json(folder / _TABLE, to_plain(_Table(names_of, table.counts, list(places), rows, table.sentences, told)))
 
 
 def training_examples(settings: PretrainSettings) -> Iterator[OpenExample]:

@@ -121,6 +121,8 @@ def _task(
     """Return what the objective is made for: the corpus's categories, and the concepts of both kinds of data."""
     table = labels.concepts if labels else None
     if open_types:
+        if table:
+            table.close()
         table = table or ConceptTable()
         table.extend(open_types.table)
     return Task(labels.categories if labels else (), settings, backbone, table, labels.concept_texts if labels else {})

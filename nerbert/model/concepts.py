@@ -64,20 +64,25 @@ class Concept:
 
 Row = tuple[tuple[int, ...], tuple[str, ...] | None]
 """The numbers of a word's concepts, sorted, and the names that were asked for; None: all were."""
+_CLOSED = ("",)
+"""In place of names that were asked for: all of the corpus."""
 
 
 @dataclass(slots=True)
 class ConceptTable:
     """Concepts by number, how many mentions each has in so many `sentences`, and the rows that words are labelled with.
 
-    Row 0 is that of a word with no concept.
+    Row 0 is that of a word with no concept. Of a name all concepts have the same ancestors. The first `closed` concepts
+    are those of a corpus to which others were added.
     """
 
     concepts: list[Concept] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     rows: dict[Row, int] = field(default_factory=lambda: {((), None): 0})
     sentences: int = 0
+    closed: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
+    _above: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, concept: Concept, count: int = 0) -> int:
         """Return the number of a concept, a new one if none has its text; `count` more mentions have it."""
@@ -86,7 +91,14 @@ class ConceptTable:
             self.concepts.append(concept)
             self.counts.append(0)
         self.counts[number] += count
+        self._above.setdefault(concept.name, set()).update(concept.ancestors)
         return number
+
+    def close(self) -> None:
+        """Let texts of the corpus tell of the concepts that are here alone, since nobody looked for others there."""
+        self.closed, rows = len(self.concepts), list(self.rows)
+        self.rows = {rows[0]: 0}
+        self.add_rows((own, _CLOSED if asked is None else asked) for own, asked in rows)
 
     def extend(self, other: "ConceptTable") -> None:
         """Add all of another table."""
@@ -105,7 +117,7 @@ class ConceptTable:
         for start, end, type_ in word_spans(example):
             for each in found[start:end]:
                 each.add(self._numbers[texts[type_] if texts is not None else type_])
-        asked: tuple[str, ...] | None = getattr(example, "asked", None)
+        asked: tuple[str, ...] | None = getattr(example, "asked", _CLOSED if self.closed else None)
         return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else asked) for each in found]
 
     def _is_root(self, own: Collection[int]) -> bool:
@@ -135,6 +147,8 @@ class ConceptTable:
         columns: dict[str, list[int]] = {}
         for column, number in enumerate(concepts.tolist()):
             columns.setdefault(self.concepts[number].name, []).append(column)
+            if number < self.closed:
+                columns.setdefault(_CLOSED[0], []).append(column)
         places = {number: column for column, number in enumerate(concepts.tolist())}
         has = np.zeros((len(rows), len(concepts)), bool)
         known = np.ones((len(rows), len(concepts)), bool)
@@ -149,8 +163,8 @@ class ConceptTable:
 
     def _unknown_beside(self, own: Sequence[int]) -> set[str]:
         """Return the names of some concepts and of their ancestors."""
-        names = (name for each in own for name in (self.concepts[each].name, *self.concepts[each].ancestors))
-        return {*names, ROOT} if own else set()
+        names = {self.concepts[each].name for each in own}
+        return names.union({ROOT}, *(self._above[name] for name in names)) if own else set()
 
     def candidates(self, rows: Iterable[Row]) -> Array:
         """Return the numbers of all concepts that some rows have or were asked for, in order."""

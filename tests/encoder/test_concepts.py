@@ -101,6 +101,40 @@ def test_two_tables_are_one(table: ConceptTable) -> None:
     assert list(table.rows) == [((), None), ((5, 6), None), ((6,), ("sea",))]
 
 
+def test_a_corpus_tells_nothing_of_types_that_it_has_not(table: ConceptTable) -> None:
+    words, other = ((0, 4),), ConceptTable()
+    other.add_rows([((other.add(Concept("boat")),), None), ((other.add(Concept("ship")),), None)])
+    table.add_rows([((1,), None), ((0,), (ROOT,))])
+    table.close()
+    table.extend(other)
+    (mention,) = table.word_rows(Example("Oslo", words, (Span(0, 4, "City"),)), {"City": "city"})
+    (outside,) = table.word_rows(Example("Oslo", words), {})
+    (open_,) = table.word_rows(OpenExample("Oslo", words, (Span(0, 4, "ship"),)))
+    (empty,) = table.word_rows(OpenExample("Oslo", words))
+    assert {mention, outside, open_, empty, ((0,), (ROOT,))} <= set(table.rows)
+    assert table.rows[empty] == 0
+    has, known = table.masks([mention, outside, open_, empty], np.arange(len(table.concepts)))
+    boat = len(table.concepts) - 1
+    assert table.concepts[boat].name == "boat"
+    assert known[:, boat].tolist() == [False, False, True, True]
+    assert known[:, 3].tolist() == [True] * 4
+    assert has.sum(1).tolist() == [1, 0, 1, 0]
+    assert boat not in table.candidates([mention, outside])
+
+
+def test_ancestors_are_those_of_the_name() -> None:
+    made = ConceptTable()
+    for concept in (Concept("image"), Concept("image", "a picture", ("work",)), Concept("work"), Concept("sea")):
+        made.add(concept)
+    for own in ([0], [1]):
+        known = known_of(made, own)
+        assert (known["work"], known["sea"]) == (None, 0)
+    same = ConceptTable()
+    for concept in (Concept("image"), Concept("image", ancestors=("document",)), Concept("document")):
+        same.add(concept)
+    assert known_of(same, [0]) == {"image": 1, "document": None}
+
+
 def test_the_expected_number_of_concepts_of_a_step() -> None:
     made = ConceptTable(sentences=100)
     made.add(Concept("often"), 1000)
@@ -238,6 +272,17 @@ def test_words_are_counted_before_a_batch_moves_to_its_device(
     assert moved
 
 
+def test_too_little_memory_for_the_names_is_told_with_the_setting(
+    work: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any) -> Any:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    monkeypatch.setattr(ConceptModel, "name_vectors", no_memory)
+    with pytest.raises(NerbertError, match=r"out of memory.*; try a smaller max_concepts"):
+        gradients(work, 100)
+
+
 def test_a_projection_follows_the_seed_alone(sample_corpus: Path, tmp_path: Path) -> None:
     named = SMALL | {"cache": str(tmp_path / "cache"), "fresh_hidden_size": 128, "objective": "tagging"}
     write_fresh(PretrainSettings(corpus=sample_corpus, **named), tmp_path / "wide")
@@ -350,6 +395,7 @@ def test_open_types_alone(open_file: Path, tmp_path: Path) -> None:
     assert sum(table.counts) == 3 * len(trained)
     copies = np.bincount(made.data.numbers_of(0), minlength=len(made.data.windows))
     assert set(copies.tolist()) == {2, 3}
+    assert {asked for _, asked in table.rows} == {None, ("city", "harbour", "polar ship", "ship")}
     again = prepare(settings, make_process_group(settings))
     assert np.array_equal(again.data.windows.labels, made.data.windows.labels)
     assert again.open_types == made.open_types
@@ -400,8 +446,12 @@ def test_files_of_one_name_and_a_file_twice_are_other_data(tmp_path: Path) -> No
         paths[-1].write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
     def prepared(*files: Path) -> Preparation:
-        settings = PretrainSettings(open_types=files, cache=str(tmp_path / "cache"), backbone="embedded",
-                                    **{name: each for name, each in SMALL.items() if not name.startswith("fresh")})
+        settings = PretrainSettings(
+            open_types=files,
+            cache=str(tmp_path / "cache"),
+            backbone="embedded",
+            **{name: each for name, each in SMALL.items() if not name.startswith("fresh")},
+        )
         return prepare(settings, make_process_group(settings))
 
     one, two, twice = (prepared(*files) for files in (paths[1:], paths, [paths[1], paths[1]]))
