@@ -21,8 +21,8 @@ import torch
 
 from nerbert.config import refuse
 from nerbert.encoder.open_types import OpenExample
-from nerbert.errors import InputError, SettingsError
-from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.errors import InputError, SettingsError, at
+from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer
 from nerbert.model.concepts import ConceptModel, ConceptTable, Row, first_bias
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
@@ -111,7 +111,9 @@ class Concepts(Objective):
         refuse(settings.outside_weight != 1, "outside_weight", settings.outside_weight, "1 with 'concepts'")
         backbone = task.backbone
         if source := settings.concept_backbone:
-            backbone = Backbone(source, load_tokenizer(source), settings.seed)
+            with at(setting="setting concept_backbone"):
+                check_model_folder(source)
+                backbone = Backbone(source, load_tokenizer(source), settings.seed)
         return cls(task.concepts, task.concept_texts, settings, backbone)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:
@@ -243,8 +245,8 @@ class Concepts(Objective):
             learnt="bring words and the names of their concepts together, by contrast (NuNER, Bogdanov et al. 2024)",
             chooses="concept_loss",
             figures={
-                "concept_loss": "cross-entropy of a word's concepts, summed over those of the held-out texts, max_concepts "
-                "at most",
+                "concept_loss": "cross-entropy of a word's concepts, summed over those of the held-out texts, "
+                "max_concepts at most",
                 "concept_f1": "pairs of word and concept, found where more likely than not",
             },
         )

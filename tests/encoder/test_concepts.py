@@ -404,14 +404,15 @@ def test_open_types_alone(open_file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"objective": "tagging"}, "setting open_types = .*left out with objective = 'tagging'"),
-     ({"label_smoothing": 0.1}, "label_smoothing"), ({"outside_weight": 0.5}, "outside_weight")],
+     ({"label_smoothing": 0.1}, "label_smoothing"), ({"outside_weight": 0.5}, "outside_weight"),
+     ({"concept_backbone": "/nowhere/e"}, "setting concept_backbone: /nowhere/e: no such folder")],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(
     sample_corpus: Path, open_file: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     named = {"corpus": sample_corpus, "open_types": (open_file,), "cache": str(tmp_path / "c"), **SMALL, **changes}
     settings = PretrainSettings(**named)
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises((SettingsError, InputError), match=message):
         prepare(settings, make_process_group(settings))
 
 
