@@ -40,6 +40,8 @@ ROOT = "entity"
 _SCORER, _FACTS = "scorer.safetensors", "concepts.json"
 _LONGEST = 64
 """Subwords of a name that are read, the special ones included."""
+_SHORT = 32
+"""Subwords of names that are encoded together."""
 _EDGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s_]+")
 
 
@@ -217,7 +219,20 @@ class ConceptModel(torch.nn.Module):
         return self.bias.device
 
     def name_vectors(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return (texts, width) in fp32, one vector a name; of a long name the first subwords are read."""
+        """Return (texts, width) in fp32, one vector a name; of a long name the first subwords are read.
+
+        Long names are encoded apart from short ones, which would be padded to their length.
+        """
+        starts = self.tokenizer(list(texts), truncation=True, max_length=_SHORT + 1)["input_ids"]
+        order = sorted(range(len(texts)), key=lambda place: len(starts[place]) > _SHORT)
+        short = sum(len(each) <= _SHORT for each in starts)
+        if short in (0, len(texts)):
+            return self._vectors(texts)
+        groups = ([texts[place] for place in some] for some in (order[:short], order[short:]))
+        return torch.cat([self._vectors(each) for each in groups])[torch.tensor(order).argsort()]
+
+    def _vectors(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the vectors of names that are padded to the longest of them."""
         batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt",
                                return_token_type_ids=False).to(self.device)  # fmt: skip
         states = self.names(**batch).last_hidden_state
