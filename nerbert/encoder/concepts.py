@@ -21,8 +21,8 @@ import torch
 
 from nerbert.config import refuse
 from nerbert.encoder.open_types import OpenExample
-from nerbert.errors import InputError, SettingsError
-from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.errors import InputError, SettingsError, at
+from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer
 from nerbert.model.concepts import ConceptModel, ConceptTable, Row, first_bias
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
@@ -31,7 +31,7 @@ from nerbert.model.windows import IGNORED, Label, Windows, chosen
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import batches_of
+from nerbert.training.loop import batches_of, explain_out_of_memory
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
 from nerbert.training.settings import PretrainSettings, TrainSettings
 
@@ -69,11 +69,13 @@ class StepConcepts:
     """The concepts of one step, and what its words have of them.
 
     `rows` (rows,) are the labels of the step's words, sorted; `has` and `known` are (rows, concepts), `vectors`
-    (concepts, width), set while losses are computed. `left_out` more concepts are left out of the step.
+    (concepts, width), set while losses are computed. `tells` (rows,) says of which rows anything is known; it stays on
+    the CPU. `left_out` more concepts are left out of the step.
     """
 
     texts: list[str]
     rows: Array
+    tells: torch.Tensor
     has: torch.Tensor
     known: torch.Tensor
     left_out: int = 0
@@ -109,7 +111,9 @@ class Concepts(Objective):
         refuse(settings.outside_weight != 1, "outside_weight", settings.outside_weight, "1 with 'concepts'")
         backbone = task.backbone
         if source := settings.concept_backbone:
-            backbone = Backbone(source, load_tokenizer(source), settings.seed)
+            with at(setting="setting concept_backbone"):
+                check_model_folder(source)
+                backbone = Backbone(source, load_tokenizer(source), settings.seed)
         return cls(task.concepts, task.concept_texts, settings, backbone)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:
@@ -119,10 +123,12 @@ class Concepts(Objective):
         text = backbone.load(AutoModelForTokenClassification).base_model
         names = self._backbone.load(AutoModelForTokenClassification).base_model
         expected = min(self._table.expected(self._settings.batch_size), self._settings.max_concepts)
-        return ConceptModel(
-            text, names, self._backbone.tokenizer, temperature=self._settings.temperature,
-            bias=first_bias(expected), pooling=self._settings.concept_pooling,
-        )  # fmt: skip
+        with torch.random.fork_rng(devices=[]):  # a projection is drawn
+            torch.manual_seed(self._settings.seed)
+            return ConceptModel(
+                text, names, self._backbone.tokenizer, temperature=self._settings.temperature,
+                bias=first_bias(expected), pooling=self._settings.concept_pooling,
+            )  # fmt: skip
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
         """Freeze the lowest layers of both encoders, half of each by default; return how many of the text encoder."""
@@ -152,7 +158,7 @@ class Concepts(Objective):
             candidates = np.sort(candidates[np.argsort(chances, kind="stable")[:most]])
         has, known = (torch.from_numpy(each) for each in self._table.masks(rows, candidates))
         texts = [self._table.concepts[number].text for number in candidates.tolist()]
-        return StepConcepts(texts, places, has, known, left_out)
+        return StepConcepts(texts, places, known.any(1), has, known, left_out)
 
     def step_figures(self, shared: StepConcepts) -> dict[str, float]:
         """Return how many concepts the step has, and how many were left out of it, if any."""
@@ -165,7 +171,7 @@ class Concepts(Objective):
         if not shared.texts:
             yield
             return
-        with autocast(model.device.type, self._settings.precision):
+        with explain_out_of_memory("max_concepts"), autocast(model.device.type, self._settings.precision):
             vectors = model.name_vectors(shared.texts)
         shared.vectors = vectors.detach().requires_grad_()
         shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
@@ -182,7 +188,7 @@ class Concepts(Objective):
 
     def terms(self, batch: Batch) -> dict[str, float]:
         """Return the number of words of which anything is known."""
-        return {"loss": int(_step_of(batch).known.cpu().any(1)[batch.labels].sum())}
+        return {"loss": int(_step_of(batch).tells[batch.labels].sum())}
 
     def loss(self, model: ConceptModel, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the sum of the words' losses, computed in fp32."""
@@ -195,9 +201,14 @@ class Concepts(Objective):
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return the loss on held-out texts against all their concepts, and F1 of what is more likely than not."""
+        """Return the loss on held-out texts against their concepts, and F1 of what is more likely than not.
+
+        Of too many concepts a random part is taken, as of a step's. Raise InputError where no word has one.
+        """
         windows = Windows.pack(pieces.windows(examples, self.labels))
         concepts = self._concepts_of(windows.labels, 0)
+        if not concepts.has.any():
+            raise InputError("no word of the validation texts has a concept: take more texts")
         return partial(self._score, windows=windows, concepts=concepts, pad_id=pieces.pad_id, processes=processes)
 
     def _score(
@@ -211,23 +222,22 @@ class Concepts(Objective):
             for start in range(0, len(share), _POOL):
                 numbers = share[start : start + _POOL]
                 for each in batches_of(windows, numbers, most_tokens(settings), device, pad_id):
-                    sums += self._counts(model, self.prepare(each, 0, concepts).to(model.device))
-        loss, words, right, found, gold = processes.totals(*sums.tolist())
-        if not gold:
-            raise InputError("no word of the validation texts has a concept: take more texts")
+                    batch = self.prepare(each, 0, concepts)
+                    words = self.terms(batch)["loss"]  # on the CPU, as in training
+                    sums += [words, *self._counts(model, batch.to(model.device))]
+        words, loss, right, found, gold = processes.totals(*sums.tolist())
         figures = {"concept_loss": loss / words, "concept_f1": 2 * right / (found + gold)}
         return CheckpointScore(loss / words, False, figures)
 
-    def _counts(self, model: ConceptModel, batch: Batch) -> Array:
-        """Return a batch's loss, words, and how many pairs of word and concept are right, found and there."""
+    def _counts(self, model: ConceptModel, batch: Batch) -> list[float]:
+        """Return a batch's loss, and how many pairs of word and concept are right, found and there."""
         step = _step_of(batch)
         words = model.word_vectors(batch.ids, batch.mask, batch.rows, batch.columns)
         logits = model.logits(words, step.vectors) if step.vectors is not None else words.new_zeros(len(words), 0)
         has, known = step.has[batch.labels], step.known[batch.labels]
         found = (logits > 0) & known
-        loss = float(_cross_entropy(logits, batch))
-        terms = self.terms(batch)["loss"]
-        return np.array([loss, terms, *(int(each.sum()) for each in (found & has, found, has & known))])
+        pairs = (found & has, found, has & known)
+        return [float(_cross_entropy(logits, batch)), *(int(each.sum()) for each in pairs)]
 
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
@@ -235,7 +245,8 @@ class Concepts(Objective):
             learnt="bring words and the names of their concepts together, by contrast (NuNER, Bogdanov et al. 2024)",
             chooses="concept_loss",
             figures={
-                "concept_loss": "cross-entropy of a word's concepts, summed over all concepts of the held-out texts",
+                "concept_loss": "cross-entropy of a word's concepts, summed over those of the held-out texts, "
+                "max_concepts at most",
                 "concept_f1": "pairs of word and concept, found where more likely than not",
             },
         )

@@ -116,6 +116,9 @@ def _with_concepts(
         concept = Concept(name(category), description, tuple(sorted(map(name, above))))
         texts[category] = concept.text
         table.add(concept, count)
+    if ENTITY not in texts:  # a class that the validation split alone has is one
+        texts[ENTITY] = Concept(name(ENTITY)).text
+        table.add(Concept(name(ENTITY)))
     for category in texts:
         table.add_rows(table.word_rows(Example("_", ((0, 1),), (Span(0, 1, category),)), texts))
     return replace(labels, concepts=table, concept_texts=texts)

@@ -25,7 +25,7 @@ from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
-from nerbert.encoder.open_types import training_examples
+from nerbert.encoder.open_types import VERSION, training_examples
 from nerbert.errors import InputError, at
 from nerbert.executors import LocalExecutor, cores
 from nerbert.labels import tag_names
@@ -174,8 +174,9 @@ def open_training_data(
     """
     cutter = Preprocessor(pieces, labels, own or BioLabels(tag_names(labels.categories if labels else ())))
     shards = shard_hashes(settings.corpus, manifest) if settings.corpus else {}
-    added = {"open_types": [*open_types], "copies": settings.open_types_copies} if open_types else {}
-    origin = {"version": _VERSION, "shards": shards, **cutter.key(), **added}
+    origin = {"version": _VERSION, "shards": shards, **cutter.key()}
+    if open_types:
+        origin["open_types"] = [VERSION, settings.open_types_copies, *open_types]
     make = partial(_make, manifest=manifest, settings=settings, cutter=cutter, workers=workers)
     windows, sentences = cached(settings.cache, "pieces", origin, make, _read)
     data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)

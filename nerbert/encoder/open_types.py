@@ -5,9 +5,10 @@ which need the model's tokenizer; only the table, the held-out texts and the win
 the texts is held out, by the hash of each text, so equal texts are on one side. The price: mentions are located twice.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import chain
 from pathlib import Path
@@ -15,17 +16,17 @@ from typing import Any
 
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
-from nerbert.errors import InputError
+from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.examples import cut_words
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types
-from nerbert.model.concepts import Concept, ConceptTable, Row
+from nerbert.model.concepts import Concept, ConceptTable
 from nerbert.records import Example, OpenText, Reason, Span
 from nerbert.rng import uniform
-from nerbert.schema import read_json
+from nerbert.schema import read_json, to_plain
 from nerbert.terminal import progress
 from nerbert.training.settings import PretrainSettings
 
-_VERSION = 1
+VERSION = 2
 """Of what is cached here, and of how texts become examples."""
 _HELD_OUT = 0.1
 """Share of texts that are held out, as of NER-BERT's sentences (§3.1)."""
@@ -43,12 +44,13 @@ class OpenExample(Example):
 class OpenTypes:
     """What files of open types hold: concepts, texts to be held out, and how much of them was dropped, by reason.
 
-    `files` are names and SHA-256, `texts` those that are trained on, `mentions` the entities there.
+    `files` are `file` (its name) and `sha256` of each one, `texts` those that are trained on, `mentions` the entities
+    there.
     """
 
     table: ConceptTable
     held_out: list[OpenExample]
-    files: dict[str, str]
+    files: list[dict[str, str]]
     dropped: dict[str, int]
 
     @property
@@ -60,11 +62,12 @@ class OpenTypes:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The content of `concepts.json`."""
+    """The content of `concepts.json`; a row's second number is the place of what was asked for, which many share."""
 
     concepts: list[tuple[str, str]]
     counts: list[int]
-    rows: list[Row]
+    asked: list[tuple[str, ...] | None]
+    rows: list[tuple[tuple[int, ...], int]]
     sentences: int
     dropped: dict[str, int]
 
@@ -73,9 +76,12 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
     """Return what the files of open types hold; None if there are none. Raise InputError where there is no entity."""
     if not settings.open_types:
         return None
-    files = {path.name: sha256_of(path) for path in settings.open_types}
+    files = []
+    for path in settings.open_types:
+        with at(setting="setting open_types"), os_refused(f"{path}: can't be read"):
+            files.append({"file": path.name, "sha256": sha256_of(path)})
     origin = {
-        "version": _VERSION, "files": [sha256_of(path) for path in settings.open_types], "seed": settings.seed,
+        "version": VERSION, "files": [each["sha256"] for each in files], "seed": settings.seed,
         "descriptions": settings.concept_descriptions, "at_most": settings.max_eval_samples,
     }  # fmt: skip
 
@@ -87,7 +93,7 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
         table = ConceptTable(sentences=found.sentences)
         for (name, description), count in zip(found.concepts, found.counts, strict=True):
             table.add(Concept(name, description), count)
-        table.add_rows(found.rows)
+        table.add_rows((own, found.asked[place]) for own, place in found.rows)
         texts = read_open_types(folder / _TEXTS)
         return OpenTypes(table, [_example(each, settings) for each in texts], files, found.dropped)
 
@@ -108,8 +114,11 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
             trained = not is_held_out(one.text)
             for type_ in one.asked or ():
                 table.add(_concept(type_, "", settings))
-            for each in one.entities:
-                table.add(_concept(each.type, each.description, settings), int(trained))
+            concepts = (_concept(each.type, each.description, settings) for each in one.entities)
+            of_text = {each.text: each for each in concepts}
+            for span in example.spans:
+                table.add(of_text[span.type], int(trained))
+            dropped[Reason.NOT_IN_TEXT] += len(one.entities) - len(example.spans)
             table.add_rows(table.word_rows(example))
             table.sentences += trained
             if not trained:
@@ -119,15 +128,17 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
     if not any(table.counts):
         raise InputError(f"{names}: no entity to train on in {table.sentences} texts")
     if not held_out:
-        raise InputError(f"{names}: {table.sentences} texts are too few: none is held out (one in ten is, by chance)")
+        few = f"{table.sentences} texts are too few: none is held out (one in ten is, by chance)"
+        raise InputError(f"{names}: {few}; add some")
     most = settings.max_eval_samples or len(held_out)
     drawn = nsmallest(most, held_out, key=lambda one: uniform(settings.seed, "validation part", one.text))
     with publish(folder / _TEXTS) as draft, draft.open("wb") as stream:
         stream.writelines(map(open_type_line, drawn))
-    concepts = [(each.name, each.description) for each in table.concepts]
-    told = {str(reason): count for reason, count in sorted(dropped.items())}
-    write_json(folder / _TABLE, {"concepts": concepts, "counts": table.counts, "rows": list(table.rows),
-                                 "sentences": table.sentences, "dropped": told})  # fmt: skip
+    names_of = [(each.name, each.description) for each in table.concepts]
+    told = {str(reason): count for reason, count in sorted(dropped.items()) if count}
+    places = {asked: place for place, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
+    rows = [(own, places[asked]) for own, asked in table.rows]
+    write_json(folder / _TABLE, to_plain(_Table(names_of, table.counts, list(places), rows, table.sentences, told)))
 
 
 def training_examples(settings: PretrainSettings) -> Iterator[OpenExample]:
@@ -142,14 +153,21 @@ def is_held_out(text: str) -> bool:
 
 
 def _example(one: OpenText, settings: PretrainSettings) -> OpenExample:
-    """Return a text with its words, cut where an entity begins or ends."""
-    spans = tuple(Span(each.start, each.end, _concept(each.type, each.description, settings).text)
-                  for each in one.entities if one.text[each.start : each.end].strip())  # fmt: skip
-    words = tuple(cut_words(one.text, spans))
+    """Return a text with its words, cut where an entity begins or ends; an entity without a word is left out."""
+    found = [Span(each.start, each.end, _concept(each.type, each.description, settings).text) for each in one.entities]
+    words = tuple(cut_words(one.text, found))
+    spans = tuple(filter(None, (_on_words(each, words) for each in found)))
     if one.asked is None:
         return OpenExample(one.text, words, spans)
     names = {normalised(type_) for type_ in (*one.asked, *(each.type for each in one.entities))}
     return OpenExample(one.text, words, spans, tuple(sorted(names)))
+
+
+def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:
+    """Return a span without what is no word at its edges (spaces, say); None if no word is in it."""
+    first = bisect_left(words, span.start, key=lambda word: word[0])
+    last = bisect_right(words, span.end, key=lambda word: word[1])
+    return replace(span, start=words[first][0], end=words[last - 1][1]) if first < last else None
 
 
 def _concept(type_: str, description: str, settings: PretrainSettings) -> Concept:

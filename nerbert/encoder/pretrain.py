@@ -84,12 +84,12 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
     """Raise OutputExists for an output that is taken, or that lies in or around what is read."""
     check_free(output, overwrite=overwrite)
     place = output.resolve()
-    for name in ("corpus", "backbone"):
-        read = Path(getattr(settings, name) or "").resolve()
-        if getattr(settings, name) and read.is_dir() and (place.is_relative_to(read) or read.is_relative_to(place)):
-            raise OutputExists(
-                f"{output}: lies in, or around, the {name} ({getattr(settings, name)}); choose another place"
-            )
+    folders = [(name, getattr(settings, name)) for name in ("corpus", "backbone", "concept_backbone")]
+    for name, read in [*folders, *(("open_types", each) for each in settings.open_types)]:
+        there = Path(read or "").resolve()
+        inside = place.is_relative_to(there) or there.is_relative_to(place)
+        if read and inside and (there.is_dir() or name == "open_types"):
+            raise OutputExists(f"{output}: lies in, or around, the {name} ({read}); choose another place")
 
 
 def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
@@ -108,7 +108,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     frozen = objective.freeze(model, settings.num_frozen_layers)
     pieces = SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, further=settings.label_all_tokens)
     examples = [sentence_example(each) for each in held_out(manifest, labels, settings)] if labels else []
-    files = list(open_types.files.values()) if open_types else []
+    files = [each["sha256"] for each in open_types.files] if open_types else []
     data = open_training_data(manifest, labels, pieces, settings, own=objective.labels, open_types=files)
     score = objective.score_on([*examples, *(open_types.held_out if open_types else ())], pieces, settings, processes)
     identity = _identity(settings, manifest, labels, model, backbone.tokenizer, processes) | {"open_types": files}
@@ -121,6 +121,8 @@ def _task(
     """Return what the objective is made for: the corpus's categories, and the concepts of both kinds of data."""
     table = labels.concepts if labels else None
     if open_types:
+        if table:
+            table.close()
         table = table or ConceptTable()
         table.extend(open_types.table)
     return Task(labels.categories if labels else (), settings, backbone, table, labels.concept_texts if labels else {})

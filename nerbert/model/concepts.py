@@ -40,6 +40,8 @@ ROOT = "entity"
 _SCORER, _FACTS = "scorer.safetensors", "concepts.json"
 _LONGEST = 64
 """Subwords of a name that are read, the special ones included."""
+_SHORT = 32
+"""Subwords of names that are encoded together."""
 _EDGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s_]+")
 
 
@@ -64,20 +66,25 @@ class Concept:
 
 Row = tuple[tuple[int, ...], tuple[str, ...] | None]
 """The numbers of a word's concepts, sorted, and the names that were asked for; None: all were."""
+_CLOSED = ("",)
+"""In place of names that were asked for: all of the corpus."""
 
 
 @dataclass(slots=True)
 class ConceptTable:
     """Concepts by number, how many mentions each has in so many `sentences`, and the rows that words are labelled with.
 
-    Row 0 is that of a word with no concept.
+    Row 0 is that of a word with no concept. Of a name all concepts have the same ancestors. The first `closed` concepts
+    are those of a corpus to which others were added.
     """
 
     concepts: list[Concept] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     rows: dict[Row, int] = field(default_factory=lambda: {((), None): 0})
     sentences: int = 0
+    closed: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
+    _above: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, concept: Concept, count: int = 0) -> int:
         """Return the number of a concept, a new one if none has its text; `count` more mentions have it."""
@@ -86,7 +93,14 @@ class ConceptTable:
             self.concepts.append(concept)
             self.counts.append(0)
         self.counts[number] += count
+        self._above.setdefault(concept.name, set()).update(concept.ancestors)
         return number
+
+    def close(self) -> None:
+        """Let texts of the corpus tell of the concepts that are here alone, since nobody looked for others there."""
+        self.closed, rows = len(self.concepts), list(self.rows)
+        self.rows = {rows[0]: 0}
+        self.add_rows((own, _CLOSED if asked is None else asked) for own, asked in rows)
 
     def extend(self, other: "ConceptTable") -> None:
         """Add all of another table."""
@@ -105,7 +119,7 @@ class ConceptTable:
         for start, end, type_ in word_spans(example):
             for each in found[start:end]:
                 each.add(self._numbers[texts[type_] if texts is not None else type_])
-        asked: tuple[str, ...] | None = getattr(example, "asked", None)
+        asked: tuple[str, ...] | None = getattr(example, "asked", _CLOSED if self.closed else None)
         return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else asked) for each in found]
 
     def _is_root(self, own: Collection[int]) -> bool:
@@ -135,6 +149,8 @@ class ConceptTable:
         columns: dict[str, list[int]] = {}
         for column, number in enumerate(concepts.tolist()):
             columns.setdefault(self.concepts[number].name, []).append(column)
+            if number < self.closed:
+                columns.setdefault(_CLOSED[0], []).append(column)
         places = {number: column for column, number in enumerate(concepts.tolist())}
         has = np.zeros((len(rows), len(concepts)), bool)
         known = np.ones((len(rows), len(concepts)), bool)
@@ -149,8 +165,8 @@ class ConceptTable:
 
     def _unknown_beside(self, own: Sequence[int]) -> set[str]:
         """Return the names of some concepts and of their ancestors."""
-        names = (name for each in own for name in (self.concepts[each].name, *self.concepts[each].ancestors))
-        return {*names, ROOT} if own else set()
+        names = {self.concepts[each].name for each in own}
+        return names.union({ROOT}, *(self._above[name] for name in names)) if own else set()
 
     def candidates(self, rows: Iterable[Row]) -> Array:
         """Return the numbers of all concepts that some rows have or were asked for, in order."""
@@ -203,7 +219,20 @@ class ConceptModel(torch.nn.Module):
         return self.bias.device
 
     def name_vectors(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return (texts, width) in fp32, one vector a name; of a long name the first subwords are read."""
+        """Return (texts, width) in fp32, one vector a name; of a long name the first subwords are read.
+
+        Long names are encoded apart from short ones, which would be padded to their length.
+        """
+        starts = self.tokenizer(list(texts), truncation=True, max_length=_SHORT + 1)["input_ids"]
+        order = sorted(range(len(texts)), key=lambda place: len(starts[place]) > _SHORT)
+        short = sum(len(each) <= _SHORT for each in starts)
+        if short in (0, len(texts)):
+            return self._vectors(texts)
+        groups = ([texts[place] for place in some] for some in (order[:short], order[short:]))
+        return torch.cat([self._vectors(each) for each in groups])[torch.tensor(order).argsort()]
+
+    def _vectors(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the vectors of names that are padded to the longest of them."""
         batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt",
                                return_token_type_ids=False).to(self.device)  # fmt: skip
         states = self.names(**batch).last_hidden_state

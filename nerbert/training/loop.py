@@ -69,8 +69,11 @@ class TrainingData:
 
 
 @contextmanager
-def explain_out_of_memory() -> Iterator[None]:
-    """Raise one line where memory runs out and no smaller micro-batch helps: in an update, or in an evaluation."""
+def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for evaluations too") -> Iterator[None]:
+    """Raise one line where memory runs out and no smaller micro-batch helps: in an update, or in an evaluation.
+
+    It names the `setting` to make smaller.
+    """
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:
@@ -78,8 +81,7 @@ def explain_out_of_memory() -> Iterator[None]:
             raise
         why = str(error).partition("\n")[0] or type(error).__name__
         what = f"memory ran out beside the micro-batches of training: {why:.200}"
-        todo = "try a smaller max_tokens_per_batch, which holds for evaluations too, or a smaller model"
-        raise NerbertError(f"{what}; {todo}") from error
+        raise NerbertError(f"{what}; try a smaller {setting}, or a smaller model") from error
 
 
 def _is_of_memory(error: Exception) -> bool:

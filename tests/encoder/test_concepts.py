@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from nerbert import pretrain
-from nerbert.encoder.concepts import Concepts
-from nerbert.encoder.open_types import OpenExample, training_examples
+from nerbert.artifacts import sha256_of, write_json
+from nerbert.encoder.concepts import ConceptBatch, Concepts
+from nerbert.encoder.open_types import OpenExample, is_held_out, read_open_data, training_examples
 from nerbert.encoder.pretrain import Preparation, prepare
-from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concepts import ROOT, Concept, ConceptModel, ConceptTable, class_words, open_concepts
 from nerbert.records import Example, Span
@@ -98,6 +99,40 @@ def test_two_tables_are_one(table: ConceptTable) -> None:
     assert [each.text for each in table.concepts][-2:] == ["harbour", "sea"]
     assert table.counts[-2:] == [2, 3]
     assert list(table.rows) == [((), None), ((5, 6), None), ((6,), ("sea",))]
+
+
+def test_a_corpus_tells_nothing_of_types_that_it_has_not(table: ConceptTable) -> None:
+    words, other = ((0, 4),), ConceptTable()
+    other.add_rows([((other.add(Concept("boat")),), None), ((other.add(Concept("ship")),), None)])
+    table.add_rows([((1,), None), ((0,), (ROOT,))])
+    table.close()
+    table.extend(other)
+    (mention,) = table.word_rows(Example("Oslo", words, (Span(0, 4, "City"),)), {"City": "city"})
+    (outside,) = table.word_rows(Example("Oslo", words), {})
+    (open_,) = table.word_rows(OpenExample("Oslo", words, (Span(0, 4, "ship"),)))
+    (empty,) = table.word_rows(OpenExample("Oslo", words))
+    assert {mention, outside, open_, empty, ((0,), (ROOT,))} <= set(table.rows)
+    assert table.rows[empty] == 0
+    has, known = table.masks([mention, outside, open_, empty], np.arange(len(table.concepts)))
+    boat = len(table.concepts) - 1
+    assert table.concepts[boat].name == "boat"
+    assert known[:, boat].tolist() == [False, False, True, True]
+    assert known[:, 3].tolist() == [True] * 4
+    assert has.sum(1).tolist() == [1, 0, 1, 0]
+    assert boat not in table.candidates([mention, outside])
+
+
+def test_ancestors_are_those_of_the_name() -> None:
+    made = ConceptTable()
+    for concept in (Concept("image"), Concept("image", "a picture", ("work",)), Concept("work"), Concept("sea")):
+        made.add(concept)
+    for own in ([0], [1]):
+        known = known_of(made, own)
+        assert (known["work"], known["sea"]) == (None, 0)
+    same = ConceptTable()
+    for concept in (Concept("image"), Concept("image", ancestors=("document",)), Concept("document")):
+        same.add(concept)
+    assert known_of(same, [0]) == {"image": 1, "document": None}
 
 
 def test_the_expected_number_of_concepts_of_a_step() -> None:
@@ -217,6 +252,63 @@ def test_too_many_concepts_are_left_out_and_counted(work: Preparation) -> None:
     assert objective.begin_step(work.data.windows, numbers, 1).texts == some.texts
 
 
+def test_words_are_counted_before_a_batch_moves_to_its_device(
+    work: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU's labels can't index what lies on the CPU."""
+    moved, move, terms = list[ConceptBatch](), ConceptBatch.to, Concepts.terms
+
+    def moving(batch: ConceptBatch, device: Any) -> Any:
+        moved.append(made := move(batch, device))  # type: ignore[arg-type]
+        return made
+
+    def counting(objective: Concepts, batch: Any) -> dict[str, float]:
+        assert not any(batch is each for each in moved)
+        return terms(objective, batch)
+
+    monkeypatch.setattr(ConceptBatch, "to", moving)
+    monkeypatch.setattr(Concepts, "terms", counting)
+    assert work.score(work.model).figures["concept_loss"] > 0
+    assert moved
+
+
+def test_a_long_name_does_not_pad_the_short_ones(work: Preparation) -> None:
+    names, shapes = ["ship", "in all of the world " * 9, "polar ship", "", "of " * 99], list[torch.Size]()
+    model = work.model.eval()
+    work.model.names.register_forward_pre_hook(
+        lambda _module, _inputs, named: shapes.append(named["input_ids"].shape), with_kwargs=True
+    )
+    together = model.name_vectors(names)
+    assert [shape[0] for shape in shapes] == [3, 2]
+    assert shapes[0][1] < 32 < shapes[1][1] == 64
+    alone = torch.cat([model.name_vectors([each]) for each in names])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_too_little_memory_for_the_names_is_told_with_the_setting(
+    work: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any) -> Any:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    monkeypatch.setattr(ConceptModel, "name_vectors", no_memory)
+    with pytest.raises(NerbertError, match=r"out of memory.*; try a smaller max_concepts"):
+        gradients(work, 100)
+
+
+def test_a_projection_follows_the_seed_alone(sample_corpus: Path, tmp_path: Path) -> None:
+    named = SMALL | {"cache": str(tmp_path / "cache"), "fresh_hidden_size": 128, "objective": "tagging"}
+    write_fresh(PretrainSettings(corpus=sample_corpus, **named), tmp_path / "wide")
+    found = []
+    for seed, state in ((1, 7), (1, 8), (2, 8)):
+        torch.manual_seed(state)
+        settings = PretrainSettings(corpus=sample_corpus, cache=str(tmp_path / "cache"), seed=seed,
+                                    concept_backbone=str(tmp_path / "wide"), **SMALL)  # fmt: skip
+        found.append(prepare(settings, make_process_group(settings)).model.projection.weight)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
 @pytest.mark.integration
 def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
     settings = PretrainSettings(
@@ -225,7 +317,7 @@ def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: 
     pretrain(settings, tmp_path / "e")
     card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
     assert card["num_frozen_layers"] == 1
-    assert card["open_types"]["files"].keys() == {"open.jsonl"}
+    assert card["open_types"]["files"] == [{"file": "open.jsonl", "sha256": sha256_of(open_file)}]
     assert card["validation"]["concept_loss"] > 0
     assert str(tmp_path) not in (tmp_path / "e" / "nerbert.json").read_text()
     model = open_concepts(str(tmp_path / "e"))
@@ -316,6 +408,7 @@ def test_open_types_alone(open_file: Path, tmp_path: Path) -> None:
     assert sum(table.counts) == 3 * len(trained)
     copies = np.bincount(made.data.numbers_of(0), minlength=len(made.data.windows))
     assert set(copies.tolist()) == {2, 3}
+    assert {asked for _, asked in table.rows} == {None, ("city", "harbour", "polar ship", "ship")}
     again = prepare(settings, make_process_group(settings))
     assert np.array_equal(again.data.windows.labels, made.data.windows.labels)
     assert again.open_types == made.open_types
@@ -324,15 +417,70 @@ def test_open_types_alone(open_file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"objective": "tagging"}, "setting open_types = .*left out with objective = 'tagging'"),
-     ({"label_smoothing": 0.1}, "label_smoothing"), ({"outside_weight": 0.5}, "outside_weight")],
+     ({"label_smoothing": 0.1}, "label_smoothing"), ({"outside_weight": 0.5}, "outside_weight"),
+     ({"concept_backbone": "/nowhere/e"}, "setting concept_backbone: /nowhere/e: no such folder")],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(
     sample_corpus: Path, open_file: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     named = {"corpus": sample_corpus, "open_types": (open_file,), "cache": str(tmp_path / "c"), **SMALL, **changes}
     settings = PretrainSettings(**named)
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises((SettingsError, InputError), match=message):
         prepare(settings, make_process_group(settings))
+
+
+def test_validation_texts_without_an_entity_are_found_before_the_training(tmp_path: Path) -> None:
+    texts = [f"Oslo {number}" for number in range(40)]
+    spans = [{"start": 0, "end": 4, "type": "city"}]
+    rows = [{"text": text, "entities": [] if is_held_out(text) else spans} for text in texts]
+    (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
+    with pytest.raises(InputError, match="no word of the validation texts has a concept"):
+        prepare(settings, make_process_group(settings))
+
+
+def test_an_entity_is_of_the_words_in_it(tmp_path: Path) -> None:
+    edges = {"text": "In  Oslo \u200b.", "entities": [{"start": 3, "end": 9, "type": "city"},
+                                                      {"start": 9, "end": 10, "type": "gap"}]}  # fmt: skip
+    (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in [*ROWS, edges]))
+    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
+    found = read_open_data(settings)
+    assert found is not None
+    assert found.dropped == {"not_in_text": 1}
+    assert "gap" not in {each.name for each in found.table.concepts}
+    (last,) = [each for each in [*training_examples(settings), *found.held_out] if each.text == edges["text"]]
+    assert [(each.start, each.end, each.type) for each in last.spans] == [(4, 8, "city")]
+
+
+def test_files_of_one_name_and_a_file_twice_are_other_data(tmp_path: Path) -> None:
+    paths = []
+    for place, rows in (("a", ROWS[:40]), ("b", ROWS)):
+        (tmp_path / place).mkdir()
+        paths.append(tmp_path / place / "open.jsonl")
+        paths[-1].write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    def prepared(*files: Path) -> Preparation:
+        settings = PretrainSettings(
+            open_types=files,
+            cache=str(tmp_path / "cache"),
+            backbone="embedded",
+            **{name: each for name, each in SMALL.items() if not name.startswith("fresh")},
+        )
+        return prepare(settings, make_process_group(settings))
+
+    one, two, twice = (prepared(*files) for files in (paths[1:], paths, [paths[1], paths[1]]))
+    assert two.open_types is not None
+    assert [each["file"] for each in two.open_types.files] == ["open.jsonl", "open.jsonl"]
+    assert len(one.data.windows) < len(two.data.windows) < len(twice.data.windows)
+    assert len({json.dumps(each.identity["open_types"]) for each in (one, two, twice)}) == 3
+
+
+def test_an_output_around_what_is_read_is_refused(open_file: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "nerbert.json", {})
+    settings = PretrainSettings(open_types=(open_file,), cache=str(tmp_path / "cache"), **SMALL)
+    with pytest.raises(OutputExists, match="lies in, or around, the open_types"):
+        pretrain(settings, tmp_path, overwrite=True)
+    assert open_file.is_file()
 
 
 def test_neither_corpus_nor_open_types() -> None:

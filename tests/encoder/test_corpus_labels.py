@@ -14,7 +14,7 @@ from nerbert.encoder import corpus_labels as silver
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
 from nerbert.errors import InputError, SettingsError
 from nerbert.label_sets import frequent_categories, open_label_set
-from nerbert.records import ENTITY, Sentence
+from nerbert.records import ENTITY, Example, Sentence, Span
 from nerbert.rng import uniform
 from nerbert.training.settings import PretrainSettings
 from tests.encoder.corpora import cut, poison, with_column
@@ -86,6 +86,21 @@ def test_rare_labels_of_the_other_set_are_entity(settings: PretrainSettings) -> 
     labels = labels_of(replace(settings, label_set="dbpedia"))
     assert set(labels.categories) == {ENTITY} | {name for name, count in counts.items() if count >= 5}
     assert any(count < 5 for count in counts.values())
+
+
+def test_a_class_that_only_the_validation_part_has_is_an_entity(
+    settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where each mention of the train part has a class."""
+    monkeypatch.setattr(silver, "_mention_kinds", lambda *_: Counter({(("Place",), "Place"): 9}))
+    manifest = read_manifest(settings.corpus_folder)
+    labels = read_label_set(manifest, settings, open_types=True)
+    assert labels.concepts is not None
+    kept = {each.category for one in held_out(manifest, labels, settings) for each in one.mentions}
+    assert ENTITY in kept
+    assert kept <= labels.concept_texts.keys() == {"Place", ENTITY}
+    words = labels.concepts.word_rows(Example("x", ((0, 1),), (Span(0, 1, ENTITY),)), labels.concept_texts)
+    assert set(words) <= set(labels.concepts.rows)
 
 
 @pytest.mark.parametrize("rows", [7, 2_000])

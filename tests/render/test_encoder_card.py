@@ -197,10 +197,19 @@ def test_little_is_needed(manifest: dict[str, Any]) -> None:
     assert "Nothing was scored." in card
 
 
+def test_concepts_of_a_corpus(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
+    text = encoder_card(facts | {"objective": "concepts", "categories": 11}, manifest)
+    assert "Its label set is" in text
+    assert "11 categories with `ENTITY`." in said(text)
+    for word in ("classes (O, and B and I", "typed_f1`.", "It is a class like"):
+        assert word not in said(text)
+    assert "\n- `ENTITY` is no label in this set (class unknown, outside the set, or rare). Its words are of" in text
+
+
 def test_open_types_alone(facts: dict[str, Any]) -> None:
-    open_types = {"files": {"a|b.jsonl": "cd" * 32}, "texts": 841, "mentions": 2476, "concepts": 466,
-                  "dropped": {"not_in_text": 3, "bad_type": 2}}  # fmt: skip
-    left = {name: value for name, value in facts.items() if name not in ("corpus", "label_set")}
+    open_types = {"files": [{"file": "a|b.jsonl", "sha256": "cd" * 32}], "texts": 841, "mentions": 2476,
+                  "concepts": 466, "dropped": {"not_in_text": 3, "bad_type": 2}}  # fmt: skip
+    left = {name: value for name, value in facts.items() if name not in ("corpus", "label_set", "description")}
     text = encoder_card(left | {"open_types": open_types, "objective": "concepts"}, {"wiki": "", "language": "en"})
     assert "# An encoder of open types" in text
     told = said(section(text, "What it was trained on"))
