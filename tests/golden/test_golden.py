@@ -54,7 +54,7 @@ def _digest(folder: Path) -> dict[str, Any]:
     return {"rows": rows, "sha256": digest.hexdigest()}
 
 
-@pytest.mark.parametrize("objective", ["tagging", "mlm"])
+@pytest.mark.parametrize("objective", ["tagging", "mlm", "concepts"])
 def test_losses_of_an_objective(objective: str, sample_corpus: Path, tmp_path: Path, golden: Check) -> None:
     settings = {"corpus": str(sample_corpus), "backbone": "embedded-mlm", "objective": objective, "precision": "fp32"}
     numbers = {"threads": 1, "max_steps": 20, "batch_size": 16, "max_eval_samples": 20, "learning_rate": 5e-4}
