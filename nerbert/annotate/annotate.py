@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,7 @@ def annotate_texts(
     address = urlsplit(settings.endpoint)
     if key.get_secret_value() and address.scheme == "http" and address.hostname not in _LOCAL:
         tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
-    asked = {"endpoint": settings.endpoint, "model": settings.model, "prompt": to_plain(prompt),
+    asked = {"endpoint": settings.endpoint, "model": settings.model, "prompt": [prompt.form, prompt.text],
              "request": settings.request_fields()}  # fmt: skip
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
         sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(found.sources)]
@@ -146,7 +146,8 @@ class _AnnotateRun:
                 report.passages += 1
                 report.tokens_are_estimated |= reply.estimated
                 if labels is not None:
-                    stream.write(open_type_line(labels.text))
+                    asked = self._prompt.asked or (() if reply.cut else None)
+                    stream.write(open_type_line(replace(labels.text, asked=asked)))
                     report.answered += 1
                     report.entities += len(labels.text.entities)
                     report.invented_mentions += labels.invented

@@ -104,10 +104,11 @@ class AnnotateSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt(Settings):
-    """What the model is told, and the form in which it answers."""
+    """What the model is told, the form in which it answers, and the types that it is `asked` for; (): all types."""
 
     form: Literal["lines", "json"]
     text: str
+    asked: tuple[str, ...] = ()
 
     def filled(self, passage: str) -> str:
         """Return the prompt with a passage in its place."""

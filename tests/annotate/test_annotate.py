@@ -82,6 +82,13 @@ def test_another_way_of_asking_is_asked_anew(desk: Desk, change: dict[str, Any])
     assert (len(desk.server.asked), report.kept_before, desk.entities()) == (2, 0, [set()])
 
 
+def test_of_what_a_cut_off_answer_does_not_list_nothing_is_known(desk: Desk) -> None:
+    desk.server.moods = [say("Ada <> name\nBob <> na", "length")]
+    desk.annotate(ADA)
+    assert desk.entities() == [{(0, 3, "name", "")}]
+    assert desk.rows()[0]["asked"] == []
+
+
 def test_a_prompt_of_ones_own_counts_by_its_content(desk: Desk) -> None:
     own = desk.folder / "mine.toml"
     own.write_text('form = "lines"\ntext = "Label {text}!"\n')
@@ -92,6 +99,11 @@ def test_a_prompt_of_ones_own_counts_by_its_content(desk: Desk) -> None:
     own.write_text('form = "lines"\ntext = "Please label {text}!"\n')
     desk.annotate(ADA, prompt=str(own), overwrite=True)
     assert len(desk.server.asked) == 3
+    assert desk.rows()[0]["asked"] == "all"
+    own.write_text('form = "lines"\ntext = "Please label {text}!"\nasked = ["name", "ship"]\n')
+    desk.annotate(ADA, prompt=str(own), overwrite=True)
+    assert len(desk.server.asked) == 3
+    assert desk.rows()[0]["asked"] == ["name", "ship"]
 
 
 @pytest.mark.parametrize(
