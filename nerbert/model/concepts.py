@@ -250,7 +250,7 @@ class ConceptModel(torch.nn.Module):
         return states[rows, columns]
 
     def logits(self, words: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
-        """Return (words, concepts) in fp32: tᵢ·cⱼ/τ + b."""
+        """Return (words, concepts) in fp32: tᵢ·cⱼ/τ + b; the product itself has the precision of the words."""
         return (words @ concepts.to(words.dtype).T).float() / self.temperature + self.bias
 
     def save_pretrained(self, folder: Path) -> None:

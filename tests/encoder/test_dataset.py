@@ -220,11 +220,11 @@ from nerbert.encoder.corpus_labels import read_label_set
 corpus, cache, tokenizer, kill = sys.argv[1:]
 cut_shard, cuts = dataset.cut_shard, []
 
-def counted(path, cutter, *, alone):
+def counted(path, cutter, labels, *, alone):
     cuts.append(path)
     if len(cuts) == int(kill):
         os.kill(os.getpid(), signal.SIGKILL)
-    return cut_shard(path, cutter, alone=alone)
+    return cut_shard(path, cutter, labels, alone=alone)
 
 dataset.cut_shard = counted
 settings = PretrainSettings(corpus=Path(corpus), cache=cache)
