@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
-from nerbert.corpus.sentences import RuleSplitter, join_in_links
 from nerbert.records import Link, sentence_id
+from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.words import split_words
 
 _ROWS = 50_000

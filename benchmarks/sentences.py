@@ -21,8 +21,8 @@ from columns import splitter
 from report import ratio, surroundings
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.sentences import RuleSplitter
 
 Split = Callable[[str], object]
 

@@ -6,10 +6,10 @@ infoboxes, which come by the hundred million, are named tuples: as frozen as the
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nerbert.errors import InputError
 
@@ -79,6 +79,48 @@ class Example:
     def tokens(self) -> tuple[str, ...]:
         """The words as they are written."""
         return tuple(self.text[start:end] for start, end in self.words)
+
+
+class Repair(StrEnum):
+    """What was put right, or left out, where annotated data was read.
+
+    `TAG` counts tags that continue nothing or break their scheme; `TRIMMED` spans and types with white space around
+    them; `EMPTY` spans of white space alone; `REJECTED` texts that an annotator rejected or skipped; `ANNOTATOR` the
+    spans of a text's second annotator and further ones; `PASSED_OVER` annotations that are no entities.
+    """
+
+    TAG = "tag"
+    TRIMMED = "trimmed"
+    EMPTY = "empty"
+    REPEATED = "repeated"
+    OVERLAP = "overlap"
+    GROWN = "grown"
+    UNIT = "unit"
+    REJECTED = "rejected"
+    ANNOTATOR = "annotator"
+    PASSED_OVER = "passed_over"
+
+
+Repairs = Counter[Repair]
+"""How often each repair was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text as a file holds it, with the entities that somebody marked in it: a sentence, or many.
+
+    Its spans may overlap and cut words. `words` is None where the file has none. `group` names what must not be cut
+    apart when data is split ("": the text alone). `fields` has all else that the file says of the text, in JSON types,
+    `line` the line (row, number) for messages, 0 for none. `tagged` says that a model made the spans, not a person.
+    """
+
+    text: str
+    spans: tuple[Span, ...] = ()
+    words: tuple[tuple[int, int], ...] | None = None
+    group: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    line: int = 0
+    tagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def test_science_loads_little_and_no_presentation(name: str, module: str) -> Non
     assert {"nerbert", module} <= ours
     assert len(ours) <= 40
     corpus = {each for each in ours if each.startswith("nerbert.corpus")}
-    assert corpus <= {"nerbert.corpus", "nerbert.corpus.sentences"}
+    assert corpus <= {"nerbert.corpus", "nerbert.sentences"}
     assert not [each for each in loaded if each.startswith(("nerbert.render", "jinja2", "markupsafe"))]
 
 

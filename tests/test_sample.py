@@ -16,11 +16,11 @@ from lxml import etree
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import pair_indexes, read_index
 from nerbert.corpus.knowledge.mappings import read_mappings
-from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.formats.conll import conll_block
 from nerbert.formats.examples import read_examples
 from nerbert.records import CleanPage, Example, RawPage
+from nerbert.sentences import RuleSplitter
 from nerbert.sources.files import Source
 
 ROOT = Path(__file__).parent.parent

@@ -18,10 +18,10 @@ from nerbert.artifacts import publish_folder, write_json
 from nerbert.config import refuse
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import pair_indexes
-from nerbert.corpus.sentences import RuleSplitter, Span, trimmed
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.errors import InputError, need, os_refused, refused
+from nerbert.sentences import RuleSplitter, Span, trimmed
 from nerbert.sources.files import Source
 
 _FILES = ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt")

@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.punkt import open_splitter
-from nerbert.corpus.sentences import join_in_links
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.records import CleanPage, Infobox, RawPage, Reason, sentence_id
+from nerbert.sentences import join_in_links
 
 ARTICLE = "article"
 _PACK = 500

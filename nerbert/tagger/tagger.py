@@ -24,12 +24,12 @@ from typing import Annotated, Literal, TypeAlias
 import regex
 
 from nerbert.config import Bounds, check
-from nerbert.corpus.sentences import RuleSplitter
 from nerbert.errors import InputError, SettingsError, nearest
 from nerbert.model.backbone import check_model_folder, read_card
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import Example, Span
 from nerbert.registry import HEADS
+from nerbert.sentences import RuleSplitter
 from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
 from nerbert.words import check_splitter, split_words
 

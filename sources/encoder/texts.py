@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import publish
-from nerbert.corpus.sentences import RuleSplitter
 from nerbert.errors import InputError
+from nerbert.sentences import RuleSplitter
 from nerbert.terminal import tell
 
 _FEWEST, _MOST = 5, 120

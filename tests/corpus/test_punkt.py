@@ -16,11 +16,11 @@ from nerbert.config import make_settings
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.pages import fingerprint
 from nerbert.corpus.punkt import PunktSplitter, open_splitter, train_punkt
-from nerbert.corpus.sentences import RuleSplitter
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_sentences, read_table, shard_paths
 from nerbert.errors import InputError, MissingExtra, OutputExists, SettingsError
 from nerbert.executors import LocalExecutor
+from nerbert.sentences import RuleSplitter
 from tests.commands import exit_code
 
 LINES = (

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.sentences import RuleSplitter, join_in_links
 from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.words import split_words
 
 

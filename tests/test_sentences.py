@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbert.corpus.sentences import RuleSplitter
+from nerbert.sentences import RuleSplitter
 
 PIECES = [
     "a", "B.", "Dr.", "x!", "?", ".", '"', ")", "(", "Ü", "中。", "。", "」", "5.", "e.g.", "Der", "The", "z. B.", "…",

@@ -1,0 +1,34 @@
+"""What an annotation format is: a class that recognises, reads and writes files, and one line in `registry.FORMATS`.
+
+A format says what a file holds, and no more: spans as they are written there, in whatever unit they count, even if they
+overlap or cut words. `nerbert.formats.documents` puts that right, in the same way for all formats.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from nerbert.records import Document, Repairs
+
+
+class Format(Protocol):
+    """An annotation format; a class that is made without arguments."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """How names of its files end, in lower case (`.conll`); the first is that of files to be written.
+
+        A format whose data is a folder has none.
+        """
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether a file that begins with these bytes (1 MB at most), or a folder, is of this format."""
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield what a file or folder holds, in order, as it is read; count in `repairs` what is passed over.
+
+        Raise InputError that names the line, by `nerbert.errors.at`.
+        """
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write documents so that `read` yields them again; their spans count characters and don't overlap."""

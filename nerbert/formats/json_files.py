@@ -1,0 +1,246 @@
+"""JSON as tools export it: one array of objects, or an object a line, read one by one whatever the size of the file.
+
+A format of such files says how an object is told from those of other formats, and what document it holds. An object of
+another format in the same file is an error that names it. The price: an array is decoded in growing pieces of text, so
+a value that is broken is named by the line at which it begins.
+"""
+
+import codecs
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+from nerbert.artifacts import json_line, publish
+from nerbert.errors import InputError, at
+from nerbert.formats.rows import LONGEST_LINE, decoded, read_lines
+from nerbert.records import Document, Repairs
+from nerbert.registry import FORMATS
+from nerbert.sources.files import BOM
+
+_PIECE = 1 << 20
+_SURE = 1 << 12
+"""Characters before the end of a piece, where a fault isn't that the value goes on behind it."""
+_DECODER = json.JSONDecoder()
+
+
+class JsonFormat:
+    """A format whose files are JSON lines (`.jsonl`) or one array (`.json`); a base class.
+
+    It is written as an array if `suffixes` begins with `.json`, and as lines otherwise.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
+    keys: ClassVar[str] = ""
+    """The fields by which people know it, for messages."""
+
+    def matches(self, value: Any) -> bool:
+        """Return whether an object has the form of this format, by its fields and their types."""
+        raise NotImplementedError
+
+    def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
+        """Return what an object holds; raise InputError for what can't be. It is one that matches."""
+        raise NotImplementedError
+
+    def value(self, document: Document) -> Any:
+        """Return a document as an object of this format."""
+        raise NotImplementedError
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether the first object is of this form; one cut off at the end of `head` has no form."""
+        first = first_value(head)
+        return first is not None and self.matches(first)
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the documents of a file; raise InputError that names file and line."""
+        for line, value in json_values(path):
+            with at(path, line):
+                if not self.matches(value):
+                    raise InputError(f"{_described(value)}; {_remedy(self, value)}")
+                found = list(self.documents(value, repairs))
+            yield from (each if each.line else replace(each, line=line) for each in found)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write documents, whole or not at all."""
+        array = self.suffixes[0] == ".json"
+        with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
+            stream.write("[\n" if array else "")
+            for number, document in enumerate(documents):
+                stream.write(",\n" if array and number else "")
+                stream.write(json_line(self.value(document)) + ("" if array else "\n"))
+            stream.write("\n]\n" if array else "")
+
+
+def json_values(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield each value of a file of JSON lines, or of one array, with the number of its line.
+
+    Raise InputError that names file and line for what is no JSON.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_PIECE)
+        stream.seek(0)
+        if _is_array(head):
+            yield from _array_values(path, stream)
+            return
+        if _is_one_object(head):
+            stream.seek(0)
+            yield from _whole(path, stream)
+            return
+        for line in read_lines(stream, path):
+            if line and line.text.strip():
+                with line.place():
+                    value = json_value(line.text)
+                yield line.number, value
+
+
+def json_value(text: str) -> Any:
+    """Parse a JSON text of one line; raise InputError for anything else."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"not JSON: {error.msg} at character {error.pos} of the line") from None
+    except (ValueError, RecursionError):
+        raise InputError("not JSON that can be read: too deep, or too long a number") from None
+
+
+def first_value(head: bytes) -> Any:
+    """Return the first object of JSON lines or of an array that begin like this; None if there is no whole one."""
+    text = head.removeprefix(BOM).decode("utf-8", "ignore").lstrip()
+    if _is_array(head):
+        text = text[1:].lstrip()
+    try:
+        return _DECODER.raw_decode(text)[0]
+    except (ValueError, RecursionError):
+        return None
+
+
+def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
+    """Return the fields of an object that aren't the format's own."""
+    return {name: each for name, each in value.items() if name not in own}
+
+
+def _is_array(head: bytes) -> bool:
+    """Return whether a file is one array of values; a line that is `["a text", …]` is one value of its own."""
+    text = head.removeprefix(BOM).lstrip()
+    return text.startswith(b"[") and text[1:].lstrip()[:1] in (b"{", b"[", b"]", b"")
+
+
+def _is_one_object(head: bytes) -> bool:
+    """Return whether a file is one object over several lines."""
+    first, newline, rest = head.removeprefix(BOM).lstrip().partition(b"\n")
+    if not first.startswith(b"{") or not newline or not rest.strip():
+        return False
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return not rest.lstrip().startswith(b"{")
+    return False
+
+
+def _whole(path: Path, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    raw = stream.read(LONGEST_LINE + 1)
+    with at(path, 1):
+        if len(raw) > LONGEST_LINE:
+            raise InputError(f"one JSON object of more than {LONGEST_LINE} bytes; write an object a line")
+        try:
+            value = json.loads(decoded(raw, 1))
+        except json.JSONDecodeError as error:
+            raise InputError(f"not JSON: {error.msg} (line {error.lineno})") from None
+        except (ValueError, RecursionError):
+            raise InputError("not JSON that can be read: too deep, or too long a number") from None
+    yield 1, value
+
+
+def _array_values(path: Path, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    """Yield the elements of an array, one after the other; what is decoded is dropped from the text held."""
+    text = _Text(path, stream)
+    text.skip("[")
+    while (char := text.next()) != "]":
+        if char == ",":
+            text.skip(",")
+            text.next()
+        line = text.line
+        yield line, text.value()
+        if text.next() not in (",", "]"):
+            raise text.fault(f"not JSON: {text.next()!r} where a comma or the array's end must be")
+    text.skip("]")
+    if char := text.next():
+        raise text.fault(f"{char!r} after the array's end: a file holds one array, or an object a line")
+
+
+class _Text:
+    """The text of a stream from the place reached on, and the number of the line there."""
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path, self._stream, self._text, self._place = path, stream, "", 0
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self.line = 1
+        self._more()
+
+    def next(self) -> str:
+        """Return the next character that is no white space, "" at the end; the place is then before it."""
+        while True:
+            start = self._place
+            while self._place < len(self._text) and self._text[self._place] in " \t\r\n":
+                self._place += 1
+            self.line += self._text.count("\n", start, self._place)
+            if self._place < len(self._text) or not self._more():
+                return self._text[self._place : self._place + 1]
+
+    def skip(self, char: str) -> None:
+        """Go behind the next character, which is `char`."""
+        if self.next() == char:
+            self._place += 1
+
+    def value(self) -> Any:
+        """Return the value at the place, and go behind it."""
+        size = _PIECE
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._place)
+                break
+            except json.JSONDecodeError as error:
+                sure = error.pos < len(self._text) - _SURE and not error.msg.startswith("Unterminated")
+                if sure or not self._more(size):
+                    line = self.line + self._text.count("\n", self._place, error.pos)
+                    raise self.fault(f"not JSON: {error.msg} (line {line})") from None
+            except (ValueError, RecursionError):
+                raise self.fault("not JSON that can be read: too deep, or too long a number") from None
+            if len(self._text) - self._place > LONGEST_LINE:
+                raise self.fault(f"a value of more than {LONGEST_LINE} characters, or one that isn't closed")
+            size *= 2
+        self.line += self._text.count("\n", self._place, end)
+        self._place = end
+        return value
+
+    def fault(self, message: str) -> InputError:
+        """Return an error at the line reached."""
+        return InputError(f"{self._path}:{self.line}: {message}", path=str(self._path), line=self.line)
+
+    def _more(self, size: int = _PIECE) -> bool:
+        """Read on, and drop what is behind; return whether there was more."""
+        raw = self._stream.read(size)
+        try:
+            text = self._decoder.decode(raw, not raw)
+        except UnicodeDecodeError as error:
+            raise self.fault(f"not UTF-8 ({error.reason}) behind here; convert the file to UTF-8") from None
+        self._text, self._place = self._text[self._place :] + text, 0
+        return bool(raw)
+
+
+def _described(value: Any) -> str:
+    """Return what an object holds, for messages."""
+    if isinstance(value, dict):
+        return f"an object with {', '.join(map(str, value)) or 'no field'}"[:120]
+    return f"{json.dumps(value, ensure_ascii=False)}"[:60]
+
+
+def _remedy(format_: JsonFormat, value: Any) -> str:
+    """Return what a value that isn't of this format seems to be, and what to do."""
+    known: dict[str, Any] = {name: FORMATS.find(name)() for name in FORMATS}
+    others = ((name, each) for name, each in known.items() if isinstance(each, JsonFormat))
+    name = next((name for name, each in others if each.matches(value)), "")
+    seems = f"seems to be {name}" if name else "of no form that is read"
+    wanted = format_.keys or next((name for name, each in known.items() if type(each) is type(format_)), "another")
+    return f"{seems}, where the lines before have {wanted}; a file holds one format: take the lines apart, or mend it"
