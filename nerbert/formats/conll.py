@@ -15,7 +15,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.rows import TEXT, TOKENS, Block, Line, Lines, LineWriter, Tagged, TextRow, read_lines
 from nerbert.labels import example_tags, spans_from_bio, split_tag
-from nerbert.records import Example, Span
+from nerbert.records import Document, Example, Repairs, Span
 from nerbert.terminal import visible
 
 _FIRST_LINES = 200
@@ -108,10 +108,19 @@ class Conll:
     """The format `conll`."""
 
     suffixes = (".conll", ".bio", ".iob", ".iob2")
-    read = staticmethod(read_conll)
-    write = staticmethod(write_conll)
 
-    def recognise(self, head: bytes) -> bool:
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the sentences of a file."""
+        for each in read_conll(path):
+            yield Document(each.text, each.spans, each.words)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write documents as sentences of words."""
+        from nerbert.formats.documents import sentences_of
+
+        write_conll(path, (each for document in documents for each in sentences_of(document)))
+
+    def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines with words end in a BIO tag behind a token, as prose doesn't."""
         lines = head.decode("utf-8-sig", "replace").split("\n")[:_FIRST_LINES]
         kept = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)]
