@@ -72,7 +72,7 @@ def test_two_units_that_fit_alike_are_an_error() -> None:
         r"a\.json: offsets fit as well if they count characters as if they count utf-16; say which \(units, --units\)"
     )
     with pytest.raises(InputError, match=told):
-        read([document("\U0001f6a2\U0001f6a2 東東東東", (4, 5, "x"))])
+        read([document("\U0001f6a2\U0001f6a2 東東東東", (5, 6, "x"))])
     one = document("\U0001f6a2 東 京 東 京", (4, 5, "x"))
     assert entities(read([one])[0]) == [("京", "x")]
     assert entities(read([one], units="utf-16")[0]) == []
