@@ -75,7 +75,14 @@ def _imported(kind: str, place: str) -> Any:
 
 
 FORMATS: "Registry[Callable[[], Format]]" = Registry(
-    "format", {"conll": "nerbert.formats.conll:Conll", "jsonl": "nerbert.formats.jsonl:JsonLines"}
+    "format",
+    {
+        "conll": "nerbert.formats.conll:Conll",
+        "jsonl": "nerbert.formats.jsonl:JsonLines",
+        "label-studio": "nerbert.formats.label_studio:LabelStudio",
+        "prodigy": "nerbert.formats.prodigy:Prodigy",
+        "argilla": "nerbert.formats.argilla:Argilla",
+    },
 )
 """The formats of annotated sentences; what no format recognises is read as the first."""
 STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry("corpus step", {})
