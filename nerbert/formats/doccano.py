@@ -13,6 +13,7 @@ from nerbert.records import Document, Repair, Repairs
 
 _LABEL, _ENTITIES, _RELATIONS = "label", "entities", "relations"
 _TEXTS, _LABELS = (TEXT, "data"), (_LABEL, "labels")
+_OWN = frozenset({_RELATIONS, "Comments"})
 
 
 class Doccano(JsonFormat):
@@ -25,9 +26,9 @@ class Doccano(JsonFormat):
         return isinstance(value, dict) and _of(value, _TEXTS, str) != "" and _annotation(value) != ""
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first object is doccano's; one without labels and id may be of another format."""
+        """Return whether the first object is doccano's; one without labels must have what only doccano writes."""
         first = first_value(head)
-        return first is not None and self.matches(first) and bool(first[_annotation(first)] or "id" in first)
+        return self.matches(first) and bool(first[_annotation(first)] or not _OWN.isdisjoint(first))
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return the text of an object."""

@@ -146,7 +146,7 @@ def _text_field(value: Mapping[str, Any]) -> str:
 def _words_field(value: Mapping[str, Any]) -> str:
     """Return the name of the tokens, which are texts; "" if there are none."""
     lists = ((name, value[name]) for name in _WORDS if isinstance(value.get(name), list))
-    return next((name for name, tokens in lists if not tokens or not isinstance(tokens[0], dict)), "")
+    return next((name for name, tokens in lists if not tokens or not isinstance(tokens[0], dict | list)), "")
 
 
 def _annotation(value: Mapping[str, Any]) -> str:

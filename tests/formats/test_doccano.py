@@ -42,6 +42,11 @@ def test_both_forms(tmp_path: Path) -> None:
     assert repairs == {Repair.PASSED_OVER: 1}
 
 
+def test_a_first_text_without_labels(tmp_path: Path) -> None:
+    for first in ({"id": 1, "text": "Ada", "label": [], "Comments": []}, OBJECTS | {"entities": [], "relations": []}):
+        assert [len(each.spans) for each in read(tmp_path, first, LISTS)] == [0, 2]
+
+
 @settings(max_examples=40)
 @given(some=st.lists(documents(), max_size=3))
 def test_documents_come_back(tmp_path_factory: pytest.TempPathFactory, some: list[Document]) -> None:
@@ -66,7 +71,7 @@ def test_what_is_written_can_be_imported(tmp_path: Path) -> None:
         {"id": 1, "text": "Ada", "label": [{"start": 0, "end": 3, "text": "Ada", "labels": ["x"]}]},
         {"id": 1, "text": "Ada", "entities": [{"start": 0, "end": 3, "label": "x"}]},
         {"id": 1, "text": "Ada", "entities": []},
-        {"text": "Ada", "label": []},
+        {"id": 1, "text": "Ada", "label": []},
         {"id": 1, "label": []},
         [],
     ],

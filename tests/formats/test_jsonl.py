@@ -91,6 +91,7 @@ def test_what_tag_writes_is_kept(tmp_path: Path) -> None:
         {"content": "Ada", "labels": [{"offset": 0, "length": 3, "tag": "x"}], "text": None},
         {"text": "Ada", "label": [[0, 3, "x"]], "annotations": [[0, 1, "y"]], "entities": "none"},
         {"text": "Ada", "ents": [{"start": 0, "end": 3, "label": "x"}], "tokens": [{"text": "Ada", "id": 0}]},
+        {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "x"}], "words": [[0, 3]]},
         {"text": "Ada", "entities": [{"start": 0, "end": 3, "type": "x", "description": "…"}], "asked": "all"},
     ],
 )
