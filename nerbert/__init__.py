@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nerbert.executors import Executor
     from nerbert.metrics.score import score_tags
     from nerbert.records import Example, Span
+    from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.log import TrainLog
     from nerbert.training.settings import FinetuneSettings, PretrainSettings
@@ -38,6 +39,7 @@ _HOMES = {
     "NerbertError": "errors",
     "PretrainSettings": "training.settings",
     "Span": "records",
+    "Spans": "tagger.spans",
     "Tagger": "tagger.tagger",
     "annotate_texts": "annotate.annotate",
     "score_tags": "metrics.score",
@@ -53,6 +55,7 @@ __all__ = [
     "NerbertError",
     "PretrainSettings",
     "Span",
+    "Spans",
     "Tagger",
     "__version__",
     "annotate_texts",
