@@ -22,7 +22,7 @@ from nerbert.errors import InputError, SettingsError, refused
 from nerbert.formats.inputs import JSON, PACKED, PARQUET, SUFFIXES, InputFile, JobPaths, unpacked_name
 from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Span
-from nerbert.tagger.tagger import utf16_spans
+from nerbert.tagger.offsets import utf16_spans
 
 MANIFEST = "manifest.json"
 """What says of a folder of outputs what they were made from."""

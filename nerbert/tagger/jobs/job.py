@@ -47,7 +47,8 @@ from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow,
 from nerbert.records import Example, Span
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
-from nerbert.tagger.tagger import OFFSETS, Tagger
+from nerbert.tagger.offsets import OFFSETS
+from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import Progress, tell, throughput
 
 _FORMAT = 2
