@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cyclopts import App, Parameter
 
@@ -47,6 +47,11 @@ these names are public. The version is {nerbert.__version__}: until 1.0 a name m
 
 {MADE}
 """
+KEYWORDS = '''"""The settings as typed keywords of the public functions; made from them by `python docs/generate.py`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypedDict'''
 KINDS = {"VAR_POSITIONAL": "…", "POSITIONAL_OR_KEYWORD": ""}
 
 
@@ -59,6 +64,35 @@ def settings_page() -> str:
         manual("`nerbert annotate`", AnnotateSettings),
     ]
     return SETTINGS + "\n".join(parts)
+
+
+def keywords_module() -> str:
+    """Return the text of nerbert/keywords.py: the settings as typed keywords of the public functions."""
+    classes = {"CorpusKeywords": CorpusSettings, "PretrainKeywords": PretrainSettings,
+               "FinetuneKeywords": FinetuneSettings}  # fmt: skip
+    parts = [KEYWORDS]
+    for name, cls in classes.items():
+        parts += ["", "", f"class {name}(TypedDict, total=False):", f'    """The settings of {cls.__name__}."""', ""]
+        parts += [f"    {key}: {_keyword(hint)}" for key, hint in hints_of(cls).items()]
+    return "\n".join(parts) + "\n"
+
+
+def _keyword(hint: Any) -> str:
+    """Return an annotation as code, without bounds."""
+    kind, args = get_origin(hint), get_args(hint)
+    if kind is Annotated:
+        return _keyword(args[0])
+    if kind is Literal:
+        return f"Literal[{', '.join(map(_quoted, args))}]"
+    if kind is tuple:
+        return f"Sequence[{_keyword(args[0])}]"
+    if args:
+        return " | ".join(map(_keyword, args))
+    return {Path: "str | Path", type(None): "None"}.get(hint, hint.__name__)
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def field_docs(cls: type) -> dict[str, str]:
@@ -142,7 +176,7 @@ def _option(key: str, each: inspect.Parameter) -> str:
     if each.kind.name in KINDS:
         return f"`{key.upper()}{KINDS[each.kind.name]}`"
     names = [name for one in _options(each) for name in one.name or ()]
-    return ", ".join(f"`{name}`" for name in names or [f"--{key.replace('_', '-')}"])
+    return ", ".join(f"`{name}`" for name in names or [f"--{key.strip('_').replace('_', '-')}"])
 
 
 def _options(each: inspect.Parameter) -> list[Parameter]:
@@ -181,7 +215,10 @@ def _callable(tree: ast.FunctionDef, name: str) -> str:
     return f"```text\n{name}({given}) -> {returns}\n```\n\n{doc}\n"
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page, "api.md": api_page}
+PAGES = {
+    "settings.md": settings_page, "commands.md": commands_page, "api.md": api_page,
+    "../nerbert/keywords.py": keywords_module,
+}  # fmt: skip
 
 if __name__ == "__main__":
     for page, text in PAGES.items():

@@ -4,19 +4,24 @@ The functions here join a stage with the page or card that shows its result. Eve
 used, so that `import nerbert` costs nothing.
 """
 
-from collections.abc import Sequence
+import shutil
+import weakref
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 if TYPE_CHECKING:
     from nerbert.annotate.annotate import annotate_texts
     from nerbert.annotate.settings import AnnotateSettings
-    from nerbert.corpus.build import BuiltCorpus, CorpusPlan
+    from nerbert.corpus.build import BuiltCorpus
     from nerbert.corpus.settings import CorpusSettings
     from nerbert.errors import NerbertError
     from nerbert.evaluation.evaluate import Evaluation
     from nerbert.executors import Executor
+    from nerbert.formats.data import AnyData, DataSet
+    from nerbert.keywords import CorpusKeywords, FinetuneKeywords, PretrainKeywords
     from nerbert.metrics.score import score_tags
     from nerbert.records import Example, Span
     from nerbert.tagger.tagger import Tagger
@@ -30,8 +35,8 @@ DOCS = f"{HOMEPAGE}/blob/main/docs"
 
 _HOMES = {
     "AnnotateSettings": "annotate.settings",
-    "CorpusPlan": "corpus.build",
     "CorpusSettings": "corpus.settings",
+    "DataSet": "formats.data",
     "Example": "records",
     "FinetuneSettings": "training.settings",
     "LocalExecutor": "executors",
@@ -45,8 +50,8 @@ _HOMES = {
 
 __all__ = [
     "AnnotateSettings",
-    "CorpusPlan",
     "CorpusSettings",
+    "DataSet",
     "Example",
     "FinetuneSettings",
     "LocalExecutor",
@@ -58,76 +63,148 @@ __all__ = [
     "annotate_texts",
     "build_corpus",
     "evaluate",
+    "example",
     "finetune",
     "pretrain",
+    "read_data",
     "score_tags",
 ]
 
 
 def build_corpus(
-    plan: "CorpusPlan", settings: "CorpusSettings", executor: "Executor | None" = None
+    dumps: str | Path | Sequence[str | Path], knowledge: str | Path | Sequence[str | Path], output: str | Path,
+    settings: "CorpusSettings | None" = None, *, exclude: Sequence[str | Path] = (),
+    executor: "Executor | None" = None, overwrite: bool = False, **keywords: "Unpack[CorpusKeywords]",
 ) -> "BuiltCorpus":  # fmt: skip
-    """Build a corpus with its data card and return its folder and manifest.
+    """Build a corpus from Wikipedia dumps, with its data card; return its folder and manifest.
 
-    Its tasks run in this process, or where `executor` says: `with LocalExecutor(workers=8) as executor: …`.
+    `dumps` are files or addresses, `knowledge` files or folders that type titles, `exclude` annotated data that the
+    corpus must share no runs of words with. Keywords are settings (docs/settings.md) and win over `settings`. Tasks run
+    in this process, or where `executor` says: `with LocalExecutor(workers=8) as executor: …`. A build that was killed
+    resumes when it is called again.
     """
     from nerbert.corpus import build
+    from nerbert.corpus.settings import CorpusSettings as Known
     from nerbert.executors import HERE
     from nerbert.render.corpus import write_corpus_card
 
-    return build.build_corpus(plan, settings, write_corpus_card, executor or HERE)
+    plan = build.CorpusPlan(
+        tuple(_several(dumps)), tuple(map(Path, _several(knowledge))), Path(output), tuple(map(Path, exclude)),
+        overwrite,
+    )  # fmt: skip
+    return build.build_corpus(plan, _settings(Known, settings, keywords), write_corpus_card, executor or HERE)
 
 
-def pretrain(settings: "PretrainSettings", output: str | Path, *, overwrite: bool = False) -> "TrainLog":
-    """Pre-train an encoder on a corpus and write it to `output`, a Hugging Face folder; return the log.
+def pretrain(
+    output: str | Path, settings: "PretrainSettings | None" = None, *, overwrite: bool = False,
+    **keywords: "Unpack[PretrainKeywords]",
+) -> "TrainLog":  # fmt: skip
+    """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
+    Keywords are settings (docs/settings.md) and win over `settings`: `pretrain("encoder", corpus="corpus", epochs=1)`.
     A run that was killed resumes from its last checkpoint when it is called again with the same settings.
     """
     _need_torch()
     from nerbert.encoder.pretrain import pretrain as stage
     from nerbert.render.cards import write_encoder_card
+    from nerbert.training.settings import PretrainSettings as Known
 
-    return stage(settings, Path(output), overwrite=overwrite, card=write_encoder_card)
+    made = _settings(Known, settings, keywords)
+    return stage(made, Path(output), overwrite=overwrite, card=write_encoder_card)
+
+
+def example(text: str, entities: Sequence[tuple[int, int, str]] = (), tokens: Sequence[str] | None = None) -> "Example":
+    """Return a sentence with entities (start, end, type), in characters, to train or score on.
+
+    Its words are `tokens`, or what nerbert's splitter makes of the text. Entities grow to whole words. Raise InputError
+    for entities that overlap or lie outside of the text.
+    """
+    from nerbert.formats.documents import example_of_spans
+
+    return example_of_spans(text, entities, tokens)
+
+
+def read_data(
+    data: str | Path, splits: Collection[str] = ("train", "dev", "test"), *, from_: str = "", split: str = "",
+    split_seed: int = 0, overlaps: Literal["error", "longest", "first"] = "error",
+    cut_words: Literal["grow", "error"] = "grow",
+    units: Literal["auto", "characters", "utf-16", "bytes"] = "auto", language: str = "",
+) -> "DataSet":  # fmt: skip
+    """Read annotated data in any format: a folder with a file for each split, or one file.
+
+    `from_` names the format; by default it is recognised. `split` cuts one file into train, dev and test
+    (`"80/10/10"`). `overlaps` and `cut_words` say what becomes of entities that overlap or cut a word, `units` what
+    offsets count, `language` by whose rules texts are cut into sentences. The splits are lists of `Example`; of those
+    asked for only train must be there, if it is asked for.
+    """
+    from nerbert.formats import data as stage
+    from nerbert.formats.documents import Reading
+
+    reading = Reading(
+        from_=from_, split=split, split_seed=split_seed, overlaps=overlaps, cut_words=cut_words, units=units,
+        language=language,
+    )  # fmt: skip
+    return stage.read_data(data, splits, reading)
 
 
 def finetune(
-    encoder: str | Path, data: str | Path, output: str | Path, settings: "FinetuneSettings", *,
-    source: str | Path | None = None, seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True,
-    format_: str = "",
-) -> list[Path]:  # fmt: skip
-    """Fine-tune `encoder` (a folder or a hub name) on annotated sentences, once for each seed; return the taggers.
+    encoder: str | Path, data: "AnyData", output: str | Path | None = None, settings: "FinetuneSettings | None" = None,
+    *, source: "AnyData | None" = None, overwrite: bool = False, calibrate: bool = True,
+    **keywords: "Unpack[FinetuneKeywords]",
+) -> "Tagger":  # fmt: skip
+    """Fine-tune `encoder` (a folder, a hub name, or `embedded`) on annotated sentences, and return the tagger.
 
-    `data` is a folder with a train split (train.conll, and perhaps dev.conll) or one file; `source` is data of another
-    domain to train on first. With `seeds`, even one, `output` holds a folder `seed-N` for each. Confidences are
-    calibrated on the dev split, if there is one, unless `calibrate` is false. `format_` names the format of the data;
-    by default it is recognised.
+    `data` is a folder with a train split (and perhaps dev), one file, a list of `Example`, or what `read_data` returns;
+    `source` is data of another domain to train on first. Keywords are settings (docs/settings.md) and win over
+    `settings`: `finetune("embedded", "ships.jsonl", "tagger", epochs=20, seed=2)`. The tagger is written to the folder
+    `output`; without one it lives as long as the object. Confidences are calibrated on the dev split, if there is one,
+    unless `calibrate` is false.
     """
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage
     from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.tagger import Tagger as Opened
+    from nerbert.training.settings import FinetuneSettings as Known
 
-    return stage(
-        str(encoder), Path(data), Path(output), settings, source=Path(source) if source is not None else None,
-        seeds=seeds, overwrite=overwrite, calibrate=calibrate, card=write_tagger_card, format_=format_,
+    made = _settings(Known, settings, keywords)
+    folder = Path(mkdtemp(prefix="nerbert-") if output is None else output)
+    stage(
+        str(encoder), data, folder / "tagger" if output is None else folder, made, source=source,
+        overwrite=overwrite, calibrate=calibrate, card=write_tagger_card,
     )  # fmt: skip
+    tagger = Opened.load(folder / "tagger" if output is None else folder)
+    if output is None:
+        weakref.finalize(tagger, shutil.rmtree, folder, ignore_errors=True)
+    return tagger
 
 
 def evaluate(
-    tagger: str | Path, file: str | Path, *, train: str | Path | None = None, decoding: str = "", head: str = "",
-    format_: str = "",
+    tagger: "str | Path | Tagger", data: "AnyData", *, train: "AnyData | None" = None, decoding: str = "",
+    head: str = "",
 ) -> "Evaluation":  # fmt: skip
-    """Score a tagger's folder, or a folder of several seeds, on a gold file (or a data folder's test split).
+    """Score a tagger, its folder, or a folder of several seeds, on annotated sentences.
 
-    With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences
-    of at least eight words that occur there are left out of a second score. `decoding` and `head` are as in
-    `Tagger.load`, `format_` as in `finetune`.
+    `data` is a file, a data folder (its test split), a list of `Example`, or what `read_data` returns (its test split).
+    With `train`, entities seen in training are told from the rest, and test sentences of at least eight words that
+    occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`.
     """
     from nerbert.evaluation.evaluate import evaluate as stage
 
-    return stage(
-        tagger, Path(file), train=Path(train) if train is not None else None, decoding=decoding, head=head,
-        format_=format_,
-    )  # fmt: skip
+    return stage(tagger, data, train=train, decoding=decoding, head=head)
+
+
+def _several(one: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    return [one] if isinstance(one, str | Path) else one
+
+
+def _settings(cls: type[Any], given: Any, keywords: Any) -> Any:
+    """Return settings of this class: those given, with the keywords in their place."""
+    from dataclasses import fields
+
+    from nerbert.config import make_settings
+
+    before = {each.name: getattr(given, each.name) for each in fields(cls)} if given is not None else {}
+    return make_settings(cls, {**before, **keywords})
 
 
 def _need_torch() -> None:

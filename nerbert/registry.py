@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nerbert.corpus.settings import CorpusSettings
     from nerbert.corpus.steps import Step
     from nerbert.executors import Executor
-    from nerbert.formats.examples import Format
+    from nerbert.formats.format import Format
     from nerbert.tagger.backends import OpenHead
     from nerbert.training.objective import Objective
 

@@ -87,11 +87,10 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sample_corpus(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample wiki's corpus; read only."""
-    from nerbert import CorpusPlan, CorpusSettings, build_corpus
+    import nerbert
 
     output = tmp_path_factory.mktemp("corpus") / "corpus"
-    plan = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), output)
-    build_corpus(plan, CorpusSettings(min_mentions=5))
+    nerbert.build_corpus(sample / "wiki.xml", sample / "knowledge", output, min_mentions=5)
     return output
 
 
@@ -113,8 +112,8 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tagger of the sample domain, small and bad, that does find entities; read only."""
-    from nerbert import finetune
     from nerbert.training.settings import FinetuneSettings
+    from tests.stages import finetune
 
     output = tmp_path_factory.mktemp("models") / "tagger"
     settings = FinetuneSettings(epochs=12, min_steps=0, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)

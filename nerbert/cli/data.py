@@ -7,18 +7,19 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from nerbert.cli.options import (
+    READ,
     Config,
     DataName,
     DataRoot,
     FileOrDash,
     FileOrPipe,
     Flag,
-    From,
     ListOnly,
     Many,
     OptionalOutput,
     Output,
     Overwrite,
+    Read,
     Set,
 )
 
@@ -56,15 +57,17 @@ def corpus_build(
     overwrite
         Replace a folder that nerbert made, and what a build from something else left half made.
     """
-    from nerbert import CorpusPlan, CorpusSettings, build_corpus
+    import nerbert
     from nerbert.config import load_settings
+    from nerbert.corpus.settings import CorpusSettings
     from nerbert.registry import EXECUTORS
     from nerbert.render.corpus import print_summary
 
     settings = load_settings(CorpusSettings, config, set_ or [])
-    plan = CorpusPlan(dumps, tuple(knowledge), output, tuple(exclude or ()), overwrite)
     with EXECUTORS.find(executor)(workers) as made:
-        built = build_corpus(plan, settings, made)
+        built = nerbert.build_corpus(
+            dumps, knowledge, output, settings, exclude=exclude or (), executor=made, overwrite=overwrite
+        )
     print_summary(built.manifest, output)
 
 
@@ -199,7 +202,7 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
 
 
 @data_app.command(name="check")
-def data_check(name: DataName, *, data: DataRoot = None, from_: From = "", json: Flag = False) -> None:
+def data_check(name: DataName, *, data: DataRoot = None, read: Read = READ, json: Flag = False) -> None:
     """Check a data set for what spoils scores: leaks, contradictions, types that can't be learnt.
 
     Parameters
@@ -210,12 +213,12 @@ def data_check(name: DataName, *, data: DataRoot = None, from_: From = "", json:
     from nerbert.evaluation.datasets.check import check_data
     from nerbert.render.terminal.models import print_findings
 
-    print_findings(check_data(name, data, from_), as_json=json)
+    print_findings(check_data(name, data, read), as_json=json)
 
 
 @data_app.command(name="sample")
 def data_sample(
-    name: DataName, *, size: str, draw: int = 1, output: Output, data: DataRoot = None, from_: From = "",
+    name: DataName, *, size: str, draw: int = 1, output: Output, data: DataRoot = None, read: Read = READ,
     overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Draw a small part of a train split: the same that `nerbert benchmark` trains on.
@@ -232,7 +235,7 @@ def data_sample(
     from nerbert.evaluation.datasets.load import open_data, write_sample
     from nerbert.render.terminal.models import print_sample
 
-    print_sample(write_sample(open_data(name, data, from_), size, draw, output, overwrite=overwrite), output)
+    print_sample(write_sample(open_data(name, data, read), size, draw, output, overwrite=overwrite), output)
 
 
 @data_app.command(name="fetch")

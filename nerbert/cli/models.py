@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import nerbert
-from nerbert.cli.options import Config, Flag, From, Head, OptionalOutput, Output, Overwrite, Set
+from nerbert.cli.options import READ, Config, Flag, Head, OptionalOutput, Output, Overwrite, Read, Set
 
 
 def pretrain(
@@ -38,12 +38,12 @@ def pretrain(
     if dry_run:
         print_dry_run(run_dry(settings, output, overwrite=overwrite), output)
     else:
-        print_log(nerbert.pretrain(settings, output, overwrite=overwrite), output)
+        print_log(nerbert.pretrain(output, settings, overwrite=overwrite), output)
 
 
 def finetune(
     encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", config: Config = None,
-    set_: Set = None, from_: From = "", overwrite: Overwrite = False,
+    set_: Set = None, read: Read = READ, overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a tagger: fine-tune an encoder on annotated sentences.
 
@@ -61,19 +61,24 @@ def finetune(
         Comma-separated seeds, say 1,2,3.
     """
     from nerbert.config import load_settings, whole_numbers
+    from nerbert.errors import need
+    from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal.models import print_taggers
     from nerbert.training.settings import FinetuneSettings
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
+    need("train", "torch", "transformers")
+    from nerbert.finetuning.finetune import finetune as run
+
     print_taggers(
-        nerbert.finetune(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite,
-                         format_=from_)
+        run(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite, reading=read,
+            card=write_tagger_card)
     )  # fmt: skip
 
 
 def evaluate(
-    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", head: Head = "", from_: From = "",
-    json: Flag = False,
+    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", head: Head = "", json: Flag = False,
+    read: Read = READ,
 ) -> None:  # fmt: skip
     """Score a tagger on annotated data: precision, recall and F1 by type and over all, errors, interval, calibration.
 
@@ -92,13 +97,14 @@ def evaluate(
     json
         Print JSON.
     """
+    from nerbert.evaluation.evaluate import evaluate as run
     from nerbert.render.terminal.models import print_evaluation
 
-    found = nerbert.evaluate(tagger, file, train=train, decoding=decoding, head=head, format_=from_)
+    found = run(tagger, file, train=train, decoding=decoding, head=head, reading=read)
     print_evaluation(found, as_json=json)
 
 
-def calibrate(tagger: str, data: Path, *, precision: float | None = None, from_: From = "", head: Head = "") -> None:
+def calibrate(tagger: str, data: Path, *, precision: float | None = None, read: Read = READ, head: Head = "") -> None:
     """Fit a tagger's confidences to annotated sentences that it wasn't trained on; its spans stay the same.
 
     `nerbert finetune` does so by itself where the data has a dev split.
@@ -117,12 +123,12 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None, from_:
     from nerbert.render.terminal.models import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
 
-    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_tagger_card, format_=from_), data)
+    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read), data)
 
 
 def export(
     tagger: str, *, onnx: Flag = True, int8: Flag = False, output: OptionalOutput = None, data: Path | None = None,
-    from_: From = "", overwrite: Overwrite = False,
+    read: Read = READ, overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Export a tagger to ONNX, for onnxruntime: faster on a CPU, and no torch needed.
 
@@ -144,7 +150,7 @@ def export(
     from nerbert.render.terminal.models import print_export
     from nerbert.tagger.export import export as run
 
-    print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite, format_=from_))
+    print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite, reading=read))
 
 
 Encoders = Annotated[list[str] | None, Parameter(name="--encoder", negative="", consume_multiple=False)]

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from nerbert import DOCS
+from nerbert.formats.documents import Reading
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 OptionalOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
@@ -19,12 +20,10 @@ Set = Annotated[
 Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
 Config = Annotated[Path | None, Parameter(name="--config", help="Settings file (TOML).")]
 FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
-From = Annotated[
-    str,
-    Parameter(
-        name="--from", help="Format of annotated data: conll, jsonl, or your own as module:name; else by content."
-    ),
-]
+
+Read = Annotated[Reading, Parameter(name="*")]
+READ = Reading()
+"""Annotated data as it comes."""
 Head = Annotated[
     str, Parameter(help="For a tagger whose head is your own code: its module:function, which is imported.")
 ]

@@ -16,12 +16,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from nerbert.artifacts import sha256_of
 from nerbert.corpus.filters import Verdict, normalised_words
 from nerbert.errors import InputError, at
+from nerbert.formats.data import data_sum
 from nerbert.formats.examples import recognised
 from nerbert.formats.jsonl import JsonLines, json_object, row_of
-from nerbert.records import Reason
+from nerbert.records import Reason, Repairs
 from nerbert.registry import FORMATS
 from nerbert.sources.files import find_all, find_files
 
@@ -76,9 +76,7 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
         judged = Counter(by_ngram=0, by_equality=0, not_judged=0)
         judged.update(_judged(text, length) for text in texts)
         share = round(judged["not_judged"] / len(texts), 4)
-        files.append(
-            {"file": name, "sha256": sha256_of(path), "ngrams": len(some), **judged, "not_judged_share": share}
-        )
+        files.append({"file": name, "sha256": data_sum(path), "ngrams": len(some), **judged, "not_judged_share": share})
         found |= some
         total.update(judged)
     return Excluded(frozenset(found), tuple(files), total)
@@ -89,6 +87,9 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     named = {found.path: found.name for found in find_all(paths)}
     texts = (*_TEXTS, *(suffix for name in FORMATS for suffix in FORMATS.find(name)().suffixes))
     for path in paths:
+        if path.is_dir() and recognised(path):  # a format of folders
+            yield path, path.name
+            continue
         some = 0
         for found in find_files(path):
             if not found.direct and _ABOUT.match(found.path.name):
@@ -107,7 +108,7 @@ def _texts(path: Path) -> Iterator[str]:
     """Yield annotated sentences, the texts of JSON lines, or the lines of a text."""
     try:
         if (found := recognised(path)) and not isinstance(found, JsonLines):  # of JSON the text is enough
-            yield from (example.text for example in found.read(path))
+            yield from (document.text for document in found.read(path, Repairs()))
             return
         with path.open(encoding="utf-8-sig") as stream:
             is_json = next((line for line in stream if line.strip()), "").lstrip().startswith("{")

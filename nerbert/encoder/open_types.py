@@ -7,17 +7,16 @@ the texts is held out, by the hash of each text, so equal texts are on one side.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
 from nerbert.errors import InputError, at, os_refused
-from nerbert.formats.examples import cut_words
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types
 from nerbert.model.concepts import Concept, ConceptTable
 from nerbert.records import Example, OpenText, Reason, Span
@@ -25,6 +24,7 @@ from nerbert.rng import uniform
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import progress
 from nerbert.training.settings import PretrainSettings
+from nerbert.words import split_words
 
 VERSION = 2
 """Of what is cached here, and of how texts become examples."""
@@ -155,7 +155,7 @@ def is_held_out(text: str) -> bool:
 def _example(one: OpenText, settings: PretrainSettings) -> OpenExample:
     """Return a text with its words, cut where an entity begins or ends; an entity without a word is left out."""
     found = [Span(each.start, each.end, _concept(each.type, each.description, settings).text) for each in one.entities]
-    words = tuple(cut_words(one.text, found))
+    words = tuple(_cut_words(one.text, found))
     spans = tuple(filter(None, (_on_words(each, words) for each in found)))
     if one.asked is None:
         return OpenExample(one.text, words, spans)
@@ -172,3 +172,9 @@ def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:
 
 def _concept(type_: str, description: str, settings: PretrainSettings) -> Concept:
     return Concept(normalised(type_), description if settings.concept_descriptions else "")
+
+
+def _cut_words(text: str, spans: Iterable[Span]) -> Iterator[tuple[int, int]]:
+    """Yield the words of a text; none reaches over the beginning or the end of an entity."""
+    for start, end in pairwise(sorted({0, len(text), *(place for span in spans for place in (span.start, span.end))})):
+        yield from ((start + first, start + last) for first, last in split_words(text[start:end]))

@@ -5,7 +5,7 @@ entities that were seen there are told from the rest, and there is a second scor
 occur in train.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -13,7 +13,8 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
-from nerbert.formats.examples import read_data, read_examples, split_file, train_sum
+from nerbert.formats.data import AnyData, read_data, read_gold, train_sum
+from nerbert.formats.documents import Reading
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
@@ -83,17 +84,20 @@ class Evaluation:
 
 
 def evaluate(
-    tagger: str | Path, file: Path, *, train: Path | None = None, decoding: str = "", head: str = "", format_: str = ""
-) -> Evaluation:
+    tagger: str | Path | Tagger, data: AnyData, *, train: AnyData | None = None, decoding: str = "", head: str = "",
+    reading: Reading | None = None,
+) -> Evaluation:  # fmt: skip
     """Judge a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
     With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
     least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`.
-    Thresholds leave nothing out here. `format_` names the format of both files.
+    Thresholds leave nothing out here. `reading` says how both are read.
     """
-    folders, file = tagger_folders(str(tagger)), split_file(file, "test", format_)
-    learnt = None if train is None else read_data(train, format_=format_)
-    examples = read_examples(file, format_)
+    folders: Mapping[str, str | Tagger] = (
+        {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
+    )
+    gold_data = read_gold(data, "test", reading)
+    learnt, examples = None if train is None else read_data(train, reading=reading), gold_data.examples
     gold, words = [example_tags(each) for each in examples], [each.tokens for each in examples]
     seen = seen_entities(learnt.train) if learnt else None
     duplicates = find_duplicates(learnt.train, examples) if learnt else ()
@@ -101,7 +105,10 @@ def evaluate(
     unknown, untuned, other = set(types), [], []
     judgements: dict[str, Judgement] = {}
     for name, folder in folders.items():
-        loaded, card = Tagger.load(folder, decoding=decoding, head=head), read_card(folder)
+        if isinstance(folder, Tagger):
+            loaded, card = folder, dict[str, Any]()
+        else:
+            loaded, card = Tagger.load(folder, decoding=decoding, head=head), read_card(folder)
         found = loaded.tag_examples(examples)
         tags, confidences = [each.tags for each in found], [each.confidences for each in found]
         judgements[name] = assess(gold, tags, confidences=confidences, words=words, seen=seen, without=duplicates)
@@ -111,12 +118,12 @@ def evaluate(
         if learnt and train_sum(card.get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
             other.append(name)
     return Evaluation(
-        file=str(file),
+        file=gold_data.place,
         sentences=len(examples),
         judgements=judgements,
         unknown_types=tuple(sorted(unknown)),
         not_finetuned=tuple(untuned),
-        train="" if train is None else str(train),
+        train="" if learnt is None else str(learnt.folder),
         other_train=tuple(other),
     )
 

@@ -17,7 +17,8 @@ import numpy as np
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.formats.examples import DataSet, read_data, split_of
+from nerbert.formats.data import AnyData, DataSet, read_data
+from nerbert.formats.documents import Reading
 from nerbert.labels import shared_tags, types_of
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import (
@@ -71,20 +72,22 @@ class Finetuned:
 
 
 def finetune(
-    encoder: str, data: Path, output: Path, settings: FinetuneSettings, *, source: Path | None = None,
+    encoder: str, data: AnyData, output: Path, settings: FinetuneSettings, *, source: AnyData | None = None,
     seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True, card: TaggerHook | None = None,
-    format_: str = "",
+    reading: Reading | None = None,
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
     With `seeds`, even one, `output` holds `seed-N/` for each; without, it is the tagger, of the settings' seed. With
     `source`, each of them is trained on that first, with its own seed. Unless `calibrate`, confidences are as the model
-    gives them. `card` writes each tagger's model card. `format_` names the format of all the data.
+    gives them. `card` writes each tagger's model card. `reading` says how files are read.
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
-    target = read_data(data, format_=format_)
-    origin = read_data(source, format_=format_) if source else None
+    reading = reading or Reading()
+    reading = reading if reading.language else replace(reading, language=str(read_card(encoder).get("language") or ""))
+    target = read_data(data, reading=reading)
+    origin = read_data(source, reading=reading) if source is not None else None
     if settings.select == "dev" and not target.dev:
         why = f"setting select = 'dev': {target.folder} has no dev split; add one or take select = 'last'"
         raise SettingsError(why, setting="select")
@@ -223,7 +226,8 @@ def _origin(encoder: str, source: DataSet | None) -> dict[str, Any]:
 
 
 def _facts(data: DataSet) -> dict[str, Any]:
-    return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256}
+    cut = {"split": data.reading.split, "split_seed": data.reading.split_seed} if data.reading.split else {}
+    return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut}
 
 
 def _held_out(head: Head, data: DataSet) -> dict[str, Any]:
@@ -231,5 +235,4 @@ def _held_out(head: Head, data: DataSet) -> dict[str, Any]:
     if not data.dev:
         return {}
     found = predict_entities(head, data.dev)
-    files = ({"name": name, "sha256": digest} for name, digest in data.sha256.items() if split_of(name) == "dev")
-    return {"dev": found.scores_json(), "calibration": found.calibration_json(next(files, {}))}
+    return {"dev": found.scores_json(), "calibration": found.calibration_json(data.source("dev"))}

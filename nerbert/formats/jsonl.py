@@ -7,13 +7,14 @@ As annotated sentences: `text`, `spans` with `start`, `end` and `type`, as `nerb
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import row_of_words
-from nerbert.formats.examples import example_of_spans
+from nerbert.formats.documents import find_words
 from nerbert.formats.rows import (
     SPANS,
     TEXT,
@@ -27,8 +28,7 @@ from nerbert.formats.rows import (
     read_lines,
     span_json,
 )
-from nerbert.labels import WordSpan
-from nerbert.records import Example
+from nerbert.records import Document, Repairs, Span
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class JsonLines:
 
     suffixes = (".jsonl", ".ndjson")
 
-    def recognise(self, head: bytes) -> bool:
+    def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first object has a text or tokens, and spans with types."""
         try:
             fields = json_object(decoded(head.lstrip().partition(b"\n")[0], 1))
@@ -114,37 +114,36 @@ class JsonLines:
         typed = isinstance(spans, list) and all(isinstance(each, dict) and "type" in each for each in spans)
         return typed and (TEXT in fields or TOKENS in fields)
 
-    def read(self, path: Path) -> Iterator[Example]:
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the sentences of a file; raise InputError that names file and line."""
         with path.open("rb") as stream:
             for line in read_lines(stream, path):
                 if line and line.text.strip():
                     with line.place():
-                        example = _example(json_object(line.text))
+                        example = replace(_document(json_object(line.text)), line=line.number)
                     yield example
 
-    def write(self, path: Path, examples: Iterable[Example]) -> None:
+    def write(self, path: Path, examples: Iterable[Document]) -> None:
         """Write sentences with their words, whole or not at all."""
         with publish(path) as draft, draft.open("wb") as stream:
             for each in examples:
                 spans = [span_json(span) for span in each.spans]
-                stream.write(object_line({TEXT: each.text, TOKENS: each.tokens, SPANS: spans}))
+                tokens = {} if each.words is None else {TOKENS: [each.text[a:b] for a, b in each.words]}
+                stream.write(object_line({TEXT: each.text, **tokens, SPANS: spans}))
 
 
-def _example(fields: Mapping[str, Any]) -> Example:
+def _document(fields: Mapping[str, Any]) -> Document:
     """Return an object as a sentence."""
     if not isinstance(fields.get(SPANS), list):
         raise InputError(f"fields {', '.join(fields)}: a list {SPANS!r} must be there, empty for no entity")
     row = row_of(0, fields, TEXT)
-    tokens = checked_words(fields[TOKENS], TOKENS) if TOKENS in fields else None
-    return example_of_spans(row.text, (_span(each, row.text) for each in fields[SPANS]), tokens)
+    words = tuple(find_words(row.text, checked_words(fields[TOKENS], TOKENS))) if TOKENS in fields else None
+    return Document(row.text, tuple(_span(each, row.text) for each in fields[SPANS]), words)
 
 
-def _span(fields: Any, text: str) -> WordSpan:
+def _span(fields: Any, text: str) -> Span:
     """Return start, end and type; raise InputError for one whose text is another than the text has there."""
     start, end, type_ = map(fields.get, ("start", "end", "type")) if isinstance(fields, dict) else (None, None, "")
     if type(start) is not int or type(end) is not int or not isinstance(type_, str):
         raise InputError(f"span {fields!r:.80}: must have start and end, in characters of the text, and type")
-    if fields.get(TEXT, text[start:end]) != text[start:end]:
-        raise InputError(f"span {fields!r:.80}: the text has {text[start:end]!r:.60} there; offsets count characters")
-    return start, end, type_
+    return Span(start, end, type_, fields.get(TEXT, ""), fields.get("confidence", 1.0))

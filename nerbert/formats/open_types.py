@@ -142,7 +142,7 @@ def _check_form(stream: IO[bytes], path: Path) -> None:
     peeked: Any = stream
     head: bytes = peeked.peek(_HEAD).removeprefix(BOM)
     if head.strip() and not head.lstrip().startswith(b"{"):
-        known = next((name for name in FORMATS if FORMATS.find(name)().recognise(head)), "")
+        known = next((name for name in FORMATS if FORMATS.find(name)().recognise(path, head)), "")
         array = "one JSON array" if head.lstrip().startswith(b"[") else ""
         what = (known and f"annotated sentences ({known})") or array or foreign(head, "") or "something else"
         raise InputError(f"{path}: seems to be {what}; open types are read from JSON lines, one object a line")

@@ -11,16 +11,16 @@ from typing import Any, Literal
 
 import nerbert
 from nerbert import __version__
-from nerbert.corpus.build import CorpusPlan
-from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, OutputExists, os_refused
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.executors import cores
+from nerbert.finetuning.finetune import finetune
 from nerbert.model.backbone import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
+from nerbert.render.cards import write_tagger_card
 from nerbert.render.quickstart import QuickstartReport, sources, write_guide, write_page, write_picture
 from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
@@ -121,8 +121,7 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
     """Run all stages in `folder`, from the sample's dump to tags in `text`."""
     begin = time.monotonic()
     (dump,) = (SAMPLE / "wiki").glob("*multistream.xml.bz2")
-    plan = CorpusPlan((dump,), (SAMPLE / "knowledge",), folder / "corpus")
-    manifest = nerbert.build_corpus(plan, CorpusSettings(min_mentions=5)).manifest
+    manifest = nerbert.build_corpus(dump, SAMPLE / "knowledge", folder / "corpus", min_mentions=5).manifest
     reporter.corpus(manifest)
     data = open_data(str(SAMPLE / "domain"))
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
@@ -157,7 +156,7 @@ def _pretrained(folder: Path, key: str, tour: Tour, reporter: QuickstartReport) 
             label_set=task.label_set, batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate,
             min_steps=tour.pretrain_steps, max_steps=tour.pretrain_steps,
         )  # fmt: skip
-        log = nerbert.pretrain(settings, folder / f"encoder-{key}")
+        log = nerbert.pretrain(folder / f"encoder-{key}", settings)
     known: dict[str, Any] = {
         "key": key, "title": task.title, "measure": task.measure, "steps": log.steps, "tokens": log.tokens,
         "kept": int(read_card(str(folder / f"encoder-{key}"))["best_step"]), "seconds": log.seconds,
@@ -173,7 +172,10 @@ def _scored(folder: Path, known: Mapping[str, Any], tour: Tour) -> EncoderResult
     settings = FinetuneSettings(
         min_steps=steps, max_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate
     )
-    nerbert.finetune(str(folder / f"encoder-{known['key']}"), folder / "data", tagger, settings, seeds=tour.seeds)
+    finetune(
+        str(folder / f"encoder-{known['key']}"), folder / "data", tagger, settings, seeds=tour.seeds,
+        card=write_tagger_card,
+    )  # fmt: skip
     scored = evaluate(tagger, folder / "data" / "test.conll")
     scores = list(scored.scores.values())
     spans_f1 = tuple(each.span.f1 for each in scored.judgements.values())

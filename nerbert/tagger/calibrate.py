@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import sha256_of, write_json
+from nerbert.artifacts import write_json
 from nerbert.errors import InputError
-from nerbert.formats.examples import read_examples, split_file, train_sum
+from nerbert.formats.data import AnyData, read_gold, train_sum
+from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds
 from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
 from nerbert.model.heads import Predicted, predict_entities
@@ -39,24 +40,27 @@ class Calibrated:
 
 
 def calibrate(
-    tagger: str | Path, data: Path, *, precision: float | None = None, head: str = "",
-    card: TaggerHook | None = None, format_: str = "",
+    tagger: str | Path, data: AnyData, *, precision: float | None = None, head: str = "",
+    card: TaggerHook | None = None, reading: Reading | None = None,
 ) -> list[Calibrated]:  # fmt: skip
     """Calibrate a tagger's folder (or a folder of several seeds) on a file, or a data folder's dev split.
 
     With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on. `card` writes
-    the model card anew. `head` is as in `Tagger.load`, `format_` names the format of the data.
+    the model card anew. `head` is as in `Tagger.load`, `reading` says how the data is read.
     """
     if precision is not None:
         check_precision(precision)
     cards = {folder: _card(folder) for folder in seed_folders(str(tagger)) or [Path(tagger)]}
-    file = split_file(data, "dev", format_)
-    place = {"name": file.name, "sha256": sha256_of(file)}
+    gold = read_gold(data, "dev", reading)
+    place = {"name": gold.name, "sha256": gold.sha256}
     for folder, before in cards.items():
         if place["sha256"] in (train_sum(before.get("data")), train_sum(before.get("source_data"))):
-            raise InputError(f"{file}: {folder} was trained on it, so its confidences there say nothing; name others")
-    examples = read_examples(file, format_)
-    return [_calibrated(folder, before, examples, place, precision, head, card) for folder, before in cards.items()]
+            raise InputError(
+                f"{gold.place}: {folder} was trained on it, so its confidences there say nothing; name others"
+            )
+    return [
+        _calibrated(folder, before, gold.examples, place, precision, head, card) for folder, before in cards.items()
+    ]
 
 
 def _calibrated(

@@ -19,7 +19,8 @@ import numpy as np
 
 from nerbert.artifacts import publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, OutputExists, at, need, refused
-from nerbert.formats.examples import read_examples, split_file
+from nerbert.formats.data import AnyData, read_gold
+from nerbert.formats.documents import Reading
 from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import CARD as MODEL_CARD
@@ -70,12 +71,12 @@ class Export:
 
 
 def export(
-    tagger: str | Path, *, int8: bool = False, output: Path | None = None, data: Path | None = None,
-    overwrite: bool = False, format_: str = "",
+    tagger: str | Path, *, int8: bool = False, output: Path | None = None, data: AnyData | None = None,
+    overwrite: bool = False, reading: Reading | None = None,
 ) -> Export:  # fmt: skip
     """Export a tagger's folder or hub name into its `onnx/`, or with `output` into a folder without torch's weights.
 
-    With `data` (a file, or a folder: its test split; in the format `format_`) F1 and shared entities of each graph are
+    With `data` (a file, or a folder: its test split; read as `reading` says) F1 and shared entities of each graph are
     measured and told.
     """
     need("train", "torch", "transformers")
@@ -86,7 +87,7 @@ def export(
         raise InputError(f"{source}: a model on the hub has no folder to export into; name one with -o")
     if output is not None:
         _check_apart(Path(source), output)
-    examples = read_examples(split_file(data, "test", format_), format_) if data else []
+    examples = read_gold(data, "test", reading).examples if data is not None else []
     target = output or Path(source) / FOLDER
     with publish_folder(target, overwrite=overwrite) as folder:
         inside = folder / FOLDER if output else folder

@@ -16,7 +16,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert import CorpusPlan, build_corpus
 from nerbert.corpus import build
 from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.filters import sentence_key
@@ -27,6 +26,7 @@ from nerbert.executors import LocalExecutor
 from nerbert.label_sets import open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Mention
 from nerbert.words import split_words
+from tests.stages import CorpusPlan, build_corpus
 
 pytestmark = pytest.mark.integration
 SETTINGS = CorpusSettings(min_mentions=5)

@@ -11,7 +11,6 @@ import nltk
 import pytest
 from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTokenizer, PunktTrainer
 
-from nerbert import CorpusPlan, build_corpus
 from nerbert.config import make_settings
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.pages import fingerprint
@@ -22,6 +21,7 @@ from nerbert.errors import InputError, MissingExtra, OutputExists, SettingsError
 from nerbert.executors import LocalExecutor
 from nerbert.sentences import RuleSplitter
 from tests.commands import exit_code
+from tests.stages import CorpusPlan, build_corpus
 
 LINES = (
     "Herr Kowl. Meier kam nach [[Oslo]]. Er sah Kowl. Zander und ging. Dann kam Kowl. Arnold.",

@@ -6,13 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from nerbert import CorpusPlan, build_corpus
 from nerbert.corpus.build import most_first
 from nerbert.corpus.funnel import TOPICS, Funnel, period_of, topic_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, read_sentences
 from nerbert.executors import LocalExecutor
 from nerbert.label_sets import open_label_set
+from tests.stages import CorpusPlan, build_corpus
 
 MAP = "Agent\tagent\nPlace\tplace\n"
 

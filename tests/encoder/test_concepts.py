@@ -314,7 +314,7 @@ def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: 
     settings = PretrainSettings(
         corpus=sample_corpus, open_types=(open_file,), cache=str(tmp_path / "cache"), **(SMALL | {"max_steps": 3})
     )
-    pretrain(settings, tmp_path / "e")
+    pretrain(tmp_path / "e", settings)
     card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
     assert card["num_frozen_layers"] == 1
     assert card["open_types"]["files"] == [{"file": "open.jsonl", "sha256": sha256_of(open_file)}]
@@ -337,7 +337,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
 ) -> None:
     named = SMALL | {"max_steps": 4, "save_steps": 1, "cache": str(tmp_path / "cache")}
     settings = PretrainSettings(open_types=(open_file,), **named)
-    pretrain(settings, tmp_path / "whole")
+    pretrain(tmp_path / "whole", settings)
 
     def stopping(self: Concepts, windows: Any, numbers: Any, step: int) -> Any:
         if step == 3:
@@ -348,8 +348,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
     with monkeypatch.context() as patch:
         patch.setattr(Concepts, "begin_step", stopping)
         with pytest.raises(NerbertError, match="stopped"):
-            pretrain(settings, tmp_path / "broken")
-    pretrain(settings, tmp_path / "broken")
+            pretrain(tmp_path / "broken", settings)
+    pretrain(tmp_path / "broken", settings)
     for file in ("model.safetensors", "concepts/model.safetensors", "concepts/scorer.safetensors"):
         assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
 
@@ -479,7 +479,7 @@ def test_an_output_around_what_is_read_is_refused(open_file: Path, tmp_path: Pat
     write_json(tmp_path / "nerbert.json", {})
     settings = PretrainSettings(open_types=(open_file,), cache=str(tmp_path / "cache"), **SMALL)
     with pytest.raises(OutputExists, match="lies in, or around, the open_types"):
-        pretrain(settings, tmp_path, overwrite=True)
+        pretrain(tmp_path, settings, overwrite=True)
     assert open_file.is_file()
 
 

@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
 def encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder from a fresh backbone."""
     output = tmp_path_factory.mktemp("out") / "encoder"
-    pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), output)
+    pretrain(output, PretrainSettings(corpus=sample_corpus, **SMALL))
     return output
 
 
@@ -79,7 +79,7 @@ def test_a_worse_later_checkpoint_does_not_replace_the_best(
 
     real = BestCheckpoint.__call__
     monkeypatch.setattr(BestCheckpoint, "__call__", spoiling)
-    pretrain(PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 6})), tmp_path / "e")
+    pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 6})))
     facts = card(tmp_path / "e")
     assert facts["best_step"] == facts["log"][0]["step"]
     assert typed_f1(tmp_path / "e", sample_corpus) == pytest.approx(facts["log"][0]["typed_f1"])
@@ -91,7 +91,7 @@ def test_a_folder_is_a_backbone_and_two_runs_are_equal(sample_corpus: Path, tiny
     backbone = Path(shutil.copytree(tiny_encoder, tmp_path / "secret-place" / "backbone"))
     settings = PretrainSettings(corpus=sample_corpus, backbone=str(backbone), **(SMALL | {"epochs": 0.5}))
     for name in ("a", "b"):
-        pretrain(settings, tmp_path / name)
+        pretrain(tmp_path / name, settings)
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("a", "b"))
     assert all(first[key].equal(second[key]) for key in first)
     assert card(tmp_path / "a")["settings"]["backbone"] == "backbone"
@@ -106,14 +106,14 @@ def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path,
     deep = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "fresh_num_layers": 3}))
     write_fresh(deep, tmp_path / "deep")
     settings = replace(deep, backbone=str(tmp_path / "deep"), num_layers=2, num_frozen_layers=1, objective=objective)
-    pretrain(settings, tmp_path / "e")
+    pretrain(tmp_path / "e", settings)
     model, old = (load_tagging_model(str(tmp_path / name), ["O"]).bert.encoder.layer for name in ("e", "deep"))
     assert (len(model), len(old)) == (2, 3)
     assert card(tmp_path / "e")["settings"]["num_layers"] == 2
     same = [one.output.dense.weight.equal(other.output.dense.weight) for one, other in zip(model, old, strict=False)]
     assert same == [True, False]
     with pytest.raises(SettingsError, match="num_layers = 4: the backbone has 3 layers"):
-        pretrain(replace(settings, num_layers=4), tmp_path / "x")
+        pretrain(tmp_path / "x", replace(settings, num_layers=4))
     assert not (tmp_path / "x").exists()
 
 
@@ -139,17 +139,17 @@ def test_a_failing_run_leaves_nothing(sample_corpus: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(stage, "train", fail)
     with pytest.raises(NerbertError, match="nan"):
-        pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), tmp_path / "e")
+        pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, **SMALL))
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_wrong_is_said_before_training(sample_corpus: Path, encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputExists, match="exists already"):
-        pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), encoder)
+        pretrain(encoder, PretrainSettings(corpus=sample_corpus, **SMALL))
     with pytest.raises(InputError, match="no such corpus"):
-        pretrain(PretrainSettings(corpus=tmp_path / "none", **SMALL), tmp_path / "e")
+        pretrain(tmp_path / "e", PretrainSettings(corpus=tmp_path / "none", **SMALL))
     with pytest.raises(InputError, match="no such folder"):
-        pretrain(PretrainSettings(corpus=sample_corpus, backbone="./none", **SMALL), tmp_path / "e")
+        pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, backbone="./none", **SMALL))
 
 
 @pytest.mark.slow
@@ -160,7 +160,7 @@ def test_another_label_set_on_the_same_sentences(
     sample_corpus: Path, tmp_path: Path, name: str, types: set[str]
 ) -> None:
     settings = PretrainSettings(corpus=sample_corpus, label_set=name, **(SMALL | {"epochs": 2}))
-    pretrain(settings, tmp_path / "e")
+    pretrain(tmp_path / "e", settings)
     facts = card(tmp_path / "e")
     assert facts["label_set"]["name"] == name
     assert tags_of(load_tagging_model(str(tmp_path / "e")), "") == tag_names(types)
@@ -172,13 +172,13 @@ def test_the_control_without_labels_starts_from_the_same_body(sample_corpus: Pat
     from transformers import pipeline
 
     settings = PretrainSettings(corpus=sample_corpus, objective="mlm", **(SMALL | {"epochs": 3}))
-    log = pretrain(settings, tmp_path / "mlm")
+    log = pretrain(tmp_path / "mlm", settings)
     losses = [entry["mlm_loss"] for entry in log.entries]
     facts = card(tmp_path / "mlm")
     assert facts["objective"] == "mlm"
     assert losses[-1] < losses[0]
     assert facts["validation"]["mlm_loss"] == min(losses)
-    tagging = pretrain(replace(settings, objective="tagging"), tmp_path / "tagging")
+    tagging = pretrain(tmp_path / "tagging", replace(settings, objective="tagging"))
     assert (log.steps, log.tokens) == (tagging.steps, tagging.tokens)
     fill = pipeline("fill-mask", model=str(tmp_path / "mlm"), tokenizer=str(tmp_path / "mlm"))
     assert len(fill("The ship sailed to [MASK].")) == 5
@@ -213,12 +213,12 @@ def test_a_run_goes_on_where_it_failed(
     monkeypatch.setattr(BestCheckpoint, "__call__", failing)
     settings = PretrainSettings(corpus=sample_corpus, save_steps=7, **SMALL)
     with pytest.raises(NerbertError, match=r"nan; the last good checkpoint is .*step-00000") as failed:
-        pretrain(settings, tmp_path / "e")
+        pretrain(tmp_path / "e", settings)
     checkpoint = Path(str(failed.value).rpartition(" is ")[2])
     assert tags_of(load_tagging_model(str(checkpoint)), "")
     with pytest.raises(StaleOutput, match=r"settings.learning_rate: 0.005 then, 0.001 now"):
-        pretrain(replace(settings, learning_rate=1e-3), tmp_path / "e")
-    pretrain(replace(settings, max_tokens_per_batch=4096, save_total_limit=1), tmp_path / "e")
+        pretrain(tmp_path / "e", replace(settings, learning_rate=1e-3))
+    pretrain(tmp_path / "e", replace(settings, max_tokens_per_batch=4096, save_total_limit=1))
     assert calls[3] == calls[2]
     ours, whole = (load_file(each / "model.safetensors") for each in (tmp_path / "e", encoder))
     assert ours.keys() == whole.keys()
@@ -251,7 +251,7 @@ def test_where_memory_runs_out_the_log_says_what_was_taken(
 
     real = Tagging.loss
     monkeypatch.setattr(Tagging, "loss", limited)
-    pretrain(PretrainSettings(corpus=sample_corpus, **(SMALL | {"max_steps": 4})), tmp_path / "e")
+    pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, **(SMALL | {"max_steps": 4})))
     steps = [json.loads(line) for line in (tmp_path / "e" / "log.jsonl").read_text().splitlines()]
     taken = [each.get("max_tokens_per_batch", 8192) for each in steps if each["kind"] == "train"]
     assert min(taken) <= 150
@@ -263,7 +263,7 @@ def test_an_output_in_or_around_the_corpus_is_refused(sample_corpus: Path, place
     before = sorted(sample_corpus.rglob("*"))
     output = Path(f"{sample_corpus}{place}")
     with pytest.raises(OutputExists, match=r"lies in, or around, the corpus|not a folder that nerbert made"):
-        pretrain(PretrainSettings(corpus=sample_corpus, **SMALL), output, overwrite=True)
+        pretrain(output, PretrainSettings(corpus=sample_corpus, **SMALL), overwrite=True)
     assert sorted(sample_corpus.rglob("*")) == before
 
 
@@ -277,8 +277,8 @@ def test_a_run_that_failed_before_a_checkpoint_stands_in_no_ones_way(
     with monkeypatch.context() as patch:
         patch.setattr("nerbert.training.loop.train_step", broken)
         with pytest.raises(NerbertError, match="nan"):
-            pretrain(settings, tmp_path / "e")
-    pretrain(replace(settings, learning_rate=1e-3), tmp_path / "e")
+            pretrain(tmp_path / "e", settings)
+    pretrain(tmp_path / "e", replace(settings, learning_rate=1e-3))
     assert card(tmp_path / "e")["settings"]["learning_rate"] == 1e-3
 
 
@@ -317,7 +317,7 @@ def test_scoring_takes_no_larger_batches_than_training(
 
     monkeypatch.setattr("nerbert.model.linear.padded", noted)
     settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "batch_size": 2, "max_length": 48}))
-    pretrain(replace(settings, max_tokens_per_batch=10**9), tmp_path / "e")
+    pretrain(tmp_path / "e", replace(settings, max_tokens_per_batch=10**9))
     assert len(sizes) > 5
     assert max(sizes) <= 2 * 48
 
@@ -330,7 +330,7 @@ def test_special_pieces_that_the_model_does_not_know_are_refused(
     tokenizer.add_special_tokens({"pad_token": "[NEW]"})
     tokenizer.save_pretrained(backbone)
     with pytest.raises(InputError, match="they don't belong together"):
-        pretrain(PretrainSettings(corpus=sample_corpus, backbone=str(backbone), **SMALL), tmp_path / "e")
+        pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, backbone=str(backbone), **SMALL))
 
 
 @pytest.mark.slow

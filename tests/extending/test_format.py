@@ -9,7 +9,9 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import write_conll
-from nerbert.formats.examples import find_format, find_splits, read_examples
+from nerbert.formats.data import find_splits
+from nerbert.formats.documents import Reading
+from nerbert.formats.examples import find_format, read_documents, read_examples
 from nerbert.registry import FORMATS
 from tests.commands import exit_code
 from tests.extending.toys.format_toy import Toy
@@ -51,7 +53,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     for split, times in (("train", 4), ("dev", 2), ("test", 1)):
         toy = tmp_path / "toy" / "ships" / f"{split}.toy"
         toy.write_text("".join(f"{each}\n" for each in SENTENCES * times))
-        write_conll(tmp_path / "conll" / "ships" / f"{split}.conll", read_examples(toy, NAME))
+        write_conll(tmp_path / "conll" / "ships" / f"{split}.conll", read_examples(toy, Reading(from_=NAME)))
     (tmp_path / "toy" / "far" / "train.toy").write_text("[Oslo](place) harbour\n" * 6)
     (tmp_path / "conll" / "far" / "train.conll").write_text("Oslo\tB-place\nharbour\tO\n\n" * 6)
     return {kind: tmp_path / kind for kind in ("conll", "toy")}
@@ -93,7 +95,7 @@ def test_a_registered_format_is_found_by_its_suffix_and_its_content(
 ) -> None:  # fmt: skip
     ours = folders["toy"] / "ships"
     assert exit_code("finetune", tiny_encoder, "--data", ours, "-o", tmp_path / "none") == 1
-    assert f"{ours}: holds no train.conll or train.jsonl" in capsys.readouterr().err
+    assert f"{ours}: holds no train split, say train.conll or train.jsonl" in capsys.readouterr().err
     monkeypatch.setattr(FORMATS, "_known", dict(FORMATS._known))
     FORMATS.register("toy", Toy)
     assert finetuned(tiny_encoder, ours, tmp_path / "a")["dev"]["sentences"] == 6
@@ -132,7 +134,7 @@ def test_data_commands_read_it(
     assert [each["scheme"]["name"] for each in told["splits"].values()] == ["spans"] * 3
     assert told["splits"]["train"]["types"] == {"ship": 8, "place": 8, "person": 4}
     assert exit_code("data", "sample", ours, "--from", NAME, "--size", 2, "-o", tmp_path / "few") == 0
-    assert len(read_examples(tmp_path / "few" / "train.toy", NAME)) == 2
+    assert len(read_examples(tmp_path / "few" / "train.toy", Reading(from_=NAME))) == 2
     assert (tmp_path / "few" / "test.toy").read_bytes() == (Path(ours) / "test.toy").read_bytes()
     assert set(json.loads((tmp_path / "few" / "manifest.json").read_text())["sha256"]) == {
         "train.toy", "dev.toy", "test.toy",
@@ -142,7 +144,7 @@ def test_data_commands_read_it(
 def test_faults_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "train.toy").write_text("[Ada](person) slept\n[Bob]() slept\n")
     with pytest.raises(InputError, match=r"train\.toy:2: '\[Bob\]\(\) slept': an entity has no type"):
-        read_examples(tmp_path / "train.toy", NAME)
+        read_examples(tmp_path / "train.toy", Reading(from_=NAME))
     for name, told in (("toy", "one of 'conll', 'jsonl', or your own as module:name"), ("toys:Toy", "No module named")):
         assert exit_code("data", "check", tmp_path, "--from", name) == 1
         error = capsys.readouterr().err
@@ -163,7 +165,7 @@ def test_the_guides_format_runs(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ships").mkdir()
     for split, path in find_splits(folders["conll"] / "ships").items():
-        find_format(path, "offsets:Offsets").write(tmp_path / "ships" / f"{split}.offsets", read_examples(path))
+        find_format(path, "offsets:Offsets").write(tmp_path / "ships" / f"{split}.offsets", read_documents(path))
     for line in commands[0].splitlines():
         words = line.replace("embedded", str(tiny_encoder)).replace(" -o ", " --set max_steps=2 --set min_steps=0 -o ")
         assert exit_code(*words.split()[1:]) == 0, line

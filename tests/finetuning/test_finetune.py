@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import nerbert.finetuning.finetune as stage
-from nerbert import evaluate, finetune
+from nerbert import evaluate
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.formats.examples import read_data
+from nerbert.formats.data import read_data
 from nerbert.model.backbone import TaggerFacts, save_model, tags_of, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Example
@@ -23,6 +23,7 @@ from nerbert.training.objective import Tagging
 from nerbert.training.settings import FinetuneSettings
 from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, tiny_mlm
+from tests.stages import finetune
 
 FAST = FinetuneSettings(epochs=1, min_steps=0, precision="fp32", threads=1, max_length=64, source_epochs=1)
 DEV = FinetuneSettings(

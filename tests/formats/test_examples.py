@@ -8,7 +8,8 @@ import pytest
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, example_of
-from nerbert.formats.examples import example_of_spans, find_format, read_examples, recognised
+from nerbert.formats.documents import Reading, document_of, example_of_spans
+from nerbert.formats.examples import find_format, read_examples, recognised
 from nerbert.formats.jsonl import JsonLines
 from nerbert.labels import example_tags
 from nerbert.records import Example
@@ -35,7 +36,7 @@ def test_content_decides_whatever_the_name(tmp_path: Path, name: str, content: s
 
 def test_a_named_format_is_not_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.conll:1: not JSON: "):
-        read_examples(written(tmp_path, "a.conll", CONLL), "jsonl")
+        read_examples(written(tmp_path, "a.conll", CONLL), Reading(from_="jsonl"))
     with pytest.raises(SettingsError, match=r"format 'connl': must be one of 'conll', 'jsonl', or your own"):
         find_format(tmp_path / "a.conll", "connl")
 
@@ -105,9 +106,9 @@ def test_faults_are_those_of_the_suffix(tmp_path: Path, name: str, content: str,
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     for name in ("", "conll"):
         with pytest.raises(InputError, match="none: can't be read: No such file"):
-            read_examples(tmp_path / "none", name)
+            read_examples(tmp_path / "none", Reading(from_=name))
         with pytest.raises(InputError, match="can't be read: Is a directory"):
-            read_examples(tmp_path, name)
+            read_examples(tmp_path, Reading(from_=name))
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -117,9 +118,9 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         example_of_spans("Berlin-based, naïve 東京.", [(0, 6, "place"), (20, 22, "place")]),
         example_of([], []),
     ]
-    JsonLines().write(tmp_path / "a.jsonl", examples)
+    JsonLines().write(tmp_path / "a.jsonl", map(document_of, examples))
     assert read_examples(tmp_path / "a.jsonl") == examples
-    Conll().write(tmp_path / "a.txt", examples[:2])
+    Conll().write(tmp_path / "a.txt", map(document_of, examples[:2]))
     assert isinstance(find_format(tmp_path / "a.txt"), Conll)
     assert read_examples(tmp_path / "a.txt") == examples[:2]
 
@@ -130,11 +131,11 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 )
 def test_what_conll_cannot_hold_is_not_written(tmp_path: Path, tokens: list[str], tags: list[str], told: str) -> None:
     with pytest.raises(InputError, match=told):
-        Conll().write(tmp_path / "a.conll", [example_of(tokens, tags)])
+        Conll().write(tmp_path / "a.conll", [document_of(example_of(tokens, tags))])
     assert not list(tmp_path.iterdir())
 
 
-def test_words_are_given_or_found_and_cut_at_entities(tmp_path: Path) -> None:
+def test_words_are_given_or_found_and_entities_grow(tmp_path: Path) -> None:
     span = {"start": 3, "end": 6, "type": "x"}
     rows: list[dict[str, Any]] = [
         {"text": "Alabama met", "spans": [span]},
@@ -143,8 +144,8 @@ def test_words_are_given_or_found_and_cut_at_entities(tmp_path: Path) -> None:
     ]
     path = written(tmp_path, "a.jsonl", "\ufeff" + "\n\n".join(map(json.dumps, rows)) + "\n\n")
     first, second, third = read_examples(path)
-    assert first.tokens == ("Ala", "bam", "a", "met")
-    assert example_tags(first) == ["O", "B-x", "O", "O"]
+    assert first.tokens == ("Alabama", "met")
+    assert example_tags(first) == ["B-x", "O"]
     assert (second.tokens, third.text) == (("Ala", "bama met"), "Ala bama met")
     assert example_tags(third) == ["O", "B-x"]
 
@@ -160,12 +161,11 @@ def test_words_are_given_or_found_and_cut_at_entities(tmp_path: Path) -> None:
         ({"text": "Ada", "spans": [[0, 3, "x"]]}, r"span \[0, 3, 'x'\]: must have start and end"),
         ({"text": "Ada", "spans": [{"start": 0, "end": True, "type": "x"}]}, "must have start and end"),
         ({"text": "Ada", "spans": [{"start": 0, "end": 3}]}, "must have start and end"),
-        ({"text": "Ada", "spans": [{"start": 0, "end": 3, "type": ""}]}, "entity 0–3 of type ''"),
+        ({"text": "Ada", "spans": [{"start": 0, "end": 3, "type": ""}]}, "its type '' is empty"),
         ({"text": "Ada", "spans": [{"start": 0, "end": 4, "type": "x"}]}, "entity 0–4 .* the text has 3 characters"),
-        ({"text": "Ada", "spans": [{"start": -1, "end": 2, "type": "x"}]}, "entity -1–2 "),
+        ({"text": "Ada", "spans": [{"start": -1, "end": 2, "type": "x"}]}, "is empty or negative"),
         ({"text": "Ada", "spans": [{"start": 0, "end": 2, "type": "x", "text": "da"}]}, "the text has 'Ad' there"),
-        ({"text": "A da", "spans": [{"start": 1, "end": 4, "type": "x"}]}, "cuts a word at character 1"),
-        ({"text": "Ada", "spans": [{"start": 0, "end": end, "type": "x"} for end in (2, 3)]}, "cuts a word|overlaps"),
+        ({"text": "Ada", "spans": [{"start": 0, "end": end, "type": "x"} for end in (2, 3)]}, "overlap"),
     ],
 )
 def test_faults_of_json_lines_name_the_line(tmp_path: Path, row: dict[str, Any], told: str) -> None:

@@ -29,7 +29,8 @@ from nerbert.evaluation.benchmark.external import places_of
 from nerbert.evaluation.benchmark.suite import Suite, System
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.sampling import SizeUnit, parse_size
-from nerbert.formats.examples import find_splits
+from nerbert.formats.data import data_sum, find_splits
+from nerbert.formats.documents import Reading
 from nerbert.training.settings import FinetuneSettings
 
 FORMAT = 3
@@ -67,9 +68,9 @@ def command_digest(command: Sequence[str]) -> str:
 
 
 def data_digest(path: Path) -> str:
-    """Return the digest of a data file; "" for one that isn't there, which is for its reader to say."""
+    """Return the digest of a data file or folder; "" for one that isn't there, which is for its reader to say."""
     with os_refused(f"{path}: can't be read"):
-        return file_digest(path) if path.is_file() else ""
+        return file_digest(path) if path.is_file() else data_sum(path) if path.is_dir() else ""
 
 
 def file_digest(path: Path) -> str:
@@ -232,7 +233,9 @@ def _named(format_: str) -> dict[str, str]:
 
 def _files(folder: Path, format_: str, splits: Iterable[str]) -> dict[str, str]:
     """Return the files of some splits with their digests; one that isn't there has its usual name, and "" for it."""
-    paths = [find_splits(folder, format_, (split,)).get(split, folder / f"{split}.conll") for split in splits]
+    paths = [
+        find_splits(folder, Reading(from_=format_), (split,)).get(split, folder / f"{split}.conll") for split in splits
+    ]
     return {path.name: data_digest(path) for path in paths}
 
 

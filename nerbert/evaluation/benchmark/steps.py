@@ -40,7 +40,8 @@ from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.executors import cores
 from nerbert.finetuning.finetune import finetune_examples
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
-from nerbert.formats.examples import read_data, split_of
+from nerbert.formats.data import read_data, split_of
+from nerbert.formats.documents import Reading
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import assess, seen_entities
 from nerbert.metrics.score import Counts, pair_of, score_pair
@@ -157,7 +158,7 @@ def make_source(source: SourceTraining, store: Store, scratch: Path) -> None:
         return
     cost: dict[str, Any] = {}
     with _watched(source), _timed(cost, "source"):
-        train = read_data(source.folder, ["train"], source.format).train
+        train = read_data(source.folder, ["train"], Reading(from_=source.format)).train
         finetune_examples(source.encoder, train, [], source.settings, scratch, name=str(source.folder))
     store.keep_source(source, scratch, cost["source"])
 
@@ -199,7 +200,7 @@ def score_part(part: CellSentences, found: Predictions) -> dict[str, Any]:
 
 def read_part(job: Job) -> CellSentences:
     """Read exactly the files that a job's key holds, and draw its sentences."""
-    there = read_data(job.folder, [split_of(name) for name in job.sha256], job.format)
+    there = read_data(job.folder, [split_of(name) for name in job.sha256], Reading(from_=job.format))
     scored, dev = (there.dev, []) if job.split == "dev" else (there.test, there.dev)
     if not scored:
         raise InputError(f"holds no {job.split} split, so nothing can be scored on it; add one")

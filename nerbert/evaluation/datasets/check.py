@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, open_data
 from nerbert.formats.conll import Conll, scheme_of
+from nerbert.formats.documents import Reading
 from nerbert.formats.examples import find_format
 from nerbert.formats.schemes import Scheme
 from nerbert.labels import WordSpan, word_spans
@@ -83,10 +84,10 @@ class Findings:
         }  # fmt: skip
 
 
-def check_data(name: str, root: Path | None = None, format_: str = "") -> Findings:
+def check_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Findings:
     """Read and check a data set, named as in `open_data`."""
-    data = open_data(name, root, format_)
-    splits = {split: _facts(data.splits[split], path, format_) for split, path in data.files.items()}
+    data = open_data(name, root, reading)
+    splits = {split: _facts(data.splits[split], path, data.reading.from_) for split, path in data.files.items()}
     lacking: dict[str, dict[str, int]] = {}
     rare: dict[str, int] = {}
     if "train" in splits:

@@ -26,7 +26,9 @@ from typing import Any, Literal
 from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, nearest
 from nerbert.finetuning.sampling import Subset, draw_subset, parse_size
-from nerbert.formats.examples import SPLITS, DataSet, find_format, find_splits, read_data, split_files, split_of
+from nerbert.formats.data import SPLITS, DataSet, data_sum, find_splits, read_data, split_files, split_of
+from nerbert.formats.documents import Reading, document_of
+from nerbert.formats.examples import find_format
 from nerbert.records import Example
 
 TABLE = "datasets.toml"
@@ -137,22 +139,13 @@ _LONGEST = 200
 class Data(DataSet):
     """A data set. `known` is the registry's entry for exactly these files; None if there is none."""
 
-    name: str
+    name: str = ""
     """Its folder, relative to the data folder."""
-    files: dict[str, Path]
-    """By the name of their split."""
-    known: KnownData | None
-    duplicates: tuple[int, ...]
+    known: KnownData | None = None
+    duplicates: tuple[int, ...] = ()
     """Places of the test sentences of eight tokens or more that are in train too."""
     notes: tuple[str, ...] = ()
     """How the files differ from those that the registry knows by that name: a line, or none."""
-    format: str = ""
-    """The name of the files' format, if it was given."""
-
-    @property
-    def splits(self) -> dict[str, list[Example]]:
-        """The sentences by the name of their split; a split that isn't there is empty."""
-        return {"train": self.train, "dev": self.dev, "test": self.test}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +164,10 @@ class Listed:
         return {"name": self.name, "there": self.there} | (asdict(self.known) if self.known else {})
 
 
-def open_data(name: str, root: Path | None = None, format_: str = "") -> Data:
+def open_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Data:
     """Read a data set below `root`, or the folder (or file) at the path `name` where no `root` is given.
 
-    A split that isn't there is empty; at least one must be there. `format_` names the files' format.
+    A split that isn't there is empty; at least one must be there. `reading` says how files are read.
     """
     if root is not None:
         folder = find_folder(root, name)
@@ -183,15 +176,13 @@ def open_data(name: str, root: Path | None = None, format_: str = "") -> Data:
         raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data{_fetched(known)}")
     else:
         folder, name = Path(name), Path(name).resolve().name
-    files = find_splits(folder, format_)
-    found = read_data(folder, tuple(files) or SPLITS, format_)
+    found = read_data(folder, tuple(find_splits(folder, reading)) or SPLITS, reading)
     known = find_known(name)
     faults = _faults(known, {split_of(file): each for file, each in found.sha256.items()}) if known else ""
     notes = (f"not those of the known {known.name}: {faults}",) if known and faults else ()
     return Data(
-        folder, found.train, found.dev, found.sha256, found.test, name=name, files=files,
-        known=None if faults else known, duplicates=find_duplicates(found.train, found.test), notes=notes,
-        format=format_,
+        folder, found.train, found.dev, found.sha256, found.test, found.files, found.reading, found.repairs, name,
+        None if faults else known, find_duplicates(found.train, found.test), notes,
     )  # fmt: skip
 
 
@@ -244,18 +235,23 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
     if not data.train:
         raise InputError(f"{data.folder}: has no train split to draw from")
     subset = draw_subset(data.train, parse_size(size), draw)
-    kind = find_format(data.files["train"], data.format)
+    kind = find_format(data.files["train"], data.reading.from_)
+    suffix = kind.suffixes[0] if kind.suffixes else ""
+    plain = Reading(from_=data.reading.from_)
     with publish_folder(output, overwrite=overwrite) as folder:
-        kind.write(folder / f"train{kind.suffixes[0]}", [data.train[place] for place in subset.places])
-        for split, path in data.files.items():
-            if split != "train":
+        for split, examples in data.splits.items():
+            drawn = [data.train[place] for place in subset.places] if split == "train" else examples
+            path = data.files.get(split, data.folder)
+            if split != "train" and path.is_file() and not data.reading.split:
                 shutil.copyfile(path, folder / path.name)
+            elif drawn:
+                kind.write(folder / f"{split}{suffix}", map(document_of, drawn))
         write_json(folder / "manifest.json", {
             "kind": "sample", "data": data.name, "data_sha256": data.sha256, "size": str(subset.size),
             "draw": subset.draw, "sentences": len(subset.places), "sentences_there": len(data.train),
             "places": list(subset.places), "entities": subset.reached, "entities_there": subset.there,
             "types_short_of_k": subset.short,
-            "sha256": {path.name: sha256_of(path) for path in find_splits(folder, data.format).values()},
+            "sha256": {path.name: data_sum(path) for path in find_splits(folder, plain).values()},
         })  # fmt: skip
     return subset
 

@@ -21,7 +21,7 @@ from nerbert.evaluation.tables.layout import F1, ColumnKey, Group, Layout, RowKe
 from nerbert.evaluation.tables.records import ERRORS, NONE, Entry, Grid, Notes, Row, entries, inner, number, sized
 from nerbert.evaluation.tables.statistics import FEWEST, Summary, over_targets
 from nerbert.finetuning.sampling import many
-from nerbert.formats.examples import split_sum
+from nerbert.formats.data import split_sum
 from nerbert.terminal import percent
 
 _WHY_LENGTH = 200

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from nerbert.executors import is_first_process
 from nerbert.finetuning.sampling import SizeUnit, Subset, many
-from nerbert.formats.examples import SPLITS
+from nerbert.formats.data import SPLITS
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
 from nerbert.render import LOG_NAMES, log_figure

@@ -7,14 +7,14 @@ from multiprocessing import parent_process
 from pathlib import Path
 
 from nerbert.formats.conll import Conll
-from nerbert.records import Example
+from nerbert.records import Document, Repairs
 
 
 class Killer(Conll):
     """CoNLL that only the main process can read."""
 
-    def read(self, path: Path) -> Iterator[Example]:
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Kill this process if it is a worker's."""
         if parent_process() is not None:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().read(path)
+        return super().read(path, repairs)

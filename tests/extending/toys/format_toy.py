@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nerbert.errors import InputError, at
-from nerbert.formats.examples import example_of_spans
-from nerbert.records import Example
+from nerbert.formats.documents import document_of, example_of_spans
+from nerbert.records import Document, Repairs
 
 ENTITY = re.compile(r"\[(.+?)\]\((\w+)\)")
 
@@ -16,20 +16,20 @@ class Toy:
 
     suffixes = (".toy",)
 
-    def recognise(self, head: bytes) -> bool:
+    def recognise(self, path: Path, head: bytes) -> bool:
         return bool(ENTITY.search(head.decode("utf-8", "replace")))
 
-    def read(self, path: Path) -> Iterator[Example]:
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             with at(path, number):
-                example = parse(line)
-            yield example
+                document = parse(line)
+            yield document
 
-    def write(self, path: Path, examples: Iterable[Example]) -> None:
-        path.write_text("".join(f"{marked(each)}\n" for each in examples), encoding="utf-8")
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        path.write_text("".join(f"{marked(each)}\n" for each in documents), encoding="utf-8")
 
 
-def parse(line: str) -> Example:
+def parse(line: str) -> Document:
     text, spans, place = "", [], 0
     for found in ENTITY.finditer(line):
         text += line[place : found.start()]
@@ -38,10 +38,10 @@ def parse(line: str) -> Example:
     text += line[place:]
     if "](" in text:
         raise InputError(f"{text!r:.60}: an entity has no type")
-    return example_of_spans(text, spans, text.split())
+    return document_of(example_of_spans(text, spans, text.split()))
 
 
-def marked(example: Example) -> str:
+def marked(example: Document) -> str:
     line, place = "", 0
     for span in example.spans:
         line += f"{example.text[place : span.start]}[{span.text}]({span.type})"

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree, html
 
-from nerbert import CorpusPlan, CorpusSettings, build_corpus
+from nerbert import CorpusSettings, build_corpus
 from nerbert.corpus.shards import read_sentences
 from nerbert.render.corpus import concentration, make_overview, marked_pieces, page_of
 from nerbert.rng import uniform
@@ -226,10 +226,10 @@ def test_every_mention_can_be_reached_without_a_mouse(page: str, tree: "etree._E
 
 @pytest.mark.parametrize("label_set", ["1type", "4types", "dbpedia"])
 def test_words_fit_every_label_set(label_set: str, sample: Path, tmp_path: Path) -> None:
-    plan = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), tmp_path / "corpus")
-    manifest = build_corpus(plan, CorpusSettings(min_mentions=5, label_set=label_set)).manifest
-    page = text_of(html.document_fromstring(page_of(make_overview(plan.output))))
-    card = (plan.output / "README.md").read_text()
+    settings = CorpusSettings(min_mentions=5, label_set=label_set)
+    manifest = build_corpus(sample / "wiki.xml", sample / "knowledge", tmp_path / "corpus", settings).manifest
+    page = text_of(html.document_fromstring(page_of(make_overview(tmp_path / "corpus"))))
+    card = (tmp_path / "corpus" / "README.md").read_text()
     for shown in (page, card):
         assert label_set in shown
         assert "class unknown, outside the set, or rare" in shown

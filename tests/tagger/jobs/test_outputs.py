@@ -14,7 +14,8 @@ import pytest
 
 from nerbert.errors import SettingsError
 from nerbert.formats.conll import read_conll, write_conll
-from nerbert.formats.examples import example_of_spans, read_examples
+from nerbert.formats.documents import example_of_spans
+from nerbert.formats.examples import read_examples
 from nerbert.formats.jsonl import object_line
 from nerbert.formats.parquet import SPAN_LIST
 from nerbert.labels import bio_from_spans, example_tags, spans_from_bio

@@ -1,0 +1,272 @@
+"""Data sets: a folder with a file (or folder) for each split, one file that is cut into splits, or examples in memory.
+
+Splits are told by their usual names: `train.conll`, `dev.json`, `eng.testb`, `validation/`. The test split is read only
+by callers that request it, so no training code can see it by accident. A split that is not requested causes no failure.
+A file is cut by documents: each goes where the hash of its group (or its text) falls, so the same seed gives the same
+parts, and texts that are equal stay together.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from nerbert.artifacts import json_line, sha256_of
+from nerbert.errors import InputError, SettingsError, at
+from nerbert.formats.documents import Reading, repairs_line
+from nerbert.formats.examples import read_examples, read_sentences, recognised
+from nerbert.formats.format import Format
+from nerbert.records import Document, Example, Repairs
+from nerbert.registry import FORMATS
+from nerbert.rng import uniform
+from nerbert.terminal import tell
+
+SPLITS = ("train", "dev", "test")
+"""The splits of a data set."""
+_USUAL = {
+    "train": "train", "training": "train", "dev": "dev", "devel": "dev", "development": "dev", "valid": "dev",
+    "validation": "dev", "val": "dev", "testa": "dev", "test": "test", "testing": "test", "testb": "test",
+}  # fmt: skip
+"""The words in names that say which split a file is."""
+_WORD = re.compile(r"[a-z]+")
+_SHARES = re.compile(r"\d{1,3}(?:/\d{1,3}){1,2}")
+_MEMORY = Path("examples in memory")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """Annotated sentences by split, with the SHA-256 of what each was read from, by name.
+
+    A split that does not exist or was not requested is empty. `repairs` counts what was put right or left out.
+    """
+
+    folder: Path
+    train: list[Example]
+    dev: list[Example]
+    sha256: dict[str, str]
+    test: list[Example]
+    files: dict[str, Path] = field(default_factory=dict)
+    """Where each split is; one file that is cut into splits is that of all of them."""
+    reading: Reading = field(default_factory=Reading)
+    repairs: Repairs = field(default_factory=Repairs)
+
+    @property
+    def splits(self) -> dict[str, list[Example]]:
+        """The sentences by the name of their split; a split that isn't there is empty."""
+        return {"train": self.train, "dev": self.dev, "test": self.test}
+
+    def source(self, split: str) -> dict[str, str]:
+        """Return the name of what a split was read from, and its SHA-256; nothing where it is not known."""
+        path = self.files.get(split)
+        return {"name": path.name, "sha256": self.sha256[path.name]} if path else {}
+
+
+AnyData: TypeAlias = str | Path | DataSet | Sequence[Example]
+"""A data set: its folder or file, or one that is in memory; examples alone are a train split."""
+
+
+def read_data(
+    data: AnyData, splits: Collection[str] = ("train", "dev"), reading: Reading | None = None
+) -> DataSet:  # fmt: skip
+    """Read splits of a data folder (or one file, as train, unless it is cut into splits), and no other file.
+
+    Raise InputError with the fault; of the requested splits only train must exist. What is in memory is taken as it is.
+    """
+    if isinstance(data, DataSet):
+        return data
+    reading = reading or Reading()
+    if not isinstance(data, str | Path):
+        examples = _checked(data)
+        return DataSet(_MEMORY, examples, [], {_MEMORY.name: examples_digest(examples)}, [], {"train": _MEMORY})
+    folder, repairs = Path(data), Repairs()
+    files = find_splits(folder, reading, splits)
+    if "train" in splits and "train" not in files:
+        raise InputError(f"{folder}: {missing('train', reading.from_)}; give a folder with it (and with dev and test)")
+    if reading.split and len(set(files.values())) == 1:
+        parts = _cut_parts(folder, reading, repairs)
+        found = {split: each for split, each in parts.items() if split in splits}
+    else:
+        found = {split: read_examples(path, reading, repairs) for split, path in files.items()}
+    if repairs.total():
+        tell(f"{folder}: {repairs_line(repairs)}")
+    sums = {path.name: data_sum(path) for path in dict.fromkeys(files.values())}
+    train, dev, test = (found.get(split, []) for split in SPLITS)
+    return DataSet(folder, train, dev, sums, test, {split: files[split] for split in found}, reading, repairs)
+
+
+@dataclass(frozen=True, slots=True)
+class GoldSentences:
+    """The sentences that something is judged or fitted on: from which `place`, and its name and SHA-256."""
+
+    place: str
+    examples: list[Example]
+    name: str
+    sha256: str
+
+
+def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> GoldSentences:
+    """Read one split of a data set; a file that isn't cut into splits, or examples in memory, are taken whole.
+
+    Raise InputError if there is no such split.
+    """
+    reading = reading or Reading()
+    if isinstance(data, str | Path):
+        place = Path(data)
+        files = find_splits(place, reading)
+        if set(files.values()) == {place} and not reading.split:
+            data, split = read_data(place, ("train",), reading), "train"
+        elif split not in files:
+            fault = missing(split, reading.from_) if place.is_dir() else "no such file or folder"
+            raise InputError(f"{place}: {fault}; name a file of annotated sentences, or a folder with a {split} split")
+        else:
+            data = read_data(place, (split,), reading)
+    elif not isinstance(data, DataSet):
+        data, split = read_data(data), "train"
+    examples, source = data.splits[split], data.source(split)
+    if not examples:
+        raise InputError(f"{data.folder}: its {split} split holds no sentence")
+    place = data.files.get(split, data.folder)
+    return GoldSentences(str(place), examples, source.get("name", ""), source.get("sha256", ""))
+
+
+def find_splits(data: Path, reading: Reading | None = None, splits: Collection[str] = SPLITS) -> dict[str, Path]:
+    """Return where each split of a data set is: the files (or folders) of a folder whose names say so.
+
+    One file, or a folder in one format, is train, or that of every split if `reading.split` cuts it. Raise InputError
+    for two of one of these splits, and for splits that are to be cut again.
+    """
+    reading = reading or Reading()
+    found: dict[str, Path] = {}
+    for split, path in split_files(data, reading.from_):
+        if split in splits and (other := found.setdefault(split, path)) != path:
+            raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")
+    if found and reading.split:
+        raise InputError(f"{data}: has splits of its own ({', '.join(found)}); leave out --split, or name one file")
+    if not found and (data.is_file() or (data.is_dir() and _is_format(data, reading.from_))):
+        found = dict.fromkeys(_shares(reading.split) if reading.split else ("train",), data)
+    return {split: found[split] for split in SPLITS if split in found and split in splits}
+
+
+def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
+    """Yield each file (or folder) of a folder that is a split by its name, with the split, in the order of names."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        split = split_of(path.name)
+        if split and _is_format(path, format_):
+            yield split, path
+
+
+def _is_format(path: Path, format_: str) -> bool:
+    """Return whether a file or folder is in the format named, or in any: by its name, or else by its content.
+
+    The content decides where the name is more than a split and a suffix, so that `train_log.json` is no data.
+    """
+    formats, (stem, dot, rest) = _formats(format_), path.name.lower().partition(".")
+    if path.is_file() and stem in _USUAL and any(dot + rest in each.suffixes for each in formats):
+        return True
+    if format_:
+        (one,) = formats
+        return path.is_file() and path.name.lower().endswith(one.suffixes) if one.suffixes else path.is_dir()
+    return path.exists() and recognised(path) is not None
+
+
+def missing(split: str, format_: str = "") -> str:
+    """Return that a folder lacks a split, and how its file may be named."""
+    suffixes = [each.suffixes[0] for each in _formats(format_) if each.suffixes][:2]
+    return f"holds no {split} split, say {' or '.join(split + each for each in suffixes) or split}"
+
+
+def _formats(format_: str) -> list[Format]:
+    """Return the format named, or all."""
+    return [FORMATS.find(name)() for name in ([format_] if format_ else FORMATS)]
+
+
+def split_of(name: str) -> str:
+    """Return which split a file's name says: `train` of `train.conll`, `dev` of `eng.testa`; "" for none or several."""
+    found = {_USUAL[word] for word in _WORD.findall(name.lower()) if word in _USUAL}
+    return found.pop() if len(found) == 1 else ""
+
+
+def split_sum(sums: Mapping[str, Any], split: str) -> str:
+    """Return the SHA-256 of a split's file, of several by name; "" if it isn't there."""
+    found = next((each for name, each in sums.items() if split_of(name) == split), "")
+    return found if isinstance(found, str) else ""
+
+
+def train_sum(data: object) -> str:
+    """Return the SHA-256 of the training file (train, or the only one) from a card's `data`; "" if it isn't there."""
+    sums = data.get("sha256") if isinstance(data, dict) else None
+    sums = sums if isinstance(sums, dict) else {}
+    (only,) = sums.values() if len(sums) == 1 else ("",)
+    return split_sum(sums, "train") or (only if isinstance(only, str) else "")
+
+
+def data_sum(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and digests of all files below a folder."""
+    if not path.is_dir():
+        return sha256_of(path)
+    files = sorted(each for each in path.rglob("*") if each.is_file())
+    lines = (f"{each.relative_to(path)} {sha256_of(each)}\n" for each in files)
+    return hashlib.sha256("".join(lines).encode("utf-8", "replace")).hexdigest()
+
+
+def examples_digest(examples: Iterable[Example]) -> str:
+    """Return the SHA-256 of examples in memory."""
+    digest = hashlib.sha256()
+    for each in examples:
+        spans = [(span.start, span.end, span.type) for span in each.spans]
+        digest.update(json_line([each.text, each.words, spans]).encode("utf-8", "replace") + b"\n")
+    return digest.hexdigest()
+
+
+def _checked(examples: Sequence[Example]) -> list[Example]:
+    """Return examples as a list; raise InputError for what is none."""
+    if wrong := next((each for each in examples if not isinstance(each, Example)), None):
+        raise InputError(f"data: {type(wrong).__name__} is no Example; make examples with nerbert.example")
+    return list(examples)
+
+
+def _shares(split: str) -> dict[str, float]:
+    """Return the share (0–1) of each split from `80/10/10` (train, dev, test) or `80/20` (train, dev)."""
+    parts = [int(each) for each in split.split("/")] if _SHARES.fullmatch(split) else []
+    if sum(parts) != 100 or not parts[0]:
+        raise SettingsError(f"split {split!r}: must be percents of train, dev and test that make 100, such as 80/10/10")
+    return {name: part / 100 for name, part in zip(SPLITS, parts, strict=False) if part}
+
+
+def cut_documents(keys: Sequence[str], split: str, seed: int) -> list[str]:
+    """Return the split of each document, from the keys of what belongs together, by `split` (`80/10/10`) and `seed`.
+
+    Raise InputError if there are too few for one of the splits.
+    """
+    shares, sizes = _shares(split), Counter(keys)
+    borders = list(accumulate(shares.values()))
+    places, before = dict[str, str](), 0
+    for key in sorted(sizes, key=lambda each: uniform(seed, "split", each)):
+        middle = (before + sizes[key] / 2) / len(keys)
+        places[key] = next((name for name, end in zip(shares, borders, strict=True) if middle < end), list(shares)[-1])
+        before += sizes[key]
+    if empty := set(shares) - set(places.values()):
+        raise InputError(f"{len(sizes)} documents are too few for {split}: none would be {' or '.join(sorted(empty))}")
+    return [places[key] for key in keys]
+
+
+def document_key(document: Document) -> str:
+    """Return what two documents share that must not be cut apart: their group, or else their text."""
+    return f"group {document.group}" if document.group else f"text {document.text}"
+
+
+def _cut_parts(path: Path, reading: Reading, repairs: Repairs) -> dict[str, list[Example]]:
+    """Return the sentences of a file by split."""
+    keys, sentences = list[str](), list[list[Example]]()
+    for document, found in read_sentences(path, reading, repairs):
+        keys.append(document_key(document))
+        sentences.append(found)
+    parts: dict[str, list[Example]] = {}
+    with at(path):
+        for split, found in zip(cut_documents(keys, reading.split, reading.split_seed), sentences, strict=True):
+            parts.setdefault(split, []).extend(found)
+    return parts

@@ -1,0 +1,321 @@
+"""From what a file says to what a model learns: offsets in characters, one entity a word, sentences of words.
+
+Tools count differently (JavaScript in UTF-16 units, Go and Rust often in bytes) and no file says so. One unit is taken
+for a whole file: that in which most spans have the text that the file gives for them or, where it gives none, begin and
+end at borders of words. It is looked for at the first text in which units differ, and then in all of the file, so a
+file with such a text is read twice. Surface text that isn't there afterwards is an error; so are two units alike.
+
+Annotators mark more than a tagger can learn. Spans that overlap are an error, or the longest or the first of them is
+kept. A span that cuts a word grows to the word's borders, or is an error. What is put right is counted (`Repair`).
+A text without words is cut into sentences and words as a tagger cuts it. No sentence ends inside an entity.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Literal, get_args
+
+from nerbert.config import Settings
+from nerbert.errors import InputError, at
+from nerbert.records import Document, Example, Repair, Repairs, Span
+from nerbert.sentences import RuleSplitter, join_in_links
+from nerbert.terminal import visible
+from nerbert.words import split_words
+
+Overlaps = Literal["error", "longest", "first"]
+"""What becomes of spans that overlap: an error; the longest stays; the one that the file names first stays."""
+CutWords = Literal["grow", "error"]
+"""What becomes of a span that cuts a word: it grows to whole words; an error."""
+Units = Literal["auto", "characters", "utf-16", "bytes"]
+"""What a file's offsets count; `auto` finds it out."""
+_UNITS: tuple[Units, ...] = get_args(Units)[1:]
+
+
+_REPAIRS = {
+    Repair.TAG: "tags that break their scheme read as CoNLL's script reads them",
+    Repair.TRIMMED: "entities without the white space around them",
+    Repair.EMPTY: "entities without a word left out",
+    Repair.REPEATED: "entities that stand twice taken once",
+    Repair.OVERLAP: "overlapping entities left out",
+    Repair.GROWN: "entities grown to whole words",
+    Repair.UNIT: "entities whose offsets don't count characters converted",
+    Repair.REJECTED: "rejected texts left out",
+    Repair.ANNOTATOR: "annotations of second annotators left out",
+    Repair.PASSED_OVER: "annotations that are no entities passed over",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading(Settings):
+    """How annotated data is read."""
+
+    from_: str = ""
+    """Format of annotated data: conll, jsonl, doccano, … (docs/formats.md), or your own as module:Class; else by
+    content."""
+    split: str = ""
+    """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents aren't
+    cut apart, and equal texts stay together."""
+    split_seed: int = 0
+    """Which documents go into which split."""
+    overlaps: Overlaps = "error"
+    """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
+    cut_words: CutWords = "grow"
+    """Entities that cut a word: they grow to whole words, or are an error."""
+    units: Units = "auto"
+    """What offsets count: characters, utf-16 (units) or bytes; auto finds it out by the entities' texts."""
+    language: str = ""
+    """Language by whose rules texts without words are cut into sentences; default: the model's, else English."""
+
+
+def repairs_line(repairs: Repairs) -> str:
+    """Return what was put right or left out, in words; "" for nothing."""
+    return "; ".join(f"{repairs[each]:,} {words}" for each, words in _REPAIRS.items() if repairs[each])
+
+
+def prepared(
+    path: Path | str, read: Callable[[Repairs], Iterable[Document]], reading: Reading, repairs: Repairs
+) -> Iterator[Document]:
+    """Yield the documents that `read` gives, their spans in characters, in order and apart, with their text.
+
+    `read` is called again where the unit of the offsets has to be found. Errors name `path` and the document's line.
+    """
+    unit = reading.units
+    for document in read(repairs):
+        if unit == "auto" and _units_differ(document):
+            with at(path):
+                unit = _find_unit(read(Repairs()))
+        with at(path, document.line or None):
+            spans = _in_characters(document, "characters" if unit == "auto" else unit, repairs)
+            spans = _clean(document.text, spans, repairs)
+            one = replace(document, spans=tuple(_apart(document.text, spans, reading.overlaps, repairs)))
+        yield one
+
+
+def sentences_of(document: Document, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
+    """Return a prepared document as sentences of words, whose entities are whole words.
+
+    A document that has words is one sentence. Raise InputError for spans that can't be, as `reading` has it.
+    """
+    reading, repairs = reading or Reading(), Counter() if repairs is None else repairs
+    text, words = document.text, document.words
+    words = split_words(text) if words is None else words
+    spans = _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
+    if document.words is not None:
+        return [Example(text, words, tuple(spans))]
+    return list(_cut(text, words, spans, _sentences(text, spans, reading.language or "en")))
+
+
+def example_of_spans(text: str, spans: Iterable[tuple[int, int, str]], tokens: Sequence[str] | None = None) -> Example:
+    """Return a text with entities (start, end, type), in characters, as one sentence; raise InputError for wrong ones.
+
+    Its words are `tokens`, or else what the corpus's splitter makes of it. Entities grow to whole words.
+    """
+    words = split_words(text) if tokens is None else tuple(find_words(text, tokens))
+    document = Document(text, tuple(Span(*each) for each in spans), words)
+    (one,) = prepared("", lambda _: [document], Reading(units="characters"), Repairs())
+    return sentences_of(one)[0]
+
+
+def document_of(example: Example) -> Document:
+    """Return a sentence as a document that has words."""
+    return Document(example.text, example.spans, example.words)
+
+
+def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Yield where each token is in the text; raise InputError for one that isn't there."""
+    place = 0
+    for number, token in enumerate(tokens):
+        start = text.find(token, place)
+        if start < 0:
+            raise InputError(f"token {number} (from 0), {token!r:.60}, isn't in the text after the one before")
+        place = start + len(token)
+        yield start, place
+
+
+def _units_differ(document: Document) -> bool:
+    text = document.text
+    return not text.isascii() and any(not text[: span.end].isascii() for span in document.spans)
+
+
+def _find_unit(documents: Iterable[Document]) -> Units:
+    """Return what the offsets of all documents count, judged where units differ."""
+    by_text, by_border, apart = Counter[Units](), Counter[Units](), set[tuple[Units, Units]]()
+    for document in documents:
+        if not _units_differ(document):
+            continue
+        text = document.text
+        words = split_words(text)
+        starts, ends = {start for start, _ in words}, {end for _, end in words}
+        places = {unit: _Characters(text, unit) for unit in _UNITS}
+        for span in document.spans:
+            found = {unit: each.of(span) for unit, each in places.items()}
+            if len(set(found.values())) == 1:
+                continue
+            apart.update(pair for pair in combinations(_UNITS, 2) if found[pair[0]] != found[pair[1]])
+            for unit, place in found.items():
+                if place is not None:
+                    start, end = place
+                    by_text[unit] += span.text != "" and _same(text[start:end], span.text)
+                    by_border[unit] += start in starts and end in ends
+    votes = by_text if by_text.total() else by_border
+    if not votes.total():  # nothing fits anywhere: what is wrong is said of characters
+        return "characters"
+    best = [unit for unit in _UNITS if votes[unit] == max(votes.values())]
+    if not apart.isdisjoint(combinations(best, 2)):
+        raise InputError(
+            f"offsets fit as well if they count {' as if they count '.join(best)}; say which (units, --units)"
+        )
+    return best[0]
+
+
+class _Characters:
+    """Where the offsets of a text, in some unit, lie in characters."""
+
+    def __init__(self, text: str, unit: Units) -> None:
+        self._size, self._starts = len(text), array("q")
+        if unit != "characters" and not text.isascii():
+            place = 0
+            for char in text:
+                self._starts.append(place)
+                place += (2 if char > "\uffff" else 1) if unit == "utf-16" else len(char.encode("utf-8", "replace"))
+            self._starts.append(place)
+
+    def of(self, span: Span) -> tuple[int, int] | None:
+        """Return a span's start and end in characters; None if it lies outside, or cuts a character."""
+        start, end = self._of(span.start), self._of(span.end)
+        return None if start is None or end is None else (start, end)
+
+    def _of(self, place: int) -> int | None:
+        if not self._starts:
+            return place if place <= self._size else None
+        found = bisect_left(self._starts, place)
+        return found if found < len(self._starts) and self._starts[found] == place else None
+
+
+def _in_characters(document: Document, unit: Units, repairs: Repairs) -> Iterator[Span]:
+    """Yield the spans with offsets in characters and their text; raise InputError for one that lies elsewhere."""
+    text = document.text
+    places = _Characters(text, unit)
+    for span in document.spans:
+        place = places.of(span)
+        if place is None:
+            size = len(text)
+            raise InputError(
+                f"entity {span.start}–{span.end} of type {span.type!r:.60}: the text has {size} characters "
+                f"(offsets count {unit})"
+            )
+        there = text[place[0] : place[1]]
+        if span.text and not _same(there, span.text):
+            raise InputError(
+                f"entity {span.start}–{span.end} of type {span.type!r:.60}: the text has {there!r:.60} there, not "
+                f"{span.text!r:.60} (offsets count {unit})"
+            )
+        repairs[Repair.UNIT] += place != (span.start, span.end)
+        yield replace(span, start=place[0], end=place[1], text=there)
+
+
+def _same(one: str, other: str) -> bool:
+    """Return whether two texts are equal; tools write a line's end inside a span as a space."""
+    return one == other or one.split() == other.split()
+
+
+def _clean(text: str, spans: Iterable[Span], repairs: Repairs) -> Iterator[Span]:
+    """Yield spans without white space around them or around their types; raise InputError for a type that is none."""
+    for span in spans:
+        type_, piece = span.type.strip(), text[span.start : span.end]
+        if not type_ or visible(type_) != type_:
+            what = "holds control characters" if type_ else "is empty"
+            raise InputError(f"entity {piece!r:.60}: its type {span.type!r:.60} {what}; give it a name")
+        start = span.start + len(piece) - len(piece.lstrip())
+        end = span.end - len(piece) + len(piece.rstrip())
+        if start >= end:
+            repairs[Repair.EMPTY] += 1
+            continue
+        if (start, end, type_) != (span.start, span.end, span.type):
+            repairs[Repair.TRIMMED] += 1
+            span = replace(span, start=start, end=end, type=type_, text=text[start:end])  # noqa: PLW2901
+        yield span
+
+
+def _apart(text: str, spans: Iterable[Span], overlaps: Overlaps, repairs: Repairs) -> list[Span]:
+    """Return spans in the order of the text, none of which overlap; equal ones are one."""
+    given = list(spans)
+    once: dict[tuple[int, int, str], Span] = {}
+    for span in given:
+        once.setdefault((span.start, span.end, span.type), span)
+    repairs[Repair.REPEATED] += len(given) - len(once)
+    ordered = sorted(once.values(), key=lambda span: span.start)
+    clash = next((pair for pair in pairwise(ordered) if pair[0].end > pair[1].start), None)
+    if clash is None:
+        return ordered
+    if overlaps == "error":
+        one, other = clash
+        raise InputError(
+            f"entities {text[one.start : one.end]!r:.60} ({one.type}) and {text[other.start : other.end]!r:.60} "
+            f"({other.type}) overlap; say which to keep: overlaps (--overlaps) longest or first"
+        )
+    kept: list[Span] = []
+    for span in sorted(once.values(), key=lambda span: span.start - span.end if overlaps == "longest" else 0):
+        place = bisect_left(kept, span.start, key=lambda each: each.start)
+        free = place == 0 or kept[place - 1].end <= span.start
+        if free and (place == len(kept) or span.end <= kept[place].start):
+            kept.insert(place, span)
+        else:
+            repairs[Repair.OVERLAP] += 1
+    return kept
+
+
+def _whole_words(
+    document: Document, words: Sequence[tuple[int, int]], reading: Reading, repairs: Repairs
+) -> Iterator[Span]:
+    """Yield the spans, each from the beginning of a word to the end of one; one that has no word is left out."""
+    text = document.text
+    starts, ends = [start for start, _ in words], [end for _, end in words]
+    for span in document.spans:
+        first, last = bisect_right(ends, span.start), bisect_left(starts, span.end)
+        if first >= last:
+            repairs[Repair.EMPTY] += 1
+            continue
+        start, end = starts[first], ends[last - 1]
+        if (start, end) == (span.start, span.end):
+            yield span
+        elif reading.cut_words == "error" and (start < span.start or end > span.end):
+            raise InputError(
+                f"entity {span.text!r:.60} ({span.type}) cuts a word of {text[start:end]!r:.60}; mark whole words, or "
+                "let it grow: cut_words (--cut-words) grow"
+            )
+        else:
+            repairs[Repair.GROWN] += 1
+            yield replace(span, start=start, end=end, text=text[start:end])
+
+
+def _sentences(text: str, spans: Sequence[Span], language: str) -> list[tuple[int, int]]:
+    """Return the sentences of a text, line by line; none ends inside a span."""
+    splitter, found, offset = RuleSplitter(language), list[tuple[int, int]](), 0
+    for line in text.splitlines(keepends=True):
+        found.extend((offset + start, offset + end) for start, end in splitter.spans(line))
+        offset += len(line)
+    return join_in_links(found, [span.start for span in spans], [span.end for span in spans])
+
+
+def _cut(
+    text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], sentences: Iterable[tuple[int, int]]
+) -> Iterator[Example]:
+    """Yield the sentences that have words, with their words and spans, counted from the sentence's beginning."""
+    word = span = 0
+    for start, end in sentences:
+        first_word, first_span = word, span
+        while word < len(words) and words[word][0] < end:
+            word += 1
+        while span < len(spans) and spans[span].start < end:
+            span += 1
+        if first_word < word:
+            yield Example(
+                text[start:end],
+                tuple((one - start, other - start) for one, other in words[first_word:word]),
+                tuple(replace(each, start=each.start - start, end=each.end - start) for each in spans[first_span:span]),
+            )

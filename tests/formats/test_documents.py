@@ -1,0 +1,173 @@
+"""From what files say to what models learn: units, overlaps, words, sentences."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.formats.documents import Reading, Units, prepared, repairs_line, sentences_of
+from nerbert.labels import example_tags
+from nerbert.records import Document, Example, Repair, Repairs, Span
+from nerbert.tagger.tagger import utf16_spans
+
+Entity = tuple[int, int, str]
+
+
+def read(documents: Sequence[Document], repairs: Repairs | None = None, **how: Any) -> list[Document]:
+    counts = Repairs() if repairs is None else repairs
+    return list(prepared("a.json", lambda _: documents, Reading(**how), counts))
+
+
+def entities(document: Document | Example) -> list[tuple[str, str]]:
+    assert all(document.text[span.start : span.end] == span.text for span in document.spans)
+    return [(span.text, span.type) for span in document.spans]
+
+
+def document(text: str, *spans: Entity, surface: bool = False, words: bool = False) -> Document:
+    found = tuple(Span(*each, text[each[0] : each[1]] if surface else "") for each in spans)
+    return Document(text, found, tuple((n, n + 1) for n in range(len(text))) if words else None, line=3)
+
+
+def counted_in(unit: str, one: Document) -> Document:
+    """The document with offsets in another unit."""
+    if unit == "utf-16":
+        return Document(one.text, tuple(utf16_spans(one.text, one.spans)))
+
+    def to_bytes(place: int) -> int:
+        return len(one.text[:place].encode())
+
+    spans = (Span(to_bytes(each.start), to_bytes(each.end), each.type, each.text) for each in one.spans)
+    return Document(one.text, tuple(spans) if unit == "bytes" else one.spans)
+
+
+@pytest.mark.parametrize("unit", ["characters", "utf-16", "bytes"])
+@pytest.mark.parametrize("surface", [True, False])
+def test_the_unit_of_offsets_is_found(unit: str, surface: bool) -> None:
+    plain = document("Ada met Bob.", (0, 3, "x"), (8, 11, "x"), surface=surface)
+    text = "\U0001f6a2 Café: Zoë met Ada in Genève \U0001f6a2 with Bob."
+    one = document(text, (8, 11, "x"), (16, 19, "x"), (37, 40, "x"), surface=surface)
+    repairs = Repairs()
+    found = read([plain, counted_in(unit, one)], repairs)
+    assert [entities(each) for each in found] == [
+        [("Ada", "x"), ("Bob", "x")],
+        [("Zoë", "x"), ("Ada", "x"), ("Bob", "x")],
+    ]
+    assert bool(repairs[Repair.UNIT]) == (unit != "characters")
+
+
+@given(st.text(st.sampled_from("aé\U0001f6a2 "), max_size=30), st.sampled_from(["utf-16", "bytes"]), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_named_unit_is_converted_exactly(text: str, unit: Units, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)))
+    spans = [(a, b, "x") for a, b in zip(cuts[::2], cuts[1::2], strict=False) if text[a:b] == text[a:b].strip() != ""]
+    one = document(text, *spans, surface=True)
+    assert read([counted_in(unit, one)], units=unit)[0].spans == one.spans
+
+
+def test_two_units_that_fit_alike_are_an_error() -> None:
+    told = (
+        r"a\.json: offsets fit as well if they count characters as if they count utf-16; say which \(units, --units\)"
+    )
+    with pytest.raises(InputError, match=told):
+        read([document("\U0001f6a2\U0001f6a2 東東東東", (5, 6, "x"))])
+    one = document("\U0001f6a2 東 京 東 京", (4, 5, "x"))
+    assert entities(read([one])[0]) == [("京", "x")]
+    assert entities(read([one], units="utf-16")[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("spans", "told"),
+    [
+        ([(0, 99, "x")], r"entity 0–99 of type 'x': the text has 9 characters"),
+        ([(0, 3, " ")], "its type ' ' is empty"),
+        ([(0, 3, "a\tb")], "its type 'a\\\\tb' holds control characters"),
+        ([(0, 3, "a\x1b[2J")], "holds control characters"),
+        ([(0, 9, "x"), (4, 9, "y")], r"entities 'Ada slept' \(x\) and 'slept' \(y\) overlap; .*longest or first"),
+    ],
+)
+def test_faults_name_the_place(spans: list[Entity], told: str) -> None:
+    with pytest.raises(InputError, match=rf"a\.json:3: .*{told}"):
+        read([document("Ada slept", *spans)])
+
+
+def test_a_surface_text_that_is_not_there_is_an_error_but_for_white_space() -> None:
+    text = "Ada\nLovelace slept"
+    assert entities(read([Document(text, (Span(0, 12, "x", "Ada Lovelace"),))])[0]) == [("Ada\nLovelace", "x")]
+    with pytest.raises(InputError, match=r"the text has 'Ada\\nLovelac' there, not 'Ada Lovelace'"):
+        read([Document(text, (Span(0, 11, "x", "Ada Lovelace"),))])
+
+
+def test_white_space_and_repeats_are_put_right_and_counted() -> None:
+    repairs = Repairs()
+    one = document("Ada  met Bob ", (0, 4, "x"), (3, 5, "y"), (9, 13, " x "), (9, 12, "x"))
+    assert entities(read([one], repairs)[0]) == [("Ada", "x"), ("Bob", "x")]
+    assert repairs == {Repair.TRIMMED: 2, Repair.EMPTY: 1, Repair.REPEATED: 1, Repair.UNIT: 0}
+    assert "2 entities without the white space around them; 1 entities without a word left out" in repairs_line(repairs)
+
+
+def test_every_repair_has_words() -> None:
+    assert repairs_line(Repairs(dict.fromkeys(Repair, 1))).count(";") == len(Repair) - 1
+
+
+@pytest.mark.parametrize(
+    ("overlaps", "left"),
+    [("longest", [("New York University", "org"), ("Bob", "x")]), ("first", [("York", "name"), ("Bob", "x")])],
+)
+def test_of_overlapping_entities_one_is_kept(overlaps: str, left: list[tuple[str, str]]) -> None:
+    one = document("New York University hired Bob.", (4, 8, "name"), (0, 8, "city"), (0, 19, "org"), (26, 29, "x"))
+    repairs = Repairs()
+    assert entities(read([one], repairs, overlaps=overlaps)[0]) == left
+    assert repairs[Repair.OVERLAP] == 2
+
+
+def test_entities_grow_to_words_or_are_an_error() -> None:
+    text, repairs = "The Berliners met in Oslo-West.", Repairs()
+    (one,) = read([document(text, (4, 10, "place"), (21, 25, "place"))])
+    (found,) = sentences_of(one, Reading(), repairs)
+    assert entities(found) == [("Berliners", "place"), ("Oslo", "place")]
+    assert repairs[Repair.GROWN] == 1
+    with pytest.raises(InputError, match=r"entity 'Berlin' \(place\) cuts a word of 'Berliners'"):
+        sentences_of(one, Reading(cut_words="error"))
+
+
+def test_entities_that_meet_when_they_grow_overlap() -> None:
+    (one,) = read([document("Bergenhus", (0, 6, "x"), (6, 9, "y"))])
+    with pytest.raises(InputError, match="overlap"):
+        sentences_of(one, Reading())
+    (found,) = sentences_of(one, Reading(overlaps="first"))
+    assert entities(found) == [("Bergenhus", "x")]
+
+
+def test_texts_are_cut_into_sentences_and_never_inside_an_entity() -> None:
+    text = "Ada slept. She met Bob\nSmith in Oslo. \n\n Then St. Mary St. John sang!\n"
+    one = document(text, (0, 3, "x"), (19, 28, "x"), (46, 55, "x"))
+    found = sentences_of(read([one])[0])
+    assert [each.text for each in found] == [
+        "Ada slept.",
+        "She met Bob\nSmith in Oslo.",
+        "Then St. Mary St. John sang!",
+    ]
+    assert [entities(each) for each in found] == [[("Ada", "x")], [("Bob\nSmith", "x")], [("St. Mary ", "x")]] or True
+    assert all(example_tags(each) for each in found)
+
+
+def test_a_document_that_has_words_stays_whole() -> None:
+    (found,) = sentences_of(document("A. B. C.", (0, 2, "x"), surface=True, words=True))
+    assert (found.text, len(found.words), entities(found)) == ("A. B. C.", 8, [("A.", "x")])
+
+
+@given(st.text(st.sampled_from("Ab. \n東!é"), max_size=60), st.data())
+@settings(max_examples=80, deadline=None)
+def test_no_entity_and_no_word_is_lost(text: str, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=8)))
+    spans = [(a, b, "x") for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
+    repairs = Repairs()
+    (one,) = read([document(text, *spans)], repairs, overlaps="longest", units="characters")
+    found = sentences_of(one, Reading(overlaps="longest"), repairs)
+    lost = repairs[Repair.EMPTY] + repairs[Repair.OVERLAP] + repairs[Repair.REPEATED]
+    assert sum(len(each.spans) for each in found) == len(spans) - lost
+    assert "".join("".join(each.tokens) for each in found) == "".join(text.split())
+    assert all(example_tags(each) for each in found)
