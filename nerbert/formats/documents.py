@@ -44,6 +44,7 @@ _REPAIRS = {
     Repair.GROWN: "entities grown to whole words",
     Repair.UNIT: "entities whose offsets don't count characters converted",
     Repair.REJECTED: "rejected texts left out",
+    Repair.UNANNOTATED: "texts that no person annotated left out",
     Repair.ANNOTATOR: "annotations of second annotators left out",
     Repair.PASSED_OVER: "annotations that are no entities passed over",
 }
