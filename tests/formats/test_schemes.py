@@ -11,7 +11,7 @@ from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
 
 SCHEMES = {"IOB1": IOB1, "IOB2": IOB2, "IOE2": IOE2, "BIOES": IOBES, "BILOU": BILOU}
-LETTERS = {"BIOES": "BIES", "BILOU": "BILU", "BMES": "BMES"}
+LETTERS = {"BIOES": tuple("BIES"), "BILOU": tuple("BILU"), "BMES": tuple("BMES")}
 ENTITIES = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from("xy")), min_size=1, max_size=6)
 
 

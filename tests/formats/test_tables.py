@@ -10,7 +10,7 @@ from nerbert.records import Document, Repair, Repairs, Span
 
 ADA = ("Ada slept", [(0, 3, "person")])
 BOB = ("Bob, \n of Oslo", [(0, 3, "person"), (10, 14, "place")])
-NONE = ("nothing", [])
+NONE: tuple[str, list[tuple[int, int, str]]] = ("nothing", [])
 
 
 def documents(path: Path, content: str | bytes) -> list[Document]:
