@@ -41,7 +41,7 @@ class TokenRows(NamedTuple):
         return [each[0] for each in self.columns]
 
 
-class Layout(NamedTuple):
+class ColumnLayout(NamedTuple):
     """In which columns token and tag are; `numbered` says whether the first column numbers the words."""
 
     token: int = 0
@@ -52,35 +52,33 @@ class Layout(NamedTuple):
 
     def words(self, rows: TokenRows) -> list[tuple[int, str, str]]:
         """Return (line, token, tag) of each word; raise InputError for a line that lacks one of them."""
-        found = []
+        found, needed = [], max(self.token, self.tag, 1)
         for line, columns in zip(rows.lines, rows.columns, strict=True):
             if self.numbered and _UNWRITTEN.fullmatch(columns[0]):
                 continue
-            with line.place():
-                if len(columns) <= max(self.token, self.tag, 1) or not columns[self.token]:
-                    raise _broken(line.text, tagged=True)
-                tag = columns[self.tag].strip()
-                if self.inside:
-                    tag = field[1] if (field := _ENTITY.search(tag)) else OUTSIDE
-                elif not tag:
+            tag = columns[self.tag].strip() if len(columns) > needed else ""
+            if self.inside:
+                tag = field[1] if (field := _ENTITY.search(tag)) else OUTSIDE
+            if not tag or not columns[self.token]:
+                with line.place():
                     raise _broken(line.text, tagged=True)
             found.append((line.number, columns[self.token], tag))
         return found
 
 
-def find_layout(sentences: Sequence[list[list[str]]]) -> Layout:
+def find_layout(sentences: Sequence[list[list[str]]]) -> ColumnLayout:
     """Return where tokens and tags are; as a rule in the first and the last column."""
     rows = [columns for sentence in sentences for columns in sentence]
     numbered = len(rows) > len(sentences) and all(_numbered(each) for each in sentences)
     if numbered:
         rows = [columns for columns in rows if not _UNWRITTEN.fullmatch(columns[0])]
-    usual = Layout(int(numbered), -1, numbered)
+    usual = ColumnLayout(int(numbered), -1, numbered)
     widths = {len(columns) for columns in rows}
     if len(widths) != 1 or _all_tags(rows, -1):
         return usual
     (width,) = widths
     if width == 2 and not numbered and _all_tags(rows, 0):
-        return Layout(1, 0)
+        return ColumnLayout(1, 0)
     if numbered and width == _CONLL_U and any(_ENTITY.search(columns[-1]) for columns in rows):
         return usual._replace(inside=True)
     others = range(width - 2, 1, -1) if numbered else ()
@@ -129,8 +127,11 @@ def _sentence(lines: list[Line], document: int, *, tagged: bool) -> TokenRows:
         comments.append(line.text)
     kept, columns = lines[len(comments) :], []
     for line in kept:
-        with line.place():
+        try:
             columns.append(_columns(line.text, tagged=tagged))
+        except InputError:
+            with line.place():
+                raise
     begins = any((found := _COMMENT.match(each)) and found["name"] == "newdoc" for each in comments)
     return TokenRows(kept, columns, document + begins, tuple(comments))
 

@@ -19,7 +19,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.columns import (
     DOCUMENT_START,
-    Layout,
+    ColumnLayout,
     TokenRows,
     find_layout,
     named_comments,
@@ -76,7 +76,7 @@ def _read_rows(path: Path) -> Iterator[TokenRows]:
         yield from (rows for rows in token_rows(read_lines(stream, path), tagged=True) if rows is not None)
 
 
-def _layout_of(path: Path) -> Layout:
+def _layout_of(path: Path) -> ColumnLayout:
     """Return the layout of a file, by its first sentences."""
     found, size = [], 0
     for rows in _read_rows(path):

@@ -2,7 +2,8 @@
 
 Nothing is corrected, and only what can't be read is refused. Sentences are equal if their tokens are. Tag schemes are
 read from the tags as written, since entities don't tell how they were written: IOB2 begins every entity with B-; IOB1
-only one that touches another of its type; IO none; any other use is called mixed. The price: each file is read twice.
+only one that touches another of its type; IO none; others also mark ends (`nerbert.formats.schemes`); any other use is
+called mixed. The price: each file is read again.
 """
 
 from collections import Counter, defaultdict
