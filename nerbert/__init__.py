@@ -105,10 +105,12 @@ def finetune(
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage
     from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.self_check import checking
 
     return stage(
         str(encoder), Path(data), Path(output), settings, source=Path(source) if source is not None else None,
-        seeds=seeds, overwrite=overwrite, calibrate=calibrate, card=write_tagger_card, format_=format_,
+        seeds=seeds, overwrite=overwrite, calibrate=calibrate, card=checking(write_tagger_card),
+        format_=format_,
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from nerbert.records import Example, Span
 from nerbert.registry import HEADS
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
+from nerbert.tagger.fingerprint import fingerprint_of
 from nerbert.words import check_splitter, split_words
 
 OFFSETS = ("characters", "utf-16")
@@ -151,7 +152,7 @@ class Tagger:
     ) -> None:  # fmt: skip
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
-        self.temperature, self.thresholds = temperature, thresholds or {}
+        self.temperature, self.thresholds, self.source = temperature, thresholds or {}, ""
 
     @classmethod
     def load(
@@ -175,6 +176,8 @@ class Tagger:
         `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.
         """
+        from nerbert.tagger.self_check import check_loaded  # which loads taggers itself
+
         name = str(source)
         if seeds := seed_folders(name):
             raise InputError(f"{name}: holds a tagger for each seed; name one of them, say {seeds[0]}")
@@ -184,11 +187,19 @@ class Tagger:
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                      on_too_long or str(card.get("on_too_long") or "window"), decoding or usual)  # fmt: skip
         opened = _open_head(name, card, head)(name, how)
-        return cls(
+        found = cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
             temperature=float((card.get("calibration") or {}).get("temperature", 1.0)),
             thresholds=thresholds_of(thresholds, card.get("thresholds"), opened.types), offsets=offsets,
         )  # fmt: skip
+        found.source = name
+        check_loaded(found, name)
+        return found
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits of the SHA-256 of what was loaded; "" for a tagger that wasn't."""
+        return fingerprint_of(self.source) if self.source else ""
 
     @property
     def types(self) -> list[str]:
