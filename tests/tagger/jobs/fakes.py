@@ -24,7 +24,7 @@ class Instant(Tagger):
         self.splitter, self.language = "unicode-words-1", "en"
 
     @property
-    def fingerprint(self) -> str:  # type: ignore[override]
+    def fingerprint(self) -> str:
         """That of the folder `tagger` as it is now."""
         return fingerprint_of(Path("tagger"))
 
