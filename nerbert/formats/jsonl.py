@@ -10,12 +10,21 @@ refused: their names are not in the file. The price of many names: a field of an
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of, row_of_words
 from nerbert.formats.documents import find_words
-from nerbert.formats.json_files import JsonFormat, fields_but, json_span, json_text, json_value, seem_spans
+from nerbert.formats.json_files import (
+    JsonFormat,
+    fields_but,
+    json_span,
+    json_text,
+    json_value,
+    json_values,
+    seem_spans,
+)
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, Lines, Tagged, TextRow, checked_words, span_json
 from nerbert.labels import OUTSIDE, spans_from_bio, split_tag
 from nerbert.records import Document, Repair, Repairs, Span
@@ -37,6 +46,16 @@ def json_object(text: str) -> dict[str, Any]:
         kind = "the file is one JSON array, not JSON lines" if text.lstrip().startswith("[") else f"{text!r:.60}"
         raise InputError(f"not a JSON object: {kind}; write one object a line")
     return value
+
+
+def array_rows(path: Path, field: str) -> Iterator[TextRow]:
+    """Yield the objects of an array, or one object over several lines, as `json_rows` does those of lines."""
+    for line, value in json_values(path):
+        with at(path, line):
+            if not isinstance(value, dict):
+                raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects")
+            row = row_of(line, value, field, json_text(value))
+        yield row
 
 
 def object_line(fields: Mapping[str, Any]) -> bytes:
@@ -70,13 +89,13 @@ def row_of(number: int, fields: Mapping[str, Any], field: str, source: str = "")
 
 def json_lines(block: Block, found: Tagged) -> Iterator[bytes]:
     """Yield tagged rows as objects: all that the input has of a row, and `spans`."""
-    for row, fields, spans in zip(block.rows, _fields(block), found, strict=True):
+    for row, fields, spans in zip(block.rows, row_fields(block), found, strict=True):
         with at(block.name, row.number):
             line = object_line({**fields, SPANS: [span_json(each) for each in spans]})
         yield line
 
 
-def _fields(block: Block) -> Sequence[Mapping[str, Any]]:
+def row_fields(block: Block) -> Sequence[Mapping[str, Any]]:
     """Return all that the input has of each row; of Parquet's rows that is in the columns of the batch."""
     if block.batch is None:
         return [row.fields for row in block.rows]
@@ -115,8 +134,7 @@ class JsonLines(JsonFormat):
             if not text_field and words is not None:
                 _check_borders(spans, words)
         fields = fields_but(value, *filter(None, (name, text_field, words_field)))
-        group = next((f"{value[each]}" for each in _GROUPS if isinstance(value.get(each), str | int)), "")
-        return [Document(text, spans, words, group, fields)]
+        return [Document(text, spans, words, group_of(value), fields)]
 
     def value(self, document: Document) -> dict[str, Any]:
         """Return a document as an object, its own fields first."""
@@ -125,6 +143,11 @@ class JsonLines(JsonFormat):
         if document.group and not any(name in fields for name in _GROUPS):
             fields[_GROUP] = document.group
         return {TEXT: text, **tokens, SPANS: [span_json(each) for each in document.spans], **fields}
+
+
+def group_of(fields: Mapping[str, Any]) -> str:
+    """Return what names the document of a text among its fields; "" if none does."""
+    return next((f"{fields[each]}" for each in _GROUPS if isinstance(fields.get(each), str | int)), "")
 
 
 def _text_field(value: Mapping[str, Any]) -> str:

@@ -21,7 +21,8 @@ from nerbert.artifacts import artifact, sha256_of
 from nerbert.errors import InputError, SettingsError, refused
 from nerbert.formats.inputs import JSON, PACKED, PARQUET, SUFFIXES, InputFile, JobPaths, unpacked_name
 from nerbert.formats.rows import Block, TextRow
-from nerbert.records import Span
+from nerbert.records import Repairs, Span
+from nerbert.registry import FORMATS
 from nerbert.tagger.tagger import utf16_spans
 
 MANIFEST = "manifest.json"
@@ -35,14 +36,29 @@ def target_kind(output: Path) -> str:
     suffix = output.suffix.lower()
     if suffix in PACKED:
         raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
-    if (kind := next((kind for kind in SUFFIXES if suffix in SUFFIXES[kind]), None)) is None:
-        raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(SUFFIXES)}")
-    return kind
+    if kind := next((kind for kind in SUFFIXES if suffix in SUFFIXES[kind]), ""):
+        return kind
+    formats: list[str] = [name for name in FORMATS if suffix in FORMATS.find(name)().suffixes]
+    if len(formats) == 1:
+        return formats[0]
+    if formats:
+        raise SettingsError(f"{output}: several formats have such names; give --to one of {', '.join(formats)}")
+    raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(target_kinds())}")
+
+
+def target_kinds() -> tuple[str, ...]:
+    """Return all kinds of output that have a name."""
+    return tuple(dict.fromkeys((*SUFFIXES, *FORMATS)))
+
+
+def target_suffixes(kind: str) -> tuple[str, ...]:
+    """Return how names of outputs of a kind end; none for a format of folders."""
+    return SUFFIXES[kind] if kind in SUFFIXES else FORMATS.find(kind)().suffixes
 
 
 def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
     """Return where each source's output goes within the folder `output`; raise InputError for clashes."""
-    _check_apart(found, output)
+    check_apart(found, output)
     taken: dict[PurePath, InputFile] = {}
     for source in found.sources:
         name = _renamed(source.name, kind)
@@ -57,12 +73,12 @@ def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
 
 def _renamed(path: PurePath, kind: str) -> PurePath:
     """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
-    name = unpacked_name(path)
-    told = any(name.suffix.lower() in (JSON, *each) for each in SUFFIXES.values())
-    return name.with_suffix(SUFFIXES[kind][0]) if told else name.with_name(name.name + SUFFIXES[kind][0])
+    name, (suffix, *_) = unpacked_name(path), (*target_suffixes(kind), "")
+    known = {JSON, *(each for one in target_kinds() for each in target_suffixes(one))}
+    return name.with_suffix(suffix) if name.suffix.lower() in known else name.with_name(name.name + suffix)
 
 
-def _check_apart(found: JobPaths, output: Path) -> None:
+def check_apart(found: JobPaths, output: Path) -> None:
     """Raise InputError if inputs lie in the output folder, or the output in one of theirs."""
     target = output.resolve()
     inside = [source.place for source in found.sources if Path(source.place).resolve().is_relative_to(target)]
@@ -71,7 +87,7 @@ def _check_apart(found: JobPaths, output: Path) -> None:
         raise InputError(f"{output}: output and input ({place}) lie in one another; choose another place")
 
 
-def _parts(source: InputFile, field: str, errors: str) -> Iterator[Block]:
+def _parts(source: InputFile, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Block]:
     """Yield a file's rows in blocks that depend on the input alone, each with its digest."""
     if source.kind == PARQUET:
         with refused(f"{source}: can't be read as Parquet"):
@@ -80,15 +96,13 @@ def _parts(source: InputFile, field: str, errors: str) -> Iterator[Block]:
             first = block.rows[0].number if block.rows else 1
             yield replace(block, name=str(source), digest=f"{whole}: {len(block.rows)} from row {first}, {errors}")
         return
-    held: list[TextRow] = []
-    with source.opened() as stream:
-        size = 0
-        for row in filter(None, source.rows(stream, field, errors)):
-            held.append(row)
-            size += row.size
-            if size >= _PART:
-                yield _part(source, held, size)
-                held, size = [], 0
+    held, size = list[TextRow](), 0
+    for row in filter(None, source.rows(field, errors, repairs)):
+        held.append(row)
+        size += row.size
+        if size >= _PART:
+            yield _part(source, held, size)
+            held, size = [], 0
     if held:
         yield _part(source, held, size)
 
@@ -114,12 +128,12 @@ class TaggedParts:
     def __init__(self, source: InputFile, folder: Path, field: str, errors: str, *, utf16: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._source, self._folder, self._how, self._utf16 = source, folder, (field, errors), utf16
-        self.count, self.rows, self.entities = 0, 0, Counter[str]()
+        self.count, self.rows, self.entities, self.repairs = 0, 0, Counter[str](), Repairs()
 
     def tag(self, find: Find, advance: Callable[[Block], None]) -> None:
         """Tag the parts that aren't done, and count all; `advance` is called for each one that is."""
         self._source = self._source.copied(self._folder)
-        for block in _parts(self._source, *self._how):
+        for block in _parts(self._source, *self._how, self.repairs):
             rows, before = self._rows(self.count, block, partial(find, block))
             if before:
                 advance(block)

@@ -11,10 +11,11 @@ import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from nerbert import __version__
@@ -29,24 +30,36 @@ from nerbert.artifacts import (
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.conll import conll_writer
+from nerbert.formats.documents import repairs_line
+from nerbert.formats.format import Format
 from nerbert.formats.inputs import (
     CONLL,
     HTML,
     JSONL,
     PARQUET,
-    SOURCES,
     SUFFIXES,
     TEXT,
     InputFile,
     JobPaths,
     check_no_input,
+    check_source,
     find_sources,
 )
 from nerbert.formats.jsonl import json_lines
+from nerbert.formats.row_documents import tagged_documents
 from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
-from nerbert.records import Example, Span
+from nerbert.records import Example, Repair, Repairs, Span
+from nerbert.registry import FORMATS
 from nerbert.sources.files import writable
-from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
+from nerbert.tagger.jobs.files import (
+    MANIFEST,
+    TaggedParts,
+    check_apart,
+    place_outputs,
+    target_kind,
+    target_kinds,
+    target_suffixes,
+)
 from nerbert.tagger.tagger import OFFSETS, Tagger
 from nerbert.terminal import Progress, tell, throughput
 
@@ -83,18 +96,21 @@ class TagJob:
 
     def find(self) -> tuple[JobPaths, str]:
         """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
-        check_choice("--from", self.from_, SOURCES)
-        check_choice("--to", self.to, tuple(SUFFIXES))
+        check_source("--from", self.from_)
+        if not FORMATS.contains(self.to):
+            check_choice("--to", self.to, target_kinds())
         check_choice("--errors", self.errors, ERRORS)
         check_choice("--offsets", self.offsets, OFFSETS)
         if self.json and self.to not in ("", JSONL):
             raise SettingsError(f"--json is --to jsonl, so --to {self.to} can't stand beside it; leave one out")
         found = find_sources(self.inputs, self.from_)
         kind = JSONL if self.json else self.to or self._usual_kind(found)
-        if self.output is None and kind in (PARQUET, HTML):
-            raise SettingsError(f"--to {kind}: is made as a whole, so name a file for it with -o")
+        if self.output is None and kind not in (TEXT, JSONL, CONLL):
+            what = "file" if target_suffixes(kind) else "folder"
+            raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
         if self.offsets != OFFSETS[0] and kind not in (JSONL, PARQUET):
-            raise SettingsError(f"--offsets utf-16: {kind} has no offsets for programs; choose jsonl or parquet")
+            why = "has no offsets for programs" if kind in SUFFIXES else "counts as its own readers do"
+            raise SettingsError(f"--offsets utf-16: {kind} {why}; choose jsonl or parquet")
         return found, kind
 
     def _usual_kind(self, found: JobPaths) -> str:
@@ -134,7 +150,11 @@ def tag_files(job: TagJob, page: PageWriter | None = None) -> None:
         _Run(job, found, kind, job.load(), page).to_folder(job.output, names)
     else:
         check_no_input(found, job.output)
-        check_free_file(job.output, overwrite=job.overwrite)
+        if target_suffixes(kind):
+            check_free_file(job.output, overwrite=job.overwrite)
+        else:
+            check_apart(found, job.output)
+            check_free(job.output, overwrite=job.overwrite)
         _Run(job, found, kind, job.load(), page).to_file(job.output)
     if found.passed_over:
         tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
@@ -152,19 +172,20 @@ class _Run:
 
     def to_standard_output(self) -> None:
         """Write rows as they come."""
-        lines = self._lines(terminal=on_terminal())
+        lines, left_out = self._lines(terminal=on_terminal()), Repairs()
         with standard_output() as stream:
             for source in self.found.sources:
-                for block in source.blocks(self.job.field, self.job.errors):
+                for block in source.blocks(self.job.field, self.job.errors, left_out):
                     stream.writelines(lines(block, _tagged(self.tagger, block, Progress())))
                     stream.flush()
+        _tell_rejected(left_out)
 
     def to_file(self, target: Path) -> None:
         """Write one file, when all its parts are tagged."""
-        made = self.job.fingerprint(self.tagger, self.found)
-        job = publish_job(target, made, overwrite=self.job.overwrite, file=True)
-        with job as (draft, work), self._bar() as bar:
-            done = self._make(self.found.sources[0], work / "parts", draft, bar)
+        made, is_file = self.job.fingerprint(self.tagger, self.found), bool(target_suffixes(self.kind))
+        job = publish_job(target, made, overwrite=self.job.overwrite, file=is_file)
+        with job as (draft, work), self._bar() as bar, _named(target, draft, work, self.kind) as path:
+            done = self._make(self.found.sources[0], work / "parts", path, bar)
         tell(f"{target}: {_summary([done])}")
 
     def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
@@ -194,6 +215,7 @@ class _Run:
             if parts.count:
                 error.args = (f"{error}. What was done before it is kept: mend it and give the same command again",)
             raise
+        _tell_rejected(parts.repairs)
         return parts
 
     def _writer(self, source: InputFile) -> Callable[[Path, TaggedFile], None]:
@@ -204,7 +226,9 @@ class _Run:
             return write_parquet
         if self.kind == HTML and self.page:
             return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
-        return partial(_write_lines, self._lines())
+        if self.kind in (TEXT, JSONL, CONLL):
+            return partial(_write_lines, self._lines())
+        return partial(_write_documents, FORMATS.find(self.kind)(), self.job.field)
 
     def _lines(self, *, terminal: bool = False) -> LineWriter:
         """Return what writes rows line by line."""
@@ -222,6 +246,27 @@ def _write_lines(lines: LineWriter, target: Path, tagged: TaggedFile) -> None:
     with target.open("wb") as stream:
         for block, found in tagged:
             stream.writelines(lines(block, found))
+
+
+def _write_documents(format_: Format, field: str, target: Path, tagged: TaggedFile) -> None:
+    format_.write(target, tagged_documents(tagged, field))
+
+
+@contextmanager
+def _named(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Path]:
+    """Provide where an output is written: its draft; for an annotation format, which goes by names, its own name."""
+    if kind in SUFFIXES:
+        yield draft
+        return
+    with TemporaryDirectory(prefix=".", suffix=".work", dir=work) as folder:
+        path = Path(folder) / target.name
+        yield path
+        path.replace(draft)
+
+
+def _tell_rejected(repairs: Repairs) -> None:
+    if count := repairs[Repair.REJECTED]:
+        tell(repairs_line(Repairs({Repair.REJECTED: count})))
 
 
 def _summary(done: Sequence[TaggedParts]) -> str:

@@ -4,6 +4,7 @@ import bz2
 import datetime
 import json
 import lzma
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nerbert.formats.examples import read_examples
 from nerbert.formats.jsonl import object_line
 from nerbert.formats.parquet import SPAN_LIST
 from nerbert.labels import bio_from_spans, example_tags, spans_from_bio
+from nerbert.records import Example
 from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
@@ -31,6 +33,12 @@ ADA = {"text": "Ada", "type": "vowel", "start": 0, "end": 3, "confidence": 0.7}
 def rows(path: str) -> list[Any]:
     """The objects of a file of JSON lines."""
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def unsure(path: str) -> list[Example]:
+    """The sentences of a file, all confidences 1."""
+    found = read_examples(Path(path))
+    return [replace(each, spans=tuple(replace(span, confidence=1.0) for span in each.spans)) for each in found]
 
 
 def test_fields_of_json_are_carried_and_entities_replaced(tag: Tag) -> None:
@@ -82,14 +90,15 @@ def test_conll_keeps_its_words(tag: Tag) -> None:
 def test_json_lines_are_annotated_sentences_again(tag: Tag) -> None:
     Path("x.txt").write_text("Ada slept.\nBob met New York\n")
     assert tag("x.txt", "-o", "y.jsonl") == 0
-    assert read_examples(Path("y.jsonl")) == [
+    assert [span.confidence for each in read_examples(Path("y.jsonl")) for span in each.spans][:2] == [0.7, 0.83]
+    assert unsure("y.jsonl") == [
         example_of_spans("Ada slept.", [(0, 3, "vowel")]),
         example_of_spans("Bob met New York", [(0, 3, "else"), (8, 11, "else"), (12, 16, "else")]),
     ]
     Path("z.conll").write_text("Ada\tO\nNew York\tO\n")
     assert tag("z.conll", "-o", "z.jsonl") == 0
     assert tag("z.conll", "-o", "zz.conll") == 0
-    assert read_examples(Path("z.jsonl")) == read_examples(Path("zz.conll"))
+    assert unsure("z.jsonl") == unsure("zz.conll")
 
 
 def test_text_becomes_sentences_of_conll(tag: Tag) -> None:
@@ -215,7 +224,8 @@ BAD: list[tuple[str, bytes, str]] = [
     ("x.jsonl", b'{"tokens": ["a", 3]}\n', "x.jsonl:1: field 'tokens': word 1 (from 0) is 3: must be a text"),
     ("x.jsonl", b'{"tokens": ["a", ""]}\n', "x.jsonl:1: field 'tokens': word 1 (from 0) is '': must be a text"),
     ("x.jsonl", b'[{"text": "a"}]\n', "x.jsonl:1: not a JSON object: the file is one JSON array, not JSON lines"),
-    ("x.json", b"[\n", "x.json:1: not JSON: Expecting value"),
+    ("x.json", b"[\n", "x.json:2: not JSON: Expecting value"),
+    ("x.json", b'[{"text": "a"},\n3]', "x.json:2: not a JSON object: 3; write an array of objects"),
     ("x.jsonl", b'"a"\n', "x.jsonl:1: not a JSON object: '\"a\"'"),
     ("x.jsonl", b'{"text": "a", "x": \xff}\n', "x.jsonl:1: not UTF-8 at byte 19"),
     ("x.jsonl", b"[" * 100_000, "x.jsonl:1: not JSON that can be read: too deep"),
