@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nerbert.keywords import CorpusKeywords, FinetuneKeywords, PretrainKeywords
     from nerbert.metrics.score import score_tags
     from nerbert.records import Example, Span
+    from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.log import TrainLog
     from nerbert.training.settings import FinetuneSettings, PretrainSettings
@@ -43,6 +44,7 @@ _HOMES = {
     "NerbertError": "errors",
     "PretrainSettings": "training.settings",
     "Span": "records",
+    "Spans": "tagger.spans",
     "Tagger": "tagger.tagger",
     "annotate_texts": "annotate.annotate",
     "score_tags": "metrics.score",
@@ -58,6 +60,7 @@ __all__ = [
     "NerbertError",
     "PretrainSettings",
     "Span",
+    "Spans",
     "Tagger",
     "__version__",
     "annotate_texts",

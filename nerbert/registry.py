@@ -86,6 +86,8 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
         "argilla": "nerbert.formats.argilla:Argilla",
         "doccano": "nerbert.formats.doccano:Doccano",
         "jsonl": "nerbert.formats.jsonl:JsonLines",
+        "brat": "nerbert.formats.brat:Brat",
+        "webanno": "nerbert.formats.webanno:WebAnno",
     },
 )
 """The formats of annotated sentences; what no format recognises is read as the first."""

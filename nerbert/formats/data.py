@@ -153,9 +153,12 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
 
 def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
     """Yield each file (or folder) of a folder that is a split by its name, with the split, in the order of names."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        split = split_of(path.name)
-        if split and _is_format(path, format_):
+    if not folder.is_dir():
+        return
+    whole = recognised(folder) is not None  # a folder in one format may have a file `train-01.ann`
+    for path in sorted(folder.iterdir()):
+        split, stem = split_of(path.name), path.name.lower().partition(".")[0]
+        if split and (path.is_dir() or stem in _USUAL or not whole) and _is_format(path, format_):
             yield split, path
 
 
@@ -175,7 +178,7 @@ def _is_format(path: Path, format_: str) -> bool:
 
 def missing(split: str, format_: str = "") -> str:
     """Return that a folder lacks a split, and how its file may be named."""
-    suffixes = [each.suffixes[0] for each in _formats(format_) if each.suffixes][:2]
+    suffixes = FORMATS.find(format_)().suffixes[:1] if format_ else (".conll", ".jsonl")
     return f"holds no {split} split, say {' or '.join(split + each for each in suffixes) or split}"
 
 

@@ -89,7 +89,7 @@ def prepared(
         if unit == "auto" and _units_differ(document):
             with at(path):
                 unit = _find_unit(read(Repairs()))
-        with at(path, document.line or None):
+        with at(path, document.line or None, part="" if document.line else document.group):
             spans = _in_characters(document, "characters" if unit == "auto" else unit, repairs)
             spans = _clean(document.text, spans, repairs)
             one = replace(document, spans=tuple(_apart(document.text, spans, reading.overlaps, repairs)))

@@ -75,9 +75,10 @@ def find_format(path: Path, format_: str = "") -> Format:
     if found := recognised(path):
         return found
     if other := foreign(head_of(path), path.name.lower()):
-        known = ", ".join(f"{name} ({(FORMATS.find(name)().suffixes or ['folder'])[0]})" for name in FORMATS)
+        known = ", ".join(FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
-    return _by_suffix(path)[0]
+    named = [each for each in _by_suffix(path) if path.name.lower().endswith(each.suffixes or ("\0",))]
+    return named[-1] if named else FORMATS.find(next(iter(FORMATS)))()  # of one suffix the last format is the most open
 
 
 def recognised(path: Path) -> Format | None:

@@ -38,6 +38,7 @@ from nerbert.model.linear import LinearHead, Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.tagger.backends import LONGEST
+from nerbert.tagger.hub import check_apart
 from nerbert.tagger.onnx import CARD, FOLDER, FORMAT, GRAPHS, MAX_TOKENS, TOKENIZER, OnnxScorer
 from nerbert.words import split_words
 
@@ -216,8 +217,6 @@ def _agreement(
 
 def _check_apart(source: Path, output: Path) -> None:
     """Raise InputError for an output that would replace the tagger, or any weights."""
-    here, there = source.resolve(), output.resolve()
-    if here == there or here in there.parents or there in here.parents:
-        raise InputError(f"{output}: lies in the tagger's folder, or around it; leave -o out, or name another folder")
+    check_apart(source, output)
     if any(output.glob("*.safetensors")):
         raise OutputExists(f"{output}: holds a model's weights, so it is left alone; delete it by hand")

@@ -128,7 +128,7 @@ def test_records_of_version_1(tmp_path: Path) -> None:
         (old(annotation=["PER"]), "entity 'PER'"),
         (old(annotation="PER"), "must be a list"),
         (old(tokens=["Emmy", "Nöther"]), "token 1 (from 0), 'Nöther', isn't in the text"),
-        ({"text": TEXT, "spans": []}, "an object with text, spans"),
+        ({"text": TEXT, "spans": []}, "seems to be jsonl, where the lines before have argilla"),
     ],
 )
 def test_what_cant_be_is_an_error_with_its_line(tmp_path: Path, broken: Any, told: str) -> None:

@@ -23,7 +23,7 @@ from nerbert.formats.inputs import JSON, PACKED, PARQUET, SUFFIXES, InputFile, J
 from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Repairs, Span
 from nerbert.registry import FORMATS
-from nerbert.tagger.tagger import utf16_spans
+from nerbert.tagger.offsets import utf16_spans
 
 MANIFEST = "manifest.json"
 """What says of a folder of outputs what they were made from."""

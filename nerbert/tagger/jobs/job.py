@@ -60,7 +60,8 @@ from nerbert.tagger.jobs.files import (
     target_kinds,
     target_suffixes,
 )
-from nerbert.tagger.tagger import OFFSETS, Tagger
+from nerbert.tagger.offsets import OFFSETS
+from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import Progress, tell, throughput
 
 _FORMAT = 2
