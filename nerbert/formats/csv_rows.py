@@ -28,7 +28,7 @@ def csv_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
         if line is None:
             yield None
             continue
-        if not held and not line.text.strip():
+        if not held and not (line.text if header else line.text.strip()):
             continue
         if not header:
             with line.place():

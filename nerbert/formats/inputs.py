@@ -37,14 +37,15 @@ from nerbert.sources.files import find_files, open_plain
 TEXT, JSONL, CONLL, PARQUET, CSV, HTML = "text", "jsonl", "conll", "parquet", "csv", "html"
 SUFFIXES = {
     TEXT: (".txt", ".text"), JSONL: (".jsonl", ".ndjson"), CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
-    HTML: (".html", ".htm"),
+    HTML: (".html", ".htm"), CSV: (".csv", ".tsv", ".tab"),
 }  # fmt: skip
-"""How names of each kind of file end that is written here; the first is that of files to be written."""
-_TABLES = (".csv", ".tsv", ".tab")
+"""How names of each kind of file end; the first is that of files to be written."""
 _FOREIGN = (*SUFFIXES[HTML], ".xhtml", ".xml")
 """What is text only by name of the format."""
 SOURCES = (TEXT, JSONL, CONLL, PARQUET, CSV)
 """What is read row by row, as it is."""
+TARGETS = (TEXT, JSONL, CONLL, PARQUET, HTML)
+"""What is written row by row, with all that the rows hold."""
 PACKED = (".gz", ".bz2", ".xz")
 """How names of packed files end."""
 JSON = ".json"
@@ -214,13 +215,13 @@ def _whole(path: Path, kind: str) -> str:
 def _kind_of(path: PurePath) -> str:
     """Return the kind of a file by its name, compressed or not; "" if its name doesn't say."""
     suffix = unpacked_name(path).suffix.lower()
-    return next((kind for kind in SOURCES if suffix in SUFFIXES.get(kind, ())), "")
+    return next((kind for kind in SOURCES if kind != CSV and suffix in SUFFIXES[kind]), "")
 
 
 def _kind_by_content(path: Path) -> str:
     """Return the kind of a file whose name doesn't say it; raise InputError for what is plainly no text."""
     suffix, formats = unpacked_name(path).suffix.lower(), {name: FORMATS.find(name)().suffixes for name in FORMATS}
-    usual = JSONL if suffix == JSON else CSV if suffix in _TABLES else ""
+    usual = JSONL if suffix == JSON else CSV if suffix in SUFFIXES[CSV] else ""
     if not path.is_file():
         return usual or TEXT
     known = [name for name, suffixes in formats.items() if suffix in suffixes]
@@ -261,7 +262,7 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     """Return the files below a folder of a known kind, or of the one that is wanted; and the other files."""
     inside = folder.resolve()
     sources, passed_over = [], []
-    wanted = _suffixes(kind)
+    wanted = suffixes_of(kind) if kind else ()
     for each in find_files(folder):
         own = kind if unpacked_name(each.path).suffix.lower() in wanted else "" if kind else _kind_of(each.path)
         if own and each.path.is_file() and each.path.resolve().is_relative_to(inside):
@@ -274,11 +275,9 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     return sources, passed_over
 
 
-def _suffixes(kind: str) -> tuple[str, ...]:
-    """Return how names of the files of a kind end; nothing for no kind."""
-    if kind in SOURCES:
-        return SUFFIXES.get(kind, _TABLES)
-    return FORMATS.find(kind)().suffixes if kind else ()
+def suffixes_of(kind: str) -> tuple[str, ...]:
+    """Return how names of the files of a kind end; nothing for a format of folders."""
+    return SUFFIXES[kind] if kind in SUFFIXES else FORMATS.find(kind)().suffixes
 
 
 def check_no_input(found: JobPaths, output: Path) -> None:

@@ -19,7 +19,17 @@ from typing import NoReturn, TypeAlias
 
 from nerbert.artifacts import artifact, sha256_of
 from nerbert.errors import InputError, SettingsError, refused
-from nerbert.formats.inputs import JSON, PACKED, PARQUET, SUFFIXES, InputFile, JobPaths, unpacked_name
+from nerbert.formats.inputs import (
+    JSON,
+    PACKED,
+    PARQUET,
+    SUFFIXES,
+    TARGETS,
+    InputFile,
+    JobPaths,
+    suffixes_of,
+    unpacked_name,
+)
 from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Repairs, Span
 from nerbert.registry import FORMATS
@@ -36,7 +46,7 @@ def target_kind(output: Path) -> str:
     suffix = output.suffix.lower()
     if suffix in PACKED:
         raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
-    if kind := next((kind for kind in SUFFIXES if suffix in SUFFIXES[kind]), ""):
+    if kind := next((kind for kind in TARGETS if suffix in SUFFIXES[kind]), ""):
         return kind
     formats: list[str] = [name for name in FORMATS if suffix in FORMATS.find(name)().suffixes]
     if len(formats) == 1:
@@ -48,12 +58,7 @@ def target_kind(output: Path) -> str:
 
 def target_kinds() -> tuple[str, ...]:
     """Return all kinds of output that have a name."""
-    return tuple(dict.fromkeys((*SUFFIXES, *FORMATS)))
-
-
-def target_suffixes(kind: str) -> tuple[str, ...]:
-    """Return how names of outputs of a kind end; none for a format of folders."""
-    return SUFFIXES[kind] if kind in SUFFIXES else FORMATS.find(kind)().suffixes
+    return tuple(dict.fromkeys((*TARGETS, *FORMATS)))
 
 
 def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
@@ -61,7 +66,7 @@ def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
     check_apart(found, output)
     taken: dict[PurePath, InputFile] = {}
     for source in found.sources:
-        name = _renamed(source.name, kind)
+        name = _renamed(source, kind)
         if name in taken:
             raise InputError(f"{source} and {taken[name]}: both would become {output / name}; tag them one by one")
         taken[name] = source
@@ -71,10 +76,10 @@ def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
     return list(taken)
 
 
-def _renamed(path: PurePath, kind: str) -> PurePath:
+def _renamed(source: InputFile, kind: str) -> PurePath:
     """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
-    name, (suffix, *_) = unpacked_name(path), (*target_suffixes(kind), "")
-    known = {JSON, *(each for one in target_kinds() for each in target_suffixes(one))}
+    name, (suffix, *_) = unpacked_name(source.name), (*suffixes_of(kind), "")
+    known = {JSON, *(each for one in (*SUFFIXES, *FORMATS, source.kind) for each in suffixes_of(one))}
     return name.with_suffix(suffix) if name.suffix.lower() in known else name.with_name(name.name + suffix)
 
 

@@ -37,13 +37,14 @@ from nerbert.formats.inputs import (
     HTML,
     JSONL,
     PARQUET,
-    SUFFIXES,
+    TARGETS,
     TEXT,
     InputFile,
     JobPaths,
     check_no_input,
     check_source,
     find_sources,
+    suffixes_of,
 )
 from nerbert.formats.jsonl import json_lines
 from nerbert.formats.row_documents import tagged_documents
@@ -58,7 +59,6 @@ from nerbert.tagger.jobs.files import (
     place_outputs,
     target_kind,
     target_kinds,
-    target_suffixes,
 )
 from nerbert.tagger.offsets import OFFSETS
 from nerbert.tagger.tagger import Tagger
@@ -107,10 +107,10 @@ class TagJob:
         found = find_sources(self.inputs, self.from_)
         kind = JSONL if self.json else self.to or self._usual_kind(found)
         if self.output is None and kind not in (TEXT, JSONL, CONLL):
-            what = "file" if target_suffixes(kind) else "folder"
+            what = "file" if suffixes_of(kind) else "folder"
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
         if self.offsets != OFFSETS[0] and kind not in (JSONL, PARQUET):
-            why = "has no offsets for programs" if kind in SUFFIXES else "counts as its own readers do"
+            why = "has no offsets for programs" if kind in TARGETS else "counts as its own readers do"
             raise SettingsError(f"--offsets utf-16: {kind} {why}; choose jsonl or parquet")
         return found, kind
 
@@ -151,7 +151,7 @@ def tag_files(job: TagJob, page: PageWriter | None = None) -> None:
         _Run(job, found, kind, job.load(), page).to_folder(job.output, names)
     else:
         check_no_input(found, job.output)
-        if target_suffixes(kind):
+        if suffixes_of(kind):
             check_free_file(job.output, overwrite=job.overwrite)
         else:
             check_apart(found, job.output)
@@ -183,7 +183,7 @@ class _Run:
 
     def to_file(self, target: Path) -> None:
         """Write one file, when all its parts are tagged."""
-        made, is_file = self.job.fingerprint(self.tagger, self.found), bool(target_suffixes(self.kind))
+        made, is_file = self.job.fingerprint(self.tagger, self.found), bool(suffixes_of(self.kind))
         job = publish_job(target, made, overwrite=self.job.overwrite, file=is_file)
         with job as (draft, work), self._bar() as bar, _named(target, draft, work, self.kind) as path:
             done = self._make(self.found.sources[0], work / "parts", path, bar)
@@ -256,7 +256,7 @@ def _write_documents(format_: Format, field: str, target: Path, tagged: TaggedFi
 @contextmanager
 def _named(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Path]:
     """Provide where an output is written: its draft; for an annotation format, which goes by names, its own name."""
-    if kind in SUFFIXES:
+    if kind in TARGETS:
         yield draft
         return
     with TemporaryDirectory(prefix=".", suffix=".work", dir=work) as folder:

@@ -168,7 +168,10 @@ REFUSED = [
     (lambda _: ["in/a.txt", "--to", "docx"], "--to 'docx': must be one of text, jsonl, conll, parquet, html, spacy"),
     (lambda _: ["in/a.txt", "--from", "html"], "--from 'html': must be one of text, jsonl, conll, parquet"),
     (lambda _: ["in/a.txt", "--to", "doccano"], "--to doccano: is made as a whole, so name a file for it with -o"),
-    (lambda _: ["in/a.txt", "--offsets", "utf-16", "--to", "doccano", "-o", "x"], "--offsets utf-16: doccano counts as"),
+    (
+        lambda _: ["in/a.txt", "--offsets", "utf-16", "--to", "doccano", "-o", "x"],
+        "--offsets utf-16: doccano counts as",
+    ),
     (lambda _: ["in/a.txt", "--errors", "ignore"], "--errors 'ignore': must be one of strict, replace"),
     (lambda _: ["in/a.txt", "--offsets", "bytes", "--json"], "--offsets 'bytes': must be one of characters, utf-16"),
     (lambda _: ["in/a.txt", "--offsets", "utf-16"], "--offsets utf-16: text has no offsets for programs"),
