@@ -88,6 +88,9 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
         "jsonl": "nerbert.formats.jsonl:JsonLines",
         "brat": "nerbert.formats.brat:Brat",
         "webanno": "nerbert.formats.webanno:WebAnno",
+        "csv": "nerbert.formats.tables:Tables",
+        "parquet": "nerbert.formats.parquet_documents:Parquet",
+        "datasets": "nerbert.formats.hugging_face:Datasets",
     },
 )
 """The formats of annotated sentences; what no format recognises is read as the first."""

@@ -31,7 +31,7 @@ from nerbert.records import Document, Repair, Repairs, Span
 
 _TEXTS = (TEXT, "sentence", "content", "document")
 _WORDS = (TOKENS, "words")
-_ANNOTATIONS = (
+ANNOTATIONS = (
     SPANS, "ner_tags", "tags", "bio_tags", "entities", "ents", "labels", "label", "ner", "annotations",
 )  # fmt: skip
 """Names of spans or tags; of several the first counts, and the others are fields like any."""
@@ -166,7 +166,7 @@ def _annotation(value: Mapping[str, Any]) -> str:
     words = _words_field(value) != ""
     if not words and not _text_field(value):
         return ""
-    there = ((name, value[name]) for name in _ANNOTATIONS if name in value)
+    there = ((name, value[name]) for name in ANNOTATIONS if name in value)
     return next((name for name, given in there if seem_spans(given) or (words and _are_tags(given))), "")
 
 

@@ -134,6 +134,12 @@ class Backbone:
         keep_layers(model, self.num_layers)
         return model
 
+    def load_body(self) -> Any:
+        """Return the encoder without a head or a pooling layer, in fp32."""
+        from transformers import AutoModelForTokenClassification
+
+        return self.load(AutoModelForTokenClassification).base_model
+
 
 def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return a model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""

@@ -2,7 +2,8 @@
 
 Nothing is corrected, and only what can't be read is refused. Sentences are equal if their tokens are. Tag schemes are
 read from the tags as written, since entities don't tell how they were written: IOB2 begins every entity with B-; IOB1
-only one that touches another of its type; IO none; any other use is called mixed. The price: each file is read twice.
+only one that touches another of its type; IO none; others also mark ends (`nerbert.formats.schemes`); any other use is
+called mixed. The price: each file is read again.
 """
 
 from collections import Counter, defaultdict
@@ -12,25 +13,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, open_data
-from nerbert.formats.conll import Conll, read_tagged_lines
+from nerbert.formats.conll import Conll, scheme_of
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import find_format
+from nerbert.formats.schemes import Scheme
 from nerbert.labels import WordSpan, word_spans
 from nerbert.records import Example
 
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
 _SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """The tag scheme of a file."""
-
-    name: str
-    broken: int
-    """Number of I- tags that continue nothing."""
-    first_broken: int
-    """Line of the first of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,28 +104,8 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
 
 
 def read_scheme(path: Path) -> Scheme:
-    """Return the scheme of the tags O, B-x and I-x of a file in CoNLL's format."""
-    prefixes: Counter[str] = Counter()
-    broken, own_begin = [], 0
-    for sentence in read_tagged_lines(path):
-        before = ("O", "")
-        for line, _, tag in sentence:
-            prefix, _, type_ = tag.partition("-")
-            prefixes[prefix] += 1
-            continues = before[0] != "O" and before[1] == type_
-            if prefix == "I" and not continues:
-                broken.append(line)
-            own_begin += prefix == "B" and not continues  # IOB1 has no such tag
-            before = (prefix, type_)
-    if not prefixes["B"] + prefixes["I"]:
-        name = "no entity"
-    elif not broken:
-        name = "IOB2"
-    elif not prefixes["B"]:
-        name = "IO or IOB1"
-    else:
-        name = "mixed" if own_begin else "IOB1"
-    return Scheme(name, len(broken), broken[0] if broken else 0)
+    """Return the scheme of the tags of a file in CoNLL's format."""
+    return scheme_of(path)
 
 
 def _facts(examples: Sequence[Example], path: Path, format_: str) -> SplitFacts:
