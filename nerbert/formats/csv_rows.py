@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from nerbert.errors import InputError, nearest
+from nerbert.formats.jsonl import row_of
 from nerbert.formats.rows import LONGEST_LINE, Line, Lines, TextRow
 
 _DELIMITERS = ",;\t|"
@@ -82,8 +83,7 @@ def _row(lines: list[Line], header: list[str], delimiter: str, field: str) -> Te
         cells = _cells(source, delimiter)
         if len(cells) != len(header):
             raise InputError(f"the row has {len(cells)} columns, and the header {len(header)}; mend it")
-        fields = dict(zip(header, cells, strict=True))
-    return TextRow(lines[0].number, fields[field], None, fields, source)
+        return row_of(lines[0].number, dict(zip(header, cells, strict=True)), field, source)
 
 
 def _cells(source: str, delimiter: str) -> list[str]:

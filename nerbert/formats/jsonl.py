@@ -75,15 +75,20 @@ def json_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
 
 
 def row_of(number: int, fields: Mapping[str, Any], field: str, source: str = "") -> TextRow:
-    """Return the row of a JSON object with its text (or words) in `field`; `tokens` replaces a missing `text`."""
+    """Return the row of a JSON object with its text (or words) in `field`; `tokens` replaces a missing `text`.
+
+    A row's fields have a `text`, as training needs it: the object's own, or else that of `field`.
+    """
     if field not in fields and field == TEXT and TOKENS in fields:
         field = TOKENS
     if field not in fields:
         there = ", ".join(fields) or "none"
-        raise InputError(f"no field {field!r} (there are: {there:.200}); name the text's with --field")
+        raise InputError(
+            f"no field {field!r} (there are: {there:.200}); name the text's with --field, or the format with --from"
+        )
     value = fields[field]
     if isinstance(value, str):
-        return TextRow(number, value, None, fields, source)
+        return TextRow(number, value, None, fields if TEXT in fields else {TEXT: value, **fields}, source)
     return row_of_words(number, checked_words(value, field), fields, source)
 
 

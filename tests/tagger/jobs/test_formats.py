@@ -1,5 +1,6 @@
 """Annotation formats in and out: what is tagged and written is read again, and what is read is tagged again."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,16 @@ def test_confidences_travel_on(tag: Tag) -> None:
         assert repairs.total() == (1 if offsets == "utf-16" else 0)
 
 
+@pytest.mark.parametrize("to", ["jsonl", "parquet", "csv", "label-studio"])
+@pytest.mark.parametrize("words", [False, True])
+def test_a_text_of_any_field_is_read_again(tag: Tag, to: str, words: bool) -> None:
+    Path("x.jsonl").write_text(json.dumps({"body": ["Ada", "slept"] if words else "Ada slept"}))
+    path = Path(f"y{suffix_of(to)}")
+    assert tag("x.jsonl", "-o", path, "--to", to, "--field", "body") == 0
+    (found,) = read_documents(path)
+    assert (found.text, [(span.start, span.end) for span in found.spans]) == ("Ada slept", [(0, 3)])
+
+
 def test_what_models_tagged_is_no_training_data_until_somebody_says_so(tag: Tag) -> None:
     Path("x.txt").write_text("Ada\n")
     assert tag("x.txt", "-o", "y.json", "--to", "label-studio") == 0
@@ -109,7 +120,7 @@ def tagged(path: str) -> list[tuple[str, list[str]]]:
 CSV = '\ufeffid;body;"text"\r\n7;x;"Ada; ""Bob""\r\nEve"\r\n8;Zoe;none\r\n'
 
 
-def test_tables_are_rows_of_their_column(tag: Tag, capsys: Caught) -> None:
+def test_tables_are_rows_of_their_column(tag: Tag, capsys: Caught, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("x.csv", "x.tsv"):
         Path(name).write_bytes(CSV.encode())
         assert tag(name, "-o", f"{name}.jsonl") == 0
@@ -123,6 +134,17 @@ def test_tables_are_rows_of_their_column(tag: Tag, capsys: Caught) -> None:
     assert "x.csv:1: no column 'name' (the header has 'id', 'body', 'text'); name the text's" in capsys.readouterr().err
     assert tag("x.csv", "--from", "text", "-o", "lines.jsonl") == 0
     assert len(tagged("lines.jsonl")) == 4
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(CSV.encode())))
+    assert tag("--from", "csv", "--json") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_table_of_spans_is_a_row_a_text(tag: Tag) -> None:
+    Path("x.csv").write_text("text,start,end,label,n\nAda met Bob,0,3,p,1\nAda met Bob,8,11,p,1\nEve,,,,2\n")
+    assert tag("x.csv", "-o", "y.jsonl") == 0
+    assert tagged("y.jsonl") == [("Ada met Bob", ["Ada", "Bob"]), ("Eve", ["Eve"])]
+    assert tag("x.csv", "-o", "z.jsonl", "--field", "label") == 0
+    assert len(tagged("z.jsonl")) == 3
 
 
 def test_json_arrays_are_rows(tag: Tag) -> None:
