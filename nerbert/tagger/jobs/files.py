@@ -12,13 +12,15 @@ tagging.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import NoReturn, TypeAlias
 
 from nerbert.artifacts import artifact, sha256_of
-from nerbert.errors import InputError, SettingsError, refused
+from nerbert.errors import InputError, NerbertError, SettingsError, refused
 from nerbert.formats.inputs import (
     JSON,
     PACKED,
@@ -81,6 +83,22 @@ def _renamed(source: InputFile, kind: str) -> PurePath:
     name, (suffix, *_) = unpacked_name(source.name), (*suffixes_of(kind), "")
     known = {JSON, *(each for one in (*SUFFIXES, *FORMATS, source.kind) for each in suffixes_of(one))}
     return name.with_suffix(suffix) if name.suffix.lower() in known else name.with_name(name.name + suffix)
+
+
+@contextmanager
+def named_draft(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Path]:
+    """Provide where an output is written: its draft; for an annotation format, which goes by names, its own name."""
+    if kind in TARGETS:
+        yield draft
+        return
+    with TemporaryDirectory(prefix=".", suffix=".work", dir=work) as folder:
+        path = Path(folder) / target.name
+        try:
+            yield path
+        except NerbertError as error:
+            error.args = (str(error).replace(str(path), str(target)),)
+            raise
+        path.replace(draft)
 
 
 def check_apart(found: JobPaths, output: Path) -> None:

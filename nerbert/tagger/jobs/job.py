@@ -11,11 +11,10 @@ import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from nerbert import __version__
@@ -56,6 +55,7 @@ from nerbert.tagger.jobs.files import (
     MANIFEST,
     TaggedParts,
     check_apart,
+    named_draft,
     place_outputs,
     target_kind,
     target_kinds,
@@ -185,7 +185,7 @@ class _Run:
         """Write one file, when all its parts are tagged."""
         made, is_file = self.job.fingerprint(self.tagger, self.found), bool(suffixes_of(self.kind))
         job = publish_job(target, made, overwrite=self.job.overwrite, file=is_file)
-        with job as (draft, work), self._bar() as bar, _named(target, draft, work, self.kind) as path:
+        with job as (draft, work), self._bar() as bar, named_draft(target, draft, work, self.kind) as path:
             done = self._make(self.found.sources[0], work / "parts", path, bar)
         tell(f"{target}: {_summary([done])}")
 
@@ -251,18 +251,6 @@ def _write_lines(lines: LineWriter, target: Path, tagged: TaggedFile) -> None:
 
 def _write_documents(format_: Format, field: str, target: Path, tagged: TaggedFile) -> None:
     format_.write(target, tagged_documents(tagged, field))
-
-
-@contextmanager
-def _named(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Path]:
-    """Provide where an output is written: its draft; for an annotation format, which goes by names, its own name."""
-    if kind in TARGETS:
-        yield draft
-        return
-    with TemporaryDirectory(prefix=".", suffix=".work", dir=work) as folder:
-        path = Path(folder) / target.name
-        yield path
-        path.replace(draft)
 
 
 def _tell_rejected(repairs: Repairs) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from nerbert.formats.examples import read_documents, read_examples
 from nerbert.records import Document, Repairs, Span
 from nerbert.registry import FORMATS
 from tests.commands import exit_code
+from tests.extending.toys.format_toy import Toy
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
 from tests.tagger.jobs.test_resume import go_on, left, stop
@@ -26,7 +27,10 @@ ROWS: list[dict[str, Any]] = [
 ]
 TOY = "tests.extending.toys.format_toy:Toy"
 WITHOUT_CONFIDENCE = {"conll", "spacy", "spacy-json", "gliner", "doccano", "brat", "webanno"}
-FIELDS: dict[str, set[str]] = {name: set() for name in ("conll", "spacy-json")} | {"brat": {"id"}, "webanno": {"id"}}
+FIELDS: dict[str, set[str]] = {name: set() for name in ("conll", "spacy", "spacy-json")} | {
+    "brat": {"id"},
+    "webanno": {"id"},
+}
 AS_TEXT = {"csv"}
 """Formats whose fields are texts."""
 OF_WORDS = {"conll", "gliner"}
@@ -202,6 +206,25 @@ def test_a_format_of_ones_own(tag: Tag, capitals: Capitals, capsys: Caught) -> N
     Path("y.toy.gz").write_bytes(b"x")
     assert tag("y.toy.gz", "--from", TOY) == 1
     assert f"y.toy.gz: {TOY} is read as it is, not packed; unpack it first" in capsys.readouterr().err
+
+
+class Narrow(Toy):
+    """A format that can't hold what it is given."""
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        super().write(path, documents)
+        raise InputError(f"{path}: too narrow")
+
+
+def test_what_a_format_cannot_hold_is_told_by_the_outputs_name(tag: Tag, capsys: Caught, capitals: Capitals) -> None:
+    Path("x.txt").write_text("Ada")
+    assert tag("x.txt", "-o", "y.toy", "--to", f"{__name__}:Narrow") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("nerbert: y.toy: too narrow. What was done before it is kept")
+    assert not Path("y.toy").exists()
+    assert tag("x.txt", "-o", "y.toy", "--to", TOY) == 0
+    assert capitals.seen == ["Ada"]
+    assert Path("y.toy").read_text() == "[Ada](vowel)\n"
 
 
 def test_rejected_texts_are_left_out_and_told(tag: Tag, capsys: Caught) -> None:
