@@ -166,6 +166,7 @@ def finetune(
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage
     from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.self_check import checking
     from nerbert.tagger.tagger import Tagger as Opened
     from nerbert.training.settings import FinetuneSettings as Known
 
@@ -173,7 +174,7 @@ def finetune(
     folder = Path(mkdtemp(prefix="nerbert-") if output is None else output)
     stage(
         str(encoder), data, folder / "tagger" if output is None else folder, made, source=source,
-        overwrite=overwrite, calibrate=calibrate, card=write_tagger_card,
+        overwrite=overwrite, calibrate=calibrate, card=checking(write_tagger_card),
     )  # fmt: skip
     tagger = Opened.load(folder / "tagger" if output is None else folder)
     if output is None:

@@ -93,7 +93,10 @@ def read_data(
         found = {split: read_examples(path, reading, repairs) for split, path in files.items()}
     if repairs.total():
         tell(f"{folder}: {repairs_line(repairs)}")
-    sums = {path.name: data_sum(path) for path in dict.fromkeys(files.values())}
+    sums = {
+        path.name: data_sum(path) if path.exists() else examples_digest(found.get(split, ()))
+        for split, path in files.items()
+    }
     train, dev, test = (found.get(split, []) for split in SPLITS)
     return DataSet(folder, train, dev, sums, test, {split: files[split] for split in found}, reading, repairs)
 
@@ -141,6 +144,11 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     """
     reading = reading or Reading()
     found: dict[str, Path] = {}
+    if reading.from_ == "datasets" and not data.exists():
+        from nerbert.formats.hugging_face import hub_splits  # a name of the hub
+
+        found = {split: data / split for split in hub_splits(data)} or {"train": data}
+        return {split: path for split, path in found.items() if split in splits}
     for split, path in split_files(data, reading.from_):
         if split in splits and (other := found.setdefault(split, path)) != path:
             raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")

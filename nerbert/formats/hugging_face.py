@@ -92,9 +92,28 @@ def _opened(path: Path) -> Any:
         return load_from_disk(str(path))
     if not _NAME.fullmatch(str(path)):
         raise InputError(f"{path}: no such folder, and no name of a data set (OWNER/NAME/SPLIT)")
+    name, config, split = _named(path)
+    return load_dataset(name, *config, split=_SPLITS[split or "train"])
+
+
+def hub_splits(path: Path) -> list[str]:
+    """Return which of train, dev and test a data set of the hub has; none for a name that says a split itself."""
+    need("datasets", "datasets")
+    from datasets import get_dataset_split_names
+
+    name, config, split = _named(path)
+    if split:
+        return []
+    with refused(f"{path}: can't be had from the hub"):
+        there = get_dataset_split_names(name, *config)
+    return [split for split in ("train", "dev", "test") if _SPLITS[split] in there]
+
+
+def _named(path: Path) -> tuple[str, list[str], str]:
+    """Return a hub's name, its configuration (one or none), and the split that the name says, "" for none."""
     parts = str(path).split("/")
-    split = _SPLITS[parts.pop()] if len(parts) > 1 and parts[-1] in _SPLITS else "train"
-    return load_dataset("/".join(parts[:2]), *parts[2:], split=split)
+    split = parts.pop() if len(parts) > 1 and parts[-1] in _SPLITS else ""
+    return "/".join(parts[:2]), parts[2:], split
 
 
 def _sentences(documents: Iterable[Document]) -> Iterator[Document]:

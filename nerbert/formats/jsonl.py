@@ -9,7 +9,7 @@ refused: their names are not in the file. The price of many names: a field of an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from nerbert.formats.json_files import (
     seem_spans,
 )
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, Lines, Tagged, TextRow, checked_words, span_json
-from nerbert.labels import OUTSIDE, spans_from_bio, split_tag
+from nerbert.formats.schemes import find_scheme
+from nerbert.labels import spans_from_bio
 from nerbert.records import Document, Repair, Repairs, Span
 
 _TEXTS = (TEXT, "sentence", "content", "document")
@@ -191,9 +192,9 @@ def _tagged(
         )
     if len(tags) != len(words):
         raise InputError(f"field {name!r} has {len(tags)} tags for {len(words)} tokens; each token must have one")
-    found = spans_from_bio(tags)
-    parts = [split_tag(tag) for tag in (OUTSIDE, *tags)]
-    repairs[Repair.TAG] += sum(here[0] == "I" and here[1] != before[1] for before, here in pairwise(parts))
+    scheme = find_scheme([[(1, tag) for tag in tags]], lambda _: nullcontext())
+    repairs[Repair.TAG] += scheme.repaired
+    found = spans_from_bio(scheme.bio(tags))
     places = [(words[first][0], words[last - 1][1], type_) for first, last, type_ in found]
     return tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in places)
 

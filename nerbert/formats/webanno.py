@@ -46,7 +46,7 @@ class _Layer(NamedTuple):
     """The place of its first feature among all columns behind the token."""
 
 
-class _Row(NamedTuple):
+class _TokenRow(NamedTuple):
     line: Line
     token: str
     whole: bool
@@ -61,7 +61,7 @@ class _Sentence:
     line: int
     id: str = ""
     texts: list[str] = field(default_factory=list)
-    rows: list[_Row] = field(default_factory=list)
+    rows: list[_TokenRow] = field(default_factory=list)
 
 
 class WebAnno:
@@ -208,7 +208,7 @@ def _add_header(sentence: _Sentence, text: str, version: int) -> None:
         sentence.texts.append(plain_text(text.removeprefix(_TEXT), version))
 
 
-def _row(line: Line, columns: int) -> _Row:
+def _row(line: Line, columns: int) -> _TokenRow:
     found = _ROW.match(line.text)
     token, *values = line.text[found.end() :].split("\t") if found else [""]
     if found is None or len(values) < columns or any(values[columns:]):
@@ -216,7 +216,7 @@ def _row(line: Line, columns: int) -> _Row:
             f"broken row {line.text!r:.60}: expected sentence-token, start-end, the token and {columns} columns, "
             "between tabs; the file is cut off, or export it again"
         )
-    return _Row(line, token, found[1] is None, int(found[2]), int(found[3]), values[:columns])
+    return _TokenRow(line, token, found[1] is None, int(found[2]), int(found[3]), values[:columns])
 
 
 def _blocks(sentences: Iterable[_Sentence], column: int) -> Iterator[tuple[list[_Sentence], bool]]:
@@ -242,7 +242,7 @@ def _joins(one: _Sentence, other: _Sentence, column: int) -> bool:
     return not ends.isdisjoint(begins)
 
 
-def _values(row: _Row, column: int) -> list[tuple[str, str]]:
+def _values(row: _TokenRow, column: int) -> list[tuple[str, str]]:
     """Return the annotations in a column of a row: values, still escaped, and numbers ("" for none)."""
     if column < 0 or row.values[column] == "_":
         return []
@@ -282,7 +282,7 @@ def _document(
     return Document(text, tuple(spans), tuple(words), group, fields, block[0].line)
 
 
-def _count(rows: list[_Row], layer: _Layer) -> int:
+def _count(rows: list[_TokenRow], layer: _Layer) -> int:
     """Return how many annotations of a layer there are; one over several tokens has a number."""
     found = [each for row in rows for each in _values(row, layer.column)]
     numbers = {number for _, number in found if number} if layer.kind == _SPAN_LAYER else set()

@@ -40,6 +40,7 @@ from nerbert.records import Example
 from nerbert.tagger.backends import LONGEST
 from nerbert.tagger.hub import check_apart
 from nerbert.tagger.onnx import CARD, FOLDER, FORMAT, GRAPHS, MAX_TOKENS, TOKENIZER, OnnxScorer
+from nerbert.tagger.self_check import CHECK
 from nerbert.words import split_words
 
 _OPSET = 17
@@ -134,8 +135,9 @@ def _write_rest(source: str, folder: Path) -> None:
     backbone = Backbone(source, load_tokenizer(source), seed=0)
     backbone.config.save_pretrained(folder)
     backbone.tokenizer.save_pretrained(folder)
-    if (readme := Path(source) / "README.md").is_file():
-        shutil.copyfile(readme, folder / readme.name)
+    for name in ("README.md", CHECK):
+        if (file := Path(source) / name).is_file():
+            shutil.copyfile(file, folder / name)
     write_json(folder / MODEL_CARD, read_card(source))
 
 

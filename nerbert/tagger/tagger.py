@@ -28,6 +28,7 @@ from nerbert.registry import HEADS
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub, onnx
 from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
+from nerbert.tagger.fingerprint import fingerprint_of
 from nerbert.tagger.offsets import OFFSETS, Graphemes, check_offsets, utf16_spans
 from nerbert.tagger.spans import Spans
 from nerbert.words import check_splitter, split_words
@@ -129,6 +130,8 @@ class Tagger:
         `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.
         """
+        from nerbert.tagger.self_check import check_loaded  # which loads taggers itself
+
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         name = str(hub.model_folder(str(source)))
@@ -145,6 +148,7 @@ class Tagger:
         options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
                    "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
         tagger.origin = Origin(os.path.abspath(name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
+        check_loaded(tagger, Path(name))
         return tagger
 
     @classmethod
@@ -206,6 +210,11 @@ class Tagger:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _loaded_again, (type(self), self._origin(), self.temperature, dict(self.thresholds), self.offsets)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits of the SHA-256 of what was loaded; "" for a tagger that wasn't."""
+        return fingerprint_of(Path(self.origin.folder)) if self.origin else ""
 
     @property
     def types(self) -> list[str]:

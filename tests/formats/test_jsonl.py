@@ -104,11 +104,13 @@ def test_the_usual_names(tmp_path: Path, row: dict[str, Any]) -> None:
 def test_tokens_with_tags(tmp_path: Path) -> None:
     tokens = ["Ada", "of", "New", "York"]
     repairs = Repairs()
-    first, second, third = read(
+    first, second, third, fourth, broken = read(
         tmp_path,
         {"tokens": tokens, "ner_tags": ["B-x", "O", "B-y", "I-y"], "id": 1},
         {"words": tokens, "labels": ["I-x", "O", "I-y", "I-z"]},
         {"text": "Ada  of NewYork", "tokens": tokens, "ner": ["B-x", "O", "B-y", "I-y"]},
+        {"tokens": tokens, "tags": ["S-x", "O", "B-y", "E-y"]},
+        {"tokens": tokens, "tags": ["B-x", "O", "I-y", "I-y"]},
         repairs=repairs,
     )
     assert first == Document(
@@ -116,7 +118,9 @@ def test_tokens_with_tags(tmp_path: Path) -> None:
         "", {"id": 1}, 1,
     )  # fmt: skip
     assert [(each.start, each.end, each.type) for each in second.spans] == [(0, 3, "x"), (7, 10, "y"), (11, 15, "z")]
-    assert repairs[Repair.TAG] == 3
+    assert [(each.text, each.type) for each in fourth.spans] == [("Ada", "x"), ("New York", "y")]
+    assert [(each.text, each.type) for each in broken.spans] == [("Ada", "x"), ("New York", "y")]
+    assert repairs[Repair.TAG] == 1
     assert (third.text, third.words) == ("Ada  of NewYork", ((0, 3), (5, 7), (8, 11), (11, 15)))
     assert third.spans[1] == Span(8, 15, "y", "NewYork")
 

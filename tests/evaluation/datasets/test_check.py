@@ -95,7 +95,7 @@ def test_a_test_split_alone_can_be_checked(make: Make, capsys: pytest.CaptureFix
 
 
 def test_a_folder_without_any_split_is_refused(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no train\.conll or train\.jsonl"):
+    with pytest.raises(InputError, match=r"holds no train split, say train\.conll or train\.jsonl"):
         check_data(str(tmp_path))
 
 
