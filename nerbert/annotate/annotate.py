@@ -22,7 +22,7 @@ from nerbert.annotate.store import AnswerStore, open_store, text_key
 from nerbert.artifacts import check_free_file, publish_job, write_json
 from nerbert.config import check_choice
 from nerbert.errors import InputError, NerbertError, need
-from nerbert.formats.inputs import SOURCES, InputFile, check_no_input, find_sources
+from nerbert.formats.inputs import InputFile, check_no_input, check_source, find_sources
 from nerbert.formats.open_types import open_type_line
 from nerbert.formats.rows import ERRORS
 from nerbert.schema import to_plain
@@ -72,7 +72,7 @@ def annotate_texts(
     `texts` are files or folders, as `nerbert tag` reads them. Answers are kept as they come: the same call goes on
     after a kill, an error, or with a larger budget, which raises BudgetSpent when it is used up.
     """
-    check_choice("--from", from_, SOURCES)
+    check_source("--from", from_)
     check_choice("--errors", errors, ERRORS)
     need("annotate", "openai")
     prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)

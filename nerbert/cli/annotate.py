@@ -25,9 +25,10 @@ def annotate(
     output
         File of JSON lines to make, a text a line; a report lies beside it (NAME.report.json).
     from_
-        text (a text a line), jsonl, conll or parquet; default: as the files' names end, else text.
+        text (a text a line), jsonl, conll, parquet, csv, any annotation format (docs/formats.md), or your own as
+        module:Class; default: as the files' names end, .json and .csv by content, else text.
     field
-        Field of JSON, or column of Parquet, with the text or a list of words.
+        Field of JSON, or column of CSV or Parquet, with the text or a list of words.
     errors
         Bytes that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD).
     overwrite

@@ -29,17 +29,19 @@ def tag(
         Files (packed with gzip, bz2 or xz too); folders, for the files in them whose names tell a format; `-` or
         nothing for standard input.
     output
-        File to make; for a folder, or several inputs, the folder to make, with a file for each. Without it rows go to
-        standard output as they come.
+        File (or, for BRAT, folder) to make; for a folder, or several inputs, the folder to make, with a file for each.
+        Without it rows go to standard output as they come.
     from_
-        text (a row a line), jsonl, conll or parquet; default: as the files' names end, else text.
+        text (a row a line), jsonl, conll, parquet, csv, any annotation format (docs/formats.md), or your own as
+        module:Class; default: as the files' names end, .json and .csv by content, else text.
     to
-        text (coloured on a terminal), jsonl, conll, parquet or html (one page); default: as the output's name ends,
-        else jsonl for a folder, text for standard output.
+        text (coloured on a terminal), jsonl, conll, parquet, html (one page), any annotation format, or your own as
+        module:Class; default: as the output's name ends, else jsonl for a folder, text for standard output.
     json
         The same as --to jsonl.
     field
-        Field of JSON, or column of Parquet, with the text or a list of words. All others go into jsonl and parquet.
+        Field of JSON, or column of CSV or Parquet, with the text or a list of words. All others go along where the
+        output has room for fields.
     min_confidence
         Leave out what is less sure: a number from 0 to 1, or type=number,type=number.
     offsets

@@ -21,7 +21,12 @@ _FOREIGN_BEGINS = {
     b"PK\x03\x04": "a zip archive",
     b"\x1f\x8b": "packed with gzip",
     b"BZh": "packed with bz2",
+    b"\xfd7zXZ": "packed with xz",
+    b"%PDF": "PDF",
 }
+_FOR_PEOPLE = re.compile(r"^  \d+–\d+  \S.*  [01]\.\d\d  ", re.MULTILINE)
+_BINARY = 1 << 12
+"""Bytes among which text has no zero."""
 _KEY = re.compile(r'"(\w+)"\s*:')
 
 
@@ -69,7 +74,7 @@ def find_format(path: Path, format_: str = "") -> Format:
         return FORMATS.find(format_)()
     if found := recognised(path):
         return found
-    if other := foreign(_head(path), path.name.lower()):
+    if other := foreign(head_of(path), path.name.lower()):
         known = ", ".join(FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
     named = [each for each in _by_suffix(path) if path.name.lower().endswith(each.suffixes or ("\0",))]
@@ -78,8 +83,14 @@ def find_format(path: Path, format_: str = "") -> Format:
 
 def recognised(path: Path) -> Format | None:
     """Return the format of a file by its content; None if no format recognises it."""
-    head = _head(path)
+    head = head_of(path)
     return next((each for each in _by_suffix(path) if each.recognise(path, head)), None)
+
+
+def name_of(path: Path) -> str:
+    """Return the name of the format of a file or folder, by its content; "" if no format recognises it."""
+    found = recognised(path)
+    return next((name for name in FORMATS if type(FORMATS.find(name)()) is type(found)), "")
 
 
 def foreign(head: bytes, name: str) -> str:
@@ -89,11 +100,15 @@ def foreign(head: bytes, name: str) -> str:
     """
     if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), ""):
         return found
+    if b"\0" in head[:_BINARY]:
+        return "binary, or text in another encoding than UTF-8"
     text = head.decode("utf-8-sig", "replace").lstrip()
     if text.startswith(("{", "[")) and (keys := sorted(set(_KEY.findall(text)))):
         return "" if name.endswith((".jsonl", ".ndjson")) else f"JSON with {', '.join(keys):.60}"
     if text.startswith("<"):
         return "XML or HTML"
+    if _FOR_PEOPLE.search(text):
+        return "text that was tagged for people (give `nerbert tag` --to jsonl)"
     lines = [line for line in text.splitlines()[:20] if line]
     counts = [{line.count(separator) for line in lines} for separator in ",;"]
     return "CSV" if len(lines) > 1 and any(len(each) == 1 and each != {0} for each in counts) else ""
@@ -105,7 +120,7 @@ def _by_suffix(path: Path) -> list[Format]:
     return sorted(known, key=lambda each: not path.name.lower().endswith(each.suffixes or ("\0",)))
 
 
-def _head(path: Path) -> bytes:
+def head_of(path: Path) -> bytes:
     """Return the beginning of a file; nothing of a folder."""
     if path.is_dir():
         return b""

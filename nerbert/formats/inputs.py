@@ -1,41 +1,61 @@
-"""Files of texts: by name, folders by what lies in them, standard input; text, JSON lines, CoNLL, Parquet; rows of any.
+"""Files of texts: by name, folders by what lies in them, standard input; rows of any format.
 
-All errors of paths are found before any work. A folder means the files of known kinds below it; links that lead out of
-it are passed over, and so are other files, which is reported.
+Text, JSON lines, CoNLL, CSV and Parquet are read row by row as they are, from pipes too (Parquet apart). Every other
+annotation format is read from the disk, a document a row, without its entities. A name decides; only where it says no
+more than JSON or CSV, or is one of an annotation format, the content does. So a name that says nothing is text, unless
+it is plainly something else, which is an error: the price is that text like JSON or HTML must be asked for.
+
+All errors of paths are found before any work. A folder is one input if a format of folders recognises it; else it means
+the files of known kinds below it; links that lead out of it are passed over, and so are other files, which is reported.
 """
 
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import IO, cast
 
 from nerbert.artifacts import publish
+from nerbert.config import check_choice
 from nerbert.errors import InputError, os_refused
 from nerbert.formats.conll import Conll, conll_rows
-from nerbert.formats.jsonl import json_rows
+from nerbert.formats.csv_rows import csv_rows
+from nerbert.formats.examples import foreign, head_of, name_of
+from nerbert.formats.format import Format
+from nerbert.formats.json_files import holds_lines
+from nerbert.formats.jsonl import array_rows, json_rows
+from nerbert.formats.row_documents import document_rows
+from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
+from nerbert.records import Repairs
+from nerbert.registry import FORMATS
 from nerbert.sources.files import find_files, open_plain
 
-TEXT, JSONL, CONLL, PARQUET, HTML = "text", "jsonl", "conll", "parquet", "html"
+TEXT, JSONL, CONLL, PARQUET, CSV, HTML = "text", "jsonl", "conll", "parquet", "csv", "html"
 SUFFIXES = {
     TEXT: (".txt", ".text"), JSONL: (".jsonl", ".ndjson"), CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
-    HTML: (".html", ".htm"),
+    HTML: (".html", ".htm"), CSV: (".csv", ".tsv", ".tab"),
 }  # fmt: skip
 """How names of each kind of file end; the first is that of files to be written."""
-SOURCES = (TEXT, JSONL, CONLL, PARQUET)
-"""What can be read."""
+_FOREIGN = (*SUFFIXES[HTML], ".xhtml", ".xml")
+"""What is text only by name of the format."""
+SOURCES = (TEXT, JSONL, CONLL, PARQUET, CSV)
+"""What is read row by row, as it is."""
+TARGETS = (TEXT, JSONL, CONLL, PARQUET, HTML)
+"""What is written row by row, with all that the rows hold."""
 PACKED = (".gz", ".bz2", ".xz")
 """How names of packed files end."""
 JSON = ".json"
 """JSON lines where a file is named itself; in folders it is mostly something else."""
 STDIN = "-"
 _READERS: dict[str, Callable[[Lines, str], Iterator[TextRow | None]]] = {
-    TEXT: text_rows, JSONL: json_rows, CONLL: conll_rows,
+    TEXT: text_rows, JSONL: json_rows, CONLL: conll_rows, CSV: csv_rows,
 }  # fmt: skip
+_BLOCK = 1 << 16
+"""Bytes of a format's documents that are tagged together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +75,7 @@ class InputFile:
     def size(self) -> int | None:
         """Return the bytes of a file that is read as it is; None where that is not known."""
         path = Path(self.place)
-        known = self.place != STDIN and path.is_file() and unpacked_name(path) == path
+        known = self.place != STDIN and self.kind in SOURCES and path.is_file() and unpacked_name(path) == path
         return path.stat().st_size if known else None
 
     @property
@@ -63,28 +83,64 @@ class InputFile:
         """Whether it can be read from any place: a file, or the copy of a pipe."""
         return self.copy is not None or (self.place != STDIN and not Path(self.place).is_fifo())
 
-    def blocks(self, field: str, errors: str) -> Iterator[Block]:
+    def blocks(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Block]:
         """Yield what the file holds, block by block as it comes; raise InputError that names the line.
 
-        `field` (or column) holds the text; `errors` says what becomes of bytes that are no UTF-8.
+        `field` (or column) holds the text; `errors` says what becomes of bytes that are no UTF-8, where the format
+        leaves a choice. What a format leaves out is counted in `repairs`.
         """
         if self.kind == PARQUET:
             from nerbert.formats.parquet import parquet_blocks
 
-            if not self.on_disk:
-                raise InputError(f"{self}: Parquet is read from its end on, so a pipe won't do; name the file")
-            yield from parquet_blocks(self.copy or Path(self.place), field, errors)
+            yield from parquet_blocks(self._on_disk(), field, errors)
+        else:
+            yield from blocks_at_hand(str(self), self.rows(field, errors, repairs))
+
+    def rows(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[TextRow | None]:
+        """Yield the rows of the file, where it isn't Parquet; None where the next one may take a while."""
+        if format_ := self._format(field):
+            with os_refused(f"{self}: can't be read"):
+                found = format_.read(self._on_disk(), Repairs() if repairs is None else repairs)
+                yield from _in_blocks(document_rows(found))
+        elif self._is_array():
+            yield from _in_blocks(array_rows(self.copy or Path(self.place), field))
         else:
             with self.opened() as stream:
-                yield from blocks_at_hand(str(self), self.rows(stream, field, errors))
+                yield from _READERS[self.kind](read_lines(stream, str(self), errors), field)
 
-    def rows(self, stream: IO[bytes], field: str, errors: str) -> Iterator[TextRow | None]:
-        """Yield the rows of the file's bytes, where it isn't Parquet; None where the next one may take a while."""
-        return _READERS[self.kind](read_lines(stream, str(self), errors), field)
+    def _format(self, field: str) -> Format | None:
+        """Return the annotation format that the file is read by; None if it is read row by row."""
+        if self.kind in SOURCES:
+            if self.kind != CSV or field != TEXT_FIELD or not FORMATS.contains(CSV) or not self._is_plain():
+                return None
+            path, tables = self.copy or Path(self.place), FORMATS.find(CSV)()
+            return tables if tables.recognise(path, head_of(path)) else None
+        if field != TEXT_FIELD:
+            raise InputError(f"{self}: {self.kind} says where its texts are; leave --field {field} out")
+        return FORMATS.find(self.kind)()
+
+    def _is_array(self) -> bool:
+        name = Path(self.place).suffix.lower()
+        return self.kind == JSONL and name == JSON and self._is_plain() and not holds_lines(Path(self.place))
+
+    def _is_plain(self) -> bool:
+        """Return whether the file is on the disk as it is: no pipe, and not packed."""
+        path = Path(self.place)
+        return self.copy is not None or (self.place != STDIN and path.is_file() and unpacked_name(path) == path)
+
+    def _on_disk(self) -> Path:
+        """Return the path of a file that must be there as a whole."""
+        if not self.on_disk:
+            raise InputError(f"{self}: {_title(self.kind)} is read from the disk, so a pipe won't do; name the file")
+        path = self.copy or Path(self.place)
+        if self.kind != PARQUET and unpacked_name(path) != path:
+            raise InputError(f"{self}: {_title(self.kind)} is read as it is, not packed; unpack it first")
+        return path
 
     def copied(self, folder: Path) -> "InputFile":
         """Return an input that can be read several times: standard input or a pipe is copied into `folder` first."""
-        if self.place != STDIN and Path(self.place).is_file():
+        path = Path(self.place)
+        if self.place != STDIN and (path.is_file() or path.is_dir() or not path.exists()):
             return self
         copy = folder / "stdin"
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,34 +172,85 @@ class JobPaths:
     """Files in the folders that are not read."""
 
 
+def check_source(option: str, kind: str) -> None:
+    """Raise SettingsError unless `kind` can be read, or is empty."""
+    if not FORMATS.contains(kind):
+        check_choice(option, kind, tuple(dict.fromkeys((*SOURCES, *FORMATS))))
+
+
 def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
-    """Return the files at these places, in order; `kind` is that of all of them, or "" to go by their names."""
+    """Return the files at these places, in order; `kind` is that of all of them, or "" to go by names and content."""
     sources: list[InputFile] = []
     passed_over: list[Path] = []
     folders = [Path(place) for place in inputs if os.path.isdir(place)]  # noqa: PTH112  ("" is no folder)
+    many = len(inputs) > 1
     for place in inputs or [STDIN]:
         path = Path(place)
         if place == STDIN:
             sources.append(InputFile(STDIN, PurePath("stdin"), kind or TEXT))
+        elif place and (own := _whole(path, kind)):
+            sources.append(InputFile(place, PurePath(path.name or "data"), own))
         elif place and path in folders:
             found, other = _in_folder(path, kind)
             sources += found
             passed_over += other
+            many = True
         elif os.path.lexists(place):
-            usual = JSONL if unpacked_name(path).suffix.lower() == JSON else TEXT
-            sources.append(InputFile(place, PurePath(path.name), kind or _kind_of(path) or usual))
+            sources.append(InputFile(place, PurePath(path.name), kind or _kind_of(path) or _kind_by_content(path)))
         else:
             named = place or "''"
             raise InputError(f"{named}: no such file or folder; give files or folders, or - for standard input")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
-    return JobPaths(sources, bool(folders) or len(inputs) > 1, folders, passed_over)
+    return JobPaths(sources, many, folders, passed_over)
+
+
+def _whole(path: Path, kind: str) -> str:
+    """Return the format that reads a folder (or a name of the hub) as one input; "" if none does."""
+    if kind:
+        return kind if kind not in SOURCES and not FORMATS.find(kind)().suffixes else ""
+    return name_of(path) if path.is_dir() else ""
 
 
 def _kind_of(path: PurePath) -> str:
     """Return the kind of a file by its name, compressed or not; "" if its name doesn't say."""
     suffix = unpacked_name(path).suffix.lower()
-    return next((kind for kind in SOURCES if suffix in SUFFIXES[kind]), "")
+    return next((kind for kind in SOURCES if kind != CSV and suffix in SUFFIXES[kind]), "")
+
+
+def _kind_by_content(path: Path) -> str:
+    """Return the kind of a file whose name doesn't say it; raise InputError for what is plainly no text."""
+    suffix, formats = unpacked_name(path).suffix.lower(), {name: FORMATS.find(name)().suffixes for name in FORMATS}
+    usual = JSONL if suffix == JSON else CSV if suffix in SUFFIXES[CSV] else ""
+    if not path.is_file():
+        return usual or TEXT
+    known = [name for name, suffixes in formats.items() if suffix in suffixes]
+    if usual or known:
+        found = name_of(path) if unpacked_name(path) == path else ""
+        return found or usual or known[0]
+    with open_plain(path) as stream:
+        seems = foreign(stream.read(_BLOCK), path.name.lower())
+    if suffix in _FOREIGN or seems not in ("", "CSV"):
+        what = seems or "XML or HTML"
+        raise InputError(
+            f"{path}: seems to be {what}; take its text out first, or name its format with --from (text: a row a line)"
+        )
+    return TEXT
+
+
+def _title(kind: str) -> str:
+    return "Parquet" if kind == PARQUET else kind
+
+
+def _in_blocks(rows: Iterable[TextRow]) -> Iterator[TextRow | None]:
+    """Yield rows, and None after each so many bytes."""
+    size = 0
+    for row in rows:
+        yield row
+        size += row.size
+        if size >= _BLOCK:
+            yield None
+            size = 0
 
 
 def unpacked_name(path: PurePath) -> PurePath:
@@ -155,9 +262,10 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     """Return the files below a folder of a known kind, or of the one that is wanted; and the other files."""
     inside = folder.resolve()
     sources, passed_over = [], []
+    wanted = suffixes_of(kind) if kind else ()
     for each in find_files(folder):
-        own = _kind_of(each.path)
-        if own and kind in ("", own) and each.path.is_file() and each.path.resolve().is_relative_to(inside):
+        own = kind if unpacked_name(each.path).suffix.lower() in wanted else "" if kind else _kind_of(each.path)
+        if own and each.path.is_file() and each.path.resolve().is_relative_to(inside):
             sources.append(InputFile(str(each.path), each.path.relative_to(folder), own))
         else:
             passed_over.append(each.path)
@@ -167,8 +275,13 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     return sources, passed_over
 
 
+def suffixes_of(kind: str) -> tuple[str, ...]:
+    """Return how names of the files of a kind end; nothing for a format of folders."""
+    return SUFFIXES[kind] if kind in SUFFIXES else FORMATS.find(kind)().suffixes
+
+
 def check_no_input(found: JobPaths, output: Path) -> None:
     """Raise InputError if the output is what is read."""
-    for source in found.sources:
-        if source.place != STDIN and output.exists() and output.samefile(source.place):
+    for path in (Path(source.place) for source in found.sources if source.place != STDIN):
+        if output.exists() and path.exists() and output.samefile(path):
             raise InputError(f"{output}: is the input itself; name another output")

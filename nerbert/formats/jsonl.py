@@ -10,12 +10,21 @@ refused: their names are not in the file. The price of many names: a field of an
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of, row_of_words
 from nerbert.formats.documents import find_words
-from nerbert.formats.json_files import JsonFormat, fields_but, json_span, json_text, json_value, seem_spans
+from nerbert.formats.json_files import (
+    JsonFormat,
+    fields_but,
+    json_span,
+    json_text,
+    json_value,
+    json_values,
+    seem_spans,
+)
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, Lines, Tagged, TextRow, checked_words, span_json
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
@@ -40,6 +49,16 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
+def array_rows(path: Path, field: str) -> Iterator[TextRow]:
+    """Yield the objects of an array, or one object over several lines, as `json_rows` does those of lines."""
+    for line, value in json_values(path):
+        with at(path, line):
+            if not isinstance(value, dict):
+                raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects")
+            row = row_of(line, value, field, json_text(value))
+        yield row
+
+
 def object_line(fields: Mapping[str, Any]) -> bytes:
     """Return an object as a line of UTF-8."""
     return f"{json_text(fields)}\n".encode()
@@ -57,27 +76,32 @@ def json_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
 
 
 def row_of(number: int, fields: Mapping[str, Any], field: str, source: str = "") -> TextRow:
-    """Return the row of a JSON object with its text (or words) in `field`; `tokens` replaces a missing `text`."""
+    """Return the row of a JSON object with its text (or words) in `field`; `tokens` replaces a missing `text`.
+
+    A row's fields have a `text`, as training needs it: the object's own, or else that of `field`.
+    """
     if field not in fields and field == TEXT and TOKENS in fields:
         field = TOKENS
     if field not in fields:
         there = ", ".join(fields) or "none"
-        raise InputError(f"no field {field!r} (there are: {there:.200}); name the text's with --field")
+        raise InputError(
+            f"no field {field!r} (there are: {there:.200}); name the text's with --field, or the format with --from"
+        )
     value = fields[field]
     if isinstance(value, str):
-        return TextRow(number, value, None, fields, source)
+        return TextRow(number, value, None, fields if TEXT in fields else {TEXT: value, **fields}, source)
     return row_of_words(number, checked_words(value, field), fields, source)
 
 
 def json_lines(block: Block, found: Tagged) -> Iterator[bytes]:
     """Yield tagged rows as objects: all that the input has of a row, and `spans`."""
-    for row, fields, spans in zip(block.rows, _fields(block), found, strict=True):
+    for row, fields, spans in zip(block.rows, row_fields(block), found, strict=True):
         with at(block.name, row.number):
             line = object_line({**fields, SPANS: [span_json(each) for each in spans]})
         yield line
 
 
-def _fields(block: Block) -> Sequence[Mapping[str, Any]]:
+def row_fields(block: Block) -> Sequence[Mapping[str, Any]]:
     """Return all that the input has of each row; of Parquet's rows that is in the columns of the batch."""
     if block.batch is None:
         return [row.fields for row in block.rows]
@@ -116,8 +140,7 @@ class JsonLines(JsonFormat):
             if not text_field and words is not None:
                 _check_borders(spans, words)
         fields = fields_but(value, *filter(None, (name, text_field, words_field)))
-        group = next((f"{value[each]}" for each in _GROUPS if isinstance(value.get(each), str | int)), "")
-        return [Document(text, spans, words, group, fields)]
+        return [Document(text, spans, words, group_of(value), fields)]
 
     def value(self, document: Document) -> dict[str, Any]:
         """Return a document as an object, its own fields first."""
@@ -126,6 +149,11 @@ class JsonLines(JsonFormat):
         if document.group and not any(name in fields for name in _GROUPS):
             fields[_GROUP] = document.group
         return {TEXT: text, **tokens, SPANS: [span_json(each) for each in document.spans], **fields}
+
+
+def group_of(fields: Mapping[str, Any]) -> str:
+    """Return what names the document of a text among its fields; "" if none does."""
+    return next((f"{fields[each]}" for each in _GROUPS if isinstance(fields.get(each), str | int)), "")
 
 
 def _text_field(value: Mapping[str, Any]) -> str:

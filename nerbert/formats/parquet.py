@@ -163,7 +163,7 @@ def _table(block: Block) -> pa.Table:
     if block.batch is None:
         return table_of([{name: each for name, each in row.fields.items() if name != SPANS} for row in block.rows])
     table = pa.Table.from_batches([block.batch])
-    if TEXT not in table.column_names and any(row.example for row in block.rows):
+    if TEXT not in table.column_names and block.rows:
         table = table.append_column(TEXT, pa.array([row.text for row in block.rows], pa.string()))
     return table.drop_columns([SPANS]) if SPANS in table.column_names else table
 

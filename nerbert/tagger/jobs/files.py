@@ -12,16 +12,29 @@ tagging.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import NoReturn, TypeAlias
 
 from nerbert.artifacts import artifact, sha256_of
-from nerbert.errors import InputError, SettingsError, refused
-from nerbert.formats.inputs import JSON, PACKED, PARQUET, SUFFIXES, InputFile, JobPaths, unpacked_name
+from nerbert.errors import InputError, NerbertError, SettingsError, refused
+from nerbert.formats.inputs import (
+    JSON,
+    PACKED,
+    PARQUET,
+    SUFFIXES,
+    TARGETS,
+    InputFile,
+    JobPaths,
+    suffixes_of,
+    unpacked_name,
+)
 from nerbert.formats.rows import Block, TextRow
-from nerbert.records import Span
+from nerbert.records import Repairs, Span
+from nerbert.registry import FORMATS
 from nerbert.tagger.offsets import utf16_spans
 
 MANIFEST = "manifest.json"
@@ -37,17 +50,27 @@ def target_kind(output: Path) -> str:
     suffix = output.suffix.lower()
     if suffix in PACKED:
         raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
-    if (kind := next((kind for kind in SUFFIXES if suffix in SUFFIXES[kind]), None)) is None:
-        raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(SUFFIXES)}")
-    return kind
+    if kind := next((kind for kind in TARGETS if suffix in SUFFIXES[kind]), ""):
+        return kind
+    formats: list[str] = [name for name in FORMATS if suffix in FORMATS.find(name)().suffixes]
+    if len(formats) == 1:
+        return formats[0]
+    if formats:
+        raise SettingsError(f"{output}: several formats have such names; give --to one of {', '.join(formats)}")
+    raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(target_kinds())}")
+
+
+def target_kinds() -> tuple[str, ...]:
+    """Return all kinds of output that have a name."""
+    return tuple(dict.fromkeys((*TARGETS, *FORMATS)))
 
 
 def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
     """Return where each source's output goes within the folder `output`; raise InputError for clashes."""
-    _check_apart(found, output)
+    check_apart(found, output)
     taken: dict[PurePath, InputFile] = {}
     for source in found.sources:
-        name = _renamed(source.name, kind)
+        name = _renamed(source, kind)
         if name in taken:
             raise InputError(f"{source} and {taken[name]}: both would become {output / name}; tag them one by one")
         taken[name] = source
@@ -57,14 +80,30 @@ def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
     return list(taken)
 
 
-def _renamed(path: PurePath, kind: str) -> PurePath:
+def _renamed(source: InputFile, kind: str) -> PurePath:
     """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
-    name = unpacked_name(path)
-    told = any(name.suffix.lower() in (JSON, *each) for each in SUFFIXES.values())
-    return name.with_suffix(SUFFIXES[kind][0]) if told else name.with_name(name.name + SUFFIXES[kind][0])
+    name, (suffix, *_) = unpacked_name(source.name), (*suffixes_of(kind), "")
+    known = {JSON, *(each for one in (*SUFFIXES, *FORMATS, source.kind) for each in suffixes_of(one))}
+    return name.with_suffix(suffix) if name.suffix.lower() in known else name.with_name(name.name + suffix)
 
 
-def _check_apart(found: JobPaths, output: Path) -> None:
+@contextmanager
+def named_draft(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Path]:
+    """Provide where an output is written: its draft; for an annotation format, which goes by names, its own name."""
+    if kind in TARGETS:
+        yield draft
+        return
+    with TemporaryDirectory(prefix=".", suffix=".work", dir=work) as folder:
+        path = Path(folder) / target.name
+        try:
+            yield path
+        except NerbertError as error:
+            error.args = (str(error).replace(str(path), str(target)),)
+            raise
+        path.replace(draft)
+
+
+def check_apart(found: JobPaths, output: Path) -> None:
     """Raise InputError if inputs lie in the output folder, or the output in one of theirs."""
     target = output.resolve()
     inside = [source.place for source in found.sources if Path(source.place).resolve().is_relative_to(target)]
@@ -73,7 +112,7 @@ def _check_apart(found: JobPaths, output: Path) -> None:
         raise InputError(f"{output}: output and input ({place}) lie in one another; choose another place")
 
 
-def _parts(source: InputFile, field: str, errors: str) -> Iterator[Block]:
+def _parts(source: InputFile, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Block]:
     """Yield a file's rows in blocks that depend on the input alone, each with its digest."""
     if source.kind == PARQUET:
         with refused(f"{source}: can't be read as Parquet"):
@@ -82,15 +121,13 @@ def _parts(source: InputFile, field: str, errors: str) -> Iterator[Block]:
             first = block.rows[0].number if block.rows else 1
             yield replace(block, name=str(source), digest=f"{whole}: {len(block.rows)} from row {first}, {errors}")
         return
-    held: list[TextRow] = []
-    with source.opened() as stream:
-        size = 0
-        for row in filter(None, source.rows(stream, field, errors)):
-            held.append(row)
-            size += row.size
-            if size >= _PART:
-                yield _part(source, held, size)
-                held, size = [], 0
+    held, size = list[TextRow](), 0
+    for row in filter(None, source.rows(field, errors, repairs)):
+        held.append(row)
+        size += row.size
+        if size >= _PART:
+            yield _part(source, held, size)
+            held, size = [], 0
     if held:
         yield _part(source, held, size)
 
@@ -134,12 +171,12 @@ class TaggedParts:
         folder.mkdir(parents=True, exist_ok=True)
         self._fingerprint = fingerprint
         self._source, self._folder, self._how, self._utf16 = source, folder, (field, errors), utf16
-        self.count, self.rows, self.entities = 0, 0, Counter[str]()
+        self.count, self.rows, self.entities, self.repairs = 0, 0, Counter[str](), Repairs()
 
     def tag(self, find: Find, advance: Callable[[Block], None]) -> None:
         """Tag the parts that aren't done, and count all; `advance` is called for each one that is."""
         self._source = self._source.copied(self._folder)
-        for block in _parts(self._source, *self._how):
+        for block in _parts(self._source, *self._how, self.repairs):
             rows, before = self._rows(self.count, block, partial(find, block))
             if before:
                 advance(block)

@@ -27,24 +27,38 @@ from nerbert.artifacts import (
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.conll import conll_writer
+from nerbert.formats.documents import repairs_line
+from nerbert.formats.format import Format
 from nerbert.formats.inputs import (
     CONLL,
     HTML,
     JSONL,
     PARQUET,
-    SOURCES,
-    SUFFIXES,
+    TARGETS,
     TEXT,
     InputFile,
     JobPaths,
     check_no_input,
+    check_source,
     find_sources,
+    suffixes_of,
 )
 from nerbert.formats.jsonl import json_lines
+from nerbert.formats.row_documents import tagged_documents
 from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
-from nerbert.records import Example, Span
+from nerbert.records import Example, Repair, Repairs, Span
+from nerbert.registry import FORMATS
 from nerbert.sources.files import writable
-from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, signed, target_kind
+from nerbert.tagger.jobs.files import (
+    MANIFEST,
+    TaggedParts,
+    check_apart,
+    named_draft,
+    place_outputs,
+    signed,
+    target_kind,
+    target_kinds,
+)
 from nerbert.tagger.offsets import OFFSETS
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import Progress, tell, throughput
@@ -82,20 +96,23 @@ class TagJob:
 
     def find(self) -> tuple[JobPaths, str]:
         """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
-        check_choice("--from", self.from_, SOURCES)
-        check_choice("--to", self.to, tuple(SUFFIXES))
+        check_source("--from", self.from_)
+        if not FORMATS.contains(self.to):
+            check_choice("--to", self.to, target_kinds())
         check_choice("--errors", self.errors, ERRORS)
         check_choice("--offsets", self.offsets, OFFSETS)
         if self.json and self.to not in ("", JSONL):
             raise SettingsError(f"--json is --to jsonl, so --to {self.to} can't stand beside it; leave one out")
         found = find_sources(self.inputs, self.from_)
         kind = JSONL if self.json else self.to or self._usual_kind(found)
-        if self.output is None and kind in (PARQUET, HTML):
-            raise SettingsError(f"--to {kind}: is made as a whole, so name a file for it with -o")
+        if self.output is None and kind not in (TEXT, JSONL, CONLL):
+            what = "file" if suffixes_of(kind) else "folder"
+            raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
         if self.offsets != OFFSETS[0] and kind not in (JSONL, PARQUET):
-            raise SettingsError(f"--offsets utf-16: {kind} has no offsets for programs; choose jsonl or parquet")
+            why = "has no offsets for programs" if kind in TARGETS else "counts as its own readers do"
+            raise SettingsError(f"--offsets utf-16: {kind} {why}; choose jsonl or parquet")
         if self.sign and kind not in (JSONL, PARQUET):
-            raise SettingsError(f"--fingerprint: {kind} has no fields; choose jsonl or parquet")
+            raise SettingsError(f"--fingerprint: {kind} has no fields for all rows; choose jsonl or parquet")
         return found, kind
 
     def _usual_kind(self, found: JobPaths) -> str:
@@ -135,7 +152,11 @@ def tag_files(job: TagJob, page: PageWriter | None = None) -> None:
         _Run(job, found, kind, job.load(), page).to_folder(job.output, names)
     else:
         check_no_input(found, job.output)
-        check_free_file(job.output, overwrite=job.overwrite)
+        if suffixes_of(kind):
+            check_free_file(job.output, overwrite=job.overwrite)
+        else:
+            check_apart(found, job.output)
+            check_free(job.output, overwrite=job.overwrite)
         _Run(job, found, kind, job.load(), page).to_file(job.output)
     if found.passed_over:
         tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
@@ -153,20 +174,21 @@ class _Run:
 
     def to_standard_output(self) -> None:
         """Write rows as they come."""
-        lines, mark = self._lines(terminal=on_terminal()), self._fingerprint
+        lines, mark, left_out = self._lines(terminal=on_terminal()), self._fingerprint, Repairs()
         with standard_output() as stream:
             for source in self.found.sources:
-                for block in source.blocks(self.job.field, self.job.errors):
+                for block in source.blocks(self.job.field, self.job.errors, left_out):
                     found = _tagged(self.tagger, block, Progress())
                     stream.writelines(lines(signed(block, mark), found))
                     stream.flush()
+        _tell_rejected(left_out)
 
     def to_file(self, target: Path) -> None:
         """Write one file, when all its parts are tagged."""
-        made = self.job.fingerprint(self.tagger, self.found)
-        job = publish_job(target, made, overwrite=self.job.overwrite, file=True)
-        with job as (draft, work), self._bar() as bar:
-            done = self._make(self.found.sources[0], work / "parts", draft, bar)
+        made, is_file = self.job.fingerprint(self.tagger, self.found), bool(suffixes_of(self.kind))
+        job = publish_job(target, made, overwrite=self.job.overwrite, file=is_file)
+        with job as (draft, work), self._bar() as bar, named_draft(target, draft, work, self.kind) as path:
+            done = self._make(self.found.sources[0], work / "parts", path, bar)
         tell(f"{target}: {_summary([done])}")
 
     def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
@@ -197,6 +219,7 @@ class _Run:
             if parts.count:
                 error.args = (f"{error}. What was done before it is kept: mend it and give the same command again",)
             raise
+        _tell_rejected(parts.repairs)
         return parts
 
     @property
@@ -212,7 +235,9 @@ class _Run:
             return write_parquet
         if self.kind == HTML and self.page:
             return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
-        return partial(_write_lines, self._lines())
+        if self.kind in (TEXT, JSONL, CONLL):
+            return partial(_write_lines, self._lines())
+        return partial(_write_documents, FORMATS.find(self.kind)(), self.job.field)
 
     def _lines(self, *, terminal: bool = False) -> LineWriter:
         """Return what writes rows line by line."""
@@ -230,6 +255,15 @@ def _write_lines(lines: LineWriter, target: Path, tagged: TaggedFile) -> None:
     with target.open("wb") as stream:
         for block, found in tagged:
             stream.writelines(lines(block, found))
+
+
+def _write_documents(format_: Format, field: str, target: Path, tagged: TaggedFile) -> None:
+    format_.write(target, tagged_documents(tagged, field))
+
+
+def _tell_rejected(repairs: Repairs) -> None:
+    if count := repairs[Repair.REJECTED]:
+        tell(repairs_line(Repairs({Repair.REJECTED: count})))
 
 
 def _summary(done: Sequence[TaggedParts]) -> str:

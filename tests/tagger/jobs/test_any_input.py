@@ -17,6 +17,7 @@ from tests.tagger.jobs.fakes import Capitals
 PIECES = [
     b"Ada", b" ", b"\n", b"\r\n", b"\t", b'{"text": "Ada', b'"}', b"[", b"{}", b"\xff", b"\xed\xa0\x80", b"\x00",
     b'{"text": "\\ud800", "x": 1}\n', b'{"tokens": ["Ada", "\\udc00\\t"]}\n', b"\xef\xbb\xbf", "שלום 👩".encode(), b"O",
+    b'text,x\n', b'"', b",",
     b"\x1b[31m", b'{"text": [], "x": NaN}\n', b'{"text": "a\\nBob", "x": [{}]}\n',
 ]  # fmt: skip
 DATA = st.lists(st.sampled_from(PIECES) | st.binary(max_size=4), max_size=12).map(b"".join)
@@ -35,7 +36,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-SOURCES, TARGETS = ["text", "jsonl", "conll"], ["text", "jsonl", "conll", "parquet", "html"]
+SOURCES = ["text", "jsonl", "conll", "csv", "doccano"]
+TARGETS = ["text", "jsonl", "conll", "parquet", "html", "csv", "label-studio"]
 
 
 @given(DATA, st.sampled_from(SOURCES), st.sampled_from(TARGETS), st.sampled_from(["strict", "replace"]))

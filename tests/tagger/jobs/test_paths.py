@@ -154,17 +154,24 @@ REFUSED = [
     (_theirs, "out: not a folder that nerbert made"),
     (lambda _: ["in", "-o", "in/out"], "in/out: output and input (in) lie in one another"),
     (lambda _: ["in", "-o", "in"], "in: output and input (in/a.txt) lie in one another"),
-    (lambda _: ["in/a.txt", "in/d.pdf", "-o", "in"], "in: output and input (in/a.txt) lie in one another"),
+    (lambda _: ["in/a.txt", "in/README.md", "-o", "in"], "in: output and input (in/a.txt) lie in one another"),
     (lambda _: ["in/a.txt", "-o", "in/a.txt", "--overwrite"], "in/a.txt: is the input itself; name another output"),
     (lambda _: ["in/a.txt", "-o", "nowhere/x.jsonl"], "nowhere: no such folder; make it first"),
     (lambda _: ["in/a.txt", "-o", "in"], "in: its name tells no format; give --to one of text, jsonl, conll, parquet"),
     (lambda _: ["in/a.txt", "-o", "in", "--json"], "in: is no file; name one"),
     (lambda _: ["in/a.txt", "-o", "x.jsonl.gz"], "x.jsonl.gz: can't be packed here"),
-    (lambda _: ["in/a.txt", "-o", "x.csv"], "x.csv: its name tells no format; give --to one of"),
+    (lambda _: ["in/a.txt", "-o", "x.docx"], "x.docx: its name tells no format; give --to one of"),
+    (lambda _: ["in/a.txt", "-o", "x.json"], "x.json: several formats have such names; give --to one of spacy-json, "),
+    (lambda _: ["in/d.pdf"], "in/d.pdf: seems to be PDF; take its text out first, or name its format with --from"),
     (lambda _: ["in/a.txt", "--to", "html"], "--to html: is made as a whole, so name a file for it with -o"),
     (lambda _: ["in/a.txt", "--to", "parquet"], "--to parquet: is made as a whole"),
-    (lambda _: ["in/a.txt", "--to", "csv"], "--to 'csv': must be one of text, jsonl, conll, parquet, html"),
+    (lambda _: ["in/a.txt", "--to", "docx"], "--to 'docx': must be one of text, jsonl, conll, parquet, html, spacy"),
     (lambda _: ["in/a.txt", "--from", "html"], "--from 'html': must be one of text, jsonl, conll, parquet"),
+    (lambda _: ["in/a.txt", "--to", "doccano"], "--to doccano: is made as a whole, so name a file for it with -o"),
+    (
+        lambda _: ["in/a.txt", "--offsets", "utf-16", "--to", "doccano", "-o", "x"],
+        "--offsets utf-16: doccano counts as",
+    ),
     (lambda _: ["in/a.txt", "--errors", "ignore"], "--errors 'ignore': must be one of strict, replace"),
     (lambda _: ["in/a.txt", "--offsets", "bytes", "--json"], "--offsets 'bytes': must be one of characters, utf-16"),
     (lambda _: ["in/a.txt", "--offsets", "utf-16"], "--offsets utf-16: text has no offsets for programs"),
@@ -195,7 +202,7 @@ def test_what_cannot_be_is_said_before_the_tagger_is_loaded(
 
 def test_parquet_through_a_pipe_is_refused(tag: Tag, capsys: Caught) -> None:
     assert tag("--from", "parquet", "--json") == 1
-    assert "standard input: Parquet is read from its end on, so a pipe won't do" in capsys.readouterr().err
+    assert "standard input: Parquet is read from the disk, so a pipe won't do" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", ["-", "pipe"])
@@ -219,7 +226,7 @@ def test_parquet_that_is_gone_is_told(capitals: Capitals) -> None:
 def test_a_named_pipe_of_parquet_needs_a_file(tag: Tag, capsys: Caught) -> None:
     os.mkfifo("pipe")
     assert tag("pipe", "--from", "parquet", "--json") == 1
-    assert "pipe: Parquet is read from its end on, so a pipe won't do" in capsys.readouterr().err
+    assert "pipe: Parquet is read from the disk, so a pipe won't do" in capsys.readouterr().err
 
 
 def test_standard_input_may_be_one_of_several(tag: Tag, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,90 @@
+"""Tables as rows of texts: whatever `csv` writes is read, as it comes; what is no row is an error with its line."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.formats.csv_rows import csv_rows
+from nerbert.formats.rows import Line, TextRow, read_lines
+
+CELLS = st.text(st.sampled_from('aé ,;\t|"\n\u2028'), max_size=6)
+TABLES = st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=4)
+
+
+def rows(data: bytes, field: str = "text") -> list[TextRow]:
+    """The rows of a table."""
+    return [row for row in csv_rows(read_lines(io.BytesIO(data), "x.csv"), field) if row is not None]
+
+
+@given(TABLES, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]))
+def test_what_csv_writes_is_read(table: list[tuple[str, str, str]], delimiter: str, end: str) -> None:
+    page = io.StringIO()
+    writer = csv.writer(page, delimiter=delimiter, lineterminator=end)
+    writer.writerow(["id", "text", "more"])
+    for cells in table:
+        writer.writerow(cells)
+    found = rows(b"\xef\xbb\xbf" + page.getvalue().encode())
+    assert [tuple(row.fields.values()) for row in found] == table
+    assert [row.text for row in found] == [text for _, text, _ in table]
+    assert all(list(row.fields) == ["id", "text", "more"] for row in found)
+
+
+def test_a_row_is_given_before_the_next_line_is_asked_for() -> None:
+    asked: list[int] = []
+
+    def lines() -> Iterator[Line | None]:
+        for number, text in enumerate(["text,n", '"a', 'b",1', "c,2"], 1):
+            asked.append(number)
+            yield Line("x", number, text)
+
+    found = csv_rows(lines(), "text")
+    assert next(found) == TextRow(2, "a\nb", None, {"text": "a\nb", "n": "1"}, '"a\nb",1')
+    assert asked == [1, 2, 3]
+    waiting: list[Line | None] = [None, Line("x", 1, "text"), None]
+    assert list(csv_rows(waiting, "text")) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"id,body\n1,Ada\n", "x.csv:1: no column 'text' (the header has 'id', 'body'); name the text's with --field"),
+        (b"\n\nText,id\n", "x.csv:3: no column 'text': did you mean 'Text'? (the header has 'Text', 'id')"),
+        (b"text,id,id\n", "x.csv:1: several columns 'id'; rename all but one"),
+        (b"text,id\nAda,1\nAda, of Bergen,2\n", "x.csv:3: the row has 3 columns, and the header 2; mend it"),
+        (b'text,id\n"Ada,1\nBob,2\n', "x.csv:2: a row that can't be read: unexpected end of data; a quote"),
+        (b'text,id\n"Ada"x,1\n', "x.csv:2: a row that can't be read: ',' expected after '\"'; a quote in a quoted"),
+        (b"text,id\nAda,1\n\xff,2\n", "x.csv:3: not UTF-8 at byte 0"),
+    ],
+)
+def test_what_is_no_row_is_an_error_with_its_line(data: bytes, told: str) -> None:
+    with pytest.raises(InputError) as raised:
+        rows(data)
+    assert str(raised.value).startswith(told)
+
+
+def test_a_quote_inside_a_cell_opens_nothing() -> None:
+    assert [row.text for row in rows(b'id,text\n1,a 5" pipe\n2,b\n')] == ['a 5" pipe', "b"]
+
+
+def test_no_row_is_held_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbert.formats.csv_rows.LONGEST_LINE", 50)
+    taken = 0
+
+    def lines() -> Iterator[Line]:
+        nonlocal taken
+        for taken in range(1, 100):
+            yield Line("x", taken, "text" if taken == 1 else '"' if taken == 2 else "0123456789")
+
+    with pytest.raises(InputError, match="x:2: a row that can't be read"):
+        list(csv_rows(lines(), "text"))
+    assert taken < 10
+
+
+def test_nothing_is_nothing(tmp_path: Path) -> None:
+    assert rows(b"") == rows(b"text,id\n") == rows(b"\n \n") == []

@@ -1,0 +1,342 @@
+"""Annotation formats in and out: what is tagged and written is read again, and what is read is tagged again."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.formats.documents import Reading
+from nerbert.formats.examples import read_documents, read_examples
+from nerbert.records import Document, Repairs, Span
+from nerbert.registry import FORMATS
+from tests.commands import exit_code
+from tests.extending.toys.format_toy import Toy
+from tests.tagger.jobs.conftest import Tag
+from tests.tagger.jobs.fakes import Capitals
+from tests.tagger.jobs.test_resume import go_on, left, stop
+
+Caught = pytest.CaptureFixture[str]
+ROWS: list[dict[str, Any]] = [
+    {"id": "a", "text": "Ada met Bob in Oslo 😀 with Eve.", "n": 3},
+    {"id": "b", "text": "nobody slept", "n": 4},
+    {"id": "c", "text": "Zoë, À la carte", "n": 5},
+]
+TOY = "tests.extending.toys.format_toy:Toy"
+WITHOUT_CONFIDENCE = {"conll", "spacy", "spacy-json", "gliner", "doccano", "brat", "webanno"}
+FIELDS: dict[str, set[str]] = {name: set() for name in ("conll", "spacy", "spacy-json")} | {
+    "brat": {"id"},
+    "webanno": {"id"},
+}
+AS_TEXT = {"csv"}
+"""Formats whose fields are texts."""
+OF_WORDS = {"conll", "gliner"}
+"""Formats that don't say what stood between words."""
+ORDERED: list[str] = [row["text"] for row in ROWS]
+
+
+def suffix_of(kind: str) -> str:
+    return next(iter(FORMATS.find(kind)().suffixes), "")
+
+
+def places(document: Document) -> tuple[str, list[tuple[int, str, str]]]:
+    """A text without white space, and its entities: place in that, type, text."""
+    text = document.text
+    found = [
+        (len("".join(text[: each.start].split())), each.type, text[each.start : each.end]) for each in document.spans
+    ]
+    return "".join(text.split()), found
+
+
+@pytest.mark.parametrize("kind", list(FORMATS))
+def test_what_is_tagged_is_read_again(tag: Tag, capitals: Capitals, kind: str, capsys: Caught) -> None:
+    Path("x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    wanted = [Document(row["text"], tuple(spans)) for row, spans in zip(ROWS, capitals.tag_many(ORDERED), strict=True)]
+    path = Path(f"y{suffix_of(kind)}")
+    code = tag("x.jsonl", "-o", path, "--to", kind)
+    if code and "not installed" in (told := capsys.readouterr().err):
+        pytest.skip(told)
+    assert code == 0
+    found = list(read_documents(path))
+    if kind not in OF_WORDS:
+        assert [each.text for each in found] == ORDERED
+    assert list(map(places, found)) == list(map(places, wanted))
+    confidences = [[1.0 if kind in WITHOUT_CONFIDENCE else span.confidence for span in each.spans] for each in wanted]
+    assert [[span.confidence for span in each.spans] for each in found] == confidences
+    for row, document in zip(ROWS, found, strict=True):
+        for name in FIELDS.get(kind, {"id", "n"}):
+            assert document.fields[name] == (str(row[name]) if kind in AS_TEXT else row[name])
+    assert tag(path, "-o", "z.jsonl") == 0
+    again = list(read_documents(Path("z.jsonl"), Reading(from_="jsonl")))
+    assert list(map(places, again)) == list(map(places, wanted))
+    assert left() == []
+
+
+def test_confidences_travel_on(tag: Tag) -> None:
+    """From a tagger into JSON lines, by their reader into records, and out again."""
+    Path("x.txt").write_text("Ada met Bob 😀 and Eve")
+    for offsets in ("characters", "utf-16"):
+        assert tag("x.txt", "-o", "y.jsonl", "--offsets", offsets, "--overwrite") == 0
+        repairs = Repairs()
+        FORMATS.find("jsonl")().write(Path("z.jsonl"), read_documents(Path("y.jsonl"), None, repairs))
+        written = json.loads(Path("z.jsonl").read_text())["spans"]
+        assert [(each["text"], each["start"], each["confidence"]) for each in written] == [
+            ("Ada", 0, 0.7), ("Bob", 8, 0.83), ("Eve", 18, 0.96),
+        ]  # fmt: skip
+        assert repairs.total() == (1 if offsets == "utf-16" else 0)
+
+
+@pytest.mark.parametrize("to", ["jsonl", "parquet", "csv", "label-studio"])
+@pytest.mark.parametrize("words", [False, True])
+def test_a_text_of_any_field_is_read_again(tag: Tag, to: str, words: bool) -> None:
+    Path("x.jsonl").write_text(json.dumps({"body": ["Ada", "slept"] if words else "Ada slept"}))
+    path = Path(f"y{suffix_of(to)}")
+    assert tag("x.jsonl", "-o", path, "--to", to, "--field", "body") == 0
+    (found,) = read_documents(path)
+    assert (found.text, [(span.start, span.end) for span in found.spans]) == ("Ada slept", [(0, 3)])
+
+
+def test_what_models_tagged_is_no_training_data_until_somebody_says_so(tag: Tag) -> None:
+    Path("x.txt").write_text("Ada\n")
+    assert tag("x.txt", "-o", "y.json", "--to", "label-studio") == 0
+    (task,) = json.loads(Path("y.json").read_text())
+    assert "annotations" not in task
+    with pytest.raises(InputError, match="holds no sentence"):
+        read_examples(Path("y.json"))
+
+
+@pytest.mark.parametrize(("to", "told"), [("txt", "text that was tagged for people"), ("html", "XML or HTML")])
+def test_outputs_for_people_are_no_training_data(tag: Tag, to: str, told: str) -> None:
+    Path("x.txt").write_text("Ada slept\nBob\n")
+    assert tag("x.txt", "-o", f"y.{to}") == 0
+    with pytest.raises(InputError, match=f"y.{to}: seems to be {told}"):
+        read_examples(Path(f"y.{to}"))
+
+
+def tagged(path: str) -> list[tuple[str, list[str]]]:
+    rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return [(row["text"], [span["text"] for span in row["spans"]]) for row in rows]
+
+
+CSV = '\ufeffid;body;"text"\r\n7;x;"Ada; ""Bob""\r\nEve"\r\n8;Zoe;none\r\n'
+
+
+def test_tables_are_rows_of_their_column(tag: Tag, capsys: Caught, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x.csv", "x.tsv"):
+        Path(name).write_bytes(CSV.encode())
+        assert tag(name, "-o", f"{name}.jsonl") == 0
+        (first, second) = (json.loads(line) for line in Path(f"{name}.jsonl").read_text().splitlines())
+        assert (first["id"], first["text"], first["body"]) == ("7", 'Ada; "Bob"\nEve', "x")
+        assert [span["text"] for span in first["spans"]] == ["Ada", "Bob", "Eve"]
+        assert second == {"id": "8", "body": "Zoe", "text": "none", "spans": []}
+    assert tag("x.csv", "--field", "body", "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[1])["spans"][0]["text"] == "Zoe"
+    assert tag("x.csv", "--field", "name", "--json") == 1
+    assert "x.csv:1: no column 'name' (the header has 'id', 'body', 'text'); name the text's" in capsys.readouterr().err
+    assert tag("x.csv", "--from", "text", "-o", "lines.jsonl") == 0
+    assert len(tagged("lines.jsonl")) == 4
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(CSV.encode())))
+    assert tag("--from", "csv", "--json") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_table_of_spans_is_a_row_a_text(tag: Tag) -> None:
+    Path("x.csv").write_text("text,start,end,label,n\nAda met Bob,0,3,p,1\nAda met Bob,8,11,p,1\nEve,,,,2\n")
+    assert tag("x.csv", "-o", "y.jsonl") == 0
+    assert tagged("y.jsonl") == [("Ada met Bob", ["Ada", "Bob"]), ("Eve", ["Eve"])]
+    assert tag("x.csv", "-o", "z.jsonl", "--field", "label") == 0
+    assert len(tagged("z.jsonl")) == 3
+
+
+def test_json_arrays_are_rows(tag: Tag) -> None:
+    Path("x.json").write_text(json.dumps([{"text": "Ada", "n": 1}, {"tokens": ["Bob", "x"]}], indent=1))
+    assert tag("x.json", "-o", "y.jsonl") == 0
+    assert tagged("y.jsonl") == [("Ada", ["Ada"]), ("Bob x", ["Bob"])]
+    Path("one.json").write_text(json.dumps({"body": "Eve"}, indent=1))
+    assert tag("one.json", "-o", "z.jsonl", "--field", "body") == 0
+    Path("lines.json").write_text('{"text": "Ada"}\n{"text": "Eve"}\n')
+    assert tag("lines.json", "-o", "w.jsonl") == 0
+    assert tagged("w.jsonl") == [("Ada", ["Ada"]), ("Eve", ["Eve"])]
+
+
+def test_text_stays_text_by_its_name(tag: Tag) -> None:
+    prose = "Ada, the brig\nBob, the cat\n<br> Eve, x\n"
+    for name in ("x.txt", "x", "x.v1"):
+        Path(name).write_text(prose)
+        assert tag(name, "-o", f"{name}.jsonl") == 0
+        assert [text for text, _ in tagged(f"{name}.jsonl")] == prose.splitlines()
+
+
+FOREIGN = [
+    ("x.html", b"<p>Ada</p>", "XML or HTML"), ("x.xml", b"Ada", "XML or HTML"), ("x", b"<html>", "XML or HTML"),
+    ("x.docx", b"PK\x03\x04", "a zip archive"), ("x.pdf", b"%PDF-1.4", "PDF"), ("x.doc", b"\xd0\xcf\0\0", "binary"),
+    ("x.log", b'{"text": "Ada"}', "JSON with text"), ("x.html.gz", b"<p>", "XML or HTML"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "data", "told"), FOREIGN)
+def test_what_is_no_text_is_said(tag: Tag, capsys: Caught, name: str, data: bytes, told: str) -> None:
+    Path(name).write_bytes(data)
+    assert tag(name, "--json") == 1
+    assert capsys.readouterr().err.startswith(f"nerbert: {name}: seems to be {told}")
+    if b"\0" not in data and b"\x03" not in data:
+        assert tag(name, "--from", "text", "--json") == 0
+
+
+def test_a_format_of_ones_own(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
+    """Old entities are left out, words kept; in a folder files are found by its suffix; errors name the line."""
+    Path("in/deep").mkdir(parents=True)
+    Path("in/deep/x.toy").write_text("the [Ada](x) slept\n")
+    Path("in/x.txt").write_text("Bob")
+    assert tag("in", "-o", "out", "--from", TOY, "--to", TOY) == 0
+    assert Path("out/deep/x.toy").read_text() == "the [Ada](vowel) slept\n"
+    assert not Path("out/x.toy").exists()
+    Path("y.toy").write_text("Ada\nthe [Ada](x) [y](\n")
+    assert tag("y.toy", "--from", TOY, "--json") == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["tokens"] == ["Ada"]
+    assert "y.toy:2: 'the Ada [y](': an entity has no type" in told.err
+    assert tag("y.toy", "--from", TOY, "--field", "body") == 1
+    assert f"y.toy: {TOY} says where its texts are; leave --field body out" in capsys.readouterr().err
+    assert tag("--from", TOY) == 1
+    assert f"standard input: {TOY} is read from the disk, so a pipe won't do" in capsys.readouterr().err
+    Path("y.toy.gz").write_bytes(b"x")
+    assert tag("y.toy.gz", "--from", TOY) == 1
+    assert f"y.toy.gz: {TOY} is read as it is, not packed; unpack it first" in capsys.readouterr().err
+
+
+class Narrow(Toy):
+    """A format that can't hold what it is given."""
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        super().write(path, documents)
+        raise InputError(f"{path}: too narrow")
+
+
+def test_what_a_format_cannot_hold_is_told_by_the_outputs_name(tag: Tag, capsys: Caught, capitals: Capitals) -> None:
+    Path("x.txt").write_text("Ada")
+    assert tag("x.txt", "-o", "y.toy", "--to", f"{__name__}:Narrow") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("nerbert: y.toy: too narrow. What was done before it is kept")
+    assert not Path("y.toy").exists()
+    assert tag("x.txt", "-o", "y.toy", "--to", TOY) == 0
+    assert capitals.seen == ["Ada"]
+    assert Path("y.toy").read_text() == "[Ada](vowel)\n"
+
+
+def test_rejected_texts_are_left_out_and_told(tag: Tag, capsys: Caught) -> None:
+    rows = [{"text": "Ada", "answer": "accept", "spans": []}, {"text": "Bob", "answer": "reject", "spans": []}]
+    Path("x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert tag("x.jsonl", "--from", "prodigy", "-o", "y.jsonl") == 0
+    assert tagged("y.jsonl") == [("Ada", ["Ada"])]
+    assert capsys.readouterr().err.count("1 rejected texts left out") == 1
+    assert tag("x.jsonl", "--from", "prodigy", "--json") == 0
+    assert capsys.readouterr().err.count("1 rejected texts left out") == 1
+
+
+@pytest.fixture
+def standoff(capitals: Capitals) -> Path:
+    """A folder of BRAT, a text of two lines in each of ten files."""
+    folder = Path("brat/deep")
+    folder.mkdir(parents=True)
+    for number in range(10):
+        (folder / f"{number}.txt").write_text(f"Ada {number}\nmet Bob")
+        (folder / f"{number}.ann").write_text("T1\told 0 3\tAda\n")
+    return Path("brat")
+
+
+def test_a_folder_of_brat_is_one_input(tag: Tag, capitals: Capitals, standoff: Path, capsys: Caught) -> None:
+    assert tag(standoff, "-o", "y.jsonl") == 0
+    assert tagged("y.jsonl") == [(f"Ada {number}\nmet Bob", ["Ada", "Bob"]) for number in range(10)]
+    assert tag(standoff, "-o", "new", "--to", "brat") == 0
+    assert Path("new/deep/3.ann").read_text() == "T1\tvowel 0 3\tAda\nT2\telse 10 13\tBob\n"
+    assert Path("new/deep/3.txt").read_text() == "Ada 3\nmet Bob"
+    Path("x.txt").write_text("Ada")
+    assert tag(standoff, "x.txt", "-o", "both", "--to", "brat") == 0
+    assert sorted(path.name for path in Path("both").iterdir()) == ["brat", "manifest.json", "x"]
+    assert Path("both/x/000001.ann").read_text() == "T1\tvowel 0 3\tAda\n"
+    capsys.readouterr()
+    assert tag(standoff, "-o", "brat/in", "--to", "brat") == 1
+    assert "brat/in: output and input (brat) lie in one another" in capsys.readouterr().err
+    assert tag(standoff, "--to", "brat") == 1
+    assert "--to brat: is made as a whole, so name a folder for it with -o" in capsys.readouterr().err
+    assert tag(standoff, "-o", "lines", "--from", "text") == 0, "each line of each text, if that is asked for"
+    assert len(tagged("lines/deep/3.jsonl")) == 2
+
+
+@pytest.mark.usefixtures("standoff")
+@pytest.mark.parametrize(
+    ("source", "to", "output"),
+    [
+        ("brat", "brat", "y"),
+        ("brat", "jsonl", "y.jsonl"),
+        ("x.json", "label-studio", "y.json"),
+        ("x.csv", TOY, "y.toy"),
+    ],
+)
+def test_documents_go_on_to_the_same_bytes(
+    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, source: str, to: str, output: str
+) -> None:
+    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 40)
+    texts = [f"Ada {number} met Bob" for number in range(10)]
+    Path("x.json").write_text(json.dumps([{"data": {"text": text, "n": 1}, "annotations": []} for text in texts]))
+    Path("x.csv").write_text("text\n" + "\n".join(texts))
+    assert tag(source, "-o", f"whole-{output}", "--to", to) == 0
+    everything = list(capitals.seen)
+    stop(capitals, after=6)
+    assert tag(source, "-o", output, "--to", to) == 130
+    done = list(capitals.seen)
+    assert 0 < len(done) < 10
+    go_on(capitals)
+    assert tag(source, "-o", output, "--to", to) == 0
+    assert [*done, *capitals.seen] == everything
+    assert dict(contents(output)) == dict(contents(f"whole-{output}"))
+    assert left() == []
+
+
+def contents(place: str) -> Iterator[tuple[str, bytes]]:
+    path = Path(place)
+    for each in path.rglob("*") if path.is_dir() else [path]:
+        if each.is_file():
+            yield (each.relative_to(path).as_posix() if path.is_dir() else ""), each.read_bytes()
+
+
+def test_a_part_is_known_by_text_words_and_fields(
+    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 1)
+    tasks: list[Any] = [{"data": {"text": f"Ada {number}", "n": 1}, "annotations": []} for number in range(3)]
+    Path("x.json").write_text(json.dumps(tasks))
+    stop(capitals, after=2)
+    assert tag("x.json", "-o", "y.jsonl") == 130
+    tasks[0]["data"]["n"] = 2
+    Path("x.json").write_text(json.dumps(tasks))
+    go_on(capitals)
+    assert tag("x.json", "-o", "y.jsonl") == 0
+    assert capitals.seen == ["Ada 0", "Ada 2"]
+    assert json.loads(Path("y.jsonl").read_text().splitlines()[0])["n"] == 2
+
+
+def test_what_a_tagger_wrote_is_fine_tuned_on_when_somebody_corrected_it(
+    tiny_tagger: Path, tiny_encoder: Path, sample: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "x.txt"
+    source.write_text("".join(f"{each.text}\n" for each in read_examples(sample / "domain" / "train.conll")[:12]))
+    data = tmp_path / "train.jsonl"
+    assert exit_code("tag", tiny_tagger, source, "-o", data) == 0
+    lines = [json.loads(line) for line in data.read_text().splitlines()]
+    start = lines[0]["text"].index(" ") + 1
+    lines[0]["spans"] = [{"type": "first", "start": 0, "end": start - 1}]
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_examples(data)[0].spans == (Span(0, start - 1, "first", lines[0]["text"][: start - 1]),)
+    fast = ["epochs=1", "min_steps=0", "precision=fp32"]
+    assert (
+        exit_code(
+            "finetune", tiny_encoder, "--data", data, "-o", tmp_path / "new", *(w for s in fast for w in ("--set", s))
+        )
+        == 0
+    )
+    assert "B-first" in json.loads((tmp_path / "new" / "config.json").read_text())["label2id"]
