@@ -8,17 +8,18 @@ parts, and texts that are equal stay together.
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from nerbert.artifacts import json_line, sha256_of
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.documents import Reading, repairs_line
-from nerbert.formats.examples import read_examples, read_sentences, recognised
+from nerbert.formats.examples import read_documents, read_examples, read_sentences, recognised
 from nerbert.formats.format import Format
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
@@ -237,21 +238,22 @@ def _shares(split: str) -> dict[str, float]:
     return {name: part / 100 for name, part in zip(SPLITS, parts, strict=False) if part}
 
 
-def cut_documents(keys: Sequence[str], split: str, seed: int) -> list[str]:
+def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str = "") -> list[str]:
     """Return the split of each document, from the keys of what belongs together, by `split` (`80/10/10`) and `seed`.
 
-    Raise InputError if there are too few for one of the splits.
+    Raise InputError, which names `path`, if there are too few for one of the splits. Keys are not held.
     """
-    shares, sizes = _shares(split), Counter(keys)
-    borders = list(accumulate(shares.values()))
-    places, before = dict[str, str](), 0
-    for key in sorted(sizes, key=lambda each: uniform(seed, "split", each)):
-        middle = (before + sizes[key] / 2) / len(keys)
-        places[key] = next((name for name, end in zip(shares, borders, strict=True) if middle < end), list(shares)[-1])
-        before += sizes[key]
-    if empty := set(shares) - set(places.values()):
-        raise InputError(f"{len(sizes)} documents are too few for {split}: none would be {' or '.join(sorted(empty))}")
-    return [places[key] for key in keys]
+    shares = _shares(split)
+    places = np.fromiter((uniform(seed, "split", key) for key in keys), np.float64)
+    _, parts, sizes = np.unique(places, return_inverse=True, return_counts=True)
+    middles = (np.cumsum(sizes) - sizes / 2) / max(1, len(places))
+    found = np.searchsorted(list(accumulate(shares.values()))[:-1], middles, side="right")
+    if empty := {name for number, name in enumerate(shares) if number not in found}:
+        with at(path):
+            raise InputError(f"{len(sizes)} documents are too few for {split}: none would be "
+                             f"{' or '.join(sorted(empty))}")  # fmt: skip
+    names = list(shares)
+    return [names[number] for number in found[parts]]
 
 
 def document_key(document: Document) -> str:
@@ -266,7 +268,49 @@ def _cut_parts(path: Path, reading: Reading, repairs: Repairs) -> dict[str, list
         keys.append(document_key(document))
         sentences.append(found)
     parts: dict[str, list[Example]] = {}
-    with at(path):
-        for split, found in zip(cut_documents(keys, reading.split, reading.split_seed), sentences, strict=True):
-            parts.setdefault(split, []).extend(found)
+    for split, found in zip(cut_documents(keys, reading.split, reading.split_seed, path), sentences, strict=True):
+        parts.setdefault(split, []).extend(found)
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class SplitStream:
+    """The splits of a data set, whose documents are read anew, one by one, by each that asks for them."""
+
+    data: Path
+    files: Mapping[str, Path]
+    reading: Reading
+    cut: Sequence[str] = ()
+    """The split of each document, where one file is cut into splits."""
+
+    def documents(self, repairs: Repairs) -> Iterator[tuple[str, Path, Document]]:
+        """Yield each document with its split and file, split by split, or as they lie in the file that is cut."""
+        if self.cut:
+            found = read_documents(self.data, self.reading, repairs)
+            yield from ((split, self.data, document) for split, document in zip(self.cut, found, strict=True))
+            return
+        for split, path in self.files.items():
+            yield from ((split, path, document) for document in read_documents(path, self.reading, repairs))
+
+    def split(self, name: str, repairs: Repairs) -> Iterator[tuple[Path, Document]]:
+        """Yield the documents of one split, each with its file; `repairs` counts those of all that is read for it."""
+        part = self if self.cut else replace(self, files={name: self.files[name]})
+        yield from ((path, document) for split, path, document in part.documents(repairs) if split == name)
+
+
+def known_splits(data: Path, reading: Reading) -> dict[str, Path]:
+    """Return where the splits of a data set are, as `find_splits`; raise InputError if there are none."""
+    files = find_splits(data, reading)
+    if not files:
+        fault = missing("train", reading.from_) if data.is_dir() else "no such file or folder"
+        raise InputError(f"{data}: {fault}; name a file of annotated texts, or a folder with a file for each split")
+    return files
+
+
+def stream_splits(data: Path, reading: Reading) -> SplitStream:
+    """Return the splits of a data set to be read in constant memory; a file that is cut is read once before."""
+    files = known_splits(data, reading)
+    if not reading.split:
+        return SplitStream(data, files, reading)
+    keys = map(document_key, read_documents(data, reading))
+    return SplitStream(data, files, reading, cut_documents(keys, reading.split, reading.split_seed, data))
