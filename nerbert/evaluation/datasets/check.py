@@ -134,7 +134,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     reading, repairs, mentions = reading or CheckReading(), Repairs(), Mentions()
     folder, name = find_place(name, root)
     stream = stream_splits(folder, reading)
-    counts = {split: _Counts() for split in stream.files}
+    counts = {split: _SplitCounts() for split in stream.files}
     with SentenceTable(AT_LEAST) as table:
         for split, place, example in _sentences(stream, repairs):
             counts[split].add(example, place)
@@ -199,7 +199,7 @@ def read_scheme(path: Path) -> Scheme:
 
 
 @dataclass(slots=True)
-class _Counts:
+class _SplitCounts:
     """What is counted in a split while it is read."""
 
     sentences: int = 0
