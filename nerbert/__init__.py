@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nerbert.keywords import CorpusKeywords, FinetuneKeywords, PretrainKeywords
     from nerbert.metrics.score import score_tags
     from nerbert.records import Example, Span
+    from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.log import TrainLog
     from nerbert.training.settings import FinetuneSettings, PretrainSettings
@@ -43,6 +44,7 @@ _HOMES = {
     "NerbertError": "errors",
     "PretrainSettings": "training.settings",
     "Span": "records",
+    "Spans": "tagger.spans",
     "Tagger": "tagger.tagger",
     "annotate_texts": "annotate.annotate",
     "score_tags": "metrics.score",
@@ -58,6 +60,7 @@ __all__ = [
     "NerbertError",
     "PretrainSettings",
     "Span",
+    "Spans",
     "Tagger",
     "__version__",
     "annotate_texts",
@@ -163,6 +166,7 @@ def finetune(
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage
     from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.self_check import checking
     from nerbert.tagger.tagger import Tagger as Opened
     from nerbert.training.settings import FinetuneSettings as Known
 
@@ -170,7 +174,7 @@ def finetune(
     folder = Path(mkdtemp(prefix="nerbert-") if output is None else output)
     stage(
         str(encoder), data, folder / "tagger" if output is None else folder, made, source=source,
-        overwrite=overwrite, calibrate=calibrate, card=write_tagger_card,
+        overwrite=overwrite, calibrate=calibrate, card=checking(write_tagger_card),
     )  # fmt: skip
     tagger = Opened.load(folder / "tagger" if output is None else folder)
     if output is None:

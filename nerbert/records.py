@@ -85,8 +85,9 @@ class Repair(StrEnum):
     """What was put right, or left out, where annotated data was read.
 
     `TAG` counts tags that continue nothing or break their scheme; `TRIMMED` spans and types with white space around
-    them; `EMPTY` spans of white space alone; `REJECTED` texts that an annotator rejected or skipped; `ANNOTATOR` the
-    spans of a text's second annotator and further ones; `PASSED_OVER` annotations that are no entities.
+    them; `EMPTY` spans of white space alone; `REJECTED` texts that an annotator rejected or skipped; `UNANNOTATED`
+    those that only a model tagged; `ANNOTATOR` the spans of a text's second annotator and further ones; `PASSED_OVER`
+    annotations that are no entities.
     """
 
     TAG = "tag"
@@ -97,6 +98,7 @@ class Repair(StrEnum):
     GROWN = "grown"
     UNIT = "unit"
     REJECTED = "rejected"
+    UNANNOTATED = "unannotated"
     ANNOTATOR = "annotator"
     PASSED_OVER = "passed_over"
 

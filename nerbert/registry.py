@@ -75,7 +75,23 @@ def _imported(kind: str, place: str) -> Any:
 
 
 FORMATS: "Registry[Callable[[], Format]]" = Registry(
-    "format", {"conll": "nerbert.formats.conll:Conll", "jsonl": "nerbert.formats.jsonl:JsonLines"}
+    "format",
+    {
+        "conll": "nerbert.formats.conll:Conll",
+        "spacy": "nerbert.formats.spacy:SpacyDocBin",
+        "spacy-json": "nerbert.formats.spacy:SpacyTuples",
+        "gliner": "nerbert.formats.gliner:Gliner",
+        "label-studio": "nerbert.formats.label_studio:LabelStudio",
+        "prodigy": "nerbert.formats.prodigy:Prodigy",
+        "argilla": "nerbert.formats.argilla:Argilla",
+        "doccano": "nerbert.formats.doccano:Doccano",
+        "jsonl": "nerbert.formats.jsonl:JsonLines",
+        "brat": "nerbert.formats.brat:Brat",
+        "webanno": "nerbert.formats.webanno:WebAnno",
+        "csv": "nerbert.formats.tables:Tables",
+        "parquet": "nerbert.formats.parquet_documents:Parquet",
+        "datasets": "nerbert.formats.hugging_face:Datasets",
+    },
 )
 """The formats of annotated sentences; what no format recognises is read as the first."""
 STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry("corpus step", {})

@@ -32,5 +32,6 @@ def finetune(
 ) -> list[Path]:
     """Fine-tune taggers with their cards; return their folders."""
     from nerbert.finetuning.finetune import finetune as stage  # loads torch
+    from nerbert.tagger.self_check import checking
 
-    return stage(str(encoder), data, output, settings, seeds=seeds, card=write_tagger_card, **more)
+    return stage(str(encoder), data, output, settings, seeds=seeds, card=checking(write_tagger_card), **more)

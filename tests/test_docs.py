@@ -36,6 +36,7 @@ PLACES = {
     "docs/how-to/language.md": "dump.xml knowledge",
     "docs/how-to/long-texts.md": "my-tagger notes.txt",
     "docs/how-to/pretrain.md": "corpus",
+    "docs/how-to/python.md": "data encoder dump.xml knowledge",
     "docs/how-to/speed.md": "data encoder my-tagger notes.txt",
     "docs/how-to/tag.md": "letters my-tagger notes.txt",
     "docs/formats.md": "corpus",

@@ -23,8 +23,8 @@ app = App(
 for group in (data.corpus_app, data.knowledge_app, data.data_app):
     app.command(group)
 for command in (
-    models.pretrain, models.finetune, models.calibrate, models.evaluate, tag.tag, annotate.annotate, models.export,
-    models.benchmark,
+    models.pretrain, models.finetune, models.calibrate, models.evaluate, tag.tag, annotate.annotate, models.check,
+    models.export, models.benchmark,
 ):  # fmt: skip
     app.command(command)
 

@@ -1,4 +1,4 @@
-"""`nerbert pretrain`, `finetune`, `calibrate`, `evaluate`, `export`, `benchmark`: make, score and compare models."""
+"""`nerbert pretrain`, `finetune`, `calibrate`, `evaluate`, `check`, `export`, `benchmark`: make and score models."""
 
 import shlex
 import sys
@@ -69,10 +69,11 @@ def finetune(
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")
     from nerbert.finetuning.finetune import finetune as run
+    from nerbert.tagger.self_check import checking
 
     print_taggers(
         run(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite, reading=read,
-            card=write_tagger_card)
+            card=checking(write_tagger_card))
     )  # fmt: skip
 
 
@@ -124,6 +125,41 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None, read: 
     from nerbert.tagger.calibrate import calibrate as run
 
     print_calibrations(run(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read), data)
+
+
+def check(
+    tagger: str, *, renew: Flag = False, backend: str = "auto", precision: str = "auto", device: str = "",
+    threads: int = 0, head: Head = "", json: Flag = False,
+) -> None:  # fmt: skip
+    """Compare a tagger's answers to 20 short texts with those in its folder (check.json); exit code 1 if they differ.
+
+    `nerbert finetune` writes them. Loading a tagger under other versions of its libraries compares them too.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder or hub name, or a folder of several seeds.
+    renew
+        Write the answers of now into the folder first, by torch in fp32: for a tagger without any, or one that you
+        changed.
+    backend
+        torch, onnx or auto, as in `nerbert tag`.
+    precision
+        bf16, fp32, int8 or auto. The less exact, the greater the tolerance.
+    device
+        Torch's name of a device; default: the GPU if there is one.
+    threads
+        Threads of the CPU; 0 is the back end's own choice.
+    json
+        Print JSON.
+    """
+    from nerbert.render.terminal.models import print_checks
+    from nerbert.tagger.self_check import check as run
+
+    done = run(tagger, renew=renew, head=head, backend=backend, precision=precision, device=device, threads=threads)
+    print_checks(done, as_json=json)
+    if any(each.differences for each in done):
+        sys.exit(1)
 
 
 def export(

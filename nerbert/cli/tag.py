@@ -14,7 +14,8 @@ def tag(
     tagger: str, *inputs: FileOrDash, output: Place = None, from_: Annotated[str, Parameter(name="--from")] = "",
     to: str = "", json: Flag = False, field: str = "text", min_confidence: str = "", offsets: str = "characters",
     decoding: str = "", on_too_long: str = "", backend: str = "auto", precision: str = "auto", device: str = "",
-    threads: int = 0, head: str = "", errors: str = "strict", overwrite: Flag = False,
+    threads: int = 0, head: str = "", errors: str = "strict", fingerprint: Flag = False,
+    overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Tag texts: files, folders, or what comes through a pipe.
 
@@ -59,6 +60,8 @@ def tag(
         For a tagger whose head is your own code: its module:function, which is imported.
     errors
         Bytes that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD).
+    fingerprint
+        Add the tagger's fingerprint to each row, in the field `tagger`; in jsonl and parquet.
     overwrite
         Replace a file, or a folder that nerbert made; and what a job with other settings left half made.
     """
@@ -68,7 +71,7 @@ def tag(
                "device": device, "threads": threads, "head": head}  # fmt: skip
     job = TagJob(
         tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json, field=field, errors=errors,
-        offsets=offsets, min_confidence=min_confidence, overwrite=overwrite, loading=loading,
+        offsets=offsets, sign=fingerprint, min_confidence=min_confidence, overwrite=overwrite, loading=loading,
     )  # fmt: skip
     tag_files(job, _write_page)
 

@@ -31,14 +31,12 @@ from nerbert.model.windows import IGNORED, Label, Windows, chosen
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import batches_of, explain_out_of_memory
-from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
+from nerbert.training.loop import explain_out_of_memory, held_out_batches
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task
 from nerbert.training.settings import PretrainSettings, TrainSettings
 
 _UNKNOWN: Row = ((), ())
 """The row of a word of which nothing is known."""
-_POOL = 256
-"""Windows that a score cuts into micro-batches at once: cutting takes time that grows with their number."""
 
 
 class ConceptLabels(WordLabels):
@@ -118,10 +116,7 @@ class Concepts(Objective):
 
     def make_model(self, backbone: Backbone) -> ConceptModel:
         """Return both encoders; of neither a pooling layer or a head is there."""
-        from transformers import AutoModelForTokenClassification
-
-        text = backbone.load(AutoModelForTokenClassification).base_model
-        names = self._backbone.load(AutoModelForTokenClassification).base_model
+        text, names = backbone.load_body(), self._backbone.load_body()
         expected = min(self._table.expected(self._settings.batch_size), self._settings.max_concepts)
         with torch.random.fork_rng(devices=[]):  # a projection is drawn
             torch.manual_seed(self._settings.seed)
@@ -216,15 +211,12 @@ class Concepts(Objective):
     ) -> CheckpointScore:
         settings, device = self._settings, model.device.type
         model.eval()
-        share = np.arange(processes.rank, len(windows), processes.count)
         sums = np.zeros(5)
         with torch.inference_mode(), autocast(device, settings.precision), self.step_pass(model, concepts):
-            for start in range(0, len(share), _POOL):
-                numbers = share[start : start + _POOL]
-                for each in batches_of(windows, numbers, most_tokens(settings), device, pad_id):
-                    batch = self.prepare(each, 0, concepts)
-                    words = self.terms(batch)["loss"]  # on the CPU, as in training
-                    sums += [words, *self._counts(model, batch.to(model.device))]
+            for each in held_out_batches(windows, settings, processes, device, pad_id):
+                batch = self.prepare(each, 0, concepts)
+                words = self.terms(batch)["loss"]  # on the CPU, as in training
+                sums += [words, *self._counts(model, batch.to(model.device))]
         words, loss, right, found, gold = processes.totals(*sums.tolist())
         figures = {"concept_loss": loss / words, "concept_f1": 2 * right / (found + gold)}
         return CheckpointScore(loss / words, False, figures)

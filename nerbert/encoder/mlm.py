@@ -22,16 +22,14 @@ from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import batches_of
-from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
+from nerbert.training.loop import held_out_batches
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task
 from nerbert.training.settings import PretrainSettings, TrainSettings
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""
 _LONGEST = 1 << 20
 """Windows are shorter than this, so window and column make one number."""
-_POOL = 256
-"""Windows that a score cuts into micro-batches at once: cutting takes time that grows with their number."""
 
 
 class Mlm(Objective):
@@ -109,15 +107,12 @@ class Mlm(Objective):
         device = next(model.parameters()).device
         loss = hits = count = 0.0
         model.eval()
-        share = np.arange(processes.rank, len(windows), processes.count)
         with torch.inference_mode(), autocast(device.type, settings.precision):
-            for start in range(0, len(share), _POOL):
-                numbers = share[start : start + _POOL]
-                for each in batches_of(windows, numbers, most_tokens(settings), device.type, pad_id):
-                    batch = self.prepare(each, 0).to(device)
-                    logits = logits_at(model, batch)
-                    loss += float(_cross_entropy(logits, batch))
-                    hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
+            for each in held_out_batches(windows, settings, processes, device.type, pad_id):
+                batch = self.prepare(each, 0).to(device)
+                logits = logits_at(model, batch)
+                loss += float(_cross_entropy(logits, batch))
+                hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
         loss, hits, count = processes.totals(loss, hits, count)
         if not count:
             raise InputError(

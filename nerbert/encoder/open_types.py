@@ -31,6 +31,8 @@ VERSION = 2
 _HELD_OUT = 0.1
 """Share of texts that are held out, as of NER-BERT's sentences (§3.1)."""
 _TABLE, _TEXTS = "concepts.json", "held_out.jsonl"
+_LARGEST = 1 << 30
+"""Bytes of a table of concepts that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,6 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
         return OpenTypes(table, [_example(each, settings) for each in texts], files, found.dropped)
 
     return cached(settings.cache, "open_types", origin, make, read)
-
-
-_LARGEST = 1 << 30
 
 
 def _write(folder: Path, settings: PretrainSettings) -> None:

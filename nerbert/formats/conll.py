@@ -1,87 +1,90 @@
-"""CoNLL: one `token … tag` a line, a blank line between sentences, BIO tags in the last column.
+"""CoNLL: one `token … tag` a line, a blank line between sentences, tags in the last column.
 
-Columns are cut at tabs if the line has one, else at spaces, so tokens keep no-break spaces. The text of an example is
+Columns are cut at tabs if the line has one, else at spaces, so tokens keep no-break spaces. The text of a sentence is
 its tokens joined by single spaces: CoNLL files don't say what stood between them, and that is the price.
+
+The scheme of the tags follows from the whole file, which is therefore read twice. Documents (`-DOCSTART-`, `# newdoc`)
+stay together where data is split, if a file has several.
 """
 
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
+from nerbert.formats.columns import (
+    DOCUMENT_START,
+    ColumnLayout,
+    TokenRows,
+    find_layout,
+    named_comments,
+    split_columns,
+    token_rows,
+)
+from nerbert.formats.documents import sentences_of
 from nerbert.formats.rows import TEXT, TOKENS, Block, Line, Lines, LineWriter, Tagged, TextRow, read_lines
-from nerbert.labels import example_tags, spans_from_bio, split_tag
-from nerbert.records import Document, Example, Repairs, Span
+from nerbert.formats.schemes import Scheme, find_scheme, is_tag
+from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
+from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.terminal import visible
 
 _FIRST_LINES = 200
 _BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
-DOCUMENT_START = "-DOCSTART-"
-"""What a line begins with that begins a document, and holds no token."""
 Sentences = Callable[[str], Iterable[tuple[int, Example]]]
 """Cuts a text into sentences of words, each with the place of its first character."""
 
 
 def read_conll(path: Path) -> Iterator[Example]:
     """Yield the sentences of a CoNLL file; raise InputError that names file and line."""
-    for sentence in read_tagged_lines(path):
-        try:
-            example = example_of([token for _, token, _ in sentence], [tag for _, _, tag in sentence])
-        except InputError:
-            for number, _, tag in sentence:
-                with at(path, number):
-                    split_tag(tag)
-            raise
-        yield example
+    for each in Conll().read(path, Repairs()):
+        yield Example(each.text, each.words or (), each.spans)
 
 
 def read_tagged_lines(path: Path) -> Iterator[list[tuple[int, str, str]]]:
     """Yield each sentence as (line, token, tag) with the tags as written; raise InputError for a broken line."""
-    with path.open("rb") as stream:
-        for sentence in _sentences(read_lines(stream, path), tagged=True):
-            if sentence is not None:
-                yield [(line.number, columns[0], columns[-1].strip()) for line, columns in sentence]
+    layout = _layout_of(path)
+    yield from map(layout.words, _read_rows(path))
+
+
+def scheme_of(path: Path) -> Scheme:
+    """Return the scheme of a file's tags; raise InputError for a broken line, or a tag that is none."""
+    sentences = ([(line, tag) for line, _, tag in words] for words in read_tagged_lines(path))
+    return find_scheme(sentences, lambda line: at(path, line))
 
 
 def conll_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
-    """Yield a row a sentence: the first column is its words, all others are ignored; None as the lines have it."""
-    for sentence in _sentences(lines, tagged=False):
-        if sentence is None:
+    """Yield a row a sentence: the first column is its words (of CoNLL-U the second), all others are ignored.
+
+    Yield None as the lines have it.
+    """
+    for rows in token_rows(lines, tagged=False):
+        if rows is None:
             yield None
             continue
-        words = [columns[0] for _, columns in sentence]
-        source = "\n".join(line.text for line, _ in sentence)
-        yield row_of_words(sentence[0][0].number, words, {TOKENS: words}, source)
+        words = rows.tokens()
+        source = "\n".join(line.text for line in rows.lines)
+        yield row_of_words(rows.lines[0].number, words, {TOKENS: words}, source)
 
 
-def _sentences(lines: Lines, *, tagged: bool) -> Iterator[list[tuple[Line, list[str]]] | None]:
-    """Yield the lines and columns of each sentence; None where `lines` has it."""
-    held: list[tuple[Line, list[str]]] = []
-    for line in lines:
-        if line is None:
-            yield None
-            continue
-        with line.place():
-            columns = _columns(line.text, tagged=tagged)
-        if columns:
-            held.append((line, columns))
-        elif held:
-            yield held
-            held = []
-    if held:
-        yield held
+def _read_rows(path: Path) -> Iterator[TokenRows]:
+    with path.open("rb") as stream:
+        yield from (rows for rows in token_rows(read_lines(stream, path), tagged=True) if rows is not None)
 
 
-def _ends_in_tag(line: str) -> bool:
-    try:
-        split_tag(_columns(line.rstrip("\r\n"), tagged=True)[-1].strip())
-    except InputError:
-        return False
-    return True
+def _layout_of(path: Path) -> ColumnLayout:
+    """Return the layout of a file, by its first sentences."""
+    found, size = [], 0
+    for rows in _read_rows(path):
+        found.append(rows.columns)
+        size += len(rows.lines)
+        if size >= _FIRST_LINES:
+            break
+    return find_layout(found)
 
 
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
@@ -107,24 +110,57 @@ def conll_block(example: Example) -> str:
 class Conll:
     """The format `conll`."""
 
-    suffixes = (".conll", ".bio", ".iob", ".iob2")
-
-    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the sentences of a file."""
-        for each in read_conll(path):
-            yield Document(each.text, each.spans, each.words)
-
-    def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write documents as sentences of words."""
-        from nerbert.formats.documents import sentences_of
-
-        write_conll(path, (each for document in documents for each in sentences_of(document)))
+    suffixes = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether most of the first lines with words end in a BIO tag behind a token, as prose doesn't."""
+        """Return whether most of the first lines end in a tag, as prose doesn't, or all their rows have one."""
         lines = head.decode("utf-8-sig", "replace").split("\n")[:_FIRST_LINES]
-        kept = [line for line in lines if line.strip() and not line.startswith(DOCUMENT_START)]
-        return sum(map(_ends_in_tag, kept)) > len(kept) / 2
+        kept = [line.strip() for line in lines if line.strip() and not line.startswith((DOCUMENT_START, "# "))]
+        ended = sum(len(columns := split_columns(line)) > 1 and is_tag(columns[-1]) for line in kept)
+        return not any(line.startswith("\t") for line in lines) and (ended > len(kept) / 2 or _all_tagged(lines))
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the sentences of a file; raise InputError that names file and line."""
+        layout, first, last = _layout_of(path), 0, 0
+
+        def tags() -> Iterator[list[tuple[int, str]]]:
+            nonlocal first, last
+            for number, rows in enumerate(_read_rows(path)):
+                first, last = first if number else rows.document, rows.document
+                yield [(line, tag) for line, _, tag in layout.words(rows)]
+
+        scheme = find_scheme(tags(), lambda line: at(path, line))
+        repairs[Repair.TAG] += scheme.repaired
+        for rows in _read_rows(path):
+            words = layout.words(rows)
+            example = example_of((token for _, token, _ in words), scheme.bio(tag for _, _, tag in words))
+            group = f"{rows.document}" if first != last else ""
+            fields = named_comments(rows.comments) if rows.comments else {}
+            yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write documents as sentences of words, and before each whose sentences belong together `-DOCSTART-`."""
+        with publish(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
+            before = ""
+            for number, document in enumerate(documents):
+                sentences = sentences_of(document)
+                group = document.group or (f"\0{number}" if len(sentences) > 1 else "")
+                if group != before:
+                    stream.write(f"{DOCUMENT_START}\t{OUTSIDE}\n\n")
+                    before = group
+                stream.writelines(conll_block(each) for each in sentences if each.words)
+
+
+def _all_tagged(lines: Iterable[str]) -> bool:
+    """Return whether these lines have rows, each of which has a token and a tag."""
+    named = (Line("", number, line.rstrip("\r")) for number, line in enumerate(lines, 1))
+    try:
+        found = [rows for rows in token_rows(named, tagged=True) if rows]
+        layout = find_layout([rows.columns for rows in found])
+        find_scheme(([(line, tag) for line, _, tag in layout.words(rows)] for rows in found), lambda _: nullcontext())
+    except InputError:
+        return False
+    return found != []
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
@@ -142,29 +178,10 @@ def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
     return Example(text, tuple(words), spans)
 
 
-def split_columns(line: str) -> list[str]:
-    """Return the columns of a line, cut at tabs if it has one, else at spaces, however many."""
-    return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
-
-
 def row_of_words(number: int, words: Sequence[str], fields: Mapping[str, Any], source: str = "") -> TextRow:
     """Return the row of a sentence's words; the fields get its text if they have none."""
     example = example_of(words, ())
     return TextRow(number, example.text, example, {TEXT: example.text} | dict(fields), source)
-
-
-def _columns(line: str, *, tagged: bool) -> list[str]:
-    """Return the columns of a word's line; none for a line that ends a sentence.
-
-    Raise InputError for a line without a token, or, if `tagged`, without a tag behind it.
-    """
-    if not line.strip(" \t") or line.startswith(DOCUMENT_START):
-        return []
-    columns = split_columns(line)
-    if not columns[0] or (tagged and (len(columns) < 2 or not columns[-1].strip())):
-        wanted = "a token, a tab (or space) and a tag" if tagged else "a token, and behind a tab or space anything"
-        raise InputError(f"broken line {line!r:.60}: expected {wanted}")
-    return columns
 
 
 def conll_writer(sentences: Sentences, types: Iterable[str], *, terminal: bool = False) -> LineWriter:

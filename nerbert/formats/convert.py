@@ -15,7 +15,7 @@ from typing import Any
 
 from nerbert.artifacts import check_free, check_free_file, publish_folder, publish_job, write_json
 from nerbert.errors import InputError, NerbertError, SettingsError, at
-from nerbert.formats.data import SplitStream, data_sum, known_splits, stream_splits
+from nerbert.formats.data import SplitStream, known_splits, stream_splits
 from nerbert.formats.documents import Reading, prepared, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.format import Format
@@ -60,6 +60,7 @@ class _Holds:
     fields: bool = True
     confidences: bool = True
     groups: bool = True
+    tagged: bool = True
 
 
 def convert_data(
@@ -80,7 +81,7 @@ def convert_data(
         raise InputError(f"{output}: {source} becomes several files, so the output is a folder; name one")
     as_file = whole and kind.suffixes != ()
     (check_free_file if as_file else check_free)(output, overwrite=overwrite)
-    work = _Work(stream_splits(source, reading), kind, name, Conversion(output, name))
+    work = _Work(stream_splits(source, reading, tagged=not reading.split), kind, name, Conversion(output, name))
     if as_file:
         with publish_job(output, None, overwrite=overwrite, file=True) as draft:
             made = draft.work / output.name  # a writer may go by the suffix
@@ -156,7 +157,7 @@ class _Work:
         stream, made = self._stream, self._made
         return {
             "kind": "converted", "format": self._name, "source": source.name,
-            "source_sha256": {path.name: data_sum(path) for path in dict.fromkeys(stream.files.values())},
+            "source_sha256": stream.sums(),
             "split": stream.reading.split, "split_seed": stream.reading.split_seed,
             "documents": dict(made.documents), "entities": dict(made.entities), "repairs": dict(+made.repairs),
         }  # fmt: skip
@@ -190,6 +191,7 @@ class _Work:
     def _note(self, document: Document) -> None:
         """Note what there is that a format may lack."""
         lost, text = self._lost, document.text
+        lost.tagged += document.tagged
         if len(self._fields) < _SHOWN:
             self._fields.update(dict.fromkeys(document.fields))
         lost.confidence = lost.confidence or any(span.confidence != 1 for span in document.spans)
@@ -208,6 +210,8 @@ class _Work:
             yield f"texts without a word: {lost.texts:,} left out"
         if lost.words and not holds.words:
             yield "where words begin and end: they are found anew when it is read"
+        if lost.tagged and not holds.tagged:
+            yield f"that a model alone tagged {lost.tagged:,} texts: they look like annotated ones now"
         if self._fields and not holds.fields:
             yield f"the fields {', '.join(list(self._fields)[:_SHOWN])}"
         if lost.confidence and not holds.confidences:
@@ -225,6 +229,7 @@ class _Lost:
     confidence: bool = False
     group: bool = False
     texts: int = 0
+    tagged: int = 0
 
 
 def _probe(kind: Format) -> _Holds:
@@ -240,6 +245,7 @@ def _probe(kind: Format) -> _Holds:
             words=any(each.words == _PROBES[-1].words for each in found),
             fields=any(each.fields.items() >= _NOTE.items() for each in found),
             confidences=any(span.confidence == 0.5 for each in found for span in each.spans),
+            tagged=any(each.tagged for each in found),
             groups=all(groups) and len(set(groups)) == 2,
         )
     return _Holds()

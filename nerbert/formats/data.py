@@ -21,7 +21,7 @@ from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.documents import Reading, repairs_line
 from nerbert.formats.examples import read_documents, read_examples, read_sentences, recognised
 from nerbert.formats.format import Format
-from nerbert.records import Document, Example, Repairs
+from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
 from nerbert.rng import uniform
 from nerbert.terminal import tell
@@ -94,7 +94,10 @@ def read_data(
         found = {split: read_examples(path, reading, repairs) for split, path in files.items()}
     if repairs.total():
         tell(f"{folder}: {repairs_line(repairs)}")
-    sums = {path.name: data_sum(path) for path in dict.fromkeys(files.values())}
+    sums = {
+        path.name: data_sum(path) if path.exists() else examples_digest(found.get(split, ()))
+        for split, path in files.items()
+    }
     train, dev, test = (found.get(split, []) for split in SPLITS)
     return DataSet(folder, train, dev, sums, test, {split: files[split] for split in found}, reading, repairs)
 
@@ -142,6 +145,11 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     """
     reading = reading or Reading()
     found: dict[str, Path] = {}
+    if reading.from_ == "datasets" and not data.exists():
+        from nerbert.formats.hugging_face import hub_splits  # a name of the hub
+
+        found = {split: data / split for split in hub_splits(data)} or {"train": data}
+        return {split: path for split, path in found.items() if split in splits}
     for split, path in split_files(data, reading.from_):
         if split in splits and (other := found.setdefault(split, path)) != path:
             raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")
@@ -154,9 +162,12 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
 
 def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
     """Yield each file (or folder) of a folder that is a split by its name, with the split, in the order of names."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        split = split_of(path.name)
-        if split and _is_format(path, format_):
+    if not folder.is_dir():
+        return
+    whole = recognised(folder) is not None  # a folder in one format may have a file `train-01.ann`
+    for path in sorted(folder.iterdir()):
+        split, stem = split_of(path.name), path.name.lower().partition(".")[0]
+        if split and (path.is_dir() or stem in _USUAL or not whole) and _is_format(path, format_):
             yield split, path
 
 
@@ -176,7 +187,7 @@ def _is_format(path: Path, format_: str) -> bool:
 
 def missing(split: str, format_: str = "") -> str:
     """Return that a folder lacks a split, and how its file may be named."""
-    suffixes = [each.suffixes[0] for each in _formats(format_) if each.suffixes][:2]
+    suffixes = FORMATS.find(format_)().suffixes[:1] if format_ else (".conll", ".jsonl")
     return f"holds no {split} split, say {' or '.join(split + each for each in suffixes) or split}"
 
 
@@ -280,22 +291,39 @@ class SplitStream:
     data: Path
     files: Mapping[str, Path]
     reading: Reading
+    tagged: bool = False
+    """Whether texts that only a model tagged are there too; else they are counted and left out, as in training."""
     cut: Sequence[str] = ()
     """The split of each document, where one file is cut into splits."""
 
     def documents(self, repairs: Repairs) -> Iterator[tuple[str, Path, Document]]:
         """Yield each document with its split and file, split by split, or as they lie in the file that is cut."""
         if self.cut:
-            found = read_documents(self.data, self.reading, repairs)
+            found = self._read(self.data, repairs)
             yield from ((split, self.data, document) for split, document in zip(self.cut, found, strict=True))
             return
         for split, path in self.files.items():
-            yield from ((split, path, document) for document in read_documents(path, self.reading, repairs))
+            yield from ((split, path, document) for document in self._read(path, repairs))
 
     def split(self, name: str, repairs: Repairs) -> Iterator[tuple[Path, Document]]:
         """Yield the documents of one split, each with its file; `repairs` counts those of all that is read for it."""
         part = self if self.cut else replace(self, files={name: self.files[name]})
         yield from ((path, document) for split, path, document in part.documents(repairs) if split == name)
+
+    def keys(self) -> Iterator[str]:
+        """Yield of each document of one file what it shares with those from which it must not be cut apart."""
+        return map(document_key, self._read(self.data, Repairs()))
+
+    def sums(self) -> dict[str, str]:
+        """Return the SHA-256 of each file, by name; none of what lies elsewhere, on a hub say."""
+        return {path.name: data_sum(path) for path in dict.fromkeys(self.files.values()) if path.exists()}
+
+    def _read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        for document in read_documents(path, self.reading, repairs):
+            if document.tagged and not self.tagged:
+                repairs[Repair.UNANNOTATED] += 1
+            else:
+                yield document
 
 
 def known_splits(data: Path, reading: Reading) -> dict[str, Path]:
@@ -307,10 +335,9 @@ def known_splits(data: Path, reading: Reading) -> dict[str, Path]:
     return files
 
 
-def stream_splits(data: Path, reading: Reading) -> SplitStream:
+def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> SplitStream:
     """Return the splits of a data set to be read in constant memory; a file that is cut is read once before."""
-    files = known_splits(data, reading)
+    stream = SplitStream(data, known_splits(data, reading), reading, tagged)
     if not reading.split:
-        return SplitStream(data, files, reading)
-    keys = map(document_key, read_documents(data, reading))
-    return SplitStream(data, files, reading, cut_documents(keys, reading.split, reading.split_seed, data))
+        return stream
+    return replace(stream, cut=cut_documents(stream.keys(), reading.split, reading.split_seed, data))

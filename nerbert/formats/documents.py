@@ -44,6 +44,7 @@ _REPAIRS = {
     Repair.GROWN: "entities grown to whole words",
     Repair.UNIT: "entities whose offsets don't count characters converted",
     Repair.REJECTED: "rejected texts left out",
+    Repair.UNANNOTATED: "texts that no person annotated left out",
     Repair.ANNOTATOR: "annotations of second annotators left out",
     Repair.PASSED_OVER: "annotations that are no entities passed over",
 }
@@ -96,7 +97,7 @@ def prepared(
         if unit == "auto" and _units_differ(document):
             with at(path):
                 unit = _find_unit(read(Repairs()))
-        with at(path, document.line or None):
+        with at(path, document.line or None, part="" if document.line else document.group):
             spans = _in_characters(document, "characters" if unit == "auto" else unit, repairs)
             spans = _clean(document.text, spans, repairs)
             one = replace(document, spans=tuple(_apart(document.text, spans, reading.overlaps, repairs)))

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nerbert.errors import InputError, at, os_refused
-from nerbert.formats.documents import Reading, prepared, sentences_of
+from nerbert.formats.documents import Reading, prepared, repairs_line, sentences_of
 from nerbert.formats.format import Format
-from nerbert.records import Document, Example, Repairs
+from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
 
 _HEAD = 1 << 20
@@ -39,18 +39,27 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
 def read_sentences(
     path: Path, reading: Reading | None = None, repairs: Repairs | None = None
 ) -> Iterator[tuple[Document, list[Example]]]:
-    """Yield what a file holds, each document with its sentences; as `read_documents`."""
-    for document in read_documents(path, reading, repairs):
+    """Yield what people annotated in a file, each document with its sentences; as `read_documents`.
+
+    A text that only a model tagged is left out and counted: the entities that it lacks were looked for by nobody.
+    """
+    counts = Repairs() if repairs is None else repairs
+    for document in read_documents(path, reading, counts):
+        if document.tagged:
+            counts[Repair.UNANNOTATED] += 1
+            continue
         with at(path, document.line or None):
-            sentences = sentences_of(document, reading, repairs)
+            sentences = sentences_of(document, reading, counts)
         yield document, sentences
 
 
 def read_examples(path: Path, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
     """Return the sentences of a file; raise InputError if there are none."""
-    examples = [each for _, sentences in read_sentences(path, reading, repairs) for each in sentences]
+    counts = Repairs() if repairs is None else repairs
+    examples = [each for _, sentences in read_sentences(path, reading, counts) for each in sentences]
     if not examples:
-        raise InputError(f"{path}: holds no sentence")
+        why = f" ({repairs_line(counts)})" if counts.total() else ""
+        raise InputError(f"{path}: holds no sentence{why}")
     return examples
 
 
@@ -61,9 +70,10 @@ def find_format(path: Path, format_: str = "") -> Format:
     if found := recognised(path):
         return found
     if other := foreign(_head(path), path.name.lower()):
-        known = ", ".join(f"{name} ({FORMATS.find(name)().suffixes[0]})" for name in FORMATS)
+        known = ", ".join(FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
-    return _by_suffix(path)[0]
+    named = [each for each in _by_suffix(path) if path.name.lower().endswith(each.suffixes or ("\0",))]
+    return named[-1] if named else FORMATS.find(next(iter(FORMATS)))()  # of one suffix the last format is the most open
 
 
 def recognised(path: Path) -> Format | None:

@@ -16,13 +16,13 @@ from typing import IO, cast
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, os_refused
 from nerbert.formats.conll import Conll, conll_rows
-from nerbert.formats.jsonl import JsonLines, json_rows
+from nerbert.formats.jsonl import json_rows
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
 from nerbert.sources.files import find_files, open_plain
 
 TEXT, JSONL, CONLL, PARQUET, HTML = "text", "jsonl", "conll", "parquet", "html"
 SUFFIXES = {
-    TEXT: (".txt", ".text"), JSONL: JsonLines.suffixes, CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
+    TEXT: (".txt", ".text"), JSONL: (".jsonl", ".ndjson"), CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
     HTML: (".html", ".htm"),
 }  # fmt: skip
 """How names of each kind of file end; the first is that of files to be written."""

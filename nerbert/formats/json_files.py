@@ -14,8 +14,8 @@ from typing import IO, Any, ClassVar
 
 from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
-from nerbert.formats.rows import LONGEST_LINE, decoded, read_lines
-from nerbert.records import Document, Repairs
+from nerbert.formats.rows import LONGEST_LINE, TEXT, decoded, read_lines
+from nerbert.records import Document, Repairs, Span
 from nerbert.registry import FORMATS
 from nerbert.sources.files import BOM
 
@@ -23,12 +23,16 @@ _PIECE = 1 << 20
 _SURE = 1 << 12
 """Characters before the end of a piece, where a fault isn't that the value goes on behind it."""
 _DECODER = json.JSONDecoder()
+_STARTS = ("start", "start_offset", "start_char", "begin", "offset")
+_ENDS = ("end", "end_offset", "end_char", "stop")
+_TYPES = ("type", "label", "tag", "entity_type", "entity_group", "entity_label", "class", "category", "entity")
+_SURE_OF = ("confidence", "score")
 
 
 class JsonFormat:
     """A format whose files are JSON lines (`.jsonl`) or one array (`.json`); a base class.
 
-    It is written as an array if `suffixes` begins with `.json`, and as lines otherwise.
+    A `.json` file is written as an array, others as lines; where the name says neither, the first of `suffixes` does.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
@@ -47,6 +51,10 @@ class JsonFormat:
         """Return a document as an object of this format."""
         raise NotImplementedError
 
+    def values(self, document: Document) -> Iterable[Any]:
+        """Return a document as objects of this format; one, unless the format's objects are sentences."""
+        return (self.value(document),)
+
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first object is of this form; one cut off at the end of `head` has no form."""
         first = first_value(head)
@@ -54,21 +62,22 @@ class JsonFormat:
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the documents of a file; raise InputError that names file and line."""
-        for line, value in json_values(path):
+        for number, (line, value) in enumerate(json_values(path)):
             with at(path, line):
                 if not self.matches(value):
-                    raise InputError(f"{_described(value)}; {_remedy(self, value)}")
+                    raise InputError(f"{_described(value)}; {_remedy(self, value, first=number == 0)}")
                 found = list(self.documents(value, repairs))
             yield from (each if each.line else replace(each, line=line) for each in found)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents, whole or not at all."""
-        array = self.suffixes[0] == ".json"
-        with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
+        suffix = path.suffix.lower()
+        array = (suffix if suffix in self.suffixes else self.suffixes[0]) == ".json"
+        with publish(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write("[\n" if array else "")
-            for number, document in enumerate(documents):
+            for number, value in enumerate(value for document in documents for value in self.values(document)):
                 stream.write(",\n" if array and number else "")
-                stream.write(json_line(self.value(document)) + ("" if array else "\n"))
+                stream.write(json_text(value) + ("" if array else "\n"))
             stream.write("\n]\n" if array else "")
 
 
@@ -104,6 +113,14 @@ def json_value(text: str) -> Any:
         raise InputError("not JSON that can be read: too deep, or too long a number") from None
 
 
+def json_text(value: Any) -> str:
+    """Return a value as JSON on one line."""
+    try:
+        return json_line(value)
+    except RecursionError:
+        raise InputError("not JSON that can be written: too deep") from None
+
+
 def first_value(head: bytes) -> Any:
     """Return the first object of JSON lines or of an array that begin like this; None if there is no whole one."""
     text = head.removeprefix(BOM).decode("utf-8", "ignore").lstrip()
@@ -118,6 +135,43 @@ def first_value(head: bytes) -> Any:
 def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
     """Return the fields of an object that aren't the format's own."""
     return {name: each for name, each in value.items() if name not in own}
+
+
+def json_span(value: Any) -> Span:
+    """Return a span that an object names by one of many names, or a list [start, end, type].
+
+    Raise InputError for values that can't be; what else the object has (ids, annotators) is passed over.
+    """
+    if isinstance(value, list) and len(value) in (3, 4):  # the fourth is spaCy's id in a knowledge base
+        start, end, type_ = value[:3]
+        text, sure = None, 1.0
+    elif isinstance(value, dict):
+        start, end, type_, sure = (_first(value, names) for names in (_STARTS, _ENDS, _TYPES, _SURE_OF))
+        text, length = value.get(TEXT), value.get("length")
+        if end is None and type(length) is int and type(start) is int:
+            end = start + length
+    else:
+        raise InputError(f"span {value!r:.80}: must be an object with start, end and type, or [start, end, type]")
+    if type(start) is not int or type(end) is not int:
+        raise InputError(f"span {value!r:.80}: must have start and end, as whole numbers, and type")
+    if not isinstance(type_, str):
+        raise InputError(f"span {value!r:.80}: must have a type, and it must be a text")
+    if not isinstance(text, str | None):
+        raise InputError(f"span {value!r:.80}: its text is {text!r:.40}: must be a text")
+    is_share = isinstance(sure, int | float) and 0 <= sure <= 1
+    return Span(start, end, type_, text or "", float(sure) if is_share else 1.0)
+
+
+def seem_spans(value: Any) -> bool:
+    """Return whether this is a list of spans, by the form of the first; the others may be broken."""
+    if not isinstance(value, list) or not value:
+        return value == []
+    return isinstance(value[0], list) or (isinstance(value[0], dict) and any(name in value[0] for name in _STARTS))
+
+
+def _first(fields: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """Return the first of some fields that is there and not null."""
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
 
 
 def _is_array(head: bytes) -> bool:
@@ -232,15 +286,19 @@ class _Text:
 def _described(value: Any) -> str:
     """Return what an object holds, for messages."""
     if isinstance(value, dict):
-        return f"an object with {', '.join(map(str, value)) or 'no field'}"[:120]
-    return f"{json.dumps(value, ensure_ascii=False)}"[:60]
+        return f"an object with {', '.join(f'{name}: {each!r:.20}' for name, each in value.items()) or 'no field'}"[
+            :200
+        ]
+    return f"{value!r:.60}"
 
 
-def _remedy(format_: JsonFormat, value: Any) -> str:
+def _remedy(format_: JsonFormat, value: Any, *, first: bool) -> str:
     """Return what a value that isn't of this format seems to be, and what to do."""
     known: dict[str, Any] = {name: FORMATS.find(name)() for name in FORMATS}
     others = ((name, each) for name, each in known.items() if isinstance(each, JsonFormat))
     name = next((name for name, each in others if each.matches(value)), "")
     seems = f"seems to be {name}" if name else "of no form that is read"
     wanted = format_.keys or next((name for name, each in known.items() if type(each) is type(format_)), "another")
+    if first:
+        return f"{seems}, and not {wanted}; name its format with --from, or mend it"
     return f"{seems}, where the lines before have {wanted}; a file holds one format: take the lines apart, or mend it"

@@ -1,44 +1,39 @@
 """JSON lines: one object per line, with a text (or a list of words), and any other fields.
 
 Values are written as they were read, as far as Python's JSON keeps them: numbers are doubles or integers of any size.
-As annotated sentences: `text`, `spans` with `start`, `end` and `type`, as `nerbert tag --json` writes them, and perhaps
-`tokens`. Without those, words are those of the corpus's splitter, cut where an entity begins or ends.
+
+As annotated data, objects are read that have a text, or tokens, and spans under one of the usual names, or tokens and
+tags. No other format is as open, so it is the last of JSON's that is asked whether a file is its own. What is written
+has `text`, `tokens` if the document has words, and `spans` as `nerbert tag --json` writes them. Tags as numbers are
+refused: their names are not in the file. The price of many names: a field of another meaning may be taken for spans.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
-from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
-from nerbert.formats.conll import row_of_words
+from nerbert.formats.conll import example_of, row_of_words
 from nerbert.formats.documents import find_words
-from nerbert.formats.rows import (
-    SPANS,
-    TEXT,
-    TOKENS,
-    Block,
-    Lines,
-    Tagged,
-    TextRow,
-    checked_words,
-    decoded,
-    read_lines,
-    span_json,
-)
-from nerbert.records import Document, Repairs, Span
+from nerbert.formats.json_files import JsonFormat, fields_but, json_span, json_text, json_value, seem_spans
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, Lines, Tagged, TextRow, checked_words, span_json
+from nerbert.formats.schemes import find_scheme
+from nerbert.labels import spans_from_bio
+from nerbert.records import Document, Repair, Repairs, Span
+
+_TEXTS = (TEXT, "sentence", "content", "document")
+_WORDS = (TOKENS, "words")
+ANNOTATIONS = (
+    SPANS, "ner_tags", "tags", "bio_tags", "entities", "ents", "labels", "label", "ner", "annotations",
+)  # fmt: skip
+"""Names of spans or tags; of several the first counts, and the others are fields like any."""
+_GROUP = "document_id"
+_GROUPS = (_GROUP, "doc_id", "page_id")
 
 
 def json_object(text: str) -> dict[str, Any]:
     """Parse the object on a line; raise InputError for anything else."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON: {error.msg} at character {error.pos} of the line") from None
-    except (ValueError, RecursionError):
-        raise InputError("not JSON that can be read: too deep, or too long a number") from None
+    value = json_value(text)
     if not isinstance(value, dict):
         kind = "the file is one JSON array, not JSON lines" if text.lstrip().startswith("[") else f"{text!r:.60}"
         raise InputError(f"not a JSON object: {kind}; write one object a line")
@@ -47,10 +42,7 @@ def json_object(text: str) -> dict[str, Any]:
 
 def object_line(fields: Mapping[str, Any]) -> bytes:
     """Return an object as a line of UTF-8."""
-    try:
-        return f"{json_line(fields)}\n".encode()
-    except RecursionError:
-        raise InputError("not JSON that can be written: too deep") from None
+    return f"{json_text(fields)}\n".encode()
 
 
 def json_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
@@ -99,51 +91,91 @@ def _fields(block: Block) -> Sequence[Mapping[str, Any]]:
     ]
 
 
-class JsonLines:
-    """The format `jsonl`: a sentence a line, its entities in `spans`."""
+class JsonLines(JsonFormat):
+    """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
-    suffixes = (".jsonl", ".ndjson")
+    keys = "a text and spans, or tokens and tags"
 
-    def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first object has a text or tokens, and spans with types."""
-        try:
-            fields = json_object(decoded(head.lstrip().partition(b"\n")[0], 1))
-        except InputError:
-            return False
-        spans = fields.get(SPANS)
-        typed = isinstance(spans, list) and all(isinstance(each, dict) and "type" in each for each in spans)
-        return typed and (TEXT in fields or TOKENS in fields)
+    def matches(self, value: Any) -> bool:
+        """Return whether there is a text or tokens, and spans, or tags of tokens."""
+        return isinstance(value, dict) and _annotation(value) != ""
 
-    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the sentences of a file; raise InputError that names file and line."""
-        with path.open("rb") as stream:
-            for line in read_lines(stream, path):
-                if line and line.text.strip():
-                    with line.place():
-                        example = replace(_document(json_object(line.text)), line=line.number)
-                    yield example
+    def documents(self, value: Any, repairs: Repairs) -> list[Document]:
+        """Return what an object holds; its words are its tokens, if it has some."""
+        name, text_field, words_field = _annotation(value), _text_field(value), _words_field(value)
+        text, words = value.get(text_field, ""), None
+        if words_field:
+            tokens = checked_words(value[words_field], words_field)
+            joined = example_of(tokens, ())
+            text, words = (text, tuple(find_words(text, tokens))) if text_field else (joined.text, joined.words)
+        given = value[name]
+        if words is not None and _are_tags(given):
+            spans = _tagged(text, words, given, name, repairs)
+        else:
+            spans = tuple(map(json_span, given))
+            if not text_field and words is not None:
+                _check_borders(spans, words)
+        fields = fields_but(value, *filter(None, (name, text_field, words_field)))
+        group = next((f"{value[each]}" for each in _GROUPS if isinstance(value.get(each), str | int)), "")
+        return [Document(text, spans, words, group, fields)]
 
-    def write(self, path: Path, examples: Iterable[Document]) -> None:
-        """Write sentences with their words, whole or not at all."""
-        with publish(path) as draft, draft.open("wb") as stream:
-            for each in examples:
-                spans = [span_json(span) for span in each.spans]
-                tokens = {} if each.words is None else {TOKENS: [each.text[a:b] for a, b in each.words]}
-                stream.write(object_line({TEXT: each.text, **tokens, SPANS: spans}))
-
-
-def _document(fields: Mapping[str, Any]) -> Document:
-    """Return an object as a sentence."""
-    if not isinstance(fields.get(SPANS), list):
-        raise InputError(f"fields {', '.join(fields)}: a list {SPANS!r} must be there, empty for no entity")
-    row = row_of(0, fields, TEXT)
-    words = tuple(find_words(row.text, checked_words(fields[TOKENS], TOKENS))) if TOKENS in fields else None
-    return Document(row.text, tuple(_span(each, row.text) for each in fields[SPANS]), words)
+    def value(self, document: Document) -> dict[str, Any]:
+        """Return a document as an object, its own fields first."""
+        text, fields = document.text, fields_but(document.fields, TEXT, TOKENS, SPANS)
+        tokens = {} if document.words is None else {TOKENS: [text[start:end] for start, end in document.words]}
+        if document.group and not any(name in fields for name in _GROUPS):
+            fields[_GROUP] = document.group
+        return {TEXT: text, **tokens, SPANS: [span_json(each) for each in document.spans], **fields}
 
 
-def _span(fields: Any, text: str) -> Span:
-    """Return start, end and type; raise InputError for one whose text is another than the text has there."""
-    start, end, type_ = map(fields.get, ("start", "end", "type")) if isinstance(fields, dict) else (None, None, "")
-    if type(start) is not int or type(end) is not int or not isinstance(type_, str):
-        raise InputError(f"span {fields!r:.80}: must have start and end, in characters of the text, and type")
-    return Span(start, end, type_, fields.get(TEXT, ""), fields.get("confidence", 1.0))
+def _text_field(value: Mapping[str, Any]) -> str:
+    """Return the name of the text; "" if there is none."""
+    return next((name for name in _TEXTS if isinstance(value.get(name), str)), "")
+
+
+def _words_field(value: Mapping[str, Any]) -> str:
+    """Return the name of the tokens, which are texts; "" if there are none."""
+    lists = ((name, value[name]) for name in _WORDS if isinstance(value.get(name), list))
+    return next((name for name, tokens in lists if not tokens or not isinstance(tokens[0], dict | list)), "")
+
+
+def _annotation(value: Mapping[str, Any]) -> str:
+    """Return the name of the spans or tags; "" if there are none, or nothing that they belong to."""
+    words = _words_field(value) != ""
+    if not words and not _text_field(value):
+        return ""
+    there = ((name, value[name]) for name in ANNOTATIONS if name in value)
+    return next((name for name, given in there if seem_spans(given) or (words and _are_tags(given))), "")
+
+
+def _are_tags(given: Any) -> bool:
+    return isinstance(given, list) and given != [] and isinstance(given[0], str | int)
+
+
+def _tagged(
+    text: str, words: Sequence[tuple[int, int]], tags: Sequence[Any], name: str, repairs: Repairs
+) -> tuple[Span, ...]:
+    """Return the spans of tagged words."""
+    numbers = [tag for tag in tags if isinstance(tag, int)]
+    if numbers:
+        raise InputError(
+            f"field {name!r} has tags as numbers ({numbers[0]}), whose names are not in the file; write the names, or "
+            "read the data set that it is from, with --from datasets"
+        )
+    if len(tags) != len(words):
+        raise InputError(f"field {name!r} has {len(tags)} tags for {len(words)} tokens; each token must have one")
+    scheme = find_scheme([[(0, tag) for tag in tags]], lambda _: nullcontext())
+    repairs[Repair.TAG] += scheme.repaired
+    found = spans_from_bio(scheme.bio(tags))
+    places = [(words[first][0], words[last - 1][1], type_) for first, last, type_ in found]
+    return tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in places)
+
+
+def _check_borders(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> None:
+    """Raise InputError for a span that cuts tokens without a text: there, many tools count tokens."""
+    starts, ends = {start for start, _ in words}, {end for _, end in words}
+    if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
+        raise InputError(
+            f"span {cut.start}–{cut.end} of type {cut.type!r:.60}: cuts a token; offsets must count the characters of "
+            "the tokens joined by spaces, and seem to count tokens"
+        )

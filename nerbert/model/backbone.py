@@ -134,6 +134,12 @@ class Backbone:
         keep_layers(model, self.num_layers)
         return model
 
+    def load_body(self) -> Any:
+        """Return the encoder without a head or a pooling layer, in fp32."""
+        from transformers import AutoModelForTokenClassification
+
+        return self.load(AutoModelForTokenClassification).base_model
+
 
 def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return a model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
@@ -208,7 +214,7 @@ class _Card:
 def read_card(source: str) -> dict[str, Any]:
     """Return the `nerbert.json` of a folder or a hub name, checked; a model without one gets the defaults."""
     source = embedded(source)
-    path = Path(source) / CARD if Path(source).exists() else _card_on_hub(source)
+    path = Path(source) / CARD if Path(source).exists() else file_on_hub(source, CARD)
     if path is None or not path.is_file():
         return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}
     card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
@@ -217,15 +223,15 @@ def read_card(source: str) -> dict[str, Any]:
     return card
 
 
-def _card_on_hub(name: str) -> Path | None:
-    """Return the card of a model on the hub, in the local cache; None if it has none."""
+def file_on_hub(name: str, file: str) -> Path | None:
+    """Return a file of a model on the hub, in the local cache; None if it has none of that name."""
     need("train", "torch", "transformers")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
         with _loading(name, "model"):
-            return Path(hf_hub_download(name, CARD))
+            return Path(hf_hub_download(name, file))
     except InputError as error:
         if isinstance(error.__cause__, EntryNotFoundError):
             return None

@@ -208,6 +208,10 @@ class ConceptModel(torch.nn.Module):
         """Return the text encoder's configuration."""
         return self.text.config
 
+    def own_parameters(self) -> dict[str, Any]:
+        """Return the parameters that are neither encoder's."""
+        return {name: each for name, each in self.named_parameters() if not name.startswith(("text.", "names."))}
+
     @property
     def base_model(self) -> Any:
         """Return the text encoder."""
@@ -261,8 +265,8 @@ class ConceptModel(torch.nn.Module):
         inside = Path(folder) / FOLDER
         self.names.save_pretrained(inside)
         self.tokenizer.save_pretrained(inside)
-        own = {name: each for name, each in self.named_parameters() if not name.startswith(("text.", "names."))}
-        save_file({name: each.detach().cpu().contiguous() for name, each in own.items()}, inside / _SCORER)
+        own = {name: each.detach().cpu().contiguous() for name, each in self.own_parameters().items()}
+        save_file(own, inside / _SCORER)
         write_json(inside / _FACTS, asdict(_Comparison(self.temperature, self.pooling)))
 
 
@@ -277,22 +281,18 @@ def open_concepts(source: str) -> ConceptModel:
     Raise InputError for a folder without a concept encoder, and for weights that don't belong to it.
     """
     from safetensors.torch import load_file
-    from transformers import AutoModelForTokenClassification
 
     inside = Path(source) / FOLDER
     if not (inside / _FACTS).is_file():
         raise InputError(f"{source}: holds no concept encoder; make one with objective = 'concepts'")
     facts = read_json(inside / _FACTS, _Comparison)
-    text, names = (
-        Backbone(str(place), None, seed=0).load(AutoModelForTokenClassification).base_model
-        for place in (source, inside)
-    )
+    text, names = (Backbone(str(place), None, seed=0).load_body() for place in (source, inside))
     model = ConceptModel(
         text, names, load_tokenizer(str(inside)), temperature=facts.temperature, bias=0.0, pooling=facts.pooling
     )
     with refused(f"{inside / _SCORER}: can't be read"):
         own = load_file(inside / _SCORER)
-    wanted = {name: each for name, each in model.named_parameters() if not name.startswith(("text.", "names."))}
+    wanted = model.own_parameters()
     if {name: each.shape for name, each in own.items()} != {name: each.shape for name, each in wanted.items()}:
         raise InputError(f"{inside / _SCORER}: its tensors are not those of the two encoders")
     for name, each in wanted.items():

@@ -7,6 +7,7 @@ compared with the full logits in the tests; any other model's head runs over all
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from threading import get_ident
@@ -19,6 +20,15 @@ from nerbert.model.windows import Padded
 from nerbert.rng import Array
 
 _NONE = np.empty(0, np.int64)
+_LOADED_IN = os.getpid()
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+"""Where torch has computed with several threads, its OpenMP waits forever for them in a forked process."""
+
+
+def set_threads(count: int) -> None:
+    """Let torch compute with so many threads; in a process that was forked after torch was loaded it has one."""
+    if os.getpid() == _LOADED_IN:
+        torch.set_num_threads(count)
 
 
 @dataclass(frozen=True, slots=True)

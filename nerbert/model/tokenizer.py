@@ -10,6 +10,7 @@ window and shifts nothing. Of two windows that hold a word, the one with more co
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, Literal, Protocol
 
 from nerbert.config import check
@@ -119,6 +120,12 @@ class SubwordTokenizer:
                     if self._further:
                         read = _with_further(read, example, offsets, labels)
                 yield from self._cut(start + place, ids, read, labelled=labels is not None)
+
+    def windowing(self) -> "SubwordTokenizer":
+        """Return the same with `on_too_long` = `window`."""
+        found = copy(self)
+        found._on_too_long = "window"
+        return found
 
     def facts(self) -> dict[str, Any]:
         """Return numbers about tokenizer and model that are enough to cut alike without torch."""

@@ -23,6 +23,7 @@ from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card
 from nerbert.render.quickstart import QuickstartReport, sources, write_guide, write_page, write_picture
 from nerbert.rng import uniform
+from nerbert.tagger.self_check import checking
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
@@ -174,7 +175,7 @@ def _scored(folder: Path, known: Mapping[str, Any], tour: Tour) -> EncoderResult
     )
     finetune(
         str(folder / f"encoder-{known['key']}"), folder / "data", tagger, settings, seeds=tour.seeds,
-        card=write_tagger_card,
+        card=checking(write_tagger_card),
     )  # fmt: skip
     scored = evaluate(tagger, folder / "data" / "test.conll")
     scores = list(scored.scores.values())

@@ -109,14 +109,14 @@ def _on_torch(source: str, wanted: Wanted) -> LinearHead:
     need("train", "torch", "transformers")
     import torch
 
-    from nerbert.model.forward import TorchScorer, precision_on
+    from nerbert.model.forward import TorchScorer, precision_on, set_threads
 
     model = load_tagger_model(source)
     tags = tags_of(model, source)
     pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
     device = wanted.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if wanted.threads:
-        torch.set_num_threads(wanted.threads)
+        set_threads(wanted.threads)
     try:
         kind = torch.device(device).type
         model.to(device)

@@ -38,7 +38,9 @@ from nerbert.model.linear import LinearHead, Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.tagger.backends import LONGEST
+from nerbert.tagger.hub import check_apart
 from nerbert.tagger.onnx import CARD, FOLDER, FORMAT, GRAPHS, MAX_TOKENS, TOKENIZER, OnnxScorer
+from nerbert.tagger.self_check import CHECK
 from nerbert.words import split_words
 
 _OPSET = 17
@@ -133,8 +135,9 @@ def _write_rest(source: str, folder: Path) -> None:
     backbone = Backbone(source, load_tokenizer(source), seed=0)
     backbone.config.save_pretrained(folder)
     backbone.tokenizer.save_pretrained(folder)
-    if (readme := Path(source) / "README.md").is_file():
-        shutil.copyfile(readme, folder / readme.name)
+    for name in ("README.md", CHECK):
+        if (file := Path(source) / name).is_file():
+            shutil.copyfile(file, folder / name)
     write_json(folder / MODEL_CARD, read_card(source))
 
 
@@ -216,8 +219,6 @@ def _agreement(
 
 def _check_apart(source: Path, output: Path) -> None:
     """Raise InputError for an output that would replace the tagger, or any weights."""
-    here, there = source.resolve(), output.resolve()
-    if here == there or here in there.parents or there in here.parents:
-        raise InputError(f"{output}: lies in the tagger's folder, or around it; leave -o out, or name another folder")
+    check_apart(source, output)
     if any(output.glob("*.safetensors")):
         raise OutputExists(f"{output}: holds a model's weights, so it is left alone; delete it by hand")

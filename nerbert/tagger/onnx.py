@@ -7,7 +7,7 @@ file (2 GB), and `LightTokenizer` cuts texts into pieces and nothing else.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,7 +52,8 @@ class OnnxCard:
     """What `nerbert-onnx.json` holds that tagging needs.
 
     These are the head's labels, the special pieces `before` and `after` a text, the piece for padding, the model's
-    `room` (pieces in a window) and the size of its `vocabulary`.
+    `room` (pieces in a window) and the size of its `vocabulary`; `versions` are those of the
+    libraries that exported it.
     """
 
     format: Literal[1]
@@ -63,6 +64,7 @@ class OnnxCard:
     room: _Size
     vocabulary: _Size
     made_from: Weights
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,92 +6,32 @@ the model together, sorted by length, which is where speed on a CPU comes from; 
 are read before the first entity is given. Tags are the best legal BIO path; an entity's confidence is calibrated where
 the tagger's card has a temperature.
 
-A span grows to whole graphemes, since words can be parts of one. A grapheme is what a reader takes for one character: a
-letter with its accents, a flag, a family of joined emojis. Python counts characters (code points); JavaScript, Java and
-C# count UTF-16 units, where an emoji is two. Spans are found in characters and converted at the end, so
-`text[start:end] == span.text` holds for characters only.
+A tagger in another process is loaded again from its folder: no weights are pickled. So a pickle is small and always the
+same, which `datasets` takes for the key of its cache; the price is that the folder must be there.
 """
 
+import os
 import re
-from array import array
-from bisect import bisect_left, bisect_right
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
-
-import regex
+from typing import Annotated, Any, TypeAlias
 
 from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, nearest
-from nerbert.model.backbone import check_model_folder, read_card
+from nerbert.model.backbone import read_card
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import Example, Span
 from nerbert.registry import HEADS
 from nerbert.sentences import RuleSplitter
+from nerbert.tagger import hub, onnx
 from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
+from nerbert.tagger.fingerprint import fingerprint_of
+from nerbert.tagger.offsets import OFFSETS, Graphemes, check_offsets, utf16_spans
+from nerbert.tagger.spans import Spans
 from nerbert.words import check_splitter, split_words
-
-OFFSETS = ("characters", "utf-16")
-_LAST_OF_ONE_UNIT = "\uffff"
-
-
-def check_offsets(name: str) -> str:
-    """Return `name` if it is a unit to count in; else raise SettingsError."""
-    return str(check("offsets", name, Literal[OFFSETS]))
-
-
-def utf16_spans(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Return the spans of `text` with their places in UTF-16 units."""
-    if text.isascii() or not spans:
-        return list(spans)
-    wide = [place for place, char in enumerate(text) if char > _LAST_OF_ONE_UNIT]
-    if not wide:
-        return list(spans)
-    return [
-        replace(span, start=span.start + bisect_left(wide, span.start), end=span.end + bisect_left(wide, span.end))
-        for span in spans
-    ]
-
-
-class Graphemes:
-    """The borders of a text's graphemes; white space always has one on either side.
-
-    They are looked for only where a span's end could be inside one, and then in all of the text.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text, self._ascii = text, text.isascii()
-
-    def grow(self, start: int, end: int) -> tuple[int, int]:
-        """Return the smallest span of whole graphemes that holds `[start, end)`."""
-        if not self._is_border(start):
-            start = self._borders[bisect_right(self._borders, start) - 1]
-        if not self._is_border(end):
-            end = self._borders[bisect_left(self._borders, end)]
-        return start, end
-
-    def _is_border(self, place: int) -> bool:
-        """Return whether a place is a border for sure."""
-        text = self._text
-        if self._ascii or place in (0, len(text)) or text[place - 1].isspace() or text[place].isspace():
-            return True
-        return text[place] < _FIRST_WIDE and text[place - 1] < _FIRST_PREPENDED
-
-    @cached_property
-    def _borders(self) -> "array[int]":
-        """Return the borders in all words, whose ends are among them."""
-        found = array("q", [0])
-        for word in _WORD.finditer(self._text):
-            found.append(word.start())
-            found.extend(each.end() for each in _GRAPHEME.finditer(self._text, word.start(), word.end()))
-        return found
-
-
-_GRAPHEME, _WORD = regex.compile(r"\X"), regex.compile(r"\S++")
-_FIRST_WIDE, _FIRST_PREPENDED = "\x80", "\u0600"
-"""Characters below the first continue no grapheme; those below the second take none that follows."""
 
 
 def thresholds_of(
@@ -142,8 +82,23 @@ _Block: TypeAlias = list[tuple[_Open, int, Example]]
 """Sentences that go through the model together: of which text, from which character on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a tagger was loaded from, and how; `weights` are each file's name, size and time of change."""
+
+    folder: str
+    options: tuple[tuple[str, Any], ...]
+    weights: tuple[tuple[str, int, int], ...]
+
+
 class Tagger:
-    """A fine-tuned model with its tokenizer and word splitter; make one with `Tagger.load`."""
+    """A fine-tuned model with its tokenizer and word splitter; make one with `Tagger.load`.
+
+    It can be pickled, for worker processes on the same machine: they load it again from its folder, with the same
+    options. There it computes with one thread, unless `threads` says otherwise.
+    """
+
+    origin: Origin | None = None
 
     def __init__(
         self, head: Head, splitter: str, language: str, *, temperature: float = 1.0,
@@ -175,20 +130,91 @@ class Tagger:
         `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.
         """
-        name = str(source)
-        if seeds := seed_folders(name):
-            raise InputError(f"{name}: holds a tagger for each seed; name one of them, say {seeds[0]}")
-        check_model_folder(name)
-        card = read_card(name)
+        from nerbert.tagger.self_check import check_loaded  # which loads taggers itself
+
+        if seeds := seed_folders(str(source)):
+            raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
+        name = str(hub.model_folder(str(source)))
+        weights, card = _weights_of(name), read_card(name)
         usual = "greedy" if card.get("kind") == "foreign" else "legal"
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                      on_too_long or str(card.get("on_too_long") or "window"), decoding or usual)  # fmt: skip
         opened = _open_head(name, card, head)(name, how)
-        return cls(
+        tagger = cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
-            temperature=float((card.get("calibration") or {}).get("temperature", 1.0)),
+            temperature=_temperature_of(card),
             thresholds=thresholds_of(thresholds, card.get("thresholds"), opened.types), offsets=offsets,
         )  # fmt: skip
+        options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
+                   "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
+        tagger.origin = Origin(os.path.abspath(name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
+        check_loaded(tagger, Path(name))
+        return tagger
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, force_download: bool = False,
+        token: str | bool | None = None, cache_dir: str | Path | None = None, local_files_only: bool = False,
+        revision: str | None = None, **options: Any,
+    ) -> "Tagger":  # fmt: skip
+        """Load a tagger as `load` does, with huggingface_hub's options for one on the hub; `options` are `load`'s.
+
+        `revision` is a branch, a tag or a commit; `local_files_only` takes what was downloaded before. No pickled
+        weights are downloaded.
+        """
+        folder = hub.model_folder(
+            str(pretrained_model_name_or_path), force_download=force_download, token=token, cache_dir=cache_dir,
+            local_files_only=local_files_only, revision=revision,
+        )  # fmt: skip
+        return cls.load(folder, **options)
+
+    def save_pretrained(
+        self, save_directory: str | Path, *, repo_id: str = "", push_to_hub: bool = False, overwrite: bool = False,
+        **push_options: Any,
+    ) -> str | None:  # fmt: skip
+        """Write the tagger to a folder of its own, whole or not at all; with `push_to_hub` push it too.
+
+        The folder is that which it was loaded from, with the tagger's `temperature` and `thresholds` of now. How it
+        computes, decodes and counts is not saved. `overwrite` replaces another tagger. `repo_id` (default: the folder's
+        name) and `push_options` are as in `push_to_hub`, whose result is returned.
+        """
+        hub.write_folder(Path(self._origin().folder), Path(save_directory), self._card(), overwrite=overwrite)
+        return self.push_to_hub(repo_id or Path(save_directory).name, **push_options) if push_to_hub else None
+
+    def push_to_hub(
+        self, repo_id: str, *, commit_message: str = "Upload tagger", private: bool | None = None,
+        token: str | None = None, branch: str | None = None, create_pr: bool | None = None,
+    ) -> str:  # fmt: skip
+        """Upload what `save_pretrained` writes to the hub, as one commit, and return the commit's address.
+
+        The repository is made if it isn't there, `private` or not. Its older weights and exported models are deleted.
+        """
+        return hub.upload(
+            Path(self._origin().folder), repo_id, self._card(), commit_message=commit_message, private=private,
+            token=token, branch=branch, create_pr=create_pr,
+        )  # fmt: skip
+
+    def _card(self) -> dict[str, Any]:
+        """Return the card of the folder, with what was changed since."""
+        card = read_card(self._origin().folder)
+        if self.temperature != _temperature_of(card):
+            card["calibration"] = {"temperature": self.temperature}
+        if self.thresholds != thresholds_of(None, card.get("thresholds"), self.types):
+            card["thresholds"] = dict(self.thresholds)
+        return card
+
+    def _origin(self) -> Origin:
+        if self.origin is None:
+            raise InputError("a tagger that was not loaded from a folder can't be saved, pushed or pickled")
+        return self.origin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _loaded_again, (type(self), self._origin(), self.temperature, dict(self.thresholds), self.offsets)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits of the SHA-256 of what was loaded; "" for a tagger that wasn't."""
+        return fingerprint_of(Path(self.origin.folder)) if self.origin else ""
 
     @property
     def types(self) -> list[str]:
@@ -200,11 +226,14 @@ class Tagger:
         """Say how its head chooses tags."""
         return self.head.decoding
 
-    def tag(self, text: str) -> list[Span]:
-        """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`."""
+    def tag(self, text: str) -> Spans:
+        """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`.
+
+        The list shows itself in notebooks, and goes to pandas and displaCy.
+        """
         return next(self.tag_many([text]))
 
-    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[list[Span]]:
+    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
         """Yield the entities of each text, in order; read and hold some thousand words (or one text) at a time.
 
         An example is one sentence, and keeps its own words.
@@ -228,7 +257,7 @@ class Tagger:
         self._find(block)
         yield from self._finished(opened)
 
-    def tag_words(self, examples: Iterable[Example]) -> Iterator[list[Span]]:
+    def tag_words(self, examples: Iterable[Example]) -> Iterator[Spans]:
         """Yield the entities of each sentence, in order; the sentences keep their own words."""
         return self.tag_many(examples)
 
@@ -253,8 +282,10 @@ class Tagger:
     def _splitter(self) -> RuleSplitter:
         return RuleSplitter(self.language)
 
-    def _finished(self, opened: Iterable[_Open]) -> Iterator[list[Span]]:
-        return (utf16_spans(each.text, each.spans) if self.offsets == OFFSETS[1] else each.spans for each in opened)
+    def _finished(self, opened: Iterable[_Open]) -> Iterator[Spans]:
+        for each in opened:
+            found = utf16_spans(each.text, each.spans) if self.offsets == OFFSETS[1] else each.spans
+            yield Spans(each.text, found, self.offsets)
 
     def _find(self, block: _Block) -> None:
         """Find the entities of a block's sentences and put them into their texts."""
@@ -265,6 +296,36 @@ class Tagger:
             if confidence >= self.thresholds.get(type_, 0.0):
                 text, offset, example = block[number]
                 text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
+
+
+def _loaded_again(
+    kind: type[Tagger], origin: Origin, temperature: float, thresholds: Mapping[str, float], offsets: str
+) -> Tagger:
+    """Return a tagger that was pickled; raise InputError if its folder holds other weights now."""
+    if _weights_of(origin.folder) != origin.weights:
+        raise InputError(f"{origin.folder}: is gone, or holds other weights than when the tagger was loaded")
+    options = dict(origin.options)
+    if _in_worker():
+        options["threads"] = options["threads"] or 1
+    tagger = kind.load(origin.folder, **options, offsets=offsets)
+    tagger.temperature, tagger.thresholds = temperature, thresholds
+    return tagger
+
+
+def _weights_of(folder: str) -> tuple[tuple[str, int, int], ...]:
+    """Return name, size and time of change of each file of weights; reading them would take seconds."""
+    paths = sorted([*Path(folder).glob("*.safetensors"), *Path(folder, onnx.FOLDER).glob("*.onnx")])
+    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+
+
+def _in_worker() -> bool:
+    """Return whether `multiprocessing`, or its twin that `datasets` uses, started this process."""
+    modules = (sys.modules.get(f"{name}.process") for name in ("multiprocessing", "multiprocess"))
+    return any(each is not None and each.parent_process() is not None for each in modules)
+
+
+def _temperature_of(card: Mapping[str, Any]) -> float:
+    return float((card.get("calibration") or {}).get("temperature", 1.0))
 
 
 def seed_folders(source: str) -> list[Path]:

@@ -35,7 +35,7 @@ from nerbert.terminal import Progress, tell
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.objective import Objective
+from nerbert.training.objective import Objective, most_tokens
 from nerbert.training.settings import TrainSettings
 
 VERSION = 3
@@ -303,6 +303,8 @@ def _stopped(signal_: int, step: int) -> BaseException:
     return stop
 
 
+_POOL = 256
+"""Windows that a score cuts into micro-batches at once: cutting takes time that grows with their number."""
 _POOL_STEPS = 50
 _POOLS = 4
 """Pools of an epoch, at least."""
@@ -325,6 +327,15 @@ def batches_of(windows: Windows, numbers: Array, max_tokens: int, device: str, p
     cut = cheapest_cuts(lengths, max_tokens, _START_COST) if device == "cpu" else micro_batches(lengths, max_tokens)
     for group in cut:
         yield collate(windows, numbers[group], pad_id)
+
+
+def held_out_batches(
+    windows: Windows, settings: TrainSettings, processes: ProcessGroup, device: str, pad_id: int
+) -> Iterator[Batch]:
+    """Yield this process's share of held-out windows in micro-batches."""
+    share = np.arange(processes.rank, len(windows), processes.count)
+    for start in range(0, len(share), _POOL):
+        yield from batches_of(windows, share[start : start + _POOL], most_tokens(settings), device, pad_id)
 
 
 def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:

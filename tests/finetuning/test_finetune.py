@@ -15,8 +15,8 @@ from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.formats.data import read_data
 from nerbert.model.backbone import TaggerFacts, save_model, tags_of, write_card
 from nerbert.model.fresh import train_tokenizer
-from nerbert.records import Example
-from nerbert.registry import OBJECTIVES
+from nerbert.records import Document, Example, Repairs
+from nerbert.registry import FORMATS, OBJECTIVES
 from nerbert.terminal import percent
 from nerbert.training.loop import train
 from nerbert.training.objective import Tagging
@@ -73,7 +73,7 @@ def test_a_dev_set_gives_the_confidences_their_temperature(
     tiny_encoder: Path, data: Path, sample: Path, tmp_path: Path, card: Callable[[Path], Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from nerbert.formats.conll import read_conll
+    from nerbert.formats.conll import Conll
     from nerbert.render.cards import tagger_card
     from nerbert.tagger.calibrate import calibrate
     from nerbert.tagger.tagger import Tagger
@@ -81,11 +81,12 @@ def test_a_dev_set_gives_the_confidences_their_temperature(
     domain, output, read = tmp_path / "domain", tmp_path / "tagger", list[str]()
     shutil.copytree(sample / "domain", domain)
 
-    def reads(path: Path) -> Iterator[Example]:
-        read.append(path.name)
-        return read_conll(path)
+    class Watched(Conll):
+        def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+            read.append(path.name)
+            return super().read(path, repairs)
 
-    monkeypatch.setattr("nerbert.formats.conll.Conll.read", staticmethod(reads))
+    monkeypatch.setitem(FORMATS._known, "conll", Watched)
     finetune(str(tiny_encoder), domain, output, replace(DEV, epochs=8, select="last"))
     assert sorted(read) == ["dev.conll", "train.conll"], "the test split is nobody's business"
     facts = card(output)
@@ -500,7 +501,7 @@ def test_a_data_folder_must_have_what_is_asked(tiny_encoder: Path, data: Path, t
     with pytest.raises(InputError, match="no training sentence has an entity"):
         finetune(str(tiny_encoder), data, tmp_path / "t", FAST)
     (data / "train.conll").unlink()
-    with pytest.raises(InputError, match=r"holds no train\.conll"):
+    with pytest.raises(InputError, match=r"holds no train split, say train\.conll"):
         finetune(str(tiny_encoder), data, tmp_path / "t", FAST)
     assert not (tmp_path / "t").exists()
 

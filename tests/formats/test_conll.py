@@ -1,11 +1,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.conll import example_of, read_conll, write_conll
+from nerbert.formats.conll import Conll, conll_rows, example_of, read_conll, write_conll
 from nerbert.formats.examples import read_examples
+from nerbert.formats.rows import read_lines
 from nerbert.labels import example_tags
+from nerbert.records import Document, Repair, Repairs
 
 PLAIN = "-DOCSTART-\tO\n\nAda\tB-person\nLovelace\tI-person\nslept\tO\n\nParis\tB-city\n"
 
@@ -40,7 +44,11 @@ def test_every_dress_of_the_same_file(tmp_path: Path, content: str) -> None:
         ("a\tO\n\tO\n", 2, "broken line"),
         ("a\t\n", 1, "broken line"),
         ("a\tO\nb\tQ-PER\n", 2, "tag 'Q-PER': must be O, B-TYPE or I-TYPE"),
-        ("a\tO\n\nb\tS-x\n", 3, "tag 'S-x'"),
+        ("a\tO\n\nb\tB-\n", 3, "tag 'B-'"),
+        ("a\tO\nb\tperson\nc\tB-x\n", 2, "tag 'person'"),
+        ("a NN\nb VB\n", 1, "tag 'NN'"),
+        ("1\ta\tO\n2\tb\tO\n\n1\t\tO\n2\tb\tO\n", 4, "broken line"),
+        ("# z\na B-x\n", 1, "tag 'z'"),
     ],
 )
 def test_faults_name_file_and_line(tmp_path: Path, content: str, place: int, message: str) -> None:
@@ -71,6 +79,135 @@ def test_round_trip(tmp_path: Path) -> None:
     examples = [example_of(["Ada", "met", "Bob"], ["B-x", "O", "B-x"]), example_of(["x"], ["O"])]
     write_conll(tmp_path / "a.conll", examples)
     assert list(read_conll(tmp_path / "a.conll")) == examples
+
+
+def documents(path: Path, content: str) -> tuple[list[Document], Repairs]:
+    path.write_text(content, encoding="utf-8")
+    repairs = Repairs()
+    return list(Conll().read(path, repairs)), repairs
+
+
+CONLL_U = """# newdoc id = d1
+# sent_id = 7
+# text = Ada Lovelace slept
+1\tAda\tAda\tPROPN\t_\t_\t3\tnsubj\t_\tSpaceAfter=No|name=B-person
+2\tLovelace\tLovelace\tPROPN\t_\t_\t1\tflat\t_\tname=I-person
+3-4\tslept\t_\t_\t_\t_\t_\t_\t_\t_
+3\tslept\tsleep\tVERB\t_\t_\t0\troot\t_\t_
+3.1\tx\tx\tVERB\t_\t_\t0\troot\t_\t_
+"""
+UNER = """# text = O
+1\tAda\tB-person\t-\tann
+2\tLovelace\tI-person\t-\tann
+3\tslept\tO\t-\tann
+"""
+GERMEVAL = "#\twww.example.org [2009-10-17]\n1\tAda\tB-x\tB-person\n2\tLovelace\tO\tI-person\n3\tslept\tO\tO\n"
+MULTICONER = "# id 0b-1 domain=en\nAda _ _ B-person\nLovelace _ _ I-person\nslept _ _ O\n"
+MIT = "B-person\tAda\nI-person\tLovelace\nO\tslept\n"
+BMES = "Ada B-person\nLovelace E-person\nslept O\n"
+IO = "Ada person\nLovelace person\nslept O\n\nO O\nO O\n"
+CONLL_2003 = "-DOCSTART- -X- O O\n\nAda NNP B-NP I-person\nLovelace NNP I-NP I-person\nslept VB B-VP O\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        (CONLL_U, {"newdoc": "id = d1", "sent_id": "7", "text": "Ada Lovelace slept"}),
+        (UNER, {"text": "O"}),
+        (GERMEVAL, {}),
+        (MULTICONER, {"id": "0b-1 domain=en"}),
+        (MIT, {}),
+        (BMES, {}),
+        (IO, {}),
+        (CONLL_2003, {}),
+    ],
+)
+def test_layouts_and_schemes_are_found_out(tmp_path: Path, content: str, fields: dict[str, str]) -> None:
+    (first, *_), repairs = documents(tmp_path / "a.txt", content)
+    assert Conll().recognise(tmp_path / "a.txt", content.encode())
+    assert first.text == "Ada Lovelace slept"
+    assert [(span.start, span.end, span.type, span.text) for span in first.spans] == [(0, 12, "person", "Ada Lovelace")]
+    assert (first.fields, first.group, repairs.total()) == (fields, "", 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Ada slept.\nBob ran.\n",
+        "id,text,start\n1,a,0\n",
+        '{"text": "O", "spans": []}\n',
+        "a DT\nman NN\nand CC\nthe DT\n",
+        "Sentence #\tWord\tTag\nSentence: 1\tAda\tB-x\n\tslept\tO\n\tO\tO\n",
+        "a\nb\nc\n",
+        "",
+    ],
+)
+def test_what_is_no_conll_is_not_recognised(tmp_path: Path, content: str) -> None:
+    assert not Conll().recognise(tmp_path / "a.txt", content.encode())
+
+
+def test_a_number_sign_is_a_token_where_it_has_a_tag(tmp_path: Path) -> None:
+    tabs, _ = documents(tmp_path / "a", "#\tO\nAda\tB-x\n\n#\tB-x\n\n# id 5\tO\n\n# a comment\n\n# id = 5\nb\tO\n")
+    assert [each.text for each in tabs] == ["# Ada", "#", "# id 5", "b"]
+    spaces, _ = documents(tmp_path / "a", "# O\nAda B-x\n\n# O\n\n# a longer comment\n#\n# B-x\nb O\n")
+    assert [each.text for each in spaces] == ["# Ada", "#", "# b"]
+    assert [each.line for each in spaces] == [1, 4, 8]
+
+
+def test_sentences_of_a_document_have_its_number(tmp_path: Path) -> None:
+    start = "-DOCSTART- -X- O O\n\n"
+    several, _ = documents(tmp_path / "a", f"a O\n\n{start}b O\n\nc O\n\n{start}{start}d O\n")
+    assert [each.group for each in several] == ["0", "1", "1", "3"]
+    comments, _ = documents(tmp_path / "a", "# newdoc\na O\n\nb O\n\n# newdoc id = 2\nc O\n")
+    assert [each.group for each in comments] == ["1", "1", "2"]
+    one, _ = documents(tmp_path / "a", f"{start}b O\n\nc O\n")
+    assert [each.group for each in one] == ["", ""]
+
+
+def test_broken_tags_are_counted(tmp_path: Path) -> None:
+    (only,), repairs = documents(tmp_path / "a", "a B-x\nb I-y\nc O\nd I-x\n")
+    assert [span.text for span in only.spans] == ["a", "b", "d"]
+    assert repairs == {Repair.TAG: 2}
+
+
+def test_words_of_conll_u_are_tagged_without_numbers_and_comments(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(CONLL_U + "\n# O\nx\n")
+    with (tmp_path / "a").open("rb") as stream:
+        rows = [row.text for row in conll_rows(read_lines(stream, "a"), "text") if row]
+    assert rows == ["Ada Lovelace slept", "# x"]
+
+
+TOKENS = st.text(st.sampled_from("aé#-1= \u00a0"), min_size=1, max_size=4).filter(
+    lambda token: token.strip(" ") != "" and not token.startswith("-DOCSTART-")
+)
+ROWS = st.lists(st.tuples(TOKENS, st.sampled_from(["O", "B-x", "B-y"])), min_size=1, max_size=5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(ROWS, st.integers(0, 2)), min_size=1, max_size=4))
+def test_what_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, given: list[tuple[list[tuple[str, str]], int]]
+) -> None:
+    path = tmp_path_factory.mktemp("a") / "a.conll"
+    made = []
+    for rows, group in sorted(given, key=lambda each: each[1]):
+        example = example_of([token for token, _ in rows], [tag for _, tag in rows])
+        made.append(Document(example.text, example.spans, example.words, f"{group or ''}"))
+    Conll().write(path, made)
+    found = list(Conll().read(path, Repairs()))
+    assert [(each.text, each.words, each.spans) for each in found] == [
+        (each.text, each.words, each.spans) for each in made
+    ]
+    same = [[one.group == other.group for other in found] for one in found]
+    assert same == [[one.group == other.group for other in made] for one in made]
+
+
+def test_a_text_without_words_is_written_as_sentences_of_one_document(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    Conll().write(path, [Document("Ada slept. Bob ran."), Document("x"), Document("", (), ())])
+    assert [(each.text, each.group) for each in Conll().read(path, Repairs())] == [
+        ("Ada slept .", "1"), ("Bob ran .", "1"), ("x", "2"),
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

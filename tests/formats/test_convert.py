@@ -136,7 +136,7 @@ def test_folders_are_a_format_too(tmp_path: Path, folders: str) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("b.json", r"\.json may be one, two; say which with --to"),
+        ("b.json", r"\.json may be .*gliner, .*; say which with --to"),
         ("b.docx", r"no format has the suffix \.docx; name the format with --to"),
         ("in", "is the data set itself"),
         ("in/deep", "lies in it or holds it"),
@@ -144,9 +144,7 @@ def test_folders_are_a_format_too(tmp_path: Path, folders: str) -> None:
         ("out.jsonl", "becomes several files, so the output is a folder"),
     ],
 )
-def test_outputs_that_cannot_be(tmp_path: Path, name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    json_ = type("Json", (Folders,), {"suffixes": (".json",)})
-    monkeypatch.setattr(FORMATS, "_known", FORMATS._known | {"one": json_, "two": json_})
+def test_outputs_that_cannot_be(tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / "in").mkdir()
     for split in ("train", "test"):
         (tmp_path / "in" / f"{split}.conll").write_text(CONLL)

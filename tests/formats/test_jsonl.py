@@ -1,11 +1,15 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.jsonl import json_object, object_line
+from nerbert.formats.jsonl import JsonLines, json_object, object_line
+from nerbert.records import Document, Repair, Repairs, Span
+from tests.formats.documents import documents
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -43,3 +47,137 @@ def test_too_deep_to_write() -> None:
         object_line({"x": deep})
     while deep:
         deep = deep.pop()
+
+
+def read(folder: Path, *rows: Any, repairs: Repairs | None = None) -> list[Document]:
+    path = folder / "a.jsonl"
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8")
+    return list(JsonLines().read(path, Repairs() if repairs is None else repairs))
+
+
+FIELDS = st.dictionaries(st.text(), VALUES, max_size=2).filter(
+    lambda each: not JsonLines().matches({"text": "", **each})
+)
+
+
+@settings(max_examples=40)
+@given(one=documents(words=True) | documents(), fields=FIELDS)
+def test_documents_come_back(tmp_path_factory: pytest.TempPathFactory, one: Document, fields: dict[str, Any]) -> None:
+    path = tmp_path_factory.getbasetemp() / "one.jsonl"
+    fields = {name: each for name, each in fields.items() if name not in ("text", "tokens", "words", "spans")}
+    JsonLines().write(path, [Document(one.text, one.spans, one.words, "", fields)] * 2)
+    assert list(JsonLines().read(path, Repairs())) == [
+        Document(one.text, one.spans, one.words, "", fields, line) for line in (1, 2)
+    ]
+
+
+def test_what_tag_writes_is_kept(tmp_path: Path) -> None:
+    line = (
+        '{"text": "Ada slept", "tokens": ["Ada", "slept"], "spans": [{"text": "Ada", "type": "person", "start": 0, '
+        '"end": 3, "confidence": 0.9731}], "id": 7, "note": {"by": null}}'
+    )
+    (one,) = read(tmp_path, line)
+    span = Span(0, 3, "person", "Ada", 0.9731)
+    assert one == Document("Ada slept", (span,), ((0, 3), (4, 9)), "", {"id": 7, "note": {"by": None}}, 1)
+    JsonLines().write(tmp_path / "b.jsonl", [one])
+    assert (tmp_path / "b.jsonl").read_text() == line + "\n"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "Ada", "spans": [[0, 3, "x"]]},
+        {"sentence": "Ada", "entities": [{"start_offset": 0, "end_offset": 3, "label": "x", "id": 4}]},
+        {"content": "Ada", "labels": [{"offset": 0, "length": 3, "tag": "x"}], "text": None},
+        {"text": "Ada", "label": [[0, 3, "x"]], "annotations": [[0, 1, "y"]], "entities": "none"},
+        {"text": "Ada", "ents": [{"start": 0, "end": 3, "label": "x"}], "tokens": [{"text": "Ada", "id": 0}]},
+        {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "x"}], "words": [[0, 3]]},
+        {"text": "Ada", "entities": [{"start": 0, "end": 3, "type": "x", "description": "…"}], "asked": "all"},
+    ],
+)
+def test_the_usual_names(tmp_path: Path, row: dict[str, Any]) -> None:
+    (one,) = read(tmp_path, row)
+    assert (one.text, one.spans, one.words) == ("Ada", (Span(0, 3, "x"),), None)
+    assert all(one.fields[name] == row[name] for name in one.fields)
+
+
+def test_tokens_with_tags(tmp_path: Path) -> None:
+    tokens = ["Ada", "of", "New", "York"]
+    repairs = Repairs()
+    first, second, third, fourth, broken = read(
+        tmp_path,
+        {"tokens": tokens, "ner_tags": ["B-x", "O", "B-y", "I-y"], "id": 1},
+        {"words": tokens, "labels": ["I-x", "O", "I-y", "I-z"]},
+        {"text": "Ada  of NewYork", "tokens": tokens, "ner": ["B-x", "O", "B-y", "I-y"]},
+        {"tokens": tokens, "tags": ["S-x", "O", "B-y", "E-y"]},
+        {"tokens": tokens, "tags": ["B-x", "O", "I-y", "I-y"]},
+        repairs=repairs,
+    )
+    assert first == Document(
+        "Ada of New York", (Span(0, 3, "x", "Ada"), Span(7, 15, "y", "New York")), ((0, 3), (4, 6), (7, 10), (11, 15)),
+        "", {"id": 1}, 1,
+    )  # fmt: skip
+    assert [(each.start, each.end, each.type) for each in second.spans] == [(0, 3, "x"), (7, 10, "y"), (11, 15, "z")]
+    assert [(each.text, each.type) for each in fourth.spans] == [("Ada", "x"), ("New York", "y")]
+    assert [(each.text, each.type) for each in broken.spans] == [("Ada", "x"), ("New York", "y")]
+    assert repairs[Repair.TAG] == 1
+    assert (third.text, third.words) == ("Ada  of NewYork", ((0, 3), (5, 7), (8, 11), (11, 15)))
+    assert third.spans[1] == Span(8, 15, "y", "NewYork")
+
+
+def test_documents_of_several_lines_stay_together(tmp_path: Path) -> None:
+    one, two = read(tmp_path, {"text": "a", "spans": [], "doc_id": 7}, {"text": "a", "spans": []})
+    assert (one.group, two.group) == ("7", "")
+    JsonLines().write(tmp_path / "b.jsonl", [one, Document("a", group="g")])
+    assert [each.group for each in JsonLines().read(tmp_path / "b.jsonl", Repairs())] == ["7", "g"]
+
+
+OTHERS = [
+    {"text": "Ada", "label": ["negative"]},
+    {"text": "Ada"},
+    {"input": "Ada", "output": ["Ada <> person"]},
+    {"text": "Ada", "entities": [{"text": "Ada", "type": "person"}], "types_asked_absent": []},
+    {"tokenized_text": ["Ada"], "ner": [[0, 0, "x"]]},
+    {"data": {"text": "Ada"}, "annotations": [{"result": []}]},
+    ["Ada", {"entities": [[0, 3, "x"]]}],
+    {"spans": []},
+    7,
+]
+
+
+@pytest.mark.parametrize("value", OTHERS)
+def test_other_forms_are_left_to_others(value: Any) -> None:
+    assert not JsonLines().matches(value)
+    assert not JsonLines().recognise(Path("a.jsonl"), json.dumps(value).encode())
+
+
+OURS = {"text": "Ada", "spans": [{"start": 0, "end": 3, "type": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ('{"text": "Ada", "spans": [', "not JSON: "),
+        ({"text": "Ada"}, "an object with text: 'Ada'; of no form"),
+        ({"text": "Ada", "spans": None}, "an object with text: 'Ada', spans: None"),
+        ({"text": "Ada", "tokens": ["Bob"], "spans": []}, r"token 0 \(from 0\), 'Bob', isn't in the text"),
+        ({"tokens": ["Ada", ""], "spans": []}, r"word 1 \(from 0\) is ''"),
+        ({"text": "Ada", "spans": [{"start": 0, "end": True, "type": "x"}]}, "must have start and end"),
+        ({"text": "Ada", "spans": [[0, 3, "x"], {"start": 0, "end": 3, "type": None}]}, "must have a type"),
+        ({"text": "Ada", "spans": [{"start": 2, "end": 2, "type": "x"}]}, "is empty or negative"),
+        ({"tokens": ["Ada", "met", "Bob"], "entities": [{"start": 2, "end": 3, "type": "x"}]}, "seem to count tokens"),
+        ({"tokens": ["Ada", "met"], "ner_tags": [3, 0]}, "tags as numbers .*whose names are not in the file"),
+        ({"tokens": ["Ada", "met"], "ner_tags": ["O"]}, "has 1 tags for 2 tokens"),
+        ({"tokens": ["Ada"], "tags": ["person"]}, "tag 'person': must be O, B-TYPE or I-TYPE"),
+        ({"tokens": ["Ada"], "tags": [None]}, "of no form that is read"),
+    ],
+)
+def test_faults_name_line_and_value(tmp_path: Path, row: Any, told: str) -> None:
+    with pytest.raises(InputError, match=rf"a\.jsonl:2: .*({told})") as raised:
+        read(tmp_path, OURS, row)
+    assert raised.value.line == 2
+
+
+def test_spans_of_tokens_without_a_text_count_characters(tmp_path: Path) -> None:
+    (one,) = read(tmp_path, {"tokens": ["Ala", "bama met"], "spans": [{"start": 4, "end": 12, "type": "x"}]})
+    assert (one.text, one.words) == ("Ala bama met", ((0, 3), (4, 12)))

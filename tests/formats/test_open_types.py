@@ -177,7 +177,7 @@ def test_a_broken_row_is_an_error_with_its_line(row: Any, told: str, tmp_path: P
         (b"<!DOCTYPE html>\n<p>", "XML or HTML"),
         (b'[\n  {"text": "a"}\n]', "one JSON array"),
         (b"input,output\na,b\n", "CSV"),
-        (b"PAR1\x00\x01", "Parquet"),
+        (b"PAR1\x00\x01", "annotated sentences (parquet)"),
         (b"Once upon a time\n", "something else"),
     ],
 )

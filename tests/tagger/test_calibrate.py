@@ -139,7 +139,7 @@ def test_what_can_not_be_calibrated(folder: Path, data: Path, tiny_encoder: Path
         calibrate("some/tagger", data)
     with pytest.raises(InputError, match="no tagger that `nerbert finetune` made"):
         calibrate(tiny_encoder, data)
-    with pytest.raises(InputError, match=r"holds no dev\.conll"):
+    with pytest.raises(InputError, match=r"holds no dev split, say dev\.conll"):
         calibrate(folder, tmp_path)
     with pytest.raises(InputError, match=r"none\.conll: no such file"):
         calibrate(folder, tmp_path / "none.conll")

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def texts(sample: Path) -> list[str]:
     return [each.text for each in read_examples(sample / "domain" / "test.conll")]
 
 
-def places(spans: list[list[Span]]) -> list[list[tuple[int, int, str]]]:
+def places(spans: Iterable[list[Span]]) -> list[list[tuple[int, int, str]]]:
     return [[(span.start, span.end, span.type) for span in some] for some in spans]
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from nerbert.formats.conll import conll_writer
 from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Example
-from nerbert.tagger.tagger import Graphemes, Tagger, _Open
+from nerbert.tagger.offsets import Graphemes
+from nerbert.tagger.tagger import Tagger, _Open
 from nerbert.words import split_words
 
 ATOMS = (

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import SettingsError
 from nerbert.records import Span
-from nerbert.tagger.tagger import check_offsets, utf16_spans
+from nerbert.tagger.offsets import character_spans, check_offsets, utf16_spans
 
 
 def unit(text: str, place: int) -> int:
@@ -18,6 +18,7 @@ def unit(text: str, place: int) -> int:
 def test_places_are_those_of_utf_16(text: str, data: st.DataObject) -> None:
     ends = sorted(data.draw(st.sets(st.integers(0, len(text)), min_size=2, max_size=6)))
     spans = [Span(a, b, "x", text[a:b], 0.5) for a, b in itertools.pairwise(ends)]
+    assert character_spans(text, utf16_spans(text, spans)) == spans
     for span, found in zip(spans, utf16_spans(text, spans), strict=True):
         assert (found.start, found.end) == (unit(text, span.start), unit(text, span.end))
         assert (found.text, found.type, found.confidence) == (span.text, "x", 0.5)

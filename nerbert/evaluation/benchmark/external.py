@@ -18,9 +18,9 @@ from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark.cells import CellSentences
 from nerbert.formats.conll import example_of, write_conll
-from nerbert.formats.examples import read_examples
+from nerbert.formats.examples import read_documents
 from nerbert.labels import example_tags
-from nerbert.records import Example
+from nerbert.records import Document, Example
 from nerbert.terminal import visible
 
 _PLACES = re.compile(r"\{(train|dev|test|output|seed)\}")
@@ -63,7 +63,7 @@ def tags_of_command(
         raise InputError("the command wrote no {output}")
     if output.stat().st_size > _LARGEST:
         raise InputError(f"{output}: more than {_LARGEST >> 20} MB are no tags of these sentences")
-    return list(_tags(read_examples(output), part.test))
+    return list(_tags(list(read_documents(output)), part.test))
 
 
 def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
@@ -97,8 +97,10 @@ def _last_line(errors: Path) -> str:
     return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "it said nothing")
 
 
-def _tags(found: Sequence[Example], test: Sequence[Example]) -> Iterator[list[str]]:
+def _tags(found: Sequence[Document], test: Sequence[Example]) -> Iterator[list[str]]:
     """Yield the tags of each sentence's words; raise InputError for what doesn't fit the sentences."""
+    if not found:
+        raise InputError("output: holds no sentence")
     if len(found) != len(test):
         raise InputError(f"output: holds {len(found)} sentences, not the {len(test)} of {{test}}; write each, in order")
     for number, (said, asked) in enumerate(zip(found, test, strict=True), 1):
@@ -106,6 +108,4 @@ def _tags(found: Sequence[Example], test: Sequence[Example]) -> Iterator[list[st
         with at(part=f"output, sentence {number}"):
             if said.text != words.text:
                 raise InputError(f"is {said.text!r:.60}, not {words.text!r:.60}: words joined by single spaces")
-            if strange := next((span.type for span in said.spans if not span.type.isprintable()), ""):
-                raise InputError(f"type {strange!r:.60}: must be printable")
             yield example_tags(replace(words, spans=said.spans))

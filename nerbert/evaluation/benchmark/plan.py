@@ -31,6 +31,7 @@ from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.formats.data import data_sum, find_splits
 from nerbert.formats.documents import Reading
+from nerbert.tagger.hub import model_folder
 from nerbert.training.settings import FinetuneSettings
 
 FORMAT = 3
@@ -104,27 +105,6 @@ def _check_same(digest_now: Callable[[], str], what: object, digest: str) -> Non
         same = False
     if not same:
         raise StaleOutput(f"{what}: changed while the benchmark ran; run it again")
-
-
-def local_encoder(name: str) -> Path:
-    """Return the folder of an encoder: `name` itself, or the local copy of a model on the hub."""
-    from nerbert.model.backbone import check_model_folder, embedded
-
-    name = embedded(name)
-    check_model_folder(name)
-    folder = Path(name) if Path(name).exists() else _from_hub(name)
-    check_model_folder(str(folder))
-    return folder
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(_MODEL_FILES)))
-    except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "")[:300] or type(error).__name__
-        raise InputError(f"{name}: no folder of that name, and not to be had from the hub: {reason}") from error
 
 
 _Out = TypeVar("_Out")
@@ -246,7 +226,7 @@ def _encoder(name: str) -> tuple[str, str, str]:
     """
     from nerbert.model.backbone import read_card
 
-    folder = local_encoder(name)
+    folder = model_folder(name)
     as_it_comes = read_card(str(folder)).get("kind") == "foreign"
     return str(folder), encoder_digest(folder), "" if as_it_comes else encoder_digest(folder, ("*.safetensors",))
 

@@ -2,8 +2,9 @@
 
 Nothing is corrected, and only what can't be read is refused. Sentences are equal if their tokens are. Tag schemes are
 read from the tags as written, since entities don't tell how they were written: IOB2 begins every entity with B-; IOB1
-only one that touches another of its type; IO none; any other use is called mixed. Sentences are never held, so a data
-set may be of any size. The price: each file is read twice, CoNLL a third time, and a file that is cut once more.
+only one that touches another of its type; IO none; others also mark ends (`nerbert.formats.schemes`); any other use is
+called mixed. Sentences are never held, so a data set may be of any size. The price: each file is read twice, CoNLL a
+third time, and a file that is cut once more.
 """
 
 import re
@@ -18,26 +19,16 @@ from nerbert.evaluation.datasets.advice import Advice, advice_on
 from nerbert.evaluation.datasets.load import AT_LEAST, KnownData, find_known_files, find_place
 from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
 from nerbert.evaluation.datasets.repeats import Repeats, SentenceTable
-from nerbert.formats.conll import Conll, read_tagged_lines
-from nerbert.formats.data import SPLITS, SplitStream, data_sum, stream_splits
-from nerbert.formats.documents import CheckReading, Reading, sentences_of
+from nerbert.formats.conll import Conll, scheme_of
+from nerbert.formats.data import SPLITS, SplitStream, stream_splits
+from nerbert.formats.documents import CheckReading, Reading, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
+from nerbert.formats.schemes import Scheme
 from nerbert.records import Example, Repairs
 
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
 _SHOWN = 20
 _NO_LETTER = re.compile(r"[\W_]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """The tag scheme of a file."""
-
-    name: str
-    broken: int
-    """Number of I- tags that continue nothing."""
-    first_broken: int
-    """Line of the first of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +134,11 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         repeats = table.repeats(_SHOWN)
     for split, path in stream.files.items():
         if not counts[split].sentences:
-            raise InputError(f"{path}: holds no sentence")
+            why = f" ({repairs_line(repairs)})" if repairs.total() else ""
+            raise InputError(f"{path}: holds no sentence{why}")
     conflicts = _look(stream, mentions, repeats)
     paths = dict.fromkeys(stream.files.values())
-    sums = {path.name: data_sum(path) for path in paths}
+    sums = stream.sums()
     schemes = {path: _scheme(path, reading.from_) for path in paths}
     splits = {
         split: counts[split].facts(repeats.repeated[SPLITS.index(split)], schemes[path])
@@ -174,28 +166,8 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
 
 
 def read_scheme(path: Path) -> Scheme:
-    """Return the scheme of the tags O, B-x and I-x of a file in CoNLL's format."""
-    prefixes: Counter[str] = Counter()
-    broken, own_begin = [], 0
-    for sentence in read_tagged_lines(path):
-        before = ("O", "")
-        for line, _, tag in sentence:
-            prefix, _, type_ = tag.partition("-")
-            prefixes[prefix] += 1
-            continues = before[0] != "O" and before[1] == type_
-            if prefix == "I" and not continues:
-                broken.append(line)
-            own_begin += prefix == "B" and not continues  # IOB1 has no such tag
-            before = (prefix, type_)
-    if not prefixes["B"] + prefixes["I"]:
-        name = "no entity"
-    elif not broken:
-        name = "IOB2"
-    elif not prefixes["B"]:
-        name = "IO or IOB1"
-    else:
-        name = "mixed" if own_begin else "IOB1"
-    return Scheme(name, len(broken), broken[0] if broken else 0)
+    """Return the scheme of the tags of a file in CoNLL's format."""
+    return scheme_of(path)
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nerbert.formats.convert import Conversion
     from nerbert.tagger.calibrate import Calibrated
     from nerbert.tagger.export import Export
+    from nerbert.tagger.self_check import Checked, TextAnswer
     from nerbert.training.log import TrainLog
 
 
@@ -65,6 +66,20 @@ def print_calibrations(done: Sequence["Calibrated"], data: Path) -> None:
                     for name, bound in each.thresholds.items()]  # fmt: skip
             heads = ["type", "threshold", "found", "kept", "precision", "right kept"]
             console.print(table(heads, rows, numbers=range(1, 6)))
+
+
+def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
+    """Print of each tagger whether it answers as expected, and each text that it answers otherwise."""
+    if as_json:
+        print_json([each.as_json() for each in done])
+        return
+    for each in done:
+        say(Console(soft_wrap=True), "check", done=each, made=each.expected, marked=_marked)
+
+
+def _marked(answer: "TextAnswer") -> str:
+    """Return a text's entities on one line."""
+    return ", ".join(f"[{each.text}|{each.type}] {each.confidence:.3f}" for each in answer.spans) or "no entity"
 
 
 def print_export(done: "Export") -> None:

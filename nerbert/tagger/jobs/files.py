@@ -22,10 +22,12 @@ from nerbert.errors import InputError, SettingsError, refused
 from nerbert.formats.inputs import JSON, PACKED, PARQUET, SUFFIXES, InputFile, JobPaths, unpacked_name
 from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Span
-from nerbert.tagger.tagger import utf16_spans
+from nerbert.tagger.offsets import utf16_spans
 
 MANIFEST = "manifest.json"
 """What says of a folder of outputs what they were made from."""
+SIGNATURE = "tagger"
+"""The field with a tagger's fingerprint."""
 _PART = 1 << 18
 """Bytes of input that are tagged, and kept, together."""
 
@@ -99,6 +101,20 @@ def _part(source: InputFile, rows: Sequence[TextRow], size: int) -> Block:
     return Block(str(source), rows, size, digest=digest)
 
 
+def signed(block: Block, fingerprint: str) -> Block:
+    """Return rows with a tagger's fingerprint in the field `tagger`, in place of what is there; as they are for ""."""
+    if not fingerprint:
+        return block
+    if block.batch is None:
+        rows = [row._replace(fields={**row.fields, SIGNATURE: fingerprint}) for row in block.rows]
+        return replace(block, rows=rows)
+    import pyarrow as pa
+
+    there = [name for name in block.batch.schema.names if name != SIGNATURE]
+    column = pa.array([fingerprint] * block.batch.num_rows, pa.string())
+    return replace(block, batch=block.batch.select(there).append_column(SIGNATURE, column))
+
+
 Entity: TypeAlias = tuple[int, int, str, float]
 """Start, end, type and confidence."""
 Find: TypeAlias = Callable[[Block], Sequence[Sequence[Span]]]
@@ -108,11 +124,15 @@ Find: TypeAlias = Callable[[Block], Sequence[Sequence[Span]]]
 class TaggedParts:
     """An input file with its parts in a folder; as an iterable its blocks with their entities, read anew each time.
 
-    Standard input or a pipe is copied into the folder first. With `utf16` the entities' offsets count UTF-16 units.
+    Standard input or a pipe is copied into the folder first. With `utf16` the entities' offsets count UTF-16 units;
+    rows that are read are signed with the `fingerprint`, if there is one.
     """
 
-    def __init__(self, source: InputFile, folder: Path, field: str, errors: str, *, utf16: bool) -> None:
+    def __init__(
+        self, source: InputFile, folder: Path, field: str, errors: str, *, utf16: bool, fingerprint: str = ""
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._fingerprint = fingerprint
         self._source, self._folder, self._how, self._utf16 = source, folder, (field, errors), utf16
         self.count, self.rows, self.entities = 0, 0, Counter[str]()
 
@@ -134,7 +154,7 @@ class TaggedParts:
             for row, entities in zip(block.rows, rows, strict=True):
                 spans = [Span(*each[:3], row.text[each[0] : each[1]], each[3]) for each in entities]
                 found.append(utf16_spans(row.text, spans) if self._utf16 else spans)
-            yield block, found
+            yield signed(block, self._fingerprint), found
         if number != self.count:
             self._changed()
 

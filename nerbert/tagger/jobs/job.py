@@ -7,7 +7,6 @@ model in a smaller batch than they could.
 """
 
 import dataclasses
-import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,6 @@ from nerbert.artifacts import (
     check_free,
     check_free_file,
     publish_job,
-    sha256_of,
     standard_output,
     write_json,
 )
@@ -46,14 +44,13 @@ from nerbert.formats.jsonl import json_lines
 from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
 from nerbert.records import Example, Span
 from nerbert.sources.files import writable
-from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
-from nerbert.tagger.tagger import OFFSETS, Tagger
+from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, signed, target_kind
+from nerbert.tagger.offsets import OFFSETS
+from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import Progress, tell, throughput
 
 _FORMAT = 2
 """Raise it when parts are written otherwise."""
-_LOADED = ("config.json", "nerbert.json", "tokenizer.json", "*.safetensors", "**/*.onnx*")
-"""What of a tagger's folder its spans depend on."""
 
 
 class PageWriter(Protocol):
@@ -76,6 +73,8 @@ class TagJob:
     field: str = TEXT
     errors: str = ERRORS[0]
     offsets: str = OFFSETS[0]
+    sign: bool = False
+    """Whether each row has the tagger's fingerprint, in the field `tagger`."""
     min_confidence: str = ""
     overwrite: bool = False
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -95,6 +94,8 @@ class TagJob:
             raise SettingsError(f"--to {kind}: is made as a whole, so name a file for it with -o")
         if self.offsets != OFFSETS[0] and kind not in (JSONL, PARQUET):
             raise SettingsError(f"--offsets utf-16: {kind} has no offsets for programs; choose jsonl or parquet")
+        if self.sign and kind not in (JSONL, PARQUET):
+            raise SettingsError(f"--fingerprint: {kind} has no fields; choose jsonl or parquet")
         return found, kind
 
     def _usual_kind(self, found: JobPaths) -> str:
@@ -111,7 +112,7 @@ class TagJob:
         loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
         return {
             "format": _FORMAT, "made_by": f"nerbert {__version__}",
-            "tagger": {"sha256": _digest(self.tagger), "backend": tagger.head.name, **loading,
+            "tagger": {"sha256": tagger.fingerprint, "backend": tagger.head.name, **loading,
                        "min_confidence": writable(self.min_confidence)},
             "field": writable(self.field),
             "inputs": [{"name": writable(source.name), "kind": source.kind} for source in found.sources],
@@ -152,11 +153,12 @@ class _Run:
 
     def to_standard_output(self) -> None:
         """Write rows as they come."""
-        lines = self._lines(terminal=on_terminal())
+        lines, mark = self._lines(terminal=on_terminal()), self._fingerprint
         with standard_output() as stream:
             for source in self.found.sources:
                 for block in source.blocks(self.job.field, self.job.errors):
-                    stream.writelines(lines(block, _tagged(self.tagger, block, Progress())))
+                    found = _tagged(self.tagger, block, Progress())
+                    stream.writelines(lines(signed(block, mark), found))
                     stream.flush()
 
     def to_file(self, target: Path) -> None:
@@ -183,7 +185,8 @@ class _Run:
     def _make(self, source: InputFile, folder: Path, target: Path, bar: Progress) -> TaggedParts:
         """Tag the parts of one file that aren't tagged yet, then write all its rows with their entities."""
         utf16 = self.job.offsets == OFFSETS[1]
-        write, parts = self._writer(source), TaggedParts(source, folder, self.job.field, self.job.errors, utf16=utf16)
+        write, how = self._writer(source), (self.job.field, self.job.errors)
+        parts = TaggedParts(source, folder, *how, utf16=utf16, fingerprint=self._fingerprint)
         try:
             parts.tag(
                 lambda block: list(_tagged(self.tagger, block, bar)),
@@ -195,6 +198,11 @@ class _Run:
                 error.args = (f"{error}. What was done before it is kept: mend it and give the same command again",)
             raise
         return parts
+
+    @property
+    def _fingerprint(self) -> str:
+        """Return what rows are signed with; "" if they aren't."""
+        return self.tagger.fingerprint if self.job.sign else ""
 
     def _writer(self, source: InputFile) -> Callable[[Path, TaggedFile], None]:
         """Return what writes all rows of a file."""
@@ -266,16 +274,3 @@ def _thresholds(text: str) -> float | dict[str, float] | None:
         return {name.strip(): float(number) for name, _, number in pairs}
     except ValueError:
         raise SettingsError(f"--min-confidence {text!r}: must be a number, or type=number,type=number") from None
-
-
-def _digest(source: str) -> str:
-    """Return one digest over what is loaded of a tagger's folder, or of the local copy of one on the hub."""
-    folder = Path(source)
-    if not folder.is_dir():
-        from huggingface_hub import try_to_load_from_cache
-
-        found = try_to_load_from_cache(source, "config.json")
-        folder = Path(found).parent if isinstance(found, str) else folder
-    files = sorted({path for pattern in _LOADED for path in folder.glob(pattern) if path.is_file()})
-    lines = "".join(f"{path.relative_to(folder)} {sha256_of(path)}\n" for path in files)
-    return hashlib.sha256(lines.encode()).hexdigest()

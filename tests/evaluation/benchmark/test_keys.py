@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.plan import SCORING, TRAINING, encoder_digest, key_of, local_encoder
+from nerbert.evaluation.benchmark.plan import SCORING, TRAINING, encoder_digest, key_of
 from nerbert.evaluation.benchmark.steps import draw_part
 from nerbert.finetuning.finetune import usual_rate
 from nerbert.formats.conll import example_of
+from nerbert.tagger.hub import model_folder
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TRAINED = ("losses-tagging.json", "logits-torch-fp32.json", "spans-torch-fp32.json", "suite-cells.json")
@@ -64,16 +65,16 @@ def test_an_encoder_is_what_is_loaded_of_it(tmp_path: Path) -> None:
 
 def test_an_encoder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        local_encoder(str(tmp_path / "none"))
+        model_folder(str(tmp_path / "none"))
     with pytest.raises(InputError, match="no model folder"):
-        local_encoder(str(tmp_path))
+        model_folder(str(tmp_path))
 
     def refuse(*_: object, **__: object) -> str:
         raise ConnectionError("no way\nto the hub")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     with pytest.raises(InputError, match=r"some/model: no folder of that name, .* from the hub: no way$"):
-        local_encoder("some/model")
+        model_folder("some/model")
 
 
 def test_a_model_of_the_hub_is_its_local_copy(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,5 +85,5 @@ def test_a_model_of_the_hub_is_its_local_copy(tiny_encoder: Path, monkeypatch: p
         return str(tiny_encoder)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    assert local_encoder("some/model") == tiny_encoder
+    assert model_folder("some/model") == tiny_encoder
     assert asked == [("some/model", True, False)]

@@ -86,7 +86,7 @@ def test_a_suite_on_dev_reads_no_test(planned: Plan, data: Path) -> None:
         ({"train": BROKEN}, "last", "train.conll:2: broken line"),
         ({"test": BROKEN}, "last", "test.conll:2: broken line"),
         ({"dev": BROKEN}, "dev", "dev.conll:2: broken line"),
-        ({"train": None}, "last", "holds no train.conll"),
+        ({"train": None}, "last", "holds no train split, say train.conll"),
         ({"test": None}, "last", "holds no test split, so nothing can be scored"),
         ({"dev": None}, "dev", "setting select = 'dev': there is no dev split"),
         ({"train": "Oslo\tO\n"}, "last", "no training sentence has an entity"),

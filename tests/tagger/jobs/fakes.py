@@ -7,6 +7,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.records import Example, Span
+from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 
 _CAPITAL = re.compile("[A-Z\u00c0]")
@@ -20,9 +21,9 @@ class Instant(Tagger):
         self.head: Any = SimpleNamespace(name="instant", types=list(TYPES))
         self.splitter, self.language = "unicode-words-1", "en"
 
-    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[list[Span]]:
+    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
         """As many empty lists as texts."""
-        yield from [[] for _ in list(texts)]
+        yield from [Spans("") for _ in list(texts)]
 
 
 class Capitals(Instant):
@@ -36,12 +37,12 @@ class Capitals(Instant):
         self.seen: list[str] = []
         self.enough = 1 << 30
 
-    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[list[Span]]:
+    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
         """Entities of all texts, when all are there, and among given words."""
         if len(self.seen) >= self.enough:
             raise KeyboardInterrupt
         for text in list(texts):
-            yield self._among(text) if isinstance(text, Example) else self._found(text)
+            yield Spans("", self._among(text) if isinstance(text, Example) else self._found(text))
 
     def _among(self, example: Example) -> list[Span]:
         self.seen.append(example.text)

@@ -1,0 +1,218 @@
+"""Argilla's records: those of version 2 as `to_json`, `to_list` and `to_datasets` give them, and those of version 1.
+
+In version 2 people answer a dataset's questions (responses) and models propose answers (suggestions); those whose value
+is a list of spans are read, in whichever question. Nested, a record has `fields`, `responses` and `suggestions`; flat,
+it has columns such as `spans.responses` and `spans.suggestion`. A version 1 record has `annotation` and `prediction`.
+The first answer that was submitted counts; without any answer the text has what a model proposed.
+
+What is written is nested, for a dataset with a text field `text` and a span question `span_label`. A response must name
+its user, so it names none that exists (an id of zeros): put yours there to log what people marked.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from nerbert.errors import InputError
+from nerbert.formats.json_files import JsonFormat, fields_but
+from nerbert.formats.rows import TEXT, TOKENS
+from nerbert.formats.tool_exports import list_of, object_of, span_of, text_key
+from nerbert.records import Document, Repair, Repairs, Span
+
+_FIELDS, _RESPONSES, _SUGGESTIONS, _METADATA = "fields", "responses", "suggestions", "metadata"
+_FLAT_RESPONSES, _FLAT_SUGGESTION = ".responses", ".suggestion"
+_FLAT = tuple(
+    base + part
+    for base, parts in ((_FLAT_RESPONSES, ("", ".users", ".status")), (_FLAT_SUGGESTION, ("", ".agent", ".score")))
+    for part in parts
+)
+"""How columns of a flat record end."""
+_BEFORE_2 = ("annotation", "prediction")
+_QUESTION, _AGENT, _NOBODY = "span_label", "nerbert", "00000000-0000-0000-0000-000000000000"
+
+
+class _Answer(NamedTuple):
+    """What a person answered to a question, or a model proposed; `status` is None where the record has none."""
+
+    value: Any
+    status: Any = None
+    score: Any = None
+
+    @property
+    def is_discarded(self) -> bool:
+        """Whether a person discarded the text; a nested record doesn't say so, but has no value then."""
+        return bool(self.status == "discarded") or (self.status is None and self.value is None)
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether a person hasn't submitted the answer."""
+        return bool(self.status == "draft")
+
+
+_Answers = dict[str, list[_Answer]]
+"""The answers to each question."""
+
+
+class Argilla(JsonFormat):
+    """The format `argilla`: an array of records, or a record a line."""
+
+    suffixes = (".json", ".jsonl", ".ndjson")
+
+    def matches(self, value: Any) -> bool:
+        """Return whether an object is a record of version 2, nested or flat, or of version 1."""
+        if not isinstance(value, dict):
+            return False
+        if isinstance(value.get(_FIELDS), dict):
+            return _RESPONSES in value or _SUGGESTIONS in value
+        return _is_flat(value) or _is_version_1(value)
+
+    def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
+        """Return a record's text, unless its answer was discarded."""
+        fields = {} if value.get("id") is None else {"id": value["id"]}
+        if isinstance(value.get(_FIELDS), dict):
+            texts, responses, suggestions = value[_FIELDS], _responses(value), _suggestions(value)
+            fields |= object_of(value.get(_METADATA), _METADATA)
+        elif _is_flat(value):
+            texts, responses, suggestions = _flat(value)
+        else:
+            return _of_version_1(value, fields, repairs)
+        spans = _spans_of(responses, repairs)
+        if spans is None and any(each.is_discarded for answers in responses.values() for each in answers):
+            repairs[Repair.REJECTED] += 1
+            return []
+        tagged = spans is None
+        if spans is None:
+            spans = _spans_of(suggestions, repairs) or []
+        key = text_key(texts, [TEXT])
+        return [Document(texts[key], tuple(spans), fields={**fields_but(texts, key), **fields}, tagged=tagged)]
+
+    def value(self, document: Document) -> Any:
+        """Return a nested record with a response or, for what a model tagged, a suggestion."""
+        record = {"id": document.fields["id"]} if "id" in document.fields else {}
+        spans = [{"start": each.start, "end": each.end, "label": each.type} for each in document.spans]
+        answer: dict[str, Any] = {"value": spans, "user_id": _NOBODY, "status": "submitted"}
+        if document.tagged:
+            scores = [round(each.confidence, 4) for each in document.spans]
+            answer = {"value": spans, "score": scores or None, "agent": _AGENT}
+        return {
+            **record,
+            _FIELDS: {TEXT: document.text},
+            _METADATA: fields_but(document.fields, "id"),
+            _RESPONSES: {} if document.tagged else {_QUESTION: [answer]},
+            _SUGGESTIONS: {_QUESTION: answer} if document.tagged else {},
+        }
+
+
+def _is_flat(value: Mapping[str, Any]) -> bool:
+    return any(name.endswith((_FLAT_RESPONSES, _FLAT_SUGGESTION)) for name in value)
+
+
+def _is_version_1(value: Mapping[str, Any]) -> bool:
+    """Return whether a record has version 1's fields; to those of its other tasks they are common."""
+    if TEXT not in value or not any(name in value for name in _BEFORE_2):
+        return False
+    return any(name in value for name in ("status", *(f"{name}_agent" for name in _BEFORE_2)))
+
+
+def _responses(record: Mapping[str, Any]) -> _Answers:
+    found = _Answers()
+    for question, given in object_of(record.get(_RESPONSES), _RESPONSES).items():
+        answers = [object_of(each, "a response") for each in list_of(given, f"responses to {question!r:.60}")]
+        found[question] = [_Answer(each.get("value"), each.get("status")) for each in answers]
+    return found
+
+
+def _suggestions(record: Mapping[str, Any]) -> _Answers:
+    found = _Answers()
+    for question, given in object_of(record.get(_SUGGESTIONS), _SUGGESTIONS).items():
+        answer = object_of(given, f"the suggestion to {question!r:.60}")
+        found[question] = [_Answer(answer.get("value"), score=answer.get("score"))]
+    return found
+
+
+def _flat(record: Mapping[str, Any]) -> tuple[dict[str, Any], _Answers, _Answers]:
+    """Return the columns of a flat record that are no answers, responses, and suggestions."""
+    responses, suggestions = _Answers(), _Answers()
+    for name, value in record.items():
+        if name.endswith(_FLAT_RESPONSES):
+            values, status = list_of(value, name), list_of(record.get(f"{name}.status"), f"{name}.status")
+            status = status if len(status) == len(values) else [None] * len(values)
+            responses[name] = [_Answer(*each) for each in zip(values, status, strict=True)]
+        elif name.endswith(_FLAT_SUGGESTION):
+            suggestions[name] = [_Answer(value, score=record.get(f"{name}.score"))]
+    rest = fields_but(record, "id", "status", "_server_id")
+    return {name: each for name, each in rest.items() if not name.endswith(_FLAT)}, responses, suggestions
+
+
+def _spans_of(answers: _Answers, repairs: Repairs) -> list[Span] | None:
+    """Return the spans of each question's first answer; None if no question has an answer that is a list of spans."""
+    found: list[Span] | None = None
+    for given in answers.values():
+        first = True
+        for answer in given:
+            if answer.value is None or answer.is_discarded:
+                continue
+            if answer.is_draft or not _are_spans(answer.value):
+                repairs[Repair.PASSED_OVER] += 1
+            elif first:
+                found, first = [*(found or ()), *_spans(answer)], False
+            else:
+                repairs[Repair.ANNOTATOR] += len(answer.value)
+    return found
+
+
+def _are_spans(value: Any) -> bool:
+    """Return whether an answer is one to a span question; other lists hold texts, or options with ranks."""
+    return isinstance(value, list) and all(isinstance(each, dict) and "rank" not in each for each in value)
+
+
+def _spans(answer: _Answer) -> list[Span]:
+    score = answer.score
+    scores = score if isinstance(score, list) else [score] * len(answer.value)
+    if len(scores) != len(answer.value):
+        raise InputError(f"a suggestion of {len(answer.value)} spans with {len(scores)} scores; must be as many")
+    return [
+        span_of(each.get("start"), each.get("end"), each.get("label"), score=score)
+        for each, score in zip(answer.value, scores, strict=True)
+    ]
+
+
+def _of_version_1(record: Mapping[str, Any], fields: Mapping[str, Any], repairs: Repairs) -> list[Document]:
+    """Return the text of a record with its annotation; without one, with its prediction."""
+    text = record[TEXT]
+    if not isinstance(text, str):
+        raise InputError(f"{TEXT} is {text!r:.60}: must be a text")
+    if record.get("status") == "Discarded":
+        repairs[Repair.REJECTED] += 1
+        return []
+    tagged = record.get("annotation") is None
+    tokens = list_of(record.get(TOKENS), TOKENS)
+    words = _words(text, tokens) if tokens else None
+    spans = []
+    for each in list_of(record.get(_BEFORE_2[tagged]), _BEFORE_2[tagged]):
+        label, start, end, score = _entity(each)
+        surface = text[start:end] if words and type(start) is int and type(end) is int else ""
+        spans.append(span_of(start, end, label, surface, score if tagged else None))
+    fields = {**fields, **object_of(record.get(_METADATA), _METADATA)}
+    return [Document(text, tuple(spans), words, fields=fields, tagged=tagged)]
+
+
+def _entity(value: Any) -> tuple[Any, Any, Any, Any]:
+    """Return label, start, end and score of an entity, which is a list of these, or an object."""
+    if isinstance(value, list) and len(value) in (3, 4):
+        return value[0], value[1], value[2], value[3] if len(value) > 3 else None
+    if isinstance(value, dict):
+        return value.get("label"), value.get("start"), value.get("end"), value.get("score")
+    raise InputError(f"entity {value!r:.80}: must be a label, start and end (only records for entities can be read)")
+
+
+def _words(text: str, tokens: Iterable[Any]) -> tuple[tuple[int, int], ...]:
+    """Return where each token is in the text; raise InputError for one that isn't there."""
+    words, place = list[tuple[int, int]](), 0
+    for number, token in enumerate(tokens):
+        start = text.find(token, place) if isinstance(token, str) else -1
+        if start < 0:
+            raise InputError(f"token {number} (from 0), {token!r:.60}, isn't in the text after the one before")
+        place = start + len(token)
+        if token.strip():
+            words.append((start, place))
+    return tuple(words)

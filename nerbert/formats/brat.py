@@ -1,0 +1,199 @@
+"""BRAT: a folder of texts (`NAME.txt`) with their annotations beside them (`NAME.ann`), in folders below it too.
+
+Only text-bound annotations (`T`) are entities, triggers of events too; all other lines are passed over and counted.
+An entity in several pieces is one stretch if nothing but white space lies between them: BRAT writes entities so that go
+over the end of a line. Other entities in pieces are passed over and counted, since the whole stretch would be more than
+what somebody marked. A text without its `.ann` file is an error, as nobody can tell whether it has no entities: BRAT
+makes an empty file for that. Errors about an entity name the folder's document as its `group`.
+
+Offsets count the file as it is, with `\\r\\n` as two characters and a byte order mark as one. Files whose line ends
+were changed afterwards are common. So a text is read without those if more entities then have the text they should.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from nerbert.artifacts import publish_folder
+from nerbert.errors import InputError, at, os_refused
+from nerbert.formats.rows import LONGEST_LINE, read_lines
+from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.sources.files import find_files, writable
+
+_ANN, _TXT = ".ann", ".txt"
+_BEGIN = re.compile(rb"^(\xef\xbb\xbf)?[TREAMN#*][^\t\n]*\t", re.MULTILINE)
+_ENTITY = re.compile(
+    r"T[^\t]*\t([^\t]+?) +([0-9]{1,15} [0-9]{1,15}(?:;[0-9]{1,15} [0-9]{1,15})*) *(?:\t(.*))?", re.DOTALL
+)
+_OTHER = re.compile(r"[REAMN#*][^\t]*\t")
+"""Relations, events, attributes (M: of old), normalisations, notes, equivalences."""
+_TYPE = re.compile(r"-*[A-Za-z0-9_][A-Za-z0-9_-]*")
+"""What BRAT takes as a type in its configuration; hyphens alone are a separator there."""
+_PIECE = re.compile(r"[^\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+"""BRAT's lines end at each of these, and its columns at tabs."""
+_NAME = re.compile(r'(?![. ])[^\x00-\x1f\x7f-\x9f\\/:*?"<>|\ud800-\udfff]+(?<![. ])')
+_LONGEST_NAME, _MOST_FOLDERS = 200, 8
+
+
+class Brat:
+    """The format `brat`."""
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether a folder holds an `.ann` file, or whether a file is one."""
+        if path.is_dir():
+            with suppress(InputError):
+                return any(each.name.endswith(_ANN) for each in find_files(path))
+            return False
+        return path.name.endswith(_ANN) and (not head.strip() or bool(_BEGIN.search(head)))
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts of a folder in the order of their names, or that of one file."""
+        if not path.is_dir():
+            yield _document(path.with_suffix(_ANN), writable(path.stem), None, repairs)
+            return
+        root = Path(os.path.realpath(path))
+        for found in find_files(path):
+            if found.name.endswith(_ANN):
+                yield _document(found.path, found.name.removesuffix(_ANN), root, repairs)
+            elif found.name.endswith(_TXT):
+                _check(found.path.with_suffix(_ANN), found.path, root)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write a folder, whole or not at all; files have a text's field `id` as name if they can, else a number.
+
+        Raise InputError for a type that BRAT can't hold.
+        """
+        types: dict[str, None] = {}
+        number = 0
+        with publish_folder(path) as folder:
+            for document in documents:
+                name = _own_name(document)
+                while not name or not _is_free(folder, name):
+                    number += 1
+                    name = f"{number:06}"
+                with at(part=name):
+                    lines = [_line(place, span, document.text) for place, span in enumerate(document.spans, 1)]
+                types.update(dict.fromkeys(span.type for span in document.spans))
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / f"{name}{_TXT}").write_bytes(document.text.encode("utf-8", "replace"))
+                (folder / f"{name}{_ANN}").write_bytes("".join(lines).encode("utf-8", "replace"))
+            sections = ["[entities]", *types, "", "[relations]", "", "[events]", "", "[attributes]", ""]
+            (folder / "annotation.conf").write_bytes("\n".join(sections).encode())
+
+
+def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Document:
+    """Return the text that belongs to a file of annotations, with its entities."""
+    source = path.with_suffix(_TXT)
+    _check(path, source, root)
+    _check(source, path, root)
+    marked: list[tuple[Span, bool]] = []
+    with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
+        for line in read_lines(stream, path):
+            if line is None or not line.text.strip():
+                continue
+            with line.place():
+                found = _entity(line.text)
+            if found is None:
+                repairs[Repair.PASSED_OVER] += 1
+            else:
+                marked.append(found)
+    text = _as_counted(_read_text(source), [span for span, _ in marked], repairs)
+    spans = [_joined(text, span) if pieces else span for span, pieces in marked]
+    kept = tuple(span for span in spans if span is not None)
+    repairs[Repair.PASSED_OVER] += len(spans) - len(kept)
+    return Document(text, kept, group=name, fields={"id": name})
+
+
+def _check(path: Path, other: Path, root: Path | None) -> None:
+    """Raise InputError if the file that must be beside another isn't there, or lies outside of the folder."""
+    if not path.is_file():
+        lacks = "text" if path.name.endswith(_TXT) else "annotations (an empty file if it has no entities)"
+        raise InputError(f"{other}: lacks {path.name}, its {lacks}; add that, or move {other.name} away")
+    if root is not None and not Path(os.path.realpath(path)).is_relative_to(root):
+        raise InputError(f"{path}: is a link that leads out of the folder; put a copy of the file there")
+
+
+def _read_text(path: Path) -> str:
+    with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
+        raw = stream.read(LONGEST_LINE + 1)
+    if len(raw) > LONGEST_LINE:
+        raise InputError(f"{path}: a text of more than {LONGEST_LINE} bytes; break it into several files")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        with at(path, raw.count(b"\n", 0, error.start) + 1):
+            raise InputError("not UTF-8; convert the text to UTF-8") from None
+
+
+def _entity(line: str) -> tuple[Span, bool] | None:
+    """Return the whole stretch of a line's entity, and whether it has several pieces; None if it is no entity."""
+    found = _ENTITY.fullmatch(line)
+    if found is None:
+        if _OTHER.match(line):
+            return None
+        raise InputError(
+            f"broken line {line!r:.60}: expected T1, a tab, the type, a space, start, a space, end, a tab, the text"
+        )
+    pieces = sorted((int(start), int(end)) for start, end in map(str.split, found[2].split(";")))
+    if broken := next((each for each in pieces if each[0] >= each[1]), None):
+        raise InputError(f"entity {broken[0]}–{broken[1]} of type {found[1]!r:.60} is empty; mark a text, or delete it")
+    return Span(pieces[0][0], max(end for _, end in pieces), found[1], found[3] or ""), len(pieces) > 1
+
+
+def _as_counted(text: str, spans: list[Span], repairs: Repairs) -> str:
+    """Return a text as the offsets of its entities count it: with or without `\\r` and byte order mark."""
+
+    def fitting(one: str) -> int:
+        return sum(one[span.start : span.end].split() == span.text.split() for span in spans)
+
+    unix, bare = text.replace("\r\n", "\n"), text.removeprefix("\ufeff")
+    forms = dict.fromkeys((text, unix, bare, unix.removeprefix("\ufeff")))
+    chosen = max(forms, key=fitting) if len(forms) > 1 else text
+    repairs[Repair.UNIT] += len(spans) if chosen != text else 0
+    return chosen
+
+
+def _joined(text: str, span: Span) -> Span | None:
+    """Return an entity in pieces as one if they have only white space between them, in whatever its offsets count."""
+    wide, narrow = text.encode("utf-16-le", "replace"), text.encode("utf-8", "replace")
+    cuts = (
+        text[span.start : span.end],
+        wide[2 * span.start : 2 * span.end].decode("utf-16-le", "replace"),
+        narrow[span.start : span.end].decode("utf-8", "replace"),
+    )
+    wanted = "".join(span.text.split())
+    there = next((cut for cut in cuts if "".join(cut.split()) == wanted), None)
+    return None if there is None else replace(span, text=there)
+
+
+def _line(number: int, span: Span, text: str) -> str:
+    """Return the line of an entity; one that goes over the end of a line has a piece on each."""
+    if not _TYPE.fullmatch(span.type):
+        raise InputError(
+            f"type {span.type!r:.60}: a type in BRAT has letters from a to z, digits, - and _ alone; rename it, or "
+            "choose jsonl"
+        )
+    pieces = [each for each in _PIECE.finditer(text, span.start, span.end) if not each[0].isspace()]
+    places = ";".join(f"{each.start()} {each.end()}" for each in pieces)
+    return f"T{number}\t{span.type} {places}\t{' '.join(each[0] for each in pieces)}\n"
+
+
+def _own_name(document: Document) -> str:
+    """Return a text's field `id` if files below a folder can be named so, on any system; else ""."""
+    name = document.fields.get("id")
+    parts = name.split("/") if isinstance(name, str) else [""]
+    fit = all(_NAME.fullmatch(each) and len(each.encode()) <= _LONGEST_NAME for each in parts)
+    return "/".join(parts) if fit and len(parts) <= _MOST_FOLDERS else ""
+
+
+def _is_free(folder: Path, name: str) -> bool:
+    """Return whether files can get this name: none has it, or is where a folder must be."""
+    files = [folder / f"{name}{suffix}" for suffix in (_TXT, _ANN)]
+    above = files[0].relative_to(folder).parents
+    return not any(each.exists() for each in files) and not any((folder / each).is_file() for each in above)

@@ -1,0 +1,142 @@
+"""Data sets of Hugging Face's `datasets`: a folder that `save_to_disk` wrote, or one of the hub by its name.
+
+Rows are read as Parquet's are, labels by the names that the features give. A folder is written with a row a sentence:
+`tokens` and `ner_tags`, as most such data sets have them, and `text` and `spans`, which hold what tags can't (what
+stood between words, confidences). The price: a text without words comes back as the sentences of one document.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nerbert.artifacts import publish_folder
+from nerbert.errors import InputError, need, refused
+from nerbert.formats.documents import sentences_of
+from nerbert.formats.parquet import write_parquet
+from nerbert.formats.parquet_documents import DocumentBlocks, documents_of
+from nerbert.formats.rows import SPANS, TOKENS
+from nerbert.formats.spool import spooled
+from nerbert.labels import example_tags, tag_names
+from nerbert.records import Document, Example, Repairs
+
+_STATE, _INFO = "state.json", "dataset_info.json"
+_TAGS = "ner_tags"
+_SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,3}")
+_ROWS = 1_000
+"""Rows that are read together."""
+
+
+class Datasets:
+    """The format `datasets`."""
+
+    suffixes = ()
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether a folder is one that `Dataset.save_to_disk` wrote."""
+        return (path / _STATE).is_file() and (path / _INFO).is_file()
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the rows of a folder, or, if there is none, of a split of the hub's data set of this name.
+
+        Such a name is `NAME` or `OWNER/NAME`, perhaps with `/CONFIG`, and with `/SPLIT` (`train` if there is none).
+        """
+        need("datasets", "datasets")
+        from datasets import DatasetDict
+
+        with refused(f"{path}: can't be read as a data set of Hugging Face"), _quietly():
+            data = _opened(path)
+            if isinstance(data, DatasetDict):
+                there = ", ".join(f"{path / split}" for split in data)
+                raise InputError(f"{path}: holds several splits; name one of them: {there:.200}")
+            if {SPANS, _TAGS} <= set(data.features):  # the tags say no more than the spans
+                data = data.remove_columns(_TAGS)
+            features, arrow = data.features.to_dict(), data.with_format("arrow")
+        return documents_of(path, lambda: arrow.iter(_ROWS), features, repairs)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write sentences as a folder that `datasets.load_from_disk` opens."""
+        need("datasets", "datasets")
+        from datasets import ClassLabel, Dataset, Features, Sequence
+        from pyarrow.parquet import read_schema
+
+        with spooled(_sentences(documents)) as again, TemporaryDirectory() as scratch, publish_folder(path) as draft:
+            names = tag_names({span.type for each in again() for span in each.spans})
+            numbers = {name: number for number, name in enumerate(names)}
+
+            def tags(document: Document) -> Mapping[str, Any]:
+                example = Example(document.text, document.words or (), document.spans)
+                return {_TAGS: [numbers[tag] for tag in example_tags(example)]}
+
+            table = Path(scratch) / "rows.parquet"
+            write_parquet(table, DocumentBlocks(path, again, tags))
+            features = Features.from_arrow_schema(read_schema(table))
+            if _TAGS not in features:
+                raise InputError(f"{path}: there is no text to write, and a data set without rows can't be opened")
+            features[_TAGS] = Sequence(ClassLabel(names=names))
+            features[TOKENS] = Sequence(features[TOKENS].feature)
+            with _quietly():
+                data = Dataset.from_parquet(str(table), features=features, cache_dir=scratch)
+                data.save_to_disk(str(draft))
+
+
+def _opened(path: Path) -> Any:
+    """Return the data set of a folder, or of the hub."""
+    from datasets import load_dataset, load_from_disk
+
+    if path.exists():
+        return load_from_disk(str(path))
+    if not _NAME.fullmatch(str(path)):
+        raise InputError(f"{path}: no such folder, and no name of a data set (OWNER/NAME/SPLIT)")
+    name, config, split = _named(path)
+    return load_dataset(name, *config, split=_SPLITS[split or "train"])
+
+
+def hub_splits(path: Path) -> list[str]:
+    """Return which of train, dev and test a data set of the hub has; none for a name that says a split itself."""
+    need("datasets", "datasets")
+    from datasets import get_dataset_split_names
+
+    name, config, split = _named(path)
+    if split:
+        return []
+    with refused(f"{path}: can't be had from the hub"):
+        there = get_dataset_split_names(name, *config)
+    return [split for split in ("train", "dev", "test") if _SPLITS[split] in there]
+
+
+def _named(path: Path) -> tuple[str, list[str], str]:
+    """Return a hub's name, its configuration (one or none), and the split that the name says, "" for none."""
+    parts = str(path).split("/")
+    split = parts.pop() if len(parts) > 1 and parts[-1] in _SPLITS else ""
+    return "/".join(parts[:2]), parts[2:], split
+
+
+def _sentences(documents: Iterable[Document]) -> Iterator[Document]:
+    """Yield documents with words: each as it is, or its sentences, which then have one group."""
+    for number, document in enumerate(documents, 1):
+        if document.words is not None:
+            yield document
+            continue
+        found = sentences_of(document)
+        group = document.group or (f"{number}" if len(found) > 1 else "")
+        for each in found:
+            yield replace(document, text=each.text, words=each.words, spans=each.spans, group=group)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep `datasets` from drawing bars of its own."""
+    from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+
+    enabled = is_progress_bar_enabled()
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            enable_progress_bar()

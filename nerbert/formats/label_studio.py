@@ -1,0 +1,165 @@
+"""Label Studio's JSON export, and its minimal one (JSON-MIN).
+
+In the full export an object is a task: its `data`, and what annotators (`annotations`) and models (`predictions`) found
+in it. In JSON-MIN an object is one annotation: the task's data, a list of regions under the name of each control, and
+who made it. A task's annotations follow each other there, the newest first, and have the task's `id`.
+
+The export doesn't say which key of the data a Text tag shows. It is looked for under the tag's name and under `text`;
+else it is the only text, or the only one that holds the entities. Offsets count characters since 2022 and UTF-16 units
+before that. What is written can be imported into a project with `<Text name="text" value="$text"/>` and
+`<Labels name="label" toName="text">`; the server's own fields of a task (dates, counts, people) are not kept.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nerbert.errors import InputError
+from nerbert.formats.json_files import JsonFormat, fields_but
+from nerbert.formats.rows import TEXT
+from nerbert.formats.tool_exports import list_of, object_of, span_of, text_key
+from nerbert.records import Document, Repair, Repairs, Span
+
+_CONTROL, _LABELS, _MODEL = "label", "labels", "nerbert"
+_RESULTS = ("annotations", "completions", "predictions")
+_LINE_END = r"\n"
+"""What Label Studio writes for a line's end in the text of an entity: two characters."""
+_OWN = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
+"""Fields of an annotation in JSON-MIN."""
+
+
+class LabelStudio(JsonFormat):
+    """The format `label-studio`: an array of tasks, or of JSON-MIN's annotations."""
+
+    suffixes = (".json",)
+
+    def matches(self, value: Any) -> bool:
+        """Return whether an object is a task with data and results, or an annotation of JSON-MIN."""
+        if not isinstance(value, dict):
+            return False
+        if isinstance(value.get("data"), dict) and any(name in value for name in _RESULTS):
+            return True
+        return value.keys() >= {"annotator", "annotation_id"} or any(map(_has_regions, value.values()))
+
+    def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
+        """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
+        if not isinstance(value.get("data"), dict):
+            return [_minimal(value, repairs)]
+        data = value["data"]
+        old = value.get("completions")
+        given = [object_of(each, "an annotation") for each in list_of(value.get("annotations", old), "annotations")]
+        kept = [each for each in given if not each.get("was_cancelled") and not each.get("skipped")]
+        if given and not kept:
+            repairs[Repair.REJECTED] += 1
+            return []
+        tagged = not given
+        if tagged:
+            kept = [object_of(each, "a prediction") for each in list_of(value.get("predictions"), "predictions")]
+        results = [_result(each, repairs if number == 0 else Repairs(), tagged) for number, each in enumerate(kept)]
+        spans, tags = results[0] if results else ([], [])
+        repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in results[1:])
+        own = {name: value[name] for name in ("id", "meta") if value.get(name)}
+        return [_document(data, data, tags, spans, own, tagged=tagged)]
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the documents of a file; of annotations of one task in JSON-MIN, the first."""
+        last: Document | None = None
+        for document in super().read(path, repairs):
+            if last is not None and _same_task(last, document):
+                repairs[Repair.ANNOTATOR] += len(document.spans)
+                continue
+            yield document
+            last = document
+
+    def value(self, document: Document) -> Any:
+        """Return a task with an annotation or, for what a model tagged, a prediction."""
+        regions = [_region(number, each, document) for number, each in enumerate(document.spans)]
+        data = {**document.fields, TEXT: document.text}
+        if not document.tagged:
+            return {"data": data, "annotations": [{"result": regions}]}
+        score = min((each["score"] for each in regions), default=1.0)
+        return {"data": data, "predictions": [{"model_version": _MODEL, "score": score, "result": regions}]}
+
+
+def _result(annotation: Mapping[str, Any], repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
+    """Return the entities of an annotation or a prediction, and the name of the tag whose text they are in."""
+    spans, tags = list[Span](), dict[str, None]()
+    for each in list_of(annotation.get("result"), "an annotation's result"):
+        region = object_of(each, "a region")
+        kind, value = region.get("type"), region.get("value")
+        if kind == _LABELS:
+            score = region.get("score", annotation.get("score")) if tagged else None
+            spans.extend(_spans(object_of(value, "a region's value"), score, repairs))
+            tags[str(region.get("to_name"))] = None
+        else:
+            _pass_over(kind, repairs)
+    if len(tags) > 1:
+        raise InputError(f"a task with entities in several texts ({', '.join(tags):.100}); make a task of each text")
+    return spans, list(tags)
+
+
+def _spans(value: Mapping[str, Any], score: Any, repairs: Repairs) -> Iterator[Span]:
+    """Yield a span for each label of a region; a region without a label is no entity."""
+    labels = list_of(value.get(_LABELS), "a region's labels")
+    repairs[Repair.PASSED_OVER] += not labels
+    if isinstance(value.get("start"), str) and "startOffset" in value:
+        _pass_over("hypertextlabels", repairs)
+    for label in labels:
+        yield span_of(value.get("start"), value.get("end"), label, value.get("text"), score)
+
+
+def _pass_over(kind: Any, repairs: Repairs) -> None:
+    """Count what is no entity (a relation, a choice); raise InputError for labels of what is no plain text."""
+    if not isinstance(kind, str):
+        raise InputError(f"a region's type is {kind!r:.60}: must be a text, {_LABELS!r} for entities")
+    if kind.endswith(_LABELS):
+        raise InputError(f"a region of type {kind!r:.60}; only labels of plain text ({_LABELS!r}) can be read")
+    repairs[Repair.PASSED_OVER] += 1
+
+
+def _minimal(value: Mapping[str, Any], repairs: Repairs) -> Document:
+    """Return an annotation of JSON-MIN."""
+    regions = {name: each for name, each in value.items() if _has_regions(each)}
+    spans = [
+        span
+        for each in regions.values()
+        for region in each
+        for span in _spans(object_of(region, "a region"), None, repairs)
+    ]
+    rest = fields_but(value, *regions)
+    return _document(rest, fields_but(rest, *_OWN), [], spans, {})
+
+
+def _document(
+    data: Mapping[str, Any], texts: Mapping[str, Any], tags: list[str], spans: list[Span], own: Mapping[str, Any],
+    *, tagged: bool = False,
+) -> Document:  # fmt: skip
+    """Return a task's document, its text the one of `texts` that is annotated, its fields the rest of `data`."""
+    key = text_key(texts, [*tags, TEXT], (each.text for each in spans if _LINE_END not in each.text))
+    text: str = data[key]
+    spans = [
+        replace(each, text=each.text.replace(_LINE_END, "\n")) if each.text not in text else each for each in spans
+    ]
+    return Document(text, tuple(spans), fields={**own, **fields_but(data, key)}, tagged=tagged)
+
+
+def _has_regions(value: Any) -> bool:
+    """Return whether a value is what JSON-MIN has of a Labels control that was used."""
+    return isinstance(value, list) and any(
+        isinstance(each, dict) and {"start", _LABELS} <= each.keys() for each in value
+    )
+
+
+def _same_task(one: Document, other: Document) -> bool:
+    """Return whether two documents are annotations of one task in JSON-MIN."""
+    if one.text != other.text or not one.fields.keys() & other.fields.keys() >= _OWN:
+        return False
+    return bool(one.fields.get("id") == other.fields.get("id") is not None)
+
+
+def _region(number: int, span: Span, document: Document) -> dict[str, Any]:
+    """Return an entity as an item of a result."""
+    value = {"start": span.start, "end": span.end, "text": document.text[span.start : span.end], _LABELS: [span.type]}
+    region = {"id": f"entity-{number}", "from_name": _CONTROL, "to_name": TEXT, "type": _LABELS, "value": value}
+    return {**region, "score": round(span.confidence, 4)} if document.tagged else region

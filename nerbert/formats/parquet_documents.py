@@ -1,0 +1,168 @@
+"""Parquet as annotated data: a row is read as an object of JSON lines is, and written as `nerbert tag` writes it.
+
+Labels that are numbers get their names from the features that Hugging Face's `datasets` keeps in a file's schema. Rows
+are read batch by batch; tags are read twice, once for their scheme. The price: without features numbers are refused.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from nerbert.artifacts import publish
+from nerbert.errors import InputError, at, refused
+from nerbert.formats.jsonl import ANNOTATIONS, JsonLines
+from nerbert.formats.parquet import plain_rows, read_batches, write_parquet
+from nerbert.formats.rows import TOKENS, Block, Tagged, TextRow
+from nerbert.formats.schemes import Scheme, find_scheme
+from nerbert.formats.spool import spooled
+from nerbert.records import Document, Repair, Repairs
+
+_MAGIC = b"PAR1"
+_ROWS = 2_000
+"""Rows that are written together."""
+
+
+class Parquet:
+    """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
+
+    suffixes = (".parquet", ".pq")
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether it is Parquet; which columns it has is no question of its beginning."""
+        return head.startswith(_MAGIC)
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts of a file; raise InputError that names file and row."""
+        with refused(f"{path}: can't be read as Parquet"):
+            metadata = pq.read_schema(path).metadata or {}
+        return documents_of(path, lambda: read_batches(path), features_of(metadata), repairs)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""
+        with spooled(documents) as again, publish(path) as draft:
+            write_parquet(draft, DocumentBlocks(path, again))
+
+
+class DocumentBlocks:
+    """Documents as blocks of rows, made anew for each iteration; `more` gives further fields of a document."""
+
+    def __init__(
+        self, path: Path, again: Callable[[], Iterator[Document]],
+        more: Callable[[Document], Mapping[str, Any]] = lambda _: {},
+    ) -> None:  # fmt: skip
+        self._path, self._again, self._more = path, again, more
+
+    def __iter__(self) -> Iterator[tuple[Block, Tagged]]:
+        documents, format_ = self._again(), JsonLines()
+        while part := list(islice(documents, _ROWS)):
+            rows = [TextRow(each.line, each.text, None, {**format_.value(each), **self._more(each)}) for each in part]
+            yield Block(str(self._path), rows, 0), [each.spans for each in part]
+
+
+def documents_of(
+    path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any], repairs: Repairs
+) -> Iterator[Document]:
+    """Yield the documents of rows of columns, each read as an object of JSON lines; raise InputError with the row.
+
+    `batches` gives the rows, each time that it is called; `features` describes columns as Hugging Face's `datasets`.
+    """
+    tags, scheme, format_ = "", None, JsonLines()
+    for number, row in _numbered_rows(path, batches, features):
+        if number == 1 and (tags := _tags_column(row)):
+            scheme = _scheme(path, batches, features, tags)
+            repairs[Repair.TAG] += scheme.repaired
+        with at(path, number):
+            if scheme and all(isinstance(each, str) for each in row.get(tags) or [None]):
+                row[tags] = scheme.bio(row[tags])
+            if not format_.matches(row):
+                raise InputError(
+                    f"columns {', '.join(row) or 'none'}: must be a text, or tokens, and spans or tags of the tokens"
+                )
+            (document,) = format_.documents(row, repairs)
+        yield replace(document, line=number)
+
+
+def features_of(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
+    """Return the features that Hugging Face's `datasets` writes into a schema; none if it didn't write it."""
+    try:
+        found = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _numbered_rows(
+    path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number (from 1) and columns of each row: labels by name, no nulls, but no spans for a null of them."""
+    labelled = {name: each for name, each in features.items() if "ClassLabel" in json.dumps(each)}
+    number = 0
+    for batch in batches():
+        with at(path):
+            rows = plain_rows(batch)
+        for number, columns in enumerate(rows, number + 1):  # noqa: B020
+            with at(path, number):
+                row = {
+                    name: _as_list(_label_names(value, labelled[name], name) if name in labelled else value)
+                    for name, value in columns.items()
+                    if value is not None or (name in ANNOTATIONS and name != TOKENS)
+                }
+            yield number, {name: [] if value is None else value for name, value in row.items()}
+
+
+def _tags_column(row: Mapping[str, Any]) -> str:
+    """Return the column that tags tokens: the best known with texts or numbers, unless one with spans is before it."""
+    name = next((name for name in ANNOTATIONS if isinstance(row.get(name), list) and row[name]), "")
+    return name if name and isinstance(row[name][0], str | int) else ""
+
+
+def _scheme(path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any], tags: str) -> Scheme:
+    """Return the scheme of a column of tags; raise InputError for numbers without names."""
+
+    def sentences() -> Iterator[list[tuple[int, Any]]]:
+        for number, row in _numbered_rows(path, lambda: (each.select([tags]) for each in batches()), features):
+            found = row.get(tags)
+            if not isinstance(found, list) or any(type(each) is int for each in found):
+                with at(path, number):
+                    raise InputError(
+                        f"column {tags!r} holds {found!r:.60}: numbers whose names the file doesn't say; write tags as "
+                        "text, or with the features (ClassLabel) of Hugging Face's datasets"
+                    )
+            yield [(number, each) for each in found]
+
+    return find_scheme(sentences(), lambda number: at(path, number))
+
+
+def _label_names(value: Any, feature: Any, column: str) -> Any:
+    """Return a value with the names of its labels, by its feature, which may be nested."""
+    if isinstance(feature, list):  # how older versions write a list
+        feature = {"_type": "List", "feature": feature[0] if feature else None}
+    if value is None or not isinstance(feature, dict):
+        return value
+    inner = feature.get("feature")
+    if feature.get("_type") == "ClassLabel":
+        names = feature.get("names") or []
+        if type(value) is int and not 0 <= value < len(names):
+            raise InputError(f"column {column!r} holds label {value}: the file names {len(names)} labels, from 0 on")
+        return names[value] if type(value) is int else value
+    if isinstance(value, list):
+        return [_label_names(each, inner, column) for each in value]
+    if isinstance(value, dict) and isinstance(inner, dict):  # a list of structs, kept as a struct of lists
+        return {
+            name: [_label_names(one, inner.get(name), column) for one in each or []] for name, each in value.items()
+        }
+    if isinstance(value, dict):
+        return {name: _label_names(each, feature.get(name), column) for name, each in value.items()}
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    """Return a struct of lists as a list of structs."""
+    if isinstance(value, dict) and "start" in value and all(isinstance(each, list) for each in value.values()):
+        return [dict(zip(value, each, strict=False)) for each in zip(*value.values(), strict=False)]
+    return value

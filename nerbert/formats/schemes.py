@@ -1,0 +1,172 @@
+"""Tag schemes: found out from the tags of a whole file, and turned into IOB2, the only one that models here know.
+
+B and I are enough for IOB2 (each entity begins with B-), IOB1 (only one that touches another of its type does) and IO
+(none does). BIOES, BILOU and BMES also mark the last word and single words; IOE1 and IOE2 the last alone. Tags may be
+types without a prefix. All are read as the CoNLL script reads them: a word begins an entity if its tag says so, if the
+word before ends one, or if the types differ. So a tag that breaks its scheme costs no entity; it is counted.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NoReturn
+
+from nerbert.errors import InputError
+from nerbert.labels import OUTSIDE, split_tag
+
+_ROLES = {
+    OUTSIDE: OUTSIDE, "B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S",
+}  # fmt: skip
+"""What each prefix says: its word is in no entity, or begins, continues or ends one, or is one."""
+_BEGIN, _END = ("B", "S"), ("E", "S", OUTSIDE)
+_PLAIN, _I_ALONE, _IOB1, _IOE = "IO", "IO or IOB1", "IOB1", "IOE"
+_WITH_ENDS = {_IOE: "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMESW"}
+_MOST_PLAIN = 200
+"""Types without prefix; a column with more different values is none of tags."""
+Place = Callable[[int], AbstractContextManager[None]]
+"""Adds the place of a line to errors raised inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """The tag scheme of a file."""
+
+    name: str
+    broken: int
+    """Number of tags that continue nothing, or, where ends are marked, end an entity without the mark."""
+    first_broken: int
+    """Line of the first of these."""
+
+    @property
+    def repaired(self) -> int:
+        """Return how many tags break this very scheme: in IOB1, say, any entity may begin with I-."""
+        return 0 if self.name in (_PLAIN, _I_ALONE, _IOB1, _IOE) else self.broken
+
+    def bio(self, tags: Iterable[str]) -> list[str]:
+        """Return the tags of a sentence of the file in IOB2."""
+        found, before = [], (OUTSIDE, "")
+        for tag in tags:
+            prefix, type_ = _parts(tag) or ("I", tag)
+            here = (_ROLES[prefix], type_)
+            found.append(OUTSIDE if prefix == OUTSIDE else f"{'B' if _begins(before, here) else 'I'}-{type_}")
+            before = here
+        return found
+
+
+class _Lines:
+    """How often something is the case, and where first."""
+
+    def __init__(self) -> None:
+        self.count = self.first = 0
+
+    def add(self, line: int) -> None:
+        self.count, self.first = self.count + 1, self.first or line
+
+
+class _Uses:
+    """How a file uses its tags."""
+
+    def __init__(self) -> None:
+        self.prefixes = Counter[str]()
+        self.orphans, self.unended, self.own_begins = _Lines(), _Lines(), _Lines()
+
+    def add(self, words: Iterable[tuple[int, tuple[str, str]]]) -> None:
+        """Count the prefixes and types of a sentence's words, each with its line."""
+        before, open_line = (OUTSIDE, ""), 0
+        for line, (prefix, type_) in (*words, (0, before)):
+            here = (_ROLES[prefix], type_)
+            begins = _begins(before, here)
+            orphan = begins and here[0] not in _BEGIN
+            if open_line and before[0] not in _END and (begins or here[0] == OUTSIDE):
+                self.unended.add(open_line)
+            if orphan:
+                self.orphans.add(line)
+            if here[0] == "B" and before[1] != type_:  # IOB1 has no such tag
+                self.own_begins.add(line)
+            self.prefixes[prefix] += line > 0
+            before, open_line = here, 0 if orphan else line
+
+    def scheme(self) -> Scheme:
+        """Return the scheme of tags that have prefixes."""
+        prefixes, orphans = set(+self.prefixes) - {OUTSIDE}, self.orphans
+        if prefixes <= set("BI"):
+            if not orphans.count:
+                name = "IOB2" if prefixes else "no entity"
+            elif "B" not in prefixes:
+                name = _I_ALONE
+            else:
+                name = "mixed" if self.own_begins.count else _IOB1
+            return Scheme(name, orphans.count, orphans.first)
+        name = next((name for name, known in _WITH_ENDS.items() if prefixes <= set(known)), "mixed")
+        firsts = [each.first for each in (orphans, self.unended) if each.count]
+        return Scheme(name, orphans.count + self.unended.count, min(firsts, default=0))
+
+
+def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], place: Place) -> Scheme:
+    """Return the scheme of a file's sentences, each of (line, tag); raise InputError, in its `place`, for a bad tag.
+
+    Types without prefix are tags only where no tag has one, O is the most frequent, and there are few.
+    """
+    uses, plain, first_plain = _Uses(), Counter[str](), _Lines()
+    for sentence in sentences:
+        words = [(line, tag, _parts_at(line, tag, place)) for line, tag in sentence]
+        for line, tag, parts in words:
+            if parts is None:
+                first_plain.add(line)
+                plain[tag] += 1
+        if len(plain) > _MOST_PLAIN:
+            _refuse_plain(place, first_plain.first, next(iter(plain)))
+        uses.add((line, parts) for line, _, parts in words if parts)
+    if not plain:
+        return uses.scheme()
+    if set(+uses.prefixes) != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()):
+        _refuse_plain(place, first_plain.first, next(iter(plain)))
+    return Scheme(_PLAIN, 0, 0)
+
+
+def is_tag(value: str) -> bool:
+    """Return whether this is O, or a type with a prefix of any scheme."""
+    try:
+        return _parts(value) is not None
+    except InputError:
+        return False
+
+
+def _begins(before: tuple[str, str], here: tuple[str, str]) -> bool:
+    """Return whether a word begins an entity, by the rules of the CoNLL script."""
+    return here[0] != OUTSIDE and (here[0] in _BEGIN or before[0] in _END or before[1] != here[1])
+
+
+@lru_cache(1 << 16)
+def _parts(tag: str) -> tuple[str, str] | None:
+    """Return a tag's prefix and type; None for what may be a type without prefix.
+
+    Raise InputError for what can be neither.
+    """
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
+    prefix, dash, type_ = tag.partition("-")
+    if prefix in _ROLES and prefix != OUTSIDE and type_:
+        return prefix, type_
+    if not tag or tag in _ROLES or (dash and (not type_ or len(prefix) < 2)):
+        split_tag(tag)  # raises
+    return None
+
+
+def _parts_at(line: int, tag: Any, place: Place) -> tuple[str, str] | None:
+    try:
+        return _parts(tag) if isinstance(tag, str) else split_tag(tag)
+    except InputError:
+        with place(line):
+            raise
+
+
+def _refuse_plain(place: Place, line: int, tag: str) -> NoReturn:
+    """Raise InputError for types without prefix that are no tags; the first is in this line."""
+    with place(line):
+        raise InputError(
+            f"tag {tag!r:.60}: must be O, B-TYPE or I-TYPE (or of BIOES, BILOU, BMES); types without prefix are read "
+            f"where no tag has one, O is the most frequent, and there are {_MOST_PLAIN} at most"
+        )

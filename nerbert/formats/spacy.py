@@ -1,0 +1,212 @@
+"""spaCy's training data: tuples `[text, {"entities": [[start, end, type], …]}]` as JSON, and DocBin (`.spacy`).
+
+Tuples are what many tutorials and web pages for annotation write; the class that they come with counts characters.
+
+Of a DocBin, spaCy unpacks the file. Documents are then made here, from words, spaces and entities alone: no other
+column of a file from elsewhere reaches spaCy's C code, and the size is checked before anything is unpacked. The price:
+span groups are passed over, and counted by text. A DocBin is one block, so it is held in memory as a whole.
+"""
+
+import gc
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from nerbert.artifacts import publish
+from nerbert.errors import InputError, at, need, refused
+from nerbert.formats.json_files import JsonFormat, fields_but, json_span
+from nerbert.labels import OUTSIDE
+from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.words import split_words
+
+_ENTITIES, _CATS, _LINKS = "entities", "cats", "links"
+_LARGEST = 1 << 30
+"""Bytes of a DocBin, unpacked: about nine million words as spaCy writes them."""
+_PIECE = 1 << 20
+_NO_GROUPS = 1
+"""Bytes of a text's span groups where there are none."""
+_INSIDE, _BEGIN = 1, 3
+"""spaCy's numbers for I and B; 2 is O, 0 is unknown."""
+
+
+class SpacyTuples(JsonFormat):
+    """The format `spacy-json`."""
+
+    suffixes = (".json", ".jsonl", ".ndjson")
+    keys = f'[text, {{"{_ENTITIES}": …}}] (spacy-json)'
+
+    def matches(self, value: Any) -> bool:
+        """Return whether this is a tuple of training data, or all of them with their classes."""
+        return _is_tuple(value) or (
+            isinstance(value, dict)
+            and value.keys() == {"classes", "annotations"}
+            and isinstance(value["annotations"], list)
+            and all(each is None or _is_tuple(each) for each in value["annotations"])
+        )
+
+    def documents(self, value: Any, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts of a tuple, or of a file that is one object; texts that were skipped there are null."""
+        for each in [value] if isinstance(value, list) else value["annotations"]:
+            if each is None:
+                repairs[Repair.REJECTED] += 1
+                continue
+            text, annotation = each
+            spans = tuple(map(json_span, annotation[_ENTITIES]))
+            yield Document(text, spans, fields=fields_but(annotation, _ENTITIES))
+
+    def value(self, document: Document) -> list[Any]:
+        """Return a document as a tuple; of its fields spaCy takes categories and links alone."""
+        entities = [[span.start, span.end, span.type] for span in document.spans]
+        kept = {name: document.fields[name] for name in (_CATS, _LINKS) if name in document.fields}
+        return [document.text, {_ENTITIES: entities, **kept}]
+
+
+class SpacyDocBin:
+    """The format `spacy`."""
+
+    suffixes = (".spacy",)
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether the file is packed, and what is in it begins as a DocBin does."""
+        try:
+            first = zlib.decompressobj().decompress(head, 64)
+        except zlib.error:
+            return False
+        return any(name in first for name in (b"\xa7version", b"\xa5attrs"))
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts, with spaCy's tokens as words; white space is no word."""
+        need("spacy", "spacy")
+        packed = path.read_bytes()
+        with at(path), refused("not a DocBin that spaCy can read"):
+            _check_size(packed)
+            bin_, strings = _unpacked(packed)
+            columns = _columns(bin_)
+        for place in range(len(bin_.tokens)):
+            with at(path, place + 1), refused("broken DocBin"):
+                document = _document(bin_, place, strings, columns)
+                repairs[Repair.PASSED_OVER] += len(bin_.span_groups[place]) > _NO_GROUPS
+            yield document
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write documents, each whole; a word that an entity cuts is written in parts."""
+        need("spacy", "spacy")
+        from spacy.tokens import Doc, DocBin
+        from spacy.vocab import Vocab
+
+        bin_, vocab = DocBin(attrs=["ENT_IOB", "ENT_TYPE"]), Vocab()
+        for number, document in enumerate(documents, 1):
+            with at(path), refused(f"spaCy can't hold text {number}"):
+                words, spaces, tags = _tokens(document)
+                doc = Doc(vocab, words=words, spaces=spaces, ents=tags)
+                if isinstance(cats := document.fields.get(_CATS), dict):
+                    doc.cats = cats
+                bin_.add(doc)
+        with publish(path) as draft:
+            draft.write_bytes(bin_.to_bytes())
+
+
+def _is_tuple(value: Any) -> bool:
+    """Return whether this is a text and a dictionary with entities."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], dict)
+        and isinstance(value[1].get(_ENTITIES), list)
+    )
+
+
+def _check_size(packed: bytes) -> None:
+    """Raise InputError if there is more in a file than is unpacked."""
+    size, unpacker = 0, zlib.decompressobj()
+    while packed:
+        size += len(unpacker.decompress(packed, _PIECE))
+        if size > _LARGEST:
+            raise InputError(f"a DocBin of more than {_LARGEST} bytes when unpacked; write it in parts")
+        packed = unpacker.unconsumed_tail
+
+
+def _unpacked(packed: bytes) -> tuple[Any, Any]:
+    """Return a DocBin and its strings by their hashes."""
+    from spacy.strings import StringStore
+    from spacy.tokens import DocBin
+
+    collects = gc.isenabled()
+    try:
+        bin_ = DocBin().from_bytes(packed)
+    finally:
+        if collects:  # spaCy's reader stops the collector, and leaves it so if it fails
+            gc.enable()
+    return bin_, StringStore(bin_.strings)
+
+
+def _columns(bin_: Any) -> tuple[int, int, int]:
+    """Return the columns of words, of I, O and B, and of types (-1 for one that isn't there)."""
+    from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH
+
+    attrs = list(bin_.attrs)
+    word, tag, type_ = (attrs.index(each) if each in attrs else -1 for each in (ORTH, ENT_IOB, ENT_TYPE))
+    if word < 0:
+        raise InputError("has no column of words")
+    return word, tag, type_
+
+
+def _document(bin_: Any, place: int, strings: Any, columns: tuple[int, int, int]) -> Document:
+    """Return a text of a DocBin; tokens whose entity is unknown are in none."""
+    rows, marks = bin_.tokens[place].tolist(), bin_.spaces[place].ravel().tolist()
+    if len(rows) != len(marks):
+        raise InputError(f"broken DocBin: a text of {len(rows)} words has spaces for {len(marks)}")
+    word, tag, type_ = columns
+    parts, words, entities, length = list[str](), list[tuple[int, int]](), list[list[Any]](), 0
+    inside = False
+    spaced = bool(bin_.flags[place].get("has_unknown_spaces"))
+    for row, mark in zip(rows, marks, strict=True):
+        piece = strings[row[word]]
+        end = length + len(piece)
+        iob, name = (row[tag], strings[row[type_]]) if min(tag, type_) >= 0 else (0, "")
+        if iob == _BEGIN and name:
+            entities.append([length, end, name])
+            inside = True
+        elif iob == _INSIDE and inside:
+            entities[-1][1] = end
+        else:
+            inside = False
+        if piece.strip():
+            words.append((length, end))
+        parts += [piece, " " if mark or spaced else ""]
+        length = end + len(parts[-1])
+    text = "".join(parts[:-1] if spaced else parts)
+    spans = tuple(Span(start, end, name, text[start:end]) for start, end, name in entities)
+    cats = bin_.cats[place]
+    fields: Mapping[str, Any] = {_CATS: dict(cats)} if cats else {}
+    return Document(text, spans, tuple(words), fields=fields, line=place + 1)
+
+
+def _tokens(document: Document) -> tuple[list[str], list[bool], list[str]]:
+    """Return a document's text as spaCy's tokens, whether a space is behind each, and their BIO tags.
+
+    A token is a word, or what is between words beyond one space.
+    """
+    text, spans = document.text, document.spans
+    words = split_words(text) if document.words is None else document.words
+    borders = {0, len(text), *(place for start, end in words for place in (start, end))}
+    borders.update(place for span in spans for place in (span.start, span.end))
+    pieces, spaces, tags = list[str](), list[bool](), list[str]()
+    inside, waiting = None, list(reversed(spans))
+    for start, end in pairwise(sorted(borders)):
+        piece = text[start:end]
+        if pieces and piece.startswith(" ") and not spaces[-1]:
+            spaces[-1], piece = True, piece[1:]
+        if not piece:
+            continue
+        while waiting and waiting[-1].end <= start:
+            waiting.pop()
+        span = waiting[-1] if waiting and waiting[-1].start <= start else None
+        tags.append(f"{'I' if span is inside else 'B'}-{span.type}" if span else OUTSIDE)
+        pieces.append(piece)
+        spaces.append(False)
+        inside = span
+    return pieces, spaces, tags

@@ -1,0 +1,24 @@
+"""Documents that are gone through several times: kept in a temporary file, since a stream may be larger than memory."""
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+
+from nerbert.records import Document
+
+
+@contextmanager
+def spooled(documents: Iterable[Document]) -> Iterator[Callable[[], Iterator[Document]]]:
+    """Yield what gives the documents from the beginning, each time that it is called."""
+    with TemporaryFile() as file:
+        count = 0
+        for count, document in enumerate(documents, 1):  # noqa: B007  (the last one is the number)
+            pickle.dump(document, file)
+
+        def again() -> Iterator[Document]:
+            file.seek(0)
+            for _ in range(count):
+                yield pickle.load(file)  # noqa: S301  (written above)
+
+        yield again

@@ -1,0 +1,318 @@
+"""Tables (CSV, TSV) with a header, in one of three forms that the header's names tell apart.
+
+A row a span: text, start, end and label, where a text's rows follow each other; a row a text, whose spans are JSON in a
+column; a row a token, with its sentence's number, word and tag. This is what people export from spreadsheets. All other
+columns become fields. Tables are written in the first form, by which a text stands in each of its rows: the price of
+rows that make sense alone. Cells are texts, so a field that is a number comes back as text.
+"""
+
+import ast
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nerbert.artifacts import publish
+from nerbert.errors import InputError, at
+from nerbert.formats.conll import example_of
+from nerbert.formats.json_files import json_span
+from nerbert.formats.rows import LONGEST_LINE, decoded
+from nerbert.formats.schemes import find_scheme
+from nerbert.formats.spool import spooled
+from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.sources.files import BOM
+
+_DELIMITERS = ",;\t|"
+_ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE = "id", "text", "start", "end", "label", "confidence"
+_DOCUMENT, _MENTION, _SPANS, _SENTENCE, _WORD, _TAG = "document_id", "mention", "spans", "sentence", "word", "tag"
+_NAMES = {
+    _ID: "id textid sentenceid sentid exampleid",
+    _DOCUMENT: "documentid docid document doc filename file",
+    _TEXT: "text sentence content",
+    _START: "start startoffset startchar begin beginoffset charstart offsetstart startindex",
+    _END: "end endoffset endchar stop stopoffset charend offsetend endindex",
+    _LABEL: "label type entitytype entitylabel labelname tag category class entity",
+    _CONFIDENCE: "confidence",
+    _MENTION: "mention surface spantext entitytext entity span",
+    _SPANS: "spans entities labels label annotations ner",
+    _SENTENCE: "sentence sentenceid sentid sentenceidx sentencenumber sentenceno",
+    _WORD: "word token form",
+    _TAG: "tag nertag biotag label ner entity",
+}  # fmt: skip
+"""Usual names of columns, the best known first; without case, and without what is neither letter nor digit."""
+_FORMS = {
+    (_TEXT, _START, _END, _LABEL): (_ID, _DOCUMENT, _CONFIDENCE, _MENTION),
+    (_SENTENCE, _WORD, _TAG): (_DOCUMENT,),
+    (_TEXT, _SPANS): (_DOCUMENT,),
+}
+"""The columns that make a form, and those that may be there besides."""
+_FIELD = "field."
+"""What a field's column begins with if it would else be taken for one of those above."""
+
+
+class _Form(NamedTuple):
+    """How a table is cut into columns, the names of all, and which of them mean what: meaning → place."""
+
+    delimiter: str
+    names: list[str]
+    own: dict[str, int]
+
+    def get(self, row: "_Row", meaning: str) -> str:
+        """Return a row's cell, "" if the table has no such column."""
+        place = self.own.get(meaning)
+        return "" if place is None else row.cells[place]
+
+    def fields(self, row: "_Row") -> dict[str, str]:
+        """Return the cells of all other columns, except empty ones; the texts' id too."""
+        others = set(range(len(self.names))) - (set(self.own.values()) - {self.own.get(_ID), self.own.get(_DOCUMENT)})
+        return {self.names[n].removeprefix(_FIELD): row.cells[n] for n in sorted(others) if row.cells[n]}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    cells: list[str]
+
+
+class Tables:
+    """The format `csv`."""
+
+    suffixes = (".csv", ".tsv", ".tab")
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether the first row names the columns of a form (and, for spans in JSON, the second has such)."""
+        try:
+            lines = [f"{line}\n" for line in head.removeprefix(BOM).decode("utf-8", "ignore").split("\n")]
+            form = _find_form(next((line.strip("\r\n") for line in lines if line.strip()), ""))
+            if _SPANS not in form.own:
+                return True
+            _, *rows = csv.reader(lines[:2000], delimiter=form.delimiter)
+            cells = [row[form.own[_SPANS]] for row in rows if len(row) == len(form.names)]
+            return any(cells) and all(not cell or cell.lstrip().startswith(("[", "{")) for cell in cells[:-1] or cells)
+        except (InputError, csv.Error):
+            return False
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts of a table; raise InputError that names file and line."""
+        form = _form_of(path)
+        if _WORD in form.own:
+            yield from _token_documents(path, form, repairs)
+        elif _START in form.own:
+            yield from _span_documents(path, form)
+        else:
+            for row in _rows(path, form):
+                with at(path, row.line):
+                    text, spans = form.get(row, _TEXT), tuple(map(json_span, _listed(form.get(row, _SPANS))))
+                yield Document(text, spans, None, form.get(row, _DOCUMENT), form.fields(row), row.line)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write a row a span, with commas (in `.csv`) or tabs; a text without entities has a row of its own."""
+        with spooled(documents) as again, publish(path) as draft:
+            names, numbered = _columns_of(again())
+            with draft.open("w", encoding="utf-8", errors="replace", newline="") as stream:
+                table = csv.writer(stream, delimiter="," if path.suffix.lower() == ".csv" else "\t")
+                table.writerow([_ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE, *map(_column_name, names)])
+                for number, document in enumerate(again(), 1):
+                    fields = _with_group(document)
+                    first = [f"{number}" if numbered else _cell(fields[_ID]), document.text]
+                    last = [_cell(fields.get(name)) for name in names]
+                    for span in document.spans:
+                        table.writerow([*first, span.start, span.end, span.type, round(span.confidence, 4), *last])
+                    if not document.spans:
+                        table.writerow([*first, "", "", "", "", *last])
+
+
+def _form_of(path: Path) -> _Form:
+    """Return the form of a table; raise InputError if its header names none."""
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            with at(path, number):
+                if line := decoded(raw, number).strip("\r\n"):
+                    return _find_form(line)
+    raise InputError(f"{path}: holds no header; name the columns in the first row: text, start, end, label")
+
+
+def _find_form(header: str) -> _Form:
+    """Return the form that a header names, cut by whatever delimiter that makes one."""
+    for delimiter in _DELIMITERS:
+        try:
+            names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            continue
+        for needed, others in _FORMS.items():
+            own: dict[str, int] = {}
+            for meaning in (*needed, *others):
+                place = _place_of(meaning, names, own.values())
+                if place is not None:
+                    own[meaning] = place
+            if all(meaning in own for meaning in needed):
+                return _Form(delimiter, names, own)
+    raise InputError(
+        f"header {header!r:.80}: must name text, start, end and label (a row a span), text and spans (as JSON), or "
+        "sentence, word and tag (a row a token), with commas, tabs, semicolons or bars between"
+    )
+
+
+def _place_of(meaning: str, names: Sequence[str], taken: Iterable[int]) -> int | None:
+    """Return the place of the best name for a meaning that isn't taken."""
+    folded = {_folded(name): place for place, name in reversed(list(enumerate(names))) if place not in taken}
+    return next((folded[name] for name in _NAMES[meaning].split() if name in folded), None)
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold()) if not name.startswith(_FIELD) else name
+
+
+def _rows(path: Path, form: _Form) -> Iterator[_Row]:
+    """Yield the rows behind the header, with the line at which each begins; raise InputError for a broken one."""
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
+    with path.open("rb") as stream:
+        table = csv.reader(_lines(path, stream), delimiter=form.delimiter, strict=True)
+        header, line = False, 1
+        while True:
+            try:
+                cells = next(table, None)
+            except csv.Error as error:
+                with at(path, line):
+                    raise InputError(f"a row that can't be read: {error}; a quote in a cell is written twice") from None
+            if cells is None:
+                return
+            if cells and header:
+                if len(cells) != len(form.names):
+                    with at(path, line):
+                        raise InputError(f"the row has {len(cells)} columns, and the header {len(form.names)}")
+                yield _Row(line, cells)
+            header, line = header or bool(cells), table.line_num + 1
+
+
+def _lines(path: Path, stream: Iterable[bytes]) -> Iterator[str]:
+    for number, raw in enumerate(stream, 1):
+        with at(path, number):
+            if len(raw) > LONGEST_LINE:
+                raise InputError(f"a line of more than {LONGEST_LINE} bytes is no text; break it into lines")
+            yield decoded(raw, number)
+
+
+def _span_documents(path: Path, form: _Form) -> Iterator[Document]:
+    """Yield the texts of rows of spans; rows of one text follow each other."""
+    seen = set[int]()
+    for (id_, _, text), group in groupby(
+        _rows(path, form), lambda row: tuple(form.get(row, each) for each in (_ID, _DOCUMENT, _TEXT))
+    ):
+        first = next(group)
+        if _ID in form.own:
+            with at(path, first.line):
+                if hash(id_) in seen:
+                    raise InputError(
+                        f"{form.names[form.own[_ID]]} {id_!r:.60} has another text above, or rows between; sort the "
+                        "table by it, and give each text its own"
+                    )
+            seen.add(hash(id_))
+        spans = list[Span]()
+        for row in chain([first], group):
+            with at(path, row.line):
+                spans.extend(_span(form, row))
+        yield Document(text, tuple(spans), None, form.get(first, _DOCUMENT), form.fields(first), first.line)
+
+
+def _span(form: _Form, row: _Row) -> Iterator[Span]:
+    """Yield the span of a row; nothing if it has none."""
+    start, end, label, sure = (form.get(row, each).strip() for each in (_START, _END, _LABEL, _CONFIDENCE))
+    if not start and not end:
+        if label not in ("", "O"):
+            raise InputError(f"label {label!r:.60} has neither start nor end; leave all three empty for no entity")
+        return
+    try:
+        numbers = [int(each) if each.isdecimal() else float(each) for each in (start, end)]
+        confidence = float(sure or 1)
+    except ValueError:
+        raise InputError(f"start {start!r:.20}, end {end!r:.20} (confidence {sure!r:.20}): must be numbers") from None
+    if not all(float(each).is_integer() for each in numbers):
+        raise InputError(f"start {start}, end {end}: must be whole numbers")
+    yield Span(int(numbers[0]), int(numbers[1]), form.get(row, _LABEL), form.get(row, _MENTION), confidence)
+
+
+def _listed(cell: str) -> list[Any]:
+    """Return the spans of a cell: JSON, or what Python prints of a list."""
+    if not cell.strip():
+        return []
+    try:
+        value = json.loads(cell)
+    except (ValueError, RecursionError):
+        try:
+            value = json.loads(json.dumps(ast.literal_eval(cell.strip())))
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            value = None
+    if isinstance(value, dict):
+        value = next((each for each in value.values() if isinstance(each, list)), None)
+    if not isinstance(value, list):
+        raise InputError(f"spans {cell!r:.60}: must be a JSON list of [start, end, label], or of objects with these")
+    return value
+
+
+def _token_documents(path: Path, form: _Form, repairs: Repairs) -> Iterator[Document]:
+    """Yield the sentences of rows of tokens; a sentence's number may be in its first row alone."""
+
+    def tags() -> Iterator[list[tuple[int, str]]]:
+        for rows in _sentences(path, form):
+            yield [(row.line, form.get(row, _TAG).strip()) for row in rows]
+
+    scheme = find_scheme(tags(), lambda line: at(path, line))
+    repairs[Repair.TAG] += scheme.repaired
+    own = set(form.own.values())
+    others = {name: place for place, name in enumerate(form.names) if place not in own}
+    for rows in _sentences(path, form):
+        words = [form.get(row, _WORD) for row in rows]
+        example = example_of(words, scheme.bio(form.get(row, _TAG).strip() for row in rows))
+        fields = {name: [row.cells[place] for row in rows] for name, place in others.items()}
+        group = form.get(rows[0], _DOCUMENT)
+        yield Document(example.text, example.spans, example.words, group, fields, rows[0].line)
+
+
+def _sentences(path: Path, form: _Form) -> Iterator[list[_Row]]:
+    held, key = list[_Row](), ""
+    for row in _rows(path, form):
+        if not form.get(row, _WORD).strip(" \t"):
+            with at(path, row.line):
+                raise InputError("a row without a word; delete it, or write the word")
+        number = form.get(row, _SENTENCE).strip()
+        if held and number and number != key:
+            yield held
+            held = []
+        held.append(row)
+        key = number or key
+    if held:
+        yield held
+
+
+def _columns_of(documents: Iterable[Document]) -> tuple[list[str], bool]:
+    """Return the names of all fields but the id, and whether texts must be numbered, as no field is an id of all."""
+    names, ids, count = dict[str, None](), set[int](), 0
+    for count, document in enumerate(documents, 1):  # noqa: B007
+        fields = _with_group(document)
+        names.update(dict.fromkeys(fields))
+        if _cell(fields.get(_ID)):
+            ids.add(hash(_cell(fields[_ID])))
+    numbered = len(ids) < count
+    return [name for name in names if name != _ID or numbered], numbered
+
+
+def _with_group(document: Document) -> Mapping[str, Any]:
+    """Return a document's fields, and its group if none of them names it."""
+    known = [_folded(name) in _NAMES[_DOCUMENT].split() for name in document.fields]
+    return {**document.fields, _DOCUMENT: document.group} if document.group and not any(known) else document.fields
+
+
+def _column_name(name: str) -> str:
+    """Return the name of a field's column, which none of the table's own has."""
+    own = {each for meaning, known in _NAMES.items() if meaning != _DOCUMENT for each in known.split()}
+    return _FIELD + name if _folded(name) in own or name.startswith(_FIELD) else name
+
+
+def _cell(value: Any) -> str:
+    """Return a field as a cell: texts as they are, all else as JSON, null as nothing."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,340 @@
+"""WebAnno TSV 3: what INCEpTION and WebAnno export, a file a document, with a row a token and a column a feature.
+
+Entities are what the layer `NamedEntity` has as its `value`. Where a file lacks it, the one layer that the project made
+itself is taken; several such layers are an error. All other layers are passed over and counted, and so are entities
+without a value. A document here is a sentence of the file. Sentences that an entity joins are one.
+
+Offsets count UTF-16 units of the whole document; some scripts write characters. The tokens show which it is, so what is
+read has characters. A folder of such files is read as well. Its texts are grouped by file; those of one file aren't,
+or nothing could be split. A project's export has a file for each annotator: name the folder `curation` in it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from nerbert.artifacts import publish
+from nerbert.errors import InputError, os_refused
+from nerbert.formats.rows import Line, read_lines
+from nerbert.formats.webanno_rows import all_words, escaped_text, plain_text, plain_value, token_rows, utf16_units
+from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.sources.files import BOM, find_files
+from nerbert.words import split_words
+
+_FORMAT = "#FORMAT=WebAnno TSV 3"
+_HEADER = re.compile(r"#FORMAT=WebAnno TSV 3\.([0-9]{1,3})\s*")
+_ENTITIES = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
+_BUILT_IN = "de.tudarmstadt.ukp.dkpro.core.api."
+_SPAN_LAYER, _LAYERS = "#T_SP", ("#T_SP", "#T_CH", "#T_RL")
+_TEXT, _ID = "#Text=", "#Sentence.id="
+_ROW = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)?\t([0-9]{1,15})-([0-9]{1,15})\t")
+_STACKED = re.compile(r"(?:\\.|[^|])+", re.DOTALL)
+_NUMBERED = re.compile(r"(.*)\[([0-9]+)\]", re.DOTALL)
+_WIDEST_GAP = 1 << 16
+"""Characters between two sentences that an entity joins."""
+
+
+class _Layer(NamedTuple):
+    kind: str
+    name: str
+    features: list[str]
+    column: int
+    """The place of its first feature among all columns behind the token."""
+
+
+class _TokenRow(NamedTuple):
+    line: Line
+    token: str
+    whole: bool
+    """Whether it is a token, no part of one."""
+    start: int
+    end: int
+    values: list[str]
+
+
+@dataclass(slots=True)
+class _Sentence:
+    line: int
+    id: str = ""
+    texts: list[str] = field(default_factory=list)
+    rows: list[_TokenRow] = field(default_factory=list)
+
+
+class WebAnno:
+    """The format `webanno`."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".tsv",)
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether a file, or the first `.tsv` file of a folder, has the header of WebAnno TSV 3."""
+        if path.is_dir():
+            with suppress(InputError, OSError):
+                first = next((each.path for each in find_files(path) if each.name.endswith(".tsv")), None)
+                if first is not None and first.is_file():
+                    with first.open("rb") as stream:
+                        return self.recognise(first, stream.read(len(BOM) + len(_FORMAT)))
+            return False
+        return head.removeprefix(BOM).startswith(_FORMAT.encode())
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the sentences of a file, or of all `.tsv` files of a folder; raise InputError with file and line."""
+        chosen = ""
+        for found in find_files(path):
+            if not found.direct and not (found.name.endswith(".tsv") and found.path.is_file()):
+                continue
+            with os_refused(f"{found.path}: can't be read"), found.path.open("rb") as stream:
+                every: Iterator[Line] = (line for line in read_lines(stream, found.path) if line is not None)
+                version, layers, lines = _header(found.path, every)
+                layer, column = _entity_layer(found.path, layers)
+                if layer and chosen not in ("", layer):
+                    raise InputError(f"{found.path}: has the layer {layer}, files before it {chosen}; export one alone")
+                chosen = layer or chosen
+                group = "" if found.direct else found.name
+                blocks = _blocks(_sentences(lines, layers, version), column)
+                yield from (_document(block, last, layers, column, group, repairs) for block, last in blocks)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write all sentences as one file of WebAnno TSV 3.3, whole or not at all."""
+        from nerbert.formats.documents import sentences_of
+
+        number = place = annotations = 0
+        with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
+            stream.write(f"{_FORMAT}.3\n{_SPAN_LAYER}={_ENTITIES}|identifier|value\n\n")
+            for document in documents:
+                name = document.fields.get("id")
+                for example in sentences_of(document):
+                    if not example.words:
+                        continue
+                    number += 1
+                    if isinstance(name, str) and name.strip():
+                        stream.write(f"\n{_ID}{escaped_text(name)}")
+                    name = None
+                    words = all_words(example)
+                    text = example.text[words[0][0] :]
+                    stream.write("".join(f"\n{_TEXT}{escaped_text(line)}" for line in text.split("\n")) + "\n")
+                    stream.writelines(token_rows(example, words, f"{number}-", place, annotations))
+                    annotations += len(example.spans)
+                    place += utf16_units(text) + 1
+
+
+def _header(path: Path, lines: Iterator[Line]) -> tuple[int, list[_Layer], Iterator[Line]]:
+    """Return the minor version of the format, the layers, and the lines behind the header; other lines are comments."""
+    first = next(lines, Line(str(path), 1, ""))
+    found = _HEADER.fullmatch(first.text)
+    if found is None:
+        with first.place():
+            raise InputError(f"{first.text!r:.60}: expected {_FORMAT}.3; export as WebAnno TSV v3.3")
+    layers: list[_Layer] = []
+    column = 0
+    for line in lines:
+        if not line.text.strip() or line.text.startswith((_TEXT, _ID)):
+            lines = chain([line], lines)
+            break
+        kind, _, rest = line.text.partition("=")
+        name, *features = rest.strip().split("|")
+        if line.text.startswith("#") and not kind.startswith("#T_"):
+            continue
+        if kind not in _LAYERS or not name:
+            with line.place():
+                raise InputError(f"{line.text!r:.60}: expected a layer ({', '.join(_LAYERS)}), or a blank line")
+        features = [each for each in features if each] or [""]
+        layers.append(_Layer(kind, name, features, column))
+        column += len(features)
+    return int(found[1]), layers, lines
+
+
+def _entity_layer(path: Path, layers: list[_Layer]) -> tuple[str, int]:
+    """Return the feature that holds the entities' types, and its column; "" and -1 where a file has none."""
+    candidates: dict[str, int] = {}
+    for layer in layers:
+        named = layer.name == _ENTITIES
+        if layer.kind != _SPAN_LAYER or (layer.name.startswith(_BUILT_IN) and not named):
+            continue
+        plain = [each for each in layer.features if each and "." not in each and not each.startswith("ROLE_")]
+        for feature in ["value"] if "value" in plain else [] if named else plain:
+            found = {f"{layer.name}|{feature}": layer.column + layer.features.index(feature)}
+            if named:
+                return next(iter(found.items()))
+            candidates |= found
+    if len(candidates) > 1:
+        raise InputError(
+            f"{path}: has no layer NamedEntity, and several that could hold entities: {', '.join(candidates):.300}; "
+            "export one of them alone"
+        )
+    return next(iter(candidates.items()), ("", -1))
+
+
+def _sentences(lines: Iterator[Line], layers: list[_Layer], version: int) -> Iterator[_Sentence]:
+    columns = sum(len(layer.features) for layer in layers)
+    held: _Sentence | None = None
+    for line in lines:
+        done = None
+        with line.place():
+            heads = line.text.startswith((_TEXT, _ID))
+            if heads or not line.text.strip():
+                if held is not None and (held.rows or not heads):
+                    done, held = _whole(held), None
+                if heads:
+                    held = held or _Sentence(line.number)
+                    _add_header(held, line.text, version)
+            elif line.text.startswith("#"):
+                continue
+            elif held is None or not held.texts:
+                raise InputError(f"{line.text!r:.60}: a token where a sentence must begin with {_TEXT}")
+            else:
+                held.rows.append(_row(line, columns))
+        if done is not None:
+            yield done
+    if held is not None:
+        with line.place():
+            done = _whole(held)
+        yield done
+
+
+def _whole(sentence: _Sentence) -> _Sentence:
+    if not sentence.rows or not sentence.rows[0].whole:
+        raise InputError("a sentence without a token at its beginning; the file is cut off, or export it again")
+    return sentence
+
+
+def _add_header(sentence: _Sentence, text: str, version: int) -> None:
+    if text.startswith(_ID):
+        sentence.id = plain_text(text.removeprefix(_ID), version)
+    else:
+        sentence.texts.append(plain_text(text.removeprefix(_TEXT), version))
+
+
+def _row(line: Line, columns: int) -> _TokenRow:
+    found = _ROW.match(line.text)
+    token, *values = line.text[found.end() :].split("\t") if found else [""]
+    if found is None or len(values) < columns or any(values[columns:]):
+        raise InputError(
+            f"broken row {line.text!r:.60}: expected sentence-token, start-end, the token and {columns} columns, "
+            "between tabs; the file is cut off, or export it again"
+        )
+    return _TokenRow(line, token, found[1] is None, int(found[2]), int(found[3]), values[:columns])
+
+
+def _blocks(sentences: Iterable[_Sentence], column: int) -> Iterator[tuple[list[_Sentence], bool]]:
+    """Yield the sentences, those together that an entity joins; and whether they are the file's last."""
+    block: list[_Sentence] = []
+    for sentence in sentences:
+        if block and not _joins(block[-1], sentence, column):
+            yield block, False
+            block = []
+        block.append(sentence)
+    if block:
+        yield block, True
+
+
+def _joins(one: _Sentence, other: _Sentence, column: int) -> bool:
+    """Return whether an entity goes on from the last token of a sentence into the first of the next."""
+    last = next((place for place in range(len(one.rows) - 1, 0, -1) if one.rows[place].whole), 0)
+    first = next((place for place, row in enumerate(other.rows) if place and row.whole), len(other.rows))
+    ends, begins = (
+        {each for row in rows for each in _values(row, column) if each[1]}
+        for rows in (one.rows[last:], other.rows[:first])
+    )
+    return not ends.isdisjoint(begins)
+
+
+def _values(row: _TokenRow, column: int) -> list[tuple[str, str]]:
+    """Return the annotations in a column of a row: values, still escaped, and numbers ("" for none)."""
+    if column < 0 or row.values[column] == "_":
+        return []
+    stacked = _STACKED.findall(row.values[column])
+    return [(found[1], found[2]) if (found := _NUMBERED.fullmatch(each)) else (each, "") for each in stacked]
+
+
+def _document(
+    block: list[_Sentence], last: bool, layers: list[_Layer], column: int, group: str, repairs: Repairs
+) -> Document:
+    text, places = _placed(block)
+    rows = [row for sentence in block for row in sentence.rows]
+    words = [place for row, place in zip(rows, places, strict=True) if row.whole]
+    if last and split_words(text[words[-1][1] :]):
+        with rows[-1].line.place():
+            raise InputError(
+                f"the sentence goes on behind its last token: {text[words[-1][1] :]!r:.60}; the file is cut off, or "
+                "export it again"
+            )
+    marked: dict[object, tuple[int, int, str]] = {}
+    for row, (start, end) in zip(rows, places, strict=True):
+        for value, number in _values(row, column):
+            key: object = (value, number) if number else len(marked)
+            begin = marked[key][0] if key in marked else start
+            marked[key] = begin, end, value
+    spans = []
+    for start, end, value in marked.values():
+        if value == "*":
+            repairs[Repair.PASSED_OVER] += 1
+        elif start >= end:
+            repairs[Repair.EMPTY] += 1
+        else:
+            spans.append(Span(start, end, plain_value(value), text[start:end]))
+    others = [each for each in layers if not each.column <= column < each.column + len(each.features)]
+    repairs[Repair.PASSED_OVER] += sum(_count(rows, layer) for layer in others)
+    fields = {"id": block[0].id} if block[0].id else {}
+    return Document(text, tuple(spans), tuple(words), group, fields, block[0].line)
+
+
+def _count(rows: list[_TokenRow], layer: _Layer) -> int:
+    """Return how many annotations of a layer there are; one over several tokens has a number."""
+    found = [each for row in rows for each in _values(row, layer.column)]
+    numbers = {number for _, number in found if number} if layer.kind == _SPAN_LAYER else set()
+    return len(numbers) + sum(not numbers or not number for _, number in found)
+
+
+def _placed(block: list[_Sentence]) -> tuple[str, list[tuple[int, int]]]:
+    """Return the text of sentences, and where each row lies in it, in characters."""
+    faults: list[InputError] = []
+    for wide in (True, False):
+        try:
+            return _placed_in(block, wide=wide)
+        except InputError as error:
+            faults.append(error)
+    raise faults[0]
+
+
+def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[int, int]]]:
+    """Do so for offsets in UTF-16 units, or in characters; raise InputError if tokens aren't where rows say.
+
+    `table` has the character at each offset, -1 inside of one that has two units, and the text's length at the end.
+    """
+    text, table, origin = "", [0], 0
+    places: list[tuple[int, int]] = []
+    reached = 0
+    for number, sentence in enumerate(block):
+        piece, first = "\n".join(sentence.texts), sentence.rows[0]
+        lead = 0 if piece.startswith(first.token) else len(piece) - len(piece.lstrip())
+        origin = origin if number else first.start - lead
+        gap = first.start - lead - origin - (len(table) - 1)
+        with first.line.place():
+            if not 0 <= gap <= _WIDEST_GAP:
+                raise InputError(f"token at {first.start}: a sentence can't begin there, by the text before it")
+        table.pop()
+        for place, char in enumerate(" " * gap + piece, len(text)):
+            table.extend((place, -1) if wide and char > "\uffff" else (place,))
+        text += " " * gap + piece
+        table.append(len(text))
+        for row in sentence.rows:
+            start, end = (_at(table, place - origin) for place in (row.start, row.end))
+            with row.line.place():
+                if start < 0 or end < start or text[start:end] not in (row.token, plain_value(row.token)):
+                    there = text[max(start, 0) : max(end, 0)]
+                    raise InputError(
+                        f"token {row.token!r:.60}: the sentence has {there!r:.60} at {row.start}-{row.end}"
+                    )
+                if row.whole and not reached <= start < end:
+                    raise InputError(f"token {row.token!r:.60}: is empty, or lies before the end of the one before it")
+            reached = end if row.whole else reached
+            places.append((start, end))
+    return text, places
+
+
+def _at(table: list[int], place: int) -> int:
+    return table[place] if 0 <= place < len(table) else -1

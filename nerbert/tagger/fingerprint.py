@@ -1,0 +1,17 @@
+"""A tagger's fingerprint: which tagger it is, wherever its folder lies."""
+
+import hashlib
+from pathlib import Path
+
+from nerbert.artifacts import sha256_of
+
+_LOADED = ("config.json", "nerbert.json", "tokenizer*.json", "*.safetensors", "onnx/*")
+"""What of a tagger's folder its spans depend on."""
+_DIGITS = 16
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of what is loaded of a tagger's folder, wherever it lies."""
+    paths = sorted({path for pattern in _LOADED for path in folder.glob(pattern) if path.is_file()})
+    lines = "".join(f"{path.relative_to(folder)} {sha256_of(path)}\n" for path in paths)
+    return hashlib.sha256(lines.encode()).hexdigest()[:_DIGITS]

@@ -1,0 +1,85 @@
+"""Taggers on the hub: downloaded as a folder, written to one, uploaded as one.
+
+The conventions are those of `huggingface_hub.ModelHubMixin`. Its code is not used: it takes what config.json holds for
+arguments, deletes that file and writes it itself, and a class can't be defined without importing it and its HTTP
+client. Pickled weights are neither downloaded nor uploaded.
+"""
+
+import shutil
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nerbert.artifacts import publish_folder, write_json
+from nerbert.errors import InputError, OutputExists, need, refused
+from nerbert.model.backbone import CARD, PRETRAINED, check_model_folder, embedded, read_card
+from nerbert.tagger import onnx
+
+_PARTS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "README.md")
+_EXPORTED = tuple(f"{onnx.FOLDER}/{name}" for name in (onnx.CARD, onnx.TOKENIZER, *onnx.GRAPHS.values()))
+_STALE = ["*.safetensors", f"{onnx.FOLDER}/*"]
+"""What of an older tagger doesn't fit beside a new one."""
+
+
+def model_folder(source: str, **how: Any) -> Path:
+    """Return a model's folder: `source` itself, what it names in the package, or the local copy of one on the hub.
+
+    `how` goes to `huggingface_hub.snapshot_download`.
+    """
+    folder = Path(embedded(source))
+    check_model_folder(source)
+    if not folder.exists():
+        need("train", "huggingface_hub", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
+        from huggingface_hub import snapshot_download
+
+        with refused(f"{source}: no folder of that name, and not to be had from the hub"):
+            folder = Path(snapshot_download(source, allow_patterns=[*_PARTS, *_EXPORTED], **how))
+        check_model_folder(str(folder))
+    return folder
+
+
+def check_apart(source: Path, output: Path) -> None:
+    """Raise InputError for an output that would replace the tagger's folder, or lie in it."""
+    here, there = source.resolve(), output.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise InputError(f"{output}: lies in the tagger's folder, or around it; name another folder")
+
+
+def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Copy what makes a tagger into a folder of its own, with this `nerbert.json`; only a tagger is overwritten."""
+    check_apart(source, target)
+    kind = read_card(str(target))["kind"] if (target / CARD).is_file() else ""
+    if overwrite and target.is_dir() and any(target.iterdir()) and kind in ("", *PRETRAINED):
+        raise OutputExists(f"{target}: holds no tagger, so it is left alone; name another folder")
+    check_model_folder(str(source))
+    fit = (each.name for each in sorted(source.iterdir()) if any(fnmatch(each.name, part) for part in _PARTS))
+    names = [name for name in fit if not name.startswith(".")]
+    with publish_folder(target, overwrite=overwrite) as folder:
+        for name in (*names, *_EXPORTED):
+            if name != CARD and (source / name).is_file():
+                (folder / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(source / name, folder / name)
+        write_json(folder / CARD, card)
+
+
+def upload(
+    source: Path, repo_id: str, card: Mapping[str, Any], *, commit_message: str, private: bool | None,
+    token: str | None, branch: str | None, create_pr: bool | None,
+) -> str:  # fmt: skip
+    """Upload a tagger's folder with this `nerbert.json` as one commit; return the address of the commit."""
+    need("train", "huggingface_hub")
+    from huggingface_hub import HfApi
+
+    with TemporaryDirectory() as scratch, refused(f"{repo_id}: can't be pushed to the hub"):
+        folder = Path(scratch) / "tagger"
+        write_folder(source, folder, card, overwrite=False)
+        api = HfApi(token=token)
+        name = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        commit = api.upload_folder(
+            repo_id=name, folder_path=folder, commit_message=commit_message, revision=branch, create_pr=create_pr,
+            delete_patterns=_STALE,
+        )  # fmt: skip
+        return str(commit)

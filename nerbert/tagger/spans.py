@@ -1,0 +1,94 @@
+"""The entities of one text, as a list that knows its text: shown in notebooks, and handed to pandas and displaCy.
+
+Colours are translucent and words keep the notebook's own colour, so both are readable on light and on dark. A type has
+the same colour in every text and from every tagger. Other pages are templates (`nerbert.render`), which nothing here
+may import; so this one, which is a few tags, is escaped by hand.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from html import escape
+from typing import Any
+from zlib import crc32
+
+from nerbert.errors import MissingExtra
+from nerbert.records import Span
+from nerbert.tagger.offsets import OFFSETS, character_spans
+from nerbert.terminal import visible
+
+_MOST_CHARACTERS, _MOST_ENTITIES = 50_000, 1000
+"""What a notebook shows of a text; each output is kept in its file."""
+_HUES = 24
+_KEPT = re.compile("(\r?\n|\t)")
+"""Control characters that are shown as what they mean."""
+_TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9;unicode-bidi:plaintext"
+_ENTITY = "color:inherit;background:hsla({0},75%,50%,.22);border-bottom:2px solid hsl({0},60%,50%);padding:1px 3px"
+_LABEL = "font-size:.75em;font-weight:600"
+_NOTE = "font-size:.85em;font-style:italic"
+_COLUMNS = {"start": "int64", "end": "int64", "text": "object", "type": "object", "confidence": "float64"}
+
+
+class Spans(list[Span]):
+    """The entities of a text, in order: a list of spans, which a notebook shows as the text with its entities marked.
+
+    `text` is the text, `offsets` what `start` and `end` count: `characters` or `utf-16` units.
+    """
+
+    def __init__(self, text: str, spans: Iterable[Span] = (), offsets: str = OFFSETS[0]) -> None:
+        super().__init__(spans)
+        self.text, self.offsets = text, offsets
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the spans as JSON has them (`nerbert tag --json`): text, type, start, end, confidence."""
+        from nerbert.formats.rows import span_json
+
+        return [span_json(span) for span in self]
+
+    def to_pandas(self) -> Any:
+        """Return a DataFrame of the columns start, end, text, type and confidence."""
+        try:
+            import pandas
+        except ModuleNotFoundError as error:
+            raise MissingExtra("pandas not installed: pip install pandas") from error
+        return pandas.DataFrame(map(asdict, self), columns=list(_COLUMNS)).astype(_COLUMNS)
+
+    def to_displacy(self) -> dict[str, Any]:
+        """Return what `spacy.displacy.render(…, style="ent", manual=True)` takes; places are characters in any case."""
+        entities = [{"start": span.start, "end": span.end, "label": span.type} for span in self._in_characters()]
+        return {"text": self.text, "ents": entities, "title": None}
+
+    def _in_characters(self) -> list[Span]:
+        return self if self.offsets == OFFSETS[0] else character_spans(self.text, self)
+
+    def _repr_html_(self) -> str:
+        """Return the beginning of the text, with its entities marked, as HTML in which no text means anything."""
+        shown, end = self._in_characters(), min(len(self.text), _MOST_CHARACTERS)
+        if len(shown) > _MOST_ENTITIES:
+            end = min(end, shown[_MOST_ENTITIES].start)
+        end = next((span.start for span in shown if span.start < end < span.end), end)
+        shown = [span for span in shown if span.end <= end]
+        return f'<div style="{_TEXT}">{"".join(_marked(self.text[:end], shown))}</div>{self._note(end, len(shown))}'
+
+    def _note(self, end: int, shown: int) -> str:
+        """Say what is not shown, or that nothing was found."""
+        left = f"{len(self.text) - end:,} more characters with {len(self) - shown:,} more entities are not shown"
+        note = left if end < len(self.text) else "" if self else "no entity found"
+        return note and f'<div style="{_NOTE}">{note}</div>'
+
+
+def _marked(text: str, spans: Iterable[Span]) -> Iterator[str]:
+    place = 0
+    for span in spans:
+        style = _ENTITY.format(crc32(span.type.encode("utf-8", "surrogatepass")) % _HUES * 360 // _HUES)
+        title = f"{_escaped(span.type)}, confidence {span.confidence:.2f}"
+        label = f'<bdi style="{_LABEL}">{_escaped(span.type)}</bdi>'
+        yield _escaped(text[place : span.start])
+        yield f'<mark style="{style}" title="{title}">{_escaped(text[span.start : span.end])} {label}</mark>'
+        place = span.end
+    yield _escaped(text[place:])
+
+
+def _escaped(text: str) -> str:
+    """Return text as HTML, its control characters visible but for tabs and ends of lines."""
+    return escape("".join(part if place % 2 else visible(part) for place, part in enumerate(_KEPT.split(text))))

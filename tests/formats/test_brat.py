@@ -1,0 +1,273 @@
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError, OutputExists
+from nerbert.formats.brat import Brat
+from nerbert.formats.documents import Reading, prepared
+from nerbert.records import Document, Repair, Repairs, Span
+
+TEXT = "Mira Olt came\nto Fenwick Bay 😀 on Sunday.\n"
+ANN = (
+    "T1\tPER 0 8\tMira Olt\n"
+    "T2\tArrive 9 13\tcame\n"
+    "E1\tArrive:T2 Who:T1\n"
+    "R1\tAt Arg1:T1 Arg2:T3\n"
+    "A1\tSure T1\n"
+    "M1\tSure T1\n"
+    "N1\tReference T1 Wiki:Q1\tMira\n"
+    "*\tEquiv T1 T3\n"
+    "#1\tAnnotatorNotes T1\tis she?\n"
+    "\n"
+    "T3\tLOC 17 28\tFenwick Bay\n"
+)
+
+
+def pair(folder: Path, name: str, text: str, ann: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.txt").write_bytes(text.encode())
+    (folder / f"{name}.ann").write_bytes(ann.encode())
+
+
+def read(path: Path, repairs: Repairs | None = None) -> list[Document]:
+    return list(Brat().read(path, Counter() if repairs is None else repairs))
+
+
+def whole(path: Path, units: str = "auto") -> list[Document]:
+    """Return what `path` holds as `prepared` puts it right."""
+    repairs: Repairs = Counter()
+    return list(prepared(path, lambda counted: Brat().read(path, counted), Reading(units=units), repairs))  # type: ignore[arg-type]
+
+
+def spans(documents: Iterable[Document]) -> list[tuple[int, int, str, str]]:
+    return [(each.start, each.end, each.type, each.text) for one in documents for each in one.spans]
+
+
+def test_entities_are_read_and_all_else_is_counted(tmp_path: Path) -> None:
+    pair(tmp_path, "b", TEXT, ANN)
+    pair(tmp_path, "a/deep", "Nobody.", "")
+    (tmp_path / "annotation.conf").write_text("[entities]\nPER\n")
+    repairs: Repairs = Counter()
+    deep, b = read(tmp_path, repairs)
+    assert (deep.text, deep.spans, deep.group, deep.fields) == ("Nobody.", (), "a/deep", {"id": "a/deep"})
+    assert (b.text, b.group, b.words, b.tagged) == (TEXT, "b", None, False)
+    assert spans([b]) == [(0, 8, "PER", "Mira Olt"), (9, 13, "Arrive", "came"), (17, 28, "LOC", "Fenwick Bay")]
+    assert repairs[Repair.PASSED_OVER] == 7
+    assert read(tmp_path / "b.ann") == [b]
+    assert spans(whole(tmp_path)) == spans([b])
+
+
+def test_it_is_recognised_by_its_files(tmp_path: Path) -> None:
+    assert not Brat().recognise(tmp_path, b"")
+    (tmp_path / "a.txt").touch()
+    assert not Brat().recognise(tmp_path, b"")
+    pair(tmp_path, "sub/a", TEXT, ANN)
+    assert Brat().recognise(tmp_path, b"")
+    assert Brat().recognise(tmp_path / "sub/a.ann", ANN.encode())
+    assert Brat().recognise(tmp_path / "sub/a.ann", b"")
+    assert not Brat().recognise(tmp_path / "sub/a.ann", b"some prose\n")
+    assert not Brat().recognise(tmp_path / "sub/a.txt", ANN.encode())
+
+
+@pytest.mark.parametrize("prefix", ["", "😀é "])
+@pytest.mark.parametrize("unit", ["characters", "utf-16", "bytes"])
+def test_pieces_around_the_end_of_a_line_are_one_entity(tmp_path: Path, prefix: str, unit: str) -> None:
+    sizes = {"characters": 1, "utf-16": 1.5, "bytes": 7 / 3}
+    shift = int(len(prefix) * sizes[unit])
+    ann = f"T1\tLOC {shift} {shift + 4};{shift + 7} {shift + 10}\tPort Olt\n"
+    pair(tmp_path, "a", f"{prefix}Port\n  Olt burns.", ann)
+    start = len(prefix)
+    assert spans(whole(tmp_path)) == [(start, start + 10, "LOC", "Port\n  Olt")]
+
+
+def test_other_entities_in_pieces_are_passed_over(tmp_path: Path) -> None:
+    text = "North and South Fenwick, Olt-Mar"
+    ann = "T1\tLOC 0 5;16 23\tNorth Fenwick\nT2\tLOC 10 15;16 23\tSouth Fenwick\nT3\tLOC 25 28;29 32\tOlt Mar\n"
+    pair(tmp_path, "a", text, ann)
+    repairs: Repairs = Counter()
+    assert spans(read(tmp_path, repairs)) == [(10, 23, "LOC", "South Fenwick")]
+    assert repairs == Counter({Repair.PASSED_OVER: 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "kept"),
+    [
+        ("Hi\r\nOlt", 4, "Hi\r\nOlt"),
+        ("Hi\r\nOlt", 3, "Hi\nOlt"),
+        ("\ufeffHi Olt", 4, "\ufeffHi Olt"),
+        ("\ufeffHi Olt", 3, "Hi Olt"),
+        ("\ufeffHi\r\nOlt", 3, "Hi\nOlt"),
+    ],
+    ids=["crlf", "crlf-later", "mark", "mark-uncounted", "both"],
+)
+def test_line_ends_and_marks_are_counted_as_the_entities_say(tmp_path: Path, text: str, start: int, kept: str) -> None:
+    pair(tmp_path, "a", text, f"T1\tPER {start} {start + 3}\tOlt\n")
+    repairs: Repairs = Counter()
+    (document,) = read(tmp_path, repairs)
+    assert document.text == kept
+    assert kept[document.spans[0].start : document.spans[0].end] == "Olt"
+    assert repairs[Repair.UNIT] == (text != kept)
+
+
+@pytest.mark.parametrize(
+    ("ann", "line", "message"),
+    [
+        ("T1\tPER 0 4\tMira\nT2\tPER x 4\tMira\n", 2, "broken line 'T2"),
+        ("T1\tPER 0\n", 1, "broken line"),
+        ("T1 PER 0 4 Mira\n", 1, "broken line"),
+        ("T1\tPER 0 4;\tMira\n", 1, "broken line"),
+        (f"T1\tPER 0 {'9' * 5000}\tMira\n", 1, "broken line"),
+        ("Mira is a person\n", 1, "broken line"),
+        ("\nT1\tPER 4 4\t\n", 2, "entity 4–4 of type 'PER' is empty"),
+        ("T1\tPER 4 2\tMi\n", 1, "entity 4–2 of type 'PER' is empty"),
+    ],
+)
+def test_faults_name_file_and_line(tmp_path: Path, ann: str, line: int, message: str) -> None:
+    pair(tmp_path, "a", TEXT, ann)
+    with pytest.raises(InputError, match=f"a.ann:{line}: {message}"):
+        read(tmp_path)
+
+
+def test_files_that_are_not_utf8(tmp_path: Path) -> None:
+    pair(tmp_path, "a", TEXT, "")
+    (tmp_path / "a.txt").write_bytes(b"one\ncaf\xe9")
+    with pytest.raises(InputError, match=r"a\.txt:2: not UTF-8"):
+        read(tmp_path)
+    pair(tmp_path, "a", TEXT, "")
+    (tmp_path / "a.ann").write_bytes(b"T1\tCAF\xe9 0 4\tMira")
+    with pytest.raises(InputError, match=r"a\.ann:1: not UTF-8"):
+        read(tmp_path)
+
+
+def test_a_file_without_its_partner_is_an_error(tmp_path: Path) -> None:
+    pair(tmp_path, "a", TEXT, "")
+    (tmp_path / "b.txt").write_text("Notes.")
+    with pytest.raises(InputError, match=r"b\.txt: lacks b\.ann, its annotations \(an empty file"):
+        read(tmp_path)
+    (tmp_path / "b.txt").rename(tmp_path / "notes.md")
+    assert len(read(tmp_path)) == 1
+    (tmp_path / "c.ann").touch()
+    with pytest.raises(InputError, match=r"c\.ann: lacks c\.txt, its text"):
+        read(tmp_path)
+    with pytest.raises(InputError, match="lacks"):
+        read(tmp_path / "none.ann")
+
+
+def test_links_that_lead_out_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("Olt")
+    folder = tmp_path / "data"
+    pair(folder, "a", "Olt", "")
+    (folder / "link.txt").symlink_to(folder / "a.txt")
+    (folder / "link.ann").symlink_to(folder / "a.ann")
+    assert len(read(folder)) == 2
+    (folder / "b.ann").touch()
+    (folder / "b.txt").symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match=r"b\.txt: is a link that leads out of the folder"):
+        read(folder)
+    (folder / "b.txt").unlink()
+    os.mkfifo(folder / "b.txt")
+    with pytest.raises(InputError, match=r"lacks b\.txt"):
+        read(folder)
+
+
+def test_a_folder_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
+    for number in range(2000):
+        (tmp_path / f"{number:04}.txt").write_bytes(b"Olt %d" % number)
+        (tmp_path / f"{number:04}.ann").write_bytes(b"T1\tPER 0 3\tOlt\n")
+    (tmp_path / "1999.ann").write_text("broken")
+    documents = Brat().read(tmp_path, Counter())
+    assert next(documents).text == "Olt 0"
+    assert [next(documents).text for _ in range(1998)][-1] == "Olt 1998"
+    with pytest.raises(InputError, match=r"1999\.ann:1: broken line"):
+        next(documents)
+
+
+def test_written_files_have_names_of_their_own(tmp_path: Path) -> None:
+    names = ["a", "sub/b", "../up", "/etc/x", ".hidden", "a", "a.txt/c", "", 7, "x" * 300, "n\n", "000002", "é"]
+    texts = [Document(f"Olt {name!r}", (Span(0, 3, "PER"),), fields={"id": name}) for name in names]
+    Brat().write(tmp_path / "out", texts)
+    found = read(tmp_path / "out")
+    assert Counter(each.text for each in found) == Counter(each.text for each in texts)
+    own = {each.group for each in found if not each.group.isdigit()}
+    assert own == {"a", "sub/b", "é"}
+    assert sum(each.group.isdigit() for each in found) == len(names) - 3
+    assert not (tmp_path / "up.txt").exists()
+    conf = (tmp_path / "out/annotation.conf").read_text().split("\n")
+    assert conf[:3] == ["[entities]", "PER", ""]
+    assert {"[relations]", "[events]", "[attributes]"} <= set(conf)
+
+
+def test_a_fault_leaves_no_folder(tmp_path: Path) -> None:
+    texts = [Document("Olt", (Span(0, 3, "PER"),)), Document("Olt", (Span(0, 3, "my type"),))]
+    with pytest.raises(InputError, match=r"000002: type 'my type'.*rename it, or choose jsonl"):
+        Brat().write(tmp_path / "out", texts)
+    assert list(tmp_path.iterdir()) == []
+    Brat().write(tmp_path / "out", texts[:1])
+    with pytest.raises(OutputExists):
+        Brat().write(tmp_path / "out", texts[:1])
+
+
+def test_an_entity_over_the_end_of_a_line_is_written_in_pieces(tmp_path: Path) -> None:
+    Brat().write(tmp_path / "out", [Document("Port\r\n\n Olt\tBay", (Span(0, 15, "LOC"),))])
+    assert (tmp_path / "out/000001.ann").read_text() == "T1\tLOC 0 4;7 11;12 15\tPort  Olt Bay\n"
+    assert spans(whole(tmp_path / "out")) == [(0, 15, "LOC", "Port\r\n\n Olt\tBay")]
+
+
+@st.composite
+def annotated(draw: st.DrawFn) -> Document:
+    alphabet = st.sampled_from("aé漢😀 \n\r\t\u2028\x1c\ufeff")
+    text = draw(st.text(alphabet, max_size=20)) + draw(st.sampled_from(["", "b"]))
+    cuts = sorted(draw(st.sets(st.integers(0, len(text)), max_size=6)))
+    found = []
+    for first, last in zip(cuts[::2], cuts[1::2], strict=False):
+        piece = text[first:last]
+        start, end = last - len(piece.lstrip()), first + len(piece.rstrip())
+        if start < end:
+            found.append(Span(start, end, draw(st.sampled_from(["PER", "a-b_1"])), text[start:end]))
+    return Document(text, tuple(found))
+
+
+@settings(max_examples=40)
+@given(st.lists(annotated(), min_size=1, max_size=3))
+def test_round_trip(documents: list[Document]) -> None:
+    with TemporaryDirectory() as folder:
+        Brat().write(Path(folder) / "out", documents)
+        found = whole(Path(folder) / "out", "characters")
+    assert [(each.text, each.spans) for each in found] == [(each.text, each.spans) for each in documents]
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_mangled_files_give_one_error(data: st.DataObject) -> None:
+    ann = bytearray(ANN.encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(ann) - 1))
+        ann[place : place + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from([b"", b"\t", b";", b" ", b"\xff", b"-9", b"\n"])
+        )
+    with TemporaryDirectory() as folder:
+        pair(Path(folder), "a", TEXT, "")
+        (Path(folder) / "a.ann").write_bytes(ann)
+        try:
+            read(Path(folder))
+        except InputError as error:
+            assert "a.ann:" in str(error)  # noqa: PT017
+
+
+def test_bratly_reads_the_same(tmp_path: Path) -> None:
+    """bratly is a library for BRAT's files by others; `pip install --no-deps bratly bratly-io-fs`."""
+    bratly = pytest.importorskip("bratly.io.file_read_src")
+    Brat().write(tmp_path / "out", [Document(TEXT, (Span(0, 8, "PER"), Span(9, 16, "X"), Span(17, 28, "LOC")))])
+    (ours,) = read(tmp_path / "out")
+    theirs = bratly.parse_ann_file((tmp_path / "out/000001.ann").read_text(), str(tmp_path / "out/000001.ann"))
+    found = [
+        (each.fragments[0].start, each.fragments[-1].end, each.label, " ".join(each.content.split()))
+        for each in theirs.annotations
+    ]
+    assert found == [(start, end, type_, " ".join(text.split())) for start, end, type_, text in spans([ours])]

@@ -1,0 +1,145 @@
+"""JSON as tools export it: lines, arrays, one object; spans under many names; faults with their place."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.formats import json_files
+from nerbert.formats.json_files import first_value, json_span, json_values
+from nerbert.formats.jsonl import JsonLines
+from nerbert.records import Document, Repairs, Span
+
+ROWS: list[dict[str, Any]] = [{"a": 1}, {"b": "[{,\u2028"}, {}, {"c": {"d": [1, 2]}}]
+
+
+def written(folder: Path, text: str, name: str = "a.json") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("\n".join(map(json.dumps, ROWS)), [1, 2, 3, 4]),
+        ("\ufeff" + json.dumps(ROWS[0]) + "\r\n\r\n" + "\n".join(map(json.dumps, ROWS[1:])) + "\n", [1, 3, 4, 5]),
+        (json.dumps(ROWS), [1, 1, 1, 1]),
+        (json.dumps(ROWS, ensure_ascii=False), [1, 1, 1, 1]),
+        ("\ufeff [\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n", [2, 3, 4, 5]),
+        (json.dumps(ROWS, indent=1), [2, 5, 8, 9]),
+    ],
+)
+def test_lines_and_arrays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, text: str, lines: list[int]
+) -> None:
+    monkeypatch.setattr(json_files, "_PIECE", piece)
+    monkeypatch.setattr(json_files, "_is_array", lambda head: text.lstrip("\ufeff ").startswith("["))
+    assert list(json_values(written(tmp_path, text))) == list(zip(lines, ROWS, strict=True))
+
+
+def test_one_object_over_lines_and_nothing(tmp_path: Path) -> None:
+    assert list(json_values(written(tmp_path, json.dumps(ROWS[3], indent=2)))) == [(1, ROWS[3])]
+    assert list(json_values(written(tmp_path, "[ ]"))) == []
+    assert list(json_values(written(tmp_path, "\n\n"))) == []
+    assert list(json_values(written(tmp_path, '["a", {}]\n["b", {}]'))) == [(1, ["a", {}]), (2, ["b", {}])]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ('{"a": 1}\n{"a": \n{"a": 1}', 2, "not JSON: Expecting value"),
+        ('[{"a": 1},\n{"a": 1} {"a": 2}]', 2, "not JSON: '{' where a comma or the array's end must be"),
+        ('[{"a": 1},\n{"a" 1}]', 2, "not JSON: Expecting ':' delimiter"),
+        ('[{"a": 1},\n{"a": 1}', 2, "not JSON: '' where a comma"),
+        ('[{"a": 1}]\n{"a": 1}', 2, "'{' after the array's end"),
+        ('[{"a": 1},\n' + "[" * 100_000, 2, "too deep"),
+    ],
+)
+def test_faults_name_the_line(tmp_path: Path, text: str, line: int, told: str) -> None:
+    with pytest.raises(InputError, match=f"a.json:{line}: .*{told}") as raised:
+        list(json_values(written(tmp_path, text)))
+    assert raised.value.line == line
+
+
+def test_bytes_that_are_no_utf_8(tmp_path: Path) -> None:
+    for text in ('[{"a": "é"}]', '{"a": "é"}'):
+        (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+        with pytest.raises(InputError, match=r"a\.json:1: not UTF-8"):
+            list(json_values(tmp_path / "a.json"))
+
+
+def test_the_first_value_of_a_head() -> None:
+    assert first_value(b'\xef\xbb\xbf[{"a": 1}, {"a":') == {"a": 1}
+    assert first_value(b'{"a": 1}\n{"a') == {"a": 1}
+    assert first_value(b'{"a": ') is None
+    assert first_value(b"") is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1, 3, "x"],
+        [1, 3, "x", "Q1"],
+        {"start": 1, "end": 3, "type": "x", "id": 7, "annotator": None},
+        {"start_offset": 1, "end_offset": 3, "label": "x"},
+        {"begin": 1, "end": 3, "tag": "x"},
+        {"start_char": 1, "end_char": 3, "entity_type": "x", "score": "high"},
+        {"offset": 1, "length": 2, "class": "x", "confidence": 7},
+        {"start": 1, "end": 3, "entity": "da", "label": "x", "text": None},
+    ],
+)
+def test_spans_under_many_names(value: Any) -> None:
+    assert json_span(value) == Span(1, 3, "x")
+
+
+def test_text_and_confidence_of_spans() -> None:
+    assert json_span({"start": 1, "end": 3, "entity_group": "x", "text": "da", "score": 0.5}) == Span(
+        1, 3, "x", "da", 0.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("x", "must be an object with start, end and type"),
+        ([1, 3], "must be an object with start, end and type"),
+        ([1, 3.0, "x"], r"\[1, 3.0, 'x'\]: must have start and end, as whole numbers"),
+        ([1, True, "x"], "whole numbers"),
+        (["1", "3", "x"], "whole numbers"),
+        ({"end": 3, "type": "x"}, "whole numbers"),
+        ({"start": 1, "type": "x", "length": 2.5}, "whole numbers"),
+        ([1, 3, None], "must have a type"),
+        ({"start": 1, "end": 3, "label": None}, "must have a type"),
+        ({"start": 1, "end": 3, "label": ["x"]}, "must have a type"),
+        ({"start": 1, "end": 3, "label": "x", "text": 7}, "its text is 7"),
+        ([3, 3, "x"], r"span \[3, 3\) of type 'x' is empty"),
+        ([-1, 3, "x"], r"span \[-1, 3\) of type 'x' is empty or negative"),
+    ],
+)
+def test_broken_spans(value: Any, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        json_span(value)
+
+
+@pytest.mark.parametrize(("name", "first"), [("a.json", "["), ("a.JSON", "["), ("a.jsonl", "{"), ("a", "{")])
+def test_the_name_says_whether_an_array_is_written(tmp_path: Path, name: str, first: str) -> None:
+    documents = [Document("Ada", (Span(0, 3, "x", "Ada"),)), Document("Bob")]
+    JsonLines().write(tmp_path / name, documents)
+    assert (tmp_path / name).read_text().startswith(first)
+    read = list(JsonLines().read(tmp_path / name, Repairs()))
+    assert [(each.text, each.spans) for each in read] == [(each.text, each.spans) for each in documents]
+    JsonLines().write(tmp_path / name, [])
+    assert list(JsonLines().read(tmp_path / name, Repairs())) == []
+
+
+def test_an_object_of_another_form_is_named_by_its_fields(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"text": 7, "spans": []}', "a.jsonl")
+    with pytest.raises(InputError, match=r"of no form that is read, and not a text and spans, .*; name its format"):
+        list(JsonLines().read(path, Repairs()))
+    path = written(tmp_path, '{"text": "a", "spans": []}\n{"text": 7, "spans": []}', "a.jsonl")
+    with pytest.raises(InputError, match=r"a\.jsonl:2: an object with text: 7, spans: \[\]; of no form that is read"):
+        list(JsonLines().read(path, Repairs()))

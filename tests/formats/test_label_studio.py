@@ -1,0 +1,167 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.formats.label_studio import LabelStudio
+from nerbert.records import Document, Repair, Span
+from tests.formats.exports import documents, is_read_or_refused, marked, read, values_with
+
+TEXT = "Ada Lovelace wrote to Babbage in London."
+CONFIG = """<View><Text name="text" value="$text"/>
+<Labels name="label" toName="text"><Label value="PER"/><Label value="Ort"/></Labels></View>"""
+NAMES = (
+    "data", "annotations", "predictions", "completions", "result", "value", "type", "labels", "start", "end", "text",
+    "to_name", "score", "was_cancelled", "id", "meta", "label", "annotator", "annotation_id", "startOffset",
+)  # fmt: skip
+
+
+def region(start: Any, end: Any, *labels: Any, text: Any = None, **more: Any) -> dict[str, Any]:
+    value = {"start": start, "end": end, "labels": list(labels), **({} if text is None else {"text": text})}
+    return {"id": "x1", "from_name": "ner", "to_name": "text", "type": "labels", "value": value, **more}
+
+
+def task(*annotations: Any, data: Any = None, **more: Any) -> dict[str, Any]:
+    return {"id": 41, "data": data or {"text": TEXT}, "annotations": list(annotations), "predictions": [], **more}
+
+
+@settings(max_examples=40)
+@given(st.lists(documents(), min_size=1, max_size=3))
+def test_what_is_written_is_read_again(tmp_path_factory: Any, given: list[Document]) -> None:
+    path = tmp_path_factory.mktemp("label") / "tasks.json"
+    LabelStudio().write(path, given)
+    assert read(LabelStudio(), path) == (given, {})
+
+
+@settings(max_examples=80)
+@given(values_with(*NAMES) | st.dictionaries(st.sampled_from(NAMES), values_with(*NAMES)))
+def test_any_json_is_read_or_refused(value: Any) -> None:
+    is_read_or_refused(LabelStudio(), value)
+    task = {"data": {"text": "a b"}, "annotations": [{"result": [value, {"type": "labels", "value": value}]}]}
+    assert is_read_or_refused(LabelStudio(), task)
+
+
+def test_an_export(tmp_path: Path) -> None:
+    first = {
+        "id": 9,
+        "completed_by": 2,
+        "was_cancelled": False,
+        "result": [
+            region(0, 12, "PER", text="Ada Lovelace"),
+            region(22, 29, "PER", "ORG", text="Babbage"),
+            region(33, 39),
+            {"from_id": "x1", "to_id": "x2", "type": "relation", "direction": "right"},
+            {"from_name": "tone", "to_name": "text", "type": "choices", "value": {"choices": ["calm"]}},
+        ],
+    }
+    second = {"id": 10, "completed_by": 3, "result": [region(33, 39, "LOC"), region(0, 3, "PER")]}
+    found, repairs = read(
+        LabelStudio(), tmp_path / "export.json",
+        task(first, second, data={"text": TEXT, "source": "letters"}, meta={"batch": 1}, inner_id=1),
+        task({"result": [], "was_cancelled": True}), task({"result": []}, id=42, data={"text": TEXT, "id": "own"}),
+    )  # fmt: skip
+    assert [marked(each) for each in found] == [
+        [("Ada Lovelace", "PER"), ("Babbage", "PER"), ("Babbage", "ORG")], [],
+    ]  # fmt: skip
+    assert [each.fields for each in found] == [{"id": 41, "meta": {"batch": 1}, "source": "letters"}, {"id": "own"}]
+    assert not any(each.tagged for each in found)
+    assert repairs == {Repair.PASSED_OVER: 3, Repair.ANNOTATOR: 2, Repair.REJECTED: 1}
+
+
+def test_predictions_stand_in_for_annotations(tmp_path: Path) -> None:
+    result = [region(0, 12, "PER", score=0.5), region(33, 39, "LOC")]
+    one = task(predictions=[{"model_version": "a", "score": 0.25, "result": result}, {"result": result}])
+    found, repairs = read(LabelStudio(), tmp_path / "x.json", one, task())
+    assert [(each.type, each.confidence) for each in found[0].spans] == [("PER", 0.5), ("LOC", 0.25)]
+    assert [each.tagged for each in found] == [True, True]
+    assert repairs == {Repair.ANNOTATOR: 2}
+    both, _ = read(LabelStudio(), tmp_path / "y.json", {**one, "annotations": [{"result": [region(0, 3, "PER")]}]})
+    assert (marked(both[0]), both[0].tagged) == ([("Ada", "PER")], False)
+
+
+def test_minimal_form_has_an_object_for_each_annotation(tmp_path: Path) -> None:
+    spans = [{"start": 0, "end": 12, "text": "Ada Lovelace", "labels": ["PER"]}, {"start": 1, "end": 2, "labels": []}]
+    who = {"annotator": 1, "annotation_id": 8, "created_at": "2026-01-01", "updated_at": "2026-01-02", "lead_time": 3.5}
+    found, repairs = read(
+        LabelStudio(), tmp_path / "min.json",
+        {"text": TEXT, "id": 1, "ner": spans, "tone": "calm", **who}, {"text": TEXT, "id": 1, "ner": spans, **who},
+        {"text": TEXT, "id": 2, **who},
+    )  # fmt: skip
+    assert [marked(each) for each in found] == [[("Ada Lovelace", "PER")], []]
+    assert found[0].fields == {"id": 1, "tone": "calm", **who}
+    assert repairs == {Repair.ANNOTATOR: 1, Repair.PASSED_OVER: 2}
+
+
+@pytest.mark.parametrize(
+    ("data", "to_name"),
+    [
+        ({"title": "Letters", "review": TEXT}, "review"),
+        ({"title": "Letters", "text": TEXT}, "shown"),
+        ({"page": 4, "body": TEXT}, "shown"),
+        ({"title": "Letters", "body": TEXT}, "shown"),
+    ],
+)
+def test_the_annotated_text_is_found(tmp_path: Path, data: dict[str, Any], to_name: str) -> None:
+    result = [region(33, 39, "LOC", text="London", to_name=to_name)]
+    (found,), _ = read(LabelStudio(), tmp_path / "x.json", task({"result": result}, data=data))
+    assert (found.text, marked(found)) == (TEXT, [("London", "LOC")])
+    assert found.fields == {"id": 41, **{key: each for key, each in data.items() if each != TEXT}}
+
+
+@pytest.mark.parametrize(("text", "surface"), [("one\ntwo", "one\ntwo"), (r"C:\new", r"C:\new")])
+def test_a_lines_end_in_an_entity(tmp_path: Path, text: str, surface: str) -> None:
+    result = [region(0, len(text), "X", text=surface.replace("\n", "\\n"))]
+    (found,), _ = read(LabelStudio(), tmp_path / "x.json", task({"result": result}, data={"text": text}))
+    assert found.spans == (Span(0, len(text), "X", surface),)
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (task({"result": [region(0, 3, None)]}), "None: start and end must be whole numbers"),
+        (task({"result": [region(0.0, 3, "X")]}), "whole numbers"),
+        (task({"result": [region(True, 3, "X")]}), "whole numbers"),
+        (task({"result": [region(3, 3, "X")]}), "is empty or negative"),
+        (task({"result": [region(0, 3, "X", text=["Ada"])]}), "must be a text"),
+        (task({"result": [region(0, 3, "X", type="hypertextlabels")]}), "'hypertextlabels'; only labels of plain text"),
+        (task({"result": [region("/p[1]/text()[1]", "/p[1]", "X") | {"value": {
+            "start": "/p[1]", "end": "/p[1]", "startOffset": 1, "labels": ["X"]}}]}), "hypertextlabels"),
+        (task({"result": [region(0, 3, "X"), region(0, 3, "X", to_name="other")]}), "in several texts"),
+        (task({"result": [{"value": {}}]}), "type is None"),
+        (task({"result": "none"}), "must be a list"),
+        (task(12), "an annotation is 12: must be an object"),
+        (task({"result": []}, data={"image": "/data/a.png", "name": "a"}), "which text is annotated"),
+        (task({"result": []}, data={"pages": 3}), "there is no text"),
+        (task(predictions=[{"score": 7, "result": [region(0, 3, "X")]}]), "score 7: must be a number from 0 to 1"),
+        ({"text": "a", "label": [[0, 1, "X"]]}, "seems to be doccano, where the lines before have label-studio"),
+    ],
+)  # fmt: skip
+def test_what_cant_be_is_an_error_with_its_line(tmp_path: Path, broken: Any, told: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("[" + json.dumps(task({"result": []})) + ",\n" + json.dumps(broken) + "]")
+    with pytest.raises(InputError, match=r"x\.json:2: ") as error:
+        list(LabelStudio().read(path, read(LabelStudio(), tmp_path / "y.json", task())[1]))
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_label_studio_takes_what_is_written(tmp_path: Path, tagged: bool) -> None:
+    interface = pytest.importorskip("label_studio_sdk.label_interface").LabelInterface(CONFIG)
+    converter = pytest.importorskip("label_studio_sdk.converter").Converter(CONFIG, str(tmp_path))
+    one = Document(TEXT, (Span(0, 12, "PER", "Ada Lovelace", 0.5 if tagged else 1.0),), tagged=tagged)
+    LabelStudio().write(tmp_path / "tasks.json", [one])
+    (written,) = json.loads((tmp_path / "tasks.json").read_text())
+    results = written["predictions" if tagged else "annotations"]
+    check = interface.validate_prediction if tagged else interface.validate_annotation
+    assert [check(each) for each in results] == [True]
+    assert not check({"result": [region(0, 12, "PER")]})  # of another control
+    if not tagged:
+        server = {**written, "id": 7, "annotations": [{**each, "id": 3, "completed_by": 1} for each in results]}
+        (tmp_path / "export.json").write_text(json.dumps([server]))
+        converter.convert_to_json_min(str(tmp_path / "export.json"), str(tmp_path / "min"), is_dir=False)
+        (found,), _ = read(LabelStudio(), tmp_path / "min" / "result.json")
+        assert (found.text, found.spans) == (TEXT, one.spans)

@@ -1,0 +1,225 @@
+"""spaCy's training data: tuples as JSON, and DocBin, held to spaCy itself where it is installed."""
+
+import json
+import random
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError, MissingExtra
+from nerbert.formats import spacy as module
+from nerbert.formats.spacy import SpacyDocBin, SpacyTuples
+from nerbert.records import Document, Repair, Repairs, Span
+from tests.formats.documents import documents
+
+TUPLE = ["Ada met Bob.", {"entities": [[0, 3, "PER"], [8, 11, "PER", "Q7"]], "cats": {"met": 1.0}}]
+ADA = Document("Ada met Bob.", (Span(0, 3, "PER"), Span(8, 11, "PER")), fields={"cats": {"met": 1.0}}, line=1)
+
+
+def places(some: list[Document]) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    return [(each.text, [(span.start, span.end, span.type) for span in each.spans]) for each in some]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(TUPLE) + "\n" + json.dumps(["", {"entities": []}]) + "\n",
+        json.dumps([TUPLE, ["", {"entities": []}]]),
+        json.dumps({"classes": ["PER"], "annotations": [TUPLE, None, ["", {"entities": []}]]}),
+    ],
+)
+def test_tuples(tmp_path: Path, text: str) -> None:
+    path, repairs = tmp_path / "a.json", Repairs()
+    path.write_text(text)
+    assert SpacyTuples().recognise(path, text.encode())
+    one, two = SpacyTuples().read(path, repairs)
+    assert (one, two.text, two.spans) == (ADA, "", ())
+    assert repairs[Repair.REJECTED] == text.count("null")
+
+
+@settings(max_examples=40)
+@given(some=st.lists(documents(), max_size=3))
+def test_tuples_come_back(tmp_path_factory: pytest.TempPathFactory, some: list[Document]) -> None:
+    path = tmp_path_factory.getbasetemp() / "tuples.json"
+    SpacyTuples().write(path, some)
+    assert places(list(SpacyTuples().read(path, Repairs()))) == places(some)
+
+
+@pytest.mark.parametrize(
+    ("entities", "told"),
+    [([[0, 3]], r"span \[0, 3\]"), (["U-PER"], "span 'U-PER'"), ([[0, 3, 7]], "must have a type"), (None, "no form")],
+)
+def test_broken_tuples(tmp_path: Path, entities: Any, told: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"{json.dumps(TUPLE)}\n{json.dumps(['Ada', {'entities': entities}])}\n")
+    with pytest.raises(InputError, match=rf"a\.jsonl:2: .*{told}"):
+        list(SpacyTuples().read(path, Repairs()))
+    assert not SpacyTuples().matches(["Ada", "Bob"])
+    assert not SpacyTuples().matches({"annotations": [7], "classes": []})
+
+
+def test_only_what_spacy_takes_is_written(tmp_path: Path) -> None:
+    SpacyTuples().write(tmp_path / "a.jsonl", [Document("Ada", ADA.spans[:1], fields={"id": 7, "cats": {"x": 1.0}})])
+    assert (tmp_path / "a.jsonl").read_text() == '["Ada", {"entities": [[0, 3, "PER"]], "cats": {"x": 1.0}}]\n'
+
+
+def test_without_spacy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"spacy not installed: pip install 'nerbert\[spacy\]'"):
+        list(SpacyDocBin().read(tmp_path / "a.spacy", Repairs()))
+    with pytest.raises(MissingExtra, match="spacy not installed"):
+        SpacyDocBin().write(tmp_path / "a.spacy", [])
+
+
+def test_files_that_are_no_docbin_are_not_recognised() -> None:
+    for head in (b"", b"Ada", b"\x1f\x8b\x08", zlib.compress(b"Ada met Bob" * 100), b'{"text": "Ada"}'):
+        assert not SpacyDocBin().recognise(Path("a.spacy"), head)
+
+
+def spacy() -> Any:
+    return pytest.importorskip("spacy", reason="needs the extra spacy")
+
+
+def test_docbin_as_spacy_writes_it(tmp_path: Path) -> None:
+    spacy()
+    from spacy.tokens import Doc, DocBin
+    from spacy.tokens import Span as SpacySpan
+    from spacy.vocab import Vocab
+
+    vocab = Vocab()
+    one = Doc(vocab, ["Ada", "met", "Bob", ".", "\n", "Why"], [True, True, False, False, False, True])
+    one.ents = [SpacySpan(one, 0, 1, "PER"), SpacySpan(one, 2, 4, "PER")]
+    one.cats = {"met": 1.0}
+    one.spans["sc"] = [SpacySpan(one, 0, 3, "all")]
+    one.user_data["by"] = "me"
+    unknown = Doc(vocab, ["Bob", "slept"])
+    blocked = Doc(vocab, ["Bob", "B."], [True, False])
+    blocked.set_ents([], blocked=[blocked[0:1]])
+    path, repairs = tmp_path / "a.spacy", Repairs()
+    DocBin(docs=[one, unknown, blocked, Doc(vocab)], store_user_data=True).to_disk(path)
+    assert SpacyDocBin().recognise(path, path.read_bytes()[:100])
+    first, second, third, empty = SpacyDocBin().read(path, repairs)
+    assert first == Document(
+        "Ada met Bob.\nWhy ", (Span(0, 3, "PER", "Ada"), Span(8, 12, "PER", "Bob.")),
+        ((0, 3), (4, 7), (8, 11), (11, 12), (13, 16)), fields={"cats": {"met": 1.0}}, line=1,
+    )  # fmt: skip
+    assert (second.text, second.spans, second.words) == ("Bob slept", (), ((0, 3), (4, 9)))
+    assert (third.text, third.spans) == ("Bob B.", ())
+    assert (empty.text, empty.words, empty.line) == ("", (), 4)
+    assert repairs == {Repair.PASSED_OVER: 1}
+
+
+@settings(max_examples=40, deadline=None)
+@given(some=st.lists(documents(words=True) | documents(), max_size=3))
+def test_docbin_comes_back_and_spacy_reads_the_same(
+    tmp_path_factory: pytest.TempPathFactory, some: list[Document]
+) -> None:
+    spacy()
+    from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
+
+    path = tmp_path_factory.getbasetemp() / "a.spacy"
+    SpacyDocBin().write(path, some)
+    found = list(SpacyDocBin().read(path, Repairs()))
+    assert places(found) == places(some)
+    assert [each.words for each in found if each.text] == [
+        each.words if each.words is not None else back.words
+        for each, back in zip(some, found, strict=True)
+        if each.text
+    ]
+    docs = list(DocBin().from_disk(path).get_docs(Vocab()))
+    assert [(doc.text, [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]) for doc in docs] == places(
+        some
+    )
+
+
+def test_tuples_as_spacy_reads_them(tmp_path: Path) -> None:
+    spacy()
+    from spacy.tokens import Doc
+    from spacy.training import Example
+    from spacy.vocab import Vocab
+
+    fields = {"id": 7, "cats": {"met": 1.0}}
+    SpacyTuples().write(tmp_path / "a.json", [Document("Ada met Bob.", ADA.spans, fields=fields)])
+    ((_, annotation),) = json.loads((tmp_path / "a.json").read_text())
+    doc = Doc(Vocab(), ["Ada", "met", "Bob", "."], [True, True, False, False])
+    example = Example.from_dict(doc, annotation)
+    assert [(each.start_char, each.end_char, each.label_) for each in example.reference.ents] == places([ADA])[0][1]
+    assert example.reference.cats == fields["cats"]
+
+
+def test_entities_are_those_that_spacy_finds(tmp_path: Path) -> None:
+    spacy()
+    import numpy as np
+    from spacy.attrs import ENT_IOB, ENT_TYPE
+    from spacy.tokens import Doc, DocBin
+    from spacy.vocab import Vocab
+
+    rng, vocab, docs = random.Random(0), Vocab(), []
+    for _ in range(50):
+        names = [""]
+        for _ in range(8):
+            further = [f"I-{names[-1][2:]}"] * 2 if names[-1][2:] else []
+            names.append(rng.choice(["", "B-a", "B-b", "O", *further]))
+        docs.append(Doc(vocab, list("abcdefgh"), ents=names[1:]))
+    path = tmp_path / "a.spacy"
+    DocBin(docs=docs).to_disk(path)
+    found = list(SpacyDocBin().read(path, Repairs()))
+    assert places(found) == [
+        (doc.text.strip(), [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]) for doc in docs
+    ]
+    assert sum(len(each.spans) for each in found) > 50
+    assert len({tuple(np.ravel(doc.to_array([ENT_IOB, ENT_TYPE]))) for doc in docs}) > 40
+
+
+def packed(**message: Any) -> bytes:
+    srsly = pytest.importorskip("srsly")
+    return zlib.compress(srsly.msgpack_dumps({"version": "0.1", **message}))
+
+
+GOOD: dict[str, Any] = {
+    "attrs": [65], "tokens": b"\x01" * 8, "spaces": b"\x01", "lengths": b"\x01\0\0\0", "strings": ["a"], "cats": [{}],
+    "flags": [{}], "span_groups": [b""],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, "broken DocBin: .*"),
+        ({"attrs": [77]}, "has no column of words"),
+        ({"attrs": []}, "not a DocBin that spaCy can read"),
+        ({"attrs": None}, "not a DocBin that spaCy can read"),
+        ({"tokens": b"\x01"}, "not a DocBin that spaCy can read"),
+        ({"strings": [7]}, "not a DocBin that spaCy can read"),
+        ({"strings": None}, "not a DocBin that spaCy can read"),
+        ({"lengths": b"\x02\0\0\0"}, "DocBin"),
+        ({"spaces": b""}, "DocBin"),
+        ({"cats": None}, "DocBin"),
+        ({"flags": [7]}, "DocBin"),
+        ({"span_groups": [7]}, "DocBin"),
+    ],
+)
+def test_broken_docbins_are_one_error(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    spacy()
+    path = tmp_path / "a.spacy"
+    path.write_bytes(packed(**GOOD | change))
+    with pytest.raises(InputError, match=rf"a\.spacy.*{told}"):
+        list(SpacyDocBin().read(path, Repairs()))
+
+
+def test_cut_files_and_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spacy()
+    path = tmp_path / "a.spacy"
+    for content in (b"", b"Ada", packed(**GOOD)[:-9], zlib.compress(b"\x91" * 100_000)):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.spacy: not a DocBin that spaCy can read: "):
+            list(SpacyDocBin().read(path, Repairs()))
+    monkeypatch.setattr(module, "_LARGEST", 1 << 16)
+    path.write_bytes(zlib.compress(b"\0" * (1 << 20)))
+    with pytest.raises(InputError, match=r"a DocBin of more than 65536 bytes when unpacked; write it in parts"):
+        list(SpacyDocBin().read(path, Repairs()))

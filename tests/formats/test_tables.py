@@ -1,0 +1,158 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.formats.tables import Tables
+from nerbert.records import Document, Repair, Repairs, Span
+
+ADA = ("Ada slept", [(0, 3, "person")])
+BOB = ("Bob, \n of Oslo", [(0, 3, "person"), (10, 14, "place")])
+NONE: tuple[str, list[tuple[int, int, str]]] = ("nothing", [])
+
+
+def documents(path: Path, content: str | bytes) -> list[Document]:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert Tables().recognise(path, path.read_bytes())
+    return list(Tables().read(path, Repairs()))
+
+
+def plain(found: list[Document]) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    return [(each.text, [(span.start, span.end, span.type) for span in each.spans]) for each in found]
+
+
+SPANS = """text,start,end,label
+Ada slept,0,3,person
+"Bob, \n of Oslo",0,3,person
+"Bob, \n of Oslo",10,14,place
+nothing,,,
+"""
+OTHER = """\ufeffDoc ID;Text;Start Offset;End_Offset;Entity Type;entity\r
+a;Ada slept;0;3;person;Ada\r
+a;"Bob, \n of Oslo";0.0;3.0;person;Bob\r
+a;"Bob, \n of Oslo";10.0;14.0;place;Oslo\r
+\r
+b;nothing;;;;\r
+"""
+JSON = """text\tentities
+Ada slept\t"[[0, 3, ""person""]]"
+"Bob, \n of Oslo"\t"{""entities"": [{""start"": 0, ""end"": 3, ""label"": ""person""}, [10, 14, ""place""]]}"
+nothing\t
+"""
+PYTHON = """text|label
+Ada slept|[(0, 3, 'person')]
+"Bob, \n of Oslo"|"[{'start': 0, 'end': 3, 'label': 'person'}, (10, 14, 'place')]"
+nothing|[]
+"""
+
+
+@pytest.mark.parametrize("content", [SPANS, OTHER, JSON, PYTHON])
+def test_forms_are_told_by_their_header(tmp_path: Path, content: str) -> None:
+    found = documents(tmp_path / "a.csv", content)
+    assert plain(found) == [ADA, BOB, NONE]
+
+
+def test_lines_groups_and_surface_text_are_kept(tmp_path: Path) -> None:
+    found = documents(tmp_path / "a.csv", OTHER)
+    assert [(each.line, each.group) for each in found] == [(2, "a"), (3, "a"), (8, "b")]
+    assert [span.text for span in found[1].spans] == ["Bob", "Oslo"]
+    assert found[0].fields == {"Doc ID": "a"}
+
+
+KAGGLE = '''Sentence #,Word,POS,Tag
+Sentence: 1,Ada,NNP,B-person
+,Lovelace,NNP,I-person
+,"""",``,O
+Sentence: 2,Oslo,NNP,S-place
+'''
+
+
+def test_rows_of_tokens(tmp_path: Path) -> None:
+    one, other = documents(tmp_path / "a.csv", KAGGLE.replace("S-place", "B-place"))
+    assert (one.text, one.words) == ('Ada Lovelace "', ((0, 3), (4, 12), (13, 14)))
+    assert plain([one, other]) == [('Ada Lovelace "', [(0, 12, "person")]), ("Oslo", [(0, 4, "place")])]
+    assert one.fields == {"POS": ["NNP", "NNP", "``"]}
+    repairs = Repairs()
+    (tmp_path / "a.csv").write_text(KAGGLE)
+    assert plain(list(Tables().read(tmp_path / "a.csv", repairs)))[1] == ("Oslo", [(0, 4, "place")])
+    assert repairs == {Repair.TAG: 1}  # Ada Lovelace has no E-
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "told"),
+    [
+        ("text,start,end,label\na,0,1,x\na,0,1\n", 3, "the row has 3 columns, and the header 4"),
+        ('text,start,end,label\n"a\nb",0,1,x\na,b,c,x\n', 4, "start 'b', end 'c'"),
+        ("text,start,end,label\na,0,1.5,x\n", 2, "start 0, end 1.5: must be whole numbers"),
+        ("text,start,end,label\na,1,1,x\n", 2, r"span \[1, 1\) of type 'x' is empty"),
+        ("text,start,end,label\na,,,x\n", 2, "label 'x' has neither start nor end"),
+        ("text,start,end,label\na,0,,x\n", 2, "start '0', end ''"),
+        ('text,start,end,label\na,0,1,x\n"a"b,0,1,x\n', 3, "a row that can't be read"),
+        ('text,start,end,label\n"a,0,1,x\n', 2, "a row that can't be read"),
+        ("id,text,start,end,label\n1,a,0,1,x\n2,b,,,\n1,a,0,1,y\n", 4, "id '1' has another text above"),
+        ("id,text,start,end,label\n1,a,0,1,x\n1,b,,,\n", 3, "id '1' has another text above"),
+        ("text,entities\na,x\n", 2, "spans 'x': must be a JSON list"),
+        ('text,entities\na,"[[0, 1]]"\n', 2, "span .*must be"),
+        ("sentence_id,word,tag\n1,a,O\n1,,O\n", 3, "a row without a word"),
+        ("sentence_id,word,tag\n1,a,O\n1,b,Q-x\n", 3, "tag 'Q-x'"),
+        ("name,age\nAda,36\n", 1, "header 'name,age': must name text, start, end and label"),
+    ],
+)
+def test_faults_name_file_and_line(tmp_path: Path, content: str, line: int, told: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(InputError, match=rf"a\.csv:{line}: {told}"):
+        list(Tables().read(tmp_path / "a.csv", Repairs()))
+
+
+def test_other_encodings_and_empty_files(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"text,start,end,label\ncaf\xe9,0,1,x\n")
+    with pytest.raises(InputError, match=r"a\.csv:2: not UTF-8 at byte 3"):
+        list(Tables().read(tmp_path / "a.csv", Repairs()))
+    (tmp_path / "a.csv").write_bytes(b"\n")
+    with pytest.raises(InputError, match="holds no header"):
+        list(Tables().read(tmp_path / "a.csv", Repairs()))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["text,label\nWhat a game,sports\n", "The text starts here.\nIt ends.\n", "a\tO\nb\tB-x\n", "", "x" * 99],
+)
+def test_what_is_no_table_of_entities_is_not_recognised(tmp_path: Path, content: str) -> None:
+    assert not Tables().recognise(tmp_path / "a.csv", content.encode())
+
+
+TEXTS = st.text(st.sampled_from('ab \n\r",;\t|é😀'), max_size=6)
+FIELDS = st.dictionaries(
+    st.sampled_from(["id", "label", "note", "Start", "field.x"]),
+    st.text(st.sampled_from('a1"\n'), min_size=1, max_size=2),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(TEXTS, FIELDS, st.booleans(), st.integers(0, 2)), max_size=5), st.sampled_from(["csv", "tsv"])
+)
+def test_what_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, dict[str, str], bool, int]], suffix: str
+) -> None:
+    path = tmp_path_factory.mktemp("a") / f"a.{suffix}"
+    made = [
+        Document(
+            text,
+            tuple(Span(n, n + 1, 'a "type"', text[n], 0.25) for n in range(len(text) if marked else 0)),
+            group=f"g{group}" if group else "",
+            fields=fields,
+        )
+        for text, fields, marked, group in rows
+    ]
+    Tables().write(path, made)
+    found = list(Tables().read(path, Repairs()))
+    assert [(each.text, each.group) for each in found] == [(each.text, each.group) for each in made]
+    assert [[(span.start, span.end, span.type, span.confidence) for span in each.spans] for each in found] == [
+        [(span.start, span.end, span.type, span.confidence) for span in each.spans] for each in made
+    ]
+    for one, other in zip(made, found, strict=True):
+        assert other.fields.items() >= one.fields.items()
+        assert set(other.fields) - set(one.fields) <= {"id", "document_id"}

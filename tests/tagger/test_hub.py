@@ -1,0 +1,157 @@
+"""A tagger is loaded, saved and pushed as huggingface_hub does it; what would be sent is looked at, nothing is sent."""
+
+import inspect
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelHubMixin
+
+from nerbert.errors import InputError, OutputExists
+from nerbert.model.heads import Head
+from nerbert.tagger.tagger import Tagger
+
+TEXT = "The brig Margarethe was built by Larsen & Holm in Tromsø."
+
+
+class FakeHub:
+    """The calls that a tagger makes; repositories are folders."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.calls = place, list[tuple[str, dict[str, Any]]]()
+
+    def snapshot_download(self, name: str, **how: Any) -> str:
+        self.calls.append(("snapshot_download", {"name": name, **how}))
+        if not (self.place / name).is_dir():
+            raise ConnectionError("404: no such repository\nsee above")
+        return str(self.place / name)
+
+    def api(self, token: str | None = None) -> "FakeHub":
+        self.calls.append(("HfApi", {"token": token}))
+        return self
+
+    def create_repo(self, name: str, **how: Any) -> SimpleNamespace:
+        self.calls.append(("create_repo", {"name": name, **how}))
+        return SimpleNamespace(repo_id=name if "/" in name else f"me/{name}")
+
+    def upload_folder(self, *, repo_id: str, folder_path: Path, **how: Any) -> str:
+        self.calls.append(("upload_folder", {"repo_id": repo_id, **how}))
+        shutil.copytree(folder_path, self.place / repo_id, dirs_exist_ok=True)
+        return f"https://hub/{repo_id}/commit/1"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    """A hub without a network."""
+    made = FakeHub(tmp_path / "hub")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", made.snapshot_download)
+    monkeypatch.setattr("huggingface_hub.HfApi", made.api)
+    return made
+
+
+@pytest.mark.parametrize("name", ["from_pretrained", "save_pretrained", "push_to_hub"])
+def test_arguments_are_those_of_the_convention(name: str) -> None:
+    """All of the mixin's arguments but those for a configuration, a card and parts of a folder, which have no use."""
+    no_use = {"config", "model_card_kwargs", "allow_patterns", "ignore_patterns", "delete_patterns"}
+    kinds = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL
+
+    def named(function: Any) -> dict[str, Any]:
+        found = inspect.signature(inspect.unwrap(getattr(function, "__func__", function))).parameters
+        return {key: each.kind for key, each in found.items() if each.kind not in kinds}
+
+    theirs = {key: kind for key, kind in named(getattr(ModelHubMixin, name)).items() if key not in no_use}
+    ours = named(getattr(Tagger, name))
+    assert theirs == {key: ours.get(key) for key in theirs}
+
+
+def test_a_tagger_of_the_hub_is_loaded_from_its_local_copy(hub: FakeHub, tiny_tagger: Path) -> None:
+    shutil.copytree(tiny_tagger, hub.place / "me" / "ships")
+    found = Tagger.from_pretrained("me/ships", revision="v1", token="t", device="cpu", offsets="utf-16")
+    assert (found.offsets, found.types) == ("utf-16", Tagger.load("me/ships", device="cpu").types)
+    (_, asked), (_, plain) = hub.calls
+    assert asked | {"name": "me/ships", "revision": "v1", "token": "t", "force_download": False} == asked
+    assert plain == {"name": "me/ships", "allow_patterns": asked["allow_patterns"]}
+    assert "onnx/model_int8.onnx" in asked["allow_patterns"]
+    assert not [each for each in asked["allow_patterns"] if each.endswith((".bin", ".pt", "*", ".py"))]
+    with pytest.raises(InputError, match=r"me/none: no folder of that name, and not .* the hub: 404: no such reposit"):
+        Tagger.from_pretrained("me/none")
+
+
+def test_a_folder_is_loaded_as_by_load(tiny_tagger: Path) -> None:
+    found = Tagger.from_pretrained(tiny_tagger, device="cpu", thresholds=0.99)
+    assert found.tag(TEXT) == Tagger.load(tiny_tagger, device="cpu", thresholds=0.99).tag(TEXT)
+
+
+def test_a_saved_tagger_is_the_same(tiny_tagger: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(tiny_tagger, tmp_path / "source")
+    (source / "optimizer.pt").write_bytes(b"pickle")
+    (source / ".secret.json").write_text("{}")
+    tagger = Tagger.load(source, device="cpu")
+    assert tagger.save_pretrained(tmp_path / "saved") is None
+    saved = {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir() if path.is_file()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= set(saved)
+    assert not {"optimizer.pt", ".secret.json"} & set(saved)
+    assert all((source / name).read_bytes() == content for name, content in saved.items() if name != "nerbert.json")
+    assert json.loads(saved["nerbert.json"]) == json.loads((source / "nerbert.json").read_text())
+    assert Tagger.load(tmp_path / "saved", device="cpu").tag(TEXT) == tagger.tag(TEXT) != []
+
+
+def test_what_was_changed_is_saved(tiny_tagger: Path, tmp_path: Path) -> None:
+    tagger = Tagger.load(tiny_tagger, device="cpu", thresholds=0.25)
+    tagger.temperature = 2.5
+    tagger.save_pretrained(str(tmp_path / "saved"))
+    again = Tagger.load(tmp_path / "saved", device="cpu")
+    assert (again.temperature, again.thresholds) == (2.5, dict.fromkeys(tagger.types, 0.25))
+    assert again.tag(TEXT) == tagger.tag(TEXT)
+
+
+def test_only_another_tagger_is_overwritten(tagger: Tagger, tiny_tagger: Path, tmp_path: Path) -> None:
+    work, corpus, encoder = (tmp_path / name for name in ("work", "corpus", "encoder"))
+    for folder, name in ((work, "thesis.txt"), (corpus, "manifest.json"), (encoder, "nerbert.json")):
+        folder.mkdir()
+        (folder / name).write_text('{"format": 1, "kind": "encoder", "word_splitter": "unicode-words-1"}')
+        for overwrite in (False, True):
+            with pytest.raises(OutputExists, match="exists already" if not overwrite else "holds no tagger"):
+                tagger.save_pretrained(folder, overwrite=overwrite)
+        assert [path.name for path in folder.iterdir()] == [name]
+    tagger.save_pretrained(tmp_path / "one")
+    with pytest.raises(OutputExists, match="exists already"):
+        tagger.save_pretrained(tmp_path / "one")
+    tagger.save_pretrained(tmp_path / "one", overwrite=True)
+    for place in (tiny_tagger, tiny_tagger / "inside", tiny_tagger.parent):
+        with pytest.raises(InputError, match="lies in the tagger's folder, or around it"):
+            tagger.save_pretrained(place, overwrite=True)
+
+
+def test_a_tagger_is_pushed_as_one_commit(hub: FakeHub, tagger: Tagger) -> None:
+    address = tagger.push_to_hub("me/ships", private=True, token="t", commit_message="New", branch="b", create_pr=True)
+    assert address == "https://hub/me/ships/commit/1"
+    assert hub.calls == [
+        ("HfApi", {"token": "t"}), ("create_repo", {"name": "me/ships", "private": True, "exist_ok": True}),
+        ("upload_folder", {"repo_id": "me/ships", "commit_message": "New", "revision": "b", "create_pr": True,
+                           "delete_patterns": ["*.safetensors", "onnx/*"]}),
+    ]  # fmt: skip
+    assert Tagger.from_pretrained("me/ships", device="cpu").tag(TEXT) == tagger.tag(TEXT)
+
+
+def test_a_saved_tagger_can_be_pushed_at_once(hub: FakeHub, tagger: Tagger, tmp_path: Path) -> None:
+    assert tagger.save_pretrained(tmp_path / "ships", push_to_hub=True, private=True) == "https://hub/me/ships/commit/1"
+    assert (tmp_path / "ships" / "nerbert.json").read_bytes() == (hub.place / "me/ships/nerbert.json").read_bytes()
+
+
+def test_what_the_hub_refuses_is_one_line(hub: FakeHub, tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("401: log in\nfirst")
+
+    monkeypatch.setattr(hub, "create_repo", refuse)
+    with pytest.raises(InputError, match=r"^me/ships: can't be pushed to the hub: 401: log in$"):
+        tagger.push_to_hub("me/ships")
+
+
+def test_a_tagger_without_a_folder_says_so(tagger: Tagger, tmp_path: Path) -> None:
+    head: Head = tagger.head
+    with pytest.raises(InputError, match="not loaded from a folder can't be saved, pushed or pickled"):
+        Tagger(head, "unicode-words-1", "en").save_pretrained(tmp_path / "x")

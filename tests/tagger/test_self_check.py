@@ -1,0 +1,218 @@
+"""A tagger that checks itself: what makes its answers differ, what doesn't, and when it is asked."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import InputError, NerbertError
+from nerbert.model.backbone import TaggerFacts, read_card
+from nerbert.tagger import self_check
+from nerbert.tagger.self_check import CHECK, Checked, Expected, check, check_texts, checking
+from nerbert.tagger.tagger import Tagger
+from tests.commands import exit_code
+
+
+@pytest.fixture
+def folder(tiny_tagger: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny tagger, which no load has checked."""
+    return Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
+
+
+def checked(folder: Path, **loading: Any) -> Checked:
+    (found,) = check(folder, backend="torch", device="cpu", **{"precision": "fp32", **loading})
+    return found
+
+
+def edit(file: Path, change: Callable[[Any], None]) -> None:
+    value = json.loads(file.read_text())
+    change(value)
+    file.write_text(json.dumps(value))
+
+
+def change_weight(folder: Path, name: str, by: float) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    key = next(each for each in weights if name in each)
+    weights[key] = weights[key].clone()
+    weights[key][0] += by
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def test_the_texts_are_twenty_and_varied() -> None:
+    texts = check_texts()
+    assert len(texts) == len(set(texts)) == 20
+    assert any(char > "\uffff" for text in texts for char in text)
+    assert any(text.isascii() and text.islower() for text in texts)
+
+
+def test_a_new_tagger_answers_as_expected(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(folder)
+    assert found.differences == []
+    assert found.projection == 0
+    assert [each.text for each in found.expected.answers] == check_texts()
+    assert any(each.spans for each in found.expected.answers)
+    assert {"nerbert", "python", "torch", "transformers", "tokenizers"} <= found.versions.keys()
+    assert exit_code("check", folder, "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["ok"]
+
+
+def test_other_precision_and_options_are_within_the_tolerance(folder: Path) -> None:
+    found = checked(folder, precision="bf16")
+    assert found.projection > 0
+    assert found.differences == []
+    loaded = Tagger.load(folder, device="cpu", precision="fp32", thresholds=1.0, decoding="greedy", offsets="utf-16")
+    assert not self_check.compare(loaded, str(folder), found.expected).differences
+
+
+@pytest.mark.parametrize("name", ["classifier.bias", "layer.0.attention"])
+def test_a_changed_weight_differs(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    change_weight(folder, name, 0.1)
+    found = checked(folder)
+    assert found.differences
+    assert found.projection > found.tolerance.projection
+    assert exit_code("check", folder, "--precision", "fp32", "--device", "cpu") == 1
+    shown = capsys.readouterr().out
+    assert "are answered otherwise (torch fp32 cpu" in shown
+    assert found.differences[0].expected.text in shown
+
+
+def test_another_order_of_labels_differs_by_the_projection_alone(folder: Path) -> None:
+    def swap(config: Any) -> None:
+        names = config["id2label"]
+        names["1"], names["3"] = names["3"], names["1"]
+        config["label2id"] = {name: int(number) for number, name in names.items()}
+
+    edit(folder / "config.json", swap)
+    assert checked(folder).projection > 10 * self_check.TOLERANCES["fp32"].projection
+
+
+def test_another_temperature_differs_by_confidences_alone(folder: Path) -> None:
+    edit(folder / "nerbert.json", lambda card: card.update(calibration={"temperature": 3.0}))
+    found = checked(folder)
+    assert found.projection == 0
+    assert found.differences
+
+
+def test_without_answers_the_message_says_how_to_make_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / CHECK).unlink()
+    with pytest.raises(InputError, match=rf"holds no check.json .*`nerbert check {folder} --renew`"):
+        checked(folder)
+    assert exit_code("check", folder, "--renew") == 0
+    assert "20 texts are answered as expected" in capsys.readouterr().out
+    assert (folder / CHECK).is_file()
+
+
+ANSWER = {"text": "a", "spans": [], "projection": 0.0}
+
+
+def damaged(*answers: dict[str, Any], decoding: str = "legal") -> str:
+    """A file of other versions with these answers."""
+    made = {"format": 1, "versions": {"torch": "1.0"}, "platform": "", "backend": "", "decoding": decoding}
+    return json.dumps(made | {"answers": answers})
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "recursion limit"),
+        ('{"format": 2}', "format"),
+        (damaged(), "answers"),
+        (damaged(ANSWER, decoding="best"), "decoding"),
+        (damaged(ANSWER | {"spans": [{"start": 2, "end": 1, "type": "x"}]}), "empty or negative"),
+        (damaged(ANSWER | {"text": "a" * 20_000}), "at most 10000 characters"),
+        (" " * (self_check._LARGEST + 1), "more than"),
+    ],
+)
+def test_a_damaged_file_is_one_line_and_the_tagger_loads(
+    folder: Path, content: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / CHECK).write_text(content)
+    assert Tagger.load(folder, device="cpu", precision="fp32").tag("Ada") is not None
+    told = capsys.readouterr().err
+    assert told.startswith("not checked: ")
+    assert why in told
+    assert told.count("\n") == 1
+    with pytest.raises(NerbertError, match=why):
+        checked(folder)
+
+
+def test_other_versions_are_checked_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    real = self_check.compare
+
+    def compare(tagger: Tagger, name: str, expected: Expected) -> Checked:
+        asked.append(name)
+        return real(tagger, name, expected)
+
+    monkeypatch.setattr(self_check, "compare", compare)
+
+    def load() -> str:
+        Tagger.load(folder, device="cpu", precision="fp32")
+        return capsys.readouterr().err
+
+    def made_with(torch: str) -> None:
+        edit(folder / CHECK, lambda made: made["versions"].update(torch=torch))
+        self_check._seen.clear()
+
+    now = self_check.versions()["torch"]
+    made_with(".".join([*now.split(".")[:2], "99"]))
+    assert load() == ""
+    assert not asked
+    made_with("1.0.0")
+    assert load() == load() == ""
+    assert len(asked) == 1
+    made_with("1.0.0")
+    change_weight(folder, "classifier.bias", 0.5)
+    told = load()
+    assert f"(torch 1.0.0 then, {now} now) it answers 20 of 20 texts otherwise" in told
+    assert load() == ""
+
+
+def test_a_tagger_that_cannot_be_asked_is_finished_without(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / CHECK).unlink()
+    (folder / "tokenizer.json").write_text("{}")
+    carded: list[Path] = []
+
+    def card(place: Path, _: TaggerFacts) -> bool:
+        carded.append(place)
+        return True
+
+    assert checking(card)(folder, TaggerFacts(read_card(str(folder))))
+    assert carded == [folder]
+    assert capsys.readouterr().err.startswith("no check.json was written: ")
+
+
+def test_the_fingerprint_follows_weights_not_the_readme_or_the_place(folder: Path, tiny_tagger: Path) -> None:
+    def mark() -> str:
+        return Tagger.load(folder, device="cpu").fingerprint
+
+    first = mark()
+    assert len(first) == 16
+    assert first == Tagger.load(tiny_tagger, device="cpu").fingerprint
+    (folder / "README.md").write_text("mine")
+    (folder / CHECK).unlink()
+    assert mark() == first
+    change_weight(folder, "classifier.bias", 0.1)
+    assert mark() != first
+
+
+def test_rows_are_signed(tiny_tagger: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    source, mark = tmp_path / "in.jsonl", Tagger.load(tiny_tagger, device="cpu").fingerprint
+    source.write_text('{"text": "Ada was in Bergen.", "tagger": "another"}\n{"text": "Yes."}\n')
+    for name, from_ in (("a.jsonl", source), ("a.parquet", source), ("b.jsonl", tmp_path / "a.parquet")):
+        assert exit_code("tag", tiny_tagger, from_, "-o", tmp_path / name, "--fingerprint", "--device", "cpu") == 0
+    for name in ("a.jsonl", "b.jsonl"):
+        rows = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        assert [row["tagger"] for row in rows] == [mark, mark]
+    assert pq.read_table(tmp_path / "a.parquet")["tagger"].to_pylist() == [mark, mark]
+    assert exit_code("tag", tiny_tagger, source, "--to", "conll", "--fingerprint") == 1
