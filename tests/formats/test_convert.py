@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.artifacts import json_line, publish
-from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
+from nerbert.errors import InputError, MissingExtra, OutputExists, SettingsError, WriteError
 from nerbert.formats.convert import convert_data
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import Reading
@@ -131,6 +131,28 @@ def test_folders_are_a_format_too(tmp_path: Path, folders: str) -> None:
     assert (one.text, [(span.start, span.end, span.type) for span in one.spans]) == (
         LETTER, [(each["start"], each["end"], each["type"]) for each in SPANS],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_format_gives_back_what_it_says_it_keeps(tmp_path: Path, name: str) -> None:
+    source, back = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    text = "Ann  sails — it’s 😀 Bo’s turn.\nShe sleeps in Oslo."
+    spans = [
+        {"start": text.index(each), "end": text.index(each) + len(each), "type": "name"}
+        for each in ("Ann", "Bo", "Oslo")
+    ]
+    source.write_text(made_of({"text": text, "spans": spans, "note": "kept"}, {"text": "No name.", "spans": []}))
+    kind = FORMATS.find(name)()
+    output = tmp_path / f"there{kind.suffixes[0] if kind.suffixes else ''}"
+    try:
+        losses = " ".join(convert_data(source, output, to=name).losses)
+    except MissingExtra as error:
+        pytest.skip(str(error))
+    convert_data(output, back, reading=Reading(from_=name))
+    found = list(read_documents(back))
+    assert [span.text for each in found for span in each.spans] == ["Ann", "Bo", "Oslo"]
+    assert ("spaces" in losses) == (found[0].text != text)
+    assert ("note" in losses) == ("note" not in found[0].fields)
 
 
 @pytest.mark.parametrize(
