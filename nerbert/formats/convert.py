@@ -15,10 +15,10 @@ from typing import Any
 
 from nerbert.artifacts import check_free, check_free_file, publish_folder, publish_job, write_json
 from nerbert.errors import InputError, NerbertError, SettingsError, at
-from nerbert.formats.data import SplitStream, known_splits, stream_splits
 from nerbert.formats.documents import Reading, prepared, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.format import Format
+from nerbert.formats.split_streams import SplitStream, known_splits, stream_splits
 from nerbert.records import Document, Repairs, Span
 from nerbert.registry import FORMATS
 
@@ -131,6 +131,7 @@ class _Work:
         self._group = ""
         self._repairs: Repairs = conversion.repairs
         self._place: tuple[Path, int | None] = (stream.data, None)
+        self._reading = False
 
     def write(self, split: str, name: str, path: Path) -> None:
         """Write a split to a file or folder, and count it as `name`; errors say which text of the source it was."""
@@ -139,7 +140,7 @@ class _Work:
         except NerbertError as error:
             told = str(error).replace(str(path), str(self._made.output))
             again = type(error)(told, path=error.path, line=error.line)
-            if isinstance(error, InputError) and not error.path:
+            if isinstance(error, InputError) and not self._reading:  # the writer's, which knows no place
                 with at(*self._place):
                     raise again from error
             raise again from error
@@ -163,15 +164,17 @@ class _Work:
         }  # fmt: skip
 
     def _documents(self, split: str, name: str) -> Iterator[Document]:
-        made = self._made
+        made, self._reading = self._made, True
         for path, document in self._stream.split(split, self._repairs):
             self._place = (path, document.line or None)
             self._note(document)
             made.documents[name] += 1
             for each in self._fitted(path, document, made.documents[name]):
                 made.entities[name] += len(each.spans)
+                self._reading = False
                 yield each
-        self._place = (self._stream.files[split], None)
+                self._reading = True
+        self._place, self._reading = (self._stream.files[split], None), False
 
     def _fitted(self, path: Path, document: Document, number: int) -> Sequence[Document]:
         """Return a document as the format can hold it: as it is, or as sentences of words."""

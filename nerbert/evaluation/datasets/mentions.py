@@ -98,13 +98,13 @@ class Mentions:
             number += 1
 
     def slips(self) -> list[Slip]:
-        """Return what is likely to be a slip, the most likely and frequent first."""
+        """Return what is likely to be a slip; those first that mostly have a label, and the frequent ones."""
         known, found = self._known(), list[Slip]()
         for text, missed in self._unlabelled.items():
             labelled = sum(known[text].values())
             if missed.count <= _ORDINARY * labelled:
                 found.append(Slip(text, known[text], labelled, missed.count, tuple(missed.places)))
-        return sorted(found, key=lambda each: (-1 / (1 / each.labelled + 1 / each.unlabelled), each.text))
+        return sorted(found, key=_doubt)
 
     def many_types(self) -> list[ManyTypes]:
         """Return the mentions that have several types, those first that deviate most often from their usual one."""
@@ -136,3 +136,8 @@ def _words(example: Example, first: int, last: int) -> str:
     """Return the text of some words, on one line."""
     text = example.text[example.words[first][0] : example.words[last - 1][1]]
     return text if last == first + 1 else " ".join(text.split())
+
+
+def _doubt(slip: Slip) -> tuple[bool, float, str]:
+    """Return what sorts slips, the likely and frequent ones first."""
+    return slip.unlabelled >= slip.labelled, -1 / (1 / slip.labelled + 1 / slip.unlabelled), slip.text

@@ -152,9 +152,9 @@ def test_a_file_of_any_format_is_checked_and_its_slips_are_named(tmp_path: Path)
     )
     found = check_data(str(file))
     assert [(each.text, each.labelled, each.unlabelled, each.places) for each in found.slip_examples] == [
-        ("York", 2, 2, ("letters.jsonl:3", "letters.jsonl:5")),
         ("Ann", 2, 1, ("letters.jsonl:6",)),
         ("New York", 2, 1, ("letters.jsonl:3",)),
+        ("York", 2, 2, ("letters.jsonl:3", "letters.jsonl:5")),
     ], "the longest mention, whole words, in the same case, not inside of another"
     (several,) = found.many_types_examples
     assert (several.types, several.places) == (
