@@ -164,7 +164,7 @@ def _tagged(
         )
     if len(tags) != len(words):
         raise InputError(f"field {name!r} has {len(tags)} tags for {len(words)} tokens; each token must have one")
-    scheme = find_scheme([[(0, tag) for tag in tags]], lambda _: nullcontext())
+    scheme = find_scheme([[(1, tag) for tag in tags]], lambda _: nullcontext())
     repairs[Repair.TAG] += scheme.repaired
     found = spans_from_bio(scheme.bio(tags))
     places = [(words[first][0], words[last - 1][1], type_) for first, last, type_ in found]

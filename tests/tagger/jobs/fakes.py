@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.records import Example, Span
+from nerbert.tagger.fingerprint import fingerprint_of
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 
@@ -20,6 +22,11 @@ class Instant(Tagger):
     def __init__(self) -> None:
         self.head: Any = SimpleNamespace(name="instant", types=list(TYPES))
         self.splitter, self.language = "unicode-words-1", "en"
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the folder `tagger` as it is now."""
+        return fingerprint_of(Path("tagger"))
 
     def tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
         """As many empty lists as texts."""

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from nerbert.tagger.jobs.files import TaggedParts
-from nerbert.tagger.jobs.job import TagJob
-from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
 
@@ -285,17 +283,3 @@ def test_parquet_goes_on_by_rows(tag: Tag, capitals: Capitals, monkeypatch: pyte
     go_on(capitals)
     assert tag("x.parquet", "-o", "z.parquet") == 0
     assert capitals.seen == LINES, "another file is read anew, whatever its rows"
-
-
-def test_a_tagger_of_the_hub_is_its_local_copy(
-    capitals: Capitals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(Tagger, "load", lambda source, **_: capitals)
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, file: str(tmp_path / "tagger" / file))
-    Path("x.txt").write_text("a")
-    found, _ = TagJob(tagger="some/tagger", inputs=("x.txt",)).find()
-    digests = [
-        TagJob(tagger=name, inputs=("x.txt",)).fingerprint(capitals, found)["tagger"]["sha256"]
-        for name in ("some/tagger", "tagger", str(tmp_path))
-    ]
-    assert digests[0] == digests[1] != digests[2]
