@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from nerbert.cli.options import (
+    CHECK,
     READ,
     Config,
     DataName,
@@ -22,6 +23,7 @@ from nerbert.cli.options import (
     Read,
     Set,
 )
+from nerbert.formats.documents import CheckReading
 
 corpus_app = App(name="corpus", help="Make and look at silver corpora.")
 knowledge_app = App(name="knowledge", help="Get what gives titles their types.")
@@ -181,7 +183,7 @@ def knowledge_fetch(
         print(line, flush=True)
 
 
-data_app = App(name="data", help="List, check, sample and fetch annotated data sets.")
+data_app = App(name="data", help="List, check, convert, sample and fetch annotated data sets.")
 
 
 @data_app.command(name="list")
@@ -202,8 +204,13 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
 
 
 @data_app.command(name="check")
-def data_check(name: DataName, *, data: DataRoot = None, read: Read = READ, json: Flag = False) -> None:
-    """Check a data set for what spoils scores: leaks, contradictions, types that can't be learnt.
+def data_check(
+    name: DataName, *, data: DataRoot = None, read: Annotated[CheckReading, Parameter(name="*")] = CHECK,
+    json: Flag = False,
+) -> None:  # fmt: skip
+    """Check annotated data for what spoils scores, and say what to do: leaks, contradictions, slips, rare types.
+
+    A data set by name, a folder, or a file in any format and of any size. Nothing is changed.
 
     Parameters
     ----------
@@ -214,6 +221,29 @@ def data_check(name: DataName, *, data: DataRoot = None, read: Read = READ, json
     from nerbert.render.terminal.models import print_findings
 
     print_findings(check_data(name, data, read), as_json=json)
+
+
+@data_app.command(name="convert")
+def data_convert(
+    source: Path, output: Path, *, to: str = "", read: Read = READ,
+    overwrite: Annotated[bool, Parameter(negative="", help="Replace a file, or a folder that nerbert made.")] = False,
+) -> None:  # fmt: skip
+    """Convert annotated data from any format to any other, whole or not at all, whatever its size.
+
+    Parameters
+    ----------
+    source
+        File, or folder with a file for each split, or folder of a format of folders.
+    output
+        File to make. It is a folder to make, with a file for each split, if the source has splits or --split cuts it.
+    to
+        Format to write: conll, jsonl, … (docs/formats.md), or your own as module:Class. Otherwise the output's suffix
+        says it, and a name without suffix gets the format of the source.
+    """
+    from nerbert.formats.convert import convert_data
+    from nerbert.render.terminal.models import print_conversion
+
+    print_conversion(convert_data(source, output, to=to, reading=read, overwrite=overwrite))
 
 
 @data_app.command(name="sample")

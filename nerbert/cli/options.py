@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from nerbert import DOCS
-from nerbert.formats.documents import Reading
+from nerbert.formats.documents import CheckReading, Reading
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 OptionalOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
@@ -24,6 +24,8 @@ FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Read = Annotated[Reading, Parameter(name="*")]
 READ = Reading()
 """Annotated data as it comes."""
+CHECK = CheckReading()
+"""Annotated data to be checked."""
 Head = Annotated[
     str, Parameter(help="For a tagger whose head is your own code: its module:function, which is imported.")
 ]

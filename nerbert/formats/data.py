@@ -8,12 +8,13 @@ parts, and texts that are equal stay together.
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from nerbert.artifacts import json_line, sha256_of
 from nerbert.errors import InputError, SettingsError, at
@@ -248,21 +249,22 @@ def _shares(split: str) -> dict[str, float]:
     return {name: part / 100 for name, part in zip(SPLITS, parts, strict=False) if part}
 
 
-def cut_documents(keys: Sequence[str], split: str, seed: int) -> list[str]:
+def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str = "") -> list[str]:
     """Return the split of each document, from the keys of what belongs together, by `split` (`80/10/10`) and `seed`.
 
-    Raise InputError if there are too few for one of the splits.
+    Raise InputError, which names `path`, if there are too few for one of the splits. Keys are not held.
     """
-    shares, sizes = _shares(split), Counter(keys)
-    borders = list(accumulate(shares.values()))
-    places, before = dict[str, str](), 0
-    for key in sorted(sizes, key=lambda each: uniform(seed, "split", each)):
-        middle = (before + sizes[key] / 2) / len(keys)
-        places[key] = next((name for name, end in zip(shares, borders, strict=True) if middle < end), list(shares)[-1])
-        before += sizes[key]
-    if empty := set(shares) - set(places.values()):
-        raise InputError(f"{len(sizes)} documents are too few for {split}: none would be {' or '.join(sorted(empty))}")
-    return [places[key] for key in keys]
+    shares = _shares(split)
+    places = np.fromiter((uniform(seed, "split", key) for key in keys), np.float64)
+    _, parts, sizes = np.unique(places, return_inverse=True, return_counts=True)
+    middles = (np.cumsum(sizes) - sizes / 2) / max(1, len(places))
+    found = np.searchsorted(list(accumulate(shares.values()))[:-1], middles, side="right")
+    if empty := {name for number, name in enumerate(shares) if number not in found}:
+        with at(path):
+            raise InputError(f"{len(sizes)} documents are too few for {split}: none would be "
+                             f"{' or '.join(sorted(empty))}")  # fmt: skip
+    names = list(shares)
+    return [names[number] for number in found[parts]]
 
 
 def document_key(document: Document) -> str:
@@ -277,7 +279,6 @@ def _cut_parts(path: Path, reading: Reading, repairs: Repairs) -> dict[str, list
         keys.append(document_key(document))
         sentences.append(found)
     parts: dict[str, list[Example]] = {}
-    with at(path):
-        for split, found in zip(cut_documents(keys, reading.split, reading.split_seed), sentences, strict=True):
-            parts.setdefault(split, []).extend(found)
+    for split, found in zip(cut_documents(keys, reading.split, reading.split_seed, path), sentences, strict=True):
+        parts.setdefault(split, []).extend(found)
     return parts

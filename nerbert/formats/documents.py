@@ -72,6 +72,14 @@ class Reading(Settings):
     """Language by whose rules texts without words are cut into sentences; default: the model's, else English."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReading(Reading):
+    """How annotated data is read to be checked: what overlaps is counted and ends nothing."""
+
+    overlaps: Overlaps = "longest"
+    """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
+
+
 def repairs_line(repairs: Repairs) -> str:
     """Return what was put right or left out, in words; "" for nothing."""
     return "; ".join(f"{repairs[each]:,} {words}" for each, words in _REPAIRS.items() if repairs[each])

@@ -1,27 +1,35 @@
-"""Check a data set: its contents, and faults that spoil scores (leaks, contradictions, types that can't be learnt).
+"""Check a data set: its contents, and faults that spoil scores (leaks, contradictions, slips, types not to be learnt).
 
 Nothing is corrected, and only what can't be read is refused. Sentences are equal if their tokens are. Tag schemes are
 read from the tags as written, since entities don't tell how they were written: IOB2 begins every entity with B-; IOB1
 only one that touches another of its type; IO none; others also mark ends (`nerbert.formats.schemes`); any other use is
-called mixed. The price: each file is read again.
+called mixed. Sentences are never held, so a data set may be of any size. The price: each file is read twice, CoNLL a
+third time, and a file that is cut once more.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nerbert.evaluation.datasets.load import AT_LEAST, Data, find_duplicates, open_data
+from nerbert.errors import InputError, at
+from nerbert.evaluation.datasets.advice import Advice, advice_on
+from nerbert.evaluation.datasets.load import AT_LEAST, KnownData, find_known_files, find_place
+from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
+from nerbert.evaluation.datasets.repeats import Repeats, SentenceTable
 from nerbert.formats.conll import Conll, scheme_of
-from nerbert.formats.documents import Reading
+from nerbert.formats.data import SPLITS
+from nerbert.formats.documents import CheckReading, Reading, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.schemes import Scheme
-from nerbert.labels import WordSpan, word_spans
-from nerbert.records import Example
+from nerbert.formats.split_streams import SplitStream, stream_splits
+from nerbert.records import Example, Repairs
 
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
 _SHOWN = 20
+_NO_LETTER = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +45,23 @@ class SplitFacts:
     """Sentences equal to an earlier one of the split."""
     long: int
     scheme: Scheme
+    first_long: str = ""
+    """Where the first long sentence is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Equal sentences with different tags: the text, and each one's split and place (from 0)."""
+    """Equal sentences with different tags: the text, and each one's split and place (from 0), the first twenty."""
 
     text: str
     places: tuple[tuple[str, int], ...]
+    lines: tuple[str, ...] = ()
+    """The places as file and line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The result of a check."""
+    """The result of a check. Of what there may be many, `…_examples` has the first or worst twenty."""
 
     long_above: ClassVar[int] = 256
     """Words above which a sentence is long."""
@@ -57,7 +69,11 @@ class Findings:
     """Entities in train below which a type is rare."""
     duplicates_at_least: ClassVar[int] = AT_LEAST
     """Fewest tokens of equal sentences that count as duplicates."""
-    data: Data
+    name: str
+    folder: Path
+    sha256: dict[str, str]
+    known: KnownData | None
+    notes: tuple[str, ...]
     splits: dict[str, SplitFacts]
     lacking: dict[str, dict[str, int]]
     """By split, the types that train lacks, with their entities."""
@@ -67,40 +83,87 @@ class Findings:
     """`train/test`: sentences of eight tokens or more of the second that are in the first, and so on."""
     conflicts: int
     conflict_examples: tuple[Conflict, ...]
+    similar_types: tuple[tuple[str, ...], ...]
+    """Types whose names differ in case, plural, hyphens or underscores alone."""
+    slips: int
+    """Mentions that are labelled in some places only."""
+    slip_examples: tuple[Slip, ...]
+    many_types: int
+    """Mentions that have several types."""
+    many_types_examples: tuple[ManyTypes, ...]
+    mentions_cut: bool
+    """Whether there are more mentions than are compared."""
+    repairs: Repairs
 
     @property
     def schemes(self) -> dict[str, str]:
         """The tag scheme of each split with entities."""
         return {split: facts.scheme.name for split, facts in self.splits.items() if facts.entities}
 
+    @property
+    def advice(self) -> list[Advice]:
+        """What to do, the most harmful first."""
+        return advice_on(self)
+
     def as_json(self) -> dict[str, Any]:
         """Return all findings as JSON."""
-        known = self.data.known
         return {
-            "name": self.data.name, "known": known.name if known else None, "notes": list(self.data.notes),
-            "sha256": self.data.sha256, "splits": {split: asdict(facts) for split, facts in self.splits.items()},
+            "name": self.name, "known": self.known.name if self.known else None, "notes": list(self.notes),
+            "sha256": self.sha256, "splits": {split: asdict(facts) for split, facts in self.splits.items()},
             "lacking": self.lacking, "rare": self.rare, "duplicates": self.duplicates,
             "duplicates_at_least": self.duplicates_at_least, "conflicts": self.conflicts,
             "conflict_examples": [asdict(each) for each in self.conflict_examples],
+            "similar_types": self.similar_types, "slips": self.slips,
+            "slip_examples": [asdict(each) for each in self.slip_examples], "many_types": self.many_types,
+            "many_types_examples": [asdict(each) for each in self.many_types_examples],
+            "mentions_cut": self.mentions_cut, "repairs": dict(+self.repairs),
+            "advice": [asdict(each) for each in self.advice],
         }  # fmt: skip
 
 
 def check_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Findings:
-    """Read and check a data set, named as in `open_data`."""
-    data = open_data(name, root, reading)
-    splits = {split: _facts(data.splits[split], path, data.reading.from_) for split, path in data.files.items()}
-    lacking: dict[str, dict[str, int]] = {}
-    rare: dict[str, int] = {}
-    if "train" in splits:
-        learnt = splits["train"].types
-        rare = {type_: count for type_, count in learnt.items() if count < Findings.rare_below}
-        for split, facts in splits.items():
-            if unknown := {type_: count for type_, count in facts.types.items() if type_ not in learnt}:
-                lacking[split] = unknown
-    pairs = [(first, second) for first, second in _PAIRS if first in splits and second in splits]
-    duplicates = {f"{one}/{two}": len(find_duplicates(data.splits[one], data.splits[two])) for one, two in pairs}
-    conflicts = _conflicts(data)
-    return Findings(data, splits, lacking, rare, duplicates, len(conflicts), tuple(conflicts[:_SHOWN]))
+    """Read and check a data set, named as in `open_data`, in constant memory."""
+    reading, repairs, mentions = reading or CheckReading(), Repairs(), Mentions()
+    folder, name = find_place(name, root)
+    stream = stream_splits(folder, reading)
+    counts = {split: _SplitCounts() for split in stream.files}
+    with SentenceTable(AT_LEAST) as table:
+        for split, place, example in _sentences(stream, repairs):
+            counts[split].add(example, place)
+            table.add(SPLITS.index(split), example)
+            mentions.count(example)
+        repeats = table.repeats(_SHOWN)
+    for split, path in stream.files.items():
+        if not counts[split].sentences:
+            why = f" ({repairs_line(repairs)})" if repairs.total() else ""
+            raise InputError(f"{path}: holds no sentence{why}")
+    conflicts = _look(stream, mentions, repeats)
+    paths = dict.fromkeys(stream.files.values())
+    sums = stream.sums()
+    schemes = {path: _scheme(path, reading.from_) for path in paths}
+    splits = {
+        split: counts[split].facts(repeats.repeated[SPLITS.index(split)], schemes[path])
+        for split, path in stream.files.items()
+    }
+    learnt = splits["train"].types if "train" in splits else None
+    lacking = {split: _without(facts.types, learnt) for split, facts in splits.items()} if learnt is not None else {}
+    slips, many_types = mentions.slips(), mentions.many_types()
+    known, notes = find_known_files(name, sums)
+    return Findings(
+        name=name, folder=folder, sha256=sums, known=known, notes=notes, splits=splits,
+        lacking={split: types for split, types in lacking.items() if types},
+        rare={type_: count for type_, count in (learnt or {}).items() if count < Findings.rare_below},
+        duplicates={
+            f"{one}/{two}": repeats.duplicates[SPLITS.index(one), SPLITS.index(two)]
+            for one, two in _PAIRS
+            if one in splits and two in splits
+        },
+        conflicts=repeats.conflicts, conflict_examples=tuple(conflicts),
+        similar_types=_similar({type_ for facts in splits.values() for type_ in facts.types}),
+        slips=len(slips), slip_examples=tuple(slips[:_SHOWN]),
+        many_types=len(many_types), many_types_examples=tuple(many_types[:_SHOWN]),
+        mentions_cut=mentions.cut, repairs=repairs,
+    )  # fmt: skip
 
 
 def read_scheme(path: Path) -> Scheme:
@@ -108,25 +171,71 @@ def read_scheme(path: Path) -> Scheme:
     return scheme_of(path)
 
 
-def _facts(examples: Sequence[Example], path: Path, format_: str) -> SplitFacts:
-    types = Counter(span.type for example in examples for span in example.spans)
-    return SplitFacts(
-        sentences=len(examples),
-        tokens=sum(len(example.words) for example in examples),
-        entities=types.total(),
-        types=dict(sorted(types.items(), key=lambda item: (-item[1], item[0]))),
-        repeated=len(examples) - len({example.tokens for example in examples}),
-        long=sum(len(example.words) > Findings.long_above for example in examples),
-        scheme=read_scheme(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0),
-    )
+@dataclass(slots=True)
+class _SplitCounts:
+    """What is counted in a split while it is read."""
+
+    sentences: int = 0
+    tokens: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    long: int = 0
+    first_long: str = ""
+
+    def add(self, example: Example, place: str) -> None:
+        self.sentences += 1
+        self.tokens += len(example.words)
+        self.types.update(span.type for span in example.spans)
+        if len(example.words) > Findings.long_above:
+            self.long, self.first_long = self.long + 1, self.first_long or place
+
+    def facts(self, repeated: int, scheme: Scheme) -> SplitFacts:
+        types = dict(sorted(self.types.items(), key=lambda item: (-item[1], item[0])))
+        return SplitFacts(
+            self.sentences, self.tokens, self.types.total(), types, repeated, self.long, scheme, self.first_long
+        )
 
 
-def _conflicts(data: Data) -> list[Conflict]:
-    """Return sentences that are tagged in more than one way, in the order in which they first occur."""
-    places: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
-    tagged: dict[tuple[str, ...], set[tuple[WordSpan, ...]]] = defaultdict(set)
-    for split, examples in data.splits.items():
-        for place, example in enumerate(examples):
-            places[example.tokens].append((split, place))
-            tagged[example.tokens].add(tuple(word_spans(example)))
-    return [Conflict(" ".join(each), tuple(where)) for each, where in places.items() if len(tagged[each]) > 1]
+def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str, Example]]:
+    """Yield each sentence with its split and place."""
+    numbers = Counter[Path]()
+    for split, path, document in stream.documents(repairs):
+        numbers[path] += 1
+        if document.line:
+            place = f"{path.name}:{document.line}"
+        else:
+            place = f"{path.name}, {document.group or f'text {numbers[path]}'}"
+        with at(path, document.line or None):
+            sentences = sentences_of(document, stream.reading, repairs)
+        yield from ((split, place, each) for each in sentences)
+
+
+def _look(stream: SplitStream, mentions: Mentions, repeats: Repeats) -> list[Conflict]:
+    """Read again: note where mentions stand, and return the conflicts with their texts."""
+    texts, lines = dict[tuple[str, int], str](), dict[tuple[str, int], str]()
+    wanted = {(SPLITS[split], number) for each in repeats.examples for split, number in each}
+    numbers = Counter[str]()
+    for split, place, example in _sentences(stream, Repairs()):
+        mentions.look(example, place)
+        if (key := (split, numbers[split])) in wanted:
+            texts[key], lines[key] = " ".join(example.tokens), place
+        numbers[split] += 1
+    named = [tuple((SPLITS[split], number) for split, number in each) for each in repeats.examples]
+    return [Conflict(texts[each[0]], each, tuple(lines[place] for place in each)) for each in named]
+
+
+def _scheme(path: Path, format_: str) -> Scheme:
+    return read_scheme(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0)
+
+
+def _without(types: dict[str, int], learnt: Collection[str]) -> dict[str, int]:
+    return {type_: count for type_, count in types.items() if type_ not in learnt}
+
+
+def _similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of types that are one name, but for case, plural, hyphens, underscores and spaces."""
+    groups: dict[str, list[str]] = {}
+    for type_ in sorted(types):
+        name = _NO_LETTER.sub("", type_.casefold())
+        name = f"{name[:-3]}y" if name.endswith("ies") else name[:-1] if name.endswith("s") else name
+        groups.setdefault(name or type_, []).append(type_)
+    return tuple(tuple(each) for each in groups.values() if len(each) > 1)

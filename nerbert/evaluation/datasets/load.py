@@ -26,6 +26,7 @@ from typing import Any, Literal
 from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, nearest
 from nerbert.finetuning.sampling import Subset, draw_subset, parse_size
+from nerbert.formats.convert import check_apart
 from nerbert.formats.data import SPLITS, DataSet, data_sum, find_splits, read_data, split_files, split_of
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.examples import find_format
@@ -169,21 +170,30 @@ def open_data(name: str, root: Path | None = None, reading: Reading | None = Non
 
     A split that isn't there is empty; at least one must be there. `reading` says how files are read.
     """
-    if root is not None:
-        folder = find_folder(root, name)
-        name = folder.relative_to(root).as_posix()
-    elif (known := find_known(name)) and not Path(name).exists():
-        raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data{_fetched(known)}")
-    else:
-        folder, name = Path(name), Path(name).resolve().name
+    folder, name = find_place(name, root)
     found = read_data(folder, tuple(find_splits(folder, reading)) or SPLITS, reading)
-    known = find_known(name)
-    faults = _faults(known, {split_of(file): each for file, each in found.sha256.items()}) if known else ""
-    notes = (f"not those of the known {known.name}: {faults}",) if known and faults else ()
+    known, notes = find_known_files(name, found.sha256)
     return Data(
         folder, found.train, found.dev, found.sha256, found.test, found.files, found.reading, found.repairs, name,
-        None if faults else known, find_duplicates(found.train, found.test), notes,
+        known, find_duplicates(found.train, found.test), notes,
     )  # fmt: skip
+
+
+def find_place(name: str, root: Path | None) -> tuple[Path, str]:
+    """Return the folder (or file) of a data set, named as in `open_data`, and its name."""
+    if root is not None:
+        folder = find_folder(root, name)
+        return folder, folder.relative_to(root).as_posix()
+    if (known := find_known(name)) and not Path(name).exists():
+        raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data{_fetched(known)}")
+    return Path(name), Path(name).resolve().name
+
+
+def find_known_files(name: str, sha256: Mapping[str, str]) -> tuple[KnownData | None, tuple[str, ...]]:
+    """Return the known data set of this name and exactly these files, or None and how they differ from its own."""
+    known = find_known(name)
+    faults = _faults(known, {split_of(file): each for file, each in sha256.items()}) if known else ""
+    return (None, (f"not those of the known {known.name}: {faults}",)) if known and faults else (known, ())
 
 
 def find_folder(root: Path, name: str) -> Path:
@@ -229,9 +239,7 @@ def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least:
 def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: bool = False) -> Subset:
     """Draw a subset of the train split and write it to the folder `output`, with dev and test."""
     check_free(output, overwrite=overwrite)
-    target, source = output.resolve(), data.folder.resolve()
-    if target.is_relative_to(source) or source.is_relative_to(target):
-        raise InputError(f"{output}: is the data set itself, lies in it or holds it; name a folder outside it")
+    check_apart(output, data.folder)
     if not data.train:
         raise InputError(f"{data.folder}: has no train split to draw from")
     subset = draw_subset(data.train, parse_size(size), draw)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nerbert.evaluation.datasets.check import Findings
     from nerbert.evaluation.datasets.load import Listed
     from nerbert.evaluation.evaluate import Evaluation
+    from nerbert.formats.convert import Conversion
     from nerbert.tagger.calibrate import Calibrated
     from nerbert.tagger.export import Export
     from nerbert.tagger.self_check import Checked, TextAnswer
@@ -154,7 +155,7 @@ def _cells(listed: "Listed") -> list[object]:
 
 
 def print_findings(findings: "Findings", *, as_json: bool) -> None:
-    """Print what a check found: counts, entities by type, then what to know of, a line each."""
+    """Print what a check found: counts, entities by type, then what to do, a line each."""
     if as_json:
         print_json(findings.as_json())
         return
@@ -164,13 +165,18 @@ def print_findings(findings: "Findings", *, as_json: bool) -> None:
         for split, facts in findings.splits.items()
     ]
     heads = ("split", "sentences", "tokens", "entities", "repeated", f"> {findings.long_above} words", "tags")
-    title = f"{findings.data.name} ({findings.data.folder})"
+    title = f"{findings.name} ({findings.folder})"
     console.print(table(heads, splits, numbers=range(1, 6), title=title), "")
     names = dict.fromkeys(name for facts in findings.splits.values() for name in facts.types)
     types = [(name, *(facts.types.get(name, 0) for facts in findings.splits.values())) for name in names]
     title = f"{many(len(names), 'type')}, entities of each"
     console.print(table(("type", *findings.splits), types, numbers=range(1, 4), title=title), "")
     say(console, "data", findings=findings)
+
+
+def print_conversion(done: "Conversion") -> None:
+    """Print how many texts and entities were written, what was put right, and what the new format can't hold."""
+    say(Console(soft_wrap=True), "converted", done=done, many=many)
 
 
 def print_sample(subset: Subset, output: Path) -> None:

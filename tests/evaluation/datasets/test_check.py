@@ -5,8 +5,14 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.check import check_data, read_scheme
-from nerbert.evaluation.datasets.load import open_data
+from nerbert.evaluation.datasets.check import Findings, check_data, read_scheme
+from nerbert.evaluation.datasets.load import find_duplicates, open_data
+from nerbert.evaluation.datasets.mentions import Mentions
+from nerbert.evaluation.datasets.repeats import SentenceTable
+from nerbert.formats.conll import example_of
+from nerbert.formats.data import read_data
+from nerbert.formats.documents import CheckReading, Reading
+from nerbert.records import Repair
 from nerbert.render.terminal.models import print_findings
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
@@ -90,7 +96,7 @@ def test_a_test_split_alone_can_be_checked(make: Make, capsys: pytest.CaptureFix
     assert (found.splits["test"].entities, found.conflicts) == (4, 1)
     print_findings(found, as_json=False)
     told = capsys.readouterr().out
-    assert "equal sentences with different tags: 1, " in told
+    assert "equal sentences with different labels: 1, " in told
     assert "train" not in told.replace(str(folder), "")
 
 
@@ -113,3 +119,138 @@ def test_real_data_is_checked(shared: Path) -> None:
     assert found.duplicates["train/test"] == 8
     assert (found.lacking, found.rare) == ({}, {})
     assert found.conflicts > 0
+
+
+def lines(*rows: object) -> str:
+    return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+
+def row(text: str, *mentions: tuple[str, str]) -> dict[str, object]:
+    """A text in which each mention, at its first place, has a type."""
+    spans = [
+        {"start": text.index(each), "end": text.index(each) + len(each), "type": type_} for each, type_ in mentions
+    ]
+    return {"text": text, "spans": spans}
+
+
+def advised(found: Findings) -> dict[str, str]:
+    return {each.kind: each.text for each in found.advice}
+
+
+def test_a_file_of_any_format_is_checked_and_its_slips_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "letters.jsonl"
+    file.write_text(
+        lines(
+            row("She saw New York.", ("New York", "place")),
+            row("Old York and New York.", ("New York", "place"), ("Old York", "place")),
+            row("York was far from New York."),
+            row("new york and New Yorker Ann.", ("Ann", "person")),
+            row("Ann came to York.", ("Ann", "Persons")),
+            row("No Ann at York.", ("York", "place")),
+            row("A York.", ("York", "place")),
+        )
+    )
+    found = check_data(str(file))
+    assert [(each.text, each.labelled, each.unlabelled, each.places) for each in found.slip_examples] == [
+        ("Ann", 2, 1, ("letters.jsonl:6",)),
+        ("New York", 2, 1, ("letters.jsonl:3",)),
+        ("York", 2, 2, ("letters.jsonl:3", "letters.jsonl:5")),
+    ], "the longest mention, whole words, in the same case, not inside of another"
+    (several,) = found.many_types_examples
+    assert (several.types, several.places) == (
+        {"person": 1, "Persons": 1}, {"person": "letters.jsonl:4", "Persons": "letters.jsonl:5"},
+    )  # fmt: skip
+    assert found.similar_types == (("Persons", "person"),)
+    told = advised(found)
+    assert "“York” (place 2; unlabelled 2: letters.jsonl:3, letters.jsonl:5)" in told["slips"]
+    assert "“Ann” (person 1: letters.jsonl:4, Persons 1: letters.jsonl:5)" in told["many_types"]
+    assert "Persons and person. They are learnt as different types; use one name" in told["similar_types"]
+    assert "--split 80/10/10" in told["splits"]
+    assert [each["text"] for each in found.as_json()["advice"]] == list(told.values())
+
+
+def test_ordinary_words_are_no_slips() -> None:
+    """May is a name twice, and a word 21 times."""
+    sentences = [example_of(["May", "came"], ["B-person", "O"])] * 2 + [example_of(["May", "I"], ["O", "O"])] * 20
+    for more, slips in (([], 1), (sentences[-1:], 0)):
+        mentions = Mentions()
+        for each in sentences + more:
+            mentions.count(each)
+        for each in sentences + more:
+            mentions.look(each, "x")
+        assert len(mentions.slips()) == slips
+
+
+def test_of_too_many_mentions_the_frequent_are_compared() -> None:
+    mentions = Mentions(most=4)
+    frequent = [example_of(["Ann", "Lee"], ["B-x", "I-x"])] * 2
+    for each in (*frequent, *(example_of([f"n{number}"], ["B-x"]) for number in range(20)), *frequent):
+        mentions.count(each)
+    mentions.look(example_of(["Ann", "Lee"], ["O", "O"]), "here")
+    assert mentions.cut
+    assert [(each.text, each.labelled, each.unlabelled) for each in mentions.slips()] == [("Ann Lee", 4, 1)]
+
+
+def test_sentences_are_compared_in_parts_as_in_one() -> None:
+    tags = [["O"] * 8, ["B-x"] + ["O"] * 7]
+    sentences = [
+        (place % 2, example_of(f"{place % 5} b c d e f g h".split(), tags[place % 7 == 0])) for place in range(40)
+    ]
+    found = []
+    for at_once in (3, 1000):
+        with SentenceTable(8, at_once) as table:
+            for split, each in sentences:
+                table.add(split, each)
+            found.append(table.repeats(3))
+    assert found[0] == found[1]
+    first, second = ([each for split, each in sentences if split == wanted] for wanted in (0, 1))
+    assert found[0].duplicates == {(0, 1): len(find_duplicates(first, second))}
+    assert found[0].repeated == {0: 15, 1: 15}
+    assert found[0].conflicts == 5
+    assert [each[0] for each in found[0].examples] == [(0, 0), (1, 0), (0, 1)]
+
+
+def test_what_overlaps_is_counted_and_told(tmp_path: Path) -> None:
+    file = tmp_path / "letters.jsonl"
+    file.write_text(
+        lines(row("The ship Ann Lee.", ("Ann Lee", "ship"), ("Ann", "person")), row("Annes.", ("Ann", "x")))
+    )
+    found = check_data(str(file))
+    assert +found.repairs == {Repair.OVERLAP: 1, Repair.GROWN: 1}
+    assert found.splits["train"].types == {"ship": 1, "x": 1}
+    assert "--overlaps longest or --overlaps first" in advised(found)["overlap"]
+    assert "1 entities grown to whole words" in advised(found)["repairs"]
+    with pytest.raises(InputError, match=r"letters\.jsonl:1: entities .* overlap"):
+        check_data(str(file), None, Reading())
+
+
+def test_a_file_to_be_cut_is_checked_in_the_parts_that_training_sees(tmp_path: Path) -> None:
+    file = tmp_path / "letters.jsonl"
+    file.write_text(lines(*(row(f"Letter {number} of Ann.", ("Ann", "person")) for number in range(20))))
+    found = check_data(str(file), None, CheckReading(split="60/20/20"))
+    parts = read_data(file, ("train", "dev", "test"), Reading(split="60/20/20")).splits
+    assert {split: facts.sentences for split, facts in found.splits.items()} == {
+        split: len(examples) for split, examples in parts.items()
+    }
+    assert found.sha256.keys() == {"letters.jsonl"}
+
+
+def test_faults_name_file_line_and_remedy(tmp_path: Path) -> None:
+    broken, packed, empty = tmp_path / "a.jsonl", tmp_path / "b.zip", tmp_path / "c.jsonl"
+    broken.write_text(lines(row("Ann.", ("Ann", "x")), row("Lee.")) + '{"text": \n')
+    packed.write_bytes(b"PK\x03\x04 and so on")
+    empty.touch()
+    for name, told in (
+        (broken, r"a\.jsonl:3: not JSON"), (packed, "seems to be a zip archive"), (empty, "holds no sentence"),
+        (tmp_path / "nowhere", "nowhere: no such file or folder"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=told):
+            check_data(str(name))
+
+
+def test_data_without_a_fault_needs_nothing(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "".join(f"{number}\tB-x\n\n" for number in range(9))
+    found = check_data(str(make(train=text, test=text.replace("\tB", "0\tB"))))
+    assert found.advice == []
+    print_findings(found, as_json=False)
+    assert "Nothing to do" in capsys.readouterr().out

@@ -79,19 +79,19 @@ def test_list_knows_the_real_files(shared: Path, capsys: Output) -> None:
 
 
 def test_check_prints_what_it_found(make: Make, root: Path, capsys: Output) -> None:
-    make(
-        train=TRAIN,
-        test=TRAIN.replace("B-person", "B-[red]x").replace("I-person", "I-[red]x") + "Oslo\tI-ship\n\n",
-    )
+    train = TRAIN.replace("Larsen", "Larsen\x9b")
+    make(train=train, test=train.replace("-person", "-[red]x") + "Oslo\tI-ship\n\n")
     for arguments in (["ships", "--data", root], [root / "ships"]):
         assert data("check", *arguments) == 0
         shown = capsys.readouterr().out
         assert "[red]x" in shown
+        assert "Larsen\\x9b" in shown
+        assert "\x9b" not in shown
         assert "files: of no data set that nerbert knows" in shown
-        assert "types that train lacks: test: [red]x 1" in shown
-        assert "1 of test in train" in shown
-        assert "equal sentences with different tags: 1, such as “Larsen & Holm” (train 1, test 1)" in shown
-        assert "I- tags in test that continue nothing: 1, first at line 18" in shown
+        assert "types of test that train lacks: [red]x 1. " in shown
+        assert "words of test that are in train too: 1. " in shown
+        assert "1. equal sentences with different labels: 1, such as “Larsen\\x9b & Holm” (train.conll" in shown
+        assert "I- tags in test that continue nothing: 1, first at line 18. " in shown
         assert "tag schemes differ: train IOB2, test mixed" in shown
     assert data("check", "ships", "--data", root, "--json") == 0
     assert json.loads(capsys.readouterr().out)["lacking"] == {"test": {"[red]x": 1}}
@@ -131,10 +131,10 @@ def test_the_pages_commands_and_python_run(sample: Path, tmp_path: Path) -> None
     blocks = FENCE.findall(PAGE.read_text(encoding="utf-8"))
     commands = [["bash", "-euo", "pipefail", "-c", body] for language, body in blocks if language == "sh"]
     code = [[sys.executable, "-W", "error", "-c", body] for language, body in blocks if language == "python"]
-    assert (len(commands), len(code)) == (3, 1)
+    assert (len(commands), len(code)) == (4, 1)
     for command in [*commands, *code]:
         done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True,
                               check=False)  # fmt: skip
         assert done.returncode == 0, done.stderr
     made = sorted(each.name for each in tmp_path.iterdir())
-    assert made == ["data", "ships-20", "ships-5percent", "ships-k2", "ships.json"]
+    assert made == ["cut", "data", "ships-20", "ships-5percent", "ships-json", "ships-k2", "ships.json", "train.jsonl"]

@@ -1,0 +1,143 @@
+"""Mentions that are labelled in one place and not in another, or with several types: likely slips of annotators.
+
+A first reading counts what is labelled, a second one where the same words stand without a label: whole words, in the
+same case, the longest mention that fits. Memory is bounded: of more mentions than `MOST` the rarest are forgotten. A
+mention that stands without a label ten times as often as with one is an ordinary word ("May"), and no slip.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from nerbert.labels import word_spans
+from nerbert.records import Example
+
+MOST = 200_000
+"""Mentions (with a type) that are held."""
+_PLACES = 3
+_ORDINARY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A mention that is labelled in some places only, with its types."""
+
+    text: str
+    types: dict[str, int]
+    labelled: int
+    unlabelled: int
+    places: tuple[str, ...]
+    """Where it has no label: the first of these places."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManyTypes:
+    """A mention that has several types: how often each, and where first."""
+
+    text: str
+    types: dict[str, int]
+    places: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Unlabelled:
+    count: int = 0
+    places: list[str] = field(default_factory=list)
+
+
+class Mentions:
+    """What is labelled in a data set, and then what isn't."""
+
+    def __init__(self, most: int = MOST) -> None:
+        """Hold no more than `most` mentions."""
+        self._most, self._counts = most, Counter[tuple[str, str]]()
+        self._sizes: dict[str, tuple[int, int]] = {}  # of a mention's first word, and in words
+        self.cut = False
+        """Whether there were more."""
+        self._types: dict[str, dict[str, int]] | None = None
+        self._longest: dict[str, int] = {}
+        self._unlabelled: dict[str, _Unlabelled] = {}
+        self._labelled: dict[tuple[str, str], str] = {}
+
+    def count(self, example: Example) -> None:
+        """Count what is labelled in a sentence."""
+        for first, last, type_ in word_spans(example):
+            text = _words(example, first, last)
+            self._counts[text, type_] += 1
+            if last - first > 1:
+                start, end = example.words[first]
+                self._sizes[text] = end - start, last - first
+        if len(self._counts) > self._most * 3 // 2:
+            self._counts, self.cut = Counter(dict(self._counts.most_common(self._most))), True
+            self._sizes = {text: self._sizes[text] for text, _ in self._counts if text in self._sizes}
+
+    def look(self, example: Example, place: str) -> None:
+        """Note where the mentions that were counted stand in a sentence, with a label or without."""
+        known = self._known()
+        labelled = {first: (last, type_) for first, last, type_ in word_spans(example)}
+        free, words = sorted({*labelled, len(example.words)}, reverse=True), example.words
+        number = 0
+        while number < len(words):
+            if number in labelled:
+                last, type_ = labelled[number]
+                text = _words(example, number, last)
+                if len(known.get(text, ())) > 1:
+                    self._labelled.setdefault((text, type_), place)
+                number = last
+                continue
+            while free[-1] < number:
+                free.pop()
+            longest = self._longest.get(example.text[slice(*words[number])], 0)
+            for last in range(min(free[-1], number + longest), number, -1):
+                if (text := _words(example, number, last)) in known:
+                    missed = self._unlabelled.setdefault(text, _Unlabelled())
+                    missed.count += 1
+                    if len(missed.places) < _PLACES:
+                        missed.places.append(place)
+                    number = last - 1
+                    break
+            number += 1
+
+    def slips(self) -> list[Slip]:
+        """Return what is likely to be a slip; those first that mostly have a label, and the frequent ones."""
+        known, found = self._known(), list[Slip]()
+        for text, missed in self._unlabelled.items():
+            labelled = sum(known[text].values())
+            if missed.count <= _ORDINARY * labelled:
+                found.append(Slip(text, known[text], labelled, missed.count, tuple(missed.places)))
+        return sorted(found, key=_doubt)
+
+    def many_types(self) -> list[ManyTypes]:
+        """Return the mentions that have several types, those first that deviate most often from their usual one."""
+        found = [
+            ManyTypes(text, types, {type_: self._labelled.get((text, type_), "") for type_ in types})
+            for text, types in self._known().items()
+            if len(types) > 1
+        ]
+        return sorted(found, key=lambda each: (max(each.types.values()) - sum(each.types.values()), each.text))
+
+    def _known(self) -> dict[str, dict[str, int]]:
+        """Return the types of the mentions that are labelled at least twice; from here on, nothing more is counted."""
+        if self._types is None:
+            total, self._types = Counter[str](), {}
+            for (text, _), count in self._counts.items():
+                total[text] += count
+            for (text, type_), count in self._counts.most_common():
+                if total[text] > 1:
+                    self._types.setdefault(text, {})[type_] = count
+            self._counts.clear()
+            for text in self._types:
+                size, words = self._sizes.pop(text, (len(text), 1))
+                self._longest[text[:size]] = max(words, self._longest.get(text[:size], 0))
+            self._sizes.clear()
+        return self._types
+
+
+def _words(example: Example, first: int, last: int) -> str:
+    """Return the text of some words, on one line."""
+    text = example.text[example.words[first][0] : example.words[last - 1][1]]
+    return text if last == first + 1 else " ".join(text.split())
+
+
+def _doubt(slip: Slip) -> tuple[bool, float, str]:
+    """Return what sorts slips, the likely and frequent ones first."""
+    return slip.unlabelled >= slip.labelled, -1 / (1 / slip.labelled + 1 / slip.unlabelled), slip.text

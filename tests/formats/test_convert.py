@@ -1,0 +1,273 @@
+"""Conversion of annotated data: what is read in one format is there in the other, or nothing is."""
+
+import errno
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nerbert.artifacts import json_line, publish
+from nerbert.errors import InputError, MissingExtra, OutputExists, SettingsError, WriteError
+from nerbert.formats.convert import convert_data
+from nerbert.formats.data import read_data
+from nerbert.formats.documents import Reading
+from nerbert.formats.examples import read_documents, read_examples
+from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.registry import FORMATS
+from tests.commands import exit_code
+
+CONLL = "Ann\tB-person\nLee\tI-person\nsails\tO\n\nOslo\tB-place\n\n"
+LETTER = "Ann  sails. Bo sleeps in Oslo."
+SPANS = [
+    {"start": 0, "end": 3, "type": "person"},
+    {"start": 12, "end": 14, "type": "person"},
+    {"start": 25, "end": 29, "type": "place"},
+]
+
+
+class Folders:
+    """A toy format of folders: a file for each text, with its spans and fields."""
+
+    suffixes = ()
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether the folder holds such files."""
+        return path.is_dir() and any(path.glob("*.text"))
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts."""
+        for each in sorted(path.glob("*.text")):
+            text, spans, group, fields = json.loads(each.read_text())
+            yield Document(text, tuple(Span(*span) for span in spans), None, group, fields)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write the texts."""
+        path.mkdir(exist_ok=True)
+        for number, each in enumerate(documents):
+            spans = [(span.start, span.end, span.type) for span in each.spans]
+            (path / f"{number}.text").write_text(json.dumps([each.text, spans, each.group, dict(each.fields)]))
+
+
+@pytest.fixture
+def folders(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A format of folders."""
+    monkeypatch.setattr(FORMATS, "_known", FORMATS._known | {"folders": Folders})
+    return "folders"
+
+
+def made_of(*rows: object) -> str:
+    return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+
+def test_a_file_there_and_back(tmp_path: Path) -> None:
+    source, there, back = tmp_path / "a.conll", tmp_path / "b.jsonl", tmp_path / "c.conll"
+    source.write_text(CONLL)
+    done = convert_data(source, there)
+    assert (done.format, done.documents, done.entities, done.losses) == ("jsonl", {"all": 2}, {"all": 2}, [])
+    assert convert_data(there, back).losses == []
+    assert back.read_text() == CONLL
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.conll", "b.jsonl", "c.conll"]
+
+
+def test_a_format_of_words_gets_sentences_and_what_is_lost_is_told(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.jsonl", tmp_path / "b.conll"
+    grown = {"text": "Annes.", "spans": [{"start": 0, "end": 3, "type": "person", "confidence": 0.5}]}
+    source.write_text(made_of({"text": LETTER, "spans": SPANS}, grown, {"text": " ", "spans": []}))
+    done = convert_data(source, output)
+    assert [each.tokens for each in read_examples(output)] == [
+        ("Ann", "sails", "."), ("Bo", "sleeps", "in", "Oslo", "."), ("Annes", "."),
+    ]  # fmt: skip
+    assert (done.documents, done.entities, +done.repairs) == ({"all": 3}, {"all": 4}, {Repair.GROWN: 1})
+    spaces, empty, confidences = done.losses
+    assert "spaces" in spaces
+    assert empty == "texts without a word: 1 left out"
+    assert confidences == "confidences"
+    with pytest.raises(InputError, match=r"a\.jsonl:2: .* cuts a word"):
+        convert_data(source, tmp_path / "c.jsonl", reading=Reading(cut_words="error"))
+    assert not (tmp_path / "c.jsonl").exists()
+
+
+def test_a_folder_keeps_its_splits(tmp_path: Path, folders: str) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for split in ("train", "dev", "test"):
+        (source / f"{split}.conll").write_text(CONLL.replace("Oslo", split))
+    done = convert_data(source, tmp_path / "out", to="jsonl")
+    assert done.documents == {"train": 2, "dev": 2, "test": 2}
+    names = sorted(each.name for each in (tmp_path / "out").iterdir())
+    assert names == ["dev.jsonl", "manifest.json", "test.jsonl", "train.jsonl"]
+    everything = ("train", "dev", "test")
+    assert read_data(tmp_path / "out", everything).splits == read_data(source, everything).splits
+    convert_data(source, tmp_path / "folders", to=folders)
+    assert (tmp_path / "folders" / "dev" / "1.text").is_file()
+    convert_data(tmp_path / "folders", tmp_path / "again", to="conll")
+    assert (tmp_path / "again" / "test.conll").read_text() == (source / "test.conll").read_text()
+
+
+def test_a_file_is_cut_into_the_splits_that_training_sees(tmp_path: Path) -> None:
+    source, reading = tmp_path / "a.jsonl", Reading(split="60/20/20", split_seed=3)
+    letters = [{"text": f"Ann {each % 15}", "spans": [{"start": 0, "end": 4, "type": " x"}]} for each in range(20)]
+    source.write_text(made_of(*letters))
+    done = convert_data(source, tmp_path / "out", reading=reading)
+    assert done.format == "jsonl", "a name without suffix: the format of the source"
+    assert done.repairs[Repair.TRIMMED] == 20, "counted once, though the file is read for each split"
+    everything = ("train", "dev", "test")
+    cut, whole = read_data(tmp_path / "out", everything).splits, read_data(source, everything, reading).splits
+    assert cut == whole
+    assert sum(done.documents.values()) == 20
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert (manifest["split"], manifest["split_seed"]) == ("60/20/20", 3)
+    convert_data(source, tmp_path / "out", reading=reading, overwrite=True)
+
+
+def test_folders_are_a_format_too(tmp_path: Path, folders: str) -> None:
+    source, output, back = tmp_path / "a.jsonl", tmp_path / "out", tmp_path / "b.jsonl"
+    source.write_text(made_of({"text": LETTER, "spans": SPANS}))
+    convert_data(source, output, to=folders)
+    assert sorted(each.name for each in output.iterdir()) == ["0.text", "manifest.json"]
+    convert_data(output, back)
+    (one,) = read_documents(back)
+    assert (one.text, [(span.start, span.end, span.type) for span in one.spans]) == (
+        LETTER, [(each["start"], each["end"], each["type"]) for each in SPANS],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_format_gives_back_what_it_says_it_keeps(tmp_path: Path, name: str) -> None:
+    source, back = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    text = "Ann  sails — it’s 😀 Bo’s turn.\nShe sleeps in Oslo."
+    spans = [
+        {"start": text.index(each), "end": text.index(each) + len(each), "type": "name"}
+        for each in ("Ann", "Bo", "Oslo")
+    ]
+    source.write_text(made_of({"text": text, "spans": spans, "note": "kept"}, {"text": "No name.", "spans": []}))
+    kind = FORMATS.find(name)()
+    output = tmp_path / f"there{kind.suffixes[0] if kind.suffixes else ''}"
+    try:
+        losses = " ".join(convert_data(source, output, to=name).losses)
+    except MissingExtra as error:
+        pytest.skip(str(error))
+    convert_data(output, back, reading=Reading(from_=name))
+    found = list(read_documents(back))
+    assert [span.text for each in found for span in each.spans] == ["Ann", "Bo", "Oslo"]
+    assert ("spaces" in losses) == (found[0].text != text)
+    assert ("note" in losses) == ("note" not in found[0].fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("b.json", r"\.json may be .*gliner, .*; say which with --to"),
+        ("b.docx", r"no format has the suffix \.docx; name the format with --to"),
+        ("in", "is the data set itself"),
+        ("in/deep", "lies in it or holds it"),
+        ("", "lies in it or holds it"),
+        ("out.jsonl", "becomes several files, so the output is a folder"),
+    ],
+)
+def test_outputs_that_cannot_be(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "in").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / "in" / f"{split}.conll").write_text(CONLL)
+    with pytest.raises((InputError, SettingsError), match=told):
+        convert_data(tmp_path / "in", tmp_path / name)
+    assert [each.name for each in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (made_of({"text": "Ann", "spans": []}) + "{", r"a\.jsonl:2: not JSON"),
+        ("", r"a\.jsonl: holds no text"),
+        (made_of({"text": "x", "spans": []}, {"text": "Ann", "spans": SPANS[:1]}) + "\n\n{", r"a\.jsonl:5: not JSON"),
+        ("PK\x03\x04", r"^\S*a\.jsonl: seems to be a zip archive"),
+        (
+            made_of({"text": "x", "spans": []}, {"text": "Ann", "spans": [{"start": 0, "end": 3, "type": "a b"}]}),
+            r"^\S*a\.jsonl:2: type 'a b' holds white space",
+        ),
+    ],
+)
+def test_what_cannot_be_converted_leaves_nothing(tmp_path: Path, text: str, told: str) -> None:
+    source, output = tmp_path / "a.jsonl", tmp_path / "b.conll"
+    source.write_text(text)
+    with pytest.raises(InputError, match=told):
+        convert_data(source, output)
+    with pytest.raises(InputError, match="no such file or folder"):
+        convert_data(tmp_path / "nowhere", output)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_what_is_there_stays_there(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.conll", tmp_path / "b.jsonl"
+    source.write_text(CONLL)
+    output.write_text("mine")
+    with pytest.raises(OutputExists, match="exists already"):
+        convert_data(source, output)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").touch()
+    with pytest.raises(OutputExists, match="is no file"):
+        convert_data(source, tmp_path / "folder", to="jsonl", overwrite=True)
+    with pytest.raises(OutputExists, match="not a folder that nerbert made"):
+        convert_data(source, tmp_path / "folder", reading=Reading(split="50/50"), overwrite=True)
+    assert output.read_text() == "mine"
+    assert convert_data(source, output, overwrite=True).documents == {"all": 2}
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        suffixes = (".full",)
+
+        def recognise(self, path: Path, head: bytes) -> bool:
+            return False
+
+        def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+            yield from ()
+
+        def write(self, path: Path, documents: Iterable[Document]) -> None:
+            with publish(path) as draft, draft.open("w") as stream:
+                for each in documents:
+                    stream.write(json_line(each.text))
+                    if path.name == "b.full":
+                        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FORMATS, "_known", FORMATS._known | {"full": Full})
+    (tmp_path / "a.conll").write_text(CONLL)
+    with pytest.raises(WriteError, match=r"^\S*/b\.full: can't be written: No space left on device; free space"):
+        convert_data(tmp_path / "a.conll", tmp_path / "b.full")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.conll"]
+
+
+def test_documents_go_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source of any size needs no more memory than a text: none is read before the one before it is written."""
+    order: list[str] = []
+
+    class Slow(Folders):
+        suffixes = (".slow",)  # type: ignore[assignment]
+
+        def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+            for number in range(3):
+                order.append(f"read {number}")
+                yield Document(f"{number}")
+
+        def write(self, path: Path, documents: Iterable[Document]) -> None:
+            for each in documents:
+                order.append(f"write {each.text}")
+            path.touch()
+
+    monkeypatch.setattr(FORMATS, "_known", FORMATS._known | {"slow": Slow})
+    (tmp_path / "a.slow").touch()
+    convert_data(tmp_path / "a.slow", tmp_path / "b.slow", reading=Reading(from_="slow"))
+    assert order[-6:] == [f"{what} {number}" for number in range(3) for what in ("read", "write")]
+
+
+def test_the_command_tells_counts_repairs_and_losses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text(made_of({"text": LETTER, "spans": [*SPANS, SPANS[0] | {"end": 10}]}))
+    assert exit_code("data", "convert", source, tmp_path / "b.conll") == 1
+    assert "--overlaps" in capsys.readouterr().err
+    assert exit_code("data", "convert", source, tmp_path / "b.conll", "--overlaps", "longest") == 0
+    told = capsys.readouterr().out
+    assert "all: 1 text, 3 entities" in told
+    assert "put right while reading: 1 overlapping entities left out" in told
+    assert "conll doesn't keep the texts' own spaces" in told
