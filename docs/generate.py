@@ -160,7 +160,7 @@ def _command(name: str, function: Callable[..., None]) -> str:
 def _parameters(function: Callable[..., None]) -> Iterator[tuple[str, inspect.Parameter]]:
     """Yield a command's parameters; settings that are options stand one by one, with their docstrings as help."""
     for key, each in inspect.signature(function).parameters.items():
-        if Parameter(name="*") not in _options(each):
+        if not any(one.name == ("*",) for one in _options(each)):
             yield key, each
             continue
         cls = get_args(each.annotation)[0]

@@ -96,7 +96,7 @@ def annotate_texts(
         run.write(draft.path)
     write_json(report, {"made_from": asked} | to_plain(run.report))
     if found.passed_over:
-        tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
+        tell(f"files passed over: {len(found.passed_over):,}, say {found.passed_over[0]}; name them, or give --from")
     tell(run.summary())
     return run.report
 

@@ -9,6 +9,7 @@ from cyclopts import App
 
 from nerbert import DOCS, __version__
 from nerbert.cli import annotate, data, models, tag
+from nerbert.cli.options import UnwrappedHelp
 from nerbert.errors import NerbertError, missing_extra
 
 app = App(
@@ -18,6 +19,7 @@ app = App(
 
     Documentation: {DOCS}/README.md""",
     help_format="plaintext",
+    help_formatter=UnwrappedHelp(),
     suppress_keyboard_interrupt=False,
 )
 for group in (data.corpus_app, data.knowledge_app, data.data_app):

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from nerbert.cli.options import (
     CHECK,
     READ,
+    CheckRead,
     Config,
     DataName,
     DataRoot,
@@ -23,7 +24,6 @@ from nerbert.cli.options import (
     Read,
     Set,
 )
-from nerbert.formats.documents import CheckReading
 
 corpus_app = App(name="corpus", help="Make and look at silver corpora.")
 knowledge_app = App(name="knowledge", help="Get what gives titles their types.")
@@ -205,7 +205,7 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
 
 @data_app.command(name="check")
 def data_check(
-    name: DataName, *, data: DataRoot = None, read: Annotated[CheckReading, Parameter(name="*")] = CHECK,
+    name: DataName, *, data: DataRoot = None, read: CheckRead = CHECK,
     json: Flag = False,
 ) -> None:  # fmt: skip
     """Check annotated data for what spoils scores, and say what to do: leaks, contradictions, slips, rare types.
@@ -237,7 +237,7 @@ def data_convert(
     output
         File to make. It is a folder to make, with a file for each split, if the source has splits or --split cuts it.
     to
-        Format to write: conll, jsonl, … (docs/formats.md), or your own as module:Class. Otherwise the output's suffix
+        Format to write: conll, jsonl, … (as --from), or your own as module:Class. Otherwise the output's suffix
         says it, and a name without suffix gets the format of the source.
     """
     from nerbert.formats.convert import convert_data

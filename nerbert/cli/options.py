@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
+from cyclopts.help import DefaultFormatter, HelpPanel, InlineText
+from rich.console import Console, ConsoleOptions
+from rich.text import Text
 
 from nerbert import DOCS
 from nerbert.formats.documents import CheckReading, Reading
@@ -21,7 +24,9 @@ Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True
 Config = Annotated[Path | None, Parameter(name="--config", help="Settings file (TOML).")]
 FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
-Read = Annotated[Reading, Parameter(name="*")]
+_READING = Group("How annotated data is read", sort_key=1)
+Read = Annotated[Reading, Parameter(name="*", group=_READING)]
+CheckRead = Annotated[CheckReading, Parameter(name="*", group=_READING)]
 READ = Reading()
 """Annotated data as it comes."""
 CHECK = CheckReading()
@@ -40,3 +45,14 @@ DataRoot = Annotated[Path | None, Parameter(name="--data", help="Folder that hol
 Flag = Annotated[bool, Parameter(negative="")]
 Overwrite = Annotated[bool, Parameter(negative="", help="Replace a folder that nerbert made.")]
 ListOnly = Annotated[bool, Parameter(name="--list", negative="")]
+
+
+class UnwrappedHelp(DefaultFormatter):
+    """The help of a command, whose lines end where the terminal does, not where the source's did."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        """Print a part of it."""
+        for entry in panel.entries:
+            if isinstance(one := entry.description, InlineText) and isinstance(text := one.primary_renderable, Text):
+                one.primary_renderable = Text(" ".join(text.plain.split()))
+        super().__call__(console, options, panel)

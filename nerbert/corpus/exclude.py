@@ -19,14 +19,17 @@ import pyarrow as pa
 from nerbert.corpus.filters import Verdict, normalised_words
 from nerbert.errors import InputError, at
 from nerbert.formats.data import data_sum
-from nerbert.formats.examples import recognised
+from nerbert.formats.examples import foreign, head_of, recognised
 from nerbert.formats.jsonl import JsonLines, json_object, row_of
 from nerbert.records import Reason, Repairs
 from nerbert.registry import FORMATS
-from nerbert.sources.files import find_all, find_files
+from nerbert.sources.files import find_all, find_files, writable
 
 _TEXTS = (".txt", ".tsv")
-_ABOUT = re.compile(r"(?:readme|licen[cs]e|copying|notice|attribution)|.*\.md$", re.IGNORECASE)
+_ABOUT = re.compile(
+    r"(?:readme|licen[cs]e|copying|notice|attribution)|.*\.md$|(?:manifest|dataset_dict)\.json$", re.IGNORECASE
+)
+"""Names of what is beside the texts: the last two are of nerbert's own data folders and of `datasets`."""
 _KEYS = ("text", "sentence", "tokens", "words", "tokenized_text")
 """What a line of JSON names its text, or its list of words; the first that is there counts."""
 _MIN_WORDS = 4
@@ -87,12 +90,14 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     named = {found.path: found.name for found in find_all(paths)}
     texts = (*_TEXTS, *(suffix for name in FORMATS for suffix in FORMATS.find(name)().suffixes))
     for path in paths:
-        if path.is_dir() and recognised(path):  # a format of folders
-            yield path, path.name
-            continue
-        some = 0
+        whole = list(_whole_folders(path))
+        for folder in whole:
+            yield folder, writable((Path(path.name) / folder.relative_to(path)).as_posix())
+        some = len(whole)
         for found in find_files(path):
-            if not found.direct and _ABOUT.match(found.path.name):
+            if not found.direct and (
+                _ABOUT.match(found.path.name) or any(each in whole for each in found.path.parents)
+            ):
                 continue
             if not found.direct and not found.path.name.lower().endswith(texts):
                 raise InputError(f"{found.path}: not a text by its name; name the files to exclude one by one")
@@ -102,6 +107,16 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
             raise InputError(
                 f"{path}: holds no text to exclude; give CoNLL, JSON lines, or text with a sentence a line"
             )
+
+
+def _whole_folders(path: Path) -> Iterator[Path]:
+    """Yield the folders at and below a path that are each in a format of folders, as their splits may be."""
+    if path.is_dir() and recognised(path):
+        yield path
+    elif path.is_dir():
+        below = sorted(each for each in path.iterdir() if not each.name.startswith(".") and not each.is_symlink())
+        for each in below:
+            yield from _whole_folders(each)
 
 
 def _texts(path: Path) -> Iterator[str]:
@@ -118,7 +133,10 @@ def _texts(path: Path) -> Iterator[str]:
                     text = _json_text(line) if is_json and line.strip() else line
                 yield text
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: can't be read as text in UTF-8: {error}") from error
+        seems = foreign(head_of(path), path.name.lower())
+        raise InputError(
+            f"{path}: can't be read as text in UTF-8: {f'seems to be {seems}' if seems else error}"
+        ) from error
 
 
 def _json_text(line: str) -> str:

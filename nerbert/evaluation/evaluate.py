@@ -44,6 +44,8 @@ class Evaluation:
     """Where the training sentences are from; "" if they were not given."""
     other_train: tuple[str, ...] = ()
     """Taggers that were trained on another file than that, by its SHA-256; a subset of it is another file too."""
+    learnt_gold: tuple[str, ...] = ()
+    """Taggers that were trained on the very file that they are judged on, or on another cut of it."""
     min_words: int = AT_LEAST
     """Fewest words of a test sentence that counts as a repeat of a training sentence."""
 
@@ -78,7 +80,7 @@ class Evaluation:
             "precision": mean(each.precision for each in scores), "recall": mean(each.recall for each in scores),
             "f1": self.f1_mean, "f1_sd": self.f1_sd, "over_seeds": self.over_seeds(),
             "unknown_types": list(self.unknown_types), "not_finetuned": list(self.not_finetuned),
-            "trained_on_other": list(self.other_train),
+            "trained_on_other": list(self.other_train), "trained_on_file": list(self.learnt_gold),
             "taggers": {name: judged.as_json() for name, judged in self.judgements.items()},
         }  # fmt: skip
 
@@ -102,11 +104,11 @@ def evaluate(
     seen = seen_entities(learnt.train) if learnt else None
     duplicates = find_duplicates(learnt.train, examples) if learnt else ()
     types = frozenset(span.type for example in examples for span in example.spans)
-    unknown, untuned, other = set(types), [], []
+    unknown, untuned, other, same = set(types), list[str](), list[str](), list[str]()
     judgements: dict[str, Judgement] = {}
     for name, folder in folders.items():
         if isinstance(folder, Tagger):
-            loaded, card = folder, dict[str, Any]()
+            loaded, card = folder, read_card(folder.origin.folder) if folder.origin else {}
         else:
             loaded, card = Tagger.load(folder, decoding=decoding, head=head), read_card(folder)
         found = loaded.tag_examples(examples)
@@ -117,6 +119,8 @@ def evaluate(
             untuned.append(name)
         if learnt and train_sum(card.get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
             other.append(name)
+        if gold_data.learnt_by(card.get("data")):
+            same.append(name)
     return Evaluation(
         file=gold_data.place,
         sentences=len(examples),
@@ -125,6 +129,7 @@ def evaluate(
         not_finetuned=tuple(untuned),
         train="" if learnt is None else str(learnt.folder),
         other_train=tuple(other),
+        learnt_gold=tuple(same),
     )
 
 

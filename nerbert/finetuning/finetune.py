@@ -17,7 +17,7 @@ import numpy as np
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.formats.data import AnyData, DataSet, read_data
+from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading
 from nerbert.labels import shared_tags, types_of
 from nerbert.metrics.score import score_spans
@@ -226,8 +226,7 @@ def _origin(encoder: str, source: DataSet | None) -> dict[str, Any]:
 
 
 def _facts(data: DataSet) -> dict[str, Any]:
-    cut = {"split": data.reading.split, "split_seed": data.reading.split_seed} if data.reading.split else {}
-    return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut}
+    return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut_of(data.reading)}
 
 
 def _held_out(head: Head, data: DataSet) -> dict[str, Any]:

@@ -110,6 +110,14 @@ class GoldSentences:
     examples: list[Example]
     name: str
     sha256: str
+    cut: Mapping[str, Any] = field(default_factory=dict)
+    """How they were cut out of a file, as a card says it; empty if they are the whole of it."""
+
+    def learnt_by(self, data: object) -> bool:
+        """Return whether what was trained on, by a card, is the same file: all of it, or a part by another cut."""
+        known = data if isinstance(data, dict) else {}
+        same_cut = bool(self.cut) and all(known.get(key) == value for key, value in self.cut.items())
+        return bool(self.sha256) and self.sha256 == train_sum(known) and not same_cut
 
 
 def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> GoldSentences:
@@ -124,6 +132,8 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
         if set(files.values()) == {place} and not reading.split:
             data, split = read_data(place, ("train",), reading), "train"
         elif split not in files:
+            if files and reading.split:
+                raise InputError(f"{place}: --split {reading.split} cuts no {split} split; give it a share: 80/10/10")
             fault = missing(split, reading.from_) if place.is_dir() else "no such file or folder"
             raise InputError(f"{place}: {fault}; name a file of annotated sentences, or a folder with a {split} split")
         else:
@@ -134,7 +144,13 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
     if not examples:
         raise InputError(f"{data.folder}: its {split} split holds no sentence")
     place = data.files.get(split, data.folder)
-    return GoldSentences(str(place), examples, source.get("name", ""), source.get("sha256", ""))
+    cut = cut_of(data.reading) if set(data.files.values()) == {place} and split != "train" else {}
+    return GoldSentences(str(place), examples, source.get("name", ""), source.get("sha256", ""), cut)
+
+
+def cut_of(reading: Reading) -> dict[str, Any]:
+    """Return how a file is cut into splits, as a card says it; nothing if it isn't."""
+    return {"split": reading.split, "split_seed": reading.split_seed} if reading.split else {}
 
 
 def find_splits(data: Path, reading: Reading | None = None, splits: Collection[str] = SPLITS) -> dict[str, Path]:

@@ -36,17 +36,17 @@ _UNITS: tuple[Units, ...] = get_args(Units)[1:]
 
 
 _REPAIRS = {
-    Repair.TAG: "tags that break their scheme read as CoNLL's script reads them",
-    Repair.TRIMMED: "entities without the white space around them",
-    Repair.EMPTY: "entities without a word left out",
-    Repair.REPEATED: "entities that stand twice taken once",
+    Repair.TAG: "tags that break their scheme, read as CoNLL's script reads them",
+    Repair.TRIMMED: "entities with white space around them, taken without it",
+    Repair.EMPTY: "entities without a word, left out",
+    Repair.REPEATED: "entities that stand twice, taken once",
     Repair.OVERLAP: "overlapping entities left out",
     Repair.GROWN: "entities grown to whole words",
-    Repair.UNIT: "entities whose offsets don't count characters converted",
+    Repair.UNIT: "entities whose offsets count UTF-16 units or bytes, converted to characters",
     Repair.REJECTED: "rejected texts left out",
-    Repair.UNANNOTATED: "texts that no person annotated left out",
+    Repair.UNANNOTATED: "texts that no person annotated, left out",
     Repair.ANNOTATOR: "annotations of second annotators left out",
-    Repair.PASSED_OVER: "annotations that are no entities passed over",
+    Repair.PASSED_OVER: "annotations that are no entities, passed over",
 }
 
 
@@ -55,8 +55,8 @@ class Reading(Settings):
     """How annotated data is read."""
 
     from_: str = ""
-    """Format of annotated data: conll, jsonl, doccano, … (docs/formats.md), or your own as module:Class; else by
-    content."""
+    """Format of annotated data: conll, jsonl, csv, parquet, datasets, doccano, label-studio, prodigy, argilla, brat,
+    webanno, spacy, spacy-json, gliner, or your own as module:Class; else by content."""
     split: str = ""
     """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents aren't
     cut apart, and equal texts stay together."""
@@ -82,7 +82,14 @@ class CheckReading(Reading):
 
 def repairs_line(repairs: Repairs) -> str:
     """Return what was put right or left out, in words; "" for nothing."""
-    return "; ".join(f"{repairs[each]:,} {words}" for each, words in _REPAIRS.items() if repairs[each])
+    return "; ".join(f"{words}: {repairs[each]:,}" for each, words in _REPAIRS.items() if repairs[each])
+
+
+def no_sentence(repairs: Repairs) -> str:
+    """Return that a file holds no sentence, what was left out of it, and what to do where only a model tagged it."""
+    why = f" ({repairs_line(repairs)})" if repairs.total() else ""
+    remedy = "; correct them in your tool and export again, or `nerbert data convert` takes them as they are"
+    return f"holds no sentence{why}{remedy if repairs[Repair.UNANNOTATED] else ''}"
 
 
 def prepared(

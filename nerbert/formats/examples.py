@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nerbert.errors import InputError, at, os_refused
-from nerbert.formats.documents import Reading, prepared, repairs_line, sentences_of
+from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
 from nerbert.formats.format import Format
 from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
@@ -18,10 +18,10 @@ _HEAD = 1 << 20
 """Bytes of a file by which its format is recognised."""
 _FOREIGN_BEGINS = {
     b"PAR1": "Parquet",
-    b"PK\x03\x04": "a zip archive",
-    b"\x1f\x8b": "packed with gzip",
-    b"BZh": "packed with bz2",
-    b"\xfd7zXZ": "packed with xz",
+    b"PK\x03\x04": "a zip archive (unpack it first)",
+    b"\x1f\x8b": "packed with gzip (unpack it first)",
+    b"BZh": "packed with bz2 (unpack it first)",
+    b"\xfd7zXZ": "packed with xz (unpack it first)",
     b"%PDF": "PDF",
 }
 _FOR_PEOPLE = re.compile(r"^  \d+–\d+  \S.*  [01]\.\d\d  ", re.MULTILINE)
@@ -63,8 +63,7 @@ def read_examples(path: Path, reading: Reading | None = None, repairs: Repairs |
     counts = Repairs() if repairs is None else repairs
     examples = [each for _, sentences in read_sentences(path, reading, counts) for each in sentences]
     if not examples:
-        why = f" ({repairs_line(counts)})" if counts.total() else ""
-        raise InputError(f"{path}: holds no sentence{why}")
+        raise InputError(f"{path}: {no_sentence(counts)}")
     return examples
 
 
@@ -74,7 +73,8 @@ def find_format(path: Path, format_: str = "") -> Format:
         return FORMATS.find(format_)()
     if found := recognised(path):
         return found
-    if other := foreign(head_of(path), path.name.lower()):
+    other = foreign(head_of(path), path.name.lower())
+    if other and not (other == "CSV" and path.suffix.lower() == ".csv"):  # its reader says which columns it lacks
         known = ", ".join(FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
     named = [each for each in _by_suffix(path) if path.name.lower().endswith(each.suffixes or ("\0",))]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nerbert.formats.data import split_of
 from nerbert.model.backbone import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
-from nerbert.render.escape import code
+from nerbert.render.escape import Markdown, code
 from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def _files(card: Facts) -> Iterator[tuple[Any, ...]]:
         data = card[key]
         for file, digest in data["sha256"].items():
             if split_of(file) != "dev":
+                options = code(f"--split {data['split']} --split-seed {data['split_seed']}")
+                use = Markdown(f"{use}, the part of {options}") if data["split"] else use  # noqa: PLW2901
                 yield code(data["name"]), code(file), use, data["sentences"], code(digest)
             elif key == "data":
                 dev = card["dev"]["sentences"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError
-from nerbert.formats.data import AnyData, read_gold, train_sum
+from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds
 from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
@@ -56,9 +56,10 @@ def calibrate(
     gold = read_gold(data, "dev", reading)
     place = {"name": gold.name, "sha256": gold.sha256}
     for folder, before in cards.items():
-        if place["sha256"] in (train_sum(before.get("data")), train_sum(before.get("source_data"))):
+        if gold.learnt_by(before.get("data")) or gold.learnt_by(before.get("source_data")):
             raise InputError(
-                f"{gold.place}: {folder} was trained on it, so its confidences there say nothing; name others"
+                f"{gold.place}: {folder} was trained on it, so its confidences there say nothing; name others, or give "
+                "--split and --split-seed as in training"
             )
     return [
         _calibrated(folder, before, gold.examples, place, precision, head, card) for folder, before in cards.items()

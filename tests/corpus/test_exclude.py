@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 
 from nerbert.corpus.exclude import ExcludedTexts, read_excluded
 from nerbert.errors import InputError
-from nerbert.records import Reason
+from nerbert.records import Document, Reason
 from nerbert.registry import FORMATS
 from tests.extending.toys.format_toy import Toy
 
@@ -139,8 +140,8 @@ def test_a_folder_that_would_exclude_less_than_it_holds_is_refused(tmp_path: Pat
         read_excluded([tmp_path], 8)
     (tmp_path / "dev.conll").write_text(CONLL)
     assert len(read_excluded([tmp_path], 8).files) == 1
-    (tmp_path / "test.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"test\.parquet: not a text by its name; name the files"):
+    (tmp_path / "test.pdf").write_bytes(b"%PDF")
+    with pytest.raises(InputError, match=r"test\.pdf: not a text by its name; name the files"):
         read_excluded([tmp_path], 8)
 
 
@@ -153,3 +154,27 @@ def test_any_registered_format_is_read(tmp_path: Path, monkeypatch: pytest.Monke
     found = read_excluded([tmp_path], 8)
     (tmp_path / "a.toy").write_text(f"{' '.join(WORDS)}\n")
     assert found.ngrams == read_excluded([tmp_path], 8).ngrams
+
+
+def test_the_splits_of_a_folder_are_read_in_their_own_format(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    write = FORMATS.find("datasets")().write
+    for split in ("train", "test"):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        write(tmp_path / "set" / split, [Document(f"{split} {' '.join(WORDS)}", ())])
+    (tmp_path / "set" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    found = read_excluded([tmp_path / "set"], 8)
+    assert [each["file"] for each in found.files] == ["set/test", "set/train"]
+    assert {"train the old whaler came home to the", "test the old whaler came home to the"} <= found.ngrams
+
+
+def test_the_manifest_of_a_data_folder_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "train.conll").write_text(CONLL)
+    (tmp_path / "manifest.json").write_text('{\n"kind": "sample"\n}')
+    assert [each["file"] for each in read_excluded([tmp_path], 8).files] == ["train.conll"]
+
+
+def test_a_packed_file_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(CONLL.encode()))
+    with pytest.raises(InputError, match=r"a\.jsonl\.gz: .*packed with gzip \(unpack it first\)"):
+        read_excluded([tmp_path / "a.jsonl.gz"], 8)

@@ -7,10 +7,12 @@ import pytest
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
+from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.evaluation.evaluate import Evaluation, evaluate, tagger_folders
 from nerbert.formats.conll import example_of, write_conll
+from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_examples
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import assess, seen_entities
@@ -91,6 +93,27 @@ def test_other_training_data_is_noted(
         print_evaluation(result, as_json=False)
         said = "".join(capsys.readouterr().out.split())  # a long path is folded where the terminal ends
         assert (f"trainedonotherdatathan--train{other}" in said) == bool(noted)
+
+
+def test_a_score_on_what_was_learnt_is_noted(
+    tiny_tagger: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "all.conll"
+    write_conll(file, read_examples(sample / "domain" / "dev.conll")[:30])
+    tagger = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    card = json.loads((tagger / "nerbert.json").read_text())
+    learnt = {"sha256": {"all.conll": sha256_of(file)}, "split": "60/20/20", "split_seed": 1}
+    (tagger / "nerbert.json").write_text(json.dumps(card | {"data": learnt}))
+    same, other, thirds = (("60/20/20", 1), ("60/20/20", 2), ("30/30/40", 1))
+    for (split, seed), noted in ((same, []), (other, ["tagger"]), (thirds, ["tagger"]), (("", 0), ["tagger"])):
+        for judge in (tagger, Tagger.load(tagger)):
+            result = evaluate(judge, file, reading=Reading(split=split, split_seed=seed))
+            assert result.as_json()["trained_on_file"] == noted, split
+        print_evaluation(result, as_json=False)
+        assert ("so these scores are too high" in " ".join(capsys.readouterr().out.split())) == bool(noted)
+    assert evaluate(tagger, sample / "domain" / "test.conll").learnt_gold == ()
+    with pytest.raises(InputError, match=r"all\.conll: --split 80/20 cuts no test split"):
+        evaluate(tagger, file, reading=Reading(split="80/20"))
 
 
 @pytest.mark.parametrize("data", [None, "x", {}, {"sha256": "x"}, {"sha256": {"train.conll": 1}}, {"sha256": {}}])

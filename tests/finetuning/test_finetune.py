@@ -212,7 +212,7 @@ def test_command_says_where_the_taggers_are_and_how_good(
     ]
     with pytest.raises(SystemExit):
         main(["finetune", str(tiny_encoder), "--data", str(data / "train.conll"), "-o", str(tmp_path / "one"), *fast])
-    assert capsys.readouterr().out == f"tagger: {tmp_path}/one; no dev.conll to score it on\n"
+    assert capsys.readouterr().out == f"tagger: {tmp_path}/one; no dev split to score it on\n"
 
 
 def as_dict(settings: FinetuneSettings) -> dict[str, Any]:

@@ -269,5 +269,5 @@ def test_the_command_tells_counts_repairs_and_losses(tmp_path: Path, capsys: pyt
     assert exit_code("data", "convert", source, tmp_path / "b.conll", "--overlaps", "longest") == 0
     told = capsys.readouterr().out
     assert "all: 1 text, 3 entities" in told
-    assert "put right while reading: 1 overlapping entities left out" in told
+    assert "put right while reading: overlapping entities left out: 1" in told
     assert "conll doesn't keep the texts' own spaces" in told

@@ -105,7 +105,10 @@ def test_white_space_and_repeats_are_put_right_and_counted() -> None:
     one = document("Ada  met Bob ", (0, 4, "x"), (3, 5, "y"), (9, 13, " x "), (9, 12, "x"))
     assert entities(read([one], repairs)[0]) == [("Ada", "x"), ("Bob", "x")]
     assert repairs == {Repair.TRIMMED: 2, Repair.EMPTY: 1, Repair.REPEATED: 1, Repair.UNIT: 0}
-    assert "2 entities without the white space around them; 1 entities without a word left out" in repairs_line(repairs)
+    assert (
+        "entities with white space around them, taken without it: 2; entities without a word, left out: 1"
+        in repairs_line(repairs)
+    )
 
 
 def test_every_repair_has_words() -> None:

@@ -50,8 +50,8 @@ def test_a_named_format_is_not_asked_for(tmp_path: Path) -> None:
         ("text,label\nAda slept,person\n", "CSV"),
         ("text;label\nAda slept;person\n", "CSV"),
         ("<?xml version='1.0'?><s/>", "XML or HTML"),
-        (b"PK\x03\x04", "a zip archive"),
-        (b"\x1f\x8b\x08\x00", "packed with gzip"),
+        (b"PK\x03\x04", "a zip archive (unpack it first)"),
+        (b"\x1f\x8b\x08\x00", "packed with gzip (unpack it first)"),
     ],
 )
 def test_another_format_is_named_with_those_that_are_read(
@@ -170,3 +170,22 @@ def test_faults_of_json_lines_name_the_line(tmp_path: Path, row: dict[str, Any],
     path = written(tmp_path, "a.jsonl", OURS + json.dumps(row) + "\n")
     with pytest.raises(InputError, match=rf"a\.jsonl:2: .*({told})"):
         read_examples(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [("id,name\n1,x\n", "csv:1: header 'id,name': must name text"), ("", "a.csv: holds no header")],
+)
+def test_a_table_without_spans_says_what_it_lacks(tmp_path: Path, content: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_examples(written(tmp_path, "a.csv", content))
+
+
+def test_what_only_a_model_tagged_has_a_remedy(tmp_path: Path) -> None:
+    task = {
+        "text": "Ada slept",
+        "_view_id": "ner_manual",
+        "spans": [{"start": 0, "end": 3, "label": "person", "score": 1}],
+    }
+    with pytest.raises(InputError, match=r"holds no sentence \(texts that .*, left out: 1\); correct them"):
+        read_examples(written(tmp_path, "a.jsonl", json.dumps(task)))

@@ -84,6 +84,13 @@ def test_what_it_was_trained_on(facts: dict[str, Any]) -> None:
     ]
 
 
+def test_the_cut_of_a_file_is_said(facts: dict[str, Any]) -> None:
+    facts["data"] = {"name": "s.json", "sentences": 9, "sha256": {"s.json": "ab"}, "split": "80/10/10", "split_seed": 3}
+    (table,) = markdown_tables_of(section(tagger_card(facts), "What it was trained on"))
+    use = "training, the part of `--split 80/10/10 --split-seed 3`"
+    assert table[-1] == ["`s.json`", "`s.json`", use, "9", "`ab`"]
+
+
 def test_scores(facts: dict[str, Any]) -> None:
     told = section(tagger_card(facts), "Scores")
     assert "On the 50 sentences of the dev split" in told

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError
+from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
 from nerbert.model.backbone import read_card
@@ -132,6 +134,17 @@ def test_what_it_was_trained_on_is_refused(folder: Path, data: Path, tmp_path: P
         calibrate(folder, data)
     (folder / "nerbert.json").write_bytes(before)
     calibrate(folder, data)
+
+
+def test_the_dev_part_of_the_file_that_was_cut_is_taken(folder: Path, data: Path) -> None:
+    card = card_of(folder)
+    card["data"] = {"sha256": {"test.conll": sha256_of(data / "test.conll")}, "split": "60/40", "split_seed": 3}
+    (folder / "nerbert.json").write_text(json.dumps(card))
+    for other in (Reading(), Reading(split="60/40"), Reading(split="50/50", split_seed=3)):
+        with pytest.raises(InputError, match=r"trained on it, .*--split and --split-seed as in training"):
+            calibrate(folder, data / "test.conll", reading=other)
+    (done,) = calibrate(folder, data / "test.conll", reading=Reading(split="60/40", split_seed=3))
+    assert 0 < done.calibration["sentences"] < 150
 
 
 def test_what_can_not_be_calibrated(folder: Path, data: Path, tiny_encoder: Path, tmp_path: Path) -> None:

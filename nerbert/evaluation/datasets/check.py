@@ -21,7 +21,7 @@ from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
 from nerbert.evaluation.datasets.repeats import Repeats, SentenceTable
 from nerbert.formats.conll import Conll, scheme_of
 from nerbert.formats.data import SPLITS
-from nerbert.formats.documents import CheckReading, Reading, repairs_line, sentences_of
+from nerbert.formats.documents import CheckReading, Reading, no_sentence, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.schemes import Scheme
 from nerbert.formats.split_streams import SplitStream, stream_splits
@@ -135,8 +135,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         repeats = table.repeats(_SHOWN)
     for split, path in stream.files.items():
         if not counts[split].sentences:
-            why = f" ({repairs_line(repairs)})" if repairs.total() else ""
-            raise InputError(f"{path}: holds no sentence{why}")
+            raise InputError(f"{path}: {no_sentence(repairs)}")
     conflicts = _look(stream, mentions, repeats)
     paths = dict.fromkeys(stream.files.values())
     sums = stream.sums()

@@ -27,7 +27,7 @@ from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, nearest
 from nerbert.finetuning.sampling import Subset, draw_subset, parse_size
 from nerbert.formats.convert import check_apart
-from nerbert.formats.data import SPLITS, DataSet, data_sum, find_splits, read_data, split_files, split_of
+from nerbert.formats.data import SPLITS, DataSet, cut_of, data_sum, find_splits, read_data, split_files, split_of
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.examples import find_format
 from nerbert.records import Example
@@ -249,16 +249,16 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
     with publish_folder(output, overwrite=overwrite) as folder:
         for split, examples in data.splits.items():
             drawn = [data.train[place] for place in subset.places] if split == "train" else examples
-            path = data.files.get(split, data.folder)
-            if split != "train" and path.is_file() and not data.reading.split:
+            path = data.files.get(split)
+            if split != "train" and path and path.is_file() and not data.reading.split:
                 shutil.copyfile(path, folder / path.name)
             elif drawn:
                 kind.write(folder / f"{split}{suffix}", map(document_of, drawn))
         write_json(folder / "manifest.json", {
-            "kind": "sample", "data": data.name, "data_sha256": data.sha256, "size": str(subset.size),
-            "draw": subset.draw, "sentences": len(subset.places), "sentences_there": len(data.train),
-            "places": list(subset.places), "entities": subset.reached, "entities_there": subset.there,
-            "types_short_of_k": subset.short,
+            "kind": "sample", "data": data.name, "data_sha256": data.sha256, **cut_of(data.reading),
+            "size": str(subset.size), "draw": subset.draw, "sentences": len(subset.places),
+            "sentences_there": len(data.train), "places": list(subset.places), "entities": subset.reached,
+            "entities_there": subset.there, "types_short_of_k": subset.short,
             "sha256": {path.name: data_sum(path) for path in find_splits(folder, plain).values()},
         })  # fmt: skip
     return subset

@@ -159,7 +159,7 @@ def tag_files(job: TagJob, page: PageWriter | None = None) -> None:
             check_free(job.output, overwrite=job.overwrite)
         _Run(job, found, kind, job.load(), page).to_file(job.output)
     if found.passed_over:
-        tell(f"{len(found.passed_over):,} files were passed over, say {found.passed_over[0]}")
+        tell(f"files passed over: {len(found.passed_over):,}, say {found.passed_over[0]}; name them, or give --from")
 
 
 @dataclass(frozen=True, slots=True)

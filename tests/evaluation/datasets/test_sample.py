@@ -8,6 +8,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.finetuning.sampling import draw_subset
+from nerbert.formats.documents import Reading
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
 
@@ -67,3 +68,14 @@ def test_without_a_train_split_nothing_is_drawn(make: Make, tmp_path: Path) -> N
     with pytest.raises(InputError, match="has no train split to draw from"):
         write_sample(open_data(str(make(test=TRAIN))), "2", 1, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("cut", "files"), [("", ["train"]), ("60/20/20", ["train", "dev", "test"])])
+def test_of_one_file_its_parts_alone_are_written(make: Make, tmp_path: Path, cut: str, files: list[str]) -> None:
+    text = "".join(f"In\tO\nport{each}\tB-port\n\n" for each in range(20))
+    data = open_data(str(make(all=text) / "all.conll"), reading=Reading(split=cut, split_seed=2))
+    write_sample(data, "3", 1, tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"manifest.json", *(f"{each}.conll" for each in files)}
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert (manifest.get("split", ""), manifest.get("split_seed", 2)) == (cut, 2)

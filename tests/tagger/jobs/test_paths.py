@@ -50,7 +50,8 @@ def test_a_folder_becomes_a_folder(tag: Tag, folder: Path, capsys: Caught) -> No
         {"file": "deep/er/b.jsonl", "rows": 1, "entities": {"else": 1}},
     ]
     assert capsys.readouterr().err == (
-        "out: 3 files, 3 rows, 3 entities (vowel 2, else 1)\n2 files were passed over, say in/README.md\n"
+        "out: 3 files, 3 rows, 3 entities (vowel 2, else 1)\n"
+        "files passed over: 2, say in/README.md; name them, or give --from\n"
     )
     assert "manifest.json" in MARKERS
     assert tag(folder, "-o", "out") == 1
@@ -76,7 +77,7 @@ def test_links_that_lead_out_of_a_folder_are_passed_over(tag: Tag, folder: Path,
     os.mkfifo(folder / "pipe.txt")
     assert tag(folder, "-o", "out") == 0
     assert names("out") == ["a.jsonl", "deep/c.jsonl", "deep/er/b.jsonl", "in.jsonl", "manifest.json"]
-    assert "7 files were passed over" in capsys.readouterr().err
+    assert "files passed over: 7" in capsys.readouterr().err
 
 
 def test_several_inputs_become_a_folder(tag: Tag, folder: Path) -> None:
