@@ -97,3 +97,16 @@ def test_run_installs_what_commands_need() -> None:
     installed = {library for name in extras[1].split(",") for library in PROJECT["optional-dependencies"][name]}
     for extra in ("train", "benchmark", "onnx", "export"):
         assert set(PROJECT["optional-dependencies"][extra]) <= installed, extra
+
+
+def test_help_ends_lines_where_the_terminal_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit):
+        main(["finetune", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    (title,) = [place for place, line in enumerate(lines) if "How annotated data is read" in line]
+    options = lines[title + 1 : -1]
+    assert all("--" in line for line in options if "\u2500" not in line), "an option a line"
+    assert not any("--set" in line for line in options)
