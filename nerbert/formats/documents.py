@@ -55,7 +55,7 @@ class Reading(Settings):
     """How annotated data is read."""
 
     from_: str = ""
-    """Format of annotated data: conll, jsonl, doccano, … (docs/formats.md), or your own as module:Class; else by
+    """Format of annotated data: conll, jsonl, doccano, …, or your own as module:Class; else by
     content."""
     split: str = ""
     """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents aren't
@@ -146,8 +146,13 @@ def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 
 def _units_differ(document: Document) -> bool:
-    text = document.text
-    return not text.isascii() and any(not text[: span.end].isascii() for span in document.spans)
+    """Return whether spans lie elsewhere in another unit; those that a reader made of words count characters."""
+    text, spans = document.text, document.spans
+    if text.isascii() or (
+        document.words is not None and all(text[each.start : each.end] == each.text for each in spans)
+    ):
+        return False
+    return any(not text[: span.end].isascii() for span in spans)
 
 
 def _find_unit(documents: Iterable[Document]) -> Units:

@@ -139,8 +139,8 @@ def test_a_folder_that_would_exclude_less_than_it_holds_is_refused(tmp_path: Pat
         read_excluded([tmp_path], 8)
     (tmp_path / "dev.conll").write_text(CONLL)
     assert len(read_excluded([tmp_path], 8).files) == 1
-    (tmp_path / "test.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"test\.parquet: not a text by its name; name the files"):
+    (tmp_path / "test.pdf").write_bytes(b"%PDF")
+    with pytest.raises(InputError, match=r"test\.pdf: not a text by its name; name the files"):
         read_excluded([tmp_path], 8)
 
 
