@@ -210,8 +210,7 @@ def read_check(folder: Path) -> Expected | None:
     path = folder / CHECK
     if not path.is_file():
         return None
-    with at(path):
-        return read_json(path, Expected, limit=_LARGEST, remedy=_REMEDY)
+    return read_json(path, Expected, limit=_LARGEST, remedy=_REMEDY)
 
 
 def check(source: str | Path, *, renew: bool = False, head: str = "", **loading: Any) -> list[Checked]:
