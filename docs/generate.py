@@ -21,7 +21,7 @@ from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import app as nerbert_app
 from nerbert.config import Settings, allowed, hints_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.training.settings import FinetuneSettings, PretrainSettings
+from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
 
 MADE = "This page is made from the code by `python docs/generate.py`.\n"
 SETTINGS = f"""# Settings
@@ -43,7 +43,8 @@ API = f"""# Python API
 
 `import nerbert` gives the names on this page and loads nothing heavy; each name is imported when it is first used. Only
 these names are public. The version is {nerbert.__version__}: until 1.0 a name may still change, and
-[the changelog](../CHANGELOG.md) says so. Errors are subclasses of `NerbertError`, one line each.
+[the changelog](../CHANGELOG.md) says so. Errors are subclasses of `NerbertError`, one line each. `AnyData` is a folder
+or file, a `DataSet`, a list of `Example`, or a list for each split: `{{"train": […], "dev": […]}}`.
 
 {MADE}
 """
@@ -68,12 +69,14 @@ def settings_page() -> str:
 
 def keywords_module() -> str:
     """Return the text of nerbert/keywords.py: the settings as typed keywords of the public functions."""
-    classes = {"CorpusKeywords": CorpusSettings, "PretrainKeywords": PretrainSettings,
-               "FinetuneKeywords": FinetuneSettings}  # fmt: skip
+    names = {CorpusSettings: "CorpusKeywords", TrainSettings: "TrainKeywords", PretrainSettings: "PretrainKeywords",
+             FinetuneSettings: "FinetuneKeywords"}  # fmt: skip
     parts = [KEYWORDS]
-    for name, cls in classes.items():
-        parts += ["", "", f"class {name}(TypedDict, total=False):", f'    """The settings of {cls.__name__}."""', ""]
-        parts += [f"    {key}: {_keyword(hint)}" for key, hint in hints_of(cls).items()]
+    for cls, name in names.items():
+        base = cls.__base__ if cls.__base__ in names else None
+        above, inherited = (names[base], hints_of(base)) if base else ("TypedDict", {})
+        parts += ["", "", f"class {name}({above}, total=False):", f'    """The settings of {cls.__name__}."""', ""]
+        parts += [f"    {key}: {_keyword(hint)}" for key, hint in hints_of(cls).items() if key not in inherited]
     return "\n".join(parts) + "\n"
 
 
@@ -205,14 +208,32 @@ def _callable(tree: ast.FunctionDef, name: str) -> str:
     """Return a function's signature and docstring as Markdown."""
     doc = ast.get_docstring(tree) or ""
     returns = ast.unparse(tree.returns).strip("'") if tree.returns else "None"
-    if any(isinstance(each, ast.Name) and each.id == "property" for each in tree.decorator_list):
+    if any(isinstance(each, ast.Name) and each.id.endswith("property") for each in tree.decorator_list):
         return f"A property: `{returns}`. {doc}\n"
     own = [each for each in tree.args.args if each.arg in ("self", "cls")]
     tree.args.args = [each for each in tree.args.args if each not in own]
-    given = re.sub(r"(?<=[\w\])])=(?=\S)", " = ", re.sub(r": '([^']+)'", r": \1", ast.unparse(tree.args)))
+    parts = list(_arguments(tree.args))
+    given = ", ".join(parts)
     if len(given) > 80:
-        given = "\n    " + re.sub(r", (?=\*?\w+(?::|,)|\*,)", ",\n    ", given) + ",\n"
-    return f"```text\n{name}({given}) -> {returns}\n```\n\n{doc}\n"
+        given = "".join(f"\n    {part}," for part in parts) + "\n"
+    return f"```text\n{name}({given}) -> {returns}\n```\n\n{doc.replace('docs/settings.md', '[all](settings.md)')}\n"
+
+
+def _arguments(given: ast.arguments) -> Iterator[str]:
+    """Yield each parameter as it is written."""
+    required = [None] * (len(given.args) - len(given.defaults))
+    yield from map(_argument, given.args, [*required, *given.defaults])
+    if given.kwonlyargs:
+        yield "*"
+    yield from map(_argument, given.kwonlyargs, given.kw_defaults)
+    if given.kwarg:
+        yield f"**{_argument(given.kwarg, None)}"
+
+
+def _argument(one: ast.arg, default: ast.expr | None) -> str:
+    hint = ast.unparse(one.annotation).strip("'") if one.annotation else ""
+    hint = re.sub(r"Unpack\[(\w+)Keywords\]", r"settings of \1Settings", hint)
+    return f"{one.arg}: {hint}" + (f" = {ast.unparse(default)}" if default else "")
 
 
 PAGES = {

@@ -4,6 +4,7 @@ The functions here join a stage with the page or card that shows its result. Eve
 used, so that `import nerbert` costs nothing.
 """
 
+import os
 import shutil
 import weakref
 from collections.abc import Collection, Sequence
@@ -38,6 +39,7 @@ _HOMES = {
     "AnnotateSettings": "annotate.settings",
     "CorpusSettings": "corpus.settings",
     "DataSet": "formats.data",
+    "Evaluation": "evaluation.evaluate",
     "Example": "records",
     "FinetuneSettings": "training.settings",
     "LocalExecutor": "executors",
@@ -54,6 +56,7 @@ __all__ = [
     "AnnotateSettings",
     "CorpusSettings",
     "DataSet",
+    "Evaluation",
     "Example",
     "FinetuneSettings",
     "LocalExecutor",
@@ -116,8 +119,10 @@ def pretrain(
     return stage(made, Path(output), overwrite=overwrite, card=write_encoder_card)
 
 
-def example(text: str, entities: Sequence[tuple[int, int, str]] = (), tokens: Sequence[str] | None = None) -> "Example":
-    """Return a sentence with entities (start, end, type), in characters, to train or score on.
+def example(
+    text: str, entities: "Sequence[tuple[int, int, str] | Span]" = (), tokens: Sequence[str] | None = None
+) -> "Example":
+    """Return a sentence with entities (start, end, type) or spans, in characters, to train or score on.
 
     Its words are `tokens`, or what nerbert's splitter makes of the text. Entities grow to whole words. Raise InputError
     for entities that overlap or lie outside of the text.
@@ -157,11 +162,13 @@ def finetune(
 ) -> "Tagger":  # fmt: skip
     """Fine-tune `encoder` (a folder, a hub name, or `embedded`) on annotated sentences, and return the tagger.
 
-    `data` is a folder with a train split (and perhaps dev), one file, a list of `Example`, or what `read_data` returns;
-    `source` is data of another domain to train on first. Keywords are settings (docs/settings.md) and win over
-    `settings`: `finetune("embedded", "ships.jsonl", "tagger", epochs=20, seed=2)`. The tagger is written to the folder
-    `output`; without one it lives as long as the object. Confidences are calibrated on the dev split, if there is one,
-    unless `calibrate` is false.
+    `data` is a folder with a train split (and perhaps dev), one file, what `read_data` returns, or examples: a list, or
+    one for each split (`{"train": […], "dev": […]}`). `source` is data of another domain to train on first. Keywords
+    are settings (docs/settings.md) and win over `settings`: `finetune("embedded", "ships.jsonl", "tagger", seed=2)`.
+    Confidences are calibrated on the dev split, if there is one, unless `calibrate` is false.
+
+    The tagger is written to the folder `output`. Without one, its folder is temporary and goes with the object: copies
+    and pickles need it, `save_pretrained` keeps it.
     """
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage
@@ -171,14 +178,18 @@ def finetune(
     from nerbert.training.settings import FinetuneSettings as Known
 
     made = _settings(Known, settings, keywords)
-    folder = Path(mkdtemp(prefix="nerbert-") if output is None else output)
-    stage(
-        str(encoder), data, folder / "tagger" if output is None else folder, made, source=source,
-        overwrite=overwrite, calibrate=calibrate, card=checking(write_tagger_card),
-    )  # fmt: skip
-    tagger = Opened.load(folder / "tagger" if output is None else folder)
-    if output is None:
-        weakref.finalize(tagger, shutil.rmtree, folder, ignore_errors=True)
+    scratch = mkdtemp(prefix="nerbert-") if output is None else ""
+    folder = Path(scratch, "tagger") if output is None else Path(output)
+    try:
+        stage(
+            str(encoder), data, folder, made, source=source, overwrite=overwrite, calibrate=calibrate,
+            card=checking(write_tagger_card),
+        )  # fmt: skip
+        tagger = Opened.load(folder)
+    except BaseException:
+        _remove(scratch, os.getpid())
+        raise
+    weakref.finalize(tagger, _remove, scratch, os.getpid())
     return tagger
 
 
@@ -188,9 +199,10 @@ def evaluate(
 ) -> "Evaluation":  # fmt: skip
     """Score a tagger, its folder, or a folder of several seeds, on annotated sentences.
 
-    `data` is a file, a data folder (its test split), a list of `Example`, or what `read_data` returns (its test split).
+    `data` is a file, a list of `Example`, or the test split of a data folder or of what `read_data` returns.
     With `train`, entities seen in training are told from the rest, and test sentences of at least eight words that
-    occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`.
+    occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`, for folders; a tagger
+    that is loaded has its own.
     """
     from nerbert.evaluation.evaluate import evaluate as stage
 
@@ -201,12 +213,21 @@ def _several(one: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     return [one] if isinstance(one, str | Path) else one
 
 
+def _remove(scratch: str, maker: int) -> None:
+    """Remove a tagger's temporary folder, if there is one; a process that was forked leaves its parent's alone."""
+    if scratch and os.getpid() == maker:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def _settings(cls: type[Any], given: Any, keywords: Any) -> Any:
     """Return settings of this class: those given, with the keywords in their place."""
     from dataclasses import fields
 
     from nerbert.config import make_settings
+    from nerbert.errors import SettingsError
 
+    if given is not None and not isinstance(given, cls):
+        raise SettingsError(f"settings: {type(given).__name__} is no {cls.__name__}; make one, or give keywords")
     before = {each.name: getattr(given, each.name) for each in fields(cls)} if given is not None else {}
     return make_settings(cls, {**before, **keywords})
 

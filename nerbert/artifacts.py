@@ -85,7 +85,7 @@ def _check_folder(target: Path, *, overwrite: bool) -> None:
         if not target.exists() or (target.is_dir() and next(target.iterdir(), None) is None):
             return
     if not overwrite:
-        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
+        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite (overwrite=True)")
     if not any((target / name).is_file() for name in MARKERS):
         raise OutputExists(
             f"{target}: not a folder that nerbert made, so --overwrite leaves it alone; delete it by hand"
@@ -104,7 +104,7 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
 
 def _check_file(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not overwrite:
-        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite")
+        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite (overwrite=True)")
 
 
 @contextmanager

@@ -32,8 +32,8 @@ class CorpusKeywords(TypedDict, total=False):
     extra_steps: Sequence[str]
 
 
-class PretrainKeywords(TypedDict, total=False):
-    """The settings of PretrainSettings."""
+class TrainKeywords(TypedDict, total=False):
+    """The settings of TrainSettings."""
 
     objective: str
     label_all_tokens: bool
@@ -54,6 +54,11 @@ class PretrainKeywords(TypedDict, total=False):
     precision: Literal["auto", "bf16", "fp32"]
     num_layers: int
     threads: int
+
+
+class PretrainKeywords(TrainKeywords, total=False):
+    """The settings of PretrainSettings."""
+
     corpus: str | Path | None
     open_types: Sequence[str | Path]
     open_types_copies: float
@@ -78,28 +83,9 @@ class PretrainKeywords(TypedDict, total=False):
     fresh_vocab_size: int
 
 
-class FinetuneKeywords(TypedDict, total=False):
+class FinetuneKeywords(TrainKeywords, total=False):
     """The settings of FinetuneSettings."""
 
-    objective: str
-    label_all_tokens: bool
-    label_smoothing: float
-    outside_weight: float
-    seed: int
-    epochs: float
-    min_steps: int
-    max_steps: int
-    batch_size: int
-    max_tokens_per_batch: int
-    learning_rate: float
-    weight_decay: float
-    warmup_ratio: float
-    schedule: Literal["linear", "constant"]
-    max_grad_norm: float
-    max_length: int
-    precision: Literal["auto", "bf16", "fp32"]
-    num_layers: int
-    threads: int
     source_epochs: float
     source_head: Literal["new", "shared"]
     joined_layer: int

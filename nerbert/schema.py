@@ -42,7 +42,8 @@ def parse_json(content: bytes | str, kind: type[Read], source: Path | str, *, re
     from pydantic import ValidationError
 
     try:
-        return _adapter(kind).validate_json(content, strict=True)  # type: ignore[no-any-return, arg-type]
+        with at(source):  # what a record says of itself
+            return _adapter(kind).validate_json(content, strict=True)  # type: ignore[no-any-return, arg-type]
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] == "json_invalid":

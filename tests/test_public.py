@@ -1,12 +1,19 @@
 """What `import nerbert` shows, and what it must not load."""
 
+import gc
 import json
+import os
+import pickle
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nerbert
+from nerbert.errors import InputError, NerbertError, SettingsError
 
 HEAVY = ["torch", "transformers", "accelerate", "tokenizers", "numpy", "pyarrow", "lxml", "nltk", "rich", "cyclopts"]
 TORCH_FREE = [
@@ -90,3 +97,63 @@ def test_without_torch_the_extra_is_named(command: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "nerbert: torch not installed: pip install 'nerbert[train]'\n"
+
+
+SENTENCES = [nerbert.example("In Oslo she met Ada.", [(3, 7, "port"), (16, 19, "person")])]
+
+
+def test_wrong_keywords_are_named_before_and_while_it_runs() -> None:
+    """A type checker refuses each of these calls, or an ignored error would be one too many."""
+    with pytest.raises(SettingsError, match="unknown setting 'max_step': did you mean 'max_steps'"):
+        nerbert.finetune("embedded", SENTENCES, max_step=2)  # type: ignore[call-arg]
+    with pytest.raises(SettingsError, match="setting max_steps = '2': must be a whole number"):
+        nerbert.finetune("embedded", SENTENCES, max_steps="2")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="setting select = 'best': must be 'last' or 'dev'"):
+        nerbert.finetune("embedded", SENTENCES, select="best")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="setting overlaps = 'longer'"):
+        nerbert.read_data("x", overlaps="longer")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="settings: dict is no FinetuneSettings; make one, or give keywords"):
+        nerbert.finetune("embedded", SENTENCES, settings={"epochs": 2})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "entities", "why"),
+    [
+        ("Oslo", [("0", 4, "port")], r"entity \('0', 4, 'port'\): write \(start, end, type\)"),
+        ("Oslo", [(0.0, 4.0, "port")], "write"),
+        ("Oslo", [(0, 4)], "write"),
+        ("Oslo", [(0, 4, None)], "write"),
+        ("Oslo", [{"start": 0, "end": 4, "type": "port"}], "write"),
+        ("Oslo", [nerbert.Span(0, 4, "port", "Rome")], "Rome"),
+        (5, [], "a sentence is a str, not int"),
+    ],
+)
+def test_an_entity_that_is_none_is_one_line(text: Any, entities: Any, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        nerbert.example(text, entities)
+
+
+def test_entities_are_given_as_a_tagger_gives_them() -> None:
+    import numpy as np
+
+    found = nerbert.Spans("In Oslo.", [nerbert.Span(3, 7, "port", "Oslo", 0.4)])
+    gold = nerbert.example("In Oslo.", [(3, 7, "port")])
+    assert nerbert.example(found.text, found) == nerbert.example("In Oslo.", [[np.int64(3), 7, "port"]]) == gold  # type: ignore[list-item]
+
+
+def test_a_temporary_tagger_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(NerbertError, match="nothing to learn"):
+        nerbert.finetune("embedded", [nerbert.example("Nobody slept.")], max_steps=1)
+    assert not list(tmp_path.glob("nerbert-*"))
+    tagger = nerbert.finetune("embedded", {"train": SENTENCES, "dev": SENTENCES}, max_steps=1, threads=1)
+    (folder,) = tmp_path.glob("nerbert-*")  # torch has folders of its own there
+    nerbert._remove(str(folder), os.getpid() + 1)
+    again: nerbert.Tagger = pickle.loads(pickle.dumps(tagger))
+    assert again.tag(SENTENCES[0].text) == tagger.tag(SENTENCES[0].text)
+    assert nerbert.evaluate(tagger, SENTENCES).not_finetuned == ()
+    del tagger
+    gc.collect()
+    assert not folder.exists()
+    with pytest.raises(InputError, match="is gone, so the tagger can't be saved, pushed or pickled"):
+        again.save_pretrained(tmp_path / "kept")

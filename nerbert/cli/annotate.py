@@ -25,7 +25,7 @@ def annotate(
     output
         File of JSON lines to make, a text a line; a report lies beside it (NAME.report.json).
     from_
-        text (a text a line), jsonl, conll, parquet, csv, any annotation format (doccano, brat, …), or your own as
+        text (a text a line), jsonl, conll, parquet, csv, any annotation format (label-studio, brat, …), or your own as
         module:Class; default: as the files' names end, .json and .csv by content, else text.
     field
         Field of JSON, or column of CSV or Parquet, with the text or a list of words.

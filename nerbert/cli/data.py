@@ -237,7 +237,7 @@ def data_convert(
     output
         File to make. It is a folder to make, with a file for each split, if the source has splits or --split cuts it.
     to
-        Format to write: conll, jsonl, … (as --from), or your own as module:Class. Otherwise the output's suffix
+        Format to write: conll, jsonl, label-studio, brat, …, or your own as module:Class. Otherwise the output's suffix
         says it, and a name without suffix gets the format of the source.
     """
     from nerbert.formats.convert import convert_data

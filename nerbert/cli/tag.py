@@ -32,7 +32,7 @@ def tag(
         File (or, for BRAT, folder) to make; for a folder, or several inputs, the folder to make, with a file for each.
         Without it rows go to standard output as they come.
     from_
-        text (a row a line), jsonl, conll, parquet, csv, any annotation format (doccano, brat, …), or your own as
+        text (a row a line), jsonl, conll, parquet, csv, any annotation format (label-studio, brat, …), or your own as
         module:Class; default: as the files' names end, .json and .csv by content, else text.
     to
         text (coloured on a terminal), jsonl, conll, parquet, html (one page), any annotation format, or your own as

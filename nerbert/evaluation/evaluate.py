@@ -11,14 +11,14 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.data import AnyData, read_data, read_gold, train_sum
 from nerbert.formats.documents import Reading
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
-from nerbert.model.backbone import PRETRAINED, read_card
+from nerbert.model.backbone import PRETRAINED
 from nerbert.tagger.tagger import Tagger, seed_folders
 
 _SUMMARY: dict[str, Callable[[Judgement], float]] = {
@@ -95,6 +95,8 @@ def evaluate(
     least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`.
     Thresholds leave nothing out here. `reading` says how both are read.
     """
+    if isinstance(tagger, Tagger) and (decoding or head):
+        raise SettingsError("decoding and head are for a tagger's folder; a loaded one has its own: see Tagger.load")
     folders: Mapping[str, str | Tagger] = (
         {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
     )
@@ -107,11 +109,8 @@ def evaluate(
     unknown, untuned, other, same = set(types), list[str](), list[str](), list[str]()
     judgements: dict[str, Judgement] = {}
     for name, folder in folders.items():
-        if isinstance(folder, Tagger):
-            loaded, card = folder, read_card(folder.origin.folder) if folder.origin else {}
-        else:
-            loaded, card = Tagger.load(folder, decoding=decoding, head=head), read_card(folder)
-        found = loaded.tag_examples(examples)
+        loaded = folder if isinstance(folder, Tagger) else Tagger.load(folder, decoding=decoding, head=head)
+        card, found = loaded.card, loaded.tag_examples(examples)
         tags, confidences = [each.tags for each in found], [each.confidences for each in found]
         judgements[name] = assess(gold, tags, confidences=confidences, words=words, seen=seen, without=duplicates)
         unknown -= set(loaded.types)

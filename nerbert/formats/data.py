@@ -66,8 +66,8 @@ class DataSet:
         return {"name": path.name, "sha256": self.sha256[path.name]} if path else {}
 
 
-AnyData: TypeAlias = str | Path | DataSet | Sequence[Example]
-"""A data set: its folder or file, or one that is in memory; examples alone are a train split."""
+AnyData: TypeAlias = str | Path | DataSet | Mapping[str, Sequence[Example]] | Iterable[Example]
+"""A data set: its folder or file, or one that is in memory, by split; examples alone are a train split."""
 
 
 def read_data(
@@ -77,29 +77,44 @@ def read_data(
 
     Raise InputError with the fault; of the requested splits only train must exist. What is in memory is taken as it is.
     """
-    if isinstance(data, DataSet):
-        return data
-    reading = reading or Reading()
+    if unknown := [each for each in splits if each not in SPLITS]:
+        raise SettingsError(f"split {unknown[0]!r}: must be one of {', '.join(SPLITS)}")
     if not isinstance(data, str | Path):
-        examples = _checked(data)
-        return DataSet(_MEMORY, examples, [], {_MEMORY.name: examples_digest(examples)}, [], {"train": _MEMORY})
+        found = data if isinstance(data, DataSet) else _in_memory(data)
+        if "train" in splits and not found.train:
+            raise InputError(f"{found.folder}: its train split holds no sentence, or was not read")
+        return found
+    reading = reading or Reading()
     folder, repairs = Path(data), Repairs()
     files = find_splits(folder, reading, splits)
     if "train" in splits and "train" not in files:
         raise InputError(f"{folder}: {missing('train', reading.from_)}; give a folder with it (and with dev and test)")
     if reading.split and len(set(files.values())) == 1:
         parts = _cut_parts(folder, reading, repairs)
-        found = {split: each for split, each in parts.items() if split in splits}
+        read = {split: each for split, each in parts.items() if split in splits}
     else:
-        found = {split: read_examples(path, reading, repairs) for split, path in files.items()}
+        read = {split: read_examples(path, reading, repairs) for split, path in files.items()}
     if repairs.total():
         tell(f"{folder}: {repairs_line(repairs)}")
     sums = {
-        path.name: data_sum(path) if path.exists() else examples_digest(found.get(split, ()))
+        path.name: data_sum(path) if path.exists() else examples_digest(read.get(split, ()))
         for split, path in files.items()
     }
-    train, dev, test = (found.get(split, []) for split in SPLITS)
-    return DataSet(folder, train, dev, sums, test, {split: files[split] for split in found}, reading, repairs)
+    train, dev, test = (read.get(split, []) for split in SPLITS)
+    return DataSet(folder, train, dev, sums, test, {split: files[split] for split in read}, reading, repairs)
+
+
+def _in_memory(data: object) -> DataSet:
+    """Return examples as a data set: all are train, or those of each split by its name."""
+    if not isinstance(data, Mapping):
+        examples = _checked(data)
+        return DataSet(_MEMORY, examples, [], {_MEMORY.name: examples_digest(examples)}, [], {"train": _MEMORY})
+    if unknown := [each for each in data if each not in SPLITS]:
+        raise InputError(f"data: split {unknown[0]!r:.80} must be one of {', '.join(SPLITS)}")
+    read = {split: _checked(each) for split, each in data.items()}
+    train, dev, test = (read.get(split, []) for split in SPLITS)
+    sums = {split: examples_digest(examples) for split, examples in read.items()}
+    return DataSet(_MEMORY, train, dev, sums, test, {split: _MEMORY / split for split in read})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +154,8 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
         else:
             data = read_data(place, (split,), reading)
     elif not isinstance(data, DataSet):
-        data, split = read_data(data), "train"
+        split = split if isinstance(data, Mapping) else "train"
+        data = _in_memory(data)
     examples, source = data.splits[split], data.source(split)
     if not examples:
         raise InputError(f"{data.folder}: its {split} split holds no sentence")
@@ -250,11 +266,14 @@ def examples_digest(examples: Iterable[Example]) -> str:
     return digest.hexdigest()
 
 
-def _checked(examples: Sequence[Example]) -> list[Example]:
+def _checked(examples: object) -> list[Example]:
     """Return examples as a list; raise InputError for what is none."""
-    if wrong := next((each for each in examples if not isinstance(each, Example)), None):
-        raise InputError(f"data: {type(wrong).__name__} is no Example; make examples with nerbert.example")
-    return list(examples)
+    if not isinstance(examples, Iterable) or isinstance(examples, str | Example):
+        raise InputError(f"data: {type(examples).__name__} is no data; give a folder, a file or a list of examples")
+    found = list(examples)
+    if wrong := [each for each in found if not isinstance(each, Example)]:
+        raise InputError(f"data: {type(wrong[0]).__name__} is no Example; make examples with nerbert.example")
+    return found
 
 
 def _shares(split: str) -> dict[str, float]:

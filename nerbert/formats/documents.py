@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
+from operator import index
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, SupportsIndex, get_args
 
 from nerbert.config import Settings
 from nerbert.errors import InputError, at
@@ -125,15 +126,29 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     return list(_cut(text, words, spans, _sentences(text, spans, reading.language or "en")))
 
 
-def example_of_spans(text: str, spans: Iterable[tuple[int, int, str]], tokens: Sequence[str] | None = None) -> Example:
+def example_of_spans(
+    text: str, spans: Iterable[tuple[int, int, str] | Span], tokens: Sequence[str] | None = None
+) -> Example:
     """Return a text with entities (start, end, type), in characters, as one sentence; raise InputError for wrong ones.
 
     Its words are `tokens`, or else what the corpus's splitter makes of it. Entities grow to whole words.
     """
+    if not isinstance(text, str):
+        raise InputError(f"a sentence is a str, not {type(text).__name__}")
     words = split_words(text) if tokens is None else tuple(find_words(text, tokens))
-    document = Document(text, tuple(Span(*each) for each in spans), words)
+    document = Document(text, tuple(map(_span, spans)), words)
     (one,) = prepared("", lambda _: [document], Reading(units="characters"), Repairs())
     return sentences_of(one)[0]
+
+
+def _span(given: object) -> Span:
+    """Return what a user gives for an entity as a span."""
+    match given:
+        case Span():
+            return replace(given, confidence=1.0)
+        case (SupportsIndex() as start, SupportsIndex() as end, str(type_)):
+            return Span(index(start), index(end), type_)
+    raise InputError(f"entity {given!r:.80}: write (start, end, type), say (3, 7, 'port')")
 
 
 def document_of(example: Example) -> Document:
@@ -153,8 +168,13 @@ def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 
 def _units_differ(document: Document) -> bool:
-    text = document.text
-    return not text.isascii() and any(not text[: span.end].isascii() for span in document.spans)
+    """Return whether spans lie elsewhere in another unit; those that a reader made of words count characters."""
+    text, spans = document.text, document.spans
+    if text.isascii() or (
+        document.words is not None and all(text[each.start : each.end] == each.text for each in spans)
+    ):
+        return False
+    return any(not text[: span.end].isascii() for span in spans)
 
 
 def _find_unit(documents: Iterable[Document]) -> Units:

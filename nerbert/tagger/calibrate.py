@@ -1,9 +1,9 @@
 """Annotated sentences → a tagger's temperature and, for a wanted precision, the threshold of each type.
 
-Both are written into `nerbert.json`, and from there into README.md, each whole or not at all, then the answers that the
-tagger checks itself by are made anew. A new temperature changes
-every confidence, so thresholds are always chosen anew with it, or go. A README that somebody has changed by hand stays
-as it is. The sentences that a tagger was trained on are refused: on those it is always sure, and always right.
+Both are written into `nerbert.json`, and from there into README.md, each whole or not at all. Then the answers that the
+tagger checks itself by are made anew. A new temperature changes every confidence, so thresholds are always chosen anew
+with it, or go. A README that somebody has changed by hand stays as it is. The sentences that a tagger was trained on
+are refused: on those it is always sure, and always right.
 """
 
 import math
@@ -20,7 +20,7 @@ from nerbert.metrics.calibration import Threshold, check_precision, lowest_thres
 from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
 from nerbert.model.heads import Predicted, predict_entities
 from nerbert.records import Example
-from nerbert.tagger.self_check import write_check
+from nerbert.tagger.self_check import CHECK, try_write_check
 from nerbert.tagger.tagger import Tagger, seed_folders
 
 _PLACES = 6
@@ -86,8 +86,9 @@ def _calibrated(
     after = {**before, "calibration": told, "thresholds": chosen}
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = card is not None and not card(folder, TaggerFacts(after, before))
+    (folder / CHECK).unlink(missing_ok=True)  # of the confidences before
     write_json(folder / CARD, after)
-    write_check(folder, head)
+    try_write_check(folder, head)
     return Calibrated(folder, told, bounds, lost, changed_by_hand)
 
 

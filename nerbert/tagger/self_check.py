@@ -187,14 +187,19 @@ def write_check(folder: Path, head: str = "") -> None:
     write_json(folder / CHECK, to_plain(Expected(1, versions(), where, tagger.head.name, tagger.decoding, answers)))
 
 
+def try_write_check(folder: Path, head: str) -> None:
+    """Write `check.json` as `write_check` does; a tagger that can't be asked goes without, and a line says so."""
+    try:
+        write_check(folder, head)
+    except NerbertError as error:
+        tell(f"no {CHECK} was written: {error}")
+
+
 def checking(card: TaggerHook) -> TaggerHook:
-    """Return a hook that writes `check.json` too; a tagger that can't be asked goes without, and a line says so."""
+    """Return a hook that writes `check.json` too, if the tagger can be asked."""
 
     def finish(folder: Path, facts: TaggerFacts) -> bool:
-        try:
-            write_check(folder, str(facts.card.get("head") or ""))
-        except NerbertError as error:
-            tell(f"no {CHECK} was written: {error}")
+        try_write_check(folder, str(facts.card.get("head") or ""))
         return card(folder, facts)
 
     return finish
@@ -205,8 +210,7 @@ def read_check(folder: Path) -> Expected | None:
     path = folder / CHECK
     if not path.is_file():
         return None
-    with at(path):
-        return read_json(path, Expected, limit=_LARGEST, remedy=_REMEDY)
+    return read_json(path, Expected, limit=_LARGEST, remedy=_REMEDY)
 
 
 def check(source: str | Path, *, renew: bool = False, head: str = "", **loading: Any) -> list[Checked]:
@@ -222,7 +226,12 @@ def check(source: str | Path, *, renew: bool = False, head: str = "", **loading:
         _seen.add(folder.resolve())
         tagger, expected = Tagger.load(folder, head=head, **loading), read_check(folder)
         if expected is None:
-            raise InputError(f"{each}: holds no {CHECK} to compare with; `nerbert check {each} --renew` writes one")
+            where = (
+                f"`nerbert check {each}"
+                if Path(each).is_dir()
+                else "copy it into a folder; there `nerbert check FOLDER"
+            )
+            raise InputError(f"{each}: holds no {CHECK} to compare with; {where} --renew` writes one")
         found.append(compare(tagger, each, expected))
     return found
 

@@ -32,7 +32,8 @@ _COLUMNS = {"start": "int64", "end": "int64", "text": "object", "type": "object"
 class Spans(list[Span]):
     """The entities of a text, in order: a list of spans, which a notebook shows as the text with its entities marked.
 
-    `text` is the text, `offsets` what `start` and `end` count: `characters` or `utf-16` units.
+    `text` is the text, `offsets` what `start` and `end` count: `characters` or `utf-16` units. A part of the list is a
+    plain list; `Spans(spans.text, part)` shows it.
     """
 
     def __init__(self, text: str, spans: Iterable[Span] = (), offsets: str = OFFSETS[0]) -> None:

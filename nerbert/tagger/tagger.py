@@ -107,6 +107,7 @@ class Tagger:
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
         self.temperature, self.thresholds = temperature, thresholds or {}
+        self.card: Mapping[str, Any] = {}
 
     @classmethod
     def load(
@@ -148,6 +149,7 @@ class Tagger:
         options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
                    "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
         tagger.origin = Origin(os.path.abspath(name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
+        tagger.card = card
         check_loaded(tagger, Path(name))
         return tagger
 
@@ -206,6 +208,8 @@ class Tagger:
     def _origin(self) -> Origin:
         if self.origin is None:
             raise InputError("a tagger that was not loaded from a folder can't be saved, pushed or pickled")
+        if not Path(self.origin.folder).is_dir():
+            raise InputError(f"{self.origin.folder}: is gone, so the tagger can't be saved, pushed or pickled")
         return self.origin
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -8,10 +8,11 @@ from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError
+from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.evaluation.evaluate import Evaluation, evaluate, tagger_folders
 from nerbert.formats.conll import example_of, write_conll
+from nerbert.formats.data import read_data
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_examples
 from nerbert.labels import example_tags
@@ -125,6 +126,19 @@ def test_a_card_that_does_not_say_what_it_was_trained_on(
     (tagger / "nerbert.json").write_text(json.dumps(card | {"data": data}))
     test = sample / "domain" / "dev.conll"
     assert evaluate(tagger, test, train=sample / "domain").other_train == ()
+
+
+def test_a_loaded_tagger_is_judged_as_its_folder_is(tiny_tagger: Path, sample: Path) -> None:
+    gold, train = sample / "domain", [example_of(["Oslo"], ["B-place"])]
+    folder = evaluate(str(tiny_tagger), gold, train=train, decoding="greedy")
+    tagger = Tagger.load(tiny_tagger, decoding="greedy", thresholds=0.9)
+    loaded = evaluate(tagger, read_data(gold, ["test"]), train=train)
+    assert list(folder.judgements.values()) == list(loaded.judgements.values())
+    assert folder.other_train == (tiny_tagger.name,)
+    assert loaded.other_train == ("tagger",)
+    for asked in ({"decoding": "legal"}, {"head": "linear"}):
+        with pytest.raises(SettingsError, match="a loaded one has its own"):
+            evaluate(tagger, gold, **asked)  # type: ignore[arg-type]
 
 
 def test_of_a_data_folder_the_test_part_is_taken(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:

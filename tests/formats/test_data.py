@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,34 @@ def test_examples_in_memory_are_data() -> None:
     assert read_gold([ada], "test").examples == [ada]
     with pytest.raises(InputError, match=r"data: dict is no Example; make examples with nerbert\.example"):
         read_data([{"text": "Ada"}])  # type: ignore[list-item]
+
+
+def test_examples_are_read_once_and_by_their_split() -> None:
+    ada, bob = (example_of_spans(f"{name} slept", [(0, 3, "person")]) for name in ("Ada", "Bob"))
+    assert read_data(each for each in [ada, bob]).train == [ada, bob]
+    assert read_gold((each for each in [ada]), "test").examples == [ada]
+    found = read_data({"train": [ada], "dev": [bob]})
+    assert (found.train, found.dev, found.test) == ([ada], [bob], [])
+    assert found.source("dev")["sha256"] == read_data([bob]).source("train")["sha256"]
+    assert read_gold({"train": [ada], "test": [bob]}, "test").examples == [bob]
+    with pytest.raises(InputError, match="its test split holds no sentence"):
+        read_gold({"train": [ada]}, "test")
+    with pytest.raises(InputError, match="split 'valid' must be one of train, dev, test"):
+        read_data({"train": [ada], "valid": [bob]})
+
+
+@pytest.mark.parametrize("data", [None, 5, example_of_spans("Ada slept", [(0, 3, "person")])])
+def test_what_is_no_data_is_named(data: Any) -> None:
+    with pytest.raises(InputError, match=f"data: {type(data).__name__} is no data; give a folder, a file or a list"):
+        read_data(data)
+
+
+def test_what_was_not_read_is_not_taken_for_empty(tmp_path: Path) -> None:
+    (tmp_path / "test.conll").write_text("Oslo\tB-place\n")
+    with pytest.raises(InputError, match="its train split holds no sentence, or was not read"):
+        read_data(read_data(tmp_path, ["test"]))
+    with pytest.raises(SettingsError, match="split 'valid': must be one of train, dev, test"):
+        read_data(tmp_path, ["test", "valid"])
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_corpus_build_and_show(nerbert: Run, sample: Path, tmp_path: Path, capsy
     assert "what came in, went out, was dropped" in capsys.readouterr().out
     assert nerbert(*build) == 1
     assert capsys.readouterr().err == (
-        f"nerbert: {tmp_path / 'corpus'}: exists already; choose another place or pass --overwrite\n"
+        f"nerbert: {tmp_path / 'corpus'}: exists already; choose another place or pass --overwrite (overwrite=True)\n"
     )
     assert nerbert(*build, "--overwrite", "--set", "min_mentions=5") == 0
 

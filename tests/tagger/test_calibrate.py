@@ -16,8 +16,10 @@ from nerbert.metrics.calibration import calibrate as calibration_error
 from nerbert.model.backbone import read_card
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal.models import print_calibrations
+from nerbert.tagger import self_check
 from nerbert.tagger.calibrate import Calibrated
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger
+from nerbert.tagger.self_check import CHECK
 from nerbert.tagger.tagger import Tagger
 
 calibrate = partial(calibrate_tagger, card=write_tagger_card)
@@ -99,6 +101,19 @@ def test_thresholds_leave_out_and_go_with_the_next_temperature(folder: Path, dat
     assert set(again.lost) == set(chosen)
     assert card_of(folder)["thresholds"] == {}
     assert "by_type" not in card_of(folder)["calibration"]
+
+
+def test_answers_of_earlier_confidences_do_not_stay(
+    folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise InputError("no answer")
+
+    assert (folder / CHECK).is_file()
+    monkeypatch.setattr(self_check, "answers_of", fail)
+    calibrate(folder, data / "test.conll")
+    assert not (folder / CHECK).exists()
+    assert capsys.readouterr().err.endswith("no check.json was written: no answer\n")
 
 
 def test_the_same_twice_is_the_same(folder: Path, data: Path) -> None:

@@ -136,6 +136,7 @@ def test_a_damaged_file_is_one_line_and_the_tagger_loads(
     assert Tagger.load(folder, device="cpu", precision="fp32").tag("Ada") is not None
     told = capsys.readouterr().err
     assert told.startswith("not checked: ")
+    assert told.count(str(folder)) == 1
     assert why in told
     assert told.count("\n") == 1
     with pytest.raises(NerbertError, match=why):
