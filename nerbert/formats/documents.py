@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Literal, get_args
@@ -115,7 +116,7 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     spans = _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
-    return list(_cut(text, words, spans, _sentences(text, spans, reading.language or "en")))
+    return list(_cut(text, words, spans, _sentences(text, words, spans, reading.language or "en")))
 
 
 def example_of_spans(text: str, spans: Iterable[tuple[int, int, str]], tokens: Sequence[str] | None = None) -> Example:
@@ -147,7 +148,7 @@ def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 def _units_differ(document: Document) -> bool:
     text = document.text
-    return not text.isascii() and any(not text[: span.end].isascii() for span in document.spans)
+    return not text.isascii() and not text[: max((span.end for span in document.spans), default=0)].isascii()
 
 
 def _find_unit(documents: Iterable[Document]) -> Units:
@@ -302,13 +303,20 @@ def _whole_words(
             yield replace(span, start=start, end=end, text=text[start:end])
 
 
-def _sentences(text: str, spans: Sequence[Span], language: str) -> list[tuple[int, int]]:
-    """Return the sentences of a text, line by line; none ends inside a span."""
-    splitter, found, offset = RuleSplitter(language), list[tuple[int, int]](), 0
+_splitter = cache(RuleSplitter)
+
+
+def _sentences(
+    text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], language: str
+) -> list[tuple[int, int]]:
+    """Return the sentences of a text, line by line; none ends inside a word (a mark with an accent) or a span."""
+    splitter, found, offset = _splitter(language), list[tuple[int, int]](), 0
     for line in text.splitlines(keepends=True):
         found.extend((offset + start, offset + end) for start, end in splitter.spans(line))
         offset += len(line)
-    return join_in_links(found, [span.start for span in spans], [span.end for span in spans])
+    for parts in (words, [(span.start, span.end) for span in spans]):
+        found = join_in_links(found, [start for start, _ in parts], [end for _, end in parts])
+    return found
 
 
 def _cut(

@@ -35,7 +35,7 @@ _WORDS = (TOKENS, "words")
 ANNOTATIONS = (
     SPANS, "ner_tags", "tags", "bio_tags", "entities", "ents", "labels", "label", "ner", "annotations",
 )  # fmt: skip
-"""Names of spans or tags; of several the first counts, and the others are fields like any."""
+"""Names of spans or tags; of several the first that isn't empty counts (`spans` even so), the others are fields."""
 _GROUP = "document_id"
 _GROUPS = (_GROUP, "doc_id", "page_id")
 
@@ -173,7 +173,8 @@ def _annotation(value: Mapping[str, Any]) -> str:
     if not words and not _text_field(value):
         return ""
     there = ((name, value[name]) for name in ANNOTATIONS if name in value)
-    return next((name for name, given in there if seem_spans(given) or (words and _are_tags(given))), "")
+    found = [name for name, given in there if seem_spans(given) or (words and _are_tags(given))]
+    return next((name for name in found if value[name] or name == SPANS), found[0] if found else "")
 
 
 def _are_tags(given: Any) -> bool:
