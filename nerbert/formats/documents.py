@@ -73,6 +73,9 @@ class Reading(Settings):
     """Language by whose rules texts without words are cut into sentences; default: the model's, else English."""
 
 
+_DEFAULT = Reading()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReading(Reading):
     """How annotated data is read to be checked: what overlaps is counted and ends nothing."""
@@ -95,6 +98,9 @@ def prepared(
     """
     unit = reading.units
     for document in read(repairs):
+        if not document.spans:
+            yield document
+            continue
         if unit == "auto" and _units_differ(document):
             with at(path):
                 unit = _find_unit(read(Repairs()))
@@ -110,10 +116,10 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
 
     A document that has words is one sentence. Raise InputError for spans that can't be, as `reading` has it.
     """
-    reading, repairs = reading or Reading(), Counter() if repairs is None else repairs
+    reading, repairs = reading or _DEFAULT, Counter() if repairs is None else repairs
     text, words = document.text, document.words
     words = split_words(text) if words is None else words
-    spans = _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
+    spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
     return list(_cut(text, words, spans, _sentences(text, words, spans, reading.language or "en")))
@@ -254,6 +260,8 @@ def _clean(text: str, spans: Iterable[Span], repairs: Repairs) -> Iterator[Span]
 def _apart(text: str, spans: Iterable[Span], overlaps: Overlaps, repairs: Repairs) -> list[Span]:
     """Return spans in the order of the text, none of which overlap; equal ones are one."""
     given = list(spans)
+    if len(given) < 2:
+        return given
     once: dict[tuple[int, int, str], Span] = {}
     for span in given:
         once.setdefault((span.start, span.end, span.type), span)
