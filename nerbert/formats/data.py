@@ -3,7 +3,7 @@
 Splits are told by their usual names: `train.conll`, `dev.json`, `eng.testb`, `validation/`. The test split is read only
 by callers that request it, so no training code can see it by accident. A split that is not requested causes no failure.
 A file is cut by documents: each goes where the hash of its group (or its text) falls, so the same seed gives the same
-parts, and texts that are equal stay together.
+parts, and texts without a group that are equal stay together.
 """
 
 import hashlib

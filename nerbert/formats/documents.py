@@ -60,7 +60,7 @@ class Reading(Settings):
     content."""
     split: str = ""
     """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents aren't
-    cut apart, and equal texts stay together."""
+    cut apart; equal texts stay together where the data names no documents."""
     split_seed: int = 0
     """Which documents go into which split."""
     overlaps: Overlaps = "error"

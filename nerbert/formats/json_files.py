@@ -62,12 +62,16 @@ class JsonFormat:
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the documents of a file; raise InputError that names file and line."""
-        for number, (line, value) in enumerate(json_values(path)):
+        for number, (line, value) in enumerate(self.rows(path, repairs)):
             with at(path, line):
                 if not self.matches(value):
                     raise InputError(f"{_described(value)}; {_remedy(self, value, first=number == 0)}")
                 found = list(self.documents(value, repairs))
             yield from (each if each.line else replace(each, line=line) for each in found)
+
+    def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
+        """Yield each object of a file with its line."""
+        return json_values(path)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents, whole or not at all."""
