@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from nerbert.errors import InputError
+from nerbert.formats.documents import find_words
 from nerbert.formats.json_files import JsonFormat, fields_but
-from nerbert.formats.rows import TEXT, TOKENS
+from nerbert.formats.rows import TEXT, TOKENS, checked_words
 from nerbert.formats.tool_exports import list_of, object_of, span_of, text_key
 from nerbert.records import Document, Repair, Repairs, Span
 
@@ -186,7 +187,8 @@ def _of_version_1(record: Mapping[str, Any], fields: Mapping[str, Any], repairs:
         return []
     tagged = record.get("annotation") is None
     tokens = list_of(record.get(TOKENS), TOKENS)
-    words = _words(text, tokens) if tokens else None
+    places = find_words(text, checked_words(tokens, TOKENS)) if tokens else ()
+    words = tuple(place for place in places if text[slice(*place)].strip()) or None
     spans = []
     for each in list_of(record.get(_BEFORE_2[tagged]), _BEFORE_2[tagged]):
         label, start, end, score = _entity(each)
@@ -203,16 +205,3 @@ def _entity(value: Any) -> tuple[Any, Any, Any, Any]:
     if isinstance(value, dict):
         return value.get("label"), value.get("start"), value.get("end"), value.get("score")
     raise InputError(f"entity {value!r:.80}: must be a label, start and end (only records for entities can be read)")
-
-
-def _words(text: str, tokens: Iterable[Any]) -> tuple[tuple[int, int], ...]:
-    """Return where each token is in the text; raise InputError for one that isn't there."""
-    words, place = list[tuple[int, int]](), 0
-    for number, token in enumerate(tokens):
-        start = text.find(token, place) if isinstance(token, str) else -1
-        if start < 0:
-            raise InputError(f"token {number} (from 0), {token!r:.60}, isn't in the text after the one before")
-        place = start + len(token)
-        if token.strip():
-            words.append((start, place))
-    return tuple(words)

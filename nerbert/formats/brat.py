@@ -12,7 +12,7 @@ were changed afterwards are common. So a text is read without those if more enti
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +104,7 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
             else:
                 marked.append(found)
     text = _as_counted(_read_text(source), [span for span, _ in marked], repairs)
-    spans = [_joined(text, span) if pieces else span for span, pieces in marked]
+    spans = _joined(text, marked)
     kept = tuple(span for span in spans if span is not None)
     repairs[Repair.PASSED_OVER] += len(spans) - len(kept)
     return Document(text, kept, group=name, fields={"id": name})
@@ -159,17 +159,25 @@ def _as_counted(text: str, spans: list[Span], repairs: Repairs) -> str:
     return chosen
 
 
-def _joined(text: str, span: Span) -> Span | None:
-    """Return an entity in pieces as one if they have only white space between them, in whatever its offsets count."""
-    wide, narrow = text.encode("utf-16-le", "replace"), text.encode("utf-8", "replace")
-    cuts = (
-        text[span.start : span.end],
-        wide[2 * span.start : 2 * span.end].decode("utf-16-le", "replace"),
-        narrow[span.start : span.end].decode("utf-8", "replace"),
-    )
-    wanted = "".join(span.text.split())
-    there = next((cut for cut in cuts if "".join(cut.split()) == wanted), None)
-    return None if there is None else replace(span, text=there)
+def _joined(text: str, marked: Sequence[tuple[Span, bool]]) -> list[Span | None]:
+    """Return entities, those in pieces as one, or None where not only white space is between the pieces.
+
+    It may be so in whatever the offsets count.
+    """
+    pieces = any(in_pieces for _, in_pieces in marked)
+    wide, narrow = (text.encode(each, "replace") if pieces else b"" for each in ("utf-16-le", "utf-8"))
+
+    def one(span: Span) -> Span | None:
+        cuts = (
+            text[span.start : span.end],
+            wide[2 * span.start : 2 * span.end].decode("utf-16-le", "replace"),
+            narrow[span.start : span.end].decode("utf-8", "replace"),
+        )
+        wanted = "".join(span.text.split())
+        there = next((cut for cut in cuts if "".join(cut.split()) == wanted), None)
+        return None if there is None else replace(span, text=there)
+
+    return [one(span) if in_pieces else span for span, in_pieces in marked]
 
 
 def _line(number: int, span: Span, text: str) -> str:

@@ -52,17 +52,19 @@ class ColumnLayout(NamedTuple):
 
     def words(self, rows: TokenRows) -> list[tuple[int, str, str]]:
         """Return (line, token, tag) of each word; raise InputError for a line that lacks one of them."""
-        found, needed = [], max(self.token, self.tag, 1)
+        token_at, tag_at, numbered, inside = self
+        found, needed = [], max(token_at, tag_at, 1)
         for line, columns in zip(rows.lines, rows.columns, strict=True):
-            if self.numbered and _UNWRITTEN.fullmatch(columns[0]):
+            if numbered and _UNWRITTEN.fullmatch(columns[0]):
                 continue
-            tag = columns[self.tag].strip() if len(columns) > needed else ""
-            if self.inside:
+            tag = columns[tag_at].strip() if len(columns) > needed else ""
+            if inside:
                 tag = field[1] if (field := _ENTITY.search(tag)) else OUTSIDE
-            if not tag or not columns[self.token]:
+            token = columns[token_at]
+            if not tag or not token:
                 with line.place():
                     raise _broken(line.text, tagged=True)
-            found.append((line.number, columns[self.token], tag))
+            found.append((line.number, token, tag))
         return found
 
 
@@ -102,8 +104,9 @@ def token_rows(lines: Lines, *, tagged: bool) -> Iterator[TokenRows | None]:
         if line is None:
             yield None
             continue
-        begins = line.text.startswith(DOCUMENT_START)
-        if line.text.strip(" \t") and not begins:
+        text = line.text
+        begins = text.startswith(DOCUMENT_START)
+        if text.strip(" \t") and not begins:
             held.append(line)
             if len(held) > _LONGEST_SENTENCE:
                 with line.place():
@@ -125,14 +128,13 @@ def _sentence(lines: list[Line], document: int, *, tagged: bool) -> TokenRows:
         if not _is_comment(line.text, width, tagged=tagged):
             break
         comments.append(line.text)
-    kept, columns = lines[len(comments) :], []
-    for line in kept:
-        try:
-            columns.append(_columns(line.text, tagged=tagged))
-        except InputError:
+    kept = lines[len(comments) :]
+    columns = [split_columns(line.text) for line in kept]
+    for line, found in zip(kept, columns, strict=True):
+        if not found[0] or (tagged and len(found) < 2):
             with line.place():
-                raise
-    begins = any((found := _COMMENT.match(each)) and found["name"] == "newdoc" for each in comments)
+                raise _broken(line.text, tagged=tagged)
+    begins = any((comment := _COMMENT.match(each)) and comment["name"] == "newdoc" for each in comments)
     return TokenRows(kept, columns, document + begins, tuple(comments))
 
 
@@ -155,14 +157,6 @@ def named_comments(comments: Iterable[str]) -> dict[str, str]:
 def split_columns(line: str) -> list[str]:
     """Return the columns of a line, cut at tabs if it has one, else at spaces, however many."""
     return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
-
-
-def _columns(line: str, *, tagged: bool) -> list[str]:
-    """Return the columns of a word's line; raise InputError for one without a token, or, if `tagged`, without more."""
-    columns = split_columns(line)
-    if not columns[0] or (tagged and len(columns) < 2):
-        raise _broken(line, tagged=tagged)
-    return columns
 
 
 def _broken(line: str, *, tagged: bool) -> InputError:

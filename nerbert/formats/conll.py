@@ -35,6 +35,8 @@ from nerbert.terminal import visible
 
 _FIRST_LINES = 200
 _BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
+_HEADER = re.compile(r"(?:.*\t)?(?:tokens?|words?|form)\t(?:.*\t)?(?:tags?|labels?|ner|ner[-_ ]?tags?)", re.IGNORECASE)
+"""The columns of a first line that names them, as tables have it; a column of types would take it for an entity."""
 Sentences = Callable[[str], Iterable[tuple[int, Example]]]
 """Cuts a text into sentences of words, each with the place of its first character."""
 
@@ -82,6 +84,11 @@ def _layout_of(path: Path) -> ColumnLayout:
     for rows in _read_rows(path):
         found.append(rows.columns)
         size += len(rows.lines)
+        if len(found) == 1 and _HEADER.fullmatch("\t".join(rows.columns[0])):
+            with rows.lines[0].place():
+                raise InputError(
+                    f"{rows.lines[0].text!r:.60} names columns, and would be read as a word; delete the line"
+                )
         if size >= _FIRST_LINES:
             break
     return find_layout(found)

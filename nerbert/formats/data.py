@@ -3,7 +3,7 @@
 Splits are told by their usual names: `train.conll`, `dev.json`, `eng.testb`, `validation/`. The test split is read only
 by callers that request it, so no training code can see it by accident. A split that is not requested causes no failure.
 A file is cut by documents: each goes where the hash of its group (or its text) falls, so the same seed gives the same
-parts, and texts that are equal stay together.
+parts, and texts without a group that are equal stay together.
 """
 
 import hashlib
@@ -193,13 +193,23 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
 
 
 def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
-    """Yield each file (or folder) of a folder that is a split by its name, with the split, in the order of names."""
+    """Yield each file (or folder) of a folder that is a split by its name, with the split, in the order of names.
+
+    A folder in one format may have a text `train-01.ann`, or `test.ann` beside others: such files are no splits.
+    """
     if not folder.is_dir():
         return
-    whole = recognised(folder) is not None  # a folder in one format may have a file `train-01.ann`
-    for path in sorted(folder.iterdir()):
-        split, stem = split_of(path.name), path.name.lower().partition(".")[0]
-        if split and (path.is_dir() or stem in _USUAL or not whole) and _is_format(path, format_):
+    whole, inside = recognised(folder), sorted(folder.iterdir())
+    usual = {path for path in inside if path.name.lower().partition(".")[0] in _USUAL}
+    others = {path.suffix for path in inside if path not in usual} if whole else set()
+
+    def is_part(path: Path) -> bool:
+        is_one = path in usual and not (path.suffix in others and type(recognised(path)) is type(whole))
+        return whole is not None and path.is_file() and not is_one
+
+    for path in inside:
+        split = split_of(path.name)
+        if split and not is_part(path) and _is_format(path, format_):
             yield split, path
 
 

@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations, pairwise
 from operator import index
 from pathlib import Path
@@ -60,7 +61,7 @@ class Reading(Settings):
     webanno, spacy, spacy-json, gliner, or your own as module:Class; else by content."""
     split: str = ""
     """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents aren't
-    cut apart, and equal texts stay together."""
+    cut apart; equal texts stay together where the data names no documents."""
     split_seed: int = 0
     """Which documents go into which split."""
     overlaps: Overlaps = "error"
@@ -71,6 +72,9 @@ class Reading(Settings):
     """What offsets count: characters, utf-16 (units) or bytes; auto finds it out by the entities' texts."""
     language: str = ""
     """Language by whose rules texts without words are cut into sentences; default: the model's, else English."""
+
+
+_DEFAULT = Reading()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,9 @@ def prepared(
     """
     unit = reading.units
     for document in read(repairs):
+        if not document.spans:
+            yield document
+            continue
         if unit == "auto" and _units_differ(document):
             with at(path):
                 unit = _find_unit(read(Repairs()))
@@ -117,13 +124,13 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
 
     A document that has words is one sentence. Raise InputError for spans that can't be, as `reading` has it.
     """
-    reading, repairs = reading or Reading(), Counter() if repairs is None else repairs
+    reading, repairs = reading or _DEFAULT, Counter() if repairs is None else repairs
     text, words = document.text, document.words
     words = split_words(text) if words is None else words
-    spans = _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
+    spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
-    return list(_cut(text, words, spans, _sentences(text, spans, reading.language or "en")))
+    return list(_cut(text, words, spans, _sentences(text, words, spans, reading.language or "en")))
 
 
 def example_of_spans(
@@ -174,7 +181,7 @@ def _units_differ(document: Document) -> bool:
         document.words is not None and all(text[each.start : each.end] == each.text for each in spans)
     ):
         return False
-    return any(not text[: span.end].isascii() for span in spans)
+    return not text[: max((span.end for span in spans), default=0)].isascii()
 
 
 def _find_unit(documents: Iterable[Document]) -> Units:
@@ -280,6 +287,8 @@ def _clean(text: str, spans: Iterable[Span], repairs: Repairs) -> Iterator[Span]
 def _apart(text: str, spans: Iterable[Span], overlaps: Overlaps, repairs: Repairs) -> list[Span]:
     """Return spans in the order of the text, none of which overlap; equal ones are one."""
     given = list(spans)
+    if len(given) < 2:
+        return given
     once: dict[tuple[int, int, str], Span] = {}
     for span in given:
         once.setdefault((span.start, span.end, span.type), span)
@@ -329,13 +338,20 @@ def _whole_words(
             yield replace(span, start=start, end=end, text=text[start:end])
 
 
-def _sentences(text: str, spans: Sequence[Span], language: str) -> list[tuple[int, int]]:
-    """Return the sentences of a text, line by line; none ends inside a span."""
-    splitter, found, offset = RuleSplitter(language), list[tuple[int, int]](), 0
+_splitter = cache(RuleSplitter)
+
+
+def _sentences(
+    text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], language: str
+) -> list[tuple[int, int]]:
+    """Return the sentences of a text, line by line; none ends inside a word (a mark with an accent) or a span."""
+    splitter, found, offset = _splitter(language), list[tuple[int, int]](), 0
     for line in text.splitlines(keepends=True):
         found.extend((offset + start, offset + end) for start, end in splitter.spans(line))
         offset += len(line)
-    return join_in_links(found, [span.start for span in spans], [span.end for span in spans])
+    for parts in (words, [(span.start, span.end) for span in spans]):
+        found = join_in_links(found, [start for start, _ in parts], [end for _, end in parts])
+    return found
 
 
 def _cut(

@@ -11,6 +11,7 @@ from pathlib import Path
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
 from nerbert.formats.format import Format
+from nerbert.formats.rows import LONGEST_LINE
 from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
 
@@ -121,8 +122,13 @@ def _by_suffix(path: Path) -> list[Format]:
 
 
 def head_of(path: Path) -> bytes:
-    """Return the beginning of a file; nothing of a folder."""
+    """Return the beginning of a file, with the whole of a first JSON value; nothing of a folder."""
     if path.is_dir():
         return b""
+    from nerbert.formats.json_files import is_cut  # loaded where a file is looked at
+
     with path.open("rb") as stream:
-        return stream.read(_HEAD)
+        head = stream.read(_HEAD)
+        while len(head) < LONGEST_LINE and is_cut(head) and (more := stream.read(len(head))):
+            head += more
+    return head

@@ -22,7 +22,7 @@ class Format(Protocol):
         """
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether a file that begins with these bytes (1 MB at most), or a folder, is of this format."""
+        """Return whether a file that begins with these bytes (1 MB, or a whole JSON value) or a folder is of this."""
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield what a file or folder holds, in order, as it is read; count in `repairs` what is passed over.

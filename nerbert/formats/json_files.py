@@ -62,12 +62,16 @@ class JsonFormat:
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the documents of a file; raise InputError that names file and line."""
-        for number, (line, value) in enumerate(json_values(path)):
+        for number, (line, value) in enumerate(self.rows(path, repairs)):
             with at(path, line):
                 if not self.matches(value):
                     raise InputError(f"{_described(value)}; {_remedy(self, value, first=number == 0)}")
                 found = list(self.documents(value, repairs))
             yield from (each if each.line else replace(each, line=line) for each in found)
+
+    def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
+        """Yield each object of a file with its line."""
+        return json_values(path)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents, whole or not at all."""
@@ -130,13 +134,33 @@ def json_text(value: Any) -> str:
 
 def first_value(head: bytes) -> Any:
     """Return the first object of JSON lines or of an array that begin like this; None if there is no whole one."""
-    text = head.removeprefix(BOM).decode("utf-8", "ignore").lstrip()
-    if _is_array(head):
-        text = text[1:].lstrip()
     try:
-        return _DECODER.raw_decode(text)[0]
+        return _DECODER.raw_decode(_first_text(head))[0]
     except (ValueError, RecursionError):
         return None
+
+
+def is_cut(head: bytes) -> bool:
+    """Return whether the first object of JSON lines or of an array that begin like this goes on behind."""
+    text = _first_text(head) if head.removeprefix(BOM).lstrip()[:1] in (b"{", b"[") else ""
+    try:
+        _DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        return text != "" and not _is_sure(error, text)
+    except (ValueError, RecursionError):
+        pass
+    return False
+
+
+def _first_text(head: bytes) -> str:
+    """Return a file's beginning from its first object on."""
+    text = head.removeprefix(BOM).decode("utf-8", "ignore").lstrip()
+    return text[1:].lstrip() if _is_array(head) else text
+
+
+def _is_sure(error: json.JSONDecodeError, text: str) -> bool:
+    """Return whether a text is no JSON, whatever goes on behind it."""
+    return error.pos < len(text) - _SURE and not error.msg.startswith("Unterminated")
 
 
 def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
@@ -224,7 +248,8 @@ def _array_values(path: Path, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
         line = text.line
         yield line, text.value()
         if text.next() not in (",", "]"):
-            raise text.fault(f"not JSON: {text.next()!r} where a comma or the array's end must be")
+            found = f"{text.next()!r}" if text.next() else "the file's end"
+            raise text.fault(f"not JSON: {found} where a comma or the array's end must be")
     text.skip("]")
     if char := text.next():
         raise text.fault(f"{char!r} after the array's end: a file holds one array, or an object a line")
@@ -262,8 +287,7 @@ class _Text:
                 value, end = _DECODER.raw_decode(self._text, self._place)
                 break
             except json.JSONDecodeError as error:
-                sure = error.pos < len(self._text) - _SURE and not error.msg.startswith("Unterminated")
-                if sure or not self._more(size):
+                if _is_sure(error, self._text) or not self._more(size):
                     line = self.line + self._text.count("\n", self._place, error.pos)
                     raise self.fault(f"not JSON: {error.msg} (line {line})") from None
             except (ValueError, RecursionError):

@@ -8,8 +8,9 @@ has `text`, `tokens` if the document has words, and `spans` as `nerbert tag --js
 refused: their names are not in the file. The price of many names: a field of another meaning may be taken for spans.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ _WORDS = (TOKENS, "words")
 ANNOTATIONS = (
     SPANS, "ner_tags", "tags", "bio_tags", "entities", "ents", "labels", "label", "ner", "annotations",
 )  # fmt: skip
-"""Names of spans or tags; of several the first counts, and the others are fields like any."""
+"""Names of spans or tags; of several the first that isn't empty counts (`spans` even so), the others are fields."""
+_FIRST_ROWS = 100
 _GROUP = "document_id"
 _GROUPS = (_GROUP, "doc_id", "page_id")
 
@@ -124,6 +126,10 @@ class JsonLines(JsonFormat):
         """Return whether there is a text or tokens, and spans, or tags of tokens."""
         return isinstance(value, dict) and _annotation(value) != ""
 
+    def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
+        """Yield each object of a file with its line, its tags in IOB2."""
+        return in_iob2(path, lambda: json_values(path), repairs)
+
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return what an object holds; its words are its tokens, if it has some."""
         name, text_field, words_field = _annotation(value), _text_field(value), _words_field(value)
@@ -151,6 +157,30 @@ class JsonLines(JsonFormat):
         return {TEXT: text, **tokens, SPANS: [span_json(each) for each in document.spans], **fields}
 
 
+def in_iob2(
+    path: Path, rows: Callable[[], Iterator[tuple[int, Any]]], repairs: Repairs
+) -> Iterator[tuple[int, Any]]:  # fmt: skip
+    """Yield numbered rows with tags in IOB2, by the scheme of all rows; the first rows say which field has tags."""
+    name = next((found for _, row in islice(rows(), _FIRST_ROWS) if (found := _tags_field(row))), "")
+    if not name:
+        yield from rows()
+        return
+    tagged = ((number, row[name]) for number, row in rows() if _tags_field(row) == name)
+    scheme = find_scheme(([(number, tag) for tag in tags] for number, tags in tagged), lambda number: at(path, number))
+    repairs[Repair.TAG] += scheme.repaired
+    for number, row in rows():
+        if _tags_field(row) == name:
+            row[name] = scheme.bio(row[name])
+        yield number, row
+
+
+def _tags_field(row: Any) -> str:
+    """Return the name of a row's tags, if these are texts; else ""."""
+    name = _annotation(row) if isinstance(row, dict) else ""
+    tags = row[name] if name and _words_field(row) else []
+    return name if tags and all(isinstance(each, str) for each in tags) else ""
+
+
 def group_of(fields: Mapping[str, Any]) -> str:
     """Return what names the document of a text among its fields; "" if none does."""
     return next((f"{fields[each]}" for each in _GROUPS if isinstance(fields.get(each), str | int)), "")
@@ -173,7 +203,8 @@ def _annotation(value: Mapping[str, Any]) -> str:
     if not words and not _text_field(value):
         return ""
     there = ((name, value[name]) for name in ANNOTATIONS if name in value)
-    return next((name for name, given in there if seem_spans(given) or (words and _are_tags(given))), "")
+    found = [name for name, given in there if seem_spans(given) or (words and _are_tags(given))]
+    return next((name for name in found if value[name] or name == SPANS), found[0] if found else "")
 
 
 def _are_tags(given: Any) -> bool:

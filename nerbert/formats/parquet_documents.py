@@ -15,12 +15,11 @@ import pyarrow.parquet as pq
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.jsonl import ANNOTATIONS, JsonLines
+from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
 from nerbert.formats.parquet import plain_rows, read_batches, write_parquet
 from nerbert.formats.rows import TOKENS, Block, Tagged, TextRow
-from nerbert.formats.schemes import Scheme, find_scheme
 from nerbert.formats.spool import spooled
-from nerbert.records import Document, Repair, Repairs
+from nerbert.records import Document, Repairs
 
 _MAGIC = b"PAR1"
 _ROWS = 2_000
@@ -71,14 +70,9 @@ def documents_of(
 
     `batches` gives the rows, each time that it is called; `features` describes columns as Hugging Face's `datasets`.
     """
-    tags, scheme, format_ = "", None, JsonLines()
-    for number, row in _numbered_rows(path, batches, features):
-        if number == 1 and (tags := _tags_column(row)):
-            scheme = _scheme(path, batches, features, tags)
-            repairs[Repair.TAG] += scheme.repaired
+    format_ = JsonLines()
+    for number, row in in_iob2(path, lambda: _numbered_rows(path, batches, features), repairs):
         with at(path, number):
-            if scheme and all(isinstance(each, str) for each in row.get(tags) or [None]):
-                row[tags] = scheme.bio(row[tags])
             if not format_.matches(row):
                 raise InputError(
                     f"columns {', '.join(row) or 'none'}: must be a text, or tokens, and spans or tags of the tokens"
@@ -113,29 +107,6 @@ def _numbered_rows(
                     if value is not None or (name in ANNOTATIONS and name != TOKENS)
                 }
             yield number, {name: [] if value is None else value for name, value in row.items()}
-
-
-def _tags_column(row: Mapping[str, Any]) -> str:
-    """Return the column that tags tokens: the best known with texts or numbers, unless one with spans is before it."""
-    name = next((name for name in ANNOTATIONS if isinstance(row.get(name), list) and row[name]), "")
-    return name if name and isinstance(row[name][0], str | int) else ""
-
-
-def _scheme(path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any], tags: str) -> Scheme:
-    """Return the scheme of a column of tags; raise InputError for numbers without names."""
-
-    def sentences() -> Iterator[list[tuple[int, Any]]]:
-        for number, row in _numbered_rows(path, lambda: (each.select([tags]) for each in batches()), features):
-            found = row.get(tags)
-            if not isinstance(found, list) or any(type(each) is int for each in found):
-                with at(path, number):
-                    raise InputError(
-                        f"column {tags!r} holds {found!r:.60}: numbers whose names the file doesn't say; write tags as "
-                        "text, or with the features (ClassLabel) of Hugging Face's datasets"
-                    )
-            yield [(number, each) for each in found]
-
-    return find_scheme(sentences(), lambda number: at(path, number))
 
 
 def _label_names(value: Any, feature: Any, column: str) -> Any:

@@ -107,13 +107,12 @@ def read_lines(stream: IO[bytes], source: Path | str, errors: str = "") -> Itera
 
 
 def _line(source: str, number: int, raw: bytes, errors: str) -> Line:
-    try:
+    if number > 1 and raw.isascii():
+        return Line(source, number, raw.decode().rstrip("\r"))
+    with at(source, number):
         if number == 1 and raw.startswith(_PARQUET):
             raise InputError("is Parquet, not text; pass --from parquet")
         return Line(source, number, decoded(raw, number, errors).rstrip("\r"))
-    except InputError:
-        with at(source, number):
-            raise
 
 
 def decoded(raw: bytes, number: int, errors: str = "") -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 
+from nerbert.errors import InputError
 from nerbert.records import Document
 
 
@@ -14,7 +15,10 @@ def spooled(documents: Iterable[Document]) -> Iterator[Callable[[], Iterator[Doc
     with TemporaryFile() as file:
         count = 0
         for count, document in enumerate(documents, 1):  # noqa: B007  (the last one is the number)
-            pickle.dump(document, file)
+            try:
+                pickle.dump(document, file)
+            except RecursionError:
+                raise InputError("its fields are nested too deep to be written; take them out") from None
 
         def again() -> Iterator[Document]:
             file.seek(0)

@@ -12,9 +12,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
@@ -85,6 +86,7 @@ class Tables:
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first row names the columns of a form (and, for spans in JSON, the second has such)."""
+        csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
         try:
             lines = [f"{line}\n" for line in head.removeprefix(BOM).decode("utf-8", "ignore").split("\n")]
             form = _find_form(next((line.strip("\r\n") for line in lines if line.strip()), ""))
@@ -129,9 +131,9 @@ class Tables:
 def _form_of(path: Path) -> _Form:
     """Return the form of a table; raise InputError if its header names none."""
     with path.open("rb") as stream:
-        for number, raw in enumerate(stream, 1):
-            with at(path, number):
-                if line := decoded(raw, number).strip("\r\n"):
+        for number, text in enumerate(_lines(path, stream), 1):
+            if line := text.strip("\r\n"):
+                with at(path, number):
                     return _find_form(line)
     raise InputError(f"{path}: holds no header; name the columns in the first row: text, start, end, label")
 
@@ -189,8 +191,8 @@ def _rows(path: Path, form: _Form) -> Iterator[_Row]:
             header, line = header or bool(cells), table.line_num + 1
 
 
-def _lines(path: Path, stream: Iterable[bytes]) -> Iterator[str]:
-    for number, raw in enumerate(stream, 1):
+def _lines(path: Path, stream: IO[bytes]) -> Iterator[str]:
+    for number, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), 1):
         with at(path, number):
             if len(raw) > LONGEST_LINE:
                 raise InputError(f"a line of more than {LONGEST_LINE} bytes is no text; break it into lines")
@@ -229,10 +231,13 @@ def _span(form: _Form, row: _Row) -> Iterator[Span]:
     try:
         numbers = [int(each) if each.isdecimal() else float(each) for each in (start, end)]
         confidence = float(sure or 1)
+        if not all(isinstance(each, int) or each.is_integer() for each in numbers) or not 0 <= confidence <= 1:
+            raise ValueError
     except ValueError:
-        raise InputError(f"start {start!r:.20}, end {end!r:.20} (confidence {sure!r:.20}): must be numbers") from None
-    if not all(float(each).is_integer() for each in numbers):
-        raise InputError(f"start {start}, end {end}: must be whole numbers")
+        raise InputError(
+            f"start {start!r:.20}, end {end!r:.20}, confidence {sure!r:.20}: start and end must be whole numbers, and "
+            "the confidence one from 0 to 1"
+        ) from None
     yield Span(int(numbers[0]), int(numbers[1]), form.get(row, _LABEL), form.get(row, _MENTION), confidence)
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import Conll, conll_rows, example_of, read_conll, write_conll
+from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_examples
 from nerbert.formats.rows import read_lines
 from nerbert.labels import example_tags
@@ -226,3 +227,14 @@ def test_sample_domain(sample: Path) -> None:
         examples = read_examples(sample / "domain" / f"{name}.conll")
         assert len(examples) == sentences
         assert len({span.type for example in examples for span in example.spans}) == 8
+
+
+@pytest.mark.parametrize("header", ["Token\tTag", "id\tword\tpos\tner_tag", "TOKEN\tNER"])
+def test_a_line_that_names_columns_is_no_word(tmp_path: Path, header: str) -> None:
+    row = "{}\tx\ty\t{}\n" if "pos" in header else "{}\t{}\n"
+    rows = "".join(row.format(*each) for each in (("Oslo", "place"), ("is", "O"), ("a", "O")))
+    (tmp_path / "a.tsv").write_text(f"{header}\n{rows}")
+    with pytest.raises(InputError, match=r"a\.tsv:1: .* names columns"):
+        read_examples(tmp_path / "a.tsv", Reading(from_="conll"))
+    (tmp_path / "a.tsv").write_text(rows)
+    assert [span.type for each in read_examples(tmp_path / "a.tsv") for span in each.spans] == ["place"]

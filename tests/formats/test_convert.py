@@ -271,3 +271,10 @@ def test_the_command_tells_counts_repairs_and_losses(tmp_path: Path, capsys: pyt
     assert "all: 1 text, 3 entities" in told
     assert "put right while reading: overlapping entities left out: 1" in told
     assert "conll doesn't keep the texts' own spaces" in told
+
+
+def test_fields_nested_too_deep_are_named(tmp_path: Path) -> None:
+    deep = "[" * 500 + "]" * 500
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "Ada", "spans": [], "deep": {deep}}}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl.*: its fields are nested too deep to be written"):
+        convert_data(tmp_path / "a.jsonl", tmp_path / "b.csv")

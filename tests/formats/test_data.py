@@ -95,6 +95,22 @@ def test_splits_are_found_in_any_format_and_under_their_usual_names(tmp_path: Pa
         read_gold(tmp_path / "none", "test")
 
 
+def test_a_text_that_is_named_as_a_split_is_one_of_its_folder(tmp_path: Path) -> None:
+    def put(name: str) -> None:
+        (tmp_path / f"{name}.txt").write_text("Oslo")
+        (tmp_path / f"{name}.ann").write_text("T1\tplace 0 4\tOslo\n")
+
+    put("train")
+    put("test")
+    assert {split: path.name for split, path in find_splits(tmp_path).items()} == {
+        "train": "train.ann",
+        "test": "test.ann",
+    }
+    put("a")
+    assert find_splits(tmp_path) == {"train": tmp_path}
+    assert len(read_data(tmp_path).train) == 3
+
+
 def test_two_files_of_a_split_are_not_chosen_from(tmp_path: Path) -> None:
     for name in ("train.conll", "train.bio", "train.jsonl"):
         (tmp_path / name).write_text("Oslo\tB-place\n")

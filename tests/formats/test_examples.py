@@ -9,7 +9,7 @@ import pytest
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading, document_of, example_of_spans
-from nerbert.formats.examples import find_format, read_examples, recognised
+from nerbert.formats.examples import find_format, name_of, read_examples, recognised
 from nerbert.formats.jsonl import JsonLines
 from nerbert.labels import example_tags
 from nerbert.records import Example
@@ -79,9 +79,14 @@ def test_unknown_json_is_named_unless_the_name_says_json_lines(tmp_path: Path) -
             read_examples(written(tmp_path, "a.jsonl", content))
 
 
-def test_a_first_line_longer_than_what_is_looked_at_is_read_by_the_files_suffix(tmp_path: Path) -> None:
-    line = json.dumps({"text": "Ada " * 300_000, "spans": []})
+def test_a_first_object_longer_than_what_is_looked_at_first_is_recognised(tmp_path: Path) -> None:
+    text = "Ada " * 300_000
+    line = json.dumps({"text": text, "spans": []})
     assert len(read_examples(written(tmp_path, "a.jsonl", line))) == 1
+    assert name_of(written(tmp_path, "a.json", f"[{line}]")) == "jsonl"
+    whole = json.dumps({"classes": ["x"], "annotations": [[text, {"entities": [[0, 3, "x"]]}]]})
+    assert name_of(written(tmp_path, "a.json", whole)) == "spacy-json"
+    assert name_of(written(tmp_path, "a.json", line[:-9])) == ""
 
 
 @pytest.mark.parametrize(

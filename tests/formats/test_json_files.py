@@ -54,7 +54,7 @@ def test_one_object_over_lines_and_nothing(tmp_path: Path) -> None:
         ('{"a": 1}\n{"a": \n{"a": 1}', 2, "not JSON: Expecting value"),
         ('[{"a": 1},\n{"a": 1} {"a": 2}]', 2, "not JSON: '{' where a comma or the array's end must be"),
         ('[{"a": 1},\n{"a" 1}]', 2, "not JSON: Expecting ':' delimiter"),
-        ('[{"a": 1},\n{"a": 1}', 2, "not JSON: '' where a comma"),
+        ('[{"a": 1},\n{"a": 1}', 2, "not JSON: the file's end where a comma"),
         ('[{"a": 1}]\n{"a": 1}', 2, "'{' after the array's end"),
         ('[{"a": 1},\n' + "[" * 100_000, 2, "too deep"),
     ],

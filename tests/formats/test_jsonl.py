@@ -93,12 +93,29 @@ def test_what_tag_writes_is_kept(tmp_path: Path) -> None:
         {"text": "Ada", "ents": [{"start": 0, "end": 3, "label": "x"}], "tokens": [{"text": "Ada", "id": 0}]},
         {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "x"}], "words": [[0, 3]]},
         {"text": "Ada", "entities": [{"start": 0, "end": 3, "type": "x", "description": "…"}], "asked": "all"},
+        {"text": "Ada", "tags": [], "entities": [[0, 3, "x"]], "annotations": []},
     ],
 )
 def test_the_usual_names(tmp_path: Path, row: dict[str, Any]) -> None:
     (one,) = read(tmp_path, row)
     assert (one.text, one.spans, one.words) == ("Ada", (Span(0, 3, "x"),), None)
     assert all(one.fields[name] == row[name] for name in one.fields)
+
+
+def test_the_scheme_is_that_of_all_rows(tmp_path: Path) -> None:
+    repairs = Repairs()
+    one, _ = read(
+        tmp_path,
+        {"tokens": ["New", "York"], "ner_tags": ["place", "place"]},
+        {"tokens": list("abc"), "ner_tags": ["O", "O", "O"]},
+        repairs=repairs,
+    )
+    assert (one.spans, repairs.total()) == ((Span(0, 8, "place", "New York"),), 0)
+
+
+def test_spans_count_even_if_there_are_none(tmp_path: Path) -> None:
+    (one,) = read(tmp_path, {"text": "Ada", "spans": [], "entities": [[0, 3, "x"]]})
+    assert one.spans == ()
 
 
 def test_tokens_with_tags(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
+from nerbert.formats.documents import Reading
+from nerbert.formats.examples import read_documents
 from nerbert.formats.tables import Tables
 from nerbert.records import Document, Repair, Repairs, Span
 
@@ -85,7 +87,13 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
     [
         ("text,start,end,label\na,0,1,x\na,0,1\n", 3, "the row has 3 columns, and the header 4"),
         ('text,start,end,label\n"a\nb",0,1,x\na,b,c,x\n', 4, "start 'b', end 'c'"),
-        ("text,start,end,label\na,0,1.5,x\n", 2, "start 0, end 1.5: must be whole numbers"),
+        (
+            "text,start,end,label\na,0,1.5,x\n",
+            2,
+            "start '0', end '1.5', confidence '': start and end must be whole numbers",
+        ),
+        (f"text,start,end,label\na,0,{'9' * 400},x\n", 2, "entity 0–9"),
+        ("text,start,end,label,confidence\na,0,1,x,7\n", 2, "start .*the confidence one from 0 to 1"),
         ("text,start,end,label\na,1,1,x\n", 2, r"span \[1, 1\) of type 'x' is empty"),
         ("text,start,end,label\na,,,x\n", 2, "label 'x' has neither start nor end"),
         ("text,start,end,label\na,0,,x\n", 2, "start '0', end ''"),
@@ -103,7 +111,12 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
 def test_faults_name_file_and_line(tmp_path: Path, content: str, line: int, told: str) -> None:
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(InputError, match=rf"a\.csv:{line}: {told}"):
-        list(Tables().read(tmp_path / "a.csv", Repairs()))
+        list(read_documents(tmp_path / "a.csv", Reading(from_="csv")))
+
+
+def test_long_cells_are_recognised(tmp_path: Path) -> None:
+    (found,) = documents(tmp_path / "a.csv", f'text,spans\n{"Ada " * 40_000},"[[0, 3, ""x""]]"\n')
+    assert len(found.text) == 160_000
 
 
 def test_other_encodings_and_empty_files(tmp_path: Path) -> None:

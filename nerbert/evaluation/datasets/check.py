@@ -165,11 +165,6 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     )  # fmt: skip
 
 
-def read_scheme(path: Path) -> Scheme:
-    """Return the scheme of the tags of a file in CoNLL's format."""
-    return scheme_of(path)
-
-
 @dataclass(slots=True)
 class _SplitCounts:
     """What is counted in a split while it is read."""
@@ -223,7 +218,7 @@ def _look(stream: SplitStream, mentions: Mentions, repeats: Repeats) -> list[Con
 
 
 def _scheme(path: Path, format_: str) -> Scheme:
-    return read_scheme(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0)
+    return scheme_of(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0)
 
 
 def _without(types: dict[str, int], learnt: Collection[str]) -> dict[str, int]:

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.check import Findings, check_data, read_scheme
+from nerbert.evaluation.datasets.check import Findings, check_data
 from nerbert.evaluation.datasets.load import find_duplicates, open_data
 from nerbert.evaluation.datasets.mentions import Mentions
 from nerbert.evaluation.datasets.repeats import SentenceTable
-from nerbert.formats.conll import example_of
+from nerbert.formats.conll import example_of, scheme_of
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import CheckReading, Reading
 from nerbert.records import Repair
@@ -32,7 +32,7 @@ from tests.evaluation.datasets.conftest import TRAIN, Make
 def test_schemes(tmp_path: Path, tags: str, name: str, broken: int, first: int) -> None:
     file = tmp_path / "some.conll"
     file.write_text("".join("\n" if tag == "|" else f"x\t{tag}\n" for tag in tags.split()))
-    scheme = read_scheme(file)
+    scheme = scheme_of(file)
     assert (scheme.name, scheme.broken, scheme.first_broken) == (name, broken, first)
 
 
@@ -41,7 +41,7 @@ def test_lines_are_those_of_the_reader(tmp_path: Path) -> None:
     file = tmp_path / "some.conll"
     lines = ("\ufeff-DOCSTART- -X- O O", "", "Aske NNP I-NP I-ORG ", "a\u2028b\x0bc\tO", " \t", "Holm x I-PER")
     file.write_bytes("\r\n".join(lines).encode())
-    scheme = read_scheme(file)
+    scheme = scheme_of(file)
     assert (scheme.name, scheme.broken, scheme.first_broken) == ("IO or IOB1", 2, 3)
     assert open_data(str(file)).train[0].spans[0].type == "ORG"
 
