@@ -143,7 +143,7 @@ class JsonLines(JsonFormat):
             spans = _tagged(text, words, given, name, repairs)
         else:
             spans = tuple(map(json_span, given))
-            if not text_field and words is not None:
+            if words is not None and (not text_field or _may_count_tokens(spans, words)):
                 _check_borders(spans, words)
         fields = fields_but(value, *filter(None, (name, text_field, words_field)))
         return [Document(text, spans, words, group_of(value), fields)]
@@ -230,11 +230,16 @@ def _tagged(
     return tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in places)
 
 
+def _may_count_tokens(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> bool:
+    """Return whether all spans could be numbers of tokens, and none has a text that says where it is."""
+    return all(each.end <= len(words) and not each.text for each in spans)
+
+
 def _check_borders(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> None:
     """Raise InputError for a span that cuts tokens without a text: there, many tools count tokens."""
     starts, ends = {start for start, _ in words}, {end for _, end in words}
     if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
         raise InputError(
             f"span {cut.start}–{cut.end} of type {cut.type!r:.60}: cuts a token; offsets must count the characters of "
-            "the tokens joined by spaces, and seem to count tokens"
+            "the text (or of the tokens joined by spaces), and seem to count tokens"
         )

@@ -183,6 +183,7 @@ OURS = {"text": "Ada", "spans": [{"start": 0, "end": 3, "type": "x"}]}
         ({"text": "Ada", "spans": [[0, 3, "x"], {"start": 0, "end": 3, "type": None}]}, "must have a type"),
         ({"text": "Ada", "spans": [{"start": 2, "end": 2, "type": "x"}]}, "is empty or negative"),
         ({"tokens": ["Ada", "met", "Bob"], "entities": [{"start": 2, "end": 3, "type": "x"}]}, "seem to count tokens"),
+        ({"text": "Ada met Bob", "tokens": ["Ada", "met", "Bob"], "ner": [[2, 3, "x"]]}, "seem to count tokens"),
         ({"tokens": ["Ada", "met"], "ner_tags": [3, 0]}, "tags as numbers .*whose names are not in the file"),
         ({"tokens": ["Ada", "met"], "ner_tags": ["O"]}, "has 1 tags for 2 tokens"),
         ({"tokens": ["Ada"], "tags": ["person"]}, "tag 'person': must be O, B-TYPE or I-TYPE"),
