@@ -119,7 +119,7 @@ def test_a_benchmark_reads_it_in_two_workers(tiny_encoder: Path, folders: dict[s
     }
     assert len(scores["toy"]) == 4
     assert scores["toy"] == scores["conll"]
-    assert [set(each["facts"]["data"]) for each in found["toy"]] == [{"train.toy", "test.toy"}] * 4
+    assert [set(each["facts"]["data"]) for each in found["toy"]] == [{"train.toy", "dev.toy", "test.toy"}] * 4
     assert not {each["facts"]["keys"]["tag"] for each in found["toy"]} & {
         each["facts"]["keys"]["tag"] for each in found["conll"]
     }
