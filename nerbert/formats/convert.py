@@ -17,7 +17,7 @@ from nerbert.artifacts import check_free, check_free_file, publish_folder, publi
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.formats.documents import Reading, prepared, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
-from nerbert.formats.format import Format
+from nerbert.formats.format import Format, format_name, formats_of_suffix
 from nerbert.formats.split_streams import SplitStream, known_splits, stream_splits
 from nerbert.records import Document, Repairs, Span
 from nerbert.registry import FORMATS
@@ -77,7 +77,7 @@ def convert_data(
     whole = set(files.values()) == {source} and not reading.split
     name = _target(output, to, next(iter(files.values())), reading.from_)
     kind = FORMATS.find(name)()
-    if not whole and output.name.lower().endswith(kind.suffixes or ("\0",)):
+    if not whole and output.name.lower().endswith(kind.suffixes):
         raise InputError(f"{output}: {source} becomes several files, so the output is a folder; name one")
     as_file = whole and kind.suffixes != ()
     (check_free_file if as_file else check_free)(output, overwrite=overwrite)
@@ -109,15 +109,14 @@ def _target(output: Path, to: str, first: Path, from_: str) -> str:
         FORMATS.find(to)
         return to
     suffix = output.suffix.lower()
-    found = [name for name in FORMATS if suffix and suffix in FORMATS.find(name)().suffixes]
+    found = formats_of_suffix(suffix)
     if suffix[1:] in found or len(found) == 1:
         return suffix[1:] if suffix[1:] in found else found[0]
     if found:
         raise SettingsError(f"{output.name}: {suffix} may be {', '.join(found)}; say which with --to")
     if suffix:
         raise SettingsError(f"{output.name}: no format has the suffix {suffix}; name the format with --to: {FORMATS}")
-    kind = type(find_format(first, from_))
-    return from_ or next(name for name in FORMATS if FORMATS.find(name) is kind)
+    return from_ or format_name(find_format(first))
 
 
 class _Work:

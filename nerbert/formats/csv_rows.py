@@ -13,7 +13,8 @@ from nerbert.errors import InputError, nearest
 from nerbert.formats.jsonl import row_of
 from nerbert.formats.rows import LONGEST_LINE, Line, Lines, TextRow
 
-_DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|"
+"""What may stand between cells."""
 _CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"')
 """The rest of a quoted cell, in which a quote is written twice."""
 
@@ -47,7 +48,7 @@ def csv_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
 
 def _header(text: str, field: str) -> tuple[list[str], str]:
     """Return the names of the columns, and what stands between them."""
-    cuts = [(_cells(text, each), each) for each in _DELIMITERS]
+    cuts = [(_cells(text, each), each) for each in DELIMITERS]
     found = next((each for each in cuts if field in each[0]), None)
     names, delimiter = found or max(cuts, key=lambda each: len(each[0]))
     if found is None:
@@ -86,8 +87,13 @@ def _row(lines: list[Line], header: list[str], delimiter: str, field: str) -> Te
         return row_of(lines[0].number, dict(zip(header, cells, strict=True)), field, source)
 
 
-def _cells(source: str, delimiter: str) -> list[str]:
+def allow_long_cells() -> None:
+    """Let `csv` read cells of any length that a text may have; the limit is one for the whole process."""
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
+
+
+def _cells(source: str, delimiter: str) -> list[str]:
+    allow_long_cells()
     try:
         return next(csv.reader([source], delimiter=delimiter, strict=True), [])
     except csv.Error as error:

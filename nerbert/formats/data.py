@@ -149,7 +149,7 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
         elif split not in files:
             if files and reading.split:
                 raise InputError(f"{place}: --split {reading.split} cuts no {split} split; give it a share: 80/10/10")
-            fault = missing(split, reading.from_) if place.is_dir() else "no such file or folder"
+            fault = no_split(place, split, reading.from_)
             raise InputError(f"{place}: {fault}; name a file of annotated sentences, or a folder with a {split} split")
         else:
             data = read_data(place, (split,), reading)
@@ -225,6 +225,11 @@ def _is_format(path: Path, format_: str) -> bool:
         (one,) = formats
         return path.is_file() and path.name.lower().endswith(one.suffixes) if one.suffixes else path.is_dir()
     return path.exists() and recognised(path) is not None
+
+
+def no_split(data: Path, split: str, format_: str = "") -> str:
+    """Return why a data set has no such split: its folder lacks it, or there is no data."""
+    return missing(split, format_) if data.is_dir() else "no such file or folder"
 
 
 def missing(split: str, format_: str = "") -> str:

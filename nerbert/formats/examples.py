@@ -5,12 +5,12 @@ the file's suffix are asked first. The price: a file is opened twice.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
-from nerbert.formats.format import Format
+from nerbert.formats.format import Format, format_name
 from nerbert.formats.rows import LONGEST_LINE
 from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
@@ -50,13 +50,19 @@ def read_sentences(
     A text that only a model tagged is left out and counted: the entities that it lacks were looked for by nobody.
     """
     counts = Repairs() if repairs is None else repairs
-    for document in read_documents(path, reading, counts):
-        if document.tagged:
-            counts[Repair.UNANNOTATED] += 1
-            continue
+    for document in annotated(read_documents(path, reading, counts), counts):
         with at(path, document.line or None):
             sentences = sentences_of(document, reading, counts)
         yield document, sentences
+
+
+def annotated(documents: Iterable[Document], repairs: Repairs) -> Iterator[Document]:
+    """Yield the documents that people annotated; those that only a model tagged are counted and left out."""
+    for document in documents:
+        if document.tagged:
+            repairs[Repair.UNANNOTATED] += 1
+        else:
+            yield document
 
 
 def read_examples(path: Path, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
@@ -78,7 +84,7 @@ def find_format(path: Path, format_: str = "") -> Format:
     if other and not (other == "CSV" and path.suffix.lower() == ".csv"):  # its reader says which columns it lacks
         known = ", ".join(FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
-    named = [each for each in _by_suffix(path) if path.name.lower().endswith(each.suffixes or ("\0",))]
+    named = [each for each in _by_suffix(path) if path.name.lower().endswith(each.suffixes)]
     return named[-1] if named else FORMATS.find(next(iter(FORMATS)))()  # of one suffix the last format is the most open
 
 
@@ -90,8 +96,7 @@ def recognised(path: Path) -> Format | None:
 
 def name_of(path: Path) -> str:
     """Return the name of the format of a file or folder, by its content; "" if no format recognises it."""
-    found = recognised(path)
-    return next((name for name in FORMATS if type(FORMATS.find(name)()) is type(found)), "")
+    return format_name(recognised(path))
 
 
 def foreign(head: bytes, name: str) -> str:
@@ -118,7 +123,7 @@ def foreign(head: bytes, name: str) -> str:
 def _by_suffix(path: Path) -> list[Format]:
     """Return all formats, those of the file's suffix first."""
     known = [FORMATS.find(name)() for name in FORMATS]
-    return sorted(known, key=lambda each: not path.name.lower().endswith(each.suffixes or ("\0",)))
+    return sorted(known, key=lambda each: not path.name.lower().endswith(each.suffixes))
 
 
 def head_of(path: Path) -> bytes:

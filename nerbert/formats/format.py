@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nerbert.records import Document, Repairs
+from nerbert.registry import FORMATS
 
 
 class Format(Protocol):
@@ -32,3 +33,13 @@ class Format(Protocol):
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents so that `read` yields them again; their spans count characters and don't overlap."""
+
+
+def format_name(one: Format | None) -> str:
+    """Return the name under which a format is known; "" if it isn't."""
+    return next((name for name in FORMATS if type(FORMATS.find(name)()) is type(one)), "")
+
+
+def formats_of_suffix(suffix: str) -> list[str]:
+    """Return the names of the formats whose files end so, in the order in which they are asked."""
+    return [name for name in FORMATS if suffix in FORMATS.find(name)().suffixes]

@@ -24,7 +24,7 @@ from nerbert.errors import InputError, os_refused
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.csv_rows import csv_rows
 from nerbert.formats.examples import foreign, head_of, name_of
-from nerbert.formats.format import Format
+from nerbert.formats.format import Format, formats_of_suffix
 from nerbert.formats.json_files import holds_lines
 from nerbert.formats.jsonl import array_rows, json_rows
 from nerbert.formats.row_documents import document_rows
@@ -220,11 +220,11 @@ def _kind_of(path: PurePath) -> str:
 
 def _kind_by_content(path: Path) -> str:
     """Return the kind of a file whose name doesn't say it; raise InputError for what is plainly no text."""
-    suffix, formats = unpacked_name(path).suffix.lower(), {name: FORMATS.find(name)().suffixes for name in FORMATS}
+    suffix = unpacked_name(path).suffix.lower()
     usual = JSONL if suffix == JSON else CSV if suffix in SUFFIXES[CSV] else ""
     if not path.is_file():
         return usual or TEXT
-    known = [name for name, suffixes in formats.items() if suffix in suffixes]
+    known = formats_of_suffix(suffix)
     if usual or known:
         found = name_of(path) if unpacked_name(path) == path else ""
         return found or usual or known[0]

@@ -14,6 +14,7 @@ from typing import IO, Any, ClassVar
 
 from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
+from nerbert.formats.format import format_name
 from nerbert.formats.rows import LONGEST_LINE, TEXT, decoded, read_lines
 from nerbert.records import Document, Repairs, Span
 from nerbert.registry import FORMATS
@@ -97,7 +98,6 @@ def json_values(path: Path) -> Iterator[tuple[int, Any]]:
             yield from _array_values(path, stream)
             return
         if _is_one_object(head):
-            stream.seek(0)
             yield from _whole(path, stream)
             return
         for line in read_lines(stream, path):
@@ -329,7 +329,7 @@ def _remedy(format_: JsonFormat, value: Any, *, first: bool) -> str:
     others = ((name, each) for name, each in known.items() if isinstance(each, JsonFormat))
     name = next((name for name, each in others if each.matches(value)), "")
     seems = f"seems to be {name}" if name else "of no form that is read"
-    wanted = format_.keys or next((name for name, each in known.items() if type(each) is type(format_)), "another")
+    wanted = format_.keys or format_name(format_) or "another"
     if first:
         return f"{seems}, and not {wanted}; name its format with --from, or mend it"
     return f"{seems}, where the lines before have {wanted}; a file holds one format: take the lines apart, or mend it"

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nerbert.errors import InputError
-from nerbert.formats.data import cut_documents, data_sum, document_key, find_splits, missing
+from nerbert.formats.data import cut_documents, data_sum, document_key, find_splits, no_split
 from nerbert.formats.documents import Reading
-from nerbert.formats.examples import read_documents
-from nerbert.records import Document, Repair, Repairs
+from nerbert.formats.examples import annotated, read_documents
+from nerbert.records import Document, Repairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +46,15 @@ class SplitStream:
         return {path.name: data_sum(path) for path in dict.fromkeys(self.files.values()) if path.exists()}
 
     def _read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        for document in read_documents(path, self.reading, repairs):
-            if document.tagged and not self.tagged:
-                repairs[Repair.UNANNOTATED] += 1
-            else:
-                yield document
+        documents = read_documents(path, self.reading, repairs)
+        return documents if self.tagged else annotated(documents, repairs)
 
 
 def known_splits(data: Path, reading: Reading) -> dict[str, Path]:
     """Return where the splits of a data set are, as `find_splits`; raise InputError if there are none."""
     files = find_splits(data, reading)
     if not files:
-        fault = missing("train", reading.from_) if data.is_dir() else "no such file or folder"
+        fault = no_split(data, "train", reading.from_)
         raise InputError(f"{data}: {fault}; name a file of annotated texts, or a folder with a file for each split")
     return files
 

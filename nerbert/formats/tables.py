@@ -20,6 +20,7 @@ from typing import IO, Any, NamedTuple
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of
+from nerbert.formats.csv_rows import DELIMITERS, allow_long_cells
 from nerbert.formats.json_files import json_span
 from nerbert.formats.rows import LONGEST_LINE, decoded
 from nerbert.formats.schemes import find_scheme
@@ -27,7 +28,6 @@ from nerbert.formats.spool import spooled
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import BOM
 
-_DELIMITERS = ",;\t|"
 _ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE = "id", "text", "start", "end", "label", "confidence"
 _DOCUMENT, _MENTION, _SPANS, _SENTENCE, _WORD, _TAG = "document_id", "mention", "spans", "sentence", "word", "tag"
 _NAMES = {
@@ -86,7 +86,7 @@ class Tables:
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first row names the columns of a form (and, for spans in JSON, the second has such)."""
-        csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
+        allow_long_cells()
         try:
             lines = [f"{line}\n" for line in head.removeprefix(BOM).decode("utf-8", "ignore").split("\n")]
             form = _find_form(next((line.strip("\r\n") for line in lines if line.strip()), ""))
@@ -140,7 +140,7 @@ def _form_of(path: Path) -> _Form:
 
 def _find_form(header: str) -> _Form:
     """Return the form that a header names, cut by whatever delimiter that makes one."""
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         try:
             names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
         except csv.Error:
@@ -171,7 +171,7 @@ def _folded(name: str) -> str:
 
 def _rows(path: Path, form: _Form) -> Iterator[_Row]:
     """Yield the rows behind the header, with the line at which each begins; raise InputError for a broken one."""
-    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
+    allow_long_cells()
     with path.open("rb") as stream:
         table = csv.reader(_lines(path, stream), delimiter=form.delimiter, strict=True)
         header, line = False, 1

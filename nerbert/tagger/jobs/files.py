@@ -21,6 +21,7 @@ from typing import NoReturn, TypeAlias
 
 from nerbert.artifacts import artifact, sha256_of
 from nerbert.errors import InputError, NerbertError, SettingsError, refused
+from nerbert.formats.format import formats_of_suffix
 from nerbert.formats.inputs import (
     JSON,
     PACKED,
@@ -52,7 +53,7 @@ def target_kind(output: Path) -> str:
         raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
     if kind := next((kind for kind in TARGETS if suffix in SUFFIXES[kind]), ""):
         return kind
-    formats: list[str] = [name for name in FORMATS if suffix in FORMATS.find(name)().suffixes]
+    formats = formats_of_suffix(suffix)
     if len(formats) == 1:
         return formats[0]
     if formats:

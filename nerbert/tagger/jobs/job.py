@@ -63,6 +63,8 @@ from nerbert.tagger.offsets import OFFSETS
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import Progress, tell, throughput
 
+_BY_LINE = (TEXT, JSONL, CONLL)
+"""What is written row by row, to standard output too."""
 _FORMAT = 2
 """Raise it when parts are written otherwise."""
 
@@ -105,7 +107,7 @@ class TagJob:
             raise SettingsError(f"--json is --to jsonl, so --to {self.to} can't stand beside it; leave one out")
         found = find_sources(self.inputs, self.from_)
         kind = JSONL if self.json else self.to or self._usual_kind(found)
-        if self.output is None and kind not in (TEXT, JSONL, CONLL):
+        if self.output is None and kind not in _BY_LINE:
             what = "file" if suffixes_of(kind) else "folder"
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
         if self.offsets != OFFSETS[0] and kind not in (JSONL, PARQUET):
@@ -235,7 +237,7 @@ class _Run:
             return write_parquet
         if self.kind == HTML and self.page:
             return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
-        if self.kind in (TEXT, JSONL, CONLL):
+        if self.kind in _BY_LINE:
             return partial(_write_lines, self._lines())
         return partial(_write_documents, FORMATS.find(self.kind)(), self.job.field)
 
