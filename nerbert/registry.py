@@ -87,6 +87,7 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
         "doccano": "nerbert.formats.doccano:Doccano",
         "jsonl": "nerbert.formats.jsonl:JsonLines",
         "brat": "nerbert.formats.brat:Brat",
+        "marked": "nerbert.formats.marked:Marked",
         "webanno": "nerbert.formats.webanno:WebAnno",
         "csv": "nerbert.formats.tables:Tables",
         "parquet": "nerbert.formats.parquet_documents:Parquet",

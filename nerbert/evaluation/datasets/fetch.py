@@ -77,13 +77,17 @@ def find_public(name: str) -> KnownData:
 
 def find_addresses(data: KnownData) -> dict[str, str]:
     """Return the addresses of a data set's files, by split; a commit's files never change."""
-    source = data.sources[0]
-    root = f"https://raw.githubusercontent.com/{source.repository.removeprefix('github.com/')}/{source.commit}"
+    root = data.recipe.release
+    if not root:
+        source = data.sources[0]
+        root = f"https://raw.githubusercontent.com/{source.repository.removeprefix('github.com/')}/{source.commit}"
     return {split: f"{root}/{quote(path)}" for split, path in data.recipe.paths.items()}
 
 
 def convert_data(raw: Mapping[str, bytes], recipe: Recipe) -> dict[str, bytes]:
     """Convert a publisher's files, by split, to the splits of a data set in nerbert's form."""
+    if recipe.release:
+        return dict(raw)
     splits = {}
     for split, content in raw.items():
         with at(part=split):
@@ -199,18 +203,18 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
     except Missing as error:
         raise InputError(f"{error}; the publisher may have taken it away: try a --mirror") from error
     made = _converted(raw, data)
-    source = data.sources[0]
+    source = {name: getattr(each, name) for each in data.sources[:1] for name in ("repository", "commit")}
     with publish_folder(target) as folder:
         for split, content in made.items():
-            with publish(folder / f"{split}.conll") as draft:
+            with publish(folder / data.file_of(split)) as draft:
                 draft.write_bytes(content)
         write_json(folder / "manifest.json", {
             "kind": "data set", "made_by": f"nerbert {__version__}", "name": data.name, "title": data.title,
             "about": data.about, "split": data.split, "licence": licence, "fetched": f"{datetime.now(UTC):%Y-%m-%d}",
-            "repository": source.repository, "commit": source.commit, "recipe": asdict(data.recipe),
+            **source, "recipe": asdict(data.recipe),
             "raw": [{"address": address, "size": len(raw[split]), "sha256": hashlib.sha256(raw[split]).hexdigest()}
                     for split, address in addresses.items()],
-            "sha256": {f"{split}.conll": each.sha256 for split, each in data.splits.items()},
+            "sha256": {data.file_of(split): each.sha256 for split, each in data.splits.items()},
         })  # fmt: skip
     counts = ", ".join(f"{split} {each.sentences:,}" for split, each in data.splits.items())
     yield f"{data.name}: fetched into {target}: {counts} sentences, SHA-256 as known"
@@ -223,7 +227,7 @@ def _converted(raw: Mapping[str, bytes], data: KnownData) -> dict[str, bytes]:
         for split, each in data.splits.items():
             found = hashlib.sha256(made[split]).hexdigest()
             if found != each.sha256:
-                raise InputError(f"{split}.conll would have the SHA-256 {found}, but {each.sha256} is known")
+                raise InputError(f"{data.file_of(split)} would have the SHA-256 {found}, but {each.sha256} is known")
     except InputError as error:
         why = "the publisher's files, or the mirror's, are not the known ones"
         raise InputError(f"{error}; {why}; nothing was kept") from error
@@ -233,6 +237,6 @@ def _converted(raw: Mapping[str, bytes], data: KnownData) -> dict[str, bytes]:
 def _check_whole(target: Path, data: KnownData) -> None:
     """Raise OutputExists if a folder isn't the data set as it is known."""
     for split, each in data.splits.items():
-        path = target / f"{split}.conll"
+        path = target / data.file_of(split)
         if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != each.sha256:
             raise OutputExists(f"{path}: is not the known one; move {target} away, or choose another folder")

@@ -56,7 +56,10 @@ class Repository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to make a data set: the paths in its repository, their form, and the splits to draw from train."""
+    """How to make a data set: the paths in its repository, their form, and the splits to draw from train.
+
+    Files of a `release` are in a form that nerbert reads, and are kept as they are.
+    """
 
     train: str = ""
     dev: str = ""
@@ -70,6 +73,8 @@ class Recipe:
     draw_dev: int = 0
     """Number of sentences to draw from train as dev, before those of test."""
     draw_test: int = 0
+    release: str = ""
+    """Address of the folder with its files, in place of a repository's."""
     unfetched: str = ""
     """Why it can't be fetched."""
 
@@ -104,9 +109,14 @@ class KnownData:
     """In a word or two."""
     licence_note: str = ""
     types: tuple[str, ...]
+    """Empty where types are open."""
     splits: Mapping[str, KnownSplit] = field(default_factory=dict)
     sources: tuple[Repository, ...] = ()
     recipe: Recipe
+
+    def file_of(self, split: str) -> str:
+        """Return the name of a split's file."""
+        return split + (PurePosixPath(self.recipe.paths[split]).suffix if self.recipe.release else ".conll")
 
 
 @cache
@@ -267,7 +277,7 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
 def _state(root: Path, folder: Path, known: KnownData) -> str:
     if folder.is_dir() and link_out(root, folder):
         return "link out"
-    files = {split: sha256_of(path) for split, path in split_files(folder, "conll")}
+    files = {split: sha256_of(path) for split in known.splits if (path := folder / known.file_of(split)).is_file()}
     return (_faults(known, files) or "whole") if files else "–"
 
 

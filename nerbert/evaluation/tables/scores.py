@@ -156,7 +156,7 @@ def _doubt(layout: Layout, target: str) -> str:
         return "not a data set that the registry knows, so whether its split is the published one isn't known"
     done = [cell for cell in layout.done if cell.place.target == target]
     other = [
-        f"{split}.conll" for split, each in known.splits.items()
+        known.file_of(split) for split, each in known.splits.items()
         if any(split_sum(inner(cell.facts, "data"), split) not in ("", each.sha256) for cell in done)
     ]  # fmt: skip
     differ = f"{', '.join(other)}: not as the registry knows {known.name}" if other else ""

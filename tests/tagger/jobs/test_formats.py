@@ -26,7 +26,7 @@ ROWS: list[dict[str, Any]] = [
     {"id": "c", "text": "Zoë, À la carte", "n": 5},
 ]
 TOY = "tests.extending.toys.format_toy:Toy"
-WITHOUT_CONFIDENCE = {"conll", "spacy", "spacy-json", "gliner", "doccano", "brat", "webanno"}
+WITHOUT_CONFIDENCE = {"conll", "spacy", "spacy-json", "gliner", "doccano", "brat", "marked", "webanno"}
 FIELDS: dict[str, set[str]] = {name: set() for name in ("conll", "spacy", "spacy-json")} | {
     "brat": {"id"},
     "webanno": {"id"},

@@ -1,0 +1,129 @@
+"""Marked text: a text a line, with its entities in brackets: `[Fram|polar ship] left [Oslo|port city].`
+
+A mark may hold others, and may name several types (`[Fram|polar ship|ship]`): each is an entity of its own. A backslash
+before `[`, `]`, `|` or a backslash takes them as they are, and so before `#` where a line begins; before anything else
+it is itself. Blank lines, and lines that begin with `#`, are no texts. People write it in any editor.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from nerbert.artifacts import publish
+from nerbert.errors import InputError
+from nerbert.formats.rows import read_lines
+from nerbert.records import Document, Repairs, Span
+
+_COMMENT = "#"
+_PARTS = re.compile(r"\\[\[\]|\\#]|[\[\]|]|[^\[\]|\\]+|\\")
+_SPECIAL = re.compile(r"[\[\]|\\]")
+_DEEPEST = 100
+"""Marks inside each other; more are no annotation."""
+
+
+class Marked:
+    """The format `marked`."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".marked",)
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether the file's name says so: any text could be one."""
+        return path.name.lower().endswith(self.suffixes)
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts of a file."""
+        with path.open("rb") as stream:
+            for line in read_lines(stream, path):
+                if line and line.text.strip() and not line.text.startswith(_COMMENT):
+                    with line.place():
+                        text, spans = parse_marks(line.text.strip())
+                    yield Document(text, spans, line=line.number)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write a text a line, whole or not at all; line ends within a text become spaces."""
+        with publish(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
+            for document in documents:
+                line = write_marks(document)
+                stream.write(("\\" if line.startswith(_COMMENT) else "") + line + "\n")
+
+
+def parse_marks(line: str) -> tuple[str, tuple[Span, ...]]:
+    """Return the text of a marked line, and its entities in the order in which they begin, outer ones first.
+
+    Raise InputError, with the column, for a mark that isn't closed, holds nothing or has no type.
+    """
+    text: list[str] = []
+    size = 0
+    spans: list[Span] = []
+    open_: list[tuple[int, int, int, list[str]]] = []  # column, place in the text, place in `spans`, types
+    for part in _PARTS.finditer(line):
+        what, column = part[0], part.start() + 1
+        if what == "[" and not (open_ and open_[-1][3]):
+            if len(open_) == _DEEPEST:
+                raise InputError(f"column {column}: {_DEEPEST} marks inside each other; no more are read")
+            open_.append((column, size, len(spans), []))
+        elif what == "[":
+            raise InputError(f"column {column}: '[' in a type; write \\[ if it belongs there")
+        elif what == "|" and open_:
+            open_[-1][3].append("")
+        elif what == "]":
+            if not open_:
+                raise InputError(f"column {column}: ']' closes no mark; write \\] if it belongs to the text")
+            begun, start, place, types = open_.pop()
+            spans[place:place] = _of_mark(begun, start, "".join(text)[start:], types)
+        else:
+            piece = what[1:] if len(what) == 2 and what[0] == "\\" else what
+            if open_ and open_[-1][3]:
+                open_[-1][3][-1] += piece
+            else:
+                text.append(piece)
+                size += len(piece)
+    if open_:
+        raise InputError(f"column {open_[-1][0]}: a mark is not closed; write \\[ if it belongs to the text")
+    return "".join(text), tuple(spans)
+
+
+def write_marks(document: Document) -> str:
+    """Return a text with its entities marked, in one line, as `parse_marks` reads it.
+
+    Raise InputError for entities that cross each other, which marks can't show.
+    """
+    places: dict[tuple[int, int], list[str]] = {}
+    for span in sorted(document.spans, key=lambda each: (each.start, -each.end)):
+        places.setdefault((span.start, span.end), []).append(span.type)
+    line, here = [], 0
+    open_: list[tuple[int, list[str]]] = []  # end, types
+
+    def go(place: int) -> None:
+        nonlocal here
+        while open_ and open_[-1][0] <= place:
+            end, types = open_.pop()
+            line.append(_escaped(document.text[here:end]) + "".join(f"|{_escaped(each)}" for each in types) + "]")
+            here = end
+        line.append(_escaped(document.text[here:place]))
+        here = place
+
+    for (start, end), types in places.items():
+        go(start)
+        if open_ and end > open_[-1][0]:
+            raise InputError(f"entity {document.text[start:end]!r:.60} crosses another, which marks can't show")
+        line.append("[")
+        open_.append((end, types))
+    go(len(document.text))
+    return "".join(line)
+
+
+def _of_mark(column: int, start: int, content: str, types: Iterable[str]) -> Iterator[Span]:
+    """Yield the entities of a closed mark."""
+    names = [each.strip() for each in types]
+    if not all(names) or not names:
+        raise InputError(f"column {column}: mark {content!r:.60} has no type; write [text|type], or \\[ for a bracket")
+    if not content.strip() or content != content.strip():
+        raise InputError(f"column {column}: mark {content!r:.60} is empty or has a space at its edge")
+    for name in dict.fromkeys(names):
+        yield Span(start, start + len(content), name, content)
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\g<0>", text).replace("\n", " ").replace("\r", " ")

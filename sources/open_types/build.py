@@ -1,0 +1,104 @@
+"""Make the data set from the domains' files: a file a split, the list of types, and the card.
+
+`python sources/open_types/build.py -o open-types` writes a folder, byte for byte the same for the same passages.
+Broader types are entities too, so most spans have two. `asked` lists the types of the passage's domain: what is not
+marked there is none of these, and nothing is known of other types.
+"""
+
+import argparse
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from domains import Domain, read_domains
+from jinja2 import Environment, StrictUndefined
+
+from nerbert.artifacts import json_line, publish_folder, sha256_of
+from nerbert.formats.data import SPLITS
+from nerbert.records import Document
+from nerbert.terminal import tell
+
+_HERE = Path(__file__).parent
+NAME = "open-types"
+
+
+def split_of(domain: str) -> str:
+    """Return the split that a domain belongs to."""
+    splits = tomllib.loads((_HERE / "splits.toml").read_text(encoding="utf-8"))
+    return next((split for split, names in splits.items() if domain in names), "train")
+
+
+def line_of(domain: Domain, passage: Document) -> bytes:
+    """Return a passage as a line of open types."""
+    entities = [
+        {"start": each.start, "end": each.end, "type": each.type, "description": domain.types[each.type].description}
+        for each in domain.entities(passage)
+    ]
+    fields = {"text": passage.text, "entities": entities, "asked": list(domain.types)}
+    return json_line(fields | {"domain": domain.name, "genre": domain.genre})
+
+
+def type_lines(domains: Sequence[Domain]) -> Iterator[str]:
+    """Yield a line for each type: its mentions, the domains that list it, and its description in the first of them."""
+    mentions = mentions_of(domains)
+    listed: dict[str, list[Domain]] = {}
+    for domain in domains:
+        for name in domain.types:
+            listed.setdefault(name, []).append(domain)
+    yield "type\tmentions\tdomains\tdescription\n"
+    for name, found in sorted(listed.items()):
+        yield f"{name}\t{mentions[name]}\t{len(found)}\t{found[0].types[name].description}\n"
+
+
+def mentions_of(domains: Sequence[Domain]) -> Counter[str]:
+    """Return how many mentions each type has, as a broader type too."""
+    return Counter(span.type for domain in domains for passage in domain.passages for span in domain.entities(passage))
+
+
+def card(domains: Sequence[Domain], hashes: dict[str, str]) -> str:
+    """Return the card of the data set."""
+    mentions, genres = mentions_of(domains), Counter(each.genre for each in domains)
+    passages = [passage for each in domains for passage in each.passages]
+    in_split = {split: [each for each in domains if split_of(each.name) == split] for split in SPLITS}
+    trained = {name for each in in_split["train"] for name in each.types}
+    tested = {name for each in in_split["test"] for name in each.types}
+    return (
+        Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
+        .from_string((_HERE / "card.md.j2").read_text(encoding="utf-8"))
+        .render(
+            domains=domains, passages=len(passages), mentions=sum(len(each.spans) for each in passages),
+            entities=sum(mentions.values()), types=len(mentions), genres=genres, hashes=hashes, splits=in_split,
+            words=sum(len(each.text.split()) for each in passages), empty=sum(not each.spans for each in passages),
+            twice=sum(any(each.types[span.type].broader for span in passage.spans)
+                      for each in domains for passage in each.passages),
+            new=len(tested - trained), tested=len(tested), rare=sorted(name for name in mentions if mentions[name] < 3),
+        )
+    )  # fmt: skip
+
+
+def build(folder: Path, domains: Sequence[Domain]) -> dict[str, str]:
+    """Write the files of the data set into a folder; return their SHA-256."""
+    for split in SPLITS:
+        with (folder / f"{split}.jsonl").open("wb") as stream:
+            for domain in domains:
+                if split_of(domain.name) == split:
+                    stream.writelines(line_of(domain, passage) for passage in domain.passages)
+    (folder / "types.tsv").write_text("".join(type_lines(domains)), encoding="utf-8")
+    hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    (folder / "README.md").write_text(card(domains, hashes), encoding="utf-8")
+    return hashes
+
+
+def main() -> None:
+    """Write the folder, and say what is in it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path(NAME))
+    given = parser.parse_args()
+    with publish_folder(given.output) as folder:
+        for name, digest in build(folder, list(read_domains())).items():
+            tell(f"{name}: {digest}")
+
+
+if __name__ == "__main__":
+    main()

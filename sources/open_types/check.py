@@ -1,0 +1,172 @@
+"""Check domain files: marks, types, sizes, passages that are too much alike, and words shared with known data sets.
+
+`python sources/open_types/check.py [NAME ...] [--known FOLDER]` prints a line for each fault, and ends with 1 if there
+are any. Names that are marked in one passage and not in another are hints, not faults: they may mean something else.
+"""
+
+import argparse
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from domains import PASSAGES, Domain, Type, read_domain, read_domains
+
+from nerbert.errors import InputError
+from nerbert.formats.examples import read_examples
+from nerbert.formats.open_types import normalised, read_open_types
+from nerbert.records import Document
+
+FEWEST_PASSAGES, LEAST_EMPTY = 78, 0.05
+"""Passages of a domain, and the share of them without any entity."""
+MOST_ALIKE = 0.3
+"""Share of the 4-grams of a passage that stand in another one."""
+LONGEST_SHARED = 8
+"""Words in a row that no passage shares with a known data set."""
+SHORTEST, LONGEST = 3, 110
+"""Words of a passage."""
+_WORD = re.compile(r"\w+")
+_SINGULAR = re.compile(
+    r"(?:.*[^s]|.*(?:ss|us|is|os|ics|ops|gas|lens|series|species|news|means|headquarters|canvas|atlas|corps|alias|bias"
+    r"|chess|apparatus|molasses|pants|trousers|glasses|binoculars|hors d'oeuvres|ries des|dos|gps|bios|as))"
+)
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, in lower case."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def grams(words: Sequence[str], size: int) -> set[tuple[str, ...]]:
+    """Return the runs of so many words."""
+    return {tuple(words[start : start + size]) for start in range(len(words) - size + 1)}
+
+
+def faults_of(domain: Domain) -> Iterator[str]:
+    """Yield the faults that a domain's file has on its own."""
+    if len(domain.passages) < FEWEST_PASSAGES:
+        yield f"has {len(domain.passages)} passages, fewer than {FEWEST_PASSAGES}"
+    empty = sum(not each.spans for each in domain.passages)
+    if empty < LEAST_EMPTY * len(domain.passages):
+        yield f"has {empty} passages without an entity of {len(domain.passages)}, less than {LEAST_EMPTY:.0%}"
+    used = Counter(span.type for each in domain.passages for span in domain.entities(each))
+    for type_ in domain.types.values():
+        yield from _type_faults(type_, used[type_.name])
+    for passage in domain.passages:
+        if not SHORTEST <= len(words_of(passage.text)) <= LONGEST:
+            yield f"{passage.line}: {len(words_of(passage.text))} words; must be {SHORTEST} to {LONGEST}"
+        if not domain.nested:
+            spans = sorted(passage.spans, key=lambda each: (each.start, each.end))
+            for first, second in pairwise(spans):
+                if second.start < first.end:
+                    yield f"{passage.line}: {second.text!r} is marked inside {first.text!r}; the file is not nested"
+
+
+def _type_faults(type_: Type, used: int) -> Iterator[str]:
+    if normalised(type_.name) != type_.name or not _SINGULAR.fullmatch(type_.name):
+        yield f"type {type_.name!r} must be lower case and singular"
+    if not 3 <= len(type_.description.split()) <= 30:
+        yield f"type {type_.name!r}: its description must have 3 to 30 words"
+    if used < 2:
+        yield f"type {type_.name!r} is used {used} times; use it twice or drop it"
+
+
+def alike(passages: Sequence[tuple[str, Document]]) -> Iterator[str]:
+    """Yield the pairs of passages that share too many 4-grams, of the one that has fewer."""
+    own = [grams(words_of(each.text), 4) for _, each in passages]
+    where: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, mine in enumerate(own):
+        shared = Counter(other for gram in mine for other in where[gram])
+        for other, count in shared.items():
+            fewer = min(len(mine), len(own[other]))
+            if count > MOST_ALIKE * fewer:
+                first, second = (f"{passages[each][0]}:{passages[each][1].line}" for each in (other, number))
+                yield f"{second}: shares {count} of {fewer} 4-grams with {first}"
+        for gram in mine:
+            where[gram].append(number)
+
+
+def borrowed(passages: Sequence[tuple[str, Document]], known: Path) -> Iterator[str]:
+    """Yield the passages that share a run of words with a data set in `known`."""
+    ours: dict[tuple[str, ...], str] = {}
+    for name, each in passages:
+        for gram in grams(words_of(each.text), LONGEST_SHARED):
+            ours.setdefault(gram, f"{name}:{each.line}")
+    for path, text in _known_texts(known):
+        for gram in grams(words_of(text), LONGEST_SHARED):
+            if gram in ours:
+                yield f"{ours[gram]}: shares {' '.join(gram)!r} with {path.relative_to(known)}"
+
+
+def hints(domain: Domain) -> Iterator[str]:
+    """Yield names that are marked in one passage and stand unmarked in another, or with another type."""
+    marked: dict[str, Counter[str]] = defaultdict(Counter)
+    for passage in domain.passages:
+        for span in passage.spans:
+            if len(span.text) > 3 or span.text.isupper():
+                marked[span.text][span.type] += 1
+    if not marked:
+        return
+    names = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(marked, key=len, reverse=True)))})(?!\w)")
+    for passage in domain.passages:
+        covered = [range(span.start, span.end) for span in passage.spans]
+        for found in names.finditer(passage.text):
+            if not any(found.start() < each.stop and each.start < found.end() for each in covered):
+                types = "/".join(marked[found[0]])
+                yield f"{passage.line}: {found[0]!r} is not marked here; elsewhere it is {types}"
+    for name, types in marked.items():
+        if len(types) > 1:
+            yield f"{name!r} has {len(types)} types: {', '.join(types)}"
+
+
+def _known_texts(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.glob("*/*.conll")):
+        for example in read_examples(path):
+            yield path, example.text
+    for path in sorted(folder.glob("*/*.jsonl")):
+        for text in read_open_types(path):
+            yield path, text.text
+
+
+def all_faults(domains: Sequence[Domain], known: Path | None) -> Iterator[str]:
+    """Yield the faults of domains, on their own, beside each other and beside known data sets."""
+    for domain in domains:
+        yield from (f"{domain.name}: {fault}" for fault in faults_of(domain))
+    passages = [(domain.name, each) for domain in domains for each in domain.passages]
+    yield from alike(passages)
+    if known:
+        yield from dict.fromkeys(borrowed(passages, known))
+
+
+def _tell(lines: Iterable[str]) -> int:
+    count = 0
+    for line in lines:
+        print(line)  # noqa: T201
+        count += 1
+    return count
+
+
+def main() -> None:
+    """Check the files named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--known", type=Path)
+    parser.add_argument("--hints", action="store_true")
+    given = parser.parse_args()
+    try:
+        domains = [read_domain(PASSAGES / f"{name}.marked") for name in given.names] or list(read_domains())
+    except InputError as error:
+        sys.exit(str(error))
+    if given.hints:
+        for domain in domains:
+            _tell(f"hint: {domain.name}:{each}" for each in hints(domain))
+    faults = _tell(all_faults(domains, given.known))
+    passages = sum(len(each.passages) for each in domains)
+    print(f"{len(domains)} domains, {passages} passages, {faults} faults")  # noqa: T201
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""A domain's file: its header, which lists the types that are marked in it, and its passages.
+
+`# domain:`, `# genre:`, perhaps `# nested: yes`, and a line `# type: NAME < BROADER: DESCRIPTION` for each type
+(`< BROADER` may be missing); then a passage a line, as `nerbert.formats.marked` reads it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerbert.errors import InputError
+from nerbert.formats.marked import Marked
+from nerbert.records import Document, Repairs, Span
+
+PASSAGES = Path(__file__).with_name("passages")
+_TYPE = re.compile(r"# type:\s*([^:<]+?)\s*(?:<\s*([^:<]+?)\s*)?:\s*(\S.*)")
+_FACT = re.compile(r"# (domain|genre|nested):\s*(\S.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type of a domain: its broader type there ("" for none), and what it means."""
+
+    name: str
+    broader: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What a file holds; passages have the marks as they are written, without broader types."""
+
+    name: str
+    domain: str
+    genre: str
+    nested: bool
+    types: dict[str, Type]
+    passages: list[Document]
+
+    def broader(self, type_: str) -> list[str]:
+        """Return a type and the broader ones above it, the narrowest first."""
+        found = [type_]
+        while (above := self.types[found[-1]].broader) and above not in found:
+            found.append(above)
+        return found
+
+    def entities(self, passage: Document) -> list[Span]:
+        """Return the marks of a passage, each followed by the same span with its broader types."""
+        spans = [
+            Span(span.start, span.end, type_, span.text) for span in passage.spans for type_ in self.broader(span.type)
+        ]
+        return list(dict.fromkeys(spans))
+
+
+def read_domain(path: Path) -> Domain:
+    """Return a domain; raise InputError with file and line for a broken header, or marks of types not listed."""
+    facts, types = _header(path)
+    passages = list(Marked().read(path, Repairs()))
+    for passage in passages:
+        for span in passage.spans:
+            if span.type not in types:
+                raise InputError(f"{path}:{passage.line}: type {span.type!r} is not listed at the top of the file")
+    return Domain(path.stem, facts["domain"], facts["genre"], facts["nested"] == "yes", types, passages)
+
+
+def _header(path: Path) -> tuple[dict[str, str], dict[str, Type]]:
+    facts, types = {"domain": "", "genre": "", "nested": "no"}, dict[str, Type]()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("# type:"):
+            found = _TYPE.fullmatch(line)
+            if not found or found[1] in types:
+                raise InputError(f"{path}:{number}: {line!r:.80}: must be '# type: NAME < BROADER: DESCRIPTION', once")
+            types[found[1]] = Type(found[1], found[2] or "", found[3].strip())
+        elif fact := _FACT.fullmatch(line):
+            facts[fact[1]] = fact[2].strip()
+    for each in types.values():
+        if each.broader and each.broader not in types:
+            raise InputError(f"{path}: type {each.name!r}: its broader type {each.broader!r} has no line of its own")
+    if not all(facts.values()):
+        raise InputError(f"{path}: needs '# domain:' and '# genre:'")
+    return facts, types
+
+
+def read_domains(folder: Path = PASSAGES) -> Iterator[Domain]:
+    """Yield the domains of a folder by name."""
+    for path in sorted(folder.glob("*.marked")):
+        yield read_domain(path)

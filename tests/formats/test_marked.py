@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.formats.convert import convert_data
+from nerbert.formats.examples import find_format, read_documents
+from nerbert.formats.marked import Marked, parse_marks, write_marks
+from nerbert.records import Document, Repairs, Span
+from tests.formats.documents import documents
+
+
+def spans(line: str) -> list[tuple[str, str]]:
+    text, found = parse_marks(line)
+    assert all(text[each.start : each.end] == each.text for each in found)
+    return [(each.text, each.type) for each in found]
+
+
+def test_marks_in_a_line() -> None:
+    text, found = parse_marks("[Fram|polar ship] left [Oslo|port city].")
+    assert text == "Fram left Oslo."
+    assert found == (Span(0, 4, "polar ship", "Fram"), Span(10, 14, "port city", "Oslo"))
+
+
+def test_marks_inside_marks_and_several_types() -> None:
+    assert spans("the [[Oslo|city] Harbour|port|place] of [[A|x]|y]") == [
+        ("Oslo Harbour", "port"), ("Oslo Harbour", "place"), ("Oslo", "city"), ("A", "y"), ("A", "x"),
+    ]  # fmt: skip
+    assert spans("[a|t|t]") == [("a", "t")]
+
+
+def test_a_backslash_takes_a_character_as_it_is() -> None:
+    text, found = parse_marks(r"\[sic\] 5 | 6 in C:\new\\ [a\|b|x\]y]")
+    assert text == "[sic] 5 | 6 in C:\\new\\ a|b"
+    assert found == (Span(23, 26, "x]y", "a|b"),)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("an [Oslo|city", r"column 4: a mark is not closed; write \\\["),
+        ("an Oslo] x", r"column 8: '\]' closes no mark"),
+        ("[Oslo]", r"column 1: mark 'Oslo' has no type; write \[text\|type\]"),
+        ("[Oslo| ]", "has no type"),
+        ("[|city]", "is empty"),
+        ("[Oslo |city]", "space at its edge"),
+        ("[Oslo|[a|b]]", r"column 7: '\[' in a type"),
+        ("[" * 101, "column 101: 100 marks inside each other"),
+    ],
+)
+def test_a_mark_that_is_none(line: str, error: str) -> None:
+    with pytest.raises(InputError, match=error):
+        parse_marks(line)
+
+
+def test_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.marked"
+    path.write_text("# how ships are marked\n\n  [Fram|ship] left.  \n\\# 1\n")
+    assert type(find_format(path)) is Marked
+    assert [(each.text, each.spans, each.line) for each in Marked().read(path, Repairs())] == [
+        ("Fram left.", (Span(0, 4, "ship", "Fram"),), 3), ("# 1", (), 4),
+    ]  # fmt: skip
+    path.write_text("one\n[two\n")
+    with pytest.raises(InputError, match=r"a\.marked:2: column 1: a mark is not closed"):
+        list(Marked().read(path, Repairs()))
+
+
+@settings(max_examples=60)
+@given(some=st.lists(documents().filter(lambda each: each.text.strip()), max_size=3))
+def test_texts_come_back(tmp_path_factory: pytest.TempPathFactory, some: list[Document]) -> None:
+    """But for white space at the edges of a text, and line ends in it."""
+    path = tmp_path_factory.getbasetemp() / "some.marked"
+    Marked().write(path, some)
+    found = list(Marked().read(path, Repairs()))
+    assert [each.text for each in found] == [_plain(each.text) for each in some]
+    for one, other in zip(some, found, strict=True):
+        assert [(_plain(one.text[each.start : each.end]), each.type) for each in one.spans] == [
+            (each.text, each.type) for each in other.spans
+        ]
+
+
+def _plain(text: str) -> str:
+    return text.replace("\n", " ").replace("\r", " ").strip()
+
+
+def test_nested_marks_are_written_and_crossing_ones_refused() -> None:
+    line = r"\[x\] [[Oslo|city] Harbour|port|place] a\|b"
+    assert write_marks(Document(*parse_marks(line))) == line
+    with pytest.raises(InputError, match="'b c' crosses another"):
+        write_marks(Document("a b c", (Span(0, 3, "x"), Span(2, 5, "y"))))
+
+
+def test_it_converts(tmp_path: Path) -> None:
+    (tmp_path / "a.marked").write_text("[Fram|ship] left [Oslo|city].\n")
+    convert_data(tmp_path / "a.marked", tmp_path / "b.jsonl")
+    made = convert_data(tmp_path / "b.jsonl", tmp_path / "c.marked")
+    assert (tmp_path / "c.marked").read_text() == "[Fram|ship] left [Oslo|city].\n"
+    assert made.format == "marked"
+    assert [len(each.spans) for each in read_documents(tmp_path / "c.marked")] == [2]
