@@ -62,6 +62,7 @@ class PretrainKeywords(TrainKeywords, total=False):
     corpus: str | Path | None
     open_types: Sequence[str | Path]
     open_types_copies: float
+    open_types_asked: Literal["file", "all"]
     backbone: str
     label_set: str
     mlm_probability: float

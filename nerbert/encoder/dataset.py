@@ -176,7 +176,7 @@ def open_training_data(
     shards = shard_hashes(settings.corpus, manifest) if settings.corpus else {}
     origin = {"version": _VERSION, "shards": shards, **cutter.key()}
     if open_types:
-        origin["open_types"] = [VERSION, settings.open_types_copies, *open_types]
+        origin["open_types"] = [VERSION, settings.open_types_copies, settings.open_types_asked, *open_types]
     make = partial(_make, manifest=manifest, settings=settings, cutter=cutter, workers=workers)
     windows, sentences = cached(settings.cache, "pieces", origin, make, _read)
     data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)

@@ -84,7 +84,8 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
             files.append({"file": path.name, "sha256": sha256_of(path)})
     origin = {
         "version": VERSION, "files": [each["sha256"] for each in files], "seed": settings.seed,
-        "descriptions": settings.concept_descriptions, "at_most": settings.max_eval_samples,
+        "descriptions": settings.concept_descriptions, "asked": settings.open_types_asked,
+        "at_most": settings.max_eval_samples,
     }  # fmt: skip
 
     def make(folder: Path) -> None:
@@ -111,7 +112,7 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
         for one in every:
             example = _example(one, settings)
             trained = not is_held_out(one.text)
-            for type_ in one.asked or ():
+            for type_ in (one.asked or ()) if example.asked else ():
                 table.add(_concept(type_, "", settings))
             concepts = (_concept(each.type, each.description, settings) for each in one.entities)
             of_text = {each.text: each for each in concepts}
@@ -156,7 +157,7 @@ def _example(one: OpenText, settings: PretrainSettings) -> OpenExample:
     found = [Span(each.start, each.end, _concept(each.type, each.description, settings).text) for each in one.entities]
     words = tuple(_cut_words(one.text, found))
     spans = tuple(filter(None, (_on_words(each, words) for each in found)))
-    if one.asked is None:
+    if one.asked is None or settings.open_types_asked == "all":
         return OpenExample(one.text, words, spans)
     names = {normalised(type_) for type_ in (*one.asked, *(each.type for each in one.entities))}
     return OpenExample(one.text, words, spans, tuple(sorted(names)))

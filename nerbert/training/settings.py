@@ -79,6 +79,9 @@ class PretrainSettings(TrainSettings):
     open_types_copies: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
     """How often a text of `open_types` comes in an epoch, as a sentence of the corpus has copies: 0.5 takes every
     second one, by chance, 3 takes each three times. Source: ours."""
+    open_types_asked: Literal["file", "all"] = "file"
+    """Which types were looked for in a text of `open_types`, so that no mark of them means none: those that the `file`
+    says, or `all`, whatever it says. Source: NuNER's and GLiNER's trainings take all."""
     backbone: str = "fresh"
     """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
     package (with types of links, masked words alone), or `fresh` for a small BERT with random weights and a tokenizer

@@ -6,11 +6,11 @@ if its span is the same, a type if it is the same one too, or, loosely, if it is
 """
 
 import argparse
-import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from pathlib import Path
 
 from domains import PASSAGES, Domain, read_domain, read_domains
@@ -18,6 +18,7 @@ from domains import PASSAGES, Domain, read_domain, read_domains
 from nerbert.errors import InputError
 from nerbert.formats.marked import write_marks
 from nerbert.records import Document, Span
+from nerbert.rng import uniform
 
 SECOND = Path(__file__).with_name("second")
 DRAWN, SEED = 400, 20261122
@@ -51,12 +52,10 @@ class Agreement:
 
 
 def draw(domains: Sequence[Domain]) -> dict[str, list[Document]]:
-    """Draw the passages that are marked twice, with equal chances; return them by domain."""
-    every = [(domain.name, place) for domain in domains for place in range(len(domain.passages))]
-    places = sorted(random.Random(SEED).sample(every, min(DRAWN, len(every))))  # noqa: S311
-    found: dict[str, list[Document]] = {}
-    for domain in domains:
-        found[domain.name] = [domain.passages[place] for name, place in places if name == domain.name]
+    """Draw the passages that are marked twice, by the hash of their texts; return them by domain."""
+    every = (each.text for domain in domains for each in domain.passages)
+    drawn = set(nsmallest(DRAWN, every, key=lambda text: uniform(SEED, "marked twice", text)))
+    found = {each.name: [passage for passage in each.passages if passage.text in drawn] for each in domains}
     return {name: passages for name, passages in found.items() if passages}
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from domains import Domain, read_domains
 from jinja2 import Environment, StrictUndefined
 
-from nerbert.artifacts import json_line, publish_folder, sha256_of
+from nerbert.artifacts import publish_folder, sha256_of
 from nerbert.formats.data import SPLITS
+from nerbert.formats.jsonl import object_line
 from nerbert.records import Document
 from nerbert.terminal import tell
 
@@ -36,7 +37,7 @@ def line_of(domain: Domain, passage: Document) -> bytes:
         for each in domain.entities(passage)
     ]
     fields = {"text": passage.text, "entities": entities, "asked": list(domain.types)}
-    return json_line(fields | {"domain": domain.name, "genre": domain.genre})
+    return object_line(fields | {"domain": domain.name, "genre": domain.genre})
 
 
 def type_lines(domains: Sequence[Domain]) -> Iterator[str]:
@@ -72,6 +73,7 @@ def card(domains: Sequence[Domain], hashes: dict[str, str]) -> str:
             words=sum(len(each.text.split()) for each in passages), empty=sum(not each.spans for each in passages),
             twice=sum(any(each.types[span.type].broader for span in passage.spans)
                       for each in domains for passage in each.passages),
+            agreement=(_HERE / "agreement.md").read_text(encoding="utf-8").strip(),
             new=len(tested - trained), tested=len(tested), rare=sorted(name for name in mentions if mentions[name] < 3),
         )
     )  # fmt: skip

@@ -412,6 +412,10 @@ def test_open_types_alone(open_file: Path, tmp_path: Path) -> None:
     again = prepare(settings, make_process_group(settings))
     assert np.array_equal(again.data.windows.labels, made.data.windows.labels)
     assert again.open_types == made.open_types
+    every = prepare(replace(settings, open_types_asked="all"), make_process_group(settings))
+    assert every.open_types is not None
+    assert {asked for _, asked in every.open_types.table.rows} == {None}
+    assert every.data.windows.labels.max() < made.data.windows.labels.max()
 
 
 @pytest.mark.parametrize(

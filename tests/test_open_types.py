@@ -1,0 +1,174 @@
+"""The open-type data set is what its card says: marked by the guide, unlike itself and known sets, built as published."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from nerbert.artifacts import sha256_of
+from nerbert.evaluation.datasets.load import known_data
+from nerbert.formats.examples import read_examples
+from nerbert.formats.open_types import read_open_types
+from nerbert.records import Document, Span
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ROOT / "sources" / "open_types"
+
+
+class Tools:
+    """The scripts beside the passages."""
+
+    domains: ModuleType
+    check: ModuleType
+    build: ModuleType
+    agreement: ModuleType
+
+
+@pytest.fixture(scope="module")
+def tools() -> Iterator[Tools]:
+    before = set(sys.modules)
+    sys.path.insert(0, str(SOURCES))
+    try:
+        import agreement
+        import build
+        import check
+        import domains
+
+        found = Tools()
+        found.domains, found.check, found.build, found.agreement = domains, check, build, agreement
+        yield found
+    finally:
+        sys.path.remove(str(SOURCES))
+        for name in {"agreement", "build", "check", "domains"} - before:
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def every(tools: Tools) -> list:
+    return list(tools.domains.read_domains())
+
+
+def test_it_is_large_and_varied(tools: Tools, every: list) -> None:
+    passages = [each for domain in every for each in domain.passages]
+    assert len(passages) >= 8000
+    assert len(every) >= 100
+    assert len({each.genre for each in every}) >= 25
+    assert sum(not each.spans for each in passages) >= 0.05 * len(passages)
+    assert sum(each.text.islower() for each in passages) >= 0.03 * len(passages)
+    assert sum(each.text.isupper() for each in passages) >= 0.015 * len(passages)
+    assert sum(any(each.types[span.type].broader for span in passage.spans)
+               for each in every for passage in each.passages) >= 0.3 * len(passages)  # fmt: skip
+
+
+def test_types_are_many_and_each_is_used(tools: Tools, every: list) -> None:
+    used = tools.build.mentions_of(every)
+    assert len(used) >= 1500
+    assert min(used.values()) >= 2
+    assert set(used) == {name for each in every for name in each.types}
+
+
+def test_no_file_has_a_fault_and_no_two_passages_are_alike(tools: Tools, every: list) -> None:
+    assert list(tools.check.all_faults(every, None)) == []
+
+
+def test_no_passage_is_borrowed_from_the_sample_domain(tools: Tools, every: list) -> None:
+    passages = [(domain.name, each) for domain in every for each in domain.passages]
+    sample = ROOT / "nerbert" / "sample"
+    assert list(tools.check.borrowed(passages, sample)) == []
+    stolen = Document(read_examples(sample / "domain" / "test.conll")[3].text)
+    assert list(tools.check.borrowed([("x", stolen)], sample)) != []
+
+
+def test_no_passage_is_borrowed_from_known_sets(tools: Tools, every: list, shared: Path) -> None:
+    passages = [(domain.name, each) for domain in every for each in domain.passages]
+    assert list(tools.check.borrowed(passages, shared / "data" / "ner")) == []
+
+
+def test_splits_are_of_whole_domains(tools: Tools, every: list) -> None:
+    splits = Counter(tools.build.split_of(each.name) for each in every)
+    assert splits["test"] == 15
+    assert splits["dev"] == 8
+    assert splits.total() == len(every)
+
+
+def test_what_is_built_is_what_is_published(tools: Tools, every: list, tmp_path: Path) -> None:
+    tools.build.build(tmp_path, every)
+    known = known_data()["open-types"]
+    assert {split: each.sha256 for split, each in known.splits.items()} == {
+        split: sha256_of(tmp_path / f"{split}.jsonl") for split in known.splits
+    }
+    for split, each in known.splits.items():
+        texts = list(read_open_types(tmp_path / f"{split}.jsonl"))
+        assert (len(texts), sum(len(one.entities) for one in texts)) == (each.sentences, each.entities)
+        assert all(one.asked and {entity.type for entity in one.entities} <= set(one.asked) for one in texts)
+    assert "CC0-1.0" in (tmp_path / "README.md").read_text()
+
+
+def test_the_second_annotator_marked_the_draw_and_agrees_as_stated(tools: Tools, every: list) -> None:
+    drawn = tools.agreement.draw(every)
+    found = tools.agreement.scores()
+    assert sum(map(len, drawn.values())) == 400
+    assert {name: len(tools.domains.read_domain(tools.agreement.SECOND / f"{name}.marked").passages) for name in found} == {
+        name: len(passages) for name, passages in drawn.items()
+    }
+    total = tools.agreement.Agreement()
+    for each in found.values():
+        total.add(each)
+    told = (SOURCES / "agreement.md").read_text()
+    assert f"{100 * total.mention_f1:.1f}" in told
+    assert f"{100 * total.type_agreement:.1f}" in told
+
+
+HEADER = "# domain: d\n# genre: g\n# type: ship: a named vessel\n# type: polar ship < ship: a named ship for ice\n\n"
+
+
+def domain_of(tools: Tools, folder: Path, *lines: str, header: str = HEADER) -> object:
+    path = folder / "x.marked"
+    path.write_text(header + "".join(f"{line}\n" for line in lines))
+    return tools.domains.read_domain(path)
+
+
+def test_broader_types_follow_by_themselves(tools: Tools, tmp_path: Path) -> None:
+    domain = domain_of(tools, tmp_path, "The [Fram|polar ship] left.")
+    assert domain.entities(domain.passages[0]) == [Span(4, 8, "polar ship", "Fram"), Span(4, 8, "ship", "Fram")]
+
+
+def test_faults_are_found(tools: Tools, tmp_path: Path) -> None:
+    header = HEADER + "# type: Ports: a named harbour town\n"
+    nested = "She saw the [[Fram|polar ship] II|ship] and the [Belgica|polar ship] beside each other."
+    same = "She saw the [Gauss|ship] and the [Belgica|polar ship] beside each other."
+    domain = domain_of(tools, tmp_path, nested, same, "[Fram|ship].", header=header)
+    told = "\n".join(tools.check.all_faults([domain], None))
+    for fault in ("3 passages, fewer", "0 passages without", "'Ports' must be lower", "'Ports' is used 0", "9: 1 words",
+                  "'Fram' is marked inside", "x:8: shares 3 of 7 4-grams with x:7"):  # fmt: skip
+        assert fault in told
+    assert list(tools.check.hints(domain_of(tools, tmp_path, "[Fram|ship] left Oslo.", "The Fram came."))) == [
+        "7: 'Fram' is not marked here; elsewhere it is ship"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "error"),
+    [
+        (HEADER, "[Oslo|city] sleeps.", r"x\.marked:6: type 'city' is not listed"),
+        ("# domain: d\n", "Hm.", "needs '# domain:' and '# genre:'"),
+        (HEADER + "# type: ship: twice\n", "Hm.", r"x\.marked:6: '# type: ship: twice'"),
+        (HEADER + "# type: x < y: something there\n", "Hm.", "broader type 'y' has no line"),
+    ],
+)
+def test_a_broken_file_is_named(tools: Tools, tmp_path: Path, header: str, line: str, error: str) -> None:
+    with pytest.raises(Exception, match=error):
+        domain_of(tools, tmp_path, line, header=header)
+
+
+def test_agreement_counts_spans_and_types(tools: Tools, tmp_path: Path) -> None:
+    domain = domain_of(tools, tmp_path, "The [Fram|polar ship] met the [Gauss|ship] and [Mary|ship].")
+    second = Document(domain.passages[0].text, (Span(4, 8, "ship"), Span(17, 22, "ship"), Span(0, 3, "ship")))
+    found = tools.agreement.compare(domain, [second])
+    assert (found.first, found.second, found.spans, found.types, found.related) == (3, 3, 2, 1, 2)
+    assert found.mention_f1 == pytest.approx(2 / 3)
+    assert found.type_agreement == 0.5
+    assert len(found.differences) == 3
