@@ -1,4 +1,4 @@
-"""The open-type data set is what its card says: marked by the guide, unlike itself and known sets, built as published."""
+"""The open-type data set is what its card says: marked by the guide, unlike itself and known sets, built alike."""
 
 import sys
 from collections import Counter
@@ -111,7 +111,8 @@ def test_the_second_annotator_marked_the_draw_and_agrees_as_stated(tools: Tools,
     drawn = tools.agreement.draw(every)
     found = tools.agreement.scores()
     assert sum(map(len, drawn.values())) == 400
-    assert {name: len(tools.domains.read_domain(tools.agreement.SECOND / f"{name}.marked").passages) for name in found} == {
+    second = {name: tools.domains.read_domain(tools.agreement.SECOND / f"{name}.marked") for name in found}
+    assert {name: len(each.passages) for name, each in second.items()} == {
         name: len(passages) for name, passages in drawn.items()
     }
     total = tools.agreement.Agreement()
