@@ -3,8 +3,10 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -18,40 +20,32 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "sources" / "open_types"
 
 
+@dataclass(frozen=True)
 class Tools:
     """The scripts beside the passages."""
 
-    domains: ModuleType
-    check: ModuleType
-    build: ModuleType
-    agreement: ModuleType
+    domains: Any
+    check: Any
+    build: Any
+    agreement: Any
 
 
 @pytest.fixture(scope="module")
 def tools() -> Iterator[Tools]:
-    before = set(sys.modules)
-    sys.path.insert(0, str(SOURCES))
-    try:
-        import agreement
-        import build
-        import check
-        import domains
-
-        found = Tools()
-        found.domains, found.check, found.build, found.agreement = domains, check, build, agreement
-        yield found
-    finally:
-        sys.path.remove(str(SOURCES))
-        for name in {"agreement", "build", "check", "domains"} - before:
-            sys.modules.pop(name, None)
+    names = [each.name for each in fields(Tools)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SOURCES))
+        yield Tools(*map(import_module, names))
+        for name in names:
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
-def every(tools: Tools) -> list:
+def every(tools: Tools) -> list[Any]:
     return list(tools.domains.read_domains())
 
 
-def test_it_is_large_and_varied(tools: Tools, every: list) -> None:
+def test_it_is_large_and_varied(tools: Tools, every: list[Any]) -> None:
     passages = [each for domain in every for each in domain.passages]
     assert len(passages) >= 8000
     assert len(every) >= 100
@@ -63,18 +57,18 @@ def test_it_is_large_and_varied(tools: Tools, every: list) -> None:
                for each in every for passage in each.passages) >= 0.3 * len(passages)  # fmt: skip
 
 
-def test_types_are_many_and_each_is_used(tools: Tools, every: list) -> None:
+def test_types_are_many_and_each_is_used(tools: Tools, every: list[Any]) -> None:
     used = tools.build.mentions_of(every)
     assert len(used) >= 1500
     assert min(used.values()) >= 2
     assert set(used) == {name for each in every for name in each.types}
 
 
-def test_no_file_has_a_fault_and_no_two_passages_are_alike(tools: Tools, every: list) -> None:
+def test_no_file_has_a_fault_and_no_two_passages_are_alike(tools: Tools, every: list[Any]) -> None:
     assert list(tools.check.all_faults(every, None)) == []
 
 
-def test_no_passage_is_borrowed_from_the_sample_domain(tools: Tools, every: list) -> None:
+def test_no_passage_is_borrowed_from_the_sample_domain(tools: Tools, every: list[Any]) -> None:
     passages = [(domain.name, each) for domain in every for each in domain.passages]
     sample = ROOT / "nerbert" / "sample"
     assert list(tools.check.borrowed(passages, sample)) == []
@@ -82,19 +76,19 @@ def test_no_passage_is_borrowed_from_the_sample_domain(tools: Tools, every: list
     assert list(tools.check.borrowed([("x", stolen)], sample)) != []
 
 
-def test_no_passage_is_borrowed_from_known_sets(tools: Tools, every: list, shared: Path) -> None:
+def test_no_passage_is_borrowed_from_known_sets(tools: Tools, every: list[Any], shared: Path) -> None:
     passages = [(domain.name, each) for domain in every for each in domain.passages]
     assert list(tools.check.borrowed(passages, shared / "data" / "ner")) == []
 
 
-def test_splits_are_of_whole_domains(tools: Tools, every: list) -> None:
+def test_splits_are_of_whole_domains(tools: Tools, every: list[Any]) -> None:
     splits = Counter(tools.build.split_of(each.name) for each in every)
     assert splits["test"] == 15
     assert splits["dev"] == 8
     assert splits.total() == len(every)
 
 
-def test_what_is_built_is_what_is_published(tools: Tools, every: list, tmp_path: Path) -> None:
+def test_what_is_built_is_what_is_published(tools: Tools, every: list[Any], tmp_path: Path) -> None:
     tools.build.build(tmp_path, every)
     known = known_data()["open-types"]
     assert {split: each.sha256 for split, each in known.splits.items()} == {
@@ -107,7 +101,7 @@ def test_what_is_built_is_what_is_published(tools: Tools, every: list, tmp_path:
     assert "CC0-1.0" in (tmp_path / "README.md").read_text()
 
 
-def test_the_second_annotator_marked_the_draw_and_agrees_as_stated(tools: Tools, every: list) -> None:
+def test_the_second_annotator_marked_the_draw_and_agrees_as_stated(tools: Tools, every: list[Any]) -> None:
     drawn = tools.agreement.draw(every)
     found = tools.agreement.scores()
     assert sum(map(len, drawn.values())) == 400
@@ -126,7 +120,7 @@ def test_the_second_annotator_marked_the_draw_and_agrees_as_stated(tools: Tools,
 HEADER = "# domain: d\n# genre: g\n# type: ship: a named vessel\n# type: polar ship < ship: a named ship for ice\n\n"
 
 
-def domain_of(tools: Tools, folder: Path, *lines: str, header: str = HEADER) -> object:
+def domain_of(tools: Tools, folder: Path, *lines: str, header: str = HEADER) -> Any:
     path = folder / "x.marked"
     path.write_text(header + "".join(f"{line}\n" for line in lines))
     return tools.domains.read_domain(path)
@@ -144,7 +138,7 @@ def test_faults_are_found(tools: Tools, tmp_path: Path) -> None:
     domain = domain_of(tools, tmp_path, nested, same, "[Fram|ship].", header=header)
     told = "\n".join(tools.check.all_faults([domain], None))
     for fault in ("3 passages, fewer", "0 passages without", "'Ports' must be lower", "'Ports' is used 0", "9: 1 words",
-                  "'Fram' is marked inside", "x:8: shares 3 of 7 4-grams with x:7"):  # fmt: skip
+                  "'Fram' is marked inside 'Fram II'", "x:8: shares 3 of 7 4-grams with x:7"):  # fmt: skip
         assert fault in told
     assert list(tools.check.hints(domain_of(tools, tmp_path, "[Fram|ship] left Oslo.", "The Fram came."))) == [
         "7: 'Fram' is not marked here; elsewhere it is ship"

@@ -151,7 +151,7 @@ def _cells(listed: "Listed") -> list[object]:
     paper = known.paper_name or ("source" if known.source_domain else "")
     sentences = "/".join(f"{known.splits[split].sentences}" for split in SPLITS)
     mark = "*" if paper and not known.fits else ""
-    return [known.name, f"{paper}{mark}", sentences, len(known.types), known.licence]
+    return [known.name, f"{paper}{mark}", sentences, len(known.types) or "open", known.licence]
 
 
 def print_findings(findings: "Findings", *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.evaluation.datasets import fetch as module
 from nerbert.evaluation.datasets.fetch import Sentence, conll_text, fetch_data, list_public
-from nerbert.evaluation.datasets.load import KnownData, KnownSplit, Recipe, Repository, known_data
+from nerbert.evaluation.datasets.load import KnownData, KnownSplit, Recipe, Repository, known_data, list_data
 from nerbert.sources.download import open_output
 from nerbert.sources.http import RetryPolicy
 from tests.evaluation.datasets.published import undraw
@@ -117,6 +117,28 @@ def test_a_data_set_is_fetched_once_and_checked_after(server: Web, tmp_path: Pat
         f"{each}: there already, SHA-256 as known" for each in ("plain", "drawn")
     ]
     assert len(server.asked) == asked == 4
+
+
+def test_a_release_is_kept_as_it_is(server: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {split: b'{"text": "Oslo", "entities": []}\n' * size for split, size in (("train", 3), ("test", 1))}
+    told = {
+        split: KnownSplit(sentences=1, tokens=1, entities=0, sha256=hashlib.sha256(each).hexdigest())
+        for split, each in texts.items()
+    }
+    recipe = Recipe(release="https://example.org/v1", train="train.jsonl", test="test.jsonl")
+    one = KnownData(
+        name="own", title="Own", about="Made up.", split="ours", licence="CC0", types=(), splits=told, recipe=recipe
+    )
+    know(monkeypatch, {"own": one})
+    server.files |= {f"/v1/{split}.jsonl": each for split, each in texts.items()}
+    get(server, tmp_path, "own")
+    assert {split: (tmp_path / "own" / f"{split}.jsonl").read_bytes() for split in texts} == texts
+    assert names(tmp_path / "own") == ["manifest.json", "test.jsonl", "train.jsonl"]
+    assert get(server, tmp_path, "own") == ["own: there already, SHA-256 as known"]
+    assert [each.there for each in list_data(tmp_path)] == ["whole"]
+    (tmp_path / "own" / "train.jsonl").write_bytes(b"other")
+    assert [each.there for each in list_data(tmp_path)] == ["another train"]
+    fails(OutputExists, server, tmp_path, "own", words=("train.jsonl: is not the known one",))
 
 
 def test_the_folder_says_where_it_is_from(server: Web, tmp_path: Path) -> None:

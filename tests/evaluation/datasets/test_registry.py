@@ -36,7 +36,8 @@ SIZES = {
     "wikigold": {"train": 318_333},
 }
 """Characters of the publishers' files, as told by stored copies of the repositories."""
-FETCHED = [name for name, known in known_data().items() if not known.recipe.unfetched]
+RELEASED = {name for name, known in known_data().items() if known.recipe.release}
+FETCHED = [name for name, known in known_data().items() if not known.recipe.unfetched and name not in RELEASED]
 
 
 def test_the_papers_names_lead_to_folders() -> None:
@@ -44,8 +45,8 @@ def test_the_papers_names_lead_to_folders() -> None:
     folders = [known.name for name in names if (known := find_known(name))]
     five = [f"crossner_{domain}" for domain in "politics science music literature ai".split()]
     assert folders == [*five, *"twitter2017 btc bionlp13cg bionlp13pc finance_sec defense_re3d".split()]
-    assert len(known_data()) == 21
-    assert len(set(all_names())) == 21 + 11
+    assert len(known_data()) == 22
+    assert len(set(all_names())) == 22 + 11
     assert [each.name for each in known_data().values() if each.source_domain] == ["conll2003"]
     assert find_known("") is None
     assert find_known("Nope") is None
@@ -87,7 +88,7 @@ def test_the_table_is_sound() -> None:
     table = tomllib.loads(files("nerbert.tables").joinpath("datasets.toml").read_text(encoding="utf-8"))
     names = {each.name for each in fields(KnownData)} - {"name"}
     for name, values in table.items():
-        assert re.fullmatch(r"[a-z0-9_]+", name)
+        assert re.fullmatch(r"[a-z0-9_]+|open-types", name)
         assert values.keys() <= names
         assert values["recipe"].keys() <= {each.name for each in fields(Recipe)}
         known = known_data()[name]
@@ -97,7 +98,7 @@ def test_the_table_is_sound() -> None:
 
 
 def test_one_known_data_set_alone_has_no_address() -> None:
-    assert set(known_data()) - set(FETCHED) == {"jnlpba"}
+    assert set(known_data()) - set(FETCHED) - RELEASED == {"jnlpba"}
     assert known_data()["jnlpba"].recipe.paths == {}
 
 
@@ -119,6 +120,15 @@ def test_addresses_are_of_a_commit() -> None:
         "https://raw.githubusercontent.com/zliucr/CrossNER/2e7ba2a7798c961e3f29fbc51252c5a8d40224bf/ner_data/politics"
     )
     assert found == {split: f"{root}/{split}.txt" for split in ("train", "dev", "test")}
+
+
+def test_the_project_s_own_set_is_a_release() -> None:
+    assert {"open-types"} == RELEASED
+    known = find_public("open-types")
+    root = "https://github.com/nerbert/nerbert/releases/download/open-types-1.0"
+    assert find_addresses(known) == {split: f"{root}/{split}.jsonl" for split in ("train", "dev", "test")}
+    assert convert_data({"train": b"as it is"}, known.recipe) == {"train": b"as it is"}
+    assert known.licence == "CC0-1.0"
 
 
 @pytest.mark.parametrize("name", FETCHED)
