@@ -34,6 +34,7 @@ def test_marks_inside_marks_and_several_types() -> None:
 def test_a_backslash_takes_a_character_as_it_is() -> None:
     text, found = parse_marks(r"\[sic\] 5 | 6 in C:\new\\ [a\|b|x\]y]")
     assert text == "[sic] 5 | 6 in C:\\new\\ a|b"
+    assert parse_marks(r"\# 1 in C:\#2")[0] == r"# 1 in C:\#2"
     assert found == (Span(23, 26, "x]y", "a|b"),)
 
 
@@ -65,6 +66,23 @@ def test_a_file(tmp_path: Path) -> None:
     path.write_text("one\n[two\n")
     with pytest.raises(InputError, match=r"a\.marked:2: column 1: a mark is not closed"):
         list(Marked().read(path, Repairs()))
+
+
+def test_files_of_any_editor(tmp_path: Path) -> None:
+    path = tmp_path / "a.marked"
+    path.write_bytes(b"\xef\xbb\xbf# a comment\r\n\t[Fram|ship] left. \r\n \r\n # 1")
+    assert [(each.text, each.spans, each.line) for each in Marked().read(path, Repairs())] == [
+        ("Fram left.", (Span(0, 4, "ship", "Fram"),), 2), ("# 1", (), 4),
+    ]  # fmt: skip
+    path.write_text("  an [Oslo\n")
+    with pytest.raises(InputError, match=r"a\.marked:1: column 6"):
+        list(Marked().read(path, Repairs()))
+
+
+def test_a_long_line_takes_time_by_its_length() -> None:
+    """Each mark looks at its own text alone: this took many seconds when each one joined all text before it."""
+    _, found = parse_marks("[Fram|ship] left. " * 30_000 + "[a|" + r"\]" * 300_000 + "]")
+    assert (len(found), len(found[-1].type)) == (30_001, 300_000)
 
 
 @settings(max_examples=60)
