@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,19 @@ def test_nested_marks_are_written_and_crossing_ones_refused() -> None:
     assert write_marks(Document(*parse_marks(line))) == line
     with pytest.raises(InputError, match="'b c' crosses another"):
         write_marks(Document("a b c", (Span(0, 3, "x"), Span(2, 5, "y"))))
+
+
+def test_texts_of_one_line_are_converted_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.marked").write_text("[Fram|ship] left  Oslo. It sank.\n")
+    assert convert_data(tmp_path / "a.marked", tmp_path / "b.marked").losses == []
+    assert (tmp_path / "b.marked").read_text() == (tmp_path / "a.marked").read_text()
+    texts = ("Fram left.\nIt sank.", " \n", "\ud800")
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"text": each, "spans": []}) + "\n" for each in texts))
+    assert convert_data(tmp_path / "c.jsonl", tmp_path / "d.marked").losses == [
+        "the texts' own spaces and lines: it holds sentences of words",
+        "texts without a word: 1 left out",
+    ]
+    assert (tmp_path / "d.marked").read_text() == "Fram left.\nIt sank.\n?\n"
 
 
 def test_it_converts(tmp_path: Path) -> None:
