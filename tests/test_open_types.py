@@ -161,6 +161,7 @@ def test_faults_are_found(tools: Tools, tmp_path: Path) -> None:
         ("# domain: d\n", "Hm.", "needs '# domain:' and '# genre:'"),
         (HEADER + "# type: ship: twice\n", "Hm.", r"x\.marked:6: '# type: ship: twice'"),
         (HEADER + "# type: x < y: something there\n", "Hm.", "broader type 'y' has no line"),
+        (HEADER, "#Fields: date time", r"x\.marked:6: '#Fields: date time': is no line of a header"),
         (HEADER + "# nested: true\n", "Hm.", "'# nested: true' must be yes or no"),
     ],
 )

@@ -77,6 +77,8 @@ def _header(path: Path) -> tuple[dict[str, str], dict[str, Type]]:
             types[found[1]] = Type(found[1], found[2] or "", found[3].strip())
         elif fact := _FACT.fullmatch(line):
             facts[fact[1]] = fact[2].strip()
+        elif line.startswith("#"):
+            raise InputError(f"{path}:{number}: {line!r:.60}: is no line of a header; write \\# if it is a passage")
     for each in types.values():
         if each.broader and each.broader not in types:
             raise InputError(f"{path}: type {each.name!r}: its broader type {each.broader!r} has no line of its own")
