@@ -76,6 +76,15 @@ def test_no_passage_is_borrowed_from_the_sample_domain(tools: Tools, every: list
     assert list(tools.check.borrowed([("x", stolen)], sample)) != []
 
 
+def test_the_set_itself_is_no_known_one(tools: Tools, tmp_path: Path) -> None:
+    text = "one two three four five six seven eight nine"
+    for name in ("open-types", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.jsonl").write_text(f'{{"text": "{text}", "entities": []}}\n')
+    found = list(tools.check.borrowed([("x", Document(text))], tmp_path))
+    assert [each.rpartition(" with ")[2] for each in found] == ["other/train.jsonl"] * 2
+
+
 def test_no_passage_is_borrowed_from_known_sets(tools: Tools, every: list[Any], shared: Path) -> None:
     passages = [(domain.name, each) for domain in every for each in domain.passages]
     assert list(tools.check.borrowed(passages, shared / "data" / "ner")) == []
@@ -152,6 +161,8 @@ def test_faults_are_found(tools: Tools, tmp_path: Path) -> None:
         ("# domain: d\n", "Hm.", "needs '# domain:' and '# genre:'"),
         (HEADER + "# type: ship: twice\n", "Hm.", r"x\.marked:6: '# type: ship: twice'"),
         (HEADER + "# type: x < y: something there\n", "Hm.", "broader type 'y' has no line"),
+        (HEADER, "#Fields: date time", r"x\.marked:6: '#Fields: date time': is no line of a header"),
+        (HEADER + "# nested: true\n", "Hm.", "'# nested: true' must be yes or no"),
     ],
 )
 def test_a_broken_file_is_named(tools: Tools, tmp_path: Path, header: str, line: str, error: str) -> None:

@@ -1,7 +1,8 @@
 """Convert annotated data: any format into any other, one document at a time, whole or not at all.
 
 What the other format can't hold is found out by writing small texts in it and reading them again, so formats need
-not say so. One that holds words alone, without the spaces between them, gets sentences of words, as a model gets them.
+not say so. One that holds words alone, without the spaces between them, gets sentences of words, as a model gets them;
+so does one whose texts are lines, for a text of several lines.
 The price: what is found of these texts is taken to hold of all.
 """
 
@@ -23,10 +24,12 @@ from nerbert.records import Document, Repairs, Span
 from nerbert.registry import FORMATS
 
 _TEXT = "Ann  Lee's ship,\nthe Margarethe, is here."
+_LINE = _TEXT.replace("\n", " ")
 _NOTE = {"note": "kept"}
 _PROBES = (
     Document(_TEXT, (Span(0, 7, "person", "Ann  Le"),), None, "one", _NOTE),
     Document(_TEXT, (Span(0, 8, "person", "Ann  Lee", 0.5),), None, "one", _NOTE, tagged=True),
+    Document(_LINE, (Span(0, 8, "person", "Ann  Lee"),), None, "two", _NOTE),
     Document("Ann-Lee came.", (Span(0, 7, "person", "Ann-Lee"),), ((0, 7), (8, 13)), "two", _NOTE),
 )
 _SHOWN = 10
@@ -56,6 +59,8 @@ class _Holds:
     """What a format keeps of a document."""
 
     text: bool = True
+    line: bool = True
+    """A text of one line, with its spaces."""
     words: bool = True
     fields: bool = True
     confidences: bool = True
@@ -178,17 +183,22 @@ class _Work:
     def _fitted(self, path: Path, document: Document, number: int) -> Sequence[Document]:
         """Return a document as the format can hold it: as it is, or as sentences of words."""
         reading = self._stream.reading
-        if self._holds.text and reading.cut_words != "error":
+        whole = self._is_kept(document.text)
+        if whole and reading.cut_words != "error":
             return (document,)
         with at(path, document.line or None):
             sentences = sentences_of(document, reading, self._made.repairs)
-        if self._holds.text:
+        if whole:
             return (document,)
         self._lost.texts += not sentences
         group = document.group or (f"{path.name} {number}" if len(sentences) > 1 else "")
         return [
             replace(document, text=each.text, words=each.words, spans=each.spans, group=group) for each in sentences
         ]
+
+    def _is_kept(self, text: str) -> bool:
+        """Return whether the format holds a text as it is; one of lines can't hold several, or spaces at its edges."""
+        return self._holds.text or (self._holds.line and text.splitlines() == [text.strip()])
 
     def _note(self, document: Document) -> None:
         """Note what there is that a format may lack."""
@@ -200,13 +210,13 @@ class _Work:
         lost.group = lost.group or (document.group != "" and document.group == self._group)
         self._group = document.group
         lost.words = lost.words or document.words is not None
-        if not lost.spaces:
+        if not lost.spaces and not self._is_kept(text):
             words = document.words
             lost.spaces = words is None or text != " ".join(text[start:end] for start, end in words)
 
     def _losses(self) -> Iterator[str]:
         lost, holds = self._lost, self._holds
-        if lost.spaces and not holds.text:
+        if lost.spaces:
             yield "the texts' own spaces and lines: it holds sentences of words"
         if lost.texts:
             yield f"texts without a word: {lost.texts:,} left out"
@@ -244,6 +254,7 @@ def _probe(kind: Format) -> _Holds:
         groups = [each.group for each in found]
         return _Holds(
             text=sum(each.text == _TEXT for each in found) == 2,
+            line=any(each.text == _LINE and not each.words for each in found),
             words=any(each.words == _PROBES[-1].words for each in found),
             fields=any(each.fields.items() >= _NOTE.items() for each in found),
             confidences=any(span.confidence == 0.5 for each in found for span in each.spans),

@@ -8,7 +8,7 @@ it is itself. Blank lines, and lines that begin with `#`, are no texts. People w
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError
@@ -16,10 +16,23 @@ from nerbert.formats.rows import read_lines
 from nerbert.records import Document, Repairs, Span
 
 _COMMENT = "#"
-_PARTS = re.compile(r"\\[\[\]|\\#]|[\[\]|]|[^\[\]|\\]+|\\")
+_PARTS = re.compile(r"\A\\#|\\[\[\]|\\]|[\[\]|]|[^\[\]|\\]+|\\")
 _SPECIAL = re.compile(r"[\[\]|\\]")
 _DEEPEST = 100
 """Marks inside each other; more are no annotation."""
+
+
+class _Open(NamedTuple):
+    """A mark that is not closed yet: its column, where it begins in the text, and its types, each in pieces.
+
+    `pieces` and `place` are how many pieces of text and how many entities came before it.
+    """
+
+    column: int
+    start: int
+    pieces: int
+    place: int
+    types: list[list[str]]
 
 
 class Marked:
@@ -36,51 +49,53 @@ class Marked:
         with path.open("rb") as stream:
             for line in read_lines(stream, path):
                 if line and line.text.strip() and not line.text.startswith(_COMMENT):
+                    indent = len(line.text) - len(line.text.lstrip())
                     with line.place():
-                        text, spans = parse_marks(line.text.strip())
+                        text, spans = parse_marks(line.text.strip(), indent + 1)
                     yield Document(text, spans, line=line.number)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write a text a line, whole or not at all; line ends within a text become spaces."""
-        with publish(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
+        """Write a text a line, whole or not at all; line ends within a text become spaces, lone surrogates a `?`."""
+        with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             for document in documents:
                 line = write_marks(document)
                 stream.write(("\\" if line.startswith(_COMMENT) else "") + line + "\n")
 
 
-def parse_marks(line: str) -> tuple[str, tuple[Span, ...]]:
+def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
     """Return the text of a marked line, and its entities in the order in which they begin, outer ones first.
 
-    Raise InputError, with the column, for a mark that isn't closed, holds nothing or has no type.
+    Raise InputError, with the column (that of the line's beginning is `first`), for a mark that isn't closed, holds
+    nothing or has no type.
     """
     text: list[str] = []
     size = 0
     spans: list[Span] = []
-    open_: list[tuple[int, int, int, list[str]]] = []  # column, place in the text, place in `spans`, types
+    open_: list[_Open] = []
     for part in _PARTS.finditer(line):
-        what, column = part[0], part.start() + 1
-        if what == "[" and not (open_ and open_[-1][3]):
+        what, column = part[0], part.start() + first
+        if what == "[" and not (open_ and open_[-1].types):
             if len(open_) == _DEEPEST:
                 raise InputError(f"column {column}: {_DEEPEST} marks inside each other; no more are read")
-            open_.append((column, size, len(spans), []))
+            open_.append(_Open(column, size, len(text), len(spans), []))
         elif what == "[":
             raise InputError(f"column {column}: '[' in a type; write \\[ if it belongs there")
         elif what == "|" and open_:
-            open_[-1][3].append("")
+            open_[-1].types.append([])
         elif what == "]":
             if not open_:
                 raise InputError(f"column {column}: ']' closes no mark; write \\] if it belongs to the text")
-            begun, start, place, types = open_.pop()
-            spans[place:place] = _of_mark(begun, start, "".join(text)[start:], types)
+            mark = open_.pop()
+            spans[mark.place : mark.place] = _of_mark(mark, "".join(text[mark.pieces :]))
         else:
             piece = what[1:] if len(what) == 2 and what[0] == "\\" else what
-            if open_ and open_[-1][3]:
-                open_[-1][3][-1] += piece
+            if open_ and open_[-1].types:
+                open_[-1].types[-1].append(piece)
             else:
                 text.append(piece)
                 size += len(piece)
     if open_:
-        raise InputError(f"column {open_[-1][0]}: a mark is not closed; write \\[ if it belongs to the text")
+        raise InputError(f"column {open_[-1].column}: a mark is not closed; write \\[ if it belongs to the text")
     return "".join(text), tuple(spans)
 
 
@@ -114,15 +129,16 @@ def write_marks(document: Document) -> str:
     return "".join(line)
 
 
-def _of_mark(column: int, start: int, content: str, types: Iterable[str]) -> Iterator[Span]:
+def _of_mark(mark: _Open, content: str) -> Iterator[Span]:
     """Yield the entities of a closed mark."""
-    names = [each.strip() for each in types]
+    names = ["".join(each).strip() for each in mark.types]
+    where = f"column {mark.column}: mark {content!r:.60}"
     if not all(names) or not names:
-        raise InputError(f"column {column}: mark {content!r:.60} has no type; write [text|type], or \\[ for a bracket")
+        raise InputError(f"{where} has no type; write [text|type], or \\[ for a bracket")
     if not content.strip() or content != content.strip():
-        raise InputError(f"column {column}: mark {content!r:.60} is empty or has a space at its edge")
+        raise InputError(f"{where} is empty or has a space at its edge")
     for name in dict.fromkeys(names):
-        yield Span(start, start + len(content), name, content)
+        yield Span(mark.start, mark.start + len(content), name, content)
 
 
 def _escaped(text: str) -> str:

@@ -95,7 +95,7 @@ def _differences(
 
 def header_of(name: str) -> str:
     """Return the header of a domain's file."""
-    lines = (PASSAGES / f"{name}.marked").read_text(encoding="utf-8").splitlines()
+    lines = (PASSAGES / f"{name}.marked").read_text(encoding="utf-8-sig").splitlines()
     return "".join(f"{line}\n" for line in lines if line.startswith("# "))
 
 

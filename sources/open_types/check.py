@@ -26,6 +26,8 @@ LONGEST_SHARED = 8
 """Words in a row that no passage shares with a known data set."""
 SHORTEST, LONGEST = 3, 110
 """Words of a passage."""
+OWN = "open-types"
+"""Folder of this data set among known ones, which is passed over."""
 _WORD = re.compile(r"\w+")
 _SINGULAR = re.compile(
     r"(?:.*[^s]|.*(?:ss|us|is|os|ics|ops|gas|lens|series|species|news|means|headquarters|canvas|atlas|corps|alias|bias"
@@ -125,6 +127,8 @@ def _known_texts(folder: Path) -> Iterator[tuple[Path, str]]:
         for block in path.read_text(encoding="utf-8").split("\n\n"):
             yield path, " ".join(line.partition("\t")[0] for line in block.splitlines())
     for path in sorted(folder.glob("*/*.jsonl")):
+        if path.parent.name == OWN:
+            continue
         for text in read_open_types(path):
             yield path, text.text
 
@@ -156,7 +160,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         domains = [read_domain(PASSAGES / f"{name}.marked") for name in given.names] or list(read_domains())
-    except InputError as error:
+    except (InputError, FileNotFoundError) as error:
         sys.exit(str(error))
     if given.hints:
         for domain in domains:

@@ -16,6 +16,7 @@ from nerbert.records import Document, Repairs, Span
 PASSAGES = Path(__file__).with_name("passages")
 _TYPE = re.compile(r"# type:\s*([^:<]+?)\s*(?:<\s*([^:<]+?)\s*)?:\s*(\S.*)")
 _FACT = re.compile(r"# (domain|genre|nested):\s*(\S.*)")
+_YES = {"yes": True, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +57,19 @@ class Domain:
 def read_domain(path: Path) -> Domain:
     """Return a domain; raise InputError with file and line for a broken header, or marks of types not listed."""
     facts, types = _header(path)
+    if facts["nested"] not in _YES:
+        raise InputError(f"{path}: '# nested: {facts['nested']}' must be yes or no")
     passages = list(Marked().read(path, Repairs()))
     for passage in passages:
         for span in passage.spans:
             if span.type not in types:
                 raise InputError(f"{path}:{passage.line}: type {span.type!r} is not listed at the top of the file")
-    return Domain(path.stem, facts["domain"], facts["genre"], facts["nested"] == "yes", types, passages)
+    return Domain(path.stem, facts["domain"], facts["genre"], _YES[facts["nested"]], types, passages)
 
 
 def _header(path: Path) -> tuple[dict[str, str], dict[str, Type]]:
     facts, types = {"domain": "", "genre": "", "nested": "no"}, dict[str, Type]()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if line.startswith("# type:"):
             found = _TYPE.fullmatch(line)
             if not found or found[1] in types:
@@ -74,6 +77,8 @@ def _header(path: Path) -> tuple[dict[str, str], dict[str, Type]]:
             types[found[1]] = Type(found[1], found[2] or "", found[3].strip())
         elif fact := _FACT.fullmatch(line):
             facts[fact[1]] = fact[2].strip()
+        elif line.startswith("#"):
+            raise InputError(f"{path}:{number}: {line!r:.60}: is no line of a header; write \\# if it is a passage")
     for each in types.values():
         if each.broader and each.broader not in types:
             raise InputError(f"{path}: type {each.name!r}: its broader type {each.broader!r} has no line of its own")

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_marks_inside_marks_and_several_types() -> None:
 def test_a_backslash_takes_a_character_as_it_is() -> None:
     text, found = parse_marks(r"\[sic\] 5 | 6 in C:\new\\ [a\|b|x\]y]")
     assert text == "[sic] 5 | 6 in C:\\new\\ a|b"
+    assert parse_marks(r"\# 1 in C:\#2")[0] == r"# 1 in C:\#2"
     assert found == (Span(23, 26, "x]y", "a|b"),)
 
 
@@ -67,6 +69,23 @@ def test_a_file(tmp_path: Path) -> None:
         list(Marked().read(path, Repairs()))
 
 
+def test_files_of_any_editor(tmp_path: Path) -> None:
+    path = tmp_path / "a.marked"
+    path.write_bytes(b"\xef\xbb\xbf# a comment\r\n\t[Fram|ship] left. \r\n \r\n # 1")
+    assert [(each.text, each.spans, each.line) for each in Marked().read(path, Repairs())] == [
+        ("Fram left.", (Span(0, 4, "ship", "Fram"),), 2), ("# 1", (), 4),
+    ]  # fmt: skip
+    path.write_text("  an [Oslo\n")
+    with pytest.raises(InputError, match=r"a\.marked:1: column 6"):
+        list(Marked().read(path, Repairs()))
+
+
+def test_a_long_line_takes_time_by_its_length() -> None:
+    """Each mark looks at its own text alone: this took many seconds when each one joined all text before it."""
+    _, found = parse_marks("[Fram|ship] left. " * 30_000 + "[a|" + r"\]" * 300_000 + "]")
+    assert (len(found), len(found[-1].type)) == (30_001, 300_000)
+
+
 @settings(max_examples=60)
 @given(some=st.lists(documents().filter(lambda each: each.text.strip()), max_size=3))
 def test_texts_come_back(tmp_path_factory: pytest.TempPathFactory, some: list[Document]) -> None:
@@ -90,6 +109,19 @@ def test_nested_marks_are_written_and_crossing_ones_refused() -> None:
     assert write_marks(Document(*parse_marks(line))) == line
     with pytest.raises(InputError, match="'b c' crosses another"):
         write_marks(Document("a b c", (Span(0, 3, "x"), Span(2, 5, "y"))))
+
+
+def test_texts_of_one_line_are_converted_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.marked").write_text("[Fram|ship] left  Oslo. It sank.\n")
+    assert convert_data(tmp_path / "a.marked", tmp_path / "b.marked").losses == []
+    assert (tmp_path / "b.marked").read_text() == (tmp_path / "a.marked").read_text()
+    texts = ("Fram left.\nIt sank.", " \n", "\ud800")
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"text": each, "spans": []}) + "\n" for each in texts))
+    assert convert_data(tmp_path / "c.jsonl", tmp_path / "d.marked").losses == [
+        "the texts' own spaces and lines: it holds sentences of words",
+        "texts without a word: 1 left out",
+    ]
+    assert (tmp_path / "d.marked").read_text() == "Fram left.\nIt sank.\n?\n"
 
 
 def test_it_converts(tmp_path: Path) -> None:

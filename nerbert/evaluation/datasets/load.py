@@ -37,7 +37,10 @@ TABLE = "datasets.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSplit:
-    """A split: its counts, and the SHA-256 of its file."""
+    """A split: its counts, and the SHA-256 of its file.
+
+    Of open types, sentences are passages, and entities overlap.
+    """
 
     sentences: int
     tokens: int
@@ -277,7 +280,8 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
 def _state(root: Path, folder: Path, known: KnownData) -> str:
     if folder.is_dir() and link_out(root, folder):
         return "link out"
-    files = {split: sha256_of(path) for split in known.splits if (path := folder / known.file_of(split)).is_file()}
+    found = split_files(folder, "" if known.recipe.release else "conll")
+    files = {split: sha256_of(path) for split, path in found if path.is_file()}
     return (_faults(known, files) or "whole") if files else "–"
 
 

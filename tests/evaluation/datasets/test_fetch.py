@@ -141,6 +141,20 @@ def test_a_release_is_kept_as_it_is(server: Web, tmp_path: Path, monkeypatch: py
     fails(OutputExists, server, tmp_path, "own", words=("train.jsonl: is not the known one",))
 
 
+def test_known_files_are_known_under_other_usual_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"Oslo\tB-city\n\n"
+    split = KnownSplit(sentences=1, tokens=1, entities=1, sha256=hashlib.sha256(content).hexdigest())
+    one = KnownData(
+        name="own", title="Own", about="Made up.", split="ours", licence="CC0", types=("city",),
+        splits={"dev": split, "test": split}, recipe=Recipe(),
+    )  # fmt: skip
+    know(monkeypatch, {"own": one})
+    (tmp_path / "own").mkdir()
+    for name in ("valid.conll", "testb.conll"):
+        (tmp_path / "own" / name).write_bytes(content)
+    assert [each.there for each in list_data(tmp_path)] == ["whole"]
+
+
 def test_the_folder_says_where_it_is_from(server: Web, tmp_path: Path) -> None:
     get(server, tmp_path, "drawn")
     told = json.loads((tmp_path / "drawn" / "manifest.json").read_text())

@@ -27,7 +27,7 @@ ROWS: list[dict[str, Any]] = [
 ]
 TOY = "tests.extending.toys.format_toy:Toy"
 WITHOUT_CONFIDENCE = {"conll", "spacy", "spacy-json", "gliner", "doccano", "brat", "marked", "webanno"}
-FIELDS: dict[str, set[str]] = {name: set() for name in ("conll", "spacy", "spacy-json")} | {
+FIELDS: dict[str, set[str]] = {name: set() for name in ("conll", "marked", "spacy", "spacy-json")} | {
     "brat": {"id"},
     "webanno": {"id"},
 }
