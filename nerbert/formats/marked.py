@@ -22,7 +22,7 @@ _DEEPEST = 100
 """Marks inside each other; more are no annotation."""
 
 
-class _Open(NamedTuple):
+class _OpenMark(NamedTuple):
     """A mark that is not closed yet: its column, where it begins in the text, and its types, each in pieces.
 
     `pieces` and `place` are how many pieces of text and how many entities came before it.
@@ -71,13 +71,13 @@ def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
     text: list[str] = []
     size = 0
     spans: list[Span] = []
-    open_: list[_Open] = []
+    open_: list[_OpenMark] = []
     for part in _PARTS.finditer(line):
         what, column = part[0], part.start() + first
         if what == "[" and not (open_ and open_[-1].types):
             if len(open_) == _DEEPEST:
                 raise InputError(f"column {column}: {_DEEPEST} marks inside each other; no more are read")
-            open_.append(_Open(column, size, len(text), len(spans), []))
+            open_.append(_OpenMark(column, size, len(text), len(spans), []))
         elif what == "[":
             raise InputError(f"column {column}: '[' in a type; write \\[ if it belongs there")
         elif what == "|" and open_:
@@ -129,7 +129,7 @@ def write_marks(document: Document) -> str:
     return "".join(line)
 
 
-def _of_mark(mark: _Open, content: str) -> Iterator[Span]:
+def _of_mark(mark: _OpenMark, content: str) -> Iterator[Span]:
     """Yield the entities of a closed mark."""
     names = ["".join(each).strip() for each in mark.types]
     where = f"column {mark.column}: mark {content!r:.60}"
