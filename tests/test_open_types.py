@@ -15,6 +15,7 @@ from nerbert.evaluation.datasets.load import known_data
 from nerbert.formats.examples import read_examples
 from nerbert.formats.open_types import read_open_types
 from nerbert.records import Document, Span
+from nerbert.words import split_words
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "sources" / "open_types"
@@ -106,6 +107,7 @@ def test_what_is_built_is_what_is_published(tools: Tools, every: list[Any], tmp_
     for split, each in known.splits.items():
         texts = list(read_open_types(tmp_path / f"{split}.jsonl"))
         assert (len(texts), sum(len(one.entities) for one in texts)) == (each.sentences, each.entities)
+        assert sum(len(split_words(one.text)) for one in texts) == each.tokens
         assert all(one.asked and {entity.type for entity in one.entities} <= set(one.asked) for one in texts)
     assert "CC0-1.0" in (tmp_path / "README.md").read_text()
 

@@ -26,7 +26,7 @@ from nerbert.terminal import progress
 from nerbert.training.settings import PretrainSettings
 from nerbert.words import split_words
 
-VERSION = 2
+VERSION = 3
 """Of what is cached here, and of how texts become examples."""
 _HELD_OUT = 0.1
 """Share of texts that are held out, as of NER-BERT's sentences (§3.1)."""
@@ -106,13 +106,12 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
 def _write(folder: Path, settings: PretrainSettings) -> None:
     """Go through the files once, and write the table and the held-out texts."""
     table, dropped = ConceptTable(), Counter[Reason]()
-    every = chain.from_iterable(read_open_types(path, dropped) for path in settings.open_types)
     held_out = []
     with progress("reading open types") as bar:
-        for one in every:
+        for one in _texts(settings, dropped):
             example = _example(one, settings)
             trained = not is_held_out(one.text)
-            for type_ in (one.asked or ()) if example.asked else ():
+            for type_ in one.asked or ():
                 table.add(_concept(type_, "", settings))
             concepts = (_concept(each.type, each.description, settings) for each in one.entities)
             of_text = {each.text: each for each in concepts}
@@ -143,8 +142,13 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
 
 def training_examples(settings: PretrainSettings) -> Iterator[OpenExample]:
     """Yield the texts that are trained on, in the order of the files."""
-    for path in settings.open_types:
-        yield from (_example(one, settings) for one in read_open_types(path) if not is_held_out(one.text))
+    yield from (_example(one, settings) for one in _texts(settings) if not is_held_out(one.text))
+
+
+def _texts(settings: PretrainSettings, dropped: Counter[Reason] | None = None) -> Iterator[OpenText]:
+    """Yield the texts of all files, with the types that count as asked for."""
+    for one in chain.from_iterable(read_open_types(path, dropped) for path in settings.open_types):
+        yield one if settings.open_types_asked == "file" else replace(one, asked=None)
 
 
 def is_held_out(text: str) -> bool:
@@ -157,7 +161,7 @@ def _example(one: OpenText, settings: PretrainSettings) -> OpenExample:
     found = [Span(each.start, each.end, _concept(each.type, each.description, settings).text) for each in one.entities]
     words = tuple(_cut_words(one.text, found))
     spans = tuple(filter(None, (_on_words(each, words) for each in found)))
-    if one.asked is None or settings.open_types_asked == "all":
+    if one.asked is None:
         return OpenExample(one.text, words, spans)
     names = {normalised(type_) for type_ in (*one.asked, *(each.type for each in one.entities))}
     return OpenExample(one.text, words, spans, tuple(sorted(names)))

@@ -58,8 +58,7 @@ class Marked:
         """Write a text a line, whole or not at all; line ends within a text become spaces, lone surrogates a `?`."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             for document in documents:
-                line = write_marks(document)
-                stream.write(("\\" if line.startswith(_COMMENT) else "") + line + "\n")
+                stream.write(write_marks(document) + "\n")
 
 
 def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
@@ -126,7 +125,8 @@ def write_marks(document: Document) -> str:
         line.append("[")
         open_.append((end, types))
     go(len(document.text))
-    return "".join(line)
+    made = "".join(line)
+    return "\\" + made if made.startswith(_COMMENT) else made
 
 
 def _of_mark(mark: _OpenMark, content: str) -> Iterator[Span]:

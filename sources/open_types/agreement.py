@@ -17,6 +17,7 @@ from domains import PASSAGES, Domain, read_domain, read_domains
 
 from nerbert.errors import InputError
 from nerbert.formats.marked import write_marks
+from nerbert.metrics.score import Counts
 from nerbert.records import Document, Span
 from nerbert.rng import uniform
 
@@ -38,7 +39,7 @@ class Agreement:
     @property
     def mention_f1(self) -> float:
         """Exact F1 of spans; 1 where nobody marked anything."""
-        return 2 * self.spans / (self.first + self.second) if self.first + self.second else 1.0
+        return Counts(self.spans, self.second, self.first).f1 if self.first + self.second else 1.0
 
     @property
     def type_agreement(self) -> float:
@@ -110,9 +111,8 @@ def scores() -> dict[str, Agreement]:
 def _write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, passages in draw(list(read_domains())).items():
-        bare = (write_marks(Document(each.text)) for each in passages)
-        text = header_of(name) + "\n" + "".join(("\\" if each.startswith("#") else "") + each + "\n" for each in bare)
-        (folder / f"{name}.marked").write_text(text, encoding="utf-8")
+        bare = "".join(write_marks(Document(each.text)) + "\n" for each in passages)
+        (folder / f"{name}.marked").write_text(f"{header_of(name)}\n{bare}", encoding="utf-8")
 
 
 def _tell(found: dict[str, Agreement]) -> None:

@@ -9,9 +9,10 @@ import argparse
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
-from domains import Domain, read_domains
+from domains import NAME, Domain, read_domains
 from jinja2 import Environment, StrictUndefined
 
 from nerbert.artifacts import publish_folder, sha256_of
@@ -21,13 +22,17 @@ from nerbert.records import Document
 from nerbert.terminal import tell
 
 _HERE = Path(__file__).parent
-NAME = "open-types"
+
+
+@cache
+def _splits() -> dict[str, list[str]]:
+    """Return the domains of each split but train."""
+    return tomllib.loads((_HERE / "splits.toml").read_text(encoding="utf-8"))
 
 
 def split_of(domain: str) -> str:
     """Return the split that a domain belongs to."""
-    splits = tomllib.loads((_HERE / "splits.toml").read_text(encoding="utf-8"))
-    return next((split for split, names in splits.items() if domain in names), "train")
+    return next((split for split, names in _splits().items() if domain in names), "train")
 
 
 def line_of(domain: Domain, passage: Document) -> bytes:

@@ -13,6 +13,8 @@ from nerbert.errors import InputError
 from nerbert.formats.marked import Marked
 from nerbert.records import Document, Repairs, Span
 
+NAME = "open-types"
+"""The data set's name, and that of its folder."""
 PASSAGES = Path(__file__).with_name("passages")
 _TYPE = re.compile(r"# type:\s*([^:<]+?)\s*(?:<\s*([^:<]+?)\s*)?:\s*(\S.*)")
 _FACT = re.compile(r"# (domain|genre|nested):\s*(\S.*)")
