@@ -20,6 +20,7 @@ from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
+from nerbert.schema import to_plain
 from nerbert.terminal import progress, tell
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import make_process_group
@@ -60,7 +61,7 @@ def main() -> None:
     def told(model: object, step: int, before: int) -> None:
         tell(f"step {step} of {total}: the best so far")
 
-    identity = {"settings": repr(settings), "sentences": sha256_of(sentences)}
+    identity = {"settings": to_plain(settings), "sentences": sha256_of(sentences)}
     tell(f"{len(trained)} windows, {len(trained.ids)} pieces, {model.num_parameters()} parameters")
     with publish_job(given.output, identity) as (folder, place):
         with progress("masked language modelling", total) as bar:
