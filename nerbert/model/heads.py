@@ -11,18 +11,18 @@ the mean with a temperature fitted on entities is among the two best, and the si
 memory.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import Any, Protocol
 
 import numpy as np
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, nearest
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.calibration import cross_fit
 from nerbert.metrics.score import Score, score_spans
-from nerbert.records import Example
+from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
 _CARD_PLACES = 4
@@ -89,6 +89,16 @@ class Entities:
             parts=np.concatenate([each.parts + start for each, start in zip(several, parts, strict=False)]),
         )
 
+    def of_types(self, types: Collection[str]) -> "Entities":
+        """Return the entities that have one of some types."""
+        keep = np.array([type_ in types for type_ in self.types], bool)
+        lengths = np.diff(self.parts, append=len(self.chosen))
+        rows = np.repeat(keep, lengths)
+        return Entities(
+            self.examples[keep], self.starts[keep], self.ends[keep], list(compress(self.types, keep)),
+            self.logits[rows], self.chosen[rows], np.cumsum(lengths[keep]) - lengths[keep],
+        )  # fmt: skip
+
     def confidences(self, temperature: float = 1.0) -> Array:
         """Return the confidence (0–1) of each entity, the logits divided by a temperature."""
         if not self.parts.size:
@@ -124,6 +134,10 @@ class Head(Protocol):
     """
 
     decoding: str = ""
+    usual_threshold: float = 0.0
+    """The lowest confidence (0–1) of its entities where neither user nor card says otherwise."""
+    longest_text: int = 0
+    """How many words of a text it reads at once, sentences put together; 0: a sentence at a time."""
 
     @property
     def name(self) -> str:
@@ -139,9 +153,44 @@ class Head(Protocol):
         """Return the entities of some examples, which keep their own words."""
         ...
 
+    def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "Head":
+        """Return a head, over the same weights, that finds entities of these labels alone.
+
+        `thresholds` (0–1) are the labels' lowest probabilities, before any temperature. A head that learnt its types
+        filters by them; raise InputError for a label that it doesn't know.
+        """
+        return FilteredHead(self, labels)
+
     def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
         """Return a tag and its probability for each word; a head that makes tags gives them raw."""
         return self.predict(examples).word_tags(examples, temperature)
+
+
+class FilteredHead(Head):
+    """A head of fixed types that gives entities of some of them; raise InputError for labels that it doesn't know."""
+
+    def __init__(self, head: Head, labels: Sequence[EntityLabel]) -> None:
+        self._head, self._names = head, {each.name for each in labels}
+        self.decoding, self.longest_text = head.decoding, head.longest_text
+        for each in labels:
+            if each.name not in head.types:
+                known = ", ".join(head.types)
+                raise InputError(f"label {each.name!r:.80}: this tagger has fixed types, and it is none of them"
+                                 f"{nearest(each.name, head.types)} (known: {known:.1000})")  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """Say on what and how it computes."""
+        return self._head.name
+
+    @property
+    def types(self) -> list[str]:
+        """Return the types that were asked for, sorted."""
+        return sorted(self._names)
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        """Return the entities that have one of the types."""
+        return self._head.predict(examples).of_types(self._names)
 
 
 @dataclass(frozen=True, slots=True)
