@@ -14,7 +14,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -117,7 +116,7 @@ class Tagger:
         self.temperature, self.thresholds = temperature, thresholds or {}
         self.labels: tuple[EntityLabel, ...] = ()
         self.card: Mapping[str, Any] = {}
-        self._asked: tuple[tuple[EntityLabel, ...], Tagger] | None = None
+        self._asked: tuple[Any, Tagger] | None = None
 
     @classmethod
     def load(
@@ -250,9 +249,11 @@ class Tagger:
         over. Raise InputError for a label that the model can't look for, for none, and for one given twice.
         """
         wanted = entity_labels(labels)
-        if self._asked and self._asked[0] == wanted:
+        how = (wanted, self.temperature, dict(self.thresholds))
+        if self._asked and self._asked[0] == how:
             return self._asked[1]
-        names, found = [each.name for each in wanted], copy(self)
+        names, found = [each.name for each in wanted], object.__new__(type(self))
+        vars(found).update(vars(self))
         given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
             self._wanted, Mapping) else self._wanted  # fmt: skip
         own = {**(self.card.get("thresholds") or {}), **self.thresholds}
@@ -260,7 +261,7 @@ class Tagger:
         found.thresholds = {name: bounds[name] for name in names}
         least = [uncalibrated(found.thresholds[name], self.temperature) for name in names]
         found.head, found.labels, found._asked = self.head.for_labels(wanted, least), wanted, None
-        self._asked = wanted, found
+        self._asked = how, found
         return found
 
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
