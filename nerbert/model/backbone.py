@@ -21,6 +21,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, at, need, refused
 from nerbert.labels import check_tags
 from nerbert.metrics.calibration import HIGHEST, LOWEST
+from nerbert.model.gliner.config import check_gliner_folder, gliner_card, is_gliner
 from nerbert.schema import LARGEST, read_checked, read_json
 from nerbert.words import SPLITTER, check_splitter
 
@@ -176,6 +177,9 @@ def check_model_folder(source: str) -> None:
         return
     if path.is_file():
         raise InputError(f"{source}: is a file; give the model's folder")
+    if is_gliner(path):
+        check_gliner_folder(path)
+        return
     if not (path / "config.json").is_file():
         raise InputError(f"{source}: holds no config.json, so it is no model folder")
     read_json(path / "config.json", dict[str, Any])
@@ -216,7 +220,8 @@ def read_card(source: str) -> dict[str, Any]:
     source = embedded(source)
     path = Path(source) / CARD if Path(source).exists() else file_on_hub(source, CARD)
     if path is None or not path.is_file():
-        return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}
+        own = gliner_card(Path(source)) if is_gliner(source) else {"word_splitter": SPLITTER}
+        return {"format": FORMAT, "kind": "foreign", "language": "en", **own}
     card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
     with at(path):
         check_splitter(card["word_splitter"])

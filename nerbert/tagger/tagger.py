@@ -25,6 +25,7 @@ from nerbert.errors import InputError, SettingsError, nearest
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import read_card
+from nerbert.model.gliner.config import PICKLED, is_gliner
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.registry import HEADS
@@ -384,7 +385,8 @@ def _loaded_again(
 
 def _weights_of(folder: str) -> tuple[tuple[str, int, int], ...]:
     """Return name, size and time of change of each file of weights; reading them would take seconds."""
-    paths = sorted([*Path(folder).glob("*.safetensors"), *Path(folder, onnx.FOLDER).glob("*.onnx")])
+    pickled = Path(folder).glob(PICKLED) if is_gliner(folder) else ()
+    paths = sorted([*Path(folder).glob("*.safetensors"), *pickled, *Path(folder, onnx.FOLDER).glob("*.onnx")])
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 
@@ -401,7 +403,7 @@ def _temperature_of(card: Mapping[str, Any]) -> float:
 def seed_folders(source: str) -> list[Path]:
     """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
     path = Path(source)
-    if not path.is_dir() or (path / "config.json").exists():
+    if not path.is_dir() or (path / "config.json").exists() or is_gliner(path):
         return []
     return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
 
