@@ -4,10 +4,11 @@
 [--rounds 3] [--batch 8]`
 
 Needs the extra `gliner-test`. SENTENCES is a file of annotated sentences in any format; 1 to 8 neighbours each, drawn
-by a seed, are a text. A text has to fit into the model's room beside the labels: the package cuts off what doesn't. Weights are random in the shape of a public model: `deberta` is GLiNER small's (6 layers × 768,
-then 512), `minilm` 6 × 384. So the threshold is one that no span reaches: what is measured is the model, not the choice
-among its entities. Both sides get the same texts in one call and run in turn in one process; the package's batches are
-`--batch` texts, its default.
+by a seed, are a text. A text has to fit into the model's room beside the labels: the package cuts off what doesn't.
+Weights are random in the shape of a public model: `deberta` is GLiNER small's (6 layers × 768, then 512), `minilm`
+6 × 384. The threshold is one that no span reaches, so what is measured is the model, not the choice among its entities.
+Both sides get the same texts in one call and run in turn in one process; the package's batches are `--batch` texts, its
+default. Where labels have an encoder of their own, both sides compute their vectors once.
 """
 
 import argparse
@@ -65,7 +66,10 @@ def main() -> None:
             tagger = Tagger.load(folder, thresholds=THRESHOLD, device="cpu", threads=1, precision="fp32")
             for count in map(int, options.labels.split(",")):
                 labels = [f"{kind} of {what}" for kind in KINDS for what in THINGS][:count]
-                sides = {"nerbert": _own(tagger, texts, labels), "gliner": _theirs(package, texts, labels, options.batch)}
+                sides = {
+                    "nerbert": _own(tagger, texts, labels),
+                    "gliner": _theirs(package, texts, labels, options.batch),
+                }
                 _check_room(tagger, texts, labels)
                 seconds = _measure(sides, options.rounds)
                 speeds = {name: [words / each for each in taken] for name, taken in seconds.items()}

@@ -27,6 +27,7 @@ from nerbert.model.gliner.decode import (
     word_candidates,
 )
 from nerbert.model.gliner.layers import Folded, GlinerModel
+from nerbert.model.gliner.positions import remember_positions
 from nerbert.model.gliner.prompt import Prompt, PromptTokenizer, WordWindow, best_window
 from nerbert.model.heads import Entities, Head, Odds
 from nerbert.model.windows import cheapest_cuts, micro_batches
@@ -64,6 +65,7 @@ class GlinerHead(Head):
     ) -> None:  # fmt: skip
         self._name, self._max_tokens, self._precision = name, max_tokens, precision
         self.model, self.pieces, self.labels_pieces = model.eval(), pieces, labels_pieces
+        remember_positions(model.body)
         self._single = model.config.max_width == 1 and not model.config.token_level
         self.longest_text = model.config.max_len
         self.decoding = decoding
