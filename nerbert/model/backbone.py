@@ -21,12 +21,13 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, at, need, refused
 from nerbert.labels import check_tags
 from nerbert.metrics.calibration import HIGHEST, LOWEST
-from nerbert.model.gliner.config import check_gliner_folder, gliner_card, is_gliner
 from nerbert.schema import LARGEST, read_checked, read_json
 from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
 FORMAT = 1
+GLINER = "gliner_config.json"
+"""What a folder of the package `gliner` holds in place of config.json."""
 EXPORTED = "onnx/nerbert-onnx.json"
 """What a folder that needs no torch holds (`nerbert export`)."""
 PRETRAINED = ("encoder", "untrained")
@@ -167,6 +168,11 @@ def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_h
         raise InputError(f"{source}: not a tagger: its weights hold no head; fine-tune it first (`nerbert finetune`)")
 
 
+def is_gliner(folder: Path | str) -> bool:
+    """Return whether a folder holds a model of the package `gliner`."""
+    return (Path(folder) / GLINER).is_file()
+
+
 def check_model_folder(source: str) -> None:
     """Raise InputError if `source` looks like a path but is no folder of a safetensors model."""
     source = embedded(source)
@@ -178,6 +184,8 @@ def check_model_folder(source: str) -> None:
     if path.is_file():
         raise InputError(f"{source}: is a file; give the model's folder")
     if is_gliner(path):
+        from nerbert.model.gliner.config import check_gliner_folder
+
         check_gliner_folder(path)
         return
     if not (path / "config.json").is_file():
@@ -220,7 +228,11 @@ def read_card(source: str) -> dict[str, Any]:
     source = embedded(source)
     path = Path(source) / CARD if Path(source).exists() else file_on_hub(source, CARD)
     if path is None or not path.is_file():
-        own = gliner_card(Path(source)) if is_gliner(source) else {"word_splitter": SPLITTER}
+        own = {"word_splitter": SPLITTER}
+        if is_gliner(source):
+            from nerbert.model.gliner.config import gliner_card
+
+            own = gliner_card(Path(source))
         return {"format": FORMAT, "kind": "foreign", "language": "en", **own}
     card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
     with at(path):

@@ -4,11 +4,12 @@ import hashlib
 from pathlib import Path
 
 from nerbert.artifacts import sha256_of
-from nerbert.model.gliner.config import CONFIG, FOLDERS, PICKLED, WEIGHTS, is_gliner
+from nerbert.model.backbone import GLINER, is_gliner
+from nerbert.model.gliner.config import FOLDERS, PICKLED, WEIGHTS
 
 _LOADED = ("config.json", "nerbert.json", "tokenizer*.json", "*.safetensors", "onnx/*")
 """What of a tagger's folder its spans depend on."""
-_LOADED_GLINER = (*_LOADED, CONFIG, *(f"{each}/*.json" for each in FOLDERS))
+_LOADED_GLINER = (*_LOADED, GLINER, *(f"{each}/*.json" for each in FOLDERS))
 """What of a GLiNER folder they do."""
 _DIGITS = 16
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, need, refused
-from nerbert.model.backbone import CARD, PRETRAINED, check_model_folder, embedded, read_card
-from nerbert.model.gliner.config import FOLDERS, PICKLED, WEIGHTS, is_gliner
+from nerbert.model.backbone import CARD, PRETRAINED, check_model_folder, embedded, is_gliner, read_card
+from nerbert.model.gliner.config import FOLDERS, PICKLED, WEIGHTS
 from nerbert.tagger import onnx
 
 _PARTS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "README.md")

@@ -24,8 +24,8 @@ from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, nearest
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.metrics.calibration import uncalibrated
-from nerbert.model.backbone import read_card
-from nerbert.model.gliner.config import PICKLED, is_gliner
+from nerbert.model.backbone import is_gliner, read_card
+from nerbert.model.gliner.config import PICKLED
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.registry import HEADS

@@ -12,9 +12,9 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field
 
 from nerbert.errors import InputError, at, refused
+from nerbert.model.backbone import GLINER
 from nerbert.schema import parse_json, read_json
 
-CONFIG = "gliner_config.json"
 WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
 """Files of weights; the second is read only where there is no first."""
 BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER = "backbone", "labels_backbone", "labels_tokenizer"
@@ -117,19 +117,14 @@ POOLINGS = ("first", "last", "mean", "max")
 """What a word's vector is, of its pieces."""
 
 
-def is_gliner(folder: Path | str) -> bool:
-    """Return whether a folder holds a model of the package `gliner`."""
-    return (Path(folder) / CONFIG).is_file()
-
-
 def check_gliner_folder(folder: Path) -> None:
     """Raise InputError for a GLiNER folder that holds no weights, or is of another architecture."""
     read_config(folder)
     if not any((folder / name).is_file() for name in (WEIGHTS, PICKLED)):
-        raise InputError(f"{folder}: holds {CONFIG}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing")
+        raise InputError(f"{folder}: holds {GLINER}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing")
 
 
-def gliner_card(folder: Path) -> dict[str, Any]:
+def gliner_card(folder: Path) -> dict[str, str]:
     """Return what a card says of a folder of the package: the head, its word splitter and its decoding."""
     splitter = SPLITTERS[read_config(folder).words_splitter_type]
     return {"head": "gliner", "word_splitter": splitter, "decoding": "flat"}
@@ -137,7 +132,7 @@ def gliner_card(folder: Path) -> dict[str, Any]:
 
 def read_config(folder: Path) -> GlinerConfig:
     """Return a folder's configuration; raise InputError for what is not one, or is of another architecture."""
-    path = folder / CONFIG
+    path = folder / GLINER
     config = read_json(path, GlinerConfig, remedy=_REMEDY)
     if config.unsupported:
         raise InputError(f"{path}: a GLiNER model with {config.unsupported}, which nerbert can't compute; models that "

@@ -16,10 +16,9 @@ import torch
 
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
-from nerbert.model.backbone import load_tokenizer, quiet
+from nerbert.model.backbone import GLINER, load_tokenizer, quiet
 from nerbert.model.gliner.config import (
     BACKBONE,
-    CONFIG,
     LABELS_BACKBONE,
     LABELS_TOKENIZER,
     PICKLED,
@@ -76,7 +75,7 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
     config = dataclasses.asdict(loaded.model.config)
     config["model_type"] = "_".join(("gliner", "bi" if loaded.labels_pieces else "uni", "encoder",
                                      "token" if loaded.model.config.token_level else "span"))  # fmt: skip
-    write_json(folder / CONFIG, json.loads(json.dumps(config, default=str)))
+    write_json(folder / GLINER, json.loads(json.dumps(config, default=str)))
     weights = {name: each.detach().cpu().contiguous().clone() for name, each in loaded.model.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     with quiet():
@@ -143,13 +142,13 @@ def _check_shapes(model: GlinerModel, weights: Mapping[str, torch.Tensor], sourc
                          "is cut off")  # fmt: skip
     for name, shape in wanted.items():
         if tuple(weights[name].shape) != shape:
-            raise InputError(f"{source}: {CONFIG} and weights don't belong together: {name} is "
+            raise InputError(f"{source}: {GLINER} and weights don't belong together: {name} is "
                              f"{tuple(weights[name].shape)}, not {shape}")  # fmt: skip
 
 
 def _body(folder: Path, key: str, values: dict[str, Any] | None, name: str, own: str) -> Any:
     """Return an encoder's configuration: what `key` holds, or that of the folder `own`, or that of the model `name`."""
-    place = f"{folder / CONFIG}: {key}"
+    place = f"{folder / GLINER}: {key}"
     if values is not None:
         return body_config(values, place)
     from transformers import AutoConfig

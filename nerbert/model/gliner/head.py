@@ -28,7 +28,7 @@ from nerbert.model.gliner.decode import (
 )
 from nerbert.model.gliner.layers import Folded, GlinerModel
 from nerbert.model.gliner.positions import remember_positions
-from nerbert.model.gliner.prompt import Prompt, PromptTokenizer, WordWindow, best_window
+from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow, best_window
 from nerbert.model.heads import Entities, Head, Odds
 from nerbert.model.windows import cheapest_cuts, micro_batches
 from nerbert.records import EntityLabel, Example
@@ -47,7 +47,7 @@ class _Asked(NamedTuple):
 
     labels: tuple[EntityLabel, ...]
     thresholds: Array
-    prompt: Prompt
+    prompt: LabelPrompt
     vectors: torch.Tensor | Folded | None
 
 

@@ -35,7 +35,7 @@ _OVERLAP = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class LabelPrompt:
     """The pieces before and after a text, and the place of each label's."""
 
     before: tuple[int, ...] = ()
@@ -76,11 +76,11 @@ class PromptTokenizer:
         relative = getattr(body.config, "relative_attention", False) and not body.config.position_biased_input
         self.room = _UNBOUNDED if relative else room_for(tokenizer, body.config)
 
-    def plain(self) -> Prompt:
+    def plain(self) -> LabelPrompt:
         """Return what stands around a text whose labels are read elsewhere."""
-        return Prompt(self._before, self._after)
+        return LabelPrompt(self._before, self._after)
 
-    def prompt(self, labels: Sequence[EntityLabel]) -> Prompt:
+    def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
         """Return labels' pieces as they stand before a text; raise InputError if they leave no room for one."""
         ent, sep = (self._mark(each) for each in (self._config.ent_token, self._config.sep_token))
         if self._config.class_token_index not in ent:
@@ -95,7 +95,7 @@ class PromptTokenizer:
         if (left := self.room - len(ids) - len(self._after)) < _LEAST:
             raise InputError(f"{len(labels):,} labels take {len(ids):,} pieces of the {self.room:,} that the model has "
                              f"room for: {max(0, left)} are left for a text; give fewer or shorter ones")  # fmt: skip
-        return Prompt(tuple(ids), self._after, tuple(places))
+        return LabelPrompt(tuple(ids), self._after, tuple(places))
 
     def pieces(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of each word (or label), cut by itself."""
@@ -118,7 +118,7 @@ class PromptTokenizer:
                                  "has room for; give a shorter one")  # fmt: skip
         return found
 
-    def windows(self, examples: Iterable[Example], prompt: Prompt) -> list[WordWindow]:
+    def windows(self, examples: Iterable[Example], prompt: LabelPrompt) -> list[WordWindow]:
         """Return the windows of all examples, in order; an example whose words have no pieces has none."""
         body = self.room - len(prompt.before) - len(prompt.after)
         found = list[WordWindow]()
