@@ -34,6 +34,7 @@ PRETRAINED = ("encoder", "untrained")
 """Kinds of folder whose head knows a corpus's categories, not a domain's types."""
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
 """Names of the encoders in the package, and their folders: pre-trained on links' types, on masked words alone."""
+_GLINER2 = "extractor"
 _SHORTEST = 8
 _LARGEST_CARD = 16 << 20
 _REMEDY = "the card is damaged, or of another version of nerbert"
@@ -190,7 +191,8 @@ def check_model_folder(source: str) -> None:
         return
     if not (path / "config.json").is_file():
         raise InputError(f"{source}: holds no config.json, so it is no model folder")
-    read_json(path / "config.json", dict[str, Any])
+    if read_json(path / "config.json", dict[str, Any]).get("model_type") == _GLINER2:
+        raise InputError(f"{source}: a GLiNER2 model, which nerbert can't compute; take one of the package gliner")
     if not any(path.glob("*.safetensors")) and not (path / EXPORTED).is_file():
         other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
         raise InputError(f"{source}: holds {other}, not model.safetensors; pickled weights are refused, convert them")

@@ -134,10 +134,12 @@ class Tagger:
         end's own choice; torch has one number for the whole process).
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
-        probable tag of each word; default for others). `on_too_long` says what becomes of a sentence that is longer
-        than the model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training.
-        Entities less sure than `thresholds` (0–1; one for all types, or by type, the rest as the tagger's card has
-        them) are left out. `offsets` counts `start` and `end` in `characters` (code points) or `utf-16` units.
+        probable tag of each word; default for others). GLiNER's models have `flat` (default), `nested`, and `touching`
+        for models of single words; they go by labels, with a threshold of 0.5 where there is no other. `on_too_long`
+        says what becomes of a sentence that is longer than the model's window: `window` (overlapping windows), `error`
+        or `truncate`; default: as in training. Entities less sure than `thresholds` (0–1; one for all types, or by
+        type, the rest as the tagger's card has them) are left out. `offsets` counts `start` and `end` in `characters`
+        (code points) or `utf-16` units.
 
         `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.

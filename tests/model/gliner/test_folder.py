@@ -167,6 +167,13 @@ def test_folders_that_lack_something(make: Make, tmp_path: Path) -> None:
         Tagger.load(folder)
 
 
+def test_models_of_the_other_package_are_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "extractor", "architectures": ["Extractor"]}')
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="a GLiNER2 model, which nerbert can't compute"):
+        Tagger.load(tmp_path)
+
+
 def test_a_first_versions_folder_takes_its_encoder_from_a_folder_inside(make: Make, tokenizers: Any) -> None:
     folder = make()
     expected = found(folder)

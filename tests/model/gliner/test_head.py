@@ -51,6 +51,18 @@ def test_scores_depend_on_a_text_alone_and_are_those_of_plain_layers(make: Make,
     assert torch.allclose(together[0], _plain(head, texts[0]), atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_bf16_is_near(make: Make, kind: str) -> None:
+    folder, scores = make(**KINDS[kind]), []
+    for precision in ("fp32", "bf16"):
+        head = Tagger.load(folder, device="cpu", precision=precision).with_labels(LABELS).head
+        assert isinstance(head, GlinerHead)
+        assert head.name == f"torch {precision} cpu"
+        scores.append(all_scores(head, [example(TEXT)])[0])
+    inside = torch.isfinite(scores[0])
+    assert 0 < (scores[0] - scores[1])[inside].abs().mean() < 0.1 * scores[0][inside].std()
+
+
 def _plain(head: GlinerHead, text: Example) -> torch.Tensor:
     """Compute the scores as the papers say: a vector for each span, or for each pair of a word and a label."""
     model, asked = head.model, head._asked
