@@ -2,8 +2,8 @@
 
 A head is a model made ready to predict: it gives the entities of examples as spans of words, each with the scores that
 its confidence follows from. So a temperature can be fitted, and applied, without the model. Entities of one example
-don't overlap. BIO tags are one head's business (`nerbert.model.linear`); the tags of another one's words follow from
-its entities.
+don't overlap, unless a head says so: then one may hold others. BIO tags are one head's business
+(`nerbert.model.linear`); the tags of another one's words follow from its entities.
 
 An entity's confidence is the mean probability of its parts. Of the ways to make one number of a word's that were tried,
 the mean with a temperature fitted on entities is among the two best, and the simplest
@@ -13,8 +13,8 @@ memory.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, pairwise
-from typing import Any, Protocol
+from itertools import chain, compress, pairwise
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from nerbert.rng import Array
 _CARD_PLACES = 4
 _SURE = 1e4
 """Log-odds of an entity that a head is certain of; infinite ones would be no numbers at a temperature."""
+
+Odds: TypeAlias = float | tuple[float, ...]
+"""The log-odds of an entity, the logarithm of p ÷ (1 − p): one number, or one for each of its parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +62,19 @@ class Entities:
     parts: Array
 
     @classmethod
-    def of(cls, found: Sequence[Sequence[tuple[WordSpan, float]]]) -> "Entities":
-        """Return entities with one log-odds each, the logarithm of p ÷ (1 − p), from a list an example, in any order.
+    def of(cls, found: Sequence[Sequence[tuple[WordSpan, Odds]]], *, nested: bool = False) -> "Entities":
+        """Return entities with their log-odds, from a list an example, in any order; outer ones come first.
 
-        Raise InputError for entities of one example that overlap.
+        Raise InputError for entities of one example that overlap; with `nested`, for such as cut each other.
         """
-        rows = [(number, *span, odds) for number, spans in enumerate(found) for span, odds in sorted(spans)]
-        numbers = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3)
-        logits = np.array([[0.0, row[4]] for row in rows], np.float32).reshape(-1, 2).clip(-_SURE, _SURE)
-        types = [row[3] for row in rows]
-        examples, starts, ends = numbers.T
-        for one, other in pairwise(rows):
-            if one[0] == other[0] and one[2] > other[1]:
-                raise InputError(f"a head gave entities that overlap: {one[1:4]} and {other[1:4]} of one sentence")
-        return cls(examples, starts, ends, types, logits, np.ones(len(rows), np.int64), np.arange(len(rows)))
+        rows = [(number, *span, odds if isinstance(odds, tuple) else (odds,)) for number, spans in enumerate(found)
+                for span, odds in sorted(spans, key=lambda each: (each[0][0], -each[0][1], each[0][2]))]  # fmt: skip
+        _check_overlaps(rows, nested=nested)
+        examples, starts, ends = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
+        parts = np.cumsum([0, *(len(row[4]) for row in rows)])
+        odds = np.fromiter(chain.from_iterable(row[4] for row in rows), np.float32, int(parts[-1])).clip(-_SURE, _SURE)
+        logits = np.stack([np.zeros_like(odds), odds], 1)
+        return cls(examples, starts, ends, [row[3] for row in rows], logits, np.ones(len(odds), np.int64), parts[:-1])
 
     @classmethod
     def join(cls, several: Sequence["Entities"], counts: Sequence[int]) -> "Entities":
@@ -119,12 +121,29 @@ class Entities:
         return [rows[start:end] for start, end in pairwise(places)]
 
     def word_tags(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
-        """Return the tags of the examples' words; a word has its entity's confidence, one outside of any has 1."""
-        found = [WordTags(bio_from_spans(len(each.words), spans), [1.0] * len(each.words))
-                 for each, spans in zip(examples, self.word_spans(len(examples)), strict=True)]  # fmt: skip
-        for number, first, last, _, confidence in self.spans(temperature):
-            found[number].confidences[first:last] = [confidence] * (last - first)
-        return found
+        """Return the tags of the examples' words; a word has its entity's confidence, one outside of any has 1.
+
+        Of entities that hold others the outermost count.
+        """
+        outer: list[list[WordSpan]] = [[] for _ in examples]
+        sure = [[1.0] * len(each.words) for each in examples]
+        for number, first, last, type_, confidence in self.spans(temperature):
+            if not outer[number] or outer[number][-1][1] <= first:
+                outer[number].append((first, last, type_))
+                sure[number][first:last] = [confidence] * (last - first)
+        return [WordTags(bio_from_spans(len(each.words), spans), confidences)
+                for each, spans, confidences in zip(examples, outer, sure, strict=True)]  # fmt: skip
+
+
+def _check_overlaps(rows: Sequence[tuple[int, int, int, str, tuple[float, ...]]], *, nested: bool) -> None:
+    """Raise InputError for rows (example, start, end, type, …), in order, that overlap as they may not."""
+    around = list[tuple[int, int, int, str, tuple[float, ...]]]()
+    for row in rows:
+        while around and (around[-1][0], around[-1][2]) <= row[:2]:
+            around.pop()
+        if around and (not nested or row[2] > around[-1][2] or row[1:3] == around[-1][1:3]):
+            raise InputError(f"a head gave entities that overlap: {around[-1][1:4]} and {row[1:4]} of one sentence")
+        around.append(row)
 
 
 class Head(Protocol):

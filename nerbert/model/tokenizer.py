@@ -89,9 +89,9 @@ class SubwordTokenizer:
         self._on_too_long = check("on_too_long", on_too_long, OnTooLong)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
-        self._before, self._after = _specials(tokenizer)
+        self._before, self._after = special_pieces(tokenizer)
         self._check_ids([*self._before, *self._after, self.pad_id])
-        self.room = _positions(tokenizer, config)
+        self.room = room_for(tokenizer, config)
         room, special = self.room, len(self._before) + len(self._after)
         self.body = min(max_length, room) - special
         if room - special < 2:
@@ -234,7 +234,7 @@ def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int
     return max(holding, key=lambda number: (context(number), -number))
 
 
-def _specials(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def special_pieces(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the special pieces that the tokenizer puts before and after a text."""
     encoded = tokenizer("a", return_special_tokens_mask=True)
     ids, added = encoded["input_ids"], encoded["special_tokens_mask"]
@@ -243,7 +243,7 @@ def _specials(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(ids[:before]), tuple(ids[len(ids) - after :])
 
 
-def _positions(tokenizer: Any, config: Any) -> int:
+def room_for(tokenizer: Any, config: Any) -> int:
     """Return how many pieces the model has positions for; RoBERTa's kin keep the first ones for padding."""
     room = int(getattr(config, "max_position_embeddings", 0) or 0)
     room = room if room > 0 else _POSITIONS

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from nerbert.artifacts import sha256_of
 from nerbert.config import Bounds, check
@@ -25,7 +25,7 @@ LONGEST = 256
 """Pieces of a window where the card says nothing."""
 _TOKENS = {"cpu": 512}
 """Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache; a GPU takes more."""
-_GPU_TOKENS = 16384
+GPU_TOKENS = 16384
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/kfd")
 """What drivers of GPUs make that torch calls CUDA: NVIDIA's, WSL's, Tegra's, AMD's. Without one torch isn't asked."""
 
@@ -107,26 +107,36 @@ def _on_onnx(source: str, exported: onnx.Exported, precision: str, wanted: Wante
 
 def _on_torch(source: str, wanted: Wanted) -> LinearHead:
     need("train", "torch", "transformers")
-    import torch
-
-    from nerbert.model.forward import TorchScorer, precision_on, set_threads
+    from nerbert.model.forward import TorchScorer, precision_on
 
     model = load_tagger_model(source)
     tags = tags_of(model, source)
     pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
+    kind = placed(model, wanted).type
+    scorer, tokens = TorchScorer(model, wanted.precision), _TOKENS.get(kind, GPU_TOKENS)
+    name = f"torch {precision_on(kind, wanted.precision)} {wanted.device or kind}"
+    return LinearHead(scorer, pieces, tags, tokens, wanted.decoding, name)
+
+
+def placed(model: Any, wanted: Wanted) -> Any:
+    """Move a torch model to the wanted device (the GPU if there is one), set the threads, and return the device.
+
+    Raise SettingsError if torch can't compute there.
+    """
+    import torch
+
+    from nerbert.model.forward import set_threads
+
     device = wanted.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if wanted.threads:
         set_threads(wanted.threads)
     try:
-        kind = torch.device(device).type
         model.to(device)
+        return torch.device(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().split("\n")[0][:200]
         why = f"setting device = {device!r}: torch can't compute there: {reason}"
         raise SettingsError(why, setting="device") from error
-    name = f"torch {precision_on(kind, wanted.precision)} {device}"
-    scorer, tokens = TorchScorer(model, wanted.precision), _TOKENS.get(kind, _GPU_TOKENS)
-    return LinearHead(scorer, pieces, tags, tokens, wanted.decoding, name)
 
 
 def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:

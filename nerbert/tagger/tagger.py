@@ -23,7 +23,8 @@ from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, nearest
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.metrics.calibration import uncalibrated
-from nerbert.model.backbone import read_card
+from nerbert.model.backbone import is_gliner, read_card
+from nerbert.model.gliner.config import PICKLED
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.registry import HEADS
@@ -132,10 +133,12 @@ class Tagger:
         end's own choice; torch has one number for the whole process).
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
-        probable tag of each word; default for others). `on_too_long` says what becomes of a sentence that is longer
-        than the model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training.
-        Entities less sure than `thresholds` (0–1; one for all types, or by type, the rest as the tagger's card has
-        them) are left out. `offsets` counts `start` and `end` in `characters` (code points) or `utf-16` units.
+        probable tag of each word; default for others). GLiNER's models have `flat` (default), `nested`, and `touching`
+        for models of single words; they go by labels, with a threshold of 0.5 where there is no other. `on_too_long`
+        says what becomes of a sentence that is longer than the model's window: `window` (overlapping windows), `error`
+        or `truncate`; default: as in training. Entities less sure than `thresholds` (0–1; one for all types, or by
+        type, the rest as the tagger's card has them) are left out. `offsets` counts `start` and `end` in `characters`
+        (code points) or `utf-16` units.
 
         `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.
@@ -385,7 +388,8 @@ def _loaded_again(
 
 def _weights_of(folder: str) -> tuple[tuple[str, int, int], ...]:
     """Return name, size and time of change of each file of weights; reading them would take seconds."""
-    paths = sorted([*Path(folder).glob("*.safetensors"), *Path(folder, onnx.FOLDER).glob("*.onnx")])
+    pickled = Path(folder).glob(PICKLED) if is_gliner(folder) else ()
+    paths = sorted([*Path(folder).glob("*.safetensors"), *pickled, *Path(folder, onnx.FOLDER).glob("*.onnx")])
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 
@@ -402,7 +406,7 @@ def _temperature_of(card: Mapping[str, Any]) -> float:
 def seed_folders(source: str) -> list[Path]:
     """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
     path = Path(source)
-    if not path.is_dir() or (path / "config.json").exists():
+    if not path.is_dir() or (path / "config.json").exists() or is_gliner(path):
         return []
     return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
 
