@@ -28,6 +28,8 @@ CARD = "nerbert.json"
 FORMAT = 1
 EXPORTED = "onnx/nerbert-onnx.json"
 """What a folder that needs no torch holds (`nerbert export`)."""
+CONCEPTS = "concepts/concepts.json"
+"""What the folder of a text encoder holds that has a concept encoder beside it."""
 PRETRAINED = ("encoder", "untrained")
 """Kinds of folder whose head knows a corpus's categories, not a domain's types."""
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nerbert.artifacts import sha256_of
 
-_LOADED = ("config.json", "nerbert.json", "tokenizer*.json", "*.safetensors", "onnx/*")
+_LOADED = ("config.json", "nerbert.json", "tokenizer*.json", "*.safetensors", "concepts/*", "onnx/*")
 """What of a tagger's folder its spans depend on."""
 _DIGITS = 16
 

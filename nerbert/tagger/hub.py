@@ -15,12 +15,12 @@ from typing import Any
 
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, need, refused
-from nerbert.model.backbone import CARD, PRETRAINED, check_model_folder, embedded, read_card
+from nerbert.model.backbone import CARD, CONCEPTS, PRETRAINED, check_model_folder, embedded, read_card
 from nerbert.tagger import onnx
 
 _PARTS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "README.md")
-_EXPORTED = tuple(f"{onnx.FOLDER}/{name}" for name in (onnx.CARD, onnx.TOKENIZER, *onnx.GRAPHS.values()))
-_STALE = ["*.safetensors", f"{onnx.FOLDER}/*"]
+_EXPORTED = tuple(f"{onnx.FOLDER}/{name}" for name in onnx.FILES)
+_STALE = ["*.safetensors", "concepts/*", f"{onnx.FOLDER}/*"]
 """What of an older tagger doesn't fit beside a new one."""
 
 
@@ -55,8 +55,10 @@ def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwri
     if overwrite and target.is_dir() and any(target.iterdir()) and kind in ("", *PRETRAINED):
         raise OutputExists(f"{target}: holds no tagger, so it is left alone; name another folder")
     check_model_folder(str(source))
-    fit = (each.name for each in sorted(source.iterdir()) if any(fnmatch(each.name, part) for part in _PARTS))
-    names = [name for name in fit if not name.startswith(".")]
+    inside = [source, *filter(Path.is_dir, [(source / CONCEPTS).parent])]
+    paths = (path for folder in inside for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    fit = (path for path in paths if any(fnmatch(path.name, part) for part in _PARTS))
+    names = [path.relative_to(source).as_posix() for path in fit]
     with publish_folder(target, overwrite=overwrite) as folder:
         for name in (*names, *_EXPORTED):
             if name != CARD and (source / name).is_file():
