@@ -142,6 +142,8 @@ def test_a_label_alone_has_the_score_that_it_has_among_many() -> None:
             some = names[place : place + count]
             asked = head.for_labels(some, [0.0] * len(some)).asked
             assert asked is not None
+            assert (asked.numbers == asked.numbers.round()).all()
+            assert 384 * np.abs(asked.numbers).max() ** 2 < 2**53
             best, odds = head._best(words, asked)
             for word, (label, each) in enumerate(zip(best.tolist(), odds.tolist(), strict=True)):
                 assert found.setdefault((word, asked.names[label]), each) == each
