@@ -30,6 +30,8 @@ GLINER = "gliner_config.json"
 """What a folder of the package `gliner` holds in place of config.json."""
 EXPORTED = "onnx/nerbert-onnx.json"
 """What a folder that needs no torch holds (`nerbert export`)."""
+CONCEPTS = "concepts/concepts.json"
+"""What the folder of a text encoder holds that has a concept encoder beside it."""
 PRETRAINED = ("encoder", "untrained")
 """Kinds of folder whose head knows a corpus's categories, not a domain's types."""
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}

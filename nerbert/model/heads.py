@@ -26,6 +26,7 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
 _CARD_PLACES = 4
+NEEDS_LABELS = "this tagger finds what it is asked for: give labels (`labels=[…]`, `--labels`)"
 _SURE = 1e4
 """Log-odds of an entity that a head is certain of; infinite ones would be no numbers at a temperature."""
 

@@ -121,6 +121,18 @@ class SubwordTokenizer:
                         read = _with_further(read, example, offsets, labels)
                 yield from self._cut(start + place, ids, read, labelled=labels is not None)
 
+    def whole(self, text: str) -> tuple[int, ...]:
+        """Return the pieces of a text with the special ones; raise InputError for none, or more than a window holds."""
+        encoded = self.tokenizer(
+            [text], add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False,
+            split_special_tokens=True,
+        )  # fmt: skip
+        ids = encoded["input_ids"][0]
+        self._check_ids(ids)
+        if not 0 < len(ids) <= self.body:
+            raise InputError(f"has {len(ids)} pieces; the model reads 1 to {self.body}")
+        return (*self._before, *ids, *self._after)
+
     def windowing(self) -> "SubwordTokenizer":
         """Return the same with `on_too_long` = `window`."""
         found = copy(self)

@@ -7,7 +7,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.model.backbone import GLINER, is_gliner
 from nerbert.model.gliner.config import FOLDERS, PICKLED, WEIGHTS
 
-_LOADED = ("config.json", "nerbert.json", "tokenizer*.json", "*.safetensors", "onnx/*")
+_LOADED = ("config.json", "nerbert.json", "tokenizer*.json", "*.safetensors", "concepts/*", "onnx/*")
 """What of a tagger's folder its spans depend on."""
 _LOADED_GLINER = (*_LOADED, GLINER, *(f"{each}/*.json" for each in FOLDERS))
 """What of a GLiNER folder they do."""

@@ -1,10 +1,11 @@
 """Opens folders of the package `gliner` as taggers: torch, fp32 unless bf16 is asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from nerbert.errors import InputError, need
 from nerbert.model.heads import Head
-from nerbert.tagger.backends import GPU_TOKENS, Wanted, placed
+from nerbert.tagger.backends import Wanted, placed
 
 
 def open_gliner(source: str, wanted: Wanted) -> Head:
@@ -20,9 +21,9 @@ def open_gliner(source: str, wanted: Wanted) -> Head:
     from nerbert.model.gliner.head import MAX_TOKENS, GlinerHead
 
     loaded = load_gliner(Path(source))
-    device = placed(loaded.model, wanted)
     precision = "bf16" if wanted.precision == "bf16" else "fp32"
+    name, tokens = placed(loaded.model, replace(wanted, precision=precision))
     return GlinerHead(
         loaded.model, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding, precision=precision,
-        max_tokens=MAX_TOKENS if device.type == "cpu" else GPU_TOKENS, name=f"torch {precision} {device}",
+        max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens, name=name,
     )  # fmt: skip

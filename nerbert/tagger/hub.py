@@ -16,13 +16,13 @@ from typing import Any
 
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, need, refused
-from nerbert.model.backbone import CARD, PRETRAINED, check_model_folder, embedded, is_gliner, read_card
+from nerbert.model.backbone import CARD, CONCEPTS, PRETRAINED, check_model_folder, embedded, is_gliner, read_card
 from nerbert.model.gliner.config import FOLDERS, PICKLED, WEIGHTS
 from nerbert.tagger import onnx
 
 _PARTS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "README.md")
-_EXPORTED = tuple(f"{onnx.FOLDER}/{name}" for name in (onnx.CARD, onnx.TOKENIZER, *onnx.GRAPHS.values()))
-_STALE = ["*.safetensors", f"{onnx.FOLDER}/*"]
+_EXPORTED = tuple(f"{onnx.FOLDER}/{name}" for name in onnx.FILES)
+_STALE = ["*.safetensors", "concepts/*", f"{onnx.FOLDER}/*"]
 """What of an older tagger doesn't fit beside a new one."""
 
 
@@ -59,10 +59,10 @@ def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwri
     if overwrite and target.is_dir() and any(target.iterdir()) and kind in ("", *PRETRAINED):
         raise OutputExists(f"{target}: holds no tagger, so it is left alone; name another folder")
     check_model_folder(str(source))
-    fit = (each.name for each in sorted(source.iterdir()) if any(fnmatch(each.name, part) for part in _PARTS))
-    names = [name for name in fit if not name.startswith(".")]
-    names += [f"{each.parent.name}/{each.name}" for own in FOLDERS for each in sorted((source / own).glob("*.*"))
-              if is_gliner(source) and any(fnmatch(each.name, part) for part in _PARTS)]  # fmt: skip
+    own = [*FOLDERS, "."] if is_gliner(source) else [".", str(Path(CONCEPTS).parent)]
+    paths = (path for each in own for path in sorted((source / each).glob("*")) if not path.name.startswith("."))
+    fit = (path for path in paths if any(fnmatch(path.name, part) for part in _PARTS))
+    names = [path.relative_to(source).as_posix() for path in fit]
     with publish_folder(target, overwrite=overwrite) as folder:
         if is_gliner(source) and WEIGHTS not in names:
             convert_weights(source, folder)

@@ -25,12 +25,12 @@ from nerbert.formats.entity_labels import entity_labels
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import is_gliner, read_card
 from nerbert.model.gliner.config import PICKLED
-from nerbert.model.heads import Head, WordTags
+from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.registry import HEADS
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub, onnx
-from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
+from nerbert.tagger.backends import LONGEST, OpenHead, Wanted, head_named
 from nerbert.tagger.fingerprint import fingerprint_of
 from nerbert.tagger.offsets import OFFSETS, Graphemes, check_offsets, utf16_spans
 from nerbert.tagger.spans import Spans
@@ -133,12 +133,13 @@ class Tagger:
         end's own choice; torch has one number for the whole process).
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
-        probable tag of each word; default for others). GLiNER's models have `flat` (default), `nested`, and `touching`
-        for models of single words; they go by labels, with a threshold of 0.5 where there is no other. `on_too_long`
-        says what becomes of a sentence that is longer than the model's window: `window` (overlapping windows), `error`
-        or `truncate`; default: as in training. Entities less sure than `thresholds` (0–1; one for all types, or by
-        type, the rest as the tagger's card has them) are left out. `offsets` counts `start` and `end` in `characters`
-        (code points) or `utf-16` units.
+        probable tag of each word; default for others). Taggers that are told their labels go by thresholds, 0.5 where
+        there is no other: `flat` (default) gives entities that don't overlap; `nested`, for models of spans, also such
+        as lie in one another; `touching`, for models of single words, joins neighbours of one label as NuNER Zero does,
+        whatever one character is between them. `on_too_long` says what becomes of a sentence that is longer than the
+        model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training. Entities less
+        sure than `thresholds` (0–1; one for all types, or by type, the rest as the tagger's card has them) are left
+        out. `offsets` counts `start` and `end` in `characters` (code points) or `utf-16` units.
 
         `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.
@@ -149,10 +150,9 @@ class Tagger:
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         name = str(hub.model_folder(str(source)))
         weights, card = _weights_of(name), read_card(name)
-        usual = "greedy" if card.get("kind") == "foreign" else "legal"
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                      on_too_long or str(card.get("on_too_long") or "window"),
-                     decoding or str(card.get("decoding") or usual))  # fmt: skip
+                     decoding or str(card.get("decoding") or ""))  # fmt: skip
         opened = _open_head(name, card, head)(name, how)
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types) if opened.types else {}
         tagger = cls(
@@ -215,7 +215,7 @@ class Tagger:
         card = read_card(self._origin().folder)
         if self.temperature != _temperature_of(card):
             card["calibration"] = {"temperature": self.temperature}
-        if self.thresholds != thresholds_of(None, card.get("thresholds"), self.types):
+        if self.thresholds != thresholds_of(None, card.get("thresholds"), self.types, self.head.usual_threshold):
             card["thresholds"] = dict(self.thresholds)
         return card
 
@@ -229,6 +229,12 @@ class Tagger:
     def __reduce__(self) -> tuple[Any, ...]:
         state = (self.temperature, dict(self.thresholds), self._wanted, self.offsets, self.labels)
         return _loaded_again, (type(self), self._origin(), *state)
+
+    def __copy__(self) -> "Tagger":
+        """Return one on the same model, which `__reduce__` would load again."""
+        found = object.__new__(type(self))
+        vars(found).update(vars(self))
+        return found
 
     @cached_property
     def fingerprint(self) -> str:
@@ -288,7 +294,7 @@ class Tagger:
 
     def _tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
         if not self.types:
-            raise InputError("this tagger finds what it is asked for: give labels (`labels=[…]`, `--labels`)")
+            raise InputError(NEEDS_LABELS)
         opened, block, words = list[_Open](), _Block(), 0
         for text in texts:
             sentences = [(0, text)] if isinstance(text, Example) else self._read_at_once(_checked(text))
@@ -388,8 +394,8 @@ def _loaded_again(
 
 def _weights_of(folder: str) -> tuple[tuple[str, int, int], ...]:
     """Return name, size and time of change of each file of weights; reading them would take seconds."""
-    pickled = Path(folder).glob(PICKLED) if is_gliner(folder) else ()
-    paths = sorted([*Path(folder).glob("*.safetensors"), *pickled, *Path(folder, onnx.FOLDER).glob("*.onnx")])
+    patterns = (*onnx.WEIGHTS, f"{onnx.FOLDER}/*.onnx", *([PICKLED] if is_gliner(folder) else []))
+    paths = sorted(path for pattern in patterns for path in Path(folder).glob(pattern))
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 
@@ -413,7 +419,7 @@ def seed_folders(source: str) -> list[Path]:
 
 def _open_head(source: str, card: Mapping[str, object], own: str) -> OpenHead:
     """Return what opens the head that a tagger's card names; `own` is the user's own word for it."""
-    name = str(card.get("head") or "linear")
+    name = head_named(source, card)
     if own or name in HEADS:
         return HEADS.find(own or name)
     hint = f": if you trust it, name it (head, --head {name})" if HEADS.contains(name) else ", no head's name"
