@@ -1,9 +1,7 @@
 """The head of labels that are given at run time: each word's vector against the labels' (NuNER's two encoders).
 
 The probability that a word is of a label is σ(tᵢ·cⱼ/τ + b). A word has the label of the highest probability among
-those that reach their thresholds. Two words that follow each other and have one label are one entity if nothing, or
-only white space without a line break, is between them (`flat`). `touching` is NuNER Zero's own rule instead: a labelled
-word joins the one before if it begins where that one ends, or one character later, whatever the character. An entity's
+those that reach their thresholds. Which neighbours of one label are one entity is said in `is_one_entity`. An entity's
 confidence is the mean probability of its words.
 
 Vectors are rounded to whole numbers of so few bits that sums of their products are exact in fp64. So a label's score is
@@ -12,7 +10,6 @@ of fp32. Of labels with the same score the first by name is taken.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,7 +18,7 @@ import numpy as np
 
 from nerbert.config import check
 from nerbert.errors import InputError
-from nerbert.model.heads import NEEDS_LABELS, Entities, Head
+from nerbert.model.heads import NEEDS_LABELS, Entities, Head, is_one_entity
 from nerbert.model.linear import MAX_TOKENS, Scorer, WordScores, owners, scored
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import EntityLabel, Example
@@ -31,8 +28,6 @@ _EXACT_BITS = 53
 """Bits of a whole number that fp64 holds."""
 _CELLS = 1 << 22
 """Pairs of word and label that are scored at once: 32 MB."""
-_GAP = re.compile(r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
-"""What may be between two words of one entity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +96,12 @@ class ConceptHead(Head):
         same = np.zeros(len(words), bool)
         same[1:] = (numbers[1:] == numbers[:-1]) & (labels[1:] == labels[:-1])
         for place in np.flatnonzero(same).tolist():
-            same[place] = self._joined(examples[numbers[place]], int(places[place - 1]), int(places[place]))
+            same[place] = is_one_entity(
+                examples[numbers[place]],
+                int(places[place - 1]),
+                int(places[place]),
+                touching=self.decoding == "touching",
+            )
         first = np.flatnonzero(~same)
         last = np.append(first[1:], len(words))[: len(first)] - 1
         return Entities(
@@ -120,13 +120,6 @@ class ConceptHead(Head):
             top = found[np.arange(len(best)), best]
             labels[here], odds[here] = np.where(top > -np.inf, best, -1), top
         return labels, odds
-
-    def _joined(self, example: Example, before: int, word: int) -> bool:
-        """Return whether two labelled words, which follow each other among these, are of one entity."""
-        end, start = example.words[before][1], example.words[word][0]
-        if self.decoding == "touching":
-            return start - end <= 1
-        return before + 1 == word and _GAP.fullmatch(example.text, end, start) is not None
 
 
 def _slices(length: int, step: int) -> Iterator[slice]:

@@ -11,6 +11,7 @@ the mean with a temperature fitted on entities is among the two best, and the si
 memory.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, pairwise
@@ -25,6 +26,7 @@ from nerbert.metrics.score import Score, score_spans
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
+_GAP = re.compile(r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
 _CARD_PLACES = 4
 NEEDS_LABELS = "this tagger finds what it is asked for: give labels (`labels=[…]`, `--labels`)"
 _SURE = 1e4
@@ -145,6 +147,19 @@ def _check_overlaps(rows: Sequence[tuple[int, int, int, str, tuple[float, ...]]]
         if around and (not nested or row[2] > around[-1][2] or row[1:3] == around[-1][1:3]):
             raise InputError(f"a head gave entities that overlap: {around[-1][1:4]} and {row[1:4]} of one sentence")
         around.append(row)
+
+
+def is_one_entity(example: Example, before: int, word: int, *, touching: bool) -> bool:
+    """Return whether two words that have one label, with none between them that has, are one entity.
+
+    They are if they follow each other with nothing between them but white space, without a line break. With `touching`
+    they are if at most one character lies between them, whatever it is, as on NuNER Zero's own page: two words on two
+    lines are one there, and two words with a hyphen between that has no label.
+    """
+    end, start = example.words[before][1], example.words[word][0]
+    if touching:
+        return start - end <= 1
+    return before + 1 == word and _GAP.fullmatch(example.text, end, start) is not None
 
 
 class Head(Protocol):

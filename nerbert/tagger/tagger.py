@@ -14,13 +14,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from nerbert.config import Bounds, check
-from nerbert.errors import InputError, SettingsError, nearest
+from nerbert.errors import InputError, SettingsError
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import is_gliner, read_card
@@ -34,32 +34,8 @@ from nerbert.tagger.backends import LONGEST, OpenHead, Wanted, head_named
 from nerbert.tagger.fingerprint import fingerprint_of
 from nerbert.tagger.offsets import OFFSETS, Graphemes, check_offsets, utf16_spans
 from nerbert.tagger.spans import Spans
+from nerbert.tagger.thresholds import thresholds_of
 from nerbert.words import check_splitter, split_words
-
-
-def thresholds_of(
-    wanted: float | Mapping[str, float] | None, own: Mapping[str, float] | None, types: Sequence[str],
-    usual: float = 0.0,
-) -> dict[str, float]:  # fmt: skip
-    """Return the lowest confidence (0–1) of each type's entities: the user's, else the tagger's `own`, else `usual`.
-
-    A number is for all types. Raise SettingsError for a bound outside 0–1, or of a type that the tagger doesn't know.
-    """
-    if wanted is not None and not isinstance(wanted, Mapping):
-        return dict.fromkeys(types, _bound("thresholds", wanted))
-    bounds = dict.fromkeys(types, usual) | dict(own or {})
-    for type_, bound in (wanted or {}).items():
-        if type_ not in types:
-            raise SettingsError(
-                f"thresholds: no type {type_!r}{nearest(str(type_), types)} (known: {', '.join(types)})"
-            )
-        bounds[type_] = _bound(f"thresholds[{type_}]", bound)
-    return bounds
-
-
-def _bound(name: str, value: object) -> float:
-    return float(check(name, value, Annotated[float, Bounds(at_least=0, at_most=1)]))
-
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Words, or texts, that are read before they go through the model."""
@@ -261,8 +237,7 @@ class Tagger:
         how = (wanted, self.temperature, dict(self.thresholds))
         if self._asked and self._asked[0] == how:
             return self._asked[1]
-        names, found = [each.name for each in wanted], object.__new__(type(self))
-        vars(found).update(vars(self))
+        names, found = [each.name for each in wanted], copy(self)
         given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
             self._wanted, Mapping) else self._wanted  # fmt: skip
         own = {**(self.card.get("thresholds") or {}), **self.thresholds}

@@ -5,11 +5,8 @@ first word as a first one, of its last as a last one, and of all its words as in
 probability. Of candidates the most probable ones are taken, each unless it overlaps one taken before (`flat`); with
 `nested` one may hold another, but not cut it, and no span has two labels. Of equal ones the first in the text wins.
 
-Models that score single words (`max_width` 1: NuNER Zero) leave open which neighbours are one entity. By default
-neighbours of one label are one if there is nothing between them but spaces or tabs, no line break. With `touching`
-they are one if at most one character lies between them, whatever it is, as in the example on NuNER Zero's own page:
-two words on two lines are one there, and two words with a hyphen between that is in no entity. In both the confidence
-is the mean of the words'.
+Models that score single words (`max_width` 1: NuNER Zero) leave open which neighbours of one label are one entity:
+`is_one_entity` says. The confidence is the mean of the words'.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nerbert.labels import WordSpan
-from nerbert.model.heads import Odds
+from nerbert.model.heads import Odds, is_one_entity
 from nerbert.records import Example
 from nerbert.rng import Array
 
@@ -89,20 +86,13 @@ def joined_words(
     """Return entities of single words, each with those after it that are one entity with it."""
     groups = list[list[Candidate]]()
     for each in found:
-        if groups and groups[-1][-1].label == each.label and _are_one(example, groups[-1][-1], each, touching=touching):
+        last = groups[-1][-1] if groups else None
+        if last and last.label == each.label and is_one_entity(example, last.start, each.start, touching=touching):
             groups[-1].append(each)
         else:
             groups.append([each])
     return [((group[0].start, group[-1].end, names[group[0].label]), tuple(each.odds for each in group))
             for group in groups]  # fmt: skip
-
-
-def _are_one(example: Example, one: Candidate, other: Candidate, *, touching: bool) -> bool:
-    start, end = example.words[one.end - 1][1], example.words[other.start][0]
-    if touching:
-        return end - start <= 1
-    between = example.text[start:end]
-    return one.end == other.start and not between.strip() and (not between or between.splitlines() == [between])
 
 
 def renumbered(candidates: Sequence[Candidate], read: Array) -> Iterator[Candidate]:
