@@ -157,6 +157,19 @@ class OpenText:
             raise InputError(f"entity [{last.start}, {last.end}) ends beyond the text, which has {length} characters")
 
 
+@dataclass(frozen=True, slots=True)
+class EntityLabel:
+    """A type that is asked for at run time: its name, which its entities have, and a description ("" for none)."""
+
+    name: str
+    description: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return what a model reads of it."""
+        return f"{self.name}: {self.description}" if self.description else self.name
+
+
 class Link(NamedTuple):
     """A link in a page's clean text: `text[start:end]` is the anchor, `target` the title as the link names it."""
 

@@ -108,5 +108,12 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
     },
 )
 """What a model can be trained for."""
-HEADS: "Registry[OpenHead]" = Registry("head", {"linear": "nerbert.tagger.backends:open_linear"})
+HEADS: "Registry[OpenHead]" = Registry(
+    "head",
+    {
+        "linear": "nerbert.tagger.backends:open_linear",
+        "concepts": "nerbert.tagger.concepts:open_concept_head",
+        "gliner": "nerbert.tagger.gliner:open_gliner",
+    },
+)
 """What finds a tagger's entities: functions from a tagger's folder to a `Head`."""

@@ -4,8 +4,12 @@ The corpus is split by `unicode-words-1`: a run of letters, marks and digits is 
 stands alone, each Han or kana character is a word. That cuts finer than CoNLL's tokens do ("Berlin-based" is three
 words), which keeps link anchors on word boundaries in every script. Annotated data brings its own tokens; a tagger
 keeps the name of the splitter that comes closest to them, so that raw text is cut the way it was trained on.
+
+`gliner-words-1` is what GLiNER's models were trained on, for their folders alone: a run of letters, digits, hyphens and
+underscores is a word, in Python's own sense of a letter; any other visible or control character stands alone.
 """
 
+import re
 from collections.abc import Iterable
 
 import regex
@@ -22,19 +26,25 @@ _RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[{ALONE}]]*+"
 _OTHER = r"[^\s\p{C}]\p{M}*"
 _CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
 
-_SPLITTERS = {
+_SPLITTERS: dict[str, regex.Pattern[str] | re.Pattern[str]] = {
     "unicode-words-1": regex.compile(rf"{_CJK}|{_RUN}|{_OTHER}", regex.VERSION1),
     "joined-words-1": regex.compile(
         rf"{_CJK}|(?i:{_CLITIC})|(?:\p{{Lu}}\.){{2,}}|{_RUN}(?:(?!(?i:{_CLITIC}))[-.,'’/&]{_RUN})*|{_OTHER}",
         regex.VERSION1,
     ),
+    "gliner-words-1": re.compile(r"\w+(?:[-_]\w+)*|\S"),
 }
+_FOR_DATA = ("unicode-words-1", "joined-words-1")
+"""Those that a tagger's training chooses from."""
 SPLITTER = "unicode-words-1"
 """The corpus's splitter, and what a tagger has if nothing is known of its tokens. A changed rule is a new name."""
 
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
-    """Return the character span of each word of `text`, in order; control and format characters belong to no word."""
+    """Return the character span of each word of `text`, in order; control and format characters belong to no word.
+
+    (`gliner-words-1` takes them for words.)
+    """
     return tuple(match.span() for match in _SPLITTERS[splitter].finditer(text))
 
 
@@ -47,7 +57,7 @@ def check_splitter(name: object) -> str:
 
 def nearest_splitter(examples: Iterable[Example]) -> str:
     """Return the splitter that leaves most of the examples' own words whole, the corpus's if they tie."""
-    whole = dict.fromkeys(_SPLITTERS, 0)
+    whole = dict.fromkeys(_FOR_DATA, 0)
     for example in examples:
         for start, end in example.words:
             for name in whole:

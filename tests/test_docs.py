@@ -33,6 +33,7 @@ PLACES = {
     "docs/how-to/corpus.md": "dump.xml knowledge",
     "docs/how-to/dump.md": "",
     "docs/how-to/fine-tune.md": "data encoder",
+    "docs/how-to/labels.md": "my-tagger notes.txt",
     "docs/how-to/language.md": "dump.xml knowledge",
     "docs/how-to/long-texts.md": "my-tagger notes.txt",
     "docs/how-to/pretrain.md": "corpus",

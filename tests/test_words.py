@@ -35,7 +35,7 @@ def test_joined_splitter_keeps_hyphens_and_abbreviations() -> None:
     assert words(text, "joined-words-1") == expected
 
 
-@pytest.mark.parametrize("splitter", ["unicode-words-1", "joined-words-1"])
+@pytest.mark.parametrize("splitter", ["unicode-words-1", "joined-words-1", "gliner-words-1"])
 @given(text=st.text())
 def test_words_are_disjoint_sorted_and_not_blank(splitter: str, text: str) -> None:
     place = 0
@@ -43,6 +43,15 @@ def test_words_are_disjoint_sorted_and_not_blank(splitter: str, text: str) -> No
         assert place <= start < end <= len(text)
         assert text[start:end].strip()
         place = end
+
+
+def test_gliners_splitter_is_never_a_trainings_choice() -> None:
+    text = "state-of-the-art snake_case, U.S. 東京タワー a\u200bb <<SEP>>"
+    expected = ["state-of-the-art", "snake_case", ",", "U", ".", "S", ".", "東京タワー", "a", "\u200b", "b",
+                "<", "<", "SEP", ">", ">"]  # fmt: skip
+    assert words(text, "gliner-words-1") == expected
+    assert nearest_splitter([example_of(["state-of-the-art", "snake_case-a"], ["O", "O"])]) == "joined-words-1"
+    assert nearest_splitter([example_of(["東京タワー"], ["O"])]) == SPLITTER
 
 
 def test_nearest_splitter_follows_the_tokens() -> None:

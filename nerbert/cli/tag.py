@@ -12,10 +12,10 @@ Place = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
 def tag(
     tagger: str, *inputs: FileOrDash, output: Place = None, from_: Annotated[str, Parameter(name="--from")] = "",
-    to: str = "", json: Flag = False, field: str = "text", min_confidence: str = "", offsets: str = "characters",
-    decoding: str = "", on_too_long: str = "", backend: str = "auto", precision: str = "auto", device: str = "",
-    threads: int = 0, head: str = "", errors: str = "strict", fingerprint: Flag = False,
-    overwrite: Flag = False,
+    to: str = "", json: Flag = False, field: str = "text", labels: str = "", min_confidence: str = "",
+    offsets: str = "characters", decoding: str = "", on_too_long: str = "", backend: str = "auto",
+    precision: str = "auto", device: str = "", threads: int = 0, head: str = "", errors: str = "strict",
+    fingerprint: Flag = False, overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Tag texts: files, folders, or what comes through a pipe.
 
@@ -42,6 +42,9 @@ def tag(
     field
         Field of JSON, or column of CSV or Parquet, with the text or a list of words. All others go along where the
         output has room for fields.
+    labels
+        What to look for, with commas between them: "ship,port", or a file with a label a line, as `name` or
+        `name: description`. A tagger that learnt its types filters them.
     min_confidence
         Leave out what is less sure: a number from 0 to 1, or type=number,type=number.
     offsets
@@ -73,7 +76,8 @@ def tag(
                "device": device, "threads": threads, "head": head}  # fmt: skip
     job = TagJob(
         tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json, field=field, errors=errors,
-        offsets=offsets, sign=fingerprint, min_confidence=min_confidence, overwrite=overwrite, loading=loading,
+        offsets=offsets, sign=fingerprint, labels=labels, min_confidence=min_confidence, overwrite=overwrite,
+        loading=loading,
     )  # fmt: skip
     tag_files(job, _write_page)
 

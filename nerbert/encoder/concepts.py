@@ -187,7 +187,7 @@ class Concepts(Objective):
 
     def loss(self, model: ConceptModel, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the sum of the words' losses, computed in fp32."""
-        words = model.word_vectors(batch.ids, batch.mask, batch.rows, batch.columns)
+        words = model.word_vectors(batch)
         step = _step_of(batch)
         if step.vectors is None:
             return {"loss": words.float().sum() * 0}
@@ -224,7 +224,7 @@ class Concepts(Objective):
     def _counts(self, model: ConceptModel, batch: Batch) -> list[float]:
         """Return a batch's loss, and how many pairs of word and concept are right, found and there."""
         step = _step_of(batch)
-        words = model.word_vectors(batch.ids, batch.mask, batch.rows, batch.columns)
+        words = model.word_vectors(batch)
         logits = model.logits(words, step.vectors) if step.vectors is not None else words.new_zeros(len(words), 0)
         has, known = step.has[batch.labels], step.known[batch.labels]
         found = (logits > 0) & known

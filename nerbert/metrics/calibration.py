@@ -55,6 +55,13 @@ def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int 
     return Calibration(float(np.abs(gaps).sum() / max(1, sure.size)), bins, sure.size)
 
 
+def uncalibrated(confidence: float, temperature: float) -> float:
+    """Return the probability (0–1) of one of two classes that a temperature turns into `confidence`."""
+    if confidence in (0.0, 1.0):
+        return confidence
+    return 1 / (1 + math.exp(-temperature * math.log(confidence / (1 - confidence))))
+
+
 def calibration_of(pair: Pair, confidences: Sequence[Sequence[float]]) -> Calibration:
     """Return the same of predicted entities; `confidences` are one probability a word."""
     check_lengths(pair.offsets, "confidences", confidences)

@@ -26,12 +26,17 @@ from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
 FORMAT = 1
+GLINER = "gliner_config.json"
+"""What a folder of the package `gliner` holds in place of config.json."""
 EXPORTED = "onnx/nerbert-onnx.json"
 """What a folder that needs no torch holds (`nerbert export`)."""
+CONCEPTS = "concepts/concepts.json"
+"""What the folder of a text encoder holds that has a concept encoder beside it."""
 PRETRAINED = ("encoder", "untrained")
 """Kinds of folder whose head knows a corpus's categories, not a domain's types."""
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
 """Names of the encoders in the package, and their folders: pre-trained on links' types, on masked words alone."""
+_GLINER2 = "extractor"
 _SHORTEST = 8
 _LARGEST_CARD = 16 << 20
 _REMEDY = "the card is damaged, or of another version of nerbert"
@@ -166,6 +171,11 @@ def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_h
         raise InputError(f"{source}: not a tagger: its weights hold no head; fine-tune it first (`nerbert finetune`)")
 
 
+def is_gliner(folder: Path | str) -> bool:
+    """Return whether a folder holds a model of the package `gliner`."""
+    return (Path(folder) / GLINER).is_file()
+
+
 def check_model_folder(source: str) -> None:
     """Raise InputError if `source` looks like a path but is no folder of a safetensors model."""
     source = embedded(source)
@@ -176,9 +186,15 @@ def check_model_folder(source: str) -> None:
         return
     if path.is_file():
         raise InputError(f"{source}: is a file; give the model's folder")
+    if is_gliner(path):
+        from nerbert.model.gliner.config import check_gliner_folder
+
+        check_gliner_folder(path)
+        return
     if not (path / "config.json").is_file():
         raise InputError(f"{source}: holds no config.json, so it is no model folder")
-    read_json(path / "config.json", dict[str, Any])
+    if read_json(path / "config.json", dict[str, Any]).get("model_type") == _GLINER2:
+        raise InputError(f"{source}: a GLiNER2 model, which nerbert can't compute; take one of the package gliner")
     if not any(path.glob("*.safetensors")) and not (path / EXPORTED).is_file():
         other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
         raise InputError(f"{source}: holds {other}, not model.safetensors; pickled weights are refused, convert them")
@@ -216,7 +232,12 @@ def read_card(source: str) -> dict[str, Any]:
     source = embedded(source)
     path = Path(source) / CARD if Path(source).exists() else file_on_hub(source, CARD)
     if path is None or not path.is_file():
-        return {"format": FORMAT, "kind": "foreign", "word_splitter": SPLITTER, "language": "en"}
+        own = {"word_splitter": SPLITTER}
+        if is_gliner(source):
+            from nerbert.model.gliner.config import gliner_card
+
+            own = gliner_card(Path(source))
+        return {"format": FORMAT, "kind": "foreign", "language": "en", **own}
     card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
     with at(path):
         check_splitter(card["word_splitter"])

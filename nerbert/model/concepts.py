@@ -26,19 +26,20 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
 from nerbert.formats.open_types import normalised
 from nerbert.labels import word_spans
-from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.model.backbone import CONCEPTS, Backbone, check_model_folder, load_tokenizer
+from nerbert.model.forward import Batch, states_at
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.schema import read_json
 
-FOLDER = "concepts"
-"""The concept encoder's place in the folder of its text encoder."""
+FOLDER, _FACTS = CONCEPTS.split("/")
+"""The concept encoder's place in the folder of its text encoder, and a file there."""
 Pooling = Literal["mean", "first"]
 """What of a name's last states is its vector: their mean, or the first one."""
 ROOT = "entity"
 """The concept of a word whose own is not known, and the ancestor of all others."""
-_SCORER, _FACTS = "scorer.safetensors", "concepts.json"
-_LONGEST = 64
+_SCORER = "scorer.safetensors"
+LONGEST_NAME = 64
 """Subwords of a name that are read, the special ones included."""
 _SHORT = 32
 """Subwords of names that are encoded together."""
@@ -178,7 +179,7 @@ class ConceptTable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
+class Comparison:
     """The content of `concepts.json`: what beside the weights says how names are compared."""
 
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -237,7 +238,7 @@ class ConceptModel(torch.nn.Module):
 
     def _vectors(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the vectors of names that are padded to the longest of them."""
-        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt",
+        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=LONGEST_NAME, return_tensors="pt",
                                return_token_type_ids=False).to(self.device)  # fmt: skip
         states = self.names(**batch).last_hidden_state
         if self.pooling == "mean":
@@ -248,10 +249,14 @@ class ConceptModel(torch.nn.Module):
         vectors: torch.Tensor = self.projection(states).float()
         return vectors
 
-    def word_vectors(self, ids: torch.Tensor, mask: torch.Tensor, rows: Any, columns: Any) -> torch.Tensor:
-        """Return (terms, width): the text encoder's last states at some places."""
-        states: torch.Tensor = self.text(input_ids=ids, attention_mask=mask).last_hidden_state
-        return states[rows, columns]
+    def name_states(self, batch: Batch) -> torch.Tensor:
+        """Return (terms, width): what names' vectors are pooled from, the projection being linear."""
+        states: torch.Tensor = self.projection(states_at(self.names, batch))
+        return states
+
+    def word_vectors(self, batch: Batch) -> torch.Tensor:
+        """Return (terms, width): the text encoder's last states at the batch's places."""
+        return states_at(self.text, batch)
 
     def logits(self, words: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
         """Return (words, concepts) in fp32: tᵢ·cⱼ/τ + b; the product itself has the precision of the words."""
@@ -267,7 +272,7 @@ class ConceptModel(torch.nn.Module):
         self.tokenizer.save_pretrained(inside)
         own = {name: each.detach().cpu().contiguous() for name, each in self.own_parameters().items()}
         save_file(own, inside / _SCORER)
-        write_json(inside / _FACTS, asdict(_Comparison(self.temperature, self.pooling)))
+        write_json(inside / _FACTS, asdict(Comparison(self.temperature, self.pooling)))
 
 
 def first_bias(concepts: float) -> float:
@@ -275,26 +280,43 @@ def first_bias(concepts: float) -> float:
     return -math.log(max(1.0, concepts))
 
 
-def open_concepts(source: str) -> ConceptModel:
-    """Load both encoders from the folder that a pre-training with `concepts` made.
+def open_concepts(source: str, text: Any = None) -> ConceptModel:
+    """Load both encoders from the folder that a pre-training with `concepts` made; `text` is the first one, if loaded.
 
     Raise InputError for a folder without a concept encoder, and for weights that don't belong to it.
     """
-    from safetensors.torch import load_file
-
+    facts, own = open_comparison(source)
     inside = Path(source) / FOLDER
-    if not (inside / _FACTS).is_file():
-        raise InputError(f"{source}: holds no concept encoder; make one with objective = 'concepts'")
-    facts = read_json(inside / _FACTS, _Comparison)
-    text, names = (Backbone(str(place), None, seed=0).load_body() for place in (source, inside))
+    text = Backbone(source, None, seed=0).load_body() if text is None else text
+    names = Backbone(str(inside), None, seed=0).load_body()
     model = ConceptModel(
         text, names, load_tokenizer(str(inside)), temperature=facts.temperature, bias=0.0, pooling=facts.pooling
     )
-    with refused(f"{inside / _SCORER}: can't be read"):
-        own = load_file(inside / _SCORER)
     wanted = model.own_parameters()
     if {name: each.shape for name, each in own.items()} != {name: each.shape for name, each in wanted.items()}:
         raise InputError(f"{inside / _SCORER}: its tensors are not those of the two encoders")
     for name, each in wanted.items():
         each.data.copy_(own[name])
     return model
+
+
+def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
+    """Return what compares words and names in a folder: its facts, and the tensors of neither encoder.
+
+    Raise InputError for a folder without a concept encoder.
+    """
+    from safetensors.torch import load_file
+
+    inside = Path(source) / FOLDER
+    if not (inside / _FACTS).is_file():
+        raise InputError(f"{source}: holds no concept encoder; make one with objective = 'concepts'")
+    facts = read_json(inside / _FACTS, Comparison)
+    check_model_folder(str(inside))
+    if not any(path.name != _SCORER for path in inside.glob("*.safetensors")):
+        raise InputError(f"{inside}: holds no weights of a concept encoder; copy the folder again, with all its files")
+    with refused(f"{inside / _SCORER}: can't be read"):
+        own = load_file(inside / _SCORER)
+    bias = own.get("bias")
+    if bias is None or bias.numel() != 1 or not bias.isfinite().all():
+        raise InputError(f"{inside / _SCORER}: holds no bias that is a number")
+    return facts, own

@@ -8,7 +8,7 @@ compared with the full logits in the tests; any other model's head runs over all
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import Any, Literal
@@ -95,6 +95,12 @@ def logits_at(model: Any, batch: Batch) -> torch.Tensor:
     return logits[0] if handed else logits[batch.rows, batch.columns]
 
 
+def states_at(body: Any, batch: Batch) -> torch.Tensor:
+    """Return (terms, width): a body's last states at the batch's rows and columns."""
+    states: torch.Tensor = body(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
+    return states[batch.rows, batch.columns]
+
+
 @contextlib.contextmanager
 def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
     """Make `body` give its states at the batch's places only, (1, terms, width); yield [] or [True].
@@ -129,17 +135,20 @@ def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
 class TorchScorer:
     """Logits of a `transformers` token-classification model where it lies, without gradients or dropout.
 
-    `precision` is as in the settings: `bf16` (weights stay as they are), `fp32` or `auto`.
+    `precision` is as in the settings: `bf16` (weights stay as they are), `fp32` or `auto`. `forward` takes the model
+    and a batch, and gives what stands for logits.
     """
 
-    def __init__(self, model: Any, precision: str = "auto") -> None:
-        self._model, self._precision = model, precision
+    def __init__(
+        self, model: Any, precision: str = "auto", forward: Callable[[Any, Batch], torch.Tensor] = logits_at
+    ) -> None:
+        self._model, self._precision, self._forward = model, precision, forward
         self._device = next(model.parameters()).device
 
     def __call__(self, batch: Padded) -> Array:
         """Return (terms, classes) fp32."""
         self._model.eval()
         with torch.inference_mode(), autocast(self._device.type, self._precision):
-            logits = logits_at(self._model, batch_of(batch).to(self._device)).float()
+            logits = self._forward(self._model, batch_of(batch).to(self._device)).float()
         found: Array = logits.cpu().numpy().astype(np.float32, copy=False)
         return found

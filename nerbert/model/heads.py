@@ -2,8 +2,8 @@
 
 A head is a model made ready to predict: it gives the entities of examples as spans of words, each with the scores that
 its confidence follows from. So a temperature can be fitted, and applied, without the model. Entities of one example
-don't overlap. BIO tags are one head's business (`nerbert.model.linear`); the tags of another one's words follow from
-its entities.
+don't overlap, unless a head says so: then one may hold others. BIO tags are one head's business
+(`nerbert.model.linear`); the tags of another one's words follow from its entities.
 
 An entity's confidence is the mean probability of its parts. Of the ways to make one number of a word's that were tried,
 the mean with a temperature fitted on entities is among the two best, and the simplest
@@ -11,23 +11,29 @@ the mean with a temperature fitted on entities is among the two best, and the si
 memory.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Protocol
+from itertools import chain, compress, pairwise
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, nearest
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.calibration import cross_fit
 from nerbert.metrics.score import Score, score_spans
-from nerbert.records import Example
+from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
+_GAP = re.compile(r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
 _CARD_PLACES = 4
+NEEDS_LABELS = "this tagger finds what it is asked for: give labels (`labels=[…]`, `--labels`)"
 _SURE = 1e4
 """Log-odds of an entity that a head is certain of; infinite ones would be no numbers at a temperature."""
+
+Odds: TypeAlias = float | tuple[float, ...]
+"""The log-odds of an entity, the logarithm of p ÷ (1 − p): one number, or one for each of its parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +65,19 @@ class Entities:
     parts: Array
 
     @classmethod
-    def of(cls, found: Sequence[Sequence[tuple[WordSpan, float]]]) -> "Entities":
-        """Return entities with one log-odds each, the logarithm of p ÷ (1 − p), from a list an example, in any order.
+    def of(cls, found: Sequence[Sequence[tuple[WordSpan, Odds]]], *, nested: bool = False) -> "Entities":
+        """Return entities with their log-odds, from a list an example, in any order; outer ones come first.
 
-        Raise InputError for entities of one example that overlap.
+        Raise InputError for entities of one example that overlap; with `nested`, for such as cut each other.
         """
-        rows = [(number, *span, odds) for number, spans in enumerate(found) for span, odds in sorted(spans)]
-        numbers = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3)
-        logits = np.array([[0.0, row[4]] for row in rows], np.float32).reshape(-1, 2).clip(-_SURE, _SURE)
-        types = [row[3] for row in rows]
-        examples, starts, ends = numbers.T
-        for one, other in pairwise(rows):
-            if one[0] == other[0] and one[2] > other[1]:
-                raise InputError(f"a head gave entities that overlap: {one[1:4]} and {other[1:4]} of one sentence")
-        return cls(examples, starts, ends, types, logits, np.ones(len(rows), np.int64), np.arange(len(rows)))
+        rows = [(number, *span, odds if isinstance(odds, tuple) else (odds,)) for number, spans in enumerate(found)
+                for span, odds in sorted(spans, key=lambda each: (each[0][0], -each[0][1], each[0][2]))]  # fmt: skip
+        _check_overlaps(rows, nested=nested)
+        examples, starts, ends = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
+        parts = np.cumsum([0, *(len(row[4]) for row in rows)])
+        odds = np.fromiter(chain.from_iterable(row[4] for row in rows), np.float32, int(parts[-1])).clip(-_SURE, _SURE)
+        logits = np.stack([np.zeros_like(odds), odds], 1)
+        return cls(examples, starts, ends, [row[3] for row in rows], logits, np.ones(len(odds), np.int64), parts[:-1])
 
     @classmethod
     def join(cls, several: Sequence["Entities"], counts: Sequence[int]) -> "Entities":
@@ -88,6 +93,16 @@ class Entities:
             chosen=np.concatenate([each.chosen for each in several]),
             parts=np.concatenate([each.parts + start for each, start in zip(several, parts, strict=False)]),
         )
+
+    def of_types(self, types: Collection[str]) -> "Entities":
+        """Return the entities that have one of some types."""
+        keep = np.array([type_ in types for type_ in self.types], bool)
+        lengths = np.diff(self.parts, append=len(self.chosen))
+        rows = np.repeat(keep, lengths)
+        return Entities(
+            self.examples[keep], self.starts[keep], self.ends[keep], list(compress(self.types, keep)),
+            self.logits[rows], self.chosen[rows], np.cumsum(lengths[keep]) - lengths[keep],
+        )  # fmt: skip
 
     def confidences(self, temperature: float = 1.0) -> Array:
         """Return the confidence (0–1) of each entity, the logits divided by a temperature."""
@@ -109,12 +124,42 @@ class Entities:
         return [rows[start:end] for start, end in pairwise(places)]
 
     def word_tags(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
-        """Return the tags of the examples' words; a word has its entity's confidence, one outside of any has 1."""
-        found = [WordTags(bio_from_spans(len(each.words), spans), [1.0] * len(each.words))
-                 for each, spans in zip(examples, self.word_spans(len(examples)), strict=True)]  # fmt: skip
-        for number, first, last, _, confidence in self.spans(temperature):
-            found[number].confidences[first:last] = [confidence] * (last - first)
-        return found
+        """Return the tags of the examples' words; a word has its entity's confidence, one outside of any has 1.
+
+        Of entities that hold others the outermost count.
+        """
+        outer: list[list[WordSpan]] = [[] for _ in examples]
+        sure = [[1.0] * len(each.words) for each in examples]
+        for number, first, last, type_, confidence in self.spans(temperature):
+            if not outer[number] or outer[number][-1][1] <= first:
+                outer[number].append((first, last, type_))
+                sure[number][first:last] = [confidence] * (last - first)
+        return [WordTags(bio_from_spans(len(each.words), spans), confidences)
+                for each, spans, confidences in zip(examples, outer, sure, strict=True)]  # fmt: skip
+
+
+def _check_overlaps(rows: Sequence[tuple[int, int, int, str, tuple[float, ...]]], *, nested: bool) -> None:
+    """Raise InputError for rows (example, start, end, type, …), in order, that overlap as they may not."""
+    around = list[tuple[int, int, int, str, tuple[float, ...]]]()
+    for row in rows:
+        while around and (around[-1][0], around[-1][2]) <= row[:2]:
+            around.pop()
+        if around and (not nested or row[2] > around[-1][2] or row[1:3] == around[-1][1:3]):
+            raise InputError(f"a head gave entities that overlap: {around[-1][1:4]} and {row[1:4]} of one sentence")
+        around.append(row)
+
+
+def is_one_entity(example: Example, before: int, word: int, *, touching: bool) -> bool:
+    """Return whether two words that have one label, with none between them that has, are one entity.
+
+    They are if they follow each other with nothing between them but white space, without a line break. With `touching`
+    they are if at most one character lies between them, whatever it is, as on NuNER Zero's own page: two words on two
+    lines are one there, and two words with a hyphen between that has no label.
+    """
+    end, start = example.words[before][1], example.words[word][0]
+    if touching:
+        return start - end <= 1
+    return before + 1 == word and _GAP.fullmatch(example.text, end, start) is not None
 
 
 class Head(Protocol):
@@ -124,6 +169,10 @@ class Head(Protocol):
     """
 
     decoding: str = ""
+    usual_threshold: float = 0.0
+    """The lowest confidence (0–1) of its entities where neither user nor card says otherwise."""
+    longest_text: int = 0
+    """How many words of a text it reads at once, sentences put together; 0: a sentence at a time."""
 
     @property
     def name(self) -> str:
@@ -139,9 +188,44 @@ class Head(Protocol):
         """Return the entities of some examples, which keep their own words."""
         ...
 
+    def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "Head":
+        """Return a head, over the same weights, that finds entities of these labels alone.
+
+        `thresholds` (0–1) are the labels' lowest probabilities, before any temperature. A head that learnt its types
+        filters by them; raise InputError for a label that it doesn't know.
+        """
+        return FilteredHead(self, labels)
+
     def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
         """Return a tag and its probability for each word; a head that makes tags gives them raw."""
         return self.predict(examples).word_tags(examples, temperature)
+
+
+class FilteredHead(Head):
+    """A head of fixed types that gives entities of some of them; raise InputError for labels that it doesn't know."""
+
+    def __init__(self, head: Head, labels: Sequence[EntityLabel]) -> None:
+        self._head, self._names = head, {each.name for each in labels}
+        self.decoding, self.longest_text = head.decoding, head.longest_text
+        for each in labels:
+            if each.name not in head.types:
+                known = ", ".join(head.types)
+                raise InputError(f"label {each.name!r:.80}: this tagger has fixed types, and it is none of them"
+                                 f"{nearest(each.name, head.types)} (known: {known:.1000})")  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """Say on what and how it computes."""
+        return self._head.name
+
+    @property
+    def types(self) -> list[str]:
+        """Return the types that were asked for, sorted."""
+        return sorted(self._names)
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        """Return the entities that have one of the types."""
+        return self._head.predict(examples).of_types(self._names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,15 @@ def word_scores(
     return WordScores(offsets, places[~follows], logits[~follows], places[follows])
 
 
+def scored(
+    scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], classes: int, max_tokens: int = MAX_TOKENS
+) -> Iterator[tuple[Sequence[Example], WordScores]]:
+    """Yield some of the examples and the logits of their words after the other, so that memory is bounded."""
+    for start in range(0, max(1, len(examples)), _CHUNK):
+        some = examples[start : start + _CHUNK]
+        yield some, word_scores(scorer, pieces, some, classes, max_tokens)
+
+
 def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tokens: int) -> Array:
     """Return (words of the windows, classes), in their order."""
     logits = np.zeros((len(windows.words), classes), np.float32)
@@ -156,7 +165,7 @@ def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy") ->
     best = scores.logits.argmax(1) if decoding == "greedy" else classes.best(scores.logits, _linked(scores))
     codes = np.zeros(scores.words, np.int32)
     codes[scores.read] = classes.codes[best]
-    owner = codes[_owners(scores)]
+    owner = codes[owners(scores)]
     codes[scores.followers] = np.where(owner > 0, owner | 1, 0)
     return codes
 
@@ -181,12 +190,12 @@ def word_tags(scores: WordScores, classes: TagClasses, codes: Array, temperature
     """Return tags and probabilities, an example a row."""
     sure = np.ones(scores.words)
     sure[scores.read] = probabilities(scores.logits, classes.of(codes[scores.read]), temperature)
-    sure[scores.followers] = sure[_owners(scores)]
+    sure[scores.followers] = sure[owners(scores)]
     tags, confidences = [classes.tags[code] for code in codes.tolist()], sure.tolist()
     return [WordTags(tags[a:b], confidences[a:b]) for a, b in itertools.pairwise(scores.offsets.tolist())]
 
 
-def _owners(scores: WordScores) -> Array:
+def owners(scores: WordScores) -> Array:
     """Return (followers,): the word whose piece each of them shares."""
     owner = np.arange(scores.words)
     owner[scores.followers] = 0
@@ -239,10 +248,8 @@ class LinearHead(Head):
         return [found[decoding] for decoding in decodings]
 
     def _scored(self, examples: Sequence[Example]) -> Iterator[WordScores]:
-        """Yield logits of some thousand words after the other."""
-        for start in range(0, max(1, len(examples)), _CHUNK):
-            some = examples[start : start + _CHUNK]
-            yield word_scores(self.scorer, self.pieces, some, len(self.tags), self.max_tokens)
+        for _, scores in scored(self.scorer, self.pieces, examples, len(self.tags), self.max_tokens):
+            yield scores
 
 
 def tag_both_ways(

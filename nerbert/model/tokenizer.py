@@ -89,9 +89,9 @@ class SubwordTokenizer:
         self._on_too_long = check("on_too_long", on_too_long, OnTooLong)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
-        self._before, self._after = _specials(tokenizer)
+        self._before, self._after = special_pieces(tokenizer)
         self._check_ids([*self._before, *self._after, self.pad_id])
-        self.room = _positions(tokenizer, config)
+        self.room = room_for(tokenizer, config)
         room, special = self.room, len(self._before) + len(self._after)
         self.body = min(max_length, room) - special
         if room - special < 2:
@@ -120,6 +120,18 @@ class SubwordTokenizer:
                     if self._further:
                         read = _with_further(read, example, offsets, labels)
                 yield from self._cut(start + place, ids, read, labelled=labels is not None)
+
+    def whole(self, text: str) -> tuple[int, ...]:
+        """Return the pieces of a text with the special ones; raise InputError for none, or more than a window holds."""
+        encoded = self.tokenizer(
+            [text], add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False,
+            split_special_tokens=True,
+        )  # fmt: skip
+        ids = encoded["input_ids"][0]
+        self._check_ids(ids)
+        if not 0 < len(ids) <= self.body:
+            raise InputError(f"has {len(ids)} pieces; the model reads 1 to {self.body}")
+        return (*self._before, *ids, *self._after)
 
     def windowing(self) -> "SubwordTokenizer":
         """Return the same with `on_too_long` = `window`."""
@@ -234,7 +246,7 @@ def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int
     return max(holding, key=lambda number: (context(number), -number))
 
 
-def _specials(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def special_pieces(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the special pieces that the tokenizer puts before and after a text."""
     encoded = tokenizer("a", return_special_tokens_mask=True)
     ids, added = encoded["input_ids"], encoded["special_tokens_mask"]
@@ -243,7 +255,7 @@ def _specials(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(ids[:before]), tuple(ids[len(ids) - after :])
 
 
-def _positions(tokenizer: Any, config: Any) -> int:
+def room_for(tokenizer: Any, config: Any) -> int:
     """Return how many pieces the model has positions for; RoBERTa's kin keep the first ones for padding."""
     room = int(getattr(config, "max_position_embeddings", 0) or 0)
     room = room if room > 0 else _POSITIONS

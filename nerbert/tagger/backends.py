@@ -6,16 +6,15 @@ the order of speed (docs/results/2026-11-21-tagger.md). int8 is there only if so
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from nerbert.artifacts import sha256_of
 from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, need
-from nerbert.model.backbone import embedded, load_tagger_model, load_tokenizer, tags_of
+from nerbert.model.backbone import CONCEPTS, embedded, load_tagger_model, load_tokenizer, read_card, tags_of
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -40,7 +39,8 @@ class Wanted:
     threads: int = 0
     longest: int = LONGEST
     on_too_long: str = "window"
-    decoding: str = "legal"
+    decoding: str = ""
+    """"": what is usual for the head."""
 
     def __post_init__(self) -> None:
         check("backend", self.backend, Literal["auto", "torch", "onnx"])
@@ -53,20 +53,41 @@ class Wanted:
         return self.device.partition(":")[0] in ("", "cpu")
 
 
+AnyHead = TypeVar("AnyHead", bound=Head)
 OpenHead: TypeAlias = Callable[[str, Wanted], Head]
 """Returns the head of a tagger's folder or hub name, ready to predict as is wanted."""
+
+
+def head_named(source: str, card: Mapping[str, object]) -> str:
+    """Return the name of the head of a model's folder: what its card says, or what an encoder's files are good for."""
+    return str(card.get("head") or ("concepts" if (Path(source) / CONCEPTS).is_file() else "linear"))
 
 
 def open_linear(source: str, wanted: Wanted) -> LinearHead:
     """Return a linear head on a back end that is wanted; raise InputError or MissingExtra if there is none."""
     source = embedded(source)
+    if not wanted.decoding:
+        wanted = replace(wanted, decoding="greedy" if read_card(source)["kind"] == "foreign" else "legal")
+    return on_back_end(source, wanted, _on_onnx, _on_torch)
+
+
+def on_back_end(
+    source: str, wanted: Wanted, on_onnx: Callable[[str, onnx.Exported, str, Wanted], AnyHead],
+    on_torch: Callable[[str, Wanted], AnyHead],
+) -> AnyHead:  # fmt: skip
+    """Return a head by what opens it on an exported graph of some precision, or by what opens it on torch.
+
+    Raise InputError or MissingExtra if there is no back end that is wanted.
+    """
     exported = onnx.read_exported(source)
     precision = _exported_precision(exported, wanted)
     has_weights = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
     if exported and precision and not (has_weights and wanted.backend == "auto" and _on_gpu(wanted)):
-        return _on_onnx(source, exported, precision, wanted)
+        exported.check_weights(source)
+        return on_onnx(source, exported, precision, wanted)
     if has_weights and wanted.backend != "onnx" and wanted.precision != "int8":
-        return _on_torch(source, wanted)
+        need("train", "torch", "transformers")
+        return on_torch(source, wanted)
     raise InputError(f"{source}: {_missing(exported, wanted)}")
 
 
@@ -91,14 +112,7 @@ def _on_gpu(wanted: Wanted) -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _on_onnx(source: str, exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
-    """Return the head on an exported graph; raise InputError if the weights are no longer those that were exported."""
-    for path in sorted(Path(source).glob("*.safetensors")):
-        if exported.card.made_from.weights.get(path.name) != sha256_of(path):
-            raise InputError(
-                f"{exported.folder}: made from other weights than {path.name}; export the tagger again "
-                "(`nerbert export --overwrite`), or delete the folder"
-            )
+def _on_onnx(_: str, exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
     tags = exported.card.tags
     scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=wanted.threads)
     pieces = exported.pieces(wanted.longest, wanted.on_too_long)
@@ -106,14 +120,21 @@ def _on_onnx(source: str, exported: onnx.Exported, precision: str, wanted: Wante
 
 
 def _on_torch(source: str, wanted: Wanted) -> LinearHead:
-    need("train", "torch", "transformers")
-    import torch
-
-    from nerbert.model.forward import TorchScorer, precision_on, set_threads
+    from nerbert.model.forward import TorchScorer
 
     model = load_tagger_model(source)
     tags = tags_of(model, source)
     pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
+    name, tokens = placed(model, wanted)
+    return LinearHead(TorchScorer(model, wanted.precision), pieces, tags, tokens, wanted.decoding, name)
+
+
+def placed(model: Any, wanted: Wanted) -> tuple[str, int]:
+    """Move a torch model to its device; return the head's name and the tokens of a micro-batch there."""
+    import torch
+
+    from nerbert.model.forward import precision_on, set_threads
+
     device = wanted.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if wanted.threads:
         set_threads(wanted.threads)
@@ -124,9 +145,7 @@ def _on_torch(source: str, wanted: Wanted) -> LinearHead:
         reason = str(error).strip().split("\n")[0][:200]
         why = f"setting device = {device!r}: torch can't compute there: {reason}"
         raise SettingsError(why, setting="device") from error
-    name = f"torch {precision_on(kind, wanted.precision)} {device}"
-    scorer, tokens = TorchScorer(model, wanted.precision), _TOKENS.get(kind, _GPU_TOKENS)
-    return LinearHead(scorer, pieces, tags, tokens, wanted.decoding, name)
+    return f"torch {precision_on(kind, wanted.precision)} {device}", _TOKENS.get(kind, _GPU_TOKENS)
 
 
 def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:

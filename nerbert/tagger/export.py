@@ -9,7 +9,7 @@ a close call may fall otherwise in other company.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.artifacts import publish_folder, sha256_of, write_json
+from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, at, need, refused
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading
@@ -37,9 +37,22 @@ from nerbert.model.backbone import (
 from nerbert.model.linear import LinearHead, Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
-from nerbert.tagger.backends import LONGEST
+from nerbert.tagger.backends import LONGEST, head_named
 from nerbert.tagger.hub import check_apart
-from nerbert.tagger.onnx import CARD, FOLDER, FORMAT, GRAPHS, MAX_TOKENS, TOKENIZER, OnnxScorer
+from nerbert.tagger.onnx import (
+    CARD,
+    CONCEPTS_GRAPH,
+    CONCEPTS_TOKENIZER,
+    FOLDER,
+    FORMAT,
+    GRAPHS,
+    LOGITS,
+    MAX_TOKENS,
+    STATES,
+    TOKENIZER,
+    OnnxScorer,
+    weights_of,
+)
 from nerbert.tagger.self_check import CHECK
 from nerbert.words import split_words
 
@@ -103,31 +116,88 @@ def export(
 
 def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool) -> dict[str, Agreement]:
     """Write graphs, tokenizer and card; return their agreement with torch."""
-    from nerbert.model.forward import TorchScorer
-
-    card = read_card(source)
-    if (head := card.get("head") or "linear") != "linear":
+    card, graphs = read_card(source), {"linear": _linear_graphs, "concepts": _concept_graphs}
+    if (head := head_named(source, card)) not in graphs:
         raise InputError(
             f"{source}: has a head of its own ({head!r:.80}); only taggers with a linear one can be exported"
         )
-    model, tokenizer = load_tagger_model(source), load_tokenizer(source)
-    tags = tags_of(model, source)
-    pieces = SubwordTokenizer(tokenizer, model.config, int(card.get("max_length") or LONGEST))
-    scorers: dict[str, Scorer] = {"torch fp32": TorchScorer(model, "fp32")}
-    _trace(source, model, folder / GRAPHS["fp32"])
-    scorers["onnx fp32"] = OnnxScorer(folder / GRAPHS["fp32"], len(tags))
-    _check_close(source, pieces, scorers, len(tags))
-    if int8:
-        _quantise(folder)
-        scorers["onnx int8"] = OnnxScorer(folder / GRAPHS["int8"], len(tags))
-    agreement = _agreement(scorers, pieces, examples, tags) if examples else {}
+    tokenizer, longest = load_tokenizer(source), int(card.get("max_length") or LONGEST)
+    facts, agreement = graphs[head](source, folder, _Task(tokenizer, longest, examples, int8))
     tokenizer.backend_tokenizer.save(str(folder / TOKENIZER), pretty=False)  # as `transformers` has set it up
-    weights = {path.name: sha256_of(path) for path in sorted(Path(source).glob("*.safetensors"))}
     versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
     told = {name: asdict(each) for name, each in agreement.items()}
-    facts = {"made_from": {"weights": weights}, "opset": _OPSET, "versions": versions, "agreement": told}
-    write_json(folder / CARD, {"format": FORMAT, "tags": tags, **pieces.facts(), **facts})
+    facts |= {"made_from": {"weights": weights_of(source)}, "opset": _OPSET, "versions": versions, "agreement": told}
+    write_json(folder / CARD, {"format": FORMAT, **facts})
     return agreement
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is exported beside the weights, and the sentences that agreement is measured on."""
+
+    tokenizer: Any
+    longest: int
+    examples: Sequence[Example]
+    int8: bool
+
+
+def _linear_graphs(source: str, folder: Path, task: _Task) -> tuple[dict[str, Any], dict[str, Agreement]]:
+    """Write a tagger's graphs; return what the card says of it, and their agreement with torch."""
+    from nerbert.model.forward import TorchScorer
+
+    model = load_tagger_model(source)
+    tags = tags_of(model, source)
+    pieces = SubwordTokenizer(task.tokenizer, model.config, task.longest)
+    scorers: dict[str, Scorer] = {"torch fp32": TorchScorer(model, "fp32")}
+
+    def logits(ids: Any, mask: Any) -> Any:
+        return model(input_ids=ids, attention_mask=mask).logits
+
+    _trace(source, [model], logits, folder / GRAPHS["fp32"], LOGITS)
+    scorers["onnx fp32"] = OnnxScorer(folder / GRAPHS["fp32"], len(tags))
+    _check_close(source, pieces, scorers, len(tags))
+    if task.int8:
+        _quantise(folder)
+        scorers["onnx int8"] = OnnxScorer(folder / GRAPHS["int8"], len(tags))
+    agreement = _agreement(scorers, pieces, task.examples, tags) if task.examples else {}
+    return {"tags": tags, **pieces.facts()}, agreement
+
+
+def _concept_graphs(source: str, folder: Path, task: _Task) -> tuple[dict[str, Any], dict[str, Agreement]]:
+    """Write the graphs of a text encoder and its concept encoder, of which the second stays in fp32.
+
+    There are no labels here, so no agreement can be measured.
+    """
+    from nerbert.model.concepts import LONGEST_NAME, ConceptModel, open_concepts
+    from nerbert.model.forward import TorchScorer
+
+    if task.examples:
+        why = "its labels are given at run time, so data can't tell how the graphs agree; export it without"
+        raise InputError(f"{source}: {why}")
+    model = open_concepts(source)
+    width, both = int(model.config.hidden_size), [model.names, model.projection]
+    pieces = SubwordTokenizer(task.tokenizer, model.config, task.longest)
+    names = SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
+
+    def of_text(ids: Any, mask: Any) -> Any:
+        return model.text(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    def of_name(ids: Any, mask: Any) -> Any:
+        return model.projection(model.names(input_ids=ids, attention_mask=mask).last_hidden_state)
+
+    for file, run, parts, tokens, forward in (
+        (GRAPHS["fp32"], of_text, [model.text], pieces, ConceptModel.word_vectors),
+        (CONCEPTS_GRAPH, of_name, both, names, ConceptModel.name_states),
+    ):
+        _trace(source, parts, run, folder / file, STATES)
+        graph = OnnxScorer(folder / file, width, output=STATES)
+        _check_close(source, tokens, {"torch": TorchScorer(model, "fp32", forward), "onnx": graph}, width)
+    if task.int8:
+        _quantise(folder)
+    model.tokenizer.backend_tokenizer.save(str(folder / CONCEPTS_TOKENIZER), pretty=False)
+    own = {"width": width, "temperature": model.temperature, "bias": model.bias.item(), "pooling": model.pooling,
+           "longest": LONGEST_NAME, **names.facts()}  # fmt: skip
+    return {"tags": [], "concepts": own, **pieces.facts()}, {}
 
 
 def _write_rest(source: str, folder: Path) -> None:
@@ -138,29 +208,34 @@ def _write_rest(source: str, folder: Path) -> None:
     for name in ("README.md", CHECK):
         if (file := Path(source) / name).is_file():
             shutil.copyfile(file, folder / name)
-    write_json(folder / MODEL_CARD, read_card(source))
+    card = read_card(source)
+    head = head_named(source, card)
+    write_json(folder / MODEL_CARD, card if head == "linear" else card | {"head": head})
 
 
-def _trace(source: str, model: Any, path: Path) -> None:
-    """Write the fp32 graph."""
+def _trace(source: str, parts: Sequence[Any], run: Callable[[Any, Any], Any], path: Path, output: str) -> None:
+    """Write the fp32 graph of what `run` computes from pieces and mask; `parts` are the modules that it runs through.
+
+    The first part is a `transformers` model.
+    """
     import torch
 
-    class Logits(torch.nn.Module):
-        """The model with its logits alone."""
+    class Traced(torch.nn.Module):
+        """The parts, with one output."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.model = model
+            self.parts = torch.nn.ModuleList(parts)
 
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+            return run(input_ids, attention_mask)
 
-    weights = 4 * sum(each.numel() for each in model.parameters())
+    whole, model = Traced().eval(), parts[0]
+    weights = 4 * sum(each.numel() for each in whole.parameters())
     if weights > _LARGEST:
         raise InputError(
             f"{source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB); tag with torch"
         )
-    model.eval()
     ids = torch.arange(14).reshape(2, 7) % int(model.config.vocab_size)
     mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2])
     free = {0: "batch", 1: "pieces"}
@@ -169,8 +244,8 @@ def _trace(source: str, model: Any, path: Path) -> None:
             model.set_attn_implementation("eager")
         with refused(f"{source}: a {model.config.model_type} can't be exported"):
             torch.onnx.export(
-                Logits(), (ids, mask), str(path), input_names=["input_ids", "attention_mask"], output_names=["logits"],
-                dynamic_axes={"input_ids": free, "attention_mask": free, "logits": free}, opset_version=_OPSET,
+                whole, (ids, mask), str(path), input_names=["input_ids", "attention_mask"], output_names=[output],
+                dynamic_axes={"input_ids": free, "attention_mask": free, output: free}, opset_version=_OPSET,
                 dynamo=False,
             )  # fmt: skip
 
@@ -192,7 +267,7 @@ def _quantise(folder: Path) -> None:
 
 
 def _check_close(source: str, pieces: SubwordTokenizer, scorers: dict[str, Scorer], classes: int) -> None:
-    """Raise InputError if the graph's logits aren't torch's: in batches, alone, and in the longest window there is."""
+    """Raise InputError if a graph's output isn't torch's: in batches, alone, and in the longest window there is."""
     longest = " ".join(_TEXTS) * (1 + pieces.body // 40)
     examples = [Example(text, split_words(text)) for text in (*_TEXTS, longest)]
     for some in (examples[:-1], examples[:1], examples[-1:]):
@@ -200,7 +275,7 @@ def _check_close(source: str, pieces: SubwordTokenizer, scorers: dict[str, Score
             ours, theirs = (word_scores(each, pieces, some, classes, MAX_TOKENS).logits for each in scorers.values())
         worst = float(np.abs(ours - theirs).max())
         if not worst <= _CLOSE * max(1.0, float(np.abs(ours).max())):
-            raise InputError(f"{source}: its graph's logits differ from torch's by {worst:.4f}; it can't be exported")
+            raise InputError(f"{source}: its graph's output differs from torch's by {worst:.4f}; it can't be exported")
 
 
 def _agreement(

@@ -2,7 +2,8 @@
 
 The conventions are those of `huggingface_hub.ModelHubMixin`. Its code is not used: it takes what config.json holds for
 arguments, deletes that file and writes it itself, and a class can't be defined without importing it and its HTTP
-client. Pickled weights are neither downloaded nor uploaded.
+client. Pickled weights are neither downloaded nor uploaded, but for one case: a repository of the package `gliner` that
+has no others. They are read as numbers alone, and written as safetensors.
 """
 
 import shutil
@@ -15,12 +16,13 @@ from typing import Any
 
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, need, refused
-from nerbert.model.backbone import CARD, PRETRAINED, check_model_folder, embedded, read_card
+from nerbert.model.backbone import CARD, CONCEPTS, PRETRAINED, check_model_folder, embedded, is_gliner, read_card
+from nerbert.model.gliner.config import FOLDERS, PICKLED, WEIGHTS
 from nerbert.tagger import onnx
 
 _PARTS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "README.md")
-_EXPORTED = tuple(f"{onnx.FOLDER}/{name}" for name in (onnx.CARD, onnx.TOKENIZER, *onnx.GRAPHS.values()))
-_STALE = ["*.safetensors", f"{onnx.FOLDER}/*"]
+_EXPORTED = tuple(f"{onnx.FOLDER}/{name}" for name in onnx.FILES)
+_STALE = ["*.safetensors", "concepts/*", f"{onnx.FOLDER}/*"]
 """What of an older tagger doesn't fit beside a new one."""
 
 
@@ -37,6 +39,8 @@ def model_folder(source: str, **how: Any) -> Path:
 
         with refused(f"{source}: no folder of that name, and not to be had from the hub"):
             folder = Path(snapshot_download(source, allow_patterns=[*_PARTS, *_EXPORTED], **how))
+            if is_gliner(folder) and not (folder / WEIGHTS).is_file():
+                folder = Path(snapshot_download(source, allow_patterns=[*_PARTS, PICKLED], **how))
         check_model_folder(str(folder))
     return folder
 
@@ -55,14 +59,27 @@ def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwri
     if overwrite and target.is_dir() and any(target.iterdir()) and kind in ("", *PRETRAINED):
         raise OutputExists(f"{target}: holds no tagger, so it is left alone; name another folder")
     check_model_folder(str(source))
-    fit = (each.name for each in sorted(source.iterdir()) if any(fnmatch(each.name, part) for part in _PARTS))
-    names = [name for name in fit if not name.startswith(".")]
+    own = [*FOLDERS, "."] if is_gliner(source) else [".", str(Path(CONCEPTS).parent)]
+    paths = (path for each in own for path in sorted((source / each).glob("*")) if not path.name.startswith("."))
+    fit = (path for path in paths if any(fnmatch(path.name, part) for part in _PARTS))
+    names = [path.relative_to(source).as_posix() for path in fit]
     with publish_folder(target, overwrite=overwrite) as folder:
+        if is_gliner(source) and WEIGHTS not in names:
+            convert_weights(source, folder)
         for name in (*names, *_EXPORTED):
             if name != CARD and (source / name).is_file():
                 (folder / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(source / name, folder / name)
         write_json(folder / CARD, card)
+
+
+def convert_weights(source: Path, folder: Path) -> None:
+    """Write a GLiNER folder's pickled weights into another one, as safetensors."""
+    from safetensors.torch import save_file
+
+    from nerbert.model.gliner.folder import read_weights
+
+    save_file({name: each.contiguous().clone() for name, each in read_weights(source).items()}, folder / WEIGHTS)
 
 
 def upload(

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, at, need, refused
 from nerbert.labels import check_tags
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -23,8 +24,14 @@ from nerbert.model.windows import Padded
 from nerbert.rng import Array
 from nerbert.schema import read_json
 
+WEIGHTS = ("*.safetensors", "concepts/*.safetensors")
+"""Files of torch's weights in a model's folder."""
 FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "nerbert-onnx.json", "tokenizer.json", 1
 GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
+CONCEPTS_GRAPH, CONCEPTS_TOKENIZER = "concepts.onnx", "concepts_tokenizer.json"
+FILES = (CARD, TOKENIZER, *GRAPHS.values(), CONCEPTS_GRAPH, CONCEPTS_TOKENIZER)
+LOGITS, STATES = "logits", "last_hidden_state"
+"""Outputs of graphs: of a tagger, and of an encoder."""
 MAX_TOKENS = 256
 """Padded pieces of a batch: beyond, activations leave the cache (docs/results/2026-11-21-tagger.md)."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -47,23 +54,51 @@ class Weights:
     weights: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxCard:
-    """What `nerbert-onnx.json` holds that tagging needs.
+@dataclass(frozen=True, kw_only=True)
+class TokenizerFacts:
+    """What a tokenizer and its model need of each other beside `tokenizer.json`.
 
-    These are the head's labels, the special pieces `before` and `after` a text, the piece for padding, the model's
-    `room` (pieces in a window) and the size of its `vocabulary`; `versions` are those of the
-    libraries that exported it.
+    These are the special pieces `before` and `after` a text, the piece for padding, the model's `room` (pieces in a
+    window) and the size of its `vocabulary`.
     """
 
-    format: Literal[1]
-    tags: list[str]
     before: _Specials
     after: _Specials
     pad_id: _Piece
     room: _Size
     vocabulary: _Size
+
+    def pieces(self, path: Path, longest: int, on_too_long: str = "window") -> SubwordTokenizer:
+        """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
+        config = SimpleNamespace(
+            model_type="onnx", max_position_embeddings=self.room, vocab_size=self.vocabulary, name_or_path=""
+        )
+        return SubwordTokenizer(LightTokenizer(path, self), config, longest, on_too_long=on_too_long)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConceptFacts(TokenizerFacts):
+    """What compares words and labels: τ, b, how pieces of a label are pooled (at most `longest`), vectors' `width`."""
+
+    width: _Size
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    bias: Annotated[float, Field(allow_inf_nan=False)]
+    pooling: Literal["mean", "first"]
+    longest: _Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxCard(TokenizerFacts):
+    """What `nerbert-onnx.json` holds that tagging needs.
+
+    These are the head's labels, or for a head that is given labels its `concepts`, and facts about the tokenizer;
+    `versions` are those of the libraries that exported it.
+    """
+
+    format: Literal[1]
+    tags: list[str]
     made_from: Weights
+    concepts: ConceptFacts | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -77,11 +112,22 @@ class Exported:
 
     def pieces(self, longest: int, on_too_long: str) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
-        config = SimpleNamespace(
-            model_type="onnx", max_position_embeddings=self.card.room, vocab_size=self.card.vocabulary, name_or_path=""
-        )
-        tokenizer = LightTokenizer(self.folder / TOKENIZER, self.card)
-        return SubwordTokenizer(tokenizer, config, longest, on_too_long=on_too_long)
+        return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long)
+
+    def check_weights(self, source: str) -> None:
+        """Raise InputError if a folder's weights are no longer those that were exported."""
+        for name, digest in weights_of(source).items():
+            if self.card.made_from.weights.get(name) != digest:
+                raise InputError(
+                    f"{self.folder}: made from other weights than {name}; export the tagger again "
+                    "(`nerbert export --overwrite`), or delete the folder"
+                )
+
+
+def weights_of(source: str) -> dict[str, str]:
+    """Return the SHA-256 of each file of weights in a model's folder."""
+    paths = [path for pattern in WEIGHTS for path in sorted(Path(source).glob(pattern))]
+    return {path.relative_to(source).as_posix(): sha256_of(path) for path in paths}
 
 
 def read_exported(source: str) -> Exported | None:
@@ -90,15 +136,16 @@ def read_exported(source: str) -> Exported | None:
     if not (folder / CARD).is_file():
         return None
     card = read_json(folder / CARD, OnnxCard, limit=_LARGEST_CARD, remedy=_REMEDY)
-    with at(folder / CARD):
-        check_tags(card.tags)
+    if card.concepts is None:
+        with at(folder / CARD):
+            check_tags(card.tags)
     return Exported(folder, {name: folder / file for name, file in GRAPHS.items() if (folder / file).is_file()}, card)
 
 
 class LightTokenizer:
     """Pieces and offsets of plain text by a `tokenizer.json`: what `SubwordTokenizer` asks of `transformers`' one."""
 
-    def __init__(self, path: Path, card: OnnxCard) -> None:
+    def __init__(self, path: Path, card: TokenizerFacts) -> None:
         need("onnx", "tokenizers")
         from tokenizers import Tokenizer
 
@@ -123,19 +170,21 @@ class LightTokenizer:
 
 
 class OnnxScorer:
-    """Logits of an exported graph on the CPU."""
+    """Logits, or another `output` of so many columns, of an exported graph on the CPU."""
 
-    def __init__(self, path: Path, classes: int, *, threads: int = 0) -> None:
+    def __init__(self, path: Path, classes: int, *, threads: int = 0, output: str = LOGITS) -> None:
+        self._output = output
         self._session, self._path, self._classes = _session(path, threads), path, classes
         self._inputs = [each.name for each in self._session.get_inputs()]
         outputs = {each.name: each.shape for each in self._session.get_outputs()}
-        if list(outputs) != ["logits"] or not {"input_ids"} <= set(self._inputs) <= set(_INPUTS):
+        if list(outputs) != [output] or not {"input_ids"} <= set(self._inputs) <= set(_INPUTS):
             raise InputError(
                 f"{path}: takes {', '.join(self._inputs)} and gives {', '.join(outputs)}: no graph that nerbert made"
             )
-        if outputs["logits"][-1:] != [classes]:
+        if outputs[output][-1:] != [classes]:
+            what = "labels" if output == LOGITS else "columns"
             raise InputError(
-                f"{path}: its logits have the shape {outputs['logits']}, its labels are {classes}: they don't belong "
+                f"{path}: its {output} have the shape {outputs[output]}, its {what} are {classes}: they don't belong "
                 "together"
             )
 
@@ -146,7 +195,7 @@ class OnnxScorer:
             "token_type_ids": np.zeros(batch.ids.shape, np.int64),
         }  # fmt: skip
         with refused(f"{self._path}: can't be run by onnxruntime"):
-            (logits,) = self._session.run(["logits"], {name: feed[name] for name in self._inputs})
+            (logits,) = self._session.run([self._output], {name: feed[name] for name in self._inputs})
         if logits.dtype != np.float32 or logits.shape != (*batch.ids.shape, self._classes):
             raise InputError(f"{self._path}: gives {logits.dtype} logits of the shape {logits.shape} for windows of "
                              f"{batch.ids.shape}: no tagger that nerbert exported")  # fmt: skip

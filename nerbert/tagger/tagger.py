@@ -14,48 +14,28 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from nerbert.config import Bounds, check
-from nerbert.errors import InputError, SettingsError, nearest
-from nerbert.model.backbone import read_card
-from nerbert.model.heads import Head, WordTags
-from nerbert.records import Example, Span
+from nerbert.errors import InputError, SettingsError
+from nerbert.formats.entity_labels import entity_labels
+from nerbert.metrics.calibration import uncalibrated
+from nerbert.model.backbone import is_gliner, read_card
+from nerbert.model.gliner.config import PICKLED
+from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
+from nerbert.records import EntityLabel, Example, Span
 from nerbert.registry import HEADS
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub, onnx
-from nerbert.tagger.backends import LONGEST, OpenHead, Wanted
+from nerbert.tagger.backends import LONGEST, OpenHead, Wanted, head_named
 from nerbert.tagger.fingerprint import fingerprint_of
 from nerbert.tagger.offsets import OFFSETS, Graphemes, check_offsets, utf16_spans
 from nerbert.tagger.spans import Spans
+from nerbert.tagger.thresholds import thresholds_of
 from nerbert.words import check_splitter, split_words
-
-
-def thresholds_of(
-    wanted: float | Mapping[str, float] | None, own: Mapping[str, float] | None, types: Sequence[str]
-) -> dict[str, float]:
-    """Return the lowest confidence (0–1) of each type's entities: the user's, else the tagger's `own`, else 0.
-
-    A number is for all types. Raise SettingsError for a bound outside 0–1, or of a type that the tagger doesn't know.
-    """
-    if wanted is not None and not isinstance(wanted, Mapping):
-        return dict.fromkeys(types, _bound("thresholds", wanted))
-    bounds = dict.fromkeys(types, 0.0) | dict(own or {})
-    for type_, bound in (wanted or {}).items():
-        if type_ not in types:
-            raise SettingsError(
-                f"thresholds: no type {type_!r}{nearest(str(type_), types)} (known: {', '.join(types)})"
-            )
-        bounds[type_] = _bound(f"thresholds[{type_}]", bound)
-    return bounds
-
-
-def _bound(name: str, value: object) -> float:
-    return float(check(name, value, Annotated[float, Bounds(at_least=0, at_most=1)]))
-
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Words, or texts, that are read before they go through the model."""
@@ -72,8 +52,10 @@ class _Open:
 
     def add(self, start: int, end: int, type_: str, confidence: float) -> None:
         """Add an entity, grown to whole graphemes; of one that two entities share, the first has it."""
+        before = self.spans[-1].end if self.spans else 0
+        apart = before <= start
         start, end = self.graphemes.grow(start, end)
-        start = max(start, self.spans[-1].end if self.spans else 0)
+        start = max(start, before) if apart else start  # nested ones share more than a grapheme
         if start < end:
             self.spans.append(Span(start, end, type_, self.text[start:end], confidence))
 
@@ -99,6 +81,8 @@ class Tagger:
     """
 
     origin: Origin | None = None
+    _wanted: float | Mapping[str, float] | None = None
+    """The user's thresholds; those of labels are known when labels are."""
 
     def __init__(
         self, head: Head, splitter: str, language: str, *, temperature: float = 1.0,
@@ -107,7 +91,9 @@ class Tagger:
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
         self.temperature, self.thresholds = temperature, thresholds or {}
+        self.labels: tuple[EntityLabel, ...] = ()
         self.card: Mapping[str, Any] = {}
+        self._asked: tuple[Any, Tagger] | None = None
 
     @classmethod
     def load(
@@ -123,10 +109,13 @@ class Tagger:
         end's own choice; torch has one number for the whole process).
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
-        probable tag of each word; default for others). `on_too_long` says what becomes of a sentence that is longer
-        than the model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training.
-        Entities less sure than `thresholds` (0–1; one for all types, or by type, the rest as the tagger's card has
-        them) are left out. `offsets` counts `start` and `end` in `characters` (code points) or `utf-16` units.
+        probable tag of each word; default for others). Taggers that are told their labels go by thresholds, 0.5 where
+        there is no other: `flat` (default) gives entities that don't overlap; `nested`, for models of spans, also such
+        as lie in one another; `touching`, for models of single words, joins neighbours of one label as NuNER Zero does,
+        whatever one character is between them. `on_too_long` says what becomes of a sentence that is longer than the
+        model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training. Entities less
+        sure than `thresholds` (0–1; one for all types, or by type, the rest as the tagger's card has them) are left
+        out. `offsets` counts `start` and `end` in `characters` (code points) or `utf-16` units.
 
         `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.
@@ -137,15 +126,16 @@ class Tagger:
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         name = str(hub.model_folder(str(source)))
         weights, card = _weights_of(name), read_card(name)
-        usual = "greedy" if card.get("kind") == "foreign" else "legal"
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
-                     on_too_long or str(card.get("on_too_long") or "window"), decoding or usual)  # fmt: skip
+                     on_too_long or str(card.get("on_too_long") or "window"),
+                     decoding or str(card.get("decoding") or ""))  # fmt: skip
         opened = _open_head(name, card, head)(name, how)
+        bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types) if opened.types else {}
         tagger = cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
-            temperature=_temperature_of(card),
-            thresholds=thresholds_of(thresholds, card.get("thresholds"), opened.types), offsets=offsets,
+            temperature=_temperature_of(card), thresholds=bounds, offsets=offsets,
         )  # fmt: skip
+        tagger._wanted = thresholds
         options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
                    "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
         tagger.origin = Origin(os.path.abspath(name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
@@ -201,7 +191,7 @@ class Tagger:
         card = read_card(self._origin().folder)
         if self.temperature != _temperature_of(card):
             card["calibration"] = {"temperature": self.temperature}
-        if self.thresholds != thresholds_of(None, card.get("thresholds"), self.types):
+        if self.thresholds != thresholds_of(None, card.get("thresholds"), self.types, self.head.usual_threshold):
             card["thresholds"] = dict(self.thresholds)
         return card
 
@@ -213,7 +203,14 @@ class Tagger:
         return self.origin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _loaded_again, (type(self), self._origin(), self.temperature, dict(self.thresholds), self.offsets)
+        state = (self.temperature, dict(self.thresholds), self._wanted, self.offsets, self.labels)
+        return _loaded_again, (type(self), self._origin(), *state)
+
+    def __copy__(self) -> "Tagger":
+        """Return one on the same model, which `__reduce__` would load again."""
+        found = object.__new__(type(self))
+        vars(found).update(vars(self))
+        return found
 
     @cached_property
     def fingerprint(self) -> str:
@@ -230,23 +227,52 @@ class Tagger:
         """Say how its head chooses tags."""
         return self.head.decoding
 
-    def tag(self, text: str) -> Spans:
+    def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Tagger":
+        """Return a tagger that looks for these labels alone, on the same model; each is `name` or `name: description`.
+
+        A tagger that learnt its types filters them. Of the thresholds that were given those of other labels are passed
+        over. Raise InputError for a label that the model can't look for, for none, and for one given twice.
+        """
+        wanted = entity_labels(labels)
+        how = (wanted, self.temperature, dict(self.thresholds))
+        if self._asked and self._asked[0] == how:
+            return self._asked[1]
+        names, found = [each.name for each in wanted], copy(self)
+        given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
+            self._wanted, Mapping) else self._wanted  # fmt: skip
+        own = {**(self.card.get("thresholds") or {}), **self.thresholds}
+        bounds = thresholds_of(given, own, names, self.head.usual_threshold)
+        found.thresholds = {name: bounds[name] for name in names}
+        least = [uncalibrated(found.thresholds[name], self.temperature) for name in names]
+        found.head, found.labels, found._asked = self.head.for_labels(wanted, least), wanted, None
+        self._asked = how, found
+        return found
+
+    def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`.
 
-        The list shows itself in notebooks, and goes to pandas and displaCy.
+        `labels` are what to look for, as in `with_labels`; a tagger that learnt its types needs none. The list shows
+        itself in notebooks, and goes to pandas and displaCy.
         """
-        return next(self.tag_many([text]))
+        return next(self.tag_many([text], labels))
 
-    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
+    def tag_many(
+        self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
+    ) -> Iterator[Spans]:
         """Yield the entities of each text, in order; read and hold some thousand words (or one text) at a time.
 
-        An example is one sentence, and keeps its own words.
+        An example is one sentence, and keeps its own words. `labels` are as in `tag`.
         """
         if isinstance(texts, str):
             raise InputError("can't tag a str letter by letter: give a list of texts, or take `tag`")
+        return (self if labels is None else self.with_labels(labels))._tag_many(texts)
+
+    def _tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
+        if not self.types:
+            raise InputError(NEEDS_LABELS)
         opened, block, words = list[_Open](), _Block(), 0
         for text in texts:
-            sentences = [(0, text)] if isinstance(text, Example) else self.sentences(_checked(text))
+            sentences = [(0, text)] if isinstance(text, Example) else self._read_at_once(_checked(text))
             opened.append(_Open(text.text if isinstance(text, Example) else text))
             for offset, example in sentences:
                 block.append((opened[-1], offset, example))
@@ -282,6 +308,18 @@ class Tagger:
                     yield offset + start, Example(whole[start:end], words)
             offset += len(line)
 
+    def _read_at_once(self, text: str) -> Iterator[tuple[int, Example]]:
+        """Yield what goes through the model as one: sentences, or as many of them as the head reads at once."""
+        group, words = list[tuple[int, Example]](), 0
+        for offset, sentence in self.sentences(text):
+            if group and words + len(sentence.words) > self.head.longest_text:
+                yield _joined(text, group)
+                group, words = [], 0
+            group.append((offset, sentence))
+            words += len(sentence.words)
+        if group:
+            yield _joined(text, group)
+
     @cached_property
     def _splitter(self) -> RuleSplitter:
         return RuleSplitter(self.language)
@@ -302,9 +340,20 @@ class Tagger:
                 text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
 
 
+def _joined(text: str, group: Sequence[tuple[int, Example]]) -> tuple[int, Example]:
+    """Return neighbouring sentences of a text as one, which begins where the first does."""
+    start, first = group[0]
+    if len(group) == 1:
+        return start, first
+    end = group[-1][0] + len(group[-1][1].text)
+    words = tuple((offset - start + a, offset - start + b) for offset, each in group for a, b in each.words)
+    return start, Example(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text[start:end]), words)
+
+
 def _loaded_again(
-    kind: type[Tagger], origin: Origin, temperature: float, thresholds: Mapping[str, float], offsets: str
-) -> Tagger:
+    kind: type[Tagger], origin: Origin, temperature: float, thresholds: Mapping[str, float],
+    wanted: float | Mapping[str, float] | None, offsets: str, labels: tuple[EntityLabel, ...],
+) -> Tagger:  # fmt: skip
     """Return a tagger that was pickled; raise InputError if its folder holds other weights now."""
     if _weights_of(origin.folder) != origin.weights:
         raise InputError(f"{origin.folder}: is gone, or holds other weights than when the tagger was loaded")
@@ -312,13 +361,16 @@ def _loaded_again(
     if _in_worker():
         options["threads"] = options["threads"] or 1
     tagger = kind.load(origin.folder, **options, offsets=offsets)
-    tagger.temperature, tagger.thresholds = temperature, thresholds
+    tagger.temperature, tagger._wanted = temperature, wanted
+    tagger = tagger.with_labels(labels) if labels else tagger
+    tagger.thresholds = thresholds
     return tagger
 
 
 def _weights_of(folder: str) -> tuple[tuple[str, int, int], ...]:
     """Return name, size and time of change of each file of weights; reading them would take seconds."""
-    paths = sorted([*Path(folder).glob("*.safetensors"), *Path(folder, onnx.FOLDER).glob("*.onnx")])
+    patterns = (*onnx.WEIGHTS, f"{onnx.FOLDER}/*.onnx", *([PICKLED] if is_gliner(folder) else []))
+    paths = sorted(path for pattern in patterns for path in Path(folder).glob(pattern))
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 
@@ -335,14 +387,14 @@ def _temperature_of(card: Mapping[str, Any]) -> float:
 def seed_folders(source: str) -> list[Path]:
     """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
     path = Path(source)
-    if not path.is_dir() or (path / "config.json").exists():
+    if not path.is_dir() or (path / "config.json").exists() or is_gliner(path):
         return []
     return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
 
 
 def _open_head(source: str, card: Mapping[str, object], own: str) -> OpenHead:
     """Return what opens the head that a tagger's card names; `own` is the user's own word for it."""
-    name = str(card.get("head") or "linear")
+    name = head_named(source, card)
     if own or name in HEADS:
         return HEADS.find(own or name)
     hint = f": if you trust it, name it (head, --head {name})" if HEADS.contains(name) else ", no head's name"

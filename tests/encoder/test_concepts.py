@@ -20,6 +20,7 @@ from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concepts import ROOT, Concept, ConceptModel, ConceptTable, class_words, open_concepts
+from nerbert.model.forward import Batch
 from nerbert.records import Example, Span
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train_step
@@ -383,9 +384,9 @@ def test_what_is_saved_compares_alike(work: Preparation, tmp_path: Path) -> None
     work.model.save_pretrained(tmp_path / "m")
     work.pieces.tokenizer.save_pretrained(tmp_path / "m")
     loaded, model = open_concepts(str(tmp_path / "m")).eval(), work.model.eval()
-    ids = torch.tensor([[2, 7, 9, 3]])
-    places = ([0, 0], [1, 2])
-    words = [one.word_vectors(ids, torch.ones_like(ids), *places) for one in (model, loaded)]
+    ids, none = torch.tensor([[2, 7, 9, 3]]), torch.empty(0)
+    batch = Batch(ids, torch.ones_like(ids), torch.tensor([0, 0]), torch.tensor([1, 2]), none, none)
+    words = [one.word_vectors(batch) for one in (model, loaded)]
     names = [one.name_vectors(["a ship"]) for one in (model, loaded)]
     assert torch.equal(model.logits(words[0], names[0]), loaded.logits(words[1], names[1]))
 

@@ -132,7 +132,7 @@ def test_a_tagger_is_pushed_as_one_commit(hub: FakeHub, tagger: Tagger) -> None:
     assert hub.calls == [
         ("HfApi", {"token": "t"}), ("create_repo", {"name": "me/ships", "private": True, "exist_ok": True}),
         ("upload_folder", {"repo_id": "me/ships", "commit_message": "New", "revision": "b", "create_pr": True,
-                           "delete_patterns": ["*.safetensors", "onnx/*"]}),
+                           "delete_patterns": ["*.safetensors", "concepts/*", "onnx/*"]}),
     ]  # fmt: skip
     assert Tagger.from_pretrained("me/ships", device="cpu").tag(TEXT) == tagger.tag(TEXT)
 

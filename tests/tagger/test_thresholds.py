@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.tagger.tagger import thresholds_of
+from nerbert.tagger.thresholds import thresholds_of
 
 OWN = {"ship": 0.4, "port": 0.6}
 

@@ -28,6 +28,7 @@ from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.conll import conll_writer
 from nerbert.formats.documents import repairs_line
+from nerbert.formats.entity_labels import parse_labels
 from nerbert.formats.format import Format
 from nerbert.formats.inputs import (
     CONLL,
@@ -91,6 +92,8 @@ class TagJob:
     offsets: str = OFFSETS[0]
     sign: bool = False
     """Whether each row has the tagger's fingerprint, in the field `tagger`."""
+    labels: str = ""
+    """What to look for: labels with commas between them, or a file of them; "": what the tagger learnt."""
     min_confidence: str = ""
     overwrite: bool = False
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -124,7 +127,9 @@ class TagJob:
 
     def load(self) -> Tagger:
         """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
-        return Tagger.load(self.tagger, thresholds=_thresholds(self.min_confidence), **self.loading)
+        labels = parse_labels(self.labels) if self.labels else None
+        tagger = Tagger.load(self.tagger, thresholds=_thresholds(self.min_confidence), **self.loading)
+        return tagger if labels is None else tagger.with_labels(labels)
 
     def fingerprint(self, tagger: Tagger, found: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""
@@ -133,6 +138,7 @@ class TagJob:
             "format": _FORMAT, "made_by": f"nerbert {__version__}",
             "tagger": {"sha256": tagger.fingerprint, "backend": tagger.head.name, **loading,
                        "min_confidence": writable(self.min_confidence)},
+            **({"labels": [each.text for each in tagger.labels]} if tagger.labels else {}),
             "field": writable(self.field),
             "inputs": [{"name": writable(source.name), "kind": source.kind} for source in found.sources],
         }  # fmt: skip

@@ -28,7 +28,7 @@ class Instant(Tagger):
         """That of the folder `tagger` as it is now."""
         return fingerprint_of(Path("tagger"))
 
-    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
+    def tag_many(self, texts: Iterable[str | Example], labels: object = None) -> Iterator[Spans]:
         """As many empty lists as texts."""
         yield from [Spans("") for _ in list(texts)]
 
@@ -44,7 +44,7 @@ class Capitals(Instant):
         self.seen: list[str] = []
         self.enough = 1 << 30
 
-    def tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
+    def tag_many(self, texts: Iterable[str | Example], labels: object = None) -> Iterator[Spans]:
         """Entities of all texts, when all are there, and among given words."""
         if len(self.seen) >= self.enough:
             raise KeyboardInterrupt

@@ -1,0 +1,78 @@
+"""Labels that a tagger is asked for at run time: from Python, from the command line, from a file.
+
+A label is a name, or `name: description`; entities have the name. What no tagger could mean is refused here, before a
+model is loaded: no label at all, an empty one, one twice (in any case: models read case, but a reader of the entities
+would take them for one), one too long.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from nerbert.errors import InputError, at
+from nerbert.formats.rows import read_lines
+from nerbert.records import EntityLabel
+from nerbert.sources.files import open_plain
+from nerbert.terminal import visible
+
+LONGEST_NAME, LONGEST_DESCRIPTION = 200, 1000
+"""Characters."""
+
+
+def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]:
+    """Return labels in their order; raise InputError for none, an empty or long one, or one given twice.
+
+    A text is a name, or a name and a description with a colon and a space between them.
+    """
+    if isinstance(given, str):
+        raise InputError(f"labels {given!r:.80}: must be a list of texts; for one label, a list of one")
+    labels = tuple(map(_label, given))
+    if not labels:
+        raise InputError("labels: there are none; give at least one")
+    first: dict[str, str] = {}
+    for each in labels:
+        if (other := first.setdefault(each.name.casefold(), each.name)) != each.name:
+            raise InputError(f"labels {other!r:.80} and {each.name!r:.80} differ in case alone; leave one out")
+    if len(first) < len(labels):
+        twice = Counter(each.name for each in labels).most_common(1)[0][0]
+        raise InputError(f"label {twice!r:.80} is given twice; leave one out")
+    return labels
+
+
+def parse_labels(given: str) -> tuple[EntityLabel, ...]:
+    """Return the labels of a command line: a file, a label a line, or labels with commas between them.
+
+    A line is `name`, `name: description`, or name and description with a tab between them; empty lines and such as
+    begin with `#` are passed over.
+    """
+    path = Path(given)
+    if "," in given or not _is_file(path):
+        if given.endswith((".txt", ".tsv")) and "," not in given:
+            raise InputError(f"{given}: no such file of labels")
+        return entity_labels(part for part in given.split(",") if part.strip())
+    with open_plain(path) as stream:
+        lines = [line.text.strip() for line in read_lines(stream, path) if line is not None]
+    with at(path):
+        return entity_labels(line.replace("\t", ": ", 1) for line in lines if line and not line.startswith("#"))
+
+
+def _label(given: str | EntityLabel) -> EntityLabel:
+    if isinstance(given, str):
+        name, _, description = given.partition(": ")
+        given = EntityLabel(" ".join(name.split()), " ".join(description.split()))
+    if not isinstance(given, EntityLabel):
+        raise InputError(f"label {given!r:.80}: must be a text")
+    if not given.name or visible(given.text) != given.text:
+        raise InputError(f"label {given.text!r:.80}: must be printable, and its name not empty")
+    for what, text, most in (("name", given.name, LONGEST_NAME),
+                             ("description", given.description, LONGEST_DESCRIPTION)):  # fmt: skip
+        if len(text) > most:
+            raise InputError(f"label {given.name!r:.60}: its {what} has {len(text):,} characters, more than {most:,}")
+    return given
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # what can't be a path
+        return False

@@ -1,0 +1,138 @@
+"""The head of labels that are given at run time: each word's vector against the labels' (NuNER's two encoders).
+
+The probability that a word is of a label is σ(tᵢ·cⱼ/τ + b). A word has the label of the highest probability among
+those that reach their thresholds. Which neighbours of one label are one entity is said in `is_one_entity`. An entity's
+confidence is the mean probability of its words.
+
+Vectors are rounded to whole numbers of so few bits that sums of their products are exact in fp64. So a label's score is
+the same to the last bit, whatever other labels are asked for and in whatever order; the price is a rounding like that
+of fp32. Of labels with the same score the first by name is taken.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from nerbert.config import check
+from nerbert.errors import InputError
+from nerbert.model.heads import NEEDS_LABELS, Entities, Head, is_one_entity
+from nerbert.model.linear import MAX_TOKENS, Scorer, WordScores, owners, scored
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.records import EntityLabel, Example
+from nerbert.rng import Array
+
+_EXACT_BITS = 53
+"""Bits of a whole number that fp64 holds."""
+_CELLS = 1 << 22
+"""Pairs of word and label that are scored at once: 32 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedLabels:
+    """Labels, by name: their vectors as whole numbers (width, labels), the scale of each, and its least log-odds."""
+
+    names: list[str]
+    numbers: Array
+    scales: Array
+    bounds: Array
+
+
+@dataclass(frozen=True)
+class ConceptHead(Head):
+    """Two encoders of one space; see the module.
+
+    `scorer` gives each word's vector, `vectors` those of labels, (labels, width). Without `asked` there are no types.
+    """
+
+    scorer: Scorer
+    pieces: SubwordTokenizer
+    vectors: Callable[[Sequence[EntityLabel]], Array]
+    width: int
+    temperature: float
+    bias: float
+    max_tokens: int = MAX_TOKENS
+    decoding: str = "flat"
+    name: str = "concepts"
+    asked: AskedLabels | None = None
+    usual_threshold = 0.5
+
+    def __post_init__(self) -> None:
+        check("decoding", self.decoding, Literal["flat", "touching"])
+
+    @property
+    def types(self) -> list[str]:
+        """Return the names of the labels that were asked for, sorted."""
+        return list(self.asked.names) if self.asked else []
+
+    def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "ConceptHead":
+        """Return a head that finds entities of these labels, each at least as likely as its threshold."""
+        pairs = sorted(zip(labels, thresholds, strict=True), key=lambda pair: pair[0].name)
+        some, least = [label for label, _ in pairs], np.array([bound for _, bound in pairs], np.float64)
+        numbers, scales = _whole_numbers(self.vectors(some))
+        with np.errstate(divide="ignore"):
+            bounds = np.log(least) - np.log1p(-least)
+        return replace(self, asked=AskedLabels([each.name for each in some], numbers.T, scales, bounds))
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        """Return the entities of some examples; raise InputError if no labels were asked for."""
+        if self.asked is None:
+            raise InputError(NEEDS_LABELS)
+        groups = scored(self.scorer, self.pieces, examples, self.width, self.max_tokens)
+        found, counts = zip(*((self._entities(*each, self.asked), len(each[0])) for each in groups), strict=True)
+        return found[0] if len(found) == 1 else Entities.join(found, counts)
+
+    def _entities(self, examples: Sequence[Example], scores: WordScores, asked: AskedLabels) -> Entities:
+        labels, odds = np.full(scores.words, -1), np.zeros(scores.words, np.float32)
+        labels[scores.read], odds[scores.read] = self._best(scores.logits, asked)
+        owner = owners(scores)
+        labels[scores.followers], odds[scores.followers] = labels[owner], odds[owner]
+        words = np.flatnonzero(labels >= 0)
+        labels, odds = labels[words], odds[words]
+        numbers = np.searchsorted(scores.offsets, words, side="right") - 1
+        places = words - scores.offsets[numbers]
+        same = np.zeros(len(words), bool)
+        same[1:] = (numbers[1:] == numbers[:-1]) & (labels[1:] == labels[:-1])
+        for place in np.flatnonzero(same).tolist():
+            same[place] = is_one_entity(
+                examples[numbers[place]],
+                int(places[place - 1]),
+                int(places[place]),
+                touching=self.decoding == "touching",
+            )
+        first = np.flatnonzero(~same)
+        last = np.append(first[1:], len(words))[: len(first)] - 1
+        return Entities(
+            numbers[first], places[first], places[last] + 1, [asked.names[label] for label in labels[first].tolist()],
+            np.stack([np.zeros_like(odds), odds], 1), np.ones(len(words), np.int64), first,
+        )  # fmt: skip
+
+    def _best(self, vectors: Array, asked: AskedLabels) -> tuple[Array, Array]:
+        """Return (words,) twice: the label that is likeliest of those that reach their bounds, or −1; its log-odds."""
+        labels, odds = np.full(len(vectors), -1), np.zeros(len(vectors), np.float32)
+        for here in _slices(len(vectors), max(1, _CELLS // len(asked.names))):
+            numbers, scales = _whole_numbers(vectors[here])
+            found = numbers @ asked.numbers * asked.scales * (scales / self.temperature)[:, None] + self.bias
+            found[found < asked.bounds] = -np.inf
+            best = found.argmax(1)
+            top = found[np.arange(len(best)), best]
+            labels[here], odds[here] = np.where(top > -np.inf, best, -1), top
+        return labels, odds
+
+
+def _slices(length: int, step: int) -> Iterator[slice]:
+    for start in range(0, length, step):
+        yield slice(start, start + step)
+
+
+def _whole_numbers(vectors: Array) -> tuple[Array, Array]:
+    """Return vectors as whole numbers in fp64, and the power of two by which each is to be multiplied.
+
+    A product of two such vectors is a sum that fp64 holds exactly, so its order doesn't matter.
+    """
+    bits = (_EXACT_BITS - math.ceil(math.log2(vectors.shape[1]))) // 2
+    _, exponents = np.frexp(np.abs(vectors).max(1, initial=0.0))
+    numbers = np.rint(vectors * np.ldexp(1.0, bits - exponents)[:, None])
+    return numbers, np.ldexp(1.0, exponents - bits)

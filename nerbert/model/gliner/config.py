@@ -1,0 +1,154 @@
+"""What a GLiNER folder says of its model: `gliner_config.json`, checked, since folders come from anywhere.
+
+Folders of the package's first versions lack most keys; they have the package's defaults of today, as there. What this
+package can't compute is refused by the name of its architecture, before weights are read.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field
+
+from nerbert.errors import InputError, at, refused
+from nerbert.model.backbone import GLINER
+from nerbert.schema import parse_json, read_json
+
+WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
+"""Files of weights; the second is read only where there is no first."""
+BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER = "backbone", "labels_backbone", "labels_tokenizer"
+FOLDERS = (BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER)
+"""Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
+SPLITTERS = {"whitespace": "gliner-words-1"}
+"""The package's word splitters, and their names here."""
+TOKEN_LEVEL = "token_level"
+BODIES = frozenset(
+    "albert bert camembert deberta deberta-v2 distilbert electra eurobert modernbert mpnet nomic_bert rembert roberta "
+    "xlm-roberta".split()
+)
+"""Types of encoder that may be a model's body."""
+_REMEDY = "the file is damaged, or of a version of gliner that nerbert doesn't know"
+_LEFT_OUT = ("auto_map", "quantization_config", "dtype", "torch_dtype", "_attn_implementation", "model_type")
+"""What of a body's configuration is about how it was loaded."""
+
+_Width: TypeAlias = Annotated[int, Field(ge=1, le=1 << 15)]
+_Count: TypeAlias = Annotated[int, Field(ge=1, le=1 << 20)]
+_Layers: TypeAlias = Annotated[int, Field(ge=1, le=256)]
+
+
+@dataclass(frozen=True, slots=True)
+class _BodySizes:
+    """The sizes in a body's configuration, by all names that the types have for them."""
+
+    model_type: str = "deberta-v2"
+    vocab_size: Annotated[int, Field(ge=1, le=1 << 23)] = 1
+    hidden_size: _Width = 1
+    dim: _Width = 1
+    embedding_size: _Width = 1
+    intermediate_size: _Count = 1
+    hidden_dim: _Count = 1
+    num_hidden_layers: _Layers = 1
+    n_layers: _Layers = 1
+    num_attention_heads: _Width = 1
+    max_position_embeddings: _Count = 1
+    type_vocab_size: Annotated[int, Field(ge=0, le=1 << 15)] = 0
+    position_buckets: Annotated[int, Field(ge=-1, le=1 << 15)] = 0
+    max_relative_positions: Annotated[int, Field(ge=-1, le=1 << 15)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GlinerConfig:
+    """What of `gliner_config.json` decides the model, with the package's defaults."""
+
+    model_name: str = "microsoft/deberta-v3-small"
+    model_type: str | None = ""
+    span_mode: str = "markerV0"
+    max_width: Annotated[int, Field(ge=1, le=1024)] = 12
+    hidden_size: _Width = 512
+    max_len: _Count = 384
+    num_rnn_layers: Annotated[int, Field(ge=-1, le=16)] = 1
+    subtoken_pooling: str = "first"
+    words_splitter_type: str = "whitespace"
+    embed_ent_token: bool = True
+    class_token_index: int = -1
+    vocab_size: int = -1
+    ent_token: str = "<<ENT>>"
+    sep_token: str = "<<SEP>>"
+    encoder_config: dict[str, Any] | None = None
+    labels_encoder: str | None = None
+    labels_encoder_config: dict[str, Any] | None = None
+    labels_decoder: str | None = None
+    relations_layer: str | None = None
+    span_encoder_config: dict[str, Any] | None = None
+    post_fusion_schema: str | None = ""
+    fuse_layers: bool = False
+    represent_spans: bool = False
+
+    @property
+    def token_level(self) -> bool:
+        """Return whether words are scored as first, last and inner ones, and not spans."""
+        return self.span_mode == TOKEN_LEVEL
+
+    @property
+    def two_encoders(self) -> bool:
+        """Return whether labels have an encoder of their own, and not a place before the text."""
+        return self.labels_encoder is not None
+
+    @property
+    def unsupported(self) -> str:
+        """Return what of the architecture can't be computed here, "" if all can."""
+        kinds = {
+            "a streaming decoder": "streaming" in (self.model_type or ""),
+            "relation extraction": self.relations_layer is not None,
+            f"a decoder of labels ({self.labels_decoder})": self.labels_decoder is not None,
+            "a context encoder for spans": self.span_encoder_config is not None,
+            "span vectors at token level (represent_spans)": self.represent_spans,
+            "fused layers (fuse_layers)": self.fuse_layers,
+            f"post-fusion ({self.post_fusion_schema})": self.two_encoders and bool(self.post_fusion_schema),
+            f"span_mode {self.span_mode!r:.40}": self.span_mode not in ("marker", "markerV0", TOKEN_LEVEL),
+            f"subtoken_pooling {self.subtoken_pooling!r:.40}": self.subtoken_pooling not in POOLINGS,
+            f"words_splitter_type {self.words_splitter_type!r:.40}": self.words_splitter_type not in SPLITTERS,
+        }
+        return next((name for name, here in kinds.items() if here), "")
+
+
+POOLINGS = ("first", "last", "mean", "max")
+"""What a word's vector is, of its pieces."""
+
+
+def check_gliner_folder(folder: Path) -> None:
+    """Raise InputError for a GLiNER folder that holds no weights, or is of another architecture."""
+    read_config(folder)
+    if not any((folder / name).is_file() for name in (WEIGHTS, PICKLED)):
+        raise InputError(f"{folder}: holds {GLINER}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing")
+
+
+def gliner_card(folder: Path) -> dict[str, str]:
+    """Return what a card says of a folder of the package: the head, its word splitter and its decoding."""
+    splitter = SPLITTERS[read_config(folder).words_splitter_type]
+    return {"head": "gliner", "word_splitter": splitter, "decoding": "flat"}
+
+
+def read_config(folder: Path) -> GlinerConfig:
+    """Return a folder's configuration; raise InputError for what is not one, or is of another architecture."""
+    path = folder / GLINER
+    config = read_json(path, GlinerConfig, remedy=_REMEDY)
+    if config.unsupported:
+        raise InputError(f"{path}: a GLiNER model with {config.unsupported}, which nerbert can't compute; models that "
+                         "score spans (marker, markerV0) or tokens by given labels can be loaded")  # fmt: skip
+    return config
+
+
+def body_config(values: dict[str, Any], place: str) -> Any:
+    """Return the configuration of an encoder from what a GLiNER folder holds of it; `place` is for errors."""
+    from transformers import AutoConfig
+
+    sizes = parse_json(json.dumps(values), _BodySizes, place, remedy=_REMEDY)
+    with at(place):
+        if sizes.model_type not in BODIES:
+            raise InputError(f"a GLiNER model on {sizes.model_type!r:.60}, which nerbert can't compute; it can on "
+                             f"{', '.join(sorted(BODIES))}")  # fmt: skip
+        with refused("no encoder's configuration"):
+            kept = {name: value for name, value in values.items() if name not in _LEFT_OUT}
+            return AutoConfig.for_model(sizes.model_type, **kept)

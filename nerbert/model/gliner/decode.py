@@ -1,0 +1,101 @@
+"""Scores of spans or words → entities.
+
+A span is a candidate for a label where its probability is above the label's threshold. At token level that holds of its
+first word as a first one, of its last as a last one, and of all its words as inner ones; the least of them is its
+probability. Of candidates the most probable ones are taken, each unless it overlaps one taken before (`flat`); with
+`nested` one may hold another, but not cut it, and no span has two labels. Of equal ones the first in the text wins.
+
+Models that score single words (`max_width` 1: NuNER Zero) leave open which neighbours of one label are one entity:
+`is_one_entity` says. The confidence is the mean of the words'.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nerbert.labels import WordSpan
+from nerbert.model.heads import Odds, is_one_entity
+from nerbert.records import Example
+from nerbert.rng import Array
+
+DECODINGS = ("flat", "nested", "touching")
+
+
+class Candidate(NamedTuple):
+    """A span of words that may be an entity: its label's number, its log-odds and its probability."""
+
+    start: int
+    end: int
+    label: int
+    odds: float
+    probability: float
+
+
+def span_candidates(odds: Array, probabilities: Array, thresholds: Array) -> list[Candidate]:
+    """Return what is above the labels' thresholds in (words, widths, labels)."""
+    found = np.nonzero(probabilities > thresholds)
+    starts, widths, labels = (each.tolist() for each in found)
+    rows = zip(starts, widths, labels, odds[found].tolist(), probabilities[found].tolist(), strict=True)
+    return [Candidate(start, start + width + 1, label, *rest) for start, width, label, *rest in rows]
+
+
+def word_candidates(odds: Array, probabilities: Array, thresholds: Array) -> list[Candidate]:
+    """Return the same of (words, labels, 3): log-odds of a word as first, last and inner one."""
+    above = probabilities[..., :2] > thresholds[:, None]
+    inner = probabilities[..., 2] >= thresholds
+    found = list[Candidate]()
+    for start, label in np.argwhere(above[..., 0] & inner).tolist():
+        out = np.flatnonzero(~inner[start:, label])
+        stop = start + int(out[0]) if out.size else len(inner)
+        ends = start + np.flatnonzero(above[start:stop, label, 1])
+        if not ends.size:
+            continue
+        least = np.minimum.accumulate(odds[start : int(ends[-1]) + 1, label, 2])[ends - start]
+        least = np.minimum(np.minimum(least, odds[start, label, 0]), odds[ends, label, 1])
+        places = np.minimum(np.minimum.accumulate(probabilities[start : int(ends[-1]) + 1, label, 2])[ends - start],
+                            np.minimum(probabilities[start, label, 0], probabilities[ends, label, 1]))  # fmt: skip
+        rows = zip(ends.tolist(), least.tolist(), places.tolist(), strict=True)
+        found += [Candidate(start, end + 1, label, *rest) for end, *rest in rows]
+    return found
+
+
+def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bool) -> list[Candidate]:
+    """Return the candidates that are entities, in order."""
+    taken, kept = np.zeros(words, bool), list[Candidate]()
+    for each in sorted(candidates, key=lambda one: -one.probability):
+        here = slice(each.start, each.end)
+        if taken[here].any() and not (nested and all(_may_both_be(each, other) for other in kept)):
+            continue
+        taken[here] = True
+        kept.append(each)
+    return sorted(kept, key=lambda one: (one.start, -one.end))
+
+
+def _may_both_be(one: Candidate, other: Candidate) -> bool:
+    if one[:2] == other[:2]:
+        return False
+    apart = one.end <= other.start or other.end <= one.start
+    holds = one.start <= other.start and other.end <= one.end
+    return apart or holds or (other.start <= one.start and one.end <= other.end)
+
+
+def joined_words(
+    example: Example, found: Sequence[Candidate], names: Sequence[str], *, touching: bool
+) -> list[tuple[WordSpan, Odds]]:
+    """Return entities of single words, each with those after it that are one entity with it."""
+    groups = list[list[Candidate]]()
+    for each in found:
+        last = groups[-1][-1] if groups else None
+        if last and last.label == each.label and is_one_entity(example, last.start, each.start, touching=touching):
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return [((group[0].start, group[-1].end, names[group[0].label]), tuple(each.odds for each in group))
+            for group in groups]  # fmt: skip
+
+
+def renumbered(candidates: Sequence[Candidate], read: Array) -> Iterator[Candidate]:
+    """Yield candidates with the numbers that their words have in the example."""
+    for each in candidates:
+        yield each._replace(start=int(read[each.start]), end=int(read[each.end - 1]) + 1)

@@ -1,0 +1,166 @@
+"""GLiNER folders: read as hostile, and written so that the package `gliner` reads them.
+
+Weights are `model.safetensors`; where there is none, `pytorch_model.bin` is read as numbers alone (`weights_only`), and
+refused if it holds anything else. Encoders are built from what the configuration holds of them. Folders of the first
+versions name them only: then their configuration and tokenizer come from a folder in the model's own (`backbone`,
+`labels_backbone`), or from the hub. A model is measured before memory is taken for it: shapes must be the weights' own.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nerbert.artifacts import write_json
+from nerbert.errors import InputError, refused
+from nerbert.model.backbone import GLINER, load_tokenizer, quiet
+from nerbert.model.gliner.config import (
+    BACKBONE,
+    LABELS_BACKBONE,
+    LABELS_TOKENIZER,
+    PICKLED,
+    WEIGHTS,
+    GlinerConfig,
+    body_config,
+    check_gliner_folder,
+    read_config,
+)
+from nerbert.model.gliner.layers import GlinerModel
+from nerbert.model.gliner.prompt import PromptTokenizer
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GlinerFolder:
+    """A loaded folder: the model on the CPU in fp32, and what cuts its texts and labels."""
+
+    model: GlinerModel
+    pieces: PromptTokenizer
+    labels_pieces: PromptTokenizer | None = None
+
+
+def load_gliner(folder: Path) -> GlinerFolder:
+    """Return the model of a folder; raise InputError for what can't be loaded as one."""
+    check_gliner_folder(folder)
+    config = read_config(folder)
+    tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, BACKBONE))
+    body = _body(folder, "encoder_config", config.encoder_config, config.model_name, BACKBONE)
+    if config.encoder_config is None and config.vocab_size > 0:
+        body.vocab_size = config.vocab_size
+    if not config.two_encoders and min(config.class_token_index, config.vocab_size) < 0:
+        # as the package does: the marks are the last two pieces, after one that is of no use any more
+        tokenizer.add_tokens(["[FLERT]", config.ent_token, config.sep_token], special_tokens=True)
+        body.vocab_size = len(tokenizer)
+        config = dataclasses.replace(config, class_token_index=len(tokenizer) - 2, vocab_size=len(tokenizer))
+    config = dataclasses.replace(config, encoder_config=body.to_dict())
+    labels_body, labels_tokenizer = None, None
+    if config.labels_encoder is not None:
+        name = config.labels_encoder
+        labels_body = _body(folder, "labels_encoder_config", config.labels_encoder_config, name, LABELS_BACKBONE)
+        labels_tokenizer = load_tokenizer(_tokenizer_of(folder, folder / LABELS_TOKENIZER, name, LABELS_BACKBONE))
+        config = dataclasses.replace(config, labels_encoder_config=labels_body.to_dict())
+    model = build(config, body, labels_body, read_weights(folder), str(folder))
+    labels = (
+        None if labels_body is None else PromptTokenizer(labels_tokenizer, config, model.labels_body, for_labels=True)
+    )
+    return GlinerFolder(model, PromptTokenizer(tokenizer, config, model.body), labels)
+
+
+def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
+    """Write a model into an existing folder; the package `gliner` reads it too."""
+    from safetensors.torch import save_file
+
+    config = dataclasses.asdict(loaded.model.config)
+    config["model_type"] = "_".join(("gliner", "bi" if loaded.labels_pieces else "uni", "encoder",
+                                     "token" if loaded.model.config.token_level else "span"))  # fmt: skip
+    write_json(folder / GLINER, json.loads(json.dumps(config, default=str)))
+    weights = {name: each.detach().cpu().contiguous().clone() for name, each in loaded.model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    with quiet():
+        loaded.pieces.tokenizer.save_pretrained(folder)
+        if loaded.labels_pieces:
+            loaded.labels_pieces.tokenizer.save_pretrained(folder / LABELS_TOKENIZER)
+
+
+def build(
+    config: GlinerConfig, body: Any, labels_body: Any, weights: Mapping[str, torch.Tensor] | None, source: str
+) -> GlinerModel:
+    """Return a model of encoders' configurations with these weights, or with random ones if there are none."""
+    from transformers import AutoModel
+
+    def make() -> GlinerModel:
+        with refused(f"{source}: can't be built"), quiet():
+            return GlinerModel(config, *(AutoModel.from_config(each) for each in (body, labels_body) if each)).float()
+
+    if weights is not None:
+        with torch.device("meta"):
+            _check_shapes(make(), weights, source)
+    with torch.random.fork_rng(devices=[]):
+        model = make()
+    if weights is not None:
+        model.load_state_dict({name: weights[name] for name in model.state_dict()})
+    return model.eval().requires_grad_(False)
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a folder by name; pickled ones as numbers alone."""
+    if (path := folder / WEIGHTS).is_file():
+        return _read_safetensors(path)
+    path = folder / PICKLED
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{path}: damaged, or holds more than weights (pickled code), so it is refused; take a folder "
+                         f"with {WEIGHTS}") from error  # fmt: skip
+    if not isinstance(found, dict) or not all(isinstance(each, torch.Tensor) for each in found.values()):
+        raise InputError(f"{path}: holds no weights by name; take a folder with {WEIGHTS}")
+    return found
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return the weights; the package keeps names of weights that are another's in the metadata."""
+    from safetensors import safe_open
+
+    with refused(f"{path}: can't be read as weights"), safe_open(path, framework="pt") as stream:
+        found = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        for name, same in (stream.metadata() or {}).items():
+            if same in found:
+                found.setdefault(name, found[same])
+    return found
+
+
+def _check_shapes(model: GlinerModel, weights: Mapping[str, torch.Tensor], source: str) -> None:
+    """Raise InputError unless the weights are all there, in the shapes that the configuration wants."""
+    wanted = {name: tuple(each.shape) for name, each in model.state_dict().items()}
+    missing = [name for name in wanted if name not in weights]
+    if missing:
+        kind = "token-level" if model.config.token_level else f"{model.config.span_mode} span"
+        raise InputError(f"{source}: {len(missing)} of {len(wanted)} weights are missing for a {kind} model on "
+                         f"{model.body.config.model_type!r}, say {missing[-1]}: another architecture, or a file that "
+                         "is cut off")  # fmt: skip
+    for name, shape in wanted.items():
+        if tuple(weights[name].shape) != shape:
+            raise InputError(f"{source}: {GLINER} and weights don't belong together: {name} is "
+                             f"{tuple(weights[name].shape)}, not {shape}")  # fmt: skip
+
+
+def _body(folder: Path, key: str, values: dict[str, Any] | None, name: str, own: str) -> Any:
+    """Return an encoder's configuration: what `key` holds, or that of the folder `own`, or that of the model `name`."""
+    place = f"{folder / GLINER}: {key}"
+    if values is not None:
+        return body_config(values, place)
+    from transformers import AutoConfig
+
+    source = str(folder / own) if (folder / own).is_dir() else name
+    remedy = f"it names only {name!r:.100}; put that model's config.json and tokenizer into {folder / own}"
+    with quiet(), refused(f"{place} is missing: {remedy}"):
+        return body_config(AutoConfig.from_pretrained(source, trust_remote_code=False).to_dict(), place)
+
+
+def _tokenizer_of(folder: Path, place: Path, name: str, own: str) -> str:
+    """Return where a tokenizer lies: in `place`, or in the folder `own`, or with the model `name`."""
+    if (place / "tokenizer_config.json").is_file() or (place / "tokenizer.json").is_file():
+        return str(place)
+    return str(folder / own) if (folder / own).is_dir() else name

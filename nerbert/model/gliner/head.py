@@ -1,0 +1,191 @@
+"""A GLiNER model as a head: examples and labels → entities.
+
+Windows of many examples go through the model by length, so that little is padded. What depends on labels alone is
+computed once for all texts, as far as the architecture has it: with an encoder of their own that is all of it, else
+only the labels' pieces, since they are read together with each text. So there the entities may depend on the order of
+the labels, and on which others there are.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.labels import WordSpan
+from nerbert.model.forward import autocast
+from nerbert.model.gliner.decode import (
+    DECODINGS,
+    Candidate,
+    chosen_candidates,
+    joined_words,
+    renumbered,
+    span_candidates,
+    word_candidates,
+)
+from nerbert.model.gliner.layers import Folded, GlinerModel
+from nerbert.model.gliner.positions import remember_positions
+from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow, best_window
+from nerbert.model.heads import Entities, Head, Odds
+from nerbert.model.windows import cheapest_cuts, micro_batches
+from nerbert.records import EntityLabel, Example
+from nerbert.rng import Array
+
+MAX_TOKENS = 384
+"""Padded pieces of a batch on a CPU, labels included: long texts go alone, which was fastest on each shape tried."""
+_START_COST = 32
+"""What a further batch costs, in pieces."""
+_LABELS = 64
+"""Labels that go through their own encoder together."""
+
+
+class _Asked(NamedTuple):
+    """What a head was asked for; `vectors` are the labels', where they don't depend on the text."""
+
+    labels: tuple[EntityLabel, ...]
+    thresholds: Array
+    prompt: LabelPrompt
+    vectors: torch.Tensor | Folded | None
+
+
+class GlinerHead(Head):
+    """A GLiNER model; it finds nothing until `for_labels` gave it labels.
+
+    `labels_pieces` cuts labels that have an encoder of their own.
+    """
+
+    usual_threshold = 0.5
+
+    def __init__(
+        self, model: GlinerModel, pieces: PromptTokenizer, labels_pieces: PromptTokenizer | None = None, *,
+        decoding: str = "flat", precision: str = "fp32", max_tokens: int = MAX_TOKENS, name: str = "gliner",
+    ) -> None:  # fmt: skip
+        self._name, self._max_tokens, self._precision = name, max_tokens, precision
+        self.model, self.pieces, self.labels_pieces = model.eval(), pieces, labels_pieces
+        remember_positions(model.body)
+        self._single = model.config.max_width == 1 and not model.config.token_level
+        self.longest_text = model.config.max_len
+        self.decoding = decoding
+        self._asked: _Asked | None = None
+        if decoding not in DECODINGS or (decoding == "touching" and not self._single):
+            fit = DECODINGS if self._single else DECODINGS[:2]
+            raise SettingsError(f"setting decoding = {decoding!r:.40}: for this model it must be one of "
+                                f"{', '.join(fit)}", setting="decoding")  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """Say on what it computes."""
+        return self._name
+
+    @property
+    def types(self) -> list[str]:
+        """Return the labels that were asked for, sorted; none before."""
+        return sorted(each.name for each in self._asked.labels) if self._asked else []
+
+    def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "GlinerHead":
+        """Return a head over the same weights that finds these labels; raise InputError if they leave no room."""
+        found, vectors = copy(self), None
+        if self.labels_pieces is None:
+            prompt = self.pieces.prompt(labels)
+        else:
+            prompt = self.pieces.plain()
+            with torch.inference_mode(), autocast(self._device.type, self._precision):
+                vectors = self.model.prepared(self._encoded(labels, self.labels_pieces))
+        found._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
+        return found
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        """Return the entities of some examples; raise InputError if no labels were asked for."""
+        if self._asked is None:
+            raise InputError("this model finds what it is asked for: give labels (`labels=[…]`, `--labels`)")
+        windows = self.pieces.windows(examples, self._asked.prompt)
+        candidates: list[list[Candidate]] = [[] for _ in windows]
+        find = word_candidates if self.model.config.token_level else span_candidates
+        for number, scores in self.scores(windows):
+            probabilities = torch.sigmoid(scores).numpy()
+            candidates[number] = find(scores.numpy(), probabilities, self._asked.thresholds)
+        found: list[list[tuple[WordSpan, Odds]]] = [[] for _ in examples]
+        for number, group in groupby(range(len(windows)), key=lambda each: windows[each].example):
+            numbers = list(group)
+            some = _of_example([windows[each] for each in numbers], [candidates[each] for each in numbers])
+            found[number] = self._entities(examples[number], some)
+        return Entities.of(found, nested=self.decoding == "nested")
+
+    def scores(self, windows: Sequence[WordWindow]) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield the number of each window and its log-odds, as `GlinerModel.scores` has them, by length."""
+        for group in cheapest_cuts([len(each.ids) for each in windows], self._max_tokens, _START_COST):
+            with torch.inference_mode(), autocast(self._device.type, self._precision):
+                for number, scores in zip(group, self._scored([windows[each] for each in group]), strict=True):
+                    if torch.isnan(scores).any():
+                        raise InputError("the model's scores are no numbers: its weights are damaged, or its precision "
+                                         "is too low")  # fmt: skip
+                    yield number, scores.cpu()
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _scored(self, windows: Sequence[WordWindow]) -> Iterator[torch.Tensor]:
+        """Yield the log-odds of windows that go through the encoder together."""
+        if self._asked is None:
+            return
+        model, config = self.model, self.model.config
+        states = self._states([each.ids for each in windows])
+        rows = np.repeat(np.arange(len(windows)), [len(each.places) for each in windows])
+        words = model.projected(states[rows, np.concatenate([each.places for each in windows])])
+        if config.subtoken_pooling in ("mean", "max"):
+            lengths = torch.from_numpy(np.concatenate([each.counts for each in windows])).to(self._device)
+            words = torch.segment_reduce(words.float(), config.subtoken_pooling, lengths=lengths)
+        counts = torch.tensor([len(each.read) for each in windows])
+        parts = [torch.split_with_sizes(each, counts.tolist())
+                 for each in model.parts(model.in_context(words, counts))]  # fmt: skip
+        for number in range(len(windows)):
+            vectors = self._asked.vectors
+            if vectors is None:
+                vectors = model.prepared(model.projected(states[number, list(self._asked.prompt.places)]))
+            yield model.scores(tuple(each[number] for each in parts), vectors)
+
+    def _states(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return (rows, pieces, width): the text encoder's states."""
+        ids, mask = _padded(rows, self.pieces.pad_id, self._device)
+        states: torch.Tensor = self.model.body(input_ids=ids, attention_mask=mask)[0]
+        return states
+
+    def _encoded(self, labels: Sequence[EntityLabel], pieces: PromptTokenizer) -> torch.Tensor:
+        """Return (labels, width): the vectors of labels by their own encoder, which reads each alone."""
+        rows = pieces.alone([each.text for each in labels])
+        found = torch.zeros((len(rows), self.model.config.hidden_size), device=self._device)
+        for group in micro_batches([len(each) for each in rows], _LABELS * 8):
+            found[group] = self.model.label_vectors(
+                *_padded([rows[each] for each in group], pieces.pad_id, self._device)
+            ).float()
+        return found
+
+    def _entities(self, example: Example, candidates: Sequence[Candidate]) -> list[tuple[WordSpan, Odds]]:
+        names = [each.name for each in self._asked.labels] if self._asked else []
+        kept = chosen_candidates(candidates, len(example.words), nested=self.decoding == "nested")
+        if self._single:
+            return joined_words(example, kept, names, touching=self.decoding == "touching")
+        return [((each.start, each.end, names[each.label]), each.odds) for each in kept]
+
+
+def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+    """Return the candidates of one example, each from the window that it counts in."""
+    found = list[Candidate]()
+    for number, (window, some) in enumerate(zip(windows, candidates, strict=True)):
+        before = window.before
+        mine = [each for each in some if len(windows) == 1
+                or best_window(windows, each.start + before, each.end - 1 + before) == number]  # fmt: skip
+        found += renumbered(mine, window.read)
+    return found
+
+
+def _padded(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the ids and the mask of some rows, (rows, pieces) each."""
+    mask = np.arange(max(map(len, rows))) < np.array([len(each) for each in rows])[:, None]
+    ids = np.full(mask.shape, pad_id, np.int64)
+    ids[mask] = np.concatenate([np.array(each, np.int64) for each in rows])
+    return torch.from_numpy(ids).to(device), torch.from_numpy(mask.astype(np.int64)).to(device)

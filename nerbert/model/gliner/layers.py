@@ -1,0 +1,183 @@
+"""GLiNER's layers above its encoders, computed without vectors of spans.
+
+A span's score for a label is the product of two vectors, and the span's own is a linear function of a ReLU of a sum of
+two vectors, one of its first word and one of its last. So the sum's parts are computed once a word, and the linear
+function is applied once to each label's vector, not to each of some thousand spans (`folded`). At token level the first
+layer's product is cut likewise into parts of a word, of a label and of both. The scores are those of the package but
+for rounding (the tests hold them to 1e-4). Parts have the names that they have in the package's folders.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from nerbert.model.gliner.config import GlinerConfig
+
+_ROWS = 64
+"""Words whose spans are scored at once: what is between should stay in a processor's cache."""
+_PAIRS = 256
+"""Pairs of a word and a label that are scored at once, for the same reason."""
+
+
+def _two_layers(width: int, inner: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, inner), nn.ReLU(), nn.Identity(), nn.Linear(inner, out))
+
+
+class Folded(NamedTuple):
+    """What spans are scored with: labels' vectors, (labels, …) each, and what is added, (labels,)."""
+
+    first: torch.Tensor
+    last: torch.Tensor
+    added: torch.Tensor
+
+
+class SpanLayers(nn.Module):
+    """Scores of spans by their first and last word: `marker`, as in the first version, or `markerV0`."""
+
+    def __init__(self, width: int, max_width: int, mode: str) -> None:
+        super().__init__()
+        self.max_width, self.deep = max_width, mode == "markerV0"
+        inner = 4 * width if self.deep else 2 * width
+        self.project_start = _two_layers(width, inner, width)
+        self.project_end = _two_layers(width, inner, width)
+        self.out_project = _two_layers(2 * width, inner, width) if self.deep else nn.Linear(2 * width, width)
+
+    @property
+    def _project(self) -> Any:
+        return self.out_project if self.deep else [self.out_project]
+
+    def words(self, words: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what words give to spans that begin and that end with them, from (words, width)."""
+        first, last = self.project_start(words).relu_(), self.project_end(words).relu_()
+        if not self.deep:
+            return first, last
+        layer: Any = self._project[0]
+        left, right = layer.weight.chunk(2, 1)
+        return first @ left.T, torch.addmm(layer.bias, last, right.T)
+
+    def folded(self, labels: torch.Tensor) -> Folded:
+        """Return what (labels, width) vectors are once the last layer's product is part of them."""
+        layer: Any = self._project[-1]
+        weights = labels @ layer.weight
+        first, last = (weights, weights) if self.deep else weights.chunk(2, 1)
+        return Folded(first, last, labels @ layer.bias)
+
+    def forward(self, first: torch.Tensor, last: torch.Tensor, labels: Folded) -> torch.Tensor:
+        """Return (words, widths, labels): the log-odds of each span of one text; -inf beyond its end."""
+        count = len(first)
+        found = first.new_full((count, self.max_width, len(labels.added)), -torch.inf)
+        if not self.deep:
+            first, last = first @ labels.first.T, torch.addmm(labels.added, last, labels.last.T)
+        for width in range(min(self.max_width, count)):
+            for start in range(0, count - width, _ROWS):
+                end = min(start + _ROWS, count - width)
+                sums = first[start:end] + last[start + width : end + width]
+                found[start:end, width] = torch.addmm(labels.added, sums.relu_(), labels.first.T) if self.deep else sums
+        return found
+
+
+class TokenLayers(nn.Module):
+    """Scores of words as first, last and inner ones of an entity of each label."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj_token, self.proj_label = nn.Linear(width, 2 * width), nn.Linear(width, 2 * width)
+        self.out_mlp = _two_layers(3 * width, 4 * width, 3)
+        self.out_mlp[1], self.out_mlp[2] = nn.Identity(), nn.ReLU()
+
+    def forward(self, words: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return (words, labels, 3) log-odds from (words, width) and (labels, width) of one text."""
+        one, other = self.proj_token(words).chunk(2, 1)
+        its, others = self.proj_label(labels).chunk(2, 1)
+        layer: Any = self.out_mlp[0]
+        of_word, of_label, of_both = layer.weight.chunk(3, 1)
+        by_word, by_label = one @ of_word.T, torch.addmm(layer.bias, its, of_label.T)
+        rows = max(1, _PAIRS // max(1, len(labels)))
+        found = []
+        for start in range(0, len(words), rows):
+            part = slice(start, start + rows)
+            inner = (other[part, None] * others).flatten(0, 1) @ of_both.T
+            inner = inner.view(-1, len(labels), inner.shape[-1])
+            inner += by_word[part, None]
+            inner += by_label
+            found.append(self.out_mlp[3](inner.relu_()))
+        return torch.cat(found)
+
+
+class GlinerModel(nn.Module):
+    """A GLiNER model: encoders, an LSTM over words if there is one, and layers that score."""
+
+    def __init__(self, config: GlinerConfig, body: Any, labels_body: Any = None) -> None:
+        super().__init__()
+        self.config, width = config, config.hidden_size
+        self.token_rep_layer = nn.ModuleDict({"bert_layer": nn.ModuleDict({"model": body})})
+        if body.config.hidden_size != width:
+            self.token_rep_layer["projection"] = nn.Linear(body.config.hidden_size, width)
+        if labels_body is not None:
+            self.token_rep_layer["labels_encoder"] = nn.ModuleDict({"model": labels_body})
+            if labels_body.config.hidden_size != width:
+                self.token_rep_layer["labels_projection"] = nn.Linear(labels_body.config.hidden_size, width)
+        elif config.num_rnn_layers > 0:  # with two encoders the package has one, and never asks it
+            layers = {"num_layers": config.num_rnn_layers, "bidirectional": True, "batch_first": True}
+            self.rnn = nn.ModuleDict({"lstm": nn.LSTM(width, width // 2, **layers)})
+        if config.token_level:
+            self.scorer = TokenLayers(width)
+        else:
+            self.span_rep_layer = nn.ModuleDict(
+                {"span_rep_layer": SpanLayers(width, config.max_width, config.span_mode)}
+            )
+            self.prompt_rep_layer = _two_layers(width, 4 * width, width)
+
+    @property
+    def body(self) -> Any:
+        """Return the encoder of texts."""
+        return self.token_rep_layer["bert_layer"]["model"]  # type: ignore[index]
+
+    @property
+    def labels_body(self) -> Any:
+        """Return the encoder of labels; None where they stand before the text."""
+        parts: Any = self.token_rep_layer
+        return parts["labels_encoder"]["model"] if "labels_encoder" in parts else None
+
+    def projected(self, states: torch.Tensor, name: str = "projection") -> torch.Tensor:
+        """Return an encoder's states in the width of the layers above."""
+        return self.token_rep_layer[name](states) if name in self.token_rep_layer else states
+
+    def in_context(self, words: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """Return the words of several texts, one after the other, after the LSTM if there is one."""
+        if not hasattr(self, "rnn"):
+            return words
+        lstm: Any = self.rnn["lstm"]
+        with torch.autocast(words.device.type, enabled=False):
+            packed = nn.utils.rnn.pack_sequence(
+                list(torch.split_with_sizes(words.float(), counts.tolist())), enforce_sorted=False
+            )
+            found, lengths = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True)
+        inside = torch.arange(found.shape[1]) < lengths[:, None]
+        return found[inside.to(found.device)]
+
+    def label_vectors(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return (labels, width) from the pieces of labels that have their own encoder: the mean of their states."""
+        states = self.projected(self.labels_body(input_ids=ids, attention_mask=mask)[0], "labels_projection")
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+
+    def prepared(self, labels: torch.Tensor) -> torch.Tensor | Folded:
+        """Return labels' vectors, (labels, width), as `scores` takes them."""
+        if self.config.token_level:
+            return labels
+        return self._spans.folded(self.prompt_rep_layer(labels))
+
+    def parts(self, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return words' vectors, (words, width), as `scores` takes them."""
+        return (words,) if self.config.token_level else self._spans.words(words)
+
+    def scores(self, parts: tuple[torch.Tensor, ...], labels: torch.Tensor | Folded) -> torch.Tensor:
+        """Return the log-odds of one text: (words, widths, labels) of spans, or (words, labels, 3) of words."""
+        found: torch.Tensor = (self.scorer if self.config.token_level else self._spans)(*parts, labels)
+        return found.float()
+
+    @property
+    def _spans(self) -> SpanLayers:
+        return self.span_rep_layer["span_rep_layer"]  # type: ignore[return-value]

@@ -1,0 +1,191 @@
+"""Words and labels → pieces, as GLiNER reads them; long texts → windows that overlap.
+
+A text is its words, each cut into pieces by itself, so a word's pieces are looked up where it was met before. Labels
+stand before it, each after `<<ENT>>`, and `<<SEP>>` ends them; where they have an encoder of their own the text stands
+alone. What looks like such a mark in a text or a label is plain text: the package would take a word `<<ENT>>` of given
+words for a further label. A word without a piece (a lone control character, say) is passed over; the package would give
+its vector to the next word.
+
+Nothing is cut in silence. A text of more words than the model was trained for, or of more pieces than it has room for
+beside the labels, goes through windows that share at least as many words as a span may have. A span counts in the
+window that holds it whole and in which its first word has the most context. A single word that takes more than half of
+the room is read by its first pieces.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nerbert.errors import InputError
+from nerbert.model.gliner.config import GlinerConfig
+from nerbert.model.tokenizer import room_for, special_pieces
+from nerbert.records import EntityLabel, Example
+from nerbert.rng import Array
+
+_CACHED = 1 << 17
+"""Words whose pieces are kept."""
+_UNBOUNDED = 2048
+"""Pieces that a model without positions of its own (DeBERTa's are relative) is given at most, its labels included."""
+_LEAST = 32
+"""Pieces that labels must leave for a text."""
+_OVERLAP = 4
+"""A window shares at least this fraction (one over) of its words with the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPrompt:
+    """The pieces before and after a text, and the place of each label's."""
+
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WordWindow:
+    """Words of an example that go through the model together, by number; `read` are those with pieces.
+
+    `ids` are all pieces, `places` those that words are read off, and `counts` how many of these each word has.
+    """
+
+    example: int
+    read: Array
+    ids: tuple[int, ...]
+    places: Array
+    counts: Array
+    before: int
+    """Words of the example that come before and have pieces."""
+    total: int
+    """Words of the example that have pieces."""
+
+
+class PromptTokenizer:
+    """Cuts examples and labels for one encoder, which may be that of labels alone (`for_labels`)."""
+
+    def __init__(self, tokenizer: Any, config: GlinerConfig, body: Any, *, for_labels: bool = False) -> None:
+        self.tokenizer, self._config = tokenizer, config
+        for mark in () if for_labels else ("bos", "eos"):  # as the package does; some kinds lost them in transformers 5
+            if hasattr(tokenizer, f"add_{mark}_token") and getattr(tokenizer, f"{mark}_token_id") is not None:
+                setattr(tokenizer, f"add_{mark}_token", True)
+        self.pad_id = int(tokenizer.pad_token_id or 0)
+        self._before, self._after = special_pieces(tokenizer)
+        self._vocabulary = int(body.config.vocab_size)
+        self._known: dict[str, tuple[int, ...]] = {}
+        relative = getattr(body.config, "relative_attention", False) and not body.config.position_biased_input
+        self.room = _UNBOUNDED if relative else room_for(tokenizer, body.config)
+
+    def plain(self) -> LabelPrompt:
+        """Return what stands around a text whose labels are read elsewhere."""
+        return LabelPrompt(self._before, self._after)
+
+    def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
+        """Return labels' pieces as they stand before a text; raise InputError if they leave no room for one."""
+        ent, sep = (self._mark(each) for each in (self._config.ent_token, self._config.sep_token))
+        if self._config.class_token_index not in ent:
+            raise InputError(f"the tokenizer gives {ent} for {self._config.ent_token!r}, and the model knows a label "
+                             f"by {self._config.class_token_index}: they don't belong together")  # fmt: skip
+        ids, places = list(self._before), []
+        shift = ent.index(self._config.class_token_index) + (not self._config.embed_ent_token)
+        for pieces in self.pieces([each.text for each in labels]):
+            places.append(len(ids) + shift)
+            ids += [*ent, *pieces]
+        ids += sep
+        if (left := self.room - len(ids) - len(self._after)) < _LEAST:
+            raise InputError(f"{len(labels):,} labels take {len(ids):,} pieces of the {self.room:,} that the model has "
+                             f"room for: {max(0, left)} are left for a text; give fewer or shorter ones")  # fmt: skip
+        return LabelPrompt(tuple(ids), self._after, tuple(places))
+
+    def pieces(self, words: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the pieces of each word (or label), cut by itself."""
+        if len(self._known) > _CACHED:
+            self._known.clear()
+        if unknown := [each for each in dict.fromkeys(words) if each not in self._known]:
+            self._known.update(zip(unknown, self._cut(unknown), strict=True))
+        return [self._known[each] for each in words]
+
+    def alone(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the pieces of labels that stand alone, marks included; raise InputError for one that is too long."""
+        encoded = self.tokenizer(
+            list(texts), add_special_tokens=False, split_special_tokens=True, truncation=False, verbose=False,
+            return_attention_mask=False, return_token_type_ids=False,
+        )["input_ids"]  # fmt: skip
+        found = [(*self._before, *each, *self._after) for each in encoded]
+        for text, each in zip(texts, found, strict=True):
+            if len(each) > self.room:
+                raise InputError(f"label {text!r:.60}: takes {len(each):,} pieces of the {self.room:,} that the model "
+                                 "has room for; give a shorter one")  # fmt: skip
+        return found
+
+    def windows(self, examples: Iterable[Example], prompt: LabelPrompt) -> list[WordWindow]:
+        """Return the windows of all examples, in order; an example whose words have no pieces has none."""
+        body = self.room - len(prompt.before) - len(prompt.after)
+        found = list[WordWindow]()
+        for number, example in enumerate(examples):
+            words = [each[: body // 2] for each in self.pieces([example.text[a:b] for a, b in example.words])]
+            read = np.flatnonzero([bool(each) for each in words])
+            kept = [words[place] for place in read.tolist()]
+            ends = np.cumsum([len(each) for each in kept], dtype=np.int64)
+            for start, end in _cuts(ends, body, self._config.max_len, self._config.max_width):
+                ids = [piece for each in kept[start:end] for piece in each]
+                firsts = np.append(0, ends[start:end] - (ends[start - 1] if start else 0)) + len(prompt.before)
+                places, counts = _read_off(firsts, self._config.subtoken_pooling)
+                found.append(WordWindow(
+                    number, read[start:end], (*prompt.before, *ids, *prompt.after), places, counts, start, len(kept)
+                ))  # fmt: skip
+        return found
+
+    def _mark(self, mark: str) -> tuple[int, ...]:
+        return tuple(self._encoded([mark], split_special_tokens=False)["input_ids"])
+
+    def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
+        encoded = self._encoded(list(words), split_special_tokens=True)
+        ids, places = encoded["input_ids"], encoded.word_ids()
+        if ids and max(ids) >= self._vocabulary:
+            raise InputError(f"the tokenizer gives piece {max(ids)}, the model knows {self._vocabulary}: they don't "
+                             "belong together")  # fmt: skip
+        found: list[list[int]] = [[] for _ in words]
+        for id_, place in zip(ids, places, strict=True):
+            found[place].append(id_)
+        return list(map(tuple, found))
+
+    def _encoded(self, words: list[str], *, split_special_tokens: bool) -> Any:
+        return self.tokenizer(
+            words, is_split_into_words=True, add_special_tokens=False, split_special_tokens=split_special_tokens,
+            truncation=False, return_attention_mask=False, return_token_type_ids=False, verbose=False,
+        )  # fmt: skip
+
+
+def _read_off(firsts: Array, pooling: str) -> tuple[Array, Array]:
+    """Return the places of the pieces that words are read off, and how many each has; `firsts` has one place more."""
+    if pooling in ("mean", "max"):
+        return np.arange(firsts[0], firsts[-1]), np.diff(firsts)
+    return (firsts[:-1] if pooling == "first" else firsts[1:] - 1), np.ones(len(firsts) - 1, np.int64)
+
+
+def _cuts(ends: Array, body: int, most: int, overlap: int) -> list[tuple[int, int]]:
+    """Return the first word and the word after the last of each window; `ends` says where words' pieces end."""
+    count, start, found = len(ends), 0, list[tuple[int, int]]()
+    while count:
+        before = ends[start - 1] if start else 0
+        end = min(int(np.searchsorted(ends, before + body, side="right")), start + most)
+        if end >= count:  # the last one begins as early as it may
+            start = max(int(np.searchsorted(ends, ends[-1] - body)) + 1 if ends[-1] > body else 0, count - most)
+            return [*found, (start, count)]
+        found.append((start, end))
+        start = max(start + 1, end - max(overlap, (end - start) // _OVERLAP))
+    return found
+
+
+def best_window(windows: Sequence[WordWindow], first: int, last: int) -> int:
+    """Return which of one example's windows a span counts in; words are numbered by those with pieces."""
+
+    def context(window: WordWindow) -> int:
+        end = window.before + len(window.read)
+        left = first - window.before if window.before else window.total
+        return min(left, end - 1 - first if end < window.total else window.total)
+
+    whole = [number for number, each in enumerate(windows)
+             if each.before <= first and last < each.before + len(each.read)]  # fmt: skip
+    return max(whole, key=lambda number: (context(windows[number]), -number))

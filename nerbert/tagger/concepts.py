@@ -1,0 +1,71 @@
+"""What computes a concept head's vectors: torch, or the graphs of both encoders on onnxruntime.
+
+The concept encoder is opened only for labels whose vectors aren't in the cache.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from nerbert.errors import InputError
+from nerbert.model.backbone import CONCEPTS, embedded, load_tokenizer
+from nerbert.model.concept_head import ConceptHead
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.tagger import onnx
+from nerbert.tagger.backends import Wanted, on_back_end, placed
+from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
+
+
+def open_concept_head(source: str, wanted: Wanted) -> ConceptHead:
+    """Return the head of a text encoder and its concept encoder, on a back end that is wanted.
+
+    Raise InputError for a folder without a concept encoder, and InputError or MissingExtra if there is no back end.
+    """
+    return on_back_end(embedded(source), wanted, _on_onnx, _on_torch)
+
+
+def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
+    from nerbert.model.backbone import Backbone
+    from nerbert.model.concepts import open_comparison
+    from nerbert.model.forward import TorchScorer, states_at
+
+    facts, own = open_comparison(source)
+    text = Backbone(source, None, seed=0).load_body()
+    pieces = SubwordTokenizer(load_tokenizer(source), text.config, wanted.longest, on_too_long=wanted.on_too_long)
+    width = int(text.config.hidden_size)
+    files = sorted(path for path in (Path(source) / CONCEPTS).parent.iterdir() if path.is_file())
+    vectors = LabelVectors(files, partial(torch_encoder, source, text), width)
+    name, tokens = placed(text, wanted)
+    return ConceptHead(
+        TorchScorer(text, wanted.precision, states_at), pieces, vectors, width, facts.temperature, float(own["bias"]),
+        tokens, wanted.decoding or "flat", name,
+    )  # fmt: skip
+
+
+def torch_encoder(source: str, text: object) -> LabelEncoder:
+    """Return a folder's concept encoder on the CPU in fp32; `text` is its text encoder."""
+    from nerbert.model.concepts import LONGEST_NAME, ConceptModel, open_concepts
+    from nerbert.model.forward import TorchScorer
+
+    model = open_concepts(source, text)
+    pieces = SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
+    model.text = None
+    return LabelEncoder(TorchScorer(model, "fp32", ConceptModel.name_states), pieces, model.pooling)
+
+
+def _on_onnx(_: str, exported: onnx.Exported, precision: str, wanted: Wanted) -> ConceptHead:
+    facts = exported.card.concepts
+    if facts is None:
+        raise InputError(f"{exported.folder}: holds no concept encoder; export the encoder again")
+    scorer = onnx.OnnxScorer(exported.graphs[precision], facts.width, threads=wanted.threads, output=onnx.STATES)
+    files = [exported.folder / name for name in (onnx.CARD, onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER)]
+    return ConceptHead(
+        scorer, exported.pieces(wanted.longest, wanted.on_too_long),
+        LabelVectors(files, partial(_onnx_encoder, exported, facts, wanted.threads), facts.width), facts.width,
+        facts.temperature, facts.bias, onnx.MAX_TOKENS, wanted.decoding or "flat", f"onnx {precision} cpu",
+    )  # fmt: skip
+
+
+def _onnx_encoder(exported: onnx.Exported, facts: onnx.ConceptFacts, threads: int) -> LabelEncoder:
+    graph, tokenizer = (exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER))
+    scorer = onnx.OnnxScorer(graph, facts.width, threads=threads, output=onnx.STATES)
+    return LabelEncoder(scorer, facts.pieces(tokenizer, facts.longest), facts.pooling)

@@ -1,0 +1,29 @@
+"""Opens folders of the package `gliner` as taggers: torch, fp32 unless bf16 is asked for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from nerbert.errors import InputError, need
+from nerbert.model.heads import Head
+from nerbert.tagger.backends import Wanted, placed
+
+
+def open_gliner(source: str, wanted: Wanted) -> Head:
+    """Return the head of a GLiNER folder; raise InputError for a back end or a precision that it doesn't have.
+
+    The precision is fp32 unless bf16 is wanted: published thresholds hold for it.
+    """
+    if wanted.backend == "onnx" or wanted.precision == "int8":
+        raise InputError(f"{source}: a GLiNER model has no back end for backend = {wanted.backend!r}, precision = "
+                         f"{wanted.precision!r}: torch computes it in fp32 and bf16")  # fmt: skip
+    need("train", "torch", "transformers")
+    from nerbert.model.gliner.folder import load_gliner
+    from nerbert.model.gliner.head import MAX_TOKENS, GlinerHead
+
+    loaded = load_gliner(Path(source))
+    precision = "bf16" if wanted.precision == "bf16" else "fp32"
+    name, tokens = placed(loaded.model, replace(wanted, precision=precision))
+    return GlinerHead(
+        loaded.model, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding, precision=precision,
+        max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens, name=name,
+    )  # fmt: skip

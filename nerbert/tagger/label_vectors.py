@@ -1,0 +1,150 @@
+"""Vectors of labels by a concept encoder, each made once and kept in the cache folder.
+
+Each label goes through the encoder alone, in fp32 on the CPU, so its vector doesn't depend on other labels, nor on the
+device of the text encoder. The price: ten thousand new labels take as long as ten thousand sentences, one by one.
+
+Vectors lie below the digest of all files that they follow from, by the digest of the label's text, in 256 files. What
+can't be read there is made again; where nothing can be written, nothing is kept, and a line says so.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from nerbert.artifacts import publish, sha256_of
+from nerbert.cache import cache_place
+from nerbert.errors import InputError, NerbertError, at, refused
+from nerbert.locks import held
+from nerbert.model.linear import Scorer
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Padded
+from nerbert.records import EntityLabel
+from nerbert.rng import Array
+from nerbert.terminal import progress, tell
+
+_opening = Lock()
+"""Held while an encoder is opened: `transformers` can't load two models in two threads."""
+_FORMAT = 1
+_KEY = 32
+"""Bytes of a text's digest."""
+
+
+class LabelEncoder:
+    """A concept encoder made ready: `scorer` gives the states of pieces; a text's vector is their mean, or the first.
+
+    A text is read whole or refused.
+    """
+
+    def __init__(self, scorer: Scorer, pieces: SubwordTokenizer, pooling: str) -> None:
+        self._scorer, self._pieces, self._pooling = scorer, pieces, pooling
+
+    def __call__(self, text: str) -> Array:
+        """Return (width,) in fp32; raise InputError for a text that is too long, or that has no pieces."""
+        ids = np.array([self._pieces.whole(text)], np.int64)
+        count = ids.shape[1] if self._pooling == "mean" else 1
+        places = np.arange(count)
+        states = self._scorer(Padded(ids, np.ones(ids.shape, bool), np.zeros_like(places), places))
+        if not np.isfinite(states).all():
+            raise InputError("its vector is no number: the concept encoder's weights are damaged")
+        found: Array = states.mean(0, dtype=np.float32)
+        return found
+
+
+class LabelVectors:
+    """The vectors of labels, from the cache or by an encoder, which is opened with the first label that isn't there.
+
+    `files` are all that the vectors follow from, `width` is their length.
+    """
+
+    def __init__(self, files: Sequence[Path], open_encoder: Callable[[], LabelEncoder], width: int) -> None:
+        self._files, self._open, self._width = files, open_encoder, width
+        self._encoder: LabelEncoder | None = None
+
+    def __call__(self, labels: Sequence[EntityLabel]) -> Array:
+        """Return (labels, width); raise InputError for a label that the encoder can't read."""
+        keys = [sha256(each.text.encode()).digest() for each in labels]
+        place = self._place()
+        found = self._read(place, {key[0] for key in keys}) if place else {}
+        missing = {key: each for key, each in zip(keys, labels, strict=True) if key not in found}
+        if missing:
+            new = self._encoded(missing)
+            if place:
+                self._keep(place, new)
+            found |= new
+        return np.stack([found[key] for key in keys])
+
+    @cached_property
+    def _digest(self) -> str:
+        lines = "".join(f"{path.name} {sha256_of(path)}\n" for path in self._files)
+        return sha256(f"{_FORMAT} {self._width}\n{lines}".encode()).hexdigest()
+
+    def _encoded(self, labels: Mapping[bytes, EntityLabel]) -> dict[bytes, Array]:
+        found = {}
+        with _opening:
+            encode = self._encoder = self._encoder or self._open()
+        with progress("labels", len(labels)) as bar:
+            for key, label in labels.items():
+                with at(part=f"label {label.text!r:.80}"):
+                    found[key] = encode(label.text)
+                bar.advance()
+        return found
+
+    def _place(self) -> Path | None:
+        """Return where vectors are kept, None if they can't be."""
+        try:
+            place = cache_place("", "labels", self._digest)
+            place.mkdir(parents=True, exist_ok=True)
+        except (OSError, NerbertError) as error:
+            _not_kept(error)
+            return None
+        return place
+
+    def _read(self, place: Path, numbers: set[int]) -> dict[bytes, Array]:
+        """Return what is in some of the files."""
+        found = dict[bytes, Array]()
+        for number in numbers:
+            path = _file(place, number)
+            if not path.exists():
+                continue
+            try:
+                with at(path), refused("can't be read"), path.open("rb") as stream, np.load(stream) as content:
+                    keys, vectors = content["keys"], content["vectors"]
+                    _check(keys, np.uint8, (len(vectors), _KEY))
+                    _check(vectors, np.float32, (len(keys), self._width))
+                found.update(zip(map(bytes, keys), vectors, strict=True))
+            except InputError as error:
+                tell(f"{error}; it is made again")
+        return found
+
+    def _keep(self, place: Path, new: Mapping[bytes, Array]) -> None:
+        """Add vectors to the files, one process after the other."""
+        by_file = defaultdict[int, dict[bytes, Array]](dict)
+        for key, vector in new.items():
+            by_file[key[0]][key] = vector
+        try:
+            with held(place, "", wait=lambda: None):
+                for number, some in by_file.items():
+                    whole = self._read(place, {number}) | some
+                    keys = np.frombuffer(b"".join(whole), np.uint8).reshape(-1, _KEY)
+                    with publish(_file(place, number)) as draft, draft.open("wb") as stream:
+                        np.savez(stream, keys=keys, vectors=np.stack(list(whole.values())))
+        except (OSError, NerbertError) as error:
+            _not_kept(error)
+
+
+def _file(place: Path, number: int) -> Path:
+    return place / f"{number:02x}.npz"
+
+
+def _check(column: Array, kind: type, shape: tuple[int, ...]) -> None:
+    if column.dtype != kind or column.shape != shape:
+        raise InputError("holds other columns than vectors of labels")
+
+
+def _not_kept(error: Exception) -> None:
+    tell(f"vectors of labels are not kept: {error}")

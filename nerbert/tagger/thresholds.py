@@ -1,0 +1,31 @@
+"""The lowest confidence of each type's entities: the user's, the tagger's own, or the usual one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from nerbert.config import Bounds, check
+from nerbert.errors import SettingsError, nearest
+
+
+def thresholds_of(
+    wanted: float | Mapping[str, float] | None, own: Mapping[str, float] | None, types: Sequence[str],
+    usual: float = 0.0,
+) -> dict[str, float]:  # fmt: skip
+    """Return the lowest confidence (0–1) of each type's entities: the user's, else the tagger's `own`, else `usual`.
+
+    A number is for all types. Raise SettingsError for a bound outside 0–1, or of a type that the tagger doesn't know.
+    """
+    if wanted is not None and not isinstance(wanted, Mapping):
+        return dict.fromkeys(types, _bound("thresholds", wanted))
+    bounds = dict.fromkeys(types, usual) | dict(own or {})
+    for type_, bound in (wanted or {}).items():
+        if type_ not in types:
+            raise SettingsError(
+                f"thresholds: no type {type_!r}{nearest(str(type_), types)} (known: {', '.join(types)})"
+            )
+        bounds[type_] = _bound(f"thresholds[{type_}]", bound)
+    return bounds
+
+
+def _bound(name: str, value: object) -> float:
+    return float(check(name, value, Annotated[float, Bounds(at_least=0, at_most=1)]))

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.formats.entity_labels import entity_labels, parse_labels
+from nerbert.records import EntityLabel
+
+SHIP, PORT = EntityLabel("ship"), EntityLabel("port", "where ships call")
+
+
+def test_labels_are_names_with_or_without_descriptions() -> None:
+    found = entity_labels([" ship ", "port:  where ships\tcall", PORT.__class__("U.S. state")])
+    assert found == (SHIP, PORT, EntityLabel("U.S. state"))
+    assert [each.text for each in found] == ["ship", "port: where ships call", "U.S. state"]
+    assert entity_labels(["time 10:30"]) == (EntityLabel("time 10:30"),)
+    assert entity_labels("судно 船 سفينة".split())[1].name == "船"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "labels: there are none; give at least one"),
+        ("ship", "labels 'ship': must be a list of texts"),
+        (["ship", ""], "label '': must be printable, and its name not empty"),
+        (["ship", " : x"], "name not empty"),
+        (["ship", "port", "ship: it floats"], "label 'ship' is given twice; leave one out"),
+        (["Ship", "port", "ship"], "labels 'Ship' and 'ship' differ in case alone"),
+        (["ship" + " of the line" * 500], "label 'ship of the line.*: its name has 6,004 characters, more than 200"),
+        (["ship: " + "it floats " * 500], "label 'ship': its description has 4,999 characters, more than 1,000"),
+        (["sh\x1b[31mip"], "must be printable"),
+        ([3], "label 3: must be a text"),
+    ],
+)
+def test_what_can_be_no_label_is_refused(given: list[str], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        entity_labels(given)
+
+
+def test_ten_thousand_labels_are_read() -> None:
+    assert len(entity_labels(f"type {number}" for number in range(10_000))) == 10_000
+
+
+def test_a_command_line_names_labels_or_a_file_of_them(tmp_path: Path) -> None:
+    assert parse_labels("ship, port: where ships call,") == (SHIP, PORT)
+    path = tmp_path / "labels.txt"
+    path.write_bytes(b"\xef\xbb\xbf# what the harbour office asks for\r\nship\r\n\r\nport\twhere ships call\r\n")
+    assert parse_labels(str(path)) == (SHIP, PORT)
+    with pytest.raises(InputError, match=r"absent.txt: no such file of labels"):
+        parse_labels(str(tmp_path / "absent.txt"))
+    path.write_text("ship\nSHIP\n")
+    with pytest.raises(InputError, match=r"labels.txt: labels 'ship' and 'SHIP' differ in case alone"):
+        parse_labels(str(path))

@@ -1,0 +1,43 @@
+"""Small GLiNER models of our own modules, with random weights."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nerbert.model.gliner.config import GlinerConfig, body_config
+from nerbert.model.gliner.folder import GlinerFolder, build, save_gliner
+from nerbert.model.gliner.prompt import PromptTokenizer
+
+BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 16, "max_position_embeddings": 96}  # fmt: skip
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tokenizers: dict[str, Any], tmp_path: Path) -> Make:
+    """Write a folder with a model of these settings, and return it."""
+
+    def written(name: str = "model", **settings: Any) -> Path:
+        tokenizer = deepcopy(tokenizers["wordpiece"])
+        tokenizer.add_tokens(["<<ENT>>", "<<SEP>>"], special_tokens=True)
+        size = len(tokenizer)
+        body = {**BODY, "vocab_size": size, **settings.pop("body", {})}
+        two = settings.get("labels_encoder") is not None
+        config = GlinerConfig(**{"hidden_size": 12, "max_width": 3, "max_len": 30, "encoder_config": body,
+                                 "class_token_index": size - 2, "vocab_size": size,
+                                 "labels_encoder_config": body if two else None, **settings})  # fmt: skip
+        torch.manual_seed(3)
+        model = build(config, body_config(body, "body"), body_config(body, "body") if two else None, None, "random")
+        for parameter in model.parameters():
+            parameter.mul_(2)
+        labels = PromptTokenizer(tokenizer, config, model.labels_body, for_labels=True) if two else None
+        (tmp_path / name).mkdir()
+        save_gliner(tmp_path / name, GlinerFolder(model, PromptTokenizer(tokenizer, config, model.body), labels))
+        return tmp_path / name
+
+    return written

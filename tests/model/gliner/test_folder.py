@@ -1,0 +1,223 @@
+"""GLiNER folders that are as they should be, and such as are not: one clear line each."""
+
+import json
+import pickle
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.model.gliner.folder import load_gliner, read_weights
+from nerbert.model.gliner.positions import remember_positions
+from nerbert.tagger.tagger import Tagger
+
+from .conftest import BODY, Make
+
+TEXT = "The ship left the port of Stockholm."
+DEBERTA: dict[str, Any] = {
+    "model_type": "deberta-v2", "relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm",
+}  # fmt: skip
+
+
+def found(folder: Path) -> list[Any]:
+    return list(Tagger.load(folder, device="cpu", thresholds=0.2).tag(TEXT, labels=["ship", "port"]))
+
+
+def change(folder: Path, **values: Any) -> None:
+    path = folder / "gliner_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def as_pickled(folder: Path) -> None:
+    torch.save(read_weights(folder), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def test_pickled_weights_are_the_same_and_are_kept_as_safetensors(make: Make, tmp_path: Path) -> None:
+    folder = make()
+    expected = found(folder)
+    assert expected
+    as_pickled(folder)
+    tagger = Tagger.load(folder, device="cpu", thresholds=0.2)
+    assert found(folder) == expected
+    tagger.save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "saved" / "model.safetensors").is_file()
+    assert not (tmp_path / "saved" / "pytorch_model.bin").exists()
+    assert found(tmp_path / "saved") == expected
+    one = tagger.fingerprint
+    torch.save({}, folder / "pytorch_model.bin")
+    assert Tagger.load(tmp_path / "saved", device="cpu").fingerprint != one
+    with pytest.raises(InputError, match="or holds other weights than when the tagger was loaded"):
+        pickle.loads(pickle.dumps(tagger))
+
+
+def test_labels_own_encoder_goes_along(make: Make, tmp_path: Path) -> None:
+    folder = make(labels_encoder="x/y")
+    tagger = Tagger.load(folder, device="cpu", thresholds=0.2).with_labels(["ship", "port"])
+    tagger.save_pretrained(tmp_path / "saved")
+    expected = found(folder)
+    assert found(tmp_path / "saved") == expected
+    again = pickle.loads(pickle.dumps(tagger))
+    assert (list(again.tag(TEXT)), again.types) == (expected, ["port", "ship"])
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_pickled_weights_are_downloaded_only_where_there_are_no_others(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pickled: bool
+) -> None:
+    source = make(labels_encoder="x/y")
+    torch.save(read_weights(source), source / "pytorch_model.bin")
+    if pickled:
+        (source / "model.safetensors").unlink()
+
+    def snapshot_download(_name: str, allow_patterns: list[str]) -> str:
+        for path in source.rglob("*.*"):
+            name = path.relative_to(source)
+            if any(fnmatch(str(name), each) for each in allow_patterns):
+                (tmp_path / "local" / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, tmp_path / "local" / name)
+        return str(tmp_path / "local")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    tagger = Tagger.load("me/gliner-small", device="cpu", thresholds=0.2)
+    assert list(tagger.tag(TEXT, labels=["ship", "port"])) == found(source)
+    assert (tmp_path / "local" / "pytorch_model.bin").exists() == pickled
+
+
+def test_safetensors_are_taken_before_pickled_weights(make: Make) -> None:
+    folder = make()
+    (folder / "pytorch_model.bin").write_bytes(b"no weights")
+    assert found(folder)
+
+
+class Touch:
+    """What a pickle runs when it is read as any object."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Path) -> None:
+    folder = make()
+    as_pickled(folder)
+    torch.save({"rnn": Touch(tmp_path / "ran")}, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"pytorch_model.bin: damaged, or holds more than weights \(pickled code\)"):
+        Tagger.load(folder)
+    assert not (tmp_path / "ran").exists()
+    torch.save([1, 2], folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="holds no weights by name"):
+        Tagger.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"labels_decoder": "gpt2"}, r"a decoder of labels \(gpt2\), which nerbert can't compute"),
+        ({"relations_layer": "biaffine"}, "with relation extraction"),
+        ({"model_type": "gliner_streaming_span"}, "with a streaming decoder"),
+        ({"fuse_layers": True}, "with fused layers"),
+        ({"represent_spans": True}, "with span vectors at token level"),
+        ({"span_encoder_config": {"model_type": "rnn"}}, "with a context encoder for spans"),
+        ({"labels_encoder": "x/y", "post_fusion_schema": "l2l-l2t"}, r"with post-fusion \(l2l-l2t\)"),
+        ({"span_mode": "conv_share"}, "with span_mode 'conv_share'"),
+        ({"subtoken_pooling": "sum"}, "with subtoken_pooling 'sum'"),
+        ({"words_splitter_type": "jieba"}, "with words_splitter_type 'jieba'"),
+        ({"encoder_config": {**BODY, "model_type": "llama"}}, "a GLiNER model on 'llama', which nerbert can't compute"),
+        ({"encoder_config": {**BODY, "hidden_size": 10**12}}, "hidden_size = 10{12}: must be less than or equal to"),
+        ({"encoder_config": {**BODY, "num_hidden_layers": 10**6}}, "num_hidden_layers = 1000000: must be"),
+        ({"encoder_config": {**BODY, "num_attention_heads": 3}}, "can't be built: "),
+        ({"max_width": 10**9}, "max_width = 1000000000: must be less than"),
+        ({"max_width": 0}, "max_width = 0: must be greater than"),
+        ({"hidden_size": "big"}, "hidden_size = 'big': must be a valid integer"),
+        ({"hidden_size": 30000}, "don't belong together: .*, not "),
+        ({"span_mode": "token_level"}, r"\d+ of \d+ weights are missing for a token-level model on 'bert', say scorer"),
+        ({"num_rnn_layers": 2}, "weights are missing for a markerV0 span model on 'bert'"),
+        ({"class_token_index": 5}, r"the tokenizer gives \(\d+,\) for '<<ENT>>', and the model knows a label by 5"),
+    ],
+)
+def test_other_architectures_and_broken_configurations(make: Make, values: dict[str, Any], message: str) -> None:
+    folder = make()
+    change(folder, **values)
+    with pytest.raises(InputError, match=message) as caught:
+        Tagger.load(folder, device="cpu").tag(TEXT, labels=["ship"])
+    assert "\n" not in str(caught.value)
+
+
+def test_folders_that_lack_something(make: Make, tmp_path: Path) -> None:
+    folder = make()
+    shutil.copytree(folder, tmp_path / "bare")
+    (tmp_path / "bare" / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"neither model.safetensors nor pytorch_model.bin: its weights are missing"):
+        Tagger.load(tmp_path / "bare")
+    shutil.copytree(folder, tmp_path / "cut")
+    whole = (folder / "model.safetensors").read_bytes()
+    (tmp_path / "cut" / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"model.safetensors: can't be read as weights"):
+        Tagger.load(tmp_path / "cut")
+    (folder / "gliner_config.json").write_text("{")
+    with pytest.raises(InputError, match=r"gliner_config.json.*not JSON"):
+        Tagger.load(folder)
+
+
+def test_models_of_the_other_package_are_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "extractor", "architectures": ["Extractor"]}')
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="a GLiNER2 model, which nerbert can't compute"):
+        Tagger.load(tmp_path)
+
+
+def test_a_first_versions_folder_takes_its_encoder_from_a_folder_inside(make: Make, tokenizers: Any) -> None:
+    folder = make()
+    expected = found(folder)
+    config = json.loads((folder / "gliner_config.json").read_text())
+    old = {name: config[name] for name in ("span_mode", "max_width", "hidden_size", "max_len")}
+    (folder / "gliner_config.json").write_text(json.dumps({**old, "model_name": "./nowhere/at-all"}))
+    with pytest.raises(InputError, match=r"names only './nowhere/at-all'; put that model's config.json and tokenizer"):
+        Tagger.load(folder)
+    (folder / "backbone").mkdir()
+    (folder / "backbone" / "config.json").write_text(json.dumps(config["encoder_config"]))
+    change(folder, class_token_index=config["class_token_index"], vocab_size=config["vocab_size"])
+    for path in folder.glob("tokenizer*"):
+        path.rename(folder / "backbone" / path.name)
+    assert found(folder) == expected
+
+
+def test_back_ends_that_there_are_not(make: Make) -> None:
+    folder = make()
+    with pytest.raises(InputError, match="a GLiNER model has no back end for backend = 'onnx'"):
+        Tagger.load(folder, backend="onnx")
+    with pytest.raises(InputError, match="precision = 'int8'"):
+        Tagger.load(folder, precision="int8")
+    with pytest.raises(SettingsError, match="decoding = 'legal': for this model it must be one of flat, nested"):
+        Tagger.load(folder, decoding="legal")
+    assert Tagger.load(folder, device="cpu").head.name == "torch fp32 cpu"
+
+
+def test_positions_are_computed_once_and_the_states_stay_as_they_were(make: Make) -> None:
+    body = load_gliner(make(body=DEBERTA)).model.body
+    calls = list[int]()
+    torch.manual_seed(0)
+    plain = torch.nn.functional.linear
+
+    def counted(states: torch.Tensor, *rest: Any) -> torch.Tensor:
+        calls.append(states.shape[1])
+        return plain(states, *rest)
+
+    inputs = [torch.randint(5, 90, (2, length)) for length in (7, 17, 30)]
+    with torch.inference_mode():
+        before = [body(input_ids=each)[0] for each in inputs]
+        remember_positions(body)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.nn.functional, "linear", counted)
+            after = [body(input_ids=each)[0] for each in inputs]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert calls.count(2 * DEBERTA["position_buckets"]) == 2  # as keys and as queries
+    assert calls.count(7) > 2

@@ -1,0 +1,207 @@
+"""Texts and labels through small models: windows, decoding by all kinds of layers, labels that don't fit."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.gliner.prompt import best_window
+from nerbert.records import Example
+from nerbert.tagger.tagger import Tagger
+from nerbert.words import split_words
+
+from .conftest import Make
+
+TEXT = "The ship left the port of Stockholm. It sank in the harbour, says the mayor of the city."
+LABELS = ("ship", "port: where ships call", "city")
+KINDS: dict[str, dict[str, Any]] = {
+    "span": {}, "marker": {"span_mode": "marker"}, "token": {"span_mode": "token_level"},
+    "bi": {"labels_encoder": "x/y"}, "mean": {"subtoken_pooling": "mean", "num_rnn_layers": 0},
+}  # fmt: skip
+
+
+def example(text: str) -> Example:
+    return Example(text, split_words(text, "gliner-words-1"))
+
+
+def asked(make: Make, labels: Any = LABELS, threshold: float = 0.5, **settings: Any) -> GlinerHead:
+    head = Tagger.load(make(**settings), device="cpu", thresholds=threshold).with_labels(labels).head
+    assert isinstance(head, GlinerHead)
+    return head
+
+
+def all_scores(head: GlinerHead, examples: list[Example]) -> list[torch.Tensor]:
+    assert head._asked is not None
+    windows = head.pieces.windows(examples, head._asked.prompt)
+    return [scores for _, scores in sorted(head.scores(windows))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_depend_on_a_text_alone_and_are_those_of_plain_layers(make: Make, kind: str) -> None:
+    head = asked(make, **KINDS[kind])
+    texts = [example(each) for each in (TEXT, "Paris", "The mayor of the port left.")]
+    together = all_scores(head, texts)
+    for text, scores in zip(texts, together, strict=True):
+        (alone,) = all_scores(head, [text])
+        assert torch.allclose(alone, scores, atol=1e-5)
+    assert torch.allclose(together[0], _plain(head, texts[0]), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bf16_is_near(make: Make, kind: str) -> None:
+    folder, scores = make(**KINDS[kind]), []
+    for precision in ("fp32", "bf16"):
+        head = Tagger.load(folder, device="cpu", precision=precision).with_labels(LABELS).head
+        assert isinstance(head, GlinerHead)
+        assert head.name == f"torch {precision} cpu"
+        scores.append(all_scores(head, [example(TEXT)])[0])
+    inside = torch.isfinite(scores[0])
+    assert 0 < (scores[0] - scores[1])[inside].abs().mean() < 0.1 * scores[0][inside].std()
+
+
+def _plain(head: GlinerHead, text: Example) -> torch.Tensor:
+    """Compute the scores as the papers say: a vector for each span, or for each pair of a word and a label."""
+    model, asked = head.model, head._asked
+    assert asked is not None
+    (window,) = head.pieces.windows([text], asked.prompt)
+    states = model.projected(model.body(input_ids=torch.tensor([window.ids]))[0])[0]
+    ends = np.append(window.places[np.cumsum(window.counts)[:-1]], len(window.ids) - 1)
+    starts = window.places[np.cumsum(window.counts) - window.counts]
+    words = states[starts]
+    if model.config.subtoken_pooling == "mean":
+        words = torch.stack([states[a:b].mean(0) for a, b in zip(starts, ends, strict=True)])
+    if hasattr(model, "rnn"):
+        words = model.rnn["lstm"](words[None])[0][0]
+    if head.labels_pieces is not None:
+        labels = torch.stack([model.label_vectors(*(torch.tensor([each]), torch.ones(1, len(each))))[0]
+                              for each in head.labels_pieces.alone([each.text for each in asked.labels])])  # fmt: skip
+    else:
+        labels = states[list(asked.prompt.places)]
+    if model.config.token_level:
+        one, two = model.scorer.proj_token(words).chunk(2, 1)
+        its, others = model.scorer.proj_label(labels).chunk(2, 1)
+        rows = [torch.stack([torch.cat([one[w], its[c], two[w] * others[c]]) for c in range(len(labels))])
+                for w in range(len(words))]  # fmt: skip
+        scores: torch.Tensor = model.scorer.out_mlp(torch.stack(rows))
+        return scores
+    layers, labels = model._spans, model.prompt_rep_layer(labels)
+    first, last = layers.project_start(words), layers.project_end(words)
+    found = torch.full((len(words), model.config.max_width, len(labels)), -torch.inf)
+    for start in range(len(words)):
+        for width in range(min(model.config.max_width, len(words) - start)):
+            found[start, width] = labels @ layers.out_project(torch.cat([first[start], last[start + width]]).relu())
+    return found
+
+
+@pytest.mark.parametrize("kind", ["span", "token", "bi"])
+def test_a_long_sentence_goes_through_windows_and_nothing_is_cut(make: Make, kind: str) -> None:
+    head = asked(make, threshold=0.0, **KINDS[kind])
+    assert head._asked is not None
+    long = example(" ".join(["ship", "port", "Stockholm"] * 40))
+    windows = head.pieces.windows([long], head._asked.prompt)
+    assert len(windows) > 3
+    assert all(len(each.ids) <= head.pieces.room and len(each.read) <= 30 for each in windows)
+    assert {word for each in windows for word in each.read.tolist()} == set(range(120))
+    for one, other in pairwise(windows):
+        assert one.before + len(one.read) - other.before >= 3
+    if kind == "token":
+        return
+    covered = np.zeros(120, bool)
+    for _, first, last, _, _ in head.predict([long]).spans():
+        covered[first:last] = True
+    assert covered.all()
+
+
+def test_a_span_counts_in_the_window_in_which_its_first_word_has_most_context(make: Make) -> None:
+    head = asked(make)
+    assert head._asked is not None
+    windows = head.pieces.windows([example("port " * 60)], head._asked.prompt)
+    assert best_window(windows, 0, 0) == 0
+    assert best_window(windows, 59, 59) == len(windows) - 1
+    shared = windows[1].before
+    assert best_window(windows, shared, shared + 1) == 0
+    last = windows[0].before + len(windows[0].read) - 1
+    assert best_window(windows, last, last + 1) == 1
+
+
+def test_neighbouring_sentences_are_read_together_up_to_the_models_length(make: Make) -> None:
+    tagger = Tagger.load(make(), device="cpu", thresholds=0.0)
+    seen = list[int]()
+    predict = GlinerHead.predict
+
+    def spy(self: GlinerHead, examples: Any) -> Any:
+        seen.extend(len(each.words) for each in examples)
+        return predict(self, examples)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GlinerHead, "predict", spy)
+        spans = tagger.tag(f"{TEXT} {TEXT}", labels=LABELS)
+    assert seen == [29, 13]  # three sentences, then one: with it there would be 42 words, more than 30
+    assert spans
+    assert all(each.text == spans.text[each.start : each.end] for each in spans)
+
+
+@pytest.mark.parametrize("decoding", ["flat", "nested"])
+@pytest.mark.parametrize("kind", ["span", "token"])
+def test_entities_overlap_only_where_that_was_asked_for(make: Make, kind: str, decoding: str) -> None:
+    tagger = Tagger.load(make(**KINDS[kind]), device="cpu", decoding=decoding, thresholds=0.01)
+    spans = [(each.start, each.end) for each in tagger.tag(TEXT, labels=LABELS)]
+    pairs = [(a, b) for n, a in enumerate(spans) for b in spans[n + 1 :] if a[0] < b[1] and b[0] < a[1]]
+    assert spans
+    assert bool(pairs) == (decoding == "nested")
+    assert all(a[0] <= b[0] and b[1] <= a[1] for a, b in pairs)
+    words = tagger.with_labels(LABELS).tag_examples([example(TEXT)])
+    assert len(words[0].tags) == len(example(TEXT).words)
+
+
+def test_labels_are_asked_for_each_time_and_thresholds_are_theirs(make: Make) -> None:
+    tagger = Tagger.load(make(), device="cpu", thresholds={"ship": 0.0, "city": 1.0})
+    assert tagger.types == []
+    with pytest.raises(InputError, match="give labels"):
+        tagger.tag(TEXT)
+    with pytest.raises(InputError, match="give labels"):
+        tagger.head.predict([example(TEXT)])
+    assert {each.type for each in tagger.tag(TEXT, labels=["ship", "city"])} == {"ship"}
+    assert tagger.with_labels(["port"]).thresholds == {"port": 0.5}
+
+
+@pytest.mark.parametrize("kind", ["span", "bi"])
+def test_marks_in_texts_and_labels_are_plain_text(make: Make, kind: str) -> None:
+    head = asked(make, ("a <<SEP>> b", "<<ENT>>", "城市"), 0.0, **KINDS[kind])
+    words = ("The", "<<SEP>>", "ship", "<<ENT>>", "\x01", "left")
+    ends = np.cumsum([len(each) + 1 for each in words]).tolist()
+    spans = tuple((end - 1 - len(word), end - 1) for end, word in zip(ends, words, strict=True))
+    (scores,) = all_scores(head, [Example(" ".join(words), spans)])
+    assert scores.shape == (5, 3, 3)  # the control character has no piece
+    assert max(last for _, _, last, _, _ in head.predict([Example(" ".join(words), spans)]).spans()) == 6
+
+
+def test_labels_that_leave_no_room_are_counted(make: Make) -> None:
+    labels = [f"label number {number}" for number in range(10_000)]
+    tagger = Tagger.load(make(), device="cpu")
+    with pytest.raises(InputError, match=r"10,000 labels take [\d,]+ pieces of the 96 that the model has room for: 0"):
+        tagger.tag(TEXT, labels=labels)
+    two = Tagger.load(make("two", labels_encoder="x/y"), device="cpu")
+    assert len(two.with_labels(labels[:300]).types) == 300
+    with pytest.raises(InputError, match=r"label '城 城.*takes \d+ pieces of the 96"):
+        two.tag(TEXT, labels=["城 " * 99])
+
+
+def test_an_own_encoder_of_labels_knows_no_order(make: Make) -> None:
+    folder = make(labels_encoder="x/y")
+    one, other = (all_scores(asked(lambda **_: folder, some), [example(TEXT)])[0] for some in (LABELS, LABELS[::-1]))
+    assert torch.allclose(one, other.flip(-1), atol=1e-5)
+
+
+def test_touching_is_for_models_of_single_words(make: Make) -> None:
+    with pytest.raises(SettingsError, match="'touching': for this model it must be one of flat, nested"):
+        Tagger.load(make(), device="cpu", decoding="touching")
+    single = Tagger.load(make("single", max_width=1, span_mode="marker"), device="cpu", thresholds=0.0)
+    (whole,) = single.tag("The ship left\tthe port", labels=["ship"])
+    assert whole.text == "The ship left\tthe port"
+    first, second = single.tag("The ship\nleft", labels=["ship"])
+    assert (first.text, second.text) == ("The ship", "left")

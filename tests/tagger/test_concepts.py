@@ -1,0 +1,458 @@
+"""A text encoder and its concept encoder as a tagger: labels at run time, their cache, entities, back ends."""
+
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert import Tagger
+from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.evaluation.evaluate import evaluate
+from nerbert.model.backbone import save_model, write_card
+from nerbert.model.concept_head import AskedLabels, ConceptHead
+from nerbert.model.concepts import ConceptModel, open_concepts
+from nerbert.model.fresh import train_tokenizer
+from nerbert.model.linear import WordScores
+from nerbert.records import EntityLabel, Example, Span
+from nerbert.tagger.export import export
+from nerbert.tagger.label_vectors import LabelEncoder
+from nerbert.tagger.self_check import check
+from nerbert.words import split_words
+from tests.encoder.backbones import tiny_config
+
+LABELS = ["ship", "port: where ships call", "person", "polar ship", "city", "state", "harbour", "sea", "Insel", "река"]
+TEXTS = ["The ship Fram left Oslo on a Monday.\nShe called at Bergen. And at Tromsø!", "", "New York, Oslo  and Bergen",
+         "Nobody reads this text, " * 30 + "but Amundsen in Oslo does."]  # fmt: skip
+
+
+def made(folder: Path, *, wide: int = 32, pooling: Any = "mean") -> Path:
+    """Two random encoders, of which half of all words are of half of the labels."""
+    from transformers import AutoModel
+
+    torch.set_num_threads(1)
+    texts = [*TEXTS, *LABELS, "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ рек"]
+    tokenizer = train_tokenizer(texts * 3, 160)
+    torch.manual_seed(5)
+    shape = {"initializer_range": 1.0, "pad_token_id": tokenizer.pad_token_id}
+    text, names = (
+        AutoModel.from_config(tiny_config("bert", len(tokenizer), hidden_size=each, **shape), add_pooling_layer=False)
+        for each in (32, wide)
+    )
+    model = ConceptModel(text, names, tokenizer, temperature=0.4, bias=0.0, pooling=pooling).eval()
+    with torch.inference_mode():
+        words = model.text(tokenizer(TEXTS[0], return_tensors="pt")["input_ids"]).last_hidden_state[0]
+        logits = model.logits(words, model.name_vectors(LABELS))
+    model.bias.data.fill_(-logits.median().item())
+    save_model(folder, model, tokenizer)
+    write_card(folder, "encoder", word_splitter="unicode-words-1", language="en", max_length=48)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder with concepts, of two widths; read only."""
+    return made(tmp_path_factory.mktemp("concepts") / "encoder", wide=48)
+
+
+@pytest.fixture
+def tagger(folder: Path) -> Tagger:
+    """The encoder as a tagger, without labels."""
+    return Tagger.load(folder, device="cpu", precision="fp32")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "nerbert" / "labels"
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that go through a concept encoder."""
+    found, real = list[str](), LabelEncoder.__call__
+
+    def encode(self: LabelEncoder, text: str) -> Any:
+        found.append(text)
+        return real(self, text)
+
+    monkeypatch.setattr(LabelEncoder, "__call__", encode)
+    return found
+
+
+def spans_of(tagger: Tagger) -> list[list[Span]]:
+    return [list(each) for each in tagger.tag_many(TEXTS)]
+
+
+def test_scores_are_those_of_training(folder: Path, tagger: Tagger) -> None:
+    """Against the model that was trained, one sentence and one label at a time."""
+    model = open_concepts(str(folder)).eval()
+    example = Example(TEXTS[0][:36], split_words(TEXTS[0][:36]))
+    encoded = model.tokenizer(example.text, return_offsets_mapping=True, return_tensors="pt")
+    (offsets,) = encoded.pop("offset_mapping").tolist()
+    first = [[start for start, _ in offsets[1:-1]].index(start) + 1 for start, _ in example.words]
+    with torch.inference_mode():
+        words = model.text(encoded["input_ids"]).last_hidden_state[0, first]
+        wanted = torch.cat([torch.sigmoid(model.logits(words, model.name_vectors([label]))) for label in LABELS], 1)
+    for column, label in enumerate(LABELS):
+        (found,) = tagger.with_labels([label]).tag_many([example])
+        sure = wanted[:, column].numpy()
+        words_of = [[number for number, (start, _) in enumerate(example.words) if span.start <= start < span.end]
+                    for span in found]  # fmt: skip
+        assert {number for some in words_of for number in some} == set(np.flatnonzero(sure >= 0.5))
+        assert [span.confidence for span in found] == pytest.approx([sure[some].mean() for some in words_of], abs=1e-4)
+    assert 0.1 < (wanted > 0.5).float().mean() < 0.9
+
+
+def test_neither_order_nor_number_of_labels_changes_a_bit(tagger: Tagger, own_cache: Path) -> None:
+    wanted = spans_of(tagger.with_labels(LABELS))
+    assert len({span.type for spans in wanted for span in spans}) > 3
+    shuffled = list(LABELS)
+    for seed in range(10):
+        random.Random(seed).shuffle(shuffled)
+        shutil.rmtree(own_cache)
+        assert spans_of(tagger.with_labels(shuffled)) == wanted
+    unlikely = {f"thing {number}": 1.0 for number in range(200)}
+    several = Tagger.load(tagger.origin.folder, device="cpu", precision="fp32", thresholds=unlikely)  # type: ignore[union-attr]
+    for count in (1, 7, 200):
+        assert spans_of(several.with_labels([*list(unlikely)[:count], *LABELS])) == wanted
+
+
+def test_a_label_alone_has_the_score_that_it_has_among_many() -> None:
+    random_ = np.random.default_rng(1)
+    words, labels = (random_.normal(size=(count, 384)).astype(np.float32) for count in (300, 40))
+    names = [EntityLabel(str(number)) for number in range(100, 140)]
+
+    def vectors(some: Sequence[EntityLabel]) -> Any:
+        return labels[[int(each.name) - 100 for each in some]]
+
+    head = ConceptHead(None, None, vectors, 384, 4.0, -1.0)  # type: ignore[arg-type]
+    found = dict[tuple[int, str], float]()
+    for count in (40, 39, 7, 1):
+        for place in range(0, 40, count):
+            some = names[place : place + count]
+            asked = head.for_labels(some, [0.0] * len(some)).asked
+            assert asked is not None
+            assert (asked.numbers == asked.numbers.round()).all()
+            assert 384 * np.abs(asked.numbers).max() ** 2 < 2**53
+            best, odds = head._best(words, asked)
+            for word, (label, each) in enumerate(zip(best.tolist(), odds.tolist(), strict=True)):
+                assert found.setdefault((word, asked.names[label]), each) == each
+    exact = words.astype(np.float64) @ labels.T.astype(np.float64) / 4 - 1
+    assert [found[0, each.name] for each in names] == pytest.approx(exact[0], abs=1e-5)
+
+
+def test_a_label_is_encoded_once(tagger: Tagger, encoded: list[str], own_cache: Path) -> None:
+    wanted = spans_of(tagger.with_labels(LABELS[:6]))
+    assert encoded == sorted(LABELS[:6])
+    again = pickle.loads(pickle.dumps(tagger))
+    assert spans_of(again.with_labels(LABELS[5::-1])) == wanted
+    assert len(encoded) == 6
+    again.with_labels(["port", "sea"])
+    assert encoded[6:] == ["port", "sea"]
+    assert not list(own_cache.rglob(".*.partial"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-30]),
+        lambda path: path.write_bytes(path.read_bytes().replace(path.read_bytes()[300:304], b"\x00\x01\x02\x03")),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(pickle.dumps({"keys": 1})),
+        lambda path: np.savez(path, keys=np.zeros((1, 32), np.uint8)),
+        lambda path: np.savez(path, keys=np.zeros((1, 32), np.uint8), vectors=np.zeros((1, 9), np.float32)),
+        lambda path: np.savez(path, keys=np.zeros((1, 32), object), vectors=np.zeros((1, 32), np.float32)),
+    ],
+)
+def test_a_damaged_cache_is_made_again(
+    tagger: Tagger, encoded: list[str], own_cache: Path, capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], object],
+) -> None:  # fmt: skip
+    wanted = spans_of(tagger.with_labels(LABELS))
+    files = sorted(own_cache.rglob("*.npz"))
+    damage(files[0])
+    del encoded[:]
+    tagger.with_labels(["other"])
+    del encoded[:]
+    assert spans_of(tagger.with_labels(LABELS)) == wanted
+    assert 1 <= len(encoded) <= 1 + len(LABELS) - len(files)
+    told = capsys.readouterr().err.splitlines()
+    assert told
+    assert all(str(files[0]) in line and line.endswith("it is made again") for line in told)
+    del encoded[:]
+    tagger.with_labels(["other"])
+    tagger.with_labels(LABELS)
+    assert encoded == []
+
+
+def test_where_no_cache_can_be_labels_are_encoded_each_time(
+    tagger: Tagger, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_cache.parent.mkdir(parents=True)
+    own_cache.write_text("no folder")
+    assert spans_of(tagger.with_labels(LABELS))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("vectors of labels are not kept: ")
+
+
+def test_two_taggers_fill_one_cache(
+    folder: Path, own_cache: Path, tagger: Tagger, encoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locks are of open files, so threads stand for processes; all labels are in one file."""
+    monkeypatch.setattr("nerbert.tagger.label_vectors._file", lambda place, number: place / "all.npz")
+    several = [tagger, Tagger.load(folder, device="cpu")]
+
+    def fill(start: int) -> None:
+        for number in range(start, 30, 2):
+            several[start].with_labels([f"thing {number}", "ship"])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(fill, (0, 1)))
+    del encoded[:]
+    tagger.with_labels([f"thing {number}" for number in range(30)])
+    assert encoded == []
+    assert not list(own_cache.rglob(".*.partial"))
+
+
+def test_thresholds_are_of_labels(folder: Path, tagger: Tagger) -> None:
+    usual = tagger.with_labels(LABELS)
+    assert usual.thresholds == dict.fromkeys((each.partition(":")[0] for each in LABELS), 0.5)
+    ((first, *_),) = usual.tag_many([TEXTS[2]])
+    without = Tagger.load(folder, device="cpu", precision="fp32", thresholds={first.type: 1.0, "unasked": 0.1})
+    found = [span for spans in spans_of(without.with_labels(LABELS)) for span in spans]
+    assert found
+    assert first.type not in {span.type for span in found}
+    everything = Tagger.load(folder, device="cpu", precision="fp32", thresholds=0.0).with_labels(LABELS)
+    example = Example(TEXTS[0], split_words(TEXTS[0]))
+    (tags,) = everything.tag_examples([example])
+    assert "O" not in tags.tags
+    strict = Tagger.load(folder, device="cpu", precision="fp32", thresholds=0.9).with_labels(LABELS)
+    sure = [span.confidence for spans in spans_of(strict) for span in spans]
+    assert sure
+    assert min(sure) >= 0.9
+
+
+def test_a_temperature_moves_confidences_and_no_entity(folder: Path) -> None:
+    one, other = (Tagger.load(folder, device="cpu", precision="fp32", thresholds=0.6) for _ in range(2))
+    other.temperature = 3.0
+    least = 1 / (1 + (0.4 / 0.6) ** 3)  # what 0.6 is before the temperature
+    raw = Tagger.load(folder, device="cpu", precision="fp32", thresholds=least)
+    places = [[[(span.start, span.end, span.type) for span in spans] for spans in spans_of(each.with_labels(LABELS))]
+              for each in (one, other, raw)]  # fmt: skip
+    assert places[1] == places[2] != places[0]
+    assert all(span.confidence >= 0.6 for spans in spans_of(other.with_labels(LABELS)) for span in spans)
+
+
+@pytest.mark.parametrize("decoding", ["flat", "touching"])
+def test_which_words_are_one_entity(decoding: str) -> None:
+    text = "New York\tCity A-B A/C D,E F\nG H  I J\u00a0K L ; M N"
+    words = split_words(text)
+    labels = [{"-": -1, "/": 0, ",": -1, "L": 1, ";": -1, "N": 1}.get(text[a:b], 0) for a, b in words]
+    logits = np.array([[4.0, 0.0] if each == 0 else [0.0, 4.0] if each == 1 else [-4.0, -4.0] for each in labels])
+    offsets = np.array([0, len(words)])
+    scores = WordScores(offsets, np.arange(len(words)), logits.astype(np.float32), np.zeros(0, np.int64))
+    head = ConceptHead(None, None, None, 2, 1.0, 0.0, decoding=decoding)  # type: ignore[arg-type]
+    asked = AskedLabels(["x", "y"], np.eye(2), np.ones(2), np.zeros(2))
+    found = head._entities([Example(text, words)], scores, asked)
+    spans = [text[words[start][0] : words[end - 1][1]] for start, end, _ in found.word_spans(1)[0]]
+    rest = {"flat": ["New York\tCity A", "B A/C D", "E F", "G H  I J\u00a0K", "L", "M", "N"],
+            "touching": ["New York\tCity A-B A/C D,E F\nG H", "I J\u00a0K", "L", "M", "N"]}  # fmt: skip
+    assert spans == rest[decoding]
+    assert found.types == ["x"] * (len(spans) - 3) + ["y", "x", "y"]
+    assert found.confidences() == pytest.approx(1 / (1 + np.exp(-4.0)))
+
+
+def test_words_without_pieces_and_words_of_one_piece() -> None:
+    """Of five words the second is in the first one's piece, the fourth has none."""
+    text = "北京 a \u200b b"
+    words = ((0, 1), (1, 2), (3, 4), (5, 6), (7, 8))
+    scores = WordScores(np.array([0, 0, 5]), np.array([0, 2, 4]), np.ones((3, 1), np.float32), np.array([1]))
+    head = ConceptHead(None, None, None, 1, 1.0, 0.0)  # type: ignore[arg-type]
+    asked = AskedLabels(["x"], np.eye(1), np.ones(1), np.zeros(1))
+    found = head._entities([Example("", ()), Example(text, words)], scores, asked)
+    assert found.word_spans(2) == [[], [(0, 3, "x"), (4, 5, "x")]]
+
+
+def test_long_texts_keep_their_offsets(tagger: Tagger) -> None:
+    """A sentence of 125 words goes through windows of 48 pieces."""
+    found = spans_of(tagger.with_labels(LABELS))
+    for text, spans in zip(TEXTS, found, strict=True):
+        assert all(text[span.start : span.end] == span.text for span in spans)
+        assert [span.start for span in spans] == sorted(span.start for span in spans)
+        assert not any("\n" in span.text for span in spans)
+    assert found[1] == []
+    assert max(span.end for span in found[3]) > 700
+    cut = Tagger.load(tagger.origin.folder, device="cpu", on_too_long="error")  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="longer than a window"):
+        cut.tag(TEXTS[3], LABELS)
+
+
+def test_many_labels_at_once(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def vectors(self: LabelEncoder, text: str) -> Any:
+        return np.random.default_rng(int(text)).normal(size=32).astype(np.float32)
+
+    monkeypatch.setattr(LabelEncoder, "__call__", vectors)
+    names = [str(number) for number in range(10_000)]
+    some = spans_of(tagger.with_labels(names))
+    monkeypatch.setattr("nerbert.model.concept_head._CELLS", 1)
+    assert spans_of(tagger.with_labels(names[::-1])) == some
+    assert len({span.type for spans in some for span in spans}) > 20
+
+
+def test_labels_are_asked_for_without_loading_again(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    tagger.with_labels(["ship"])
+    monkeypatch.setattr(Tagger, "load", None)
+    assert tagger.with_labels(["sea"]).head.scorer is tagger.head.scorer  # type: ignore[attr-defined]
+    assert tagger.types == []
+
+
+def test_a_tagger_with_labels_can_be_pickled(folder: Path) -> None:
+    loaded = Tagger.load(folder, device="cpu", precision="fp32", thresholds={"ship": 0.7}, decoding="touching")
+    asked = loaded.with_labels(LABELS)
+    again = pickle.loads(pickle.dumps(asked))
+    assert again.labels == asked.labels
+    assert again.thresholds == asked.thresholds
+    assert again.decoding == "touching"
+    assert spans_of(again) == spans_of(asked)
+    assert pickle.dumps(again) == pickle.dumps(asked)
+
+
+def test_a_copy_tags_alike(folder: Path, tmp_path: Path) -> None:
+    loaded = Tagger.load(folder, device="cpu", precision="fp32")
+    loaded.with_labels(LABELS).save_pretrained(tmp_path / "copy")
+    again = Tagger.load(tmp_path / "copy", device="cpu", precision="fp32")
+    assert spans_of(again.with_labels(LABELS)) == spans_of(loaded.with_labels(LABELS))
+    scorer = tmp_path / "copy" / "concepts" / "scorer.safetensors"
+    assert again.fingerprint == loaded.fingerprint
+    scorer.write_bytes(scorer.read_bytes() + b" ")
+    assert Tagger.fingerprint.func(again) != loaded.fingerprint  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="holds other weights"):
+        pickle.loads(pickle.dumps(again))
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The encoder as graphs alone; read only."""
+    return export(folder, int8=True, output=tmp_path_factory.mktemp("light") / "encoder").folder
+
+
+@pytest.mark.integration
+def test_graphs_give_torchs_scores_without_torch(folder: Path, tagger: Tagger, exported: Path, tmp_path: Path) -> None:
+    wanted = spans_of(tagger.with_labels(LABELS))
+    light = Tagger.load(exported, precision="fp32")
+    assert light.head.name == "onnx fp32 cpu"
+    found = spans_of(light.with_labels(LABELS))
+    assert [[(span.start, span.end, span.type) for span in spans] for spans in found] == [
+        [(span.start, span.end, span.type) for span in spans] for spans in wanted]  # fmt: skip
+    for one, other in zip(found, wanted, strict=True):
+        assert [span.confidence for span in one] == pytest.approx([span.confidence for span in other], abs=1e-4)
+    assert spans_of(Tagger.load(exported).with_labels(LABELS))  # int8
+    code = ("import sys\n"
+            "for name in ('torch', 'transformers', 'safetensors', 'huggingface_hub'): sys.modules[name] = None\n"
+            "from nerbert import Tagger\n"
+            "print([span.type for span in Tagger.load(sys.argv[1], precision='fp32').tag(sys.argv[2], sys.argv[3:])])"
+            )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code, exported, TEXTS[2], *LABELS], capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    assert done.stdout.strip() == str([span.type for span in found[2]])
+
+
+@pytest.mark.integration
+def test_graphs_of_the_first_piece_and_of_other_weights(tmp_path: Path) -> None:
+    folder = made(tmp_path / "first", pooling="first")
+    wanted = Tagger.load(folder, device="cpu", precision="fp32").with_labels(LABELS)
+    assert export(folder).sizes.keys() == {"model.onnx", "concepts.onnx"}
+    found = Tagger.load(folder, backend="onnx", precision="fp32").with_labels(LABELS)
+    for one, other in zip(spans_of(found), spans_of(wanted), strict=True):
+        assert [span.confidence for span in one] == pytest.approx([span.confidence for span in other], abs=1e-4)
+    with pytest.raises(InputError, match="labels are given at run time"):
+        export(folder, data=[Example("a", ((0, 1),), (Span(0, 1, "x"),))], overwrite=True)
+    scorer = folder / "concepts" / "scorer.safetensors"
+    scorer.write_bytes(scorer.read_bytes() + b" ")
+    with pytest.raises(InputError, match=r"made from other weights than concepts/scorer\.safetensors"):
+        Tagger.load(folder, backend="onnx")
+
+
+def test_evaluation_needs_labels(folder: Path, tagger: Tagger, tmp_path: Path) -> None:
+    gold = [Example("Oslo is large.", split_words("Oslo is large."), (Span(0, 4, "city"),))]
+    judged = evaluate(tagger.with_labels(["city", "ship"]), gold)
+    assert judged.unknown_types == ()
+    assert judged.sentences == 1
+    for attempt in (lambda: evaluate(folder, gold), lambda: tagger.tag("Oslo"), lambda: check(folder, renew=True)):
+        with pytest.raises(InputError, match="finds what it is asked for: give labels"):
+            attempt()
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([], "labels: there are none"),
+        (["ship", "Ship"], "differ in case alone"),
+        ([""], "not empty"),
+        (["ship: " + "a b " * 40], r"label 'ship: a b .*has 82 pieces; the model reads 1 to 62"),
+    ],
+)
+def test_labels_that_cannot_be_looked_for(tagger: Tagger, labels: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        tagger.with_labels(labels)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_looks_like_a_special_piece_in_a_label_is_plain(tagger: Tagger, encoded: list[str]) -> None:
+    plain, special = (tagger.head.for_labels([EntityLabel(name)], [0.5]) for name in ("SEP", "[SEP]"))
+    assert isinstance(plain, ConceptHead)
+    assert isinstance(special, ConceptHead)
+    assert encoded == ["SEP", "[SEP]"]
+    assert plain.asked is not None
+    assert special.asked is not None
+    assert not np.array_equal(plain.asked.numbers, special.asked.numbers)
+
+
+def _without(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "concepts" / name).unlink()
+
+
+def _no_number(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "concepts" / "scorer.safetensors"
+    save_file({**load_file(path), "bias": torch.tensor(torch.nan)}, path)
+
+
+BREAKS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no facts": (_without("concepts.json"), "not a tagger: its weights hold no head"),
+    "no weights": (_without("model.safetensors"), "concepts: holds no weights of a concept encoder"),
+    "no scorer": (_without("scorer.safetensors"), r"scorer\.safetensors: can't be read"),
+    "no number": (_no_number, "holds no bias that is a number"),
+    "torn facts": (lambda folder: (folder / "concepts" / "concepts.json").write_text("{"), "not JSON"),
+    "no tokenizer": (_without("tokenizer.json"), "tokenizer"),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_folder_that_is_not_whole_is_one_line(folder: Path, tmp_path: Path, name: str) -> None:
+    broken = Path(shutil.copytree(folder, tmp_path / "encoder"))
+    change, said = BREAKS[name]
+    change(broken)
+    with pytest.raises(NerbertError, match=said) as caught:
+        Tagger.load(broken, device="cpu").with_labels(["ship"])
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_there_is_refused(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="decoding = 'legal'"):
+        Tagger.load(folder, decoding="legal", device="cpu")
+    with pytest.raises(InputError, match="holds no onnx/; run `nerbert export`"):
+        Tagger.load(folder, backend="onnx")
+    with pytest.raises(InputError, match="not a tagger: its weights hold no head"):
+        Tagger.load(folder, head="linear", device="cpu")
