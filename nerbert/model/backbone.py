@@ -261,11 +261,23 @@ def file_on_hub(name: str, file: str) -> Path | None:
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Write weights (safetensors), config and tokenizer into an existing folder."""
-    for name in ("is_local", "local_files_only"):  # how it was loaded, which isn't what it is
-        tokenizer.init_kwargs.pop(name, None)
     with quiet():
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(folder, tokenizer)
+
+
+_OF_A_CALL = ("is_local", "local_files_only", "max_length", "stride", "truncation_strategy", "truncation_side",
+              "pad_to_multiple_of", "pad_token_type_id")  # fmt: skip
+"""What a tokenizer keeps of how it was loaded and last called; what cuts texts must not go into its file."""
+
+
+def save_tokenizer(folder: Path, tokenizer: Any) -> None:
+    """Write a tokenizer, without what it keeps of its last call."""
+    for name in _OF_A_CALL:
+        tokenizer.init_kwargs.pop(name, None)
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.save_pretrained(folder)
 
 
 def tags_of(model: Any, source: str) -> list[str]:

@@ -26,7 +26,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
 from nerbert.formats.open_types import normalised
 from nerbert.labels import word_spans
-from nerbert.model.backbone import CONCEPTS, Backbone, check_model_folder, load_tokenizer
+from nerbert.model.backbone import CONCEPTS, Backbone, check_model_folder, load_tokenizer, save_tokenizer
 from nerbert.model.forward import Batch, states_at
 from nerbert.records import Example
 from nerbert.rng import Array
@@ -269,7 +269,7 @@ class ConceptModel(torch.nn.Module):
         self.text.save_pretrained(folder)
         inside = Path(folder) / FOLDER
         self.names.save_pretrained(inside)
-        self.tokenizer.save_pretrained(inside)
+        save_tokenizer(inside, self.tokenizer)
         own = {name: each.detach().cpu().contiguous() for name, each in self.own_parameters().items()}
         save_file(own, inside / _SCORER)
         write_json(inside / _FACTS, asdict(Comparison(self.temperature, self.pooling)))

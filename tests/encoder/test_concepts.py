@@ -328,6 +328,10 @@ def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: 
     assert again.keys() == model.text.state_dict().keys()
     own: dict[str, torch.Tensor] = model.text.state_dict()
     assert all(torch.equal(again[name], each) for name, each in own.items())
+    for folder in (tmp_path / "e", tmp_path / "e" / "concepts"):  # names are cut in training; a text must not be
+        saved = json.loads((folder / "tokenizer.json").read_text())
+        assert (saved["truncation"], saved["padding"]) == (None, None)
+        assert "max_length" not in json.loads((folder / "tokenizer_config.json").read_text())
     tokenizer = load_tokenizer(str(tmp_path / "e" / "concepts"))
     assert tokenizer("ship")["input_ids"] == model.tokenizer("ship")["input_ids"]
 
