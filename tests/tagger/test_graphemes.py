@@ -57,9 +57,9 @@ def test_a_mark_after_white_space_takes_no_space() -> None:
 def test_nested_entities_stay_nested_and_others_apart() -> None:
     flag, other = "\U0001f1e9\U0001f1ea", "\U0001f1eb\U0001f1f7"
     opened = PendingText(f"a {flag} b {other}")
-    for start, end in ((0, 3), (2, 3), (3, 7), (5, 6), (6, 7), (7, 8)):
+    for start, end in ((0, 3), (2, 3), (3, 8), (5, 6), (6, 7), (7, 8), (8, 9)):
         opened.add(start, end, "x", 0.5)
-    assert [(each.start, each.end) for each in opened.spans] == [(0, 4), (2, 4), (4, 8), (5, 6), (6, 8)]
+    assert [(each.start, each.end) for each in opened.spans] == [(0, 4), (2, 4), (4, 9), (5, 6), (6, 7), (7, 9)]
 
 
 def test_a_long_stretch_is_cut_once() -> None:
