@@ -50,7 +50,9 @@ def tag(
     offsets
         characters, or utf-16 units (JavaScript, Java), in jsonl and parquet.
     decoding
-        legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself).
+        legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). For taggers
+        that are told their labels: flat (default), nested (GLiNER: entities in one another) or touching (models of
+        single words: neighbours of one label are joined).
     on_too_long
         Sentences longer than the model's window: window (in overlapping parts), error or truncate.
     backend

@@ -93,7 +93,8 @@ def evaluate(
 
     With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
     least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`.
-    Thresholds leave nothing out here. `reading` says how both are read.
+    A tagger that is told its labels is asked for the data's types, by its usual thresholds. Others' thresholds leave
+    nothing out here. `reading` says how both are read.
     """
     if isinstance(tagger, Tagger) and (decoding or head):
         raise SettingsError("decoding and head are for a tagger's folder; a loaded one has its own: see Tagger.load")
@@ -110,6 +111,7 @@ def evaluate(
     judgements: dict[str, Judgement] = {}
     for name, folder in folders.items():
         loaded = folder if isinstance(folder, Tagger) else Tagger.load(folder, decoding=decoding, head=head)
+        loaded = loaded.with_labels(sorted(types)) if types and not loaded.types else loaded
         card, found = loaded.card, loaded.tag_examples(examples)
         tags, confidences = [each.tags for each in found], [each.confidences for each in found]
         judgements[name] = assess(gold, tags, confidences=confidences, words=words, seen=seen, without=duplicates)

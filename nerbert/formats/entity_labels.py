@@ -58,10 +58,10 @@ def parse_labels(given: str) -> tuple[EntityLabel, ...]:
 
 def _label(given: str | EntityLabel) -> EntityLabel:
     if isinstance(given, str):
-        name, _, description = given.partition(": ")
-        given = EntityLabel(" ".join(name.split()), " ".join(description.split()))
+        given = EntityLabel(*given.removesuffix(":").split(": ", 1))
     if not isinstance(given, EntityLabel):
         raise InputError(f"label {given!r:.80}: must be a text")
+    given = EntityLabel(" ".join(given.name.split()), " ".join(given.description.split()))
     if not given.name or visible(given.text) != given.text:
         raise InputError(f"label {given.text!r:.80}: must be printable, and its name not empty")
     for what, text, most in (("name", given.name, LONGEST_NAME),

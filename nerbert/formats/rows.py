@@ -189,12 +189,24 @@ def text_writer(*, terminal: bool = False) -> LineWriter:
 
 
 def print_tagged(console: Console, text: str, spans: Sequence[Span]) -> None:
-    """Print a text, line by line, with its entities in colour or brackets, then an entity a row."""
-    for line, marked in lines_of(text, spans):
+    """Print a text, line by line, with its entities in colour or brackets, then an entity a row.
+
+    Of entities that lie in one another the outermost are marked in the text.
+    """
+    for line, marked in lines_of(text, _outermost(spans)):
         console.print(coloured(console, line, [(start, end, span.type) for start, end, span in marked]))
     for each in spans:
         row = f"  {each.start}–{each.end}  {visible(each.type)}  {each.confidence:.2f}  {visible(each.text)}"
         console.print(row, style="dim", markup=False, highlight=False)
+
+
+def _outermost(spans: Iterable[Span]) -> list[Span]:
+    """Return the spans, in order, that lie in no other."""
+    found = list[Span]()
+    for each in spans:
+        if not found or found[-1].end <= each.start:
+            found.append(each)
+    return found
 
 
 def lines_of(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, Span]]]]:

@@ -59,7 +59,8 @@ def uncalibrated(confidence: float, temperature: float) -> float:
     """Return the probability (0–1) of one of two classes that a temperature turns into `confidence`."""
     if confidence in (0.0, 1.0):
         return confidence
-    return 1 / (1 + math.exp(-temperature * math.log(confidence / (1 - confidence))))
+    odds = temperature * (math.log(confidence) - math.log1p(-confidence))
+    return 1 / (1 + math.exp(-odds)) if odds > 0 else math.exp(odds) / (1 + math.exp(odds))
 
 
 def calibration_of(pair: Pair, confidences: Sequence[Sequence[float]]) -> Calibration:

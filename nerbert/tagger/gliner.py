@@ -9,13 +9,16 @@ from nerbert.tagger.backends import Wanted, placed
 
 
 def open_gliner(source: str, wanted: Wanted) -> Head:
-    """Return the head of a GLiNER folder; raise InputError for a back end or a precision that it doesn't have.
+    """Return the head of a GLiNER folder; raise InputError for what it doesn't have: onnx, int8, cutting texts off.
 
     The precision is fp32 unless bf16 is wanted: published thresholds hold for it.
     """
     if wanted.backend == "onnx" or wanted.precision == "int8":
         raise InputError(f"{source}: a GLiNER model has no back end for backend = {wanted.backend!r}, precision = "
                          f"{wanted.precision!r}: torch computes it in fp32 and bf16")  # fmt: skip
+    if wanted.on_too_long != "window":
+        raise InputError(f"{source}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
+                         f"{wanted.on_too_long!r:.40} is not for it")  # fmt: skip
     need("train", "torch", "transformers")
     from nerbert.model.gliner.folder import load_gliner
     from nerbert.model.gliner.head import MAX_TOKENS, GlinerHead

@@ -181,6 +181,7 @@ def write_check(folder: Path, head: str = "") -> None:
     backend = "torch" if any(folder.glob("*.safetensors")) else "onnx"
     _seen.add(folder.resolve())
     tagger = Tagger.load(folder, backend=backend, precision="fp32", device="cpu", head=head)
+    _check_types(tagger, folder)
     with refused(f"{folder}: can't answer the texts of {CHECK}"):
         answers = answers_of(tagger, check_texts(), tagger.decoding)
     where = f"{platform.system()} {platform.machine()}"
@@ -213,6 +214,11 @@ def read_check(folder: Path) -> Expected | None:
     return read_json(path, Expected, limit=_LARGEST, remedy=_REMEDY)
 
 
+def _check_types(tagger: Tagger, folder: Path) -> None:
+    if not tagger.types:
+        raise InputError(f"{folder}: is told its labels at run time, so it has no answers of its own to check")
+
+
 def check(source: str | Path, *, renew: bool = False, head: str = "", **loading: Any) -> list[Checked]:
     """Compare the answers of a tagger, or of each seed, with those in its folder; `loading` is as in `Tagger.load`.
 
@@ -225,6 +231,7 @@ def check(source: str | Path, *, renew: bool = False, head: str = "", **loading:
         folder = model_folder(each)
         _seen.add(folder.resolve())
         tagger, expected = Tagger.load(folder, head=head, **loading), read_check(folder)
+        _check_types(tagger, folder)
         if expected is None:
             where = (
                 f"`nerbert check {each}"

@@ -11,7 +11,6 @@ same, which `datasets` takes for the key of its cache; the price is that the fol
 """
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -26,41 +25,22 @@ from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import is_gliner, read_card
 from nerbert.model.gliner.config import PICKLED
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
-from nerbert.records import EntityLabel, Example, Span
+from nerbert.records import EntityLabel, Example
 from nerbert.registry import HEADS
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub, onnx
 from nerbert.tagger.backends import LONGEST, OpenHead, Wanted, head_named
 from nerbert.tagger.fingerprint import fingerprint_of
-from nerbert.tagger.offsets import OFFSETS, Graphemes, check_offsets, utf16_spans
+from nerbert.tagger.offsets import OFFSETS, check_offsets, utf16_spans
+from nerbert.tagger.pending import PendingText, joined, without_halves
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.thresholds import thresholds_of
 from nerbert.words import check_splitter, split_words
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Words, or texts, that are read before they go through the model."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
-"""Halves of characters, which broken JSON brings and no tokenizer takes."""
 
-
-class _Open:
-    """A text whose entities are being found."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.graphemes = text, Graphemes(text)
-        self.spans: list[Span] = []
-
-    def add(self, start: int, end: int, type_: str, confidence: float) -> None:
-        """Add an entity, grown to whole graphemes; of one that two entities share, the first has it."""
-        before = self.spans[-1].end if self.spans else 0
-        apart = before <= start
-        start, end = self.graphemes.grow(start, end)
-        start = max(start, before) if apart else start  # nested ones share more than a grapheme
-        if start < end:
-            self.spans.append(Span(start, end, type_, self.text[start:end], confidence))
-
-
-_Block: TypeAlias = list[tuple[_Open, int, Example]]
+_Block: TypeAlias = list[tuple[PendingText, int, Example]]
 """Sentences that go through the model together: of which text, from which character on."""
 
 
@@ -94,6 +74,7 @@ class Tagger:
         self.labels: tuple[EntityLabel, ...] = ()
         self.card: Mapping[str, Any] = {}
         self._asked: tuple[Any, Tagger] | None = None
+        self._least: tuple[float, ...] = ()
 
     @classmethod
     def load(
@@ -191,8 +172,10 @@ class Tagger:
         card = read_card(self._origin().folder)
         if self.temperature != _temperature_of(card):
             card["calibration"] = {"temperature": self.temperature}
-        if self.thresholds != thresholds_of(None, card.get("thresholds"), self.types, self.head.usual_threshold):
-            card["thresholds"] = dict(self.thresholds)
+        own = card.get("thresholds") or {}
+        kept = own if self.labels or not self.types else {}  # of types that it isn't asked for now
+        if {**kept, **self.thresholds} != thresholds_of(None, own, self.types, self.head.usual_threshold):
+            card["thresholds"] = {**kept, **self.thresholds}
         return card
 
     def _origin(self) -> Origin:
@@ -231,7 +214,8 @@ class Tagger:
         """Return a tagger that looks for these labels alone, on the same model; each is `name` or `name: description`.
 
         A tagger that learnt its types filters them. Of the thresholds that were given those of other labels are passed
-        over. Raise InputError for a label that the model can't look for, for none, and for one given twice.
+        over; what `thresholds` was set to since goes before them. Raise InputError for a label that the model can't
+        look for, for none, and for one given twice.
         """
         wanted = entity_labels(labels)
         how = (wanted, self.temperature, dict(self.thresholds))
@@ -240,13 +224,18 @@ class Tagger:
         names, found = [each.name for each in wanted], copy(self)
         given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
             self._wanted, Mapping) else self._wanted  # fmt: skip
-        own = {**(self.card.get("thresholds") or {}), **self.thresholds}
-        bounds = thresholds_of(given, own, names, self.head.usual_threshold)
-        found.thresholds = {name: bounds[name] for name in names}
-        least = [uncalibrated(found.thresholds[name], self.temperature) for name in names]
-        found.head, found.labels, found._asked = self.head.for_labels(wanted, least), wanted, None
+        bounds = thresholds_of(given, self.card.get("thresholds"), names, self.head.usual_threshold)
+        found.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
+        found.labels, found._asked, found._least = wanted, None, ()
+        found._ask()
         self._asked = how, found
         return found
+
+    def _ask(self) -> None:
+        """Make the head ready for the labels, if there are some, with the thresholds and the temperature of now."""
+        least = tuple(uncalibrated(self.thresholds.get(each.name, 0.0), self.temperature) for each in self.labels)
+        if least != self._least:
+            self.head, self._least = self.head.for_labels(self.labels, least), least
 
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`.
@@ -270,10 +259,11 @@ class Tagger:
     def _tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
         if not self.types:
             raise InputError(NEEDS_LABELS)
-        opened, block, words = list[_Open](), _Block(), 0
+        self._ask()
+        opened, block, words = list[PendingText](), _Block(), 0
         for text in texts:
             sentences = [(0, text)] if isinstance(text, Example) else self._read_at_once(_checked(text))
-            opened.append(_Open(text.text if isinstance(text, Example) else text))
+            opened.append(PendingText(text.text if isinstance(text, Example) else text))
             for offset, example in sentences:
                 block.append((opened[-1], offset, example))
                 words += len(example.words)
@@ -302,7 +292,7 @@ class Tagger:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
         offset = 0
         for line in _checked(text).splitlines(keepends=True):
-            whole = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", line)
+            whole = without_halves(line)
             for start, end in self._splitter.spans(whole):
                 if words := split_words(whole[start:end], self.splitter):
                     yield offset + start, Example(whole[start:end], words)
@@ -313,18 +303,18 @@ class Tagger:
         group, words = list[tuple[int, Example]](), 0
         for offset, sentence in self.sentences(text):
             if group and words + len(sentence.words) > self.head.longest_text:
-                yield _joined(text, group)
+                yield joined(text, group)
                 group, words = [], 0
             group.append((offset, sentence))
             words += len(sentence.words)
         if group:
-            yield _joined(text, group)
+            yield joined(text, group)
 
     @cached_property
     def _splitter(self) -> RuleSplitter:
         return RuleSplitter(self.language)
 
-    def _finished(self, opened: Iterable[_Open]) -> Iterator[Spans]:
+    def _finished(self, opened: Iterable[PendingText]) -> Iterator[Spans]:
         for each in opened:
             found = utf16_spans(each.text, each.spans) if self.offsets == OFFSETS[1] else each.spans
             yield Spans(each.text, found, self.offsets)
@@ -338,16 +328,6 @@ class Tagger:
             if confidence >= self.thresholds.get(type_, 0.0):
                 text, offset, example = block[number]
                 text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
-
-
-def _joined(text: str, group: Sequence[tuple[int, Example]]) -> tuple[int, Example]:
-    """Return neighbouring sentences of a text as one, which begins where the first does."""
-    start, first = group[0]
-    if len(group) == 1:
-        return start, first
-    end = group[-1][0] + len(group[-1][1].text)
-    words = tuple((offset - start + a, offset - start + b) for offset, each in group for a, b in each.words)
-    return start, Example(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text[start:end]), words)
 
 
 def _loaded_again(

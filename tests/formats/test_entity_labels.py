@@ -46,6 +46,11 @@ def test_a_command_line_names_labels_or_a_file_of_them(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_bytes(b"\xef\xbb\xbf# what the harbour office asks for\r\nship\r\n\r\nport\twhere ships call\r\n")
     assert parse_labels(str(path)) == (SHIP, PORT)
+    path.write_text("ship:\nport:  where ships call\n")
+    assert parse_labels(str(path)) == (SHIP, PORT)
+    assert entity_labels([EntityLabel(" ship ")]) == (SHIP,)
+    with pytest.raises(InputError, match="its name not empty"):
+        entity_labels([EntityLabel(" ")])
     with pytest.raises(InputError, match=r"absent.txt: no such file of labels"):
         parse_labels(str(tmp_path / "absent.txt"))
     path.write_text("ship\nSHIP\n")

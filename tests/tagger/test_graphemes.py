@@ -9,7 +9,8 @@ from nerbert.formats.conll import conll_writer
 from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Example
 from nerbert.tagger.offsets import Graphemes
-from nerbert.tagger.tagger import Tagger, _Open
+from nerbert.tagger.pending import PendingText
+from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 
 ATOMS = (
@@ -36,7 +37,7 @@ def test_a_span_grows_to_the_graphemes_that_it_touches(atoms: list[str], data: s
 def test_entities_of_words_are_whole_graphemes_and_apart(atoms: list[str], data: st.DataObject) -> None:
     text = "".join(atoms)
     ends = {0, *itertools.accumulate(map(len, atoms))}
-    opened = _Open(text)
+    opened = PendingText(text)
     words = [word for word in split_words(text) if data.draw(st.booleans())]
     for start, end in words:
         opened.add(start, end, "x", 0.5)
@@ -53,6 +54,14 @@ def test_a_mark_after_white_space_takes_no_space() -> None:
     assert Graphemes("\u0600 b").grow(0, 1) == (0, 1)
 
 
+def test_nested_entities_stay_nested_and_others_apart() -> None:
+    flag, other = "\U0001f1e9\U0001f1ea", "\U0001f1eb\U0001f1f7"
+    opened = PendingText(f"a {flag} b {other}")
+    for start, end in ((0, 3), (2, 3), (3, 8), (5, 6), (6, 7), (7, 8), (8, 9)):
+        opened.add(start, end, "x", 0.5)
+    assert [(each.start, each.end) for each in opened.spans] == [(0, 4), (2, 4), (4, 9), (5, 6), (6, 7), (7, 9)]
+
+
 def test_a_long_stretch_is_cut_once() -> None:
     """Millions of characters without a space, as Chinese has them, cost one pass, not one for each entity."""
     text = "漢" * 300_000
@@ -63,7 +72,7 @@ def test_a_long_stretch_is_cut_once() -> None:
 @given(texts, st.data())
 def test_conll_holds_every_entity(tagger: Tagger, atoms: list[str], data: st.DataObject) -> None:
     text = "".join(atoms)
-    opened = _Open(text)
+    opened = PendingText(text)
     for offset, sentence in tagger.sentences(text):
         for start, end in sentence.words:
             if data.draw(st.booleans()):

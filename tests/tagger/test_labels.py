@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.evaluation.evaluate import evaluate
+from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
+from nerbert.tagger.self_check import check
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
 from tests.commands import exit_code
@@ -74,6 +77,80 @@ def test_thresholds_are_by_label_and_meet_the_temperature(open_tagger: Tagger) -
     assert asked.head.least == pytest.approx(dict.fromkeys(labels, 0.5))  # type: ignore[attr-defined]
     open_tagger.thresholds = {"ship": 0.6, "whale": 0.9}
     assert found(open_tagger, text, ["port", "ship"]) == [("SHIP", "ship"), ("port", "port"), ("PORT", "port")]
+
+
+def test_thresholds_and_temperature_may_be_set_after_the_labels(open_tagger: Tagger) -> None:
+    text = "ship SHIP"
+    asked = open_tagger.with_labels(["ship"])
+    asked.thresholds = {"ship": 0.8}
+    assert found(asked, text) == [("SHIP", "ship")]
+    asked.temperature, asked.thresholds = 3.0, {"ship": 0.52}  # 60 % become 53 %
+    assert len(found(asked, text)) == 2
+    open_tagger._wanted, open_tagger.thresholds = 0.1, {"ship": 0.8}
+    assert found(open_tagger, text, ["ship"]) == [("SHIP", "ship")]
+
+
+def test_no_threshold_is_too_much_for_a_temperature() -> None:
+    for sure in (0.0, 1e-300, 1e-9, 0.3, 0.5, 1 - 1e-9, 1.0):
+        for temperature in (0.05, 1.0, 20.0, 1e6):
+            assert 0 <= uncalibrated(sure, temperature) <= 1
+    assert uncalibrated(1 / 3, 2.0) == pytest.approx(1 / 5)
+    assert uncalibrated(2 / 3, 2.0) == pytest.approx(4 / 5)
+
+
+class NestedHead(NamesHead):
+    """Finds the first three words, and the one in their middle."""
+
+    decoding = "nested"
+    types = ("port", "ship")  # type: ignore[assignment]
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        return Entities.of([[((0, 3, "ship"), 2.0), ((1, 2, "port"), 1.0)] for _ in examples], nested=True)
+
+
+def test_nested_entities_go_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NestedHead(), SPLITTER, "en"))
+    text = tmp_path / "in.txt"
+    text.write_text("Great Bergen harbour is open.\n")
+    for kind in ("conll", "html", "spacy", "gliner", "webanno", "datasets", "marked", "prodigy"):
+        assert exit_code("tag", "x", text, "--to", kind, "-o", tmp_path / "out", "--decoding", "nested") == 1
+        told = capfd.readouterr().err
+        assert f"--decoding nested: {kind} has no room for entities in one another; choose one of text, jsonl" in told
+    assert exit_code("tag", "x", text, "--decoding", "nested") == 0
+    marked, *rows = capfd.readouterr().out.splitlines()
+    assert marked == "[Great Bergen harbour|ship] is open."
+    assert [each.split()[1] for each in rows] == ["ship", "port"]
+    assert exit_code("tag", "x", text, "--json", "--decoding", "nested") == 0
+    assert [each["type"] for each in json.loads(capfd.readouterr().out)["spans"]] == ["ship", "port"]
+
+
+def test_a_threshold_of_no_label_and_no_labels_are_refused(
+    open_tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: open_tagger)
+    text = tmp_path / "in.txt"
+    text.write_text("a ship\n")
+    assert exit_code("tag", "x", text, "--labels", "ship", "--min-confidence", "shp=0.3") == 1
+    assert "thresholds: no type 'shp': did you mean 'ship'? (known: ship)" in capfd.readouterr().err
+    assert exit_code("tag", "x", text, "-o", tmp_path / "out.jsonl") == 1
+    assert "x: this tagger finds what it is asked for: give labels" in capfd.readouterr().err
+
+
+def test_such_a_tagger_is_judged_by_the_types_of_the_data_and_has_no_answers_to_check(
+    open_tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "gold.conll"
+    data.write_text("A\tO\nship\tB-ship\n\nThe\tO\nPort\tB-port\n\n")
+    judged = evaluate(open_tagger, data)
+    assert (judged.judgements["tagger"].score.f1, judged.unknown_types) == (1.0, ())
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: open_tagger)
+    for renew in (False, True):
+        with pytest.raises(InputError, match="is told its labels at run time, so it has no answers of its own"):
+            check(tmp_path, renew=renew)
 
 
 def test_labels_are_prepared_once(open_tagger: Tagger) -> None:

@@ -29,8 +29,11 @@ BODIES = frozenset(
 )
 """Types of encoder that may be a model's body."""
 _REMEDY = "the file is damaged, or of a version of gliner that nerbert doesn't know"
-_LEFT_OUT = ("auto_map", "quantization_config", "dtype", "torch_dtype", "_attn_implementation", "model_type")
-"""What of a body's configuration is about how it was loaded."""
+_LEFT_OUT = (
+    "auto_map", "quantization_config", "dtype", "torch_dtype", "model_type", "attn_implementation",
+    "experts_implementation", "num_labels",
+)  # fmt: skip
+"""What of a body's configuration is about how it was loaded, or its head; `attn_implementation` may name code."""
 
 _Width: TypeAlias = Annotated[int, Field(ge=1, le=1 << 15)]
 _Count: TypeAlias = Annotated[int, Field(ge=1, le=1 << 20)]
@@ -49,6 +52,8 @@ class _BodySizes:
     intermediate_size: _Count = 1
     hidden_dim: _Count = 1
     num_hidden_layers: _Layers = 1
+    num_hidden_groups: _Layers = 1
+    inner_group_num: _Layers = 1
     n_layers: _Layers = 1
     num_attention_heads: _Width = 1
     max_position_embeddings: _Count = 1
@@ -150,5 +155,5 @@ def body_config(values: dict[str, Any], place: str) -> Any:
             raise InputError(f"a GLiNER model on {sizes.model_type!r:.60}, which nerbert can't compute; it can on "
                              f"{', '.join(sorted(BODIES))}")  # fmt: skip
         with refused("no encoder's configuration"):
-            kept = {name: value for name, value in values.items() if name not in _LEFT_OUT}
+            kept = {name: value for name, value in values.items() if name.lstrip("_") not in _LEFT_OUT}
             return AutoConfig.for_model(sizes.model_type, **kept)

@@ -8,6 +8,7 @@ versions name them only: then their configuration and tokenizer come from a fold
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from nerbert.model.gliner.config import (
 )
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.model.gliner.prompt import PromptTokenizer
+
+_ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+"""Names that a model on the hub may have."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,9 +157,8 @@ def _body(folder: Path, key: str, values: dict[str, Any] | None, name: str, own:
         return body_config(values, place)
     from transformers import AutoConfig
 
-    source = str(folder / own) if (folder / own).is_dir() else name
-    remedy = f"it names only {name!r:.100}; put that model's config.json and tokenizer into {folder / own}"
-    with quiet(), refused(f"{place} is missing: {remedy}"):
+    with quiet(), refused(f"{place} is missing: {_remedy(folder, name, own)}"):
+        source = _named(folder, name, own)
         return body_config(AutoConfig.from_pretrained(source, trust_remote_code=False).to_dict(), place)
 
 
@@ -163,4 +166,20 @@ def _tokenizer_of(folder: Path, place: Path, name: str, own: str) -> str:
     """Return where a tokenizer lies: in `place`, or in the folder `own`, or with the model `name`."""
     if (place / "tokenizer_config.json").is_file() or (place / "tokenizer.json").is_file():
         return str(place)
-    return str(folder / own) if (folder / own).is_dir() else name
+    return _named(folder, name, own)
+
+
+def _named(folder: Path, name: str, own: str) -> str:
+    """Return the folder `own`, or else the name of a model on the hub; raise InputError for a path in its place.
+
+    A folder that comes from elsewhere has no say in which other folders of this machine are read.
+    """
+    if (folder / own).is_dir():
+        return str(folder / own)
+    if not _ON_HUB.fullmatch(name) or Path(name).exists():
+        raise InputError(f"{folder / GLINER}: {name!r:.100} must be a model on the hub; {_remedy(folder, name, own)}")
+    return name
+
+
+def _remedy(folder: Path, name: str, own: str) -> str:
+    return f"it names only {name!r:.100}; put that model's config.json and tokenizer into {folder / own}"

@@ -29,7 +29,7 @@ from nerbert.model.gliner.decode import (
 from nerbert.model.gliner.layers import Folded, GlinerModel
 from nerbert.model.gliner.positions import remember_positions
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow, best_window
-from nerbert.model.heads import Entities, Head, Odds
+from nerbert.model.heads import NEEDS_LABELS, Entities, Head, Odds
 from nerbert.model.windows import cheapest_cuts, micro_batches
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
@@ -100,7 +100,7 @@ class GlinerHead(Head):
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError if no labels were asked for."""
         if self._asked is None:
-            raise InputError("this model finds what it is asked for: give labels (`labels=[…]`, `--labels`)")
+            raise InputError(NEEDS_LABELS)
         windows = self.pieces.windows(examples, self._asked.prompt)
         candidates: list[list[Candidate]] = [[] for _ in windows]
         find = word_candidates if self.model.config.token_level else span_candidates

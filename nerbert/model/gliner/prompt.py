@@ -12,6 +12,8 @@ window that holds it whole and in which its first word has the most context. A s
 the room is read by its first pieces.
 """
 
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,11 +75,17 @@ class PromptTokenizer:
         self._before, self._after = special_pieces(tokenizer)
         self._vocabulary = int(body.config.vocab_size)
         self._known: dict[str, tuple[int, ...]] = {}
+        marks = [each for each in (config.ent_token, config.sep_token) if len(each) > 1]
+        cuts = "|".join(f"(?<={re.escape(each[0])})(?={re.escape(each[1:])})" for each in marks)
+        self._in_mark = re.compile(cuts or "(?!)")  # the package's tokenizers don't know their marks as special pieces
         relative = getattr(body.config, "relative_attention", False) and not body.config.position_biased_input
         self.room = _UNBOUNDED if relative else room_for(tokenizer, body.config)
 
     def plain(self) -> LabelPrompt:
-        """Return what stands around a text whose labels are read elsewhere."""
+        """Return what stands around a text whose labels are read elsewhere; raise InputError if no text has room."""
+        if self.room - len(self._before) - len(self._after) < _LEAST:
+            raise InputError(f"the model has room for {self.room:,} pieces, too few for a text; take one of more "
+                             "positions")  # fmt: skip
         return LabelPrompt(self._before, self._after)
 
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
@@ -140,14 +148,16 @@ class PromptTokenizer:
         return tuple(self._encoded([mark], split_special_tokens=False)["input_ids"])
 
     def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
-        encoded = self._encoded(list(words), split_special_tokens=True)
+        parts = [self._in_mark.split(each) for each in words]
+        owners = [number for number, some in enumerate(parts) for _ in some]
+        encoded = self._encoded([part for some in parts for part in some], split_special_tokens=True)
         ids, places = encoded["input_ids"], encoded.word_ids()
         if ids and max(ids) >= self._vocabulary:
             raise InputError(f"the tokenizer gives piece {max(ids)}, the model knows {self._vocabulary}: they don't "
                              "belong together")  # fmt: skip
         found: list[list[int]] = [[] for _ in words]
         for id_, place in zip(ids, places, strict=True):
-            found[place].append(id_)
+            found[owners[place]].append(id_)
         return list(map(tuple, found))
 
     def _encoded(self, words: list[str], *, split_special_tokens: bool) -> Any:
@@ -179,13 +189,13 @@ def _cuts(ends: Array, body: int, most: int, overlap: int) -> list[tuple[int, in
 
 
 def best_window(windows: Sequence[WordWindow], first: int, last: int) -> int:
-    """Return which of one example's windows a span counts in; words are numbered by those with pieces."""
+    """Return which of one example's windows, in order, a span counts in; words are numbered by those with pieces."""
 
     def context(window: WordWindow) -> int:
         end = window.before + len(window.read)
         left = first - window.before if window.before else window.total
         return min(left, end - 1 - first if end < window.total else window.total)
 
-    whole = [number for number, each in enumerate(windows)
-             if each.before <= first and last < each.before + len(each.read)]  # fmt: skip
-    return max(whole, key=lambda number: (context(windows[number]), -number))
+    holding = range(bisect_left(windows, last, key=lambda each: each.before + len(each.read) - 1),
+                    bisect_right(windows, first, key=lambda each: each.before))  # fmt: skip
+    return max(holding, key=lambda number: (context(windows[number]), -number))

@@ -47,6 +47,7 @@ from nerbert.formats.inputs import (
 from nerbert.formats.jsonl import json_lines
 from nerbert.formats.row_documents import tagged_documents
 from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
+from nerbert.model.heads import NEEDS_LABELS
 from nerbert.records import Example, Repair, Repairs, Span
 from nerbert.registry import FORMATS
 from nerbert.sources.files import writable
@@ -62,10 +63,13 @@ from nerbert.tagger.jobs.files import (
 )
 from nerbert.tagger.offsets import OFFSETS
 from nerbert.tagger.tagger import Tagger
+from nerbert.tagger.thresholds import thresholds_of
 from nerbert.terminal import Progress, tell, throughput
 
 _BY_LINE = (TEXT, JSONL, CONLL)
 """What is written row by row, to standard output too."""
+_NESTED = (TEXT, JSONL, PARQUET, "csv", "brat", "doccano", "label-studio", "argilla", "spacy-json")
+"""What holds entities that lie in one another."""
 _FORMAT = 2
 """Raise it when parts are written otherwise."""
 
@@ -116,6 +120,9 @@ class TagJob:
         if self.offsets != OFFSETS[0] and kind not in (JSONL, PARQUET):
             why = "has no offsets for programs" if kind in TARGETS else "counts as its own readers do"
             raise SettingsError(f"--offsets utf-16: {kind} {why}; choose jsonl or parquet")
+        if self.loading.get("decoding") == "nested" and kind not in _NESTED:
+            raise SettingsError(f"--decoding nested: {kind} has no room for entities in one another; choose one of "
+                                f"{', '.join(_NESTED)}")  # fmt: skip
         if self.sign and kind not in (JSONL, PARQUET):
             raise SettingsError(f"--fingerprint: {kind} has no fields for all rows; choose jsonl or parquet")
         return found, kind
@@ -128,8 +135,15 @@ class TagJob:
     def load(self) -> Tagger:
         """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
         labels = parse_labels(self.labels) if self.labels else None
-        tagger = Tagger.load(self.tagger, thresholds=_thresholds(self.min_confidence), **self.loading)
-        return tagger if labels is None else tagger.with_labels(labels)
+        least = _thresholds(self.min_confidence)
+        tagger = Tagger.load(self.tagger, thresholds=least, **self.loading)
+        if labels is None:
+            if not tagger.types:
+                raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
+            return tagger
+        if isinstance(least, dict) and not tagger.types:  # else they were looked at
+            thresholds_of(least, None, [each.name for each in labels])
+        return tagger.with_labels(labels)
 
     def fingerprint(self, tagger: Tagger, found: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""

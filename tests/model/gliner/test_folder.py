@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.model.gliner.config import body_config
 from nerbert.model.gliner.folder import load_gliner, read_weights
 from nerbert.model.gliner.positions import remember_positions
 from nerbert.tagger.tagger import Tagger
@@ -133,6 +134,7 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
         ({"encoder_config": {**BODY, "model_type": "llama"}}, "a GLiNER model on 'llama', which nerbert can't compute"),
         ({"encoder_config": {**BODY, "hidden_size": 10**12}}, "hidden_size = 10{12}: must be less than or equal to"),
         ({"encoder_config": {**BODY, "num_hidden_layers": 10**6}}, "num_hidden_layers = 1000000: must be"),
+        ({"encoder_config": {**BODY, "model_type": "albert", "inner_group_num": 10**6}}, "inner_group_num = 1000000: "),
         ({"encoder_config": {**BODY, "num_attention_heads": 3}}, "can't be built: "),
         ({"max_width": 10**9}, "max_width = 1000000000: must be less than"),
         ({"max_width": 0}, "max_width = 0: must be greater than"),
@@ -188,6 +190,72 @@ def test_a_first_versions_folder_takes_its_encoder_from_a_folder_inside(make: Ma
     for path in folder.glob("tokenizer*"):
         path.rename(folder / "backbone" / path.name)
     assert found(folder) == expected
+
+
+@pytest.mark.parametrize("name", ["{}", "../other", "x/../y", "~/other", "here/other"])
+def test_a_folder_has_no_say_in_which_other_folders_are_read(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder, other = make(), tmp_path / "here" / "other"
+    monkeypatch.chdir(tmp_path)
+    config = json.loads((folder / "gliner_config.json").read_text())
+    shutil.copytree(folder, other)
+    (other / "config.json").write_text(json.dumps(config["encoder_config"]))
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    change(folder, model_name=name.format(other))
+    with pytest.raises(InputError, match=r"must be a model on the hub; .* put that model's config.json and tokenizer"):
+        Tagger.load(folder)
+
+
+def test_code_that_a_configuration_names_is_passed_over() -> None:
+    named = {"attn_implementation": "me/kernel", "_attn_implementation": "me/kernel", "num_labels": 10**12,
+             "_experts_implementation": "me/kernel"}  # fmt: skip
+    config = body_config({**BODY, "vocab_size": 9, **named}, "body")
+    assert config._attn_implementation != "me/kernel"
+    assert not any("me/kernel" in str(each) for each in vars(config).values())
+
+
+def test_what_looks_like_a_mark_is_plain_text_where_marks_are_no_special_pieces(make: Make) -> None:
+    folder = make()
+    path = folder / "tokenizer.json"
+    known = json.loads(path.read_text())
+    for each in known["added_tokens"]:
+        each["special"] = each["special"] and not each["content"].startswith("<<")
+    path.write_text(json.dumps(known))
+    pieces = load_gliner(folder).pieces
+    (ent,), (sep,) = pieces._mark("<<ENT>>"), pieces._mark("<<SEP>>")
+    for found in pieces.pieces(["<<ENT>>", "a<<SEP>>b<<<ENT>>", "<<SEP>><<SEP>>"]):
+        assert found
+        assert not {ent, sep} & set(found)
+
+
+def test_long_texts_are_never_cut_off(make: Make) -> None:
+    for wanted in ("error", "truncate"):
+        with pytest.raises(InputError, match=rf"in windows that overlap; on_too_long = '{wanted}' is not for it"):
+            Tagger.load(make(wanted), on_too_long=wanted)
+
+
+def test_a_model_without_room_for_a_text_is_refused(make: Make) -> None:
+    folder = make(labels_encoder="x/y", body={"max_position_embeddings": 20})
+    with pytest.raises(InputError, match=r"room for 20 pieces, too few for a text"):
+        found(folder)
+
+
+def test_thresholds_of_labels_outlive_a_pickle_and_a_save(make: Make, tmp_path: Path) -> None:
+    tagger = Tagger.load(make(), device="cpu").with_labels(["ship", "port"])
+    usual = list(tagger.tag(TEXT))
+    tagger.thresholds = {"ship": 0.2, "port": 0.2}
+    expected = list(tagger.tag(TEXT))
+    assert expected != usual
+    assert list(pickle.loads(pickle.dumps(tagger)).tag(TEXT)) == expected
+    tagger.save_pretrained(tmp_path / "saved")
+    again = Tagger.load(tmp_path / "saved", device="cpu")
+    assert list(again.tag(TEXT, ["ship", "port"])) == expected
+    again.save_pretrained(tmp_path / "twice")
+    one = Tagger.load(tmp_path / "twice", device="cpu").with_labels(["ship"])
+    one.save_pretrained(tmp_path / "one")
+    assert list(Tagger.load(tmp_path / "one", device="cpu").tag(TEXT, ["ship", "port"])) == expected
 
 
 def test_back_ends_that_there_are_not(make: Make) -> None:
