@@ -118,9 +118,7 @@ def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool
     """Write graphs, tokenizer and card; return their agreement with torch."""
     card, graphs = read_card(source), {"linear": _linear_graphs, "concepts": _concept_graphs}
     if (head := head_named(source, card)) not in graphs:
-        raise InputError(
-            f"{source}: has a head of its own ({head!r:.80}); only taggers with a linear one can be exported"
-        )
+        raise InputError(f"{source}: its head is {head!r:.80}; only heads {', '.join(graphs)} can be exported")
     tokenizer, longest = load_tokenizer(source), int(card.get("max_length") or LONGEST)
     facts, agreement = graphs[head](source, folder, _Task(tokenizer, longest, examples, int8))
     tokenizer.backend_tokenizer.save(str(folder / TOKENIZER), pretty=False)  # as `transformers` has set it up
