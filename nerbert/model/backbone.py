@@ -150,10 +150,30 @@ def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping
     """Return a model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
     source = embedded(source)
     check_model_folder(source)
+    _check_kernels(source)
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
     with _loading(source, what):
         model, report = kind.from_pretrained(source, output_loading_info=True, **fixed, **names)
     return model, report
+
+
+def _check_kernels(source: str) -> None:
+    """Raise InputError if a configuration names a repository of kernels, which the loader would fetch and run."""
+    from transformers import PretrainedConfig
+
+    with _loading(source, "model"):
+        found, _ = PretrainedConfig.get_config_dict(source)
+    if name := next(_kernels(found), ""):
+        raise InputError(f"{source}: config.json names code on the hub, {name!r:.80}; delete that entry")
+
+
+def _kernels(value: Any, name: str = "") -> Iterator[str]:
+    """Yield what entries named `…implementation` hold of repositories' names, at any depth."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _kernels(each, name if name.endswith("implementation") else str(key))
+    elif isinstance(value, str) and "/" in value and name.endswith("implementation"):
+        yield value
 
 
 def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_head: bool) -> None:
