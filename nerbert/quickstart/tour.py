@@ -59,7 +59,7 @@ _TASKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tour:
-    """The sizes of a quickstart; the defaults take less than three minutes on two cores."""
+    """The sizes of a quickstart; the defaults take about four minutes on two cores."""
 
     backbone: str = "embedded-mlm"
     """Encoder that both start from."""
