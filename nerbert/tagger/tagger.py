@@ -61,6 +61,8 @@ class Tagger:
     """
 
     origin: Origin | None = None
+    labels: tuple[EntityLabel, ...] = ()
+    """What it looks for, if it was told so (`with_labels`)."""
     _wanted: float | Mapping[str, float] | None = None
     """The user's thresholds; those of labels are known when labels are."""
 
@@ -71,7 +73,6 @@ class Tagger:
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
         self.temperature, self.thresholds = temperature, thresholds or {}
-        self.labels: tuple[EntityLabel, ...] = ()
         self.card: Mapping[str, Any] = {}
         self._asked: tuple[Any, Tagger] | None = None
         self._least: tuple[float, ...] = ()
