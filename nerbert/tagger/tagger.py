@@ -344,7 +344,7 @@ def _loaded_again(
     tagger = kind.load(origin.folder, **options, offsets=offsets)
     tagger.temperature, tagger._wanted = temperature, wanted
     tagger = tagger.with_labels(labels) if labels else tagger
-    tagger.thresholds = thresholds
+    tagger.thresholds = {**tagger.thresholds, **thresholds}  # with the names' own objects, so a pickle stays the same
     return tagger
 
 

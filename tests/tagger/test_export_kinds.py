@@ -91,6 +91,6 @@ def test_a_model_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: 
 def test_a_graph_that_differs_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made(tmp_path / "bert", "bert")
     monkeypatch.setattr("nerbert.tagger.export._CLOSE", 0.0)
-    with pytest.raises(InputError, match=r"logits differ from torch's by .*; it can't be exported"):
+    with pytest.raises(InputError, match=r"its graph's output differs from torch's by .*; it can't be exported"):
         export(folder)
     assert [path.name for path in folder.iterdir() if "onnx" in path.name] == []
