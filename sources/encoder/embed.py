@@ -43,9 +43,7 @@ def main() -> None:
         card = read_card(str(source))
         with publish_folder(_PLACE / name, overwrite=True) as folder:
             save_model(folder, model.to(torch.float16), load_tokenizer(str(given.mlm)))
-            told = read_json(
-                folder / "tokenizer_config.json", dict[str, Any]
-            )  # a name that older versions of transformers know too
+            told = read_json(folder / "tokenizer_config.json", dict[str, Any])
             write_json(folder / "tokenizer_config.json", told | {"tokenizer_class": _CLASS})
             write_json(folder / CARD, card)
             with publish(folder / "README.md") as draft:

@@ -122,11 +122,12 @@ POOLINGS = ("first", "last", "mean", "max")
 """What a word's vector is, of its pieces."""
 
 
-def check_gliner_folder(folder: Path) -> None:
-    """Raise InputError for a GLiNER folder that holds no weights, or is of another architecture."""
-    read_config(folder)
+def check_gliner_folder(folder: Path) -> GlinerConfig:
+    """Return a GLiNER folder's configuration; raise InputError if it has no weights, or another architecture."""
+    config = read_config(folder)
     if not any((folder / name).is_file() for name in (WEIGHTS, PICKLED)):
         raise InputError(f"{folder}: holds {GLINER}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing")
+    return config
 
 
 def gliner_card(folder: Path) -> dict[str, str]:

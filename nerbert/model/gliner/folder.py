@@ -17,7 +17,7 @@ import torch
 
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
-from nerbert.model.backbone import GLINER, load_tokenizer, quiet
+from nerbert.model.backbone import GLINER, load_tokenizer, quiet, save_tokenizer
 from nerbert.model.gliner.config import (
     BACKBONE,
     LABELS_BACKBONE,
@@ -27,7 +27,6 @@ from nerbert.model.gliner.config import (
     GlinerConfig,
     body_config,
     check_gliner_folder,
-    read_config,
 )
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.model.gliner.prompt import PromptTokenizer
@@ -47,8 +46,7 @@ class GlinerFolder:
 
 def load_gliner(folder: Path) -> GlinerFolder:
     """Return the model of a folder; raise InputError for what can't be loaded as one."""
-    check_gliner_folder(folder)
-    config = read_config(folder)
+    config = check_gliner_folder(folder)
     tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, BACKBONE))
     body = _body(folder, "encoder_config", config.encoder_config, config.model_name, BACKBONE)
     if config.encoder_config is None and config.vocab_size > 0:
@@ -83,9 +81,9 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
     weights = {name: each.detach().cpu().contiguous().clone() for name, each in loaded.model.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     with quiet():
-        loaded.pieces.tokenizer.save_pretrained(folder)
+        save_tokenizer(folder, loaded.pieces.tokenizer)
         if loaded.labels_pieces:
-            loaded.labels_pieces.tokenizer.save_pretrained(folder / LABELS_TOKENIZER)
+            save_tokenizer(folder / LABELS_TOKENIZER, loaded.labels_pieces.tokenizer)
 
 
 def build(

@@ -99,14 +99,13 @@ class GlinerHead(Head):
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError if no labels were asked for."""
-        if self._asked is None:
-            raise InputError(NEEDS_LABELS)
-        windows = self.pieces.windows(examples, self._asked.prompt)
+        asked = self._request
+        windows = self.pieces.windows(examples, asked.prompt)
         candidates: list[list[Candidate]] = [[] for _ in windows]
         find = word_candidates if self.model.config.token_level else span_candidates
         for number, scores in self.scores(windows):
             probabilities = torch.sigmoid(scores).numpy()
-            candidates[number] = find(scores.numpy(), probabilities, self._asked.thresholds)
+            candidates[number] = find(scores.numpy(), probabilities, asked.thresholds)
         found: list[list[tuple[WordSpan, Odds]]] = [[] for _ in examples]
         for number, group in groupby(range(len(windows)), key=lambda each: windows[each].example):
             numbers = list(group)
@@ -125,14 +124,18 @@ class GlinerHead(Head):
                     yield number, scores.cpu()
 
     @property
+    def _request(self) -> _Asked:
+        if self._asked is None:
+            raise InputError(NEEDS_LABELS)
+        return self._asked
+
+    @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
     def _scored(self, windows: Sequence[WordWindow]) -> Iterator[torch.Tensor]:
         """Yield the log-odds of windows that go through the encoder together."""
-        if self._asked is None:
-            return
-        model, config = self.model, self.model.config
+        model, config, asked = self.model, self.model.config, self._request
         states = self._states([each.ids for each in windows])
         rows = np.repeat(np.arange(len(windows)), [len(each.places) for each in windows])
         words = model.projected(states[rows, np.concatenate([each.places for each in windows])])
@@ -143,9 +146,9 @@ class GlinerHead(Head):
         parts = [torch.split_with_sizes(each, counts.tolist())
                  for each in model.parts(model.in_context(words, counts))]  # fmt: skip
         for number in range(len(windows)):
-            vectors = self._asked.vectors
+            vectors = asked.vectors
             if vectors is None:
-                vectors = model.prepared(model.projected(states[number, list(self._asked.prompt.places)]))
+                vectors = model.prepared(model.projected(states[number, list(asked.prompt.places)]))
             yield model.scores(tuple(each[number] for each in parts), vectors)
 
     def _states(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -165,7 +168,7 @@ class GlinerHead(Head):
         return found
 
     def _entities(self, example: Example, candidates: Sequence[Candidate]) -> list[tuple[WordSpan, Odds]]:
-        names = [each.name for each in self._asked.labels] if self._asked else []
+        names = [each.name for each in self._request.labels]
         kept = chosen_candidates(candidates, len(example.words), nested=self.decoding == "nested")
         if self._single:
             return joined_words(example, kept, names, touching=self.decoding == "touching")
