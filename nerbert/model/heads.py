@@ -223,6 +223,10 @@ class FilteredHead(Head):
         """Return the types that were asked for, sorted."""
         return sorted(self._names)
 
+    def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> Head:
+        """Return the head of all types, asked for these labels."""
+        return self._head.for_labels(labels, thresholds)
+
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities that have one of the types."""
         return self._head.predict(examples).of_types(self._names)

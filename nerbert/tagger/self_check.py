@@ -37,7 +37,7 @@ from nerbert.rng import Array, uniform
 from nerbert.schema import read_json, to_plain
 from nerbert.tagger.hub import model_folder
 from nerbert.tagger.onnx import read_exported
-from nerbert.tagger.tagger import Tagger, seed_folders
+from nerbert.tagger.tagger import Tagger, own_backend, seed_folders
 from nerbert.terminal import tell
 
 CHECK = "check.json"
@@ -178,9 +178,8 @@ def write_check(folder: Path, head: str = "") -> None:
     """Let a tagger answer the texts and write `check.json` into its folder; `head` is as in `Tagger.load`."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no folder here to write {CHECK} into; copy the model into one first")
-    backend = "torch" if any(folder.glob("*.safetensors")) else "onnx"
     _seen.add(folder.resolve())
-    tagger = Tagger.load(folder, backend=backend, precision="fp32", device="cpu", head=head)
+    tagger = Tagger.load(folder, backend=own_backend(folder), precision="fp32", device="cpu", head=head)
     _check_types(tagger, folder)
     with refused(f"{folder}: can't answer the texts of {CHECK}"):
         answers = answers_of(tagger, check_texts(), tagger.decoding)

@@ -373,6 +373,11 @@ def seed_folders(source: str) -> list[Path]:
     return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
 
 
+def own_backend(folder: Path) -> str:
+    """Return the back end of a folder's own weights: torch, or onnx where there is nothing but an exported graph."""
+    return "torch" if is_gliner(folder) or any(folder.glob("*.safetensors")) else "onnx"
+
+
 def _open_head(source: str, card: Mapping[str, object], own: str) -> OpenHead:
     """Return what opens the head that a tagger's card names; `own` is the user's own word for it."""
     name = head_named(source, card)

@@ -5,8 +5,10 @@ import random
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ import torch
 from nerbert import Tagger
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.evaluate import evaluate
-from nerbert.model.backbone import save_model, write_card
+from nerbert.model.backbone import read_card, save_model, write_card
 from nerbert.model.concept_head import AskedLabels, ConceptHead
 from nerbert.model.concepts import ConceptModel, open_concepts
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.linear import WordScores
 from nerbert.records import EntityLabel, Example, Span
+from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.export import export
 from nerbert.tagger.label_vectors import LabelEncoder
 from nerbert.tagger.self_check import check
@@ -393,6 +396,34 @@ def test_evaluation_needs_labels(folder: Path, tagger: Tagger, tmp_path: Path) -
         tagger.tag("Oslo")
     with pytest.raises(InputError, match="is told its labels at run time, so it has no answers of its own to check"):
         check(folder, renew=True)
+
+
+def test_it_is_calibrated_by_the_types_of_the_data(folder: Path, tmp_path: Path) -> None:
+    here = Path(shutil.copytree(folder, tmp_path / "encoder"))
+    asked = Tagger.load(here, backend="torch", precision="fp32", thresholds=0.05).with_labels(LABELS[:4])
+    texts = [Example(text, split_words(text)) for text in TEXTS[:3] if text]
+    gold = []
+    for number, (text, found) in enumerate(zip(texts, asked.tag_words(texts), strict=True)):
+        right = [span for place, span in enumerate(found) if (number + place) % 4]
+        gold.append(replace(text, spans=tuple(Span(each.start, each.end, each.type) for each in right)))
+    (done,) = calibrate(here, gold)
+    assert 0.05 < done.calibration["temperature"] != 1
+    assert done.calibration["entities"] == sum(map(len, asked_again(here, gold)))
+    (again,) = calibrate(here, gold, precision=0.8)
+    assert again.calibration["temperature"] == done.calibration["temperature"]
+    kept = Counter(span.type for spans in asked_again(here, gold) for span in spans)
+    assert {name: each.kept for name, each in again.thresholds.items()} == {
+        name: kept[name] for name in again.thresholds
+    }
+    assert any(each.confidence for each in again.thresholds.values())
+    assert read_card(str(here))["thresholds"] == Tagger.load(here).card["thresholds"]
+    assert not (here / "check.json").exists()
+
+
+def asked_again(folder: Path, gold: list[Example]) -> list[Any]:
+    types = sorted({span.type for each in gold for span in each.spans})
+    tagger = Tagger.load(folder, backend="torch", precision="fp32")
+    return list(tagger.with_labels(types).tag_words(gold))
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,12 @@ def test_fixed_types_are_filtered(tagger: Tagger) -> None:
     assert len(kinds) > 1
     for kind in kinds:
         assert tagger.tag(SHIP, [kind]) == [each for each in everything if each.type == kind]
-    assert tagger.with_labels(kinds[:1]).types == kinds[:1]
+    first = tagger.with_labels(kinds[:1])
+    assert first.types == kinds[:1]
+    assert first.with_labels(kinds[1:]).types == kinds[1:]
+    first.thresholds = {kinds[0]: 1.0}  # the head is asked again, and isn't wrapped twice
+    assert first.tag(SHIP) == []
+    assert first.head._head is tagger.head  # type: ignore[attr-defined]
     with pytest.raises(InputError, match=r"label 'whale': this tagger has fixed types.*known: "):
         tagger.tag(SHIP, [kinds[0], "whale"])
 

@@ -1,5 +1,6 @@
 """Texts and labels through small models: windows, decoding by all kinds of layers, labels that don't fit."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.model.backbone import read_card
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.prompt import best_window
-from nerbert.records import Example
+from nerbert.records import Example, Span
+from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 
@@ -205,3 +208,19 @@ def test_touching_is_for_models_of_single_words(make: Make) -> None:
     assert whole.text == "The ship left\tthe port"
     first, second = single.tag("The ship\nleft", labels=["ship"])
     assert (first.text, second.text) == ("The ship", "left")
+
+
+def test_a_calibrated_folder_keeps_its_head_and_takes_its_thresholds(make: Make) -> None:
+    folder = make(**KINDS["mean"])
+    found = asked(make, name="other", **KINDS["mean"]).predict([example(TEXT)])
+    words = example(TEXT).words
+    spans = [Span(words[first][0], words[last - 1][1], type_) for _, first, last, type_, _ in found.spans()]
+    gold = replace(example(TEXT), spans=tuple(spans[::2]))
+    (done,) = calibrate(folder, [gold], precision=0.9)
+    again = Tagger.load(folder, device="cpu")
+    assert isinstance(again.head, GlinerHead)
+    assert again.temperature == done.calibration["temperature"] != 1
+    told = again.with_labels(sorted({span.type for span in gold.spans})).thresholds
+    assert told == dict.fromkeys(told, 0.5) | read_card(str(folder))["thresholds"]
+    with pytest.raises(InputError, match="holds no entity, so there is no type to ask"):
+        calibrate(folder, [example("Nothing.")])
