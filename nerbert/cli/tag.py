@@ -1,5 +1,6 @@
 """`nerbert tag`: text in, entities out."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +8,9 @@ from cyclopts import Parameter
 
 from nerbert.cli.options import FileOrDash, Flag
 
+_FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
+"""How many compiled operations torch keeps on a CPU, one for each shape of a batch. Its own 1,024 let memory grow by
+hundreds of MB over a million words, and are no faster (docs/results/2026-11-22-labels.md)."""
 Place = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
 
@@ -72,6 +76,8 @@ def tag(
     overwrite
         Replace a file, or a folder that nerbert made; and what a job with other settings left half made.
     """
+    for name, few in _FEW_SHAPES.items():  # read when torch is loaded
+        os.environ.setdefault(name, few)
     from nerbert.tagger.jobs.job import TagJob, tag_files
 
     loading = {"decoding": decoding, "on_too_long": on_too_long, "backend": backend, "precision": precision,
