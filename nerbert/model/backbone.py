@@ -109,7 +109,7 @@ class Backbone:
         if self.fresh is not None:
             return self.fresh
         source = embedded(self.source)
-        check_model_folder(source)
+        _check_trainable(source)
         with _loading(source, "model"):
             return AutoConfig.from_pretrained(source, trust_remote_code=False)
 
@@ -149,7 +149,7 @@ class Backbone:
 def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return a model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
     source = embedded(source)
-    check_model_folder(source)
+    _check_trainable(source)
     _check_kernels(source)
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
     with _loading(source, what):
@@ -218,6 +218,14 @@ def check_model_folder(source: str) -> None:
     if not any(path.glob("*.safetensors")) and not (path / EXPORTED).is_file():
         other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
         raise InputError(f"{source}: holds {other}, not model.safetensors; pickled weights are refused, convert them")
+
+
+def _check_trainable(source: str) -> None:
+    """Raise InputError for what `check_model_folder` refuses, and for a model of the package `gliner`."""
+    check_model_folder(source)
+    if is_gliner(source):
+        raise InputError(f"{source}: a GLiNER model, which tags as it is (`nerbert tag --labels`); nerbert trains "
+                         "other encoders")  # fmt: skip
 
 
 def write_card(folder: Path, kind: str, **facts: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.model.backbone import Backbone
 from nerbert.model.gliner.config import body_config
 from nerbert.model.gliner.folder import load_gliner, read_weights
 from nerbert.model.gliner.positions import remember_positions
@@ -267,6 +268,8 @@ def test_back_ends_that_there_are_not(make: Make) -> None:
     with pytest.raises(SettingsError, match="decoding = 'legal': for this model it must be one of flat, nested"):
         Tagger.load(folder, decoding="legal")
     assert Tagger.load(folder, device="cpu").head.name == "torch fp32 cpu"
+    with pytest.raises(InputError, match="a GLiNER model, which tags as it is"):
+        Backbone(str(folder), None, seed=0).load_body()
 
 
 def test_positions_are_computed_once_and_the_states_stay_as_they_were(make: Make) -> None:
