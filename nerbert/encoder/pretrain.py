@@ -41,6 +41,8 @@ from nerbert.words import SPLITTER
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
+_REPORTS = "*-epoch-*.json"
+"""Files that an objective writes at the start of epochs."""
 FRESH = "fresh"
 _FREE = frozenset(
     {
@@ -197,7 +199,8 @@ def pretrain(
                         checkpoints=checkpoints, steps=steps, processes=processes)  # fmt: skip
         if processes.is_first:
             models.put_into(folder, best.best_step)
-            link_file(place / LOG, folder / LOG)
+            for path in (place / LOG, *place.glob(_REPORTS)):
+                link_file(path, folder / path.name)
             _write_json_card(folder, settings, work, best, log)
             if card:
                 card(folder, EncoderFacts(read_card(str(folder)), work.manifest))
