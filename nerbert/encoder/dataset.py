@@ -111,7 +111,10 @@ def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, *, alone: 
         with at(path):
             rows = training_rows(batch)
             _check_copies(rows)
+            if lists := labels.gazetteers:
+                rows = rows.filter(pa.array(lists.short(pc.list_value_length(rows["words"]).to_numpy())))
             examples = list(_examples(rows, lambda path, own: category(tuple(path), own)))
+            examples = lists.relabelled(examples) if lists else examples
             windows = Windows.pack(cutter.pieces.windows(examples, cutter.word_labels))
             copies, expected = (rows[name].to_numpy() for name in ("copies", "expected_copies"))
             identities = np.array([_identity(each) for each in rows["id"].to_pylist()], np.uint64)
@@ -182,6 +185,9 @@ def open_training_data(
     data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)
     if not len(data.numbers_of(0)):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
+    if labels and labels.gazetteers and own and not (windows.labels > 0).any():
+        what = "no link of the corpus" if labels.gazetteers.match == "anchors" else "nothing in the corpus's text"
+        raise InputError(f"setting gazetteers: {what} stands in the lists: are they of its language, and its spelling?")
     return data
 
 
