@@ -108,7 +108,7 @@ def _names(tables: Any) -> list[str]:
     for place, name in enumerate(names):
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in names[:place]:
             raise SettingsError(
-                f"stages: name = {name!r:.80}: must be of its own, of letters, digits, - and _, since it names a folder",
+                f"stages: name = {name!r:.80}: must be of its own, of letters, digits, - and _: it is a folder",
                 setting=_STAGES,
             )
     return names

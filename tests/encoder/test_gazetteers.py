@@ -98,11 +98,10 @@ def test_free_text_is_the_longest_match_of_all_entries() -> None:
     assert matches > 300
 
 
-def relabelled_plainly(example: Example, entries: dict[str, str], match: str) -> Example:
+def relabelled_plainly(example: Example, entries: dict[str, str], keys: dict[Any, str], match: str) -> Example:
     if match == "anchors":
         spans = [replace(span, type=entries[span.text]) for span in example.spans if span.text in entries]
         return replace(example, spans=tuple(spans))
-    keys = {tuple(name[a:b] for a, b in split_words(name)): type_ for name, type_ in reversed(list(entries.items()))}
     spans, first, words, tokens = [], 0, example.words, example.tokens
     while first < len(words):
         for end in range(len(words), first, -1):
@@ -137,6 +136,7 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
     manifest = read_manifest(settings.corpus_folder)
     labels = read_label_set(manifest, settings)
     assert labels.categories == ("one", "two")
+    keys = {tuple(name[a:b] for a, b in split_words(name)): type_ for name, type_ in reversed(list(entries.items()))}
     tags = ["O", "B-one", "I-one", "B-two", "I-two"]
     tokenizer = load_tokenizer(str(tiny_encoder))
     pieces = SubwordTokenizer(tokenizer, _Config(), settings.max_length)
@@ -149,7 +149,7 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
     windows = found[0]
     assert all(np.array_equal(getattr(windows, name), getattr(found[-1], name)) for name in ("ids", "labels"))
     trained = [sentence_example(each) for each in sentences if each.split == TRAIN and each.expected_copies]
-    plain = [relabelled_plainly(example, entries, match) for example in trained]
+    plain = [relabelled_plainly(example, entries, keys, match) for example in trained]
     expected = [label for each in pieces.windows(plain, BioLabels(tags)) for label in each.labels]
     assert windows.labels.tolist() == expected
     assert set(expected) >= set(range(5))
@@ -159,7 +159,7 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
     for example in held:
         assert example.text in kept
     texts = {each.text: sentence_example(each) for each in sentences}
-    assert held == [relabelled_plainly(texts[each.text], entries, match) for each in held]
+    assert held == [relabelled_plainly(texts[each.text], entries, keys, match) for each in held]
 
 
 class _Config:
