@@ -49,6 +49,14 @@ def test_each_stage_has_the_settings_of_the_file_and_its_own(file: Path, tmp_pat
     assert "before" not in own.made_from
 
 
+def test_the_package_has_the_stages_of_cofee(file: Path, sample_corpus: Path, tmp_path: Path) -> None:
+    changes = [f"corpus={sample_corpus}", f'NEE.gazetteers=["{tmp_path / "place.txt"}"]']
+    one, two, *_ = read_stages(Path("configs/cofee.toml"), changes, tmp_path)
+    assert (one.settings.label_set, one.settings.learning_rate, one.settings.epochs) == ("1type", 6e-6, 5)
+    assert (two.settings.learning_rate, two.settings.epochs, two.settings.warmup_ratio) == (3e-5, 6, 0.4)
+    assert (two.settings.objective, two.settings.self_training_threshold) == ("self_training", 0.1)
+
+
 def test_a_file_without_stages_has_none(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text('corpus = "c"\n')
     assert read_stages(tmp_path / "s.toml", [], tmp_path / "out") == []
