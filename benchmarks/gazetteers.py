@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.encoder.gazetteers import Automaton, _Table, _write, marked
+from nerbert.encoder.gazetteers import Automaton, EntryTable, _write, marked
 
 _LONGEST = 6
 """More words than an entry has."""
@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size", type=int)
     parser.add_argument("--megabytes", type=int, default=20)
-    parser.add_argument("--no-dictionary", action="store_true", help="memory alone: leave the other side out")
+    parser.add_argument("--no-dictionary", action="store_true", help="leave the other side out")
     options = parser.parse_args()
     words = vocabulary()
     some = [each for number, each in enumerate(entries(options.size, words)) if number % 100 == 0]
@@ -95,7 +95,7 @@ def main() -> None:
             figures[f"read_{match}_seconds"] = round(time.process_time() - begin, 1)
             figures[f"{match}_disk_mb"] = sum(each.stat().st_size for each in (folder / match).iterdir()) >> 20
         before = memory()
-        table = _Table(folder / "anchors")
+        table = EntryTable(folder / "anchors")
         anchors = [" ".join(each) for each in some]
         begin = time.process_time()
         for start in range(0, len(anchors), 1000):
@@ -104,11 +104,11 @@ def main() -> None:
         figures["anchors_memory_mb"] = memory() - before
         before, begin = memory(), time.process_time()
         with (folder / "text" / "entries.txt").open(encoding="utf-8", newline="\n") as file:
-            keys = [line[:-1] for line in file] if not options.no_dictionary else []
-            file.seek(0)
             automaton = Automaton((line[:-1] for line in file), np.fromfile(folder / "text" / "kinds.bin", np.uint16))
         figures["automaton_seconds"] = round(time.process_time() - begin, 1)
         figures["automaton_memory_mb"] = memory() - before
+        with (folder / "text" / "entries.txt").open(encoding="utf-8", newline="\n") as file:
+            keys = [] if options.no_dictionary else [line[:-1] for line in file]
     seconds, found = timed(automaton.find, texts)
     figures |= {"found": found, "automaton_mb_a_second": round(size / seconds, 1)}
     seconds, _ = timed(lambda words: iter([marked(words)]), texts)

@@ -47,7 +47,7 @@ Match = Literal["anchors", "text"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class GazetteerFacts:
     """The content of `gazetteers.json`; what was left out is counted."""
 
     types: tuple[str, ...]
@@ -97,7 +97,7 @@ class Gazetteers:
         return replace(example, spans=tuple(spans))
 
 
-class _Table:
+class EntryTable:
     """Hashes of entries, sorted, and the number of each one's type."""
 
     def __init__(self, folder: Path) -> None:
@@ -159,13 +159,13 @@ def _sum(path: Path) -> str:
         return sha256_of(path)
 
 
-def _facts(folder: Path) -> _Facts:
-    return read_json(folder / _FACTS, _Facts)
+def _facts(folder: Path) -> GazetteerFacts:
+    return read_json(folder / _FACTS, GazetteerFacts)
 
 
 @lru_cache(maxsize=1)
-def _open_table(folder: Path) -> _Table:
-    return _Table(folder)
+def _open_table(folder: Path) -> EntryTable:
+    return EntryTable(folder)
 
 
 @lru_cache(maxsize=1)
@@ -193,7 +193,7 @@ def _write(folder: Path, paths: Sequence[Path], match: Match) -> None:
     else:
         kept.tofile(folder / _HASHES)
     kinds[first].tofile(folder / _KINDS)
-    facts = _Facts(tuple(types), len(first), one_letter, len(kinds) - len(first))
+    facts = GazetteerFacts(tuple(types), len(first), one_letter, len(kinds) - len(first))
     tell(f"gazetteers: {facts.entries:,} entries of {len(types)} types; left out: {one_letter:,} of one letter, "
          f"{facts.repeated:,} that stood before")  # fmt: skip
     write_json(folder / _FACTS, to_plain(facts))
@@ -213,8 +213,9 @@ def _keys(paths: Sequence[Path], match: Match) -> Iterator[tuple[str, str]]:
         found = False
         for entry, type_ in _entries(path):
             key = entry if match == "anchors" else marked([entry[start:end] for start, end in split_words(entry)])
-            found |= len(entry) > 1
-            yield (key if len(entry) > 1 else ""), type_
+            key = key if len(entry) > 1 else ""
+            found |= bool(key)
+            yield key, type_
         if not found:
             raise InputError(f"{path}: has no entry of more than one letter; leave the file out, or fill it")
 
@@ -229,10 +230,12 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
                 line = _decoded(raw).strip()
                 if not line or (table and number == 1 and line.lower().split() == ["entry", "type"]):
                     continue
-                entry, tab, type_ = line.partition("\t")
-                if (table and not (tab and entry.strip() and type_.strip())) or "\t" in type_:
+                cells = [cell.strip() for cell in line.split("\t")]
+                if table and (len(cells) != 2 or not all(cells)):
                     raise InputError(f"{line[:80]!r}: must be entry<TAB>type")
-                yield (entry.strip(), _checked(type_.strip())) if table else (line, stem)
+                if not table and len(cells) > 1:
+                    raise InputError(f"{line[:80]!r}: has a tab: is it entry<TAB>type? Then call the file .tsv")
+                yield cells[0], (_checked(cells[1]) if table else stem)
 
 
 def _refuse_line(path: Path, number: int) -> None:

@@ -99,7 +99,7 @@ class SelfTraining(Tagging):
         own = np.flatnonzero(is_own(rows, np.asarray(windows.words), np.asarray(windows.positions)))
         was, now = (spans_of(labels[own], rows[own]) for labels in (old, new))
         changes = compared(was, now)
-        text = _Texts(windows, self._tokenizer, rows, own)
+        text = WordTexts(windows, self._tokenizer, rows, own)
         counts, examples = dict[str, dict[str, int]](), dict[str, dict[str, list[dict[str, Any]]]]()
         for number, type_ in enumerate(self._types):
             of_type = {name: spans[:, spans[2] == number] for name, spans in changes.items()}
@@ -116,7 +116,7 @@ class SelfTraining(Tagging):
         drawn: list[list[int]] = spans[:, order].T.tolist()
         return drawn
 
-    def _example(self, span: list[int], was: Array, change: str, texts: "_Texts") -> dict[str, Any]:
+    def _example(self, span: list[int], was: Array, change: str, texts: "WordTexts") -> dict[str, Any]:
         """Return a span with its text and its sentence; of a changed one also what was there."""
         first, last, _ = span
         example: dict[str, Any] = {"entity": texts.of(first, last), "text": texts.around(first)}
@@ -213,7 +213,7 @@ def _overlaps(spans: Array, others: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class _Texts:
+class WordTexts:
     """Texts of words; `own` are the places of words' first pieces in the columns, `rows` their windows."""
 
     windows: Windows

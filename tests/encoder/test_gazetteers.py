@@ -128,8 +128,9 @@ def of_corpus(corpus: Path, folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(("match", "most"), [("anchors", 0), ("anchors", 20), ("text", 0)])
 def test_a_corpus_is_cut_with_the_types_of_lists(
-    settings: PretrainSettings, tiny_encoder: Path, tmp_path: Path, match: str, most: int
-) -> None:
+    settings: PretrainSettings, tiny_encoder: Path, tmp_path: Path, match: str, most: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     entries = of_corpus(settings.corpus_folder, tmp_path)
     paths = (tmp_path / "one.txt", tmp_path / "two.txt")
     settings = replace(settings, gazetteers=paths, gazetteer_match=match, gazetteer_max_words=most)  # type: ignore[arg-type]
@@ -147,6 +148,7 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
         labels = read_label_set(manifest, own)
         found.append(open_training_data(manifest, labels, pieces, own, workers, BioLabels(tags)).windows)
     windows = found[0]
+    assert ("sentences have more words than gazetteer_max_words" in capsys.readouterr().err) == bool(most)
     assert all(np.array_equal(getattr(windows, name), getattr(found[-1], name)) for name in ("ids", "labels"))
     trained = [sentence_example(each) for each in sentences if each.split == TRAIN and each.expected_copies]
     plain = [relabelled_plainly(example, entries, keys, match) for example in trained]
@@ -185,6 +187,7 @@ def bad(name: str, content: bytes | None) -> Any:
         ("place.tsv", b"Paris\tplace\nRome\n", "place.tsv:2: 'Rome': must be entry<TAB>type"),
         ("place.tsv", b"Paris\tplace\tmore\n", "must be entry<TAB>type"),
         ("place.tsv", b"Paris\tbig place\n", "place.tsv:1: type 'big place': must be one word"),
+        ("place.txt", b"Paris\tplace\n", "place.txt:1: 'Paris\\tplace': has a tab"),
         ("big place.txt", b"Paris\n", "type 'big place': must be one word"),
         ("none.txt", None, "none.txt: can't be read: No such file"),
     ],
