@@ -127,7 +127,7 @@ def fed_per_second(
     feed = TrainingData(windows, lambda _: np.arange(len(windows)), pad_id)
     settings = replace(settings, batch_size=size)
     pieces, begin = 0, time.process_time()
-    for step, numbers in enumerate(feed.steps(settings, 0, -(-len(windows) // size)), 1):
+    for step, (_, numbers) in enumerate(feed.steps(settings, 0, -(-len(windows) // size)), 1):
         cut = batches_of(windows, numbers, settings.max_tokens_per_batch, device, pad_id)
         batches = [objective.prepare(batch, step) for batch in cut]
         if sum(objective.terms(batch)["loss"] for batch in batches) <= 0:

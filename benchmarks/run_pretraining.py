@@ -85,7 +85,7 @@ def ours(
     cpu, wall = time.process_time(), time.monotonic()
     log = train(model, data, Tagging(), settings, Progress(), steps=steps)
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-    order = list(data.steps(settings, 0, log.steps))
+    order = [numbers for _, numbers in data.steps(settings, 0, log.steps)]
     cut = [each.ids.numel() for own in order for each in batches_of(
         data.windows, own, settings.max_tokens_per_batch, "cpu", data.pad_id)]  # fmt: skip
     return {
@@ -151,7 +151,7 @@ def check(model: Any, tokenizer: Any, data: TrainingData, settings: PretrainSett
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    numbers = next(data.steps(settings, 0, 1))
+    _, numbers = next(data.steps(settings, 0, 1))
     log = train(model, data, Tagging(), settings, Progress(), steps=StepLog(work / "check.jsonl"))
     line = json.loads((work / "check.jsonl").read_text().splitlines()[0])
     model.load_state_dict(weights)

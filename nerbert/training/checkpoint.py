@@ -1,9 +1,9 @@
 """Checkpoints: those that a killed training goes on from, and the best one by a score.
 
 Those of the first kind are folders, whole or absent. Each holds the weights (`model.safetensors`, with what makes it a
-model's folder beside), the optimiser's moments (`optimizer.safetensors`) and the log (`state.json`). Nothing of chance
-is in them: a step's chance comes from seed, step and rank alone. The price: a checkpoint is three times the weights,
-and written while the training waits.
+model's folder beside), the optimiser's moments (`optimizer.safetensors`), the columns of the epoch if it has any
+(`columns.safetensors`), and the log (`state.json`). Nothing of chance is in them: a step's chance comes from seed, step
+and rank alone. The price: a checkpoint is three times the weights, and written while the training waits.
 """
 
 import shutil
@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import safetensors.numpy
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -23,10 +24,12 @@ from nerbert.errors import InputError, NerbertError, refused
 from nerbert.schema import read_json
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
+from nerbert.training.epochs import Epochs, digest_of
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.objective import CheckpointScore
+from nerbert.training.objective import CheckpointScore, Columns, EpochColumns
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+_COLUMNS = "columns.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -69,6 +72,7 @@ class Checkpoints:
     """The checkpoints of one training below `folder`: the newest `keep` of them.
 
     One is due each `steps` steps and each `minutes` (0: not by that). With a `tokenizer`, each is a model's folder.
+    `columns` are those of the checkpoint that was resumed.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Checkpoints:
     ) -> None:  # fmt: skip
         self._folder, self._keep, self._seconds, self._steps = folder, keep, 60 * minutes, steps
         self._tokenizer = tokenizer
+        self.columns: Columns = {}
         self._last = time.monotonic()
         self._unreadable: set[Path] = set()
 
@@ -84,7 +89,7 @@ class Checkpoints:
         by_time = bool(self._seconds) and time.monotonic() - self._last >= self._seconds
         return by_time or (bool(self._steps) and step % self._steps == 0)
 
-    def save(self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog) -> None:
+    def save(self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, columns: Columns | None = None) -> None:
         """Save where the training is; older checkpoints go once the new one is whole."""
         target = self._folder / _name(log.steps)
         self._unreadable.discard(target)
@@ -96,6 +101,9 @@ class Checkpoints:
                 self._tokenizer.save_pretrained(folder)
             _write(folder / _WEIGHTS, _weights(model))
             _write(folder / _OPTIMIZER, _moments(model, optimizer))
+            if columns:
+                with publish(folder / _COLUMNS) as draft:
+                    safetensors.numpy.save_file(dict(columns), draft)
             write_json(folder / _STATE, asdict(_State(3, log)))
         for old in [*self._unreadable, *self._found()[: -self._keep]]:
             shutil.rmtree(old, ignore_errors=old in self._unreadable)
@@ -109,10 +117,12 @@ class Checkpoints:
         """
         for folder in reversed(self._found()):
             try:
-                return _load(folder, model, optimizer)
+                log, self.columns = _load(folder, model, optimizer)
             except InputError as error:
                 tell(f"nerbert: {error}; going on from the checkpoint before it, or anew")
                 self._unreadable.add(folder)
+            else:
+                return log
         return TrainLog()
 
     def newest(self) -> Path | None:
@@ -128,11 +138,12 @@ class Recorder:
     """What the first process writes of a training: lines of the log, and checkpoints; others write nothing."""
 
     def __init__(
-        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, processes: ProcessGroup,
+        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, epochs: Epochs, processes: ProcessGroup,
         checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
     ) -> None:  # fmt: skip
         self._total = total
         self._state = (model, optimizer, log)
+        self._epochs = epochs
         self._log = log
         self._checkpoints, self._steps = (checkpoints, steps) if processes.is_first else (None, None)
 
@@ -154,6 +165,15 @@ class Recorder:
         """Return whether to save after this step."""
         return bool(self._checkpoints and self._checkpoints.is_due(step))
 
+    def epoch(self, begun: EpochColumns | None) -> None:
+        """Write down what an objective says of an epoch that it has begun."""
+        if self._steps and begun:
+            if begun.figures:  # under the first of its steps, so that a run that resumes before it writes it once
+                place = {"step": self._log.steps + 1, "epoch": self._log.begun - 1}
+                self._steps.write("epoch", place | dict(begun.figures))
+            for name, report in begun.reports.items():
+                self._steps.report(name, report)
+
     def step(self, figures: dict[str, float]) -> None:
         """Write down a step."""
         if self._steps:
@@ -170,7 +190,7 @@ class Recorder:
     def save(self, *, tells: bool) -> None:
         """Make a checkpoint, and say so if it `tells`, where no bar shows how far the training is."""
         if self._checkpoints:
-            self._checkpoints.save(*self._state)
+            self._checkpoints.save(*self._state, self._epochs.columns)
             if tells and self._steps and not sys.stderr.isatty():
                 tell(_progress_line({}, self._log, self._total))
 
@@ -208,13 +228,14 @@ def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Te
     }
 
 
-def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
+def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
     """Read all of a checkpoint before anything is changed; what is kept of it is copied, not mapped."""
     log = read_json(folder / _STATE, _State).log
     if folder.name != _name(log.steps):
         raise InputError(f"{folder / _STATE}: of step {log.steps}, which isn't the folder's")
     wanted = _weights(model)
     weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
+    columns = _read_columns(folder / _COLUMNS, log.columns)
     _check(folder / _WEIGHTS, weights, wanted)
     named = {name: each for name, each in model.named_parameters() if f"{name}.step" in moments}
     shapes = {f"{name}.{moment}": each for name, each in named.items() for moment in _MOMENTS[:2]}
@@ -224,7 +245,18 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> TrainLo
         for moment in _MOMENTS:
             home = "cpu" if moment == "step" and parameter.device.type != "cuda" else parameter.device
             optimizer.state[parameter][moment] = moments[f"{name}.{moment}"].to(home, copy=True)
-    return log
+    return log, columns
+
+
+def _read_columns(path: Path, digest: str) -> Columns:
+    """Return the columns with this digest; raise InputError if the file has others."""
+    if not digest:
+        return {}
+    with refused(f"{path}: can't be read"):
+        columns: Columns = safetensors.numpy.load_file(path)
+    if digest_of(columns) != digest:
+        raise InputError(f"{path}: its columns aren't those that the checkpoint was made with")
+    return columns
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

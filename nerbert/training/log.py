@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from nerbert.artifacts import publish
+from nerbert.artifacts import publish, write_json
 from nerbert.errors import WriteError, need
 from nerbert.training.objective import CheckpointScore
 
@@ -22,6 +22,7 @@ class TrainLog:
     """The mean loss since the last entry, with evaluations; and how far it is: steps, pieces, seconds.
 
     `loss_sum` and `loss_steps` are of the steps since the last entry. `best` is the best checkpoint's score so far.
+    `begun` epochs were begun; `columns` is the digest of the columns that the last one gave the windows, if any.
     """
 
     entries: list[dict[str, int | float]] = field(default_factory=list)
@@ -32,6 +33,8 @@ class TrainLog:
     loss_steps: int = 0
     best: CheckpointScore | None = None
     best_step: int = 0
+    begun: int = 0
+    columns: str = ""
 
     def add_step(self, loss: float, tokens: int, seconds: float) -> None:
         """Count a step; `seconds` are those of the whole training until now."""
@@ -67,8 +70,12 @@ class StepLog:
 
             self._board = SummaryWriter(self._folder, purge_step=steps + 1)
 
+    def report(self, name: str, value: Any) -> None:
+        """Write a JSON file beside the log."""
+        write_json(self._path.with_name(name), value)
+
     def write(self, kind: str, figures: Mapping[str, float]) -> None:
-        """Write a line: `figures` has `step`; `kind` is `train` or `validation`."""
+        """Write a line: `figures` has `step`; `kind` is `train`, `validation` or `epoch`."""
         if self._file is not None:
             try:
                 self._file.write(json.dumps({"kind": kind, **figures}) + "\n")

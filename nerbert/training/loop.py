@@ -3,8 +3,9 @@
 A step's loss is the objective's terms summed over all its micro-batches and processes, divided by their number (each
 part of the loss by its own), so how a step is cut never changes the gradient. Where memory runs out, a step begins
 again with smaller micro-batches. A loss that is no number stops before the update. The loop knows no task: an objective
-turns batches into sums. What is random in a step comes from seed, step and rank, never from a running state: so a
-resumed run is the run that never stopped, bit for bit where the device computes so.
+turns batches into sums, and may give an epoch's windows columns that the model computes (`training.epochs`). What is
+random in a step comes from seed, step and rank, never from a running state: so a resumed run is the run that never
+stopped, bit for bit where the device computes so.
 
 A step has a fixed number of windows, drawn at random but sorted by length within pools of some steps, so that little is
 padded; the order depends on seed and epoch alone. In large pools a window meets others of its length more often; where
@@ -34,6 +35,7 @@ from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import Progress, tell
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder
 from nerbert.training.distributed import ProcessGroup, make_process_group
+from nerbert.training.epochs import Epochs
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective, most_tokens
 from nerbert.training.settings import TrainSettings
@@ -53,8 +55,8 @@ class TrainingData:
     numbers_of: Callable[[int], Array]
     pad_id: int
 
-    def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[Array]:
-        """Yield the windows of each step, from the one after `after` on."""
+    def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[tuple[int, Array]]:
+        """Yield the epoch and the windows of each step, from the one after `after` on."""
         epoch = done = 0
         while done < total:
             numbers = self.numbers_of(epoch)
@@ -63,7 +65,7 @@ class TrainingData:
             if done + math.ceil(len(numbers) / settings.batch_size) > after:
                 lengths = self.windows.lengths_of(numbers)
                 steps = steps_of_epoch(numbers, lengths, settings.batch_size, settings.seed, epoch)
-                yield from steps[max(0, after - done) : total - done]
+                yield from ((epoch, step) for step in steps[max(0, after - done) : total - done])
             done += math.ceil(len(numbers) / settings.batch_size)
             epoch += 1
 
@@ -115,16 +117,20 @@ def train(
     bar.advance(log.steps, before=True)
     if evaluate:
         evaluate.best, evaluate.best_step = log.best, log.best_step
-    recorder = Recorder(model, optimizer, log, processes, checkpoints, steps, total)
+    epochs = Epochs(data, objective, processes, log, checkpoints.columns if checkpoints else {})
+    recorder = Recorder(model, optimizer, log, epochs, processes, checkpoints, steps, total)
     begin, said = time.monotonic() - log.seconds, False
     model.train()
     with recorder, explain_out_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
-        for numbers in data.steps(settings, log.steps, total):
+        for epoch, numbers in data.steps(settings, log.steps, total):
             if evaluate and evaluate.is_out_of_patience(log):
                 break
+            if epoch >= log.begun:
+                recorder.epoch(epochs.begin(model, epoch))
             rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio, settings.schedule)
-            figures = train_step(model, data, numbers, objective, optimizer, rate, settings, processes, log.steps + 1)
-            log.add_step(figures["loss"], int(data.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
+            now, step = epochs.data, log.steps + 1
+            figures = train_step(model, now, numbers, objective, optimizer, rate, settings, processes, step)
+            log.add_step(figures["loss"], int(now.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
             recorder.step(figures)
             said = said or _say_smaller(figures, settings)
             bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")

@@ -40,6 +40,10 @@ from nerbert.training.settings import FinetuneSettings, TrainSettings
 
 if TYPE_CHECKING:
     from nerbert.model.concepts import ConceptTable
+    from nerbert.training.loop import TrainingData
+
+Columns = Mapping[str, Array]
+"""Arrays by name that an epoch has of its own: most have a row for each labelled word of the windows, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +92,24 @@ class Description:
     figures: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class EpochColumns:
+    """What an objective computes at the start of an epoch: `columns`, the same in all processes.
+
+    `figures` are for the log, by name. `reports` are JSON values by the name of their file in the encoder's folder,
+    `NAME-epoch-N.json`.
+    """
+
+    columns: Columns
+    figures: Mapping[str, float] = field(default_factory=dict)
+    reports: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Objective(Protocol):
     """A subclass has to give `of`, `make_model`, `terms`, `loss`, `score_on` and `describe`.
 
-    The loop calls `begin_step` once a step, then for each micro-batch `prepare`, `terms` (both on the CPU) and, inside
-    `step_pass`, `loss`.
+    The loop calls `begin_epoch` before the first step of each epoch, `begin_step` once a step, then for each
+    micro-batch `prepare`, `terms` (both on the CPU) and, inside `step_pass`, `loss`.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("loss",)
@@ -120,6 +137,21 @@ class Objective(Protocol):
     def labels(self) -> WordLabels | None:
         """Return what words are labelled with; None for an objective that reads no labels."""
         return None
+
+    def begin_epoch(
+        self, model: Any, data: "TrainingData", epoch: int, before: Columns, processes: ProcessGroup
+    ) -> EpochColumns | None:
+        """Return the columns that the model gives an epoch, counted from 0; None leaves them as they are.
+
+        The model is on its device, in evaluation, without gradients. `data` is as the training got it, whatever the
+        epoch; `before` are the columns of the epoch before, none at first. All processes call it together and must
+        return the same. A resumed run doesn't call it for an epoch that was begun; `--dry-run` never calls it.
+        """
+        return None
+
+    def use_columns(self, windows: Windows, columns: Columns) -> Windows:
+        """Return the windows that an epoch trains on; called for columns that were just made, or read on resuming."""
+        return windows
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> Any:
         """Return what all micro-batches of a step share; `numbers` are its windows in all processes."""

@@ -2,13 +2,16 @@
 
 KILL is `step N` (killed once step N is written down), `term N` or `int N` (it gets that signal then), `file N` (killed
 while the N-th file of all checkpoints is being written), `rename N` (before the N-th folder gets its name), or nothing.
-At its end it writes weights and moments to FOLDER/end.safetensors.
+At its end it writes weights and moments to FOLDER/end.safetensors. With COLUMNS=1 the model labels all words anew at
+the start of each epoch.
 """
 
 import os
 import resource
 import signal
 import sys
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,15 +21,15 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForTokenClassification
 
-from nerbert.model.forward import Batch
+from nerbert.model.forward import Batch, logits_at
 from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training import checkpoint
 from nerbert.training.checkpoint import Checkpoints, _moments, _weights
-from nerbert.training.distributed import make_process_group
+from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import TrainingData, train
-from nerbert.training.objective import CheckpointScore, Objective
+from nerbert.training.loop import TrainingData, collate, train
+from nerbert.training.objective import CheckpointScore, Columns, EpochColumns, Objective
 from nerbert.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(
@@ -39,6 +42,22 @@ MEMORY = int(os.environ.get("MEMORY", "0"))
 
 
 class Tags(Objective):
+    def begin_epoch(
+        self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
+    ) -> EpochColumns | None:
+        if not epoch or not os.environ.get("COLUMNS"):
+            return None
+        share = np.arange(processes.rank, len(data.windows), processes.count)
+        found = dict[int, np.ndarray[Any, Any]]()
+        for number in share:
+            batch = collate(data.windows, np.array([number]), 0).to(processes.device)
+            found[int(number)] = logits_at(model, batch).argmax(-1).cpu().numpy().astype(np.int32)
+        every = dict(chain.from_iterable(each.items() for each in processes.gather([found])))
+        return EpochColumns({"labels": np.concatenate([every[number] for number in range(len(every))])}, {"norm": 1.0})
+
+    def use_columns(self, windows: Windows, columns: Columns) -> Windows:
+        return replace(windows, labels=columns["labels"])
+
     def terms(self, batch: Batch) -> dict[str, float]:
         return {"loss": len(batch.labels)}
 

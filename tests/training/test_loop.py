@@ -358,10 +358,10 @@ def test_steps_go_on_from_anywhere(windows: Windows) -> None:
         return np.arange(len(windows) - epoch % 3)
 
     data, settings = TrainingData(windows, numbers_of, 0), replace(FP32, batch_size=3)
-    whole = [step.tolist() for step in data.steps(settings, 0, 20)]
-    assert len(whole) == 20
+    whole = [(epoch, step.tolist()) for epoch, step in data.steps(settings, 0, 20)]
+    assert [epoch for epoch, _ in whole] == [0] * 3 + [1] * 3 + [2] * 2 + [3] * 3 + [4] * 3 + [5] * 2 + [6] * 3 + [7]
     for after in range(21):
-        assert [step.tolist() for step in data.steps(settings, after, 20)] == whole[after:]
+        assert [(epoch, step.tolist()) for epoch, step in data.steps(settings, after, 20)] == whole[after:]
 
 
 def test_figures_of_an_objective_replace_none_of_the_logs(

@@ -1,0 +1,65 @@
+"""Epochs: where an objective begins one, and the columns that it gives the windows there.
+
+A column is an array that the model itself computes: a new label for each word, say. The choice: a column is made once,
+by all processes together, and is a part of every checkpoint until the next one is made; a resumed run reads it and
+never computes it anew. So a run that was killed equals one that never stopped. The price: each process holds the
+columns, a checkpoint is larger by them, and a kill while they are made costs what was made of them.
+"""
+
+from dataclasses import replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from nerbert.errors import NerbertError
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.log import TrainLog
+from nerbert.training.objective import Columns, EpochColumns, Objective
+
+if TYPE_CHECKING:
+    from nerbert.training.loop import TrainingData
+
+
+class Epochs:
+    """The data of the epoch that was begun last, and its `columns`; `columns` are at first those of a checkpoint."""
+
+    def __init__(
+        self, data: "TrainingData", objective: Objective, processes: ProcessGroup, log: TrainLog, columns: Columns
+    ) -> None:
+        self._own, self._objective, self._processes, self._log = data, objective, processes, log
+        self._use(columns)
+
+    def begin(self, model: Any, epoch: int) -> EpochColumns | None:
+        """Let the objective begin an epoch; return what it says of it, if anything.
+
+        Raise NerbertError where processes have different columns.
+        """
+        model.eval()
+        with torch.no_grad():
+            begun = self._objective.begin_epoch(model, self._own, epoch, self.columns, self._processes)
+        model.train()
+        if begun is not None:
+            self._use(begun.columns)
+            self._log.columns = digest_of(begun.columns)
+        if len(set(self._processes.gather([self._log.columns]))) > 1:
+            raise NerbertError(f"epoch {epoch}: the processes computed different columns: the objective must give all "
+                               "of them the same")  # fmt: skip
+        self._log.begun = epoch + 1
+        return begun
+
+    def _use(self, columns: Columns) -> None:
+        self.columns = columns
+        windows = self._objective.use_columns(self._own.windows, columns) if columns else self._own.windows
+        self.data = replace(self._own, windows=windows)
+
+
+def digest_of(columns: Columns) -> str:
+    """Return the SHA-256 of columns: names, types, shapes and values; "" if there are none."""
+    if not columns:
+        return ""
+    digest = sha256()
+    for name, column in sorted(columns.items()):
+        digest.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
+        digest.update(column.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,216 @@
+"""Columns that an objective gives an epoch: the loop trains on them, and a resumed run reads them."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from nerbert.errors import NerbertError
+from nerbert.model.forward import Batch
+from nerbert.model.windows import Windows
+from nerbert.terminal import Progress
+from nerbert.training.checkpoint import Checkpoints
+from nerbert.training.distributed import ProcessGroup, make_process_group
+from nerbert.training.epochs import Epochs, digest_of
+from nerbert.training.log import StepLog, TrainLog
+from nerbert.training.loop import TrainingData, collate, make_optimizer, rate_at, steps_of_epoch, train, train_step
+from nerbert.training.objective import Columns, EpochColumns
+from nerbert.training.settings import TrainSettings
+from tests.training.conftest import Plain
+
+SETTINGS = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=4, learning_rate=1e-2)
+PER_EPOCH, STEPS = 3, 12
+
+
+class StopError(Exception):
+    """A kill."""
+
+
+class Renewing(Plain):
+    """Each word's label is what the model finds, from the second epoch on; it stops where it is told to."""
+
+    of = make_model = score_on = describe = None  # type: ignore[assignment]
+
+    def __init__(self, before_step: int = 0, in_epoch: int = 0) -> None:
+        self._before_step, self._in_epoch = before_step, in_epoch
+        self.begun: list[int] = []
+        self.seen: list[Columns] = []
+
+    def begin_epoch(
+        self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
+    ) -> EpochColumns | None:
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        self.begun.append(epoch)
+        self.seen.append(before)
+        if epoch == self._in_epoch > 0:
+            raise StopError
+        if not epoch:
+            return None
+        labels = labels_by(model, data.windows)
+        report = {f"changed-epoch-{epoch}.json": labels.tolist()}
+        return EpochColumns({"labels": labels}, {"ones": float((labels == 1).sum())}, report)
+
+    def use_columns(self, windows: Windows, columns: Columns) -> Windows:
+        return replace(windows, labels=columns["labels"])
+
+    def begin_step(self, windows: Windows, numbers: Any, step: int) -> None:
+        if step == self._before_step:
+            raise StopError
+
+
+def labels_by(model: Any, windows: Windows) -> Any:
+    batch = collate(windows, np.arange(len(windows)), 0)
+    logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits[batch.rows, batch.columns]
+    return logits.argmax(-1).numpy().astype(np.int32)
+
+
+def data_of(windows: Windows) -> TrainingData:
+    return TrainingData(windows, lambda _: np.arange(len(windows)), 0)
+
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(make_model: Callable[..., Any], windows: Windows) -> Run:
+    """Train a new model, and return it."""
+
+    def run(folder: Path, objective: Plain, every: int = 2) -> Any:
+        folder.mkdir(exist_ok=True)
+        model = make_model(0.2)
+        train(model, data_of(windows), objective, SETTINGS, Progress(),
+              checkpoints=Checkpoints(folder, 2, steps=every), steps=StepLog(folder / "log.jsonl"))  # fmt: skip
+        return model
+
+    return run
+
+
+def weights(model: Any) -> list[torch.Tensor]:
+    return [each.detach() for each in model.parameters()]
+
+
+def same(one: Any, other: Any) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in each.items() if name != "seconds"} for each in found]
+
+
+def test_the_loop_trains_on_an_epochs_columns(make_model: Run, windows: Windows, run: Run, tmp_path: Path) -> None:
+    """Against a loop that replaces the labels itself."""
+    objective = Renewing()
+    model = run(tmp_path, objective)
+    plain, processes = make_model(0.2), make_process_group(SETTINGS)
+    optimizer, data = make_optimizer(plain, SETTINGS, "cpu"), data_of(windows)
+    done = 0
+    for epoch in range(4):
+        if epoch:
+            with torch.no_grad():
+                data = replace(data, windows=replace(windows, labels=labels_by(plain.eval(), windows)))
+        plain.train()
+        numbers = np.arange(len(windows))
+        for step in steps_of_epoch(numbers, windows.lengths_of(numbers), 3, SETTINGS.seed, epoch):
+            rate = SETTINGS.learning_rate * rate_at(done, STEPS, SETTINGS.warmup_ratio)
+            done += 1
+            train_step(plain, data, step, objective, optimizer, rate, SETTINGS, processes, done)
+    assert same(model, plain)
+    assert objective.begun == [0, 1, 2, 3]
+    assert [bool(each) for each in objective.seen] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("every", [2, 3])
+@pytest.mark.parametrize("stop", [{"before_step": step} for step in (2, 4, 5, 7, 12)] + [{"in_epoch": 2}])
+def test_a_resumed_run_reads_its_columns(run: Run, tmp_path: Path, stop: dict[str, int], every: int) -> None:
+    whole, stopped, again = tmp_path / "whole", Renewing(**stop), Renewing()
+    model = run(whole, Renewing(), every)
+    with pytest.raises(StopError):
+        run(tmp_path / "broken", stopped, every)
+    kept = max((int(each.name[5:]) for each in (tmp_path / "broken").glob("step-*")), default=0)
+    assert same(run(tmp_path / "broken", again, every), model)
+    assert lines(tmp_path / "broken") == lines(whole)
+    assert again.begun == list(range(-(-kept // PER_EPOCH), 4)), "no epoch is begun twice that a checkpoint is in"
+    for report in whole.glob("*.json"):
+        assert (tmp_path / "broken" / report.name).read_bytes() == report.read_bytes()
+    assert len(list(whole.glob("changed-epoch-*.json"))) == 3
+    assert [each["step"] for each in lines(whole) if each["kind"] == "epoch"] == [4, 7, 10]
+
+
+def damaged(path: Path) -> str:
+    path.write_bytes(b"\0" * 50)
+    return "can't be read"
+
+
+def gone(path: Path) -> str:
+    path.unlink()
+    return "can't be read"
+
+
+def others(path: Path) -> str:
+    save_file({name: column + 1 for name, column in load_file(path).items()}, path)
+    return "its columns aren't those that the checkpoint was made with"
+
+
+@pytest.mark.parametrize("spoil", [damaged, gone, others])
+def test_a_checkpoint_with_other_columns_is_passed_over(
+    run: Run, tmp_path: Path, spoil: Callable[[Path], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = run(tmp_path / "whole", Renewing())
+    with pytest.raises(StopError):
+        run(tmp_path / "broken", Renewing(before_step=9))
+    newest = max((tmp_path / "broken").glob("step-*")) / "columns.safetensors"
+    said = spoil(newest)
+    capsys.readouterr()
+    assert same(run(tmp_path / "broken", Renewing()), model)
+    assert f"{newest}: {said}" in capsys.readouterr().err
+
+
+def test_without_columns_there_is_no_file(run: Run, tmp_path: Path) -> None:
+    run(tmp_path, Plain())  # type: ignore[abstract]
+    assert len(list(tmp_path.rglob("state.json"))) == 2
+    assert not list(tmp_path.rglob("columns.safetensors"))
+    assert {each["kind"] for each in lines(tmp_path)} == {"train", "validation"}
+
+
+def test_all_processes_must_have_the_same_columns(make_model: Run, windows: Windows) -> None:
+    class Two:
+        def gather(self, items: Sequence[Any]) -> list[Any]:
+            return [*items, "another digest"]
+
+    epochs = Epochs(data_of(windows), Renewing(), Two(), TrainLog(), {})  # type: ignore[arg-type]
+    with pytest.raises(NerbertError, match="epoch 1: the processes computed different columns"):
+        epochs.begin(make_model(), 1)
+
+
+def test_a_digest_is_of_names_types_shapes_and_values() -> None:
+    column = np.arange(6, dtype=np.int32)
+    some: list[Columns] = [
+        {}, {"labels": column}, {"other": column}, {"labels": column.astype(np.int64)}, {"labels": column[::-1]},
+        {"labels": column.reshape(2, 3)}, {"labels": column, "more": column},
+    ]  # fmt: skip
+    assert len({digest_of(each) for each in some}) == len(some)
+    assert digest_of({"a": column, "b": column}) == digest_of({"b": column.copy(), "a": column})
+
+
+def test_batches_see_the_columns(run: Run, tmp_path: Path) -> None:
+    """Two numbers a word, as an objective with a second column has them."""
+    shapes = set[tuple[int, ...]]()
+
+    class Stacked(Renewing):
+        def use_columns(self, windows: Windows, columns: Columns) -> Windows:
+            return replace(windows, labels=np.stack([windows.labels, columns["labels"]], 1))
+
+        def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
+            shapes.add(tuple(batch.labels.shape[1:]))
+            return replace(batch, labels=batch.labels[:, 1]) if batch.labels.ndim > 1 else batch
+
+    run(tmp_path, Stacked())
+    assert shapes == {(), (2,)}
