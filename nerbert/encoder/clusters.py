@@ -200,32 +200,33 @@ class _Clusterer:
         """
         settings, processes, what = self._settings, self._processes, f"of epoch {epoch}, group {group}"
         order = np.argsort(uniforms(settings.seed, f"sample {what}", self._terms[own]), kind="stable")
-        sample, *rest = (np.sort(order[start : start + settings.cluster_sample])
+        sample, *rest = (own[np.sort(order[start : start + settings.cluster_sample])]
                          for start in range(0, len(own), settings.cluster_sample))  # fmt: skip
-        mine = self._of_share(own[sample])
-        vectors = np.concatenate(processes.gather([mine]))
-        fitted = None
+        mine = self._of_share(sample)
+        vectors, fitted = self._of_all(sample, mine), None
         if processes.is_first:
             seed = int(uniform(settings.seed, f"clusters {what}", "") * (1 << 32))
             fitted = Clustering.fit(vectors, min(settings.num_clusters, len(sample)), settings.cluster_dimensions,
                                     settings.cluster_iterations, seed)  # fmt: skip
         clustering: Clustering = processes.gather([fitted])[0]
-        clusters = np.empty(len(own), np.int32)
-        clusters[self._in_order(own, sample)] = np.concatenate(processes.gather([clustering.assign(mine)]))
+        clusters = np.full(len(self._terms), NO_CLUSTER, np.int32)
+        clusters[sample] = self._of_all(sample, clustering.assign(mine))
         for part in rest:
-            found = clustering.assign(self._of_share(own[part]))
-            clusters[self._in_order(own, part)] = np.concatenate(processes.gather([found]))
-        clusters = matched(clusters, before, settings.num_clusters)
-        return clusters, weights_of(vectors, clusters[self._in_order(own, sample)], settings.num_clusters)
+            clusters[part] = self._of_all(part, clustering.assign(self._of_share(part)))
+        clusters[own] = matched(clusters[own], before, settings.num_clusters)
+        return clusters[own], weights_of(vectors, clusters[sample], settings.num_clusters)
 
     def _of_share(self, entities: Array) -> Array:
         """Return the vectors of this process's share of some entities."""
         share = entities[self._homes[entities] % self._processes.count == self._processes.rank]
         return self._vectors(self._homes[share], self._terms[share])
 
-    def _in_order(self, own: Array, part: Array) -> Array:
-        """Return `part`, places in `own`, in the order of the processes' shares."""
-        return part[np.argsort(self._homes[own[part]] % self._processes.count, kind="stable")]
+    def _of_all(self, entities: Array, mine: Array) -> Array:
+        """Return what all processes have of some entities, in the order of the entities; `mine` is of the share."""
+        shares = np.concatenate(self._processes.gather([mine]))
+        found = np.empty_like(shares)
+        found[np.argsort(self._homes[entities] % self._processes.count, kind="stable")] = shares
+        return found
 
 
 def _figures(clusters: Array, before: Array) -> dict[str, float]:
