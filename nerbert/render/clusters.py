@@ -31,8 +31,8 @@ class Dot:
     text: str
 
 
-def write_cluster_page(target: Path, found: "ClusterMap", *, title: str) -> None:
-    """Write the page of a map; `title` names the encoder."""
+def write_cluster_page(target: Path, found: "ClusterMap") -> None:
+    """Write the page of a map."""
     places = defaultdict[int, list[Dot]](list)
     for each in found.points:
         told = f"{each.text} ({each.class_})" if each.class_ else each.text
@@ -43,5 +43,5 @@ def write_cluster_page(target: Path, found: "ClusterMap", *, title: str) -> None
     rows = [(each.number, each.size, "; ".join(each.classes) or "–", "; ".join(each.members))
             for each in found.clusters]  # fmt: skip
     dots = [dot for own in places.values() for dot in own]
-    write(target, render("clusters.html.j2", title=title, dots=dots, numbers=numbers, rows=rows,
+    write(target, render("clusters.html.j2", dots=dots, numbers=numbers, rows=rows,
                          mentions=sum(each.size for each in found.clusters), width=_WIDTH, height=_HEIGHT))  # fmt: skip

@@ -117,7 +117,8 @@ class PretrainSettings(TrainSettings):
     """With `typing`: γ, the weight of the clusters' loss beside the tags'. Source: CoFEE's public code."""
     cluster_by_type: bool = False
     """With `typing`: whether each type has `num_clusters` clusters of its own, or as many as it has entities; else they
-    are of all types together. Source: ours; CoFEE's public code clusters all together."""
+    are of all types together. It costs a pass over a type's sentences for each type. Source: ours; CoFEE's public code
+    clusters all together."""
     cluster_dimensions: Annotated[int, Bounds(at_least=1, below=1e6)] = 128
     """With `typing`: most dimensions of an entity's vector after whitening. Source: CoFEE's public code."""
     cluster_iterations: Annotated[int, Bounds(at_least=1, below=1e6)] = 60

@@ -10,11 +10,8 @@ from nerbert.render.clusters import write_cluster_page
 def test_a_page_shows_texts_as_they_are(tmp_path: Path) -> None:
     bad = "<script>alert(1)</script> & \x07"
     points = [MapPoint(0.0, 0.5, 1, bad, "ship"), MapPoint(1.0, 1.0, 9, "Oslo", "")]
-    write_cluster_page(
-        tmp_path / "c.html",
-        ClusterMap([MapCluster(1, 3, ["ship"], [bad]), MapCluster(9, 1, [], [])], points),
-        title=bad,
-    )
+    clusters = [MapCluster(1, 3, ["ship"], [bad]), MapCluster(9, 1, [], [])]
+    write_cluster_page(tmp_path / "c.html", ClusterMap(clusters, points))
     page = (tmp_path / "c.html").read_text()
     assert "<script" not in page
     drawing = ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
