@@ -105,7 +105,7 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
         "tagging": "nerbert.training.objective:Tagging",
         "mlm": "nerbert.encoder.mlm:Mlm",
         "concepts": "nerbert.encoder.concepts:Concepts",
-        "typing": "nerbert.encoder.clusters:Typing",
+        "typing": "nerbert.encoder.clusters:ClusterTyping",
     },
 )
 """What a model can be trained for."""

@@ -72,7 +72,7 @@ class TypingBatch(Batch):
         return replace(self, **{each.name: getattr(self, each.name).to(device) for each in fields(self)})
 
 
-class Typing(Tagging):
+class ClusterTyping(Tagging):
     """The objective; `after` is the number of special pieces at a window's end."""
 
     parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")

@@ -20,7 +20,7 @@ from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_fo
 from nerbert.config import refuse
 from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.cluster_map import ClusterMap, cluster_map
-from nerbert.encoder.clusters import Typing
+from nerbert.encoder.clusters import ClusterTyping
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
 from nerbert.encoder.dataset import open_training_data, tokenizer_hash
 from nerbert.encoder.open_types import OpenTypes, read_open_data, training_examples
@@ -217,7 +217,7 @@ def pretrain(
 
 def _clusters(folder: Path, settings: PretrainSettings, work: Preparation) -> ClusterMap | None:
     """Return the map of an encoder that learnt clusters, by validation sentences; None for any other."""
-    if not isinstance(work.objective, Typing) or work.labels is None:
+    if not isinstance(work.objective, ClusterTyping) or work.labels is None:
         return None
     return cluster_map(str(folder), held_out(work.manifest, work.labels, settings), settings)
 

@@ -13,7 +13,7 @@ import torch
 import nerbert.encoder.clusters as module
 from nerbert import pretrain
 from nerbert.encoder.clustering import Clustering, rand_index
-from nerbert.encoder.clusters import Typing
+from nerbert.encoder.clusters import ClusterTyping
 from nerbert.encoder.entity_vectors import EntityPieces, entities_of, vectors_of
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.errors import MissingExtra, NerbertError, SettingsError
@@ -275,25 +275,25 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
     pretrain(tmp_path / "whole", settings)
     lines = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     second = next(each["step"] for each in lines if each["kind"] == "epoch" and each["epoch"] == 1)
-    begin_step, begin_epoch, begun = Typing.begin_step, Typing.begin_epoch, list[int]()
+    begin_step, begin_epoch, begun = ClusterTyping.begin_step, ClusterTyping.begin_epoch, list[int]()
 
-    def stopping_epoch(self: Typing, model: Any, data: Any, epoch: int, *more: Any) -> Any:
+    def stopping_epoch(self: ClusterTyping, model: Any, data: Any, epoch: int, *more: Any) -> Any:
         begun.append(epoch)
         found = begin_epoch(self, model, data, epoch, *more)
         if begun == [0, 1]:
             raise NerbertError("stopped while clustering")
         return found
 
-    def stopping_step(self: Typing, windows: Any, numbers: Any, step: int) -> Any:
+    def stopping_step(self: ClusterTyping, windows: Any, numbers: Any, step: int) -> Any:
         if step == second + 3:
             raise NerbertError("stopped in a step")
         return begin_step(self, windows, numbers, step)
 
-    monkeypatch.setattr(Typing, "begin_epoch", stopping_epoch)
+    monkeypatch.setattr(ClusterTyping, "begin_epoch", stopping_epoch)
     with pytest.raises(NerbertError, match="stopped while clustering"):
         pretrain(tmp_path / "broken", settings)
     with monkeypatch.context() as patch:
-        patch.setattr(Typing, "begin_step", stopping_step)
+        patch.setattr(ClusterTyping, "begin_step", stopping_step)
         with pytest.raises(NerbertError, match="stopped in a step"):
             pretrain(tmp_path / "broken", settings)
     pretrain(tmp_path / "broken", settings)
