@@ -1,4 +1,4 @@
-"""Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and which cluster of its kind an entity is in.
+"""Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and which cluster an entity is in.
 
 At each epoch's start the entities of the training windows are clustered by their vectors: the sums of their subwords'
 last states, whitened, of length 1, parted by k-means. A linear layer then learns each entity's cluster from its vector,
