@@ -223,6 +223,8 @@ class _Clusterer:
 
     def _of_all(self, entities: Array, mine: Array) -> Array:
         """Return what all processes have of some entities, in the order of the entities; `mine` is of the share."""
+        if self._processes.count == 1:
+            return mine
         shares = np.concatenate(self._processes.gather([mine]))
         found = np.empty_like(shares)
         found[np.argsort(self._homes[entities] % self._processes.count, kind="stable")] = shares

@@ -17,11 +17,11 @@ from nerbert.encoder.clusters import ClusterTyping
 from nerbert.encoder.entity_vectors import EntityPieces, entities_of, vectors_of
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.errors import MissingExtra, NerbertError, SettingsError
-from nerbert.model.backbone import load_tokenizer
+from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import collate, train_step
-from nerbert.training.objective import EpochColumns, Tagging
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.objective import EpochColumns, Tagging, Task
+from nerbert.training.settings import FinetuneSettings, PretrainSettings
 from tests.encoder.backbones import load_tagging_model
 from tests.encoder.corpora import cut
 
@@ -308,6 +308,11 @@ def test_fewer_entities_than_clusters(settings: PretrainSettings, tmp_path: Path
     ):
         pretrain(tmp_path / "encoder", replace(settings, num_clusters=99999, max_steps=1))
     assert not (tmp_path / "encoder").exists()
+
+
+def test_it_is_for_pre_training_alone() -> None:
+    with pytest.raises(SettingsError, match="objective = 'typing': clusters a corpus's entities"):
+        ClusterTyping.of(Task(("ship",), FinetuneSettings(), Backbone("fresh", None, 1)))
 
 
 def test_without_scikit_learn_the_extra_is_named(settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch) -> None:
