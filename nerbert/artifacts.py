@@ -328,7 +328,7 @@ def _difference_from(plan: Path, wanted: Any) -> str:
         found: Any = read_json(plan, object, limit=_LARGEST_MARK)
     except InputError:
         return f"{plan.name} can't be read"
-    return _difference(found, wanted) if found != wanted else ""
+    return difference(found, wanted) if found != wanted else ""
 
 
 def _has_work(work: Path) -> bool:
@@ -337,7 +337,7 @@ def _has_work(work: Path) -> bool:
     return any(name not in (_PLAN, _LOCK) and not name.endswith((".partial", ".jsonl")) for name in files)
 
 
-def _difference(old: Any, new: Any, name: str = "") -> str:
+def difference(old: Any, new: Any, name: str = "") -> str:
     """Return the first place where two JSON values differ, with both; "" if one only lacks what the other has null."""
     if isinstance(old, dict) and isinstance(new, dict):
         pairs = [(f"{name}.{key}".strip("."), old.get(key), new.get(key)) for key in {**old, **new}]
@@ -345,7 +345,7 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
         pairs = [(f"{name}[{place}]", *pair) for place, pair in enumerate(zip(old, new, strict=True))]
     else:
         return f"{name}: {old!r:.80} then, {new!r:.80} now"
-    return next((_difference(one, other, key) for key, one, other in pairs if one != other), "")
+    return next((difference(one, other, key) for key, one, other in pairs if one != other), "")
 
 
 def _replace(draft: Draft, target: Path) -> None:

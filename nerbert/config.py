@@ -63,12 +63,18 @@ class Settings:
 def load_settings(cls: type[_Any], path: Path | None, changes: Sequence[str] = ()) -> _Any:
     """Read `path` (TOML), apply `key=value` changes, and make a `cls`; raise SettingsError for anything amiss."""
     values = read_toml(path) if path is not None else {}
+    return make_settings(cls, values | parse_changes(changes))
+
+
+def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
+    """Return the values of `key=value` changes; raise SettingsError for one that is none."""
+    values = {}
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
             raise SettingsError(f"--set {change!r}: write it as key=value")
         values[key.strip()] = _parse_value(value.strip())
-    return make_settings(cls, values)
+    return values
 
 
 def read_toml(path: Path) -> dict[str, Any]:

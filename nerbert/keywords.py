@@ -65,6 +65,10 @@ class PretrainKeywords(TrainKeywords, total=False):
     open_types_asked: Literal["file", "all"]
     backbone: str
     label_set: str
+    gazetteers: Sequence[str | Path]
+    gazetteer_match: Literal["anchors", "text"]
+    gazetteer_max_words: int
+    self_training_threshold: float
     mlm_probability: float
     num_frozen_layers: int
     concept_backbone: str

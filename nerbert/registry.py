@@ -105,6 +105,7 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
         "tagging": "nerbert.training.objective:Tagging",
         "mlm": "nerbert.encoder.mlm:Mlm",
         "concepts": "nerbert.encoder.concepts:Concepts",
+        "self_training": "nerbert.encoder.self_training:SelfTraining",
         "typing": "nerbert.encoder.clusters:ClusterTyping",
     },
 )

@@ -28,6 +28,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 PLACES = {
+    "docs/how-to/cofee.md": "knowledge",
     "docs/how-to/compare.md": "",
     "docs/how-to/confidences.md": "data my-tagger",
     "docs/how-to/corpus.md": "dump.xml knowledge",

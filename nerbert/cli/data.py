@@ -183,6 +183,33 @@ def knowledge_fetch(
         print(line, flush=True)
 
 
+@knowledge_app.command(name="gazetteer")
+def knowledge_gazetteer(
+    *knowledge: Path, output: Output, label_set: str = "4types", language: str = "en",
+    overwrite: Annotated[bool, Parameter(negative="", help="Replace a file.")] = False,
+) -> None:  # fmt: skip
+    """Write titles and their types as a list for `pretrain --set gazetteers=…`: lines of entry, tab, type.
+
+    Titles lose their disambiguation in brackets. Infobox mappings give nothing: they need a dump's pages.
+
+    Parameters
+    ----------
+    knowledge
+        Files or folders that type titles, as for `corpus build`: instance types, Wikidata, tables; an ontology.
+    output
+        File to make, say coarse.tsv.
+    label_set
+        What types are: 4types (person, location, organisation), paper315, 212types, dbpedia, or a file
+        `class<TAB>label`. Titles without one are left out.
+    language
+        Wikipedia's code, of the titles.
+    """
+    from nerbert.corpus.knowledge.gazetteer import write_gazetteer
+
+    written = write_gazetteer(knowledge, label_set, output, language=language, overwrite=overwrite)
+    print(f"{written:,} entries written", file=sys.stderr)
+
+
 data_app = App(name="data", help="List, check, convert, sample and fetch annotated data sets.")
 
 

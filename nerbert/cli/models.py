@@ -19,22 +19,37 @@ def pretrain(
     A run that was killed goes on when the same command is given again. For several processes, give the command to
     torchrun: `torchrun --nproc-per-node 4 -m nerbert pretrain …`.
 
+    Where the settings have tables [[stages]], each stage is such a folder in the output, and begins with the encoder of
+    the one before. Stages that are done are passed over. --set NAME.key=value is for the stage NAME alone.
+
     Parameters
     ----------
     config
-        Settings file (TOML): at least `corpus`. The package has configs/small.toml and configs/paper.toml.
+        Settings file (TOML): at least `corpus`. The package has configs/small.toml, configs/paper.toml and, in stages,
+        configs/cofee.toml.
     output
         Folder to make: a Hugging Face token-classification model.
     dry_run
         Take a few real steps, and print the peak of memory, tokens a second and hours. Only the cache of windows is
-        written.
+        written. Of stages the first that isn't done is tried.
     """
     from nerbert.config import load_settings
     from nerbert.encoder.dry_run import dry_run as run_dry
+    from nerbert.encoder.stages import pretrain_stages, read_stages
+    from nerbert.render.cards import write_encoder_card
     from nerbert.render.terminal.models import print_dry_run, print_log
     from nerbert.training.settings import PretrainSettings
 
-    settings = load_settings(PretrainSettings, config, set_ or [])
+    stages = read_stages(config, set_ or [], output)
+    if stages and not dry_run:
+        for stage, log in pretrain_stages(stages, overwrite=overwrite, card=write_encoder_card):
+            print_log(log, stage.folder)
+        return
+    if stages:
+        tried = next((each for each in stages if overwrite or not each.done), stages[-1])
+        settings, output = tried.settings, tried.folder
+    else:
+        settings = load_settings(PretrainSettings, config, set_ or [])
     if dry_run:
         print_dry_run(run_dry(settings, output, overwrite=overwrite), output)
     else:

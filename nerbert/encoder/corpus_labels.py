@@ -19,10 +19,13 @@ import pyarrow.compute as pc
 
 from nerbert.artifacts import write_json
 from nerbert.cache import cached
+from nerbert.config import refuse
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
+from nerbert.encoder.gazetteers import Gazetteers, open_gazetteers
 from nerbert.errors import InputError
 from nerbert.formats.open_types import normalised
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
+from nerbert.labels import sentence_example
 from nerbert.model.concepts import Concept, ConceptTable, class_words
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Example, Sentence, Span
 from nerbert.rng import uniform
@@ -47,7 +50,8 @@ class CorpusLabels:
 
     `facts` are for the encoder's card: the set's name and digest, and how many typed mentions of the train part
     have no label in it, or a label with too few mentions. `other` is None for the corpus's own set. An objective that
-    learns from names has `concepts`, and the text of each category's in `concept_texts`.
+    learns from names has `concepts`, and the text of each category's in `concept_texts`. With `gazetteers` these alone
+    give types.
     """
 
     facts: dict[str, str | int]
@@ -55,6 +59,7 @@ class CorpusLabels:
     other: LabelSet | None = None
     concepts: ConceptTable | None = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
+    gazetteers: Gazetteers | None = None
 
     def category(self, path: Sequence[str], own: str) -> str:
         """Return the category of a mention with a class path that is `own` in the corpus's set."""
@@ -79,6 +84,10 @@ def read_label_set(
     With `open_types` each class is a category by default, however rare it is. Raise InputError if the train part has
     none of the set's labels, or a category that the manifest doesn't list.
     """
+    if settings.gazetteers:
+        lists = open_gazetteers(settings)
+        facts = {"name": "gazetteers", "sha256": lists.digest, "match": lists.match, **lists.facts}
+        return CorpusLabels(facts, tuple(sorted(lists.types)), gazetteers=lists)
     own, categories = manifest["label_set"], tuple(manifest["categories"])
     name = settings.label_set or (_EACH_CLASS if open_types else "")
     some = open_label_set(name) if name else None
@@ -133,6 +142,20 @@ def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: Pretra
 
     sentences = cached(settings.cache, "validation", origin, make, lambda folder: [*typed_sentences(folder / _TABLE)])
     return list(map(labels.relabelled, sentences))
+
+
+def held_out_examples(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Example]:
+    """Return what `held_out` does as examples; with gazetteers as these label them, without the long ones.
+
+    Raise InputError where no sentence is short enough.
+    """
+    examples = list(map(sentence_example, held_out(manifest, labels, settings)))
+    if not (lists := labels.gazetteers):
+        return examples
+    short = lists.short(np.array([len(each.words) for each in examples]))
+    found = lists.relabelled([example for example, kept in zip(examples, short, strict=True) if kept])
+    refuse(not found, "gazetteer_max_words", lists.max_words, "larger: all validation sentences have more words")
+    return found
 
 
 def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -34,7 +34,7 @@ from nerbert.model.windows import Windows, mapped, open_windows, write_windows
 from nerbert.records import Example, Span
 from nerbert.rng import Array, uniforms
 from nerbert.schema import read_json
-from nerbert.terminal import Progress, progress
+from nerbert.terminal import Progress, progress, tell
 from nerbert.training.loop import TrainingData
 from nerbert.training.settings import PretrainSettings
 
@@ -70,11 +70,12 @@ class Sentences:
 
 @dataclass(frozen=True, slots=True)
 class ShardWindows:
-    """Windows of a part of a shard, numbered by their sentences' places in it."""
+    """Windows of a part of a shard, numbered by their sentences' places in it; `too_long` sentences are left out."""
 
     rows: int
     windows: Windows
     sentences: Sentences
+    too_long: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,16 @@ def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, *, alone: 
         with at(path):
             rows = training_rows(batch)
             _check_copies(rows)
+            every = len(rows)
+            if lists := labels.gazetteers:
+                rows = rows.filter(pa.array(lists.short(pc.list_value_length(rows["words"]).to_numpy())))
             examples = list(_examples(rows, lambda path, own: category(tuple(path), own)))
+            examples = lists.relabelled(examples) if lists else examples
             windows = Windows.pack(cutter.pieces.windows(examples, cutter.word_labels))
             copies, expected = (rows[name].to_numpy() for name in ("copies", "expected_copies"))
             identities = np.array([_identity(each) for each in rows["id"].to_pylist()], np.uint64)
-            parts.append(ShardWindows(len(batch), windows, Sentences(copies, expected, identities)))
+            sentences = Sentences(copies, expected, identities)
+            parts.append(ShardWindows(len(batch), windows, sentences, every - len(rows)))
     return parts
 
 
@@ -182,6 +188,9 @@ def open_training_data(
     data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)
     if not len(data.numbers_of(0)):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
+    if labels and labels.gazetteers and own and not (windows.labels > 0).any():
+        what = "no link of the corpus" if labels.gazetteers.match == "anchors" else "nothing in the corpus's text"
+        raise InputError(f"setting gazetteers: {what} stands in the lists: are they of its language, and its spelling?")
     return data
 
 
@@ -212,19 +221,21 @@ def _make(
 
 def _written(folder: Path, parts: Iterable[ShardWindows], bar: Progress) -> Iterator[Windows]:
     """Yield the parts' windows, numbered by their sentences in all parts, and write the columns of the sentences."""
-    count = 0
+    count = too_long = 0
     files = {name: (folder / f"{name}.bin").open("wb") for name in _TYPES}
     try:
         for part in parts:
             yield replace(part.windows, sentences=part.windows.sentences + count)
             for name, file in files.items():
                 file.write(np.ascontiguousarray(getattr(part.sentences, name), _TYPES[name]).data)
-            count += len(part.sentences)
+            count, too_long = count + len(part.sentences), too_long + part.too_long
             bar.advance(part.rows)
     finally:
         for file in files.values():
             file.close()
     write_json(folder / _COUNTS, count)
+    if too_long:
+        tell(f"{too_long:,} sentences have more words than gazetteer_max_words and are left out; {count:,} are there")
 
 
 def _read(folder: Path) -> tuple[Windows, Sentences]:

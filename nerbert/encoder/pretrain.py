@@ -21,11 +21,10 @@ from nerbert.config import refuse
 from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.cluster_map import ClusterMap, cluster_map
 from nerbert.encoder.clusters import ClusterTyping
-from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
+from nerbert.encoder.corpus_labels import CorpusLabels, held_out, held_out_examples, read_label_set, training_texts
 from nerbert.encoder.dataset import open_training_data, tokenizer_hash
 from nerbert.encoder.open_types import OpenTypes, read_open_data, training_examples
 from nerbert.errors import OutputExists
-from nerbert.labels import sentence_example
 from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer, read_card, save_model, write_card
 from nerbert.model.concepts import ConceptTable
 from nerbert.model.forward import precision_on
@@ -46,15 +45,17 @@ LOG = "log.jsonl"
 _REPORTS = "*-epoch-*.json"
 """Files that an objective writes at the start of epochs."""
 FRESH = "fresh"
-_FREE = frozenset(
+FREE = frozenset(
     {
-        "corpus", "open_types", "backbone", "concept_backbone", "label_set", "precision", "cache", "tensorboard",
-        "threads", "max_tokens_per_batch", "save_minutes", "save_steps", "save_total_limit",
+        "corpus", "open_types", "backbone", "concept_backbone", "label_set", "gazetteers", "precision", "cache",
+        "tensorboard", "threads", "max_tokens_per_batch", "save_minutes", "save_steps", "save_total_limit",
     }
 )  # fmt: skip
 """Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
 (`max_tokens_per_batch`, with dropout) luck, never what is computed."""
 
+_FILES = ("open_types", "gazetteers")
+"""Settings that name files to read."""
 _NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
 """The manifest of a training on files of open types alone."""
 _NAMES = ("_name_or_path", "transformers_version")
@@ -77,10 +78,12 @@ class Preparation:
     num_frozen_layers: int
 
 
-def begin(settings: PretrainSettings, output: Path, *, overwrite: bool) -> tuple[ProcessGroup, Preparation]:
+def begin(
+    settings: PretrainSettings, output: Path, *, overwrite: bool, processes: ProcessGroup | None = None
+) -> tuple[ProcessGroup, Preparation]:
     """Check the output's place, then join the other processes and prepare the training."""
     _check_place(settings, output, overwrite=overwrite)
-    processes = make_process_group(settings)
+    processes = processes or make_process_group(settings)
     return processes, prepare(settings, processes)
 
 
@@ -89,10 +92,11 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
     check_free(output, overwrite=overwrite)
     place = output.resolve()
     folders = [(name, getattr(settings, name)) for name in ("corpus", "backbone", "concept_backbone")]
-    for name, read in [*folders, *(("open_types", each) for each in settings.open_types)]:
+    files = [(name, each) for name in _FILES for each in getattr(settings, name)]
+    for name, read in [*folders, *files]:
         there = Path(read or "").resolve()
         inside = place.is_relative_to(there) or there.is_relative_to(place)
-        if read and inside and (there.is_dir() or name == "open_types"):
+        if read and inside and (there.is_dir() or name in _FILES):
             raise OutputExists(f"{output}: lies in, or around, the {name} ({read}); choose another place")
 
 
@@ -101,6 +105,8 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     kind = OBJECTIVES.find(settings.objective)
     refuse(bool(settings.open_types) and not kind.open_types, "open_types", settings.open_types,
            f"left out with objective = {settings.objective!r}, which reads a corpus alone")  # fmt: skip
+    refuse(bool(settings.gazetteers) and kind.open_types, "gazetteers", [path.name for path in settings.gazetteers],
+           f"left out with objective = {settings.objective!r}, which learns from names of types")  # fmt: skip
     manifest = read_manifest(settings.corpus) if settings.corpus else _NO_CORPUS
     if settings.backbone != FRESH:
         check_model_folder(settings.backbone)
@@ -111,7 +117,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     model = objective.make_model(backbone)
     frozen = objective.freeze(model, settings.num_frozen_layers)
     pieces = SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, further=settings.label_all_tokens)
-    examples = [sentence_example(each) for each in held_out(manifest, labels, settings)] if labels else []
+    examples = held_out_examples(manifest, labels, settings) if labels else []
     files = [each["sha256"] for each in open_types.files] if open_types else []
     data = open_training_data(manifest, labels, pieces, settings, own=objective.labels, open_types=files)
     score = objective.score_on([*examples, *(open_types.held_out if open_types else ())], pieces, settings, processes)
@@ -151,7 +157,7 @@ def _identity(
     processes: ProcessGroup,
 ) -> dict[str, Any]:  # fmt: skip
     """Return all that decides a training's outcome, as JSON."""
-    compared = {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    compared = {name: value for name, value in asdict(settings).items() if name not in FREE}
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
@@ -184,13 +190,15 @@ class EncoderFacts:
 
 def pretrain(
     settings: PretrainSettings, output: Path, *, overwrite: bool = False,
-    card: Callable[[Path, EncoderFacts], None] | None = None,
+    card: Callable[[Path, EncoderFacts], None] | None = None, processes: ProcessGroup | None = None,
 ) -> TrainLog:  # fmt: skip
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
-    A run that was killed resumes from its last checkpoint. `card` writes the model card.
+    A run that was killed resumes from its last checkpoint. `card` writes the model card. The group of `processes` is
+    ended with the training, unless it is given.
     """
-    processes, work = begin(settings, output, overwrite=overwrite)
+    given = processes
+    processes, work = begin(settings, output, overwrite=overwrite, processes=given)
     total = total_steps(len(work.data.numbers_of(0)), settings)
     with _common_folder(processes, output, work.identity, overwrite=overwrite) as (folder, place):
         models = _BestModels(place, work.pieces.tokenizer, processes)
@@ -211,7 +219,7 @@ def pretrain(
             if card:
                 clusters = _clusters(folder, settings, work)
                 card(folder, EncoderFacts(read_card(str(folder)), work.manifest, clusters))
-    processes.end()
+    processes.wait() if given else processes.end()
     return log
 
 
@@ -300,5 +308,5 @@ def _plain(settings: Any) -> dict[str, Any]:
     paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard", "concept_backbone")}
     backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone
     corpus = settings.corpus.resolve().name if settings.corpus else ""
-    files = [path.name for path in settings.open_types]
-    return plain | paths | {"backbone": backbone, "corpus": corpus, "open_types": files}
+    files = {name: [path.name for path in getattr(settings, name)] for name in _FILES}
+    return plain | paths | {"backbone": backbone, "corpus": corpus} | files

@@ -17,8 +17,9 @@ class TrainSettings(Settings):
     objective: Annotated[str, OBJECTIVES] = "tagging"
     """What is learnt: `tagging`, entities of the data's types; `mlm` (pre-training alone), masked subwords of the same
     sentences, the control that has the text without the labels; `concepts` (pre-training alone), names of open types by
-    contrast; `typing` (pre-training alone), the data's types and clusters of entities; or your own as `module:Class`.
-    Source: NER-BERT §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al. 2024); CoFEE (Xue et al. 2020)."""
+    contrast; `self_training`, as `tagging`, but from the second epoch on the model labels all sentences anew; `typing`
+    (pre-training alone), the data's types and clusters of entities; or your own as `module:Class`. Source: NER-BERT
+    §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al. 2024); CoFEE (Xue et al. 2020)."""
     label_all_tokens: bool = False
     """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
     subword in any case. Source: NER-BERT §3.1 (first subwords alone)."""
@@ -89,6 +90,20 @@ class PretrainSettings(TrainSettings):
     label_set: str = ""
     """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all that `corpus build`
     knows are read off the class paths of the same sentences. Source: NER-BERT §4.3."""
+    gazetteers: tuple[Path, ...] = ()
+    """Lists of names whose types take the place of the corpus's categories: of a `.tsv` each line is entry, tab, type;
+    of any other file an entry, its type the file's stem. Of an entry that stands twice the first one counts; those of
+    one letter are left out. Source: CoFEE (Xue et al. 2020)."""
+    gazetteer_match: Literal["anchors", "text"] = "anchors"
+    """What is looked up in `gazetteers`: the text of each link (`anchors`; the others are O), or the longest runs of
+    words in all `text`, links or not: more entities and more noise (`nerbert[gazetteers]`). Source: CoFEE's public code
+    has anchors."""
+    gazetteer_max_words: Annotated[int, Bounds(at_least=0, below=1e6)] = 30
+    """With `gazetteers`: longest sentence, others are left out. 0: none is. Unit: words. Source: CoFEE's public
+    code."""
+    self_training_threshold: Annotated[float, Bounds(at_least=0, below=1)] = 0.1
+    """With `self_training`: probability that a span's beginning and its end must exceed. Low values find what the
+    labels lack. Source: CoFEE."""
     mlm_probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
     """Share of subwords that `mlm` asks for: 80 % of them masked, 10 % another subword, 10 % as they are. Source:
     Devlin et al. 2019 §3.1."""
@@ -163,6 +178,8 @@ class PretrainSettings(TrainSettings):
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
         if not self.open_types:
             _ = self.corpus_folder
+        both = bool(self.gazetteers and self.label_set)
+        refuse(both, "label_set", self.label_set, "empty with gazetteers, whose types are the categories")
         cut = self.num_layers != 0 and self.backbone == "fresh"
         refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")
 

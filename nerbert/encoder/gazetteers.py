@@ -1,0 +1,261 @@
+"""Gazetteers: users' lists of names, by which the sentences of a corpus get coarse types (CoFEE, Xue et al. 2020).
+
+A `.tsv` has lines `entry<TAB>type`; any other file has an entry a line, and its stem is their type. Where an entry
+stands twice, the first one counts, by the order of files and lines. What matches is a setting: the text of an anchor
+(CoFEE's public code), or the longest run of words in free text, links or not, which finds more and is noisier.
+
+The choice: lists are read once, into a cached folder that names them by their content. For anchors that is a sorted
+table of hashes, ten bytes an entry, mapped by all workers; the price: two texts of one hash of 64 bits would be taken
+for one, which happens once in a million with ten million entries and as many anchors. Free text takes an automaton
+(`ahocorasick_rs`), which each worker holds for itself; the figures are in benchmarks/gazetteers.py. It reads words,
+each between two marks, so what it finds never cuts a word, and blanks between words make no difference.
+"""
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from hashlib import blake2b, sha256
+from itertools import compress
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from nerbert.artifacts import sha256_of, write_json
+from nerbert.cache import cached
+from nerbert.errors import InputError, at, need, os_refused
+from nerbert.model.windows import mapped
+from nerbert.records import Example, Span
+from nerbert.rng import Array
+from nerbert.schema import read_json, to_plain
+from nerbert.sources.files import read_blocks
+from nerbert.terminal import tell
+from nerbert.training.settings import PretrainSettings
+from nerbert.words import split_words
+
+_VERSION = 1
+"""Of what is cached, and of how it matches."""
+_FACTS, _HASHES, _KINDS, _ENTRIES = "gazetteers.json", "hashes.bin", "kinds.bin", "entries.txt"
+_LONGEST, _LONGEST_TYPE = 1 << 12, 200
+_MOST_TYPES = 1 << 14
+_PACKED = frozenset({".gz", ".bz2", ".xz"})
+_BEGIN, _END = "\x01", "\x02"
+"""Marks around each word: control characters, which belong to no word."""
+Match = Literal["anchors", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """The content of `gazetteers.json`; what was left out is counted."""
+
+    types: tuple[str, ...]
+    entries: int
+    one_letter: int
+    repeated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gazetteers:
+    """Types of texts; small enough to travel to workers, which open the cached `folder` on their own.
+
+    Sentences of more than `max_words` words are left out (0: none is). `digest` stands for all that decides a label.
+    """
+
+    folder: Path
+    types: tuple[str, ...]
+    match: Match
+    max_words: int
+    digest: str
+    facts: dict[str, int]
+
+    def short(self, words: Array) -> Array:
+        """Return which sentences stay, by their numbers of words."""
+        kept: Array = words <= self.max_words if self.max_words else np.ones(len(words), bool)
+        return kept
+
+    def relabelled(self, examples: Sequence[Example]) -> list[Example]:
+        """Return the examples with the spans that the lists give them, in place of their own."""
+        return self._by_anchors(examples) if self.match == "anchors" else [self._by_text(each) for each in examples]
+
+    def _by_anchors(self, examples: Sequence[Example]) -> list[Example]:
+        kinds = iter(_open_table(self.folder).kinds([span.text for each in examples for span in each.spans]))
+        found = []
+        for each in examples:
+            typed = ((span, next(kinds)) for span in each.spans)
+            spans = tuple(replace(span, type=self.types[kind]) for span, kind in typed if kind >= 0)
+            found.append(replace(each, spans=spans))
+        return found
+
+    def _by_text(self, example: Example) -> Example:
+        automaton = _open_automaton(self.folder)
+        spans = []
+        for first, after, kind in automaton.find([example.text[start:end] for start, end in example.words]):
+            start, end = example.words[first][0], example.words[after - 1][1]
+            spans.append(Span(start, end, self.types[kind], example.text[start:end]))
+        return replace(example, spans=tuple(spans))
+
+
+class _Table:
+    """Hashes of entries, sorted, and the number of each one's type."""
+
+    def __init__(self, folder: Path) -> None:
+        entries = _facts(folder).entries
+        self._hashes = mapped(folder / _HASHES, np.uint64, entries)
+        self._kinds = mapped(folder / _KINDS, np.uint16, entries)
+
+    def kinds(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of each text's type, -1 for one that is in no list."""
+        hashes = np.array([_hash(text) for text in texts], np.uint64)
+        places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        kinds: list[int] = np.where(self._hashes[places] == hashes, self._kinds[places].astype(int), -1).tolist()
+        return kinds
+
+
+class Automaton:
+    """Finds entries, given as words, in sentences of words; `kinds` has a number for each entry."""
+
+    def __init__(self, entries: Iterable[str], kinds: Array) -> None:
+        need("gazetteers", "ahocorasick_rs")
+        from ahocorasick_rs import AhoCorasick, MatchKind
+
+        self._find: Any = AhoCorasick(entries, matchkind=MatchKind.LeftmostLongest, store_patterns=False)
+        self._kinds = kinds
+
+    def find(self, words: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+        """Yield (first word, word after the last, kind) of the longest entries from the left; none overlap."""
+        text = marked(words)
+        place = word = 0
+        for entry, start, end in self._find.find_matches_as_indexes(text):
+            word += text.count(_BEGIN, place, start)
+            place, first = end, word
+            word += text.count(_BEGIN, start, end)
+            yield first, word, int(self._kinds[entry])
+
+
+def marked(words: Sequence[str]) -> str:
+    """Return words as one text, each between two marks; "" for none."""
+    return f"{_BEGIN}{(_END + _BEGIN).join(words)}{_END}" if words else ""
+
+
+def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
+    """Return the lists of the settings; raise InputError for a file without an entry, or a line that is none."""
+    match = settings.gazetteer_match
+    if match == "text":
+        need("gazetteers", "ahocorasick_rs")
+    with at(setting="setting gazetteers"):
+        files = [[path.name, _sum(path)] for path in settings.gazetteers]
+        origin = {"version": _VERSION, "match": match, "files": files}
+        make = partial(_write, paths=settings.gazetteers, match=match)
+        folder, facts = cached(settings.cache, "gazetteers", origin, make, lambda folder: (folder, _facts(folder)))
+    digest = sha256(json.dumps([origin, settings.gazetteer_max_words]).encode()).hexdigest()
+    counts = {name: count for name, count in asdict(facts).items() if name != "types"}
+    return Gazetteers(folder, facts.types, match, settings.gazetteer_max_words, digest, counts)
+
+
+def _sum(path: Path) -> str:
+    with os_refused(f"{path}: can't be read"):
+        return sha256_of(path)
+
+
+def _facts(folder: Path) -> _Facts:
+    return read_json(folder / _FACTS, _Facts)
+
+
+@lru_cache(maxsize=1)
+def _open_table(folder: Path) -> _Table:
+    return _Table(folder)
+
+
+@lru_cache(maxsize=1)
+def _open_automaton(folder: Path) -> Automaton:
+    with (folder / _ENTRIES).open(encoding="utf-8", newline="\n") as file:
+        return Automaton((line[:-1] for line in file), mapped(folder / _KINDS, np.uint16, _facts(folder).entries))
+
+
+def _write(folder: Path, paths: Sequence[Path], match: Match) -> None:
+    """Write what the lists hold: hashes and types in the order of hashes, or entries and types in their own."""
+    types, hashes, numbers, one_letter = dict[str, int](), array("Q"), array("H"), 0
+    for key, type_ in _keys(paths, match):
+        if not key:
+            one_letter += 1
+            continue
+        if types.setdefault(type_, len(types)) == _MOST_TYPES:
+            raise InputError(f"the lists name more than {_MOST_TYPES:,} types, at last {type_!r:.60}: are these types?")
+        hashes.append(_hash(key))
+        numbers.append(types[type_])
+    kinds = np.frombuffer(numbers, np.uint16)
+    kept, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
+    if match == "text":
+        first.sort()
+        _write_entries(folder / _ENTRIES, (key for key, _ in _keys(paths, match) if key), first)
+    else:
+        kept.tofile(folder / _HASHES)
+    kinds[first].tofile(folder / _KINDS)
+    facts = _Facts(tuple(types), len(first), one_letter, len(kinds) - len(first))
+    tell(f"gazetteers: {facts.entries:,} entries of {len(types)} types; left out: {one_letter:,} of one letter, "
+         f"{facts.repeated:,} that stood before")  # fmt: skip
+    write_json(folder / _FACTS, to_plain(facts))
+
+
+def _write_entries(path: Path, keys: Iterable[str], places: Array) -> None:
+    """Write the keys at some places, in order, a line each."""
+    wanted = np.zeros(int(places[-1]) + 1, bool)
+    wanted[places] = True
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{key}\n" for key in compress(keys, wanted))
+
+
+def _keys(paths: Sequence[Path], match: Match) -> Iterator[tuple[str, str]]:
+    """Yield what each entry is matched by, "" for one of a single letter, and its type."""
+    for path in paths:
+        found = False
+        for entry, type_ in _entries(path):
+            key = entry if match == "anchors" else marked([entry[start:end] for start, end in split_words(entry)])
+            found |= len(entry) > 1
+            yield (key if len(entry) > 1 else ""), type_
+        if not found:
+            raise InputError(f"{path}: has no entry of more than one letter; leave the file out, or fill it")
+
+
+def _entries(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the entries of a list with their types; blank lines and a header (`entry`, `type`) are passed over."""
+    name = Path(path.name.removesuffix(path.suffix) if path.suffix in _PACKED else path.name)
+    table, stem = name.suffix == ".tsv", "" if name.suffix == ".tsv" else _checked(name.stem)
+    for first, block in read_blocks(path, _LONGEST, partial(_refuse_line, path)):
+        for number, raw in enumerate(block.split(b"\n"), first):
+            with at(path, number):
+                line = _decoded(raw).strip()
+                if not line or (table and number == 1 and line.lower().split() == ["entry", "type"]):
+                    continue
+                entry, tab, type_ = line.partition("\t")
+                if (table and not (tab and entry.strip() and type_.strip())) or "\t" in type_:
+                    raise InputError(f"{line[:80]!r}: must be entry<TAB>type")
+                yield (entry.strip(), _checked(type_.strip())) if table else (line, stem)
+
+
+def _refuse_line(path: Path, number: int) -> None:
+    with at(path, number):
+        raise InputError("millions of bytes: is it a list of names?")
+
+
+def _decoded(raw: bytes) -> str:
+    if len(raw) > _LONGEST:
+        raise InputError(f"{len(raw)} bytes: is it a list of names?")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8: {raw[:40]!r}; write the list in UTF-8") from error
+
+
+@lru_cache(maxsize=256)
+def _checked(type_: str) -> str:
+    """Return a type; raise InputError for one that can't be a label."""
+    if not type_ or len(type_) > _LONGEST_TYPE or not type_.isprintable() or " " in type_:
+        raise InputError(f"type {type_[:80]!r}: must be one word, as labels are")
+    return type_
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

@@ -1,0 +1,241 @@
+"""Self-training (CoFEE, Xue et al. 2020): after each epoch but the last the model labels the whole training set anew.
+
+CoFEE's heads say of each piece whether an entity begins there, and whether one ends there; both thresholds are low on
+purpose, to find what the gazetteers lack. A tagger of BIO tags has no head for ends, so here the probability that an
+entity of type x ends with a word is P(B-x or I-x) there, times P(not I-x) of the next word. The price: the two factors
+are taken for independent, and an end is only as sharp as the tags of two words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from nerbert.errors import SettingsError
+from nerbert.model.forward import Batch, autocast, logits_at
+from nerbert.model.windows import IGNORED, Windows
+from nerbert.rng import Array, uniforms
+from nerbert.terminal import tell
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.loop import TrainingData, batches_of
+from nerbert.training.objective import Columns, Description, EpochColumns, Tagging, Task, most_tokens
+from nerbert.training.settings import PretrainSettings
+
+_CHUNK = 256
+"""Windows that are cut into micro-batches at once."""
+_EXAMPLES = 20
+"""Examples of each type and each kind of change in a report."""
+_CHANGES = ("added", "kept", "changed", "removed")
+
+
+class SelfTraining(Tagging):
+    """Tagging whose labels are the model's own from the second epoch on."""
+
+    def __init__(self, settings: PretrainSettings, tokenizer: Any, types: Sequence[str]) -> None:
+        super().__init__(settings.label_smoothing, settings.outside_weight, types=types)
+        self._settings, self._tokenizer = settings, tokenizer
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the objective for the types of a task; raise SettingsError outside of pre-training."""
+        if not isinstance(task.settings, PretrainSettings):
+            why = "setting objective = 'self_training': labels a corpus anew, so it is for `nerbert pretrain` alone"
+            raise SettingsError(why, setting="objective")
+        return cls(task.settings, task.backbone.tokenizer, sorted(set(task.types)))
+
+    def begin_epoch(
+        self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
+    ) -> EpochColumns | None:
+        """Return the labels that the model gives the epoch's windows; the first epoch has those of the data."""
+        if not epoch:
+            return None
+        windows, old = data.windows, before.get("labels", data.windows.labels)
+        new = self._relabelled(model, data, np.unique(data.numbers_of(epoch)), old, processes)
+        report = self._report(windows, old, new, epoch)
+        figures = {name: sum(counts[name] for counts in report["counts"].values()) for name in _CHANGES}
+        if processes.is_first:
+            counts = ", ".join(f"{count:,} {name}" for name, count in figures.items())
+            tell(f"epoch {epoch + 1}: labelled anew: {counts}")
+        return EpochColumns({"labels": new}, figures, {f"relabelled-epoch-{epoch + 1}.json": report})
+
+    def use_columns(self, windows: Windows, columns: Columns) -> Windows:
+        """Return the windows with the labels of the epoch."""
+        return replace(windows, labels=columns["labels"])
+
+    def _relabelled(self, model: Any, data: TrainingData, numbers: Array, old: Array, processes: ProcessGroup) -> Array:
+        """Return all labels; those of the windows of these `numbers` are new. Each process computes its share."""
+        share = numbers[processes.rank :: processes.count]
+        found = [np.empty((2, 0), np.int64)]
+        for start in range(0, len(share), _CHUNK):
+            some = share[start : start + _CHUNK]
+            most, device = most_tokens(self._settings), processes.device
+            for batch in batches_of(data.windows, some, most, device.type, data.pad_id):
+                places = _places(data.windows, batch.numbers.numpy())
+                labels = self._labels(model, batch.to(device), data.windows, places)
+                found.append(np.stack([places, labels]))
+        new = np.array(old)
+        for places, labels in processes.gather([np.concatenate(found, axis=1)]):
+            new[places] = labels
+        return new
+
+    def _labels(self, model: Any, batch: Batch, windows: Windows, places: Array) -> Array:
+        """Return the labels of a batch's rows, which lie at `places` in the columns of all windows."""
+        with torch.inference_mode(), autocast(batch.ids.device.type, self._settings.precision):
+            chances = logits_at(model, batch).float().softmax(-1).cpu().numpy()
+        rows, words = batch.rows.cpu().numpy(), windows.words[places]
+        own = is_own(rows, words, windows.positions[places])
+        labels = np.full(len(rows), IGNORED)
+        labels[own] = decoded(chances[own], rows[own], self._settings.self_training_threshold)
+        further = ~own & (np.diff(words, prepend=-1) == 0) & (np.diff(rows, prepend=-1) == 0)
+        of_word = labels[own][np.cumsum(own)[further] - 1]
+        labels[further] = of_word + of_word % 2  # from B-x to I-x
+        return np.where(windows.labels[places] == IGNORED, IGNORED, labels)
+
+    def _report(self, windows: Windows, old: Array, new: Array, epoch: int) -> dict[str, Any]:
+        """Return what changed, by type, with examples drawn by chance."""
+        rows = np.repeat(np.arange(len(windows)), np.diff(windows.word_ends, prepend=0))
+        own = np.flatnonzero(is_own(rows, np.asarray(windows.words), np.asarray(windows.positions)))
+        was, now = (spans_of(labels[own], rows[own]) for labels in (old, new))
+        changes = compared(was, now)
+        text = _Texts(windows, self._tokenizer, rows, own)
+        counts, examples = dict[str, dict[str, int]](), dict[str, dict[str, list[dict[str, Any]]]]()
+        for number, type_ in enumerate(self._types):
+            of_type = {name: spans[:, spans[2] == number] for name, spans in changes.items()}
+            counts[type_] = {name: spans.shape[1] for name, spans in of_type.items()}
+            examples[type_] = {
+                name: [self._example(span, was, name, text) for span in self._drawn(spans, f"{name} in {epoch}")]
+                for name, spans in of_type.items()
+            }
+        return {"epoch": epoch + 1, "threshold": self._settings.self_training_threshold, "counts": counts,
+                "examples": examples}  # fmt: skip
+
+    def _drawn(self, spans: Array, step: str) -> list[list[int]]:
+        order = np.argsort(uniforms(self._settings.seed, step, spans[0]), kind="stable")[:_EXAMPLES]
+        drawn: list[list[int]] = spans[:, order].T.tolist()
+        return drawn
+
+    def _example(self, span: list[int], was: Array, change: str, texts: "_Texts") -> dict[str, Any]:
+        """Return a span with its text and its sentence; of a changed one also what was there."""
+        first, last, _ = span
+        example: dict[str, Any] = {"entity": texts.of(first, last), "text": texts.around(first)}
+        if change == "changed":
+            over = was[:, np.searchsorted(was[1], first) : np.searchsorted(was[0], last, side="right")].T.tolist()
+            example["was"] = [{"entity": texts.of(*place), "type": self._types[type_]} for *place, type_ in over]
+        return example
+
+    def describe(self) -> Description:
+        """Return what plans and cards say of it."""
+        learnt = "tag entities, with labels that it gives its own training texts (CoFEE, Xue et al. 2020)"
+        return replace(super().describe(), learnt=learnt)
+
+
+def _places(windows: Windows, numbers: Array) -> Array:
+    """Return where in the columns of words the rows of some windows lie, in their order."""
+    ends = windows.word_ends[numbers]
+    begins = np.where(numbers > 0, windows.word_ends[numbers - 1], 0)
+    return np.concatenate([np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)])
+
+
+def is_own(rows: Array, words: Array, positions: Array) -> Array:
+    """Return which rows are a word's first piece, and no other word's before; `rows` are the windows they are in."""
+    new_row = np.diff(rows, prepend=-1) != 0
+    own: Array = new_row | ((np.diff(words, prepend=-1) != 0) & (np.diff(positions, prepend=-1) != 0))
+    return own
+
+
+def decoded(chances: Array, rows: Array, threshold: float) -> Array:
+    """Return the BIO labels of words with these (words, tags) probabilities; `rows` are the windows they are in.
+
+    From the left, a span begins at a word outside of the spans before where the largest P(B-x) exceeds `threshold`. It
+    ends with the nearest word of the window, itself or after, where (P(B-x) + P(I-x)) · (1 - P(I-x) of the next word)
+    does; after a window's last word there is no I-x. A beginning without an end is dropped.
+    """
+    labels = np.zeros(len(rows), np.int64)
+    if not len(rows) or chances.shape[1] < 3:
+        return labels
+    begin, inside = chances[:, 1::2], chances[:, 2::2]
+    last = np.append(np.diff(rows) != 0, [True])
+    goes_on = np.where(last[:, None], 0, np.roll(inside, -1, axis=0))
+    ends = (begin + inside) * (1 - goes_on) > threshold
+    nearest = np.where(ends, np.arange(len(rows))[:, None], len(rows))
+    nearest = np.minimum.accumulate(nearest[::-1])[::-1]
+    types, free = begin.argmax(1), 0
+    for first in np.flatnonzero(begin.max(1) > threshold).tolist():
+        end, type_ = int(nearest[first, types[first]]), int(types[first])
+        if first >= free and end < len(rows) and rows[end] == rows[first]:
+            labels[first], labels[first + 1 : end + 1] = 1 + 2 * type_, 2 + 2 * type_
+            free = end + 1
+    return labels
+
+
+def spans_of(labels: Array, rows: Array) -> Array:
+    """Return (3, spans): first word, last word and type of each span of BIO labels, by the rules of the CoNLL script.
+
+    No span reaches over the end of a window, `rows`; words that give no loss are outside.
+    """
+    types = np.where(labels > 0, (labels - 1) // 2, -1)
+    goes_on = (labels > 0) & (labels % 2 == 0)
+    goes_on[1:] &= (types[1:] == types[:-1]) & (rows[1:] == rows[:-1])
+    goes_on[:1] = False
+    firsts = np.flatnonzero((types >= 0) & ~goes_on)
+    lasts = np.flatnonzero((types >= 0) & ~np.append(goes_on[1:], [False]))
+    return np.stack([firsts, lasts, types[firsts]])
+
+
+def compared(was: Array, now: Array) -> dict[str, Array]:
+    """Return the spans (3, spans) by what became of them: each of `now` but the removed ones, which are of `was`.
+
+    A kept span is equal. A changed one has words of spans that were there, and is none of them; an added one has none
+    of such words, and a removed one no word of the spans that are there now.
+    """
+    same = np.isin(_keys(now), _keys(was))
+    new, over = now[:, ~same], _overlaps(now[:, ~same], was)
+    return {
+        "added": new[:, ~over],
+        "kept": now[:, same],
+        "changed": new[:, over],
+        "removed": was[:, ~_overlaps(was, now)],
+    }
+
+
+def _keys(spans: Array) -> Array:
+    keys: Array = (spans[0] << 30) | ((spans[1] - spans[0]) << 14) | spans[2]
+    return keys
+
+
+def _overlaps(spans: Array, others: Array) -> Array:
+    """Return which spans share a word with one of the others, which are in order and share none among themselves."""
+    begun = np.searchsorted(others[0], spans[1], side="right")
+    over: Array = begun > np.searchsorted(others[1], spans[0], side="left")
+    return over
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Texts of words; `own` are the places of words' first pieces in the columns, `rows` their windows."""
+
+    windows: Windows
+    tokenizer: Any
+    rows: Array
+    own: Array
+
+    def of(self, first: int, last: int) -> str:
+        """Return the text from a word to another of its window."""
+        begin, end = self._bounds(int(self.rows[self.own[first]]))
+        columns = self.windows.positions
+        after = last + 1 < len(self.own) and self.rows[self.own[last + 1]] == self.rows[self.own[first]]
+        stop = begin + int(columns[self.own[last + 1]]) if after else end
+        return self._decoded(begin + int(columns[self.own[first]]), stop)
+
+    def around(self, word: int) -> str:
+        """Return the text of a word's window."""
+        return self._decoded(*self._bounds(int(self.rows[self.own[word]])))
+
+    def _bounds(self, window: int) -> tuple[int, int]:
+        return int(self.windows.ends[window - 1]) if window else 0, int(self.windows.ends[window])
+
+    def _decoded(self, start: int, stop: int) -> str:
+        text: str = self.tokenizer.decode(self.windows.ids[start:stop].tolist(), skip_special_tokens=True)
+        return text.strip()

@@ -1,0 +1,129 @@
+"""Pre-training in stages by one settings file, as CoFEE's three: each begins with the encoder of the one before.
+
+A settings file may hold tables `[[stages]]`, each with a `name` and the settings in which it differs from the rest of
+the file. A stage's encoder is a folder with that name, like any encoder's. Given the same command again, stages that
+are done are passed over, and a stage that was killed goes on; nothing else is written, so a stage is known by what its
+own `stage.json` says that it was made from. The price: a stage that is deleted is made again, those after it are not.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nerbert.artifacts import difference, sha256_of, write_json
+from nerbert.config import make_settings, parse_changes, read_toml
+from nerbert.encoder.pretrain import FREE, EncoderFacts, pretrain
+from nerbert.errors import SettingsError, StaleOutput, at, os_refused
+from nerbert.schema import read_json, to_plain
+from nerbert.terminal import tell
+from nerbert.training.distributed import make_process_group
+from nerbert.training.log import TrainLog
+from nerbert.training.settings import PretrainSettings
+
+_STAGES, _FILE = "stages", "stage.json"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+Card = Callable[[Path, EncoderFacts], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainStage:
+    """A stage: its settings, the folder of its encoder, and all that it is made from, as JSON."""
+
+    name: str
+    settings: PretrainSettings
+    folder: Path
+    made_from: dict[str, Any]
+
+    @property
+    def done(self) -> bool:
+        """Whether its encoder is there; raise StaleOutput for one that was made from something else."""
+        if not (self.folder / _FILE).is_file():
+            return False
+        other = difference(read_json(self.folder / _FILE, dict), self.made_from)
+        if other:
+            raise StaleOutput(
+                f"{self.folder}: made already, but from something else ({other}); run as before, pass --overwrite, "
+                "or choose another output"
+            )
+        return True
+
+
+def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[PretrainStage]:
+    """Return the stages of a settings file whose encoders go below `output`; [] if it has none.
+
+    `changes` are `key=value`, for all stages, or `NAME.key=value`, for one. Raise SettingsError for anything amiss in
+    any stage, and InputError for a file that a stage reads and that isn't there.
+    """
+    common = read_toml(path)
+    if _STAGES not in common:
+        return []
+    tables, wanted = common.pop(_STAGES), parse_changes(changes)
+    names = _names(tables)
+    if strange := next((key for key in wanted if "." in key and key.partition(".")[0] not in names), ""):
+        raise SettingsError(f"--set {strange!r}: there is no such stage; there are {', '.join(names)}")
+    stages: list[PretrainStage] = []
+    for name, table in zip(names, tables, strict=True):
+        own = {key.partition(".")[2]: value for key, value in wanted.items() if key.startswith(f"{name}.")}
+        of_all = {key: value for key, value in wanted.items() if "." not in key}
+        before = {"backbone": str(stages[-1].folder)} if stages else {}
+        table = {key: value for key, value in table.items() if key != "name"}  # noqa: PLW2901
+        if stages:
+            of_all.pop("backbone", None)
+        with at(part=f"stage {name}"):
+            settings = make_settings(PretrainSettings, common | before | table | of_all | own)
+            made_from = _made_from(settings, stages[-1] if settings.backbone == before.get("backbone") else None)
+        stages.append(PretrainStage(name, settings, output / name, made_from))
+    return stages
+
+
+def pretrain_stages(
+    stages: Sequence[PretrainStage], *, overwrite: bool = False, card: Card | None = None
+) -> Iterator[tuple[PretrainStage, TrainLog]]:
+    """Make the encoders of the stages that aren't done; yield each one with its log. `card` writes model cards."""
+    missing = [stage for stage in stages if overwrite or not stage.done]
+    processes = make_process_group(stages[0].settings)
+    for stage in stages:
+        if processes.is_first:
+            tell(f"stage {stage.name}: {'pre-training' if stage in missing else 'done before'}")
+        if stage in missing:
+            write = partial(_write_cards, stage=stage, card=card)
+            yield stage, pretrain(stage.settings, stage.folder, overwrite=overwrite, card=write, processes=processes)
+    processes.end()
+
+
+def _write_cards(folder: Path, facts: EncoderFacts, stage: PretrainStage, card: Card | None) -> None:
+    write_json(folder / _FILE, stage.made_from)
+    if card:
+        card(folder, facts)
+
+
+def _names(tables: Any) -> list[str]:
+    """Return the names of the stages; raise SettingsError for what can't be stages."""
+    if not isinstance(tables, list) or not tables or not all(isinstance(each, Mapping) for each in tables):
+        raise SettingsError("stages: must be tables, each under a line [[stages]]", setting=_STAGES)
+    names = [each.get("name") for each in tables]
+    for place, name in enumerate(names):
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in names[:place]:
+            raise SettingsError(
+                f"stages: name = {name!r:.80}: must be of its own, of letters, digits, - and _: it is a folder",
+                setting=_STAGES,
+            )
+    return names
+
+
+def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict[str, Any]:
+    """Return all that decides a stage's encoder, by content; what comes from the stage `before` by that one's."""
+    files = [*settings.gazetteers, *settings.open_types]
+    if settings.corpus:
+        files.append(settings.corpus / "manifest.json")
+    sums = {}
+    for path in files:
+        with os_refused(f"{path}: can't be read"):
+            sums[path.name] = sha256_of(path)
+    compared = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    start = {"before": before.made_from} if before else {"backbone": settings.backbone}
+    plain: dict[str, Any] = to_plain({"settings": compared, "label_set": settings.label_set, "files": sums, **start})
+    return plain

@@ -1,0 +1,148 @@
+"""Stages: what a settings file makes of them, and which of them are made when the command is given again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.encoder import stages as module
+from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
+from nerbert.errors import InputError, SettingsError, StaleOutput
+from nerbert.training.log import TrainLog
+
+FILE = """
+corpus = "{corpus}"
+epochs = 1
+seed = 3
+
+[[stages]]
+name = "ESI"
+label_set = "1type"
+learning_rate = 6e-6
+
+[[stages]]
+name = "NEE"
+objective = "self_training"
+gazetteers = ["{names}"]
+epochs = 2
+"""
+
+
+@pytest.fixture
+def file(sample_corpus: Path, tmp_path: Path) -> Path:
+    names = tmp_path / "place.txt"
+    names.write_text("London\nParis\n")
+    (tmp_path / "s.toml").write_text(FILE.format(corpus=sample_corpus, names=names))
+    return tmp_path / "s.toml"
+
+
+def test_each_stage_has_the_settings_of_the_file_and_its_own(file: Path, tmp_path: Path) -> None:
+    changes = ["seed=5", "backbone=embedded", "NEE.epochs=4", "learning_rate=1e-3", "ESI.learning_rate=2e-3"]
+    one, two = read_stages(file, changes, tmp_path / "out")
+    assert [(each.name, each.folder) for each in (one, two)] == [(n, tmp_path / "out" / n) for n in ("ESI", "NEE")]
+    assert (one.settings.label_set, one.settings.epochs, one.settings.learning_rate) == ("1type", 1, 2e-3)
+    assert (two.settings.objective, two.settings.epochs, two.settings.learning_rate) == ("self_training", 4, 1e-3)
+    assert (one.settings.backbone, two.settings.backbone) == ("embedded", str(tmp_path / "out" / "ESI"))
+    assert one.settings.seed == two.settings.seed == 5
+    (_, own) = read_stages(file, ["NEE.backbone=embedded"], tmp_path / "out")
+    assert own.settings.backbone == "embedded"
+    assert "before" not in own.made_from
+
+
+def test_the_package_has_the_stages_of_cofee(file: Path, sample_corpus: Path, tmp_path: Path) -> None:
+    lists = f'gazetteers=["{tmp_path / "place.txt"}"]'
+    changes = [f"corpus={sample_corpus}", f"NEE.{lists}", f"FET.{lists}"]
+    one, two, three = read_stages(Path("configs/cofee.toml"), changes, tmp_path)
+    assert (one.settings.label_set, one.settings.learning_rate, one.settings.epochs) == ("1type", 6e-6, 5)
+    assert (two.settings.learning_rate, two.settings.epochs, two.settings.warmup_ratio) == (3e-5, 6, 0.4)
+    assert (two.settings.objective, two.settings.self_training_threshold) == ("self_training", 0.1)
+    assert (three.settings.objective, three.settings.num_clusters, three.settings.cluster_weight) == (
+        "typing",
+        23,
+        1e-3,
+    )
+    assert (three.settings.learning_rate, three.settings.epochs) == (2e-5, 5)
+    assert three.settings.backbone == str(tmp_path / "NEE")
+
+
+def test_a_file_without_stages_has_none(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text('corpus = "c"\n')
+    assert read_stages(tmp_path / "s.toml", [], tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "said"),
+    [
+        ("stages = 3", [], "stages: must be tables, each under a line [[stages]]"),
+        ("stages = []", [], "must be tables"),
+        ("[[stages]]\nepochs = 1", [], "name = None: must be of its own"),
+        ('[[stages]]\nname = "../x"', [], "name = '../x': must be of its own, of letters, digits, - and _"),
+        ('[[stages]]\nname = "A"\n[[stages]]\nname = "A"', [], "name = 'A': must be"),
+        ('[[stages]]\nname = "A"\nepoch = 1', [], "stage A: unknown setting 'epoch': did you mean 'epochs'?"),
+        ('[[stages]]\nname = "A"', ["B.epochs=1"], "--set 'B.epochs': there is no such stage; there are A"),
+        ('[[stages]]\nname = "A"', ["A.epochs=0"], "stage A: setting epochs = 0: must be a number, above 0"),
+        ('[[stages]]\nname = "A"', ["epochs"], "--set 'epochs': write it as key=value"),
+    ],
+)
+def test_what_is_amiss_is_said_before_anything_begins(
+    tmp_path: Path, sample_corpus: Path, text: str, changes: list[str], said: str
+) -> None:
+    (tmp_path / "s.toml").write_text(f'corpus = "{sample_corpus}"\n{text}\n')
+    with pytest.raises(SettingsError) as error:
+        read_stages(tmp_path / "s.toml", changes, tmp_path / "out")
+    assert said in str(error.value)
+
+
+def test_a_file_that_a_later_stage_lacks_is_missed_at_once(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "place.txt").unlink()
+    with pytest.raises(InputError, match=r"stage NEE: .*place\.txt: can't be read: No such file"):
+        read_stages(file, [], tmp_path / "out")
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stages that were made, by a training that only makes the folder."""
+    names: list[str] = []
+
+    def pretrain(_settings: Any, folder: Path, *, overwrite: bool, card: Any, processes: Any) -> TrainLog:
+        assert processes is not None
+        names.append(folder.name)
+        folder.mkdir(parents=True, exist_ok=overwrite)
+        card(folder, None)
+        return TrainLog()
+
+    monkeypatch.setattr(module, "pretrain", pretrain)
+    return names
+
+
+def run(stages: list[PretrainStage], **more: Any) -> list[str]:
+    return [stage.name for stage, _ in pretrain_stages(stages, **more)]
+
+
+def test_stages_that_are_done_are_passed_over(file: Path, tmp_path: Path, made: list[str]) -> None:
+    out = tmp_path / "out"
+    assert run(read_stages(file, [], out)) == ["ESI", "NEE"]
+    assert run(read_stages(file, ["threads=2"], out)) == [], "what decides nothing may change"
+    assert run(read_stages(file, [], out), overwrite=True) == ["ESI", "NEE"]
+    (out / "NEE" / "stage.json").unlink()
+    (out / "NEE").rmdir()
+    assert run(read_stages(file, ["NEE.epochs=7"], out)) == ["NEE"]
+    assert made == ["ESI", "NEE"] * 2 + ["NEE"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "names", "said"),
+    [
+        (["NEE.epochs=7"], "London\nParis\n", r"NEE: made already, .*\(settings\.epochs: 2\.0 then, 7\.0 now\)"),
+        (["ESI.seed=7"], "London\nParis\n", r"ESI: made already, .*\(settings\.seed: 3 then, 7 now\)"),
+        ([], "London\n", r"NEE: made already, .*\(files\.place\.txt: "),
+    ],
+)
+def test_a_stage_of_other_settings_or_files_is_refused(
+    file: Path, tmp_path: Path, made: list[str], changes: list[str], names: str, said: str
+) -> None:
+    run(read_stages(file, [], tmp_path / "out"))
+    (tmp_path / "place.txt").write_text(names)
+    with pytest.raises(StaleOutput, match=said):
+        run(read_stages(file, changes, tmp_path / "out"))
+    assert made == ["ESI", "NEE"]
