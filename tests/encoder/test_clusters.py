@@ -12,12 +12,14 @@ import torch
 
 import nerbert.encoder.clusters as module
 from nerbert import pretrain
+from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.clustering import Clustering, rand_index
 from nerbert.encoder.clusters import ClusterTyping
 from nerbert.encoder.entity_vectors import EntityPieces, entities_of, vectors_of
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.errors import MissingExtra, NerbertError, SettingsError
 from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.records import ENTITY
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import collate, train_step
 from nerbert.training.objective import EpochColumns, Tagging, Task
@@ -300,6 +302,19 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
     assert begun == [0, 1, 1], "columns of an epoch that was begun are read, never computed anew"
     for name in ("model.safetensors", "clusters.html"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes(), name
+
+
+def test_entities_of_lists_of_names_are_clustered(settings: PretrainSettings, tmp_path: Path) -> None:
+    """As in CoFEE's third stage, after its second."""
+    assert settings.corpus
+    sentences = [*read_sentences(settings.corpus, "train")]
+    names = {each.text[m.start : m.end] for each in sentences for m in each.mentions if m.category != ENTITY}
+    (tmp_path / "name.txt").write_text("".join(f"{name}\n" for name in sorted(names)))
+    pretrain(tmp_path / "encoder", replace(settings, gazetteers=(tmp_path / "name.txt",), max_steps=1))
+    (epoch, *_) = map(json.loads, (tmp_path / "encoder" / "log.jsonl").read_text().splitlines())
+    assert epoch["kind"] == "epoch"
+    assert epoch["entities"] > 100
+    assert (tmp_path / "encoder" / "clusters.html").is_file()
 
 
 def test_fewer_entities_than_clusters(settings: PretrainSettings, tmp_path: Path) -> None:
