@@ -11,7 +11,7 @@ not of the encoder. The price of an epoch's start is a forward pass over all win
 fitted, and the others are assigned to its clusters.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -118,16 +118,11 @@ class ClusterTyping(Tagging):
                f"at most {len(terms)}, the number of entities in the training data")  # fmt: skip
         vectors = partial(vectors_of, model, data, after=self._after, settings=settings)
         work = _Clusterer(homes, terms, vectors, settings, processes)
+        groups = [np.flatnonzero(types == number) for number in range(self._groups)]
         old = before["clusters"][terms] if before else np.full(len(terms), NO_CLUSTER)
-        clusters = np.full(len(terms), NO_CLUSTER, np.int32)
-        weights = np.ones(self._groups * settings.num_clusters, np.float32)
-        for group in range(self._groups):
-            own = np.flatnonzero(types == group) if settings.cluster_by_type else np.arange(len(terms))
-            first = group * settings.num_clusters
-            if len(own):
-                earlier = np.where(old[own] >= 0, old[own] - first, NO_CLUSTER)
-                found, weights[first : first + settings.num_clusters] = work.cluster(own, earlier, epoch, group)
-                clusters[own] = found + first
+        clusters, weights = work.cluster_all(
+            groups if settings.cluster_by_type else [np.arange(len(terms))], old, epoch
+        )
         column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
         column[terms] = clusters
         figures = _figures(clusters, old)
@@ -181,7 +176,7 @@ class ClusterTyping(Tagging):
 
 
 class _Clusterer:
-    """Clusters some of the entities, which all processes share by their windows, `homes`.
+    """Clusters entities, which all processes share by their windows, `homes`.
 
     `vectors` is a function from windows and terms to entities' vectors.
     """
@@ -192,6 +187,18 @@ class _Clusterer:
     ) -> None:  # fmt: skip
         self._homes, self._terms, self._vectors = homes, terms, vectors
         self._settings, self._processes = settings, processes
+
+    def cluster_all(self, groups: Sequence[Array], before: Array, epoch: int) -> tuple[Array, Array]:
+        """Return the clusters of all entities, and the clusters' weights; each group has clusters of its own."""
+        count = self._settings.num_clusters
+        clusters, weights = np.full(len(self._terms), NO_CLUSTER, np.int32), np.ones(len(groups) * count, np.float32)
+        for group, own in enumerate(groups):
+            if len(own):
+                first = group * count
+                earlier = np.where(before[own] >= 0, before[own] - first, NO_CLUSTER)
+                found, weights[first : first + count] = self.cluster(own, earlier, epoch, group)
+                clusters[own] = found + first
+        return clusters, weights
 
     def cluster(self, own: Array, before: Array, epoch: int, group: int) -> tuple[Array, Array]:
         """Return the clusters of some entities, and the clusters' weights, the same in all processes.
