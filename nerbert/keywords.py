@@ -76,6 +76,12 @@ class PretrainKeywords(TrainKeywords, total=False):
     concept_descriptions: bool
     temperature: float
     max_concepts: int
+    num_clusters: int
+    cluster_weight: float
+    cluster_by_type: bool
+    cluster_dimensions: int
+    cluster_iterations: int
+    cluster_sample: int
     cache: str
     save_minutes: float
     save_steps: int

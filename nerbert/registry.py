@@ -106,6 +106,7 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
         "mlm": "nerbert.encoder.mlm:Mlm",
         "concepts": "nerbert.encoder.concepts:Concepts",
         "self_training": "nerbert.encoder.self_training:SelfTraining",
+        "typing": "nerbert.encoder.clusters:ClusterTyping",
     },
 )
 """What a model can be trained for."""

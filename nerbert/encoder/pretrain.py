@@ -19,7 +19,9 @@ from typing import Any
 from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, sha256_of, to_disk
 from nerbert.config import refuse
 from nerbert.corpus.shards import read_manifest, shard_hashes
-from nerbert.encoder.corpus_labels import CorpusLabels, held_out_examples, read_label_set, training_texts
+from nerbert.encoder.cluster_map import ClusterMap, cluster_map
+from nerbert.encoder.clusters import ClusterTyping
+from nerbert.encoder.corpus_labels import CorpusLabels, held_out, held_out_examples, read_label_set, training_texts
 from nerbert.encoder.dataset import open_training_data, tokenizer_hash
 from nerbert.encoder.open_types import OpenTypes, read_open_data, training_examples
 from nerbert.errors import OutputExists
@@ -176,10 +178,14 @@ def _identity(
 
 @dataclass(frozen=True, slots=True)
 class EncoderFacts:
-    """The facts of an encoder's model card: the content of its `nerbert.json`, and its corpus's manifest."""
+    """The facts of an encoder's model card: the content of its `nerbert.json`, and its corpus's manifest.
+
+    An encoder that learnt clusters has a map of them.
+    """
 
     card: Mapping[str, Any]
     manifest: Mapping[str, Any]
+    clusters: ClusterMap | None = None
 
 
 def pretrain(
@@ -211,9 +217,17 @@ def pretrain(
                 link_file(path, folder / path.name)
             _write_json_card(folder, settings, work, best, log)
             if card:
-                card(folder, EncoderFacts(read_card(str(folder)), work.manifest))
+                clusters = _clusters(folder, settings, work)
+                card(folder, EncoderFacts(read_card(str(folder)), work.manifest, clusters))
     processes.wait() if given else processes.end()
     return log
+
+
+def _clusters(folder: Path, settings: PretrainSettings, work: Preparation) -> ClusterMap | None:
+    """Return the map of an encoder that learnt clusters, by validation sentences; None for any other."""
+    if not isinstance(work.objective, ClusterTyping) or work.labels is None:
+        return None
+    return cluster_map(str(folder), held_out(work.manifest, work.labels, settings), settings)
 
 
 class _BestModels:

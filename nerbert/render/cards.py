@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nerbert.formats.data import split_of
 from nerbert.model.backbone import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
+from nerbert.render.clusters import PAGE, write_cluster_page
 from nerbert.render.escape import Markdown, code
 from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
 
@@ -28,8 +29,10 @@ _SHOWN = 50
 
 
 def write_encoder_card(folder: Path, facts: "EncoderFacts") -> None:
-    """Write the model card into an encoder's folder."""
+    """Write the model card into an encoder's folder, and the page of its clusters if it learnt some."""
     write(folder / "README.md", encoder_card(facts.card, facts.manifest))
+    if facts.clusters:
+        write_cluster_page(folder / PAGE, facts.clusters)
 
 
 def encoder_card(card: Card, manifest: Mapping[str, Any]) -> str:

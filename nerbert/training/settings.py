@@ -17,9 +17,9 @@ class TrainSettings(Settings):
     objective: Annotated[str, OBJECTIVES] = "tagging"
     """What is learnt: `tagging`, entities of the data's types; `mlm` (pre-training alone), masked subwords of the same
     sentences, the control that has the text without the labels; `concepts` (pre-training alone), names of open types by
-    contrast; `self_training`, as `tagging`, but from the second epoch on the model labels all sentences anew; or your
-    own as `module:Class`. Source: NER-BERT §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al. 2024); CoFEE (Xue et
-    al. 2020)."""
+    contrast; `self_training`, as `tagging`, but from the second epoch on the model labels all sentences anew; `typing`
+    (pre-training alone), the data's types and clusters of entities; or your own as `module:Class`. Source: NER-BERT
+    §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al. 2024); CoFEE (Xue et al. 2020)."""
     label_all_tokens: bool = False
     """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
     subword in any case. Source: NER-BERT §3.1 (first subwords alone)."""
@@ -126,6 +126,21 @@ class PretrainSettings(TrainSettings):
     max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
     """With `concepts`: most concepts of a step; of more a random part is taken, and each step's log counts those that
     were left out. Source: ours."""
+    num_clusters: Annotated[int, Bounds(at_least=2, at_most=100_000)] = 23
+    """With `typing`: clusters of entities, made anew at each epoch's start. Source: CoFEE's public code."""
+    cluster_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.001
+    """With `typing`: γ, the weight of the clusters' loss beside the tags'. Source: CoFEE's public code."""
+    cluster_by_type: bool = False
+    """With `typing`: whether each type has `num_clusters` clusters of its own, or as many as it has entities; else they
+    are of all types together. It costs a pass over a type's sentences for each type. Source: ours; CoFEE's public code
+    clusters all together."""
+    cluster_dimensions: Annotated[int, Bounds(at_least=1, below=1e6)] = 128
+    """With `typing`: most dimensions of an entity's vector after whitening. Source: CoFEE's public code."""
+    cluster_iterations: Annotated[int, Bounds(at_least=1, below=1e6)] = 60
+    """With `typing`: most iterations of k-means. Source: CoFEE's public code."""
+    cluster_sample: Annotated[int, Bounds(at_least=100, below=1e9)] = 200_000
+    """With `typing`: most entities that whitening and k-means are fitted on, drawn by seed, and whose vectors are held
+    at once; others are assigned to the nearest cluster. Source: ours."""
     cache: str = ""
     """Folder for the corpus's subwords, made once for each corpus, label set and tokenizer, and mapped from then on.
     May be deleted at any time. Empty: `nerbert` in the user's cache folder. Source: ours."""

@@ -22,6 +22,7 @@ def settings(corpus: Path, tmp_path: Path) -> PretrainSettings:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Leave the other cores alone."""
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the other cores alone; scikit-learn starts a process to count them unless it is told."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)

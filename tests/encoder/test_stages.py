@@ -50,11 +50,19 @@ def test_each_stage_has_the_settings_of_the_file_and_its_own(file: Path, tmp_pat
 
 
 def test_the_package_has_the_stages_of_cofee(file: Path, sample_corpus: Path, tmp_path: Path) -> None:
-    changes = [f"corpus={sample_corpus}", f'NEE.gazetteers=["{tmp_path / "place.txt"}"]']
-    one, two, *_ = read_stages(Path("configs/cofee.toml"), changes, tmp_path)
+    lists = f'gazetteers=["{tmp_path / "place.txt"}"]'
+    changes = [f"corpus={sample_corpus}", f"NEE.{lists}", f"FET.{lists}"]
+    one, two, three = read_stages(Path("configs/cofee.toml"), changes, tmp_path)
     assert (one.settings.label_set, one.settings.learning_rate, one.settings.epochs) == ("1type", 6e-6, 5)
     assert (two.settings.learning_rate, two.settings.epochs, two.settings.warmup_ratio) == (3e-5, 6, 0.4)
     assert (two.settings.objective, two.settings.self_training_threshold) == ("self_training", 0.1)
+    assert (three.settings.objective, three.settings.num_clusters, three.settings.cluster_weight) == (
+        "typing",
+        23,
+        1e-3,
+    )
+    assert (three.settings.learning_rate, three.settings.epochs) == (2e-5, 5)
+    assert three.settings.backbone == str(tmp_path / "NEE")
 
 
 def test_a_file_without_stages_has_none(tmp_path: Path) -> None:

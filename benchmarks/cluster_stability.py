@@ -1,0 +1,89 @@
+"""Are an encoder's clusters of entities the same under another seed, and are they classes?
+
+`python benchmarks/cluster_stability.py CORPUS ENCODER… [--num-clusters 23] [--cluster-dimensions 128]
+[--split validation] [--seeds 1,2,3]`; a minute an encoder. The mentions of a split of the corpus are clustered as
+`typing` does it. Encoders that are pre-trainings of one recipe with other seeds tell how stable the recipe is. Three
+adjusted Rand indices, 1 for equal, 0 for chance:
+
+- `k-means`: of one encoder, between seeds of k-means, mean over pairs;
+- `encoders`: with each other encoder, mean over pairs of encoders and seeds;
+- `classes`: with the knowledge's classes, over the mentions that have one, mean over seeds.
+
+Last line: JSON.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from itertools import combinations, product
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from report import surroundings
+
+from nerbert.corpus.shards import read_sentences
+from nerbert.encoder.cluster_map import MentionVectors, clusters_of, mention_vectors
+from nerbert.encoder.clustering import NO_CLUSTER, rand_index
+from nerbert.rng import Array
+from nerbert.training.settings import PretrainSettings
+
+PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")
+
+
+def main() -> None:
+    """Print a row an encoder, then one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("encoders", nargs="+")
+    parser.add_argument("--num-clusters", type=int, default=23)
+    parser.add_argument("--cluster-dimensions", type=int, default=128)
+    parser.add_argument("--split", default="validation")
+    parser.add_argument("--seeds", default="1,2,3")
+    given = parser.parse_args()
+    settings = PretrainSettings(
+        corpus=given.corpus, num_clusters=given.num_clusters, cluster_dimensions=given.cluster_dimensions
+    )
+    sentences = list(read_sentences(given.corpus, given.split))
+    seeds = [int(each) for each in given.seeds.split(",")]
+    mentions = {encoder: mention_vectors(encoder, sentences, settings) for encoder in given.encoders}
+    if len({tuple(each.texts) for each in mentions.values()}) > 1:
+        parser.error("the encoders don't read the same mentions: their tokenizers leave out different words")
+    runs = {name: [clusters_of(own.vectors, settings, seed).assign(own.vectors) for seed in seeds]
+            for name, own in mentions.items()}  # fmt: skip
+    rows = [row_of(name, runs, mentions[name]) for name in given.encoders]
+    print("| encoder | mentions | k-means | encoders | classes |\n|---|---:|---:|---:|---:|")
+    for row in rows:
+        figures = ("–" if row[name] is None else f"{row[name]:.3f}" for name in ("k-means", "encoders", "classes"))
+        print(f"| {row['encoder']} | {row['mentions']} | {' | '.join(figures)} |")
+    around = surroundings([given.corpus / "manifest.json"], PACKAGES)
+    options = {"num_clusters": given.num_clusters, "cluster_dimensions": given.cluster_dimensions, "split": given.split}
+    print(json.dumps({**options, "seeds": seeds, "rows": rows, **around}))
+
+
+def row_of(name: str, runs: dict[str, list[Array]], own: MentionVectors) -> dict[str, Any]:
+    """The three indices of an encoder; None where there is nothing to compare."""
+    others = [run for other, each in runs.items() if other != name for run in each]
+    classes = numbers_of(own.classes)
+    return {
+        "encoder": Path(name).name, "mentions": len(own.texts),
+        "k-means": mean_index(combinations(runs[name], 2)), "encoders": mean_index(product(runs[name], others)),
+        "classes": mean_index((run, classes) for run in runs[name]),
+    }  # fmt: skip
+
+
+def mean_index(pairs: Iterable[tuple[Array, Array]]) -> float | None:
+    """The mean adjusted Rand index of some pairs."""
+    found = [rand_index(*pair) for pair in pairs]
+    return fmean(found) if found else None
+
+
+def numbers_of(classes: Sequence[str]) -> Array:
+    """A number for each class; what has none has no cluster."""
+    known = sorted({each for each in classes if each})
+    return np.array([known.index(each) if each else NO_CLUSTER for each in classes])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and which cluster an entity is in.
+
+At each epoch's start the entities of the training windows are clustered by their vectors: the sums of their subwords'
+last states, whitened, of length 1, parted by k-means. A linear layer then learns each entity's cluster from its vector,
+beside the tags: loss = mean over words + γ · mean over entities, where a cluster weighs 1 ÷ its variance. So entities
+that are alike come closer, finer than the types of the labels.
+
+As in CoFEE's public code there is one clustering over all types by default, and the layer isn't drawn anew. Unlike
+there, clusters keep their numbers from epoch to epoch (`clustering.matched`). The layer is part of the checkpoints, and
+not of the encoder. The price of an epoch's start is a forward pass over all windows; of many entities a sample is
+fitted, and the others are assigned to its clusters.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+
+from nerbert.config import refuse
+from nerbert.encoder.clustering import NO_CLUSTER, Clustering, matched, rand_index, weights_of
+from nerbert.encoder.entity_vectors import EntityPieces, entities_of, summed, vectors_of
+from nerbert.errors import SettingsError, need
+from nerbert.model.backbone import Backbone
+from nerbert.model.forward import Batch
+from nerbert.model.tokenizer import special_pieces
+from nerbert.model.windows import Windows
+from nerbert.rng import Array, uniform, uniforms
+from nerbert.terminal import tell
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.loop import TrainingData
+from nerbert.training.objective import Columns, Description, EpochColumns, Tagging, Task
+from nerbert.training.settings import PretrainSettings
+
+_DROPOUT = 0.1
+"""Share of an entity's vector that is dropped before the layer over clusters, as in CoFEE's public code."""
+
+
+class ClusterLayer(torch.nn.Module):
+    """Logits of clusters from entities' vectors; drawn by `seed` with the model's own range."""
+
+    def __init__(self, width: int, clusters: int, spread: float, seed: int) -> None:
+        super().__init__()
+        drawn = torch.randn((clusters, width), generator=torch.Generator().manual_seed(seed))
+        self.weight = torch.nn.Parameter(drawn * spread)
+        self.bias = torch.nn.Parameter(torch.zeros(clusters))
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return (entities, clusters)."""
+        dropped = torch.nn.functional.dropout(vectors, _DROPOUT, self.training)
+        return torch.nn.functional.linear(dropped, self.weight, self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class TypingBatch(Batch):
+    """A micro-batch with its entities: `clusters` and `weights` are (entities,), the rest is (their pieces,).
+
+    `entities` is the entity of each piece, `entity_rows` and `entity_columns` say where it is in `ids`.
+    """
+
+    entities: torch.Tensor
+    entity_rows: torch.Tensor
+    entity_columns: torch.Tensor
+    clusters: torch.Tensor
+    weights: torch.Tensor
+
+    def to(self, device: Any) -> "TypingBatch":
+        """Return the batch with its tensors on `device`."""
+        return replace(self, **{each.name: getattr(self, each.name).to(device) for each in fields(self)})
+
+
+class ClusterTyping(Tagging):
+    """The objective; `after` is the number of special pieces at a window's end."""
+
+    parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
+
+    def __init__(self, types: tuple[str, ...], settings: PretrainSettings, after: int) -> None:
+        super().__init__(settings.label_smoothing, settings.outside_weight, types=types)
+        self._settings, self._after = settings, after
+        self._groups = len(set(types)) if settings.cluster_by_type else 1
+        self._columns: Columns = {}
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the objective for the types of a task."""
+        settings = task.settings
+        if not isinstance(settings, PretrainSettings):
+            why = "setting objective = 'typing': clusters a corpus's entities, so it is for `nerbert pretrain` alone"
+            raise SettingsError(why, setting="objective")
+        need("cluster", "sklearn")
+        return cls(tuple(task.types), settings, len(special_pieces(task.backbone.tokenizer)[1]))
+
+    def make_model(self, backbone: Backbone) -> Any:
+        """Return a token-classification model with a layer over clusters, which isn't saved with it."""
+        model = super().make_model(backbone)
+        config = model.config
+        model.cluster_layer = ClusterLayer(
+            config.hidden_size, self._groups * self._settings.num_clusters,
+            float(getattr(config, "initializer_range", 0.02)), self._settings.seed,
+        )  # fmt: skip
+        own = {f"cluster_layer.{name}" for name, _ in model.cluster_layer.named_parameters()}
+        model._keys_to_ignore_on_save = own | set(model._keys_to_ignore_on_save or ())
+        return model
+
+    def begin_epoch(
+        self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
+    ) -> EpochColumns:
+        """Return the cluster of each entity, at the word where it begins, and each cluster's weight.
+
+        Raise SettingsError where there are fewer entities than clusters.
+        """
+        settings = self._settings
+        homes, terms, types = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
+        refuse(len(terms) < settings.num_clusters, "num_clusters", settings.num_clusters,
+               f"at most {len(terms)}, the number of entities in the training data")  # fmt: skip
+        vectors = partial(vectors_of, model, data, after=self._after, settings=settings)
+        work = _Clusterer(homes, terms, vectors, settings, processes)
+        groups = [np.flatnonzero(types == number) for number in range(self._groups)]
+        old = before["clusters"][terms] if before else np.full(len(terms), NO_CLUSTER)
+        clusters, weights = work.cluster_all(
+            groups if settings.cluster_by_type else [np.arange(len(terms))], old, epoch
+        )
+        column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
+        column[terms] = clusters
+        figures = _figures(clusters, old)
+        if processes.is_first:
+            tell(_line(epoch, figures))
+        return EpochColumns({"clusters": column, "weights": weights}, figures)
+
+    def use_columns(self, windows: Windows, columns: Columns) -> Windows:
+        """Take the clusters; the windows stay as they are."""
+        self._columns = columns
+        return windows
+
+    def begin_step(self, windows: Windows, numbers: Array, step: int) -> Windows:
+        """Return the windows, which entities are read off."""
+        return windows
+
+    def prepare(self, batch: Batch, step: int, shared: Any = None) -> TypingBatch:
+        """Return the batch with its entities; before any epoch has begun (a dry run) all are in one cluster."""
+        entities = EntityPieces.of(shared, batch.numbers.numpy(), self._after)
+        if self._columns:
+            clusters = self._columns["clusters"][entities.terms]
+            entities, clusters = entities.chosen(clusters >= 0), clusters[clusters >= 0]
+            weights = self._columns["weights"][clusters]
+        else:
+            clusters, weights = np.zeros(len(entities)), np.ones(len(entities), np.float32)
+        which, rows, columns = (torch.from_numpy(each) for each in entities.places())
+        own = {each.name: getattr(batch, each.name) for each in fields(Batch)}
+        return TypingBatch(
+            **own, entities=which, entity_rows=rows, entity_columns=columns,
+            clusters=torch.from_numpy(clusters.astype(np.int64)), weights=torch.from_numpy(weights),
+        )  # fmt: skip
+
+    def terms(self, batch: Batch) -> dict[str, float]:
+        """Return the weights of all labelled words together, and those of all entities."""
+        return {"tagging": super().terms(batch)["loss"], "clusters": float(_typed(batch).weights.sum())}
+
+    def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the weighted sums of cross-entropies of words and, times γ, of entities, computed in fp32."""
+        batch = _typed(batch)
+        with _states_of(model.base_model) as seen:
+            tagging = super().loss(model, batch)["loss"]
+        pieces = seen[0][batch.entity_rows, batch.entity_columns]
+        logits = model.cluster_layer(summed(pieces, batch.entities, len(batch.clusters))).float()
+        losses = torch.nn.functional.cross_entropy(logits, batch.clusters, reduction="none")
+        return {"tagging": tagging, "clusters": self._settings.cluster_weight * (losses * batch.weights).sum()}
+
+    def describe(self) -> Description:
+        """Return what plans and cards say of it."""
+        coarse = super().describe()
+        return replace(coarse, learnt="tag entities, and to tell clusters of them apart (CoFEE, arXiv 2010.08210)")
+
+
+class _Clusterer:
+    """Clusters entities, which all processes share by their windows, `homes`.
+
+    `vectors` is a function from windows and terms to entities' vectors.
+    """
+
+    def __init__(
+        self, homes: Array, terms: Array, vectors: Callable[[Array, Array], Array], settings: PretrainSettings,
+        processes: ProcessGroup,
+    ) -> None:  # fmt: skip
+        self._homes, self._terms, self._vectors = homes, terms, vectors
+        self._settings, self._processes = settings, processes
+
+    def cluster_all(self, groups: Sequence[Array], before: Array, epoch: int) -> tuple[Array, Array]:
+        """Return the clusters of all entities, and the clusters' weights; each group has clusters of its own."""
+        count = self._settings.num_clusters
+        clusters, weights = np.full(len(self._terms), NO_CLUSTER, np.int32), np.ones(len(groups) * count, np.float32)
+        for group, own in enumerate(groups):
+            if len(own):
+                first = group * count
+                earlier = np.where(before[own] >= 0, before[own] - first, NO_CLUSTER)
+                found, weights[first : first + count] = self.cluster(own, earlier, epoch, group)
+                clusters[own] = found + first
+        return clusters, weights
+
+    def cluster(self, own: Array, before: Array, epoch: int, group: int) -> tuple[Array, Array]:
+        """Return the clusters of some entities, and the clusters' weights, the same in all processes.
+
+        `before` are their clusters of the epoch before; `epoch` and `group` decide what is drawn.
+        """
+        settings, processes, what = self._settings, self._processes, f"of epoch {epoch}, group {group}"
+        order = np.argsort(uniforms(settings.seed, f"sample {what}", self._terms[own]), kind="stable")
+        sample, *rest = (own[np.sort(order[start : start + settings.cluster_sample])]
+                         for start in range(0, len(own), settings.cluster_sample))  # fmt: skip
+        mine = self._of_share(sample)
+        vectors, fitted = self._of_all(sample, mine), None
+        if processes.is_first:
+            seed = int(uniform(settings.seed, f"clusters {what}", "") * (1 << 32))
+            fitted = Clustering.fit(vectors, min(settings.num_clusters, len(sample)), settings.cluster_dimensions,
+                                    settings.cluster_iterations, seed)  # fmt: skip
+        clustering: Clustering = processes.gather([fitted])[0]
+        clusters = np.full(len(self._terms), NO_CLUSTER, np.int32)
+        clusters[sample] = self._of_all(sample, clustering.assign(mine))
+        for part in rest:
+            clusters[part] = self._of_all(part, clustering.assign(self._of_share(part)))
+        clusters[own] = matched(clusters[own], before, settings.num_clusters)
+        return clusters[own], weights_of(vectors, clusters[sample], settings.num_clusters)
+
+    def _of_share(self, entities: Array) -> Array:
+        """Return the vectors of this process's share of some entities."""
+        share = entities[self._homes[entities] % self._processes.count == self._processes.rank]
+        return self._vectors(self._homes[share], self._terms[share])
+
+    def _of_all(self, entities: Array, mine: Array) -> Array:
+        """Return what all processes have of some entities, in the order of the entities; `mine` is of the share."""
+        if self._processes.count == 1:
+            return mine
+        shares = np.concatenate(self._processes.gather([mine]))
+        found = np.empty_like(shares)
+        found[np.argsort(self._homes[entities] % self._processes.count, kind="stable")] = shares
+        return found
+
+
+def _figures(clusters: Array, before: Array) -> dict[str, float]:
+    """Return what the log says of an epoch's clusters: their sizes, and how like those of the epoch before they are."""
+    sizes = np.unique(clusters, return_counts=True)[1]
+    figures = {"entities": float(len(clusters)), "clusters": float(len(sizes)),
+               "smallest_cluster": float(sizes.min()), "largest_cluster": float(sizes.max())}  # fmt: skip
+    index = rand_index(clusters, before)
+    return figures if np.isnan(index) else {**figures, "rand_index": index}
+
+
+def _line(epoch: int, figures: dict[str, float]) -> str:
+    counts = "{entities:,.0f} entities in {clusters:,.0f} clusters of {smallest_cluster:,.0f} to {largest_cluster:,.0f}"
+    like = "; adjusted Rand index with the epoch before: {rand_index:.3f}" if "rand_index" in figures else ""
+    return f"epoch {epoch + 1}: {counts}{like}".format_map(figures)
+
+
+def _typed(batch: Batch) -> TypingBatch:
+    if not isinstance(batch, TypingBatch):
+        raise TypeError("the batch isn't prepared")
+    return batch
+
+
+@contextmanager
+def _states_of(body: Any) -> Iterator[list[torch.Tensor]]:
+    """Yield a list that gets the body's last states of each call, before any other hook changes them."""
+    seen: list[torch.Tensor] = []
+    handle = body.register_forward_hook(lambda _body, _inputs, output: seen.append(output[0]), prepend=True)
+    try:
+        yield seen
+    finally:
+        handle.remove()

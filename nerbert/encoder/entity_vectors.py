@@ -1,0 +1,133 @@
+"""Entities of labelled windows, and their vectors: the sum of their subwords' last states (CoFEE, Xue et al. 2020).
+
+The choice: entities are read off the windows' own BIO labels, so nothing else is kept. A sentence that is cut into
+windows has each of its words' labels in one of them, and an entity is of the window where it begins. The price: one at
+the end of such a window has the subwords that are read there, of its last word the first one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from nerbert.model.forward import Batch, autocast, states_at
+from nerbert.model.windows import Windows, chosen
+from nerbert.rng import Array
+from nerbert.training.loop import TrainingData, batches_of
+from nerbert.training.objective import most_tokens
+from nerbert.training.settings import TrainSettings
+
+_POOL = 256
+"""Windows that are cut into micro-batches at once."""
+_SCANNED = 1 << 16
+"""Windows whose entities are looked for at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntityPieces:
+    """The entities of some windows, in order, (entities,) each.
+
+    `terms` are the places in the windows' column of labels where they begin, `types` the numbers of their types,
+    `rows` the places of their windows among those asked for, `firsts` and `ends` their pieces there.
+    """
+
+    terms: Array
+    types: Array
+    rows: Array
+    firsts: Array
+    ends: Array
+
+    @classmethod
+    def of(cls, windows: Windows, numbers: Array, after: int) -> "EntityPieces":
+        """Return the entities of some windows; `after` is the number of special pieces at a window's end."""
+        labels, counts = chosen(windows.labels, windows.word_ends, numbers)
+        columns, _ = chosen(windows.positions, windows.word_ends, numbers)
+        rows = np.repeat(np.arange(len(numbers)), counts)
+        terms = np.repeat(windows.word_ends[numbers] - np.cumsum(counts), counts) + np.arange(len(rows))
+        same = rows[1:] == rows[:-1]
+        own = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else the piece is another word's
+        labels, columns, rows, terms = labels[own], columns[own], rows[own], terms[own]
+
+        begins = np.flatnonzero((labels > 0) & (labels % 2 == 1))
+        breaks = np.flatnonzero(~_continues(labels, rows))
+        nexts = np.r_[breaks, len(labels)][np.searchsorted(breaks, begins, "right")]
+        inside = np.r_[rows, -1][nexts] == rows[begins]
+        ends = np.where(inside, np.r_[columns, 0][nexts], _last_ends(windows, numbers, after)[rows[begins]])
+        cut = ends < 0  # the sentence goes on in another window
+        ends[cut] = columns[nexts[cut] - 1] + 1
+        return cls(terms[begins], labels[begins] // 2, rows[begins], columns[begins], ends)
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def chosen(self, which: Array) -> "EntityPieces":
+        """Return some of the entities."""
+        columns = (self.terms, self.types, self.rows, self.firsts, self.ends)
+        return EntityPieces(*(each[which] for each in columns))
+
+    def places(self) -> tuple[Array, Array, Array]:
+        """Return (pieces,): the entity, the row and the column of each piece of all entities."""
+        lengths = self.ends - self.firsts
+        entities = np.repeat(np.arange(len(self)), lengths)
+        columns = np.repeat(self.ends - np.cumsum(lengths), lengths) + np.arange(len(entities))
+        return entities, self.rows[entities], columns
+
+
+def _continues(labels: Array, rows: Array) -> Array:
+    """Return whether each word is inside the entity of the word before it."""
+    inside = (labels[1:] > 0) & (labels[1:] % 2 == 0) & (rows[1:] == rows[:-1])
+    found: Array = np.r_[False, inside & ((labels[:-1] == labels[1:]) | (labels[:-1] == labels[1:] - 1))]
+    return found[: len(labels)]
+
+
+def _last_ends(windows: Windows, numbers: Array, after: int) -> Array:
+    """Return where the text of each window ends; -1 if its sentence goes on in the next one."""
+    nexts = np.minimum(numbers + 1, len(windows) - 1)
+    goes_on = (nexts > numbers) & (windows.sentences[nexts] == windows.sentences[numbers])
+    ends: Array = np.where(goes_on, -1, windows.lengths_of(numbers) - after)
+    return ends
+
+
+def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Array, Array]:
+    """Return (entities,) of some windows, in order: their windows' numbers, terms and types."""
+    found = list[tuple[Array, Array, Array]]()
+    for start in range(0, len(numbers), _SCANNED):
+        own = numbers[start : start + _SCANNED]
+        entities = EntityPieces.of(windows, own, after)
+        found.append((own[entities.rows], entities.terms, entities.types))
+    homes, terms, types = (np.concatenate(each) for each in zip(*found, strict=True))
+    return homes, terms, types
+
+
+def summed(states: torch.Tensor, entities: torch.Tensor, count: int) -> torch.Tensor:
+    """Return (count, width): the sums of the states (pieces, width) of each of so many entities, in fp32."""
+    return states.new_zeros(count, states.shape[-1], dtype=torch.float32).index_add_(0, entities, states.float())
+
+
+def vectors_of(
+    model: Any, data: TrainingData, homes: Array, terms: Array, after: int, settings: TrainSettings
+) -> Array:
+    """Return (entities, width): the vectors of the entities that begin at `terms`, sorted, in the windows `homes`."""
+    device = next(model.parameters()).device
+    vectors = np.empty((len(terms), int(model.config.hidden_size)), np.float32)
+    with torch.inference_mode(), autocast(device.type, settings.precision):
+        for batch in _batches(data, np.unique(homes), settings, device.type):
+            entities = EntityPieces.of(data.windows, batch.numbers.numpy(), after)
+            places = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
+            wanted = np.flatnonzero(terms[places] == entities.terms)
+            vectors[places[wanted]] = _sums(model, batch, entities.chosen(wanted)).cpu().numpy()
+    return vectors
+
+
+def _batches(data: TrainingData, numbers: Array, settings: TrainSettings, device: str) -> Iterator[Batch]:
+    for start in range(0, len(numbers), _POOL):
+        pool = numbers[start : start + _POOL]
+        yield from batches_of(data.windows, pool, most_tokens(settings), device, data.pad_id)
+
+
+def _sums(model: Any, batch: Batch, entities: EntityPieces) -> torch.Tensor:
+    which, rows, columns = (torch.from_numpy(each) for each in entities.places())
+    batch = replace(batch, rows=rows, columns=columns).to(next(model.parameters()).device)
+    return summed(states_at(model.base_model, batch), which.to(batch.ids.device), len(entities))

@@ -1,0 +1,344 @@
+"""Typing by clusters: the loss by hand, what moves, what an epoch's start gives, and runs that were stopped."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import nerbert.encoder.clusters as module
+from nerbert import pretrain
+from nerbert.corpus.shards import read_sentences
+from nerbert.encoder.clustering import Clustering, rand_index
+from nerbert.encoder.clusters import ClusterTyping
+from nerbert.encoder.entity_vectors import EntityPieces, entities_of, vectors_of
+from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.errors import MissingExtra, NerbertError, SettingsError
+from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.records import ENTITY
+from nerbert.training.distributed import make_process_group
+from nerbert.training.loop import collate, train_step
+from nerbert.training.objective import EpochColumns, Tagging, Task
+from nerbert.training.settings import FinetuneSettings, PretrainSettings
+from tests.encoder.backbones import load_tagging_model
+from tests.encoder.corpora import cut
+
+SMALL: dict[str, Any] = {
+    "objective": "typing", "num_clusters": 6, "cluster_dimensions": 4, "cluster_weight": 0.5, "learning_rate": 5e-3,
+    "batch_size": 64, "precision": "fp32", "threads": 1, "fresh_num_layers": 1, "fresh_hidden_size": 64,
+    "fresh_vocab_size": 1500, "max_length": 64, "max_eval_samples": 20,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def few(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of every tenth sentence of the sample's."""
+    return cut(
+        sample_corpus, tmp_path_factory.mktemp("few") / "corpus", lambda table: table.take([*range(0, len(table), 10)])
+    )
+
+
+@pytest.fixture
+def settings(few: Path, cache: Path) -> PretrainSettings:
+    return PretrainSettings(corpus=few, cache=str(cache), **SMALL)
+
+
+@pytest.fixture
+def work(settings: PretrainSettings) -> Preparation:
+    """A pre-training that is about to start, without dropout."""
+    return prepared(settings)
+
+
+def prepared(settings: PretrainSettings) -> Preparation:
+    made = prepare(settings, make_process_group(settings))
+    made.model.eval()
+    return made
+
+
+def begin(work: Preparation, epoch: int = 0, before: Any = None, processes: Any = None) -> EpochColumns:
+    group = processes or make_process_group(PretrainSettings(corpus=Path("_"), precision="fp32", threads=1))
+    begun = work.objective.begin_epoch(work.model, work.data, epoch, before or {}, group)
+    assert begun is not None
+    return begun
+
+
+def batch_of(work: Preparation, numbers: Any) -> Any:
+    batch = collate(work.data.windows, np.array(numbers), work.data.pad_id)
+    return work.objective.prepare(batch, 1, work.objective.begin_step(work.data.windows, np.array(numbers), 1))
+
+
+def test_an_epoch_gives_each_entity_a_cluster_where_it_begins(work: Preparation) -> None:
+    begun = begin(work)
+    clusters, windows = begun.columns["clusters"], work.data.windows
+    assert (clusters.dtype, clusters.shape) == (np.int32, windows.labels.shape)
+    trained = np.unique(work.data.numbers_of(0))
+    counts = np.diff(windows.word_ends, prepend=0)
+    own = np.flatnonzero(np.isin(np.repeat(np.arange(len(windows)), counts), trained))
+    begins = own[windows.labels[own] % 2 == 1]
+    assert np.flatnonzero(clusters >= 0).tolist() == begins.tolist()
+    assert set(clusters[begins].tolist()) == set(range(6))
+    assert begun.figures["entities"] == len(begins)
+    assert begun.figures["clusters"] == 6
+    assert "rand_index" not in begun.figures
+
+
+def test_clusters_keep_their_numbers(work: Preparation) -> None:
+    """Another epoch draws other centres first; the entities of one cluster stay its own, whatever k-means says."""
+    first = begin(work)
+    again = begin(work, 1, first.columns)
+    one, other = (each.columns["clusters"] for each in (first, again))
+    anew = begin(work, 1).columns["clusters"]
+    assert rand_index(anew, other) == 1
+    assert (one == other)[one >= 0].mean() > (one == anew)[one >= 0].mean()
+    assert again.figures["rand_index"] == pytest.approx(rand_index(one, other))
+
+
+def test_few_fitted_entities_are_enough_for_all(settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What isn't in the sample has the nearest centre of those that the sample has."""
+    work, fitted = prepared(replace(settings, cluster_sample=100)), list[Clustering]()
+    real = Clustering.fit
+
+    def fit(vectors: Any, *more: Any) -> Clustering:
+        assert len(vectors) == 100
+        fitted.append(real(vectors, *more))
+        return fitted[-1]
+
+    monkeypatch.setattr(Clustering, "fit", fit)
+    clusters = begin(work).columns["clusters"]
+    homes, terms, _ = entities_of(work.data.windows, np.unique(work.data.numbers_of(0)), 1)
+    assert len(terms) > 300
+    wanted = fitted[0].assign(vectors_of(work.model, work.data, homes, terms, 1, settings))
+    assert (clusters[terms] == wanted).mean() > 0.99  # rounding follows the micro-batches
+
+
+def test_each_type_has_its_own_clusters(settings: PretrainSettings) -> None:
+    work = prepared(replace(settings, cluster_by_type=True, cluster_sample=100, label_set="4types"))
+    begun = begin(work)
+    clusters, labels = begun.columns["clusters"], work.data.windows.labels
+    at = clusters >= 0
+    assert (clusters[at] // 6 == labels[at] // 2).all()
+    types = len(work.labels.categories) if work.labels else 0
+    assert work.model.cluster_layer.weight.shape[0] == len(begun.columns["weights"]) == 6 * types
+    for type_ in range(3):
+        own = clusters[at & (labels // 2 == type_)]
+        assert len(np.unique(own)) == min(6, len(own))
+    again = begin(work, 1, begun.columns).columns["clusters"]
+    assert (again[at] // 6 == labels[at] // 2).all()
+
+
+def test_processes_share_the_work_and_have_the_same_columns(work: Preparation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two in turn: each computes its share, and is given the other's."""
+    alone = begin(work).columns
+    monkeypatch.setattr(module, "tell", lambda _: None)
+    shares: list[list[Any]] = [[], []]
+    for _ in range(8):  # each round knows one more of what the other one gathers
+        for rank in (0, 1):
+            known, own = shares[1 - rank], list[Any]()
+
+            def gather(items: Any, rank: int = rank, known: Any = known, own: Any = own) -> list[Any]:
+                own.append(items)
+                if len(own) > len(known):
+                    raise LookupError
+                pair = (items, known[len(own) - 1])
+                return [*pair[rank], *pair[1 - rank]]
+
+            try:
+                group = SimpleNamespace(rank=rank, count=2, is_first=rank == 0, gather=gather)
+                found = begin(work, processes=group).columns
+            except LookupError:
+                found = {}
+            shares[rank] = own
+    assert found
+    assert rand_index(found["clusters"], alone["clusters"]) > 0.99
+
+
+def test_the_loss_is_that_of_words_and_of_entities(work: Preparation) -> None:
+    """Against loops over windows and entities."""
+    columns = begin(work).columns
+    work.objective.use_columns(work.data.windows, columns)
+    windows, model = work.data.windows, work.model
+    numbers = np.unique(work.data.numbers_of(0))[[3, 0, 11, 4]].tolist()
+    batch = batch_of(work, numbers)
+    sums, terms = work.objective.loss(model, batch), work.objective.terms(batch)
+    tagging = Tagging(types=work.labels.categories) if work.labels else Tagging()
+    assert sums["tagging"].item() == pytest.approx(tagging.loss(model, batch)["loss"].item(), rel=1e-5)
+    assert terms["tagging"] == tagging.terms(batch)["loss"]
+    loss, weights, starts = 0.0, [], [0, *windows.ends.tolist()]
+    for number in numbers:
+        ids = torch.tensor(windows.ids[starts[number] : starts[number + 1]].astype(int))[None]
+        states = model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+        entities = EntityPieces.of(windows, np.array([number]), 1)
+        for term, first, end in zip(entities.terms, entities.firsts, entities.ends, strict=True):
+            cluster = int(columns["clusters"][term])
+            logits = model.cluster_layer.weight @ states[first:end].sum(0) + model.cluster_layer.bias
+            weights.append(float(columns["weights"][cluster]))
+            loss -= weights[-1] * torch.log_softmax(logits, 0)[cluster].item()
+    assert len(weights) > 4
+    assert terms["clusters"] == pytest.approx(sum(weights), rel=1e-5)
+    assert sums["clusters"].item() == pytest.approx(0.5 * loss, rel=1e-4)
+
+
+def test_the_clusters_alone_move_the_encoder(work: Preparation, settings: PretrainSettings) -> None:
+    """A step of the clusters' loss changes weights of the body, and none of the tags' layer."""
+    work.objective.use_columns(work.data.windows, begin(work).columns)
+    before = {name: each.detach().clone() for name, each in work.model.named_parameters()}
+    batch = batch_of(work, range(16))
+    loss = work.objective.loss(work.model, batch)["clusters"] / work.objective.terms(batch)["clusters"]
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.optim.SGD(work.model.parameters(), 1e-4).step()
+    moved = {name for name, each in work.model.named_parameters() if not torch.equal(each, before[name])}
+    assert {"bert.encoder.layer.0.attention.self.query.weight", "bert.embeddings.word_embeddings.weight",
+            "cluster_layer.weight"} <= moved  # fmt: skip
+    assert not {name for name in moved if name.startswith("classifier")}
+    after = work.objective.loss(work.model, batch)["clusters"] / work.objective.terms(batch)["clusters"]
+    assert after.item() < loss.item()
+
+
+def test_the_cut_into_micro_batches_changes_nothing(work: Preparation, settings: PretrainSettings) -> None:
+    work.objective.use_columns(work.data.windows, begin(work).columns)
+
+    def gradients(most: int) -> dict[str, Any]:
+        some = replace(settings, max_tokens_per_batch=most, max_grad_norm=9e5)
+        found: dict[str, Any] = {}
+
+        class Keep(torch.optim.SGD):
+            def step(self, closure: Any = None) -> None:  # type: ignore[override]
+                found.update({name: each.grad.clone() for name, each in work.model.named_parameters()
+                              if each.grad is not None})  # fmt: skip
+
+        numbers, group = work.data.numbers_of(0)[:24], make_process_group(some)
+        figures = train_step(work.model, work.data, numbers, work.objective, Keep(work.model.parameters(), 0.0), 0.0,
+                             some, group, 1)  # fmt: skip
+        return found | {"figures": figures}
+
+    whole, cut = gradients(1 << 20), gradients(100)
+    names = ("loss", "norm", "tagging", "clusters")
+    assert [cut["figures"][name] for name in names] == pytest.approx(
+        [whole["figures"][name] for name in names], rel=1e-4
+    )
+    assert whole["figures"]["loss"] == pytest.approx(whole["figures"]["tagging"] + whole["figures"]["clusters"])
+    for name in whole.keys() - {"figures"}:
+        torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-6)
+
+
+def test_windows_without_entities_add_nothing(work: Preparation) -> None:
+    windows = work.data.windows
+    none = next(number for number in range(len(windows)) if not len(EntityPieces.of(windows, np.array([number]), 1)))
+    batch = batch_of(work, [none])
+    loss = work.objective.loss(work.model, batch)["clusters"]
+    assert work.objective.terms(batch)["clusters"] == loss.item() == 0
+
+
+def test_a_dry_run_has_all_entities_in_one_cluster(work: Preparation) -> None:
+    batch = batch_of(work, range(8))
+    assert len(batch.clusters) > 4
+    assert not batch.clusters.any()
+    assert batch.weights.unique().tolist() == [1]
+
+
+def test_the_start_is_that_of_plain_tagging(work: Preparation, settings: PretrainSettings) -> None:
+    """So the control differs by the loss alone; the new layer follows the seed."""
+    plain = prepared(replace(settings, objective="tagging")).model.state_dict()
+    mine = work.model.state_dict()
+    assert {name for name in mine if name not in plain} == {"cluster_layer.weight", "cluster_layer.bias"}
+    assert all(torch.equal(mine[name], each) for name, each in plain.items())
+    layers = [prepared(replace(settings, seed=seed)).model.cluster_layer.weight for seed in (1, 2)]
+    assert torch.equal(layers[0], mine["cluster_layer.weight"])
+    assert not torch.equal(*layers)
+
+
+def test_an_encoder_comes_out_without_the_layer(settings: PretrainSettings, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    pretrain(tmp_path / "encoder", replace(settings, epochs=2))
+    with safe_open(tmp_path / "encoder" / "model.safetensors", "pt") as stream:
+        assert not [name for name in stream.keys() if "cluster" in name]  # noqa: SIM118
+    assert load_tagging_model(str(tmp_path / "encoder")).num_labels > 2
+    assert len(load_tokenizer(str(tmp_path / "encoder"))) > 100
+    assert "in 6 clusters" in (tmp_path / "encoder" / "clusters.html").read_text()
+    assert "`clusters.html`" in (tmp_path / "encoder" / "README.md").read_text()
+    lines = [json.loads(line) for line in (tmp_path / "encoder" / "log.jsonl").read_text().splitlines()]
+    epochs = [each for each in lines if each["kind"] == "epoch"]
+    assert [each["epoch"] for each in epochs] == [0, 1]
+    assert 0 < epochs[1]["rand_index"] <= 1
+    steps = [each for each in lines if each["kind"] == "train"]
+    assert all(each["loss"] == pytest.approx(each["tagging"] + each["clusters"]) for each in steps)
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
+    settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped while it clusters for the second epoch, then inside that epoch."""
+    settings = replace(settings, epochs=2, save_steps=2, save_total_limit=1)
+    pretrain(tmp_path / "whole", settings)
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    second = next(each["step"] for each in lines if each["kind"] == "epoch" and each["epoch"] == 1)
+    begin_step, begin_epoch, begun = ClusterTyping.begin_step, ClusterTyping.begin_epoch, list[int]()
+
+    def stopping_epoch(self: ClusterTyping, model: Any, data: Any, epoch: int, *more: Any) -> Any:
+        begun.append(epoch)
+        found = begin_epoch(self, model, data, epoch, *more)
+        if begun == [0, 1]:
+            raise NerbertError("stopped while clustering")
+        return found
+
+    def stopping_step(self: ClusterTyping, windows: Any, numbers: Any, step: int) -> Any:
+        if step == second + 3:
+            raise NerbertError("stopped in a step")
+        return begin_step(self, windows, numbers, step)
+
+    monkeypatch.setattr(ClusterTyping, "begin_epoch", stopping_epoch)
+    with pytest.raises(NerbertError, match="stopped while clustering"):
+        pretrain(tmp_path / "broken", settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(ClusterTyping, "begin_step", stopping_step)
+        with pytest.raises(NerbertError, match="stopped in a step"):
+            pretrain(tmp_path / "broken", settings)
+    pretrain(tmp_path / "broken", settings)
+    assert begun == [0, 1, 1], "columns of an epoch that was begun are read, never computed anew"
+    for name in ("model.safetensors", "clusters.html"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes(), name
+
+
+def test_entities_of_lists_of_names_are_clustered(settings: PretrainSettings, tmp_path: Path) -> None:
+    """As in CoFEE's third stage, after its second."""
+    assert settings.corpus
+    sentences = [*read_sentences(settings.corpus, "train")]
+    names = {each.text[m.start : m.end] for each in sentences for m in each.mentions if m.category != ENTITY}
+    (tmp_path / "name.txt").write_text("".join(f"{name}\n" for name in sorted(names)))
+    pretrain(tmp_path / "encoder", replace(settings, gazetteers=(tmp_path / "name.txt",), max_steps=1))
+    (epoch, *_) = map(json.loads, (tmp_path / "encoder" / "log.jsonl").read_text().splitlines())
+    assert epoch["kind"] == "epoch"
+    assert epoch["entities"] > 100
+    assert (tmp_path / "encoder" / "clusters.html").is_file()
+
+
+def test_fewer_entities_than_clusters(settings: PretrainSettings, tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"setting num_clusters = 99999: must be at most \d+, the number of entities"
+    ):
+        pretrain(tmp_path / "encoder", replace(settings, num_clusters=99999, max_steps=1))
+    assert not (tmp_path / "encoder").exists()
+
+
+def test_it_is_for_pre_training_alone() -> None:
+    with pytest.raises(SettingsError, match="objective = 'typing': clusters a corpus's entities"):
+        ClusterTyping.of(Task(("ship",), FinetuneSettings(), Backbone("fresh", None, 1)))
+
+
+def test_without_scikit_learn_the_extra_is_named(settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import util
+
+    real = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "sklearn" else real(name))
+    with pytest.raises(MissingExtra, match=r"pip install 'nerbert\[cluster\]'"):
+        prepared(settings)
+
+
+def test_a_batch_that_is_not_prepared_is_a_mistake_of_code(work: Preparation) -> None:
+    with pytest.raises(TypeError, match="isn't prepared"):
+        work.objective.terms(collate(work.data.windows, np.arange(2), work.data.pad_id))
