@@ -78,10 +78,11 @@ class Clustering:
         """Return the clusters of (count, width) vectors."""
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
+        from threadpoolctl import threadpool_limits
 
         whitening = Whitening.fit(vectors, dimensions)
         kmeans = KMeans(clusters, n_init=1, max_iter=iterations, random_state=seed)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # several add their sums in any order
             warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
             kmeans.fit(whitening.of(vectors))
         return cls(whitening, kmeans.cluster_centers_)

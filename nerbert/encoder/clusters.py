@@ -207,8 +207,9 @@ class _Clusterer:
         """
         settings, processes, what = self._settings, self._processes, f"of epoch {epoch}, group {group}"
         order = np.argsort(uniforms(settings.seed, f"sample {what}", self._terms[own]), kind="stable")
-        sample, *rest = (own[np.sort(order[start : start + settings.cluster_sample])]
-                         for start in range(0, len(own), settings.cluster_sample))  # fmt: skip
+        sample, others = (own[np.sort(part)] for part in np.split(order, [settings.cluster_sample]))
+        rest = (others[start : start + settings.cluster_sample]  # neighbours, so that few windows are read twice
+                for start in range(0, len(others), settings.cluster_sample))  # fmt: skip
         mine = self._of_share(sample)
         vectors, fitted = self._of_all(sample, mine), None
         if processes.is_first:

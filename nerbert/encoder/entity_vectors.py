@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from nerbert.model.forward import Batch, autocast, states_at
-from nerbert.model.windows import Windows, chosen
+from nerbert.model.windows import Windows, places_of
 from nerbert.rng import Array
 from nerbert.training.loop import TrainingData, batches_of
 from nerbert.training.objective import most_tokens
@@ -42,10 +42,9 @@ class EntityPieces:
     @classmethod
     def of(cls, windows: Windows, numbers: Array, after: int) -> "EntityPieces":
         """Return the entities of some windows; `after` is the number of special pieces at a window's end."""
-        labels, counts = chosen(windows.labels, windows.word_ends, numbers)
-        columns, _ = chosen(windows.positions, windows.word_ends, numbers)
+        terms, counts = places_of(windows.word_ends, numbers)
+        labels, columns = windows.labels[terms], windows.positions[terms]
         rows = np.repeat(np.arange(len(numbers)), counts)
-        terms = np.repeat(windows.word_ends[numbers] - np.cumsum(counts), counts) + np.arange(len(rows))
         same = rows[1:] == rows[:-1]
         own = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else the piece is another word's
         labels, columns, rows, terms = labels[own], columns[own], rows[own], terms[own]

@@ -15,7 +15,7 @@ import torch
 
 from nerbert.errors import SettingsError
 from nerbert.model.forward import Batch, autocast, logits_at
-from nerbert.model.windows import IGNORED, Windows
+from nerbert.model.windows import IGNORED, Windows, places_of
 from nerbert.rng import Array, uniforms
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
@@ -72,7 +72,7 @@ class SelfTraining(Tagging):
             some = share[start : start + _CHUNK]
             most, device = most_tokens(self._settings), processes.device
             for batch in batches_of(data.windows, some, most, device.type, data.pad_id):
-                places = _places(data.windows, batch.numbers.numpy())
+                places, _ = places_of(data.windows.word_ends, batch.numbers.numpy())
                 labels = self._labels(model, batch.to(device), data.windows, places)
                 found.append(np.stack([places, labels]))
         new = np.array(old)
@@ -129,13 +129,6 @@ class SelfTraining(Tagging):
         """Return what plans and cards say of it."""
         learnt = "tag entities, with labels that it gives its own training texts (CoFEE, Xue et al. 2020)"
         return replace(super().describe(), learnt=learnt)
-
-
-def _places(windows: Windows, numbers: Array) -> Array:
-    """Return where in the columns of words the rows of some windows lie, in their order."""
-    ends = windows.word_ends[numbers]
-    begins = np.where(numbers > 0, windows.word_ends[numbers - 1], 0)
-    return np.concatenate([np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)])
 
 
 def is_own(rows: Array, words: Array, positions: Array) -> Array:

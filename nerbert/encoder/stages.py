@@ -15,8 +15,11 @@ from typing import Any
 
 from nerbert.artifacts import difference, sha256_of, write_json
 from nerbert.config import make_settings, parse_changes, read_toml
+from nerbert.encoder.clusters import ClusterTyping
+from nerbert.encoder.gazetteers import open_gazetteers
 from nerbert.encoder.pretrain import FREE, EncoderFacts, pretrain
-from nerbert.errors import SettingsError, StaleOutput, at, os_refused
+from nerbert.errors import SettingsError, StaleOutput, at, need, os_refused
+from nerbert.registry import OBJECTIVES
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.distributed import make_process_group
@@ -82,8 +85,15 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
 def pretrain_stages(
     stages: Sequence[PretrainStage], *, overwrite: bool = False, card: Card | None = None
 ) -> Iterator[tuple[PretrainStage, TrainLog]]:
-    """Make the encoders of the stages that aren't done; yield each one with its log. `card` writes model cards."""
+    """Make the encoders of the stages that aren't done; yield each one with its log. `card` writes model cards.
+
+    What later stages need is looked at before the first one begins: raise InputError for a list that can't be read, and
+    MissingExtra for a library that isn't there.
+    """
     missing = [stage for stage in stages if overwrite or not stage.done]
+    for stage in missing:
+        with at(part=f"stage {stage.name}"):
+            _check_needs(stage.settings)
     processes = make_process_group(stages[0].settings)
     for stage in stages:
         if processes.is_first:
@@ -92,6 +102,13 @@ def pretrain_stages(
             write = partial(_write_cards, stage=stage, card=card)
             yield stage, pretrain(stage.settings, stage.folder, overwrite=overwrite, card=write, processes=processes)
     processes.end()
+
+
+def _check_needs(settings: PretrainSettings) -> None:
+    if OBJECTIVES.find(settings.objective) is ClusterTyping:
+        need("cluster", "sklearn")
+    if settings.gazetteers:
+        open_gazetteers(settings)
 
 
 def _write_cards(folder: Path, facts: EncoderFacts, stage: PretrainStage, card: Card | None) -> None:
@@ -115,14 +132,19 @@ def _names(tables: Any) -> list[str]:
 
 
 def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict[str, Any]:
-    """Return all that decides a stage's encoder, by content; what comes from the stage `before` by that one's."""
+    """Return all that decides a stage's encoder, by content; what comes from the stage `before` by that one's.
+
+    Files are numbered: two may have one name, and which list comes first decides.
+    """
     files = [*settings.gazetteers, *settings.open_types]
     if settings.corpus:
         files.append(settings.corpus / "manifest.json")
+    if (label_set := Path(settings.label_set)).is_file():
+        files.append(label_set)
     sums = {}
-    for path in files:
+    for number, path in enumerate(files, 1):
         with os_refused(f"{path}: can't be read"):
-            sums[path.name] = sha256_of(path)
+            sums[f"{number} {path.name}"] = sha256_of(path)
     compared = {name: value for name, value in asdict(settings).items() if name not in FREE}
     start = {"before": before.made_from} if before else {"backbone": settings.backbone}
     plain: dict[str, Any] = to_plain({"settings": compared, "label_set": settings.label_set, "files": sums, **start})

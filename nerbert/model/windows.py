@@ -92,10 +92,15 @@ class Windows:
 
 def chosen(column: Array, ends: Array, numbers: Array) -> tuple[Array, Array]:
     """Return what a column holds of some windows, one after the other, and how much of each."""
+    places, lengths = places_of(ends, numbers)
+    return column[places], lengths
+
+
+def places_of(ends: Array, numbers: Array) -> tuple[Array, Array]:
+    """Return where some windows lie in a column, one after the other, and how much each has there."""
     lengths = _lengths(ends, numbers)
     before = np.cumsum(lengths) - lengths
-    places = np.repeat(ends[numbers] - lengths - before, lengths) + np.arange(int(lengths.sum()))
-    return column[places], lengths
+    return np.repeat(ends[numbers] - lengths - before, lengths) + np.arange(int(lengths.sum())), lengths
 
 
 def _lengths(ends: Array, numbers: Array) -> Array:

@@ -7,7 +7,7 @@ import pytest
 
 from nerbert.encoder import stages as module
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
-from nerbert.errors import InputError, SettingsError, StaleOutput
+from nerbert.errors import InputError, MissingExtra, SettingsError, StaleOutput
 from nerbert.training.log import TrainLog
 
 FILE = """
@@ -135,7 +135,7 @@ def test_stages_that_are_done_are_passed_over(file: Path, tmp_path: Path, made: 
     [
         (["NEE.epochs=7"], "London\nParis\n", r"NEE: made already, .*\(settings\.epochs: 2\.0 then, 7\.0 now\)"),
         (["ESI.seed=7"], "London\nParis\n", r"ESI: made already, .*\(settings\.seed: 3 then, 7 now\)"),
-        ([], "London\n", r"NEE: made already, .*\(files\.place\.txt: "),
+        ([], "London\n", r"NEE: made already, .*\(files\.1 place\.txt: "),
     ],
 )
 def test_a_stage_of_other_settings_or_files_is_refused(
@@ -146,3 +146,39 @@ def test_a_stage_of_other_settings_or_files_is_refused(
     with pytest.raises(StaleOutput, match=said):
         run(read_stages(file, changes, tmp_path / "out"))
     assert made == ["ESI", "NEE"]
+
+
+def test_the_order_of_lists_and_equal_names_count(file: Path, tmp_path: Path, made: list[str]) -> None:
+    """The list that comes first decides, so lists in another order make another encoder; so does each one of a name."""
+    (tmp_path / "b").mkdir()
+    for path, text in (("b/place.txt", "Oslo\n"), ("person.txt", "Paris\n")):
+        (tmp_path / path).write_text(text)
+    one, two, three = (str(tmp_path / path) for path in ("place.txt", "b/place.txt", "person.txt"))
+    out, lists = tmp_path / "out", f"NEE.gazetteers={[one, two, three]}"
+    run(read_stages(file, [lists], out))
+    with pytest.raises(StaleOutput, match=r"\(files\.1 place\.txt: "):
+        run(read_stages(file, [f"NEE.gazetteers={[three, two, one]}"], out))
+    Path(one).write_text("Rome\n")
+    with pytest.raises(StaleOutput, match=r"\(files\.1 place\.txt: "):
+        run(read_stages(file, [lists], out))
+
+
+def test_a_label_set_is_known_by_its_content(file: Path, tmp_path: Path, made: list[str]) -> None:
+    own = tmp_path / "own.tsv"
+    own.write_text("Person\tperson\n")
+    run(read_stages(file, [f"ESI.label_set={own}"], tmp_path / "out"))
+    own.write_text("Place\tplace\n")
+    with pytest.raises(StaleOutput, match=r"ESI: made already, .*own\.tsv"):
+        run(read_stages(file, [f"ESI.label_set={own}"], tmp_path / "out"))
+
+
+def test_what_a_later_stage_needs_is_looked_at_first(
+    file: Path, tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "place.txt").write_text("London\tplace\n")
+    with pytest.raises(InputError, match=r"stage NEE: .*place\.txt.*: has a tab"):
+        run(read_stages(file, [], tmp_path / "out"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(MissingExtra, match=r"sklearn not installed: pip install 'nerbert\[cluster\]'"):
+        run(read_stages(file, ["NEE.objective=typing"], tmp_path / "out"))
+    assert made == []

@@ -127,8 +127,19 @@ def test_the_loop_trains_on_an_epochs_columns(make_model: Run, windows: Windows,
     assert [bool(each) for each in objective.seen] == [False, False, True, True]
 
 
-@pytest.mark.parametrize("every", [2, 3])
-@pytest.mark.parametrize("stop", [{"before_step": step} for step in (2, 4, 5, 7, 12)] + [{"in_epoch": 2}])
+STOPS: list[dict[str, int]] = [*({"before_step": step} for step in (2, 4, 5, 7, 12)), {"in_epoch": 2}]
+FAST = [(5, 2), (12, 2), (4, 3), (7, 3)]
+"""Stops before a step with a checkpoint each so many: inside an epoch, and where one begins."""
+
+
+@pytest.mark.parametrize(
+    ("stop", "every"),
+    [
+        pytest.param(stop, every, marks=[] if (stop.get("before_step"), every) in FAST or "in_epoch" in stop
+                     else pytest.mark.slow)
+        for stop in STOPS for every in (2, 3)
+    ],
+)  # fmt: skip
 def test_a_resumed_run_reads_its_columns(run: Run, tmp_path: Path, stop: dict[str, int], every: int) -> None:
     whole, stopped, again = tmp_path / "whole", Renewing(**stop), Renewing()
     model = run(whole, Renewing(), every)
