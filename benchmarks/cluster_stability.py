@@ -24,8 +24,9 @@ import numpy as np
 from report import surroundings
 
 from nerbert.corpus.shards import read_sentences
-from nerbert.encoder.cluster_map import MentionVectors, clusters_of, mention_vectors
+from nerbert.encoder.cluster_map import MentionVectors, mention_vectors
 from nerbert.encoder.clustering import NO_CLUSTER, rand_index
+from nerbert.encoder.clusters import clusters_of
 from nerbert.rng import Array
 from nerbert.training.settings import PretrainSettings
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nerbert.encoder.clustering import Clustering
+from nerbert.encoder.clusters import clusters_of
 from nerbert.encoder.entity_vectors import entities_of, vectors_of
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import Backbone, load_tokenizer
@@ -94,12 +94,6 @@ def mention_vectors(encoder: str, sentences: Sequence[Sentence], settings: Pretr
 def _mention_at(sentence: Sentence, word: int) -> Mention:
     start = sentence.words[word][0]
     return next(each for each in sentence.mentions if each.start == start)
-
-
-def clusters_of(vectors: Array, settings: PretrainSettings, seed: int) -> Clustering:
-    """Return the clusters of vectors as the settings of `typing` want them."""
-    return Clustering.fit(vectors, min(settings.num_clusters, len(vectors)), settings.cluster_dimensions,
-                          settings.cluster_iterations, seed)  # fmt: skip
 
 
 def cluster_map(encoder: str, sentences: Sequence[Sentence], settings: PretrainSettings) -> ClusterMap | None:

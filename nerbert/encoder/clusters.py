@@ -214,8 +214,7 @@ class _Clusterer:
         vectors, fitted = self._of_all(sample, mine), None
         if processes.is_first:
             seed = int(uniform(settings.seed, f"clusters {what}", "") * (1 << 32))
-            fitted = Clustering.fit(vectors, min(settings.num_clusters, len(sample)), settings.cluster_dimensions,
-                                    settings.cluster_iterations, seed)  # fmt: skip
+            fitted = clusters_of(vectors, settings, seed)
         clustering: Clustering = processes.gather([fitted])[0]
         clusters = np.full(len(self._terms), NO_CLUSTER, np.int32)
         clusters[sample] = self._of_all(sample, clustering.assign(mine))
@@ -237,6 +236,12 @@ class _Clusterer:
         found = np.empty_like(shares)
         found[np.argsort(self._homes[entities] % self._processes.count, kind="stable")] = shares
         return found
+
+
+def clusters_of(vectors: Array, settings: PretrainSettings, seed: int) -> Clustering:
+    """Return the clusters of vectors as the settings of `typing` want them."""
+    return Clustering.fit(vectors, min(settings.num_clusters, len(vectors)), settings.cluster_dimensions,
+                          settings.cluster_iterations, seed)  # fmt: skip
 
 
 def _figures(clusters: Array, before: Array) -> dict[str, float]:
