@@ -200,7 +200,7 @@ def pretrain(
     total = total_steps(len(work.data.numbers_of(0)), settings)
     with _common_folder(processes, output, work.identity, overwrite=overwrite) as (folder, place):
         models = _BestModels(place, work.pieces.tokenizer, processes)
-        best = BestCheckpoint(work.score, models.save)
+        best = BestCheckpoint(work.score, models.save, last=settings.select == "last")
         checkpoints = Checkpoints(
             place, settings.save_total_limit, minutes=settings.save_minutes,
             steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
