@@ -72,6 +72,7 @@ __all__ = [
     "example",
     "finetune",
     "pretrain",
+    "pretrain_stages",
     "read_data",
     "score_tags",
 ]
@@ -117,6 +118,24 @@ def pretrain(
 
     made = _settings(Known, settings, keywords)
     return stage(made, Path(output), overwrite=overwrite, card=write_encoder_card)
+
+
+def pretrain_stages(
+    output: str | Path, config: str | Path, changes: Sequence[str] = (), *, overwrite: bool = False
+) -> "dict[str, TrainLog]":
+    """Pre-train in the stages of a settings file, each an encoder's folder in `output`; return the logs by stage.
+
+    `changes` are as after `--set`: `["seed=2", "NEE.epochs=3"]`. Stages that are done are passed over and have no log.
+    """
+    _need_torch()
+    from nerbert.encoder.stages import pretrain_stages as run
+    from nerbert.encoder.stages import read_stages
+    from nerbert.errors import SettingsError
+    from nerbert.render.cards import write_encoder_card
+
+    if not (stages := read_stages(Path(config), changes, Path(output))):
+        raise SettingsError(f"{config}: has no tables [[stages]]; take `pretrain` for a single training")
+    return {stage.name: log for stage, log in run(stages, overwrite=overwrite, card=write_encoder_card)}
 
 
 def example(

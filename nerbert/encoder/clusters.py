@@ -23,7 +23,7 @@ import torch
 from nerbert.config import refuse
 from nerbert.encoder.clustering import NO_CLUSTER, Clustering, matched, rand_index, weights_of
 from nerbert.encoder.entity_vectors import EntityPieces, entities_of, summed, vectors_of
-from nerbert.errors import SettingsError, need
+from nerbert.errors import SettingsError
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch
 from nerbert.model.tokenizer import special_pieces
@@ -76,6 +76,8 @@ class ClusterTyping(Tagging):
     """The objective; `after` is the number of special pieces at a window's end."""
 
     parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
+    clusters: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("cluster", "sklearn")
 
     def __init__(self, types: tuple[str, ...], settings: PretrainSettings, after: int) -> None:
         super().__init__(settings.label_smoothing, settings.outside_weight, types=types)
@@ -90,7 +92,6 @@ class ClusterTyping(Tagging):
         if not isinstance(settings, PretrainSettings):
             why = "setting objective = 'typing': clusters a corpus's entities, so it is for `nerbert pretrain` alone"
             raise SettingsError(why, setting="objective")
-        need("cluster", "sklearn")
         return cls(tuple(task.types), settings, len(special_pieces(task.backbone.tokenizer)[1]))
 
     def make_model(self, backbone: Backbone) -> Any:

@@ -1,8 +1,8 @@
 """Entities of labelled windows, and their vectors: the sum of their subwords' last states (CoFEE, Xue et al. 2020).
 
-The choice: entities are read off the windows' own BIO labels, so nothing else is kept. A sentence that is cut into
-windows has each of its words' labels in one of them, and an entity is of the window where it begins. The price: one at
-the end of such a window has the subwords that are read there, of its last word the first one.
+The choice: entities are read off the windows' own BIO labels, so nothing else is kept; each begins with a B label. A
+sentence that is cut into windows has each of its words' labels in one of them, and an entity is of the window where it
+begins. The price: one at the end of such a window has the subwords that are read there, of its last word the first one.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, states_at
 from nerbert.model.windows import Windows, places_of
 from nerbert.rng import Array
@@ -49,14 +50,14 @@ class EntityPieces:
         own = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else the piece is another word's
         labels, columns, rows, terms = labels[own], columns[own], rows[own], terms[own]
 
-        begins = np.flatnonzero((labels > 0) & (labels % 2 == 1))
-        breaks = np.flatnonzero(~_continues(labels, rows))
-        nexts = np.r_[breaks, len(labels)][np.searchsorted(breaks, begins, "right")]
+        found = decode_columns(labels, np.flatnonzero(np.diff(rows, prepend=-1)))
+        found = found.where(found.opened)
+        begins, nexts = found.starts, found.ends
         inside = np.r_[rows, -1][nexts] == rows[begins]
         ends = np.where(inside, np.r_[columns, 0][nexts], _last_ends(windows, numbers, after)[rows[begins]])
         cut = ends < 0  # the sentence goes on in another window
         ends[cut] = columns[nexts[cut] - 1] + 1
-        return cls(terms[begins], labels[begins] // 2, rows[begins], columns[begins], ends)
+        return cls(terms[begins], found.types - 1, rows[begins], columns[begins], ends)
 
     def __len__(self) -> int:
         return len(self.terms)
@@ -72,13 +73,6 @@ class EntityPieces:
         entities = np.repeat(np.arange(len(self)), lengths)
         columns = np.repeat(self.ends - np.cumsum(lengths), lengths) + np.arange(len(entities))
         return entities, self.rows[entities], columns
-
-
-def _continues(labels: Array, rows: Array) -> Array:
-    """Return whether each word is inside the entity of the word before it."""
-    inside = (labels[1:] > 0) & (labels[1:] % 2 == 0) & (rows[1:] == rows[:-1])
-    found: Array = np.r_[False, inside & ((labels[:-1] == labels[1:]) | (labels[:-1] == labels[1:] - 1))]
-    return found[: len(labels)]
 
 
 def _last_ends(windows: Windows, numbers: Array, after: int) -> Array:

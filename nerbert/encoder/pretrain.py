@@ -20,7 +20,6 @@ from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_fo
 from nerbert.config import refuse
 from nerbert.corpus.shards import read_manifest, shard_hashes
 from nerbert.encoder.cluster_map import ClusterMap, cluster_map
-from nerbert.encoder.clusters import ClusterTyping
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, held_out_examples, read_label_set, training_texts
 from nerbert.encoder.dataset import open_training_data, tokenizer_hash
 from nerbert.encoder.open_types import OpenTypes, read_open_data, training_examples
@@ -30,13 +29,12 @@ from nerbert.model.concepts import ConceptTable
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.registry import OBJECTIVES
 from nerbert.terminal import Progress, progress
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import VERSION, TrainingData, total_steps, train
-from nerbert.training.objective import CheckpointScore, Objective, Task
+from nerbert.training.objective import CheckpointScore, Objective, Task, find_objective
 from nerbert.training.settings import PretrainSettings
 from nerbert.words import SPLITTER
 
@@ -102,7 +100,7 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
 
 def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     """Read the corpus, load or make the model, open the windows."""
-    kind = OBJECTIVES.find(settings.objective)
+    kind = find_objective(settings.objective)
     refuse(bool(settings.open_types) and not kind.open_types, "open_types", settings.open_types,
            f"left out with objective = {settings.objective!r}, which reads a corpus alone")  # fmt: skip
     refuse(bool(settings.gazetteers) and kind.open_types, "gazetteers", [path.name for path in settings.gazetteers],
@@ -202,7 +200,7 @@ def pretrain(
     total = total_steps(len(work.data.numbers_of(0)), settings)
     with _common_folder(processes, output, work.identity, overwrite=overwrite) as (folder, place):
         models = _BestModels(place, work.pieces.tokenizer, processes)
-        best = BestCheckpoint(work.score, models.save)
+        best = BestCheckpoint(work.score, models.save, last=settings.select == "last")
         checkpoints = Checkpoints(
             place, settings.save_total_limit, minutes=settings.save_minutes,
             steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
@@ -225,7 +223,7 @@ def pretrain(
 
 def _clusters(folder: Path, settings: PretrainSettings, work: Preparation) -> ClusterMap | None:
     """Return the map of an encoder that learnt clusters, by validation sentences; None for any other."""
-    if not isinstance(work.objective, ClusterTyping) or work.labels is None:
+    if not work.objective.clusters or work.labels is None:
         return None
     return cluster_map(str(folder), held_out(work.manifest, work.labels, settings), settings)
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from nerbert.errors import SettingsError
+from nerbert.metrics.score import Columns as Spans
+from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, logits_at
 from nerbert.model.windows import IGNORED, Windows, places_of
 from nerbert.rng import Array, uniforms
@@ -97,32 +99,32 @@ class SelfTraining(Tagging):
         """Return what changed, by type, with examples drawn by chance."""
         rows = np.repeat(np.arange(len(windows)), np.diff(windows.word_ends, prepend=0))
         own = np.flatnonzero(is_own(rows, np.asarray(windows.words), np.asarray(windows.positions)))
-        was, now = (spans_of(labels[own], rows[own]) for labels in (old, new))
+        starts = np.flatnonzero(np.diff(rows[own], prepend=-1))
+        was, now = (decode_columns(labels[own], starts) for labels in (old, new))
         changes = compared(was, now)
         text = WordTexts(windows, self._tokenizer, rows, own)
         counts, examples = dict[str, dict[str, int]](), dict[str, dict[str, list[dict[str, Any]]]]()
-        for number, type_ in enumerate(self._types):
-            of_type = {name: spans[:, spans[2] == number] for name, spans in changes.items()}
-            counts[type_] = {name: spans.shape[1] for name, spans in of_type.items()}
+        for number, type_ in enumerate(self._types, 1):
+            of_type = {name: spans.where(spans.types == number) for name, spans in changes.items()}
+            counts[type_] = {name: spans.starts.size for name, spans in of_type.items()}
             examples[type_] = {
-                name: [self._example(span, was, name, text) for span in self._drawn(spans, f"{name} in {epoch}")]
+                name: [self._example(*span, was, name, text) for span in self._drawn(spans, f"{name} in {epoch}")]
                 for name, spans in of_type.items()
             }
         return {"epoch": epoch + 1, "threshold": self._settings.self_training_threshold, "counts": counts,
                 "examples": examples}  # fmt: skip
 
-    def _drawn(self, spans: Array, step: str) -> list[list[int]]:
-        order = np.argsort(uniforms(self._settings.seed, step, spans[0]), kind="stable")[:_EXAMPLES]
-        drawn: list[list[int]] = spans[:, order].T.tolist()
-        return drawn
+    def _drawn(self, spans: Spans, step: str) -> list[tuple[int, int]]:
+        order = np.argsort(uniforms(self._settings.seed, step, spans.starts), kind="stable")[:_EXAMPLES]
+        return list(zip(spans.starts[order].tolist(), spans.ends[order].tolist(), strict=True))
 
-    def _example(self, span: list[int], was: Array, change: str, texts: "WordTexts") -> dict[str, Any]:
+    def _example(self, start: int, end: int, was: Spans, change: str, texts: "WordTexts") -> dict[str, Any]:
         """Return a span with its text and its sentence; of a changed one also what was there."""
-        first, last, _ = span
-        example: dict[str, Any] = {"entity": texts.of(first, last), "text": texts.around(first)}
+        example: dict[str, Any] = {"entity": texts.of(start, end), "text": texts.around(start)}
         if change == "changed":
-            over = was[:, np.searchsorted(was[1], first) : np.searchsorted(was[0], last, side="right")].T.tolist()
-            example["was"] = [{"entity": texts.of(*place), "type": self._types[type_]} for *place, type_ in over]
+            over = range(np.searchsorted(was.ends, start, side="right"), np.searchsorted(was.starts, end))
+            example["was"] = [{"entity": texts.of(was.starts[at], was.ends[at]), "type": self._types[was.types[at] - 1]}
+                              for at in over]  # fmt: skip
         return example
 
     def describe(self) -> Description:
@@ -163,46 +165,19 @@ def decoded(chances: Array, rows: Array, threshold: float) -> Array:
     return labels
 
 
-def spans_of(labels: Array, rows: Array) -> Array:
-    """Return (3, spans): first word, last word and type of each span of BIO labels, by the rules of the CoNLL script.
-
-    No span reaches over the end of a window, `rows`; words that give no loss are outside.
-    """
-    types = np.where(labels > 0, (labels - 1) // 2, -1)
-    goes_on = (labels > 0) & (labels % 2 == 0)
-    goes_on[1:] &= (types[1:] == types[:-1]) & (rows[1:] == rows[:-1])
-    goes_on[:1] = False
-    firsts = np.flatnonzero((types >= 0) & ~goes_on)
-    lasts = np.flatnonzero((types >= 0) & ~np.append(goes_on[1:], [False]))
-    return np.stack([firsts, lasts, types[firsts]])
-
-
-def compared(was: Array, now: Array) -> dict[str, Array]:
-    """Return the spans (3, spans) by what became of them: each of `now` but the removed ones, which are of `was`.
+def compared(was: Spans, now: Spans) -> dict[str, Spans]:
+    """Return the spans by what became of them: each of `now` but the removed ones, which are of `was`.
 
     A kept span is equal. A changed one has words of spans that were there, and is none of them; an added one has none
     of such words, and a removed one no word of the spans that are there now.
     """
-    same = np.isin(_keys(now), _keys(was))
-    new, over = now[:, ~same], _overlaps(now[:, ~same], was)
+    same, over = now.within(was), now.over(was)
     return {
-        "added": new[:, ~over],
-        "kept": now[:, same],
-        "changed": new[:, over],
-        "removed": was[:, ~_overlaps(was, now)],
+        "added": now.where(~over),
+        "kept": now.where(same),
+        "changed": now.where(over & ~same),
+        "removed": was.where(~was.over(now)),
     }
-
-
-def _keys(spans: Array) -> Array:
-    keys: Array = (spans[0] << 30) | ((spans[1] - spans[0]) << 14) | spans[2]
-    return keys
-
-
-def _overlaps(spans: Array, others: Array) -> Array:
-    """Return which spans share a word with one of the others, which are in order and share none among themselves."""
-    begun = np.searchsorted(others[0], spans[1], side="right")
-    over: Array = begun > np.searchsorted(others[1], spans[0], side="left")
-    return over
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +189,13 @@ class WordTexts:
     rows: Array
     own: Array
 
-    def of(self, first: int, last: int) -> str:
-        """Return the text from a word to another of its window."""
-        begin, end = self._bounds(int(self.rows[self.own[first]]))
+    def of(self, start: int, end: int) -> str:
+        """Return the text from a word to the one before `end`, which are of one window."""
+        begin, stop = self._bounds(int(self.rows[self.own[start]]))
         columns = self.windows.positions
-        after = last + 1 < len(self.own) and self.rows[self.own[last + 1]] == self.rows[self.own[first]]
-        stop = begin + int(columns[self.own[last + 1]]) if after else end
-        return self._decoded(begin + int(columns[self.own[first]]), stop)
+        if end < len(self.own) and self.rows[self.own[end]] == self.rows[self.own[start]]:
+            stop = begin + int(columns[self.own[end]])
+        return self._decoded(begin + int(columns[self.own[start]]), stop)
 
     def around(self, word: int) -> str:
         """Return the text of a word's window."""

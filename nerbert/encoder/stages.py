@@ -15,15 +15,14 @@ from typing import Any
 
 from nerbert.artifacts import difference, sha256_of, write_json
 from nerbert.config import make_settings, parse_changes, read_toml
-from nerbert.encoder.clusters import ClusterTyping
 from nerbert.encoder.gazetteers import open_gazetteers
 from nerbert.encoder.pretrain import FREE, EncoderFacts, pretrain
-from nerbert.errors import SettingsError, StaleOutput, at, need, os_refused
-from nerbert.registry import OBJECTIVES
+from nerbert.errors import SettingsError, StaleOutput, at, os_refused
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import TrainLog
+from nerbert.training.objective import find_objective
 from nerbert.training.settings import PretrainSettings
 
 _STAGES, _FILE = "stages", "stage.json"
@@ -105,8 +104,7 @@ def pretrain_stages(
 
 
 def _check_needs(settings: PretrainSettings) -> None:
-    if OBJECTIVES.find(settings.objective) is ClusterTyping:
-        need("cluster", "sklearn")
+    find_objective(settings.objective)
     if settings.gazetteers:
         open_gazetteers(settings)
 

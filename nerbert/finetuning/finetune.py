@@ -39,12 +39,12 @@ from nerbert.model.joined import JOINED
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
-from nerbert.registry import HEADS, OBJECTIVES
+from nerbert.registry import HEADS
 from nerbert.terminal import progress, tell
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, total_steps, train
-from nerbert.training.objective import SpanScore, Task
+from nerbert.training.objective import SpanScore, Task, find_objective
 from nerbert.training.settings import FinetuneSettings
 from nerbert.words import nearest_splitter
 
@@ -130,7 +130,7 @@ def finetune_examples(
     if not types:
         raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
     backbone = Backbone(encoder, load_tokenizer(encoder), settings.seed, settings.num_layers)
-    objective = OBJECTIVES.find(settings.objective).of(Task(types, settings, backbone))
+    objective = find_objective(settings.objective).of(Task(types, settings, backbone))
     if not HEADS.contains(objective.head_name):
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {objective.head_name!r}"
         raise SettingsError(why, setting="objective")

@@ -6,11 +6,11 @@ counts words instead of entities, and is another quantity. Figures are 0–1. A 
 0, so that it can always be written and averaged; the counts say whether there was nothing to find.
 
 Columns have the entities of two taggings of the same words. There are two decoders. `labels.spans_from_bio` reads one
-sentence and defines what BIO means here. The one here reads all sentences of a test set at once and must agree with it
-(a property test checks both). Python handles a tag only when it first occurs; the rest is numpy on one number per word.
-For one sentence this would be slower. Positions count words over all sentences, so an entity's position also determines
-its sentence. Entities of one tagging never overlap and are sorted, which makes every comparison a search in sorted
-numbers.
+sentence and defines what BIO means here. `decode_columns` reads all sentences of a test set at once, or all windows of
+a training, and must agree with it (a property test checks both). Python handles a tag only when it first occurs; the
+rest is numpy on one number per word. For one sentence this would be slower. Positions count words over all sentences,
+so an entity's position also determines its sentence. Entities of one tagging never overlap and are sorted, which makes
+every comparison a search in sorted numbers.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Entities `[start, end)` in words over all sentences, with type numbers; `opened`: whether B- begins them."""
+    """Entities `[start, end)` in words over all sentences, types numbered from 1; `opened`: whether B- begins them."""
 
     starts: Numbers
     ends: Numbers
@@ -51,6 +51,12 @@ class Columns:
         if typed:
             same &= other.types[place] == self.types
         return same
+
+    def over(self, other: "Columns") -> Mask:
+        """Return for each entity whether it shares a word with one of the other tagging."""
+        begun = np.searchsorted(other.starts, self.ends)
+        shared: Mask = begun > np.searchsorted(other.ends, self.starts, side="right")
+        return shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ def _sentences(name: str, sentences: Iterable[Iterable[str]]) -> list[Sequence[s
 
 
 class _Codes(dict[str, int]):
-    """Tag → number: 0 is O, 2k is B- and 2k + 1 is I- of type k. A tag is split when it first occurs."""
+    """Tag → number: 0 is O, 2k - 1 is B- and 2k is I- of type k. A tag is split when it first occurs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +136,7 @@ class _Codes(dict[str, int]):
     def __missing__(self, tag: str) -> int:
         prefix, type_ = split_tag(tag)
         number = 0 if prefix == OUTSIDE else self.types.setdefault(type_, len(self.types) + 1)
-        return self.setdefault(tag, 2 * number + (prefix == "I"))
+        return self.setdefault(tag, 2 * number - (prefix == "B"))
 
 
 def _numbers(name: str, sentences: Sequence[Sequence[str]], codes: _Codes, words: int) -> npt.NDArray[np.int32]:
@@ -154,19 +160,20 @@ def _name_bad_tag(name: str, sentences: Sequence[Sequence[str]]) -> None:
 def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
     """Decode the tag numbers of all sentences, whose words begin at `offsets`.
 
-    The numbers are those of `_Codes`. By the CoNLL script's rules, a word continues an entity if its tag is I- of the
-    same type as the word before.
+    Numbers are as in a head's list of labels (`labels.tag_names`): 0 is O, 2k - 1 is B- and 2k is I- of type k, counted
+    from 1; a negative one is no tag, and outside too. By the CoNLL script's rules, a word continues an entity if its
+    tag is I- of the same type as the word before.
     """
     first = np.zeros(codes.size + 1, bool)
     first[offsets] = True
-    words = np.flatnonzero(codes)
-    tags, types = codes[words], codes[words] >> 1
-    goes_on = (tags & 1).astype(bool) & ~first[words]
+    words = np.flatnonzero(codes > 0)
+    tags, types = codes[words], (codes[words] + 1) >> 1
+    goes_on = (tags % 2 == 0) & ~first[words]
     goes_on[1:] &= (types[1:] == types[:-1]) & (words[1:] == words[:-1] + 1)
     goes_on[:1] = False
     begin = np.flatnonzero(~goes_on)
     last = np.concatenate([begin[1:] - 1, np.full(min(1, words.size), words.size - 1)])
-    return Columns(words[begin], words[last] + 1, types[begin].astype(np.int64), tags[begin] % 2 == 0)
+    return Columns(words[begin], words[last] + 1, types[begin].astype(np.int64), tags[begin] % 2 == 1)
 
 
 RULES = "entity F1, CoNLL script's rules on BIO"

@@ -4,7 +4,7 @@ Whatever computes logits is a function of a padded batch (`Scorer`), so this mod
 cuts, batches and decodes in the same way. Words of many examples are one array, which keeps Python out of what is done
 for each word.
 
-A tag is a number, as in `metrics.score` (0 is O, 2k is B- and 2k + 1 is I- of type k). Where the most probable tags
+A tag is a number, as in `metrics.score` (0 is O, 2k - 1 is B- and 2k is I- of type k). Where the most probable tags
 are legal they are the best legal path too, so the search (Viterbi 1967) runs over the others alone, and over classes,
 not pairs of them: only B-x and I-x may come before I-x. A temperature divides all logits alike, so it changes
 probabilities and never a path.
@@ -20,7 +20,7 @@ import numpy as np
 
 from nerbert.config import check
 from nerbert.errors import InputError
-from nerbert.labels import OUTSIDE, split_tag, types_of
+from nerbert.labels import split_tag, tag_names, types_of
 from nerbert.metrics.score import decode_columns
 from nerbert.model.heads import Entities, Head, WordTags, probabilities
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -110,9 +110,9 @@ class TagClasses:
         parts = [split_tag(name) for name in names]
         self.types = ("", *sorted({type_ for _, type_ in parts if type_}))
         number = {type_: place for place, type_ in enumerate(self.types)}
-        self.codes = np.array([2 * number[type_] + (prefix == "I") for prefix, type_ in parts], np.int32)
-        self.tags = [OUTSIDE, OUTSIDE, *(f"{prefix}-{type_}" for type_ in self.types[1:] for prefix in "BI")]
-        self._inside = np.flatnonzero(self.codes & 1)
+        self.codes = np.array([2 * number[type_] - (prefix == "B") for prefix, type_ in parts], np.int32)
+        self.tags = tag_names(self.types[1:])
+        self._inside = np.flatnonzero(_is_inside(self.codes))
         of_code = {int(code): place for place, code in enumerate(self.codes)}
         self._order = np.argsort(self.codes)
         self._begin = np.array([of_code.get(int(code) - 1, -1) for code in self.codes[self._inside]], np.int64)
@@ -138,7 +138,7 @@ class TagClasses:
     def _illegal(self, classes: Array, linked: Array) -> Array:
         codes = self.codes[classes]
         before = np.concatenate([np.zeros(1, codes.dtype), codes[:-1]])
-        illegal: Array = (codes & 1).astype(bool) & ~(linked & (codes >> 1 == before >> 1))
+        illegal: Array = _is_inside(codes) & ~(linked & ((codes == before) | (codes == before + 1)))
         return illegal
 
     def _search(self, logits: Array) -> Array:
@@ -159,6 +159,11 @@ class TagClasses:
         return np.array(path[::-1])
 
 
+def _is_inside(codes: Array) -> Array:
+    inside: Array = (codes > 0) & (codes % 2 == 0)
+    return inside
+
+
 def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy") -> Array:
     """Choose a tag for each word; return their numbers, (words,)."""
     best: Array
@@ -166,7 +171,7 @@ def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy") ->
     codes = np.zeros(scores.words, np.int32)
     codes[scores.read] = classes.codes[best]
     owner = codes[owners(scores)]
-    codes[scores.followers] = np.where(owner > 0, owner | 1, 0)
+    codes[scores.followers] = owner + owner % 2
     return codes
 
 

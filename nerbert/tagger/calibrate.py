@@ -12,7 +12,7 @@ are refused: on those it is always sure, and always right.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from nerbert.tagger.tagger import Tagger, own_backend, seed_folders
 _PLACES = 6
 _LEAST = 0.05
 """The lowest threshold that is tried for a label given at run time."""
+Find = Callable[[Callable[[str], float]], Predicted]
+"""(Type → its lowest probability) → entities; a head that learnt its types finds all of them whatever it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,60 +82,54 @@ def _calibrated(
     precision: float | None, head: str, card: TaggerHook | None,
 ) -> Calibrated:  # fmt: skip
     """Calibrate one tagger and write the result."""
-    loaded = Tagger.load(folder, backend=own_backend(folder), precision="fp32", head=head)
-    types = sorted({span.type for each in examples for span in each.spans})
-    asked = () if loaded.types else tuple(map(EntityLabel, types))
-    if not loaded.types and not asked:
-        raise InputError(f"{place['name']}: holds no entity, so there is no type to ask {folder} for")
-    found = _found(loaded.head, asked, [loaded.head.usual_threshold] * len(asked), examples)
+    loaded = Tagger.load(folder, backend=own_backend(folder), precision="fp32", head=head).head
+    find, usual = _finder(loaded, examples, place["name"]), loaded.usual_threshold
+    found = find(lambda _: usual)
     if not found.entities.types:
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
     told, bounds = found.calibration_json(place), dict[str, Threshold]()
     if precision is not None:
-        found = _found(loaded.head, asked, [_LEAST] * len(asked), examples) if asked else found
-        bounds = _thresholds(found, told["temperature"], precision)
-        bounds = _counted(bounds, loaded.head, asked, told["temperature"], examples) if asked else bounds
+        bounds = _thresholds(find, usual, told["temperature"], precision)
         shown = {name: asdict(each) | {"kept_precision": each.precision, "recall_kept": each.recall_kept}
                  for name, each in bounds.items()}  # fmt: skip
         told |= {"precision": precision, "by_type": shown}
     chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
     after = {**before, "calibration": told, "thresholds": chosen}
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
-    changed_by_hand = not asked and card is not None and not card(folder, TaggerFacts(after, before))
+    has_answers = bool(loaded.types)  # and a README of nerbert's; one that is told its labels has neither
+    changed_by_hand = has_answers and card is not None and not card(folder, TaggerFacts(after, before))
     (folder / CHECK).unlink(missing_ok=True)  # of the confidences before
     write_json(folder / CARD, after)
-    if not asked:
+    if has_answers:
         try_write_check(folder, head)
     return Calibrated(folder, told, bounds, lost, changed_by_hand)
 
 
-def _found(head: Head, asked: Sequence[EntityLabel], least: Sequence[float], examples: Sequence[Example]) -> Predicted:
-    """Return what a head finds, asked for labels from their lowest probabilities on if it is to be told them."""
-    return predict_entities(head.for_labels(asked, least) if asked else head, examples)
+def _finder(head: Head, examples: Sequence[Example], name: str) -> Find:
+    """Return what finds a head's entities; one that is told its labels is asked for the types of the data, `name`."""
+    if head.types:
+        found = predict_entities(head, examples)
+        return lambda _: found
+    asked = [EntityLabel(each) for each in sorted({span.type for each in examples for span in each.spans})]
+    if not asked:
+        raise InputError(f"{name}: holds no entity, so there is no type to ask the tagger for")
+    return lambda least: predict_entities(head.for_labels(asked, [least(each.name) for each in asked]), examples)
 
 
-def _counted(
-    bounds: Mapping[str, Threshold], head: Head, asked: Sequence[EntityLabel], temperature: float,
-    examples: Sequence[Example],
-) -> dict[str, Threshold]:  # fmt: skip
-    """Return thresholds with what is kept when the head goes by all of them."""
-    wanted = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
-    least = [wanted.get(each.name, head.usual_threshold) for each in asked]
-    found = _found(head, asked, [uncalibrated(each, temperature) for each in least], examples)
+def _thresholds(find: Find, usual: float, temperature: float, precision: float) -> dict[str, Threshold]:
+    """Return thresholds by type, rounded down, and what is kept by all of them; a type without one has the `usual`."""
+    found, scale = find(lambda _: _LEAST), 10**_PLACES
+    confidences = [math.floor(each * scale) / scale for each in found.entities.confidences(temperature).tolist()]
+    bounds = lowest_thresholds(found.entities.types, confidences, found.right, precision)
+    wanted = {name: usual if each.confidence is None else each.confidence for name, each in bounds.items()}
+    found = find(lambda name: uncalibrated(wanted.get(name, usual), temperature))
+    sure = found.entities.confidences(temperature).tolist()
     kept, right = Counter[str](), Counter[str]()
-    confidences = found.entities.confidences(temperature).tolist()
-    for type_, confidence, is_right in zip(found.entities.types, confidences, found.right.tolist(), strict=True):
-        if confidence >= wanted.get(type_, head.usual_threshold):
+    for type_, confidence, is_right in zip(found.entities.types, sure, found.right.tolist(), strict=True):
+        if confidence >= wanted.get(type_, usual):
             kept[type_] += 1
             right[type_] += is_right
     return {name: replace(each, kept=kept[name], kept_right=right[name]) for name, each in bounds.items()}
-
-
-def _thresholds(found: Predicted, temperature: float, precision: float) -> dict[str, Threshold]:
-    """Return thresholds by type; confidences are rounded down first, so what is written keeps what is counted."""
-    scale = 10**_PLACES
-    confidences = [math.floor(each * scale) / scale for each in found.entities.confidences(temperature).tolist()]
-    return lowest_thresholds(found.entities.types, confidences, found.right, precision)
 
 
 def _card(folder: Path) -> dict[str, Any]:

@@ -45,20 +45,22 @@ class BestCheckpoint:
     """Called by the loop after each epoch; `best` is the score of the checkpoint kept, `best_step` its step.
 
     `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was. The
-    training is to end after `patience` evaluations in a row without a better one (0: never).
+    training is to end after `patience` evaluations in a row without a better one (0: never). With `last` each model
+    passes for better than the one before.
     """
 
     def __init__(
-        self, score: Callable[[Any], CheckpointScore], save: Callable[[Any, int, int], None], patience: int = 0
-    ) -> None:
-        self._score, self._save, self._patience = score, save, patience
+        self, score: Callable[[Any], CheckpointScore], save: Callable[[Any, int, int], None], patience: int = 0, *,
+        last: bool = False,
+    ) -> None:  # fmt: skip
+        self._score, self._save, self._patience, self._last = score, save, patience, last
         self.best: CheckpointScore | None = None
         self.best_step = 0
 
     def __call__(self, model: Any, step: int) -> dict[str, int | float]:
         """Return the model's figures at this step."""
         score = self._score(model)
-        if score.beats(self.best):
+        if self._last or score.beats(self.best):
             self._save(model, step, self.best_step)
             self.best, self.best_step = score, step
         return score.figures

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
 
-from nerbert.errors import SettingsError
+from nerbert.errors import SettingsError, need
 from nerbert.labels import WordSpan, tag_names, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
 from nerbert.model.backbone import Backbone, read_card
@@ -34,6 +34,7 @@ from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import ENTITY, Example
+from nerbert.registry import OBJECTIVES
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import FinetuneSettings, TrainSettings
@@ -118,6 +119,10 @@ class Objective(Protocol):
     """The head of its taggers in `HEADS`; "" for an objective that makes no tagger."""
     open_types: ClassVar[bool] = False
     """Whether it learns from names of types: then each class of a corpus is one, and files of open types are read."""
+    clusters: ClassVar[bool] = False
+    """Whether it learns clusters of entities: then an encoder's folder has a page of them."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """An extra of nerbert and its modules that it needs."""
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -193,6 +198,14 @@ class Objective(Protocol):
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
         ...
+
+
+def find_objective(name: str) -> type[Objective]:
+    """Return an objective by name; raise MissingExtra if a library that it needs isn't there."""
+    found = OBJECTIVES.find(name)
+    if found.needs:
+        need(*found.needs)
+    return found
 
 
 Spans = Sequence[Sequence[WordSpan]]

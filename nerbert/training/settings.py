@@ -159,6 +159,10 @@ class PretrainSettings(TrainSettings):
     by about a percent; steps are counted, and scores taken, by the first one's. Source: ours."""
     max_eval_samples: Annotated[int, Bounds(at_least=0)] = 5000
     """Validation sentences scored after each epoch, drawn by seed; 0 takes all. Source: ours."""
+    select: Literal["last", "dev"] = "dev"
+    """Which model is kept: for `dev` that of the best score on validation sentences, or the `last`, say with
+    `self_training`: what it finds beyond the labels counts as wrong there. Source: ours; CoFEE's public code has
+    `dev`."""
     fresh_num_layers: Annotated[int, Bounds(at_least=1, at_most=1000)] = 4
     """Layers of a fresh encoder. Source: ours."""
     fresh_hidden_size: Annotated[int, Bounds(at_least=64, at_most=16384, multiple_of=64)] = 256

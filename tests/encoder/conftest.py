@@ -15,6 +15,13 @@ def corpus(sample_corpus: Path, tmp_path: Path) -> Path:
     return cut(sample_corpus, tmp_path / "corpus")
 
 
+@pytest.fixture(scope="session")
+def few(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of every tenth sentence of the sample's, in several shards; read only."""
+    folder = tmp_path_factory.mktemp("few") / "corpus"
+    return cut(sample_corpus, folder, lambda table: table.take([*range(0, len(table), 10)]))
+
+
 @pytest.fixture
 def settings(corpus: Path, tmp_path: Path) -> PretrainSettings:
     """Settings with a cache of the test's own."""

@@ -25,21 +25,12 @@ from nerbert.training.loop import collate, train_step
 from nerbert.training.objective import EpochColumns, Tagging, Task
 from nerbert.training.settings import FinetuneSettings, PretrainSettings
 from tests.encoder.backbones import load_tagging_model
-from tests.encoder.corpora import cut
 
 SMALL: dict[str, Any] = {
     "objective": "typing", "num_clusters": 6, "cluster_dimensions": 4, "cluster_weight": 0.5, "learning_rate": 5e-3,
     "batch_size": 64, "precision": "fp32", "threads": 1, "fresh_num_layers": 1, "fresh_hidden_size": 64,
     "fresh_vocab_size": 1500, "max_length": 64, "max_eval_samples": 20,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def few(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus of every tenth sentence of the sample's."""
-    return cut(
-        sample_corpus, tmp_path_factory.mktemp("few") / "corpus", lambda table: table.take([*range(0, len(table), 10)])
-    )
 
 
 @pytest.fixture

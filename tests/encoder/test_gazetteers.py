@@ -23,6 +23,11 @@ from nerbert.training.settings import PretrainSettings
 from nerbert.words import split_words
 
 
+@pytest.fixture
+def settings(few: Path, tmp_path: Path) -> PretrainSettings:
+    return PretrainSettings(corpus=few, cache=str(tmp_path / "cache"))
+
+
 def lists(folder: Path, **files: str) -> tuple[Path, ...]:
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text, encoding="utf-8")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.self_training import SelfTraining, compared, decoded, spans_of
+from nerbert.encoder.self_training import SelfTraining, compared, decoded
 from nerbert.errors import SettingsError
 from nerbert.labels import bio_from_spans, spans_from_bio
+from nerbert.metrics.score import Columns, decode_columns
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import TrainingData, collate
@@ -208,7 +209,7 @@ def test_each_epoch_is_compared_with_the_one_before(model: Any) -> None:
 
 def plain_compared(was: set[Any], now: set[Any]) -> dict[str, set[Any]]:
     def over(span: Any, others: set[Any]) -> bool:
-        return any(span[0] <= other[1] and other[0] <= span[1] for other in others)
+        return any(span[0] < other[1] and other[0] < span[1] for other in others)
 
     new = now - was
     return {
@@ -218,22 +219,26 @@ def plain_compared(was: set[Any], now: set[Any]) -> dict[str, set[Any]]:
     }  # fmt: skip
 
 
+def rows_of(spans: Columns) -> set[Any]:
+    return set(zip(spans.starts.tolist(), spans.ends.tolist(), spans.types.tolist(), strict=True))
+
+
 def test_spans_are_compared_as_sets_are() -> None:
     random = np.random.default_rng(2)
     rows = np.repeat(np.arange(60), random.integers(1, 9, 60))
     found = []
     for _ in range(2):
         labels = random.choice([IGNORED, 0, 0, 1, 2, 3, 4], len(rows))
-        spans = spans_of(labels, rows)
+        spans = decode_columns(labels, np.flatnonzero(np.diff(rows, prepend=-1)))
         expected, begin = set(), 0
         for row in range(60):
             tags = [TAGS[max(0, label)] for label in labels[rows == row].tolist()]
-            expected |= {(begin + a, begin + b - 1, TYPES.index(type_)) for a, b, type_ in spans_from_bio(tags)}
+            expected |= {(begin + a, begin + b, TYPES.index(type_) + 1) for a, b, type_ in spans_from_bio(tags)}
             begin += len(tags)
-        assert set(map(tuple, spans.T.tolist())) == expected
+        assert rows_of(spans) == expected
         found.append((spans, expected))
     (was, was_set), (now, now_set) = found
-    changes = {name: set(map(tuple, spans.T.tolist())) for name, spans in compared(was, now).items()}
+    changes = {name: rows_of(spans) for name, spans in compared(was, now).items()}
     assert changes == plain_compared(was_set, now_set)
     assert all(changes.values())
 

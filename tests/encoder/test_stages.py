@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import nerbert
 from nerbert.encoder import stages as module
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
 from nerbert.errors import InputError, MissingExtra, SettingsError, StaleOutput
@@ -128,6 +129,17 @@ def test_stages_that_are_done_are_passed_over(file: Path, tmp_path: Path, made: 
     (out / "NEE").rmdir()
     assert run(read_stages(file, ["NEE.epochs=7"], out)) == ["NEE"]
     assert made == ["ESI", "NEE"] * 2 + ["NEE"]
+
+
+def test_python_makes_them_too(file: Path, tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    cards: list[str] = []
+    monkeypatch.setattr("nerbert.render.cards.write_encoder_card", lambda folder, _: cards.append(folder.name))
+    out = tmp_path / "out"
+    assert list(nerbert.pretrain_stages(out, file, ["NEE.epochs=4"])) == made == cards == ["ESI", "NEE"]
+    assert nerbert.pretrain_stages(str(out), str(file), ["NEE.epochs=4"]) == {}
+    (tmp_path / "one.toml").write_text('corpus = "c"\n')
+    with pytest.raises(SettingsError, match=r"one\.toml: has no tables \[\[stages\]\]"):
+        nerbert.pretrain_stages(out, tmp_path / "one.toml")
 
 
 @pytest.mark.parametrize(

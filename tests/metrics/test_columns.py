@@ -35,3 +35,11 @@ def test_within_is_set_membership(pairs: Pairs) -> None:
     assert pair.found.within(pair.gold).tolist() == [span in gold for span in found]
     ends = {span[:2] for span in found}
     assert pair.gold.within(pair.found, typed=False).tolist() == [span[:2] in ends for span in gold]
+
+
+@given(PAIRS)
+def test_over_is_to_share_a_word(pairs: Pairs) -> None:
+    pair = pair_of(*split(pairs))
+    gold, found = pair.spans(pair.gold), pair.spans(pair.found)
+    shares = [any(one[0] < other[1] and other[0] < one[1] for other in gold) for one in found]
+    assert pair.found.over(pair.gold).tolist() == shares

@@ -70,7 +70,9 @@ def test_only_a_hubs_name_is_a_base_model(facts: dict[str, Any], manifest: dict[
 def test_what_it_is(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
     card, count = said(encoder_card(facts, manifest)), len(manifest["categories"])
     assert f"{count} categories with `ENTITY`, so {2 * count + 1} classes" in card
-    assert "weights are those of step 1,234" in card
+    assert "weights are those of step 1,234, the best on validation" in card
+    last = facts | {"settings": facts["settings"] | {"select": "last"}}
+    assert "weights are those of step 1,234, the last" in said(encoder_card(last, manifest))
     assert "initialised from `google-bert/bert-base-cased`" in card
     assert "11 categories with `ENTITY`, so 23 classes" in encoder_card(facts | {"categories": 11}, manifest)
     other = facts | {"label_set": {"name": "1type", "sha256": "0"}}

@@ -24,3 +24,14 @@ def test_where_lower_is_better_the_lowest_is_best() -> None:
     for step, loss in enumerate([3.0, 2.0, 2.5, 1.0], 1):
         best(loss, step)
     assert saved == [1, 2, 4]
+
+
+def test_the_last_can_be_kept_whatever_its_score() -> None:
+    saved: list[tuple[int, int]] = []
+    best = BestCheckpoint(
+        lambda f1: CheckpointScore(f1, True, {}), lambda _, *steps: saved.append(steps), last=True
+    )  # fmt: skip
+    for step, f1 in enumerate([0.5, 0.2, 0.2], 1):
+        best(f1, step)
+    assert saved == [(1, 0), (2, 1), (3, 2)]
+    assert (best.best_step, best.best and best.best.value) == (3, 0.2)
