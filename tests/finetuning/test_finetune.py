@@ -322,16 +322,49 @@ def test_a_shared_head_is_a_new_one_after_what_is_no_tagger(
     assert heads[0].equal(heads[1])
 
 
-def test_a_shared_head_must_be_linear(
-    tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("setting", "value"), [("source_head", "shared"), ("head", "names")])
+def test_a_head_that_starts_from_something_must_be_linear(
+    tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str,
+    value: str,
+) -> None:  # fmt: skip
     known = {"own": type("Own", (Tagging,), {"head_name": "some.module:open_head"})}
     monkeypatch.setattr(OBJECTIVES, "_known", known)
     monkeypatch.delattr(Tagging, "make_model")
-    settings = replace(FAST, objective="own", source_head="shared")
-    with pytest.raises(SettingsError, match="'own' has no linear head; take 'new'") as caught:
+    settings = replace(FAST, objective="own", **{setting: value})  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match=f"{setting} = .*'own' has no linear head; take 'new'") as caught:
         finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, source=source)
-    assert caught.value.setting == "source_head"
+    assert caught.value.setting == setting
+
+
+def test_a_head_starts_from_names_but_for_types_that_are_shared(
+    tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, starts: Heads, card: Callable[[Path], Any]
+) -> None:
+    for name, how in (("new", "new"), ("shared", "shared")):
+        finetune(str(tiny_encoder), data, tmp_path / name, replace(FAST, head="names", source_head=how), source=source)
+    (_, new), (_, shared) = starts[1], starts[3]
+    read = card(tmp_path / "new")["head_names"]
+    assert read == {"reader": "encoder", "types": {"person": "person", "ship": "ship"}}
+    weight = new["classifier.weight"]
+    assert not weight[0].any()
+    assert weight[1].equal(weight[2])
+    torch.testing.assert_close(weight[1], -weight[3])  # of two names, less their mean
+    facts, weight = card(tmp_path / "shared"), shared["classifier.weight"]
+    assert (facts["shared_types"], facts["head_names"]["types"]) == (["person"], {"ship": "ship"})
+
+
+def test_names_that_say_nothing_are_told(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("train", "dev"):
+        file = data / f"{part}.conll"
+        file.write_text(file.read_text().replace("-ship", "-misc"))
+    heads = []
+    for how in ("new", "names"):
+        (folder,) = finetune(str(tiny_encoder), data, tmp_path / how, replace(FAST, head=how))
+        heads.append(load_tagging_model(str(folder)).classifier.weight)
+        assert "head_names" not in card(folder)
+    assert heads[0].equal(heads[1])
+    assert "the head starts as a new one" in capsys.readouterr().err
 
 
 @pytest.fixture
