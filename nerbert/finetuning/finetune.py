@@ -147,7 +147,7 @@ def finetune_examples(
         raise SettingsError(why, setting="joined_layer")
     start = _keep_shared(model, encoder) if settings.source_head == "shared" else {}
     if settings.head == "names":
-        start |= _start_from_names(model, backbone, start.get("shared_types"))
+        start |= _start_from_names(model, backbone, start.get("shared_types", ()))
     pieces = SubwordTokenizer(
         backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
         further=settings.label_all_tokens,
@@ -211,11 +211,11 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
     return {"shared_types": types_of(same)}
 
 
-def _start_from_names(model: Any, backbone: Backbone, shared: Sequence[str] | None) -> dict[str, Any]:
+def _start_from_names(model: Any, backbone: Backbone, shared: Sequence[str]) -> dict[str, Any]:
     """Give a new head its types' names, but for those that keep what was learnt; return a card's fact."""
     found = start_from_names(model, backbone, shared)
-    if not found:
-        tell("setting head = 'names': no name of a type tells it from the others, so the head starts as a new one")
+    if not (found or shared):
+        tell("setting head = 'names': no type has a name that says something, so the head starts as a new one")
     return found
 
 
