@@ -100,6 +100,7 @@ class FinetuneKeywords(TrainKeywords, total=False):
 
     source_epochs: float
     source_head: Literal["new", "shared"]
+    head: Literal["new", "names"]
     joined_layer: int
     on_too_long: Literal["window", "truncate", "error"]
     select: Literal["last", "dev"]

@@ -36,6 +36,7 @@ from nerbert.model.forward import precision_on
 from nerbert.model.fresh import copy_head
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.joined import JOINED
+from nerbert.model.name_head import start_from_names
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
@@ -134,16 +135,19 @@ def finetune_examples(
     if not HEADS.contains(objective.head_name):
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {objective.head_name!r}"
         raise SettingsError(why, setting="objective")
-    if settings.source_head == "shared" and objective.head_name != "linear":
-        why = f"setting source_head = 'shared': objective {settings.objective!r} has no linear head; take 'new'"
-        raise SettingsError(why, setting="source_head")
+    for setting, value in (("source_head", settings.source_head), ("head", settings.head)):
+        if value != "new" and objective.head_name != "linear":
+            why = f"setting {setting} = {value!r}: objective {settings.objective!r} has no linear head; take 'new'"
+            raise SettingsError(why, setting=setting)
     model = objective.make_model(backbone)
     joined = _joined(model)
     if settings.joined_layer and not joined:
         own = f"objective {settings.objective!r}"
         why = f"setting joined_layer = {settings.joined_layer}: {own} joins no layers; take 0"
         raise SettingsError(why, setting="joined_layer")
-    shared = _keep_shared(model, encoder) if settings.source_head == "shared" else {}
+    start = _keep_shared(model, encoder) if settings.source_head == "shared" else {}
+    if settings.head == "names":
+        start |= _start_from_names(model, backbone, start.get("shared_types", ()))
     pieces = SubwordTokenizer(
         backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
         further=settings.label_all_tokens,
@@ -166,7 +170,7 @@ def finetune_examples(
         model.load_state_dict(kept)
     model.eval()
     frozen = {name: each for name, each in read_card(encoder).items() if name == "num_frozen_layers"}
-    card = dict(facts or {}) | shared | frozen | ({"joined_layer": joined} if joined else {}) | {
+    card = dict(facts or {}) | start | frozen | ({"joined_layer": joined} if joined else {}) | {
         "word_splitter": nearest_splitter(examples), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types, "settings": asdict(settings),
         "precision": precision_on(model.device.type, settings.precision), "log": log.entries,
@@ -205,6 +209,14 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
     same = shared_tags(tags, others)
     copy_head(model, other, {tags.index(tag): others.index(name) for tag, name in same.items()})
     return {"shared_types": types_of(same)}
+
+
+def _start_from_names(model: Any, backbone: Backbone, shared: Sequence[str]) -> dict[str, Any]:
+    """Give a new head its types' names, but for those that keep what was learnt; return a card's fact."""
+    found = start_from_names(model, backbone, shared)
+    if not (found or shared):
+        tell("setting head = 'names': no type has a name that says something, so the head starts as a new one")
+    return found
 
 
 def _joined(model: Any) -> int:

@@ -210,6 +210,10 @@ class FinetuneSettings(TrainSettings):
     that both have, by names without case, where PER is person (so for ORG, LOC, MISC). Other starts have a new head in
     any case. Source: ours (`new`); `shared` follows CrossNER's code, which trains the target's whole head on the source
     and keeps the optimiser's state: here types of the target alone begin fresh, and so does the optimiser."""
+    head: Literal["new", "names"] = "new"
+    """How a fresh head starts: all weights drawn (`new`), or each type's from the vector of its name (`names`), by the
+    encoder's concept encoder if its folder has one, else by the encoder's own states. What `source_head` keeps stays.
+    Source: ours."""
     joined_layer: Annotated[int, Bounds(at_least=-1, below=1e6)] = 0
     """A layer, counted from 1, whose states the head reads joined with those of the last one: twice as wide, and only
     nerbert loads such a tagger. -1: the highest one that was frozen in pre-training, by the encoder's nerbert.json. 0:

@@ -110,7 +110,9 @@ def _check_same(digest_now: Callable[[], str], what: object, digest: str) -> Non
 _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
-_LATER: dict[str, Any] = {"schedule": "linear", "patience": 0, "source_head": "new", "joined_layer": 0}
+_LATER: dict[str, Any] = {
+    "schedule": "linear", "patience": 0, "source_head": "new", "joined_layer": 0, "head": "new",
+}  # fmt: skip
 """Settings that came after the first cells; at these values they are no part of the key, so those cells still hold."""
 
 

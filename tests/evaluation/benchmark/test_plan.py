@@ -105,7 +105,7 @@ def test_settings_that_came_later_count_only_where_they_are_changed() -> None:
         "weight_decay"
     )
     assert sorted(plan._in_key(FinetuneSettings())) == first.split()
-    later: dict[str, Any] = {"schedule": "constant", "source_head": "shared", "joined_layer": -1}
+    later: dict[str, Any] = {"schedule": "constant", "source_head": "shared", "joined_layer": -1, "head": "names"}
     for name, value in later.items():
         other: Any = {name: value}
         assert plan._in_key(replace(FinetuneSettings(), **other)) == plan._in_key(FinetuneSettings()) | other
