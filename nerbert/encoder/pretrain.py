@@ -56,7 +56,8 @@ FRESH = "fresh"
 FREE = frozenset(
     {
         "corpus", "open_types", "open_types_dev", "backbone", "concept_backbone", "label_set", "gazetteers",
-        "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch", "save_minutes", "save_steps", "save_total_limit",
+        "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch", "save_minutes", "save_steps",
+        "save_total_limit",
     }
 )  # fmt: skip
 """Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and

@@ -1,8 +1,8 @@
 """Which types each window of a step is asked for: its own, and some that are known not to be there.
 
 A window's own types are shuffled, and all but a random number of them dropped, as GLiNER does (Zaratiana et al. 2024).
-Others come from the whole step, in all processes: of each three one that is frequent in the training data, one that
-shares a word with a type of the window (they are hard to tell apart), and one by chance. So a window's prompt depends
+Others come from the whole step, in all processes: a third of them are frequent in the training data, a third share a
+word with a type of the window (these are hard to tell apart), and a third come by chance. So a window's prompt depends
 on seed, step and the step's windows, and never on how the step is cut. Where there is no ratio, a prompt has all of a
 window's own types and as many others as there is room for: what a user's list looks like.
 """
@@ -67,15 +67,15 @@ class PromptMaker:
         """Return types that are not there: frequent ones, similar ones, and any."""
         if wanted <= 0 or not len(absent):
             return absent[:0]
-        chances = uniforms(self.seed, f"others of {what}", np.stack([absent * 2, absent * 2 + 1]))
+        chances = uniforms(self.seed, f"others of {what}", absent * 3 + np.arange(3)[:, None])
         counts = np.array([self.table.counts[number] for number in absent.tolist()], np.float64)
-        by_chance = np.argsort(chances[0], kind="stable")
-        frequent = np.argsort(-np.log(1 - chances[1]) / (counts + 1), kind="stable")  # drawn without replacement
+        frequent = np.argsort(-np.log(1 - chances[0]) / (counts + 1), kind="stable")  # drawn without replacement
         close = self._similar(window.own, absent)
-        similar = by_chance[close[by_chance]]
-        third = wanted // 3
-        chosen = dict.fromkeys([*frequent[:third].tolist(), *similar[:third].tolist()])
-        for place in by_chance.tolist():
+        similar = np.argsort(np.where(close, chances[1], np.inf), kind="stable")[: int(close.sum())]
+        kinds = np.floor(3 * uniforms(self.seed, f"kinds of others of {what}", np.arange(wanted)))
+        chosen = dict.fromkeys([*frequent[: int((kinds == 0).sum())].tolist(),
+                                *similar[: int((kinds == 1).sum())].tolist()])  # fmt: skip
+        for place in np.argsort(chances[2], kind="stable").tolist():
             if len(chosen) >= wanted:
                 break
             chosen.setdefault(place)

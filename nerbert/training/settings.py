@@ -243,8 +243,16 @@ class FinetuneSettings(TrainSettings):
     never. Unit: evaluations, one an epoch where `min_steps` is 0. Source: ours; the paper doesn't say; CrossNER's code
     has 8."""
 
+    replay: tuple[Path, ...] = ()
+    """With `zero_shot`: files of open types. How much a model forgets of types that the data lacks is measured on a
+    tenth of their texts, and the rest may be mixed in (`replay_share`). Source: ours."""
+    replay_share: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
+    """With `zero_shot`: share of the sentences trained on that are texts of `replay`, beside the data's own; each epoch
+    has others. Source: ours."""
+
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
+        refuse(self.replay_share > 0 and not self.replay, "replay_share", self.replay_share, "0 without replay files")
         unscored = self.patience != 0 and self.select == "last"
         refuse(
             unscored, "patience", self.patience, "0 with select = 'last', which scores no dev split; or select 'dev'"

@@ -9,7 +9,7 @@ and with labels are longer than `max_tokens_per_batch` says.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -24,10 +24,11 @@ from nerbert.model.windows import Window
 from nerbert.records import Example
 from nerbert.words import words_between
 
+AnyExample = TypeVar("AnyExample", bound=Example)
 _SPLITTER = "gliner-words-1"
 
 
-def with_gliner_words(example: Example) -> Example:
+def with_gliner_words(example: AnyExample) -> AnyExample:
     """Return an example cut into words as GLiNER's models see raw text; none reaches over an edge of an entity.
 
     Control characters, which are words there, are left out.
@@ -142,4 +143,3 @@ def check_trainable(config: GlinerConfig, source: str) -> None:
     if what:
         raise SettingsError(f"{source}: a GLiNER model that {what}: nerbert tags with it, but doesn't train it; take "
                             "one of spans or single words, read off first or last subwords")  # fmt: skip
-
