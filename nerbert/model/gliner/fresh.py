@@ -64,8 +64,7 @@ def _with_marks(tokenizer: Any, body: Any) -> dict[str, Any]:
     """Give tokenizer and encoder the marks of a prompt, if they lack them, and return what a configuration says."""
     config = GlinerConfig()
     tokenizer.add_tokens([config.ent_token, config.sep_token], special_tokens=True)
-    rows = int(body.config.vocab_size)
-    if len(tokenizer) > rows:  # some encoders have rows to spare
+    if len(tokenizer) > int(body.config.vocab_size):  # some encoders have rows to spare
         body.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     ids = tokenizer.convert_tokens_to_ids([config.ent_token])
     return {"class_token_index": ids[0], "vocab_size": len(tokenizer)}
