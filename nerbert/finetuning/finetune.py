@@ -48,6 +48,7 @@ from nerbert.training.objective import SpanScore, Task
 from nerbert.training.settings import FinetuneSettings
 from nerbert.words import nearest_splitter
 
+_USUAL_OBJECTIVE = FinetuneSettings().objective
 _WIDE = 768
 """BERT-base's width."""
 
@@ -158,7 +159,7 @@ def finetune_examples(
     kept = dict[str, Any]()
     best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())), settings.patience)
     total = total_steps(len(data.numbers_of(0)), settings)
-    own = objective.facts(data.windows)
+    about = objective.facts(data.windows)
     forgets = Forgetting.of(replay, types, objective, pieces, settings) if replay else None
     if forgets:
         forgets.measure(model)
@@ -170,14 +171,14 @@ def finetune_examples(
         model.load_state_dict(kept)
     model.eval()
     if forgets:
-        own |= forgets.facts(model)
+        about |= forgets.facts(model)
     frozen = {name: each for name, each in read_card(encoder).items() if name == "num_frozen_layers"}
     card = dict(facts or {}) | shared | frozen | ({"joined_layer": joined} if joined else {}) | {
         "word_splitter": nearest_splitter(examples), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types,
         "settings": asdict(settings) | {"replay": [path.name for path in settings.replay]},
         "precision": precision_on(model.device.type, settings.precision), "log": log.entries,
-        "best_step": best.best_step or None, **own,
+        "best_step": best.best_step or None, **about,
     }  # fmt: skip
     found = Finetuned(model, pieces.tokenizer, objective.head(model, pieces, settings), log, card)
     if folder:
@@ -195,7 +196,7 @@ def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
 
 def objective_for(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
     """Return the settings with the objective of a GLiNER folder, where it was left at its default."""
-    usual = settings.objective == FinetuneSettings().objective
+    usual = settings.objective == _USUAL_OBJECTIVE
     return replace(settings, objective="zero_shot") if usual and is_gliner(encoder) else settings
 
 

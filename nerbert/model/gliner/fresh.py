@@ -7,7 +7,7 @@ new weights are drawn by the seed.
 """
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
@@ -18,7 +18,9 @@ from nerbert.model.gliner.folder import GlinerFolder
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.model.gliner.prompt import PromptTokenizer
 
-ZERO, ZERO_SPAN, BI_ENCODER = get_args(Architecture)
+ZERO: Architecture = "zero"
+ZERO_SPAN: Architecture = "zero_span"
+BI_ENCODER: Architecture = "bi_encoder"
 _LOADED_FROM = "_name_or_path"
 
 
