@@ -39,6 +39,8 @@ class TrainKeywords(TypedDict, total=False):
     label_all_tokens: bool
     label_smoothing: float
     outside_weight: float
+    max_types: int
+    positive_weight: float
     seed: int
     epochs: float
     min_steps: int
@@ -61,6 +63,7 @@ class PretrainKeywords(TrainKeywords, total=False):
 
     corpus: str | Path | None
     open_types: Sequence[str | Path]
+    open_types_dev: Sequence[str | Path]
     open_types_copies: float
     open_types_asked: Literal["file", "all"]
     backbone: str
@@ -71,6 +74,9 @@ class PretrainKeywords(TrainKeywords, total=False):
     self_training_threshold: float
     mlm_probability: float
     num_frozen_layers: int
+    architecture: Literal["zero", "zero_span", "bi_encoder"]
+    max_width: int
+    negative_ratio: float
     concept_backbone: str
     concept_pooling: Literal["mean", "first"]
     concept_descriptions: bool
@@ -105,3 +111,5 @@ class FinetuneKeywords(TrainKeywords, total=False):
     on_too_long: Literal["window", "truncate", "error"]
     select: Literal["last", "dev"]
     patience: int
+    replay: Sequence[str | Path]
+    replay_share: float

@@ -10,7 +10,8 @@ underscores is a word, in Python's own sense of a letter; any other visible or c
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import regex
 
@@ -46,6 +47,12 @@ def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], .
     (`gliner-words-1` takes them for words.)
     """
     return tuple(match.span() for match in _SPLITTERS[splitter].finditer(text))
+
+
+def words_between(text: str, edges: Iterable[int], splitter: str = SPLITTER) -> Iterator[tuple[int, int]]:
+    """Yield the words of a text as `split_words` cuts it; none reaches over one of some places in it."""
+    for start, end in pairwise(sorted({0, len(text), *edges})):
+        yield from ((start + first, start + last) for first, last in split_words(text[start:end], splitter))
 
 
 def check_splitter(name: object) -> str:

@@ -50,8 +50,15 @@ class ConceptLabels(WordLabels):
 
     def of(self, example: Example) -> list[Label]:
         """Return the number of each word's row; raise InputError for an entity that cuts a word."""
-        rows = self._table.word_rows(example, None if isinstance(example, OpenExample) else self._texts)
-        return [self._table.rows[each] for each in rows]
+        return [self._table.rows[each] for each in self.rows_of(example)]
+
+    def rows_of(self, example: Example) -> list[Row]:
+        """Return each word's row itself."""
+        return self._table.word_rows(example, None if isinstance(example, OpenExample) else self._texts)
+
+    def number_of(self, example: Example, type_: str) -> int:
+        """Return the number of the concept of a span's type."""
+        return self._table.number_of(type_ if isinstance(example, OpenExample) else self._texts[type_])
 
     def inside(self, label: Label) -> Label:
         """Return the label itself: all of a word is of its concepts."""

@@ -91,10 +91,9 @@ class Preprocessor:
         import tokenizers
 
         kind = type(self.word_labels)
-        options = {name: value for name, value in sorted(vars(self.pieces).items()) if name != "tokenizer"}
         return {
             "tokenizer": tokenizer_hash(self.pieces.tokenizer), "tokenizers": tokenizers.__version__,
-            "pieces": options, "label_set": self.labels.facts["sha256"] if self.labels else "",
+            "pieces": self.pieces.key(), "label_set": self.labels.facts["sha256"] if self.labels else "",
             "labels": [kind.__module__, kind.__qualname__, self.word_labels.key()],
         }  # fmt: skip
 

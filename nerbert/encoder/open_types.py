@@ -2,15 +2,16 @@
 
 The choice: the files are gone through twice, once for the table, which the model is made for, and once for windows,
 which need the model's tokenizer; only the table, the held-out texts and the windows are kept (in the cache). A tenth of
-the texts is held out, by the hash of each text, so equal texts are on one side. The price: mentions are located twice.
+the texts is held out, by the hash of each text, so equal texts are on one side; or else whole files are, say of other
+domains. The price: mentions are located twice.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from nerbert.rng import uniform
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import progress
 from nerbert.training.settings import PretrainSettings
-from nerbert.words import split_words
+from nerbert.words import words_between
 
 VERSION = 3
 """Of what is cached here, and of how texts become examples."""
@@ -46,20 +47,28 @@ class OpenExample(Example):
 class OpenTypes:
     """What files of open types hold: concepts, texts to be held out, and how much of them was dropped, by reason.
 
-    `files` are `file` (its name) and `sha256` of each one, `texts` those that are trained on, `mentions` the entities
-    there.
+    `files` are `file` (its name) and `sha256` of each one, `dev_files` the same of those held out; `texts` are those
+    that are trained on, `mentions` the entities there.
     """
 
     table: ConceptTable
     held_out: list[OpenExample]
     files: list[dict[str, str]]
     dropped: dict[str, int]
+    dev_files: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def digests(self) -> list[str]:
+        """Return the digests of all files, in order; those held out come after an empty one."""
+        dev = ["", *(each["sha256"] for each in self.dev_files)] if self.dev_files else []
+        return [*(each["sha256"] for each in self.files), *dev]
 
     @property
     def facts(self) -> dict[str, Any]:
         """Return what the encoder's card says of them."""
         counts = {"texts": self.table.sentences, "mentions": sum(self.table.counts), "concepts": len(self.table.counts)}
-        return {"files": self.files, **counts, "dropped": self.dropped}
+        dev = {"dev_files": self.dev_files} if self.dev_files else {}
+        return {"files": self.files, **dev, **counts, "dropped": self.dropped}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +87,12 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
     """Return what the files of open types hold; None if there are none. Raise InputError where there is no entity."""
     if not settings.open_types:
         return None
-    files = []
-    for path in settings.open_types:
-        with at(setting="setting open_types"), os_refused(f"{path}: can't be read"):
-            files.append({"file": path.name, "sha256": sha256_of(path)})
+    files, dev_files = (_files(settings, name) for name in ("open_types", "open_types_dev"))
     origin = {
         "version": VERSION, "files": [each["sha256"] for each in files], "seed": settings.seed,
         "descriptions": settings.concept_descriptions, "asked": settings.open_types_asked,
         "at_most": settings.max_eval_samples,
-    }  # fmt: skip
+    } | ({"dev": [each["sha256"] for each in dev_files]} if dev_files else {})  # fmt: skip
 
     def make(folder: Path) -> None:
         _write(folder, settings)
@@ -98,9 +104,17 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
             table.add(Concept(name, description), count)
         table.add_rows((own, found.asked[place]) for own, place in found.rows)
         texts = read_open_types(folder / _TEXTS)
-        return OpenTypes(table, [_example(each, settings) for each in texts], files, found.dropped)
+        return OpenTypes(table, [_example(each, settings) for each in texts], files, found.dropped, dev_files)
 
     return cached(settings.cache, "open_types", origin, make, read)
+
+
+def _files(settings: PretrainSettings, name: str) -> list[dict[str, str]]:
+    found = []
+    for path in getattr(settings, name):
+        with at(setting=f"setting {name}"), os_refused(f"{path}: can't be read"):
+            found.append({"file": path.name, "sha256": sha256_of(path)})
+    return found
 
 
 def _write(folder: Path, settings: PretrainSettings) -> None:
@@ -108,9 +122,8 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
     table, dropped = ConceptTable(), Counter[Reason]()
     held_out = []
     with progress("reading open types") as bar:
-        for one in _texts(settings, dropped):
+        for one, trained in _sided(settings, dropped):
             example = _example(one, settings)
-            trained = not is_held_out(one.text)
             for type_ in one.asked or ():
                 table.add(_concept(type_, "", settings))
             concepts = (_concept(each.type, each.description, settings) for each in one.entities)
@@ -142,12 +155,26 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
 
 def training_examples(settings: PretrainSettings) -> Iterator[OpenExample]:
     """Yield the texts that are trained on, in the order of the files."""
-    yield from (_example(one, settings) for one in _texts(settings) if not is_held_out(one.text))
+    yield from (_example(one, settings) for one, trained in _sided(settings) if trained)
 
 
-def _texts(settings: PretrainSettings, dropped: Counter[Reason] | None = None) -> Iterator[OpenText]:
-    """Yield the texts of all files, with the types that count as asked for."""
-    for one in chain.from_iterable(read_open_types(path, dropped) for path in settings.open_types):
+def _sided(settings: PretrainSettings, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
+    """Yield the texts of all files, and whether each is trained on; equal ones of files held out are left out."""
+    if not settings.open_types_dev:
+        yield from ((one, not is_held_out(one.text)) for one in _texts(settings, settings.open_types, dropped))
+        return
+    held_out = set[str]()
+    for one in _texts(settings, settings.open_types_dev, dropped):
+        held_out.add(one.text)
+        yield one, False
+    yield from ((one, True) for one in _texts(settings, settings.open_types, dropped) if one.text not in held_out)
+
+
+def _texts(
+    settings: PretrainSettings, paths: Iterable[Path], dropped: Counter[Reason] | None = None
+) -> Iterator[OpenText]:
+    """Yield the texts of some files, with the types that count as asked for."""
+    for one in chain.from_iterable(read_open_types(path, dropped) for path in paths):
         yield one if settings.open_types_asked == "file" else replace(one, asked=None)
 
 
@@ -159,7 +186,7 @@ def is_held_out(text: str) -> bool:
 def _example(one: OpenText, settings: PretrainSettings) -> OpenExample:
     """Return a text with its words, cut where an entity begins or ends; an entity without a word is left out."""
     found = [Span(each.start, each.end, _concept(each.type, each.description, settings).text) for each in one.entities]
-    words = tuple(_cut_words(one.text, found))
+    words = tuple(words_between(one.text, (place for each in found for place in (each.start, each.end))))
     spans = tuple(filter(None, (_on_words(each, words) for each in found)))
     if one.asked is None:
         return OpenExample(one.text, words, spans)
@@ -176,9 +203,3 @@ def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:
 
 def _concept(type_: str, description: str, settings: PretrainSettings) -> Concept:
     return Concept(normalised(type_), description if settings.concept_descriptions else "")
-
-
-def _cut_words(text: str, spans: Iterable[Span]) -> Iterator[tuple[int, int]]:
-    """Yield the words of a text; none reaches over the beginning or the end of an entity."""
-    for start, end in pairwise(sorted({0, len(text), *(place for span in spans for place in (span.start, span.end))})):
-        yield from ((start + first, start + last) for first, last in split_words(text[start:end]))

@@ -24,7 +24,15 @@ from nerbert.encoder.corpus_labels import CorpusLabels, held_out, held_out_examp
 from nerbert.encoder.dataset import open_training_data, tokenizer_hash
 from nerbert.encoder.open_types import OpenTypes, read_open_data, training_examples
 from nerbert.errors import OutputExists
-from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer, read_card, save_model, write_card
+from nerbert.model.backbone import (
+    Backbone,
+    check_model_folder,
+    is_gliner,
+    load_tokenizer,
+    read_card,
+    save_model,
+    write_card,
+)
 from nerbert.model.concepts import ConceptTable
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer
@@ -45,14 +53,15 @@ _REPORTS = "*-epoch-*.json"
 FRESH = "fresh"
 FREE = frozenset(
     {
-        "corpus", "open_types", "backbone", "concept_backbone", "label_set", "gazetteers", "precision", "cache",
-        "tensorboard", "threads", "max_tokens_per_batch", "save_minutes", "save_steps", "save_total_limit",
+        "corpus", "open_types", "open_types_dev", "backbone", "concept_backbone", "label_set", "gazetteers",
+        "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch", "save_minutes", "save_steps",
+        "save_total_limit",
     }
 )  # fmt: skip
 """Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
 (`max_tokens_per_batch`, with dropout) luck, never what is computed."""
 
-_FILES = ("open_types", "gazetteers")
+_FILES = ("open_types", "open_types_dev", "gazetteers")
 """Settings that name files to read."""
 _NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
 """The manifest of a training on files of open types alone."""
@@ -74,6 +83,8 @@ class Preparation:
     score: Callable[[Any], CheckpointScore]
     identity: dict[str, Any]
     num_frozen_layers: int
+    facts: dict[str, Any]
+    """What the card says beside the settings, by the objective's own word."""
 
 
 def begin(
@@ -114,13 +125,14 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     objective = kind.of(_task(settings, backbone, labels, open_types))
     model = objective.make_model(backbone)
     frozen = objective.freeze(model, settings.num_frozen_layers)
-    pieces = SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, further=settings.label_all_tokens)
+    pieces = objective.subwords(model, backbone, settings)
     examples = held_out_examples(manifest, labels, settings) if labels else []
-    files = [each["sha256"] for each in open_types.files] if open_types else []
+    files = open_types.digests if open_types else []
     data = open_training_data(manifest, labels, pieces, settings, own=objective.labels, open_types=files)
     score = objective.score_on([*examples, *(open_types.held_out if open_types else ())], pieces, settings, processes)
-    identity = _identity(settings, manifest, labels, model, backbone.tokenizer, processes) | {"open_types": files}
-    return Preparation(manifest, labels, open_types, model, pieces, data, objective, score, identity, frozen)
+    identity = _identity(settings, manifest, labels, model, pieces.tokenizer, processes) | {"open_types": files}
+    facts = objective.facts(data.windows)
+    return Preparation(manifest, labels, open_types, model, pieces, data, objective, score, identity, frozen, facts)
 
 
 def _task(
@@ -139,7 +151,7 @@ def _task(
 def _open_backbone(manifest: Mapping[str, Any], settings: PretrainSettings) -> Backbone:
     """Return what the training starts from, with its tokenizer; for a fresh one it is trained on the corpus."""
     if settings.backbone != FRESH:
-        tokenizer = load_tokenizer(settings.backbone)
+        tokenizer = None if is_gliner(settings.backbone) else load_tokenizer(settings.backbone)
         return Backbone(settings.backbone, tokenizer, settings.seed, settings.num_layers)
     texts = chain(
         training_texts(manifest, settings) if settings.corpus else (),
@@ -291,9 +303,10 @@ def _write_json_card(
             made_from |= {"label_set": work.labels.facts, "categories": len(work.labels.categories)}
     if work.open_types:
         made_from["open_types"] = work.open_types.facts
+    own = {"word_splitter": manifest["word_splitter"]} | work.facts
     write_card(
-        folder, "encoder", word_splitter=manifest["word_splitter"], language=manifest["language"],
-        objective=settings.objective, description=asdict(work.objective.describe()), **made_from,
+        folder, "encoder", **own, language=manifest["language"], objective=settings.objective,
+         description=asdict(work.objective.describe()), **made_from,
         settings=_plain(settings), num_frozen_layers=work.num_frozen_layers,
         precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
         best_step=best.best_step, validation=best.best.figures if best.best else {},

@@ -134,7 +134,7 @@ def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict
 
     Files are numbered: two may have one name, and which list comes first decides.
     """
-    files = [*settings.gazetteers, *settings.open_types]
+    files = [*settings.gazetteers, *settings.open_types, *settings.open_types_dev]
     if settings.corpus:
         files.append(settings.corpus / "manifest.json")
     if (label_set := Path(settings.label_set)).is_file():

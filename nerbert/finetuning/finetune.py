@@ -4,6 +4,8 @@
 that seed, so that the source's luck isn't shared either. Then the head is renewed for the target, or keeps what it
 learnt of types that both have (`source_head`). Seeds that are named have a folder each below the output. Where there is
 a dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
+
+A GLiNER folder goes on as what it is, and still takes any labels after (`nerbert.finetuning.replay`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
+from nerbert.finetuning.replay import Forgetting, open_replay, open_task, training_data
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading
 from nerbert.labels import shared_tags, types_of
@@ -25,6 +26,7 @@ from nerbert.model.backbone import (
     Backbone,
     TaggerFacts,
     TaggerHook,
+    is_gliner,
     load_tagger_model,
     load_tokenizer,
     read_card,
@@ -37,18 +39,17 @@ from nerbert.model.fresh import copy_head
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.joined import JOINED
 from nerbert.model.name_head import start_from_names
-from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.registry import HEADS
 from nerbert.terminal import progress, tell
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
-from nerbert.training.loop import TrainingData, total_steps, train
-from nerbert.training.objective import SpanScore, Task, find_objective
+from nerbert.training.loop import total_steps, train
+from nerbert.training.objective import Objective, SpanScore, Task, find_objective
 from nerbert.training.settings import FinetuneSettings
 from nerbert.words import nearest_splitter
 
+_USUAL_OBJECTIVE = FinetuneSettings().objective
 _WIDE = 768
 """BERT-base's width."""
 
@@ -130,38 +131,34 @@ def finetune_examples(
     types = sorted({span.type for example in examples for span in example.spans})
     if not types:
         raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
-    backbone = Backbone(encoder, load_tokenizer(encoder), settings.seed, settings.num_layers)
-    objective = find_objective(settings.objective).of(Task(types, settings, backbone))
-    if not HEADS.contains(objective.head_name):
-        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {objective.head_name!r}"
-        raise SettingsError(why, setting="objective")
-    for setting, value in (("source_head", settings.source_head), ("head", settings.head)):
-        if value != "new" and objective.head_name != "linear":
-            why = f"setting {setting} = {value!r}: objective {settings.objective!r} has no linear head; take 'new'"
-            raise SettingsError(why, setting=setting)
+    settings = objective_for(encoder, settings)
+    tokenizer = None if is_gliner(encoder) else load_tokenizer(encoder)
+    backbone = Backbone(encoder, tokenizer, settings.seed, settings.num_layers)
+    kind, replay = find_objective(settings.objective), open_replay(settings)
+    task = open_task(examples, settings, backbone, replay) if kind.open_types else Task(types, settings, backbone)
+    objective = kind.of(task)
+    _check_head(objective, settings)
     model = objective.make_model(backbone)
     joined = _joined(model)
     if settings.joined_layer and not joined:
         own = f"objective {settings.objective!r}"
         why = f"setting joined_layer = {settings.joined_layer}: {own} joins no layers; take 0"
         raise SettingsError(why, setting="joined_layer")
-    start = _keep_shared(model, encoder) if settings.source_head == "shared" else {}
-    if settings.head == "names":
-        start |= _start_from_names(model, backbone, start.get("shared_types", ()))
-    pieces = SubwordTokenizer(
-        backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
-        further=settings.label_all_tokens,
-    )  # fmt: skip
+    start = _start_head(model, encoder, backbone, settings)
+    pieces = objective.subwords(model, backbone, settings)
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
-    windows = Windows.pack(pieces.windows(examples, objective.labels))
-    data = TrainingData(windows, lambda _: np.arange(len(windows)), pieces.pad_id)
+    data = training_data(examples, pieces, objective.labels, settings, replay)
     score = SpanScore(
         lambda model: objective.head(model, pieces, settings), dev,
         lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
     )  # fmt: skip
     kept = dict[str, Any]()
     best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())), settings.patience)
-    total = total_steps(len(windows), settings)
+    total = total_steps(len(data.numbers_of(0)), settings)
+    about = objective.facts(data.windows)
+    forgets = Forgetting.of(replay, types, objective, pieces, settings) if replay else None
+    if forgets:
+        forgets.measure(model)
     with progress(what, total) as bar:
         log = train(model, data, objective, settings, bar, evaluate=best if settings.select == "dev" else None)
     if log.steps < total:
@@ -169,24 +166,53 @@ def finetune_examples(
     if kept:
         model.load_state_dict(kept)
     model.eval()
+    if forgets:
+        about |= forgets.facts(model)
     frozen = {name: each for name, each in read_card(encoder).items() if name == "num_frozen_layers"}
     card = dict(facts or {}) | start | frozen | ({"joined_layer": joined} if joined else {}) | {
         "word_splitter": nearest_splitter(examples), "max_length": settings.max_length,
-        "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types, "settings": asdict(settings),
+        "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types,
+        "settings": asdict(settings) | {"replay": [path.name for path in settings.replay]},
         "precision": precision_on(model.device.type, settings.precision), "log": log.entries,
-        "best_step": best.best_step or None,
+        "best_step": best.best_step or None, **about,
     }  # fmt: skip
-    found = Finetuned(model, backbone.tokenizer, objective.head(model, pieces, settings), log, card)
+    found = Finetuned(model, pieces.tokenizer, objective.head(model, pieces, settings), log, card)
     if folder:
         found.save(folder)
     return found
 
 
+def _check_head(objective: Objective, settings: FinetuneSettings) -> None:
+    """Raise SettingsError for an objective that makes no tagger, or one whose head can't start as the settings say."""
+    if not HEADS.contains(objective.head_name):
+        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {objective.head_name!r}"
+        raise SettingsError(why, setting="objective")
+    for setting, value in (("source_head", settings.source_head), ("head", settings.head)):
+        if value != "new" and objective.head_name != "linear":
+            why = f"setting {setting} = {value!r}: objective {settings.objective!r} has no linear head; take 'new'"
+            raise SettingsError(why, setting=setting)
+
+
+def _start_head(model: Any, encoder: str, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:
+    """Give a new head what the settings let it start with; return a card's facts of it."""
+    start = _keep_shared(model, encoder) if settings.source_head == "shared" else {}
+    if settings.head == "names":
+        start |= _start_from_names(model, backbone, start.get("shared_types", ()))
+    return start
+
+
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
     """Return the settings for the source domain: its own number of passes, nothing chosen on dev."""
     return replace(
-        settings, seed=seed, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0
-    )
+        settings, seed=seed, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0,
+        replay=(), replay_share=0.0,
+    )  # fmt: skip
+
+
+def objective_for(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
+    """Return the settings with the objective of a GLiNER folder, where it was left at its default."""
+    usual = settings.objective == _USUAL_OBJECTIVE
+    return replace(settings, objective="zero_shot") if usual and is_gliner(encoder) else settings
 
 
 def usual_rate(config: Any) -> float:

@@ -224,8 +224,8 @@ def _check_trainable(source: str) -> None:
     """Raise InputError for what `check_model_folder` refuses, and for a model of the package `gliner`."""
     check_model_folder(source)
     if is_gliner(source):
-        raise InputError(f"{source}: a GLiNER model, which tags as it is (`nerbert tag --labels`); nerbert trains "
-                         "other encoders")  # fmt: skip
+        raise InputError(f"{source}: a GLiNER model, which tags as it is (`nerbert tag --labels`); only objective = "
+                         "'zero_shot' trains it on")  # fmt: skip
 
 
 def write_card(folder: Path, kind: str, **facts: Any) -> None:

@@ -97,6 +97,10 @@ class ConceptTable:
         self._above.setdefault(concept.name, set()).update(concept.ancestors)
         return number
 
+    def number_of(self, text: str) -> int:
+        """Return the number of the concept with a text."""
+        return self._numbers[text]
+
     def close(self) -> None:
         """Let texts of the corpus tell of the concepts that are here alone, since nobody looked for others there."""
         self.closed, rows = len(self.concepts), list(self.rows)
@@ -159,15 +163,15 @@ class ConceptTable:
             if asked is not None:
                 known[place] = False
                 known[place, [column for name in asked for column in columns.get(name, ())]] = True
-            known[place, [column for name in self._unknown_beside(own) for column in columns.get(name, ())]] = False
+            known[place, [column for name in self.unknown_beside(own) for column in columns.get(name, ())]] = False
             mine = [places[each] for each in own if each in places]
             has[place, mine] = known[place, mine] = True
         return has, known
 
-    def _unknown_beside(self, own: Sequence[int]) -> set[str]:
+    def unknown_beside(self, own: Iterable[int]) -> set[str]:
         """Return the names of some concepts and of their ancestors."""
         names = {self.concepts[each].name for each in own}
-        return names.union({ROOT}, *(self._above[name] for name in names)) if own else set()
+        return names.union({ROOT}, *(self._above[name] for name in names)) if names else set()
 
     def candidates(self, rows: Iterable[Row]) -> Array:
         """Return the numbers of all concepts that some rows have or were asked for, in order."""

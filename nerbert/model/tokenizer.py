@@ -139,6 +139,10 @@ class SubwordTokenizer:
         found._on_too_long = "window"
         return found
 
+    def key(self) -> dict[str, Any]:
+        """Return all that decides how texts are cut beside the tokenizer itself, as JSON."""
+        return {name: value for name, value in sorted(vars(self).items()) if name != "tokenizer"}
+
     def facts(self) -> dict[str, Any]:
         """Return numbers about tokenizer and model that are enough to cut alike without torch."""
         return {

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerbert.errors import InputError, need
+from nerbert.model.backbone import read_card
 from nerbert.model.heads import Head
 from nerbert.tagger.backends import Wanted, placed
 
@@ -21,7 +22,7 @@ def open_gliner(source: str, wanted: Wanted) -> Head:
                          f"{wanted.on_too_long!r:.40} is not for it")  # fmt: skip
     need("train", "torch", "transformers")
     from nerbert.model.gliner.folder import load_gliner
-    from nerbert.model.gliner.head import MAX_TOKENS, GlinerHead
+    from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
 
     loaded = load_gliner(Path(source))
     precision = "bf16" if wanted.precision == "bf16" else "fp32"
@@ -29,4 +30,5 @@ def open_gliner(source: str, wanted: Wanted) -> Head:
     return GlinerHead(
         loaded.model, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding, precision=precision,
         max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens, name=name,
+        normalises=read_card(source).get("labels") == NORMALISED,
     )  # fmt: skip

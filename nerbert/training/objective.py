@@ -138,6 +138,18 @@ class Objective(Protocol):
         freeze(model, max(0, layers))
         return max(0, layers)
 
+    def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
+        """Return what cuts examples into windows for the model."""
+        too_long = settings.on_too_long if isinstance(settings, FinetuneSettings) else "window"
+        return SubwordTokenizer(
+            backbone.tokenizer, model.config, settings.max_length, on_too_long=too_long,
+            further=settings.label_all_tokens,
+        )  # fmt: skip
+
+    def facts(self, windows: Windows) -> dict[str, Any]:
+        """Return what the model's card says beside its settings; `windows` are those that it is trained on."""
+        return {}
+
     @property
     def labels(self) -> WordLabels | None:
         """Return what words are labelled with; None for an objective that reads no labels."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from nerbert.config import Bounds, Settings, refuse
 from nerbert.errors import SettingsError
+from nerbert.model.gliner.config import Architecture
 from nerbert.model.tokenizer import OnTooLong
 from nerbert.registry import OBJECTIVES
 
@@ -18,8 +19,9 @@ class TrainSettings(Settings):
     """What is learnt: `tagging`, entities of the data's types; `mlm` (pre-training alone), masked subwords of the same
     sentences, the control that has the text without the labels; `concepts` (pre-training alone), names of open types by
     contrast; `self_training`, as `tagging`, but from the second epoch on the model labels all sentences anew; `typing`
-    (pre-training alone), the data's types and clusters of entities; or your own as `module:Class`. Source: NER-BERT
-    §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al. 2024); CoFEE (Xue et al. 2020)."""
+    (pre-training alone), the data's types and clusters of entities; `zero_shot`, entities of any types, told by name;
+    or your own as `module:Class`. Source: NER-BERT §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al. 2024); CoFEE
+    (Xue et al. 2020); GLiNER (Zaratiana et al. 2024)."""
     label_all_tokens: bool = False
     """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
     subword in any case. Source: NER-BERT §3.1 (first subwords alone)."""
@@ -28,6 +30,11 @@ class TrainSettings(Settings):
     outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
     """Weight of words outside of any entity in the loss: in a corpus many of them are names without a link. Source:
     ours; 1 as in the paper."""
+    max_types: Annotated[int, Bounds(at_least=1, at_most=1000)] = 25
+    """With `zero_shot`: most types that a text is asked for at once. Source: GLiNER's public code."""
+    positive_weight: Annotated[float, Bounds(above=0, below=1e6)] = 2.0
+    """With `zero_shot`: weight in the loss of a span that is of a type; one that isn't has 1. Source: GLiNER's public
+    code of the first models."""
     seed: int = 1
     """Seed of the head's weights, of dropout and of the order of sentences. Source: ours."""
     epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
@@ -75,8 +82,12 @@ class PretrainSettings(TrainSettings):
     corpus: Path | None = None
     """Folder that `nerbert corpus build` made; only with `open_types` may it be left out. Source: ours."""
     open_types: tuple[Path, ...] = ()
-    """With `concepts`: files of texts with open types (JSON lines), instead of a corpus or beside it. Source: NuNER
+    """With `concepts` or `zero_shot`: files of texts with open types (JSON lines), instead of a corpus or beside it.
+    Source: NuNER
     (Bogdanov et al. 2024) takes a million sentences that a language model annotated."""
+    open_types_dev: tuple[Path, ...] = ()
+    """Files of open types that are held out and scored, in place of one text in ten of `open_types`: other domains show
+    best when a model is trained too long. Texts of theirs are trained on nowhere. Source: ours."""
     open_types_copies: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
     """How often a text of `open_types` comes in an epoch, as a sentence of the corpus has copies: 0.5 takes every
     second one, by chance, 3 takes each three times. Source: ours."""
@@ -111,15 +122,25 @@ class PretrainSettings(TrainSettings):
     """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. -1: as the objective
     has it, half of them with `concepts`, else none. Of six layers half was far too many (docs/results). Source: NuNER
     freezes 6 of 12; NER-BERT none."""
+    architecture: Architecture = "zero_span"
+    """With `zero_shot`: `zero` reads types before the text and finds single words, joined where they touch; `zero_span`
+    the same with spans; a `bi_encoder` reads types by an encoder of their own, so thousands cost little. A start from a
+    GLiNER folder keeps its own. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
+    max_width: Annotated[int, Bounds(at_least=2, at_most=64)] = 12
+    """With `zero_shot`: longest entity of a new `zero_span` or `bi_encoder`; longer ones are never found, and counted.
+    Unit: words. Source: GLiNER's public code."""
+    negative_ratio: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    """With `zero_shot`: how many types that are not there a text is asked for, for each of its entities, at most: a
+    number is drawn between 0 and this. Source: GLiNER's public code."""
     concept_backbone: str = ""
-    """With `concepts`: what the concept encoder starts from, a folder or a name on the hub; empty: the backbone.
-    Source: ours; NuNER takes RoBERTa-base for both."""
+    """With `concepts`, or a `bi_encoder`: what the encoder of names starts from, a folder or a name on the hub; empty:
+    the backbone. Source: ours; NuNER takes RoBERTa-base for both."""
     concept_pooling: Literal["mean", "first"] = "mean"
     """With `concepts`: what of a name's last states is its vector, their `mean` or that of the `first` subword. Source:
     ours; NuNER doesn't say."""
     concept_descriptions: bool = False
-    """With `concepts`: whether the concept encoder reads a type's description after its name, where there is one.
-    Source: LitSet (Golde et al. 2024)."""
+    """With `concepts` or `zero_shot`: whether a type's description is read after its name, where there is one. Source:
+    LitSet (Golde et al. 2024)."""
     temperature: Annotated[float, Bounds(above=0, below=1e6)] = 4.0
     """With `concepts`: what the product of a word's and a concept's vector is divided by. Source: ours, on dev with
     all-MiniLM-L6-v2; NuNER doesn't say."""
@@ -230,8 +251,16 @@ class FinetuneSettings(TrainSettings):
     never. Unit: evaluations, one an epoch where `min_steps` is 0. Source: ours; the paper doesn't say; CrossNER's code
     has 8."""
 
+    replay: tuple[Path, ...] = ()
+    """With `zero_shot`: files of open types. How much a model forgets of types that the data lacks is measured on a
+    tenth of their texts, and the rest may be mixed in (`replay_share`). Source: ours."""
+    replay_share: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
+    """With `zero_shot`: share of the sentences trained on that are texts of `replay`, beside the data's own; each epoch
+    has others. Source: ours."""
+
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
+        refuse(self.replay_share > 0 and not self.replay, "replay_share", self.replay_share, "0 without replay files")
         unscored = self.patience != 0 and self.select == "last"
         refuse(
             unscored, "patience", self.patience, "0 with select = 'last', which scores no dev split; or select 'dev'"

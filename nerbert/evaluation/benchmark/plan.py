@@ -111,7 +111,8 @@ _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
 _LATER: dict[str, Any] = {
-    "schedule": "linear", "patience": 0, "source_head": "new", "joined_layer": 0, "head": "new",
+    "schedule": "linear", "patience": 0, "source_head": "new", "joined_layer": 0, "head": "new", "max_types": 25,
+    "positive_weight": 2.0, "replay": (), "replay_share": 0.0,
 }  # fmt: skip
 """Settings that came after the first cells; at these values they are no part of the key, so those cells still hold."""
 
@@ -239,8 +240,9 @@ def _training(settings: FinetuneSettings) -> tuple[int, ...]:
 
 
 def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
-    values = asdict(settings).items()
-    return {name: value for name, value in values if name not in _NOT_IN_KEY and _LATER.get(name) != value}
+    values = asdict(settings)
+    kept = {name: value for name, value in values.items() if name not in _NOT_IN_KEY and _LATER.get(name) != value}
+    return kept | ({"replay": [data_digest(path) for path in settings.replay]} if settings.replay else {})
 
 
 def _remembered(make: Callable[..., _Out]) -> Callable[..., _Out]:

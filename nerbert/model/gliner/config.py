@@ -7,7 +7,7 @@ package can't compute is refused by the name of its architecture, before weights
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -28,6 +28,8 @@ BODIES = frozenset(
     "xlm-roberta".split()
 )
 """Types of encoder that may be a model's body."""
+Architecture = Literal["zero", "zero_span", "bi_encoder"]
+"""What new models may be: `nerbert.model.gliner.fresh` says more."""
 _REMEDY = "the file is damaged, or of a version of gliner that nerbert doesn't know"
 _LEFT_OUT = (
     "auto_map", "quantization_config", "dtype", "torch_dtype", "model_type", "attn_implementation",
@@ -73,6 +75,8 @@ class GlinerConfig:
     hidden_size: _Width = 512
     max_len: _Count = 384
     num_rnn_layers: Annotated[int, Field(ge=-1, le=16)] = 1
+    dropout: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """Of the layers above the encoders, in training."""
     subtoken_pooling: str = "first"
     words_splitter_type: str = "whitespace"
     embed_ent_token: bool = True

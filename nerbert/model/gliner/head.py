@@ -8,6 +8,7 @@ the labels, and on which others there are.
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.formats.open_types import normalised
 from nerbert.labels import WordSpan
 from nerbert.model.forward import autocast
 from nerbert.model.gliner.decode import (
@@ -36,6 +38,8 @@ from nerbert.rng import Array
 
 MAX_TOKENS = 384
 """Padded pieces of a batch on a CPU, labels included: long texts go alone, which was fastest on each shape tried."""
+NORMALISED = "normalised"
+"""What the card of a folder says of its `labels` if the model learnt them as open types are written."""
 _START_COST = 32
 """What a further batch costs, in pieces."""
 _LABELS = 64
@@ -54,7 +58,8 @@ class _Asked(NamedTuple):
 class GlinerHead(Head):
     """A GLiNER model; it finds nothing until `for_labels` gave it labels.
 
-    `labels_pieces` cuts labels that have an encoder of their own.
+    `labels_pieces` cuts labels that have an encoder of their own. With `normalises` it reads labels as open types are
+    written: without case and underscores. Of a model that is trained on after (`trains`) nothing is remembered.
     """
 
     usual_threshold = 0.5
@@ -62,10 +67,13 @@ class GlinerHead(Head):
     def __init__(
         self, model: GlinerModel, pieces: PromptTokenizer, labels_pieces: PromptTokenizer | None = None, *,
         decoding: str = "flat", precision: str = "fp32", max_tokens: int = MAX_TOKENS, name: str = "gliner",
+        normalises: bool = False, trains: bool = False,
     ) -> None:  # fmt: skip
         self._name, self._max_tokens, self._precision = name, max_tokens, precision
         self.model, self.pieces, self.labels_pieces = model.eval(), pieces, labels_pieces
-        remember_positions(model.body)
+        self._normalises = normalises
+        if not trains:
+            remember_positions(model.body)
         self._single = model.config.max_width == 1 and not model.config.token_level
         self.longest_text = model.config.max_len
         self.decoding = decoding
@@ -88,12 +96,13 @@ class GlinerHead(Head):
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "GlinerHead":
         """Return a head over the same weights that finds these labels; raise InputError if they leave no room."""
         found, vectors = copy(self), None
+        read = [replace(each, name=normalised(each.name)) for each in labels] if self._normalises else labels
         if self.labels_pieces is None:
-            prompt = self.pieces.prompt(labels)
+            prompt = self.pieces.prompt(read)
         else:
             prompt = self.pieces.plain()
             with torch.inference_mode(), autocast(self._device.type, self._precision):
-                vectors = self.model.prepared(self._encoded(labels, self.labels_pieces))
+                vectors = self.model.prepared(self._encoded(read, self.labels_pieces))
         found._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
         return found
 
@@ -143,17 +152,16 @@ class GlinerHead(Head):
             lengths = torch.from_numpy(np.concatenate([each.counts for each in windows])).to(self._device)
             words = torch.segment_reduce(words.float(), config.subtoken_pooling, lengths=lengths)
         counts = torch.tensor([len(each.read) for each in windows])
-        parts = [torch.split_with_sizes(each, counts.tolist())
-                 for each in model.parts(model.in_context(words, counts))]  # fmt: skip
-        for number in range(len(windows)):
-            vectors = asked.vectors
-            if vectors is None:
-                vectors = model.prepared(model.projected(states[number, list(asked.prompt.places)]))
-            yield model.scores(tuple(each[number] for each in parts), vectors)
+        if asked.vectors is not None:
+            labels = [asked.vectors] * len(windows)
+        else:
+            places = list(asked.prompt.places)
+            labels = [model.prepared(model.projected(states[number, places])) for number in range(len(windows))]
+        yield from model.scores_of_texts(words, counts, labels)
 
     def _states(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return (rows, pieces, width): the text encoder's states."""
-        ids, mask = _padded(rows, self.pieces.pad_id, self._device)
+        ids, mask = padded_rows(rows, self.pieces.pad_id, self._device)
         states: torch.Tensor = self.model.body(input_ids=ids, attention_mask=mask)[0]
         return states
 
@@ -163,7 +171,7 @@ class GlinerHead(Head):
         found = torch.zeros((len(rows), self.model.config.hidden_size), device=self._device)
         for group in micro_batches([len(each) for each in rows], _LABELS * 8):
             found[group] = self.model.label_vectors(
-                *_padded([rows[each] for each in group], pieces.pad_id, self._device)
+                *padded_rows([rows[each] for each in group], pieces.pad_id, self._device)
             ).float()
         return found
 
@@ -186,7 +194,7 @@ def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Can
     return found
 
 
-def _padded(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def padded_rows(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the ids and the mask of some rows, (rows, pieces) each."""
     mask = np.arange(max(map(len, rows))) < np.array([len(each) for each in rows])[:, None]
     ids = np.full(mask.shape, pad_id, np.int64)

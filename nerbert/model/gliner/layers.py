@@ -7,6 +7,7 @@ layer's product is cut likewise into parts of a word, of a label and of both. Th
 for rounding (the tests hold them to 1e-4). Parts have the names that they have in the package's folders.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,8 +21,8 @@ _PAIRS = 256
 """Pairs of a word and a label that are scored at once, for the same reason."""
 
 
-def _two_layers(width: int, inner: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, inner), nn.ReLU(), nn.Identity(), nn.Linear(inner, out))
+def _two_layers(width: int, inner: int, out: int, dropout: float = 0.0) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, inner), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner, out))
 
 
 class Folded(NamedTuple):
@@ -35,13 +36,13 @@ class Folded(NamedTuple):
 class SpanLayers(nn.Module):
     """Scores of spans by their first and last word: `marker`, as in the first version, or `markerV0`."""
 
-    def __init__(self, width: int, max_width: int, mode: str) -> None:
+    def __init__(self, width: int, max_width: int, mode: str, dropout: float = 0.0) -> None:
         super().__init__()
         self.max_width, self.deep = max_width, mode == "markerV0"
         inner = 4 * width if self.deep else 2 * width
-        self.project_start = _two_layers(width, inner, width)
-        self.project_end = _two_layers(width, inner, width)
-        self.out_project = _two_layers(2 * width, inner, width) if self.deep else nn.Linear(2 * width, width)
+        self.project_start = _two_layers(width, inner, width, dropout)
+        self.project_end = _two_layers(width, inner, width, dropout)
+        self.out_project = _two_layers(2 * width, inner, width, dropout) if self.deep else nn.Linear(2 * width, width)
 
     @property
     def _project(self) -> Any:
@@ -73,8 +74,11 @@ class SpanLayers(nn.Module):
             for start in range(0, count - width, _ROWS):
                 end = min(start + _ROWS, count - width)
                 sums = first[start:end] + last[start + width : end + width]
-                found[start:end, width] = torch.addmm(labels.added, sums.relu_(), labels.first.T) if self.deep else sums
+                found[start:end, width] = self._deep_scores(sums, labels) if self.deep else sums
         return found
+
+    def _deep_scores(self, sums: torch.Tensor, labels: Folded) -> torch.Tensor:
+        return torch.addmm(labels.added, self._project[2](sums.relu_()), labels.first.T)
 
 
 class TokenLayers(nn.Module):
@@ -125,9 +129,9 @@ class GlinerModel(nn.Module):
             self.scorer = TokenLayers(width)
         else:
             self.span_rep_layer = nn.ModuleDict(
-                {"span_rep_layer": SpanLayers(width, config.max_width, config.span_mode)}
+                {"span_rep_layer": SpanLayers(width, config.max_width, config.span_mode, config.dropout)}
             )
-            self.prompt_rep_layer = _two_layers(width, 4 * width, width)
+            self.prompt_rep_layer = _two_layers(width, 4 * width, width, config.dropout)
 
     @property
     def body(self) -> Any:
@@ -177,6 +181,18 @@ class GlinerModel(nn.Module):
         """Return the log-odds of one text: (words, widths, labels) of spans, or (words, labels, 3) of words."""
         found: torch.Tensor = (self.scorer if self.config.token_level else self._spans)(*parts, labels)
         return found.float()
+
+    def scores_of_texts(
+        self, words: torch.Tensor, counts: torch.Tensor, labels: Sequence[torch.Tensor | Folded]
+    ) -> Iterator[torch.Tensor]:
+        """Yield the log-odds of several texts, as `scores` has them.
+
+        `words` (words, width) are those of all texts, `counts` (texts,) how many each has, `labels` what each is asked
+        for, as `prepared` gives it.
+        """
+        split = [torch.split_with_sizes(each, counts.tolist()) for each in self.parts(self.in_context(words, counts))]
+        for number, asked in enumerate(labels):
+            yield self.scores(tuple(each[number] for each in split), asked)
 
     @property
     def _spans(self) -> SpanLayers:

@@ -30,7 +30,7 @@ _CACHED = 1 << 17
 """Words whose pieces are kept."""
 _UNBOUNDED = 2048
 """Pieces that a model without positions of its own (DeBERTa's are relative) is given at most, its labels included."""
-_LEAST = 32
+LEAST = 32
 """Pieces that labels must leave for a text."""
 _OVERLAP = 4
 """A window shares at least this fraction (one over) of its words with the next one."""
@@ -83,7 +83,7 @@ class PromptTokenizer:
 
     def plain(self) -> LabelPrompt:
         """Return what stands around a text whose labels are read elsewhere; raise InputError if no text has room."""
-        if self.room - len(self._before) - len(self._after) < _LEAST:
+        if self.room - len(self._before) - len(self._after) < LEAST:
             raise InputError(f"the model has room for {self.room:,} pieces, too few for a text; take one of more "
                              "positions")  # fmt: skip
         return LabelPrompt(self._before, self._after)
@@ -100,7 +100,7 @@ class PromptTokenizer:
             places.append(len(ids) + shift)
             ids += [*ent, *pieces]
         ids += sep
-        if (left := self.room - len(ids) - len(self._after)) < _LEAST:
+        if (left := self.room - len(ids) - len(self._after)) < LEAST:
             raise InputError(f"{len(labels):,} labels take {len(ids):,} pieces of the {self.room:,} that the model has "
                              f"room for: {max(0, left)} are left for a text; give fewer or shorter ones")  # fmt: skip
         return LabelPrompt(tuple(ids), self._after, tuple(places))
@@ -112,6 +112,20 @@ class PromptTokenizer:
         if unknown := [each for each in dict.fromkeys(words) if each not in self._known]:
             self._known.update(zip(unknown, self._cut(unknown), strict=True))
         return [self._known[each] for each in words]
+
+    def sizes(self, labels: Sequence[str]) -> list[int]:
+        """Return how many pieces each label takes in a prompt, its mark included."""
+        mark = len(self._mark(self._config.ent_token))
+        return [mark + len(each) for each in self.pieces(labels)]
+
+    def key(self) -> list[Any]:
+        """Return what beside the tokenizer decides how texts are cut, as JSON."""
+        return [self.room, self._config.max_len, self._config.max_width, self._config.subtoken_pooling]
+
+    @property
+    def around(self) -> int:
+        """Return how many pieces stand around labels and text: special ones, and the mark between them."""
+        return len(self._before) + len(self._mark(self._config.sep_token)) + len(self._after)
 
     def alone(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of labels that stand alone, marks included; raise InputError for one that is too long."""
@@ -126,9 +140,12 @@ class PromptTokenizer:
                                  "has room for; give a shorter one")  # fmt: skip
         return found
 
-    def windows(self, examples: Iterable[Example], prompt: LabelPrompt) -> list[WordWindow]:
-        """Return the windows of all examples, in order; an example whose words have no pieces has none."""
-        body = self.room - len(prompt.before) - len(prompt.after)
+    def windows(self, examples: Iterable[Example], prompt: LabelPrompt, most: int = 0) -> list[WordWindow]:
+        """Return the windows of all examples, in order; an example whose words have no pieces has none.
+
+        A window has at most `most` pieces (0: as many as there is room for).
+        """
+        body = min(most or self.room, self.room) - len(prompt.before) - len(prompt.after)
         found = list[WordWindow]()
         for number, example in enumerate(examples):
             words = [each[: body // 2] for each in self.pieces([example.text[a:b] for a, b in example.words])]

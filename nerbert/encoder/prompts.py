@@ -1,0 +1,96 @@
+"""Which types each window of a step is asked for: its own, and some that are known not to be there.
+
+A window's own types are shuffled, and all but a random number of them dropped, as GLiNER does (Zaratiana et al. 2024).
+Others come from the whole step, in all processes: a third of them are frequent in the training data, a third share a
+word with a type of the window (these are hard to tell apart), and a third come by chance. So a window's prompt depends
+on seed, step and the step's windows, and never on how the step is cut. Where there is no ratio, a prompt has all of a
+window's own types and as many others as there is room for: what a user's list looks like.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nerbert.encoder.span_labels import WindowLabels
+from nerbert.model.concepts import ConceptTable
+from nerbert.rng import Array, uniform, uniforms
+
+_SHORT = 3
+"""Letters of a word, up to which it says nothing of a type (of, the, for)."""
+
+
+@dataclass(slots=True)
+class PromptMaker:
+    """Chooses types from a table.
+
+    `sizes` (concepts,) are the pieces that each takes in a prompt, `room` how many there are before a window without
+    text, and `most` is how many types a prompt may have. At most `ratio` types that are not there are taken for each
+    entity (None: as many as there is room for).
+    """
+
+    table: ConceptTable
+    sizes: Array
+    room: int
+    most: int
+    ratio: float | None
+    seed: int
+    barred: frozenset[int] = frozenset()
+    """Concepts that are never asked for."""
+    _words: list[frozenset[str]] = field(default_factory=list)
+
+    def prompts(self, windows: Mapping[int, WindowLabels], step: int | str) -> dict[int, Array]:
+        """Return the numbers of the types that each window is asked for, in order, by the number of the window."""
+        rows = (row for each in windows.values() for row in each.rows)
+        shared = self._allowed(self.table.candidates(rows).tolist())
+        return {number: self._prompt(window, shared, f"step {step} window {number}")
+                for number, window in windows.items()}  # fmt: skip
+
+    def _allowed(self, types: Iterable[int]) -> Array:
+        return np.array([each for each in types if each not in self.barred], np.int64)
+
+    def _prompt(self, window: WindowLabels, shared: Array, what: str) -> Array:
+        own = _shuffled(self._allowed(sorted(window.own)), self.seed, f"own of {what}")
+        drawn = self.ratio is not None
+        kept = 1 + int(uniform(self.seed, "types kept", what) * len(own)) if drawn and len(own) else len(own)
+        own = own[: min(kept, self.most)]
+        wanted = self.most - len(own)
+        if self.ratio is not None:
+            share = uniform(self.seed, "others", what) * self.ratio
+            wanted = min(wanted, int(np.ceil(share * max(1, window.mentions))))
+        others = self._others(window, window.absent(self.table, shared), wanted, what)
+        both = _shuffled(np.concatenate([own, others]), self.seed, f"order of {what}")
+        inside = np.cumsum(self.sizes[both]) <= self.room
+        return both[inside]
+
+    def _others(self, window: WindowLabels, absent: Array, wanted: int, what: str) -> Array:
+        """Return types that are not there: frequent ones, similar ones, and any."""
+        if wanted <= 0 or not len(absent):
+            return absent[:0]
+        chances = uniforms(self.seed, f"others of {what}", absent * 3 + np.arange(3)[:, None])
+        counts = np.array([self.table.counts[number] for number in absent.tolist()], np.float64)
+        frequent = np.argsort(-np.log(1 - chances[0]) / (counts + 1), kind="stable")  # drawn without replacement
+        close = self._similar(window.own, absent)
+        similar = np.argsort(np.where(close, chances[1], np.inf), kind="stable")[: int(close.sum())]
+        kinds = np.floor(3 * uniforms(self.seed, f"kinds of others of {what}", np.arange(wanted)))
+        chosen = dict.fromkeys([*frequent[: int((kinds == 0).sum())].tolist(),
+                                *similar[: int((kinds == 1).sum())].tolist()])  # fmt: skip
+        for place in np.argsort(chances[2], kind="stable").tolist():
+            if len(chosen) >= wanted:
+                break
+            chosen.setdefault(place)
+        return absent[list(chosen)]
+
+    def _similar(self, own: Iterable[int], types: Array) -> Array:
+        """Return (types,): whether a type's name shares a word with one of some types."""
+        if len(self._words) != len(self.table.concepts):
+            self._words = [frozenset(word for word in each.name.split() if len(word) > _SHORT)
+                           for each in self.table.concepts]  # fmt: skip
+        words = frozenset[str]().union(*(self._words[number] for number in own))
+        return np.array([not words.isdisjoint(self._words[number]) for number in types.tolist()], bool)
+
+
+def _shuffled(numbers: Array, seed: int, what: str) -> Array:
+    """Return numbers in an order that depends on seed, purpose and the numbers alone."""
+    order: Array = numbers[np.argsort(uniforms(seed, what, numbers), kind="stable")]
+    return order

@@ -1,0 +1,165 @@
+"""What a GLiNER model is to answer: entities of words' labels, and what is known of each span and type.
+
+A word's label is two numbers: a row of the table of concepts, and marks. These say which of the row's concepts begin
+and end at the word, and how many entities that begin here are too long for the model. So entities that touch, or lie in
+others of another type, are told apart. The price: of entities of one type that overlap, what is read back may be a part
+or a union, and of a word's concepts the first twelve have marks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nerbert.encoder.concepts import ConceptLabels
+from nerbert.labels import word_spans
+from nerbert.model.concepts import ROOT, ConceptTable, Row
+from nerbert.model.windows import IGNORED, Label
+from nerbert.records import Example
+from nerbert.rng import Array
+
+_CONCEPTS = 12
+"""Concepts of a word that have marks, a bit for the beginning and one for the end."""
+_LOST = 2 * _CONCEPTS
+"""Where the number of entities that are too long begins."""
+_MOST_LOST = 63
+
+
+class SpanLabels(ConceptLabels):
+    """Words are labelled with a row of a table and marks; spans of more than `max_width` words (0: none) are lost."""
+
+    ignored: Label = (IGNORED, 0)
+
+    def __init__(self, table: ConceptTable, texts: Mapping[str, str], max_width: int) -> None:
+        super().__init__(table, texts)
+        self._max_width = max_width
+
+    def of(self, example: Example) -> list[Label]:
+        """Return the row and the marks of each word; raise InputError for an entity that cuts a word."""
+        rows = self.rows_of(example)
+        marks = [0] * len(rows)
+        for start, end, type_ in word_spans(example):
+            number = self.number_of(example, type_)
+            for word, shift in ((start, 0), (end - 1, _CONCEPTS)):
+                if (place := rows[word][0].index(number)) < _CONCEPTS:
+                    marks[word] |= 1 << (place + shift)
+            if self._max_width and end - start > self._max_width and marks[start] >> _LOST < _MOST_LOST:
+                marks[start] += 1 << _LOST
+        return [(self._table.rows[row], mark) for row, mark in zip(rows, marks, strict=True)]
+
+    def key(self) -> list[Any]:
+        """Return what decides the labels."""
+        return [*super().key(), self._max_width]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLabels:
+    """What the words of a window are: `rows` are the distinct ones of the table, `places` (words,) each word's.
+
+    `marks` (words,) are as in the labels.
+    """
+
+    rows: list[Row]
+    places: Array
+    marks: Array
+
+    @classmethod
+    def of(cls, labels: Array, rows: Sequence[Row]) -> "WindowLabels":
+        """Return them from a window's labels, (words, 2), and all rows of the table."""
+        numbers, places = np.unique(labels[:, 0], return_inverse=True)
+        return cls([rows[number] for number in numbers.tolist()], places, labels[:, 1])
+
+    @property
+    def own(self) -> set[int]:
+        """Return the concepts of its words."""
+        return {number for own, _ in self.rows for number in own}
+
+    @property
+    def mentions(self) -> int:
+        """Return how many entities begin here."""
+        return _begun(self.marks)
+
+    def absent(self, table: ConceptTable, types: Array) -> Array:
+        """Return those of some types that are known not to be here.
+
+        A word of which only `ROOT` is known says nothing of them, and the others must all say so.
+        """
+        tell = [row for row in self.rows if row[1] != (ROOT,) or not row[0]]
+        if not tell or not len(types):
+            return types[:0]
+        has, known = table.masks(tell, types)
+        return types[(known & ~has).all(0)]
+
+    def spans(self, types: Array) -> list[tuple[int, int, int]]:
+        """Return (first word, word after the last, place in `types`) of the entities of some types, whatever width.
+
+        One that reaches over the window's edge is none of them.
+        """
+        columns = {number: place for place, number in enumerate(types.tolist())}
+        open_: dict[int, int] = {}
+        found = []
+        for word, (row, mark) in enumerate(zip(self.places.tolist(), self.marks.tolist(), strict=True)):
+            own = self.rows[row][0]
+            open_ = {number: start for number, start in open_.items() if number in own}
+            for place, number in enumerate(own[:_CONCEPTS]):
+                if mark >> place & 1:
+                    open_[number] = word
+                if mark >> (place + _CONCEPTS) & 1 and number in open_:
+                    if number in columns:
+                        found.append((open_[number], word + 1, columns[number]))
+                    del open_[number]
+        return found
+
+    def masks(self, table: ConceptTable, types: Array) -> tuple[Array, Array]:
+        """Return (words, types) twice: whether a word is of a type, and whether that is known."""
+        has, known = table.masks(self.rows, types)
+        return has[self.places], known[self.places]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What is right for the spans of a window: `targets` and `weights` are (words, widths, types).
+
+    A weight is 0 where nothing is known, and beyond the window's end.
+    """
+
+    targets: Array
+    weights: Array
+
+    @classmethod
+    def of(
+        cls, window: WindowLabels, table: ConceptTable, types: Array, max_width: int, positive_weight: float
+    ) -> "Answers":
+        """Return the answers to some types; at a width of 1 each word of an entity is one."""
+        has, known = window.masks(table, types)
+        if max_width == 1:
+            targets, weights = has[:, None], known[:, None]
+        else:
+            targets = np.zeros((len(has), max_width, len(types)), bool)
+            for start, end, type_ in window.spans(types):
+                if end - start <= max_width:
+                    targets[start, end - start - 1, type_] = True
+            weights = known_spans(known, max_width) | targets
+        values = np.where(targets, positive_weight, 1.0) * weights
+        return cls(targets.astype(np.float32), values.astype(np.float32))
+
+
+def known_spans(known: Array, max_width: int) -> Array:
+    """Return (words, widths, types): whether all words of a span are known; no span reaches beyond the last word."""
+    count = len(known)
+    unknown = np.concatenate([np.zeros((1, known.shape[1]), np.int64), np.cumsum(~known, 0)])
+    ends = np.arange(count)[:, None] + 1 + np.arange(max_width)
+    found: Array = unknown[np.minimum(ends, count)] == unknown[:-1, None]
+    return found & (ends <= count)[..., None]
+
+
+def count_lost(labels: Array) -> tuple[int, int]:
+    """Return how many entities begin at some words, by their labels (words, 2), and how many are too long."""
+    marks = labels[:, 1]
+    return _begun(marks), int((marks >> _LOST).sum())
+
+
+def _begun(marks: Array) -> int:
+    """Return how many entities begin at some words, by their marks."""
+    return sum(int((marks >> place & 1).sum()) for place in range(_CONCEPTS))

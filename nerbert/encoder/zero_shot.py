@@ -1,0 +1,383 @@
+"""Learning to find entities of types that are told by name: models as the package `gliner` has them.
+
+Each window is asked for some types (`nerbert.encoder.prompts`), and each of its spans is or isn't of each of them. The
+loss is the binary cross-entropy, summed over the spans and types of a window's own prompt, entities twice, and divided
+by the step's words; spans of which nothing is known don't count. `zero` scores single words, so touching entities of
+one type become one; models of spans never find an entity of more than `max_width` words. Both are counted as missed.
+
+The checkpoint is chosen by F1 on held-out texts, each asked for its own types and as many others as a prompt may have,
+at a probability of 0.5, each type by itself. Trained too long, such models forget types they don't see (GLiNER's own
+recipe is best after a sixth of its steps), so files of other domains are better to choose by (`open_types_dev`).
+
+The encoder of labels runs once a step, as with `concepts`; labels in the text are read anew in each text.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+
+from nerbert.config import refuse
+from nerbert.encoder.prompts import PromptMaker
+from nerbert.encoder.span_labels import Answers, SpanLabels, WindowLabels, count_lost, known_spans
+from nerbert.errors import InputError, SettingsError, at
+from nerbert.executors import is_first_process
+from nerbert.model.backbone import Backbone, check_model_folder, is_gliner, load_tokenizer
+from nerbert.model.concepts import ConceptTable
+from nerbert.model.forward import Batch, autocast
+from nerbert.model.fresh import freeze
+from nerbert.model.gliner.config import SPLITTERS
+from nerbert.model.gliner.decode import chosen_candidates, span_candidates
+from nerbert.model.gliner.folder import GlinerFolder, load_gliner
+from nerbert.model.gliner.fresh import BI_ENCODER, ZERO_SPAN, architecture_of, new_gliner
+from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
+from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, check_trainable, with_prompts
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Windows, chosen
+from nerbert.records import EntityLabel, Example
+from nerbert.rng import Array
+from nerbert.terminal import tell
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.loop import explain_out_of_memory, held_out_batches
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
+from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
+
+_THRESHOLD = 0.5
+_NAMES = 64
+"""Names that go through their own encoder at once."""
+_USUAL_WIDTH = 12
+
+
+@dataclass(slots=True)
+class StepPrompts:
+    """What a step's windows hold and are asked for, by their numbers; `used` are the numbers of all types asked for.
+
+    `vectors` (used, width) are the types', set while losses are computed, where they have an encoder of their own.
+    """
+
+    windows: Mapping[int, WindowLabels]
+    prompts: Mapping[int, Array]
+    used: Array
+    vectors: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroShotBatch(PromptBatch):
+    """A micro-batch with the types that each window is asked for, and the step that it is of."""
+
+    asked: tuple[Array, ...]
+    windows: tuple[WindowLabels, ...]
+    step: StepPrompts
+
+
+class ZeroShot(Objective):
+    """The objective; `labels_backbone` is what an encoder of labels starts from."""
+
+    open_types: ClassVar[bool] = True
+    head_name: ClassVar[str] = "gliner"
+
+    def __init__(
+        self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, *, types: Sequence[str] = (),
+        labels_backbone: Backbone | None = None,
+    ) -> None:  # fmt: skip
+        self._table, self._texts, self._settings, self._types = table, texts, settings, tuple(types)
+        self._labels_backbone = labels_backbone
+        self._rows = list(table.rows)
+        self._model: GlinerTrainee | None = None
+        self._pieces: PromptedPieces | None = None
+        self._sizes = np.zeros(len(table.concepts), np.int64)
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the objective for the types of a task; raise SettingsError for settings that don't go together."""
+        settings, source = task.settings, task.backbone.source
+        if task.concepts is None:
+            raise SettingsError("setting objective = 'zero_shot': there is no type to learn", setting="objective")
+        kind = "'zero_shot'"
+        refuse(settings.label_smoothing != 0, "label_smoothing", settings.label_smoothing, f"0 with {kind}")
+        refuse(settings.outside_weight != 1, "outside_weight", settings.outside_weight, f"1 with {kind}")
+        refuse(settings.label_all_tokens, "label_all_tokens", True, f"left out with {kind}")
+        refuse(settings.num_layers != 0 and is_gliner(source), "num_layers", settings.num_layers,
+               "0 where the start is a GLiNER folder")  # fmt: skip
+        labels = None
+        if isinstance(settings, PretrainSettings):
+            labels = _labels_backbone(settings, task.backbone)
+        elif isinstance(settings, FinetuneSettings):
+            refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, f"'window' with {kind}")
+        return cls(task.concepts, task.concept_texts, settings, types=task.types, labels_backbone=labels)
+
+    def make_model(self, backbone: Backbone) -> GlinerTrainee:
+        """Return the model of a GLiNER folder, or a new one on an encoder; raise InputError if a type has no room."""
+        settings = self._settings
+        if is_gliner(backbone.source):
+            loaded = load_gliner(Path(backbone.source))
+            check_trainable(loaded.model.config, backbone.source)
+            _check_architecture(loaded, settings, backbone.source)
+            loaded.model.requires_grad_(True)
+        elif isinstance(settings, PretrainSettings):
+            loaded = new_gliner(backbone, self._labels_backbone, architecture=settings.architecture,
+                                max_width=settings.max_width, max_len=settings.max_length)  # fmt: skip
+        else:
+            why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
+            raise SettingsError(f"{why}, this is none: {backbone.source}", setting="objective")
+        self._model = model = GlinerTrainee(loaded)
+        recut = isinstance(settings, PretrainSettings)
+        self._pieces = PromptedPieces(loaded.pieces, model.config, settings.max_length, recut=recut)
+        self._sizes = self._sizes_of(loaded, self._pieces.room_for_labels)
+        return model
+
+    def _sizes_of(self, loaded: GlinerFolder, room: int) -> Array:
+        """Return (concepts,): the pieces that each takes before a text; raise InputError for one without room."""
+        texts = [each.text for each in self._table.concepts]
+        if loaded.labels_pieces is not None:
+            loaded.labels_pieces.alone(texts)
+            return np.zeros(len(texts), np.int64)
+        sizes = np.array(loaded.pieces.sizes(texts), np.int64)
+        if len(sizes) and sizes.max() > room:
+            name, shown = self._table.concepts[int(sizes.argmax())].name, "with its description " if any(
+                each.description for each in self._table.concepts) else ""  # fmt: skip
+            remedy = "shorten it, or leave concept_descriptions out" if shown else "shorten it"
+            raise InputError(f"type {name!r:.80}: {shown}takes {int(sizes.max()):,} subwords, and a prompt beside a "
+                             f"text has room for {room:,}; {remedy}, or take a smaller max_length")  # fmt: skip
+        return sizes
+
+    def freeze(self, model: GlinerTrainee, layers: int) -> int:
+        """Freeze the lowest layers of the encoders, none by default."""
+        for body in (model.gliner.body, model.gliner.labels_body):
+            if body is not None and layers > 0:
+                freeze(body, layers)
+        return max(0, layers)
+
+    def subwords(self, model: GlinerTrainee, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
+        """Return what cuts examples as GLiNER reads them, word by word."""
+        return self._made[1]
+
+    @property
+    def _made(self) -> tuple[GlinerTrainee, PromptedPieces]:
+        if self._model is None or self._pieces is None:
+            raise TypeError("the model isn't made")
+        return self._model, self._pieces
+
+    @property
+    def _max_width(self) -> int:
+        return self._made[0].gliner.config.max_width
+
+    @property
+    def labels(self) -> SpanLabels:
+        """Return rows of the table, and where entities begin and end."""
+        width = self._max_width
+        return SpanLabels(self._table, self._texts, width if width > 1 else 0)
+
+    def facts(self, windows: Windows) -> dict[str, Any]:
+        """Return what `nerbert tag` must know, and how many entities are too long to be found; say so."""
+        config = self._made[0].gliner.config
+        entities, lost = count_lost(np.asarray(windows.labels))
+        if lost and is_first_process():
+            tell(f"{lost:,} of {entities:,} entities are lost: they have more than max_width = {config.max_width} "
+                 "words, which this model never finds")  # fmt: skip
+        return {
+            "word_splitter": SPLITTERS["whitespace"], "head": self.head_name, "decoding": "flat", "labels": NORMALISED,
+            "architecture": architecture_of(config), "max_width": config.max_width, "entities": entities, "lost": lost,
+        }  # fmt: skip
+
+    def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepPrompts:
+        """Return what the step's windows are asked for, in all processes."""
+        ratio = self._settings.negative_ratio if isinstance(self._settings, PretrainSettings) else None
+        return self._step(windows, numbers, self._maker(ratio), step)
+
+    def _maker(self, ratio: float | None, barred: frozenset[int] = frozenset()) -> PromptMaker:
+        settings, (_, pieces) = self._settings, self._made
+        return PromptMaker(
+            self._table, self._sizes, pieces.room_for_labels, settings.max_types, ratio, settings.seed, barred
+        )
+
+    def _step(self, windows: Windows, numbers: Array, maker: PromptMaker, step: int | str) -> StepPrompts:
+        numbers = np.unique(numbers)
+        column, counts = chosen(windows.labels, windows.word_ends, numbers)
+        parts = np.split(column, np.cumsum(counts)[:-1])
+        held = {number: WindowLabels.of(labels, self._rows)
+                for number, labels in zip(numbers.tolist(), parts, strict=True)}  # fmt: skip
+        prompts = maker.prompts(held, step)
+        used = np.unique(np.concatenate(list(prompts.values()))) if prompts else np.zeros(0, np.int64)
+        return StepPrompts(held, prompts, used)
+
+    def step_figures(self, shared: StepPrompts) -> dict[str, float]:
+        """Return how many types the step asks for, and how many a window, on average."""
+        total = sum(map(len, shared.prompts.values()))
+        return {"types": float(len(shared.used)), "types_a_window": total / max(1, len(shared.prompts))}
+
+    @contextmanager
+    def step_pass(self, model: GlinerTrainee, shared: StepPrompts) -> Iterator[None]:
+        """Encode the step's names once, if they have an encoder; take their gradient through it at the end."""
+        if model.gliner.labels_body is None or not len(shared.used):
+            yield
+            return
+        texts = [self._table.concepts[number].text for number in shared.used.tolist()]
+        with explain_out_of_memory("max_types"), autocast(model.device.type, self._settings.precision):
+            groups = [texts[start : start + _NAMES] for start in range(0, len(texts), _NAMES)]
+            vectors = torch.cat([model.label_vectors(each) for each in groups])
+        shared.vectors = vectors.detach().requires_grad_(vectors.requires_grad)
+        yield
+        if shared.vectors.grad is not None and vectors.requires_grad:
+            vectors.backward(shared.vectors.grad)  # type: ignore[no-untyped-call]
+        shared.vectors = None
+
+    def prepare(self, batch: Batch, step: int, shared: Any = None) -> ZeroShotBatch:
+        """Return the batch with each window's prompt before its text."""
+        model, _ = self._made
+        pieces, numbers = model.loaded.pieces, batch.numbers.tolist()
+        asked = tuple(shared.prompts[number] for number in numbers)
+        labels = [[EntityLabel(self._table.concepts[each].text) for each in some.tolist()] for some in asked]
+        apart = model.gliner.labels_body is not None
+        made = with_prompts(batch, [pieces.plain() if apart else pieces.prompt(some) for some in labels], pieces)
+        columns = {each.name: getattr(made, each.name) for each in fields(PromptBatch)}
+        return ZeroShotBatch(
+            **columns, asked=asked, windows=tuple(shared.windows[number] for number in numbers), step=shared
+        )
+
+    def terms(self, batch: Batch) -> dict[str, float]:
+        """Return the number of words."""
+        return {"loss": len(batch.rows)}
+
+    def loss(self, model: GlinerTrainee, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the sum over spans and types of the cross-entropies, computed in fp32."""
+        batch, losses = _prompted(batch), []
+        for scores, window, asked in zip(_scores(model, batch), batch.windows, batch.asked, strict=True):
+            answers = Answers.of(window, self._table, asked, self._max_width, self._settings.positive_weight)
+            targets, weights = (torch.from_numpy(each).to(scores.device) for each in (answers.targets, answers.weights))
+            losses.append(torch.nn.functional.binary_cross_entropy_with_logits(
+                scores.masked_fill(weights == 0, 0.0), targets, weights, reduction="sum"
+            ))  # fmt: skip
+        return {"loss": torch.stack(losses).sum()}
+
+    def score_on(
+        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
+    ) -> Callable[[Any], CheckpointScore]:
+        """Return F1 on held-out texts, each asked for its own types and others; raise InputError without an entity."""
+        return self.score_without((), examples, pieces, processes)
+
+    def score_without(
+        self, names: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
+    ) -> Callable[[Any], CheckpointScore]:
+        """Return the same for all types but those with some names."""
+        windows = Windows.pack(pieces.windows(examples, self.labels))
+        barred = frozenset(number for number, each in enumerate(self._table.concepts) if each.name in names)
+        step = self._step(windows, np.arange(len(windows)), self._maker(None, barred), "dev")
+        if not any(window.spans(step.prompts[number]) for number, window in step.windows.items()):
+            raise InputError("the validation texts hold no entity of any type: take more texts")
+        if is_first_process() and all(set(step.prompts[number].tolist()) <= window.own
+                                      for number, window in step.windows.items()):  # fmt: skip
+            tell("no type is known to be absent from any validation text: all that is asked for is there, so the model "
+                 "doesn't learn, and F1 doesn't show, what isn't; give texts `asked` types that they lack")  # fmt: skip
+        return partial(self._score, windows=windows, step=step, pad_id=pieces.pad_id, processes=processes)
+
+    def _score(
+        self, model: GlinerTrainee, windows: Windows, step: StepPrompts, pad_id: int, processes: ProcessGroup
+    ) -> CheckpointScore:
+        settings, device = self._settings, model.device.type
+        model.eval()
+        sums = np.zeros(3)
+        with torch.inference_mode(), autocast(device, settings.precision), self.step_pass(model, step):
+            for each in held_out_batches(windows, settings, processes, device, pad_id):
+                batch = self.prepare(each, 0, step)
+                found = _scores(model, _prompted(batch.to(model.device)))
+                for scores, window, asked in zip(found, batch.windows, batch.asked, strict=True):
+                    sums += _counts(scores.cpu().numpy(), window, self._table, asked)
+        right, found_, gold = processes.totals(*sums.tolist())
+        figures = {"zero_shot_f1": 2 * right / (found_ + gold), "zero_shot_precision": right / max(1, found_),
+                   "zero_shot_recall": right / gold}  # fmt: skip
+        return CheckpointScore(figures["zero_shot_f1"], True, figures)
+
+    def head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
+        """Return the model asked for the data's types."""
+        loaded, on_cpu = model.loaded, model.device.type == "cpu"
+        head = GlinerHead(
+            loaded.model, loaded.pieces, loaded.labels_pieces, precision=settings.precision, normalises=True,
+            trains=True, max_tokens=MAX_TOKENS if on_cpu else most_tokens(settings),
+        )  # fmt: skip
+        return head.for_labels(list(map(EntityLabel, self._types)), [_THRESHOLD] * len(self._types))
+
+    def describe(self) -> Description:
+        """Return what plans and cards say of it."""
+        return Description(
+            learnt="find entities of types that it is told by name (GLiNER, Zaratiana et al. 2024)",
+            chooses="zero_shot_f1",
+            figures={
+                "zero_shot_f1": "entities of held-out texts, each asked for its own types and others, at 0.5",
+                "zero_shot_precision": "the share of right ones among those found there",
+                "zero_shot_recall": "the share found among those there",
+            },
+        )
+
+
+def _labels_backbone(settings: PretrainSettings, backbone: Backbone) -> Backbone | None:
+    """Return what an encoder of labels starts from; None if there is none."""
+    apart = settings.architecture == BI_ENCODER
+    refuse(bool(settings.concept_backbone) and not apart, "concept_backbone", settings.concept_backbone,
+           "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
+    if not apart or not settings.concept_backbone:
+        return backbone if apart else None
+    with at(setting="setting concept_backbone"):
+        check_model_folder(settings.concept_backbone)
+        return Backbone(settings.concept_backbone, load_tokenizer(settings.concept_backbone), settings.seed)
+
+
+def _check_architecture(loaded: GlinerFolder, settings: TrainSettings, source: str) -> None:
+    """Raise SettingsError for settings that say another architecture than the folder's."""
+    if not isinstance(settings, PretrainSettings):
+        return
+    config = loaded.model.config
+    own, width = architecture_of(config), config.max_width
+    remedy = f"{own!r}, or left out: {source} is one"
+    refuse(settings.architecture not in (ZERO_SPAN, own), "architecture", settings.architecture, remedy)
+    refuse(settings.max_width not in (_USUAL_WIDTH, width), "max_width", settings.max_width,
+           f"{width}, or left out: that is what {source} has")  # fmt: skip
+
+
+def _prompted(batch: Batch) -> ZeroShotBatch:
+    if not isinstance(batch, ZeroShotBatch):
+        raise TypeError("the batch isn't prepared")
+    return batch
+
+
+def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor]:
+    """Yield (words, widths, labels) of each window."""
+    step = batch.step
+    if model.gliner.labels_body is None:
+        return model.scores(batch, None)
+    vectors = step.vectors if step.vectors is not None else torch.zeros(0, model.gliner.config.hidden_size)
+    places = [np.searchsorted(step.used, each) for each in batch.asked]
+    return model.scores(batch, [vectors.to(model.device)[torch.from_numpy(each)] for each in places])
+
+
+def _counts(odds: Array, window: WindowLabels, table: ConceptTable, asked: Array) -> Array:
+    """Return how many spans are right, found and there; each type by itself, and only where something is known."""
+    gold = set(window.spans(asked))
+    _, known = window.masks(table, asked)
+    open_ = known_spans(known, odds.shape[1])
+    for start, end, type_ in gold:
+        if end - start <= odds.shape[1]:
+            open_[start, end - start - 1, type_] = True
+    odds = np.where(open_, odds, -np.inf)
+    candidates = span_candidates(odds, 1 / (1 + np.exp(-odds)), np.full(len(asked), _THRESHOLD))
+    found = set[tuple[int, int, int]]()
+    for type_ in {each.label for each in candidates}:
+        kept = chosen_candidates([each for each in candidates if each.label == type_], len(odds), nested=False)
+        spans = [(each.start, each.end) for each in kept]
+        found |= {(*span, type_) for span in (_joined(spans) if odds.shape[1] == 1 else spans)}
+    return np.array([len(found & gold), len(found), len(gold)], np.float64)
+
+
+def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans in order, those that touch as one."""
+    if not spans:
+        return []
+    breaks = [place for place, (one, other) in enumerate(pairwise(spans), 1) if one[1] != other[0]]
+    edges = [0, *breaks, len(spans)]
+    return [(spans[first][0], spans[last - 1][1]) for first, last in pairwise(edges)]

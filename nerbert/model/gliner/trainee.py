@@ -1,0 +1,145 @@
+"""A GLiNER model as the training loop takes it: its forward pass on micro-batches, and windows of the pieces it reads.
+
+Pieces and forward pass are those of tagging: `PromptTokenizer` cuts words and labels, `GlinerModel.scores_of_texts`
+scores. Windows hold texts alone; labels are put before them for each step (`with_prompts`). So a window may take half
+of the encoder's positions, and labels have the other half. The price: micro-batches are cut by texts without labels,
+and with labels are longer than `max_tokens_per_batch` says.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.model.forward import Batch
+from nerbert.model.gliner.config import GlinerConfig
+from nerbert.model.gliner.folder import GlinerFolder, save_gliner
+from nerbert.model.gliner.head import padded_rows
+from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
+from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
+from nerbert.model.windows import Window
+from nerbert.records import Example
+from nerbert.words import words_between
+
+AnyExample = TypeVar("AnyExample", bound=Example)
+_SPLITTER = "gliner-words-1"
+
+
+def with_gliner_words(example: AnyExample) -> AnyExample:
+    """Return an example cut into words as GLiNER's models see raw text; none reaches over an edge of an entity.
+
+    Control characters, which are words there, are left out.
+    """
+    text, edges = example.text, (place for span in example.spans for place in (span.start, span.end))
+    words = ((start, end) for start, end in words_between(text, edges, _SPLITTER) if text[start].isprintable())
+    return replace(example, words=tuple(words))
+
+
+class PromptedPieces(SubwordTokenizer):
+    """Cuts examples into windows of a GLiNER model's pieces, word by word; at most half of its room is a window's.
+
+    With `recut` examples are cut into GLiNER's words first. Words of a sentence that is longer than a window lie in
+    several, labelled in each of them.
+    """
+
+    def __init__(self, pieces: PromptTokenizer, config: Any, max_length: int, *, recut: bool) -> None:
+        super().__init__(pieces.tokenizer, config, min(max_length, max(1, pieces.room // 2)))
+        self._prompts, self._recut, self._around = pieces, recut, pieces.plain()
+
+    def windows(self, examples: Sequence[Example], labels: WordLabels | None = None) -> Iterator[Window]:
+        """Yield the windows of all examples, in order; with `labels`, labelled by them."""
+        most = self.body + len(self._around.before) + len(self._around.after)
+        for number, example in enumerate(map(with_gliner_words, examples) if self._recut else examples):
+            given = None if labels is None else labels.of(example)
+            for each in self._prompts.windows([example], self._around, most):
+                read = each.read.tolist()
+                labelled = () if given is None else tuple(given[word] for word in read)
+                yield Window(number, each.ids, tuple(read), tuple(each.places.tolist()), labelled)
+
+    @property
+    def room_for_labels(self) -> int:
+        """Return how many pieces labels may take before a window of any length."""
+        return self._prompts.room - self._prompts.around - max(LEAST, self.body)
+
+    def key(self) -> dict[str, Any]:
+        """Return all that decides how texts are cut."""
+        own = {name: value for name, value in super().key().items() if name not in ("_prompts", "_around")}
+        return own | {"prompted": self._prompts.key()}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBatch(Batch):
+    """A micro-batch with a prompt for each window: `places` are those of its labels' marks, in `ids`.
+
+    `counts` (windows,) says how many words each has; rows and columns are those of the words.
+    """
+
+    counts: torch.Tensor
+    places: tuple[tuple[int, ...], ...]
+
+
+def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTokenizer) -> PromptBatch:
+    """Return a micro-batch of texts with a prompt before each of them; labels stay."""
+    before, lengths = len(pieces.plain().before), batch.mask.sum(1).tolist()
+    texts = [ids[before:length] for ids, length in zip(batch.ids.tolist(), lengths, strict=True)]
+    ids, mask = padded_rows([(*prompt.before, *text) for prompt, text in zip(prompts, texts, strict=True)],
+                            pieces.pad_id, torch.device("cpu"))  # fmt: skip
+    shifts = torch.tensor([len(prompt.before) - before for prompt in prompts])
+    return PromptBatch(
+        ids, mask, batch.rows, batch.columns + shifts[batch.rows], batch.labels, batch.numbers,
+        counts=torch.bincount(batch.rows, minlength=len(prompts)), places=tuple(each.places for each in prompts),
+    )  # fmt: skip
+
+
+class GlinerTrainee(torch.nn.Module):
+    """A GLiNER model that is trained; `loaded` is what its folder will hold."""
+
+    def __init__(self, loaded: GlinerFolder) -> None:
+        super().__init__()
+        self.loaded, self.gliner = loaded, loaded.model
+
+    @property
+    def config(self) -> Any:
+        """Return the configuration of the encoder of texts."""
+        return self.gliner.body.config
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the model lies."""
+        return next(self.gliner.parameters()).device
+
+    def label_vectors(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return (texts, width): labels by their own encoder."""
+        pieces = self.loaded.labels_pieces
+        if pieces is None:
+            raise InputError("this model reads labels together with the text: they have no vectors of their own")
+        return self.gliner.label_vectors(*padded_rows(pieces.alone(texts), pieces.pad_id, self.device)).float()
+
+    def scores(self, batch: PromptBatch, vectors: Sequence[torch.Tensor] | None) -> Iterator[torch.Tensor]:
+        """Yield (words, widths, labels) of each window: log-odds of its spans, in fp32, -inf beyond its end.
+
+        `vectors` (labels, width) are those of each window's labels, where they have an encoder of their own.
+        """
+        model = self.gliner
+        states = model.body(input_ids=batch.ids, attention_mask=batch.mask)[0]
+        words = model.projected(states[batch.rows, batch.columns])
+        if vectors is None:
+            vectors = [model.projected(states[row, list(places)]) for row, places in enumerate(batch.places)]
+        yield from model.scores_of_texts(words, batch.counts.cpu(), list(map(model.prepared, vectors)))
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write a folder of the package `gliner`."""
+        save_gliner(folder, self.loaded)
+
+
+def check_trainable(config: GlinerConfig, source: str) -> None:
+    """Raise SettingsError for a folder that can tag, but isn't trained here."""
+    what = "scores tokens as first, last and inner ones" if config.token_level else ""
+    if config.subtoken_pooling not in ("first", "last"):
+        what = f"reads the {config.subtoken_pooling} of a word's subwords"
+    if what:
+        raise SettingsError(f"{source}: a GLiNER model that {what}: nerbert tags with it, but doesn't train it; take "
+                            "one of spans or single words, read off first or last subwords")  # fmt: skip

@@ -1,0 +1,322 @@
+"""The objective `zero_shot`: its labels and prompts, its loss against loops, how steps are cut, and what it writes."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.encoder.open_types import OpenExample, read_open_data, training_examples
+from nerbert.encoder.pretrain import Preparation, prepare, pretrain
+from nerbert.encoder.prompts import PromptMaker
+from nerbert.encoder.span_labels import Answers, SpanLabels, WindowLabels, count_lost
+from nerbert.encoder.zero_shot import ZeroShot, ZeroShotBatch
+from nerbert.errors import InputError, SettingsError
+from nerbert.model.backbone import read_card
+from nerbert.model.concepts import ROOT, Concept, ConceptTable
+from nerbert.model.gliner.folder import load_gliner
+from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.gliner.trainee import with_gliner_words
+from nerbert.records import EntityLabel, Example, Span
+from nerbert.tagger.tagger import Tagger
+from nerbert.training.distributed import make_process_group
+from nerbert.training.loop import batches_of, train_step
+from nerbert.training.settings import PretrainSettings
+from tests.encoder.test_concepts import gradients
+
+ARCHITECTURES = ("zero", "zero_span", "bi_encoder")
+SMALL: dict[str, Any] = {
+    "objective": "zero_shot", "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
+    "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 300, "max_length": 64, "max_width": 3,
+}  # fmt: skip
+ASKED = ["harbour", "polar ship", "ship", "city", "sea bird"]
+
+
+def row(number: int, **more: Any) -> dict[str, Any]:
+    text = f"The ship Fram {number} left Oslo-by-the-sea on a Monday."
+    named = (("Fram", "Polar_Ship"), ("ship Fram", "ship"), ("Oslo", "city"))
+    entities = [{"start": text.index(mention), "end": text.index(mention) + len(mention), "type": type_}
+                for mention, type_ in named]  # fmt: skip
+    return {"text": text, "entities": entities, "asked": ASKED} | more
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in rows))
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Callable[..., PretrainSettings]:
+    """Settings on a file of sixty texts."""
+    path = write(tmp_path / "open.jsonl", [row(number) for number in range(60)])
+
+    def make(**changes: Any) -> PretrainSettings:
+        return PretrainSettings(**{"open_types": (path,), "cache": str(tmp_path / "cache"), **SMALL, **changes})
+
+    return make
+
+
+def prepared(settings: PretrainSettings) -> Preparation:
+    """A training that is about to start, without dropout."""
+    made = prepare(settings, make_process_group(settings))
+    for each in made.model.modules():
+        if isinstance(each, torch.nn.Dropout):
+            each.p = 0.0
+    return made
+
+
+@pytest.fixture
+def table() -> ConceptTable:
+    made = ConceptTable()
+    for name in (ROOT, "city", "ship", "polar ship", "place"):
+        made.add(Concept(name, "", ("place",) if name == "city" else ()))
+    return made
+
+
+TEXT = "Oslo Bergen left the port of the far old north"
+WORDS = with_gliner_words(Example(TEXT, ())).words
+
+
+def labelled(table: ConceptTable, spans: tuple[Span, ...], width: int = 3, **more: Any) -> WindowLabels:
+    example = OpenExample(TEXT, WORDS, spans, **more)
+    table.add_rows(table.word_rows(example))
+    labels = np.array(SpanLabels(table, {}, width).of(example))
+    return WindowLabels.of(labels, list(table.rows))
+
+
+def test_touching_and_nested_entities_are_told_apart_and_long_ones_counted(table: ConceptTable) -> None:
+    spans = (Span(0, 4, "city"), Span(5, 11, "city"), Span(0, 11, "ship"), Span(5, 11, "polar ship"),
+             Span(17, 46, "place"))  # fmt: skip
+    example = OpenExample(TEXT, WORDS, spans)
+    table.add_rows(table.word_rows(example))
+    labels = np.array(SpanLabels(table, {}, 3).of(example))
+    window = WindowLabels.of(labels, list(table.rows))
+    assert sorted(window.spans(np.arange(5))) == [(0, 1, 1), (0, 2, 2), (1, 2, 1), (1, 2, 3), (3, 10, 4)]
+    assert window.mentions == 5
+    assert count_lost(labels) == (5, 1)
+    assert count_lost(np.array(SpanLabels(table, {}, 0).of(example))) == (5, 0)
+    first, last = WindowLabels.of(labels[:5], list(table.rows)), WindowLabels.of(labels[5:], list(table.rows))
+    assert (4, 3) not in {(number, end) for _, end, number in first.spans(np.arange(5))}
+    assert last.spans(np.arange(5)) == []  # what reaches over an edge is no entity there
+
+
+def test_what_is_known_of_spans(table: ConceptTable) -> None:
+    window = labelled(table, (Span(0, 4, "city"), Span(12, 16, ROOT)), asked=("city", "ship", "place"))
+    types = np.array([2, 1, 4, 3])
+    answers = Answers.of(window, table, types, 3, 2.0)
+    assert answers.targets.shape == (10, 3, 4)
+    assert np.argwhere(answers.targets).tolist() == [[0, 0, 1]]
+    assert answers.weights[0, 0].tolist() == [1, 2, 0, 0]  # a city may be a place; nobody asked for polar ships
+    assert answers.weights[3, 0].tolist() == [1, 1, 1, 0]
+    assert not answers.weights[2].any()  # an entity of which the type isn't known
+    assert not answers.weights[1, 1:].any()
+    assert not answers.weights[9, 1:].any()  # beyond the end
+    words = Answers.of(window, table, types, 1, 2.0)
+    assert words.weights[0].tolist() == [[1, 2, 0, 0]]
+    assert np.argwhere(words.targets).tolist() == [[0, 0, 1]]
+    assert window.absent(table, np.arange(5)).tolist() == [2]
+
+
+def test_a_prompt_has_own_types_and_such_as_are_known_to_be_absent(table: ConceptTable) -> None:
+    for number in range(40):
+        table.add(Concept(f"polar {number}" if number % 6 == 0 else f"kind {number}"), 100 if number == 7 else 1)
+    everything = np.arange(len(table.concepts))
+    asked = tuple(table.concepts[number].name for number in everything if number != 9)
+    window = labelled(table, (Span(0, 4, "city"), Span(5, 11, "polar ship")), asked=asked)
+    sizes = np.full(len(everything), 2)
+    maker = PromptMaker(table, sizes, 1000, 25, 1.0, 1)
+    seen, own = set[int](), list[int]()
+    for step in range(200):
+        (prompt,) = maker.prompts({5: window}, step).values()
+        assert len(set(prompt.tolist())) == len(prompt) <= 4
+        own.append(len({1, 3} & set(prompt.tolist())))
+        seen |= set(prompt.tolist())
+        assert len(prompt) > own[-1]
+    assert set(own) == {1, 2}
+    assert not seen & {0, 4, 9}  # the root and a city's ancestor, and what nobody asked for
+    assert len(seen) > 20
+    assert maker.prompts({5: window}, 3)[5].tolist() == maker.prompts({4: window, 5: window}, 3)[5].tolist()
+    maker = PromptMaker(table, sizes, 1000, 25, None, 1)
+    full = [maker.prompts({5: window}, step)[5].tolist() for step in range(40)]
+    assert all(len(each) == 25 and {1, 3} <= set(each) for each in full)
+    assert sum(12 in each for each in full) > 36  # the frequent one; by chance it would be some 24
+    polar = sum(table.concepts[each].name.startswith("polar ") for some in full for each in some)
+    assert polar / 40 - 1 > 5.5  # of seven; by chance four
+    assert len(PromptMaker(table, sizes, 9, 25, None, 1).prompts({5: window}, "dev")[5]) == 4
+    barred = PromptMaker(table, sizes, 1000, 99, None, 1, frozenset({1, 12})).prompts({5: window}, "dev")[5]
+    assert not {1, 12} & set(barred.tolist())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_cut_changes_nothing_and_the_loss_is_that_of_loops(
+    settings: Callable[..., PretrainSettings], architecture: str
+) -> None:
+    work = prepared(settings(architecture=architecture))
+    whole, cut = gradients(work, 1 << 20), gradients(work, 70)
+    assert whole["figures"]["loss"] == pytest.approx(cut["figures"]["loss"], rel=1e-5)
+    for name in whole.keys() - {"figures"}:
+        torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-5)
+    assert "gliner.prompt_rep_layer.0.weight" in whole
+    assert "gliner.token_rep_layer.bert_layer.model.encoder.layer.0.output.dense.weight" in whole
+    assert whole["figures"]["loss"] == pytest.approx(_by_loops(work), rel=1e-4)
+
+
+def _by_loops(work: Preparation) -> float:
+    """The loss of a step from the heads' scores and the texts' own entities."""
+    objective, model = work.objective, work.model.eval()
+    assert isinstance(objective, ZeroShot)
+    numbers = work.data.numbers_of(0)[:24]
+    step = objective.begin_step(work.data.windows, numbers, 1)
+    examples = list(map(with_gliner_words, training_examples(objective._settings)))  # type: ignore[arg-type]
+    total, words = 0.0, 0
+    for number in numbers.tolist():
+        example = examples[int(work.data.windows.sentences[number])]
+        names = [objective._table.concepts[each].name for each in step.prompts[number].tolist()]
+        head = GlinerHead(model.gliner, model.loaded.pieces, model.loaded.labels_pieces, trains=True, precision="fp32")
+        asked = head.for_labels([EntityLabel(each) for each in names], [0.5] * len(names))
+        assert asked._asked is not None
+        ((_, scores),) = asked.scores(asked.pieces.windows([example], asked._asked.prompt))
+        spans = {(each.start, each.end, each.type) for each in example.spans}
+        words += len(example.words)
+        for start, (first, _) in enumerate(example.words):
+            for width in range(min(scores.shape[1], len(example.words) - start)):
+                last = example.words[start + width][1]
+                for place, name in enumerate(names):
+                    if scores.shape[1] == 1:
+                        there = any(a <= first < b and name == type_ for a, b, type_ in spans)
+                    else:
+                        there = (first, last, name) in spans
+                    logit = scores[start, width, place].double()
+                    term = torch.nn.functional.softplus(-logit) * 2 if there else torch.nn.functional.softplus(logit)
+                    total += float(term)
+    return total / words
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_is_saved_scores_as_in_training(
+    settings: Callable[..., PretrainSettings], architecture: str, tmp_path: Path
+) -> None:
+    log = pretrain(settings(architecture=architecture, epochs=4), tmp_path / "m")
+    assert log.entries[-1]["loss"] < log.entries[0]["loss"]
+    card = read_card(str(tmp_path / "m"))
+    assert (card["architecture"], card["head"], card["labels"]) == (architecture, "gliner", "normalised")
+    assert card["validation"].keys() == {"zero_shot_f1", "zero_shot_precision", "zero_shot_recall"}
+    own = {"architecture": architecture, "max_width": 12 if architecture == "zero" else 3}
+    work = prepared(settings(backbone=str(tmp_path / "m"), **own))
+    model = work.model.eval()
+    numbers = np.array([3, 4])
+    step = work.objective.begin_step(work.data.windows, numbers, 7)
+    (made,) = batches_of(work.data.windows, numbers, 9999, "cpu", work.data.pad_id)
+    batch = work.objective.prepare(made, 7, step)
+    assert isinstance(batch, ZeroShotBatch)
+    tagger = Tagger.load(tmp_path / "m", device="cpu", precision="fp32")
+    examples = list(map(with_gliner_words, training_examples(settings())))
+    with torch.inference_mode(), work.objective.step_pass(model, step):
+        vectors = None if step.vectors is None else [
+            step.vectors[torch.from_numpy(np.searchsorted(step.used, each))] for each in batch.asked]  # fmt: skip
+        trained = list(model.scores(batch, vectors))
+    for number, asked, scores in zip(batch.numbers.tolist(), batch.asked, trained, strict=True):
+        labels = [work.objective._table.concepts[each].name.upper() for each in asked]  # type: ignore[attr-defined]
+        head = tagger.with_labels(labels).head
+        assert isinstance(head, GlinerHead)
+        assert head._asked is not None
+        example = examples[int(work.data.windows.sentences[number])]
+        ((_, found),) = head.scores(head.pieces.windows([example], head._asked.prompt))
+        assert scores.shape == found.shape
+        assert torch.allclose(scores, found, atol=1e-5)
+
+
+def test_a_folder_keeps_its_architecture(settings: Callable[..., PretrainSettings], tmp_path: Path) -> None:
+    pretrain(settings(architecture="zero"), tmp_path / "m")
+    with pytest.raises(SettingsError, match="setting architecture = 'bi_encoder': must be 'zero', or left out"):
+        prepared(settings(backbone=str(tmp_path / "m"), architecture="bi_encoder"))
+    with pytest.raises(SettingsError, match="max_width = 3: must be 1, or left out"):
+        prepared(settings(backbone=str(tmp_path / "m")))
+    with pytest.raises(InputError, match="only objective = 'zero_shot' trains it on"):
+        prepared(settings(backbone=str(tmp_path / "m"), objective="concepts"))
+    config = json.loads((tmp_path / "m" / "gliner_config.json").read_text())
+    (tmp_path / "m" / "gliner_config.json").write_text(json.dumps(config | {"subtoken_pooling": "mean"}))
+    with pytest.raises(SettingsError, match="reads the mean of a word's subwords: nerbert tags with it, but"):
+        prepared(settings(backbone=str(tmp_path / "m")))
+    assert load_gliner(tmp_path / "m").model.config.max_width == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"label_smoothing": 0.1}, "label_smoothing"), ({"outside_weight": 0.5}, "outside_weight"),
+     ({"label_all_tokens": True}, "label_all_tokens"), ({"concept_backbone": "embedded"}, "concept_backbone"),
+     ({"max_width": 1}, "max_width")],
+)  # fmt: skip
+def test_settings_that_do_not_go_together(
+    settings: Callable[..., PretrainSettings], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        prepared(settings(**changes))
+
+
+@pytest.mark.parametrize("architecture", ["zero_span", "bi_encoder"])
+def test_a_description_longer_than_the_window_is_named(
+    settings: Callable[..., PretrainSettings], tmp_path: Path, architecture: str
+) -> None:
+    rows = [row(number) for number in range(40)]
+    rows[7]["entities"][2]["description"] = "a large town " * 400
+    changes = {"open_types": (write(tmp_path / "long.jsonl", rows),), "architecture": architecture}
+    spans = r"type 'city': with its description takes 1,\d{3} subwords, .* room for 4\d\d; shorten it, or leave concept"
+    message = spans if architecture == "zero_span" else r"label 'city: a large town.*takes 1,\d{3} pieces of the 512"
+    with pytest.raises(InputError, match=message):
+        prepared(settings(concept_descriptions=True, **changes))
+    prepared(settings(**changes))
+
+
+def test_two_thousand_types_fit_and_too_long_entities_are_told(
+    settings: Callable[..., PretrainSettings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row(number, asked="all") for number in range(50)]
+    for number in range(2000):
+        rows[number % 50]["entities"].append({"start": 4, "end": 40, "type": f"type number {number}"})
+    work = prepared(settings(open_types=(write(tmp_path / "many.jsonl", rows),)))
+    step = work.objective.begin_step(work.data.windows, np.arange(8), 1)
+    assert max(map(len, step.prompts.values())) <= 25
+    assert len(work.objective._table.concepts) == 2003  # type: ignore[attr-defined]
+    assert work.facts["lost"] > 500
+    told = capsys.readouterr().err
+    assert f"{work.facts['lost']:,} of {work.facts['entities']:,} entities are lost: they have more than" in told
+
+
+def test_a_file_without_negatives_is_told(
+    settings: Callable[..., PretrainSettings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "none.jsonl", [row(number, asked=[]) for number in range(60)])
+    work = prepared(settings(open_types=(path,)))
+    assert "no type is known to be absent from any validation text" in capsys.readouterr().err
+    step = work.objective.begin_step(work.data.windows, np.arange(8), 1)
+    assert all(set(step.prompts[each].tolist()) <= window.own for each, window in step.windows.items())
+    gradients(work, 100, train_step)
+    prepared(settings())
+    assert "no type is known" not in capsys.readouterr().err
+
+
+def test_a_corpus_gives_types_too(
+    settings: Callable[..., PretrainSettings], sample_corpus: Path, tmp_path: Path
+) -> None:
+    work = prepared(settings(corpus=sample_corpus, max_eval_samples=20))
+    assert work.facts["entities"] > 100
+    assert gradients(work, 1 << 20)["figures"]["types"] > 5
+    assert work.score(work.model).figures["zero_shot_f1"] >= 0
+
+
+def test_dev_files_are_held_out(settings: Callable[..., PretrainSettings], tmp_path: Path) -> None:
+    dev = write(tmp_path / "dev.jsonl", [row(number) for number in range(55, 65)])
+    some = settings(open_types_dev=(dev,))
+    found = read_open_data(some)
+    assert found is not None
+    assert {each.text for each in found.held_out} == {row(number)["text"] for number in range(55, 65)}
+    assert {each.text for each in training_examples(some)} == {row(number)["text"] for number in range(55)}
+    assert found.table.sentences == 55
+    assert found.facts["dev_files"][0]["file"] == "dev.jsonl"
+    with pytest.raises(InputError, match=r"setting open_types_dev: .*can't be read"):
+        read_open_data(replace(some, open_types_dev=(tmp_path / "none.jsonl",)))

@@ -1,0 +1,134 @@
+"""Fine-tuning of a GLiNER folder: it stays one, takes any labels, and what it forgets is measured."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nerbert.encoder.pretrain import pretrain
+from nerbert.encoder.zero_shot import ZeroShot
+from nerbert.errors import InputError, SettingsError
+from nerbert.evaluation.benchmark.plan import _in_key
+from nerbert.finetuning.finetune import finetune, finetune_examples
+from nerbert.finetuning.replay import open_replay, open_task, training_data
+from nerbert.model.backbone import Backbone, read_card
+from nerbert.model.gliner.head import GlinerHead
+from nerbert.records import Example, Span
+from nerbert.tagger.self_check import check, checking
+from nerbert.tagger.tagger import Tagger
+from nerbert.training.settings import FinetuneSettings, PretrainSettings
+from nerbert.words import split_words
+from tests.encoder.test_zero_shot import SMALL, row, write
+
+TEXT = "The Political_Party of Oslo-by-the-sea met 3 times."
+SETTINGS: dict[str, Any] = {"max_steps": 3, "batch_size": 4, "precision": "fp32", "threads": 1, "max_length": 64}
+
+
+def example(number: int) -> Example:
+    text = TEXT.replace("3", str(number))
+    return Example(text, split_words(text), (Span(4, 19, "Political_Party"), Span(23, 27, "city")))
+
+
+EXAMPLES = [example(number) for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small GLiNER folder, and beside it the file that it learnt from."""
+    folder = tmp_path_factory.mktemp("zero_shot")
+    path = write(folder / "open.jsonl", [row(number) for number in range(60)])
+    pretrain(PretrainSettings(open_types=(path,), cache=str(folder / "cache"), **SMALL), folder / "m")
+    return folder
+
+
+def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = FinetuneSettings(replay=(start / "open.jsonl",), **SETTINGS)
+    hook = checking(lambda *_: True)
+    (folder,) = finetune(str(start / "m"), EXAMPLES, tmp_path / "tuned", settings, card=hook)
+    card = read_card(str(folder))
+    assert (card["kind"], card["head"], card["types"]) == ("tagger", "gliner", ["Political_Party", "city"])
+    assert (card["labels"], card["max_width"], card["word_splitter"]) == ("normalised", 3, "gliner-words-1")
+    assert (card["settings"]["objective"], card["settings"]["replay"]) == ("zero_shot", ["open.jsonl"])
+    assert card["forgetting"].keys() == {"before", "after", "texts"}
+    assert f"before, {100 * card['forgetting']['after']:.1f} after, on {card['forgetting']['texts']} held-out" in (
+        capsys.readouterr().err
+    )
+    tagger = Tagger.load(folder, device="cpu", thresholds=0.0)
+    assert {each.type for each in tagger.tag(TEXT, labels=["Sea Bird", "city"])} <= {"Sea Bird", "city"}
+    assert tagger.types == []
+    (done,) = check(folder, device="cpu")
+    assert not done.differences
+    assert len(done.expected.answers) == 20
+    (again,) = finetune(str(folder), EXAMPLES, tmp_path / "again", FinetuneSettings(**SETTINGS))
+    assert "forgetting" not in read_card(str(again))
+
+
+def test_dev_chooses_by_the_data_s_own_types(start: Path) -> None:
+    settings = FinetuneSettings(select="dev", **SETTINGS)
+    done = finetune_examples(str(start / "m"), EXAMPLES, EXAMPLES[:2], settings)
+    assert isinstance(done.head, GlinerHead)
+    assert done.head.types == ["Political_Party", "city"]
+    assert "dev_f1" in done.log.entries[-1]
+
+
+def test_the_datas_types_are_closed_and_replays_are_not(start: Path) -> None:
+    settings = FinetuneSettings(replay=(start / "open.jsonl",), objective="zero_shot", **SETTINGS)
+    replay = open_replay(settings)
+    assert replay is not None
+    task = open_task(EXAMPLES, settings, Backbone(str(start / "m"), None, 1), replay)
+    objective = ZeroShot.of(task)
+    model = objective.make_model(task.backbone)
+    pieces = objective.subwords(model, task.backbone, settings)
+    data = training_data(EXAMPLES, pieces, objective.labels, replace(settings, replay_share=0.5), replay)
+    step = objective.begin_step(data.windows, np.arange(8), 1)
+    names = {number: {task.concepts.concepts[each].name for each in prompt.tolist()}  # type: ignore[union-attr]
+             for number, prompt in step.prompts.items()}  # fmt: skip
+    assert all(names[number] == {"political party", "city"} for number in range(6))
+    assert all({"ship", "polar ship", "city", "harbour"} <= names[number] for number in (6, 7))
+    assert all("political party" not in names[number] for number in (6, 7))  # nobody asked for it there
+
+
+@pytest.mark.parametrize(("share", "many"), [(0.0, 0), (0.25, 2), (0.5, 6), (0.75, 18)])
+def test_a_share_of_each_epoch_is_replayed(start: Path, share: float, many: int) -> None:
+    settings = FinetuneSettings(replay=(start / "open.jsonl",), replay_share=share, objective="zero_shot",
+                                **SETTINGS | {"max_steps": 12})  # fmt: skip
+    replay = open_replay(settings)
+    task = open_task(EXAMPLES, settings, Backbone(str(start / "m"), None, 1), replay)
+    objective = ZeroShot.of(task)
+    model = objective.make_model(task.backbone)
+    pieces = objective.subwords(model, task.backbone, settings)
+    data = training_data(EXAMPLES, pieces, objective.labels, settings, replay)
+    epochs = [data.numbers_of(epoch) for epoch in range(2)]
+    assert [len(each) for each in epochs] == [6 + many] * 2
+    assert all(set(range(6)) <= set(each.tolist()) for each in epochs)
+    if many:
+        assert not set(epochs[0].tolist()) & set(epochs[1].tolist()) - set(range(6))
+    again = training_data(EXAMPLES, pieces, objective.labels, settings, replay)
+    assert np.array_equal(again.windows.ids, data.windows.ids)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"replay_share": 0.5}, "replay_share = 0.5: must be 0 without replay files"),
+     ({"on_too_long": "error"}, "on_too_long"), ({"source_head": "shared"}, "has no linear head"),
+     ({"num_layers": 1}, "num_layers = 1: must be 0 where the start is a GLiNER folder"),
+     ({"joined_layer": 1}, "joins no layers"), ({"replay": (Path("none.jsonl"),)}, "none.jsonl: can't be read")],
+)  # fmt: skip
+def test_settings_that_do_not_go_together(start: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises((SettingsError, InputError), match=message):
+        finetune_examples(str(start / "m"), EXAMPLES, [], FinetuneSettings(**SETTINGS | changes))
+
+
+def test_an_encoder_is_no_start() -> None:
+    settings = FinetuneSettings(objective="zero_shot", **SETTINGS)
+    with pytest.raises(SettingsError, match="goes on with a GLiNER folder; make one with `nerbert pretrain`"):
+        finetune_examples("embedded", EXAMPLES, [], settings)
+
+
+def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> None:
+    plain, other = _in_key(FinetuneSettings()), _in_key(FinetuneSettings(replay=(start / "open.jsonl",)))
+    assert not {"replay", "replay_share", "max_types", "positive_weight"} & plain.keys()
+    assert len(other["replay"]) == 1
+    assert "open" not in other["replay"][0]
