@@ -103,3 +103,10 @@ class FinetuneKeywords(TrainKeywords, total=False):
     on_too_long: Literal["window", "truncate", "error"]
     select: Literal["last", "dev"]
     patience: int
+
+
+class DistilKeywords(FinetuneKeywords, total=False):
+    """The settings of DistilSettings."""
+
+    max_sentences: int
+    empty_share: float

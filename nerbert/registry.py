@@ -107,6 +107,7 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
         "concepts": "nerbert.encoder.concepts:Concepts",
         "self_training": "nerbert.encoder.self_training:SelfTraining",
         "typing": "nerbert.encoder.clusters:ClusterTyping",
+        "distillation": "nerbert.distillation.objective:Distillation",
     },
 )
 """What a model can be trained for."""
