@@ -27,6 +27,7 @@ from nerbert.distillation.silver import (
     runs_of_words,
     shares_words,
     silver_examples,
+    taught,
 )
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
@@ -101,7 +102,8 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
         _tell_leaks(plan, gold, silver)
         path = draft.path / SILVER
         JsonLines().write(path, map(document_of, silver))
-        student = _train(plan, settings, DataSet(Path(SILVER), silver, [], {SILVER: sha256_of(path)}, []), gold)
+        lessons = [taught(each, teacher.thresholds) for each in silver]
+        student = _train(plan, settings, DataSet(Path(SILVER), lessons, [], {SILVER: sha256_of(path)}, []), gold)
         facts = {"teacher": _teacher_facts(plan, teacher), "silver": to_plain(counts), "excluded": list(excluded.files)}
         student.save(draft.path, distilled=facts, **(held_out_facts(student.head, gold) if gold else {}))
         if card:
@@ -119,7 +121,12 @@ def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:
         raise SettingsError("setting select = 'dev': needs data with a dev split; or take 'last'", setting="select")
     if gold and not any(each.spans for each in gold.train):
         raise InputError(f"{gold.folder}: no training sentence has an entity; leave the data out, or label some")
-    return gold
+    return replace(gold, train=[_sure(each) for each in gold.train]) if gold else None
+
+
+def _sure(example: Example) -> Example:
+    """Return a labelled sentence as it counts: whoever tagged it first, a person vouches for it."""
+    return replace(example, spans=tuple(replace(each, confidence=1.0) for each in example.spans))
 
 
 def _reading(plan: DistilPlan) -> Reading:

@@ -7,7 +7,7 @@ the order of the hashes, no longer as a text that one can follow.
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nerbert.corpus.exclude import ngrams
@@ -99,6 +99,24 @@ class _Lowest:
     def items(self) -> list[tuple[float, str, Example]]:
         """Return number, text and sentence of each, the lowest number first."""
         return sorted((-number, text, self._kept[text]) for number, text in self._heap)
+
+
+def taught(example: Example, thresholds: Mapping[str, float]) -> Example:
+    """Return a silver sentence with confidences as they are taught: above a teacher's thresholds (0–1, by type).
+
+    The odds of an entity are divided by those of its type's threshold, so what a teacher just accepts is as likely as
+    not. Else a student would learn to leave out all that a teacher with a threshold below 0.5 isn't sure of. Higher
+    thresholds, and none (0), change nothing.
+    """
+    sure = [_above(each.confidence, thresholds.get(each.type, 0.0)) for each in example.spans]
+    spans = zip(example.spans, sure, strict=True)
+    return replace(example, spans=tuple(replace(span, confidence=each) for span, each in spans))
+
+
+def _above(sure: float, threshold: float) -> float:
+    if not 0 < threshold < 0.5:
+        return sure
+    return sure * (1 - threshold) / (sure * (1 - threshold) + (1 - sure) * threshold)
 
 
 def runs_of_words(examples: Iterable[Example]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from nerbert.distillation.distil import SILVER
 from nerbert.errors import InputError, SettingsError, StaleOutput
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.model.backbone import read_card, write_card
-from nerbert.records import EntityLabel
+from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.tagger.jobs.fakes import TYPES, Capitals
@@ -160,6 +160,19 @@ def test_settings_of_training_may_change_between_runs_and_the_teacher_may_not(
 
 def _refuse(*_: object, **__: object) -> None:
     raise InputError("no room")
+
+
+def test_confidences_are_taught_above_thresholds_and_labelled_sentences_are_sure(
+    teacher: Teacher, untrained: list[Any]
+) -> None:
+    teacher.thresholds = {"else": 0.02}
+    labelled = Example("Ada met Bob", ((0, 3), (8, 11)), (Span(0, 3, "vowel", "", 0.3), Span(8, 11, "else", "", 0.2)))
+    nerbert.distil("teacher", "in", "out", data=[labelled], **FEW)
+    (((_, gold, _), more),) = untrained
+    assert [[span.confidence for span in each.spans] for each in gold.train] == [[1.0, 1.0]]
+    for row, taught in zip(rows("out"), more["source"].train, strict=True):
+        for told, span in zip(row["spans"], taught.spans, strict=True):
+            assert (span.confidence > told["confidence"]) is (span.type == "else" and told["confidence"] < 1)
 
 
 def test_labelled_sentences_are_learnt_last(teacher: Teacher, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from nerbert import example
-from nerbert.distillation.silver import SilverSample, runs_of_words, shares_words, silver_examples
+from nerbert.distillation.silver import SilverSample, runs_of_words, shares_words, silver_examples, taught
 from nerbert.formats.rows import TextRow
 from nerbert.records import Example, Span
 from tests.tagger.jobs.fakes import Instant
@@ -81,6 +81,17 @@ def test_the_draw_depends_on_texts_and_seed_alone() -> None:
 def test_a_larger_draw_holds_the_smaller_one() -> None:
     examples = sentences(60, 0)
     assert {each.text for each in drawn(10, 0.5, examples)} < {each.text for each in drawn(20, 0.5, examples)}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sure", "wanted"),
+    [(0.1, 0.1, 0.5), (0.1, 0.5, 0.9), (0.2, 1.0, 1.0), (0.5, 0.6, 0.6), (0.9, 0.95, 0.95), (0.0, 0.3, 0.3)],
+)
+def test_confidences_are_taught_as_odds_above_a_low_threshold(threshold: float, sure: float, wanted: float) -> None:
+    given = Example("Oslo", ((0, 4),), (Span(0, 4, "port", "Oslo", sure),))
+    (span,) = taught(given, {"port": threshold}).spans
+    assert span.confidence == pytest.approx(wanted)
+    assert taught(given, {}) == given
 
 
 def test_eight_words_in_a_row_or_a_short_equal_sentence_are_shared() -> None:
