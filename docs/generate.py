@@ -21,7 +21,7 @@ from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import app as nerbert_app
 from nerbert.config import Settings, allowed, hints_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
+from nerbert.training.settings import DistilSettings, FinetuneSettings, PretrainSettings, TrainSettings
 
 MADE = "This page is made from the code by `python docs/generate.py`.\n"
 SETTINGS = f"""# Settings
@@ -62,6 +62,7 @@ def settings_page() -> str:
         manual("`nerbert corpus build`", CorpusSettings),
         manual("`nerbert pretrain`", PretrainSettings),
         manual("`nerbert finetune`", FinetuneSettings),
+        manual("`nerbert distil`", DistilSettings),
         manual("`nerbert annotate`", AnnotateSettings),
     ]
     return SETTINGS + "\n".join(parts)
@@ -70,7 +71,7 @@ def settings_page() -> str:
 def keywords_module() -> str:
     """Return the text of nerbert/keywords.py: the settings as typed keywords of the public functions."""
     names = {CorpusSettings: "CorpusKeywords", TrainSettings: "TrainKeywords", PretrainSettings: "PretrainKeywords",
-             FinetuneSettings: "FinetuneKeywords"}  # fmt: skip
+             FinetuneSettings: "FinetuneKeywords", DistilSettings: "DistilKeywords"}  # fmt: skip
     parts = [KEYWORDS]
     for cls, name in names.items():
         base = cls.__base__ if cls.__base__ in names else None

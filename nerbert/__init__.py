@@ -7,7 +7,7 @@ used, so that `import nerbert` costs nothing.
 import os
 import shutil
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from nerbert.evaluation.evaluate import Evaluation
     from nerbert.executors import Executor
     from nerbert.formats.data import AnyData, DataSet
-    from nerbert.keywords import CorpusKeywords, FinetuneKeywords, PretrainKeywords
+    from nerbert.keywords import CorpusKeywords, DistilKeywords, FinetuneKeywords, PretrainKeywords
     from nerbert.metrics.score import score_tags
-    from nerbert.records import Example, Span
+    from nerbert.records import EntityLabel, Example, Span
     from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.log import TrainLog
-    from nerbert.training.settings import FinetuneSettings, PretrainSettings
+    from nerbert.training.settings import DistilSettings, FinetuneSettings, PretrainSettings
 
 __version__ = "0.1.0"
 HOMEPAGE = "https://github.com/nerbert/nerbert"
@@ -39,6 +39,7 @@ _HOMES = {
     "AnnotateSettings": "annotate.settings",
     "CorpusSettings": "corpus.settings",
     "DataSet": "formats.data",
+    "DistilSettings": "training.settings",
     "Evaluation": "evaluation.evaluate",
     "Example": "records",
     "FinetuneSettings": "training.settings",
@@ -56,6 +57,7 @@ __all__ = [
     "AnnotateSettings",
     "CorpusSettings",
     "DataSet",
+    "DistilSettings",
     "Evaluation",
     "Example",
     "FinetuneSettings",
@@ -68,6 +70,7 @@ __all__ = [
     "__version__",
     "annotate_texts",
     "build_corpus",
+    "distil",
     "evaluate",
     "example",
     "finetune",
@@ -210,6 +213,40 @@ def finetune(
         raise
     weakref.finalize(tagger, _remove, scratch, os.getpid())
     return tagger
+
+
+def distil(
+    teacher: str | Path, texts: str | Path | Sequence[str | Path], output: str | Path,
+    settings: "DistilSettings | None" = None, *, labels: "Sequence[str | EntityLabel] | None" = None,
+    encoder: str | Path = "embedded", data: "AnyData | None" = None, exclude: Sequence[str | Path] = (),
+    thresholds: float | Mapping[str, float] | None = None, from_: str = "", field: str = "text",
+    errors: str = "strict", overwrite: bool = False, **keywords: "Unpack[DistilKeywords]",
+) -> "Tagger":  # fmt: skip
+    """Train a tagger of fixed types on what a `teacher` (a tagger's folder or hub name) finds in texts; return it.
+
+    `texts` are files or folders, as `nerbert tag` reads them. `labels` are what the teacher looks for (default: the
+    types of `data`, else all that it learnt), `thresholds` from which confidence on. The student starts from `encoder`,
+    and learns from the labelled sentences of `data` last. No silver sentence shares eight words in a row with a file of
+    `exclude`. Keywords are settings (docs/settings.md) and win over `settings`.
+
+    The teacher's sentences that the student learnt from are in the folder `output` too, as silver.jsonl. A call that
+    was killed goes on tagging when it is made again.
+    """
+    _need_torch()
+    from nerbert.distillation.distil import DistilPlan
+    from nerbert.distillation.distil import distil as stage
+    from nerbert.render.cards import write_tagger_card
+    from nerbert.tagger.self_check import checking
+    from nerbert.tagger.tagger import Tagger as Opened
+    from nerbert.training.settings import DistilSettings as Known
+
+    plan = DistilPlan(
+        teacher=str(teacher), texts=[*map(str, _several(texts))], output=Path(output), labels=labels,
+        encoder=str(encoder), data=data, exclude=[*map(Path, exclude)], min_confidence=thresholds, from_=from_,
+        text_field=field, errors=errors, overwrite=overwrite,
+    )  # fmt: skip
+    stage(plan, _settings(Known, settings, keywords), checking(write_tagger_card))
+    return Opened.load(output)
 
 
 def evaluate(

@@ -113,3 +113,10 @@ class FinetuneKeywords(TrainKeywords, total=False):
     patience: int
     replay: Sequence[str | Path]
     replay_share: float
+
+
+class DistilKeywords(FinetuneKeywords, total=False):
+    """The settings of DistilSettings."""
+
+    max_sentences: int
+    empty_share: float

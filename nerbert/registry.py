@@ -108,6 +108,7 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
         "self_training": "nerbert.encoder.self_training:SelfTraining",
         "typing": "nerbert.encoder.clusters:ClusterTyping",
         "zero_shot": "nerbert.encoder.zero_shot:ZeroShot",
+        "distillation": "nerbert.distillation.objective:Distillation",
     },
 )
 """What a model can be trained for."""

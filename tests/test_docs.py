@@ -32,6 +32,7 @@ PLACES = {
     "docs/how-to/compare.md": "",
     "docs/how-to/confidences.md": "data my-tagger",
     "docs/how-to/corpus.md": "dump.xml knowledge",
+    "docs/how-to/distil.md": "data encoder my-tagger notes.txt",
     "docs/how-to/dump.md": "",
     "docs/how-to/fine-tune.md": "data encoder",
     "docs/how-to/labels.md": "my-tagger notes.txt",

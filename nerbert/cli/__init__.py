@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from nerbert import DOCS, __version__
-from nerbert.cli import annotate, data, models, tag
+from nerbert.cli import annotate, data, distil, models, tag
 from nerbert.cli.options import UnwrappedHelp
 from nerbert.errors import NerbertError, missing_extra
 
@@ -25,8 +25,8 @@ app = App(
 for group in (data.corpus_app, data.knowledge_app, data.data_app):
     app.command(group)
 for command in (
-    models.pretrain, models.finetune, models.calibrate, models.evaluate, tag.tag, annotate.annotate, models.check,
-    models.export, models.benchmark,
+    models.pretrain, models.finetune, distil.distil, models.calibrate, models.evaluate, tag.tag, annotate.annotate,
+    models.check, models.export, models.benchmark,
 ):  # fmt: skip
     app.command(command)
 

@@ -93,29 +93,36 @@ def finetune(
     if settings.select == "dev" and not target.dev:
         why = f"setting select = 'dev': {target.folder} has no dev split; add one or take select = 'last'"
         raise SettingsError(why, setting="select")
-    facts = _origin(encoder, origin) | {"data": _facts(target)}
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
     with publish_folder(output, overwrite=overwrite) as folder:
         for seed, name in folders.items():
             (folder / name).mkdir(exist_ok=True)
-            with TemporaryDirectory() as scratch:
-                if origin:
-                    finetune_examples(
-                        encoder, origin.train, [], source_settings(settings, seed), Path(scratch),
-                        name=str(origin.folder), what=f"source domain, seed {seed}",
-                    )  # fmt: skip
-                tagger = finetune_examples(
-                    scratch if origin else encoder, target.train, target.dev, replace(settings, seed=seed),
-                    name=str(target.folder), what=f"fine-tuning, seed {seed}", facts=facts,
-                )  # fmt: skip
-                tagger.save(folder / name, **(_held_out(tagger.head, target) if calibrate else {}))
+            tagger = finetune_data(encoder, target, replace(settings, seed=seed), source=origin)
+            tagger.save(folder / name, **(held_out_facts(tagger.head, target) if calibrate else {}))
             if card:
                 card(folder / name, TaggerFacts(read_card(str(folder / name))))
         if seeds:
             write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
     return [output / name for name in folders.values()]
+
+
+def finetune_data(
+    encoder: str, target: DataSet, settings: FinetuneSettings, *, source: DataSet | None = None
+) -> Finetuned:  # fmt: skip
+    """Fine-tune an encoder on a data set in memory, first on `source` if there is one; return the tagger."""
+    facts, seed = _origin(encoder, source) | {"data": _facts(target)}, settings.seed
+    with TemporaryDirectory() as scratch:
+        if source:
+            finetune_examples(
+                encoder, source.train, [], source_settings(settings, seed), Path(scratch), name=str(source.folder),
+                what=f"source domain, seed {seed}",
+            )  # fmt: skip
+        return finetune_examples(
+            scratch if source else encoder, target.train, target.dev, settings, name=str(target.folder),
+            what=f"fine-tuning, seed {seed}", facts=facts,
+        )  # fmt: skip
 
 
 def finetune_examples(
@@ -267,7 +274,7 @@ def _facts(data: DataSet) -> dict[str, Any]:
     return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut_of(data.reading)}
 
 
-def _held_out(head: Head, data: DataSet) -> dict[str, Any]:
+def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
     """Return scores on the dev split and the temperature fitted there; nothing if there is none."""
     if not data.dev:
         return {}

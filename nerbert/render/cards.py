@@ -16,7 +16,7 @@ from nerbert.model.backbone import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
 from nerbert.render.clusters import PAGE, write_cluster_page
 from nerbert.render.escape import Markdown, code
-from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
+from nerbert.training.settings import DistilSettings, FinetuneSettings, PretrainSettings, TrainSettings
 
 if TYPE_CHECKING:
     from nerbert.encoder.pretrain import EncoderFacts
@@ -64,7 +64,8 @@ def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
 def tagger_card(card: Card) -> str:
     """Return the card: `card` is what `nerbert.json` holds."""
     facts = facts_of(card)
-    shared = _shared(card, str(facts["encoder"]["name"] or ""), FinetuneSettings)
+    kind = DistilSettings if facts["distilled"] else FinetuneSettings
+    shared = _shared(card, str(facts["encoder"]["name"] or ""), kind)
     return render("tagger_card.md.j2", **shared, task="token-classification", files=list(_files(facts)))
 
 
@@ -83,7 +84,8 @@ def _shared(card: Card, origin: str, kind: type[TrainSettings]) -> dict[str, Any
 
 def _files(card: Facts) -> Iterator[tuple[Any, ...]]:
     """Yield each file that a tagger learnt from, or was scored on: data, file, what for, sentences, SHA-256."""
-    for key, use in (("source_data", "source domain, before"), ("data", "training")):
+    before = "silver sentences, before" if card["distilled"] else "source domain, before"
+    for key, use in (("source_data", before), ("data", "training")):
         data = card[key]
         for file, digest in data["sha256"].items():
             if split_of(file) != "dev":

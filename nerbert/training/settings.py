@@ -1,4 +1,4 @@
-"""The settings of `nerbert pretrain` and `nerbert finetune`, and those that every training shares."""
+"""The settings of `nerbert pretrain`, `nerbert finetune` and `nerbert distil`, and those that every training shares."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,9 @@ class TrainSettings(Settings):
     sentences, the control that has the text without the labels; `concepts` (pre-training alone), names of open types by
     contrast; `self_training`, as `tagging`, but from the second epoch on the model labels all sentences anew; `typing`
     (pre-training alone), the data's types and clusters of entities; `zero_shot`, entities of any types, told by name;
-    or your own as `module:Class`. Source: NER-BERT §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al. 2024); CoFEE
-    (Xue et al. 2020); GLiNER (Zaratiana et al. 2024)."""
+    `distillation` (fine-tuning alone), as `tagging`, but entities count as much as their confidences say; or your own
+    as `module:Class`. Source: NER-BERT §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al. 2024); CoFEE (Xue et al.
+    2020); GLiNER (Zaratiana et al. 2024); Hinton et al. 2015."""
     label_all_tokens: bool = False
     """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
     subword in any case. Source: NER-BERT §3.1 (first subwords alone)."""
@@ -265,3 +266,24 @@ class FinetuneSettings(TrainSettings):
         refuse(
             unscored, "patience", self.patience, "0 with select = 'last', which scores no dev split; or select 'dev'"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistilSettings(FinetuneSettings):
+    """How a teacher's tags of texts, and labelled sentences beside them, become a tagger."""
+
+    objective: Annotated[str, OBJECTIVES] = "distillation"
+    """What is learnt: `distillation`, an entity as surely as the teacher found it; `tagging`, each entity as if it were
+    sure; or your own as `module:Class`. Source: Hinton et al. 2015."""
+    source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
+    """Passes over the silver sentences. `epochs` and `min_steps` are for the labelled ones, which come after them.
+    Source: ours."""
+    source_head: Literal["new", "shared"] = "shared"
+    """The head that learns from labelled sentences: `shared` keeps what it learnt from the silver ones, `new` draws all
+    its weights. Source: ours."""
+    max_sentences: Annotated[int, Bounds(at_least=1, below=1e9)] = 20_000
+    """Most silver sentences; of more so many are drawn, by hash. They are held in memory. Unit: sentences. Source:
+    ours."""
+    empty_share: Annotated[float, Bounds(at_least=0, below=1)] = 0.5
+    """Largest share of silver sentences without an entity, from which the student learns what is none; if there are
+    more, some are drawn, by hash. Source: ours."""

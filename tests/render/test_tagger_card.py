@@ -193,3 +193,12 @@ def test_a_readme_that_was_changed_by_hand_stays(facts: dict[str, Any], tmp_path
     assert readme.read_text() == "mine"
     readme.unlink()
     assert write_tagger_card(tmp_path, TaggerFacts(new, before=old))
+
+
+def test_a_distilled_tagger_says_who_taught_it(facts: dict[str, Any]) -> None:
+    told = {"teacher": {"name": "some/teacher"}, "silver": {"kept": 40, "sentences": 120}}
+    page = section(tagger_card(facts | {"distilled": told}), "What it was trained on")
+    assert "`silver.jsonl` in this folder holds what another tagger (`some/teacher`) found in 40 sentences" in page
+    assert "silver sentences, before" in page
+    assert "another tagger found" in tagger_card(facts | {"distilled": told | {"teacher": {"name": None}}})
+    assert "silver" not in tagger_card(facts)

@@ -135,7 +135,7 @@ class TagJob:
     def load(self) -> Tagger:
         """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
         labels = parse_labels(self.labels) if self.labels else None
-        least = _thresholds(self.min_confidence)
+        least = parse_thresholds(self.min_confidence)
         tagger = Tagger.load(self.tagger, thresholds=least, **self.loading)
         if labels is None:
             if not tagger.types:
@@ -200,7 +200,7 @@ class _Run:
         with standard_output() as stream:
             for source in self.found.sources:
                 for block in source.blocks(self.job.field, self.job.errors, left_out):
-                    found = _tagged(self.tagger, block, Progress())
+                    found = tag_block(self.tagger, block, Progress())
                     stream.writelines(lines(signed(block, mark), found))
                     stream.flush()
         _tell_rejected(left_out)
@@ -233,7 +233,7 @@ class _Run:
         parts = TaggedParts(source, folder, *how, utf16=utf16, fingerprint=self._fingerprint)
         try:
             parts.tag(
-                lambda block: list(_tagged(self.tagger, block, bar)),
+                lambda block: list(tag_block(self.tagger, block, bar)),
                 lambda block: bar.advance(len(block.rows), size=block.size, before=True),
             )
             write(target, parts)
@@ -296,7 +296,7 @@ def _summary(done: Sequence[TaggedParts]) -> str:
     return f"{rows:,} rows, {entities.total():,} entities{f' ({types})' if types else ''}"
 
 
-def _tagged(tagger: Tagger, block: Block, bar: Progress) -> Iterator[list[Span]]:
+def tag_block(tagger: Tagger, block: Block, bar: Progress) -> Iterator[list[Span]]:
     """Yield the entities of each row; name a row that can't be tagged, after those before it are given."""
     done = 0
     try:
@@ -319,7 +319,7 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _thresholds(text: str) -> float | dict[str, float] | None:
+def parse_thresholds(text: str) -> float | dict[str, float] | None:
     """Return what `--min-confidence` means: a number for all types, or `type=number,…`."""
     if not text:
         return None

@@ -1,0 +1,73 @@
+"""`nerbert distil`: a tagger and texts in, a smaller tagger out."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from nerbert.cli.options import Config, FileOrDash, Head, Many, Output, Overwrite, Set
+
+
+def distil(
+    teacher: str, *texts: FileOrDash, output: Output, labels: str = "", encoder: str = "embedded",
+    data: Path | None = None, exclude: Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
+    head: Head = "", field: str = "text", errors: str = "strict",
+    from_: Annotated[str, Parameter(name="--from")] = "", config: Config = None, set_: Set = None,
+    overwrite: Overwrite = False,
+) -> None:  # fmt: skip
+    """Train a small tagger of fixed types on what another tagger finds in texts, and on labelled sentences if any.
+
+    The teacher tags the texts in parts. A run that was stopped, killed even, goes on when the same command is given
+    again; only the training begins anew.
+
+    Parameters
+    ----------
+    teacher
+        Tagger's folder or hub name: a model of GLiNER's family, an encoder that learnt concepts, or any tagger.
+    texts
+        Files, or folders of them, as `nerbert tag` reads them; `-` or nothing for standard input.
+    output
+        Folder to make: the tagger, and in it silver.jsonl, the teacher's sentences that it learnt from.
+    labels
+        What to look for, as in `nerbert tag`; default: the types of --data, else all that the teacher learnt.
+    encoder
+        Model folder or hub name that the student starts from; `embedded` is a small English one in the package.
+    data
+        Labelled sentences to learn from last: folder with a file train (and dev) in any format; or one file.
+    exclude
+        Files (a test set, say) that no silver sentence may share eight words in a row with.
+    min_confidence
+        Leave out what the teacher is less sure of: a number from 0 to 1, or type=number,type=number.
+    decoding
+        Of the teacher: flat or touching, legal or greedy, as in `nerbert tag`.
+    device
+        Torch's name of a device for the teacher; default: the GPU if there is one.
+    from_
+        Format of the texts, as in `nerbert tag`; default: as the files' names end.
+    field
+        Field of JSON, or column of CSV or Parquet, with the text or a list of words.
+    errors
+        Bytes of the texts that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD).
+    """
+    from nerbert.config import load_settings
+    from nerbert.errors import need
+    from nerbert.formats.entity_labels import parse_labels
+    from nerbert.render.cards import write_tagger_card
+    from nerbert.render.terminal.models import print_taggers
+    from nerbert.training.settings import DistilSettings
+
+    settings = load_settings(DistilSettings, config, set_ or [])
+    need("train", "torch", "transformers")
+    from nerbert.distillation.distil import DistilPlan
+    from nerbert.distillation.distil import distil as run
+    from nerbert.tagger.jobs.job import parse_thresholds
+    from nerbert.tagger.self_check import checking
+
+    plan = DistilPlan(
+        teacher=teacher, texts=texts, output=output, labels=parse_labels(labels) if labels else None, encoder=encoder,
+        data=data, exclude=exclude or (), min_confidence=parse_thresholds(min_confidence),
+        loading={"decoding": decoding, "device": device, "head": head}, from_=from_, text_field=field,
+        errors=errors, overwrite=overwrite,
+    )  # fmt: skip
+    run(plan, settings, checking(write_tagger_card))
+    print_taggers([output])

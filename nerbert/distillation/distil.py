@@ -1,0 +1,267 @@
+"""The story of `nerbert distil`: a teacher tags texts, and a student of fixed types learns from what it found.
+
+The student first learns from silver sentences, as surely as the teacher found each entity, and then from labelled ones,
+if there are any (weak labels first, as NEEDLE, Jiang et al. 2021). The order keeps a few dozen labelled sentences from
+being lost among thousands; the price is that these must have an entity of every type, since the student would unlearn
+what they lack.
+
+Texts are tagged in parts that outlive a kill, as in `nerbert tag`. Then they are read once more, to draw the sentences
+that are trained on; only these are in memory. The training itself begins anew after a kill.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nerbert import __version__
+from nerbert.artifacts import Draft, check_free, publish_job, sha256_of
+from nerbert.config import check_choice
+from nerbert.corpus.exclude import Excluded, read_excluded
+from nerbert.distillation.silver import (
+    SHARED_WORDS,
+    SilverCounts,
+    SilverSample,
+    runs_of_words,
+    shares_words,
+    silver_examples,
+    taught,
+)
+from nerbert.errors import InputError, SettingsError
+from nerbert.executors import check_alone
+from nerbert.finetuning.finetune import Finetuned, finetune_data, held_out_facts
+from nerbert.formats.data import AnyData, DataSet, read_data
+from nerbert.formats.documents import Reading, document_of
+from nerbert.formats.entity_labels import entity_labels
+from nerbert.formats.inputs import JobPaths, check_source, find_sources
+from nerbert.formats.jsonl import JsonLines
+from nerbert.formats.rows import ERRORS, TEXT, Block
+from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, load_tokenizer, read_card
+from nerbert.model.heads import NEEDS_LABELS
+from nerbert.records import EntityLabel, Example, Span
+from nerbert.schema import to_plain
+from nerbert.sources.files import writable
+from nerbert.tagger.jobs.files import TaggedParts, check_apart
+from nerbert.tagger.jobs.job import tag_block
+from nerbert.tagger.tagger import Tagger
+from nerbert.tagger.thresholds import thresholds_of
+from nerbert.terminal import Progress, tell, throughput
+from nerbert.training.settings import DistilSettings
+
+SILVER = "silver.jsonl"
+"""The file with the silver sentences, in the student's folder."""
+_FORMAT = 1
+"""Raise it when parts are written otherwise."""
+_TOLD = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistilPlan:
+    """Who teaches, on which texts, whom; `labels` None: those of the data, else all that the teacher learnt."""
+
+    teacher: str
+    texts: Sequence[str]
+    output: Path
+    labels: Iterable[str | EntityLabel] | None = None
+    encoder: str = "embedded"
+    data: AnyData | None = None
+    exclude: Sequence[Path] = ()
+    """Files with sentences that no silver one may share words with."""
+    min_confidence: float | Mapping[str, float] | None = None
+    loading: Mapping[str, Any] = field(default_factory=dict)
+    """What else `Tagger.load` takes of the teacher: decoding, device, head."""
+    from_: str = ""
+    text_field: str = TEXT
+    errors: str = ERRORS[0]
+    overwrite: bool = False
+
+
+def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts:
+    """Train a tagger on what a teacher finds in texts, and on labelled sentences; write it to the plan's output.
+
+    `card` writes its model card. The same call goes on after a kill.
+    """
+    check_alone("distillation")
+    check_source("--from", plan.from_)
+    check_choice("--errors", plan.errors, ERRORS)
+    if plan.loading.get("decoding") == "nested":
+        raise SettingsError("--decoding nested: a student's entities can't lie in one another; choose flat or touching")
+    found = find_sources(plan.texts, plan.from_)
+    check_apart(found, plan.output)
+    check_free(plan.output, overwrite=plan.overwrite)
+    _ = Backbone(plan.encoder, load_tokenizer(plan.encoder), settings.seed).config  # a fault there is found at once
+    gold = _read_gold(plan, settings)
+    excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
+    teacher = _load_teacher(plan, settings, gold)
+    job = publish_job(plan.output, _fingerprint(plan, teacher, found), overwrite=plan.overwrite)
+    with job as draft:
+        parts = _tag(plan, teacher, found, draft)
+        silver, counts = _draw(plan, settings, teacher, parts, excluded)
+        _tell_leaks(plan, gold, silver)
+        path = draft.path / SILVER
+        JsonLines().write(path, map(document_of, silver))
+        lessons = [taught(each, teacher.thresholds) for each in silver]
+        student = _train(plan, settings, DataSet(Path(SILVER), lessons, [], {SILVER: sha256_of(path)}, []), gold)
+        facts = {"teacher": _teacher_facts(plan, teacher), "silver": to_plain(counts), "excluded": list(excluded.files)}
+        student.save(draft.path, distilled=facts, **(held_out_facts(student.head, gold) if gold else {}))
+        if card:
+            card(draft.path, TaggerFacts(read_card(str(draft.path))))
+    _tell_counts(plan, teacher, counts)
+    if found.passed_over:
+        tell(f"files passed over: {len(found.passed_over):,}, say {found.passed_over[0]}; name them, or give --from")
+    return counts
+
+
+def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:
+    """Return the labelled sentences, if there are some."""
+    gold = None if plan.data is None else read_data(plan.data, reading=_reading(plan))
+    if settings.select == "dev" and not (gold and gold.dev):
+        raise SettingsError("setting select = 'dev': needs data with a dev split; or take 'last'", setting="select")
+    if gold and not any(each.spans for each in gold.train):
+        raise InputError(f"{gold.folder}: no training sentence has an entity; leave the data out, or label some")
+    return replace(gold, train=[_sure(each) for each in gold.train]) if gold else None
+
+
+def _sure(example: Example) -> Example:
+    """Return a labelled sentence as it counts: whoever tagged it first, a person vouches for it."""
+    return replace(example, spans=tuple(replace(each, confidence=1.0) for each in example.spans))
+
+
+def _reading(plan: DistilPlan) -> Reading:
+    return Reading(language=str(read_card(plan.encoder).get("language") or ""))
+
+
+def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | None) -> Tagger:
+    """Return the teacher, told what to look for."""
+    given = None if plan.labels is None else entity_labels(plan.labels)
+    known = sorted({span.type for each in gold.train for span in each.spans}) if gold else []
+    names = known if given is None else [each.name for each in given]
+    if gold and (lacking := [name for name in names if name not in known]):
+        raise InputError(f"{gold.folder}: no training sentence has an entity of {lacking[0]!r:.80}, so the student "
+                         "would unlearn it there; add one, or leave the label or the data out")  # fmt: skip
+    if isinstance(plan.min_confidence, Mapping) and names:
+        thresholds_of(plan.min_confidence, None, names)
+    teacher = Tagger.load(plan.teacher, thresholds=plan.min_confidence, threads=settings.threads, **plan.loading)
+    if given is None and teacher.types and gold:
+        names = [name for name in known if name in teacher.types]
+        if not names:
+            raise InputError(f"{plan.teacher}: knows none of the types of {gold.folder} ({', '.join(known):.200}), "
+                             f"only {', '.join(teacher.types):.200}; take another teacher")  # fmt: skip
+    if not names:
+        if not teacher.types:
+            raise InputError(f"{plan.teacher}: {NEEDS_LABELS}")
+        return teacher
+    return teacher.with_labels(given or names)
+
+
+def _fingerprint(plan: DistilPlan, teacher: Tagger, found: JobPaths) -> dict[str, Any]:
+    """Return all that the silver tags depend on but the texts' content, which each part covers by itself."""
+    return {
+        "format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": _teacher_facts(plan, teacher),
+        "field": writable(plan.text_field),
+        "inputs": [{"name": writable(source.name), "kind": source.kind} for source in found.sources],
+    }  # fmt: skip
+
+
+def _teacher_facts(plan: DistilPlan, teacher: Tagger) -> dict[str, Any]:
+    """Return what decides a teacher's answers; the name of a local folder is left out."""
+    return {
+        "name": None if Path(plan.teacher).exists() else plan.teacher, "sha256": teacher.fingerprint,
+        "backend": teacher.head.name, "decoding": teacher.decoding,
+        "labels": [each.text for each in teacher.labels] or teacher.types,
+        "thresholds": {name: bound for name, bound in teacher.thresholds.items() if name in teacher.types},
+    }  # fmt: skip
+
+
+def _tag(plan: DistilPlan, teacher: Tagger, found: JobPaths, draft: Draft) -> list[TaggedParts]:
+    """Tag all texts, but for the parts that an earlier run has tagged; raise InputError if nothing is found."""
+    sizes, parts = [source.size for source in found.sources], list[TaggedParts]()
+    with throughput("rows", None if None in sizes else sum(size or 0 for size in sizes)) as bar:
+        for number, source in enumerate(found.sources):
+            folder = draft.work / "parts" / f"{number:06d}"
+            one = TaggedParts(source, folder, plan.text_field, plan.errors, utf16=False)
+            one.tag(partial(_tag_block, teacher, bar), partial(_pass_over, bar))
+            parts.append(one)
+    if not any(each.entities for each in parts):
+        bounds = sorted(set(teacher.thresholds.values()) or {0.0})
+        raise InputError(
+            f"{plan.teacher}: found no entity in {sum(each.rows for each in parts):,} rows of text, looking for "
+            f"{', '.join(teacher.types):.200} from a confidence of {bounds[0]:g} on; give other labels or texts, or a "
+            "lower --min-confidence (and --overwrite, since these tags are kept)"
+        )
+    return parts
+
+
+def _tag_block(teacher: Tagger, bar: Progress, block: Block) -> list[list[Span]]:
+    return list(tag_block(teacher, block, bar))
+
+
+def _pass_over(bar: Progress, block: Block) -> None:
+    bar.advance(len(block.rows), size=block.size, before=True)
+
+
+def _draw(
+    plan: DistilPlan, settings: DistilSettings, teacher: Tagger, parts: Iterable[TaggedParts], excluded: Excluded
+) -> tuple[list[Example], SilverCounts]:
+    """Return the sentences to train on, and what became of all."""
+    sample, counts = SilverSample(settings.max_sentences, settings.empty_share, settings.seed), SilverCounts()
+    for example in _sentences(teacher, parts, counts):
+        if shares_words(example, excluded.ngrams):
+            counts.excluded += 1
+        else:
+            counts.with_entities += bool(example.spans)
+            sample.add(example)
+    drawn = sample.drawn()
+    counts.kept, counts.kept_empty = len(drawn), sum(not each.spans for each in drawn)
+    counts.entities = Counter(span.type for each in drawn for span in each.spans)
+    if not counts.entities:
+        raise InputError(f"{plan.teacher}: no sentence with an entity is left: of {counts.sentences:,}, "
+                         f"{counts.excluded:,} share words with --exclude; give other texts")  # fmt: skip
+    return drawn, counts
+
+
+def _sentences(teacher: Tagger, parts: Iterable[TaggedParts], counts: SilverCounts) -> Iterator[Example]:
+    """Yield all sentences with what the teacher found in each, and count."""
+    for each in parts:
+        counts.rows += each.rows
+        for block, found in each:
+            for row, spans in zip(block.rows, found, strict=True):
+                counts.lost += len(spans)
+                for example in silver_examples(teacher, row, spans):
+                    counts.sentences += 1
+                    counts.lost -= len(example.spans)
+                    yield example
+
+
+def _tell_leaks(plan: DistilPlan, gold: DataSet | None, silver: Sequence[Example]) -> None:
+    """Warn of silver sentences that are the held-out ones' own; the test split is read for that alone."""
+    if gold is None:
+        return
+    data = read_data(plan.data, ("test",), _reading(plan)) if isinstance(plan.data, str | Path) else gold
+    for split, examples in (("dev", gold.dev), ("test", data.test)):
+        runs = runs_of_words(examples)
+        if count := sum(shares_words(each, runs) for each in silver):
+            place = (gold.files | data.files).get(split, "FILE")
+            tell(f"warning: {count:,} of {len(silver):,} silver sentences share {SHARED_WORDS} words in a row with the "
+                 f"{split} split, so scores there will be too high; --exclude {place} leaves them out")  # fmt: skip
+
+
+def _train(plan: DistilPlan, settings: DistilSettings, silver: DataSet, gold: DataSet | None) -> Finetuned:
+    """Return the student."""
+    if gold is None:
+        settings = replace(settings, epochs=settings.source_epochs, min_steps=0)
+    return finetune_data(plan.encoder, gold or silver, settings, source=silver if gold else None)
+
+
+def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> None:
+    types = ", ".join(f"{name} {count:,}" for name, count in counts.entities.most_common(_TOLD))
+    tell(f"{plan.output}: learnt from {counts.kept:,} of {counts.sentences:,} sentences, "
+         f"{counts.kept - counts.kept_empty:,} of them with entities ({types})")  # fmt: skip
+    if never := [name for name in teacher.types if name not in counts.entities]:
+        tell(f"the teacher found no {', '.join(never):.200}, so the student doesn't know them from it")
+    if counts.excluded:
+        tell(f"{counts.excluded:,} sentences left out, which share words with --exclude")
+    if counts.lost:
+        tell(f"{counts.lost:,} entities left out, which reach over the end of a sentence")

@@ -1,0 +1,96 @@
+"""Learning from a teacher's tags and confidences (distillation, Hinton et al. 2015): tagging with soft labels.
+
+A teacher says how sure it is of an entity, not what else its words could be. So the rest of its confidence c goes to
+"no entity": a word of an entity has the loss c · CE(tag) + (1 − c) · CE(O). Of a word outside of any entity the teacher
+says nothing, so that one counts as sure. With confidences of 1 this is `Tagging`: labelled sentences are hard labels.
+The price: a mention that the teacher takes for another type, or just misses, is taught as it stands.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import torch
+
+from nerbert.errors import SettingsError
+from nerbert.labels import word_spans
+from nerbert.model.forward import Batch, logits_at
+from nerbert.model.tokenizer import BioLabels
+from nerbert.model.windows import IGNORED, Label
+from nerbert.records import Example
+from nerbert.training.objective import Description, Tagging, Task
+from nerbert.training.settings import FinetuneSettings
+
+_OUTSIDE = 0
+"""The number of O, as `labels.tag_names` has it."""
+
+
+class SoftLabels(BioLabels):
+    """A number for a word's tag and the percent that its confidence lacks: tag + tags · (100 − percent)."""
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        super().__init__(tags)
+        self._tags = len(tags)
+
+    def of(self, example: Example) -> list[Label]:
+        """Return the label of each word; a word outside of any entity lacks nothing."""
+        labels = super().of(example)
+        for (first, last, _), span in zip(word_spans(example), example.spans, strict=True):
+            lacks = self._tags * (100 - round(100 * span.confidence))
+            labels[first:last] = [_moved(each, lacks) for each in labels[first:last]]
+        return labels
+
+    def inside(self, label: Label) -> Label:
+        """Return the label that continues an entity, as sure."""
+        if not isinstance(label, int):
+            return label
+        lacks, tag = divmod(label, self._tags)
+        return _moved(super().inside(tag), lacks * self._tags)
+
+
+def _moved(label: Label, by: int) -> Label:
+    return label + by if isinstance(label, int) and label != IGNORED else label
+
+
+class Distillation(Tagging):
+    """Tagging by a teacher's confidences."""
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the objective for the types of a task; raise SettingsError outside of fine-tuning."""
+        if not isinstance(task.settings, FinetuneSettings):
+            why = "setting objective = 'distillation': a corpus has no confidences; it is for `nerbert distil`"
+            raise SettingsError(why, setting="objective")
+        return super().of(task)
+
+    @property
+    def labels(self) -> SoftLabels:
+        """Return the numbers of tags and confidences."""
+        return SoftLabels(self._tags)
+
+    def terms(self, batch: Batch) -> dict[str, float]:
+        """Return the weights of all labelled words together, each divided over its tag and O."""
+        tags, lacks = self._read(batch.labels)
+        outside = int(torch.where(tags == _OUTSIDE, 100, lacks).sum()) / 100
+        return {"loss": len(tags) - outside + self._outside * outside}
+
+    def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the weighted sum of cross-entropies, computed in fp32."""
+        logits = logits_at(model, batch).float()[batch.labels != IGNORED]
+        tags, lacks = self._read(batch.labels)
+        sure = 1 - lacks / 100
+        targets = torch.zeros_like(logits).scatter_(1, tags[:, None], sure[:, None])
+        targets[:, _OUTSIDE] += 1 - sure
+        summed = torch.nn.functional.cross_entropy(
+            logits, targets, self._weights(logits), reduction="sum", label_smoothing=self._smoothing
+        )
+        return {"loss": summed}
+
+    def _read(self, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return tag and lacking percent of each labelled word."""
+        labels = labels[labels != IGNORED]
+        return labels % len(self._tags), labels // len(self._tags)
+
+    def describe(self) -> Description:
+        """Return what plans and cards say of it."""
+        return replace(super().describe(), learnt="tag as a teacher does, as sure as it is (Hinton et al. 2015)")

@@ -1,0 +1,129 @@
+"""Silver sentences: what a teacher found in texts, cut into sentences; a bounded sample of them, drawn by hash.
+
+A sentence's place in the draw is the hash of its text, so the sample depends neither on the order of the files nor on
+when a run was killed, and of equal sentences there is one. Only the sample is held in memory. The price: it comes in
+the order of the hashes, no longer as a text that one can follow.
+"""
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from nerbert.corpus.exclude import ngrams
+from nerbert.formats.rows import TextRow
+from nerbert.records import Example, Span
+from nerbert.rng import uniform
+from nerbert.tagger.tagger import Tagger
+
+SHARED_WORDS = 8
+"""Words in a row that no silver sentence may share with an excluded text: as in `exclude_ngram_size` of a corpus."""
+
+
+@dataclass
+class SilverCounts:
+    """What became of the texts: `sentences` = `excluded` + `with_entities` + those without.
+
+    `kept` are trained on, `kept_empty` of them have no entity. `lost` entities reach over the end of a sentence.
+    """
+
+    rows: int = 0
+    sentences: int = 0
+    excluded: int = 0
+    with_entities: int = 0
+    lost: int = 0
+    kept: int = 0
+    kept_empty: int = 0
+    entities: Counter[str] = field(default_factory=Counter)
+    """Those of the kept sentences, by type."""
+
+
+def silver_examples(tagger: Tagger, row: TextRow, spans: Sequence[Span]) -> Iterator[Example]:
+    """Yield the sentences of a row with the entities that lie in each; `spans` are the row's, in order."""
+    if row.example is not None:
+        yield replace(row.example, spans=tuple(spans))
+        return
+    waiting = deque(spans)
+    for start, sentence in tagger.sentences(row.text):
+        own, end = list[Span](), start + len(sentence.text)
+        while waiting and waiting[0].start < end:
+            span = waiting.popleft()
+            if span.start >= start and span.end <= end:
+                own.append(replace(span, start=span.start - start, end=span.end - start))
+        yield replace(sentence, spans=tuple(own))
+
+
+class SilverSample:
+    """A sample of at most so many sentences, of which at most a share (below 1) has no entity.
+
+    It holds as many sentences of each kind at once.
+    """
+
+    def __init__(self, most: int, empty_share: float, seed: int) -> None:
+        self._most, self._share, self._seed = most, empty_share, seed
+        self._kinds = {True: _Lowest(most), False: _Lowest(most)}
+        self._seen = Counter[bool]()
+
+    def add(self, example: Example) -> None:
+        """Take a sentence into the draw."""
+        self._seen[bool(example.spans)] += 1
+        self._kinds[bool(example.spans)].add(uniform(self._seed, "distil: sentences", example.text), example)
+
+    def drawn(self) -> list[Example]:
+        """Return the sentences, in the order of their hashes."""
+        found, empty = self._kinds[True].items(), self._kinds[False].items()
+        share = min(self._share, self._seen[False] / max(1, self._seen.total()))
+        most = max(1, int(self._most * (1 - share) + 0.5))
+        found = found[:most]
+        empty = empty[: min(self._most - len(found), int(len(found) * share / (1 - share) + 0.5))]
+        return [example for _, _, example in sorted([*found, *empty], key=lambda each: each[:2])]
+
+
+class _Lowest:
+    """The items of the lowest numbers, each text once."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._heap, self._kept = most, list[tuple[float, str]](), dict[str, Example]()
+
+    def add(self, number: float, example: Example) -> None:
+        text = example.text
+        if text in self._kept or (len(self._heap) == self._most and (-number, text) <= self._heap[0]):
+            return
+        self._kept[text] = example
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, (-number, text))
+        else:
+            _, last = heapq.heapreplace(self._heap, (-number, text))
+            del self._kept[last]
+
+    def items(self) -> list[tuple[float, str, Example]]:
+        """Return number, text and sentence of each, the lowest number first."""
+        return sorted((-number, text, self._kept[text]) for number, text in self._heap)
+
+
+def taught(example: Example, thresholds: Mapping[str, float]) -> Example:
+    """Return a silver sentence with confidences as they are taught: above a teacher's thresholds (0–1, by type).
+
+    The odds of an entity are divided by those of its type's threshold, so what a teacher just accepts is as likely as
+    not. Else a student would learn to leave out all that a teacher with a threshold below 0.5 isn't sure of. Higher
+    thresholds, and none (0), change nothing.
+    """
+    sure = [_above(each.confidence, thresholds.get(each.type, 0.0)) for each in example.spans]
+    spans = zip(example.spans, sure, strict=True)
+    return replace(example, spans=tuple(replace(span, confidence=each) for span, each in spans))
+
+
+def _above(sure: float, threshold: float) -> float:
+    if not 0 < threshold < 0.5:
+        return sure
+    return sure * (1 - threshold) / (sure * (1 - threshold) + (1 - sure) * threshold)
+
+
+def runs_of_words(examples: Iterable[Example]) -> frozenset[str]:
+    """Return what `shares_words` looks for, of sentences that none should share."""
+    return frozenset(run for each in examples for run in ngrams(each.text, SHARED_WORDS))
+
+
+def shares_words(example: Example, runs: frozenset[str]) -> bool:
+    """Return whether a sentence has so many words in a row with one of others, or equals a short one."""
+    return bool(runs) and not ngrams(example.text, SHARED_WORDS).isdisjoint(runs)

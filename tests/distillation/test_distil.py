@@ -1,0 +1,280 @@
+"""The command, with a teacher that needs no model, and students of few steps."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import nerbert
+import nerbert.distillation.distil as stage
+import nerbert.tagger.jobs.files as files
+from nerbert.distillation.distil import SILVER
+from nerbert.errors import InputError, SettingsError, StaleOutput
+from nerbert.formats.entity_labels import entity_labels
+from nerbert.model.backbone import read_card, write_card
+from nerbert.records import EntityLabel, Example, Span
+from nerbert.tagger.tagger import Tagger
+from tests.commands import exit_code
+from tests.tagger.jobs.fakes import TYPES, Capitals
+
+FEW: dict[str, Any] = {"source_epochs": 0.1, "epochs": 0.1, "min_steps": 1, "threads": 1, "precision": "fp32"}
+NAMES = [chr(ord("A") + number % 26) + chr(ord("a") + number // 26) for number in range(60)]
+LINES = [f"there {name} met {name}x on board number {number} ." for number, name in enumerate(NAMES)]
+EMPTY = [f"nobody slept in room {number} ." for number in range(60)]
+load = Tagger.load
+
+
+def _ignoring(fake: Tagger) -> Callable[..., Tagger]:
+    return lambda *_, **__: fake
+
+
+class Teacher(Capitals):
+    """Finds words that begin with a capital, and can be asked for some of its types."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.thresholds = SimpleNamespace(name="instant", types=list(TYPES), decoding="legal"), {}
+
+    def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Teacher":
+        """Return itself, which knows what it was asked for."""
+        self.labels = entity_labels(labels)
+        return self
+
+
+@pytest.fixture
+def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Teacher:
+    """What `Tagger.load("teacher")` gives; there are texts `in/a.txt` and `in/b.txt` in the working folder."""
+    fake = Teacher()
+    monkeypatch.setattr(Tagger, "load", lambda source, **more: (load if Path(source, "model.safetensors").exists() else
+                                                                _ignoring(fake))(source, **more))  # fmt: skip
+    monkeypatch.setattr(files, "_PART", 800)
+    monkeypatch.chdir(tmp_path)
+    for name in ("teacher", "tagger"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("\n".join(LINES))
+    (tmp_path / "in" / "b.txt").write_text("\n".join(EMPTY))
+    return fake
+
+
+@pytest.fixture
+def untrained(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let students be no more than cards; what each would have been trained by."""
+    trainings = list[Any]()
+
+    def finetune_data(*given: Any, **more: Any) -> Any:
+        trainings.append((given, more))
+        return SimpleNamespace(
+            head=None,
+            save=lambda folder, **facts: write_card(folder, "tagger", word_splitter="unicode-words-1", **facts),
+        )
+
+    monkeypatch.setattr(stage, "finetune_data", finetune_data)
+    monkeypatch.setattr(stage, "held_out_facts", lambda *_: {})
+    monkeypatch.setattr("nerbert.tagger.self_check.checking", lambda card: None)
+    return trainings
+
+
+def rows(folder: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(folder, SILVER).read_text(encoding="utf-8").splitlines()]
+
+
+def write_data(folder: Path, **splits: str) -> Path:
+    folder.mkdir()
+    for name, text in splits.items():
+        (folder / f"{name}.marked").write_text(text)
+    return folder
+
+
+def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: pytest.CaptureFixture[str]) -> None:
+    student = nerbert.distil("teacher", "in", "out", max_sentences=40, **FEW)
+    assert student.types == TYPES
+    assert len(teacher.seen) == 120
+    kept = rows("out")
+    assert [sum(bool(each["spans"]) is has for each in kept) for has in (True, False)] == [20, 20]
+    for each in kept:
+        assert [span["text"] for span in each["spans"]] == [word for word in each["tokens"] if word[0].isupper()]
+    assert len({span["confidence"] for each in kept for span in each["spans"]}) > 10
+    card = read_card("out")
+    assert card["settings"]["objective"] == "distillation"
+    assert card["data"]["name"] == SILVER
+    assert card["distilled"]["silver"] | {"entities": 0} == {
+        "rows": 120, "sentences": 120, "excluded": 0, "with_entities": 60, "lost": 0, "kept": 40, "kept_empty": 20,
+        "entities": 0,
+    }  # fmt: skip
+    assert card["distilled"]["teacher"]["name"] is None
+    assert "out: learnt from 40 of 120 sentences, 20 of them with entities (" in capsys.readouterr().err
+    assert "silver" in Path("out/README.md").read_text()
+    assert not Path(".out.work").exists()
+
+
+@pytest.mark.usefixtures("untrained")
+def test_silver_sentences_are_annotated_data_with_confidences(teacher: Teacher) -> None:
+    nerbert.distil("teacher", "in", "out", max_sentences=10, **FEW)
+    read = nerbert.read_data(f"out/{SILVER}").train
+    assert [[span.type for span in each.spans] for each in read] == [
+        [span["type"] for span in each["spans"]] for each in rows("out")
+    ]
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_job_that_was_stopped_goes_on_and_makes_the_same(teacher: Teacher) -> None:
+    nerbert.distil("teacher", "in", "whole", max_sentences=20, **FEW)
+    teacher.seen.clear()
+    stops = []
+    for enough in (30, 60, 90):
+        teacher.enough = enough
+        with pytest.raises(KeyboardInterrupt):
+            nerbert.distil("teacher", "in", "out", max_sentences=20, **FEW)
+        stops.append(len(teacher.seen))
+    teacher.enough = 1 << 30
+    nerbert.distil("teacher", "in", "out", max_sentences=20, **FEW)
+    assert len(set(stops)) == 3
+    assert len(teacher.seen) == 120  # none twice
+    assert Path("out", SILVER).read_bytes() == Path("whole", SILVER).read_bytes()
+    assert read_card("out") == read_card("whole")
+
+
+def test_settings_of_training_may_change_between_runs_and_the_teacher_may_not(
+    teacher: Teacher, untrained: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "finetune_data", _refuse)
+        with pytest.raises(InputError, match="no room"):
+            nerbert.distil("teacher", "in", "out", **FEW)
+    teacher.thresholds = {"else": 0.5}
+    with pytest.raises(StaleOutput, match="thresholds"):
+        nerbert.distil("teacher", "in", "out", **FEW)
+    teacher.thresholds = {}
+    teacher.seen.clear()
+    nerbert.distil("teacher", "in", "out", max_sentences=5, **FEW)
+    assert not teacher.seen
+    assert len(rows("out")) == 5
+    (((_, _, settings), more),) = untrained
+    assert (settings.epochs, settings.min_steps, more["source"]) == (0.1, 0, None)
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise InputError("no room")
+
+
+def test_confidences_are_taught_above_thresholds_and_labelled_sentences_are_sure(
+    teacher: Teacher, untrained: list[Any]
+) -> None:
+    teacher.thresholds = {"else": 0.02}
+    labelled = Example("Ada met Bob", ((0, 3), (8, 11)), (Span(0, 3, "vowel", "", 0.3), Span(8, 11, "else", "", 0.2)))
+    nerbert.distil("teacher", "in", "out", data=[labelled], **FEW)
+    (((_, gold, _), more),) = untrained
+    assert [[span.confidence for span in each.spans] for each in gold.train] == [[1.0, 1.0]]
+    for row, taught in zip(rows("out"), more["source"].train, strict=True):
+        for told, span in zip(row["spans"], taught.spans, strict=True):
+            assert (span.confidence > told["confidence"]) is (span.type == "else" and told["confidence"] < 1)
+
+
+def test_labelled_sentences_are_learnt_last(teacher: Teacher, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", train="[Ada|else] met [Eve|vowel] .\n", dev="[Bob|else] slept .\n")
+    nerbert.distil("teacher", "in", "out", data=data, **FEW)
+    card = read_card("out")
+    assert card["distilled"]["teacher"]["labels"] == TYPES
+    assert (card["data"]["name"], card["source_data"]["name"]) == ("data", SILVER)
+    assert card["shared_types"] == TYPES
+    assert card["dev"]["sentences"] == 1
+
+
+def test_a_label_that_the_labelled_sentences_lack_is_refused_before_tagging(teacher: Teacher, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", train="[Ada|else] slept .\n")
+    with pytest.raises(InputError, match="no training sentence has an entity of 'vowel', so the student would unlearn"):
+        nerbert.distil("teacher", "in", "out", labels=TYPES, data=data, **FEW)
+    with pytest.raises(InputError, match=r"teacher: knows none of the types of .*other"):
+        nerbert.distil("teacher", "in", "out", data={"train": [nerbert.example("Ada", [(0, 3, "other")])]}, **FEW)
+    with pytest.raises(InputError, match="no training sentence has an entity; leave"):
+        nerbert.distil("teacher", "in", "out", data={"train": [nerbert.example("Ada")]}, **FEW)
+    with pytest.raises(SettingsError, match="needs data with a dev split"):
+        nerbert.distil("teacher", "in", "out", data=data, select="dev", **FEW)
+    assert not teacher.seen
+
+
+@pytest.mark.usefixtures("untrained")
+def test_the_tests_own_texts_are_warned_of_and_can_be_left_out(
+    teacher: Teacher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = "[Ada|else] met [Eve|vowel] .\n"
+    data = write_data(tmp_path / "data", train=train, test="\n".join([*LINES[:3], "[Zoe|else] slept ."]))
+    nerbert.distil("teacher", "in", "out", data=data, **FEW)
+    told = capsys.readouterr().err
+    assert "warning: 3 of 120 silver sentences share 8 words in a row with the test split" in told
+    assert f"--exclude {data / 'test.marked'}" in told
+    nerbert.distil("teacher", "in", "other", data=data, exclude=[data / "test.marked"], **FEW)
+    assert "warning" not in capsys.readouterr().err
+    assert not {each["text"] for each in rows("other")} & set(LINES[:3])
+    assert read_card("other")["distilled"]["silver"]["excluded"] == 3
+    with pytest.raises(InputError, match="no sentence with an entity is left: of 60, 60 share words with --exclude"):
+        nerbert.distil("teacher", "in/a.txt", "none", exclude=["in/a.txt"], **FEW)
+
+
+def test_a_teacher_that_finds_nothing_is_told(teacher: Teacher) -> None:
+    with pytest.raises(InputError, match=r"teacher: found no entity in 60 rows of text, looking for else, vowel from"):
+        nerbert.distil("teacher", "in/b.txt", "out", **FEW)
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["empty"], "empty: holds no file with a known name"),
+        (["missing.txt"], "missing.txt: no such file or folder"),
+        (["latin.txt"], "latin.txt:2: not UTF-8 at byte 1"),
+        (["in", "-o", "taken"], "taken: exists already"),
+        (["in", "-o", "in/student"], "lie in one another"),
+        (["in", "--encoder", "nowhere/at/all"], "nowhere/at/all"),
+        (["in", "--decoding", "nested"], "--decoding nested: a student's entities can't lie in one another"),
+        (["in", "--set", "empty_share=1"], "setting empty_share = 1"),
+        (["in", "--from", "odd"], "--from 'odd'"),
+        (["in", "--exclude", "missing.txt"], "missing.txt"),
+    ],
+)
+def test_bad_input_is_one_line(
+    teacher: Teacher, tmp_path: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("mine")
+    (tmp_path / "latin.txt").write_bytes(b"Ada slept.\nR\xe9 met Eve.\n")
+    output = [] if "-o" in arguments else ["-o", "out"]
+    assert exit_code("distil", "teacher", *arguments, *output) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert told in lines[0]
+    assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("untrained")
+def test_an_unreadable_line_costs_nothing_of_what_was_tagged(teacher: Teacher, tmp_path: Path) -> None:
+    with (tmp_path / "in" / "a.txt").open("ab") as stream:
+        stream.write(b"\nR\xe9 met Eve.\n")
+    with pytest.raises(InputError, match=r"a.txt:61: not UTF-8"):
+        nerbert.distil("teacher", "in", "out", **FEW)
+    seen = len(teacher.seen)
+    assert seen > 30
+    nerbert.distil("teacher", "in", "out", errors="replace", **FEW)
+    assert len(teacher.seen) == 121
+
+
+@pytest.mark.integration
+def test_a_real_tagger_teaches_and_its_types_are_fixed(
+    tiny_tagger: Path, tiny_encoder: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = sample / "domain" / "train.conll"
+    few = [part for name, value in FEW.items() for part in ("--set", f"{name}={value}")]
+    common = ["--encoder", tiny_encoder, "-o", tmp_path / "student", *few]
+    assert exit_code("distil", tiny_tagger, texts, "--labels", "nothing such", *common) == 1
+    assert "label 'nothing such': this tagger has fixed types" in capsys.readouterr().err
+    types = load(tiny_tagger, device="cpu").types[:2]
+    assert exit_code("distil", tiny_tagger, texts, "--labels", ",".join(types), *common) == 0
+    assert set(load(tmp_path / "student").types) <= set(types)
+    assert exit_code("distil", tiny_tagger, texts, *common) == 1
+    assert "exists already" in capsys.readouterr().err

@@ -1,0 +1,74 @@
+"""Soft labels, and the loss that they give, against torch's own cross-entropy."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+import nerbert.distillation.objective as objective
+from nerbert import example
+from nerbert.distillation.objective import Distillation, SoftLabels
+from nerbert.errors import SettingsError
+from nerbert.labels import tag_names
+from nerbert.model.forward import Batch
+from nerbert.model.tokenizer import BioLabels
+from nerbert.model.windows import IGNORED
+from nerbert.records import Example
+from nerbert.training.objective import Tagging, Task
+from nerbert.training.settings import PretrainSettings
+
+TYPES = ["port", "ship"]
+TAGS = tag_names(TYPES)
+HARD = example("Old Fram left Oslo.", [(0, 8, "ship"), (14, 18, "port")])
+
+
+def soft(sure: float, other: float = 1.0) -> Example:
+    ship, port = HARD.spans
+    return replace(HARD, spans=(replace(ship, confidence=sure), replace(port, confidence=other)))
+
+
+def batch_of_labels(labels: Any) -> Batch:
+    none = torch.zeros(0, dtype=torch.long)
+    return Batch(none, none, none, none, torch.tensor(labels), none)
+
+
+def test_labels_of_a_sure_sentence_are_those_of_tagging() -> None:
+    assert SoftLabels(TAGS).of(HARD) == BioLabels(TAGS).of(HARD) == [3, 4, 0, 1, 0]
+    assert SoftLabels(TAGS).of(soft(0.75, 0.0)) == [3 + 5 * 25, 4 + 5 * 25, 0, 1 + 5 * 100, 0]
+
+
+def test_further_subwords_continue_an_entity_as_sure() -> None:
+    labels = SoftLabels(TAGS)
+    assert [labels.inside(each) for each in (0, 3, 3 + 5 * 25, 4 + 5 * 25)] == [0, 4, 4 + 5 * 25, 4 + 5 * 25]
+
+
+def test_a_type_that_is_not_learnt_gives_no_loss() -> None:
+    labels = SoftLabels(tag_names(["port"])).of(soft(0.5))
+    assert labels == [IGNORED, IGNORED, 0, 1, 0]
+
+
+@pytest.mark.parametrize(("smoothing", "outside"), [(0.0, 1.0), (0.1, 1.0), (0.1, 0.3)])
+def test_loss_is_that_of_tagging_and_of_no_entity_by_confidence(
+    smoothing: float, outside: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.randn(6, len(TAGS), generator=torch.Generator().manual_seed(3))
+    monkeypatch.setattr(objective, "logits_at", lambda *_: logits)
+    monkeypatch.setattr("nerbert.training.objective.logits_at", lambda *_: logits)
+    soft_loss = Distillation(smoothing, outside, types=TYPES)
+    plain = Tagging(smoothing, outside, types=TYPES)
+
+    def losses(one: Tagging, labels: list[int]) -> tuple[float, float]:
+        batch = batch_of_labels([*labels, IGNORED])
+        return float(one.loss(None, batch)["loss"]), one.terms(batch)["loss"]
+
+    tags, none = [3, 4, 0, 1, 0], [0, 0, 0, 0, 0]
+    assert losses(soft_loss, tags) == pytest.approx(losses(plain, tags))
+    labels = [3 + 5 * 25, 4 + 5 * 25, 0, 1 + 5 * 25, 0]
+    wanted = [0.75 * one + 0.25 * other for one, other in zip(losses(plain, tags), losses(plain, none), strict=True)]
+    assert losses(soft_loss, labels) == pytest.approx(wanted)
+
+
+def test_it_is_for_fine_tuning_alone() -> None:
+    with pytest.raises(SettingsError, match="it is for `nerbert distil`"):
+        Distillation.of(Task(TYPES, PretrainSettings(open_types=("x",)), None))  # type: ignore[arg-type]

@@ -1,0 +1,103 @@
+"""The sentences that a teacher's tags make, and the sample of them."""
+
+import random
+
+import pytest
+
+from nerbert import example
+from nerbert.distillation.silver import SilverSample, runs_of_words, shares_words, silver_examples, taught
+from nerbert.formats.rows import TextRow
+from nerbert.records import Example, Span
+from tests.tagger.jobs.fakes import Instant
+
+TEXT = "Fram left Oslo. Nobody saw her.\nShe came to Bergen."
+
+
+def row(text: str, words: Example | None = None) -> TextRow:
+    return TextRow(1, text, words, {})
+
+
+def sentences(full: int, empty: int, more: str = "") -> list[Example]:
+    made = [example(f"Ship {number}{more} sailed.", [(0, 4, "ship")]) for number in range(full)]
+    return made + [example(f"Nobody {number}{more} slept.") for number in range(empty)]
+
+
+def drawn(most: int, share: float, examples: list[Example], seed: int = 1) -> list[Example]:
+    sample = SilverSample(most, share, seed)
+    for each in examples:
+        sample.add(each)
+    return sample.drawn()
+
+
+def test_each_sentence_has_its_own_entities() -> None:
+    spans = [Span(0, 4, "ship", "Fram", 0.9), Span(10, 14, "port", "Oslo", 0.5), Span(44, 50, "port", "Bergen", 0.7)]
+    found = list(silver_examples(Instant(), row(TEXT), spans))
+    assert [each.text for each in found] == ["Fram left Oslo.", "Nobody saw her.", "She came to Bergen."]
+    assert [[(each.text[span.start : span.end], span.confidence) for span in each.spans] for each in found] == [
+        [("Fram", 0.9), ("Oslo", 0.5)], [], [("Bergen", 0.7)],
+    ]  # fmt: skip
+
+
+def test_an_entity_that_reaches_over_a_sentences_end_is_in_none() -> None:
+    found = list(silver_examples(Instant(), row(TEXT), [Span(10, 22, "x"), Span(44, 50, "port", "Bergen")]))
+    assert [[span.text for span in each.spans] for each in found] == [[], [], ["Bergen"]]
+
+
+def test_words_that_a_row_has_are_kept() -> None:
+    given = example("don't", tokens=["don't"])
+    (found,) = silver_examples(Instant(), row("don't", given), [Span(0, 5, "x", "don't")])
+    assert found == example("don't", [(0, 5, "x")], ["don't"])
+
+
+@pytest.mark.parametrize(
+    ("full", "empty", "most", "share", "wanted"),
+    [
+        (10, 90, 100, 0.5, (10, 10)),
+        (10, 90, 100, 0.9, (10, 90)),
+        (10, 90, 100, 0.0, (10, 0)),
+        (80, 20, 50, 0.5, (40, 10)),
+        (9, 9, 5, 0.5, (3, 2)),
+        (0, 9, 5, 0.5, (0, 0)),
+        (9, 0, 5, 0.5, (5, 0)),
+        (100, 100, 1, 0.5, (1, 0)),
+        (10, 90, 8, 0.5, (4, 4)),
+    ],
+)
+def test_a_share_at_most_is_without_entities(
+    full: int, empty: int, most: int, share: float, wanted: tuple[int, int]
+) -> None:
+    found = drawn(most, share, sentences(full, empty))
+    assert (sum(bool(each.spans) for each in found), sum(not each.spans for each in found)) == wanted
+
+
+def test_the_draw_depends_on_texts_and_seed_alone() -> None:
+    examples = sentences(60, 60)
+    shuffled = random.Random(3).sample(examples * 2, 2 * len(examples))
+    assert drawn(20, 0.5, examples) == drawn(20, 0.5, shuffled)
+    assert drawn(20, 0.5, examples) != drawn(20, 0.5, examples, seed=2)
+    assert len({each.text for each in drawn(200, 0.5, shuffled)}) == 120
+
+
+def test_a_larger_draw_holds_the_smaller_one() -> None:
+    examples = sentences(60, 0)
+    assert {each.text for each in drawn(10, 0.5, examples)} < {each.text for each in drawn(20, 0.5, examples)}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sure", "wanted"),
+    [(0.1, 0.1, 0.5), (0.1, 0.5, 0.9), (0.2, 1.0, 1.0), (0.5, 0.6, 0.6), (0.9, 0.95, 0.95), (0.0, 0.3, 0.3)],
+)
+def test_confidences_are_taught_as_odds_above_a_low_threshold(threshold: float, sure: float, wanted: float) -> None:
+    given = Example("Oslo", ((0, 4),), (Span(0, 4, "port", "Oslo", sure),))
+    (span,) = taught(given, {"port": threshold}).spans
+    assert span.confidence == pytest.approx(wanted)
+    assert taught(given, {}) == given
+
+
+def test_eight_words_in_a_row_or_a_short_equal_sentence_are_shared() -> None:
+    runs = runs_of_words([example("One two three four five six seven eight nine."), example("The Fram left Oslo.")])
+    assert shares_words(example("And two three, four five six Seven eight nine ten"), runs)
+    assert shares_words(example("the fram left oslo"), runs)
+    assert not shares_words(example("two three four five six seven eight"), runs)
+    assert not shares_words(example("Then the Fram left Oslo."), runs)
+    assert not shares_words(example("The Fram left Oslo."), runs_of_words([]))
