@@ -23,6 +23,7 @@ from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, unit_of
 from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
 from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
+from nerbert.evaluation.tables.zero_shot import zero_shot_grid
 from nerbert.finetuning.sampling import SizeUnit, many, parse_size
 from nerbert.render import render
 from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
@@ -35,7 +36,8 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     tests, notes = compare(layout), Notes()
     grids = [
         *(scores_grid(layout, protocol, tests, notes) for protocol in layout.protocols),
-        tests_grid(layout, tests, notes), other_figures_grid(layout), errors_grid(layout), *type_grids(layout),
+        tests_grid(layout, tests, notes), zero_shot_grid(layout, notes), other_figures_grid(layout),
+        errors_grid(layout), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(
         name=suite.name,
@@ -156,7 +158,7 @@ def _should_agree(done: list[Cell]) -> dict[str, list[str]]:
 
 
 def _drawn_once(layout: Layout, row_key: RowKey) -> bool:
-    if unit_of(row_key) in (SizeUnit.ALL, SizeUnit.EPISODE):
+    if unit_of(row_key) in (SizeUnit.ALL, SizeUnit.ZERO, SizeUnit.EPISODE):
         return False
     return len({draw for column in layout.columns for draw, _ in layout.at(row_key, column).wanted}) == 1
 
