@@ -32,6 +32,7 @@ LEARNT = [
      {"start": 18, "end": 22, "type": "harbour town"}, {"start": 18, "end": 22, "type": "city"}], "asked": "all"},
     {"text": "Larsen&Holm of Oslo", "entities": [{"start": 0, "end": 11, "type": "person"},
      {"start": 15, "end": 19, "type": "person"}], "asked": "all"},
+    {"text": "Oslo", "entities": [{"start": 0, "end": 4, "type": "harbour town"}], "asked": "all"},
 ]  # fmt: skip
 SHIPS = example_of(["Ingeborg", "left", "Oslo"], ["B-ship", "O", "B-place"])
 
@@ -85,7 +86,9 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     assert not done["shuffled", 2].facts["asked"].items() & asked.items()
     assert told.scores["seen"] is None, "nothing was trained on"
     assert told.scores["without_else"]["gold"] == told.scores["micro"]["gold"] - 1
-    assert seen.scores["micro"] == {"right": 3, "predicted": 3, "gold": 5, "precision": 1.0, "recall": 0.6, "f1": 0.75}
+    assert seen.scores["micro"] == {
+        "right": 3, "predicted": 3, "gold": 5, "precision": 1.0, "recall": 0.6, "f1": 0.75
+    }  # fmt: skip
     assert 0 < told.scores["familiarity"] == pytest.approx(seen.scores["familiarity"]) < 1
     table = make_table(suite, cells)
     columns = [head.text for head in grid_of(table, "zero_shot").heads[2:]]
@@ -156,7 +159,7 @@ def test_what_is_asked_for() -> None:
 
 def test_what_was_seen_is_found_by_text_and_name(learnt: Path) -> None:
     found = zero_shot.learnt_types([learnt])
-    assert found.counts == {"ship": 1, "harbour town": 1, "city": 1, "person": 2}
+    assert found.counts == {"ship": 1, "harbour town": 2, "city": 1, "person": 2}
     labels = asked_labels(Asking(("ship=SHIP", "person", "city")), [])
     rows = [SHIPS, example_of(["Larsen", "&", "Holm"], ["O"] * 3)]
     assert seen_tags(found, labels, rows) == [["B-ship", "O", "B-city"], ["B-person", "I-person", "I-person"]]
