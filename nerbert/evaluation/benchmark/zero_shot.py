@@ -2,7 +2,7 @@
 
 What is reported goes by a threshold that was fixed beforehand, 0.5. Beside it stands the one that is best on the dev
 split: a figure that has seen labels, though few. Both are read off one run of the model at a low threshold, since a
-higher one only takes words or spans away (`above`). The price: thresholds below 0.1 aren't tried.
+higher one only takes words or spans away (`above`). The price: thresholds below 0.05 aren't tried.
 
 The types are those that the suite lists, or all that occur in the sentences that are read, under names in words
 (`RATINGS_AVERAGE` → `ratings average`). Confidences are as the model gives them: no temperature is fitted.
@@ -36,7 +36,7 @@ from nerbert.tagger.tagger import Tagger, own_backend
 
 FIXED = 0.5
 """The threshold that is fixed beforehand."""
-_TRIED = tuple(number / 20 for number in range(2, 20))
+_TRIED = tuple(number / 20 for number in range(1, 20))
 _DECIMALS = 4
 
 

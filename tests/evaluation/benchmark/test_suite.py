@@ -81,7 +81,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
             r"\[\[published\]\] 'P': setting f1.x = 5000: must be a number, at least 0, at most 100",
         ),
         ("f1 = { x = 50 }", "f1 = 50", "setting f1 = 50: must be figures in percent by data set"),
-        ("f1 = { x = 50 }", "", r"\[\[published\]\] number 1: setting f1 is missing"),
+        ("f1 = { x = 50 }", "", r"\[\[published\]\] 'P': setting f1 = None"),
         ('of = "a paper"', 'of = " "', "setting of = ' ': must be text"),
         ('select = "dev"', "seed = 1", "setting seed: not a protocol's to choose; give the suite `seeds`"),
         ('select = "dev"', "threads = 2", "setting threads: not a protocol's to choose"),
