@@ -48,4 +48,5 @@ def familiarity(similarities: npt.ArrayLike, counts: npt.ArrayLike, first: int =
 
 def _unit(vectors: _Figures) -> _Figures:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    found: _Figures = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return found

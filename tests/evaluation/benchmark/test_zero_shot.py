@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nerbert.errors import InputError, SettingsError
@@ -136,7 +137,8 @@ def check_above(head: Head, examples: list[Example]) -> None:
     labels = [EntityLabel(name) for name in ("ship", "port", "city", "sea")]
     low = head.for_labels(labels, [0.1] * 4).predict(examples)
     seen = set()
-    for least in (0.1, 0.35, 0.42, 0.46, 0.5, 0.8):
+    odds = np.quantile(low.logits[:, 1], [0.1, 0.3, 0.5, 0.7, 0.9]) + 1e-4
+    for least in (0.1, *(1 / (1 + np.exp(-odds))).tolist(), 0.99):
         wanted = head.for_labels(labels, [least] * 4).predict(examples)
         found = above(low, least)
         assert found.word_spans(len(examples)) == wanted.word_spans(len(examples))
