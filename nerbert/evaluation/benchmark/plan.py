@@ -108,9 +108,9 @@ def check_unchanged(task: Task) -> None:
     elif not (isinstance(task, Job) and task.asking):
         _check_same(partial(encoder_digest, Path(task.encoder)), task.encoder, task.encoder_sha256)
     else:
-        for path, digest in task.asking.sha256.items():
-            digest_now = told_digest if path == task.encoder else data_digest
-            _check_same(partial(digest_now, Path(path)), path, digest)
+        for name, told in task.asking.sha256.items():
+            digest_now = told_digest if name == task.encoder else data_digest
+            _check_same(partial(digest_now, Path(name)), name, told)
 
 
 def _check_same(digest_now: Callable[[], str], what: object, digest: str) -> None:
