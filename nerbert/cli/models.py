@@ -103,7 +103,7 @@ def evaluate(
     tagger
         Tagger's folder, or a folder of several seeds.
     file
-        Gold file, or a data folder: its test split.
+        Gold file, or a data folder: its test split. Of a file of open types each passage is asked for its own types.
     train
         What it was trained on (data folder or file): tells seen entities, leaves out repeated sentences. A note
         says so if the tagger was trained on another file.
@@ -114,8 +114,12 @@ def evaluate(
         Print JSON.
     """
     from nerbert.evaluation.evaluate import evaluate as run
-    from nerbert.render.terminal.models import print_evaluation
+    from nerbert.evaluation.open_types import evaluate_open, has_asked_types
+    from nerbert.render.terminal.models import print_evaluation, print_open_evaluation
 
+    if has_asked_types(file):
+        print_open_evaluation(evaluate_open(tagger, file, decoding=decoding, head=head), as_json=json)
+        return
     found = run(tagger, file, train=train, decoding=decoding, head=head, reading=read)
     print_evaluation(found, as_json=json)
 
@@ -216,7 +220,8 @@ def benchmark(
     Parameters
     ----------
     suite
-        Suite file (TOML). The package has suites/north_star.toml, ner_bert.toml, controls.toml and quickstart.toml.
+        Suite file (TOML). The package has suites/north_star.toml, ner_bert.toml, controls.toml, zero_shot.toml and
+        quickstart.toml.
     data
         Folder that holds the data sets.
     output

@@ -27,6 +27,7 @@ A size says how many examples to train on, as a suite or a command line has it.
     k=4                       at least four entities of every type
     5 way 1 shot              an episode: five types, one to two entities of each
     5 way 1 shot 2 queries    the same, with two to four entities of each to be found
+    0                         nothing: the tagger is only told the types' names
 
 The choice: one text stands for one size everywhere (`str(size)`), so it can name a cell or a column. The price: an
 episode's usual number of queries, Few-NERD's, goes without saying: as many as shots up to five ways, else one.
@@ -47,13 +48,17 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 _EACH = re.compile(r"k ?= ?([0-9]{1,9})")
 _EPISODE = re.compile(r"([0-9]{1,4})[ -]ways? ([0-9]{1,4})[ -]shots?(?: ([0-9]{1,4})[ -](?:query|queries))?")
-_FORMS = 'must be "all", sentences (50), a share ("5%"), entities a type ("k=4"), or an episode ("5 way 1 shot")'
+_FORMS = (
+    'must be "all", sentences (50; 0: zero-shot), a share ("5%"), entities a type ("k=4"), or an episode '
+    '("5 way 1 shot")'
+)
 
 
 class SizeUnit(StrEnum):
     """What a size counts."""
 
     ALL = "all"
+    ZERO = "zero"
     SENTENCES = "sentences"
     PERCENT = "percent"
     EACH = "each"
@@ -73,6 +78,8 @@ class Size:
         match self.kind:
             case SizeUnit.ALL:
                 return "all"
+            case SizeUnit.ZERO:
+                return "0"
             case SizeUnit.SENTENCES:
                 return f"{self.number}"
             case SizeUnit.PERCENT:
@@ -104,7 +111,7 @@ def parse_size(value: str | int) -> Size:
     size = None if isinstance(value, bool) or not isinstance(value, str | int) else _parsed(" ".join(text.split()))
     if size is None:
         raise SettingsError(f"size {value!r:.80}: {_FORMS}")
-    zero = size.kind is not SizeUnit.ALL and not size.number
+    zero = size.kind not in (SizeUnit.ALL, SizeUnit.ZERO) and not size.number
     if zero or (size.kind is SizeUnit.EPISODE and not (size.ways and size.queries)):
         raise SettingsError(f"size {value!r}: must be more than nothing")
     if size.kind is SizeUnit.PERCENT and size.number > 100:
@@ -117,7 +124,7 @@ def _parsed(text: str) -> Size | None:
     if text == "all":
         return Size(SizeUnit.ALL)
     if _NUMBER.fullmatch(text):
-        return Size(SizeUnit.SENTENCES, Decimal(int(text)))
+        return Size(SizeUnit.SENTENCES, Decimal(int(text))) if int(text) else Size(SizeUnit.ZERO)
     if found := _PERCENT.fullmatch(text):
         return Size(SizeUnit.PERCENT, Decimal(found[1]).normalize())
     if found := _EACH.fullmatch(text):
@@ -170,6 +177,8 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
             places = _each_type(examples, size.shots, draw)
         case SizeUnit.EPISODE:
             raise SettingsError(f"size {size}: episodes exist in suites only (nerbert benchmark); {_SUBSETS}")
+        case SizeUnit.ZERO:
+            raise SettingsError(f"size 0: zero-shot cells exist in suites only (nerbert benchmark); {_SUBSETS}")
     places, there = tuple(sorted(places)), _entities(examples)
     reached = _entities(examples[place] for place in places)
     return Subset(size, draw, places, {type_: reached[type_] for type_ in sorted(there)}, dict(sorted(there.items())))

@@ -156,6 +156,15 @@ def _by_seen(pair: Pair, words: Sequence[Sequence[str]] | None, seen: AbstractSe
     return count_where(pair, in_gold, in_found), count_where(pair, ~in_gold, ~in_found)
 
 
+def without_types(
+    gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], types: Collection[str]
+) -> Counts:  # fmt: skip
+    """Return counts without the entities, gold and predicted, of some types; raise InputError as `assess` does."""
+    pair = pair_of(gold, found)
+    other = np.array([name not in types for name in pair.types], bool)
+    return count_where(pair, other[pair.gold.types], other[pair.found.types])
+
+
 def _without(pair: Pair, places: Collection[int]) -> Counts:
     if strays := [place for place in places if not 0 <= place < pair.sentences]:
         raise InputError(f"sentence {strays[0]} can't be left out: there are {pair.sentences} sentences")

@@ -85,6 +85,25 @@ class SourceTraining:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """How a zero-shot cell asks its tagger: nothing of the target is trained on.
+
+    `labels` are the types that are asked for, `TYPE=label` or `TYPE` each; none: all types of the sentences that are
+    read. With `shuffled` each type is asked for under another's name. `trained_on` is what the system learnt from, as
+    far as it is known; `label_encoder` embeds the names of types ("": none does). With `seen_only` there is no tagger:
+    what was seen is found again.
+    """
+
+    labels: tuple[str, ...] = ()
+    shuffled: bool = False
+    seen_only: bool = False
+    trained_on: tuple[Path, ...] = ()
+    label_encoder: str = ""
+    sha256: dict[str, str] = field(default_factory=dict)
+    """Of `trained_on`, and of all that is loaded of the tagger's folder, by path; "" for what isn't there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A cell to be run: its place, what it reads, and the keys of its steps."""
 
@@ -109,6 +128,10 @@ class Job:
     """Of a system that is not nerbert; then `encoder` is "", and `encoder_sha256` the command's digest."""
     timeout_minutes: float = 0.0
     """After which a command is ended."""
+    asking: Asking | None = None
+    """Of a zero-shot cell."""
+    else_types: tuple[str, ...] = ()
+    """Types of the target that only say "none of the others"; there is a second score without them."""
 
 
 Task = Job | SourceTraining
@@ -135,9 +158,11 @@ class Predictions:
 
     `tags` and `confidences` are what users get. `greedy` has each word's most probable tag; a head that makes no tags
     has one reading only, which stands in both. A system that is not nerbert says no confidences.
+    `tuned` is what a zero-shot tagger says at the threshold that is best on dev.
     """
 
     tags: list[list[str]]
     confidences: list[list[float]] | None
     greedy: list[list[str]]
     facts: dict[str, Any]
+    tuned: list[list[str]] | None = None

@@ -24,14 +24,16 @@ from typing import Any, TypeVar
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, NerbertError, StaleOutput, os_refused
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, SourceTraining, State, Task
+from nerbert.evaluation.benchmark.cells import Asking, Cell, CellKey, Job, Machine, SourceTraining, State, Task
 from nerbert.evaluation.benchmark.external import places_of
-from nerbert.evaluation.benchmark.suite import Suite, System
+from nerbert.evaluation.benchmark.suite import Suite, System, Target, parse_type_labels
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.formats.data import data_sum, find_splits
 from nerbert.formats.documents import Reading
+from nerbert.model.gliner.config import FOLDERS, PICKLED
 from nerbert.tagger.hub import model_folder
+from nerbert.terminal import tell
 from nerbert.training.settings import FinetuneSettings
 
 FORMAT = 3
@@ -40,8 +42,12 @@ TRAINING = 1
 """Version of what draws sentences, fine-tunes and tags."""
 SCORING = 2
 """Version of what scores."""
+ASKING = 1
+"""Version of what asks a zero-shot tagger, and of Familiarity."""
 _MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
 """What is loaded of a model's folder."""
+_TOLD_FILES = (*_MODEL_FILES, PICKLED, "concepts/*", *(f"{folder}/*.json" for folder in FOLDERS))
+"""What is loaded of the folder of a tagger that is told its labels."""
 
 
 def key_of(step: str, **facts: Any) -> str:
@@ -55,6 +61,11 @@ def encoder_digest(folder: Path, patterns: Iterable[str] = _MODEL_FILES) -> str:
     files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     names = "".join(f"{path.name} {file_digest(path)}\n" for path in sorted(files) if not path.name.startswith("."))
     return hashlib.sha256(names.encode()).hexdigest()
+
+
+def told_digest(folder: Path) -> str:
+    """Return the digest of the folder of a tagger that is told its labels."""
+    return encoder_digest(folder, _TOLD_FILES)
 
 
 def command_digest(command: Sequence[str]) -> str:
@@ -94,8 +105,12 @@ def check_unchanged(task: Task) -> None:
         _check_same(partial(data_digest, path := task.folder / name), path, digest)
     if isinstance(task, Job) and task.command:
         _check_same(partial(command_digest, task.command), "a file that the command names", task.encoder_sha256)
-    else:
+    elif not (isinstance(task, Job) and task.asking):
         _check_same(partial(encoder_digest, Path(task.encoder)), task.encoder, task.encoder_sha256)
+    else:
+        for name, told in task.asking.sha256.items():
+            digest_now = told_digest if name == task.encoder else data_digest
+            _check_same(partial(digest_now, Path(name)), name, told)
 
 
 def _check_same(digest_now: Callable[[], str], what: object, digest: str) -> None:
@@ -144,13 +159,18 @@ class _Planner:
         self.files_of = _remembered(_files)
         self.first_with = dict[tuple[str, str], str]()
         """(system, digest of weights) → the pre-trained encoder of that system that has them."""
-        self.format_of = {each.data: each.format for each in suite.targets}
+        self.target_of = {(each.data, size): each for each in suite.targets for size in each.sizes}
+        self.told_of, self.label_encoder = _remembered(_told), _remembered(_label_encoder)
 
     def plan(self, place: CellKey) -> Job | Cell:
-        if not ((system := self.suite.systems[place.system]).encoders or system.command):
+        system, target = self.suite.systems[place.system], self.target_of[place.target, place.size]
+        if not (system.encoders or system.command or system.seen_only):
             return Cell(place, State.NOT_RUN, f"no encoder given: --encoder {place.system!r}=FOLDER")
+        zero_shot = parse_size(place.size).kind is SizeUnit.ZERO
         try:
-            return self._job(place)
+            if why := _not_told(system, target) if zero_shot else _only_told(system):
+                return Cell(place, State.NOT_RUN, why)
+            return self._told_job(place, system, target) if zero_shot else self._job(place)
         except NerbertError as error:
             return Cell(place, State.FAILED, str(error))
 
@@ -171,15 +191,52 @@ class _Planner:
             needs_dev = kind is not SizeUnit.EPISODE or settings.select == "dev"
             how = {"code": _training(settings), "settings": _in_key(settings), "encoder": digest,
                    "source": source.key if source else None, "device": self.machine.device}  # fmt: skip
-        folder, format_ = self.folder_of(place.target), self.format_of[place.target]
+        target = self.target_of[place.target, place.size]
+        folder, format_ = self.folder_of(place.target), target.format
         splits = (*(() if kind is SizeUnit.EPISODE else ("train",)), split, *(("dev",) if needs_dev else ()))
         sha256 = self.files_of(folder, format_, tuple(dict.fromkeys(splits)))
         drawn = "" if kind is SizeUnit.ALL else f"{place.size}, draw {place.draw}"
         tag_key = key_of("tag", data=sha256, drawn=drawn, seed=place.seed, split=split, **how, **_named(format_))
-        key = key_of("score", code=SCORING, tagged=tag_key)
+        key = key_of("score", code=SCORING, tagged=tag_key, **_without(target))
         return Job(
             place, tag_key, key, folder, encoder, digest, settings, sha256, source, format_, pretrained, split,
-            command, system.timeout_minutes,
+            command, system.timeout_minutes, else_types=target.else_types,
+        )  # fmt: skip
+
+    def _told_job(self, place: CellKey, system: System, target: Target) -> Job | Cell:
+        """Return a zero-shot cell: no seed and no setting is anything to it but the precision, and a shuffle's seed."""
+        settings, split = self.suite.protocols[place.protocol], self.suite.split
+        precision = self.machine.precision if settings.precision == "auto" else settings.precision
+        settings = replace(settings, threads=1, precision=precision, seed=place.seed)
+        learnt = tuple(map(Path, system.trained_on))
+        sums = {str(path): data_digest(path) for path in learnt}
+        if missing := next((name for name, each in sums.items() if not each), "") if system.seen_only else "":
+            return Cell(place, State.NOT_RUN, f"trained_on: {missing}: no such file")
+        if system.seen_only:
+            encoder, digest, pretrained = "", key_of("seen", files=sorted(sums.values())), False
+            how: dict[str, Any] = {"seen": digest}
+        else:
+            encoder, digest, pretrained = self._encoder(place)
+            files, is_told = self.told_of(encoder)
+            if not is_told:
+                return Cell(place, State.NOT_RUN, "zero-shot: its encoder can't be told what to find")
+            how = {"encoder": files, "precision": precision, "device": self.machine.device,
+                   "shuffled": place.seed if system.shuffled_labels else None}  # fmt: skip
+            sums[encoder] = files
+        names, names_sha256 = self.label_encoder(self.suite.label_encoder)
+        if not all(sums[str(path)] for path in learnt):
+            names = ""
+        folder = self.folder_of(place.target)
+        sha256 = self.files_of(folder, target.format, tuple(dict.fromkeys((split, "dev"))))
+        tag_key = key_of("ask", code=ASKING, data=sha256, split=split, labels=list(target.labels), **how,
+                         **_named(target.format))  # fmt: skip
+        known = sorted(sums[str(path)] for path in learnt)
+        familiar = {"familiarity": [ASKING, known, names_sha256]} if names and learnt else {}
+        key = key_of("score", code=SCORING, tagged=tag_key, **_without(target), **familiar)
+        asking = Asking(target.labels, system.shuffled_labels, system.seen_only, learnt, names, sums)
+        return Job(
+            place, tag_key, key, folder, encoder, digest, settings, sha256, None, target.format, pretrained, split,
+            asking=asking, else_types=target.else_types,
         )  # fmt: skip
 
     def _encoder(self, place: CellKey) -> tuple[str, str, bool]:
@@ -209,6 +266,26 @@ class _Planner:
         return SourceTraining(key, system.source, folder, encoder, digest, settings, sha256, format_)
 
 
+def _not_told(system: System, target: Target) -> str:
+    """Return why a system has no zero-shot cell on a target; "" if it may have one."""
+    if system.command or system.source:
+        return "zero-shot: a command, or a checkpoint of a source domain, isn't told what to find"
+    if system.shuffled_labels and len(parse_type_labels(target.labels)) == 1:
+        return "zero-shot: one type alone has no other one's name"
+    return ""
+
+
+def _only_told(system: System) -> str:
+    """Return why a system has zero-shot cells only; "" if it has others."""
+    only = "shuffled_labels" if system.shuffled_labels else "seen_only" if system.seen_only else ""
+    return f"{only} is for size 0" if only else ""
+
+
+def _without(target: Target) -> dict[str, Any]:
+    """Return a target's else types as a part of a key; none are no part."""
+    return {"else_types": sorted(target.else_types)} if target.else_types else {}
+
+
 def _named(format_: str) -> dict[str, str]:
     """Return a named format as a part of a key; one that is recognised follows from the file's content."""
     return {"read_as": format_} if format_ else {}
@@ -232,6 +309,24 @@ def _encoder(name: str) -> tuple[str, str, str]:
     folder = model_folder(name)
     as_it_comes = read_card(str(folder)).get("kind") == "foreign"
     return str(folder), encoder_digest(folder), "" if as_it_comes else encoder_digest(folder, ("*.safetensors",))
+
+
+def _told(folder: str) -> tuple[str, bool]:
+    """Return the digest of all that a zero-shot tagger loads of its folder, and whether it can be told what to find."""
+    from nerbert.model.backbone import read_card
+    from nerbert.tagger.backends import head_named
+
+    return told_digest(Path(folder)), head_named(folder, read_card(folder)) != "linear"
+
+
+def _label_encoder(name: str) -> tuple[str, str]:
+    """Return the folder and digest of what embeds names; "" where there is none, which is told."""
+    try:
+        folder = model_folder(name) if name else None
+    except NerbertError as error:
+        tell(f"Familiarity is left out: label_encoder: {error}")
+        folder = None
+    return (str(folder), encoder_digest(folder)) if folder else ("", "")
 
 
 def _training(settings: FinetuneSettings) -> tuple[int, ...]:

@@ -10,13 +10,15 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from multiprocessing import current_process, parent_process
 from pathlib import Path
 from shutil import rmtree
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
@@ -36,6 +38,7 @@ from nerbert.evaluation.benchmark.cells import (
 from nerbert.evaluation.benchmark.external import tags_of_command
 from nerbert.evaluation.benchmark.plan import check_unchanged
 from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.zero_shot import tag_told, type_familiarities
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.executors import cores
 from nerbert.finetuning.finetune import finetune_examples
@@ -43,7 +46,7 @@ from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, par
 from nerbert.formats.data import read_data, split_of
 from nerbert.formats.documents import Reading
 from nerbert.labels import example_tags
-from nerbert.metrics.judging import assess, seen_entities
+from nerbert.metrics.judging import assess, seen_entities, without_types
 from nerbert.metrics.score import Counts, pair_of, score_pair
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
@@ -174,28 +177,39 @@ def make_cell(job: Job, store: Store, machine: Machine) -> None:
         with _timed(cost, "read"):
             part = read_part(job)
         kept = store.read_predictions(job.tag_key, part.test)
-        found = kept or (tag_outside if job.command else tag_part)(job, part, store)
+        how = tag_asked if job.asking else tag_outside if job.command else tag_part
+        found = kept or how(job, part, store)
     if kept is None:
         found.facts.update(_made_by(machine, job))
         store.write_predictions(job.tag_key, job.place, found)
     with _timed(cost, "score"):
-        scores = score_part(part, found)
+        scores = score_part(part, found, job.else_types)
+        if familiar := type_familiarities(job, part):
+            scores["familiarity"] = fmean(familiar.values())
+            for name in familiar.keys() & scores["by_type"].keys():
+                scores["by_type"][name]["familiarity"] = familiar[name]
     seconds = found.facts["seconds"] | cost
     facts = part.facts | found.facts | _made_from(job) | {"duplicates": len(part.duplicates), "seconds": seconds}
     facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
     store.write_cell(job.key, Cell(job.place, State.DONE, "", scores, facts))
 
 
-def score_part(part: CellSentences, found: Predictions) -> dict[str, Any]:
-    """Return the scores of a cell: of what users get, and F1 of the greedy tags beside it."""
+def score_part(part: CellSentences, found: Predictions, else_types: Collection[str] = ()) -> dict[str, Any]:
+    """Return the scores of a cell: of what users get, and F1 of the greedy tags beside it.
+
+    There are more where there is more to score: without else types, at the threshold that is best on dev.
+    """
     gold = [example_tags(each) for each in part.test]
     judged = assess(
         gold, found.tags, confidences=found.confidences, words=[each.tokens for each in part.test],
-        seen=seen_entities(part.train), without=part.duplicates,
+        seen=seen_entities(part.train) if part.train else None, without=part.duplicates,
     )  # fmt: skip
     pair = pair_of(gold, found.greedy)
     greedy, strict = (Counts.as_json(score_pair(each)) for each in (pair, pair.strict()))
-    return judged.as_json() | {"greedy": greedy | {"strict": strict}}
+    more = {"without_else": without_types(gold, found.tags, else_types).as_json()} if else_types else {}
+    if found.tuned is not None:
+        more["best_on_dev"] = Counts.as_json(score_pair(pair_of(gold, found.tuned)))
+    return judged.as_json() | {"greedy": greedy | {"strict": strict}} | more
 
 
 def read_part(job: Job) -> CellSentences:
@@ -204,10 +218,12 @@ def read_part(job: Job) -> CellSentences:
     scored, dev = (there.dev, []) if job.split == "dev" else (there.test, there.dev)
     if not scored:
         raise InputError(f"holds no {job.split} split, so nothing can be scored on it; add one")
-    if job.settings.select == "dev" and not dev and not job.command:
+    if job.settings.select == "dev" and not dev and not (job.command or job.asking):
         why = "setting select = 'dev': there is no dev split; add one or take select = 'last'"
         raise SettingsError(why, setting="select")
     part = draw_part(there.train, scored, job.place.size, job.place.draw)
+    if job.asking:
+        return replace(part, dev=dev)
     episode = parse_size(job.place.size).kind is SizeUnit.EPISODE
     duplicates = () if episode else find_duplicates(there.train, scored)
     return CellSentences(part.train, part.test, part.facts, dev, duplicates)
@@ -226,6 +242,8 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
             "query_places": list(episode.query), "query_reached": episode.query_reached,
         }  # fmt: skip
         chosen, asked = ([test[place] for place in places] for places in (episode.support, episode.query))
+    elif wanted.kind is SizeUnit.ZERO:
+        return CellSentences([], list(test), {"sentences": 0, "test_sentences": len(test)})
     else:
         subset = draw_subset(train, wanted, draw)
         chosen, asked = [train[place] for place in subset.places], list(test)
@@ -271,6 +289,15 @@ def tag_outside(job: Job, part: CellSentences, store: Store) -> Predictions:
     with _timed(cost, "command"):
         tags = tags_of_command(job.command, part, job.place.seed, job.timeout_minutes, store.scratch / job.key)
     return Predictions(tags, None, tags, {"seconds": cost})
+
+
+def tag_asked(job: Job, part: CellSentences, store: Store) -> Predictions:
+    """Ask a zero-shot tagger for the types of a part's test sentences."""
+    cost: dict[str, Any] = {}
+    with _timed(cost, "tag"):
+        found = tag_told(job, part)
+    found.facts["seconds"] = cost
+    return found
 
 
 @contextmanager

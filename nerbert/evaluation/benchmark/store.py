@@ -83,6 +83,7 @@ class _PredictionsFile:
     tags: list[list[str]]
     confidences: list[list[_Share]] | None
     greedy: list[list[str]]
+    tuned: list[list[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class Store:
         except InputError:
             path.unlink()
             return None
-        return Predictions(file.tags, file.confidences, file.greedy, file.facts.model_dump())
+        return Predictions(file.tags, file.confidences, file.greedy, file.facts.model_dump(), file.tuned)
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
         """Keep what a tagger said: of each sentence its tags, their confidences, and the entities that follow."""
@@ -174,6 +175,7 @@ class Store:
             "format": FORMAT, **place._asdict(), "facts": found.facts, "tags": found.tags,
             "confidences": found.confidences, "greedy": found.greedy,
             "spans": [spans_from_bio(tags) for tags in found.tags],
+            **({} if found.tuned is None else {"tuned": found.tuned}),
         }  # fmt: skip
         with publish(self.predictions / f"{key}.json") as draft:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
@@ -212,10 +214,11 @@ def _read_cell(path: Path, place: CellKey) -> Cell:
 
 def _check_fit(file: _PredictionsFile, test: Sequence[Example] | None) -> None:
     """Raise InputError unless predictions are tags that fit their sentences."""
-    for tag in {tag for rows in (file.tags, file.greedy) for tags in rows for tag in tags}:
+    tuned = file.tags if file.tuned is None else file.tuned
+    for tag in {tag for rows in (file.tags, file.greedy, tuned) for tags in rows for tag in tags}:
         split_tag(tag)
     counts = [len(tags) for tags in file.tags]
     wanted = counts if test is None else [len(each.words) for each in test]
-    others = (file.greedy, file.tags if file.confidences is None else file.confidences)
+    others = (file.greedy, tuned, file.tags if file.confidences is None else file.confidences)
     if counts != wanted or any([len(row) for row in each] != wanted for each in others):
         raise InputError("not predictions of these sentences")

@@ -79,6 +79,12 @@ class System:
     """Of what a command's files don't show, in words: with another one its cells run again."""
     timeout_minutes: Annotated[float, Bounds(above=0, at_most=10_080)] = 60.0
     """A command that takes longer is ended, and its cell has failed."""
+    trained_on: tuple[str, ...] = ()
+    """What the encoder was trained on (files of open types, corpora), for Familiarity; paths as a command's."""
+    shuffled_labels: bool = False
+    """Zero-shot, each type is asked for under another one's name: what is found then is found by no meaning."""
+    seen_only: bool = False
+    """Instead of an encoder: what `trained_on` has as a mention of a type of that name is found again, and no more."""
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -96,7 +102,8 @@ class Target(Settings):
     format: FormatName = ""
     """Format of its files: a name, or your own as module:name, which worker processes import; "": by their content."""
     sizes: tuple[str | int, ...] = ("all",)
-    """`"all"`, so many sentences (50), a share ("5%"), entities a type ("k=4"), or episodes ("5 way 1 shot")."""
+    """`"all"`, so many sentences (50), none (0: zero-shot), a share ("5%"), entities a type ("k=4"), or episodes
+    ("5 way 1 shot")."""
     draws: Annotated[int, Bounds(at_least=1, at_most=10_000)] = 1
     """Subsets drawn of each size but "all", numbered from 1; the same for all systems, nested over sizes. Few-NERD's
     papers use 5,000 episodes."""
@@ -105,20 +112,30 @@ class Target(Settings):
     alone. `draws` isn't given then."""
     seeds: Seeds = ()
     """Seeds of training; none: the suite's."""
+    labels: tuple[Readable, ...] = ()
+    """Zero-shot: the types that are asked for, each `TYPE=label` or `TYPE`; none: all that occur, in words."""
+    else_types: tuple[Readable, ...] = ()
+    """Types that only say "none of the others" (misc): there is a second F1 without them."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
+        parse_type_labels(self.labels)
         object.__setattr__(self, "sizes", tuple(str(parse_size(size)) for size in self.sizes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """Figures of a paper, in a column of their own. `f1` is in percent, by data set, for the whole train split."""
+    """Figures of a paper, in a column of their own: entity F1 and token F1 in percent, by data set.
+
+    They are of a training on the whole train split, or of one on the `size` that is given (0: zero-shot).
+    """
 
     name: str
     of: str
     """Their place: paper, table, setting, rules of scoring if they aren't the usual ones."""
     f1: dict[str, float]
+    token_f1: dict[str, float] = field(default_factory=dict)
+    size: str = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +153,12 @@ class Suite:
     baseline: str = ""
     protocols: dict[str, FinetuneSettings] = field(default_factory=dict)
     published: tuple[Published, ...] = ()
+    label_encoder: str = ""
+    """Folder or hub name of what embeds the names of types for Familiarity; "": there is none."""
 
     def __post_init__(self) -> None:
         trainings = sum(
-            len(each.seeds or self.seeds) * (1 if each.draw_by_seed or size == "all" else each.draws)
+            len(each.seeds or self.seeds) * (1 if each.draw_by_seed or size in ("all", "0") else each.draws)
             for each in self.targets for size in each.sizes
         )  # fmt: skip
         if (cells := trainings * len(self.protocols) * len(self.systems)) > MOST_CELLS:
@@ -173,7 +192,7 @@ class Suite:
         A new draw with a new seed comes first.
         """
         seeds = target.seeds or self.seeds
-        if parse_size(size).kind is SizeUnit.ALL:
+        if parse_size(size).kind in (SizeUnit.ALL, SizeUnit.ZERO):
             return [(1, seed) for seed in seeds]
         if target.draw_by_seed:
             return list(enumerate(seeds, 1))
@@ -191,6 +210,7 @@ class _SuiteFile:
     baseline: str = ""
     seeds: Seeds = SEEDS
     split: Literal["test", "dev"] = "test"
+    label_encoder: str = ""
     systems: object = None
     protocols: object = None
     targets: object = None
@@ -203,7 +223,23 @@ class _PublishedTable:
 
     name: Readable
     of: Readable
-    f1: object
+    f1: object = None
+    token_f1: object = None
+    size: str | int = "all"
+
+
+def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
+    """Return type → label of `TYPE=label` or `TYPE` each; "": the type's own name in words.
+
+    Raise SettingsError for a type that is there twice.
+    """
+    found: dict[str, str] = {}
+    for each in given:
+        name, _, label = (part.strip() for part in each.partition("="))
+        if not name or name in found:
+            raise SettingsError(f"setting labels: {each!r:.80}: write TYPE=label, each type once", setting="labels")
+        found[name] = label
+    return found
 
 
 def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None = None) -> Suite:
@@ -221,11 +257,11 @@ def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None 
             raise SettingsError("a suite needs at least one [systems.NAME] and one [[targets]]")
         protocols = _named("protocols", file.protocols, FinetuneSettings) or {DEFAULT_PROTOCOL: FinetuneSettings()}
         papers = _listed("published", file.published, _PublishedTable)
-        published = tuple(Published(name=each.name, of=each.of, f1=_figures(each, targets)) for each in papers)
+        published = tuple(_published(each, targets) for each in papers)
         suite = Suite(
             name=path.stem, title=file.title or path.stem, about=file.about, seeds=file.seeds, split=file.split,
             systems=systems, baseline=file.baseline or next(iter(systems)), targets=targets, published=published,
-            protocols=protocols,
+            protocols=protocols, label_encoder=file.label_encoder,
         )  # fmt: skip
         _check_suite(suite)
         return suite
@@ -277,15 +313,23 @@ def _made(kind: type[_Table], values: object) -> _Table:
     return make_settings(kind, values)
 
 
-def _figures(paper: _PublishedTable, targets: Iterable[Target]) -> dict[str, float]:
-    """Return a paper's figures by target."""
+def _published(paper: _PublishedTable, targets: Iterable[Target]) -> Published:
+    """Return a paper's figures by target; there are some of entities, of tokens, or of both."""
     with at(setting=f"[[published]] {paper.name!r}"):
-        if not isinstance(paper.f1, dict):
-            example = "{ NAME = 66.56 }"
-            raise SettingsError(f"setting f1 = {paper.f1!r:.80}: must be figures in percent by data set, {example}")
-        for data in paper.f1:
-            _check_known("target", data, [target.data for target in targets])
-        return {data: check(f"f1.{data}", value, _Percent) for data, value in paper.f1.items()}
+        given = {key: each for key, each in (("f1", paper.f1), ("token_f1", paper.token_f1)) if each is not None}
+        figures = {key: _figures(key, each, targets) for key, each in (given or {"f1": None}).items()}
+        f1, token_f1 = (figures.get(key, {}) for key in ("f1", "token_f1"))
+        return Published(name=paper.name, of=paper.of, f1=f1, token_f1=token_f1, size=str(parse_size(paper.size)))
+
+
+def _figures(key: str, given: object, targets: Iterable[Target]) -> dict[str, float]:
+    """Return the figures of one kind by target."""
+    if not isinstance(given, dict):
+        example = "{ NAME = 66.56 }"
+        raise SettingsError(f"setting {key} = {given!r:.80}: must be figures in percent by data set, {example}")
+    for data in given:
+        _check_known("target", data, [target.data for target in targets])
+    return {data: check(f"{key}.{data}", value, _Percent) for data, value in given.items()}
 
 
 def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str | tuple[str, ...]]) -> dict[str, System]:
@@ -304,12 +348,20 @@ def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str | t
             own[name] = encoders.get(name, own[each.same_encoder_as])
     made = {name: replace(each, encoder=own[name]) for name, each in systems.items()}
     for name, each in made.items():
-        if each.command:
-            with at(setting=f"[systems.{name!r}]"):
-                check_command(each.command)
-                if each.encoder or each.same_encoder_as or each.source:
-                    raise SettingsError("has a command, so it can have no encoder and no source; leave one out")
+        with at(setting=f"[systems.{name!r}]"):
+            _check_system(each)
     return made
+
+
+def _check_system(system: System) -> None:
+    """Raise SettingsError for a command, or what finds again what was seen, with what is an encoder's."""
+    if system.command:
+        check_command(system.command)
+        if system.encoder or system.same_encoder_as or system.source:
+            raise SettingsError("has a command, so it can have no encoder and no source; leave one out")
+    others = system.encoder or system.command or system.source or system.shuffled_labels
+    if system.seen_only and (others or not system.trained_on):
+        raise SettingsError("seen_only finds what trained_on has: give that alone, without an encoder or a command")
 
 
 def _check_suite(suite: Suite) -> None:

@@ -45,6 +45,8 @@ class Group:
     done: dict[Run, Figures] = field(default_factory=dict)
     failed: dict[Run, str] = field(default_factory=dict)
     """Why each that failed did."""
+    keys: dict[Run, str] = field(default_factory=dict)
+    """Of each run that is done, where it has one. A zero-shot tagger has one for all seeds: nothing is drawn for it."""
     encoders: dict[Run, str] = field(default_factory=dict)
     """What each run that is done shares the luck of: the digest of a pre-trained encoder, the key of the checkpoint of
     a source domain; "" for a backbone as it comes."""
@@ -55,8 +57,9 @@ class Group:
         return len(self.done) == len(self.wanted)
 
     def units(self) -> dict[Run, Unit]:
-        """Return the observation that each finished run is a part of."""
-        return units_of(self.done, self.encoders, by_draw=self.episodes)
+        """Return the observation that each finished run is a part of; what was made once is one run."""
+        first = {self.keys.get(run) or str(run): run for run in sorted(self.done, reverse=True)}
+        return units_of(first.values(), self.encoders, by_draw=self.episodes)
 
     def observed(self, metric: str = F1, type_: str = "", units: Mapping[Run, Unit] | None = None) -> dict[Unit, float]:
         """Return the figure in each independent observation; `units` are the runs that count, with theirs.
@@ -149,6 +152,7 @@ class Layout:
         group.wanted.append(run)
         if cell.state is State.DONE and (F1, "") in figures:
             group.done[run] = figures if group.episodes else with_shares(figures)
+            group.keys[run] = str(inner(cell.facts, "keys").get("score") or "")
             group.encoders[run] = _encoder(cell.facts)
         elif cell.state is not State.NOT_RUN:
             group.failed[run] = cell.why or "no F1 in its scores"

@@ -64,9 +64,10 @@ def records(cells: Iterable[Cell], published: Iterable[Published]) -> Iterator[t
         if not figures:
             yield (*place, "", "", "", cell.why)
     for paper in published:
-        for target, value in paper.f1.items():
+        kinds = (("micro.f1", paper.f1), ("token.f1", paper.token_f1))
+        for metric, target, value in ((metric, *each) for metric, f1s in kinds for each in f1s.items()):
             f1 = repr(round(value / 100, 6))
-            yield (paper.name, "", target, "all", "", "", "published", "micro.f1", "", f1, paper.of)
+            yield (paper.name, "", target, paper.size, "", "", "published", metric, "", f1, paper.of)
 
 
 def pool(parts: Sequence[Figures]) -> Figures:
@@ -137,7 +138,7 @@ Row = tuple[Entry, ...]
 class Grid:
     """Rows and columns under a title; the first `names` columns hold names. Types are detail: on the page only."""
 
-    key: Literal["scores", "tests", "figures", "errors", "types"]
+    key: Literal["scores", "tests", "zero_shot", "figures", "errors", "types"]
     title: str
     heads: Row
     rows: tuple[Row, ...]
@@ -175,4 +176,6 @@ def number(notes: Notes, text: str) -> int:
 
 def sized(size: str) -> str:
     """Return a size in words; "" is of means over targets that have different sizes."""
+    if size == "0":
+        return "nothing (zero-shot)"
     return f"{size} sentences" if size.isdigit() else size or "each at its size"

@@ -41,17 +41,17 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests, notes: Notes) -> Gr
     Systems that haven't run have a column, but means and bold are those of the others.
     """
     columns = [column for column in layout.columns if column.protocol == protocol]
-    targets = {row_key.target for row_key in layout.row_keys if row_key.size == "all"}
-    papers = [each for each in layout.suite.published if targets & each.f1.keys()]
+    rows = {(row_key.target, row_key.size) for row_key in layout.row_keys}
+    papers = [each for each in layout.suite.published if any((target, each.size) in rows for target in each.f1)]
     systems = [Entry(column.system, notes=_few_encoders(layout, column, notes)) for column in columns]
     published = [Entry(f"{each.name} (published)", notes=(number(notes, f"{each.name}: {each.of}"),))
                  for each in papers]  # fmt: skip
     heads = (*entries(("target", "trained on")), *systems, *published)
     places = [*layout.row_keys, *(RowKey(WHOLE, size) for size in mean_sizes(layout.row_keys))]
-    rows = tuple(_row(layout, columns, papers, place, tests, notes) for place in places)
+    shown = tuple(_row(layout, columns, papers, place, tests, notes) for place in places)
     where = f", {protocol}" if len(layout.protocols) > 1 else ""
     title = f"Entity F1 on {layout.suite.split} in percent{where}: mean ± standard deviation, 95 % interval, greedy F1"
-    return Grid("scores", title, heads, rows, names=2)
+    return Grid("scores", title, heads, shown, names=2)
 
 
 def _few_encoders(layout: Layout, column: ColumnKey, notes: Notes) -> tuple[int, ...]:
@@ -87,7 +87,7 @@ def _row(
         mark = test.mark if test and test.row_keys == row_keys else ""
         greedy = _mean(layout, column, row_keys, _GREEDY)
         shown.append(_entry(each, seen[column], greedy, mark, failed, best=column in best))
-    published = [_published(layout, paper, row_keys, notes) for paper in papers]
+    published = [published_entry(layout, paper, row_keys, notes) for paper in papers]
     there, number_asked = len(by_target(row_keys)), len(by_target(asked))
     mean = f"mean of {there} targets" if there == number_asked else f"mean of {there} of {number_asked} targets"
     return (*entries((mean if whole else at.target, sized(at.size))), *shown, *published)
@@ -137,9 +137,12 @@ def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric:
     return over_targets(targets, by_encoder=bool(layout.encoders(column)))
 
 
-def _published(layout: Layout, paper: Published, row_keys: Sequence[RowKey], notes: Notes) -> Entry:
-    """Return a paper's figure on a row, or its mean over several; "–" unless it has each of them, in full."""
-    known = [paper.f1.get(row_key.target) for row_key in row_keys if row_key.size == "all"]
+def published_entry(
+    layout: Layout, paper: Published, row_keys: Sequence[RowKey], notes: Notes, *, token: bool = False
+) -> Entry:
+    """Return a paper's figure on a row, or its mean over several; "–" unless it has each of them, at its size."""
+    given = paper.token_f1 if token else paper.f1
+    known = [given.get(row_key.target) for row_key in row_keys if row_key.size == paper.size]
     figures = [each for each in known if each is not None]
     if not row_keys or len(figures) < len(row_keys):
         return Entry()

@@ -23,6 +23,7 @@ from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, unit_of
 from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
 from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
+from nerbert.evaluation.tables.zero_shot import zero_shot_grid
 from nerbert.finetuning.sampling import SizeUnit, many, parse_size
 from nerbert.render import render
 from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
@@ -35,7 +36,8 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     tests, notes = compare(layout), Notes()
     grids = [
         *(scores_grid(layout, protocol, tests, notes) for protocol in layout.protocols),
-        tests_grid(layout, tests, notes), other_figures_grid(layout), errors_grid(layout), *type_grids(layout),
+        tests_grid(layout, tests, notes), zero_shot_grid(layout, notes), other_figures_grid(layout),
+        errors_grid(layout), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(
         name=suite.name,
@@ -103,6 +105,9 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
         idle=[layout.named(column) for column in layout.columns if column not in layout.ran],
         single=[", ".join(row_key) for row_key in layout.row_keys if _drawn_once(layout, row_key)],
         episodes=any(unit_of(row_key) is SizeUnit.EPISODE for row_key in layout.row_keys),
+        zero_shot=any(unit_of(row_key) is SizeUnit.ZERO for row_key in layout.row_keys),
+        shuffled=[name for name, each in layout.suite.systems.items() if each.shuffled_labels],
+        seen_only=[name for name, each in layout.suite.systems.items() if each.seen_only],
         means=len(by_target(layout.row_keys)) > 1,
         baseline=layout.baseline, tests=tests, systems=len(layout.suite.systems), split=layout.suite.split,
         encoders={layout.named(column): len(there) for column in layout.ran if (there := layout.encoders(column))},
@@ -156,7 +161,7 @@ def _should_agree(done: list[Cell]) -> dict[str, list[str]]:
 
 
 def _drawn_once(layout: Layout, row_key: RowKey) -> bool:
-    if unit_of(row_key) in (SizeUnit.ALL, SizeUnit.EPISODE):
+    if unit_of(row_key) in (SizeUnit.ALL, SizeUnit.ZERO, SizeUnit.EPISODE):
         return False
     return len({draw for column in layout.columns for draw, _ in layout.at(row_key, column).wanted}) == 1
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nerbert.evaluation.datasets.check import Findings
     from nerbert.evaluation.datasets.load import Listed
     from nerbert.evaluation.evaluate import Evaluation
+    from nerbert.evaluation.open_types import OpenEvaluation
     from nerbert.formats.convert import Conversion
     from nerbert.tagger.calibrate import Calibrated
     from nerbert.tagger.export import Export
@@ -104,6 +105,19 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
         console.print(table(heads, _rows(judged), numbers=range(1, 7)))
         say(console, "judgement", judged=judged, min_words=evaluation.min_words, many=many)
     say(console, "evaluation", evaluation=evaluation)
+
+
+def print_open_evaluation(evaluation: "OpenEvaluation", *, as_json: bool) -> None:
+    """Print the figures on a file of open types, with the rules of scoring."""
+    facts = evaluation.as_json()
+    if as_json:
+        print_json(facts)
+        return
+    console, heads = Console(), ("", "precision", "recall", "F1", "right", "predicted", "gold")
+    passages, types = many(evaluation.passages, "passage"), many(evaluation.types, "type")
+    console.print(plain(f"{evaluation.file}: {passages}, {types} asked for"), plain(f"{facts['rules']}; percent"),
+                  sep="\n")  # fmt: skip
+    console.print(table(heads, [("mentions", *_figures(evaluation.counts))], numbers=range(1, 7)))
 
 
 def _rows(judged: Judgement) -> Iterator[tuple[object, ...]]:

@@ -6,7 +6,8 @@ import pytest
 
 from nerbert.config import load_settings
 from nerbert.errors import SettingsError
-from nerbert.evaluation.benchmark.suite import Suite, System, Target, parse_encoders, read_suite
+from nerbert.evaluation.benchmark.suite import Suite, System, Target, parse_encoders, parse_type_labels, read_suite
+from nerbert.evaluation.datasets.load import known_data
 from nerbert.training.settings import FinetuneSettings
 
 ROOT = Path(__file__).parents[3]
@@ -80,7 +81,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
             r"\[\[published\]\] 'P': setting f1.x = 5000: must be a number, at least 0, at most 100",
         ),
         ("f1 = { x = 50 }", "f1 = 50", "setting f1 = 50: must be figures in percent by data set"),
-        ("f1 = { x = 50 }", "", r"\[\[published\]\] number 1: setting f1 is missing"),
+        ("f1 = { x = 50 }", "", r"\[\[published\]\] 'P': setting f1 = None"),
         ('of = "a paper"', 'of = " "', "setting of = ' ': must be text"),
         ('select = "dev"', "seed = 1", "setting seed: not a protocol's to choose; give the suite `seeds`"),
         ('select = "dev"', "threads = 2", "setting threads: not a protocol's to choose"),
@@ -230,3 +231,13 @@ def test_the_projects_suites_are_read() -> None:
     assert len([each for each in north.places() if each.target == "btc"]) == 2 * 5
     assert len(list(paper.places())) == len(set(paper.places())) == 8 * 2 * 5 * (11 + 6 * 6)
     assert sum(len(each.f1) for each in paper.published) == 4 * 11 + 5 + 4 * 11 + 7 + 5
+
+
+def test_the_zero_shot_suite_asks_for_what_the_registry_knows() -> None:
+    suite = read_suite(ROOT / "nerbert" / "suites" / "zero_shot.toml")
+    assert {each.size for each in suite.places()} == {"0"}
+    assert {target.data: sorted(parse_type_labels(target.labels)) for target in suite.targets} == {
+        target.data: sorted(known_data()[target.data].types) for target in suite.targets
+    }
+    assert [len(each.f1) for each in suite.published] == [6, 9, 0]
+    assert [len(each.token_f1) for each in suite.published] == [0, 9, 9]

@@ -1,0 +1,262 @@
+"""Zero-shot cells: what is asked for, by which threshold, what is scored, and what their keys hold."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.evaluation.benchmark import zero_shot
+from nerbert.evaluation.benchmark.cells import Asking, Cell, CellKey, CellSentences, Job, Machine, State
+from nerbert.evaluation.benchmark.learnt import learnt_types
+from nerbert.evaluation.benchmark.plan import make_plan
+from nerbert.evaluation.benchmark.runner import list_suite
+from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target, read_suite
+from nerbert.evaluation.benchmark.zero_shot import above, asked_labels, best_threshold, seen_tags, shuffled
+from nerbert.evaluation.tables.table import make_table
+from nerbert.finetuning.sampling import draw_subset
+from nerbert.formats.conll import example_of
+from nerbert.model.concept_head import ConceptHead
+from nerbert.model.heads import Entities, Head
+from nerbert.records import EntityLabel, Example
+from nerbert.tagger.tagger import Tagger
+from nerbert.training.settings import FinetuneSettings
+from tests.evaluation.benchmark.outcome import cells_of, made
+from tests.evaluation.tables.made_up import entry, grid_of
+from tests.model.gliner import conftest as gliner
+from tests.tagger.test_concepts import made as made_concepts
+from tests.tagger.test_labels import NamesHead
+
+pytest.importorskip("scipy")
+make = gliner.make
+CPU = Machine("cpu", "fp32")
+LEARNT = [
+    {"text": "The Ingeborg left Oslo.", "entities": [{"start": 4, "end": 12, "type": "Ship"},
+     {"start": 18, "end": 22, "type": "harbour town"}, {"start": 18, "end": 22, "type": "city"}], "asked": "all"},
+    {"text": "Larsen&Holm of Oslo", "entities": [{"start": 0, "end": 11, "type": "person"},
+     {"start": 15, "end": 19, "type": "person"}], "asked": "all"},
+    {"text": "Oslo", "entities": [{"start": 0, "end": 4, "type": "harbour town"}], "asked": "all"},
+]  # fmt: skip
+SHIPS = example_of(["Ingeborg", "left", "Oslo"], ["B-ship", "O", "B-place"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A concept encoder with random weights, which finds much; read only."""
+    return made_concepts(tmp_path_factory.mktemp("zero") / "encoder")
+
+
+@pytest.fixture
+def learnt(tmp_path: Path) -> Path:
+    path = tmp_path / "learnt.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in LEARNT))
+    return path
+
+
+def suite_of(systems: dict[str, System], **target: Any) -> Suite:
+    return Suite(
+        name="s", title="S", systems=systems, targets=(Target(**{"data": "ships", "sizes": (0,), **target}),),
+        seeds=(1, 2), protocols={"p": FinetuneSettings(precision="fp32")},
+    )  # fmt: skip
+
+
+def test_a_suite_is_run_and_its_table_has_every_figure(
+    folder: Path, learnt: Path, tiny_encoder: Path, data: Path, tmp_path: Path
+) -> None:
+    systems = {
+        "told": System(encoder=str(folder), trained_on=(str(learnt),)),
+        "shuffled": System(encoder=str(folder), shuffled_labels=True),
+        "seen": System(seen_only=True, trained_on=(str(learnt),)),
+        "not told": System(encoder=str(tiny_encoder)),
+    }
+    suite = replace(
+        suite_of(systems, else_types=("person",), labels=("ship", "place=harbour town", "person")),
+        label_encoder=str(tiny_encoder),
+        published=(Published(name="P", of="a paper", f1={"ships": 60.0}, token_f1={"ships": 67.0}, size="0"),),
+    )
+    cells = cells_of(suite, data, tmp_path / "out")
+    done = {(each.place.system, each.place.seed): each for each in cells if each.state is State.DONE}
+    assert {each.why for each in cells if each.state is not State.DONE} == {
+        "zero-shot: its encoder can't be told what to find"
+    }
+    assert sorted(done) == [(name, seed) for name in ("seen", "shuffled", "told") for seed in (1, 2)]
+    assert len(made(tmp_path / "out")) == 2 * (1 + 2 + 1), "the seed is nothing but a shuffle's"
+
+    told, seen = done["told", 1], done["seen", 1]
+    asked = {"ship": "ship", "place": "harbour town", "person": "person"}
+    assert told.facts["asked"] == asked
+    assert sorted(done["shuffled", 2].facts["asked"].values()) == sorted(asked.values())
+    assert not done["shuffled", 2].facts["asked"].items() & asked.items()
+    assert told.scores["seen"] is None, "nothing was trained on"
+    assert told.scores["without_else"]["gold"] == told.scores["micro"]["gold"] - 1
+    assert seen.scores["micro"] == {
+        "right": 3, "predicted": 3, "gold": 5, "precision": 1.0, "recall": 0.6, "f1": 0.75
+    }  # fmt: skip
+    assert 0 < told.scores["familiarity"] < 0.33, "six mentions of a thousand"
+    assert told.scores["familiarity"] == seen.scores["familiarity"]
+    table = make_table(suite, cells)
+    columns = [head.text for head in grid_of(table, "zero_shot").heads[2:]]
+    shown = {name: [entry(table, ("ships", name), column, "zero_shot").text for column in columns]
+             for name in ("told", "seen", "P (published)")}  # fmt: skip
+    assert shown["P (published)"] == ["60.00", "–", "–", "–", "67.00", "–", "–"]
+    assert shown["seen"][0] == "75.00"
+    assert shown["seen"][1] == "–"
+    assert "–" not in shown["told"]
+    assert entry(table, ("ships", "nothing (zero-shot)"), "told").text == shown["told"][0], "one run has no spread"
+
+    tagger = Tagger.load(folder, precision="fp32").with_labels(asked.values())
+    found = tagger.tag_examples([example_of(["In", "May", "the", "Ingeborg", "left"], ["O"] * 5)])
+    assert found, "the tagger is what users get"
+    assert not cells_of(suite, data, tmp_path / "out")[0].why
+    assert all(": cached" in line for line in list_suite(suite, data, tmp_path / "out") if "can't" not in line
+               and "not told" not in line)  # fmt: skip
+
+
+def test_a_higher_threshold_is_what_the_head_would_say(folder: Path) -> None:
+    tagger = Tagger.load(folder, precision="fp32").with_labels(["ship", "port", "city", "sea"])
+    words = ["The", "ship", "Fram", "left", "Oslo", "for", "Bergen", "and", "Tromsø", "on", "a", "Monday"]
+    examples = [example_of(words[place:] + words[:place], ["O"] * len(words)) for place in range(len(words))]
+    assert isinstance(tagger.head, ConceptHead)
+    check_above(replace(tagger.head, temperature=12.0, bias=0.0), examples)
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_width": 1}, {"span_mode": "token_level"}])
+def test_a_higher_threshold_is_what_a_gliner_head_would_say(
+    make: Callable[..., Path], settings: dict[str, Any]
+) -> None:
+    words = "Fram left Oslo for Bergen in May and came back to the port of Oslo in July".split()
+    rows = [example_of(words[place:], ["O"] * (len(words) - place)) for place in range(8)]
+    check_above(Tagger.load(make(**settings), precision="fp32").head, rows)
+
+
+def check_above(head: Head, examples: list[Example]) -> None:
+    """Compare with the head asked anew, at thresholds that each take something away."""
+    labels = [EntityLabel(name) for name in ("ship", "port", "city", "sea")]
+    low = head.for_labels(labels, [0.1] * 4).predict(examples)
+    seen = set()
+    odds = np.quantile(low.logits[:, 1], [0.1, 0.3, 0.5, 0.7, 0.9]) + 1e-4
+    for least in (0.1, *(1 / (1 + np.exp(-odds))).tolist(), 0.99):
+        wanted = head.for_labels(labels, [least] * 4).predict(examples)
+        found = above(low, least)
+        assert found.word_spans(len(examples)) == wanted.word_spans(len(examples))
+        assert found.confidences().tolist() == pytest.approx(wanted.confidences().tolist())
+        seen.add(len(found.chosen))
+    assert len(seen) > 2, "thresholds take something away"
+
+
+def test_spans_are_kept_whole_or_not_at_all() -> None:
+    low = Entities.of([[((0, 3, "a"), 2.0), ((4, 5, "b"), -1.0)], [((1, 4, "a"), (1.0, -1.0, 1.0))], []])
+    found = above(low, 0.5)
+    assert found.word_spans(3) == [[(0, 3, "a")], [(1, 2, "a"), (3, 4, "a")], []]
+    assert above(low, 0.99).word_spans(3) == [[], [], []]
+
+
+def test_the_best_threshold_on_dev() -> None:
+    examples = [SHIPS, SHIPS]
+    good, bad = ((0, 1, "ship"), 1.0), ((1, 2, "ship"), -0.5)
+    found = Entities.of([[good, bad], [good, bad]])
+    threshold, f1 = best_threshold(found, examples)
+    assert (threshold, f1) == (0.5, 2 / 3), "of those between 0.38 and 0.73"
+    assert best_threshold(Entities.of([[], []]), examples) == (0.5, 0.0)
+
+
+def test_what_is_asked_for() -> None:
+    told = asked_labels(Asking(), [example_of(["x", "y"], ["B-RATINGS_AVERAGE", "B-PoliticalParty"])])
+    assert {name: each.name for name, each in told.items()} == {
+        "PoliticalParty": "political party", "RATINGS_AVERAGE": "ratings average"
+    }  # fmt: skip
+    with pytest.raises(InputError, match="no type to ask for"):
+        asked_labels(Asking(), [])
+    with pytest.raises(InputError, match="given twice"):
+        asked_labels(Asking(("a=x", "b=x")), [])
+    with pytest.raises(InputError, match="one type alone"):
+        shuffled(asked_labels(Asking(("a",)), []), 1)
+    for seed in range(5):
+        labels = asked_labels(Asking(tuple("abcde")), [])
+        other = shuffled(labels, seed)
+        assert sorted(other) == sorted(labels)
+        assert {each.name for each in other.values()} == set("abcde")
+        assert not other.items() & labels.items()
+
+
+def test_what_was_seen_is_found_by_text_and_name(learnt: Path) -> None:
+    found = learnt_types([learnt])
+    assert found.counts == {"ship": 1, "harbour town": 2, "city": 1, "person": 2}
+    labels = asked_labels(Asking(("ship=SHIP", "person", "city")), [])
+    rows = [SHIPS, example_of(["Larsen", "&", "Holm"], ["O"] * 3)]
+    assert seen_tags(found, labels, rows) == [["B-ship", "O", "B-city"], ["B-person", "I-person", "I-person"]]
+
+
+def jobs(suite: Suite, data: Path) -> list[Job | Cell]:
+    return make_plan(suite, data, CPU)
+
+
+def test_what_a_zero_shot_key_holds(folder: Path, learnt: Path, data: Path, tmp_path: Path) -> None:
+    def keys(system: System, **target: Any) -> tuple[str, str]:
+        job, other = jobs(suite_of({"A": system}, **target), data)
+        assert isinstance(job, Job)
+        assert isinstance(other, Job)
+        assert (job.key == other.key) is not system.shuffled_labels
+        return job.tag_key, job.key
+
+    plain = System(encoder=str(folder))
+    before = keys(plain)
+    (data / "ships" / "train.conll").unlink()
+    assert keys(plain) == before, "nothing of the target is trained on"
+    assert keys(plain, labels=("ship",))[0] != before[0]
+    assert keys(replace(plain, shuffled_labels=True))[0] != before[0]
+    tagged, scored = keys(plain, else_types=("person",))
+    assert (tagged == before[0], scored == before[1]) == (True, False)
+    (data / "ships" / "dev.conll").write_text("Oslo\tB-place\n")
+    assert keys(plain)[0] != before[0]
+    missing = System(seen_only=True, trained_on=(str(tmp_path / "none.jsonl"),))
+    told, mixed = "isn't told what to find", replace(plain, shuffled_labels=True)
+    cases: list[tuple[System, dict[str, Any], str]] = [
+        (missing, {}, "none.jsonl: no such file"),
+        (System(command=("cat", "{test}", "{output}")), {}, told),
+        (replace(plain, source="far"), {}, told),
+        (mixed, {"labels": ("ship",)}, "one type alone has no other one's name"),
+        (mixed, {"sizes": (3,), "draw_by_seed": True}, "shuffled_labels is for size 0"),
+    ]
+    for system, target, why in cases:
+        (cell, _) = jobs(suite_of({"A": system}, **target), data)
+        assert isinstance(cell, Cell)
+        assert cell.state is State.NOT_RUN
+        assert cell.why.endswith(why)
+
+
+def test_nothing_is_drawn_outside_of_suites() -> None:
+    with pytest.raises(SettingsError, match="zero-shot cells exist in suites only"):
+        draw_subset([SHIPS], 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[systems.A]\nseen_only = true\n[[targets]]\ndata = 'x'\n", "seen_only finds what trained_on has"),
+        ("[systems.A]\n[[targets]]\ndata = 'x'\nlabels = ['a=b', 'a=c']\n", "each type once"),
+        ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\ntoken_f1 = 3\n", "token_f1 = 3"),
+        ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\n", "f1 = None"),
+    ],
+)
+def test_a_suite_that_makes_no_sense_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(SettingsError, match=told):
+        read_suite(tmp_path / "mine.toml")
+
+
+def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """At 0.5 it finds what is 60 % sure, too."""
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NamesHead(), "unicode-words-1", "en"))
+    monkeypatch.setattr(zero_shot, "own_backend", lambda _: "torch")
+    rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "B-B"])]
+    place = CellKey("A", "ships", "0", 1, 1, "p")
+    job = Job(place, "", "", tmp_path, "x", "", FinetuneSettings(), {}, asking=Asking(("A=ship", "B=port")))
+    found = zero_shot.tag_told(job, CellSentences([], rows, {}, rows))
+    assert found.tags == [["B-A", "B-A", "B-B"]]
+    assert found.facts["dev_threshold"] == 0.5
+    assert found.tuned == found.tags
