@@ -15,7 +15,7 @@ from nerbert.words import SPLITTER
 from tests.commands import exit_code
 from tests.tagger.test_labels import NamesHead
 
-TYPES = {"Fram": "ship", "Oslo": "port", "crew": "crew"}
+TYPES = {"Fram": "ship", "Oslo": "port", "crew": "crew", "Bosun": "crew: rank"}
 
 
 class WordsHead(NamesHead):
@@ -56,6 +56,12 @@ def test_a_mention_is_found_by_any_one_of_its_types(passages: Path) -> None:
     everything.write_text(passages.read_text().replace('["port"]', '"all"'))
     found = evaluate_open(Tagger(WordsHead(), SPLITTER, "en"), everything)
     assert (found.counts.right, found.counts.predicted, found.counts.gold) == (2, 3, 3), "Fram is a ship there, too"
+
+
+def test_a_colon_in_a_type_begins_no_description(tmp_path: Path) -> None:
+    path = tmp_path / "colon.jsonl"
+    path.write_text(row("The Bosun slept.", ("Bosun", "Crew: rank"), asked=["crew: rank"]))
+    assert evaluate_open(Tagger(WordsHead(), SPLITTER, "en"), path).counts.right == 1
 
 
 def test_the_command_prints_it(

@@ -210,10 +210,11 @@ class _Planner:
         settings = replace(settings, threads=1, precision=precision, seed=place.seed)
         learnt = tuple(map(Path, system.trained_on))
         sums = {str(path): data_digest(path) for path in learnt}
+        known = sorted(sums[str(path)] for path in learnt)
         if missing := next((name for name, each in sums.items() if not each), "") if system.seen_only else "":
             return Cell(place, State.NOT_RUN, f"trained_on: {missing}: no such file")
         if system.seen_only:
-            encoder, digest, pretrained = "", key_of("seen", files=sorted(sums.values())), False
+            encoder, digest, pretrained = "", key_of("seen", files=known), False
             how: dict[str, Any] = {"seen": digest}
         else:
             encoder, digest, pretrained = self._encoder(place)
@@ -224,13 +225,12 @@ class _Planner:
                    "shuffled": place.seed if system.shuffled_labels else None}  # fmt: skip
             sums[encoder] = files
         names, names_sha256 = self.label_encoder(self.suite.label_encoder)
-        if not all(sums[str(path)] for path in learnt):
+        if not all(known):
             names = ""
         folder = self.folder_of(place.target)
         sha256 = self.files_of(folder, target.format, tuple(dict.fromkeys((split, "dev"))))
         tag_key = key_of("ask", code=ASKING, data=sha256, split=split, labels=list(target.labels), **how,
                          **_named(target.format))  # fmt: skip
-        known = sorted(sums[str(path)] for path in learnt)
         familiar = {"familiarity": [ASKING, known, names_sha256]} if names and learnt else {}
         key = key_of("score", code=SCORING, tagged=tag_key, **_without(target), **familiar)
         asking = Asking(target.labels, system.shuffled_labels, system.seen_only, learnt, names, sums)

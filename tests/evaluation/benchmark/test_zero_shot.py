@@ -106,6 +106,10 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     assert shown["seen"][0] == "75.00"
     assert shown["seen"][1] == "–"
     assert "–" not in shown["told"]
+    assert not any("greedy" in text.lower() or "finetune" in text for text in (
+        *table.notes, *(grid.title for grid in table.grids), *(head.text for head in grid_of(table, "figures").heads)
+    )), "nothing was trained"  # fmt: skip
+    assert not entry(table, ("ships", "nothing (zero-shot)"), "told").below
     assert entry(table, ("ships", "nothing (zero-shot)"), "told").text == shown["told"][0], "one run has no spread"
 
     tagger = Tagger.load(folder, precision="fp32").with_labels(asked.values())
@@ -171,8 +175,9 @@ def test_what_is_asked_for() -> None:
     }  # fmt: skip
     with pytest.raises(InputError, match="no type to ask for"):
         asked_labels(Asking(), [])
-    with pytest.raises(InputError, match="given twice"):
-        asked_labels(Asking(("a=x", "b=x")), [])
+    for one, other in (("x", "x"), ("a b", "A_b")):
+        with pytest.raises(InputError, match=r"types 'a' and 'b' are asked for by one name, .*\(labels\)"):
+            asked_labels(Asking((f"a={one}", f"b={other}")), [])
     with pytest.raises(InputError, match="one type alone"):
         shuffled(asked_labels(Asking(("a",)), []), 1)
     for seed in range(5):
