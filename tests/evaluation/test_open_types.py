@@ -70,6 +70,8 @@ def test_the_command_prints_it(
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(WordsHead(), SPLITTER, "en"))
     assert exit_code("evaluate", "any", passages, "--json") == 0
     assert json.loads(capsys.readouterr().out)["f1"] == 0.8
+    assert exit_code("evaluate", "any", passages, "--train", passages) == 1
+    assert "is of open types" in capsys.readouterr().err
     assert exit_code("evaluate", "any", passages) == 0
     assert "mention F1 on open types" in capsys.readouterr().out
     (tmp_path / "other.jsonl").write_text('{"text": "x"}\n')

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +176,9 @@ def test_what_is_asked_for() -> None:
     }  # fmt: skip
     with pytest.raises(InputError, match="no type to ask for"):
         asked_labels(Asking(), [])
-    for one, other in (("x", "x"), ("a b", "A_b")):
+    for same in (("a=x", "b=x"), ("a=a b", "b=A_b")):
         with pytest.raises(InputError, match=r"types 'a' and 'b' are asked for by one name, .*\(labels\)"):
-            asked_labels(Asking((f"a={one}", f"b={other}")), [])
+            asked_labels(Asking(same), [])
     with pytest.raises(InputError, match="one type alone"):
         shuffled(asked_labels(Asking(("a",)), []), 1)
     for seed in range(5):
@@ -200,9 +201,11 @@ def jobs(suite: Suite, data: Path) -> list[Job | Cell]:
     return make_plan(suite, data, CPU)
 
 
-def test_what_a_zero_shot_key_holds(folder: Path, learnt: Path, data: Path, tmp_path: Path) -> None:
-    def keys(system: System, **target: Any) -> tuple[str, str]:
-        job, other = jobs(suite_of({"A": system}, **target), data)
+def test_what_a_zero_shot_key_holds(
+    folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def keys(system: System, label_encoder: str = "", **target: Any) -> tuple[str, str]:
+        job, other = jobs(replace(suite_of({"A": system}, **target), label_encoder=label_encoder), data)
         assert isinstance(job, Job)
         assert isinstance(other, Job)
         assert (job.key == other.key) is not system.shuffled_labels
@@ -218,10 +221,23 @@ def test_what_a_zero_shot_key_holds(folder: Path, learnt: Path, data: Path, tmp_
     assert (tagged == before[0], scored == before[1]) == (True, False)
     (data / "ships" / "dev.conll").write_text("Oslo\tB-place\n")
     assert keys(plain)[0] != before[0]
-    missing = System(seen_only=True, trained_on=(str(tmp_path / "none.jsonl"),))
+    lacking = (str(tmp_path / "none.jsonl"),)
+    keys(replace(plain, trained_on=lacking))
+    assert capsys.readouterr().err.count("Familiarity is left out: trained_on: ") == 1
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    learnt = replace(plain, trained_on=(str(corpus),))
+    with_names = partial(keys, label_encoder=str(folder))
+    assert with_names(learnt) == with_names(plain), "nothing is known of it"
+    (corpus / "manifest.json").write_text("{}")
+    known = with_names(learnt)
+    assert known[1] != with_names(plain)[1]
+    (corpus / "train-0.parquet").write_bytes(b"not read")
+    assert with_names(learnt) == known
+    missing = System(seen_only=True, trained_on=lacking)
     told, mixed = "isn't told what to find", replace(plain, shuffled_labels=True)
     cases: list[tuple[System, dict[str, Any], str]] = [
-        (missing, {}, "none.jsonl: no such file"),
+        (missing, {}, "none.jsonl: no such file or corpus"),
         (System(command=("cat", "{test}", "{output}")), {}, told),
         (replace(plain, source="far"), {}, told),
         (mixed, {"labels": ("ship",)}, "one type alone has no other one's name"),
