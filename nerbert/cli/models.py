@@ -113,11 +113,14 @@ def evaluate(
     json
         Print JSON.
     """
+    from nerbert.errors import SettingsError
     from nerbert.evaluation.evaluate import evaluate as run
     from nerbert.evaluation.open_types import evaluate_open, has_asked_types
     from nerbert.render.terminal.models import print_evaluation, print_open_evaluation
 
     if has_asked_types(file):
+        if train:
+            raise SettingsError(f"--train {train}: {file} is of open types, for which seen entities aren't told apart")
         print_open_evaluation(evaluate_open(tagger, file, decoding=decoding, head=head), as_json=json)
         return
     found = run(tagger, file, train=train, decoding=decoding, head=head, reading=read)

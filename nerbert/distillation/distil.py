@@ -31,7 +31,7 @@ from nerbert.distillation.silver import (
 )
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.finetuning.finetune import Finetuned, finetune_data, held_out_facts
+from nerbert.finetuning.finetune import Finetuned, check_head, finetune_data, held_out_facts
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.entity_labels import entity_labels
@@ -48,6 +48,7 @@ from nerbert.tagger.jobs.job import tag_block
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import thresholds_of
 from nerbert.terminal import Progress, tell, throughput
+from nerbert.training.objective import find_objective
 from nerbert.training.settings import DistilSettings
 
 SILVER = "silver.jsonl"
@@ -86,20 +87,20 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     check_alone("distillation")
     check_source("--from", plan.from_)
     check_choice("--errors", plan.errors, ERRORS)
-    if plan.loading.get("decoding") == "nested":
-        raise SettingsError("--decoding nested: a student's entities can't lie in one another; choose flat or touching")
+    check_head(find_objective(settings.objective), settings)
     found = find_sources(plan.texts, plan.from_)
     check_apart(found, plan.output)
     check_free(plan.output, overwrite=plan.overwrite)
     _ = Backbone(plan.encoder, load_tokenizer(plan.encoder), settings.seed).config  # a fault there is found at once
     gold = _read_gold(plan, settings)
+    held_out = _read_held_out(plan, gold) if gold else {}
     excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
     teacher = _load_teacher(plan, settings, gold)
     job = publish_job(plan.output, _fingerprint(plan, teacher, found), overwrite=plan.overwrite)
     with job as draft:
         parts = _tag(plan, teacher, found, draft)
         silver, counts = _draw(plan, settings, teacher, parts, excluded)
-        _tell_leaks(plan, gold, silver)
+        _tell_leaks(held_out, silver)
         path = draft.path / SILVER
         JsonLines().write(path, map(document_of, silver))
         lessons = [taught(each, teacher.thresholds) for each in silver]
@@ -124,6 +125,14 @@ def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:
     return replace(gold, train=[_sure(each) for each in gold.train]) if gold else None
 
 
+def _read_held_out(plan: DistilPlan, gold: DataSet) -> dict[str, tuple[frozenset[str], object]]:
+    """Return the runs of words of dev and test, and each one's file; the test split is read for that alone."""
+    test = read_data(plan.data, ("test",), _reading(plan)) if isinstance(plan.data, str | Path) else gold
+    files = gold.files | test.files
+    return {split: (runs_of_words(examples), files.get(split, "FILE"))
+            for split, examples in (("dev", gold.dev), ("test", test.test))}  # fmt: skip
+
+
 def _sure(example: Example) -> Example:
     """Return a labelled sentence as it counts: whoever tagged it first, a person vouches for it."""
     return replace(example, spans=tuple(replace(each, confidence=1.0) for each in example.spans))
@@ -144,6 +153,9 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
     if isinstance(plan.min_confidence, Mapping) and names:
         thresholds_of(plan.min_confidence, None, names)
     teacher = Tagger.load(plan.teacher, thresholds=plan.min_confidence, threads=settings.threads, **plan.loading)
+    if teacher.decoding == "nested":
+        why = "its entities may lie in one another (nested), which no student learns; give --decoding flat or touching"
+        raise SettingsError(f"{plan.teacher}: {why}")
     if given is None and teacher.types and gold:
         names = [name for name in known if name in teacher.types]
         if not names:
@@ -218,7 +230,8 @@ def _draw(
     counts.entities = Counter(span.type for each in drawn for span in each.spans)
     if not counts.entities:
         raise InputError(f"{plan.teacher}: no sentence with an entity is left: of {counts.sentences:,}, "
-                         f"{counts.excluded:,} share words with --exclude; give other texts")  # fmt: skip
+                         f"{counts.excluded:,} share words with --exclude, and {counts.lost:,} entities reach over the "
+                         "end of a sentence; give other texts")  # fmt: skip
     return drawn, counts
 
 
@@ -235,15 +248,10 @@ def _sentences(teacher: Tagger, parts: Iterable[TaggedParts], counts: SilverCoun
                     yield example
 
 
-def _tell_leaks(plan: DistilPlan, gold: DataSet | None, silver: Sequence[Example]) -> None:
-    """Warn of silver sentences that are the held-out ones' own; the test split is read for that alone."""
-    if gold is None:
-        return
-    data = read_data(plan.data, ("test",), _reading(plan)) if isinstance(plan.data, str | Path) else gold
-    for split, examples in (("dev", gold.dev), ("test", data.test)):
-        runs = runs_of_words(examples)
+def _tell_leaks(held_out: Mapping[str, tuple[frozenset[str], object]], silver: Sequence[Example]) -> None:
+    """Warn of silver sentences that are the held-out ones' own."""
+    for split, (runs, place) in held_out.items():
         if count := sum(shares_words(each, runs) for each in silver):
-            place = (gold.files | data.files).get(split, "FILE")
             tell(f"warning: {count:,} of {len(silver):,} silver sentences share {SHARED_WORDS} words in a row with the "
                  f"{split} split, so scores there will be too high; --exclude {place} leaves them out")  # fmt: skip
 
@@ -260,7 +268,7 @@ def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> Non
     tell(f"{plan.output}: learnt from {counts.kept:,} of {counts.sentences:,} sentences, "
          f"{counts.kept - counts.kept_empty:,} of them with entities ({types})")  # fmt: skip
     if never := [name for name in teacher.types if name not in counts.entities]:
-        tell(f"the teacher found no {', '.join(never):.200}, so the student doesn't know them from it")
+        tell(f"no silver sentence has {', '.join(never):.200}, so the student doesn't know them from the teacher")
     if counts.excluded:
         tell(f"{counts.excluded:,} sentences left out, which share words with --exclude")
     if counts.lost:

@@ -1,14 +1,16 @@
 """Silver sentences: what a teacher found in texts, cut into sentences; a bounded sample of them, drawn by hash.
 
 A sentence's place in the draw is the hash of its text, so the sample depends neither on the order of the files nor on
-when a run was killed, and of equal sentences there is one. Only the sample is held in memory. The price: it comes in
-the order of the hashes, no longer as a text that one can follow.
+when a run was killed. A teacher that reads several sentences at once may tag equal ones differently: that one counts in
+which it is surest of most. Only the sample is held in memory. The price: it comes in the order of the hashes, no longer
+as a text that one can follow.
 """
 
 import heapq
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from nerbert.corpus.exclude import ngrams
 from nerbert.formats.rows import TextRow
@@ -75,6 +77,8 @@ class SilverSample:
         share = min(self._share, self._seen[False] / max(1, self._seen.total()))
         most = max(1, int(self._most * (1 - share) + 0.5))
         found = found[:most]
+        texts = {text for _, text, _ in found}
+        empty = [each for each in empty if each[1] not in texts]
         empty = empty[: min(self._most - len(found), int(len(found) * share / (1 - share) + 0.5))]
         return [example for _, _, example in sorted([*found, *empty], key=lambda each: each[:2])]
 
@@ -87,7 +91,10 @@ class _Lowest:
 
     def add(self, number: float, example: Example) -> None:
         text = example.text
-        if text in self._kept or (len(self._heap) == self._most and (-number, text) <= self._heap[0]):
+        if text in self._kept:
+            self._kept[text] = max(self._kept[text], example, key=_surest)
+            return
+        if len(self._heap) == self._most and (-number, text) <= self._heap[0]:
             return
         self._kept[text] = example
         if len(self._heap) < self._most:
@@ -99,6 +106,12 @@ class _Lowest:
     def items(self) -> list[tuple[float, str, Example]]:
         """Return number, text and sentence of each, the lowest number first."""
         return sorted((-number, text, self._kept[text]) for number, text in self._heap)
+
+
+def _surest(example: Example) -> tuple[Any, ...]:
+    """Return what orders sentences of equal text; the rest only decides between equal ones."""
+    found = [(each.start, each.end, each.type, each.confidence) for each in example.spans]
+    return sum(each.confidence for each in example.spans), found, example.words
 
 
 def taught(example: Example, thresholds: Mapping[str, float]) -> Example:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, at
 from nerbert.formats.open_types import normalised, read_open_types
 from nerbert.metrics.score import Counts
-from nerbert.records import OpenText
+from nerbert.records import EntityLabel, OpenText
 from nerbert.sources.files import open_plain
 from nerbert.tagger.tagger import Tagger
 
@@ -67,7 +67,9 @@ def evaluate_open(tagger: str | Path | Tagger, path: Path, *, decoding: str = ""
         groups.setdefault(_asked(one, every), []).append(one)
     right = predicted = gold = 0
     for names, some in groups.items():
-        for one, found in zip(some, _found(loaded, names, some), strict=True):
+        with at(path):
+            tagged = list(_found(loaded, names, some))
+        for one, found in zip(some, tagged, strict=True):
             wanted: dict[tuple[int, int], set[str]] = {}
             for each in one.entities:
                 wanted.setdefault((each.start, each.end), set()).add(normalised(each.type))
@@ -89,5 +91,5 @@ def _found(tagger: Tagger, names: tuple[str, ...], some: list[OpenText]) -> Iter
     if not names:
         yield from ({} for _ in some)
         return
-    for spans in tagger.tag_many([one.text for one in some], names):
+    for spans in tagger.tag_many([one.text for one in some], map(EntityLabel, names)):
         yield {(each.start, each.end): each.type for each in spans}

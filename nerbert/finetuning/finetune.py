@@ -39,12 +39,13 @@ from nerbert.model.fresh import copy_head
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.joined import JOINED
 from nerbert.model.name_head import start_from_names
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.registry import HEADS
 from nerbert.terminal import progress, tell
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
-from nerbert.training.loop import total_steps, train
+from nerbert.training.loop import TrainingData, total_steps, train
 from nerbert.training.objective import Objective, SpanScore, Task, find_objective
 from nerbert.training.settings import FinetuneSettings
 from nerbert.words import nearest_splitter
@@ -144,44 +145,25 @@ def finetune_examples(
     kind, replay = find_objective(settings.objective), open_replay(settings)
     task = open_task(examples, settings, backbone, replay) if kind.open_types else Task(types, settings, backbone)
     objective = kind.of(task)
-    _check_head(objective, settings)
+    check_head(kind, settings)
     model = objective.make_model(backbone)
-    joined = _joined(model)
-    if settings.joined_layer and not joined:
-        own = f"objective {settings.objective!r}"
-        why = f"setting joined_layer = {settings.joined_layer}: {own} joins no layers; take 0"
-        raise SettingsError(why, setting="joined_layer")
-    start = _start_head(model, encoder, backbone, settings)
+    start = _start(model, backbone, settings)
     pieces = objective.subwords(model, backbone, settings)
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
     data = training_data(examples, pieces, objective.labels, settings, replay)
-    score = SpanScore(
-        lambda model: objective.head(model, pieces, settings), dev,
-        lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
-    )  # fmt: skip
-    kept = dict[str, Any]()
-    best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())), settings.patience)
-    total = total_steps(len(data.numbers_of(0)), settings)
     about = objective.facts(data.windows)
     forgets = Forgetting.of(replay, types, objective, pieces, settings) if replay else None
     if forgets:
         forgets.measure(model)
-    with progress(what, total) as bar:
-        log = train(model, data, objective, settings, bar, evaluate=best if settings.select == "dev" else None)
-    if log.steps < total:
-        tell(f"{what}: ended after step {log.steps} of {total}, out of patience; step {best.best_step} is kept")
-    if kept:
-        model.load_state_dict(kept)
-    model.eval()
+    log, best_step = _train(model, data, objective, pieces, settings, dev, what)
     if forgets:
         about |= forgets.facts(model)
-    frozen = {name: each for name, each in read_card(encoder).items() if name == "num_frozen_layers"}
-    card = dict(facts or {}) | start | frozen | ({"joined_layer": joined} if joined else {}) | {
+    card = dict(facts or {}) | start | {
         "word_splitter": nearest_splitter(examples), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types,
         "settings": asdict(settings) | {"replay": [path.name for path in settings.replay]},
-        "precision": precision_on(model.device.type, settings.precision), "log": log.entries,
-        "best_step": best.best_step or None, **about,
+        "precision": precision_on(model.device.type, settings.precision), "log": log.entries, "best_step": best_step,
+        **about,
     }  # fmt: skip
     found = Finetuned(model, pieces.tokenizer, objective.head(model, pieces, settings), log, card)
     if folder:
@@ -189,23 +171,52 @@ def finetune_examples(
     return found
 
 
-def _check_head(objective: Objective, settings: FinetuneSettings) -> None:
+def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
     """Raise SettingsError for an objective that makes no tagger, or one whose head can't start as the settings say."""
-    if not HEADS.contains(objective.head_name):
-        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {objective.head_name!r}"
+    if not HEADS.contains(kind.head_name):
+        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {kind.head_name!r}"
         raise SettingsError(why, setting="objective")
     for setting, value in (("source_head", settings.source_head), ("head", settings.head)):
-        if value != "new" and objective.head_name != "linear":
+        if value != "new" and kind.head_name != "linear":
             why = f"setting {setting} = {value!r}: objective {settings.objective!r} has no linear head; take 'new'"
             raise SettingsError(why, setting=setting)
 
 
-def _start_head(model: Any, encoder: str, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:
-    """Give a new head what the settings let it start with; return a card's facts of it."""
-    start = _keep_shared(model, encoder) if settings.source_head == "shared" else {}
+def _start(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:
+    """Give a new head what the settings let it start with; return what a card says of the model's start."""
+    facts, joined = dict[str, Any](), _joined(model)
+    if settings.joined_layer and not joined:
+        own = f"objective {settings.objective!r}"
+        why = f"setting joined_layer = {settings.joined_layer}: {own} joins no layers; take 0"
+        raise SettingsError(why, setting="joined_layer")
+    if settings.source_head == "shared":
+        facts |= _keep_shared(model, backbone.source)
     if settings.head == "names":
-        start |= _start_from_names(model, backbone, start.get("shared_types", ()))
-    return start
+        facts |= _start_from_names(model, backbone, facts.get("shared_types", ()))
+    frozen = {name: each for name, each in read_card(backbone.source).items() if name == "num_frozen_layers"}
+    return facts | frozen | ({"joined_layer": joined} if joined else {})
+
+
+def _train(
+    model: Any, data: TrainingData, objective: Objective, pieces: SubwordTokenizer, settings: FinetuneSettings,
+    dev: Sequence[Example], what: str,
+) -> tuple[TrainLog, int | None]:  # fmt: skip
+    """Train the model, and leave it as its best step on dev, if the settings choose one; return that step, too."""
+    score = SpanScore(
+        lambda model: objective.head(model, pieces, settings), dev,
+        lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
+    )  # fmt: skip
+    kept = dict[str, Any]()
+    best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())), settings.patience)
+    total = total_steps(len(data.numbers_of(0)), settings)
+    with progress(what, total) as bar:
+        log = train(model, data, objective, settings, bar, evaluate=best if settings.select == "dev" else None)
+    if log.steps < total:
+        tell(f"{what}: ended after step {log.steps} of {total}, out of patience; step {best.best_step} is kept")
+    if kept:
+        model.load_state_dict(kept)
+    model.eval()
+    return log, best.best_step or None
 
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:

@@ -10,7 +10,8 @@ The choice: rows keep what is drawn. Without it B and I of a type would be equal
 slowly to tell them apart. Nor are the names' vectors centred: what they have in common is what O moves away from. The
 price: where a data set's names mislead, training must unlearn them.
 
-A type has what is drawn alone if its name says nothing (`misc`), or if the tokenizer knows no subword of it.
+A type has only what is drawn, and the bias, if its name says nothing (`misc`), or if the tokenizer knows no subword of
+it.
 """
 
 from collections.abc import Collection, Sequence

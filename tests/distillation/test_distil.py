@@ -216,6 +216,20 @@ def test_the_tests_own_texts_are_warned_of_and_can_be_left_out(
         nerbert.distil("teacher", "in/a.txt", "none", exclude=["in/a.txt"], **FEW)
 
 
+def test_a_teacher_of_nested_entities_is_refused_however_it_came_to_it(teacher: Teacher) -> None:
+    teacher.head.decoding = "nested"
+    with pytest.raises(SettingsError, match=r"teacher: its entities may lie in one another .*give --decoding flat"):
+        nerbert.distil("teacher", "in", "out", **FEW)
+    assert not teacher.seen
+
+
+def test_a_test_split_that_cannot_be_read_is_told_before_tagging(teacher: Teacher, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", train="[Ada|else] slept .\n", test="[Ada| slept .\n")
+    with pytest.raises(InputError, match=r"test\.marked"):
+        nerbert.distil("teacher", "in", "out", data=data, **FEW)
+    assert not teacher.seen
+
+
 def test_a_teacher_that_finds_nothing_is_told(teacher: Teacher) -> None:
     with pytest.raises(InputError, match=r"teacher: found no entity in 60 rows of text, looking for else, vowel from"):
         nerbert.distil("teacher", "in/b.txt", "out", **FEW)
@@ -231,7 +245,7 @@ def test_a_teacher_that_finds_nothing_is_told(teacher: Teacher) -> None:
         (["in", "-o", "taken"], "taken: exists already"),
         (["in", "-o", "in/student"], "lie in one another"),
         (["in", "--encoder", "nowhere/at/all"], "nowhere/at/all"),
-        (["in", "--decoding", "nested"], "--decoding nested: a student's entities can't lie in one another"),
+        (["in", "--set", "objective=mlm"], "makes no tagger"),
         (["in", "--set", "empty_share=1"], "setting empty_share = 1"),
         (["in", "--from", "odd"], "--from 'odd'"),
         (["in", "--exclude", "missing.txt"], "missing.txt"),

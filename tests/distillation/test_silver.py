@@ -78,6 +78,18 @@ def test_the_draw_depends_on_texts_and_seed_alone() -> None:
     assert len({each.text for each in drawn(200, 0.5, shuffled)}) == 120
 
 
+def test_of_equal_sentences_that_were_tagged_differently_the_surest_counts() -> None:
+    def tagged(*sure: float) -> Example:
+        places = [(0, 4), (10, 14)]
+        spans = (Span(*place, "x", "", each) for place, each in zip(places, sure, strict=False))
+        return Example("Fram left Oslo.", ((0, 4), (5, 9), (10, 14), (14, 15)), tuple(spans))
+
+    ways = [tagged(), tagged(0.9), tagged(0.6, 0.7), *sentences(3, 3)]
+    for order in (ways, ways[::-1]):
+        found = drawn(20, 0.9, order)
+        assert [each for each in found if "Fram" in each.text] == [tagged(0.6, 0.7)]
+
+
 def test_a_larger_draw_holds_the_smaller_one() -> None:
     examples = sentences(60, 0)
     assert {each.text for each in drawn(10, 0.5, examples)} < {each.text for each in drawn(20, 0.5, examples)}

@@ -15,7 +15,7 @@ from nerbert.words import SPLITTER
 from tests.commands import exit_code
 from tests.tagger.test_labels import NamesHead
 
-TYPES = {"Fram": "ship", "Oslo": "port", "crew": "crew"}
+TYPES = {"Fram": "ship", "Oslo": "port", "crew": "crew", "Bosun": "crew: rank"}
 
 
 class WordsHead(NamesHead):
@@ -58,12 +58,20 @@ def test_a_mention_is_found_by_any_one_of_its_types(passages: Path) -> None:
     assert (found.counts.right, found.counts.predicted, found.counts.gold) == (2, 3, 3), "Fram is a ship there, too"
 
 
+def test_a_colon_in_a_type_begins_no_description(tmp_path: Path) -> None:
+    path = tmp_path / "colon.jsonl"
+    path.write_text(row("The Bosun slept.", ("Bosun", "Crew: rank"), asked=["crew: rank"]))
+    assert evaluate_open(Tagger(WordsHead(), SPLITTER, "en"), path).counts.right == 1
+
+
 def test_the_command_prints_it(
     passages: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(WordsHead(), SPLITTER, "en"))
     assert exit_code("evaluate", "any", passages, "--json") == 0
     assert json.loads(capsys.readouterr().out)["f1"] == 0.8
+    assert exit_code("evaluate", "any", passages, "--train", passages) == 1
+    assert "is of open types" in capsys.readouterr().err
     assert exit_code("evaluate", "any", passages) == 0
     assert "mention F1 on open types" in capsys.readouterr().out
     (tmp_path / "other.jsonl").write_text('{"text": "x"}\n')

@@ -15,7 +15,7 @@ versions of libraries are stored with every cell, and are no part of the key.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache, lru_cache, partial
@@ -85,6 +85,11 @@ def data_digest(path: Path) -> str:
         return file_digest(path) if path.is_file() else data_sum(path) if path.is_dir() else ""
 
 
+def learnt_digest(path: Path) -> str:
+    """Return the digest of what says what a system was trained on: a file, or a corpus's manifest; "" for neither."""
+    return data_digest(path / "manifest.json" if path.is_dir() else path)
+
+
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file; one that didn't change while this process lives is read once."""
     state = path.stat()
@@ -109,7 +114,7 @@ def check_unchanged(task: Task) -> None:
         _check_same(partial(encoder_digest, Path(task.encoder)), task.encoder, task.encoder_sha256)
     else:
         for name, told in task.asking.sha256.items():
-            digest_now = told_digest if name == task.encoder else data_digest
+            digest_now = told_digest if name == task.encoder else learnt_digest
             _check_same(partial(digest_now, Path(name)), name, told)
 
 
@@ -160,6 +165,7 @@ class _Planner:
         self.first_with = dict[tuple[str, str], str]()
         """(system, digest of weights) → the pre-trained encoder of that system that has them."""
         self.target_of = {(each.data, size): each for each in suite.targets for size in each.sizes}
+        self.learnt_of = _remembered(_learnt)
         self.told_of, self.label_encoder = _remembered(_told), _remembered(_label_encoder)
 
     def plan(self, place: CellKey) -> Job | Cell:
@@ -209,11 +215,12 @@ class _Planner:
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
         settings = replace(settings, threads=1, precision=precision, seed=place.seed)
         learnt = tuple(map(Path, system.trained_on))
-        sums = {str(path): data_digest(path) for path in learnt}
-        if missing := next((name for name, each in sums.items() if not each), "") if system.seen_only else "":
-            return Cell(place, State.NOT_RUN, f"trained_on: {missing}: no such file")
+        sums = dict(self.learnt_of(learnt))
+        known = sorted(sums[str(path)] for path in learnt)
+        if system.seen_only and not all(known):
+            return Cell(place, State.NOT_RUN, _lacking(sums))
         if system.seen_only:
-            encoder, digest, pretrained = "", key_of("seen", files=sorted(sums.values())), False
+            encoder, digest, pretrained = "", key_of("seen", files=known), False
             how: dict[str, Any] = {"seen": digest}
         else:
             encoder, digest, pretrained = self._encoder(place)
@@ -224,13 +231,12 @@ class _Planner:
                    "shuffled": place.seed if system.shuffled_labels else None}  # fmt: skip
             sums[encoder] = files
         names, names_sha256 = self.label_encoder(self.suite.label_encoder)
-        if not all(sums[str(path)] for path in learnt):
+        if not all(known):
             names = ""
         folder = self.folder_of(place.target)
         sha256 = self.files_of(folder, target.format, tuple(dict.fromkeys((split, "dev"))))
         tag_key = key_of("ask", code=ASKING, data=sha256, split=split, labels=list(target.labels), **how,
                          **_named(target.format))  # fmt: skip
-        known = sorted(sums[str(path)] for path in learnt)
         familiar = {"familiarity": [ASKING, known, names_sha256]} if names and learnt else {}
         key = key_of("score", code=SCORING, tagged=tag_key, **_without(target), **familiar)
         asking = Asking(target.labels, system.shuffled_labels, system.seen_only, learnt, names, sums)
@@ -317,6 +323,18 @@ def _told(folder: str) -> tuple[str, bool]:
     from nerbert.tagger.backends import head_named
 
     return told_digest(Path(folder)), head_named(folder, read_card(folder)) != "linear"
+
+
+def _learnt(paths: Iterable[Path]) -> dict[str, str]:
+    """Return the digests of what a system was trained on; "" for what isn't there, which is told."""
+    sums = {str(path): learnt_digest(path) for path in paths}
+    if not all(sums.values()):
+        tell(f"Familiarity is left out: {_lacking(sums)}")
+    return sums
+
+
+def _lacking(sums: Mapping[str, str]) -> str:
+    return f"trained_on: {next(name for name, each in sums.items() if not each)}: no such file or corpus"
 
 
 def _label_encoder(name: str) -> tuple[str, str]:

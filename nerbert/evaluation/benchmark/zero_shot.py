@@ -41,12 +41,21 @@ _DECIMALS = 4
 
 
 def asked_labels(asking: Asking, examples: Sequence[Example]) -> dict[str, EntityLabel]:
-    """Return type → the label that it is asked for by, in order; raise InputError if there is none, or one twice."""
+    """Return type → the label that it is asked for by, in order; raise InputError if there is none, or one twice.
+
+    Labels that differ in case or underscores alone are one.
+    """
     given = parse_type_labels(asking.labels)
     types = list(given) or sorted({span.type for each in examples for span in each.spans})
     if not types:
         raise InputError("the sentences have no entity, so there is no type to ask for; list them (labels)")
-    return dict(zip(types, entity_labels(given.get(each) or class_words(each) for each in types), strict=True))
+    labels = {each: entity_labels([given.get(each) or class_words(each)])[0] for each in types}
+    first = dict[str, str]()
+    for type_, label in labels.items():
+        if (other := first.setdefault(normalised(label.name), type_)) != type_:
+            both = f"types {other!r:.80} and {type_!r:.80}"
+            raise InputError(f"{both} are asked for by one name, {label.name!r:.80}; give them others (labels)")
+    return labels
 
 
 def shuffled(labels: Mapping[str, EntityLabel], seed: int) -> dict[str, EntityLabel]:
@@ -65,7 +74,10 @@ def tag_told(job: Job, part: CellSentences) -> Predictions:
         tags = seen_tags(learnt_types(asking.trained_on), labels, part.test)
         return Predictions(tags, None, tags, {"asked": _told(labels)})
     labels = shuffled(labels, job.place.seed) if asking.shuffled else labels
-    loaded = Tagger.load(job.encoder, backend=own_backend(Path(job.encoder)), precision=job.settings.precision)
+    loaded = Tagger.load(
+        job.encoder, backend=own_backend(Path(job.encoder)), precision=job.settings.precision,
+        threads=job.settings.threads,
+    )  # fmt: skip
     head, types = loaded.head, {each.name: type_ for type_, each in labels.items()}
 
     def found_in(examples: Sequence[Example], least: float) -> Entities:

@@ -168,6 +168,11 @@ def unit_of(row_key: RowKey) -> SizeUnit:
     return parse_size(row_key.size).kind
 
 
+def learns(row_keys: Iterable[RowKey]) -> bool:
+    """Return whether anything is learnt of a target at one of these rows: not all are zero-shot."""
+    return any(unit_of(row_key) is not SizeUnit.ZERO for row_key in row_keys)
+
+
 def by_target(row_keys: Iterable[RowKey]) -> dict[str, list[RowKey]]:
     """Return rows of each target."""
     found: dict[str, list[RowKey]] = {}

@@ -17,7 +17,17 @@ from statistics import fmean
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.load import find_known
 from nerbert.evaluation.tables.compare import MORE_ENCODERS, WHOLE, Tests
-from nerbert.evaluation.tables.layout import F1, ColumnKey, Group, Layout, RowKey, by_target, mean_sizes, of_size
+from nerbert.evaluation.tables.layout import (
+    F1,
+    ColumnKey,
+    Group,
+    Layout,
+    RowKey,
+    by_target,
+    learns,
+    mean_sizes,
+    of_size,
+)
 from nerbert.evaluation.tables.records import ERRORS, NONE, Entry, Grid, Notes, Row, entries, inner, number, sized
 from nerbert.evaluation.tables.statistics import FEWEST, Summary, over_targets
 from nerbert.finetuning.sampling import many
@@ -32,6 +42,8 @@ _FIGURES = {
     "greedy strict F1": "greedy.strict.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1",
     "F1 without duplicates": "without.f1",
 }  # fmt: skip
+_LEARNT = (_GREEDY, "greedy.strict.f1", "seen.f1", "unseen.f1")
+"""Figures that are nothing of their own where nothing is learnt."""
 _NAMES = ("target", "trained on", "system")
 
 
@@ -50,7 +62,8 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests, notes: Notes) -> Gr
     places = [*layout.row_keys, *(RowKey(WHOLE, size) for size in mean_sizes(layout.row_keys))]
     shown = tuple(_row(layout, columns, papers, place, tests, notes) for place in places)
     where = f", {protocol}" if len(layout.protocols) > 1 else ""
-    title = f"Entity F1 on {layout.suite.split} in percent{where}: mean ± standard deviation, 95 % interval, greedy F1"
+    title = f"Entity F1 on {layout.suite.split} in percent{where}: mean ± standard deviation, 95 % interval"
+    title += ", greedy F1" if learns(layout.row_keys) else ""
     return Grid("scores", title, heads, shown, names=2)
 
 
@@ -85,7 +98,7 @@ def _row(
         failed = () if whole else _failed(f"{layout.named(column)} on {at.target}, {sized(at.size)}", each[0], notes)
         test = tests.get((column, at))
         mark = test.mark if test and test.row_keys == row_keys else ""
-        greedy = _mean(layout, column, row_keys, _GREEDY)
+        greedy = _mean(layout, column, row_keys, _GREEDY) if learns(row_keys) else None
         shown.append(_entry(each, seen[column], greedy, mark, failed, best=column in best))
     published = [published_entry(layout, paper, row_keys, notes) for paper in papers]
     there, number_asked = len(by_target(row_keys)), len(by_target(asked))
@@ -168,13 +181,14 @@ def _doubt(layout: Layout, target: str) -> str:
 
 def other_figures_grid(layout: Layout) -> Grid:
     """Return precision, recall, other F1s, and the interval of F1 that comes from the choice of test sentences."""
+    figures = {name: metric for name, metric in _FIGURES.items() if learns(layout.row_keys) or metric not in _LEARNT}
     rows = [
-        (*names, *(_percent(group, metric) for metric in _FIGURES.values()), _count(group, "without.left_out"),
+        (*names, *(_percent(group, metric) for metric in figures.values()), _count(group, "without.left_out"),
          _count(group, "facts.cpu_seconds"),
          NONE if (low := _percent(group, "interval.low")) == NONE else f"{low}–{_percent(group, 'interval.high')}")
         for names, group in _groups(layout)
     ]  # fmt: skip
-    heads = (*_NAMES, *_FIGURES, "duplicates", "CPU seconds a run", "test set's interval")
+    heads = (*_NAMES, *figures, "duplicates", "CPU seconds a run", "test set's interval")
     return Grid("figures", "Other figures of the same runs, in percent", entries(heads), tuple(map(entries, rows)))
 
 

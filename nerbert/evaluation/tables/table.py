@@ -20,7 +20,7 @@ from typing import Any
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
-from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, unit_of
+from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns, unit_of
 from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
 from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
 from nerbert.evaluation.tables.zero_shot import zero_shot_grid
@@ -105,7 +105,7 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
         idle=[layout.named(column) for column in layout.columns if column not in layout.ran],
         single=[", ".join(row_key) for row_key in layout.row_keys if _drawn_once(layout, row_key)],
         episodes=any(unit_of(row_key) is SizeUnit.EPISODE for row_key in layout.row_keys),
-        zero_shot=any(unit_of(row_key) is SizeUnit.ZERO for row_key in layout.row_keys),
+        learns=learns(layout.row_keys), zero_shot=any(unit_of(row_key) is SizeUnit.ZERO for row_key in layout.row_keys),
         shuffled=[name for name, each in layout.suite.systems.items() if each.shuffled_labels],
         seen_only=[name for name, each in layout.suite.systems.items() if each.seen_only],
         means=len(by_target(layout.row_keys)) > 1,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,10 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     assert shown["seen"][0] == "75.00"
     assert shown["seen"][1] == "–"
     assert "–" not in shown["told"]
+    assert not any("greedy" in text.lower() or "finetune" in text for text in (
+        *table.notes, *(grid.title for grid in table.grids), *(head.text for head in grid_of(table, "figures").heads)
+    )), "nothing was trained"  # fmt: skip
+    assert not entry(table, ("ships", "nothing (zero-shot)"), "told").below
     assert entry(table, ("ships", "nothing (zero-shot)"), "told").text == shown["told"][0], "one run has no spread"
 
     tagger = Tagger.load(folder, precision="fp32").with_labels(asked.values())
@@ -171,8 +176,9 @@ def test_what_is_asked_for() -> None:
     }  # fmt: skip
     with pytest.raises(InputError, match="no type to ask for"):
         asked_labels(Asking(), [])
-    with pytest.raises(InputError, match="given twice"):
-        asked_labels(Asking(("a=x", "b=x")), [])
+    for same in (("a=x", "b=x"), ("a=a b", "b=A_b")):
+        with pytest.raises(InputError, match=r"types 'a' and 'b' are asked for by one name, .*\(labels\)"):
+            asked_labels(Asking(same), [])
     with pytest.raises(InputError, match="one type alone"):
         shuffled(asked_labels(Asking(("a",)), []), 1)
     for seed in range(5):
@@ -195,9 +201,11 @@ def jobs(suite: Suite, data: Path) -> list[Job | Cell]:
     return make_plan(suite, data, CPU)
 
 
-def test_what_a_zero_shot_key_holds(folder: Path, learnt: Path, data: Path, tmp_path: Path) -> None:
-    def keys(system: System, **target: Any) -> tuple[str, str]:
-        job, other = jobs(suite_of({"A": system}, **target), data)
+def test_what_a_zero_shot_key_holds(
+    folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def keys(system: System, label_encoder: str = "", **target: Any) -> tuple[str, str]:
+        job, other = jobs(replace(suite_of({"A": system}, **target), label_encoder=label_encoder), data)
         assert isinstance(job, Job)
         assert isinstance(other, Job)
         assert (job.key == other.key) is not system.shuffled_labels
@@ -213,10 +221,23 @@ def test_what_a_zero_shot_key_holds(folder: Path, learnt: Path, data: Path, tmp_
     assert (tagged == before[0], scored == before[1]) == (True, False)
     (data / "ships" / "dev.conll").write_text("Oslo\tB-place\n")
     assert keys(plain)[0] != before[0]
-    missing = System(seen_only=True, trained_on=(str(tmp_path / "none.jsonl"),))
+    lacking = (str(tmp_path / "none.jsonl"),)
+    keys(replace(plain, trained_on=lacking))
+    assert capsys.readouterr().err.count("Familiarity is left out: trained_on: ") == 1
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    learnt = replace(plain, trained_on=(str(corpus),))
+    with_names = partial(keys, label_encoder=str(folder))
+    assert with_names(learnt) == with_names(plain), "nothing is known of it"
+    (corpus / "manifest.json").write_text("{}")
+    known = with_names(learnt)
+    assert known[1] != with_names(plain)[1]
+    (corpus / "train-0.parquet").write_bytes(b"not read")
+    assert with_names(learnt) == known
+    missing = System(seen_only=True, trained_on=lacking)
     told, mixed = "isn't told what to find", replace(plain, shuffled_labels=True)
     cases: list[tuple[System, dict[str, Any], str]] = [
-        (missing, {}, "none.jsonl: no such file"),
+        (missing, {}, "none.jsonl: no such file or corpus"),
         (System(command=("cat", "{test}", "{output}")), {}, told),
         (replace(plain, source="far"), {}, told),
         (mixed, {"labels": ("ship",)}, "one type alone has no other one's name"),
