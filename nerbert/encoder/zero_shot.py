@@ -161,8 +161,10 @@ class ZeroShot(Objective):
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepPrompts:
         """Return what the step's windows are asked for, in all processes."""
         if self._maker is None:
-            pretrains = isinstance(self._settings, PretrainSettings)
-            self._maker = self._make_prompts(self._settings.negative_ratio if pretrains else None)
+            settings = self._settings
+            self._maker = self._make_prompts(
+                settings.negative_ratio if isinstance(settings, PretrainSettings) else None
+            )
         return self._step(windows, numbers, self._maker, step)
 
     def _make_prompts(self, ratio: float | None, barred: frozenset[int] = frozenset()) -> PromptMaker:
