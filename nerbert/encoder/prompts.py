@@ -5,6 +5,9 @@ Others come from the whole step, in all processes: a third of them are frequent 
 word with a type of the window (these are hard to tell apart), and a third come by chance. So a window's prompt depends
 on seed, step and the step's windows, and never on how the step is cut. Where there is no ratio, a prompt has all of a
 window's own types and as many others as there is room for: what a user's list looks like.
+
+A type that was only looked for has no description. So where others of its name have one, these are asked for in its
+place: else a model would learn that types without a description are never there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +29,8 @@ class PromptMaker:
 
     `sizes` (concepts,) are the pieces that each takes in a prompt, `room` how many there are before a window without
     text, and `most` is how many types a prompt may have. At most `ratio` types that are not there are taken for each
-    entity (None: as many as there is room for).
+    entity (None: as many as there is room for). Types of `barred` are never asked for, those of `always` may be in
+    each step.
     """
 
     table: ConceptTable
@@ -36,15 +40,25 @@ class PromptMaker:
     ratio: float | None
     seed: int
     barred: frozenset[int] = frozenset()
-    """Concepts that are never asked for."""
-    _words: list[frozenset[str]] = field(default_factory=list)
+    always: tuple[int, ...] = ()
+    _words: list[frozenset[str]] = field(init=False)
+    _described: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        concepts = self.table.concepts
+        self._words = [frozenset(word for word in each.name.split() if len(word) > _SHORT) for each in concepts]
+        self._described = {each.name: number for number, each in enumerate(concepts) if each.description}
 
     def prompts(self, windows: Mapping[int, WindowLabels], step: int | str) -> dict[int, Array]:
         """Return the numbers of the types that each window is asked for, in order, by the number of the window."""
-        rows = (row for each in windows.values() for row in each.rows)
-        shared = self._allowed(self.table.candidates(rows).tolist())
+        found = self.table.candidates(row for each in windows.values() for row in each.rows)
+        shared = self._allowed(sorted({self._with_description(each) for each in (*found.tolist(), *self.always)}))
         return {number: self._prompt(window, shared, f"step {step} window {number}")
                 for number, window in windows.items()}  # fmt: skip
+
+    def _with_description(self, number: int) -> int:
+        concept = self.table.concepts[number]
+        return number if concept.description else self._described.get(concept.name, number)
 
     def _allowed(self, types: Iterable[int]) -> Array:
         return np.array([each for each in types if each not in self.barred], np.int64)
@@ -83,9 +97,6 @@ class PromptMaker:
 
     def _similar(self, own: Iterable[int], types: Array) -> Array:
         """Return (types,): whether a type's name shares a word with one of some types."""
-        if len(self._words) != len(self.table.concepts):
-            self._words = [frozenset(word for word in each.name.split() if len(word) > _SHORT)
-                           for each in self.table.concepts]  # fmt: skip
         words = frozenset[str]().union(*(self._words[number] for number in own))
         return np.array([not words.isdisjoint(self._words[number]) for number in types.tolist()], bool)
 

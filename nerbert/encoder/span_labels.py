@@ -3,7 +3,9 @@
 A word's label is two numbers: a row of the table of concepts, and marks. These say which of the row's concepts begin
 and end at the word, and how many entities that begin here are too long for the model. So entities that touch, or lie in
 others of another type, are told apart. The price: of entities of one type that overlap, what is read back may be a part
-or a union, and of a word's concepts the first twelve have marks.
+or a union, and of a word's concepts the first twelve have marks. A word may be of a type though no entity of that type
+is read back around it: it has too many, or the entity reaches over the window's edge. Then nothing is known of its
+spans.
 """
 
 from collections.abc import Mapping, Sequence
@@ -116,6 +118,16 @@ class WindowLabels:
         has, known = table.masks(self.rows, types)
         return has[self.places], known[self.places]
 
+    def span_masks(self, table: ConceptTable, types: Array, max_width: int) -> tuple[Array, Array]:
+        """Return (words, widths, types) twice: whether a span is of a type, and whether that is known."""
+        has, known = self.masks(table, types)
+        right, covered = np.zeros((len(has), max_width, len(types)), bool), np.zeros_like(has)
+        for start, end, type_ in self.spans(types):
+            covered[start:end, type_] = True
+            if end - start <= max_width:
+                right[start, end - start - 1, type_] = True
+        return right, known_spans(known & (covered | ~has), max_width) | right
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -132,15 +144,10 @@ class Answers:
         cls, window: WindowLabels, table: ConceptTable, types: Array, max_width: int, positive_weight: float
     ) -> "Answers":
         """Return the answers to some types; at a width of 1 each word of an entity is one."""
-        has, known = window.masks(table, types)
         if max_width == 1:
-            targets, weights = has[:, None], known[:, None]
+            targets, weights = (each[:, None] for each in window.masks(table, types))
         else:
-            targets = np.zeros((len(has), max_width, len(types)), bool)
-            for start, end, type_ in window.spans(types):
-                if end - start <= max_width:
-                    targets[start, end - start - 1, type_] = True
-            weights = known_spans(known, max_width) | targets
+            targets, weights = window.span_masks(table, types, max_width)
         values = np.where(targets, positive_weight, 1.0) * weights
         return cls(targets.astype(np.float32), values.astype(np.float32))
 

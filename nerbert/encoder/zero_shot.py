@@ -6,8 +6,9 @@ by the step's words; spans of which nothing is known don't count. `zero` scores 
 one type become one; models of spans never find an entity of more than `max_width` words. Both are counted as missed.
 
 The checkpoint is chosen by F1 on held-out texts, each asked for its own types and as many others as a prompt may have,
-at a probability of 0.5, each type by itself. Trained too long, such models forget types they don't see (GLiNER's own
-recipe is best after a sixth of its steps), so files of other domains are better to choose by (`open_types_dev`).
+at a probability of 0.5, each type by itself; while F1 is 0, as it may be for many steps, by the loss. Trained too long,
+such models forget types they don't see (GLiNER's own recipe is best after a sixth of its steps), so files of other
+domains are better to choose by (`open_types_dev`).
 
 The encoder of labels runs once a step, as with `concepts`; labels in the text are read anew in each text.
 """
@@ -16,8 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
-from itertools import pairwise
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,19 +24,19 @@ import torch
 
 from nerbert.config import refuse
 from nerbert.encoder.prompts import PromptMaker
-from nerbert.encoder.span_labels import Answers, SpanLabels, WindowLabels, count_lost, known_spans
-from nerbert.errors import InputError, SettingsError, at
+from nerbert.encoder.span_labels import Answers, SpanLabels, WindowLabels, count_lost
+from nerbert.encoder.zero_shot_score import THRESHOLD, count_right
+from nerbert.encoder.zero_shot_start import labels_backbone, sizes_of, start_model
+from nerbert.errors import InputError, SettingsError
 from nerbert.executors import is_first_process
-from nerbert.model.backbone import Backbone, check_model_folder, is_gliner, load_tokenizer
+from nerbert.model.backbone import Backbone, is_gliner
 from nerbert.model.concepts import ConceptTable
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
 from nerbert.model.gliner.config import SPLITTERS
-from nerbert.model.gliner.decode import chosen_candidates, span_candidates
-from nerbert.model.gliner.folder import GlinerFolder, load_gliner
-from nerbert.model.gliner.fresh import BI_ENCODER, ZERO_SPAN, architecture_of, new_gliner
+from nerbert.model.gliner.fresh import architecture_of
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, check_trainable, with_prompts
+from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, with_prompts
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, chosen
 from nerbert.records import EntityLabel, Example
@@ -48,10 +47,8 @@ from nerbert.training.loop import explain_out_of_memory, held_out_batches
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
 from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
 
-_THRESHOLD = 0.5
 _NAMES = 64
 """Names that go through their own encoder at once."""
-_USUAL_WIDTH = 12
 
 
 @dataclass(slots=True)
@@ -91,6 +88,7 @@ class ZeroShot(Objective):
         self._rows = list(table.rows)
         self._model: GlinerTrainee | None = None
         self._pieces: PromptedPieces | None = None
+        self._maker: PromptMaker | None = None
         self._sizes = np.zeros(len(table.concepts), np.int64)
 
     @classmethod
@@ -105,54 +103,28 @@ class ZeroShot(Objective):
         refuse(settings.label_all_tokens, "label_all_tokens", True, f"left out with {kind}")
         refuse(settings.num_layers != 0 and is_gliner(source), "num_layers", settings.num_layers,
                "0 where the start is a GLiNER folder")  # fmt: skip
-        labels = None
-        if isinstance(settings, PretrainSettings):
-            labels = _labels_backbone(settings, task.backbone)
-        elif isinstance(settings, FinetuneSettings):
+        labels = labels_backbone(settings, task.backbone) if isinstance(settings, PretrainSettings) else None
+        if isinstance(settings, FinetuneSettings):
             refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, f"'window' with {kind}")
         return cls(task.concepts, task.concept_texts, settings, types=task.types, labels_backbone=labels)
 
     def make_model(self, backbone: Backbone) -> GlinerTrainee:
         """Return the model of a GLiNER folder, or a new one on an encoder; raise InputError if a type has no room."""
         settings = self._settings
-        if is_gliner(backbone.source):
-            loaded = load_gliner(Path(backbone.source))
-            check_trainable(loaded.model.config, backbone.source)
-            _check_architecture(loaded, settings, backbone.source)
-            loaded.model.requires_grad_(True)
-        elif isinstance(settings, PretrainSettings):
-            loaded = new_gliner(backbone, self._labels_backbone, architecture=settings.architecture,
-                                max_width=settings.max_width, max_len=settings.max_length)  # fmt: skip
-        else:
-            why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
-            raise SettingsError(f"{why}, this is none: {backbone.source}", setting="objective")
+        loaded = start_model(backbone, self._labels_backbone, settings)
         self._model = model = GlinerTrainee(loaded)
         recut = isinstance(settings, PretrainSettings)
         self._pieces = PromptedPieces(loaded.pieces, model.config, settings.max_length, recut=recut)
-        self._sizes = self._sizes_of(loaded, self._pieces.room_for_labels)
+        self._sizes = sizes_of(self._table, loaded, self._pieces.room_for_labels)
         return model
 
-    def _sizes_of(self, loaded: GlinerFolder, room: int) -> Array:
-        """Return (concepts,): the pieces that each takes before a text; raise InputError for one without room."""
-        texts = [each.text for each in self._table.concepts]
-        if loaded.labels_pieces is not None:
-            loaded.labels_pieces.alone(texts)
-            return np.zeros(len(texts), np.int64)
-        sizes = np.array(loaded.pieces.sizes(texts), np.int64)
-        if len(sizes) and sizes.max() > room:
-            name, shown = self._table.concepts[int(sizes.argmax())].name, "with its description " if any(
-                each.description for each in self._table.concepts) else ""  # fmt: skip
-            remedy = "shorten it, or leave concept_descriptions out" if shown else "shorten it"
-            raise InputError(f"type {name!r:.80}: {shown}takes {int(sizes.max()):,} subwords, and a prompt beside a "
-                             f"text has room for {room:,}; {remedy}, or take a smaller max_length")  # fmt: skip
-        return sizes
-
     def freeze(self, model: GlinerTrainee, layers: int) -> int:
-        """Freeze the lowest layers of the encoders, none by default."""
-        for body in (model.gliner.body, model.gliner.labels_body):
-            if body is not None and layers > 0:
-                freeze(body, layers)
-        return max(0, layers)
+        """Freeze the lowest layers of the encoders, none by default; of one with fewer layers all."""
+        layers, labels_body = max(0, layers), model.gliner.labels_body
+        freeze(model.gliner.body, layers)
+        if labels_body is not None:
+            freeze(labels_body, min(layers, int(labels_body.config.num_hidden_layers)))
+        return layers
 
     def subwords(self, model: GlinerTrainee, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples as GLiNER reads them, word by word."""
@@ -188,13 +160,20 @@ class ZeroShot(Objective):
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepPrompts:
         """Return what the step's windows are asked for, in all processes."""
-        ratio = self._settings.negative_ratio if isinstance(self._settings, PretrainSettings) else None
-        return self._step(windows, numbers, self._maker(ratio), step)
+        if self._maker is None:
+            settings = self._settings
+            self._maker = self._make_prompts(
+                settings.negative_ratio if isinstance(settings, PretrainSettings) else None
+            )
+        return self._step(windows, numbers, self._maker, step)
 
-    def _maker(self, ratio: float | None, barred: frozenset[int] = frozenset()) -> PromptMaker:
+    def _make_prompts(self, ratio: float | None, barred: frozenset[int] = frozenset()) -> PromptMaker:
+        """Return what makes prompts; those of a fine-tuning may have all of its data's types."""
         settings, (_, pieces) = self._settings, self._made
+        finetunes = isinstance(settings, FinetuneSettings)
+        always = tuple(self._table.number_of(self._texts[each]) for each in self._types if finetunes)
         return PromptMaker(
-            self._table, self._sizes, pieces.room_for_labels, settings.max_types, ratio, settings.seed, barred
+            self._table, self._sizes, pieces.room_for_labels, settings.max_types, ratio, settings.seed, barred, always
         )
 
     def _step(self, windows: Windows, numbers: Array, maker: PromptMaker, step: int | str) -> StepPrompts:
@@ -247,14 +226,17 @@ class ZeroShot(Objective):
 
     def loss(self, model: GlinerTrainee, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the sum over spans and types of the cross-entropies, computed in fp32."""
-        batch, losses = _prompted(batch), []
-        for scores, window, asked in zip(_scores(model, batch), batch.windows, batch.asked, strict=True):
-            answers = Answers.of(window, self._table, asked, self._max_width, self._settings.positive_weight)
-            targets, weights = (torch.from_numpy(each).to(scores.device) for each in (answers.targets, answers.weights))
-            losses.append(torch.nn.functional.binary_cross_entropy_with_logits(
-                scores.masked_fill(weights == 0, 0.0), targets, weights, reduction="sum"
-            ))  # fmt: skip
-        return {"loss": torch.stack(losses).sum()}
+        batch = _prompted(batch)
+        windows = zip(_scores(model, batch), batch.windows, batch.asked, strict=True)
+        return {"loss": torch.stack([self._cross_entropy(*each) for each in windows]).sum()}
+
+    def _cross_entropy(self, scores: torch.Tensor, window: WindowLabels, asked: Array) -> torch.Tensor:
+        """Return the sum over a window's spans and types."""
+        answers = Answers.of(window, self._table, asked, self._max_width, self._settings.positive_weight)
+        targets, weights = (torch.from_numpy(each).to(scores.device) for each in (answers.targets, answers.weights))
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            scores.masked_fill(weights == 0, 0.0), targets, weights, reduction="sum"
+        )
 
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
@@ -268,7 +250,7 @@ class ZeroShot(Objective):
         """Return the same for all types but those with some names."""
         windows = Windows.pack(pieces.windows(examples, self.labels))
         barred = frozenset(number for number, each in enumerate(self._table.concepts) if each.name in names)
-        step = self._step(windows, np.arange(len(windows)), self._maker(None, barred), "dev")
+        step = self._step(windows, np.arange(len(windows)), self._make_prompts(None, barred), "dev")
         if not any(window.spans(step.prompts[number]) for number, window in step.windows.items()):
             raise InputError("the validation texts hold no entity of any type: take more texts")
         if is_first_process() and all(set(step.prompts[number].tolist()) <= window.own
@@ -282,17 +264,18 @@ class ZeroShot(Objective):
     ) -> CheckpointScore:
         settings, device = self._settings, model.device.type
         model.eval()
-        sums = np.zeros(3)
+        sums = np.zeros(5)
         with torch.inference_mode(), autocast(device, settings.precision), self.step_pass(model, step):
             for each in held_out_batches(windows, settings, processes, device, pad_id):
                 batch = self.prepare(each, 0, step)
                 found = _scores(model, _prompted(batch.to(model.device)))
                 for scores, window, asked in zip(found, batch.windows, batch.asked, strict=True):
-                    sums += _counts(scores.cpu().numpy(), window, self._table, asked)
-        right, found_, gold = processes.totals(*sums.tolist())
+                    counts = count_right(scores.cpu().numpy(), window, self._table, asked)
+                    sums += [*counts, float(self._cross_entropy(scores, window, asked)), len(scores)]
+        right, found_, gold, loss, words = processes.totals(*sums.tolist())
         figures = {"zero_shot_f1": 2 * right / (found_ + gold), "zero_shot_precision": right / max(1, found_),
-                   "zero_shot_recall": right / gold}  # fmt: skip
-        return CheckpointScore(figures["zero_shot_f1"], True, figures)
+                   "zero_shot_recall": right / gold, "zero_shot_loss": loss / words}  # fmt: skip
+        return CheckpointScore(figures["zero_shot_f1"] or -figures["zero_shot_loss"], True, figures)
 
     def head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
         """Return the model asked for the data's types."""
@@ -301,7 +284,7 @@ class ZeroShot(Objective):
             loaded.model, loaded.pieces, loaded.labels_pieces, precision=settings.precision, normalises=True,
             trains=True, max_tokens=MAX_TOKENS if on_cpu else most_tokens(settings),
         )  # fmt: skip
-        return head.for_labels(list(map(EntityLabel, self._types)), [_THRESHOLD] * len(self._types))
+        return head.for_labels(list(map(EntityLabel, self._types)), [THRESHOLD] * len(self._types))
 
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
@@ -312,32 +295,9 @@ class ZeroShot(Objective):
                 "zero_shot_f1": "entities of held-out texts, each asked for its own types and others, at 0.5",
                 "zero_shot_precision": "the share of right ones among those found there",
                 "zero_shot_recall": "the share found among those there",
+                "zero_shot_loss": "the cross-entropy there, as in training: it chooses while F1 is 0",
             },
         )
-
-
-def _labels_backbone(settings: PretrainSettings, backbone: Backbone) -> Backbone | None:
-    """Return what an encoder of labels starts from; None if there is none."""
-    apart = settings.architecture == BI_ENCODER
-    refuse(bool(settings.concept_backbone) and not apart, "concept_backbone", settings.concept_backbone,
-           "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
-    if not apart or not settings.concept_backbone:
-        return backbone if apart else None
-    with at(setting="setting concept_backbone"):
-        check_model_folder(settings.concept_backbone)
-        return Backbone(settings.concept_backbone, load_tokenizer(settings.concept_backbone), settings.seed)
-
-
-def _check_architecture(loaded: GlinerFolder, settings: TrainSettings, source: str) -> None:
-    """Raise SettingsError for settings that say another architecture than the folder's."""
-    if not isinstance(settings, PretrainSettings):
-        return
-    config = loaded.model.config
-    own, width = architecture_of(config), config.max_width
-    remedy = f"{own!r}, or left out: {source} is one"
-    refuse(settings.architecture not in (ZERO_SPAN, own), "architecture", settings.architecture, remedy)
-    refuse(settings.max_width not in (_USUAL_WIDTH, width), "max_width", settings.max_width,
-           f"{width}, or left out: that is what {source} has")  # fmt: skip
 
 
 def _prompted(batch: Batch) -> ZeroShotBatch:
@@ -354,30 +314,3 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
     vectors = step.vectors if step.vectors is not None else torch.zeros(0, model.gliner.config.hidden_size)
     places = [np.searchsorted(step.used, each) for each in batch.asked]
     return model.scores(batch, [vectors.to(model.device)[torch.from_numpy(each)] for each in places])
-
-
-def _counts(odds: Array, window: WindowLabels, table: ConceptTable, asked: Array) -> Array:
-    """Return how many spans are right, found and there; each type by itself, and only where something is known."""
-    gold = set(window.spans(asked))
-    _, known = window.masks(table, asked)
-    open_ = known_spans(known, odds.shape[1])
-    for start, end, type_ in gold:
-        if end - start <= odds.shape[1]:
-            open_[start, end - start - 1, type_] = True
-    odds = np.where(open_, odds, -np.inf)
-    candidates = span_candidates(odds, 1 / (1 + np.exp(-odds)), np.full(len(asked), _THRESHOLD))
-    found = set[tuple[int, int, int]]()
-    for type_ in {each.label for each in candidates}:
-        kept = chosen_candidates([each for each in candidates if each.label == type_], len(odds), nested=False)
-        spans = [(each.start, each.end) for each in kept]
-        found |= {(*span, type_) for span in (_joined(spans) if odds.shape[1] == 1 else spans)}
-    return np.array([len(found & gold), len(found), len(gold)], np.float64)
-
-
-def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return spans in order, those that touch as one."""
-    if not spans:
-        return []
-    breaks = [place for place, (one, other) in enumerate(pairwise(spans), 1) if one[1] != other[0]]
-    edges = [0, *breaks, len(spans)]
-    return [(spans[first][0], spans[last - 1][1]) for first, last in pairwise(edges)]

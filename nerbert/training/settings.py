@@ -84,8 +84,7 @@ class PretrainSettings(TrainSettings):
     """Folder that `nerbert corpus build` made; only with `open_types` may it be left out. Source: ours."""
     open_types: tuple[Path, ...] = ()
     """With `concepts` or `zero_shot`: files of texts with open types (JSON lines), instead of a corpus or beside it.
-    Source: NuNER
-    (Bogdanov et al. 2024) takes a million sentences that a language model annotated."""
+    Source: NuNER (Bogdanov et al. 2024) takes a million sentences that a language model annotated."""
     open_types_dev: tuple[Path, ...] = ()
     """Files of open types that are held out and scored, in place of one text in ten of `open_types`: other domains show
     best when a model is trained too long. Texts of theirs are trained on nowhere. Source: ours."""
@@ -204,6 +203,8 @@ class PretrainSettings(TrainSettings):
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
         if not self.open_types:
             _ = self.corpus_folder
+            refuse(bool(self.open_types_dev), "open_types_dev", [path.name for path in self.open_types_dev],
+                   "left out without open_types, which they are held out for")  # fmt: skip
         both = bool(self.gazetteers and self.label_set)
         refuse(both, "label_set", self.label_set, "empty with gazetteers, whose types are the categories")
         cut = self.num_layers != 0 and self.backbone == "fresh"

@@ -15,6 +15,7 @@ from nerbert.encoder.pretrain import Preparation, prepare, pretrain
 from nerbert.encoder.prompts import PromptMaker
 from nerbert.encoder.span_labels import Answers, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.zero_shot import ZeroShot, ZeroShotBatch
+from nerbert.encoder.zero_shot_score import count_right
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import read_card
 from nerbert.model.concepts import ROOT, Concept, ConceptTable
@@ -121,6 +122,33 @@ def test_what_is_known_of_spans(table: ConceptTable) -> None:
     assert window.absent(table, np.arange(5)).tolist() == [2]
 
 
+def test_of_entities_that_are_not_read_back_nothing_is_known(table: ConceptTable) -> None:
+    spans = (Span(0, 11, "city"), *(Span(17, 20, f"kind {number:02}") for number in range(14)))
+    for number in range(14):
+        table.add(Concept(f"kind {number:02}"))
+    whole = labelled(table, spans)
+    types = np.array([table.number_of(each) for each in ("city", "kind 00", "kind 13")])
+    answers = Answers.of(whole, table, types, 3, 2.0)
+    assert np.argwhere(answers.targets).tolist() == [[0, 1, 0], [3, 0, 1]]
+    assert answers.weights[:2, 0, 0].tolist() == [1, 1]  # a part of a city's name is none
+    assert answers.weights[3, 0].tolist() == [1, 2, 0]  # a word's thirteenth type has no mark
+    rows = list(table.rows)
+    cut = WindowLabels([rows[table.rows[each]] for each in whole.rows], whole.places[1:], whole.marks[1:])
+    assert Answers.of(cut, table, types, 3, 2.0).weights[0, 0].tolist() == [0, 1, 1]  # begins before the window
+    odds = np.full((9, 3, 3), -9.0)
+    odds[0, 0, 0] = odds[2, 0, 1] = odds[4, 0, 0] = 9.0
+    assert count_right(odds, cut, table, types).tolist() == [1, 2, 1]
+
+
+def test_types_that_were_only_asked_for_take_the_description_of_others(table: ConceptTable) -> None:
+    bare, described = table.add(Concept("harbour")), table.add(Concept("harbour", "where ships lie"))
+    window = labelled(table, (Span(0, 4, "city"),), asked=("city", "harbour", "ship"))
+    maker = PromptMaker(table, np.full(7, 2), 1000, 25, None, 1)
+    prompt = set(maker.prompts({5: window}, "dev")[5].tolist())
+    assert described in prompt
+    assert bare not in prompt
+
+
 def test_a_prompt_has_own_types_and_such_as_are_known_to_be_absent(table: ConceptTable) -> None:
     for number in range(40):
         table.add(Concept(f"polar {number}" if number % 6 == 0 else f"kind {number}"), 100 if number == 7 else 1)
@@ -200,11 +228,11 @@ def _by_loops(work: Preparation) -> float:
 def test_what_is_saved_scores_as_in_training(
     settings: Callable[..., PretrainSettings], architecture: str, tmp_path: Path
 ) -> None:
-    log = pretrain(settings(architecture=architecture, epochs=4), tmp_path / "m")
+    log = pretrain(settings(architecture=architecture, epochs=2, max_eval_samples=4), tmp_path / "m")
     assert log.entries[-1]["loss"] < log.entries[0]["loss"]
     card = read_card(str(tmp_path / "m"))
     assert (card["architecture"], card["head"], card["labels"]) == (architecture, "gliner", "normalised")
-    assert card["validation"].keys() == {"zero_shot_f1", "zero_shot_precision", "zero_shot_recall"}
+    assert card["validation"].keys() == {"zero_shot_f1", "zero_shot_precision", "zero_shot_recall", "zero_shot_loss"}
     own = {"architecture": architecture, "max_width": 12 if architecture == "zero" else 3}
     work = prepared(settings(backbone=str(tmp_path / "m"), **own))
     model = work.model.eval()
@@ -301,12 +329,13 @@ def test_a_file_without_negatives_is_told(
 
 
 def test_a_corpus_gives_types_too(
-    settings: Callable[..., PretrainSettings], sample_corpus: Path, tmp_path: Path
+    settings: Callable[..., PretrainSettings], sample_corpus: Path, tiny_encoder: Path
 ) -> None:
-    work = prepared(settings(corpus=sample_corpus, max_eval_samples=20))
+    work = prepared(settings(corpus=sample_corpus, backbone=str(tiny_encoder), max_eval_samples=5))
     assert work.facts["entities"] > 100
-    assert gradients(work, 1 << 20)["figures"]["types"] > 5
-    assert work.score(work.model).figures["zero_shot_f1"] >= 0
+    assert len(work.objective.begin_step(work.data.windows, work.data.numbers_of(0)[:24], 1).used) > 5
+    score = work.score(work.model)
+    assert score.value == (score.figures["zero_shot_f1"] or -score.figures["zero_shot_loss"]) != 0
 
 
 def test_dev_files_are_held_out(settings: Callable[..., PretrainSettings], tmp_path: Path) -> None:
@@ -318,5 +347,7 @@ def test_dev_files_are_held_out(settings: Callable[..., PretrainSettings], tmp_p
     assert {each.text for each in training_examples(some)} == {row(number)["text"] for number in range(55)}
     assert found.table.sentences == 55
     assert found.facts["dev_files"][0]["file"] == "dev.jsonl"
+    with pytest.raises(SettingsError, match=r"open_types_dev = .*: must be left out without open_types"):
+        replace(some, open_types=(), corpus=tmp_path)
     with pytest.raises(InputError, match=r"setting open_types_dev: .*can't be read"):
         read_open_data(replace(some, open_types_dev=(tmp_path / "none.jsonl",)))

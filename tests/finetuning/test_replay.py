@@ -77,11 +77,14 @@ def test_the_datas_types_are_closed_and_replays_are_not(start: Path) -> None:
     settings = FinetuneSettings(replay=(start / "open.jsonl",), objective="zero_shot", **SETTINGS)
     replay = open_replay(settings)
     assert replay is not None
-    task = open_task(EXAMPLES, settings, Backbone(str(start / "m"), None, 1), replay)
+    examples = [replace(EXAMPLES[0], spans=EXAMPLES[0].spans[:1]), *EXAMPLES[1:]]
+    task = open_task(examples, settings, Backbone(str(start / "m"), None, 1), replay)
     objective = ZeroShot.of(task)
     model = objective.make_model(task.backbone)
     pieces = objective.subwords(model, task.backbone, settings)
-    data = training_data(EXAMPLES, pieces, objective.labels, replace(settings, replay_share=0.5), replay)
+    data = training_data(examples, pieces, objective.labels, replace(settings, replay_share=0.5), replay)
+    (alone,) = objective.begin_step(data.windows, np.arange(1), 1).prompts.values()
+    assert {task.concepts.concepts[each].name for each in alone.tolist()} == {"political party", "city"}  # type: ignore[union-attr]
     step = objective.begin_step(data.windows, np.arange(8), 1)
     names = {number: {task.concepts.concepts[each].name for each in prompt.tolist()}  # type: ignore[union-attr]
              for number, prompt in step.prompts.items()}  # fmt: skip

@@ -1,0 +1,78 @@
+"""What a training of a zero-shot tagger starts from, checked: a GLiNER folder, or a new model on an encoder.
+
+A folder keeps its architecture, whatever the settings leave at their defaults. A type that leaves no room for a text is
+refused before the training, by its name: later it would be cut out of every prompt in silence.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from nerbert.config import refuse
+from nerbert.errors import InputError, SettingsError, at
+from nerbert.model.backbone import Backbone, check_model_folder, is_gliner, load_tokenizer
+from nerbert.model.concepts import ConceptTable
+from nerbert.model.gliner.folder import GlinerFolder, load_gliner
+from nerbert.model.gliner.fresh import BI_ENCODER, ZERO_SPAN, architecture_of, new_gliner
+from nerbert.model.gliner.trainee import check_trainable
+from nerbert.rng import Array
+from nerbert.training.settings import PretrainSettings, TrainSettings
+
+_USUAL_WIDTH = PretrainSettings(open_types=(Path("_"),)).max_width
+
+
+def start_model(backbone: Backbone, labels: Backbone | None, settings: TrainSettings) -> GlinerFolder:
+    """Return the model of a GLiNER folder, or a new one, whose encoder of labels starts from `labels`.
+
+    Raise SettingsError for settings that don't fit the folder, and for a start that is none.
+    """
+    source = backbone.source
+    if is_gliner(source):
+        loaded = load_gliner(Path(source))
+        check_trainable(loaded.model.config, source)
+        if isinstance(settings, PretrainSettings):
+            _check_architecture(loaded, settings, source)
+        loaded.model.requires_grad_(True)
+        return loaded
+    if isinstance(settings, PretrainSettings):
+        return new_gliner(backbone, labels, architecture=settings.architecture, max_width=settings.max_width,
+                          max_len=settings.max_length)  # fmt: skip
+    why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
+    raise SettingsError(f"{why}, this is none: {source}", setting="objective")
+
+
+def labels_backbone(settings: PretrainSettings, backbone: Backbone) -> Backbone | None:
+    """Return what an encoder of labels starts from; None if there is none."""
+    apart = settings.architecture == BI_ENCODER
+    refuse(bool(settings.concept_backbone) and not apart, "concept_backbone", settings.concept_backbone,
+           "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
+    if not apart or not settings.concept_backbone:
+        return backbone if apart else None
+    with at(setting="setting concept_backbone"):
+        check_model_folder(settings.concept_backbone)
+        return Backbone(settings.concept_backbone, load_tokenizer(settings.concept_backbone), settings.seed)
+
+
+def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
+    """Return (concepts,): the pieces that each takes before a text; raise InputError for one without room."""
+    texts = [each.text for each in table.concepts]
+    if loaded.labels_pieces is not None:
+        loaded.labels_pieces.alone(texts)
+        return np.zeros(len(texts), np.int64)
+    sizes = np.array(loaded.pieces.sizes(texts), np.int64)
+    if len(sizes) and sizes.max() > room:
+        largest = table.concepts[int(sizes.argmax())]
+        what = "with its description takes" if largest.description else "takes"
+        remedy = "shorten it, or leave concept_descriptions out" if largest.description else "shorten it"
+        raise InputError(f"type {largest.name!r:.80}: {what} {int(sizes.max()):,} subwords, and a prompt beside a "
+                         f"text has room for {room:,}; {remedy}, or take a smaller max_length")  # fmt: skip
+    return sizes
+
+
+def _check_architecture(loaded: GlinerFolder, settings: PretrainSettings, source: str) -> None:
+    """Raise SettingsError for settings that say another architecture than the folder's."""
+    own, width = architecture_of(loaded.model.config), loaded.model.config.max_width
+    remedy = f"{own!r}, or left out: {source} is one"
+    refuse(settings.architecture not in (ZERO_SPAN, own), "architecture", settings.architecture, remedy)
+    refuse(settings.max_width not in (_USUAL_WIDTH, width), "max_width", settings.max_width,
+           f"{width}, or left out: that is what {source} has")  # fmt: skip
