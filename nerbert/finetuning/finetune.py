@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nerbert.artifacts import check_free, publish_folder, write_json
+from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.finetuning.replay import Forgetting, open_replay, open_task, training_data
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading
 from nerbert.labels import shared_tags, types_of
@@ -38,8 +38,8 @@ from nerbert.model.forward import precision_on
 from nerbert.model.fresh import copy_head
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.joined import JOINED
-from nerbert.model.name_head import start_from_names
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
+from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.registry import HEADS
 from nerbert.terminal import progress, tell
@@ -49,6 +49,9 @@ from nerbert.training.loop import TrainingData, total_steps, train
 from nerbert.training.objective import Objective, SpanScore, Task, find_objective
 from nerbert.training.settings import FinetuneSettings
 from nerbert.words import nearest_splitter
+
+if TYPE_CHECKING:
+    from nerbert.finetuning.replay import OpenTraining
 
 _USUAL_OBJECTIVE = FinetuneSettings().objective
 _WIDE = 768
@@ -142,17 +145,17 @@ def finetune_examples(
     settings = objective_for(encoder, settings)
     tokenizer = None if is_gliner(encoder) else load_tokenizer(encoder)
     backbone = Backbone(encoder, tokenizer, settings.seed, settings.num_layers)
-    kind, replay = find_objective(settings.objective), open_replay(settings)
-    task = open_task(examples, settings, backbone, replay) if kind.open_types else Task(types, settings, backbone)
-    objective = kind.of(task)
+    kind = find_objective(settings.objective)
+    told = _open_training(examples, settings, backbone) if kind.open_types else None
+    objective = kind.of(told.task if told else Task(types, settings, backbone))
     check_head(kind, settings)
     model = objective.make_model(backbone)
     start = _start(model, backbone, settings)
     pieces = objective.subwords(model, backbone, settings)
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
-    data = training_data(examples, pieces, objective.labels, settings, replay)
+    data = (told.data if told else _data)(examples, pieces, objective.labels)
     about = objective.facts(data.windows)
-    forgets = Forgetting.of(replay, types, objective, pieces, settings) if replay else None
+    forgets = told.forgetting(objective, pieces) if told else None
     if forgets:
         forgets.measure(model)
     log, best_step = _train(model, data, objective, pieces, settings, dev, what)
@@ -171,6 +174,16 @@ def finetune_examples(
     return found
 
 
+def _data(examples: Sequence[Example], pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
+    return TrainingData.each_once(Windows.pack(pieces.windows(examples, labels)), pieces.pad_id)
+
+
+def _open_training(examples: Sequence[Example], settings: FinetuneSettings, backbone: Backbone) -> "OpenTraining":
+    from nerbert.finetuning.replay import OpenTraining  # loads what pre-training needs
+
+    return OpenTraining.of(examples, settings, backbone)
+
+
 def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
     """Raise SettingsError for an objective that makes no tagger, or one whose head can't start as the settings say."""
     if not HEADS.contains(kind.head_name):
@@ -180,6 +193,8 @@ def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
         if value != "new" and kind.head_name != "linear":
             why = f"setting {setting} = {value!r}: objective {settings.objective!r} has no linear head; take 'new'"
             raise SettingsError(why, setting=setting)
+    refuse(bool(settings.replay) and not kind.open_types, "replay", [path.name for path in settings.replay],
+           f"left out with objective = {settings.objective!r}, which has types of its own")  # fmt: skip
 
 
 def _start(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:
@@ -257,6 +272,8 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
 
 def _start_from_names(model: Any, backbone: Backbone, shared: Sequence[str]) -> dict[str, Any]:
     """Give a new head its types' names, but for those that keep what was learnt; return a card's fact."""
+    from nerbert.model.name_head import start_from_names  # loads the concept encoder's code
+
     found = start_from_names(model, backbone, shared)
     if not (found or shared):
         tell("setting head = 'names': no type has a name that says something, so the head starts as a new one")

@@ -89,13 +89,36 @@ def training_data(
     own = list(pieces.windows(examples, labels))
     share = settings.replay_share if replay else 0.0
     if not replay or not share or not own:
-        return TrainingData(Windows.pack(own), lambda _: np.arange(len(own)), pieces.pad_id)
+        return TrainingData.each_once(Windows.pack(own), pieces.pad_id)
     many = max(1, round(len(own) * share / (1 - share)))
     steps = settings.max_steps or max(settings.min_steps, settings.epochs * (len(own) + many) / settings.batch_size)
     epochs = math.ceil(steps * settings.batch_size / (len(own) + many)) + 1
     replayed = list(pieces.windows(replay.texts(many * epochs, settings.seed), labels))
     numbers = partial(_numbers, len(own), min(many, len(replayed)), len(replayed))
     return TrainingData(Windows.pack([*own, *replayed]), numbers, pieces.pad_id)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTraining:
+    """What a fine-tuning by names of types is made for and trains on; `replay` is None without such files."""
+
+    task: Task
+    settings: FinetuneSettings
+    replay: Replay | None
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], settings: FinetuneSettings, backbone: Backbone) -> "OpenTraining":
+        """Return it for the data's sentences; raise InputError for files of `replay` that can't be read."""
+        replay = open_replay(settings)
+        return cls(open_task(examples, settings, backbone, replay), settings, replay)
+
+    def data(self, examples: Sequence[Example], pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
+        """Return the windows of the data, and of what is replayed."""
+        return training_data(examples, pieces, labels, self.settings, self.replay)
+
+    def forgetting(self, objective: Objective, pieces: SubwordTokenizer) -> "Forgetting | None":
+        """Return what measures how much is forgotten; None without files of `replay`."""
+        return Forgetting.of(self.replay, self.task.types, objective, pieces, self.settings) if self.replay else None
 
 
 def _numbers(own: int, many: int, replayed: int, epoch: int) -> Array:

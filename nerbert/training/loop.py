@@ -55,6 +55,11 @@ class TrainingData:
     numbers_of: Callable[[int], Array]
     pad_id: int
 
+    @classmethod
+    def each_once(cls, windows: Windows, pad_id: int) -> "TrainingData":
+        """Return data of which each epoch has all windows once."""
+        return cls(windows, lambda _: np.arange(len(windows)), pad_id)
+
     def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[tuple[int, Array]]:
         """Yield the epoch and the windows of each step, from the one after `after` on."""
         epoch = done = 0

@@ -11,13 +11,14 @@ from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.zero_shot import ZeroShot
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.plan import _in_key
-from nerbert.finetuning.finetune import finetune, finetune_examples
+from nerbert.finetuning.finetune import check_head, finetune, finetune_examples
 from nerbert.finetuning.replay import open_replay, open_task, training_data
 from nerbert.model.backbone import Backbone, read_card
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
+from nerbert.training.objective import Tagging
 from nerbert.training.settings import FinetuneSettings, PretrainSettings
 from nerbert.words import split_words
 from tests.encoder.test_zero_shot import SMALL, row, write
@@ -135,3 +136,8 @@ def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> 
     assert not {"replay", "replay_share", "max_types", "positive_weight"} & plain.keys()
     assert len(other["replay"]) == 1
     assert "open" not in other["replay"][0]
+
+
+def test_replay_is_for_types_that_are_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"replay = \['open.jsonl'\]: must be left out with objective = 'tagging'"):
+        check_head(Tagging, FinetuneSettings(replay=(tmp_path / "open.jsonl",)))
