@@ -5,9 +5,6 @@ Others come from the whole step, in all processes: a third of them are frequent 
 word with a type of the window (these are hard to tell apart), and a third come by chance. So a window's prompt depends
 on seed, step and the step's windows, and never on how the step is cut. Where there is no ratio, a prompt has all of a
 window's own types and as many others as there is room for: what a user's list looks like.
-
-A type that was only looked for has no description. So where others of its name have one, these are asked for in its
-place: else a model would learn that types without a description are never there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,23 +39,17 @@ class PromptMaker:
     barred: frozenset[int] = frozenset()
     always: tuple[int, ...] = ()
     _words: list[frozenset[str]] = field(init=False)
-    _described: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        concepts = self.table.concepts
-        self._words = [frozenset(word for word in each.name.split() if len(word) > _SHORT) for each in concepts]
-        self._described = {each.name: number for number, each in enumerate(concepts) if each.description}
+        names = (each.name for each in self.table.concepts)
+        self._words = [frozenset(word for word in name.split() if len(word) > _SHORT) for name in names]
 
     def prompts(self, windows: Mapping[int, WindowLabels], step: int | str) -> dict[int, Array]:
         """Return the numbers of the types that each window is asked for, in order, by the number of the window."""
         found = self.table.candidates(row for each in windows.values() for row in each.rows)
-        shared = self._allowed(sorted({self._with_description(each) for each in (*found.tolist(), *self.always)}))
+        shared = self._allowed(sorted({*found.tolist(), *self.always}))
         return {number: self._prompt(window, shared, f"step {step} window {number}")
                 for number, window in windows.items()}  # fmt: skip
-
-    def _with_description(self, number: int) -> int:
-        concept = self.table.concepts[number]
-        return number if concept.description else self._described.get(concept.name, number)
 
     def _allowed(self, types: Iterable[int]) -> Array:
         return np.array([each for each in types if each not in self.barred], np.int64)

@@ -85,6 +85,7 @@ class ConceptTable:
     sentences: int = 0
     closed: int = 0
     _numbers: dict[str, int] = field(default_factory=dict)
+    _described: dict[str, list[int]] = field(default_factory=dict)
     _above: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, concept: Concept, count: int = 0) -> int:
@@ -93,6 +94,8 @@ class ConceptTable:
         if number == len(self.concepts):
             self.concepts.append(concept)
             self.counts.append(0)
+            if concept.description:
+                self._described.setdefault(concept.name, []).append(number)
         self.counts[number] += count
         self._above.setdefault(concept.name, set()).update(concept.ancestors)
         return number
@@ -174,11 +177,17 @@ class ConceptTable:
         return names.union({ROOT}, *(self._above[name] for name in names)) if names else set()
 
     def candidates(self, rows: Iterable[Row]) -> Array:
-        """Return the numbers of all concepts that some rows have or were asked for, in order."""
+        """Return the numbers of all concepts that some rows have or were asked for, in order.
+
+        What was only asked for has no description. Where others of its name have one, these stand in its place: else a
+        model would learn that a name without a description is never there.
+        """
         found = set[int]()
         for own, asked in rows:
             found.update(own)
-            found.update(self._numbers[name] for name in asked or () if name in self._numbers)
+            for name in asked or ():
+                bare = [self._numbers[name]] if name in self._numbers else []
+                found.update(self._described.get(name, bare))
         return np.array(sorted(found), np.int64)
 
 

@@ -509,3 +509,10 @@ def test_files_that_give_nothing(tmp_path: Path, content: str, message: str) -> 
     settings = PretrainSettings(open_types=(path,), cache=str(tmp_path / "cache"), **SMALL)
     with pytest.raises(InputError, match=message):
         prepare(settings, make_process_group(settings))
+
+
+def test_what_was_only_asked_for_has_the_description_of_others() -> None:
+    table = ConceptTable()
+    ship, bare, port = (table.add(each) for each in (Concept("ship"), Concept("port"), Concept("port", "of ships")))
+    assert table.candidates([((ship,), ("port", "ship", "unknown"))]).tolist() == [ship, port]
+    assert table.candidates([((bare,), None)]).tolist() == [bare]
