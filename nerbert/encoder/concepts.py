@@ -32,7 +32,7 @@ from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
-from nerbert.training.objective import CheckpointScore, Description, Objective, Task
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once
 from nerbert.training.settings import PretrainSettings, TrainSettings
 
 _UNKNOWN: Row = ((), ())
@@ -175,11 +175,9 @@ class Concepts(Objective):
             return
         with explain_out_of_memory("max_concepts"), autocast(model.device.type, self._settings.precision):
             vectors = model.name_vectors(shared.texts)
-        shared.vectors = vectors.detach().requires_grad_()
         shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
-        yield
-        if shared.vectors.grad is not None and vectors.requires_grad:
-            vectors.backward(shared.vectors.grad)  # type: ignore[no-untyped-call]
+        with computed_once(vectors) as shared.vectors:
+            yield
         shared.vectors = None
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> ConceptBatch:

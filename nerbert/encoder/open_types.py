@@ -18,7 +18,7 @@ from typing import Any
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
 from nerbert.errors import InputError, at, os_refused
-from nerbert.formats.open_types import normalised, open_type_line, read_open_types
+from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
 from nerbert.model.concepts import Concept, ConceptTable
 from nerbert.records import Example, OpenText, Reason, Span
 from nerbert.rng import uniform
@@ -188,10 +188,7 @@ def _example(one: OpenText, settings: PretrainSettings) -> OpenExample:
     found = [Span(each.start, each.end, _concept(each.type, each.description, settings).text) for each in one.entities]
     words = tuple(words_between(one.text, (place for each in found for place in (each.start, each.end))))
     spans = tuple(filter(None, (_on_words(each, words) for each in found)))
-    if one.asked is None:
-        return OpenExample(one.text, words, spans)
-    names = {normalised(type_) for type_ in (*one.asked, *(each.type for each in one.entities))}
-    return OpenExample(one.text, words, spans, tuple(sorted(names)))
+    return OpenExample(one.text, words, spans, types_asked(one))
 
 
 def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:

@@ -44,7 +44,7 @@ from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
-from nerbert.training.objective import CheckpointScore, Description, Objective, Task, most_tokens
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once, most_tokens
 from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
 
 _NAMES = 64
@@ -201,10 +201,8 @@ class ZeroShot(Objective):
         with explain_out_of_memory("max_types"), autocast(model.device.type, self._settings.precision):
             groups = [texts[start : start + _NAMES] for start in range(0, len(texts), _NAMES)]
             vectors = torch.cat([model.label_vectors(each) for each in groups])
-        shared.vectors = vectors.detach().requires_grad_(vectors.requires_grad)
-        yield
-        if shared.vectors.grad is not None and vectors.requires_grad:
-            vectors.backward(shared.vectors.grad)  # type: ignore[no-untyped-call]
+        with computed_once(vectors) as shared.vectors:
+            yield
         shared.vectors = None
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> ZeroShotBatch:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, at
-from nerbert.formats.open_types import normalised, read_open_types
+from nerbert.formats.open_types import normalised, read_open_types, types_asked
 from nerbert.metrics.score import Counts
 from nerbert.records import EntityLabel, OpenText
 from nerbert.sources.files import open_plain
@@ -64,7 +64,8 @@ def evaluate_open(tagger: str | Path | Tagger, path: Path, *, decoding: str = ""
     every = tuple(sorted({normalised(each.type) for one in texts for each in one.entities}))
     groups: dict[tuple[str, ...], list[OpenText]] = {}
     for one in texts:
-        groups.setdefault(_asked(one, every), []).append(one)
+        asked = types_asked(one)
+        groups.setdefault(every if asked is None else asked, []).append(one)
     right = predicted = gold = 0
     for names, some in groups.items():
         with at(path):
@@ -77,13 +78,6 @@ def evaluate_open(tagger: str | Path | Tagger, path: Path, *, decoding: str = ""
             predicted, gold = predicted + len(found), gold + len(wanted)
     types = {name for names in groups for name in names}
     return OpenEvaluation(str(path), len(texts), len(types), Counts(right, predicted, gold))
-
-
-def _asked(one: OpenText, every: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the types to ask for in a passage, sorted: those looked for, and its own."""
-    if one.asked is None:
-        return every
-    return tuple(sorted({normalised(type_) for type_ in (*one.asked, *(each.type for each in one.entities))}))
 
 
 def _found(tagger: Tagger, names: tuple[str, ...], some: list[OpenText]) -> Iterator[dict[tuple[int, int], str]]:

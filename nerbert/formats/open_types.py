@@ -66,6 +66,13 @@ def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterat
         raise InputError(f"{path}: holds no text")
 
 
+def types_asked(one: OpenText) -> tuple[str, ...] | None:
+    """Return the normalised names of what was looked for in a text, its own types among them, sorted; None: all."""
+    if one.asked is None:
+        return None
+    return tuple(sorted({normalised(type_) for type_ in (*one.asked, *(each.type for each in one.entities))}))
+
+
 def open_type_line(one: OpenText) -> bytes:
     """Return a text as a line of our own form; descriptions are written where there are any."""
     entities = [

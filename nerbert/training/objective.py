@@ -15,8 +15,8 @@ cross-entropy of each word's tag, read from the word's first piece. Its two sett
 weight, the share that smoothing spreads over the classes with the weight of each class.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -223,6 +223,18 @@ def find_objective(name: str) -> type[Objective]:
 Spans = Sequence[Sequence[WordSpan]]
 SpanFigures = Callable[[Spans, Spans], dict[str, int | float]]
 """(gold, found) → figures by name (0–1), higher is better."""
+
+
+@contextmanager
+def computed_once(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield vectors that a step's losses share, and take their gradient on through what made them at the end.
+
+    So micro-batches add up their gradients there, and what made the vectors is passed through once a step.
+    """
+    shared = vectors.detach().requires_grad_(vectors.requires_grad)
+    yield shared
+    if shared.grad is not None:
+        vectors.backward(shared.grad)  # type: ignore[no-untyped-call]
 
 
 def most_tokens(settings: TrainSettings) -> int:

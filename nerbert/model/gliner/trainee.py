@@ -15,7 +15,7 @@ import torch
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.forward import Batch
-from nerbert.model.gliner.config import GlinerConfig
+from nerbert.model.gliner.config import SPLITTERS, GlinerConfig
 from nerbert.model.gliner.folder import GlinerFolder, save_gliner
 from nerbert.model.gliner.head import padded_rows
 from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
@@ -25,7 +25,7 @@ from nerbert.records import Example
 from nerbert.words import words_between
 
 AnyExample = TypeVar("AnyExample", bound=Example)
-_SPLITTER = "gliner-words-1"
+_SPLITTER = SPLITTERS["whitespace"]
 
 
 def with_gliner_words(example: AnyExample) -> AnyExample:
