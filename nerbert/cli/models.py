@@ -242,7 +242,7 @@ def benchmark(
         Run cells again that failed.
     """
     from nerbert.errors import need
-    from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
+    from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
 
     again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
     again += [part for each in encoder or [] for part in ("--encoder", each)]

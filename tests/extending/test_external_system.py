@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.evaluation.benchmark import runner
-from nerbert.evaluation.benchmark.suite import read_suite
+from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.executors import LocalExecutor
 from tests.commands import exit_code
 

@@ -1,45 +1,25 @@
 """A suite: which systems are compared on which data, under which protocols, with which seeds.
 
-It is a TOML file (docs/how-to/compare.md).
-
-The choice: everything that decides what is compared is in this file, and nothing that depends on the machine does:
-folders come from the command line, and paths in a command are relative to the current one. The price: an encoder of
-one's own has no place in the file, only a name. Whatever can be refused without data is refused before the first
-training. Whether a data set exists is known only where the data are, so a wrong name there makes its own cells fail and
-no others.
+The choice: everything that decides what is compared is in it, and nothing that depends on the machine does: folders
+come from the command line, and paths in a command are relative to the current one. The price: an encoder of one's own
+has no place in it, only a name.
 """
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from nerbert.config import Bounds, Settings, check, make_settings, read_toml
-from nerbert.errors import SettingsError, at, nearest
+from nerbert.config import Bounds, Settings
+from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.cells import CellKey
-from nerbert.evaluation.benchmark.external import check_command
-from nerbert.evaluation.datasets.load import find_known
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.registry import FORMATS
 from nerbert.training.settings import FinetuneSettings
 
-_Table = TypeVar("_Table")
-
-DEFAULT_PROTOCOL = "default"
-"""The name of the one protocol of a suite that has no `[protocols]`: finetune's own defaults."""
 SEEDS = (1, 2, 3, 4, 5)
 """The seeds of a suite that names none."""
 MOST_CELLS = 1_000_000
 """What a plan holds in memory, some 2 KB each."""
-_RUNNERS = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
-"""Settings of a training that no protocol may choose, and what to do instead."""
-_NAME = re.compile(r"\w[\w .-]{0,99}")
-_FEW_SHOTS, _DRAWS_FOR_FEW, _DRAWS_BY_SEED = 4, 5, 3
-"""So few entities a type need so many draws: one alone says nothing (templateNER's users got 51 for 37).
-
-Draws that come with seeds, and so with encoders, of their own need no more than an interval does."""
 
 
 class _Readable:
@@ -56,7 +36,6 @@ class _Readable:
 Readable = Annotated[str, _Readable()]
 FormatName = Annotated[str, FORMATS] | Literal[""]
 Seeds = tuple[Annotated[int, Bounds(at_least=0, below=1 << 32)], ...]
-_Percent = Annotated[float, Bounds(at_least=0, at_most=100)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,33 +180,6 @@ class Suite:
         return [(draw + 1, seeds[place]) for draw, place in pairs]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _SuiteFile:
-    """The keys of a suite's file; its tables are read one by one."""
-
-    title: str = ""
-    about: str = ""
-    baseline: str = ""
-    seeds: Seeds = SEEDS
-    split: Literal["test", "dev"] = "test"
-    label_encoder: str = ""
-    systems: object = None
-    protocols: object = None
-    targets: object = None
-    published: object = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PublishedTable:
-    """The keys of `[[published]]`."""
-
-    name: Readable
-    of: Readable
-    f1: object = None
-    token_f1: object = None
-    size: str | int = "all"
-
-
 def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
     """Return type → label of `TYPE=label` or `TYPE` each; "": the type's own name in words.
 
@@ -240,191 +192,3 @@ def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
             raise SettingsError(f"setting labels: {each!r:.80}: write TYPE=label, each type once", setting="labels")
         found[name] = label
     return found
-
-
-def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None = None) -> Suite:
-    """Read and check a suite; `encoders` (name of a system → folder or hub name, or several) win over the file's.
-
-    Raise SettingsError that names file, key and the nearest right one.
-    """
-    with at(path):
-        if not _NAME.fullmatch(path.stem):
-            raise SettingsError("its name names the tables: use letters, digits, spaces, dots and hyphens alone")
-        file = make_settings(_SuiteFile, read_toml(path))
-        systems = _with_encoders(_named("systems", file.systems, System), encoders or {})
-        targets = tuple(_listed("targets", file.targets, Target))
-        if not systems or not targets:
-            raise SettingsError("a suite needs at least one [systems.NAME] and one [[targets]]")
-        protocols = _named("protocols", file.protocols, FinetuneSettings) or {DEFAULT_PROTOCOL: FinetuneSettings()}
-        papers = _listed("published", file.published, _PublishedTable)
-        published = tuple(_published(each, targets) for each in papers)
-        suite = Suite(
-            name=path.stem, title=file.title or path.stem, about=file.about, seeds=file.seeds, split=file.split,
-            systems=systems, baseline=file.baseline or next(iter(systems)), targets=targets, published=published,
-            protocols=protocols, label_encoder=file.label_encoder,
-        )  # fmt: skip
-        _check_suite(suite)
-        return suite
-
-
-def parse_encoders(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return `NAME=FOLDER`, as often as a command line has it; what is before the first `=` is the name."""
-    encoders: dict[str, tuple[str, ...]] = {}
-    for each in given:
-        name, _, folder = (part.strip() for part in each.partition("="))
-        if not (name and folder):
-            raise SettingsError(f"--encoder {each!r}: write it as NAME=FOLDER, NAME being a system of the suite")
-        if folder in encoders.get(name, ()):
-            raise SettingsError(f"--encoder {each!r}: is there twice; each encoder has a pre-training of its own")
-        encoders[name] = (*encoders.get(name, ()), folder)
-    return encoders
-
-
-def _named(key: str, tables: object, kind: type[_Table]) -> dict[str, _Table]:
-    """Return the tables `[key.NAME]`, checked."""
-    if not isinstance(tables, dict | None):
-        raise SettingsError(f"setting {key} = {tables!r:.80}: must be tables [{key}.NAME]")
-    found = {}
-    for name, values in (tables or {}).items():
-        with at(setting=f"[{key}.{name!r}]"):
-            check("NAME", name, Readable)
-            found[name] = _made(kind, values)
-    return found
-
-
-def _listed(key: str, tables: object, kind: type[_Table]) -> list[_Table]:
-    """Return the tables `[[key]]`, checked."""
-    if not isinstance(tables, list | None):
-        raise SettingsError(f"setting {key}: must be tables with double brackets, [[{key}]]")
-    found = []
-    for number, values in enumerate(tables or [], 1):
-        with at(setting=f"[[{key}]] number {number}"):
-            found.append(_made(kind, values))
-    return found
-
-
-def _made(kind: type[_Table], values: object) -> _Table:
-    if not isinstance(values, dict):
-        raise SettingsError(f"{values!r:.80}: must be a table of settings")
-    if kind is FinetuneSettings and (taken := next((key for key in _RUNNERS if key in values), "")):
-        raise SettingsError(f"setting {taken}: not a protocol's to choose; {_RUNNERS[taken]}")
-    if kind is Target and values.get("draw_by_seed") and "draws" in values:
-        raise SettingsError("setting draws: leave it out where draw_by_seed is true; there are as many as seeds")
-    return make_settings(kind, values)
-
-
-def _published(paper: _PublishedTable, targets: Iterable[Target]) -> Published:
-    """Return a paper's figures by target; there are some of entities, of tokens, or of both."""
-    with at(setting=f"[[published]] {paper.name!r}"):
-        given = {key: each for key, each in (("f1", paper.f1), ("token_f1", paper.token_f1)) if each is not None}
-        figures = {key: _figures(key, each, targets) for key, each in (given or {"f1": None}).items()}
-        f1, token_f1 = (figures.get(key, {}) for key in ("f1", "token_f1"))
-        return Published(name=paper.name, of=paper.of, f1=f1, token_f1=token_f1, size=str(parse_size(paper.size)))
-
-
-def _figures(key: str, given: object, targets: Iterable[Target]) -> dict[str, float]:
-    """Return the figures of one kind by target."""
-    if not isinstance(given, dict):
-        example = "{ NAME = 66.56 }"
-        raise SettingsError(f"setting {key} = {given!r:.80}: must be figures in percent by data set, {example}")
-    for data in given:
-        _check_known("target", data, [target.data for target in targets])
-    return {data: check(f"{key}.{data}", value, _Percent) for data, value in given.items()}
-
-
-def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str | tuple[str, ...]]) -> dict[str, System]:
-    """Return the systems with the encoders that the command line gives, also by way of `same_encoder_as`."""
-    for name in encoders:
-        _check_known("system", name, systems)
-    own = {name: encoders.get(name, each.encoder) for name, each in systems.items()}
-    for name, each in systems.items():
-        if each.same_encoder_as:
-            with at(setting=f"[systems.{name!r}]"):
-                if each.encoder:
-                    raise SettingsError("encoder and same_encoder_as can't both be given; leave one out")
-                _check_known("system", each.same_encoder_as, systems)
-                if (other := systems[each.same_encoder_as]).same_encoder_as or other.command:
-                    raise SettingsError(f"same_encoder_as = {each.same_encoder_as!r}: has no encoder of its own either")
-            own[name] = encoders.get(name, own[each.same_encoder_as])
-    made = {name: replace(each, encoder=own[name]) for name, each in systems.items()}
-    for name, each in made.items():
-        with at(setting=f"[systems.{name!r}]"):
-            _check_system(each)
-    return made
-
-
-def _check_system(system: System) -> None:
-    """Raise SettingsError for a command, or what finds again what was seen, with what is an encoder's."""
-    if system.command:
-        check_command(system.command)
-        if system.encoder or system.same_encoder_as or system.source:
-            raise SettingsError("has a command, so it can have no encoder and no source; leave one out")
-    others = system.encoder or system.command or system.source or system.shuffled_labels
-    if system.seen_only and (others or not system.trained_on):
-        raise SettingsError("seen_only finds what trained_on has: give that alone, without an encoder or a command")
-
-
-def _check_suite(suite: Suite) -> None:
-    """Raise SettingsError for what no single table can show: names, seeds and cells that are there twice, few draws."""
-    _check_known("baseline", suite.baseline, suite.systems)
-    if len(suite.protocols) > 1 and DEFAULT_PROTOCOL in suite.protocols:
-        raise SettingsError(f"[protocols.{DEFAULT_PROTOCOL}]: is what a suite without protocols has; name it otherwise")
-    _check_seeds(suite)
-    _check_split(suite)
-    rows = Counter((target.data, size) for target in suite.targets for size in target.sizes)
-    for (data, size), count in rows.items():
-        if count > 1:
-            raise SettingsError(f"[[targets]]: {data!r} at size {size} is there {count} times; leave one")
-    names: dict[str, Target] = {}
-    for target in sorted(suite.targets, key=lambda each: each.data):
-        first = names.setdefault(_folder_of(target.data), target)
-        if first.data != target.data:
-            raise SettingsError(f"[[targets]]: {first.data!r} and {target.data!r} are one data set; write one name")
-        if first.format != target.format:
-            raise SettingsError(f"[[targets]]: {target.data!r} has two formats; give all its targets the same")
-        seeds = len(target.seeds or suite.seeds)
-        _check_draws(target, *((seeds, _DRAWS_BY_SEED) if target.draw_by_seed else (target.draws, _DRAWS_FOR_FEW)))
-
-
-def _check_seeds(suite: Suite) -> None:
-    for seeds in (suite.seeds, *(target.seeds for target in suite.targets if target.seeds)):
-        if not seeds or len(set(seeds)) != len(seeds):
-            raise SettingsError(f"setting seeds = {list(seeds)}: must be different ones, at least one")
-        for name, system in suite.systems.items():
-            if len(system.encoders) > len(seeds):
-                given = f"{len(system.encoders)} encoders, but seeds = {list(seeds)}"
-                raise SettingsError(f"[systems.{name!r}]: {given}: each encoder needs a seed of its own; add seeds")
-
-
-def _check_split(suite: Suite) -> None:
-    """Raise SettingsError for what has no place in a suite that is scored on dev."""
-    if suite.split == "dev":
-        for name, each in suite.protocols.items():
-            if each.select == "dev":
-                raise SettingsError(f"[protocols.{name}]: select = 'dev' chooses by what split = 'dev' scores")
-        if suite.published:
-            raise SettingsError("[[published]]: figures of test don't belong beside split = 'dev'; leave them out")
-
-
-def _folder_of(data: str) -> str:
-    """Return the one name of a data set that has several, which would count as several targets in every mean."""
-    path = PurePosixPath(data).as_posix()
-    known = find_known(path)
-    return known.name if known else path
-
-
-def _check_draws(target: Target, draws: int, enough: int) -> None:
-    if not target.sizes:
-        raise SettingsError(f"[[targets]]: {target.data!r}: sizes can't be empty; leave it out for all")
-    for size in map(parse_size, target.sizes):
-        few = size.kind in (SizeUnit.EACH, SizeUnit.EPISODE) and size.shots <= _FEW_SHOTS
-        if few and draws < enough:
-            raise SettingsError(
-                f"[[targets]]: {target.data!r} at size {size}: draws = {draws} are too few for so few examples: "
-                f"another draw can give 14 F1 more or less; take {enough} or more"
-            )
-
-
-def _check_known(what: str, name: str, known: Iterable[str]) -> None:
-    if name not in (known := list(known)):
-        raise SettingsError(f"unknown {what} {name!r}{nearest(name, known) or '; there are ' + ', '.join(known)}")

@@ -6,7 +6,8 @@ import pytest
 
 from nerbert.evaluation.benchmark import runner
 from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.suite import Suite, read_suite
+from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.executors import LocalExecutor
 
 SHIPS = (

@@ -18,7 +18,8 @@ from nerbert.evaluation.benchmark.cells import Cell, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.steps import Desk, End, read_part, run_task
 from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.suite import Suite, System, Target, read_suite
+from nerbert.evaluation.benchmark.suite import Suite, System, Target
+from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.evaluation.tables.layout import Layout
 from nerbert.evaluation.tables.table import facts_of
 from nerbert.training.settings import FinetuneSettings

@@ -19,7 +19,8 @@ from nerbert.evaluation.benchmark.cells import Cell, Machine, State, Task
 from nerbert.evaluation.benchmark.runner import STOPPED
 from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, End, run_task
 from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.suite import Suite, read_suite
+from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.executors import LocalExecutor
 from nerbert.model.backbone import read_card
 from tests.commands import exit_code

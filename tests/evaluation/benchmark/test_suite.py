@@ -6,7 +6,8 @@ import pytest
 
 from nerbert.config import load_settings
 from nerbert.errors import SettingsError
-from nerbert.evaluation.benchmark.suite import Suite, System, Target, parse_encoders, parse_type_labels, read_suite
+from nerbert.evaluation.benchmark.suite import Suite, System, Target, parse_type_labels
+from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.training.settings import FinetuneSettings
 

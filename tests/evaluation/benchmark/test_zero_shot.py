@@ -16,7 +16,8 @@ from nerbert.evaluation.benchmark.cells import Asking, Cell, CellKey, CellSenten
 from nerbert.evaluation.benchmark.learnt import learnt_types
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.runner import list_suite
-from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target, read_suite
+from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.evaluation.benchmark.zero_shot import above, asked_labels, best_threshold, seen_tags, shuffled
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.sampling import draw_subset
