@@ -15,6 +15,7 @@ from nerbert.encoder.pretrain import Preparation, prepare, pretrain
 from nerbert.encoder.prompts import PromptMaker
 from nerbert.encoder.span_labels import Answers, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.zero_shot import ZeroShot, ZeroShotBatch
+from nerbert.encoder.zero_shot import _scores as scores_of
 from nerbert.encoder.zero_shot_score import count_right
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import read_card
@@ -256,6 +257,20 @@ def test_what_is_saved_scores_as_in_training(
         ((_, found),) = head.scores(head.pieces.windows([example], head._asked.prompt))
         assert scores.shape == found.shape
         assert torch.allclose(scores, found, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_new_model_expects_spans_of_no_type(settings: Callable[..., PretrainSettings], architecture: str) -> None:
+    work = prepared(settings(architecture=architecture))
+    model, numbers = work.model.eval(), work.data.numbers_of(0)[:8]
+    step = work.objective.begin_step(work.data.windows, numbers, 1)
+    (made,) = batches_of(work.data.windows, numbers, 9999, "cpu", work.data.pad_id)
+    with torch.inference_mode(), work.objective.step_pass(model, step):
+        scores = torch.cat([each.flatten() for each in scores_of(model, work.objective.prepare(made, 1, step))])
+    probabilities = torch.sigmoid(scores[scores.isfinite()])
+    assert 0.005 < float(probabilities.median()) < 0.02
+    assert float(probabilities.max()) < 0.1
+    assert not {"id2label", "_name_or_path"} & model.gliner.config.encoder_config.keys()
 
 
 def test_a_folder_keeps_its_architecture(settings: Callable[..., PretrainSettings], tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 `zero` has labels before the text and scores single words (NuNER Zero), `zero_span` the same with spans (GLiNER); a
 `bi_encoder` reads labels apart. The scores of spans are those of `markerV0`, which joins first and last word by a
-layer; single words need no more than `marker`. Vectors keep the encoder's own width, so there is no projection. All
-new weights are drawn by the seed.
+layer; single words need no more than `marker`. Vectors keep the encoder's own width, so there is no projection, and no
+LSTM stands between the encoder and the scores: it made training slower and no better (docs/results). New weights are
+drawn by the seed, but for two biases, which let a span be of no type at first: most are of none.
 """
 
 from pathlib import Path
@@ -21,7 +22,12 @@ from nerbert.model.gliner.prompt import PromptTokenizer
 ZERO: Architecture = "zero"
 ZERO_SPAN: Architecture = "zero_span"
 BI_ENCODER: Architecture = "bi_encoder"
-_LOADED_FROM = "_name_or_path"
+_PRIOR = 0.01
+"""The probability that a new model gives a span of being of a type. Source: RetinaNet (Lin et al. 2017 §4.1)."""
+_DROPOUT = 0.1
+"""Share of the units of the layers above the encoder that drop out. Source: ours, as in BERT; GLiNER's code has 0.4."""
+_NOT_OURS = ("_name_or_path", "architectures", "id2label", "label2id")
+"""What an encoder's configuration says of where it was loaded from, and of another head."""
 
 
 def architecture_of(config: GlinerConfig) -> str:
@@ -49,11 +55,12 @@ def new_gliner(
         config = GlinerConfig(
             model_name=_name_of(backbone), span_mode="marker" if architecture == ZERO else "markerV0",
             max_width=1 if architecture == ZERO else max_width, hidden_size=int(body.config.hidden_size),
-            max_len=max_len, num_rnn_layers=0 if labels_body else 1,
+            max_len=max_len, num_rnn_layers=0, dropout=_DROPOUT,
             **(_two_encoders(labels, labels_body) if labels and labels_body else _with_marks(tokenizer, body)),
             encoder_config=_plain(body),
         )  # fmt: skip
         model = GlinerModel(config, body, labels_body)
+        model.expect(_PRIOR)
     apart = PromptTokenizer(labels.tokenizer, config, labels_body, for_labels=True) if labels and labels_body else None
     return GlinerFolder(model, PromptTokenizer(tokenizer, config, body), apart)
 
@@ -88,8 +95,8 @@ def _whole_body(backbone: Backbone) -> Any:
 
 
 def _plain(body: Any) -> dict[str, Any]:
-    """Return an encoder's configuration, without the folder that it was loaded from."""
-    return {name: value for name, value in body.config.to_dict().items() if name != _LOADED_FROM}
+    """Return an encoder's configuration, for an encoder alone."""
+    return {name: value for name, value in body.config.to_dict().items() if name not in _NOT_OURS}
 
 
 def _name_of(backbone: Backbone) -> str:

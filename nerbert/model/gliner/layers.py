@@ -7,6 +7,7 @@ layer's product is cut likewise into parts of a word, of a label and of both. Th
 for rounding (the tests hold them to 1e-4). Parts have the names that they have in the package's folders.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -56,6 +57,12 @@ class SpanLayers(nn.Module):
         layer: Any = self._project[0]
         left, right = layer.weight.chunk(2, 1)
         return first @ left.T, torch.addmm(layer.bias, last, right.T)
+
+    @property
+    def last_bias(self) -> torch.Tensor:
+        """Return what is added to each span's vector."""
+        bias: torch.Tensor = self._project[-1].bias
+        return bias
 
     def folded(self, labels: torch.Tensor) -> Folded:
         """Return what (labels, width) vectors are once the last layer's product is part of them."""
@@ -193,6 +200,13 @@ class GlinerModel(nn.Module):
         split = [torch.split_with_sizes(each, counts.tolist()) for each in self.parts(self.in_context(words, counts))]
         for number, asked in enumerate(labels):
             yield self.scores(tuple(each[number] for each in split), asked)
+
+    def expect(self, probability: float) -> None:
+        """Set the biases of spans' and labels' vectors so that the log-odds of spans are around those of this."""
+        spans, labels = self._spans.last_bias, self.prompt_rep_layer[-1].bias
+        odds = math.log(probability / (1 - probability)) / len(spans)
+        torch.nn.init.constant_(spans, math.sqrt(abs(odds)))
+        torch.nn.init.constant_(labels, math.copysign(math.sqrt(abs(odds)), odds))
 
     @property
     def _spans(self) -> SpanLayers:
