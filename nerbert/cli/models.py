@@ -223,8 +223,8 @@ def benchmark(
     Parameters
     ----------
     suite
-        Suite file (TOML). The package has suites/north_star.toml, ner_bert.toml, controls.toml, zero_shot.toml and
-        quickstart.toml.
+        Suite file (TOML). The package has some in suites/: north_star.toml, ner_bert.toml, controls.toml, cofee.toml,
+        concepts.toml, open_types.toml, zero_shot.toml, zero_to_fast.toml and quickstart.toml.
     data
         Folder that holds the data sets.
     output

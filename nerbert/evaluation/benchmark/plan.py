@@ -182,7 +182,7 @@ class _Planner:
 
     def _job(self, place: CellKey) -> Job:
         system = self.suite.systems[place.system]
-        settings, command = self.suite.protocols[place.protocol], system.command
+        settings, command = self.suite.settings_of(place.system, place.protocol), system.command
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
         settings = replace(settings, threads=1, precision=precision, seed=place.seed)
         kind, split, source = parse_size(place.size).kind, self.suite.split, None
@@ -211,7 +211,7 @@ class _Planner:
 
     def _told_job(self, place: CellKey, system: System, target: Target) -> Job | Cell:
         """Return a zero-shot cell: no seed and no setting is anything to it but the precision, and a shuffle's seed."""
-        settings, split = self.suite.protocols[place.protocol], self.suite.split
+        settings, split = self.suite.settings_of(place.system, place.protocol), self.suite.split
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
         settings = replace(settings, threads=1, precision=precision, seed=place.seed)
         learnt = tuple(map(Path, system.trained_on))

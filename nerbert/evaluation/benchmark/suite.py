@@ -5,9 +5,9 @@ come from the command line, and paths in a command are relative to the current o
 has no place in it, only a name.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
 
 from nerbert.config import Bounds, Settings
 from nerbert.errors import SettingsError
@@ -64,6 +64,8 @@ class System:
     """Zero-shot, each type is asked for under another one's name: what is found then is found by no meaning."""
     seen_only: bool = False
     """Instead of an encoder: what `trained_on` has as a mention of a type of that name is found again, and no more."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of its fine-tuning that win over every protocol's: what is compared may be a setting."""
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -164,6 +166,10 @@ class Suite:
         encoders = self.systems[place.system].encoders
         row = next(each for each in self.targets if each.data == place.target and place.size in each.sizes)
         return encoders[(row.seeds or self.seeds).index(place.seed) % len(encoders)]
+
+    def settings_of(self, system: str, protocol: str) -> FinetuneSettings:
+        """Return how a system is fine-tuned under a protocol; raise SettingsError for what doesn't go together."""
+        return replace(self.protocols[protocol], **self.systems[system].settings)
 
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
         """Return (draw, seed) of a target's cells at a size, in order of worth.

@@ -8,8 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from nerbert.config import Bounds, check, make_settings, read_toml
 from nerbert.errors import SettingsError, at, nearest
@@ -25,7 +26,7 @@ _Percent = Annotated[float, Bounds(at_least=0, at_most=100)]
 DEFAULT_PROTOCOL = "default"
 """The name of the one protocol of a suite that has no `[protocols]`: finetune's own defaults."""
 _RUNNERS = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
-"""Settings of a training that no protocol may choose, and what to do instead."""
+"""Settings of a training that no protocol and no system may choose, and what to do instead."""
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 _FEW_SHOTS, _DRAWS_FOR_FEW, _DRAWS_BY_SEED = 4, 5, 3
 """So few entities a type need so many draws: one alone says nothing (templateNER's users got 51 for 37).
@@ -125,10 +126,20 @@ def _made(kind: type[_Table], values: object) -> _Table:
     if not isinstance(values, dict):
         raise SettingsError(f"{values!r:.80}: must be a table of settings")
     if kind is FinetuneSettings and (taken := next((key for key in _RUNNERS if key in values), "")):
-        raise SettingsError(f"setting {taken}: not a protocol's to choose; {_RUNNERS[taken]}")
+        raise SettingsError(f"setting {taken}: neither a protocol's nor a system's to choose; {_RUNNERS[taken]}")
     if kind is Target and values.get("draw_by_seed") and "draws" in values:
         raise SettingsError("setting draws: leave it out where draw_by_seed is true; there are as many as seeds")
+    if kind is System and "settings" in values:
+        others = {name: value for name, value in values.items() if name != "settings"}
+        return replace(make_settings(kind, others), settings=_changes(values["settings"]))
     return make_settings(kind, values)
+
+
+def _changes(values: object) -> dict[str, Any]:
+    """Return the settings in which a system differs, by name, checked."""
+    with at(setting="settings"):
+        made = _made(FinetuneSettings, values)
+        return {name: getattr(made, name) for name in values} if isinstance(values, dict) else {}
 
 
 def _published(paper: _PublishedTable, targets: Iterable[Target]) -> Published:
@@ -177,6 +188,8 @@ def _check_system(system: System) -> None:
         check_command(system.command)
         if system.encoder or system.same_encoder_as or system.source:
             raise SettingsError("has a command, so it can have no encoder and no source; leave one out")
+    if system.settings and (system.command or system.shuffled_labels or system.seen_only):
+        raise SettingsError("settings are of a fine-tuning, and this system has none; leave them out")
     others = system.encoder or system.command or system.source or system.shuffled_labels
     if system.seen_only and (others or not system.trained_on):
         raise SettingsError("seen_only finds what trained_on has: give that alone, without an encoder or a command")
@@ -187,6 +200,9 @@ def _check_suite(suite: Suite) -> None:
     _check_known("baseline", suite.baseline, suite.systems)
     if len(suite.protocols) > 1 and DEFAULT_PROTOCOL in suite.protocols:
         raise SettingsError(f"[protocols.{DEFAULT_PROTOCOL}]: is what a suite without protocols has; name it otherwise")
+    for system, protocol in product(suite.systems, suite.protocols):
+        with at(setting=f"[systems.{system!r}]"):
+            suite.settings_of(system, protocol)
     _check_seeds(suite)
     _check_split(suite)
     rows = Counter((target.data, size) for target in suite.targets for size in target.sizes)
@@ -217,9 +233,10 @@ def _check_seeds(suite: Suite) -> None:
 def _check_split(suite: Suite) -> None:
     """Raise SettingsError for what has no place in a suite that is scored on dev."""
     if suite.split == "dev":
-        for name, each in suite.protocols.items():
-            if each.select == "dev":
-                raise SettingsError(f"[protocols.{name}]: select = 'dev' chooses by what split = 'dev' scores")
+        for system, protocol in product(suite.systems, suite.protocols):
+            if suite.settings_of(system, protocol).select == "dev":
+                why = "select = 'dev' chooses by what split = 'dev' scores"
+                raise SettingsError(f"[systems.{system!r}] under [protocols.{protocol}]: {why}")
         if suite.published:
             raise SettingsError("[[published]]: figures of test don't belong beside split = 'dev'; leave them out")
 

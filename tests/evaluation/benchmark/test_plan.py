@@ -98,6 +98,15 @@ def test_a_setting_of_a_protocol(suite: Suite, desk: Path) -> None:
     assert changed(before, after, SCORE) == {place for place in before if place.protocol == "dev"}
 
 
+def test_a_setting_of_a_system_wins_over_every_protocol(suite: Suite, desk: Path) -> None:
+    before = keys(suite, desk)
+    own = replace(suite.systems["A"], settings={"weight_decay": 0.02})
+    other = replace(suite, systems=suite.systems | {"A": own})
+    assert changed(before, keys(other, desk), SCORE) == {place for place in before if place.system == "A"}
+    assert other.settings_of("A", "dev") == FinetuneSettings(select="dev", weight_decay=0.02)
+    assert other.settings_of("B", "dev") == FinetuneSettings(select="dev")
+
+
 def test_settings_that_came_later_count_only_where_they_are_changed() -> None:
     first = (
         "batch_size epochs label_all_tokens label_smoothing learning_rate max_grad_norm max_length max_steps "
