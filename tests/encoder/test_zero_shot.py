@@ -265,8 +265,10 @@ def test_a_new_model_expects_spans_of_no_type(settings: Callable[..., PretrainSe
     model, numbers = work.model.eval(), work.data.numbers_of(0)[:8]
     step = work.objective.begin_step(work.data.windows, numbers, 1)
     (made,) = batches_of(work.data.windows, numbers, 9999, "cpu", work.data.pad_id)
+    batch = work.objective.prepare(made, 1, step)
+    assert isinstance(batch, ZeroShotBatch)
     with torch.inference_mode(), work.objective.step_pass(model, step):
-        scores = torch.cat([each.flatten() for each in scores_of(model, work.objective.prepare(made, 1, step))])
+        scores = torch.cat([each.flatten() for each in scores_of(model, batch)])
     probabilities = torch.sigmoid(scores[scores.isfinite()])
     assert 0.005 < float(probabilities.median()) < 0.02
     assert float(probabilities.max()) < 0.1

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from nerbert.config import Bounds, check, make_settings, read_toml
 from nerbert.errors import SettingsError, at, nearest
@@ -130,8 +130,8 @@ def _made(kind: type[_Table], values: object) -> _Table:
     if kind is Target and values.get("draw_by_seed") and "draws" in values:
         raise SettingsError("setting draws: leave it out where draw_by_seed is true; there are as many as seeds")
     if kind is System and "settings" in values:
-        others = {name: value for name, value in values.items() if name != "settings"}
-        return replace(make_settings(kind, others), settings=_changes(values["settings"]))
+        made: Any = make_settings(kind, {name: value for name, value in values.items() if name != "settings"})
+        return cast("_Table", replace(made, settings=_changes(values["settings"])))
     return make_settings(kind, values)
 
 

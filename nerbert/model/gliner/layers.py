@@ -203,7 +203,8 @@ class GlinerModel(nn.Module):
 
     def expect(self, probability: float) -> None:
         """Set the biases of spans' and labels' vectors so that the log-odds of spans are around those of this."""
-        spans, labels = self._spans.last_bias, self.prompt_rep_layer[-1].bias
+        last: Any = self.prompt_rep_layer[-1]
+        spans, labels = self._spans.last_bias, last.bias
         odds = math.log(probability / (1 - probability)) / len(spans)
         torch.nn.init.constant_(spans, math.sqrt(abs(odds)))
         torch.nn.init.constant_(labels, math.copysign(math.sqrt(abs(odds)), odds))
