@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISLNK
+from stat import S_IMODE, S_ISLNK, S_ISREG
 from typing import IO, Any, Generic, NamedTuple, TypeVar
 
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
@@ -146,6 +146,8 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
             yield draft
             if file:
                 to_disk(draft.path)
+            else:
+                _open_to_readers(draft.path)
         except BaseException as error:
             if fingerprint is not None and _has_work(draft.work):
                 error.add_note("run the same command again to go on")
@@ -329,6 +331,14 @@ def _difference_from(plan: Path, wanted: Any) -> str:
     except InputError:
         return f"{plan.name} can't be read"
     return difference(found, wanted) if found != wanted else ""
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Let files that a library made for its user alone (safetensors 0.8) be read by whom the folder is for."""
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if S_ISREG(mode) and not mode & 0o077:
+            path.chmod(S_IMODE(mode) | folder.stat().st_mode & 0o666)
 
 
 def _has_work(work: Path) -> bool:

@@ -36,6 +36,21 @@ def test_folder_appears_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_files_are_for_whom_the_folder_is_for(tmp_path: Path) -> None:
+    """Libraries make files for their user alone (safetensors 0.8); the umask says who may read."""
+    for mask, wanted in ((0o022, 0o644), (0o077, 0o600)):
+        before = os.umask(mask)
+        try:
+            with publish_folder(tmp_path / f"{mask}") as folder:
+                (folder / "below").mkdir()
+                for path in (folder / "a", folder / "below" / "b"):
+                    path.touch(0o600)
+        finally:
+            os.umask(before)
+        modes = {path.stat().st_mode & 0o777 for path in (tmp_path / f"{mask}").rglob("*") if path.is_file()}
+        assert modes == {wanted}
+
+
 def test_failure_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), publish_folder(tmp_path / "out") as folder:
         (folder / "no such folder" / "a").write_text("1")

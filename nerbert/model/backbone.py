@@ -34,8 +34,9 @@ CONCEPTS = "concepts/concepts.json"
 """What the folder of a text encoder holds that has a concept encoder beside it."""
 PRETRAINED = ("encoder", "untrained")
 """Kinds of folder whose head knows a corpus's categories, not a domain's types."""
-EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm"}
-"""Names of the encoders in the package, and their folders: pre-trained on links' types, on masked words alone."""
+EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm", "embedded-open": "open"}
+"""Names of the models in the package, and their folders: encoders pre-trained on types of links and on masked words
+alone, and a zero-shot tagger."""
 _GLINER2 = "extractor"
 _SHORTEST = 8
 _LARGEST_CARD = 16 << 20
@@ -55,7 +56,7 @@ TaggerHook: TypeAlias = Callable[[Path, TaggerFacts], bool]
 
 
 def embedded(source: str) -> str:
-    """Return `source`, or the package's folder if it names an embedded encoder; a folder of that name wins."""
+    """Return `source`, or the package's folder if it names an embedded model; a folder of that name wins."""
     if source in EMBEDDED and not Path(source).is_dir():
         return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
     return source
@@ -193,7 +194,7 @@ def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_h
 
 def is_gliner(folder: Path | str) -> bool:
     """Return whether a folder holds a model of the package `gliner`."""
-    return (Path(folder) / GLINER).is_file()
+    return (Path(embedded(str(folder))) / GLINER).is_file()
 
 
 def check_model_folder(source: str) -> None:

@@ -17,7 +17,7 @@ import torch
 
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
-from nerbert.model.backbone import GLINER, load_tokenizer, quiet, save_tokenizer
+from nerbert.model.backbone import GLINER, embedded, load_tokenizer, quiet, save_tokenizer
 from nerbert.model.gliner.config import (
     BACKBONE,
     LABELS_BACKBONE,
@@ -46,6 +46,7 @@ class GlinerFolder:
 
 def load_gliner(folder: Path) -> GlinerFolder:
     """Return the model of a folder; raise InputError for what can't be loaded as one."""
+    folder = Path(embedded(str(folder)))
     config = check_gliner_folder(folder)
     tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, BACKBONE))
     body = _body(folder, "encoder_config", config.encoder_config, config.model_name, BACKBONE)
