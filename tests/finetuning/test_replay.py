@@ -125,6 +125,12 @@ def test_settings_that_do_not_go_together(start: Path, changes: dict[str, Any], 
         finetune_examples(str(start / "m"), EXAMPLES, [], FinetuneSettings(**SETTINGS | changes))
 
 
+def test_the_tagger_in_the_package_is_a_start_by_its_name() -> None:
+    made = finetune_examples("embedded-open", EXAMPLES, [], FinetuneSettings(**SETTINGS | {"max_steps": 1}))
+    assert (made.card["head"], made.card["architecture"]) == ("gliner", "zero")
+    assert made.card["settings"]["objective"] == "zero_shot"
+
+
 def test_an_encoder_is_no_start() -> None:
     settings = FinetuneSettings(objective="zero_shot", **SETTINGS)
     with pytest.raises(SettingsError, match="goes on with a GLiNER folder; make one with `nerbert pretrain`"):

@@ -9,6 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError
 from nerbert.model.backbone import EMBEDDED, Backbone, embedded, load_tokenizer, read_card, tags_of, write_card
+from nerbert.model.gliner.folder import load_gliner
+from nerbert.tagger.tagger import Tagger
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
@@ -111,6 +113,19 @@ def test_names_lead_to_the_encoders_in_the_package(name: str, monkeypatch: pytes
     assert all(torch.equal(loaded[key], kept[key].float()) for key in body)
     (tmp_path / name).mkdir()
     assert embedded(name) == name, "a folder of that name wins"
+
+
+def test_the_tagger_in_the_package_is_loaded_by_its_name() -> None:
+    kept = load_file(Path(embedded("embedded-open")) / "model.safetensors")
+    loaded = load_gliner(Path("embedded-open")).model.state_dict()
+    assert {each.dtype for each in kept.values()} == {torch.float16}
+    assert loaded.keys() == kept.keys()
+    assert all(torch.equal(loaded[name], each.float()) for name, each in kept.items())
+    tagger = Tagger.load("embedded-open", device="cpu", precision="fp32")
+    found = tagger.tag("Charles Darwin came to Brazil and Chile.", labels=["Country", "person"])
+    assert [(each.text, each.type) for each in found] == [
+        ("Charles Darwin", "person"), ("Brazil", "Country"), ("Chile", "Country"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
