@@ -338,7 +338,7 @@ def _open_to_readers(folder: Path) -> None:
     for path in folder.rglob("*"):
         mode = path.lstat().st_mode
         if S_ISREG(mode) and not mode & 0o077:
-            path.chmod(S_IMODE(mode) | folder.stat().st_mode & 0o666)
+            path.chmod(S_IMODE(mode) | folder.stat().st_mode & 0o444)
 
 
 def _has_work(work: Path) -> bool:

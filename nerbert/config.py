@@ -96,15 +96,21 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def make_settings(cls: type[_Any], values: Mapping[str, Any]) -> _Any:
     """Make a `cls`, any dataclass, from values by name; raise SettingsError for an unknown name or a wrong value."""
-    hints = hints_of(cls)  # type: ignore[arg-type]
+    checked = check_values(cls, values)
+    for each in fields(cls):  # type: ignore[arg-type]
+        if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
+            raise SettingsError(f"setting {each.name} is missing: it has no default", setting=each.name)
+    return cls(**checked)
+
+
+def check_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return some fields of `cls` in their types; raise SettingsError as `make_settings`. Others may be missing."""
+    hints = hints_of(cls)
     for name in values:
         if name not in hints:
             like = nearest(name, hints, 0.4) or "; there are " + ", ".join(hints)
             raise SettingsError(f"unknown setting {name!r}{like}", setting=name)
-    for each in fields(cls):  # type: ignore[arg-type]
-        if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
-            raise SettingsError(f"setting {each.name} is missing: it has no default", setting=each.name)
-    return cls(**{name: check(name, value, hints[name]) for name, value in values.items()})
+    return {name: check(name, value, hints[name]) for name, value in values.items()}
 
 
 def check(name: str, value: Any, hint: Any) -> Any:

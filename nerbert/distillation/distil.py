@@ -32,13 +32,14 @@ from nerbert.distillation.silver import (
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
 from nerbert.finetuning.finetune import Finetuned, check_head, finetune_data, held_out_facts
+from nerbert.finetuning.sampling import many
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.formats.inputs import JobPaths, check_source, find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.rows import ERRORS, TEXT, Block
-from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, load_tokenizer, read_card
+from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, is_gliner, load_tokenizer, read_card
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.schema import to_plain
@@ -88,6 +89,9 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     check_source("--from", plan.from_)
     check_choice("--errors", plan.errors, ERRORS)
     check_head(find_objective(settings.objective), settings)
+    if is_gliner(plan.encoder):
+        raise SettingsError(f"--encoder {plan.encoder}: is a zero-shot tagger, and a student has fixed types; start "
+                            "from an encoder, say embedded")  # fmt: skip
     found = find_sources(plan.texts, plan.from_)
     check_apart(found, plan.output)
     check_free(plan.output, overwrite=plan.overwrite)
@@ -270,6 +274,6 @@ def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> Non
     if never := [name for name in teacher.types if name not in counts.entities]:
         tell(f"no silver sentence has {', '.join(never):.200}, so the student doesn't know them from the teacher")
     if counts.excluded:
-        tell(f"{counts.excluded:,} sentences left out, which share words with --exclude")
+        tell(f"{many(counts.excluded, 'sentence')} left out, sharing words with --exclude")
     if counts.lost:
-        tell(f"{counts.lost:,} entities left out, which reach over the end of a sentence")
+        tell(f"entities that reach over the end of a sentence, left out: {counts.lost:,}")

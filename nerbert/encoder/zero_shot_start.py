@@ -18,7 +18,7 @@ from nerbert.model.gliner.trainee import check_trainable
 from nerbert.rng import Array
 from nerbert.training.settings import PretrainSettings, TrainSettings
 
-_USUAL_WIDTH = PretrainSettings(open_types=(Path("_"),)).max_width
+_USUAL_WIDTH = 12
 
 
 def start_model(backbone: Backbone, labels: Backbone | None, settings: TrainSettings) -> GlinerFolder:
@@ -35,8 +35,9 @@ def start_model(backbone: Backbone, labels: Backbone | None, settings: TrainSett
         loaded.model.requires_grad_(True)
         return loaded
     if isinstance(settings, PretrainSettings):
-        return new_gliner(backbone, labels, architecture=settings.architecture, max_width=settings.max_width,
-                          max_len=settings.max_length)  # fmt: skip
+        refuse(settings.max_width == 1, "max_width", 1, "at least 2; architecture = 'zero' scores single words")
+        return new_gliner(backbone, labels, architecture=settings.architecture or ZERO_SPAN,
+                          max_width=settings.max_width or _USUAL_WIDTH, max_len=settings.max_length)  # fmt: skip
     why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
     raise SettingsError(f"{why}, this is none: {source}", setting="objective")
 
@@ -73,6 +74,6 @@ def _check_architecture(loaded: GlinerFolder, settings: PretrainSettings, source
     """Raise SettingsError for settings that say another architecture than the folder's."""
     own, width = architecture_of(loaded.model.config), loaded.model.config.max_width
     remedy = f"{own!r}, or left out: {source} is one"
-    refuse(settings.architecture not in (ZERO_SPAN, own), "architecture", settings.architecture, remedy)
-    refuse(settings.max_width not in (_USUAL_WIDTH, width), "max_width", settings.max_width,
+    refuse(settings.architecture not in ("", own), "architecture", settings.architecture, remedy)
+    refuse(settings.max_width not in (0, width), "max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip

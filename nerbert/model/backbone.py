@@ -62,6 +62,13 @@ def embedded(source: str) -> str:
     return source
 
 
+def to_copy(source: str) -> str:
+    """Return what gives a model a folder that can be written into."""
+    if source in EMBEDDED:
+        return f"that one is part of the package: copy {embedded(source)} into a folder, and name it"
+    return "a model on the hub must be copied into one first"
+
+
 def load_tokenizer(source: str) -> Any:
     """Return a fast tokenizer from a folder or a hub name."""
     from transformers import AutoTokenizer

@@ -22,7 +22,7 @@ from nerbert.errors import InputError
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds, uncalibrated
-from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card
+from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card, to_copy
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.backends import head_named
@@ -89,7 +89,8 @@ def _calibrated(
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
     told, bounds = found.calibration_json(place), dict[str, Threshold]()
     if precision is not None:
-        bounds = _thresholds(find, usual, told["temperature"], precision)
+        lowest = 0.0 if loaded.types else uncalibrated(_LEAST, 1 / told["temperature"])
+        bounds = _thresholds(find, usual, told["temperature"], precision, lowest)
         shown = {name: asdict(each) | {"kept_precision": each.precision, "recall_kept": each.recall_kept}
                  for name, each in bounds.items()}  # fmt: skip
         told |= {"precision": precision, "by_type": shown}
@@ -116,11 +117,19 @@ def _finder(head: Head, examples: Sequence[Example], name: str) -> Find:
     return lambda least: predict_entities(head.for_labels(asked, [least(each.name) for each in asked]), examples)
 
 
-def _thresholds(find: Find, usual: float, temperature: float, precision: float) -> dict[str, Threshold]:
-    """Return thresholds by type, rounded down, and what is kept by all of them; a type without one has the `usual`."""
+def _thresholds(find: Find, usual: float, temperature: float, precision: float, lowest: float) -> dict[str, Threshold]:
+    """Return thresholds by type, rounded down, and what is kept by all of them; a type without one has the `usual`.
+
+    `lowest` is the least confidence that was looked at: below it nothing is known of the precision. Types compete for
+    words, so with other thresholds some type may be found more often; then what is found is that.
+    """
     found, scale = find(lambda _: _LEAST), 10**_PLACES
+    lowest = math.floor(lowest * scale) / scale
     confidences = [math.floor(each * scale) / scale for each in found.entities.confidences(temperature).tolist()]
-    bounds = lowest_thresholds(found.entities.types, confidences, found.right, precision)
+    bounds = {
+        name: each if each.confidence is None else replace(each, confidence=max(each.confidence, lowest))
+        for name, each in lowest_thresholds(found.entities.types, confidences, found.right, precision).items()
+    }
     wanted = {name: usual if each.confidence is None else each.confidence for name, each in bounds.items()}
     found = find(lambda name: uncalibrated(wanted.get(name, usual), temperature))
     sure = found.entities.confidences(temperature).tolist()
@@ -129,13 +138,17 @@ def _thresholds(find: Find, usual: float, temperature: float, precision: float) 
         if confidence >= wanted.get(type_, usual):
             kept[type_] += 1
             right[type_] += is_right
-    return {name: replace(each, kept=kept[name], kept_right=right[name]) for name, each in bounds.items()}
+    return {
+        name: replace(each, predicted=max(each.predicted, kept[name]), right=max(each.right, right[name]),
+                      kept=kept[name], kept_right=right[name])
+        for name, each in bounds.items()
+    }  # fmt: skip
 
 
 def _card(folder: Path) -> dict[str, Any]:
     """Return the card of a tagger that nerbert made or that is told its labels, in a folder here."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; a model on the hub must be copied into one first")
+        raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
     card = read_card(str(folder))
     if card.get("kind") != "tagger" and head_named(str(folder), card) == "linear":
         raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that is told its labels; others "

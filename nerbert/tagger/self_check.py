@@ -30,7 +30,7 @@ from pydantic import Field
 from nerbert import __version__
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, NerbertError, at, refused
-from nerbert.model.backbone import TaggerFacts, TaggerHook
+from nerbert.model.backbone import TaggerFacts, TaggerHook, to_copy
 from nerbert.model.linear import LinearHead, word_scores
 from nerbert.records import EntityLabel, Span
 from nerbert.rng import Array, uniform
@@ -177,7 +177,7 @@ def _projections(head: LinearHead, tagger: Tagger, texts: Sequence[str]) -> list
 def write_check(folder: Path, head: str = "") -> None:
     """Let a tagger answer the texts and write `check.json` into its folder; `head` is as in `Tagger.load`."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no folder here to write {CHECK} into; copy the model into one first")
+        raise InputError(f"{folder}: no folder here to write {CHECK} into; {to_copy(str(folder))}")
     _seen.add(folder.resolve())
     tagger = _asked(Tagger.load(folder, backend=own_backend(folder), precision="fp32", device="cpu", head=head))
     _check_types(tagger, folder)

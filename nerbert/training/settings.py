@@ -122,13 +122,13 @@ class PretrainSettings(TrainSettings):
     """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. -1: as the objective
     has it, half of them with `concepts`, else none. Of six layers half was far too many (docs/results). Source: NuNER
     freezes 6 of 12; NER-BERT none."""
-    architecture: Architecture = "zero_span"
+    architecture: Architecture | Literal[""] = ""
     """With `zero_shot`: `zero` reads types before the text and finds single words, joined where they touch; `zero_span`
-    the same with spans; a `bi_encoder` reads types by an encoder of their own, so thousands cost little. A start from a
-    GLiNER folder keeps its own. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
-    max_width: Annotated[int, Bounds(at_least=2, at_most=64)] = 12
+    the same with spans; a `bi_encoder` reads types by an encoder of their own, so thousands cost little. Empty: that of
+    the GLiNER folder, else `zero_span`. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
+    max_width: Annotated[int, Bounds(at_least=0, at_most=64)] = 0
     """With `zero_shot`: longest entity of a new `zero_span` or `bi_encoder`; longer ones are never found, and counted.
-    Unit: words. Source: GLiNER's public code."""
+    0: that of the GLiNER folder, else 12. Unit: words. Source: GLiNER's public code."""
     negative_ratio: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
     """With `zero_shot`: how many types that are not there a text is asked for, for each of its entities, at most: a
     number is drawn between 0 and this. Source: GLiNER's public code."""

@@ -1,10 +1,12 @@
 """The records of a benchmark: what is to be run (`Job`, `SourceTraining`) and what came out (`Cell`, `Predictions`)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from nerbert.model.heads import WordTags
 from nerbert.records import Example
 from nerbert.training.settings import FinetuneSettings
 
@@ -166,3 +168,13 @@ class Predictions:
     greedy: list[list[str]]
     facts: dict[str, Any]
     tuned: list[list[str]] | None = None
+
+    @classmethod
+    def of(
+        cls, words: Sequence[WordTags], facts: dict[str, Any], *, greedy: list[list[str]] | None = None,
+        tuned: list[list[str]] | None = None,
+    ) -> "Predictions":  # fmt: skip
+        """Return what is kept of a tagger's words: four decimals of a confidence."""
+        tags = [each.tags for each in words]
+        sure = [[round(one, 4) for one in each.confidences] for each in words]
+        return cls(tags, sure, tags if greedy is None else greedy, facts, tuned)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nerbert.artifacts import sha256_of
+from nerbert.config import refuse
 from nerbert.errors import InputError, NerbertError, StaleOutput, os_refused
 from nerbert.evaluation.benchmark.cells import Asking, Cell, CellKey, Job, Machine, SourceTraining, State, Task
 from nerbert.evaluation.benchmark.external import places_of
@@ -47,7 +48,8 @@ ASKING = 1
 _MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
 """What is loaded of a model's folder."""
 _TOLD_FILES = (*_MODEL_FILES, PICKLED, "concepts/*", *(f"{folder}/*.json" for folder in FOLDERS))
-"""What is loaded of the folder of a tagger that is told its labels."""
+"""The same of a GLiNER folder, and of an encoder that learnt concepts."""
+_WEIGHTS = ("*.safetensors", PICKLED)
 
 
 def key_of(step: str, **facts: Any) -> str:
@@ -56,16 +58,19 @@ def key_of(step: str, **facts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def encoder_digest(folder: Path, patterns: Iterable[str] = _MODEL_FILES) -> str:
+def encoder_digest(folder: Path, patterns: Iterable[str] = ()) -> str:
     """Return one digest over the names and contents of the files that are loaded of a model's folder."""
+    patterns = patterns or (_TOLD_FILES if _learnt_names(folder) else _MODEL_FILES)
     files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     names = "".join(f"{path.name} {file_digest(path)}\n" for path in sorted(files) if not path.name.startswith("."))
     return hashlib.sha256(names.encode()).hexdigest()
 
 
-def told_digest(folder: Path) -> str:
-    """Return the digest of the folder of a tagger that is told its labels."""
-    return encoder_digest(folder, _TOLD_FILES)
+def _learnt_names(folder: Path) -> bool:
+    """Return whether a model has learnt to be told its labels, which files beside its own are for."""
+    from nerbert.model.backbone import CONCEPTS, is_gliner
+
+    return is_gliner(folder) or (folder / CONCEPTS).exists()
 
 
 def command_digest(command: Sequence[str]) -> str:
@@ -114,7 +119,7 @@ def check_unchanged(task: Task) -> None:
         _check_same(partial(encoder_digest, Path(task.encoder)), task.encoder, task.encoder_sha256)
     else:
         for name, told in task.asking.sha256.items():
-            digest_now = told_digest if name == task.encoder else learnt_digest
+            digest_now = encoder_digest if name == task.encoder else learnt_digest
             _check_same(partial(digest_now, Path(name)), name, told)
 
 
@@ -166,7 +171,7 @@ class _Planner:
         """(system, digest of weights) → the pre-trained encoder of that system that has them."""
         self.target_of = {(each.data, size): each for each in suite.targets for size in each.sizes}
         self.learnt_of = _remembered(_learnt)
-        self.told_of, self.label_encoder = _remembered(_told), _remembered(_label_encoder)
+        self.is_told, self.label_encoder = _remembered(_is_told), _remembered(_label_encoder)
 
     def plan(self, place: CellKey) -> Job | Cell:
         system, target = self.suite.systems[place.system], self.target_of[place.target, place.size]
@@ -193,6 +198,7 @@ class _Planner:
             how = {"code": (TRAINING,), "command": digest, "version": system.version}
         else:
             encoder, digest, pretrained = self._encoder(place)
+            _check_start(encoder, settings)
             source = self._source(system, encoder, digest, settings) if system.source else None
             needs_dev = kind is not SizeUnit.EPISODE or settings.select == "dev"
             how = {"code": _training(settings), "settings": _in_key(settings), "encoder": digest,
@@ -224,12 +230,11 @@ class _Planner:
             how: dict[str, Any] = {"seen": digest}
         else:
             encoder, digest, pretrained = self._encoder(place)
-            files, is_told = self.told_of(encoder)
-            if not is_told:
+            if not self.is_told(encoder):
                 return Cell(place, State.NOT_RUN, "zero-shot: its encoder can't be told what to find")
-            how = {"encoder": files, "precision": precision, "device": self.machine.device,
+            how = {"encoder": digest, "precision": precision, "device": self.machine.device,
                    "shuffled": place.seed if system.shuffled_labels else None}  # fmt: skip
-            sums[encoder] = files
+            sums[encoder] = digest
         names, names_sha256 = self.label_encoder(self.suite.label_encoder)
         if not all(known):
             names = ""
@@ -272,10 +277,26 @@ class _Planner:
         return SourceTraining(key, system.source, folder, encoder, digest, settings, sha256, format_)
 
 
+def _check_start(encoder: str, settings: FinetuneSettings) -> None:
+    """Raise SettingsError for settings that the encoder can't be fine-tuned with, and files to replay that are gone."""
+    from nerbert.model.backbone import is_gliner
+
+    for path in settings.replay:
+        refuse(not path.is_file(), "replay", str(path), "files that are there")
+    if is_gliner(encoder):
+        from nerbert.finetuning.finetune import check_head, objective_for  # loads torch
+        from nerbert.training.objective import find_objective
+
+        settings = objective_for(encoder, settings)
+        check_head(find_objective(settings.objective), settings)
+
+
 def _not_told(system: System, target: Target) -> str:
     """Return why a system has no zero-shot cell on a target; "" if it may have one."""
     if system.command or system.source:
         return "zero-shot: a command, or a checkpoint of a source domain, isn't told what to find"
+    if system.settings.keys() - {"precision"}:
+        return "zero-shot: this system differs by settings of a fine-tuning"
     if system.shuffled_labels and len(parse_type_labels(target.labels)) == 1:
         return "zero-shot: one type alone has no other one's name"
     return ""
@@ -314,15 +335,15 @@ def _encoder(name: str) -> tuple[str, str, str]:
 
     folder = model_folder(name)
     as_it_comes = read_card(str(folder)).get("kind") == "foreign"
-    return str(folder), encoder_digest(folder), "" if as_it_comes else encoder_digest(folder, ("*.safetensors",))
+    return str(folder), encoder_digest(folder), "" if as_it_comes else encoder_digest(folder, _WEIGHTS)
 
 
-def _told(folder: str) -> tuple[str, bool]:
-    """Return the digest of all that a zero-shot tagger loads of its folder, and whether it can be told what to find."""
+def _is_told(folder: str) -> bool:
+    """Return whether a tagger can be told what to find."""
     from nerbert.model.backbone import read_card
     from nerbert.tagger.backends import head_named
 
-    return told_digest(Path(folder)), head_named(folder, read_card(folder)) != "linear"
+    return head_named(folder, read_card(folder)) != "linear"
 
 
 def _learnt(paths: Iterable[Path]) -> dict[str, str]:

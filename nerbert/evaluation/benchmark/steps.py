@@ -53,8 +53,6 @@ from nerbert.model.linear import tag_both_ways
 from nerbert.records import Example
 
 OUT_OF_TIME = "no time left"
-_DECIMALS = 4
-"""Of the confidences that are kept."""
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
 _LONGEST_WHY = 500
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -279,8 +277,7 @@ def tag_part(job: Job, part: CellSentences, store: Store) -> Predictions:
         words, greedy = tag_both_ways(tagger.head, part.test, temperature)
     facts |= {"temperature": temperature, "steps": tagger.log.steps}
     facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
-    confidences = [[round(one, _DECIMALS) for one in each.confidences] for each in words]
-    return Predictions([each.tags for each in words], confidences, [each.tags for each in greedy], facts)
+    return Predictions.of(words, facts, greedy=[each.tags for each in greedy])
 
 
 def tag_outside(job: Job, part: CellSentences, store: Store) -> Predictions:

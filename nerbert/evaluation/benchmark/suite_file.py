@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from nerbert.config import Bounds, check, make_settings, read_toml
+from nerbert.config import Bounds, check, check_values, make_settings, read_toml
 from nerbert.errors import SettingsError, at, nearest
 from nerbert.evaluation.benchmark.external import check_command
 from nerbert.evaluation.benchmark.suite import SEEDS, Published, Readable, Seeds, Suite, System, Target
@@ -123,10 +123,9 @@ def _listed(key: str, tables: object, kind: type[_Table]) -> list[_Table]:
 
 
 def _made(kind: type[_Table], values: object) -> _Table:
-    if not isinstance(values, dict):
-        raise SettingsError(f"{values!r:.80}: must be a table of settings")
-    if kind is FinetuneSettings and (taken := next((key for key in _RUNNERS if key in values), "")):
-        raise SettingsError(f"setting {taken}: neither a protocol's nor a system's to choose; {_RUNNERS[taken]}")
+    values = _table(values)
+    if kind is FinetuneSettings:
+        _check_chosen(values)
     if kind is Target and values.get("draw_by_seed") and "draws" in values:
         raise SettingsError("setting draws: leave it out where draw_by_seed is true; there are as many as seeds")
     if kind is System and "settings" in values:
@@ -136,10 +135,23 @@ def _made(kind: type[_Table], values: object) -> _Table:
 
 
 def _changes(values: object) -> dict[str, Any]:
-    """Return the settings in which a system differs, by name, checked."""
+    """Return the settings in which a system differs, by name, checked one by one."""
     with at(setting="settings"):
-        made = _made(FinetuneSettings, values)
-        return {name: getattr(made, name) for name in values} if isinstance(values, dict) else {}
+        changes = _table(values)
+        _check_chosen(changes)
+        return check_values(FinetuneSettings, changes)
+
+
+def _table(values: object) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise SettingsError(f"{values!r:.80}: must be a table of settings")
+    return values
+
+
+def _check_chosen(values: Mapping[str, Any]) -> None:
+    """Raise SettingsError for settings of a training that aren't a suite's to choose."""
+    if taken := next((key for key in _RUNNERS if key in values), ""):
+        raise SettingsError(f"setting {taken}: neither a protocol's nor a system's to choose; {_RUNNERS[taken]}")
 
 
 def _published(paper: _PublishedTable, targets: Iterable[Target]) -> Published:
@@ -201,7 +213,7 @@ def _check_suite(suite: Suite) -> None:
     if len(suite.protocols) > 1 and DEFAULT_PROTOCOL in suite.protocols:
         raise SettingsError(f"[protocols.{DEFAULT_PROTOCOL}]: is what a suite without protocols has; name it otherwise")
     for system, protocol in product(suite.systems, suite.protocols):
-        with at(setting=f"[systems.{system!r}]"):
+        with at(setting=f"[systems.{system!r}] under [protocols.{protocol}]"):
             suite.settings_of(system, protocol)
     _check_seeds(suite)
     _check_split(suite)

@@ -37,7 +37,6 @@ from nerbert.tagger.tagger import Tagger, own_backend
 FIXED = 0.5
 """The threshold that is fixed beforehand."""
 _TRIED = tuple(number / 20 for number in range(1, 20))
-_DECIMALS = 4
 
 
 def asked_labels(asking: Asking, examples: Sequence[Example]) -> dict[str, EntityLabel]:
@@ -92,10 +91,8 @@ def tag_told(job: Job, part: CellSentences) -> Predictions:
         facts["dev_threshold"] = best
     whole = found_in(part.test, min(best, FIXED))
     usual = above(whole, FIXED).word_tags(part.test)
-    tags = [each.tags for each in usual]
-    confidences = [[round(one, _DECIMALS) for one in each.confidences] for each in usual]
     tuned = [each.tags for each in above(whole, best).word_tags(part.test)] if part.dev else None
-    return Predictions(tags, confidences, tags, facts, tuned)
+    return Predictions.of(usual, facts, tuned=tuned)
 
 
 def above(found: Entities, least: float) -> Entities:

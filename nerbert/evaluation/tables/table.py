@@ -113,6 +113,8 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
         encoders={layout.named(column): len(there) for column in layout.ran if (there := layout.encoders(column))},
         commands={name: " ".join(each.version.split()) for name, each in layout.suite.systems.items() if each.command},
         protocols={name: _changes(settings) for name, settings in layout.suite.protocols.items()},
+        own_settings={name: [f"{key} = {value}" for key, value in each.settings.items()]
+                      for name, each in layout.suite.systems.items() if each.settings},
         sources=_sources(layout),
         differences={name: _counted(values) for name, values in _should_agree(done).items()},
         cells=len(layout.cells), done=len(done), failed=states[State.FAILED], not_run=states[State.NOT_RUN],

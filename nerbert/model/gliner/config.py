@@ -36,6 +36,8 @@ _LEFT_OUT = (
     "experts_implementation", "num_labels",
 )  # fmt: skip
 """What of a body's configuration is about how it was loaded, or its head; `attn_implementation` may name code."""
+_NOT_OURS = ("_name_or_path", "architectures", "id2label", "label2id")
+"""What an encoder's configuration says of its origin, and of another head."""
 
 _Width: TypeAlias = Annotated[int, Field(ge=1, le=1 << 15)]
 _Count: TypeAlias = Annotated[int, Field(ge=1, le=1 << 20)]
@@ -148,6 +150,11 @@ def read_config(folder: Path) -> GlinerConfig:
         raise InputError(f"{path}: a GLiNER model with {config.unsupported}, which nerbert can't compute; models that "
                          "score spans (marker, markerV0) or tokens by given labels can be loaded")  # fmt: skip
     return config
+
+
+def plain_config(body: Any) -> dict[str, Any]:
+    """Return an encoder's configuration as a dict, without what it says of its origin and of another head."""
+    return {name: value for name, value in body.to_dict().items() if name not in _NOT_OURS}
 
 
 def body_config(values: dict[str, Any], place: str) -> Any:

@@ -27,6 +27,7 @@ from nerbert.model.gliner.config import (
     GlinerConfig,
     body_config,
     check_gliner_folder,
+    plain_config,
 )
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.model.gliner.prompt import PromptTokenizer
@@ -57,13 +58,13 @@ def load_gliner(folder: Path) -> GlinerFolder:
         tokenizer.add_tokens(["[FLERT]", config.ent_token, config.sep_token], special_tokens=True)
         body.vocab_size = len(tokenizer)
         config = dataclasses.replace(config, class_token_index=len(tokenizer) - 2, vocab_size=len(tokenizer))
-    config = dataclasses.replace(config, encoder_config=body.to_dict())
+    config = dataclasses.replace(config, encoder_config=plain_config(body))
     labels_body, labels_tokenizer = None, None
     if config.labels_encoder is not None:
         name = config.labels_encoder
         labels_body = _body(folder, "labels_encoder_config", config.labels_encoder_config, name, LABELS_BACKBONE)
         labels_tokenizer = load_tokenizer(_tokenizer_of(folder, folder / LABELS_TOKENIZER, name, LABELS_BACKBONE))
-        config = dataclasses.replace(config, labels_encoder_config=labels_body.to_dict())
+        config = dataclasses.replace(config, labels_encoder_config=plain_config(labels_body))
     model = build(config, body, labels_body, read_weights(folder), str(folder))
     labels = (
         None if labels_body is None else PromptTokenizer(labels_tokenizer, config, model.labels_body, for_labels=True)

@@ -14,7 +14,7 @@ import torch
 
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone, embedded
-from nerbert.model.gliner.config import Architecture, GlinerConfig, body_config
+from nerbert.model.gliner.config import Architecture, GlinerConfig, body_config, plain_config
 from nerbert.model.gliner.folder import GlinerFolder
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.model.gliner.prompt import PromptTokenizer
@@ -26,8 +26,6 @@ _PRIOR = 0.01
 """The probability that a new model gives a span of being of a type. Source: RetinaNet (Lin et al. 2017 §4.1)."""
 _DROPOUT = 0.1
 """Share of the units of the layers above the encoder that drop out. Source: ours, as in BERT; GLiNER's code has 0.4."""
-_NOT_OURS = ("_name_or_path", "architectures", "id2label", "label2id")
-"""What an encoder's configuration says of where it was loaded from, and of another head."""
 
 
 def architecture_of(config: GlinerConfig) -> str:
@@ -57,7 +55,7 @@ def new_gliner(
             max_width=1 if architecture == ZERO else max_width, hidden_size=int(body.config.hidden_size),
             max_len=max_len, num_rnn_layers=0, dropout=_DROPOUT,
             **(_two_encoders(labels, labels_body) if labels and labels_body else _with_marks(tokenizer, body)),
-            encoder_config=_plain(body),
+            encoder_config=plain_config(body.config),
         )  # fmt: skip
         model = GlinerModel(config, body, labels_body)
         model.expect(_PRIOR)
@@ -66,7 +64,7 @@ def new_gliner(
 
 
 def _two_encoders(labels: Backbone, body: Any) -> dict[str, Any]:
-    return {"labels_encoder": _name_of(labels), "labels_encoder_config": _plain(body)}
+    return {"labels_encoder": _name_of(labels), "labels_encoder_config": plain_config(body.config)}
 
 
 def _with_marks(tokenizer: Any, body: Any) -> dict[str, Any]:
@@ -92,11 +90,6 @@ def _whole_body(backbone: Backbone) -> Any:
     for name, parameter in whole.named_parameters():
         parameter.requires_grad_(name not in missing)
     return whole.float()
-
-
-def _plain(body: Any) -> dict[str, Any]:
-    """Return an encoder's configuration, for an encoder alone."""
-    return {name: value for name, value in body.config.to_dict().items() if name not in _NOT_OURS}
 
 
 def _name_of(backbone: Backbone) -> str:

@@ -101,8 +101,10 @@ class PromptTokenizer:
             ids += [*ent, *pieces]
         ids += sep
         if (left := self.room - len(ids) - len(self._after)) < LEAST:
+            longest = max(labels, key=lambda each: len(each.text))
             raise InputError(f"{len(labels):,} labels take {len(ids):,} pieces of the {self.room:,} that the model has "
-                             f"room for: {max(0, left)} are left for a text; give fewer or shorter ones")  # fmt: skip
+                             f"room for: {max(0, left)} are left for a text; give fewer or shorter ones (the longest: "
+                             f"{longest.text!r:.80}), or take a bi-encoder, which reads thousands")  # fmt: skip
         return LabelPrompt(tuple(ids), self._after, tuple(places))
 
     def pieces(self, words: Sequence[str]) -> list[tuple[int, ...]]:
