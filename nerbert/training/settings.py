@@ -96,8 +96,8 @@ class PretrainSettings(TrainSettings):
     says, or `all`, whatever it says. Source: NuNER's and GLiNER's trainings take all."""
     backbone: str = "fresh"
     """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
-    package (with types of links, masked words alone), or `fresh` for a small BERT with random weights and a tokenizer
-    trained on the corpus. Source: NER-BERT §3.1 takes BERT-base-cased."""
+    package (with types of links, masked words alone; `embedded-open` is a zero-shot tagger), or `fresh` for a small
+    BERT with random weights and a tokenizer trained on the corpus. Source: NER-BERT §3.1 takes BERT-base-cased."""
     label_set: str = ""
     """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all that `corpus build`
     knows are read off the class paths of the same sentences. Source: NER-BERT §4.3."""

@@ -195,6 +195,8 @@ def test_a_label_that_the_labelled_sentences_lack_is_refused_before_tagging(teac
         nerbert.distil("teacher", "in", "out", data={"train": [nerbert.example("Ada")]}, **FEW)
     with pytest.raises(SettingsError, match="needs data with a dev split"):
         nerbert.distil("teacher", "in", "out", data=data, select="dev", **FEW)
+    with pytest.raises(SettingsError, match="encoder embedded-open: is a zero-shot tagger, and a student has fixed"):
+        nerbert.distil("teacher", "in", "out", encoder="embedded-open", **FEW)
     assert not teacher.seen
 
 

@@ -13,7 +13,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
-from nerbert.model.backbone import read_card
+from nerbert.model.backbone import embedded, read_card
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal.models import print_calibrations
 from nerbert.tagger import self_check
@@ -162,9 +162,21 @@ def test_the_dev_part_of_the_file_that_was_cut_is_taken(folder: Path, data: Path
     assert 0 < done.calibration["sentences"] < 150
 
 
+def test_no_threshold_of_a_zero_shot_tagger_is_below_what_was_looked_at(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(embedded("embedded-open"), tmp_path / "open")
+    (done,) = calibrate(tmp_path / "open", data / "dev.conll", precision=0.3)
+    chosen = card_of(done.folder)["thresholds"]
+    lowest = 1 / (1 + 19 ** (1 / done.calibration["temperature"]))  # of the probability 0.05
+    assert chosen
+    assert min(chosen.values()) == pytest.approx(lowest, abs=1e-5)
+    assert all(each.kept_right <= each.right and each.kept <= each.predicted for each in done.thresholds.values())
+
+
 def test_what_can_not_be_calibrated(folder: Path, data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder; a model on the hub must be copied"):
         calibrate("some/tagger", data)
+    with pytest.raises(InputError, match=r"embedded-open: no such folder; that one is part of the package: copy "):
+        calibrate("embedded-open", data)
     with pytest.raises(InputError, match="no tagger that `nerbert finetune` made"):
         calibrate(tiny_encoder, data)
     with pytest.raises(InputError, match=r"holds no dev split, say dev\.conll"):

@@ -3,7 +3,7 @@
 `zero` has labels before the text and scores single words (NuNER Zero), `zero_span` the same with spans (GLiNER); a
 `bi_encoder` reads labels apart. The scores of spans are those of `markerV0`, which joins first and last word by a
 layer; single words need no more than `marker`. Vectors keep the encoder's own width, so there is no projection, and no
-LSTM stands between the encoder and the scores: it made training slower and no better (docs/results). New weights are
+LSTM stands between the encoder and the scores, which is slower (docs/results). New weights are
 drawn by the seed, but for two biases, which let a span be of no type at first: most are of none.
 """
 

@@ -63,6 +63,21 @@ def test_an_encoder_is_what_is_loaded_of_it(tmp_path: Path) -> None:
     assert encoder_digest(tmp_path) != before
 
 
+@pytest.mark.parametrize(("mark", "part"), [("gliner_config.json", "labels_tokenizer/tokenizer.json"),
+    ("gliner_config.json", "pytorch_model.bin"), ("concepts/concepts.json", "concepts/heads.safetensors")])  # fmt: skip
+def test_what_has_learnt_to_be_told_its_labels_is_more(tmp_path: Path, mark: str, part: str) -> None:
+    for name in (mark, part):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    before = encoder_digest(tmp_path)
+    (tmp_path / part).write_text("other")
+    assert encoder_digest(tmp_path) != before
+    (tmp_path / mark).unlink()
+    before = encoder_digest(tmp_path)
+    (tmp_path / part).write_text("of no use")
+    assert encoder_digest(tmp_path) == before
+
+
 def test_an_encoder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="no such folder"):
         model_folder(str(tmp_path / "none"))

@@ -107,6 +107,19 @@ def test_a_setting_of_a_system_wins_over_every_protocol(suite: Suite, desk: Path
     assert other.settings_of("B", "dev") == FinetuneSettings(select="dev")
 
 
+def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(suite: Suite, desk: Path) -> None:
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("embedded-open", {"head": "names"}, "objective 'zero_shot' has no linear head"),
+        (str(desk / "a"), {"replay": (desk / "none.jsonl",), "replay_share": 0.1}, "setting replay = "),
+    ]
+    for encoder, settings, why in cases:
+        systems = suite.systems | {"A": System(encoder=encoder, settings=settings)}
+        cells = [each for each in make_plan(replace(suite, systems=systems), desk / "data", CPU)
+                 if each.place.system == "A"]  # fmt: skip
+        assert cells
+        assert all(isinstance(each, Cell) and each.state is State.FAILED and why in each.why for each in cells)
+
+
 def test_settings_that_came_later_count_only_where_they_are_changed() -> None:
     first = (
         "batch_size epochs label_all_tokens label_smoothing learning_rate max_grad_norm max_length max_steps "

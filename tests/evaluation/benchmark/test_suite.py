@@ -48,6 +48,13 @@ def test_a_suite_is_read(tmp_path: Path) -> None:
     assert suite.published[0].f1 == {"x": 50.0}
 
 
+def test_a_systems_settings_need_only_go_with_its_protocols(tmp_path: Path) -> None:
+    own = GOOD.replace("[systems.A]", "[systems.A.settings]\npatience = 3\n[systems.A]", 1)
+    assert read(tmp_path, own).settings_of("A", "dev") == FinetuneSettings(select="dev", patience=3)
+    with pytest.raises(SettingsError, match=r"\[systems.'A'\] under \[protocols.dev\]: setting patience = 3"):
+        read(tmp_path, own.replace('select = "dev"', 'select = "last"'))
+
+
 def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
     suite = read(tmp_path, '[systems.A]\nencoder = "a"\n[[targets]]\ndata = "x"\n')
     assert suite.protocols == {"default": FinetuneSettings()}

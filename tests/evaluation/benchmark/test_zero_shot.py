@@ -243,6 +243,7 @@ def test_what_a_zero_shot_key_holds(
         (replace(plain, source="far"), {}, told),
         (mixed, {"labels": ("ship",)}, "one type alone has no other one's name"),
         (mixed, {"sizes": (3,), "draw_by_seed": True}, "shuffled_labels is for size 0"),
+        (replace(plain, settings={"max_steps": 2}), {}, "differs by settings of a fine-tuning"),
     ]
     for system, target, why in cases:
         (cell, _) = jobs(suite_of({"A": system}, **target), data)
