@@ -141,7 +141,7 @@ def _write(task: _PartTask, files: Sequence[Path]) -> _PartReport:
     """Write a part's rows."""
     rows = PageRows(task.site, task.settings)
     with task.part.open() as stream, writing(files[0], UNTYPED) as pages, writing(files[1], TITLES) as titles:
-        for place, page in enumerate(read_pages(task.part, stream)):
+        for place, page in enumerate(read_pages(task.part, stream, task.site.wikitext.redirects)):
             if place >> _PLACES:
                 raise InputError(f"{task.part}: more than {place} pages in a part; take a smaller --set split_bytes")
             rows.add(page, task.number << _PLACES | place)

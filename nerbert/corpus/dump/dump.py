@@ -17,10 +17,11 @@ from lxml import etree
 
 from nerbert.corpus.dump.parse import fault_of, number_in, read_pages
 from nerbert.corpus.dump.parts import DumpPart, Index, chunks, find_mark, ranges, step_of, unpacked_streams
-from nerbert.corpus.dump.sites import Site, make_site, wiki_code
+from nerbert.corpus.dump.sites import Site, make_site, wiki_code, wiki_codes
 from nerbert.errors import InputError
 from nerbert.records import RawPage
 from nerbert.sources.files import BOM, BZ2_STREAM, HashingFile, Source, packing, unpacked
+from nerbert.terminal import tell
 
 _BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
@@ -95,7 +96,7 @@ class Dump:
         digests = []
         for part in self.parts(self.size or _END if self.splits else _END):
             with part.open() as stream:
-                yield from read_pages(part, stream)
+                yield from read_pages(part, stream, self.site.wikitext.redirects)
                 digests.append(stream.digest())
         self.finish(digests)
 
@@ -187,7 +188,10 @@ def _check_beginning(head: bytes, name: str) -> int:
 
 
 def _read_site(root: "etree._Element", name: str, wiki: str, language: str) -> Site:
-    """Return the site from the root and `<siteinfo>`; the caller's language may only refine the dump's."""
+    """Return the site from the root and `<siteinfo>`.
+
+    The caller's language wins. If the dump is of another one, its names of namespaces only add to that language's.
+    """
     namespaces = dict[str, int]()
     for each in root.iterfind("{*}siteinfo/{*}namespaces/{*}namespace"):
         key = number_in(each.get("key"), lowest=-2, highest=2**31 - 1)
@@ -196,12 +200,17 @@ def _read_site(root: "etree._Element", name: str, wiki: str, language: str) -> S
             raise InputError(f"{name}:{each.sourceline}: {what}")
         namespaces[each.text or ""] = key
     own = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
-    if language and own and _base(language) != _base(own):
-        raise InputError(
-            f"{name}: is in {own!r}, the settings say language = {language!r}; leave the setting out or give a "
-            "pages-articles dump of that wiki"
-        )
-    return make_site(wiki or root.findtext("{*}siteinfo/{*}dbname") or "", language or own, namespaces)
+    database = root.findtext("{*}siteinfo/{*}dbname") or ""
+    if language and not _same(language.lower(), own or language.lower(), database):
+        tell(f"{name}: says that it is {own or database!r}; it is read as {language!r}, as the setting language says")
+        return make_site(wiki, language, namespaces)
+    return make_site(wiki or database, language or own, namespaces)
+
+
+def _same(language: str, own: str, database: str) -> bool:
+    """Return whether a language is the dump's, or more exact (`de-ch` for `de`)."""
+    codes = wiki_codes(database, own)
+    return language in codes or _base(language) in map(_base, codes)
 
 
 def _base(language: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import IO, cast
 
 from lxml import etree
@@ -12,18 +13,18 @@ from nerbert.records import RawPage
 from nerbert.sources.files import HashingFile
 
 _TO = r"\s*+:?\s*+\[\[:?([^\[\]|#\n]*+)(#[^\[\]|\n]*+)?"
-_REDIRECT = re.compile(
-    rf"\s*+#(?:redirect|redirection|weiterleitung|rinvia|redirecció|redirección){_TO}", re.IGNORECASE
-)
-_ANY_REDIRECT = re.compile(rf"\s*+#[^\s#:\[\]]++{_TO}")
+_ANY_REDIRECT = re.compile(rf"\s*+[#＃][^\s#:\[\]]++{_TO}")
 """A redirect in any language, for pages that are known to be redirects."""
 _BETWEEN = 1 << 22
 """Maximum bytes between two pages, or before the first; valid dumps have only the site's facts there."""
 _LARGEST = 2**63 - 1
 
 
-def read_pages(part: DumpPart, stream: HashingFile) -> Iterator[RawPage]:
-    """Yield a part's pages; `stream` is the open part. InputErrors name file and place, and follow the pages before."""
+def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] = ("REDIRECT",)) -> Iterator[RawPage]:
+    """Yield a part's pages; `stream` is the open part, `redirects` are the wiki's words for `#REDIRECT`.
+
+    InputErrors name file and place, and follow the pages before.
+    """
     parser = etree.XMLPullParser(
         ("start", "end"), tag="{*}page", no_network=True, load_dtd=False, remove_comments=True, remove_pis=True,
         huge_tree=True, resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
@@ -41,7 +42,7 @@ def read_pages(part: DumpPart, stream: HashingFile) -> Iterator[RawPage]:
                     if inside:
                         continue
                     pages += 1
-                    page = _page(element, f"{part}: page {pages}{within}")
+                    page = _page(element, f"{part}: page {pages}{within}", redirects)
                     _forget(element)
                     last = f"after page {page.title!r} (id {page.page_id})"
                     yield page
@@ -77,7 +78,7 @@ def number_in(text: str | None, *, lowest: int, highest: int = _LARGEST) -> int 
     return number if number is not None and lowest <= number <= highest else None
 
 
-def _page(element: etree._Element, place: str) -> RawPage:
+def _page(element: etree._Element, place: str, redirects: tuple[str, ...]) -> RawPage:
     """Return a page with its last revision; missing ids are an error, because sentence ids depend on them."""
     revisions = element.findall("{*}revision")
     revision = revisions[-1] if revisions else element
@@ -92,19 +93,24 @@ def _page(element: etree._Element, place: str) -> RawPage:
         raise InputError(f"{place}, {title!r}, has namespace {ns!r}; fetch the dump again")
     text = revision.findtext("{*}text") or ""
     model = revision.findtext("{*}model") or "wikitext"
-    return RawPage(page_id, revision_id, title, namespace, _redirect(element, text), model, text)
+    return RawPage(page_id, revision_id, title, namespace, _redirect(element, text, redirects), model, text)
 
 
-def _redirect(element: etree._Element, text: str) -> str:
+def _redirect(element: etree._Element, text: str, redirects: tuple[str, ...]) -> str:
     """Return the target of a page's redirect, with `#` and the section if it has one; "" for none.
 
     Exports name the page, and leave the section to the text; old exports have both in the text only.
     """
     redirect = element.find("{*}redirect")
     named = redirect.get("title") if redirect is not None else None
-    match = (_ANY_REDIRECT if named else _REDIRECT).match(text)
+    match = (_ANY_REDIRECT if named else _one_of(redirects)).match(text)
     title, section = (named or match[1].strip(), (match[2] or "").strip()) if match else (named or "", "")
     return f"{title}{section}" if title and len(section) > 1 else title
+
+
+@cache
+def _one_of(redirects: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\s*+[#＃](?:{'|'.join(map(re.escape, redirects))}){_TO}", re.IGNORECASE)
 
 
 def _forget(element: etree._Element) -> None:

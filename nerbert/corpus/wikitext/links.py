@@ -22,21 +22,13 @@ ENTITY = re.compile(r"&(?:#\d{1,20}|#[xX][0-9a-fA-F]{1,20}|\w{1,32});")
 _ANCHOR = r"(?:[^\[\]]++|\[[^\[\]\n]*+\](?!\])|\[[^\[\]\n]*+\](?=\]\])|\[(?!\[)|\](?!\]))*+"
 _PIPE_TRICK = re.compile(r"\[\[([^\[\]|{}<>\n]{1,300}+)\|\]\]")
 _TRICK = re.compile(r"(?:[^:]{0,60}:)?(.+?)(?: ?\([^()]*\)|, [^,]*)?", re.DOTALL)
-_OPTION = re.compile(
-    r"\s*(?:thumb|thumbnail|frame|frameless|border|left|right|center|centre|none|upright|baseline|sub|super|top|middle|"
-    r"bottom|mini|miniatur|min|rahmenlos|gerahmt|hochkant|links|rechts|zentriert|ohne|miniatura|riquadrato|sinistra|"
-    r"destra|centro|nessuno|verticale|vignette|cadre|gauche|droite|centré|néant|redresse|"
-    r"(?:\d*x)?\d+ ?px|(?:thumb|alt|link|lang|page|pagina|seite|class|upright|hochkant|verticale|redresse|verweis|"
-    r"alternativtext|alternativo|lien|langue)\s*=.*)\s*",
-    re.IGNORECASE | re.DOTALL,
-)
 _PLAIN_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9'(),.-]*+(?: [A-Za-z0-9'(),.-]++)*+")
 """A title that names an article as it is written, but for its first letter; most do."""
 _PLAIN_LINK = re.compile(r"\[\[(?![^\[\]|\n]{0,40}:)")
 _REMEMBERED = 200_000
 _DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"
 """Meanings of targets that are no articles; no title contains a bracket."""
-_LONGEST = 2000
+_LONGEST, _LONGEST_PREFIX = 2000, 40
 _NO_TITLE = re.compile(r"(?:https?:|ftp:)?//|\.\.?(?:/|\Z)|[^\[\]{}<>|]*+[\[\]{}<>|]|(?:(?!~~~).)*+~~~", re.DOTALL)
 
 
@@ -58,6 +50,8 @@ class LinkReader:
         self._link = re.compile(
             rf"\[\[([^\[\]|{{}}<>\n]*+\n?+)(?:\|(\s*+)({_ANCHOR}))?\]\]((?:{site.trail().pattern})?)"
         )
+        prefix = site.wikitext.prefix
+        self._prefix = re.compile(rf"{prefix}++\Z") if prefix else None
         self._known: dict[str, tuple[str, str]] = {}
 
     def take_files(self, source: str, *, captions: bool) -> tuple[str, list[str], int]:
@@ -70,7 +64,7 @@ class LinkReader:
         def taken(match: "re.Match[str]") -> str:
             nonlocal lost
             if captions:
-                kept.append(_caption(match[1]))
+                kept.append(_caption(match[1], self.site.wikitext.options))
             elif "[[" in match[1]:
                 lost += count_links(match[1])
             return ""
@@ -90,6 +84,9 @@ class LinkReader:
             meaning, shown = known.get(target) or resolve(target)
             label = (shown if anchor is None else anchor) + trail
             if meaning not in no_mention:
+                if self._prefix is not None and not space:
+                    pieces[-1], glued = self._cut_prefix(pieces[-1])
+                    label = glued + label
                 pieces.append(f"{space or ''}{OPEN}{len(targets)}{NUMBERED}{label}{CLOSE}{after}")
                 targets.append(meaning)
             elif meaning == _DROP:
@@ -100,6 +97,11 @@ class LinkReader:
                 dropped[Reason.LINK_OUTSIDE_ARTICLES if meaning == _OUTSIDE else Reason.LINK_TO_SELF] += 1
                 pieces += (space or "", as_prose(label), after)
         return "".join(pieces), found
+
+    def _cut_prefix(self, before: str) -> tuple[str, str]:
+        """Return the text before a link without the letters that belong to the link, and these."""
+        found = self._prefix.search(before, max(len(before) - _LONGEST_PREFIX, 0)) if self._prefix else None
+        return (before[: found.start()], found.group()) if found else (before, "")
 
     def _resolve(self, target: str) -> tuple[str, str]:
         """Return the meaning of a target, and the text that a link without an anchor shows.
@@ -166,10 +168,10 @@ def _tricked(match: "re.Match[str]") -> str:
     return f"[[{match[1]}|{trick[1] if trick else match[1]}]]"
 
 
-def _caption(inside: str) -> str:
+def _caption(inside: str, options: "re.Pattern[str]") -> str:
     """Return the last part of a file link that is no option."""
     parts = reversed(arguments(inside)[1:])
-    return as_prose(next((part.strip() for part in parts if not _OPTION.fullmatch(part)), ""))
+    return as_prose(next((part.strip() for part in parts if not options.fullmatch(part)), ""))
 
 
 def count_links(source: str) -> int:

@@ -27,7 +27,7 @@ from nerbert.corpus.wikitext.protected import (
 from nerbert.corpus.wikitext.templates import remove_tables, template_reader
 from nerbert.records import CleanPage, Reason
 
-SCANNER = "nerbert-wikitext-4"
+SCANNER = "nerbert-wikitext-5"
 """Name and version of the scanner; offsets of two versions must not be mixed."""
 
 _PROTOCOL = (
@@ -45,14 +45,7 @@ _TAGS = """abbr b bdi bdo big blockquote br caption center cite code col colgrou
 """What MediaWiki reads as a tag; anything else in angle brackets is text."""
 _LINE_BREAK = re.compile(r"<br(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _TAG = re.compile(rf"</?(?:{'|'.join(_TAGS)})(?=[\s/>])[^<>]*+>", re.IGNORECASE)
-_MAGIC_WORD = re.compile(
-    "__(?:(?:KEIN_|PAS_DE_|NO)?(?:INHALTSVERZEICHNIS|TOC|INDEX|GALLERY|EDITSECTION|NEWSECTIONLINK|TITLECONVERT|"
-    "CONTENTCONVERT|CC|TC)|FORCETOC|NEWSECTIONLINK|HIDDENCAT|EXPECTUNUSEDCATEGORY|EXPECTUNUSEDTEMPLATE|STATICREDIRECT|"
-    "DISAMBIG|START|END|KEIN_INHALT|INHALTSVERZEICHNIS_ERZWINGEN|ABSCHNITTE_NICHT_BEARBEITEN|NEUER_ABSCHNITTSLINK|"
-    "WARTUNGSKATEGORIE|BEGRIFFSKLÄRUNG|INDEXIEREN|NICHT_INDEXIEREN|KEINE_GALERIE|NOINDICE|FORZAINDICE|INDICE|"
-    "NOMODIFICASEZIONE|INDICIZZA|NONINDICIZZARE|AUCUNSOMMAIRE|SOMMAIRE|FORCERSOMMAIRE|SECTIONNONEDITABLE|AUCUNINDEX|"
-    "DISAMBIGUATION)__"
-)
+_UNDERLINES = ("__", "＿＿")
 _MARKS = OPEN + NUMBERED + CLOSE + DYNAMIC
 _LINK = re.compile(f"{OPEN}(\\d++){NUMBERED}([^{_MARKS}\n]*+){CLOSE}")
 _LINK_OR_MARK = re.compile(f"{_LINK.pattern}|{OPEN}\\d*+{NUMBERED}?|[{_MARKS}]")
@@ -76,16 +69,16 @@ def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, cap
     found.dropped[Reason.LINK_OUTSIDE_PROSE] += lost + sum(map(count_links, tables))
     text = _EXTERNAL.sub(r"\1", text) if "[" in text else text
     text = remove_marks(keep_prose(text, lists=lists))
-    text, places, targets = _spans(join_paragraphs(_without_tags(text)), found)
+    text, places, targets = _spans(join_paragraphs(_without_tags(text, site)), found)
     return CleanPage(show_protected(text), places[0::2], places[1::2], targets, tuple(boxes), +found.dropped)
 
 
-def _without_tags(text: str) -> str:
-    """Remove tags and magic words, and decode entities."""
+def _without_tags(text: str, site: Site) -> str:
+    """Remove tags and behaviour switches, and decode entities."""
     if "<" in text:
         text = _TAG.sub("", _LINE_BREAK.sub(" ", text))
-    if "__" in text:
-        text = _MAGIC_WORD.sub("", text)
+    if any(mark in text for mark in _UNDERLINES):
+        text = site.wikitext.switches.sub("", text)
     text = text.replace("&nbsp;", " ")  # most entities are this one
     return ENTITY.sub(lambda entity: character(entity).replace("\n", " "), text) if "&" in text else text
 

@@ -68,13 +68,24 @@ def test_the_callers_wiki_and_language_win(tmp_path: Path) -> None:
     assert (dump.site.wiki, dump.site.language) == ("mine", "de")
 
 
-def test_another_language_than_the_dumps_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("said", "told"), [(' xml:lang="de"', "'de'"), ("", "'dewiki'")])
+def test_another_language_than_the_dumps_wins_and_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], said: str, told: str
+) -> None:
+    path = tmp_path / "dump.xml"
+    path.write_bytes(XML.replace(b' xml:lang="de"', said.encode()))
+    site = Dump(path, language="it").site
+    assert f"dump.xml: says that it is {told}; it is read as 'it'" in capsys.readouterr().err
+    assert (site.wiki, site.language, site.code) == ("itwiki", "it", "it")
+    assert [site.namespace(f"{name}:x") for name in ("Categoria", "Datei", "Image")] == [14, 6, 6]
+
+
+@pytest.mark.parametrize("language", ["de", "DE-ch"])
+def test_the_dumps_language_is_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], language: str) -> None:
     path = tmp_path / "dump.xml"
     path.write_bytes(XML)
-    with pytest.raises(InputError, match=r"dump\.xml: is in 'de', the settings say language = 'it'"):
-        Dump(path, language="it")
-    path.write_bytes(XML.replace(b' xml:lang="de"', b""))
-    assert Dump(path, language="it").site.language == "it"
+    assert Dump(path, language=language).site.wiki == "dewiki"
+    assert capsys.readouterr().err == ""
 
 
 def test_site_is_known_with_the_first_page(tmp_path: Path) -> None:
@@ -111,7 +122,7 @@ def test_the_shared_multistream_dump_is_read_whole(shared: Path) -> None:
 
 
 def test_old_exports_lack_namespace_and_model(tmp_path: Path) -> None:
-    xml = "<mediawiki>"
+    xml = '<mediawiki xml:lang="de">'
     xml += "<page><title>A</title><id>1</id><revision><id>2</id><text>#REDIRECT [[B#c]]</text></revision></page>"
     xml += "<page><title>B</title><id>3</id><revision><id>4</id><text>#WEITERLEITUNG:[[:C]]</text></revision></page>"
     xml += "<page><title>C</title><id>5</id><revision><id>6</id><text> See #REDIRECT [[B]]</text></revision></page>"

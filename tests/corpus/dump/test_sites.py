@@ -10,7 +10,7 @@ DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
     ("title", "number"),
     [
         ("Paris", 0), ("Category:Films", CATEGORY), ("category : x", CATEGORY), ("IMAGE:x.png", FILE),
-        ("File: x", FILE), ("Portal_talk:X", 101), ("User_talk:X", 0), ("Star Trek: Picard", 0), (": x", 0),
+        ("File: x", FILE), ("Portal_talk:X", 101), ("User_talk:X", 3), ("Star Trek: Picard", 0), (": x", 0),
         ("", 0), ("WP:X", 4),
     ],
 )  # fmt: skip

@@ -166,7 +166,7 @@ def test_broken_markup_is_literal(source: str, text: str) -> None:
         ("<b>a</b> <span class='x'>b</span> c<br/>d 1 < 2 > 0", "a b c d 1 < 2 > 0"),
         ("<p>a</p><p>b</p><div>c</div>d<hr>e", "a\nb\nc\nd\ne"),
         ("<ul><li>a [[b]]</li><li>c</li></ul>d", "d"),
-        ("__NOTOC__ a __KEIN_INHALTSVERZEICHNIS__ __b__ __FILE__", "a __b__ __FILE__"),
+        ("__NOTOC__ a __toc__ __b__ __FILE__ __index__", "a __b__ __FILE__ __index__"),
         ("a\n<!-- b -->\nc", "a c"),
         ("a\r\nb\tc\u2028d\u00a0e\u200bf\u00adg", "a b c d efg"),
         ("  a [[b]]", "a <b→B>"),

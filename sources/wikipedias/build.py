@@ -1,0 +1,187 @@
+"""Tabulate what Wikipedias' wikitext says differently by language: `python sources/wikipedias/build.py MEDIAWIKI`.
+
+MEDIAWIKI is the folder of an unpacked MediaWiki; README.md says which, and where from. Each language has the
+rows of its own message table; the names of its fallback languages are one of them. What is English is kept once.
+"""
+
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from re import compile as pattern
+
+from php import Value, variables
+
+OUTPUT = Path(__file__).parents[2] / "nerbert" / "tables" / "wikipedias_wikitext.tsv"
+_NAMESPACES = {
+    "NS_MEDIA": -2, "NS_SPECIAL": -1, "NS_TALK": 1, "NS_USER": 2, "NS_USER_TALK": 3, "NS_PROJECT": 4,
+    "NS_PROJECT_TALK": 5, "NS_FILE": 6, "NS_FILE_TALK": 7, "NS_MEDIAWIKI": 8, "NS_MEDIAWIKI_TALK": 9,
+    "NS_TEMPLATE": 10, "NS_TEMPLATE_TALK": 11, "NS_HELP": 12, "NS_HELP_TALK": 13, "NS_CATEGORY": 14,
+    "NS_CATEGORY_TALK": 15,
+}  # fmt: skip
+_SWITCHES = "notoc nogallery forcetoc toc noeditsection notitleconvert nocontentconvert".split()
+_EXACT_SWITCHES = """newsectionlink nonewsectionlink hiddencat expectunusedcategory index noindex
+    staticredirect""".split()
+"""Behaviour switches whose case counts."""
+_UNDERLINES = ("__", "＿＿")
+_TRAIL = pattern(r"/\^\((.*)\)\(\.\*\)\$/[a-zA-Z]*")
+_CLASS = pattern(r"(?::\?)?\[([^\]]*)\]\+")
+_ALTERNATIVES = pattern(r"\(\?:(.*)\)\+")
+_CODE = pattern(r"\\x\{([0-9A-Fa-f]+)\}|\\x([0-9A-Fa-f]{2})")
+_ANY_LETTER = "\\x{80}-\\x{10ffff}"
+_ANY, _NONE = "*", "∅"
+_LETTERS = ("trail", "prefix")
+_JOINERS = frozenset("'’·\u200c\u200d")
+"""What is kept of a trail's other characters, where a letter follows."""
+
+
+def main() -> None:
+    """Write the table."""
+    folder = Path(sys.argv[1]) / "languages" / "messages"
+    tables = {_code(path): variables(path) for path in sorted(folder.glob("Messages*.php"))}
+    additions = _additions()
+    rows = ["# Made by sources/wikipedias/build.py, whose README says from what. Values are separated by |.",
+            "language\tfact\tvalues"]  # fmt: skip
+    english = _facts(tables["en"])
+    for language, table in tables.items():
+        facts = _facts(table)
+        for fact, values in additions.pop(language, {}).items():
+            facts[fact] = [*facts.get(fact, []), *values]
+        for fact, values in facts.items():
+            known = english.get(fact, []) if language != "en" and fact not in _LETTERS else []
+            own = "|".join(value for value in dict.fromkeys(values) if value not in known)
+            rows += [f"{language}\t{fact}\t{own}"] if own else []
+    if additions:
+        raise ValueError(f"additions to unknown languages: {', '.join(additions)}")
+    OUTPUT.write_text("\n".join([*rows, ""]), encoding="utf-8")
+    sys.stdout.write(f"{len(tables)} languages, {OUTPUT.stat().st_size} bytes\n")
+
+
+def _code(path: Path) -> str:
+    return path.stem.removeprefix("Messages").replace("_", "-").lower()
+
+
+def _additions() -> dict[str, dict[str, list[str]]]:
+    """Return what Wikipedias' configuration and extensions add: language → fact → values."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for line in (Path(__file__).parent / "additions.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        language, fact, values = line.split("\t")
+        found.setdefault(language, {})[fact] = values.split("|")
+    return found
+
+
+def _facts(table: dict[str, Value]) -> dict[str, list[str]]:
+    """Return the facts of a language's own table: fact → values."""
+    facts: dict[str, list[str]] = {}
+    if isinstance(fallback := table.get("fallback"), str):
+        facts["fallback"] = fallback.replace(" ", "").split(",")
+    if isinstance(trail := table.get("linkTrail"), str):
+        facts["trail"] = _trail(trail)
+    if "linkPrefixExtension" in table:
+        charset = str(table.get("linkPrefixCharset", _ANY_LETTER)) if table["linkPrefixExtension"] else ""
+        facts["prefix"] = [_ANY if _ANY_LETTER in charset else _ranges(_characters(charset)) or _NONE]
+    facts |= {str(number): names for number, names in sorted(_names(table).items())}
+    for name, word in _words(table):
+        if name in _SWITCHES or name in _EXACT_SWITCHES:
+            fact = "switch" if name in _SWITCHES else "exact switch"
+            facts.setdefault(fact, []).extend([word] if word[:2] in _UNDERLINES else [])
+        elif name == "redirect":
+            facts.setdefault(name, []).append(word.lstrip("#＃"))
+        elif name == "img_width":
+            facts.setdefault("width", []).append(word.removeprefix("$1").strip(" _"))
+        elif name.startswith("img_"):
+            facts.setdefault("option", []).append(word.replace("\n", ""))
+    return facts
+
+
+def _words(table: dict[str, Value]) -> list[tuple[str, str]]:
+    """Return the magic words as (name, word); the first value of each says whether its case counts."""
+    found = []
+    magic = table.get("magicWords", {})
+    for name, values in magic.items() if isinstance(magic, dict) else ():
+        words = list(values.values()) if isinstance(values, dict) else []
+        found += [(name, str(word)) for word in words[words[:1] in (["0"], ["1"]) :]]
+    return found
+
+
+def _names(table: dict[str, Value]) -> dict[int, list[str]]:
+    """Return the names, aliases and gendered names of namespaces, by number.
+
+    Those with the wiki's own name are left out, because a message table does not know it.
+    """
+    found: dict[int, list[str]] = {}
+    names, aliases, gendered = (table.get(f"namespace{kind}") or {} for kind in ("Names", "Aliases", "GenderAliases"))
+    pairs = [*names.items(), *((key, name) for name, key in aliases.items())]  # type: ignore[union-attr]
+    pairs += [(key, name) for key, each in gendered.items() for name in each.values()]  # type: ignore[union-attr]
+    for key, name in pairs:
+        if key in _NAMESPACES and name and "$1" not in str(name):
+            found.setdefault(_NAMESPACES[str(key)], []).append(str(name).replace("_", " "))
+    return found
+
+
+def _trail(expression: str) -> list[str]:
+    """Return the trail's letters as ranges, then the strings that belong to it where a letter follows."""
+    whole = _TRAIL.fullmatch(expression)
+    if whole is None:
+        raise ValueError(f"a link trail of another form: {expression}")
+    letters, joined = set[str](), dict[str, None]()
+    if several := _ALTERNATIVES.fullmatch(whole[1]):
+        parts = several[1].replace("\\'", "'").split("|")
+    elif one := _CLASS.fullmatch(whole[1]):
+        parts = [f"[{one[1]}]"]
+    else:
+        parts = [whole[1]] if whole[1] else []
+    for part in parts:
+        characters = set(_characters(part[1:-1])) if part[0] == "[" else {part.replace("(?!')", "")}
+        letters |= {each for each in characters if len(each) == 1}
+        joined |= dict.fromkeys(sorted(each for each in characters if len(each) > 1 or each in _JOINERS))
+    return [_ranges(letters) or _NONE, *("".join(map(_shown, each)) for each in joined)]
+
+
+def _decoded(body: str) -> str:
+    return _CODE.sub(lambda match: chr(int(match[1] or match[2], 16)), body)
+
+
+def _characters(body: str) -> Iterator[str]:
+    """Yield the characters of a class; a hyphen after a range is itself, as PCRE has it."""
+    text = _decoded(body)
+    place = 0
+    while place < len(text):
+        if text[place + 1 : place + 2] == "-" and place + 2 < len(text):
+            yield from map(chr, range(ord(text[place]), ord(text[place + 2]) + 1))
+            place += 3
+        else:
+            yield text[place]
+            place += 1
+
+
+def _ranges(characters: Iterable[str]) -> str:
+    """Return the letters, marks and digits as the body of a character class.
+
+    A range may contain unassigned characters.
+    """
+    pieces = list[list[str]]()
+    for char in sorted(each for each in set(characters) if unicodedata.category(each)[0] in "LMN"):
+        if pieces and all(map(_is_unassigned, range(ord(pieces[-1][1]) + 1, ord(char)))):
+            pieces[-1][1] = char
+        else:
+            pieces.append([char, char])
+    return "".join(_range(first, last) for first, last in pieces)
+
+
+def _is_unassigned(code: int) -> bool:
+    return unicodedata.category(chr(code)) == "Cn"
+
+
+def _range(first: str, last: str) -> str:
+    between = "-" if ord(last) > ord(first) + 1 else ""
+    return _shown(first) if first == last else f"{_shown(first)}{between}{_shown(last)}"
+
+
+def _shown(char: str) -> str:
+    """Return a character, escaped if it has no width of its own."""
+    return f"\\u{ord(char):04x}" if unicodedata.category(char)[0] in "MC" else char
+
+
+if __name__ == "__main__":
+    main()
