@@ -66,8 +66,8 @@ def _trail(letters: str, joins: list[str]) -> str:
 def _facts(language: str) -> dict[str, list[str]]:
     """Return the facts of a language with those of its fallback languages: fact → values."""
     rows: dict[str, dict[str, list[str]]] = {}
-    for of, fact, values in read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"):
-        rows.setdefault(of, {})[fact] = values.split("|")
+    for of, fact, cell in read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"):
+        rows.setdefault(of, {})[fact] = cell.split("|")
     own = next((each for each in (language, language.partition("-")[0]) if each in rows), "en")
     found: dict[str, list[str]] = {}
     for each in (own, *rows[own].get("fallback", []), "en"):

@@ -29,7 +29,7 @@ _EVERYWHERE = {
 """Names that every Wikipedia understands beside MediaWiki's; for extensions' names a number that most wikis have."""
 _SISTERS = """b c commons d m meta metawikipedia mw n q s v w wikibooks wikidata wikinews wikipedia wikiquote wikisource
     wikispecies wikiversity wikivoyage wikt wiktionary voy foundation doi imdbname imdbtitle species""".split()
-_LANGUAGE_OF = dict(read_columns("wikipedias.tsv", "code", "language"))
+_LANGUAGE_OF = {row[0]: row[1] for row in read_columns("wikipedias.tsv", "code", "language")}
 """Wikipedias' codes, with the codes of their languages, which may be newer."""
 _OLDER = {language: code for code, language in _LANGUAGE_OF.items() if language != code}
 """Languages whose Wikipedia is named after an older code."""

@@ -32,7 +32,8 @@ def test_a_wikis_own_names_are_known_beside_the_english_ones() -> None:
     ("title", "kind"),
     [
         ("de:Paris", "language"), ("zh-min-nan:X", "language"), (" FR :X", "language"), ("wikt:dog", "sister"),
-        ("Commons:X", "sister"), ("WP:X", ""), ("Terminator 2: X", ""), ("fr", ""), ("", ""),
+        ("Commons:X", "sister"), ("szl:X", "language"), ("Zgh:X", "language"), ("be-tarask:X", "language"),
+        ("nan:X", "language"), ("cz:X", "language"), ("WP:X", ""), ("Terminator 2: X", ""), ("fr", ""), ("", ""),
     ],
 )  # fmt: skip
 def test_other_wikis(title: str, kind: str) -> None:

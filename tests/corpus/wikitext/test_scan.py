@@ -86,6 +86,27 @@ def test_links(source: str, text: str) -> None:
     assert not page.dropped_links
 
 
+@pytest.mark.parametrize(
+    ("language", "source", "text"),
+    [
+        ("ar", "في ال[[قاهرة]] و[[نيل|النيل]]ي", "في <القاهرة→قاهرة> <والنيلي→نيل>"),
+        ("ar", "1و[[أ]]ب[[ت]]", "1<وأب→أ><ت→ت>"),
+        ("ar", "و[[ملف:x.png|تصغير|ج]] [[:تصنيف:أ]]", "و تصنيف:أ"),
+        ("ar", "و[[أ| ب]]", "و <ب→أ>"),
+        ("ka", "«ქ[[ა]]ში»", "«<ქაში→ა>»"),
+        ("is", "norður–[[Ísland]]s-", "norður–<Íslands→Ísland>-"),
+        ("hy", "[[Երևան]]ում», [[Փարիզ]]", "<Երևանում→Երևան>», <Փարիզ→Փարիզ>"),
+        ("ru", "при[[город]]ы", "при<городы→Город>"),
+        ("ca", "[[home]]'''s [[home]]'s", "<home→Home>s <home's→Home>"),
+        ("fa", "[[کتاب]]\u200cها [[کتاب]]\u200c، ب", "<کتاب\u200cها→کتاب> <کتاب→کتاب>\u200c، ب"),
+        ("ja", "[[ファイル:a.png|thumb|[[b]]]][[東京]]の＿＿目次＿＿", "<東京→東京>の"),
+        ("zh", "[[File:a.png|缩略图|b]][[北京]]s__NOTOC__[[分类:c]]", "<北京→北京>s"),
+    ],
+)
+def test_links_of_other_languages(language: str, source: str, text: str) -> None:
+    assert marked(clean(source, site=make_site("", language, {}))) == text
+
+
 OUTSIDE, SELF = Reason.LINK_OUTSIDE_ARTICLES, Reason.LINK_TO_SELF
 
 
