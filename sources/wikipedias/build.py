@@ -1,14 +1,15 @@
 """Tabulate what Wikipedias' wikitext says differently by language: `python sources/wikipedias/build.py MEDIAWIKI`.
 
-MEDIAWIKI is the folder of an unpacked MediaWiki; README.md says which, and where from. Each language has the
-rows of its own message table; the names of its fallback languages are one of them. What is English is kept once.
+MEDIAWIKI is the folder of an unpacked MediaWiki; README.md says which, and where from. Each language keeps the rows of its
+own message table, and one that names its fallback languages: merging them here would make the table five times as
+large. What is English is kept once.
 """
 
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from re import compile as pattern
 
 from php import Value, variables
 
@@ -24,10 +25,10 @@ _EXACT_SWITCHES = """newsectionlink nonewsectionlink hiddencat expectunusedcateg
     staticredirect""".split()
 """Behaviour switches whose case counts."""
 _UNDERLINES = ("__", "＿＿")
-_TRAIL = pattern(r"/\^\((.*)\)\(\.\*\)\$/[a-zA-Z]*")
-_CLASS = pattern(r"(?::\?)?\[([^\]]*)\]\+")
-_ALTERNATIVES = pattern(r"\(\?:(.*)\)\+")
-_CODE = pattern(r"\\x\{([0-9A-Fa-f]+)\}|\\x([0-9A-Fa-f]{2})")
+_TRAIL = re.compile(r"/\^\((.*)\)\(\.\*\)\$/[a-zA-Z]*")
+_CLASS = re.compile(r"(?::\?)?\[([^\]]*)\]\+")
+_ALTERNATIVES = re.compile(r"\(\?:(.*)\)\+")
+_CODE = re.compile(r"\\x\{([0-9A-Fa-f]+)\}|\\x([0-9A-Fa-f]{2})")
 _ANY_LETTER = "\\x{80}-\\x{10ffff}"
 _ANY, _NONE = "*", "∅"
 _LETTERS = ("trail", "prefix")

@@ -458,12 +458,6 @@ def test_a_file_given_twice_is_refused(sample: Path, tmp_path: Path) -> None:
         build_corpus(CorpusPlan(("-", "-"), (sample / "knowledge",), tmp_path / "out"), SETTINGS)
 
 
-def test_another_language_than_the_dumps_is_refused(sample: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"wiki\.xml: is in 'en', the settings say language = 'de'; leave the setting"):
-        build_corpus(plan(sample, tmp_path / "out"), CorpusSettings(language="de"))
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_empty_dump_is_an_empty_corpus(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "dump.xml").write_text("<mediawiki></mediawiki>\n")
     empty = CorpusPlan((tmp_path / "dump.xml",), (sample / "knowledge",), tmp_path / "out")

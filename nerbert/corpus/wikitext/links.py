@@ -77,6 +77,7 @@ class LinkReader:
         if "[[" not in source:
             return source, found
         known, resolve, targets, dropped = self._known, self._resolve, found.targets, found.dropped
+        glues = self._prefix
         no_mention = {*_NO_ARTICLE, "", title}
         first, *parts = self._link.split(source)
         pieces: list[str] = [first]
@@ -84,9 +85,10 @@ class LinkReader:
             meaning, shown = known.get(target) or resolve(target)
             label = (shown if anchor is None else anchor) + trail
             if meaning not in no_mention:
-                if self._prefix is not None and not space:
-                    pieces[-1], glued = self._cut_prefix(pieces[-1])
-                    label = glued + label
+                before = pieces[-1]
+                glued = glues and not space and glues.search(before, max(len(before) - _LONGEST_PREFIX, 0))
+                if glued:
+                    pieces[-1], label = before[: glued.start()], glued.group() + label
                 pieces.append(f"{space or ''}{OPEN}{len(targets)}{NUMBERED}{label}{CLOSE}{after}")
                 targets.append(meaning)
             elif meaning == _DROP:
@@ -97,11 +99,6 @@ class LinkReader:
                 dropped[Reason.LINK_OUTSIDE_ARTICLES if meaning == _OUTSIDE else Reason.LINK_TO_SELF] += 1
                 pieces += (space or "", as_prose(label), after)
         return "".join(pieces), found
-
-    def _cut_prefix(self, before: str) -> tuple[str, str]:
-        """Return the text before a link without the letters that belong to the link, and these."""
-        found = self._prefix.search(before, max(len(before) - _LONGEST_PREFIX, 0)) if self._prefix else None
-        return (before[: found.start()], found.group()) if found else (before, "")
 
     def _resolve(self, target: str) -> tuple[str, str]:
         """Return the meaning of a target, and the text that a link without an anchor shows.
