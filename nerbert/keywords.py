@@ -13,6 +13,8 @@ class CorpusKeywords(TypedDict, total=False):
     language: str
     sentence_splitter: Literal["rules", "punkt"]
     punkt_model: str
+    word_splitter: Literal["unicode", "icu"]
+    glued: Literal["grow", "drop"]
     lists: bool
     captions: bool
     split_bytes: int

@@ -1,44 +1,100 @@
 """Word splitters: regular expressions with exact offsets, the same for corpus and raw text.
 
-The corpus is split by `unicode-words-1`: a run of letters, marks and digits is a word, any other visible character
-stands alone, each Han or kana character is a word. That cuts finer than CoNLL's tokens do ("Berlin-based" is three
-words), which keeps link anchors on word boundaries in every script. Annotated data brings its own tokens; a tagger
-keeps the name of the splitter that comes closest to them, so that raw text is cut the way it was trained on.
+The corpus is split by `unicode-words-2`: a run of letters, marks and digits is a word, any other visible character
+stands alone. Characters of scripts without spaces (Han, kana, Thai, Lao, Khmer, Burmese …) are a word each, with their
+marks, and so are Korean syllables, whose particles are glued to names. That cuts finer than CoNLL's tokens do
+("Berlin-based" is three words), which keeps link anchors on word boundaries in every script. Addresses of the web and
+of mail, #hashtags and @names are one word. Annotated data brings its own tokens; a tagger keeps the name of the
+splitter that comes closest to them, so that raw text is cut the way it was trained on.
 
-`gliner-words-1` is what GLiNER's models were trained on, for their folders alone: a run of letters, digits, hyphens and
-underscores is a word, in Python's own sense of a letter; any other visible or control character stands alone.
+`icu-words-1/VERSION` is the same, but scripts without spaces are cut by ICU's dictionaries. Its name holds ICU's
+version, because another one may cut otherwise. `gliner-words-1` is what GLiNER's models were trained on, for their
+folders alone: a run of letters, digits, hyphens and underscores is a word, in Python's own sense of a letter; any other
+visible or control character stands alone. The other splitters that end in 1 are those of older corpora and taggers.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import regex
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, need
 from nerbert.records import Example
 
-ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
-"""Characters that are a word each."""
-RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{ALONE}]]"
+_OLD_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
+_SPACELESS = (
+    rf"{_OLD_ALONE}\p{{Bopomofo}}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}\p{{Tai_Tham}}\p{{New_Tai_Lue}}\p{{Tai_Le}}"
+    r"\p{Tai_Viet}\p{Javanese}\p{Balinese}"
+)
+ALONE = rf"{_SPACELESS}\p{{Hangul}}"
+"""Characters that are a word each, digits and marks apart."""
+_NOT_ALONE = r"\p{Nd}\p{M}"
+RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[[{ALONE}]--[{_NOT_ALONE}]]]"
 """What begins a run and goes on in it."""
-_CJK = rf"[{ALONE}]\p{{M}}*"
-_RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[{ALONE}]]*+"
+JOINED = r"\p{M}\u200c\u200d\u0e33\u0eb3\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7fb"
+"""Characters whose word is not known by their neighbours alone: marks, joiners, Thai and Lao `am`, parts of syllables."""
+_SYLLABLE = r"[\u1100-\u115f\ua960-\ua97c]++[\u1160-\u11ff\ud7b0-\ud7fb]*+\p{M}*+"
+_UNDER = r"(?<=[\u17d2\u1039])[\p{Khmer}\p{Myanmar}]"
+_SINGLE = rf"{_SYLLABLE}|[[{ALONE}]--[{_NOT_ALONE}]](?:\p{{M}}|[\u0e33\u0eb3]|{_UNDER})*+"
+"""One character with its marks: a Khmer or Burmese consonant under another is one of them."""
+_RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[[{ALONE}]--[{_NOT_ALONE}]]]*+"
 _OTHER = r"[^\s\p{C}]\p{M}*"
 _CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
 
-_SPLITTERS: dict[str, regex.Pattern[str] | re.Pattern[str]] = {
-    "unicode-words-1": regex.compile(rf"{_CJK}|{_RUN}|{_OTHER}", regex.VERSION1),
-    "joined-words-1": regex.compile(
-        rf"{_CJK}|(?i:{_CLITIC})|(?:\p{{Lu}}\.){{2,}}|{_RUN}(?:(?!(?i:{_CLITIC}))[-.,'’/&]{_RUN})*|{_OTHER}",
-        regex.VERSION1,
-    ),
-    "gliner-words-1": re.compile(r"\w+(?:[-_]\w+)*|\S"),
+_LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{ALONE}]]"
+_PATH = rf"(?:[{_LETTER}/~%=&+#$-]|[.,:;!?'()*@|-]+(?=[{_LETTER}/~%=&+#$]))*+"
+_ENDINGS = ("com", "org", "net", "edu", "gov", "info", "io")
+_BEGINS = r"(?<![\p{L}\p{N}_@#.&-])"
+_LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
+"""A part of a domain's name. What is repeated is bounded, so hostile text takes linear time."""
+_URL = rf"(?:(?i:https?|ftp)://|{_BEGINS}(?i:www)\.){_LETTER}{_PATH}"
+_MAIL = rf"{_BEGINS}{_LETTER}(?:[.%+-]?{_LETTER}){{0,63}}@{_LABEL}(?:\.{_LABEL}){{1,9}}"
+_ENDING = rf"\.(?:{'|'.join(_ENDINGS)})(?:\.[a-z]{{2}})?(?![\p{{L}}\p{{N}}_])"
+_DOMAIN = rf"{_BEGINS}{_LABEL}(?:\.{_LABEL}){{0,5}}{_ENDING}(?:/{_PATH})?"
+_TAG = r"(?<![\p{L}\p{M}\p{N}_#&])#(?=[\p{N}_]{0,30}\p{L})[\p{L}\p{M}\p{N}_]++"
+_NAME = rf"(?<![\p{{L}}\p{{M}}\p{{N}}_@.])@{_LETTER}++(?:[.-]{_LETTER}++)*+"
+_WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
+"""Addresses, hashtags and names of the web; punctuation at the end is not of them."""
+_HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{each}" for each in _ENDINGS))
+"""Text that has something of the web has one of these."""
+
+_OLD_CJK = rf"[{_OLD_ALONE}]\p{{M}}*"
+_OLD_RUN = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{_OLD_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[{_OLD_ALONE}]]*+"
+
+
+def _joined(run: str) -> str:
+    """Return the expression of words as most data sets have them: hyphens and apostrophes inside, clitics apart."""
+    return rf"(?i:{_CLITIC})|(?:\p{{Lu}}\.){{2,}}|{run}(?:(?!(?i:{_CLITIC}))[-.,'’/&]{run})*"
+
+
+_EXPRESSIONS = {
+    "unicode-words-1": rf"{_OLD_CJK}|{_OLD_RUN}|{_OTHER}",
+    "joined-words-1": rf"{_OLD_CJK}|{_joined(_OLD_RUN)}|{_OTHER}",
+    "gliner-words-1": "",
+    "unicode-words-2": rf"{_SINGLE}|{_RUN}|{_OTHER}",
+    "joined-words-2": rf"{_SINGLE}|{_joined(_RUN)}|{_OTHER}",
 }
-_FOR_DATA = ("unicode-words-1", "joined-words-1")
+_FOR_DATA = ("unicode-words-2", "joined-words-2")
 """Those that a tagger's training chooses from."""
-SPLITTER = "unicode-words-1"
+SPLITTER = "unicode-words-2"
 """The corpus's splitter, and what a tagger has if nothing is known of its tokens. A changed rule is a new name."""
+_ICU = "icu-words-1"
+_BY_DICTIONARY = rf"[[{_SPACELESS}]--[{_NOT_ALONE}]](?:[{_SPACELESS}\p{{M}}]|[\u0e33\u0eb3])*+"
+
+
+@cache
+def _expression(splitter: str, *, web: bool) -> Any:
+    """Return the compiled expression of a splitter; `web` is for text that has something of the web."""
+    if splitter == "gliner-words-1":
+        return re.compile(r"\w+(?:[-_]\w+)*|\S")
+    if splitter.startswith(_ICU):
+        begin, rest = rf"(?P<spaceless>{_BY_DICTIONARY})|", _EXPRESSIONS["unicode-words-2"]
+    else:
+        begin, rest = "", _EXPRESSIONS[splitter]
+    return regex.compile(f"{_WEB}|{begin}{rest}" if web else begin + rest, regex.VERSION1)
 
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
@@ -46,7 +102,48 @@ def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], .
 
     (`gliner-words-1` takes them for words.)
     """
-    return tuple(match.span() for match in _SPLITTERS[splitter].finditer(text))
+    found = _expression(splitter, web=not splitter.endswith("-1") and has_web(text)).finditer(text)
+    if not splitter.startswith(_ICU):
+        return tuple(match.span() for match in found)
+    return tuple(span for match in found for span in _by_dictionary(text, match))
+
+
+def has_web(text: str) -> bool:
+    """Return whether a text may have addresses, hashtags or names of the web."""
+    return any(hint in text for hint in _HINTS)
+
+
+def _by_dictionary(text: str, match: Any) -> Iterator[tuple[int, int]]:
+    """Yield the word that was found, or those that ICU's dictionaries cut of a stretch without spaces."""
+    start, end = match.span()
+    if not match["spaceless"]:
+        yield start, end
+        return
+    from icu import BreakIterator, Locale
+
+    places = BreakIterator.createWordInstance(Locale("th"))
+    places.setText(text[start:end])
+    yield from pairwise([start, *(start + place for place in _characters(text[start:end], places))])
+
+
+def _characters(text: str, places: Iterable[int]) -> Sequence[int]:
+    """Return places in UTF-16, as ICU counts, as characters of the text."""
+    found = list(places)
+    if all(char <= "\uffff" for char in text):
+        return found
+    before, units = {0: 0}, 0
+    for number, char in enumerate(text, 1):
+        units += 1 + (char > "\uffff")
+        before[units] = number
+    return [before[place] for place in found]
+
+
+def icu_splitter() -> str:
+    """Return the name of the splitter with the dictionaries of the ICU that is installed."""
+    need("icu", "icu")
+    import icu
+
+    return f"{_ICU}/{icu.ICU_VERSION}"
 
 
 def words_between(text: str, edges: Iterable[int], splitter: str = SPLITTER) -> Iterator[tuple[int, int]]:
@@ -57,8 +154,14 @@ def words_between(text: str, edges: Iterable[int], splitter: str = SPLITTER) -> 
 
 def check_splitter(name: object) -> str:
     """Return `name` if this version has such a splitter; else raise InputError."""
-    if not isinstance(name, str) or name not in _SPLITTERS:
-        raise InputError(f"word splitter {name!r}; this version of nerbert has {', '.join(_SPLITTERS)}")
+    if isinstance(name, str) and name.startswith(f"{_ICU}/"):
+        if (here := icu_splitter()) != name:
+            version = name.partition("/")[2]
+            raise InputError(f"word splitter {name!r:.60}: needs ICU {version:.20}, here is {here.partition('/')[2]}, "
+                             "which may cut words otherwise; install that version, or train with this one")  # fmt: skip
+        return name
+    if not isinstance(name, str) or name not in _EXPRESSIONS:
+        raise InputError(f"word splitter {name!r}; this version of nerbert has {', '.join(_EXPRESSIONS)}, {_ICU}/…")
     return name
 
 

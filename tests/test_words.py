@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, MissingExtra
 from nerbert.formats.conll import example_of
-from nerbert.words import SPLITTER, check_splitter, nearest_splitter, split_words
+from nerbert.words import SPLITTER, check_splitter, icu_splitter, nearest_splitter, split_words
 
 
 def words(text: str, splitter: str = SPLITTER) -> list[str]:
@@ -23,6 +23,15 @@ def words(text: str, splitter: str = SPLITTER) -> list[str]:
         ("a\u200bb\x00 \u202e", ["a", "b"]),
         ("", []),
         (" \t\r\n\xa0", []),
+        ("나는 서울에서", ["나", "는", "서", "울", "에", "서"]),
+        ("\u1112\u1161\u11ab\u1100\u1173\u11af", ["\u1112\u1161\u11ab", "\u1100\u1173\u11af"]),
+        ("น้ำ ๒๕๖๗ไทย", ["น้ำ", "๒๕๖๗", "ไ", "ท", "ย"]),
+        ("ខ្មែរ အင်္ဂ ພາ", ["ខ្មែ", "រ", "အ", "င်္ဂ", "ພ", "າ"]),
+        ("see (http://a.org/x_(y)?q=1). And", ["see", "(", "http://a.org/x_(y)?q=1", ")", ".", "And"]),
+        ("在http://a.com是 WWW.x.org/?", ["在", "http://a.com", "是", "WWW.x.org/", "?"]),
+        ("jane.doe@mail.example.com, a@b", ["jane.doe@mail.example.com", ",", "a", "@", "b"]),
+        ("#MeToo #1 C# @jack_d.", ["#MeToo", "#", "1", "C", "#", "@jack_d", "."]),
+        ("Amazon.com's x.com.au a.comb", ["Amazon.com", "'", "s", "x.com.au", "a", ".", "comb"]),
     ],
 )
 def test_corpus_splitter(text: str, expected: list[str]) -> None:
@@ -35,7 +44,40 @@ def test_joined_splitter_keeps_hyphens_and_abbreviations() -> None:
     assert words(text, "joined-words-1") == expected
 
 
-@pytest.mark.parametrize("splitter", ["unicode-words-1", "joined-words-1", "gliner-words-1"])
+def test_older_splitters_stay_as_they_were() -> None:
+    text = "서울에서 น้ำ http://a.com jane@b.org #x"
+    old = ["서울에서", "น้ำ", "http", ":", "/", "/", "a", ".", "com", "jane", "@", "b", ".", "org", "#", "x"]
+    assert words(text, "unicode-words-1") == old
+    assert words("3.5 a.com", "joined-words-1") == ["3.5", "a.com"]
+    assert words("U.S. jane.doe@b.org's", "joined-words-2") == ["U.S.", "jane.doe@b.org", "'s"]
+
+
+@pytest.mark.parametrize("piece", [".", "@", "a.", "a-", "#", "#_1", "a@", "www.", "a.b.c", ".com", "x@a.", "http://"])
+def test_hostile_text_is_split_in_one_go(piece: str) -> None:
+    text = f"x@{piece * 20_000}"
+    assert "".join(words(text)) == text  # would take hours if places were looked at again and again
+
+
+def test_a_dictionary_cuts_scripts_without_spaces() -> None:
+    pytest.importorskip("icu", reason="the extra icu is not installed: pip install 'nerbert[icu]'")
+    name = icu_splitter()
+    assert check_splitter(name) == name
+    assert words("ภาษาไทย x서울", name) == ["ภาษา", "ไทย", "x", "서", "울"]
+    assert words("東京都𠀀 a@b.org", name)[-1] == "a@b.org"
+    assert "".join(words("𠀀𠀁漢字かな", name)) == "𠀀𠀁漢字かな"
+    with pytest.raises(InputError, match=r"needs ICU 0\.1, here is .*, which may cut words otherwise"):
+        check_splitter("icu-words-1/0.1")
+
+
+def test_a_dictionary_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"icu not installed: pip install 'nerbert\[icu\]'"):
+        check_splitter("icu-words-1/77.1")
+
+
+@pytest.mark.parametrize(
+    "splitter", ["unicode-words-1", "joined-words-1", "gliner-words-1", "unicode-words-2", "joined-words-2"]
+)
 @given(text=st.text())
 def test_words_are_disjoint_sorted_and_not_blank(splitter: str, text: str) -> None:
     place = 0
@@ -50,14 +92,14 @@ def test_gliners_splitter_is_never_a_trainings_choice() -> None:
     expected = ["state-of-the-art", "snake_case", ",", "U", ".", "S", ".", "東京タワー", "a", "\u200b", "b",
                 "<", "<", "SEP", ">", ">"]  # fmt: skip
     assert words(text, "gliner-words-1") == expected
-    assert nearest_splitter([example_of(["state-of-the-art", "snake_case-a"], ["O", "O"])]) == "joined-words-1"
+    assert nearest_splitter([example_of(["state-of-the-art", "snake_case-a"], ["O", "O"])]) == "joined-words-2"
     assert nearest_splitter([example_of(["東京タワー"], ["O"])]) == SPLITTER
 
 
 def test_nearest_splitter_follows_the_tokens() -> None:
     joined = [example_of(["U.S.", "Berlin-based", "firm"], ["O", "O", "O"])]
     plain = [example_of(["U", ".", "S", ".", "firm"], ["O"] * 5)]
-    assert nearest_splitter(joined) == "joined-words-1"
+    assert nearest_splitter(joined) == "joined-words-2"
     assert nearest_splitter(plain) == SPLITTER
 
 

@@ -38,7 +38,7 @@ from nerbert.corpus.mentions import Typing
 from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.rows import ARTICLE, PageReport
-from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import FORMAT, shard_paths
 from nerbert.corpus.steps import Step, own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
@@ -49,7 +49,6 @@ from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.sources.files import Source
 from nerbert.terminal import throughput
-from nerbert.words import SPLITTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +181,8 @@ def _count_pages(funnel: Funnel, report: PageReport, titles: Titles, ambiguous: 
     links = Counter(report.links)
     found, kept = links.pop("found", 0), links.pop("kept", 0)
     funnel.step("links", found, kept, links)
+    if report.grown:
+        funnel.note("links", grown=report.grown)
 
 
 _LICENCE = (
@@ -212,7 +213,7 @@ def make_manifest(
         "made_by": f"nerbert {__version__}",
         "scanner": SCANNER,
         "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
-        "word_splitter": SPLITTER,
+        "word_splitter": word_splitter(settings),
         "licence": licence_of(knowledge),
         "wiki": dumps[0].site.wiki,
         "language": dumps[0].site.language,

@@ -1,8 +1,12 @@
 """Words and links of many sentences at once, as columns; `words.split_words` gives the same by sentence.
 
 A table made from the splitter's own expression gives each character's class, and a word's edges are where the class
-changes. Sentences with combining marks or joiners, which need more than two neighbours, use the expression itself. The
-cost is a second implementation; a test on arbitrary text checks that both give the same words.
+changes. Sentences with combining marks, joiners or addresses, which need more than two neighbours, use the expression
+itself, and so do scripts without spaces where ICU cuts them. The cost is a second implementation; a test on arbitrary
+text checks that both give the same words.
+
+A link may begin or end inside a word: endings and prefixes are glued to names in many languages. Such a mention grows
+to the word (`glued.py`), as MediaWiki's own link trails let it, or is dropped.
 """
 
 from collections.abc import Sequence
@@ -14,7 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import regex
 
-from nerbert.words import ALONE, RUN_CHARACTER, split_words
+from nerbert.corpus.glued import Glued
+from nerbert.words import ALONE, JOINED, RUN_CHARACTER, SPLITTER, has_web, split_words
 
 Places = npt.NDArray[np.int64]
 
@@ -41,39 +46,46 @@ class Words:
 class Links:
     """The links within a sentence that begin and end at word boundaries: numbers, and positions in the sentence.
 
-    `first[n]` is the index, among these, of the first link of sentence n. Of the other links, `cutting` cut a word and
-    `outside` are in no sentence.
+    `first[n]` is the index, among these, of the first link of sentence n; `grown` of them took in a whole word. Of the
+    other links, `cutting` cut a word and `outside` are in no sentence.
     """
 
     numbers: Places
     starts: Places
     ends: Places
     first: Places
+    grown: int
     cutting: int
     outside: int
 
 
-def words_of(texts: Sequence[str]) -> Words:
+def words_of(texts: Sequence[str], splitter: str = SPLITTER) -> Words:
     """Return the words of sentences, which must not contain newlines."""
     joined = "\n".join(texts) + "\n"
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
     sentences = np.concatenate(([0], np.cumsum(lengths)))
     classes = _classes()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)]
     starts, ends = _edges(classes)
-    tricky = np.flatnonzero(classes == _TRICKY)
-    if tricky.size:
-        numbers = np.unique(np.searchsorted(sentences, tricky, "right") - 1)
-        starts, ends = _resplit(texts, numbers, sentences, starts, ends)
+    tricky = np.flatnonzero(classes == _TRICKY if splitter == SPLITTER else classes >= _SINGLE)
+    numbers = np.unique(np.searchsorted(sentences, tricky, "right") - 1)
+    if has_web(joined):
+        numbers = np.union1d(numbers, [number for number, text in enumerate(texts) if has_web(text)]).astype(np.int64)
+    if numbers.size:
+        starts, ends = _resplit(texts, numbers, sentences, starts, ends, splitter)
     return Words(starts, ends, sentences, np.searchsorted(starts, sentences))
 
 
 def links_on_words(
-    sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int]
-) -> Links:
-    """Return links by sentence; all starts and ends are positions in the concatenated texts of the pages."""
+    sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int],
+    glued: Glued | None = None,
+) -> Links:  # fmt: skip
+    """Return links by sentence; all starts and ends are positions in the concatenated texts of the pages.
+
+    With `glued`, links inside a word grow to it where that says so.
+    """
     if not texts:
         none = np.zeros(0, np.int64)
-        return Links(none, none, none, np.zeros(1, np.int64), 0, len(starts))
+        return Links(none, none, none, np.zeros(1, np.int64), 0, 0, len(starts))
     begins = np.array(sentence_starts, np.int64)
     first, last = np.array(starts, np.int64), np.array(ends, np.int64)
     owner = np.searchsorted(begins, first, "right") - 1
@@ -81,13 +93,37 @@ def links_on_words(
     inside = (owner >= 0) & (last <= (begins + lengths)[owner])
     shift = (words.sentences[:-1] - begins)[owner]
     whole = inside & _holds(words.starts, first + shift) & _holds(words.ends, last + shift)
+    grown = 0
+    if glued is not None:
+        for number in np.flatnonzero(inside & ~whole).tolist():
+            own = int(owner[number])
+            span = _grown(texts[own], words, int(words.sentences[own]), int(first[number] + shift[number]),
+                          int(last[number] + shift[number]), glued)  # fmt: skip
+            start, end = (int(place - shift[number]) for place in span)
+            free = (number == 0 or last[number - 1] <= start) and (number + 1 == len(first) or end <= first[number + 1])
+            if start < end and free:
+                first[number], last[number], whole[number] = start, end, True
+                grown += 1
     numbers, owner = np.flatnonzero(whole), owner[whole]
     counts = np.bincount(owner, minlength=len(texts))
     return Links(
         numbers=numbers, starts=first[whole] - begins[owner], ends=last[whole] - begins[owner],
-        first=np.concatenate(([0], np.cumsum(counts))), cutting=int((inside & ~whole).sum()),
+        first=np.concatenate(([0], np.cumsum(counts))), grown=grown, cutting=int((inside & ~whole).sum()),
         outside=int((~inside).sum()),
     )  # fmt: skip
+
+
+def _grown(text: str, words: Words, begin: int, start: int, end: int, glued: Glued) -> tuple[int, int]:
+    """Return a link with the rest of the words that it cuts, as positions in the joined sentences; (0, 0) if it can't.
+
+    `begin` is where the sentence begins there.
+    """
+    one, other = np.searchsorted(words.starts, start, "right") - 1, np.searchsorted(words.ends, end)
+    if one < 0 or other == len(words.ends) or words.ends[one] <= start or words.starts[other] >= end:
+        return 0, 0
+    first, last = int(words.starts[one]), int(words.ends[other])
+    pieces = (text[a - begin : b - begin] for a, b in ((first, start), (start, end), (end, last)))
+    return (first, last) if glued.belongs(*pieces) else (0, 0)
 
 
 def _holds(places: Places, wanted: Places) -> npt.NDArray[np.bool_]:
@@ -109,14 +145,14 @@ def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
 
 
 def _resplit(
-    texts: Sequence[str], numbers: Places, sentences: Places, starts: Places, ends: Places
+    texts: Sequence[str], numbers: Places, sentences: Places, starts: Places, ends: Places, splitter: str
 ) -> tuple[Places, Places]:
     """Replace the words of some sentences by those of the expression."""
     kept = ~np.isin(np.searchsorted(sentences, starts, "right") - 1, numbers)
     spans = [
         (sentences[number] + start, sentences[number] + end)
         for number in numbers
-        for start, end in split_words(texts[number])
+        for start, end in split_words(texts[number], splitter)
     ]
     added = np.array(spans, np.int64).reshape(-1, 2)
     starts = np.concatenate((starts[kept], added[:, 0]))
@@ -149,8 +185,8 @@ def _classes() -> npt.NDArray[np.uint8]:
         part = table[codes.start : codes.stop]
         part[:] = _SINGLE
         every = "".join(map(chr, codes))
-        for class_, pattern in ((_GAP, r"[\s\p{C}]++"), (_RUN, rf"{RUN_CHARACTER}++"), (_SINGLE, rf"[{ALONE}]++"),
-                                (_TRICKY, r"[\p{M}\u200c\u200d]++")):  # fmt: skip
+        for class_, pattern in ((_GAP, r"[\s\p{C}]++"), (_SINGLE, rf"[{ALONE}]++"), (_RUN, rf"{RUN_CHARACTER}++"),
+                                (_TRICKY, rf"[{JOINED}]++")):  # fmt: skip
             for match in regex.compile(pattern, regex.VERSION1).finditer(every):
                 part[match.start() : match.end()] = class_
     return table

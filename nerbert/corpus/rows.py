@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
+from nerbert.corpus.glued import Glued
 from nerbert.corpus.punkt import open_splitter
-from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.records import CleanPage, Infobox, RawPage, Reason, sentence_id
@@ -39,11 +40,14 @@ class PageReport:
 
     fates: Counter[str] = field(default_factory=Counter)
     links: Counter[str] = field(default_factory=Counter)
+    grown: int = 0
+    """Links, of those kept, that took in the rest of a word."""
 
     def add(self, other: "PageReport") -> None:
         """Add another part's counts."""
         self.fates.update(other.fates)
         self.links.update(other.links)
+        self.grown += other.grown
 
 
 @dataclass(slots=True)
@@ -85,7 +89,8 @@ class PageRows:
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
-        self._splitter = open_splitter(settings, site.language)
+        self._splitter, self._words = open_splitter(settings, site.language), word_splitter(settings)
+        self._glued = Glued(site.language) if settings.glued == "grow" else None
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []
         self._sentences = self._weight = 0
@@ -124,14 +129,15 @@ class PageRows:
         pack, self._pack = self._pack, _Pack()
         if not pack.texts:
             return
-        words = words_of(pack.texts)
+        words = words_of(pack.texts, self._words)
         counts = np.diff(words.first)
         if not counts.all():  # a sentence of control characters alone has no words, and is no sentence
             keep = np.flatnonzero(counts).tolist()
             pack.keep(keep)
-            words = words_of(pack.texts)
-        links = links_on_words(pack.starts, pack.texts, words, pack.link_starts, pack.link_ends)
+            words = words_of(pack.texts, self._words)
+        links = links_on_words(pack.starts, pack.texts, words, pack.link_starts, pack.link_ends, self._glued)
         self.report.links["kept"] += len(links.numbers)
+        self.report.grown += links.grown
         self.report.links[Reason.CUTS_A_WORD] += links.cutting
         self.report.links[Reason.EMPTY_ANCHOR] += links.outside
         self._packed.append(_sentence_batch(pack, words, links, self.site))

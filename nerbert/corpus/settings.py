@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from nerbert.config import Bounds, Settings, refuse
 from nerbert.registry import STEPS
+from nerbert.words import SPLITTER, icu_splitter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,14 +18,20 @@ class CorpusSettings(Settings):
     wiki: str = ""
     """Name of the wiki in sentence ids; empty takes the dump's own. Unit: database name. Source: ours."""
     language: str = ""
-    """Language of the wiki, which the dump must not contradict; empty takes the dump's own. Decides link trails,
-    sentence ends and which mappings are read. Unit: code such as `en`. Source: ours."""
+    """Language of the wiki; it wins over the dump's own, which a warning tells; empty takes the dump's. Decides link
+    trails, sentence ends and which mappings are read. Unit: code such as `en`. Source: ours."""
     sentence_splitter: Literal["rules", "punkt"] = "rules"
     """How text is cut into sentences: `rules` and word lists, or `punkt` with the model in `punkt_model` (needs
     `nerbert[punkt]`). Source: ours; NER-BERT §2.2 takes Punkt."""
     punkt_model: str = ""
     """Folder of a Punkt model in NLTK's form: a language's folder in NLTK's data `punkt_tab`, or one that `nerbert
     corpus punkt` made. Source: ours; the paper doesn't say which."""
+    word_splitter: Literal["unicode", "icu"] = "unicode"
+    """How scripts without spaces are cut into words: each character is one (`unicode`), or by the dictionaries of ICU
+    (`icu`, needs `nerbert[icu]`), whose version corpus and taggers then keep. Source: ours."""
+    glued: Literal["grow", "drop"] = "grow"
+    """What becomes of a link that begins or ends inside a word: it takes in the endings and particles that are glued to
+    it (`grow`), or is dropped and counted, as are those that may not grow. Source: ours."""
     lists: bool = False
     """Keep list items as paragraphs of their own. Source: ours; the paper doesn't say."""
     captions: bool = False
@@ -87,6 +94,11 @@ class CorpusSettings(Settings):
         """Return the settings for the manifest: of a path its last part alone, since a corpus names no folders."""
         named = {name: Path(getattr(self, name)).name for name in ("label_set", "punkt_model")}
         return asdict(self) | named | {"extra_steps": list(self.extra_steps)}
+
+
+def word_splitter(settings: CorpusSettings) -> str:
+    """Return the name of the word splitter that the settings choose; raise MissingExtra where it isn't installed."""
+    return icu_splitter() if settings.word_splitter == "icu" else SPLITTER
 
 
 LATER = frozenset(

@@ -9,9 +9,12 @@ from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.rows import PageRows
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.records import RawPage, Reason
-from nerbert.words import split_words
+from nerbert.words import icu_splitter, split_words
 
-ALPHABET = "ab1_-. ,'’éß中國かナ한อ\u0301\u0308\u200c\u200d\u200b\u00ad\u0000\ufeff😀👩\u0903\U0001d400\ud800"
+ALPHABET = (
+    "ab1_-. ,'’éß中國かナ한อก๒ำក្\u1112\u1161\u11ab@#:/wcom"
+    "\u0301\u0308\u200c\u200d\u200b\u00ad\u0000\ufeff😀👩\u0903\U0001d400\ud800"
+)
 LINES = st.lists(
     st.text(ALPHABET, max_size=30) | st.text(max_size=20).map(lambda text: text.replace("\n", " ")), min_size=1
 )
@@ -29,6 +32,12 @@ def by_sentence(words: Words) -> list[tuple[tuple[int, int], ...]]:
 @given(LINES)
 def test_words_are_those_of_the_splitter(texts: list[str]) -> None:
     assert by_sentence(words_of(texts)) == [split_words(text) for text in texts]
+
+
+def test_words_by_a_dictionary_are_those_of_the_splitter() -> None:
+    pytest.importorskip("icu", reason="the extra icu is not installed: pip install 'nerbert[icu]'")
+    texts = ["ภาษาไทย, น้ำ 5", "plain words", "東京都は日本。", "서울에서 a@b.org"]
+    assert by_sentence(words_of(texts, icu_splitter())) == [split_words(text, icu_splitter()) for text in texts]
 
 
 @pytest.mark.integration
