@@ -3,13 +3,14 @@
 The expression runs over a whole page, so Python sees only the candidates, about one in 140 characters. That is about
 fifteen times as fast as Punkt, which NER-BERT takes (§2.2), makes fewer errors (docs/results/2026-11-20-sentences.md)
 and needs no training. The cost: lists to maintain (`nerbert/tables/sentence_words.tsv`), and a bias in doubtful cases.
-After an abbreviation, an initial or a German ordinal, a sentence ends only before a common sentence starter. It never
-ends inside a short parenthesis. So a few short sentences stay joined. Languages without lists use only the rules for
-initials and small letters.
+After an abbreviation, an initial or an ordinal as in German, a sentence ends only before a common sentence starter. It
+never ends inside a short parenthesis. So a few short sentences stay joined. Languages without lists use only the rules
+for initials and small letters. Scripts that write no end marks are cut at a space once a sentence is long, which is a
+clause's end rather than a sentence's.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from nerbert.tables import read_columns
@@ -18,78 +19,137 @@ Span = tuple[int, int]
 
 _OPEN = "\"'“„‟‘‚‛«»‹›(\\[{¿¡–—*-"
 _CLOSE = "\\])}\"'”’“»«›¹²³⁰⁴-⁹*†‡"
-_END = ".!?…؟۔।॥։።။"
-_WIDE = "。！？"
-_CANDIDATE = re.compile(
-    rf"[\n{_END}{_WIDE}](?:(?<=\n)"
-    rf"|(?<![{_END}][{_END}])[{_END}]*+[{_CLOSE}]*+(?:\[\d{{1,3}}\])*+()[^\S\n]++"
-    rf"(?=[{_OPEN}]{{0,3}}+\ ?+([^a-z\s.,;:!?…)\]]))"
-    rf"|(?<=[{_WIDE}])(?<![{_WIDE}][{_WIDE}])[{_WIDE}]*+(?![{_CLOSE}」』）】》〉、，])()[^\S\n]*+(?=[^\s{_WIDE}]))"
-)
-"""A line's end; or end marks before white space; or wide end marks.
+_PAIRS = {pair[1]: pair[0] for pair in ("()", "（）", "「」", "『』", "“”", "《》", "〈〉", "【】")}
+_WIDE_CLOSE = "\\])}\"'”’»›¹²³⁰⁴-⁹*†‡）」』》〉】"
+_END = ".!?…؟۔॥։߹᙮"
+_OWN_ENDS = {"el": ";", "hy": ":", "hyw": ":"}
+"""What else ends a sentence in one language: the Greek question mark, which Unicode makes a semicolon, and the colon
+that is typed for the Armenian full stop."""
+_WIDE = "。！？｡।።፡፧፨။។៕᱾᱿᠃᠉꧉᭟꯫།༎༑"
+"""Marks that end a sentence with or without white space after them."""
+_NO_MARK = "(?!(?<=፡)[^፡]|(?<=\\ །)\\S)"
+"""One Ethiopic word divider is no end mark, but two are typed for a full stop; a Tibetan mark may open a text."""
+_NO_END = "(?!\\ ?ល\\ ?។|を|の(?!ち))"
+"""Not after wide marks: "etc." in Khmer, and Japanese particles (a name may have such a mark)."""
 
-End marks have (1) the sentence's end and (2) the first character of what follows, never an ASCII small letter; wide end
-marks have (3) the sentence's end. The expression begins with one class, because `re` skips to a class at the speed of
-C: alternatives in its place make the search seven times as slow. The lookbehinds make the engine read a run of marks
-once, not once from each mark in it.
-"""
+
+@cache
+def _candidates(own: str) -> re.Pattern[str]:
+    """Return the expression of every place where a sentence may end; `own` are the language's own end marks.
+
+    A line's end; or end marks before white space; or wide end marks. End marks have (1) the sentence's end and (2) the
+    first character of what follows, never an ASCII small letter; wide end marks have (3) the sentence's end. The
+    expression begins with one class, because `re` skips to a class at the speed of C: alternatives in its place make
+    the search seven times as slow. The lookbehinds make the engine read a run of marks once, not once from each mark.
+    """
+    end = _END + own
+    return re.compile(
+        rf"[\n{end}{_WIDE}](?:(?<=\n)"
+        rf"|(?<=[{end}])(?<![{end}][{end}])[{end}]*+[{_CLOSE}]*+(?:\[\d{{1,3}}\])*+()[^\S\n]++"
+        rf"(?=[{_OPEN}]{{0,3}}+\ ?+([^a-z\s.,;:!?…)\]]))"
+        rf"|(?<=[{_WIDE}])(?<![{_WIDE}༄༅][{_WIDE}]){_NO_MARK}[{_WIDE}]*+(?:\ །)*+[{_WIDE_CLOSE}]*+(?:\[\d{{1,3}}\])*+()"
+        rf"[^\S\n]*+(?=[^\s{_WIDE}.,;:、，；：]){_NO_END})"
+    )
+
+
+_OPENING, _CLOSING = "".join(_PAIRS.values()), "".join(_PAIRS)
+_INSIDE = re.compile(
+    rf"(?:[^\n{_OPENING}{_CLOSING}]*+[{_OPENING}][^\n{_OPENING}{_CLOSING}]*+[{_CLOSING}])*+"
+    rf"[^\n{_OPENING}{_CLOSING}]*+([{_CLOSING}])"
+)
+"""Text in which (1) a bracket closes that doesn't open there; one pair of brackets within it is passed over."""
 _UNTIDY = re.compile(r"\n(?:(?<=\s\n)|\s)")
-_NEXT_WORD = re.compile(rf"[{_OPEN}]{{0,3}}+\ ?+([^\W\d_]++)(?![.\w-])")
-_CORE = re.compile(r"(?s:.*[^\w.])?([\w.]*)")
+_MARKS = "\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0971-\u0dff\u200c\u200d"
+"""Vowel signs and joiners, which are no letters for `re`; the blocks of India hold letters too."""
+_NEXT_WORD = re.compile(rf"[{_OPEN}]{{0,3}}+\ ?+((?:[^\W\d_]|[{_MARKS}])++)(?![.\w-])")
+_CORE = re.compile(rf"(?s:.*[^\w.{_MARKS}])?([\w.{_MARKS}]*)")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.-?)+[^\W\d_]{1,3}")
 _ROMAN = re.compile(r"[IVXLC]+\b")
-_NO_VOWEL = re.compile(r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}")
+_NO_VOWEL = re.compile(
+    r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}|[БВГДЖЗКЛМНПРСТФХЦЧШЩбвгджзклмнпрстфхцчшщ][бвгджзклмнпрстфхцчшщ]{1,3}"
+)
+_SYLLABIC = frozenset({"cs", "sk", "sl", "hr", "bs", "sh", "sr", "mk"})
+"""Languages whose words may have no vowel ("Krk", "prst")."""
 _OPENERS = frozenset(_OPEN)
-_ORDINALS = frozenset({"de", "als", "bar", "lb", "nds", "gsw"})
+_ORDINALS = frozenset(
+    "de als bar lb nds gsw hsb dsb da no nb nn fo is fi se et vro lv cs sk sl hr bs sh sr hu tr eu".split()
+)
 """Languages that write "3. Oktober", "Ludwig XIV."; a number before a capital rarely ends a sentence there."""
+_NO_STOPS = frozenset("th lo km my shn mnw blk bo dz".split())
+"""Languages that write a full stop after abbreviations alone."""
+_LONG = {"th": 100, "lo": 100, "km": 250, "my": 250, "shn": 250, "mnw": 250, "blk": 250}
+"""Languages with few or no end marks, and the characters after which a sentence ends at a space."""
 _PLAIN = 5
 """A word of at least this many letters is an ordinary one unless a list contains it."""
 _PARENTHESIS = 200
 """No sentence ends inside a parenthesis that closes within this many characters."""
+_SCRIPT = "ก-ฮะ-ๅ็-๎ກ-ຮະ-ໄ່-ໍໜ-ໟក-៓က-ဿၐ-႟ꧠ-꧿ꩠ-ꩿ"
+_SPACE = re.compile(
+    rf"\([^()\n]{{0,200}}\)|“[^“”\n]{{0,200}}”|\"[^\"\n]{{0,200}}\""
+    rf"|(?<=[{_SCRIPT}]{{15}})([^\S\n])(?=[{_SCRIPT}]{{15}})"
+)
+"""A part in brackets, or (1) a space between two stretches of a script that writes spaces between clauses alone."""
+_PART = 40
+"""A part of a long sentence has at least this many characters."""
 
 
 class RuleSplitter:
     """A sentence splitter with rules and word lists."""
 
-    name = "rules-1"
+    name = "rules-2"
 
     def __init__(self, language: str) -> None:
         self._never = _words(language, "never")
         self._seldom, self._numbered, self._units = (
             _words(language, kind) - self._never for kind in ("seldom", "numbered", "unit")
         )
-        self._listed = self._never | self._seldom | self._numbered
+        self._listed = self._never | self._seldom | self._numbered | {word.upper() for word in self._never}
         self._starters = _words(language, "starter")
-        self._ordinals, self._has_lists = language in _ORDINALS, bool(self._starters)
+        self._ordinals, self._no_stops = language in _ORDINALS, language in _NO_STOPS
+        self._consonants = bool(self._starters) and language not in _SYLLABIC
+        self._candidates = _candidates(_OWN_ENDS.get(language, ""))
+        self._long, self._joiners = _LONG.get(language, 0), tuple(_words(language, "joiner"))
 
     def spans(self, text: str) -> list[Span]:
         """Return the sentences of a text, in order."""
         found: list[Span] = []
         start = seen = 0
-        for match in _CANDIDATE.finditer(text):
+        for match in self._candidates.finditer(text):
             (mark, end), (close, _), (first, _), (wide, _) = match.regs
-            if first < 0:
-                close = max(mark, wide)
-                ends = wide < 0 or not text[end].islower()
-            else:
+            if first >= 0:
                 word = text[text.rfind(" ", seen, mark) + 1 or seen : mark]
                 ends = (
-                    (len(word) >= _PLAIN and word.isalpha() and word not in self._listed and text[mark] != "…")
+                    (len(word) >= _PLAIN and word.isalpha() and word not in self._listed and text[mark] not in "…:")
                     or self._ends(text, word, mark, close, first, start)
                 ) and not (
-                    (text[first] > "z" and text[first].islower())
+                    (text[first] > "z" and _is_small(text[first]))
                     or (
                         (opened := text.rfind("(", start, mark)) >= 0
                         and opened > text.rfind(")", start, close)
                         and _closes(text, start, end)
                     )
                 )
+            elif wide >= 0:
+                close, ends = wide, _ends_wide(text, start, mark, wide, end)
+            else:
+                close, ends = mark, True
             seen = end
             if ends:
                 found.append((start, close))
                 start = end
         found.append((start, len(text)))
+        if self._long:
+            found = [piece for span in found for piece in self._cut_at_spaces(text, *span)]
         return found if text == text.strip() and text and not _UNTIDY.search(text) else trimmed(text, found)
+
+    def _cut_at_spaces(self, text: str, start: int, end: int) -> Iterator[Span]:
+        """Yield the parts of a sentence; a part ends at a space between two long stretches of the script."""
+        for match in _SPACE.finditer(text, start, end) if end - start > self._long else ():
+            place = match.start(1)
+            if place - start >= self._long and end - place >= _PART and not text.startswith(self._joiners, match.end()):
+                yield start, place
+                start = match.end()
+        yield start, end
 
     def _ends(self, text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
         """Return whether a sentence ends after `word` and the end mark at `mark`.
@@ -100,26 +160,32 @@ class RuleSplitter:
             before = text[mark - 1] if word else text[max(start, mark - 2)]
             return mark > start and before not in _OPENERS and text[first].isalpha() and "]" not in text[mark:close]
         if text[mark] != ".":
-            return not (text[first].isdigit() and text[first - 1] == "(")
+            return (
+                text[first].isupper() if text[mark] == ":" else not (text[first].isdigit() and text[first - 1] == "(")
+            )
         core = word if word.isalnum() else _core(word)
+        if core.isupper() and len(core) > 1 and (text[first].isdigit() or text[first : first + 2].isupper()):
+            core = lower if (lower := core.lower()) in self._listed else core
         if core in self._never or (core in self._numbered and _is_number(text, first)):
             return False
         if core in self._units and core == word:
             return True
         if core in self._seldom or self._looks_short(core, word):
             return _pair(text, core, mark) not in self._never and self._starts(text, close)
-        return not (core.isdigit() and mark - len(core) == start)
+        return not (self._no_stops or (core.isdigit() and mark - len(core) == start))
 
     def _looks_short(self, core: str, word: str) -> bool:
         """Return whether an unlisted word looks like an initial, acronym, ordinal or abbreviation."""
         if len(core) == 1 and core.lower() != core.upper():
             before = word[-2:-1]
             return not before or (core.isupper() if before in "'’" else before in _OPENERS)
+        if "ऀ" <= core[:1] < "฀" and not any(map(str.isalpha, core[1:])):
+            return True  # a syllable of India: an initial
         if "." in core and _DOTTED.fullmatch(core):
             return True
         if self._ordinals and ((core.isdigit() and len(core) < 4 and word[0] != "+") or _ROMAN.fullmatch(core)):
             return True
-        return self._has_lists and bool(_NO_VOWEL.fullmatch(core))
+        return self._consonants and bool(_NO_VOWEL.fullmatch(core))
 
     def _starts(self, text: str, close: int) -> bool:
         """Return whether the word after a sentence's end at `close` is a common sentence starter."""
@@ -146,10 +212,16 @@ def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[i
 @cache
 def _words(language: str, kind: str) -> frozenset[str]:
     """Return the words of a kind, of this language and of all; abbreviations also with an upper first letter."""
-    rows = read_columns("sentence_words.tsv", "language", "kind", "words")
-    words = [word for of, each, listed in rows if each == kind and of in ("*", language) for word in listed.split()]
-    upper = [word[0].upper() + word[1:] for word in words if len(word) > 1 and kind not in ("unit", "starter")]
-    return frozenset([*words, *upper])
+    rows = read_columns("sentence_words.tsv", "languages", "kind", "words")
+    of = {"*", language}
+    words = [word for some, each, listed in rows if each == kind and of & {*some.split()} for word in listed.split()]
+    abbreviations = kind in ("never", "seldom", "numbered")
+    return frozenset([*words, *(word[0].upper() + word[1:] for word in words if len(word) > 1 and abbreviations)])
+
+
+def _is_small(char: str) -> bool:
+    """Return whether a letter has a capital form that a sentence would begin with; Georgian letters have none."""
+    return char.islower() and char.title() != char
 
 
 def _core(word: str) -> str:
@@ -173,6 +245,26 @@ def _closes(text: str, start: int, place: int) -> bool:
     """Return whether the parenthesis open at `place` closes soon; one that starts the sentence has whole sentences."""
     following = text[place : place + _PARENTHESIS].partition("\n")[0]
     return text[start] != "(" and ")" in following.partition("(")[0]
+
+
+def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:
+    """Return whether a sentence ends at `close`, after the wide end mark at `mark` and closing brackets.
+
+    It doesn't inside brackets that close soon. A quotation goes on ("「…。」と言った") unless white space or a colon
+    tells that it is a sentence of its own.
+    """
+    if _is_small(text[end]):
+        return False
+    low = max(start, mark - _PARENTHESIS)
+    if inside := _INSIDE.match(text, close, close + _PARENTHESIS):
+        opened = text.rfind(_PAIRS[inside[1]], low, mark)
+        if opened >= 0 and text.find(inside[1], opened, close) < 0:
+            return False
+    last = text[close - 1]
+    if end > close or last not in _PAIRS:
+        return True
+    opened = text.rfind(_PAIRS[last], low, mark)
+    return opened >= 0 and (text[opened - 1 : opened] in (":", "：") or (opened == start and last in ")）"))
 
 
 def trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
