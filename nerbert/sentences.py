@@ -71,10 +71,11 @@ _NO_VOWEL = re.compile(
 _SYLLABIC = frozenset({"cs", "sk", "sl", "hr", "bs", "sh", "sr", "mk"})
 """Languages whose words may have no vowel ("Krk", "prst")."""
 _OPENERS = frozenset(_OPEN)
-_ORDINALS = frozenset(
-    "de als bar lb nds gsw hsb dsb da no nb nn fo is fi se et vro lv cs sk sl hr bs sh sr hu tr eu".split()
+_ORDINALS = dict.fromkeys("de als bar lb nds gsw".split(), 3) | dict.fromkeys(
+    "da no nb nn is et lv cs sk sl hr bs sh sr pl hu tr".split(), 2
 )
-"""Languages that write "3. Oktober", "Ludwig XIV."; a number before a capital rarely ends a sentence there."""
+"""Languages that write "3. Oktober", "Ludwig XIV.", and the most digits of an ordinal; one before a capital rarely ends
+a sentence there."""
 _NO_STOPS = frozenset("th lo km my shn mnw blk bo dz".split())
 """Languages that write a full stop after abbreviations alone."""
 _LONG = {"th": 100, "lo": 100, "km": 250, "my": 250, "shn": 250, "mnw": 250, "blk": 250}
@@ -100,12 +101,11 @@ class RuleSplitter:
 
     def __init__(self, language: str) -> None:
         self._never = _words(language, "never")
-        self._seldom, self._numbered, self._units = (
-            _words(language, kind) - self._never for kind in ("seldom", "numbered", "unit")
-        )
+        self._seldom, self._numbered = (_words(language, kind) - self._never for kind in ("seldom", "numbered"))
+        self._units = _words(language, "unit") - self._never - self._seldom
         self._listed = self._never | self._seldom | self._numbered | {word.upper() for word in self._never}
         self._starters = _words(language, "starter")
-        self._ordinals, self._no_stops = language in _ORDINALS, language in _NO_STOPS
+        self._ordinals, self._no_stops = _ORDINALS.get(language, 0), language in _NO_STOPS
         self._consonants = bool(self._starters) and language not in _SYLLABIC
         self._candidates = _candidates(_OWN_ENDS.get(language, ""))
         self._long, self._joiners = _LONG.get(language, 0), tuple(_words(language, "joiner"))
@@ -159,7 +159,7 @@ class RuleSplitter:
         if text[mark] == "…" or text.startswith("..", mark):
             before = text[mark - 1] if word else text[max(start, mark - 2)]
             return mark > start and before not in _OPENERS and text[first].isalpha() and "]" not in text[mark:close]
-        if text[mark] != ".":
+        if text[mark] not in ".۔":
             return (
                 text[first].isupper() if text[mark] == ":" else not (text[first].isdigit() and text[first - 1] == "(")
             )
@@ -183,7 +183,9 @@ class RuleSplitter:
             return True  # a syllable of India: an initial
         if "." in core and _DOTTED.fullmatch(core):
             return True
-        if self._ordinals and ((core.isdigit() and len(core) < 4 and word[0] != "+") or _ROMAN.fullmatch(core)):
+        if self._ordinals and core.isdigit():
+            return len(core) <= self._ordinals and word[0] != "+"
+        if self._ordinals and _ROMAN.fullmatch(core):
             return True
         return self._consonants and bool(_NO_VOWEL.fullmatch(core))
 

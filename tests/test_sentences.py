@@ -9,10 +9,10 @@ from nerbert.sentences import RuleSplitter
 PIECES = [
     "a", "B.", "Dr.", "x!", "?", ".", '"', ")", "(", "Ü", "中。", "。", "」", "5.", "e.g.", "Der", "The", "z. B.", "…",
     "...", " ", "  ", "\n", "\t", "\xa0", "\u2028", "é", "é.", "[", "]", "'", "XIV.", "°C.", "*", "—", "U.S.",
-    "longer.", "\x00",
+    "longer.", "\x00", "（", "）", "「", "।", "།", "༄", "፡", ";", ":", "กกกกกกกกกกกกกกกกกกกกก", "ა",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join) | st.text(max_size=60)
-LANGUAGES = st.sampled_from(["en", "de", "it", "fr", "xx", ""])
+LANGUAGES = st.sampled_from(["en", "de", "it", "fr", "el", "hy", "ja", "th", "xx", ""])
 
 
 def split(text: str, language: str = "en") -> list[str]:
@@ -58,6 +58,68 @@ def test_hard_cases(language: str, text: str) -> None:
     assert split(text.replace(" | ", " "), language) == text.split(" | ")
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("am", "አዲስ አበባ ዋና ከተማ ናት። | ማን ነህ፧ | እኔ ነኝ፡፡ | ሰላም፡ነው"),
+        ("ar", "د. أحمد عالم. | ثم مات. | هل جاء؟ | نعم."),
+        ("bg", "Роден през 1920 г. в София. | Там живее проф. Петров. | Той умря."),
+        ("bo", "༄༅། །བོད་ནི་ཡུལ་ཞིག་རེད། | ལྷ་ས་ནི་རྒྱལ་ས་རེད།། | དེ་ནས་བྱུང་སོ། ། | འདི་ནི་དཔེ་ཆ་རེད།"),
+        ("bn", "ড. ইউনূস আসেন। | তিনি যান।"),
+        ("ca", "El Sr. Puig i la Dra. Mas viuen a l'Av. Diagonal. | Va néixer."),
+        ("cs", "Je to např. Praha. | Narodil se 3. října 1990. | Vládl Karel IV. Lucemburský. | V roce 1990. | On."),
+        ("da", "Den 3. oktober 1990 kom dr. Hansen, f.eks. Ole. | Han døde."),
+        ("el", "Ποιος είναι; | Ο Νίκος; ναι. | Γεννήθηκε το 300 π.Χ. στην Αθήνα, π.χ. Αίγινα. | Είναι."),
+        ("en", "She read MRS. DALLOWAY. | She met DR. SMITH; He left. | See NO. 5. | It is about CA. | So."),
+        ("es", "Vive en la Av. Mayor. | El Sr. Pérez y la Dra. Gómez. | En EE. UU. Hoy. | En el s. XX a. C. en Roma."),
+        ("et", "See on nt. Tallinn. | Ta sündis 3. märtsil. | Ta suri."),
+        ("eu", "Adib. Bilbo da. | XX. mendean. | Hau."),
+        ("fa", "او ۳ ق.م. در روم بود. | او مرد."),
+        ("fi", "Hän asui esim. Turussa 3. lokakuuta. | Asukkaita on 850. | Kaupunki on."),
+        ("hi", 'डॉ. अम्बेडकर आए। | एम. एस. धोनी खेले। | "क्या" है। | ठीक'),
+        ("hr", "Rođen je 3. listopada 1990. u Zagrebu. | Dr. Novak i sv. Petar. | Umro je."),
+        ("hu", "II. Rákóczi Ferenc pl. Bécsben járt. | Az ún. Nagy Ház. | Ő volt."),
+        ("hy", "Ծնվել է 1900 թ. Երևանում։ | Այն մեծ է: | Բնակչությունը շատ է: այո։ | Վերջ"),
+        ("id", "Dr. Ali tinggal di Jl. Sudirman. | Ia lahir di Jakarta, dll. | Pada tahun itu."),
+        ("is", "Hann fæddist 17. Júní í t.d. Reykjavík. | Hann dó."),
+        ("ja", "彼は（「甲。乙」と。）来た。 | 次は（注。）だ。 | （終わり。） | 次。"),
+        ("ja", "『えっ！　何。』と言う。 | 娘。の一員。 | 彼(甲。)。"),
+        ("ka", "თბილისი დედაქალაქია. | ის მდებარეობს მტკვარზე. | ვინ ხარ? | მე ვარ ე.წ. ქალაქი."),
+        ("kk", "Проф. Ахметов 1990 ж. Алматыда туды. | Ол қайтыс болды."),
+        ("km", "ភ្នំពេញជារាជធានី។ | វាមានផ្លែឈើ បន្លែ ។ល។ | ចប់៕ | ថ្មី"),
+        ("ko", "나는 너. | 그는 Dr. Kim이다. | 끝."),
+        ("lt", "Jis gimė 1990 m. Vilniuje, pvz. Kaune. | Jis mirė."),
+        ("lv", "Viņš dzim. Rīgā 3. maijā. | Tas ir t.s. Rīgas. | Viņš mira."),
+        ("mn", "ᠮᠣᠩᠭᠣᠯ᠃ | ᠤᠯᠤᠰ᠃"),
+        ("mr", "डॉ. आंबेडकर आले. | एम. एस. धोनी खेळले. | ते जिंकले."),
+        ("my", "ရန်ကုန်သည် မြို့ကြီးဖြစ်သည်။ | ထိုမြို့၌၊ လူများသည်။ | ဟုတ်သည်"),
+        ("nl", "Dhr. Jansen woont o.a. in Gent. | Het is ca. 5 km. | De stad."),
+        ("no", "Den 3. Oktober kom bl.a. Ole, f.eks. Kari. | Han døde."),
+        ("pl", "Ulica im. Jana Pawła. | Był to m.in. Kowalski i in. | W latach 50. XX wieku."),
+        ("pt", "A Dra. Ana e o Sr. Silva moram na Av. Paulista. | Nasceu no séc. XX. | Veja a pág. 5."),
+        ("ro", "Locuia pe str. Mihai. | Era dl. Ionescu și Sf. Ion. | A murit."),
+        (
+            "ru",
+            "Родился в 1920 г. в Москве. | В 1945 г. Иванов умер на ул. им. Шиллера. | Он и т. д. | Это 5 км.",
+        ),
+        ("sat", "ᱱᱚᱶᱟ ᱫᱚ ᱵᱤᱨ ᱠᱟᱱᱟ ᱾ | ᱚᱱᱟ ᱥᱟᱱᱟᱢ ᱿ | ᱱᱚᱸᱰᱮ"),
+        ("sl", "Rojen je 3. Oktobra 1990. | Dr. Novak npr. Maribor itd. | Umrl je."),
+        ("sr", "Рођен је 3. октобра 1990. године. | Он је проф. Петров и св. Петар. | Умро је."),
+        ("sv", "Han var bl.a. Kungens vän, t.ex. Karl. | Det var ca 5. | Han dog."),
+        ("ta", "எம். ஜி. ஆர். நடித்தார். | அவர் கி.மு. 300 இல். | இது."),
+        ("th", "ดร. สมชายเกิด พ.ศ. 2500 ที่กรุงเทพ! | เขา"),
+        ("tr", "Dr. Ali geldi. | II. Mehmed örn. İstanbul'u aldı. | Bu oldu."),
+        ("uk", "Народився 1920 р. в Києві. | Вулиця ім. Т. Г. Шевченка. | Це було у XX ст. | Він помер."),
+        ("ur", "ایم۔ اے۔ جناح آئے۔ | وہ گئے۔"),
+        ("vi", "TP. Hồ Chí Minh lớn. | GS. Nguyễn và TS. Lê, v.v. | Năm 1990."),
+        ("zh", "他说：“我来了。” | 她走了。 | “好。”他说。 | 《你好！世界》很好。 | （见上文。） | 然后结束(注。)了。"),
+    ],
+)
+def test_languages_end_sentences_in_their_own_way(language: str, text: str) -> None:
+    joined = text.replace(" | ", "" if language in ("ja", "zh") else " ")
+    assert split(joined, language) == text.split(" | ")
+
+
 def test_wide_marks_need_no_white_space() -> None:
     assert split("他来了。她走了！「好。」他说。 是吗？！是。", "zh") == [
         "他来了。",
@@ -66,6 +128,28 @@ def test_wide_marks_need_no_white_space() -> None:
         "是吗？！",
         "是。",
     ]
+    assert split("वह गया।वह आया।", "hi") == ["वह गया।", "वह आया।"]
+    assert split("मैं (वह आया। वह गया) हूँ।", "hi") == ["मैं (वह आया। वह गया) हूँ।"]
+
+
+CLAUSE = "กรุงเทพมหานครเป็นเมืองหลวงและนครที่มีประชากรมากที่สุดของประเทศไทย"  # 64 characters
+NEXT = "ตั้งอยู่บนสามเหลี่ยมปากแม่น้ำเจ้าพระยา"  # 38
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("th", f"{CLAUSE} {NEXT} | {CLAUSE} {NEXT} | {CLAUSE}"),
+        ("th", f"{CLAUSE} {NEXT} {NEXT}"),  # the rest is too short
+        ("th", f"{CLAUSE} {NEXT} ซึ่ง{NEXT} | {CLAUSE}"),
+        ("th", f"{CLAUSE} (รัชกาลที่ {NEXT} {CLAUSE}) {NEXT} | {CLAUSE}"),
+        ("th", f"{CLAUSE} {NEXT} เมื่อ 20 กันยายน พ.ศ. 2396 ณ Oslo {CLAUSE}ต่าง ๆ {CLAUSE}"),
+        ("km", " ".join(["ភ្នំពេញជារាជធានីនៃព្រះរាជាណាចក្រកម្ពុជា"] * 5)),  # 250 characters are needed
+        ("en", f"{CLAUSE} {NEXT} {CLAUSE}"),
+    ],
+)
+def test_long_sentences_without_end_marks_are_cut_at_a_space(language: str, text: str) -> None:
+    assert split(text.replace(" | ", " "), language) == text.split(" | ")
 
 
 @given(TEXTS, LANGUAGES)
@@ -78,7 +162,8 @@ def test_spans_hold_all_that_is_seen(text: str, language: str) -> None:
     for start, end in spans:
         assert "\n" not in text[start:end]
         assert text[start:end] == text[start:end].strip()
-        assert not text[start].islower() or not text[:start].rpartition("\n")[2].strip()
+        small = text[start].islower() and text[start].title() != text[start]
+        assert not small or not text[:start].rpartition("\n")[2].strip()
 
 
 @given(TEXTS, TEXTS, LANGUAGES)
@@ -98,9 +183,10 @@ def test_paragraphs_do_not_touch_each_other(one: str, other: str, language: str)
     [
         ".", "A. ", ". ", "(", "((A. ", "?", "...", "…", "a", "!)", "。", "? 。", ".\"", "A.b.", "(Aaaaa. B",
         "(Aaaaa. B) ", "\n", " ", "Dr. ", ". é ", "z. B. ", "[... A", "1. ", "XIV. A", ". (", "'", "Aaaaa. (",
+        "（。", "「。", "。」", "（。）", "(।)", "། །", "፡", "กกกกกกกกกกกกกกกก ", "(ก ก", "“ก ", "。（", "a: A",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("language", ["en", "de", "th", "hy"])
 def test_hostile_text_is_finished(piece: str, language: str) -> None:
     text = piece * 100_000
     spans = RuleSplitter(language).spans(text)
