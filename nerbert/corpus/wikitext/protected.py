@@ -30,6 +30,8 @@ _PROTECT = str.maketrans(_MARKUP, _HIDDEN)
 _SHOWN = tuple(zip(_HIDDEN, _MARKUP, strict=True))
 OPEN, NUMBERED, CLOSE, DYNAMIC = "\x16", "\x17", "\x18", "\x19"
 """A marked link is OPEN, its number, NUMBERED, its anchor, CLOSE. DYNAMIC marks a template in a link's target."""
+APOSTROPHE = "'".translate(_PROTECT)
+"""A protected apostrophe, which is no part of a bold or italic mark."""
 _OURS = re.compile(f"[{_HIDDEN}{OPEN}-{DYNAMIC}]")
 
 

@@ -25,6 +25,7 @@ from nerbert.corpus.wikitext.protected import (
     without_ours,
 )
 from nerbert.corpus.wikitext.templates import remove_tables, template_reader
+from nerbert.corpus.wikitext.variants import show_variant
 from nerbert.records import CleanPage, Reason
 
 SCANNER = "nerbert-wikitext-5"
@@ -62,7 +63,8 @@ def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False, ca
 def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
     """Scan one page like `clean_page`, for text without control characters."""
     own, reader = normalise_title(title), link_reader(site)
-    text, boxes = template_reader(site).expand(do_pipe_tricks(remove_opaque(wikitext)), title)
+    text = show_variant(remove_opaque(wikitext), site.code)
+    text, boxes = template_reader(site).expand(do_pipe_tricks(text), title)
     text, tables = remove_tables(text)
     text, shown, lost = reader.take_files(text, captions=captions)
     text, found = reader.mark("\n\n".join([text, *shown]), own)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from nerbert.corpus.dump.sites import CATEGORY, FILE, Site, normalise_title
 from nerbert.corpus.dump.sites import TEMPLATE as TEMPLATES
-from nerbert.corpus.wikitext.protected import DYNAMIC, as_prose, is_protected, show_protected
+from nerbert.corpus.wikitext.protected import APOSTROPHE, DYNAMIC, as_prose, is_protected, show_protected
 from nerbert.corpus.wikitext.text_templates import Arguments, Rule, text_rule
 from nerbert.records import Infobox
 
@@ -73,6 +73,7 @@ class TemplateReader:
         if "{{" not in source:
             return source, boxes
         known, read, protected = self._known, self._read, is_protected(source)
+        title = title.replace("'", APOSTROPHE)
 
         def expanded(match: "re.Match[str]") -> str:
             inside, start, text = match.group()[2:-2], match.start(), match.string
@@ -108,7 +109,8 @@ class TemplateReader:
             if rule is None and name and name[0] not in "#{:":
                 meaning = _Meaning(box=normalise_title(show_protected(name)))
             elif rule is not None:
-                meaning = _Meaning(text=rule) if isinstance(rule, str) else _Meaning(rule=rule)
+                shown = rule.replace("'", APOSTROPHE) if isinstance(rule, str) else ""
+                meaning = _Meaning(shown, None if isinstance(rule, str) else rule)
             self._known[raw] = meaning
         return meaning
 

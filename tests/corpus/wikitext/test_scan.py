@@ -78,6 +78,9 @@ def marked(page: CleanPage) -> str:
         ("[[A<nowiki>&</nowiki>B]]", "<A&B→A&B>"),
         ("(; [[a]] ) and ( [[b]])", "(<a→A>) and (<b→B>)"),
         ("''[[Hamlet]]'''s [[x]]'s", "<Hamlet→Hamlet>'s <x→X>'s"),
+        ("''[[Eagle]]''{{'s}} stage and ''[[b]]''", "<Eagle→Eagle>'s stage and <b→B>"),
+        ("L{{'}}''[[Altes Museum]]'' l{{'}}'''[[b]]'''", "L'<Altes Museum→Altes Museum> l'<b→B>"),
+        ("''{{nowrap|[[a]]{{'}}}}'' [[O{{'}}Brien]]", "<a→A>' <O'Brien→O'Brien>"),
     ],
 )
 def test_links(source: str, text: str) -> None:
