@@ -381,7 +381,9 @@ def test_a_failure_says_how_to_resume_where_work_is_kept(tmp_path: Path) -> None
 
     with pytest.raises(KeyboardInterrupt) as caught:
         stop()
-    assert caught.value.__notes__ == ["run the same command again to go on"]
+    (note,) = caught.value.__notes__
+    places = f"{tmp_path}/.out.partial and {tmp_path}/.out.work"
+    assert note == f"{places} stay: run the command again to go on, or delete both"
 
 
 def test_overwriting_resumes_too(tmp_path: Path) -> None:

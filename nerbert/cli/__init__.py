@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fault = error if isinstance(error, NerbertError) else missing_extra(error)
         if fault is None:
             raise
-        print(f"nerbert: {visible(str(fault))}", file=sys.stderr)
+        told = [str(fault), *getattr(error, "__notes__", [])]
+        print(f"nerbert: {visible('; '.join(told))}", file=sys.stderr)
         sys.exit(fault.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

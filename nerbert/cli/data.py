@@ -31,7 +31,7 @@ knowledge_app = App(name="knowledge", help="Get what gives titles their types.")
 
 @corpus_app.command(name="build")
 def corpus_build(
-    *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=False)],
+    *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
     output: Output, exclude: Many = None, workers: int = 1, executor: str = "local", config: Config = None,
     set_: Set = None, overwrite: Flag = False,
 ) -> None:  # fmt: skip
@@ -44,9 +44,9 @@ def corpus_build(
         s3://… needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may
         stand beside it. A build that was stopped goes on when the same command is run again.
     knowledge
-        File or folder that types titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
-        `title<TAB>class`; `nerbert knowledge fetch` gets the public ones. May be given several times; of two that
-        type a title, the first wins, or what --set precedence=… names.
+        Files or folders that type titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
+        `title<TAB>class`; `nerbert knowledge fetch` gets the public ones. Of two that type a title, the first wins,
+        or what --set precedence=… names.
     output
         Folder to make.
     exclude

@@ -134,7 +134,7 @@ def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Itera
 def _check_places(sources: Sequence[Source]) -> None:
     """Raise InputError unless there are dumps, each there and each named once."""
     if not sources:
-        raise InputError("no dump given: put it before --exclude, which takes every file that follows it")
+        raise InputError("no dump given: put it before --knowledge and --exclude, which take all that follows them")
     seen: set[str] = set()
     for source in sources:
         local = Path(source.place)

@@ -279,9 +279,8 @@ def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
     typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
     if not mentions:
         own = f"; {', '.join(settings.extra_steps)} may drop them all" if settings.extra_steps else ""
-        return (
-            f"no sentence of the train part holds a link; give a larger dump, or a smaller --set validation_ratio{own}"
-        )
+        smaller = ", or a smaller --set validation_ratio" if settings.validation_ratio else ""
+        return f"no sentence of the train part holds a link; give a larger dump{smaller}{own}"
     if not typed:
         return ("no link leads to a title that the knowledge types; give title tables or infobox mappings for this "
                 "wiki's titles (--knowledge)")  # fmt: skip

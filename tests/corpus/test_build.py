@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from nerbert.cli import main
 from nerbert.corpus import build
 from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.filters import sentence_key
@@ -461,8 +462,23 @@ def test_a_file_given_twice_is_refused(sample: Path, tmp_path: Path) -> None:
 def test_an_empty_dump_is_an_empty_corpus(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "dump.xml").write_text("<mediawiki></mediawiki>\n")
     empty = CorpusPlan((tmp_path / "dump.xml",), (sample / "knowledge",), tmp_path / "out")
-    with pytest.raises(NerbertError, match="the corpus would be empty: no sentence of the train part holds a link"):
+    reason = "the corpus would be empty: no sentence of the train part holds a link; give a larger dump"
+    with pytest.raises(NerbertError, match=rf"{reason}, or a smaller --set validation_ratio\n"):
         build_corpus(empty, SETTINGS)
+    with pytest.raises(NerbertError, match=rf"{reason}\n"):
+        build_corpus(empty, replace(SETTINGS, validation_ratio=0.0))
+
+
+def test_what_a_failed_build_leaves_is_told(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["corpus", "build", str(sample / "wiki.xml"), "--knowledge", str(sample / "knowledge"), "-o", "out"]
+    with pytest.raises(SystemExit):
+        main([*words, "--set", "min_mentions=5000"])
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.endswith("; .out.partial and .out.work stay: run the command again to go on, or delete both")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.partial", ".out.work"]
 
 
 def test_a_card_is_written_into_the_unfinished_folder(sample: Path, tmp_path: Path) -> None:

@@ -120,7 +120,9 @@ def _unknown_setting(folder: Path) -> list[str]:
 
 
 def _no_knowledge(folder: Path) -> list[str]:
-    return ["corpus", "build", "{sample}/wiki.xml", "--knowledge", str(folder / "none"), "-o", str(folder / "out")]
+    """Of two paths after `--knowledge`, the second is knowledge too, and no dump."""
+    knowledge = ["--knowledge", "{sample}/knowledge", str(folder / "none")]
+    return ["corpus", "build", "{sample}/wiki.xml", *knowledge, "-o", str(folder / "out")]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def _no_knowledge(folder: Path) -> list[str]:
         (_no_model, "text.txt: no such file"),
         (_pickled_model, "pickled weights are refused"),
         (_unknown_setting, "unknown setting 'lerning_rate': did you mean 'learning_rate'?"),
-        (_no_knowledge, "none"),
+        (_no_knowledge, "none: no such file or folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_1(
