@@ -125,7 +125,9 @@ def test_ctrl_c_says_how_to_go_on(desk: Path) -> None:
                "9", "tagger", "x.txt", "-o", "ctrl-c.jsonl"]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=desk, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "nerbert: stopped; run the same command again to go on\n")
+    places = ".ctrl-c.jsonl.partial and .ctrl-c.jsonl.work"
+    told = f"nerbert: stopped; {places} stay: run the command again to go on, or delete both\n"
+    assert (done.returncode, done.stderr) == (130, told)
     run(desk, 0, "tagger", "x.txt", "-o", "ctrl-c.jsonl")
     texts = [json.loads(line)["text"] for line in (desk / "ctrl-c.jsonl").read_text().splitlines()]
     assert texts == LINES

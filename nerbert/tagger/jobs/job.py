@@ -231,16 +231,11 @@ class _Run:
         utf16 = self.job.offsets == OFFSETS[1]
         write, how = self._writer(source), (self.job.field, self.job.errors)
         parts = TaggedParts(source, folder, *how, utf16=utf16, fingerprint=self._fingerprint)
-        try:
-            parts.tag(
-                lambda block: list(tag_block(self.tagger, block, bar)),
-                lambda block: bar.advance(len(block.rows), size=block.size, before=True),
-            )
-            write(target, parts)
-        except InputError as error:
-            if parts.count:
-                error.args = (f"{error}. What was done before it is kept: mend it and give the same command again",)
-            raise
+        parts.tag(
+            lambda block: list(tag_block(self.tagger, block, bar)),
+            lambda block: bar.advance(len(block.rows), size=block.size, before=True),
+        )
+        write(target, parts)
         _tell_rejected(parts.repairs)
         return parts
 

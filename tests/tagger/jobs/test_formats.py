@@ -220,7 +220,7 @@ def test_what_a_format_cannot_hold_is_told_by_the_outputs_name(tag: Tag, capsys:
     Path("x.txt").write_text("Ada")
     assert tag("x.txt", "-o", "y.toy", "--to", f"{__name__}:Narrow") == 1
     told = capsys.readouterr().err
-    assert told.startswith("nerbert: y.toy: too narrow. What was done before it is kept")
+    assert told.startswith("nerbert: y.toy: too narrow; .y.toy.partial and .y.toy.work stay")
     assert not Path("y.toy").exists()
     assert tag("x.txt", "-o", "y.toy", "--to", TOY) == 0
     assert capitals.seen == ["Ada"]

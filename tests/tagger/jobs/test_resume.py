@@ -52,7 +52,9 @@ def test_it_goes_on_to_the_same_bytes(
     assert tag("x.txt", "-o", f"whole.{to}") == 0
     stop(capitals, after=6)
     assert tag("x.txt", "-o", f"y.{to}") == 130
-    assert capsys.readouterr().err.endswith("nerbert: stopped; run the same command again to go on\n")
+    places = f".y.{to}.partial and .y.{to}.work"
+    told = f"nerbert: stopped; {places} stay: run the command again to go on, or delete both\n"
+    assert capsys.readouterr().err.endswith(told)
     assert not Path(f"y.{to}").exists()
     go_on(capitals)
     assert tag("x.txt", "-o", f"y.{to}") == 0
@@ -84,8 +86,8 @@ def test_a_line_that_was_mended_costs_its_part_only(tag: Tag, capitals: Capitals
     Path("x.txt").write_bytes(b"\n".join(lines))
     assert tag("x.txt", "-o", "y.jsonl") == 1
     assert capsys.readouterr().err == (
-        "nerbert: x.txt:8: not UTF-8 at byte 2 of the line; convert the text to UTF-8 (or pass --errors replace). "
-        "What was done before it is kept: mend it and give the same command again\n"
+        "nerbert: x.txt:8: not UTF-8 at byte 2 of the line; convert the text to UTF-8 (or pass --errors replace); "
+        ".y.jsonl.partial and .y.jsonl.work stay: run the command again to go on, or delete both\n"
     )
     assert capitals.seen == LINES[:6]
     Path("x.txt").write_bytes(b"\n".join([*lines[:7], b"Ada was mended", *lines[8:]]))
