@@ -1,7 +1,8 @@
 """Write the generated pages of the reference: `python docs/generate.py`. A test fails when one is stale.
 
-docs/settings.md comes from the settings' docstrings, docs/commands.md from the commands' signatures and help, and
-docs/api.md from the public names of the package. All are read from the source, so that no library's version shows.
+docs/settings.md comes from the settings' docstrings, docs/commands.md from the commands' signatures and help,
+docs/api.md from the public names of the package, and docs/languages.md from the tables of languages. All are read from
+the source, so that no library's version shows.
 """
 
 import ast
@@ -20,7 +21,10 @@ import nerbert
 from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import app as nerbert_app
 from nerbert.config import Settings, allowed, hints_of
+from nerbert.corpus.dump.languages import wikitext_of
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.sentences import _words as words_of
+from nerbert.tables import read_columns
 from nerbert.training.settings import DistilSettings, FinetuneSettings, PretrainSettings, TrainSettings
 
 MADE = "This page is made from the code by `python docs/generate.py`.\n"
@@ -45,6 +49,20 @@ API = f"""# Python API
 these names are public. The version is {nerbert.__version__}: until 1.0 a name may still change, and
 [the changelog](../CHANGELOG.md) says so. Errors are subclasses of `NerbertError`, one line each. `AnyData` is a folder
 or file, a `DataSet`, a list of `Example`, or a list for each split: `{{"train": […], "dev": […]}}`.
+
+{MADE}
+"""
+LANGUAGES = f"""# Languages
+
+What is a language's own where a corpus is built. Every Wikipedia is read: for a language that is not in this table,
+the letters `a` to `z` after `]]` belong to a link, and the sentence rules have no lists. The names of namespaces,
+options of pictures and behaviour switches are those of MediaWiki in every language.
+
+- *after*: letters after `]]` that belong to the link. `own` are the language's letters, as in MediaWiki.
+- *before*: whether letters before `[[` belong to the link.
+- *sentences*: whether there are [lists](../nerbert/tables/sentence_words.tsv) of abbreviations, and of words that begin
+  sentences.
+- *page*: whether a page is tested that was written for the purpose: its sentences, words and mentions.
 
 {MADE}
 """
@@ -131,6 +149,23 @@ def api_page() -> str:
     """Return the text of docs/api.md."""
     names = [name for name in nerbert.__all__ if not name.startswith("_")]
     return API + "\n".join(_public(name, getattr(nerbert, name)) for name in names)
+
+
+def languages_page() -> str:
+    """Return the text of docs/languages.md."""
+    pages = {path.stem for path in (Path(__file__).parent.parent / "tests/corpus/languages").glob("*.wiki")}
+    kinds = {"never": "abbreviations", "starter": "starters"}
+    known = {code for row in read_columns("wikipedias.tsv", "code", "language") for code in row}
+    trails = {"[a-z]++": "", "(?!)": "none"}
+    rows = []
+    for code in sorted(known | pages):
+        wikitext = wikitext_of(code)
+        after, before = trails.get(wikitext.trail, "own"), "yes" if wikitext.prefix else ""
+        lists = ", ".join(name for kind, name in kinds.items() if words_of(code, kind) > words_of("", kind))
+        cells = [after, before, lists, "yes" if code in pages else ""]
+        if any(cells):
+            rows.append(f"| `{code}` | {' | '.join(cells)} |\n")
+    return LANGUAGES + "| code | after | before | sentences | page |\n|---|---|---|---|---|\n" + "".join(rows)
 
 
 def _commands(app: App, path: str) -> Iterator[tuple[str, Callable[..., None]]]:
@@ -238,7 +273,7 @@ def _argument(one: ast.arg, default: ast.expr | None) -> str:
 
 
 PAGES = {
-    "settings.md": settings_page, "commands.md": commands_page, "api.md": api_page,
+    "settings.md": settings_page, "commands.md": commands_page, "api.md": api_page, "languages.md": languages_page,
     "../nerbert/keywords.py": keywords_module,
 }  # fmt: skip
 

@@ -193,7 +193,7 @@ def test_readmes_picture_is_of_a_run() -> None:
 
 def test_generated_pages_are_fresh() -> None:
     generated = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
-    assert list(generated) == ["settings.md", "commands.md", "api.md", "../nerbert/keywords.py"]
+    assert list(generated) == ["settings.md", "commands.md", "api.md", "languages.md", "../nerbert/keywords.py"]
     for name, text in generated.items():
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text(), f"{name}: run: python docs/generate.py"
 

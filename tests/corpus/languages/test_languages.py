@@ -1,8 +1,8 @@
 """Written pages of many languages and scripts: pass 1 finds their sentences, words and mentions, and leaves no markup.
 
 For each language, `CODE.wiki` is a page with every kind of markup in that language's own words, and `CODE.txt` is what
-the corpus shall have: a line for each sentence, with its mentions as `[text→target]`. A line of words with ` | ` between
-may follow its sentence. A mention covers what MediaWiki shows as the link, without punctuation.
+the corpus shall have: a line for each sentence, with its mentions as `[text→target]`. A line with the sentence's words,
+each after a bar, may follow. A mention covers what MediaWiki shows as the link, without punctuation.
 """
 
 import re
