@@ -46,19 +46,19 @@ _CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
 
 _LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{ALONE}]]"
 _PATH = rf"(?:[{_LETTER}/~%=&+#$-]|[.,:;!?'()*@|-]+(?=[{_LETTER}/~%=&+#$]))*+"
-_ENDINGS = ("com", "org", "net", "edu", "gov", "info", "io")
+ENDINGS = ("com", "org", "net", "edu", "gov", "info", "io")
 _BEGINS = r"(?<![\p{L}\p{N}_@#.&-])"
 _LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
 """A part of a domain's name. What is repeated is bounded, so hostile text takes linear time."""
 _URL = rf"(?:(?i:https?|ftp)://|{_BEGINS}(?i:www)\.){_LETTER}{_PATH}"
 _MAIL = rf"{_BEGINS}{_LETTER}(?:[.%+-]?{_LETTER}){{0,63}}@{_LABEL}(?:\.{_LABEL}){{1,9}}"
-_ENDING = rf"\.(?:{'|'.join(_ENDINGS)})(?:\.[a-z]{{2}})?(?![\p{{L}}\p{{N}}_])"
+_ENDING = rf"\.(?:{'|'.join(ENDINGS)})(?:\.[a-z]{{2}})?(?![\p{{L}}\p{{N}}_])"
 _DOMAIN = rf"{_BEGINS}{_LABEL}(?:\.{_LABEL}){{0,5}}{_ENDING}(?:/{_PATH})?"
 _TAG = r"(?<![\p{L}\p{M}\p{N}_#&])#(?=[\p{N}_]{0,30}\p{L})[\p{L}\p{M}\p{N}_]++"
 _NAME = rf"(?<![\p{{L}}\p{{M}}\p{{N}}_@.])@{_LETTER}++(?:[.-]{_LETTER}++)*+"
 _WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
 """Addresses, hashtags and names of the web; punctuation at the end is not of them."""
-_HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{each}" for each in _ENDINGS))
+_HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{each}" for each in ENDINGS))
 """Text that has something of the web has one of these."""
 
 _OLD_CJK = rf"[{_OLD_ALONE}]\p{{M}}*"

@@ -19,7 +19,7 @@ import pyarrow as pa
 import regex
 
 from nerbert.corpus.glued import Glued
-from nerbert.words import ALONE, JOINED, RUN_CHARACTER, SPLITTER, has_web, split_words
+from nerbert.words import ALONE, ENDINGS, JOINED, RUN_CHARACTER, SPLITTER, split_words
 
 Places = npt.NDArray[np.int64]
 
@@ -64,15 +64,25 @@ def words_of(texts: Sequence[str], splitter: str = SPLITTER) -> Words:
     joined = "\n".join(texts) + "\n"
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
     sentences = np.concatenate(([0], np.cumsum(lengths)))
-    classes = _classes()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)]
+    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+    classes = _classes()[codes]
     starts, ends = _edges(classes)
     tricky = np.flatnonzero(classes == _TRICKY if splitter == SPLITTER else classes >= _SINGLE)
-    numbers = np.unique(np.searchsorted(sentences, tricky, "right") - 1)
-    if has_web(joined):
-        numbers = np.union1d(numbers, [number for number, text in enumerate(texts) if has_web(text)]).astype(np.int64)
-    if numbers.size:
+    tricky = np.concatenate((tricky, _web_places(joined, codes)))
+    if tricky.size:
+        numbers = np.unique(np.searchsorted(sentences, tricky, "right") - 1)
         starts, ends = _resplit(texts, numbers, sentences, starts, ends, splitter)
     return Words(starts, ends, sentences, np.searchsorted(starts, sentences))
+
+
+def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Places:
+    """Return places in or beside what may be an address, a hashtag or a name of the web."""
+    dots, colons = np.flatnonzero(codes == ord(".")), np.flatnonzero(codes == ord(":"))
+    after = codes[dots + 1]  # a text ends with a newline
+    dots = dots[(after > ord(" ")) & (after != ord("."))]
+    some = [place for place in dots.tolist() if text[place - 1] in "wW" or text.startswith(ENDINGS, place + 1)]
+    marks = np.flatnonzero((codes == ord("@")) | (codes == ord("#")))
+    return np.concatenate((np.array(some, np.int64), colons[codes[colons + 1] == ord("/")], marks))
 
 
 def links_on_words(
