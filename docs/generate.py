@@ -59,7 +59,10 @@ the letters `a` to `z` after `]]` belong to a link, and the sentence rules have 
 options of pictures and behaviour switches are those of MediaWiki in every language.
 
 - *after*: letters after `]]` that belong to the link. `own` are the language's letters, as in MediaWiki.
-- *before*: whether letters before `[[` belong to the link.
+- *before*: letters before `[[` that belong to the link: `own` as in MediaWiki, `particles` from
+  [our list](../nerbert/tables/glued.tsv).
+- *words*: where a word isn't what stands between spaces and punctuation. Each character is one, or with
+  `word_splitter=icu` what ICU's dictionaries say; each Korean syllable is one.
 - *sentences*: whether there are [lists](../nerbert/tables/sentence_words.tsv) of abbreviations, and of words that begin
   sentences.
 - *page*: whether a page is tested that was written for the purpose: its sentences, words and mentions.
@@ -151,21 +154,29 @@ def api_page() -> str:
     return API + "\n".join(_public(name, getattr(nerbert, name)) for name in names)
 
 
+WORDS = dict.fromkeys("blk gan ja km ksw lo lzh mnw my shn th wuu yue zh zh-classical zh-yue".split(), "characters")
+WORDS |= {"ko": "syllables"}
+
+
 def languages_page() -> str:
     """Return the text of docs/languages.md."""
     pages = {path.stem for path in (Path(__file__).parent.parent / "tests/corpus/languages").glob("*.wiki")}
     kinds = {"never": "abbreviations", "starter": "starters"}
     known = {code for row in read_columns("wikipedias.tsv", "code", "language") for code in row}
     trails = {"[a-z]++": "", "(?!)": "none"}
+    glued = {row[0] for row in read_columns("glued.tsv", "language")}
     rows = []
     for code in sorted(known | pages):
         wikitext = wikitext_of(code)
-        after, before = trails.get(wikitext.trail, "own"), "yes" if wikitext.prefix else ""
+        after = trails.get(wikitext.trail, "own")
+        before = "own" if wikitext.prefix else "particles" if code in glued else ""
         lists = ", ".join(name for kind, name in kinds.items() if words_of(code, kind) > words_of("", kind))
-        cells = [after, before, lists, "yes" if code in pages else ""]
+        cells = [after, before, WORDS.get(code, ""), lists, "yes" if code in pages else ""]
         if any(cells):
             rows.append(f"| `{code}` | {' | '.join(cells)} |\n")
-    return LANGUAGES + "| code | after | before | sentences | page |\n|---|---|---|---|---|\n" + "".join(rows)
+    return (
+        LANGUAGES + "| code | after | before | words | sentences | page |\n|---|---|---|---|---|---|\n" + "".join(rows)
+    )
 
 
 def _commands(app: App, path: str) -> Iterator[tuple[str, Callable[..., None]]]:
