@@ -66,7 +66,8 @@ _CORE = re.compile(rf"(?s:.*[^\w.{_MARKS}])?([\w.{_MARKS}]*)")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.-?)+[^\W\d_]{1,3}")
 _ROMAN = re.compile(r"[IVXLC]+\b")
 _NO_VOWEL = re.compile(
-    r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}|[БВГДЖЗКЛМНПРСТФХЦЧШЩбвгджзклмнпрстфхцчшщ][бвгджзклмнпрстфхцчшщ]{1,3}"
+    r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}"
+    r"|[БВГДЖЗКЛМНПРСТФХЦЧШЩбвгджзклмнпрстфхцчшщ][бвгджзклмнпрстфхцчшщ]{1,3}"
 )
 _SYLLABIC = frozenset({"cs", "sk", "sl", "hr", "bs", "sh", "sr", "mk"})
 """Languages whose words may have no vowel ("Krk", "prst")."""

@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nerbert.sentences import RuleSplitter
+from nerbert.tables import read_columns
 
 PIECES = [
     "a", "B.", "Dr.", "x!", "?", ".", '"', ")", "(", "Ü", "中。", "。", "」", "5.", "e.g.", "Der", "The", "z. B.", "…",
@@ -191,3 +192,16 @@ def test_hostile_text_is_finished(piece: str, language: str) -> None:
     text = piece * 100_000
     spans = RuleSplitter(language).spans(text)
     assert not spans or spans[-1][1] == len(text.rstrip())
+
+
+def test_the_word_lists_keep_their_form() -> None:
+    rows = list(read_columns("sentence_words.tsv", "languages", "kind", "words"))
+    assert len({(languages, kind, words[:20]) for languages, kind, words in rows}) == len(rows) > 200
+    for languages, kind, words in rows:
+        each = words.split(" ")
+        assert kind in {"never", "seldom", "numbered", "unit", "starter", "joiner"}, languages
+        assert "" not in each, (languages, kind)
+        assert len(set(each)) == len(each), (languages, kind)
+        assert kind == "joiner" or not any(word.endswith(".") for word in each), (languages, kind)
+        small = [word for word in each if word[0].islower() and word[0].title() != word[0]]
+        assert kind != "starter" or not small, (languages, small)
